@@ -1,0 +1,29 @@
+"""kerastl: from data to a phone, each step one readable line of a recipe.
+
+The map. A folder is a family that grows, a file is a stage that exists once:
+
+    types       what crosses from one room to the next
+    data        sources of examples, one file each
+    build       architectures, one file each
+    train       Keras' fit, with guards
+    distil      a small model learns from a large one
+    bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
+    compress    pruning, quantization-aware training, post-training quantization
+    export      SavedModel, TFLite, metadata
+    verify      the exported file against its model, on real data
+    benchmark   size and latency of a file, measured
+    store       run folders: stages, atomic writes, digests
+    report      report.json, the table, the page
+    cli         the `kerastl` command
+
+Rooms do not open into one another; the recipe is the corridor. `import kerastl` imports nothing heavy: a room is
+loaded when it is first named (PEP 562).
+"""
+
+import pkgutil
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [room.name for room in pkgutil.iter_modules(__path__)])

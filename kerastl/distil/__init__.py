@@ -1,0 +1,7 @@
+"""Distillation: losses are pure functions, the distiller is a Keras model."""
+
+import pkgutil
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])

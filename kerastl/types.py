@@ -1,0 +1,237 @@
+"""What crosses from one room to the next: frozen dataclasses, no framework.
+
+A recipe carries these from room to room. Arrays are NumPy; pictures are raw pixels 0..255 as uint8.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy
+    import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a model is asked to do.
+
+    Attributes:
+        name: short identifier, for example ``"mnist"``.
+        class_names: one name a class, in the order of the model's outputs and of ``labels.txt``.
+        input_shape: shape of one example without the batch axis, for example ``(28, 28, 1)``.
+        metric: the score that every choice is made by.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    metric: str = "accuracy"
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Examples that are used for one purpose only.
+
+    Attributes:
+        name: ``"train"``, ``"validation"`` or ``"test"``.
+        inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255.
+        labels: int32 array ``(examples,)`` of class indices.
+    """
+
+    name: str
+    inputs: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise ValueError(
+                f"A split needs one label an input. Received: {len(self.inputs)} inputs "
+                f"and {len(self.labels)} labels in split {self.name!r}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def head(self, count: int | None) -> Split:
+        """The first ``count`` examples (all of them for ``None``); splits are already shuffled."""
+        return Split(self.name, self.inputs[:count], self.labels[:count])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A task's three disjoint splits and the digest that pins them.
+
+    Attributes:
+        task: what the labels mean.
+        train, validation, test: disjoint splits; only validation may choose, test only reports.
+        digest: SHA-256 (hex) over the bytes of all three splits, their order included.
+        source: the module under ``kerastl.data`` that loads it again, for example ``"mnist"``.
+        arguments: the keyword arguments that make its ``load`` return exactly this data set.
+    """
+
+    task: Task
+    train: Split
+    validation: Split
+    test: Split
+    digest: str
+    source: str
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: linear warm-up, then cosine decay to zero (Loshchilov & Hutter 2017).
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: examples a step.
+        peak_learning_rate: reached at the end of the warm-up.
+        warmup_fraction: share of all steps spent warming up, 0..1.
+        weight_decay: decoupled weight decay (AdamW, Loshchilov & Hutter 2019).
+    """
+
+    epochs: int
+    batch_size: int = 128
+    peak_learning_rate: float = 1e-3
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """An exported TFLite file and what it claims to be.
+
+    Attributes:
+        name: unique in a run, for example ``"static_int8"``.
+        technique: in words, for example ``"post-training static int8"``.
+        path: the file.
+        integer: whether it claims integer input, output and operators throughout.
+        sparsity: the share of zeros it claims in its pruned weights, or ``None`` for no claim.
+    """
+
+    name: str
+    technique: str
+    path: Path
+    integer: bool = False
+    sparsity: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A share of correct answers with its 95 % Wilson interval (Wilson 1927).
+
+    Attributes:
+        value, low, high: 0..1.
+        count: examples it was measured on.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """An input or output of a TFLite file; ``scale`` and ``zero_point`` are ``None`` where it is not quantized."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Operators:
+    """Operators of a TFLite file: ``integer`` and ``float`` by the type they compute in, ``flex`` outside the built-ins."""
+
+    total: int
+    integer: int
+    float: int
+    flex: int
+    by_type: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileFacts:
+    """What can be read off a TFLite file without running it.
+
+    Attributes:
+        sha256: hex digest of the bytes.
+        bytes, gzip_bytes: size of the file, and of the file compressed with gzip -9.
+        parameters: elements of all constant weight tensors (quantization parameters not counted).
+        sparsity: share of zeros among the elements of kernels (constant tensors of two or more axes), 0..1;
+            zeros are counted in real value, so a quantized weight counts as zero at its zero point.
+    """
+
+    sha256: str
+    bytes: int
+    gzip_bytes: int
+    parameters: int
+    sparsity: float
+    operators: Operators
+    input: Tensor
+    output: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """Time of one inference of one example in milliseconds."""
+
+    median: float
+    p95: float
+    threads: int
+    runs: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """A file's answers against its model's on one split.
+
+    Attributes:
+        score: of the file.
+        float_score: of the Keras model it was made from.
+        agreement: share of examples with the same arg-max, 0..1.
+        max_difference: largest absolute difference of a probability.
+    """
+
+    score: Score
+    float_score: float
+    agreement: float
+    max_difference: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One row of a report: a file with everything measured about it."""
+
+    artifact: Artifact
+    facts: FileFacts
+    latency: Latency
+    validation: Verification
+    test: Verification
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The variant that goes to the phone, and why, in words."""
+
+    name: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """Training curves of one stage: metric name -> one value an epoch."""
+
+    stage: str
+    values: Mapping[str, tuple[float, ...]]

@@ -1,0 +1,1 @@
+"""Recipes: one self-contained module each. `kerastl list` shows them."""
