@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastl.compress import prune
+
+STEPS_PER_EPOCH = 10
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Conv2D(6, 3, name="conv")(image)
+    x = keras.layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    x = keras.layers.Dense(20, activation="relu", name="hidden")(x)
+    return keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+
+
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 80)
+    return (generator.normal(size=(80, 8, 8, 1)) + labels[:, None, None, None]).astype("float32"), labels
+
+
+def fit(
+    model: keras.Model, callback: prune.Prune, *extra, epochs: int = 2, learning_rate: float = 0.01, **compile_options
+):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(learning_rate), loss, **compile_options)
+    return model.fit(*blobs(), batch_size=8, epochs=epochs, verbose=0, callbacks=[callback, *extra])
+
+
+class Recorder(keras.callbacks.Callback):
+    """The zeros of every kernel after every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.rows.append(
+            {layer.name: np.mean(layer.kernel.numpy() == 0) for layer in self.model.layers if layer.weights}
+        )
+
+
+def schedule(step: int, *, begin: int, end: int, frequency: int, initial: float, final: float) -> float:
+    """Zhu & Gupta 2017, equation 1, held between two renewals."""
+    if step < begin:
+        return 0.0
+    last = end if step >= end else begin + (step - begin) // frequency * frequency
+    return final + (initial - final) * (1 - (last - begin) / (end - begin)) ** 3
+
+
+def test_sparsity_follows_the_polynomial_at_every_step():
+    model, recorder = network(), Recorder()
+    # 13 is no multiple of 4: TF-MOT alone would stop at step 14 and never reach the target.
+    numbers = {"begin_step": 2, "end_step": 15, "frequency": 4, "initial_sparsity": 0.2}
+    fit(model, prune.Prune(sparsity=0.8, **numbers), recorder)
+    assert len(recorder.rows) == 2 * STEPS_PER_EPOCH
+    for step, row in enumerate(recorder.rows, start=1):
+        wanted = schedule(step, begin=2, end=15, frequency=4, initial=0.2, final=0.8)
+        for name in ("conv", "hidden"):
+            size = model.get_layer(name).kernel.numpy().size
+            assert row[name] == pytest.approx(wanted, abs=0.5001 / size), (step, name)
+        assert row["depthwise"] == 0
+        assert row["logits"] == 0
+    assert prune.achieved(model) == pytest.approx(0.8, abs=0.005)
+
+
+def test_mask_is_the_numpy_magnitude_cut_off():
+    model = network()
+    before = {name: model.get_layer(name).kernel.numpy() for name in ("conv", "hidden")}
+    fit(model, prune.Prune(sparsity=0.7, begin_step=0, end_step=20, frequency=1), epochs=2, learning_rate=0.0)
+    for name, kernel in before.items():
+        cut = np.sort(np.abs(kernel).ravel())[kernel.size - round(kernel.size * 0.3)]
+        np.testing.assert_array_equal(model.get_layer(name).kernel.numpy(), np.where(np.abs(kernel) >= cut, kernel, 0))
+
+
+def test_zeros_stay_zero_while_training_goes_on():
+    model = network()
+    callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=5, frequency=1)
+    recorder = Recorder()
+    fit(model, callback, recorder)
+    assert {round(row["hidden"], 6) for row in recorder.rows[5:]} == {0.5}
+
+
+def test_masks_survive_an_averaging_optimizer():
+    model = network()
+    model.compile(
+        keras.optimizers.Adam(0.01, use_ema=True), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=20, frequency=1)
+    model.fit(*blobs(), batch_size=8, epochs=2, verbose=0, callbacks=[callback])
+    assert prune.achieved(model) == pytest.approx(0.5, abs=0.005)
+
+
+def test_a_network_inside_another_model_is_pruned():
+    class Around(keras.Model):
+        def __init__(self, student):
+            super().__init__()
+            self.student = student
+
+        def train_step(self, data):
+            inputs, labels = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(inputs, labels, self.student(inputs, training=True))
+            variables = self.student.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    student = network()
+    callback = prune.Prune(sparsity=0.6, begin_step=0, end_step=20, frequency=5, model=student)
+    fit(Around(student), callback)
+    assert prune.achieved(student) == pytest.approx(0.6, abs=0.005)
+
+
+def test_named_layers_only():
+    model = network()
+    fit(model, prune.Prune(sparsity=0.5, begin_step=0, end_step=20, frequency=1, layers=["depthwise"]))
+    assert prune.achieved(model, layers=["depthwise"]) == pytest.approx(0.5, abs=0.01)
+    assert prune.achieved(model, layers=["conv", "hidden", "logits"]) == 0
+    with pytest.raises(ValueError, match=r"Received: 'hiden'.*Near: \['hidden'\]"):
+        prune.kernels(model, layers=["hiden"])
+    with pytest.raises(ValueError, match="at least one layer"):
+        prune.kernels(model, layers=[])
+
+
+def test_two_fits_count_as_one_run():
+    model = network()
+    callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=10, frequency=1)
+    fit(model, callback, epochs=1)
+    fit(model, callback, epochs=1)
+    assert prune.achieved(model) == pytest.approx(0.5, abs=0.005)
+
+
+def test_too_few_steps_are_refused_before_training():
+    model = network()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"at step 21\. Received: 2 epochs of 10 steps"):
+        fit(model, prune.Prune(sparsity=0.5, begin_step=0, end_step=21, frequency=1))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_unknown_length_is_refused():
+    model = network()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    endless = tf.data.Dataset.from_tensor_slices(blobs()).batch(8).repeat()
+    callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=5, frequency=1)
+    with pytest.raises(ValueError, match="steps_per_epoch"):
+        model.fit(endless, verbose=0, callbacks=[callback])
+    model.fit(endless, steps_per_epoch=5, verbose=0, callbacks=[callback])
+    assert prune.achieved(model) == pytest.approx(0.5, abs=0.005)
+
+
+def test_several_steps_in_one_execution_are_refused():
+    with pytest.raises(ValueError, match=r"steps_per_execution=1\. Received: 2"):
+        fit(network(), prune.Prune(sparsity=0.5, begin_step=0, end_step=5, frequency=1), steps_per_execution=2)
+
+
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = batch == 3
+
+
+def test_a_run_that_stops_early_is_an_error():
+    with pytest.raises(ValueError, match="after step 4"):
+        fit(network(), prune.Prune(sparsity=0.5, begin_step=0, end_step=15, frequency=1), Stop())
+
+
+def test_tied_weights_are_an_error():
+    model = network()
+    model.get_layer("hidden").kernel.assign(np.full((96, 20), 0.1, "float32"))
+    with pytest.raises(ValueError, match="are weights tied"):
+        fit(model, prune.Prune(sparsity=0.5, begin_step=0, end_step=20, frequency=1), learning_rate=0.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sparsity": 1.0},
+        {"sparsity": 0.0},
+        {"initial_sparsity": 0.6},
+        {"initial_sparsity": -0.1},
+        {"begin_step": -1},
+        {"begin_step": 10},
+        {"frequency": 0},
+    ],
+)
+def test_numbers_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="Pruning needs 0 <= "):
+        prune.Prune(**{"sparsity": 0.5, "begin_step": 0, "end_step": 10, "frequency": 1, **wrong})
+
+
+def test_nothing_to_prune_is_refused():
+    image = keras.Input((4,), name="image")
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(image))
+    with pytest.raises(ValueError, match="Name layers to prune"):
+        prune.kernels(model)
+    assert [name for name, _ in prune.kernels(model, layers=["logits"])] == ["logits"]
