@@ -1,0 +1,495 @@
+"""Run folders: one lock, stages that are finished once, atomic writes, digests.
+
+A stage is a folder that appears whole or not at all: it is written under a temporary name, flushed to disk, renamed.
+Its name carries the digest of everything its result depends on, so the same command again finds it and a changed
+setting does not. A run that was killed resumes at its last finished stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import CodeType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from kerastl import types
+
+try:  # on Windows there is no flock; two runs in one folder are then only warned about by the store's notes
+    import fcntl
+except ImportError:  # pragma: no cover
+    fcntl = None
+
+_MANIFEST = "manifest.json"
+_FILES = "files.json"
+_PACKAGES = (
+    "kerastl",
+    "tensorflow",
+    "keras",
+    "tf_keras",
+    "tensorflow-model-optimization",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "numpy",
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on, without importing them."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def check_backend() -> None:
+    """Raises `ValueError` unless Keras will run on TensorFlow (the exporters and TF-MOT know nothing else)."""
+    wanted = os.environ.get("KERAS_BACKEND")
+    origin = "the environment variable KERAS_BACKEND"
+    if not wanted:
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        try:
+            wanted = json.loads((home / "keras.json").read_text()).get("backend")
+        except (OSError, ValueError, AttributeError):
+            return  # Keras then falls back on its own default, which is TensorFlow
+        origin = str(home / "keras.json")
+    if wanted and wanted != "tensorflow":
+        raise ValueError(
+            f"kerastl needs Keras on TensorFlow. Received: backend {wanted!r} from {origin}. "
+            "Run with KERAS_BACKEND=tensorflow."
+        )
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 (hex) of a value's contents, the same in every process.
+
+    Takes None, bool, int, float, str, bytes, sequences, sets, mappings, dataclasses, NumPy arrays, paths of files
+    (their bytes count, not their names) and `types.Dataset` (its own digest counts).
+
+    Raises:
+        ValueError: for anything else, because the printed form of an arbitrary object says nothing about its contents.
+    """
+    sink = hashlib.sha256()
+    _feed(value, sink)
+    return sink.hexdigest()
+
+
+def _feed(value: object, sink: Any) -> None:
+    """Adds a value with its type and its length, so that no two different values feed the same bytes."""
+    if isinstance(value, types.Dataset):
+        _feed(("Dataset", value.digest), sink)
+    elif isinstance(value, np.generic):
+        _feed(value.item(), sink)
+    elif isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise ValueError(f"A key takes arrays of numbers or fixed strings. Received: an array of {value.dtype}.")
+        _feed(("ndarray", value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes()), sink)
+    elif value is None or isinstance(value, bool | int | float | str):
+        text = f"{type(value).__name__}:{value!r}".encode()
+        sink.update(f"{len(text)}:".encode() + text)
+    elif isinstance(value, bytes):
+        sink.update(f"bytes:{len(value)}:".encode() + value)
+    elif isinstance(value, Path):
+        if not value.is_file():
+            raise ValueError(f"A key takes a path only of an existing file, whose bytes it reads. Received: {value}.")
+        _feed(("file", file_digest(value)), sink)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        _feed(type(value).__qualname__, sink)
+        _feed({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, sink)
+    elif isinstance(value, Mapping):
+        _feed_each("mapping", sorted(((digest_of(key), item) for key, item in value.items()), key=lambda p: p[0]), sink)
+    elif isinstance(value, set | frozenset):
+        _feed_each("set", sorted(digest_of(item) for item in value), sink)
+    elif isinstance(value, list | tuple):
+        _feed_each("sequence", value, sink)
+    else:
+        raise ValueError(
+            "A stage's key is made of numbers, strings, sequences, mappings, dataclasses, arrays and paths of files. "
+            f"Received: {value!r} of type {type(value).__name__}."
+        )
+
+
+def _feed_each(kind: str, items: Sequence[object], sink: Any) -> None:
+    sink.update(f"{kind}:{len(items)}:".encode())
+    for item in items:
+        _feed(item, sink)
+
+
+def _code_digest(code: CodeType) -> str:
+    """Digest of what a function does, not of where it stands: names, constants and byte code, inner functions too."""
+    constants = []
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            constants.append(_code_digest(item))
+        else:  # a frozen set prints in another order in every process
+            constants.append(sorted(map(repr, item)) if isinstance(item, frozenset) else repr(item))
+    return digest_of([code.co_code, code.co_names, code.co_varnames, constants])
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digests(folder: Path, *, leave_out: Sequence[str] = ()) -> dict[str, str]:
+    """SHA-256 of every file below a folder by its path relative to it; `leave_out` names entries at the top."""
+    return {
+        path.relative_to(folder).as_posix(): file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in leave_out
+    }
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: a full disk or a kill leaves what stood there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _flush(path.parent)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes JSON whole or not at all. Raises `ValueError` for NaN and infinity, which JSON has no word for."""
+    write_bytes(path, (json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n").encode())
+
+
+def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Puts the bundle `mobile/` into a finished run folder, whole or not at all, then pins the run in `files.json`.
+
+    Call it last, when every check has passed and the report is written: `files.json` holds the SHA-256 of every file of
+    the run but logs and stages.
+
+    Args:
+        folder: the run folder.
+        files: file name in `mobile/` -> its bytes.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        ValueError: if there is no file, or a name that would leave `mobile/`.
+    """
+    wrong = [name for name in files if name != Path(name).name or name in (".", "..")]
+    if not files or wrong:
+        raise ValueError(f"A bundle needs plain file names. Received: {wrong or 'no files'}.")
+    temporary = folder / ".mobile.new"
+    _remove(temporary)
+    temporary.mkdir(parents=True)
+    for name, content in files.items():
+        write_bytes(temporary / name, content)
+    bundle = folder / "mobile"
+    _replace_folder(temporary, bundle)
+    write_json(folder / _FILES, folder_digests(folder, leave_out=("logs", "stages", ".lock", _FILES)))
+    return bundle
+
+
+class Run:
+    """A run folder, held by one process at a time.
+
+    ```
+    with store.Run(folder, recipe="mnist_mobile", tag="default", config=config) as run:
+        dataset = data.mnist.load(seed=config.seed)
+        run.record(dataset)
+        teacher = run.stage("teacher", make, key=[config.teacher, dataset.digest], save=save, load=load)
+        student = run.stage("student", make, key=[config.student, run.key("teacher")], save=save, load=load)
+    ```
+
+    Entering checks, before anything is trained, that Keras runs on TensorFlow, that the folder can be written, that it
+    has room, and that no other process is at work in it.
+
+    Args:
+        folder: made if it is not there.
+        recipe, tag: names of the run.
+        config: the recipe's frozen dataclass; its `seed`, if it has one, is the run's.
+        needed_bytes: free disk space that the run asks for.
+    """
+
+    def __init__(self, folder: Path, *, recipe: str, tag: str, config: object, needed_bytes: int = 500_000_000) -> None:
+        if not dataclasses.is_dataclass(config) or isinstance(config, type):
+            raise ValueError(f"A run's config is an instance of a dataclass. Received: {config!r}.")
+        self.folder = Path(folder)
+        self.notes: list[str] = []
+        self._needed_bytes = needed_bytes
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._keys: dict[str, str] = {}
+        self._lock: int | None = None
+        self.metadata: dict[str, Any] = {
+            "recipe": recipe,
+            "tag": tag,
+            "seed": getattr(config, "seed", None),
+            "versions": versions(),
+        }
+        self._config = json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
+
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """One row a stage, in order: name, seconds that making it took (also when it was reused), reused."""
+        return list(self._rows.values())
+
+    def key(self, name: str) -> str:
+        """The key of a stage that this run has passed, for the keys of the stages that build on it."""
+        if name not in self._keys:
+            raise ValueError(f"No stage {name!r} has been passed yet. Available: {', '.join(self._keys) or 'none'}.")
+        return self._keys[name]
+
+    def __enter__(self) -> Run:
+        check_backend()
+        self._check_room()
+        self._take_lock()
+        try:
+            for leftover in [*self.folder.glob(".mobile.*"), *self.folder.glob("stages/.tmp-*")]:
+                _remove(leftover)
+            self._write_config()
+        except BaseException:
+            self._release_lock()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A bundle stands only beside a run that passed: a failed check takes an earlier one away. A full disk or Ctrl-C
+        # says nothing against it.
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self._withdraw(("mobile", _FILES))
+        self._release_lock()
+
+    def record(self, dataset: types.Dataset) -> None:
+        """Writes into `config.json` which data set the run stands on, so that `kerastl verify` can load it again."""
+        content = json.loads((self.folder / "config.json").read_text())
+        content["data"] = {
+            "name": dataset.task.name,
+            "source": dataset.source,
+            "arguments": dict(dataset.arguments),
+            "digest": dataset.digest,
+            "counts": {split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
+        }
+        write_json(self.folder / "config.json", content)
+
+    def stage(
+        self,
+        name: str,
+        make: Callable[[], Any],
+        *,
+        key: Sequence[object],
+        save: Callable[[Any, Path], object],
+        load: Callable[[Path], Any],
+    ) -> Any:
+        """A stage's result: loaded if it was finished before with the same key, else made, saved and loaded.
+
+        What comes back has always passed through `save` and `load`, so a resumed run goes on with exactly what an
+        uninterrupted one had. kerastl's version and the code of `make` itself belong to the key as well; code that
+        `make` calls does not.
+
+        Args:
+            name: unique in the run, usable as a folder name.
+            make: called without arguments.
+            key: everything the result depends on: parts of the config, the data's digest, `run.key(...)` of the stages
+                it builds on.
+            save: writes the object's files into an empty folder.
+            load: reads them back from that folder.
+
+        Raises:
+            ValueError: for a name that is taken or no folder name, or a key that cannot be digested.
+        """
+        if name in self._rows or not name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"A stage needs a name of its own of letters, digits, '-' and '_'. Received: {name!r}.")
+        if self._lock is None:
+            raise ValueError(f"A stage runs inside `with store.Run(...)`. Received: stage {name!r} outside it.")
+        code = getattr(make, "__code__", None)
+        whole = digest_of([name, list(key), self.metadata["versions"].get("kerastl"), code and _code_digest(code)])
+        folder = self.folder / "stages" / f"{name}-{whole[:12]}"
+        seconds = self._intact(folder, whole)
+        reused = seconds is not None
+        if seconds is None:
+            start = time.perf_counter()
+            result = make()
+            seconds = time.perf_counter() - start
+            self._commit(folder, key=whole, seconds=seconds, write=lambda path: save(result, path))
+            del result  # two copies of a large model need not live at once
+        self._keys[name] = whole
+        self._rows[name] = {"name": name, "seconds": round(seconds, 3), "reused": reused}
+        try:
+            return load(folder)
+        except Exception as error:
+            error.add_note(f"Stage {name!r} is kept in {folder}; delete that folder to make it anew.")
+            raise
+
+    def _intact(self, folder: Path, key: str) -> float | None:
+        """Seconds the stage took if its folder is as it was committed, else None; a damaged one is taken away."""
+        if not folder.exists():
+            return None
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_text())
+            if manifest["key"] == key and manifest["files"] == folder_digests(folder, leave_out=(_MANIFEST,)):
+                return float(manifest["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self._note(f"stage {folder.name} is damaged (its files are not those that were committed): made anew")
+        _remove(folder)
+        return None
+
+    def _commit(self, folder: Path, *, key: str, seconds: float, write: Callable[[Path], object]) -> None:
+        folder.parent.mkdir(exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+        try:
+            write(temporary)
+            files = folder_digests(temporary)
+            for name in files:
+                _flush(temporary / name)
+            write_json(
+                temporary / _MANIFEST,
+                {"key": key, "seconds": seconds, "created": _now(), "files": files},
+            )
+            for inner in [path for path in temporary.rglob("*") if path.is_dir()]:
+                _flush(inner)
+            os.chmod(temporary, 0o777 & ~_umask())
+            os.rename(temporary, folder)
+        except BaseException:
+            _remove(temporary)
+            raise
+        _flush(folder.parent)
+
+    def _write_config(self) -> None:
+        path = self.folder / "config.json"
+        content = {**self.metadata, "config": self._config, "created": _now()}
+        try:
+            before = json.loads(path.read_text())
+        except (OSError, ValueError):
+            before = {}
+        if before and all(before.get(name) == content[name] for name in ("recipe", "tag", "seed", "config")):
+            content["data"] = before.get("data")
+        elif before and self._withdraw(("mobile", "report.json", "report.html", _FILES)):
+            self._note("the settings differ from the last run in this folder: its report and bundle are withdrawn")
+        write_json(path, content)
+
+    def _withdraw(self, names: Sequence[str]) -> bool:
+        there = [self.folder / name for name in names if (self.folder / name).exists()]
+        for path in there:
+            _remove(path)
+        return bool(there)
+
+    def _check_room(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise ValueError(f"The run folder must be writable. Received: {self.folder} ({error.strerror}).") from error
+        if free < self._needed_bytes:
+            raise ValueError(
+                f"The run needs {self._needed_bytes / 1e6:,.0f} MB of free disk. "
+                f"Received: {self.folder} with {free / 1e6:,.0f} MB free."
+            )
+
+    def _take_lock(self) -> None:
+        # The kernel drops the lock with the process that holds it: nothing stale can stay behind a kill, and a new
+        # process that happens to get the old number is not mistaken for it.
+        handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+            os.close(handle)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise ValueError(
+                    f"One process at a time works in a run folder. Received: {self.folder}, where process {holder} is "
+                    "at work. Wait for it, or choose another --tag or --out."
+                ) from error
+            self._note("this file system has no locks: see to it that no other run uses this folder")
+            handle = os.open(self.folder / ".lock", os.O_RDWR)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        self._lock = handle
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = None
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        print(f"kerastl: {text}", file=sys.stderr)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _plain(value: object) -> object:
+    """What JSON does not know: NumPy's numbers and arrays, paths, sets."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise ValueError(f"JSON takes numbers, strings, lists and mappings. Received: {value!r}.")
+
+
+def _flush(path: Path) -> None:
+    """Asks the system to put a file or a folder's entries on disk; folders cannot be opened on every system."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.EACCES):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    """Renames a folder into the place of another; the old one goes only when the new one stands."""
+    aside = old.with_name(f".{old.name}.old")
+    _remove(aside)
+    if old.exists():
+        os.rename(old, aside)
+    os.rename(new, old)
+    _flush(old.parent)
+    _remove(aside)

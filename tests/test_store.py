@@ -1,0 +1,321 @@
+"""The run folder: what is kept, what is made anew, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kerastl import store, types
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}  # the tree that is tested, also in a child
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seed: int = 3
+    schedule: types.Schedule = types.Schedule(epochs=2)  # noqa: RUF009
+
+
+def open_run(folder: Path, **changes) -> store.Run:
+    return store.Run(folder, **{"recipe": "tiny", "tag": "default", "config": Config(), "needed_bytes": 1, **changes})
+
+
+class Maker:
+    """Counts how often it makes its array."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def stage(self, run: store.Run, *, key=("a",), name="weights"):
+        def make():
+            self.made += 1
+            return np.arange(4.0)
+
+        def save(array, path):
+            (path / "inner").mkdir()
+            np.save(path / "inner" / "array.npy", array)
+
+        return run.stage(name, make, key=key, save=save, load=lambda path: np.load(path / "inner" / "array.npy"))
+
+
+def test_a_finished_stage_is_reused_with_its_seconds(tmp_path):
+    maker = Maker()
+    for reused in (False, True):
+        with open_run(tmp_path) as run:
+            np.testing.assert_array_equal(maker.stage(run), [0, 1, 2, 3])
+        assert [(row["name"], row["reused"]) for row in run.stages] == [("weights", reused)]
+    assert maker.made == 1
+    assert set(run.stages[0]) == {"name", "seconds", "reused"}
+
+
+@pytest.mark.parametrize("key", [("b",), ("a", 1), (types.Schedule(epochs=3),), (np.zeros(2),)])
+def test_another_key_makes_the_stage_anew(tmp_path, key):
+    maker = Maker()
+    with open_run(tmp_path) as run:
+        maker.stage(run)
+    with open_run(tmp_path) as run:
+        maker.stage(run, key=key)
+    assert maker.made == 2
+
+
+def test_other_code_in_make_makes_the_stage_anew(tmp_path):
+    def numbers(make):
+        with open_run(tmp_path) as run:
+            return run.stage(
+                "number",
+                make,
+                key=[1],
+                save=lambda value, path: (path / "n").write_text(str(value)),
+                load=lambda path: int((path / "n").read_text()),
+            )
+
+    assert [numbers(lambda: 1), numbers(lambda: 2), numbers(lambda: 1)] == [1, 2, 1]
+    assert len(list((tmp_path / "stages").iterdir())) == 2
+
+
+@pytest.mark.parametrize("harm", ["flip", "remove", "add", "manifest"])
+def test_a_damaged_stage_is_noticed_and_made_anew(tmp_path, harm, capsys):
+    maker = Maker()
+    with open_run(tmp_path) as run:
+        maker.stage(run)
+    (folder,) = (tmp_path / "stages").iterdir()
+    file = folder / "inner" / "array.npy"
+    if harm == "flip":
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    elif harm == "remove":
+        file.unlink()
+    elif harm == "add":
+        (folder / "more").write_text("x")
+    else:
+        (folder / "manifest.json").write_text("{")
+    with open_run(tmp_path) as run:
+        np.testing.assert_array_equal(maker.stage(run), [0, 1, 2, 3])
+    assert maker.made == 2
+    assert "damaged" in run.notes[0]
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_failing_save_leaves_no_stage(tmp_path):
+    def save(value, path):
+        (path / "half").write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"), open_run(tmp_path) as run:
+        run.stage("weights", lambda: 1, key=[], save=save, load=lambda path: 1)
+    assert list((tmp_path / "stages").iterdir()) == []
+
+
+def test_a_killed_run_resumes_at_its_last_finished_stage(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import dataclasses, os, pathlib, signal, sys
+        from kerastl import store
+
+        @dataclasses.dataclass(frozen=True)
+        class Config:
+            seed: int = 0
+
+        def save(value, path):
+            (path / "value").write_text(value)
+            if value == "two" and sys.argv[1] == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def load(path):
+            return (path / "value").read_text()
+
+        folder = pathlib.Path(__file__).parent / "run"
+        with store.Run(folder, recipe="r", tag="t", config=Config(), needed_bytes=1) as run:
+            one = run.stage("one", lambda: "one", key=[], save=save, load=load)
+            two = run.stage("two", lambda: "two", key=[run.key("one")], save=save, load=load)
+            print(one, two, [row["reused"] for row in run.stages], len(list((folder / "stages").iterdir())))
+        """)
+    )
+    died = subprocess.run([sys.executable, script, "die"], env=ENVIRONMENT, capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "run" / "stages").iterdir())) == 2  # one finished, one torn
+    again = subprocess.run(
+        [sys.executable, script, "live"], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert again.stdout.strip() == "one two [True, False] 2"
+
+
+def test_two_processes_in_one_folder_the_second_names_the_first(tmp_path):
+    with open_run(tmp_path):
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[2]); from tests_store_config import Config\n"
+            "from kerastl import store\n"
+            "from pathlib import Path\n"
+            "with store.Run(Path(sys.argv[1]), recipe='r', tag='t', config=Config(), needed_bytes=1): pass\n"
+        )
+        (tmp_path / "tests_store_config.py").write_text(
+            "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Config:\n    seed: int = 0\n"
+        )
+        second = [sys.executable, "-c", code, str(tmp_path), str(tmp_path)]
+        result = subprocess.run(second, env=ENVIRONMENT, capture_output=True, text=True)
+        assert result.returncode == 1
+        assert f"process {os.getpid()} is at work" in result.stderr
+    subprocess.run(second, env=ENVIRONMENT, check=True)
+
+
+def test_a_dead_process_lock_is_taken_over(tmp_path):
+    (tmp_path / ".lock").write_text("1\n")  # process 1 lives, but does not hold the lock
+    with open_run(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_same_process_cannot_enter_twice(tmp_path):
+    with open_run(tmp_path), pytest.raises(ValueError, match=rf"process {os.getpid()} is at work"), open_run(tmp_path):
+        pass
+
+
+def test_config_json_holds_the_run(tmp_path):
+    inputs = np.zeros((2, 3), np.uint8)
+    split = {name: types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")}
+    task = types.Task("toy", ("a", "b"), (3,))
+    dataset = types.Dataset(task, **split, digest="d" * 64, source="toy", arguments={"seed": 3, "limit": None})
+    with open_run(tmp_path) as run:
+        run.record(dataset)
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert {"recipe", "tag", "seed", "versions", "config", "data"} <= set(content)
+    assert content["seed"] == 3
+    assert content["config"]["schedule"]["epochs"] == 2
+    assert content["versions"]["tensorflow"].startswith("2.")
+    assert content["data"] == {
+        "name": "toy",
+        "source": "toy",
+        "arguments": {"seed": 3, "limit": None},
+        "digest": "d" * 64,
+        "counts": {"train": 2, "validation": 2, "test": 2},
+    }
+    with open_run(tmp_path):  # the same run again knows its data even before it has loaded them
+        assert json.loads((tmp_path / "config.json").read_text())["data"] == content["data"]
+
+
+def test_refusals_come_before_anything_else(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="free disk"), open_run(tmp_path / "big", needed_bytes=10**18):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="must be writable"), open_run(tmp_path / "file" / "run"):
+        pass
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(ValueError, match=r"Received: backend 'jax' from the environment"), open_run(tmp_path / "jax"):
+        pass
+    assert not (tmp_path / "jax").exists()
+
+
+def test_the_backend_of_keras_own_file_counts(tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    store.check_backend()
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    with pytest.raises(ValueError, match=r"'torch' from .*keras.json"):
+        store.check_backend()
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    store.check_backend()
+
+
+def test_publish_puts_the_bundle_and_pins_every_file(tmp_path):
+    with open_run(tmp_path) as run:
+        Maker().stage(run)
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "events").write_text("x")
+        store.write_bytes(tmp_path / "variants" / "float32.tflite", b"model")
+        store.publish(tmp_path, {"model.tflite": b"old", "gone.txt": b""})
+        store.publish(tmp_path, {"model.tflite": b"model", "labels.txt": b"a\nb\n"})
+    assert sorted(path.name for path in (tmp_path / "mobile").iterdir()) == ["labels.txt", "model.tflite"]
+    pinned = json.loads((tmp_path / "files.json").read_text())
+    assert set(pinned) == {"config.json", "variants/float32.tflite", "mobile/model.tflite", "mobile/labels.txt"}
+    assert pinned["mobile/model.tflite"] == hashlib.sha256(b"model").hexdigest()
+    for name in ("../model.tflite", ".", "a/b"):
+        with pytest.raises(ValueError, match="plain file names"):
+            store.publish(tmp_path, {name: b""})
+
+
+def test_a_failed_run_leaves_no_bundle(tmp_path):
+    def run(error, **changes):
+        with open_run(tmp_path, **changes):
+            if error:
+                raise error
+            store.publish(tmp_path, {"model.tflite": b"model"})
+
+    run(None)
+    with pytest.raises(OSError, match="full"):
+        run(OSError("full"))
+    with pytest.raises(KeyboardInterrupt):
+        run(KeyboardInterrupt())
+    assert (tmp_path / "mobile").exists()
+    with pytest.raises(RuntimeError):
+        run(RuntimeError("the file is not the model"))
+    assert not (tmp_path / "mobile").exists()
+    assert not (tmp_path / "files.json").exists()
+    run(None)
+    with pytest.raises(OSError, match="full"):
+        run(OSError("full"), config=Config(seed=4))  # other settings: the earlier result is not this run's
+    assert not (tmp_path / "mobile").exists()
+
+
+def test_atomic_writes_keep_what_stood_there(tmp_path, monkeypatch):
+    path = tmp_path / "report.json"
+    store.write_json(path, {"array": np.arange(2), "path": tmp_path, "number": np.float32(0.5)})
+    assert json.loads(path.read_text()) == {"array": [0, 1], "path": str(tmp_path), "number": 0.5}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.write_json(path, {"value": float("nan")})
+
+    def fail(handle):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store.write_bytes(path, b"torn")
+    assert json.loads(path.read_text())["number"] == 0.5
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_digests_tell_values_apart_and_agree_between_processes(tmp_path):
+    (tmp_path / "file").write_text("x")
+    values = [
+        None, True, 1, 1.0, "1", b"1", [1], [[1]], [1, 1], {"a": 1}, {"a": 2}, {"a"}, [], {}, "", ["ab", "c"],
+        ["a", "bc"], np.zeros(2), np.zeros((2, 1)), np.zeros(2, np.float32), types.Schedule(epochs=1),
+        types.Schedule(epochs=2), tmp_path / "file",
+    ]  # fmt: skip
+    digests = [store.digest_of(value) for value in values]
+    assert len(set(digests)) == len(values)
+    assert store.digest_of({"a": 1, "b": 2}) == store.digest_of({"b": 2, "a": 1})
+    assert store.digest_of((1, 2)) == store.digest_of([1, 2])
+    code = "from kerastl import store; print(store.digest_of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**ENVIRONMENT, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert found == {store.digest_of([{"x", "y", "z"}, {"b": 1.5, "a": None}]).encode()}
+    for wrong in (object(), lambda: 1, Path("/nowhere/at/all"), np.array([object()])):
+        with pytest.raises(ValueError, match="Received"):
+            store.digest_of(wrong)
+
+
+def test_stage_names_and_keys_are_checked(tmp_path):
+    with open_run(tmp_path) as run:
+        Maker().stage(run)
+        assert len(run.key("weights")) == 64
+        with pytest.raises(ValueError, match="Available: weights"):
+            run.key("teacher")
+        for name in ("weights", "a/b", ""):
+            with pytest.raises(ValueError, match="name of its own"):
+                Maker().stage(run, name=name)
+    with pytest.raises(ValueError, match="inside `with"):
+        Maker().stage(run, name="late")
