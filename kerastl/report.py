@@ -1,0 +1,374 @@
+"""Rows -> `report.json`, a table in the terminal, a page that opens offline.
+
+`report.json` is the only source of every number in prose; the page adds what is looked at: training curves, size
+against score, and the pictures that the chosen file gets wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import io
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from kerastl import types
+
+_INK = "#010203"  # stands for the page's own text colour, which a plot cannot know before light or dark is chosen
+_TRAIN, _VALIDATION, _CHOSEN, _OTHER = "#8a9bb5", "#2f7ed8", "#e0662b", "#5b8def"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mistakes:
+    """Pictures that a file gets wrong, the most confident mistake first.
+
+    Attributes:
+        pictures: uint8 `(shown, height, width, 1 or 3)`.
+        labels, predictions: class names, one a picture.
+        probabilities: of the predicted class, 0..1.
+        total, examples: mistakes in all, and examples looked at.
+    """
+
+    pictures: np.ndarray
+    labels: tuple[str, ...]
+    predictions: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    total: int
+    examples: int
+
+
+def mistakes(split: types.Split, probabilities: np.ndarray, *, class_names: Sequence[str], limit: int = 60) -> Mistakes:
+    """The examples of a split whose most probable class is not their label.
+
+    Args:
+        split: with pictures `(examples, height, width, 1 or 3)`, uint8.
+        probabilities: the file's answers, `(examples, classes)`.
+        class_names: one name a class.
+        limit: pictures to keep; all mistakes are counted.
+
+    Raises:
+        ValueError: if the shapes do not fit each other.
+    """
+    if probabilities.shape != (len(split), len(class_names)):
+        raise ValueError(
+            f"Mistakes need probabilities of shape ({len(split)}, {len(class_names)}): one row an example, one "
+            f"column a class. Received: {probabilities.shape}."
+        )
+    if split.inputs.ndim != 4 or split.inputs.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"A sheet of mistakes needs pictures (examples, height, width, 1 or 3). Received: {split.inputs.shape}."
+        )
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != split.labels)
+    confidence = probabilities[wrong, predictions[wrong]]
+    shown = wrong[np.argsort(-confidence, kind="stable")][:limit]
+    return Mistakes(
+        pictures=np.asarray(split.inputs[shown], np.uint8),
+        labels=tuple(class_names[label] for label in split.labels[shown]),
+        predictions=tuple(class_names[prediction] for prediction in predictions[shown]),
+        probabilities=tuple(float(value) for value in probabilities[shown, predictions[shown]]),
+        total=len(wrong),
+        examples=len(split),
+    )
+
+
+def build(
+    metadata: Mapping[str, Any],
+    dataset: types.Dataset,
+    *,
+    folder: Path,
+    stages: Sequence[Mapping[str, Any]],
+    variants: Sequence[types.Variant],
+    choice: types.Choice,
+) -> dict[str, Any]:
+    """The content of `report.json`.
+
+    Args:
+        metadata: `recipe`, `tag`, `seed`, `versions`; a run folder's own.
+        dataset: what was trained, chosen and tested on.
+        folder: the run folder, which holds every variant's file.
+        stages: rows of `name`, `seconds`, `reused`.
+        variants: every file measured.
+        choice: the one that goes to the phone.
+
+    Raises:
+        ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
+    """
+    names = [variant.artifact.name for variant in variants]
+    if len(set(names)) != len(names) or choice.name not in names:
+        raise ValueError(
+            "A report needs variants with names of their own, and one of them chosen. "
+            f"Received: variants {', '.join(names) or 'none'}; chosen {choice.name!r}."
+        )
+    return {
+        "schema": 1,
+        "recipe": metadata["recipe"],
+        "tag": metadata["tag"],
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": dict(metadata["versions"]),
+        "seed": metadata["seed"],
+        "data": {
+            "name": dataset.task.name,
+            "digest": dataset.digest,
+            **{split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
+        },
+        "metric": dataset.task.metric,
+        "stages": [{key: row[key] for key in ("name", "seconds", "reused")} for row in stages],
+        "variants": [_row(variant, folder) for variant in variants],
+        "chosen": choice.name,
+        "why": choice.why,
+    }
+
+
+def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
+    artifact, facts, test = variant.artifact, variant.facts, variant.test
+    path, root = artifact.path.resolve(), folder.resolve()
+    if not path.is_relative_to(root):
+        raise ValueError(f"A variant's file lies in its run folder {folder}. Received: {artifact.path}.")
+    return {
+        "name": artifact.name,
+        "file": path.relative_to(root).as_posix(),
+        "sha256": facts.sha256,
+        "technique": artifact.technique,
+        "bytes": facts.bytes,
+        "gzip_bytes": facts.gzip_bytes,
+        "parameters": facts.parameters,
+        "sparsity": facts.sparsity,
+        "validation_score": variant.validation.score.value,
+        "score": test.score.value,
+        "score_low": test.score.low,
+        "score_high": test.score.high,
+        "float_score": test.float_score,
+        "agreement": test.agreement,
+        "max_difference": test.max_difference,
+        "latency_ms": {key: getattr(variant.latency, key) for key in ("median", "p95", "threads", "runs")},
+        "ops": {key: getattr(facts.operators, key) for key in ("total", "integer", "float", "flex")},
+        "input": _tensor(facts.input),
+        "output": _tensor(facts.output),
+    }
+
+
+def _tensor(tensor: types.Tensor) -> dict[str, Any]:
+    return {
+        "dtype": tensor.dtype,
+        "shape": [int(size) for size in tensor.shape],
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+    }
+
+
+def write(
+    report: Mapping[str, Any], folder: Path, *, curves: Sequence[types.Curves] = (), mistakes: Mistakes | None = None
+) -> Path:
+    """Writes `report.json` and `report.html`, each whole or not at all.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ValueError: if the report holds a NaN, an infinity, or something JSON has no word for.
+    """
+    text = json.dumps(report, indent=2, allow_nan=False, default=_number) + "\n"
+    page = folder / "report.html"
+    for path, content in (
+        (page, render(json.loads(text), curves=curves, mistakes=mistakes)),
+        (page.with_suffix(".json"), text),
+    ):
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_text(content, encoding="utf-8")
+        os.replace(temporary, path)
+    return page
+
+
+def _number(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise ValueError(f"A report holds numbers, strings, lists and mappings. Received: {value!r}.")
+
+
+def render(report: Mapping[str, Any], *, curves: Sequence[types.Curves] = (), mistakes: Mistakes | None = None) -> str:
+    """The page as HTML that needs nothing else: styles, plots and pictures are inside."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"percent": _percent, "size": _size, "duration": _duration, "milliseconds": _milliseconds}
+    template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+    rows = sorted(report["variants"], key=lambda row: row["bytes"])
+    chosen = next(row for row in rows if row["name"] == report["chosen"])
+    return template.render(
+        report=report,
+        rows=rows,
+        chosen=chosen,
+        smaller=_times_smaller(rows, chosen),
+        size_plot=_size_plot(rows, report["chosen"], metric=report["metric"]),
+        curve_plots=[(one.stage, _curve_plot(one)) for one in curves if _panels(one)],
+        mistakes=mistakes,
+        tiles=_tiles(mistakes) if mistakes else [],
+        total_seconds=sum(row["seconds"] for row in report["stages"]),
+    )
+
+
+def _times_smaller(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> float | None:
+    """How many times the teacher's float file holds the chosen one; None where the run had no teacher."""
+    teachers = [row["bytes"] for row in rows if row["name"].split("_")[0] == "teacher" and row is not chosen]
+    return max(teachers) / chosen["bytes"] if teachers else None
+
+
+def print_table(report: Mapping[str, Any], *, console: Console | None = None) -> None:
+    """Prints a report's variants, smallest first, and the chosen one with its reason."""
+    console = console or Console()
+    table = Table(
+        title=f"{report['recipe']} / {report['tag']}", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
+    table.add_column("variant", no_wrap=True)
+    # shares in percent without the sign: the whole row fits a terminal of 80 columns
+    for header in ("bytes", "valid. %", "test %", "interval", "agree %", "ms"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in sorted(report["variants"], key=lambda row: row["bytes"]):
+        chosen = row["name"] == report["chosen"]
+        shares = {
+            key: f"{100 * row[key]:.2f}"
+            for key in ("validation_score", "score", "score_low", "score_high", "agreement")
+        }
+        table.add_row(
+            f"{row['name']}{' *' if chosen else ''}",
+            f"{row['bytes']:,}",
+            shares["validation_score"],
+            shares["score"],
+            f"{shares['score_low']}-{shares['score_high']}",
+            shares["agreement"],
+            f"{row['latency_ms']['median']:.3f}",
+            style="bold green" if chosen else None,
+        )
+    console.print(table)
+    console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:,.2f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} KB" if count >= 1e3 else f"{count:,.0f} B"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.2f} ms" if value >= 1 else f"{1000 * value:.0f} µs"
+
+
+def _panels(curves: types.Curves) -> list[str]:
+    """Metrics of a stage that are worth a panel, the loss first."""
+    names = {name.removeprefix("val_") for name in curves.values} - {"learning_rate", "lr"}
+    return sorted(names, key=lambda name: (name != "loss", name))[:3]
+
+
+def _curve_plot(curves: types.Curves) -> str:
+    panels = _panels(curves)
+    figure = Figure(figsize=(4.2 * len(panels), 2.6), layout="constrained")
+    for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+        for name, label, colour in ((metric, "train", _TRAIN), (f"val_{metric}", "validation", _VALIDATION)):
+            values = curves.values.get(name)
+            if values:
+                axes.plot(
+                    range(1, len(values) + 1),
+                    values,
+                    label=label,
+                    color=colour,
+                    marker="o" if len(values) < 3 else None,
+                )
+        axes.set_title(metric.replace("_", " "), fontsize=10)
+        axes.set_xlabel("epoch", fontsize=9)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
+        _quiet(axes)
+    return _svg(figure, name=f"Training curves of {curves.stage}")
+
+
+def _size_plot(rows: Sequence[Mapping[str, Any]], chosen: str, *, metric: str) -> str:
+    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for index, row in enumerate(rows):
+        score, colour = 100 * row["score"], _CHOSEN if row["name"] == chosen else _OTHER
+        # 100 * (score - low) can come out as -1e-14, which error bars refuse
+        below, above = (
+            max(0.0, 100 * gap) for gap in (row["score"] - row["score_low"], row["score_high"] - row["score"])
+        )
+        axes.errorbar(
+            row["bytes"] / 1000, score, yerr=[[below], [above]], fmt="o", color=colour, markersize=8, elinewidth=1.2,
+            capsize=3,
+        )  # fmt: skip
+        axes.annotate(
+            row["name"],
+            (row["bytes"] / 1000, score),
+            xytext=(8, 9 if index % 2 == 0 else -15),
+            textcoords="offset points",
+            fontsize=9,
+            color=_CHOSEN if row["name"] == chosen else _INK,
+            weight="bold" if row["name"] == chosen else "normal",
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.18)
+    axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.10g}")
+    axes.xaxis.set_minor_formatter(lambda value, position: "")
+    axes.set_xlabel("file size in KB (logarithmic)")
+    axes.set_ylabel(f"test {metric} in %")
+    _quiet(axes)
+    return _svg(figure, name="Size against score of every variant")
+
+
+def _quiet(axes: Any) -> None:
+    axes.grid(alpha=0.25, color=_INK, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.tick_params(colors=_INK, labelsize=8, which="both")
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        text.set_color(_INK)
+
+
+def _svg(figure: Figure, *, name: str) -> str:
+    """The figure as an SVG element in the page's colours; the salt keeps ids of two plots on one page apart."""
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), io.StringIO() as sink:
+        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        text = re.sub(r'<g id="[^"]*"', "<g", sink.getvalue())  # names of groups repeat from plot to plot
+    label = name.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return (
+        text[text.index("<svg") :]
+        .replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+        .replace(_INK, "currentColor")
+    )
+
+
+def _tiles(found: Mistakes) -> list[dict[str, str]]:
+    tiles = []
+    for picture, label, prediction, probability in zip(
+        found.pictures, found.labels, found.predictions, found.probabilities, strict=True
+    ):
+        sink = io.BytesIO()
+        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(sink, format="PNG", optimize=True)
+        tiles.append(
+            {
+                "source": "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode(),
+                "label": label,
+                "prediction": prediction,
+                "probability": f"{100 * probability:.0f} %" if math.isfinite(probability) else "?",
+            }
+        )
+    return tiles
