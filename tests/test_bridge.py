@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+from kerastl import bridge
+
+
+def randomize(model: keras.Model) -> keras.Model:
+    """Weights that no initializer gives, so that a weight that is not copied shows."""
+    generator = np.random.default_rng(5)
+    for weight in model.weights:
+        values = generator.normal(size=weight.shape, scale=0.3)
+        weight.assign(np.abs(values) + 0.5 if "variance" in weight.name or "gamma" in weight.name else values)
+    return model
+
+
+def every_layer() -> keras.Model:
+    layers = keras.layers
+    image = keras.Input((12, 12, 3), name="image")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(image)
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0], name="normalize")(x)
+    x = layers.ZeroPadding2D(((0, 1), (1, 2)), name="pad")(x)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(epsilon=1e-2, name="norm")(x)
+    x = x_skip = layers.ReLU(max_value=6.0, name="relu")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="depthwise")(x)
+    x = layers.SeparableConv2D(8, 3, padding="same", activation="relu", name="separable")(x)
+    x = layers.Add(name="add")([x, x_skip])
+    x = layers.Activation("relu6", name="relu6")(x)
+    squeeze = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+    x = layers.Multiply(name="scale")([x, layers.Conv2D(8, 1, activation="sigmoid", name="excite")(squeeze)])
+    x = layers.LeakyReLU(negative_slope=0.1, name="leaky")(x)
+    x = layers.Activation("tanh", name="tanh")(x)
+    x = layers.Concatenate(name="concatenate")(
+        [
+            layers.MaxPooling2D(2, padding="same", name="max_pool")(x),
+            layers.AveragePooling2D(2, padding="same", name="average_pool")(x),
+        ]
+    )
+    x = layers.Reshape((4, 4, -1), name="reshape")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dropout(0.5, name="dropout")(x)
+    shared = layers.Dense(16, name="shared")
+    x = shared(layers.Dense(16, activation="relu", name="hidden")(x))
+    x = shared(x)
+    x = layers.Dense(5, name="logits")(x)
+    return randomize(keras.Model(image, layers.Softmax(name="probabilities")(x)))
+
+
+PROBE = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3)).astype("float32")
+
+
+def test_every_layer_crosses():
+    model = every_layer()
+    bridged = bridge.to_tf_keras(model, probe=PROBE)
+    assert isinstance(bridged, tf_keras.Model)
+    assert [layer.name for layer in bridged.layers] == [layer.name for layer in model.layers]
+    other = PROBE[::-1] * 0.7
+    np.testing.assert_allclose(bridged(other).numpy(), keras.ops.convert_to_numpy(model(other)), atol=1e-5)
+
+
+def test_the_callers_model_is_left_as_it_was():
+    model = every_layer()
+    config, weights = model.get_config(), model.get_weights()
+    nodes = [len(layer._outbound_nodes) for layer in model.layers]
+    bridged = bridge.to_tf_keras(model, probe=PROBE)
+    for weight in bridged.weights:
+        weight.assign_add(keras.ops.ones_like(weight))
+    assert [len(layer._outbound_nodes) for layer in model.layers] == nodes
+    assert model.get_config() == config
+    for old, new in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_adapted_normalization_and_frozen_layers_cross():
+    image = keras.Input((3,), name="features")
+    normalize = keras.layers.Normalization(name="normalize")
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(normalize(image)))
+    probe = np.random.default_rng(1).normal(3.0, 2.0, (50, 3)).astype("float32")
+    normalize.adapt(probe)
+    model.get_layer("logits").trainable = False
+    bridged = bridge.to_tf_keras(model, probe=probe)
+    kernel, bias = (keras.ops.convert_to_numpy(weight) for weight in model.get_layer("logits").weights)
+    wanted = (probe - probe.mean(0)) / probe.std(0) @ kernel + bias
+    np.testing.assert_allclose(bridged(probe).numpy(), wanted, atol=1e-4)
+    assert not bridged.get_layer("logits").trainable
+
+
+def test_sequential_and_nested_models_are_laid_flat():
+    inner = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(4, 3, name="conv")], name="inner")
+    image = keras.Input((12, 12, 3), name="image")
+    model = randomize(keras.Model(image, keras.layers.Flatten(name="flatten")(inner(image))))
+    assert [layer.name for layer in bridge.to_tf_keras(model, probe=PROBE).layers] == ["image", "conv", "flatten"]
+    assert [layer.name for layer in bridge.to_tf_keras(inner, probe=PROBE).layers][1:] == ["conv"]
+
+
+def test_mobilenet_v2_crosses():
+    model = keras.applications.MobileNetV2(input_shape=(64, 64, 3), alpha=0.35, weights=None, classes=10)
+    for weight in model.weights:  # statistics other than 0 and 1, outputs that differ from picture to picture
+        if "moving_mean" in weight.name:
+            weight.assign(np.random.default_rng(2).normal(0.0, 0.1, weight.shape))
+    probe = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype("float32")
+    bridged = bridge.to_tf_keras(model, probe=probe)
+    assert len(bridged.layers) == len(model.layers)
+    assert np.ptp(bridged(probe).numpy()) > 1e-4
+
+
+def test_an_unknown_layer_is_named():
+    image = keras.Input((12, 12, 3), name="image")
+    model = keras.Model(image, keras.layers.UnitNormalization(name="unit")(image))
+    with pytest.raises(ValueError, match=r"layer 'unit' of class .*UnitNormalization.*Available: \['Activation'"):
+        bridge.to_tf_keras(model, probe=PROBE)
+
+
+@pytest.mark.parametrize("name", ["hard_sigmoid", "hard_silu"])
+def test_an_activation_that_differs_is_named(name):
+    image = keras.Input((12, 12, 3), name="image")
+    model = keras.Model(image, keras.layers.Conv2D(2, 1, activation=name, name="gate")(image))
+    with pytest.raises(ValueError, match=f"Received: '{name}' in layer 'gate' of class Conv2D"):
+        bridge.to_tf_keras(model, probe=PROBE)
+
+
+def test_an_inverted_normalization_is_named():
+    image = keras.Input((12, 12, 3), name="image")
+    layer = keras.layers.Normalization(mean=0.5, variance=4.0, invert=True, name="back")
+    with pytest.raises(ValueError, match="layer 'back' of class Normalization, invert=True"):
+        bridge.to_tf_keras(keras.Model(image, layer(image)), probe=PROBE)
+
+
+def test_a_difference_on_the_probe_is_an_error():
+    model = every_layer()
+    # A layer of the right class that computes something else, which no look at its class can see.
+    model.get_layer("hidden").call = lambda inputs, training=None: keras.ops.zeros((len(inputs), 16)) + 3.0
+    with pytest.raises(ValueError, match="largest difference of"):
+        bridge.to_tf_keras(model, probe=PROBE)
+
+
+def test_nan_is_a_difference():
+    model = every_layer()
+    model.get_layer("logits").bias.assign(np.full(5, np.nan))
+    with pytest.raises(ValueError, match="largest difference of nan"):
+        bridge.to_tf_keras(model, probe=PROBE)
+
+
+def test_other_things_are_refused():
+    with pytest.raises(ValueError, match=r"needs a Keras 3 model\. Received: tf_keras"):
+        bridge.to_tf_keras(tf_keras.Sequential([tf_keras.layers.Dense(1)]), probe=PROBE)
+
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(ValueError, match="subclassed model Subclassed"):
+        bridge.to_tf_keras(Subclassed(), probe=PROBE)
