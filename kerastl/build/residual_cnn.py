@@ -1,0 +1,78 @@
+"""A residual CNN (He et al. 2016, "Deep residual learning for image recognition", figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from kerastl.types import Task
+
+
+def build(
+    task: Task,
+    *,
+    widths: Sequence[int] = (16, 32, 64),
+    blocks: int = 1,
+    stem_stride: int = 1,
+    dropout: float = 0.0,
+    name: str = "residual_cnn",
+) -> keras.Model:
+    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch, task.classes)``.
+
+    Args:
+        task: gives the input shape and the number of classes.
+        widths: filters of each stage; every stage after the first halves height and width.
+        blocks: residual blocks a stage.
+        stem_stride: stride of the first convolution.
+        dropout: share dropped before the logits.
+        name: of the model.
+    """
+    image = keras.Input(task.input_shape, name="image")
+    x = layers.Rescaling(1 / 255, name="rescale")(image)
+    x = _convolution(x, widths[0], kernel_size=3, stride=stem_stride, name="stem")
+    x = layers.ReLU(name="stem_relu")(x)
+    for stage, width in enumerate(widths, start=1):
+        for block in range(1, blocks + 1):
+            stride = 2 if block == 1 and stage > 1 else 1
+            x = _residual_block(x, width, stride=stride, name=f"stage{stage}_block{block}")
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(image, layers.Dense(task.classes, dtype="float32", name="logits")(x), name=name)
+
+
+def small(task: Task) -> keras.Model:
+    """Widths 16, 32, 64 with one block each: 79,000 parameters, the shape of MLPerf Tiny's ResNet-8."""
+    return build(task, name="residual_cnn_small")
+
+
+def wide(task: Task) -> keras.Model:
+    """Widths 32, 64, 128 with two blocks each: 700,000 parameters, a teacher."""
+    return build(task, widths=(32, 64, 128), blocks=2, dropout=0.2, name="residual_cnn_wide")
+
+
+def _residual_block(x: keras.KerasTensor, width: int, *, stride: int, name: str) -> keras.KerasTensor:
+    """Two 3x3 convolutions around a shortcut, which is projected where stride or width change."""
+    shortcut = x
+    if stride != 1 or x.shape[-1] != width:
+        shortcut = _convolution(x, width, kernel_size=1, stride=stride, name=f"{name}_shortcut")
+    x = _convolution(x, width, kernel_size=3, stride=stride, name=f"{name}_conv1")
+    x = layers.ReLU(name=f"{name}_relu1")(x)
+    x = _convolution(x, width, kernel_size=3, stride=1, name=f"{name}_conv2")
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=f"{name}_relu2")(x)
+
+
+def _convolution(x: keras.KerasTensor, width: int, *, kernel_size: int, stride: int, name: str) -> keras.KerasTensor:
+    x = layers.Conv2D(
+        width,
+        kernel_size,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+    return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)

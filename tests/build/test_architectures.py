@@ -1,0 +1,67 @@
+"""Parameter counts worked out by hand, layer by layer."""
+
+import pytest
+
+from kerastl.build import conv_net, mobile_cnn, plain_cnn, residual_cnn, strided_cnn
+from kerastl.types import Task
+
+GREY = Task("grey", tuple(str(i) for i in range(10)), (28, 28, 1))
+COLOUR = Task("colour", tuple(str(i) for i in range(10)), (32, 32, 3))
+
+
+def convolution(kernel, inputs, outputs, *, bias=False, norm=True):
+    return kernel * kernel * inputs * outputs + bias * outputs + norm * 4 * outputs
+
+
+def dense(inputs, outputs):
+    return inputs * outputs + outputs
+
+
+def test_plain_cnn():
+    expected = (
+        convolution(3, 1, 32, bias=True, norm=False)
+        + convolution(3, 32, 64, bias=True, norm=False)
+        + dense(7 * 7 * 64, 128)
+        + dense(128, 10)
+    )
+    assert plain_cnn.textbook(GREY).count_params() == expected == 421_642
+
+
+def test_conv_net():
+    expected = convolution(3, 3, 32) + convolution(3, 32, 64) + dense(8 * 8 * 64, 128) + dense(128, 10)
+    assert conv_net.small(COLOUR).count_params() == expected == 545_386
+
+
+def test_strided_cnn_tiny():
+    expected = (
+        convolution(5, 1, 12) + convolution(3, 12, 20) + convolution(3, 20, 24) + convolution(3, 24, 28) + dense(28, 10)
+    )
+    assert strided_cnn.tiny(GREY).count_params() == expected == 13_454
+
+
+def test_mobile_cnn_tiny():
+    def separable(inputs, outputs):
+        return 9 * inputs + 4 * inputs + inputs * outputs + 4 * outputs
+
+    widths = [16, 32, 32, 48, 48, 64]
+    expected = convolution(3, 1, 16) + sum(map(separable, widths, widths[1:])) + dense(64, 10)
+    assert mobile_cnn.tiny(GREY).count_params() == expected == 12_490
+
+
+def test_residual_cnn_small_is_resnet8():
+    def block(inputs, outputs):
+        shortcut = convolution(1, inputs, outputs) if inputs != outputs else 0
+        return convolution(3, inputs, outputs) + convolution(3, outputs, outputs) + shortcut
+
+    expected = convolution(3, 3, 16) + block(16, 16) + block(16, 32) + block(32, 64) + dense(64, 10)
+    assert residual_cnn.small(COLOUR).count_params() == expected == 78_714
+
+
+def test_strided_cnn_refuses_sequences_of_different_length():
+    with pytest.raises(ValueError, match=r"one kernel size and one stride.*strides=\(2, 1\)"):
+        strided_cnn.build(GREY, filters=(8, 8, 8), kernel_sizes=(3, 3, 3), strides=(2, 1))
+
+
+def test_mobile_cnn_refuses_sequences_of_different_length():
+    with pytest.raises(ValueError, match="one stride a block"):
+        mobile_cnn.build(GREY, filters=(8, 8), strides=(1,))

@@ -1,0 +1,143 @@
+"""The distiller against gradients worked out by hand, and its promises about the caller's objects."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from kerastl.distil import losses
+from kerastl.distil.distiller import Distiller
+
+KULLBACK_LEIBLER = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
+
+
+class CountingDense(keras.layers.Dense):
+    """Counts how often it is called while a step is traced."""
+
+    calls = 0
+
+    def call(self, inputs, training=None):
+        type(self).calls += 1
+        return super().call(inputs)
+
+
+def dense_model(seed, units=3, layer=keras.layers.Dense):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((4,), name="image")
+    return keras.Model(inputs, layer(units, name="logits")(inputs))
+
+
+@pytest.fixture()
+def batch():
+    generator = np.random.default_rng(0)
+    return generator.normal(size=(8, 4)).astype("float32"), generator.integers(0, 3, 8).astype("int32")
+
+
+def compiled(distiller, learning_rate=1.0):
+    distiller.compile(
+        keras.optimizers.SGD(learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return distiller
+
+
+def numpy_softmax(logits, temperature=1.0):
+    powers = np.exp(logits / temperature - (logits / temperature).max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_step_follows_the_gradient_of_the_blend(batch, weight, weighted):
+    inputs, labels = batch
+    sample_weight = np.linspace(0, 2, 8).astype("float32") if weighted else None
+    student, teacher = dense_model(1), dense_model(2)
+    kernel, bias = (v.numpy().astype(np.float64) for v in student.weights)
+    distiller = compiled(Distiller(student=student, teacher=teacher, loss=KULLBACK_LEIBLER, weight=weight))
+    distiller.train_on_batch(inputs, labels, sample_weight=sample_weight)
+
+    logits, teacher_logits = inputs @ kernel + bias, inputs @ teacher.weights[0].numpy() + teacher.weights[1].numpy()
+    # d/dz T^2 KL = T (softmax(z/T) - softmax(t/T)); d/dz cross-entropy = softmax(z) - one_hot
+    soft = 2.0 * (numpy_softmax(logits, 2.0) - numpy_softmax(teacher_logits, 2.0))
+    hard = numpy_softmax(logits) - np.eye(3)[labels]
+    gradient = (weight * soft + (1 - weight) * hard) / len(inputs)
+    if weighted:
+        gradient *= sample_weight[:, None]
+    np.testing.assert_allclose(student.weights[0].numpy(), kernel - inputs.T @ gradient, atol=1e-5)
+    np.testing.assert_allclose(student.weights[1].numpy(), bias - gradient.sum(0), atol=1e-5)
+
+
+def test_a_step_runs_the_student_once(batch):
+    student, teacher = dense_model(1, layer=CountingDense), dense_model(2)
+    distiller = compiled(Distiller(student=student, teacher=teacher, loss=KULLBACK_LEIBLER))
+    distiller.train_on_batch(*batch)
+    traced = CountingDense.calls
+    CountingDense.calls = 0
+    student.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    student.train_on_batch(*batch)
+    # building the functional model took one call, tracing a step takes as many calls as plain Keras' own step
+    assert traced - 1 == CountingDense.calls == 1
+
+
+def test_the_teacher_stays_as_it_was(batch):
+    teacher = dense_model(2)
+    teacher.compile("sgd", "mse")
+    before = [v.numpy().copy() for v in teacher.weights]
+    flags = [layer.trainable for layer in teacher.layers]
+    optimizer = teacher.optimizer
+    distiller = compiled(Distiller(student=dense_model(1), teacher=teacher, loss=KULLBACK_LEIBLER))
+    distiller.fit(*batch, epochs=2, verbose=0)
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, teacher.weights, strict=True))
+    assert flags == [layer.trainable for layer in teacher.layers]
+    assert teacher.optimizer is optimizer
+    teacher_paths = {id(v) for v in teacher.weights}
+    assert not any(id(v) in teacher_paths for v in distiller.weights)
+    assert len(distiller.trainable_variables) == 2
+
+
+def test_evaluation_is_the_students(batch):
+    student = dense_model(1)
+    distiller = compiled(Distiller(student=student, teacher=dense_model(2), loss=KULLBACK_LEIBLER))
+    logs = distiller.evaluate(*batch, return_dict=True, verbose=0)
+    logits = student.predict(batch[0], verbose=0)
+    assert logs["accuracy"] == pytest.approx((logits.argmax(-1) == batch[1]).mean())
+    expected = -np.log(numpy_softmax(logits)[np.arange(8), batch[1]]).mean()
+    assert logs["loss"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_reported_loss_is_the_blend(batch):
+    student, teacher = dense_model(1), dense_model(2)
+    student_logits, teacher_logits = (m.predict(batch[0], verbose=0) for m in (student, teacher))
+    distiller = compiled(Distiller(student=student, teacher=teacher, loss=KULLBACK_LEIBLER, weight=0.3), 0.0)
+    soft = KULLBACK_LEIBLER(teacher_logits, student_logits).numpy().mean()
+    hard = -np.log(numpy_softmax(student_logits)[np.arange(8), batch[1]]).mean()
+    reported = distiller.train_on_batch(*batch, return_dict=True)["loss"]
+    assert reported == pytest.approx(0.3 * soft + 0.7 * hard, abs=1e-5)
+
+
+def test_regularization_counts_once(batch):
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((4,))
+    student = keras.Model(inputs, keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.1))(inputs))
+    teacher = keras.models.clone_model(student)
+    teacher.set_weights(student.get_weights())
+    penalty = 0.1 * (student.weights[0].numpy() ** 2).sum()
+    for weight in (1.0, 0.6):
+        distiller = compiled(Distiller(student=student, teacher=teacher, loss=KULLBACK_LEIBLER, weight=weight), 0.0)
+        hard = -np.log(numpy_softmax(student.predict(batch[0], verbose=0))[np.arange(8), batch[1]]).mean()
+        reported = distiller.train_on_batch(*batch, return_dict=True)["loss"]
+        assert reported == pytest.approx((1 - weight) * hard + penalty, abs=1e-5)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1])
+def test_weight_outside_its_range_is_refused(weight):
+    with pytest.raises(ValueError, match="share from 0 to 1"):
+        Distiller(student=dense_model(1), teacher=dense_model(2), loss=KULLBACK_LEIBLER, weight=weight)
+
+
+def test_different_numbers_of_classes_are_refused():
+    with pytest.raises(ValueError, match="same shape"):
+        Distiller(student=dense_model(1), teacher=dense_model(2, units=5), loss=KULLBACK_LEIBLER)

@@ -1,0 +1,98 @@
+"""Augmentation against pixels moved by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerastl import augment
+
+
+@pytest.fixture()
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (4, 9, 9, 1)).astype("float32")
+
+
+def transform(pictures, **changes):
+    still = {"angle": 0.0, "shift": (0.0, 0.0), "scale": (1.0, 1.0), "shear": 0.0} | changes
+
+    def each(value):
+        return np.full(len(pictures), value, "float32")
+
+    arguments = {k: tuple(map(each, v)) if isinstance(v, tuple) else each(v) for k, v in still.items()}
+    matrices = augment.affine_transforms(pictures.shape[1:3], **arguments)
+    return np.asarray(keras.ops.image.affine_transform(pictures, matrices, interpolation="bilinear"))
+
+
+def test_no_change_is_the_identity(pictures):
+    np.testing.assert_allclose(transform(pictures), pictures, atol=1e-3)
+
+
+def test_shift_reads_from_pixels_down_and_right(pictures):
+    moved = transform(pictures, shift=(2.0, 1.0))
+    np.testing.assert_allclose(moved[:, :-2, :-1], pictures[:, 2:, 1:], atol=1e-3)
+    assert not moved[:, -2:].any()
+    assert not moved[:, :, -1].any()
+
+
+def test_a_quarter_turn_is_numpys(pictures):
+    turned = transform(pictures, angle=np.pi / 2)
+    np.testing.assert_allclose(turned, np.rot90(pictures, 1, axes=(1, 2)), atol=1e-2)
+
+
+def test_scale_two_reads_every_other_pixel(pictures):
+    small = transform(pictures, scale=(2.0, 2.0))
+    np.testing.assert_allclose(small[:, 2:7, 2:7], pictures[:, ::2, ::2], atol=1e-3)
+
+
+def test_shear_shifts_rows_by_their_distance_from_the_centre(pictures):
+    sheared = transform(pictures, shear=1.0)
+    for row in range(9):
+        offset = row - 4
+        expected = np.zeros((4, 9, 1))
+        for column in range(9):
+            if 0 <= column + offset < 9:
+                expected[:, column] = pictures[:, row, column + offset]
+        np.testing.assert_allclose(sheared[:, row], expected, atol=1e-2)
+
+
+def test_training_changes_pictures_and_inference_does_not(pictures):
+    model = augment.build(rotation=0.1, translation=0.1, zoom=0.1, shear=0.1, horizontal_flip=True, erasing=0.5)
+    assert model is not None
+    np.testing.assert_array_equal(model(pictures, training=False), pictures)
+    first, second = np.asarray(model(pictures, training=True)), np.asarray(model(pictures, training=True))
+    assert first.shape == pictures.shape
+    assert not np.allclose(first, pictures)
+    assert not np.allclose(first, second)
+    assert first.min() >= 0
+    assert first.max() <= 255.001
+
+
+def test_the_same_seed_gives_the_same_views(pictures):
+    views = [np.asarray(augment.build(rotation=0.1, zoom=0.2, seed=5)(pictures, training=True)) for _ in range(2)]
+    np.testing.assert_array_equal(*views)
+    other = np.asarray(augment.build(rotation=0.1, zoom=0.2, seed=6)(pictures, training=True))
+    assert not np.array_equal(views[0], other)
+
+
+def test_limits_hold():
+    """A single bright pixel at the centre moves no further than the largest shift."""
+    pictures = np.zeros((512, 21, 21, 1), "float32")
+    pictures[:, 10, 10] = 255
+    moved = np.asarray(augment.build(translation=0.1)(pictures, training=True))[..., 0]
+    rows, columns = (np.array([(m * np.arange(21)[shape]).sum() / m.sum() for m in moved]) - 10 for shape in
+                     ((slice(None), None), (None, slice(None))))
+    for offsets in (rows, columns):
+        assert np.abs(offsets).max() <= 2.1 + 1e-3
+        assert np.abs(offsets).max() > 1.9
+        assert abs(offsets.mean()) < 0.2
+
+
+def test_nothing_asked_for_is_none():
+    assert augment.build() is None
+
+
+def test_saves_and_loads(tmp_path, pictures):
+    model = augment.build(rotation=0.1, shear=0.2, seed=3)
+    model(pictures, training=True)
+    again = keras.Sequential.from_config(model.get_config())
+    assert again.layers[0].limits == {"rotation": 0.1, "translation": 0.0, "zoom": 0.0, "shear": 0.2}
