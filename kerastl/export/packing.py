@@ -1,0 +1,251 @@
+"""TFLite files without waste: the same network, answer for answer, in fewer bytes.
+
+A small network's file is a quarter wrapping. Converters repeat equal vectors (the zero points of every channel, of
+weights and of biases alike), name each tensor after the whole chain of layers it came from, and attach statistics and
+entries that no interpreter reads. `shrink` takes those away and `pack` writes each equal part once, as the FlatBuffers
+format allows (offsets may meet). Buffers keep the 16-byte alignment of the public schema, which delegates count on and
+the object API of the Python runtime loses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+
+FILE_IDENTIFIER = b"TFL3"
+BUFFER_ALIGNMENT = 16
+# Entries that converters leave in a file and no interpreter reads.
+UNREAD_METADATA = (b"CONVERSION_METADATA", b"min_runtime_version", b"model_quantization_method")
+
+
+class SharingBuilder(flatbuffers.Builder):
+    """A FlatBuffers builder that writes equal vectors, strings and tables once.
+
+    Vectors of offsets are never shared: their bytes mean something only where they stand.
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        super().__init__(size)
+        self._written: dict[object, int] = {}
+        self._mark = 0
+        self._kind: object = None
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
+        if elemSize == 1 and numElems >= BUFFER_ALIGNMENT:
+            alignment = BUFFER_ALIGNMENT
+        self._mark, self._kind = self.Offset(), ("vector", elemSize, alignment)
+        return super().StartVector(elemSize, numElems, alignment)
+
+    def PrependUOffsetTRelative(self, off: int) -> None:
+        if self.nested and self.vectorNumElems is not None:
+            self._kind = None
+        super().PrependUOffsetTRelative(off)
+
+    def CreateString(self, s: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> int:
+        self._mark, self._kind = self.Offset(), "string"
+        return super().CreateString(s, encoding, errors)
+
+    def EndVector(self, numElems: int | None = None) -> int:
+        offset = super().EndVector()
+        if self._kind is None:
+            return offset
+        content = (self._kind, bytes(self.Bytes[self.head : len(self.Bytes) - self._mark]))
+        # What follows the content is padding that depends on the place; equal content at an equal alignment is enough.
+        if content in self._written:
+            self.head = len(self.Bytes) - self._mark
+            return self._written[content]
+        self._written[content] = offset
+        return offset
+
+    def once(self, part: Any) -> int:
+        """Packs an object of the generated API, or returns the offset where an equal one stands."""
+        key = _content(part)
+        if key not in self._written:
+            self._written[key] = part.Pack(self)
+        return self._written[key]
+
+
+class _Once:
+    """Stands in for a part of a model so that the generated ``Pack`` methods share equal ones."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+    def Pack(self, builder: SharingBuilder) -> int:
+        return builder.once(self.part)
+
+
+def _content(part: Any) -> object:
+    """A hashable picture of an object of the generated API."""
+    if isinstance(part, np.ndarray):
+        return part.dtype.str, part.tobytes()
+    if isinstance(part, (list, tuple)):
+        return tuple(_content(item) for item in part)
+    if hasattr(part, "__dict__"):
+        return type(part).__name__, tuple((name, _content(value)) for name, value in sorted(vars(part).items()))
+    return part
+
+
+def unpack(data: bytes) -> Any:
+    """The file as an object of ``ai_edge_litert.schema_py_generated`` (a ``ModelT``), with arrays that can be written.
+
+    Raises:
+        ValueError: if the bytes are not a TFLite file.
+    """
+    if bytes(data[4:8]) != FILE_IDENTIFIER:
+        raise ValueError(
+            f"Wanted the bytes of a TFLite file (identifier {FILE_IDENTIFIER!r} at byte 4). "
+            f"Received: {len(data)} bytes that begin {bytes(data[:8])!r}."
+        )
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    for buffer in model.buffers:
+        if buffer.data is not None:
+            buffer.data = np.frombuffer(bytes(buffer.data), np.uint8).copy()
+    return model
+
+
+def pack(model: Any) -> bytes:
+    """A ``ModelT`` as the bytes of a file, equal parts written once; the object itself is left as it was."""
+    builder = SharingBuilder()
+    replaced = []
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if tensor.quantization is not None:
+                replaced.append((tensor, ("quantization", tensor.quantization)))
+        for operator in graph.operators:
+            if operator.builtinOptions is not None:
+                replaced.append((operator, ("builtinOptions", operator.builtinOptions)))
+    try:
+        for owner, (name, part) in replaced:
+            setattr(owner, name, _Once(part))
+        builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
+    finally:
+        for owner, (name, part) in replaced:
+            setattr(owner, name, part)
+    return bytes(builder.Output())
+
+
+def shrink(data: bytes, *, names: bool = True) -> bytes:
+    """The same network in fewer bytes, its answers bit for bit the same.
+
+    Goes: long tensor names, minimum and maximum statistics, metadata that only converters write, operator codes and
+    tensors that nothing uses, empty quantization records, the second copy of equal constants. Stays: the names of
+    inputs and outputs, signatures, scales and zero points, any other metadata.
+
+    Args:
+        data: bytes of a TFLite file.
+        names: whether inner tensors keep a (short) name; quantization tools find tensors by name, the phone does not.
+
+    Raises:
+        ValueError: if the bytes are not a TFLite file.
+        RuntimeError: if the shrunk file answers differently on any probe (a fault of this function, never let through).
+    """
+    model = unpack(data)
+    model.description = None
+    model.metadata = [entry for entry in model.metadata or [] if entry.name not in UNREAD_METADATA] or None
+    model.metadataBuffer = None
+    _drop_operator_codes(model)
+    for graph in model.subgraphs:
+        _drop_tensors(model, graph)
+        _shorten(graph, names=names)
+        for operator in graph.operators:
+            operator.mutatingVariableInputs = operator.mutatingVariableInputs or None
+            operator.intermediates = operator.intermediates or None
+    _merge_buffers(model)
+    shrunk = pack(model)
+    difference = first_difference(data, shrunk)
+    if difference is not None:
+        raise RuntimeError(f"Shrinking changed the network's answers: {difference}")
+    return shrunk if len(shrunk) < len(data) else bytes(data)
+
+
+def _drop_operator_codes(model: Any) -> None:
+    used = sorted({operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators})
+    model.operatorCodes = [model.operatorCodes[index] for index in used]
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            operator.opcodeIndex = used.index(operator.opcodeIndex)
+
+
+def _drop_tensors(model: Any, graph: Any) -> None:
+    """Drops tensors that no operator, input, output or signature names."""
+    lists = [graph.inputs, graph.outputs]
+    for operator in graph.operators:
+        lists += [operator.inputs, operator.outputs, operator.intermediates]
+    used = sorted({int(index) for indices in lists if indices is not None for index in indices if index >= 0})
+    signatures = [
+        entry
+        for signature in model.signatureDefs or []
+        if model.subgraphs[signature.subgraphIndex] is graph
+        for entry in [*(signature.inputs or []), *(signature.outputs or [])]
+    ]
+    used = sorted({*used, *(entry.tensorIndex for entry in signatures)})
+    place = {old: new for new, old in enumerate(used)} | {-1: -1}
+    graph.tensors = [graph.tensors[index] for index in used]
+    graph.inputs = [place[index] for index in graph.inputs]
+    graph.outputs = [place[index] for index in graph.outputs]
+    for entry in signatures:
+        entry.tensorIndex = place[entry.tensorIndex]
+    for operator in graph.operators:
+        for name in ("inputs", "outputs", "intermediates"):
+            indices = getattr(operator, name)
+            if indices is not None:
+                setattr(operator, name, [place[int(index)] for index in indices])
+
+
+def _shorten(graph: Any, *, names: bool) -> None:
+    ends = {*graph.inputs, *graph.outputs}
+    for index, tensor in enumerate(graph.tensors):
+        if index not in ends:
+            tensor.name = str(index).encode() if names else None
+        quantization = tensor.quantization
+        if quantization is None:
+            continue
+        quantization.min = quantization.max = None
+        if (quantization.scale is None or not len(quantization.scale)) and quantization.details is None:
+            tensor.quantization = None
+
+
+def _merge_buffers(model: Any) -> None:
+    """Equal constants point to one buffer; buffer 0 stays the empty one, as the schema has it."""
+    buffers, place, moved = [schema.BufferT()], {b"": 0}, {}
+    for index, buffer in enumerate(model.buffers):
+        content = b"" if buffer.data is None else bytes(buffer.data)
+        if content not in place:
+            place[content] = len(buffers)
+            buffers.append(buffer)
+        moved[index] = place[content]
+    model.buffers = buffers
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.buffer = moved[tensor.buffer]
+    for entry in model.metadata or []:
+        entry.buffer = moved[entry.buffer]
+
+
+def first_difference(before: bytes, after: bytes, *, probes: int = 4) -> str | None:
+    """Runs two files on the same random inputs; ``None`` if every output is the same bit for bit, else what differs."""
+    one, other = (Interpreter(model_content=bytes(data), num_threads=1) for data in (before, after))
+    for interpreter in (one, other):
+        interpreter.allocate_tensors()
+    random = np.random.default_rng(0)
+    for _ in range(probes):
+        for ours, theirs in zip(one.get_input_details(), other.get_input_details(), strict=True):
+            if tuple(ours["shape"]) != tuple(theirs["shape"]) or ours["dtype"] != theirs["dtype"]:
+                return f"input {ours['name']!r} is {ours['shape']} {ours['dtype']}, was {theirs['shape']}."
+            probe = random.integers(0, 256, ours["shape"])
+            probe = probe - 128 if ours["dtype"] == np.int8 else probe
+            one.set_tensor(ours["index"], probe.astype(ours["dtype"]))
+            other.set_tensor(theirs["index"], probe.astype(theirs["dtype"]))
+        one.invoke()
+        other.invoke()
+        for ours, theirs in zip(one.get_output_details(), other.get_output_details(), strict=True):
+            got, wanted = other.get_tensor(theirs["index"]), one.get_tensor(ours["index"])
+            if got.dtype != wanted.dtype or got.tobytes() != wanted.tobytes():
+                return f"output {ours['name']!r}: wanted {wanted.ravel()[:4]} ..., got {got.ravel()[:4]} ..."
+    return None

@@ -1,0 +1,44 @@
+"""A TensorFlow SavedModel: one signature, its input and output by name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from kerastl.export import serving
+
+
+def write(model: Any, folder: Path) -> None:
+    """Writes a model as a SavedModel with the signature ``serving_default``.
+
+    The signature takes ``image``, float32 ``(batch, *input_shape)`` of raw pixels 0..255, and returns
+    ``probabilities``, float32 ``(batch, classes)``. A finished folder appears under its name at once or not at all; one
+    that stands there already is replaced.
+
+    Args:
+        model: functional Keras 3 or tf_keras model that ends in logits or probabilities.
+        folder: the SavedModel's folder; the folder above it must exist.
+
+    Raises:
+        ValueError: if the folder above does not exist, or the folder holds something that is no SavedModel.
+    """
+    folder = Path(folder)
+    if not folder.parent.is_dir():
+        raise ValueError(f"Wanted a folder inside one that exists. Received: {folder}.")
+    if folder.exists() and not (folder / "saved_model.pb").is_file():
+        raise ValueError(f"Wanted a new folder or an old SavedModel to replace. Received: {folder}, which is neither.")
+    served = serving.serve(model)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        tf.saved_model.save(served.holder, str(temporary), signatures={"serving_default": served.function})
+        os.chmod(temporary, 0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,134 @@
+"""What every exported form answers with: probabilities, from raw pixels.
+
+Training wants logits (softmax and cross-entropy together are the stable pair), a phone wants probabilities. Works on
+models of Keras 3 and of tf_keras alike without naming either: what is needed of them is the model itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import Any
+
+import tensorflow as tf
+
+OUTPUT_NAME = "probabilities"
+
+
+class Held(tf.Module):
+    """Keeps a model's variables, and never the model: a Keras 3 model held here would convert to a file of NaN."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        # A Keras 3 variable keeps its `tf.Variable` in `.value`; in tf_keras the variable is one.
+        self.held = [value if isinstance(value, tf.Variable) else value.value for value in model.variables]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Serving:
+    """A model as one TensorFlow function.
+
+    Attributes:
+        function: takes the one input by its name, ``(batch, *input_shape)``, and returns ``{"probabilities": ...}``.
+        holder: keeps the variables that the function reads.
+        input_name: ``"image"`` for pictures, else the name of the model's input.
+    """
+
+    function: Any
+    holder: Held
+    input_name: str
+
+
+def with_probabilities(model: Any) -> Any:
+    """The same graph with a softmax layer named ``probabilities`` behind its logits.
+
+    Args:
+        model: functional Keras 3 or tf_keras model, output ``(batch, classes)``, logits or probabilities.
+
+    Returns:
+        A new model that shares every layer with ``model``; ``model`` itself where it ends in a softmax already.
+
+    Raises:
+        ValueError: if the model's last layer is neither linear nor a softmax.
+    """
+    if ends_in_probabilities(model):
+        return model
+    model_class = class_of_models(model)
+    softmax = _layers_of(model).Softmax(name=OUTPUT_NAME)
+    return model_class(model.inputs, softmax(model.outputs[0]), name=model.name)
+
+
+def ends_in_probabilities(model: Any) -> bool:
+    """Whether the model's last layer is a softmax.
+
+    Raises:
+        ValueError: if the model has more than one output, or its last layer ends in another activation.
+    """
+    if len(model.outputs) != 1:
+        raise ValueError(f"Wanted a model with one output. Received: {len(model.outputs)} outputs in {model.name!r}.")
+    layer = _producer(model.outputs[0])
+    layer = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
+    if type(layer).__name__ == "Softmax":
+        return True
+    activation = getattr(layer, "activation", None)
+    activation = getattr(activation, "activation", activation)  # and each activation
+    name = getattr(activation, "__name__", "linear")
+    if name not in ("linear", "softmax", "no_activation"):
+        raise ValueError(
+            f"Wanted a model that ends in logits (linear) or probabilities (softmax). Received: layer {layer.name!r} "
+            f"of model {model.name!r}, which ends in {name!r}."
+        )
+    return name == "softmax"
+
+
+def serve(model: Any, *, batch: int | None = None) -> Serving:
+    """The model as one TensorFlow function with named input and output.
+
+    Args:
+        model: functional model with one input and one output.
+        batch: a fixed batch size, or ``None`` for any.
+    """
+    probabilities = ends_in_probabilities(model)
+    shape, dtype, name = input_of(model)
+
+    @tf.function(input_signature=[tf.TensorSpec((batch, *shape), dtype, name=name)], autograph=False)
+    def function(value: tf.Tensor) -> dict[str, tf.Tensor]:
+        answers = model(value, training=False)
+        return {OUTPUT_NAME: tf.identity(answers if probabilities else tf.nn.softmax(answers), name=OUTPUT_NAME)}
+
+    return Serving(function, Held(model), name)
+
+
+def input_of(model: Any) -> tuple[tuple[int, ...], str, str]:
+    """Shape without the batch axis, dtype, and exported name of the model's one input.
+
+    Raises:
+        ValueError: if the model has more than one input or an axis of unknown size.
+    """
+    if len(model.inputs) != 1:
+        raise ValueError(f"Wanted a model with one input. Received: {len(model.inputs)} inputs in {model.name!r}.")
+    value = model.inputs[0]
+    shape = tuple(value.shape)[1:]
+    if any(size is None for size in shape):
+        raise ValueError(f"Wanted an input of known shape. Received: {shape} in model {model.name!r}.")
+    dtype = value.dtype if isinstance(value.dtype, str) else tf.as_dtype(value.dtype).name
+    return shape, dtype, "image" if len(shape) == 3 else value.name
+
+
+def class_of_models(model: Any) -> Any:
+    """``keras.Model`` or ``tf_keras.Model``, whichever the model is one of."""
+    for ancestor in type(model).__mro__:
+        if ancestor.__name__ == "Model" and ancestor.__module__.split(".")[0] in ("keras", "tf_keras"):
+            return ancestor
+    raise ValueError(f"Wanted a Keras 3 or tf_keras model. Received: {type(model).__module__}.{type(model).__name__}.")
+
+
+def _layers_of(model: Any) -> Any:
+    library = class_of_models(model).__module__.split(".")[0]
+    return importlib.import_module(library).layers
+
+
+def _producer(value: Any) -> Any:
+    """The layer a symbolic tensor comes out of."""
+    history = value._keras_history
+    return history.operation if hasattr(history, "operation") else history.layer

@@ -1,0 +1,257 @@
+"""TFLite files: built-in operators only, raw pixels in, probabilities out, and no byte that does nothing.
+
+What the phone feeds in is 0..255 as the camera gives it: uint8 into an integer file (scale 1.0, zero point 0), the same
+numbers as float32 into a float file. A scale-only ``Rescaling`` at the head of the model costs nothing in either file:
+it is multiplied into the kernels that read it (a float file) or into their scales (an integer file). With no offset
+that holds under zero padding as well.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+
+from kerastl.export import packing, serving
+
+# Operators that multiply their first input with their second and so can take over a factor.
+_ABSORBING = (
+    schema.BuiltinOperator.CONV_2D,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+    schema.BuiltinOperator.FULLY_CONNECTED,
+)
+
+
+def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndarray | None = None) -> bytes:
+    """Writes a model as a TFLite file, atomically.
+
+    Args:
+        model: functional Keras 3 or tf_keras model with one float32 input 0..255, shape ``(batch, *input_shape)``, and
+            one output ``(batch, classes)``, logits or probabilities. Trained quantization-aware (TF-MOT) or not.
+        path: the file; its folder must exist.
+        integer: whether input (uint8, scale 1.0, zero point 0), output (uint8) and every operator are to be integer.
+        calibration: raw pixels ``(examples, *input_shape)`` that show the converter each activation's range; wanted
+            for ``integer=True`` of a model that was not trained quantization-aware, and for nothing else.
+
+    Returns:
+        The bytes of the file. Its batch is fixed to 1; input ``image``, output ``probabilities``.
+
+    Raises:
+        ValueError: if calibration is missing, not wanted, or not raw pixels; or if the model needs an operator that is
+            not among the built-in ones.
+        RuntimeError: if the file does not answer like the model (NaN, lost weights).
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"Wanted a file in a folder that exists. Received: {path}.")
+    if calibration is not None:
+        calibration = _checked_calibration(calibration, serving.input_of(model)[0])
+    if integer and not _is_quantization_aware(model) and calibration is None:
+        raise ValueError(
+            "An integer file wants a model trained quantization-aware, or calibration=raw pixels to set the "
+            f"activations' ranges by. Received: {model.name!r} with neither."
+        )
+    if calibration is not None and (not integer or _is_quantization_aware(model)):
+        raise ValueError(
+            "Calibration is for integer=True of a model that was not trained quantization-aware. "
+            f"Received: calibration of shape {calibration.shape}, integer={integer}, model {model.name!r}."
+        )
+    scale, body = _behind_rescaling(model)
+    data = None
+    if scale is not None:
+        data = _absorb(_convert(model, body, scale=scale, integer=integer, calibration=calibration), scale=scale)
+    if data is None:  # no Rescaling, or what follows it cannot take the factor over
+        data = _convert(model, model, scale=1.0, integer=integer, calibration=calibration)
+    data = packing.shrink(_named(data, serving.input_of(model)[2]), names=not integer)
+    _check_answers(model, data, integer=integer)
+    _write_atomically(path, data)
+    return data
+
+
+def _is_quantization_aware(model: Any) -> bool:
+    return any(type(layer).__name__.startswith("Quantize") for layer in model.layers)
+
+
+def _checked_calibration(calibration: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    calibration = np.asarray(calibration)
+    if calibration.shape[1:] != shape or not len(calibration):
+        raise ValueError(
+            f"Calibration wants raw pixels (examples, {', '.join(map(str, shape))}). Received: {calibration.shape}."
+        )
+    low, high = float(calibration.min()), float(calibration.max())
+    if not (low >= 0 and 1 < high <= 255):
+        raise ValueError(
+            "Calibration wants raw pixels 0..255, not all zero and not scaled: the ranges of every activation are set "
+            f"by it. Received: values from {low} to {high}."
+        )
+    # The input's scale must come out as exactly 1.0, so both ends of the range have to be seen once.
+    calibration = calibration.astype(np.float32)
+    calibration[0].flat[0], calibration[0].flat[-1] = 0.0, 255.0
+    return calibration
+
+
+def _behind_rescaling(model: Any) -> tuple[float | None, Any]:
+    """The factor of a scale-only Rescaling that alone reads the input, and the rest of the model behind it."""
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
+        kind = type(inner).__name__
+        if kind == "Rescaling":
+            if np.ndim(inner.scale) == 0 and np.ndim(inner.offset) == 0 and float(inner.offset) == 0.0:
+                return float(inner.scale), serving.class_of_models(model)(layer.output, model.outputs[0])
+            return None, model
+        if kind not in ("InputLayer", "QuantizeLayer"):
+            return None, model
+    return None, model
+
+
+def _convert(model: Any, body: Any, *, scale: float, integer: bool, calibration: np.ndarray | None) -> bytes:
+    """The converter's own file of ``body``, which takes pixels times ``scale``."""
+    probabilities = serving.ends_in_probabilities(model)
+    shape, dtype, name = serving.input_of(model)
+    fake_quantized = integer and calibration is None
+
+    @tf.function(input_signature=[tf.TensorSpec((1, *shape), dtype, name=name)], autograph=False)
+    def function(value: tf.Tensor) -> dict[str, tf.Tensor]:
+        if fake_quantized:
+            # Fixes the input's scale whatever range training saw. It stands behind the Rescaling: without it the
+            # converter multiplies 1/255 into the first kernel but quantizes it by the old scale, to zeros.
+            value = tf.quantization.fake_quant_with_min_max_args(value, 0.0, 255.0 * scale)
+        answers = body(value, training=False)
+        return {serving.OUTPUT_NAME: answers if probabilities else tf.nn.softmax(answers)}
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()], trackable_obj=serving.Held(model)
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if integer:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = converter.inference_output_type = tf.uint8
+    if calibration is not None:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = _examples(calibration, scale)
+    try:
+        return converter.convert()
+    except Exception as error:
+        if "TF Select" in str(error) or "neither a custom op nor a flex op" in str(error):
+            raise ValueError(
+                f"Wanted a model of operators that TFLite has built in. Received: {model.name!r}, of which the "
+                f"converter says: {error}"
+            ) from error
+        raise
+
+
+def _examples(calibration: np.ndarray, scale: float) -> Callable[[], Iterator[list[np.ndarray]]]:
+    def examples() -> Iterator[list[np.ndarray]]:
+        for example in calibration:
+            yield [np.asarray(example[None] * scale, np.float32)]
+
+    return examples
+
+
+def _absorb(data: bytes, *, scale: float) -> bytes | None:
+    """Makes a file that takes pixels times ``scale`` take raw pixels; ``None`` where it cannot be done exactly.
+
+    A float file's kernels are multiplied by the factor, an integer file's scales are: its integers stay as they are.
+    """
+    model = packing.unpack(data)
+    graph = model.subgraphs[0]
+    source = graph.inputs[0]
+    renamed = [graph.tensors[source]] if graph.tensors[source].quantization.scale is not None else []
+    readers = _readers(graph, source)
+    if renamed and [_code(model, reader) for reader in readers] == [schema.BuiltinOperator.QUANTIZE]:
+        source = readers[0].outputs[0]
+        renamed.append(graph.tensors[source])
+        readers = _readers(graph, source)
+    if not readers or not all(_code(model, r) in _ABSORBING and r.inputs[0] == source for r in readers):
+        return None
+    kernels = [graph.tensors[reader.inputs[1]] for reader in readers]
+    shared = [tensor.buffer for tensor in graph.tensors]
+    alone = all(shared.count(kernel.buffer) == 1 for kernel in kernels) and all(
+        len(_readers(graph, reader.inputs[1])) == 1 for reader in readers
+    )
+    constant = all(model.buffers[kernel.buffer].data is not None for kernel in kernels)
+    if not (alone and constant and source not in graph.outputs):
+        return None
+    for tensor in renamed:
+        if not np.isclose(float(tensor.quantization.scale[0]), scale, rtol=1e-5) or len(renamed) != 2:
+            return None
+        tensor.quantization.scale = np.ones(1, np.float32)
+    for reader, kernel in zip(readers, kernels, strict=True):
+        if not renamed:
+            values = model.buffers[kernel.buffer].data.view(np.float32)
+            values *= np.float32(scale)
+            continue
+        kernel.quantization.scale = (np.asarray(kernel.quantization.scale, np.float64) * scale).astype(np.float32)
+        if len(reader.inputs) > 2 and reader.inputs[2] >= 0:
+            # A bias' scale is the input's times the kernel's, and the input's is 1 now.
+            graph.tensors[reader.inputs[2]].quantization.scale = kernel.quantization.scale.copy()
+    return packing.pack(model)
+
+
+def _readers(graph: Any, index: int) -> list[Any]:
+    return [operator for operator in graph.operators if index in operator.inputs]
+
+
+def _code(model: Any, operator: Any) -> int:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def _named(data: bytes, input_name: str) -> bytes:
+    """Gives the file's input and output tensors the names that the signature has."""
+    model = packing.unpack(data)
+    graph = model.subgraphs[0]
+    for tensor in graph.tensors:
+        if tensor.name in (input_name.encode(), serving.OUTPUT_NAME.encode()):
+            tensor.name += b"_inner"
+    graph.tensors[graph.inputs[0]].name = input_name.encode()
+    graph.tensors[graph.outputs[0]].name = serving.OUTPUT_NAME.encode()
+    return packing.pack(model)
+
+
+def _check_answers(model: Any, data: bytes, *, integer: bool) -> None:
+    """Catches the converter's silent failures at the point where they happen; the full proof is `kerastl.verify`."""
+    parsed = packing.unpack(data)
+    for tensor in parsed.subgraphs[0].tensors:
+        values = parsed.buffers[tensor.buffer].data
+        if values is not None and tensor.shape is not None and len(tensor.shape) == 4 and not values.any():
+            raise RuntimeError(
+                f"The converter lost the weights of {model.name!r}: a kernel of shape {list(tensor.shape)} is all "
+                "zeros. A layer before it was likely folded into it after quantization."
+            )
+    if integer:
+        return
+    shape, _, _ = serving.input_of(model)
+    probe = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.float32)
+    wanted = serving.serve(model).function(tf.constant(probe))[serving.OUTPUT_NAME].numpy()
+    interpreter = packing.Interpreter(model_content=data, num_threads=1)
+    interpreter.allocate_tensors()
+    for example, answer in zip(probe, wanted, strict=True):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], example[None])
+        interpreter.invoke()
+        got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+        if not np.allclose(got, answer, rtol=0, atol=1e-3, equal_nan=False):
+            raise RuntimeError(
+                f"The converted file does not answer like {model.name!r}: wanted probabilities within 0.001 of "
+                f"{answer}. Received: {got}."
+            )
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,116 @@
+"""Small trained models of both Kerases, and the files they are exported to, made once."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+SHAPE = (28, 28, 1)
+# The MNIST student's own widths, for its size is what the size tests are about.
+BLOCKS = ((12, 5, 2), (20, 3, 1), (24, 3, 2), (28, 3, 1))
+
+
+def make_pictures(count: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Ten kinds of blurred blobs with noise: easy, but not constant."""
+    random = np.random.default_rng(0)
+    centres = random.integers(6, 22, (10, 2))
+    labels = (np.arange(count) % 10).astype(np.int32)
+    rows, columns = np.mgrid[0:28, 0:28]
+    distance = (rows - centres[labels, 0, None, None]) ** 2 + (columns - centres[labels, 1, None, None]) ** 2
+    values = 230 * np.exp(-distance / 30) + random.uniform(0, 25, (count, 28, 28))
+    return values.astype(np.uint8)[..., None], labels
+
+
+def make_student(library, *, scale: float = 1 / 255, offset: float = 0.0):
+    """The student network in either Keras; ends in logits."""
+    layers = library.layers
+    image = layers.Input(SHAPE, name="image")
+    value = layers.Rescaling(scale, offset, name="rescale")(image)
+    for index, (width, kernel, stride) in enumerate(BLOCKS, 1):
+        name = f"block_{index}_conv"
+        value = layers.Conv2D(width, kernel, strides=stride, padding="same", use_bias=False, name=name)(value)
+        value = layers.BatchNormalization(momentum=0.8, name=f"{name}_bn")(value)
+        value = layers.ReLU(name=f"{name}_relu")(value)
+    value = layers.GlobalAveragePooling2D(name="pool")(value)
+    return library.Model(image, layers.Dense(10, name="logits")(value), name="student")
+
+
+def fitted(library, model, *, epochs: int = 3):
+    inputs, labels = make_pictures()
+    model.compile(library.optimizers.Adam(3e-3), library.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(inputs.astype(np.float32), labels, batch_size=32, epochs=epochs, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    return make_pictures
+
+
+@pytest.fixture(scope="session")
+def student():
+    return make_student
+
+
+@pytest.fixture(scope="session")
+def float_student():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    return fitted(keras, make_student(keras))
+
+
+@pytest.fixture(scope="session")
+def aware_student():
+    """The student trained quantization-aware with TF-MOT; its Rescaling has no quantizer of its own."""
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    quantization = tfmot.quantization.keras
+
+    class AsItIs(quantization.QuantizeConfig):
+        def get_weights_and_quantizers(self, layer):
+            return []
+
+        def get_activations_and_quantizers(self, layer):
+            return []
+
+        def set_quantize_weights(self, layer, quantize_weights):
+            pass
+
+        def set_quantize_activations(self, layer, quantize_activations):
+            pass
+
+        def get_output_quantizers(self, layer):
+            return []
+
+        def get_config(self):
+            return {}
+
+    def annotated(layer):
+        if type(layer).__name__ == "InputLayer":
+            return layer
+        return quantization.quantize_annotate_layer(layer, AsItIs() if layer.name == "rescale" else None)
+
+    tf_keras.utils.set_random_seed(0)
+    plain = tf_keras.models.clone_model(make_student(tf_keras), clone_function=annotated)
+    with quantization.quantize_scope({"AsItIs": AsItIs}):
+        return fitted(tf_keras, quantization.quantize_apply(plain))
+
+
+@pytest.fixture(scope="session")
+def float_file(float_student, tmp_path_factory):
+    from kerastl.export import tflite
+
+    return tflite.write(float_student, tmp_path_factory.mktemp("float") / "model.tflite")
+
+
+@pytest.fixture(scope="session")
+def integer_file(aware_student, tmp_path_factory):
+    from kerastl.export import tflite
+
+    return tflite.write(aware_student, tmp_path_factory.mktemp("integer") / "model.tflite", integer=True)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from kerastl.export import serving
+
+
+def test_probabilities_are_the_softmax_of_the_logits(float_student, pictures):
+    inputs = pictures(8)[0].astype(np.float32)
+    logits = float_student.predict(inputs, verbose=0).astype(np.float64)
+    wanted = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    model = serving.with_probabilities(float_student)
+    assert np.abs(model.predict(inputs, verbose=0) - wanted).max() < 1e-6
+    assert [layer.name for layer in model.layers] == [layer.name for layer in float_student.layers] + ["probabilities"]
+    assert float_student.layers[-1].name == "logits"
+
+
+def test_a_model_of_probabilities_is_returned_as_it_is(float_student):
+    model = serving.with_probabilities(float_student)
+    assert serving.with_probabilities(model) is model
+
+
+def test_tf_keras_model_gets_its_own_softmax(aware_student, pictures):
+    model = serving.with_probabilities(aware_student)
+    assert type(model).__module__.startswith("tf_keras")
+    inputs = pictures(8)[0].astype(np.float32)
+    assert np.allclose(model.predict(inputs, verbose=0).sum(-1), 1, atol=1e-5)
+
+
+def test_other_activations_are_refused():
+    image = keras.Input((4,), name="numbers")
+    model = keras.Model(image, keras.layers.Dense(3, activation="sigmoid", name="last")(image))
+    with pytest.raises(ValueError, match=r"'last'.*'sigmoid'"):
+        serving.with_probabilities(model)
+
+
+def test_function_holds_variables_and_never_the_model(float_student, pictures):
+    served = serving.serve(float_student)
+    assert len(served.holder.held) == len(float_student.variables)
+    assert [name for name in vars(served.holder) if not name.startswith("_")] == ["held"]
+    assert served.input_name == "image"
+    outputs = served.function(pictures(3)[0].astype(np.float32))
+    assert list(outputs) == ["probabilities"]
+    assert outputs["probabilities"].shape == (3, 10)
+
+
+def test_inputs_of_unknown_shape_are_refused():
+    image = keras.Input((None, None, 1), name="image")
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(image)))
+    with pytest.raises(ValueError, match="known shape"):
+        serving.input_of(model)
+
+
+def test_student_in_both_kerases_has_the_same_layers(student):
+    import tf_keras
+
+    assert [layer.name for layer in student(keras).layers] == [layer.name for layer in student(tf_keras).layers]

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from kerastl.export import packing, serving, tflite
+
+
+def answers(data: bytes, inputs: np.ndarray) -> np.ndarray:
+    """An independent runner: one example at a time, dequantized by hand."""
+    interpreter = Interpreter(model_content=data, num_threads=1)
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    rows = []
+    for example in inputs:
+        interpreter.set_tensor(source["index"], example[None].astype(source["dtype"]))
+        interpreter.invoke()
+        row = interpreter.get_tensor(target["index"])[0].astype(np.float64)
+        scale, zero = target["quantization"]
+        rows.append((row - zero) * scale if scale else row)
+    return np.array(rows)
+
+
+def operators(data: bytes) -> list[str]:
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    model = packing.unpack(data)
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    return [names[codes[operator.opcodeIndex]] for operator in model.subgraphs[0].operators]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    exponential = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponential / exponential.sum(-1, keepdims=True)
+
+
+def test_float_file_answers_like_the_model(float_student, float_file, pictures):
+    inputs, _ = pictures(32)
+    wanted = softmax(float_student.predict(inputs.astype(np.float32), verbose=0).astype(np.float64))
+    assert np.abs(answers(float_file, inputs) - wanted).max() < 1e-5
+    assert wanted.std(0).max() > 0.05, "the test's own model must not be constant"
+
+
+def test_rescaling_costs_no_operator(float_file, integer_file):
+    assert operators(float_file) == ["CONV_2D"] * 4 + ["MEAN", "FULLY_CONNECTED", "SOFTMAX"]
+    assert operators(integer_file) == [
+        "QUANTIZE", *["CONV_2D"] * 4, "MEAN", "FULLY_CONNECTED", "SOFTMAX", "QUANTIZE",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["float_file", "integer_file"])
+def test_input_is_raw_pixels_and_names_are_kept(kind, request):
+    interpreter = Interpreter(model_content=request.getfixturevalue(kind))
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    assert (source["name"], target["name"]) == ("image", "probabilities")
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["probabilities"]}}
+    if kind == "integer_file":
+        assert (source["dtype"], source["quantization"]) == (np.uint8, (1.0, 0))
+        assert (target["dtype"], target["quantization"]) == (np.uint8, (1 / 256, 0))
+    else:
+        assert (source["dtype"], target["dtype"]) == (np.float32, np.float32)
+
+
+def test_integer_file_answers_like_the_model(aware_student, integer_file, pictures):
+    inputs, labels = pictures(128)
+    wanted = softmax(aware_student.predict(inputs.astype(np.float32), verbose=0).astype(np.float64))
+    got = answers(integer_file, inputs)
+    assert np.abs(got - wanted).max() < 0.05
+    assert (got.argmax(-1) == wanted.argmax(-1)).mean() >= 0.98
+    assert (wanted.argmax(-1) == labels).mean() > 0.5, "the test's own model must have learnt something"
+
+
+def test_student_is_small(integer_file):
+    weights = 5 * 5 * 12 + 3 * 3 * (12 * 20 + 20 * 24 + 24 * 28) + 28 * 10
+    assert len(integer_file) - weights < 4_500, "bytes beyond the int8 weights"
+
+
+def test_post_training_integer_file(float_student, tmp_path, pictures):
+    inputs, _ = pictures(64)
+    data = tflite.write(float_student, tmp_path / "model.tflite", integer=True, calibration=inputs)
+    assert (tmp_path / "model.tflite").read_bytes() == data
+    interpreter = Interpreter(model_content=data)
+    assert interpreter.get_input_details()[0]["quantization"] == (1.0, 0)
+    wanted = softmax(float_student.predict(inputs.astype(np.float32), verbose=0).astype(np.float64))
+    assert (answers(data, inputs).argmax(-1) == wanted.argmax(-1)).mean() >= 0.95
+
+
+def test_rescaling_with_an_offset_stays_in_the_graph(tmp_path, student, pictures):
+    import keras
+
+    model = student(keras, scale=1 / 127.5, offset=-1.0)
+    data = tflite.write(model, tmp_path / "model.tflite")
+    inputs, _ = pictures(4)
+    wanted = softmax(model.predict(inputs.astype(np.float32), verbose=0).astype(np.float64))
+    assert np.abs(answers(data, inputs) - wanted).max() < 1e-5
+    assert operators(data)[:2] == ["MUL", "ADD"]
+
+
+def test_model_is_left_as_it_was(float_student, tmp_path):
+    before = [np.array(weight) for weight in float_student.get_weights()]
+    layers = [layer.name for layer in float_student.layers]
+    tflite.write(float_student, tmp_path / "model.tflite")
+    assert layers == [layer.name for layer in float_student.layers]
+    assert all(np.array_equal(a, b) for a, b in zip(before, float_student.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (np.zeros((8, 28, 28, 1)), "all zero"),
+        (np.random.default_rng(0).random((8, 28, 28, 1)), "not scaled"),
+        (np.full((8, 28, 28, 1), 300.0), "0..255"),
+        (np.full((8, 28, 28), 200.0), "examples, 28, 28, 1"),
+    ],
+)
+def test_calibration_must_be_raw_pixels(calibration, message, float_student, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        tflite.write(float_student, tmp_path / "model.tflite", integer=True, calibration=calibration)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_calibration_is_for(float_student, aware_student, tmp_path, pictures):
+    with pytest.raises(ValueError, match="quantization-aware"):
+        tflite.write(float_student, tmp_path / "model.tflite", integer=True)
+    with pytest.raises(ValueError, match="Calibration is for"):
+        tflite.write(float_student, tmp_path / "model.tflite", calibration=pictures(8)[0])
+    with pytest.raises(ValueError, match="Calibration is for"):
+        tflite.write(aware_student, tmp_path / "model.tflite", integer=True, calibration=pictures(8)[0])
+
+
+def test_lost_weights_are_noticed(float_student, integer_file):
+    model = packing.unpack(integer_file)
+    model.buffers[next(t.buffer for t in model.subgraphs[0].tensors if len(t.shape) == 4 and t.buffer)].data[:] = 0
+    with pytest.raises(RuntimeError, match="all zeros"):
+        tflite._check_answers(float_student, packing.pack(model), integer=True)
+
+
+def test_wrong_answers_are_noticed(float_student, float_file):
+    for value in (np.nan, 0.5):
+        model = packing.unpack(float_file)
+        kernel = next(t.buffer for t in model.subgraphs[0].tensors if len(t.shape) == 4 and t.buffer)
+        model.buffers[kernel].data.view(np.float32)[:] = value
+        with pytest.raises(RuntimeError, match="does not answer like"):
+            tflite._check_answers(float_student, packing.pack(model), integer=False)
+
+
+def test_operator_outside_the_builtins_is_refused(tmp_path):
+    import keras
+    import tensorflow as tf
+
+    class Outside(keras.layers.Layer):
+        def call(self, value):
+            return tf.linalg.inv(value[..., 0])[..., None]
+
+    image = keras.Input((4, 4, 1), name="image")
+    value = Outside()(keras.layers.Rescaling(1 / 255)(image))
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(value)))
+    with pytest.raises(ValueError, match=r"(?s)built in.*MatrixInverse"):
+        tflite.write(model, tmp_path / "model.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_must_exist(float_student, tmp_path):
+    with pytest.raises(ValueError, match="folder that exists"):
+        tflite.write(float_student, tmp_path / "absent" / "model.tflite")
+
+
+def test_probabilities_are_not_softened_twice(float_student, float_file, tmp_path, pictures):
+    data = tflite.write(serving.with_probabilities(float_student), tmp_path / "model.tflite")
+    inputs, _ = pictures(8)
+    assert np.abs(answers(data, inputs) - answers(float_file, inputs)).max() < 1e-6
