@@ -124,9 +124,22 @@ def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int = 500) ->
     return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 
 
+def save_model(model: keras.Model, path: Path) -> None:
+    """Writes a ``.keras`` file; what stood there before is replaced only by a finished one.
+
+    Keras writes in place, so a full disk would leave half a file where a good one was.
+    """
+    temporary = path.with_name(f".{path.stem}.new.keras")
+    try:
+        model.save(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def save(trained: Trained, folder: Path) -> None:
     """Writes ``model.keras`` and ``curves.json`` into ``folder``."""
-    trained.model.save(folder / "model.keras")
+    save_model(trained.model, folder / "model.keras")
     curves = {"stage": trained.curves.stage, "values": trained.curves.values}
     (folder / "curves.json").write_text(json.dumps(curves))
 

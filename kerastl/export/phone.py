@@ -1,0 +1,98 @@
+"""What goes to the phone: the file, its labels, and a page that says how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kerastl.export import metadata
+
+_PAGE = """# {recipe}
+
+`model.tflite` ({kilobytes:.1f} kB) answers with one probability for each line of `labels.txt`.
+
+| | type | shape | scale | zero point |
+|---|---|---|---|---|
+| input `image` | {input[dtype]} | {input[shape]} | {input[scale]} | {input[zero_point]} |
+| output `probabilities` | {output[dtype]} | {output[shape]} | {output[scale]} | {output[zero_point]} |
+
+Pixels go in raw, 0 to 255{as_float}; nothing has to be scaled. Measured on {test:,} test pictures: {metric} {score:.4f}
+(95 % interval {score_low:.4f} to {score_high:.4f}); {latency:.3f} ms a picture on one thread of the machine it was
+made on. SHA-256 `{sha256}`.
+
+## Python
+
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+interpreter = Interpreter("model.tflite")
+interpreter.allocate_tensors()
+picture = np.zeros({input[shape]}, np.{input[dtype]})  # your pixels, 0..255
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
+interpreter.invoke()
+output = interpreter.get_output_details()[0]
+answer = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+scale, zero_point = output["quantization"]
+probabilities = (answer - zero_point) * scale if scale else answer
+print(open("labels.txt").read().splitlines()[probabilities.argmax()], probabilities.max())
+```
+
+## Android
+
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:1.4.0")`.
+
+```kotlin
+val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
+val answer = Array(1) {{ {kotlin_array}({classes}) }}
+interpreter.run(pixels, answer)  // pixels: a direct ByteBuffer of {input_bytes} bytes{native_order}
+```
+
+## iOS
+
+Add `pod 'TensorFlowLiteSwift'` and the file to the app's bundle.
+
+```swift
+let interpreter = try Interpreter(modelPath: Bundle.main.path(forResource: "model", ofType: "tflite")!)
+try interpreter.allocateTensors()
+try interpreter.copy(pixels, toInputAt: 0)  // pixels: Data of {input_bytes} bytes
+try interpreter.invoke()
+let answer = try interpreter.output(at: 0).data  // {classes} values of {output[dtype]}
+```
+"""
+
+
+def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
+    """The content of ``mobile/``: file name -> bytes.
+
+    Args:
+        data: the chosen TFLite file, metadata inside.
+        report: the run's report; the row of the chosen variant gives every number on the page.
+
+    Raises:
+        ValueError: if the file carries no labels in its metadata.
+    """
+    labels = metadata.read(data)["class_names"]
+    row = next(row for row in report["variants"] if row["name"] == report["chosen"])
+    floating = row["input"]["dtype"] == "float32"
+    size = 4 if floating else 1
+    for extent in row["input"]["shape"]:
+        size *= extent
+    page = _PAGE.format(
+        **{name: row[name] for name in ("input", "output", "score", "score_low", "score_high", "sha256")},
+        recipe=report["recipe"],
+        metric=report["metric"],
+        test=report["data"]["test"],
+        kilobytes=row["bytes"] / 1000,
+        latency=row["latency_ms"]["median"],
+        classes=len(labels),
+        as_float=" as float32" if floating else ", one byte each, as the camera gives them",
+        kotlin_array="FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",
+        input_bytes=size,
+        native_order=" in native order" if floating else "",
+    )
+    return {
+        "model.tflite": data,
+        "labels.txt": ("\n".join(labels) + "\n").encode(),
+        "README.md": page.encode(),
+    }

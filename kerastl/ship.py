@@ -1,0 +1,158 @@
+"""The last stretch of every recipe's corridor: verify each file, measure it, choose one, report, publish.
+
+Four recipes walked it with the same steps, so it became one function. Like a recipe, it goes through several rooms.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerastl import benchmark, report, store, train, verify
+from kerastl.export import metadata, phone, saved_model, serving
+from kerastl.types import Artifact, Curves, Dataset, Score, Split, Variant, Verification
+
+
+@dataclasses.dataclass(frozen=True)
+class Technique:
+    """How a file was made: in words, whether it claims to be integer throughout, how far it may be from its model."""
+
+    words: str
+    tolerance: verify.Tolerance
+    integer: bool = False
+
+
+TECHNIQUES = {
+    "float32": Technique("float32", verify.FLOAT32),
+    "float16": Technique("float16 weights", verify.FLOAT16),
+    "dynamic_int8": Technique("post-training int8 weights, float activations", verify.INT8),
+    "static_int8": Technique("post-training int8 weights and activations", verify.INT8, integer=True),
+    "qat_int8": Technique("quantization-aware training, int8 weights and activations", verify.INT8, integer=True),
+    "int4_weights": Technique("post-training int4 weights, float activations", verify.INT4),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidate:
+    """A TFLite file and the float model that it has to be.
+
+    Attributes:
+        name: unique in the run.
+        technique: a key of ``TECHNIQUES``.
+        content: the file's bytes, without metadata.
+        model: the Keras model it was made from; emits logits or probabilities.
+        eligible: whether it may be chosen for the phone; a teacher may not.
+        sparsity: share of zeros its pruned kernels have to have, or ``None``.
+    """
+
+    name: str
+    technique: str
+    content: bytes
+    model: Any
+    eligible: bool = True
+    sparsity: float | None = None
+
+
+def ship(
+    run: store.Run,
+    dataset: Dataset,
+    *,
+    model: Any,
+    candidates: Sequence[Candidate],
+    curves: Sequence[Curves] = (),
+    prefer: str = "smallest",
+    budget: float = 0.003,
+) -> dict[str, Any]:
+    """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
+
+    Args:
+        run: the run folder.
+        dataset: validation chooses; test is looked at once, after the choice.
+        model: the float model that the budget is counted from; saved as ``model.keras`` and as a SavedModel.
+        candidates: every file of the run.
+        curves: training curves for the page.
+        prefer: ``"smallest"`` or ``"fastest"``.
+        budget: validation score that the chosen file may lose against ``model``, 0.003 is 0.3 points.
+
+    Returns:
+        The report, as written to ``report.json``.
+
+    Raises:
+        verify.VerificationError: if a file is not its model within its tolerance, or no file is within the budget;
+            nothing is published then.
+    """
+    expected = _Expected()
+    variants = [_measure(_write(candidate, run.folder, dataset), candidate, dataset, expected) for candidate in candidates]
+    choice = verify.choose(
+        [variant for variant, candidate in zip(variants, candidates, strict=True) if candidate.eligible],
+        prefer=prefer,
+        budget=budget,
+        float_validation_score=verify.score(expected(model, dataset.validation), dataset.validation.labels).value,
+    )
+    # only now, with every choice made, the test split
+    variants = [
+        dataclasses.replace(variant, test=_check(variant.artifact, candidate, dataset.test, expected))
+        for variant, candidate in zip(variants, candidates, strict=True)
+    ]
+    result = report.build(
+        run.metadata, dataset, folder=run.folder, stages=run.stages, variants=variants, choice=choice
+    )
+    chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
+    answers = verify.run_file(chosen.path, dataset.test.inputs)
+    mistakes = report.mistakes(dataset.test, answers, class_names=dataset.task.class_names)
+    train.save_model(serving.with_probabilities(model), run.folder / "model.keras")
+    saved_model.write(model, run.folder / "saved_model")
+    report.write(result, run.folder, curves=curves, mistakes=mistakes)
+    store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result))
+    report.print_table(result)
+    return result
+
+
+_UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)
+"""Stands for the test split while it must not be looked at."""
+
+
+class _Expected:
+    """Probabilities of the float models, each computed once a split."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[int, str], np.ndarray] = {}
+
+    def __call__(self, model: Any, split: Split) -> np.ndarray:
+        key = (id(model), split.name)
+        if key not in self._answers:
+            self._answers[key] = train.predict(serving.with_probabilities(model), split.inputs)
+        return self._answers[key]
+
+
+def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
+    """Puts labels and normalization into the file and writes it to ``variants/``."""
+    technique = TECHNIQUES[candidate.technique]
+    content = metadata.add(
+        candidate.content,
+        class_names=dataset.task.class_names,
+        name=dataset.task.name,
+        description=f"{dataset.task.name}, {technique.words}",
+    )
+    path = folder / "variants" / f"{candidate.name}.tflite"
+    store.write_bytes(path, content)
+    return Artifact(candidate.name, technique.words, path, integer=technique.integer, sparsity=candidate.sparsity)
+
+
+def _measure(artifact: Artifact, candidate: Candidate, dataset: Dataset, expected: _Expected) -> Variant:
+    return Variant(
+        artifact,
+        benchmark.facts(artifact.path),
+        benchmark.latency(artifact.path),
+        validation=_check(artifact, candidate, dataset.validation, expected),
+        test=_UNSEEN,
+    )
+
+
+def _check(artifact: Artifact, candidate: Candidate, split: Split, expected: _Expected) -> Verification:
+    tolerance = TECHNIQUES[candidate.technique].tolerance
+    return verify.check(artifact, split, expected=expected(candidate.model, split), tolerance=tolerance)

@@ -1,0 +1,244 @@
+"""Training: the schedule against its formula, the guards against injected faults."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastl import train
+from kerastl.types import Schedule
+
+
+def small_model(seed=0, bad_bias=False):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((4,), name="image")
+    x = keras.layers.Dense(8, name="hidden")(inputs)
+    x = keras.layers.ReLU()(x)
+    return keras.Model(inputs, keras.layers.Dense(3, dtype="float32", name="logits")(x))
+
+
+def batches(inputs, labels, size=8):
+    return tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(size)
+
+
+@pytest.fixture()
+def examples():
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(64, 4)).astype("float32")
+    return inputs, (inputs @ generator.normal(size=(4, 3))).argmax(-1).astype("int32")
+
+
+def quiet(model, data, **options):
+    options.setdefault("schedule", Schedule(epochs=2, batch_size=8, peak_learning_rate=1e-2))
+    return train.fit(model, data, progress=False, **options)
+
+
+@pytest.mark.parametrize("warmup_fraction", [0.0, 0.1, 0.5])
+def test_warmup_cosine_equals_its_formula(warmup_fraction):
+    total, peak = 100, 0.4
+    schedule = train.warmup_cosine(
+        Schedule(epochs=1, peak_learning_rate=peak, warmup_fraction=warmup_fraction), total
+    )
+    warmup = warmup_fraction * total
+    for step in [0, 1, 5, 9, 10, 11, 50, 77, 100]:
+        if step < warmup:
+            expected = peak * step / warmup
+        else:
+            expected = peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+        assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_fit_learns_and_returns_one_value_an_epoch(examples):
+    curves = quiet(small_model(), batches(*examples), validation=batches(*examples), stage="lesson")
+    assert curves.stage == "lesson"
+    assert set(curves.values) >= {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert all(len(series) == 2 for series in curves.values.values())
+    assert curves.values["loss"][1] < curves.values["loss"][0]
+
+
+def test_two_runs_with_one_seed_are_bitwise_equal(examples):
+    weights = []
+    for _ in range(2):
+        train.set_seed(7)
+        model = small_model(seed=7)
+        quiet(model, batches(*examples))
+        weights.append(model.get_weights())
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+class SetWeights(keras.callbacks.Callback):
+    """Makes the weights of one epoch recognisably good or bad."""
+
+    def __init__(self, by_epoch):
+        super().__init__()
+        self.by_epoch = by_epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.set_weights(self.by_epoch[self.epoch])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("best", 1), ("last", 2)])
+def test_keep(examples, keep, expected):
+    inputs, labels = examples
+    good = small_model()
+    quiet(good, batches(inputs, labels), schedule=Schedule(epochs=30, peak_learning_rate=3e-2))
+    bad = [np.zeros_like(w) for w in good.get_weights()]
+    by_epoch = [bad, good.get_weights(), bad]
+    model = small_model()
+    quiet(
+        model,
+        batches(inputs, labels),
+        validation=batches(inputs, labels),
+        schedule=Schedule(epochs=3),
+        keep=keep,
+        callbacks=[SetWeights(by_epoch)],
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), by_epoch[expected], strict=True))
+
+
+class Poison(keras.callbacks.Callback):
+    """Writes one NaN into a weight after a given step."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step, self.seen = step, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.seen += 1
+        if self.seen == self.step:
+            kernel = self.model.get_layer("hidden").kernel
+            value = kernel.numpy()
+            value[0, 0] = np.nan
+            kernel.assign(value)
+
+
+@pytest.mark.parametrize("step", [1, 5, 9])
+def test_a_weight_that_is_not_finite_stops_the_run_and_names_the_step(examples, step):
+    with pytest.raises(train.NonFiniteError, match=rf"after step {step} .*hidden/kernel"):
+        quiet(small_model(), batches(*examples), callbacks=[Poison(step)])
+
+
+def test_one_nan_feature_behind_a_relu_stops_the_run(examples):
+    """Keras' TerminateOnNaN stays silent here while max-pooling or ReLU hides the NaN from the loss."""
+    inputs, labels = examples
+    inputs[17, 2] = np.nan
+    with pytest.raises(train.NonFiniteError, match="step 3"):
+        quiet(small_model(), batches(inputs, labels))
+
+
+class InfiniteLoss(keras.losses.Loss):
+    """Infinite, with a gradient of zero: no weight ever tells."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(y_pred, axis=-1) * 0 + float("inf")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(examples):
+    with pytest.raises(train.NonFiniteError, match="loss is"):
+        quiet(small_model(), batches(*examples), loss=InfiniteLoss())
+
+
+def test_unknown_and_zero_numbers_of_batches_are_refused(examples):
+    endless = batches(*examples).repeat()
+    empty = batches(*examples).take(0)
+    for data in (endless, empty, endless.filter(lambda x, y: True)):
+        with pytest.raises(ValueError, match="known, positive number"):
+            quiet(small_model(), data)
+    with pytest.raises(ValueError, match="'best' or 'last'"):
+        quiet(small_model(), batches(*examples), keep="first")
+
+
+def test_save_and_load(tmp_path, examples):
+    model = small_model()
+    curves = quiet(model, batches(*examples))
+    train.save(train.Trained(model, curves), tmp_path)
+    again = train.load(tmp_path)
+    assert again.curves == curves
+    np.testing.assert_array_equal(train.predict(again.model, examples[0]), train.predict(model, examples[0]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.json", "model.keras"]
+    assert json.loads((tmp_path / "curves.json").read_text())["stage"] == "training"
+
+
+def test_a_failed_save_leaves_the_previous_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.keras"
+    train.save_model(small_model(), path)
+    before = path.read_bytes()
+
+    class Unsaveable(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+        def save_own_variables(self, store):
+            raise OSError("disk full")
+
+    inputs = keras.Input((2,))
+    with pytest.raises(OSError, match="disk full"):
+        train.save_model(keras.Model(inputs, Unsaveable()(inputs)), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_predict_is_numpys_matrix_product(examples):
+    model = small_model()
+    kernel1, bias1, kernel2, bias2 = model.get_weights()
+    expected = np.maximum(examples[0] @ kernel1 + bias1, 0) @ kernel2 + bias2
+    np.testing.assert_allclose(train.predict(model, examples[0], batch_size=10), expected, atol=1e-5)
+
+
+def test_precision_is_put_back():
+    with train.precision("mixed_bfloat16"):
+        model = small_model()
+        assert model.get_layer("hidden").compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+    with pytest.raises(RuntimeError), train.precision("mixed_bfloat16"):
+        raise RuntimeError
+    assert keras.config.dtype_policy().name == "float32"
+    exact = train.as_float32(model)
+    assert {layer.compute_dtype for layer in exact.layers} == {"float32"}
+    for a, b in zip(model.get_weights(), exact.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert model.get_layer("hidden").compute_dtype == "bfloat16"
+
+
+def test_fastest_precision_takes_the_faster(examples):
+    """The measurement itself, with a layer that is slow in exactly one precision."""
+
+    def slow_in(dtype):
+        class Slow(keras.layers.Layer):
+            def call(self, inputs):
+                if self.compute_dtype == dtype:
+                    matrix = keras.ops.ones((900, 900), "float32") * keras.ops.sum(keras.ops.cast(inputs, "float32"))
+                    for _ in range(4):
+                        matrix = keras.ops.matmul(matrix, matrix) * 1e-9
+                    return inputs + keras.ops.cast(keras.ops.mean(matrix), inputs.dtype) * 0
+                return inputs
+
+        def build():
+            inputs = keras.Input((4,))
+            x = keras.layers.Dense(3)(Slow()(inputs))
+            return keras.Model(inputs, keras.layers.Activation("linear", dtype="float32")(x))
+
+        return build
+
+    inputs, labels = examples
+    assert train.fastest_precision(slow_in("float32"), inputs, labels) == "mixed_bfloat16"
+    assert train.fastest_precision(slow_in("bfloat16"), inputs, labels) == "float32"
+
+
+def test_progress_without_a_terminal_is_a_line_an_epoch(examples, capsys):
+    train.fit(small_model(), batches(*examples), schedule=Schedule(epochs=3), stage="lesson")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lesson")]
+    assert len(lines) == 3
+    assert "epoch 3/3" in lines[2]
+    assert "0 s left" in lines[2]
+
+
+def test_tensorboard_logs(tmp_path, examples):
+    quiet(small_model(), batches(*examples), log_folder=tmp_path, stage="lesson")
+    assert list((tmp_path / "lesson").rglob("events.out.tfevents.*"))
