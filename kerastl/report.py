@@ -79,8 +79,8 @@ def mistakes(split: types.Split, probabilities: np.ndarray, *, class_names: Sequ
     shown = wrong[np.argsort(-confidence, kind="stable")][:limit]
     return Mistakes(
         pictures=np.asarray(split.inputs[shown], np.uint8),
-        labels=tuple(class_names[label] for label in split.labels[shown]),
-        predictions=tuple(class_names[prediction] for prediction in predictions[shown]),
+        labels=tuple(class_names[int(label)] for label in split.labels[shown]),
+        predictions=tuple(class_names[int(prediction)] for prediction in predictions[shown]),
         probabilities=tuple(float(value) for value in probabilities[shown, predictions[shown]]),
         total=len(wrong),
         examples=len(split),
@@ -229,7 +229,7 @@ def _times_smaller(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
 
 def print_table(report: Mapping[str, Any], *, console: Console | None = None) -> None:
     """Prints a report's variants, smallest first, and the chosen one with its reason."""
-    console = console or Console()
+    console = Console() if console is None else console
     table = Table(
         title=f"{report['recipe']} / {report['tag']}", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0)
     )
@@ -303,26 +303,21 @@ def _curve_plot(curves: types.Curves) -> str:
 
 
 def _size_plot(rows: Sequence[Mapping[str, Any]], chosen: str, *, metric: str) -> str:
-    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    for index, row in enumerate(rows):
-        score, colour = 100 * row["score"], _CHOSEN if row["name"] == chosen else _OTHER
+    for row in rows:
         # 100 * (score - low) can come out as -1e-14, which error bars refuse
-        below, above = (
-            max(0.0, 100 * gap) for gap in (row["score"] - row["score_low"], row["score_high"] - row["score"])
-        )
+        gaps = [max(0.0, 100 * gap) for gap in (row["score"] - row["score_low"], row["score_high"] - row["score"])]
         axes.errorbar(
-            row["bytes"] / 1000, score, yerr=[[below], [above]], fmt="o", color=colour, markersize=8, elinewidth=1.2,
+            row["bytes"] / 1000,
+            100 * row["score"],
+            yerr=[[gap] for gap in gaps],
+            fmt="o",
+            color=_CHOSEN if row["name"] == chosen else _OTHER,
+            markersize=7,
+            elinewidth=1,
             capsize=3,
-        )  # fmt: skip
-        axes.annotate(
-            row["name"],
-            (row["bytes"] / 1000, score),
-            xytext=(8, 9 if index % 2 == 0 else -15),
-            textcoords="offset points",
-            fontsize=9,
-            color=_CHOSEN if row["name"] == chosen else _INK,
-            weight="bold" if row["name"] == chosen else "normal",
+            zorder=3 if row["name"] == chosen else 2,
         )
     axes.set_xscale("log")
     axes.margins(x=0.18)
@@ -331,7 +326,40 @@ def _size_plot(rows: Sequence[Mapping[str, Any]], chosen: str, *, metric: str) -
     axes.set_xlabel("file size in KB (logarithmic)")
     axes.set_ylabel(f"test {metric} in %")
     _quiet(axes)
+    _name_points(
+        figure, [(row["name"], row["bytes"] / 1000, 100 * row["score"], row["name"] == chosen) for row in rows]
+    )
     return _svg(figure, name="Size against score of every variant")
+
+
+def _name_points(figure: Figure, points: Sequence[tuple[str, float, float, bool]]) -> None:
+    """Writes names beside points, each at the nearest place where it covers no other name and no point."""
+    (axes,) = figure.axes
+    figure.draw_without_rendering()  # fixes where points lie on the page
+    scale = figure.dpi / 72  # places are thought in typographic points, as offsets and font sizes are
+    places = [axes.transData.transform(point[1:3]) / scale for point in points]
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in places]
+    tries = [(side, up) for distance in range(9) for up in (12 * distance, -12 * distance) for side in (1, -1)]
+    for (x, y), (name, across, score, chosen) in zip(places, points, strict=True):
+        width = 5.6 * len(name)
+        for side, up in tries:
+            left = x + 8 if side > 0 else x - 8 - width
+            box = (left, y + up - 5, left + width, y + up + 6)
+            if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+                break
+        taken.append(box)
+        axes.annotate(
+            name,
+            (across, score),
+            xytext=(8 * side, up),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize=9,
+            color=_CHOSEN if chosen else _INK,
+            weight="bold" if chosen else "normal",
+            arrowprops={"arrowstyle": "-", "color": _INK, "alpha": 0.3, "linewidth": 0.6} if abs(up) > 12 else None,
+        )
 
 
 def _quiet(axes: Any) -> None:

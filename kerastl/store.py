@@ -113,7 +113,7 @@ def _feed(value: object, sink: Any) -> None:
         _feed(type(value).__qualname__, sink)
         _feed({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, sink)
     elif isinstance(value, Mapping):
-        _feed_each("mapping", sorted(((digest_of(key), item) for key, item in value.items()), key=lambda p: p[0]), sink)
+        _feed_each("mapping", sorted(((digest_of(key), item) for key, item in value.items()), key=_first), sink)
     elif isinstance(value, set | frozenset):
         _feed_each("set", sorted(digest_of(item) for item in value), sink)
     elif isinstance(value, list | tuple):
@@ -123,6 +123,10 @@ def _feed(value: object, sink: Any) -> None:
             "A stage's key is made of numbers, strings, sequences, mappings, dataclasses, arrays and paths of files. "
             f"Received: {value!r} of type {type(value).__name__}."
         )
+
+
+def _first(pair: tuple[str, object]) -> str:
+    return pair[0]
 
 
 def _feed_each(kind: str, items: Sequence[object], sink: Any) -> None:

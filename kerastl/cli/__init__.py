@@ -1,0 +1,125 @@
+"""The `kerastl` command: one file a group of commands, imported only when one of them is called.
+
+Commands that need no model answer at once, so nothing here imports a framework, NumPy or rich at the top of a file.
+Like a recipe this package is a corridor: it may name every room.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit status: 0 done, 1 an error that is said in words, 130 Ctrl-C.
+
+    Args:
+        arguments: without the program's name; `sys.argv` where there are none.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words or os.environ.get("KERASTL_DEBUG", "") not in ("", "0")
+    words = [word for word in words if word != "--debug"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are nobody's concern here
+    try:
+        return _dispatch(words)
+    except BrokenPipeError:  # `kerastl show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("kerastl: interrupted; the same command again goes on from the last finished stage", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug or not isinstance(error, _said_in_words()):
+            raise
+        for line in (str(error), *getattr(error, "__notes__", ())):
+            print(f"kerastl: {line}", file=sys.stderr)
+        return 1
+
+
+def _said_in_words() -> tuple[type[Exception], ...]:
+    """Errors whose text is meant for the person at the keyboard; any other is a fault, shown with its trace."""
+    kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError)
+    verify = sys.modules.get("kerastl.verify")  # if it was never imported it cannot have raised
+    return (*kinds, verify.VerificationError) if verify is not None else kinds
+
+
+def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["run"] and len(words) > 1 and words[1] not in ("-h", "--help"):
+        from kerastl.cli import running
+
+        return running.run(words[1:])  # a recipe's own flags are not argparse's to judge
+    parser = _parser()
+    if not words:
+        parser.print_help()
+        return 0
+    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
+    if not words[0].startswith("-") and words[0] not in commands:
+        from kerastl.cli import catalogue
+
+        hint = catalogue.did_you_mean(words[0], commands)
+        raise ValueError(f"There is no command {words[0]!r}.{hint} Available: {', '.join(commands)}.")
+    options = vars(parser.parse_args(words))
+    module, function = options.pop("handler").split(":")
+    return getattr(importlib.import_module(f"kerastl.cli.{module}"), function)(**options)
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        import kerastl
+
+        print(f"kerastl {kerastl.__version__}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kerastl",
+        description="From data to a phone: train, distil, compress, export and verify, recipe by recipe.",
+        epilog="Start with `kerastl list`, then `kerastl run mnist_mobile`. --debug shows where an error comes from.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, handler: str, *, help: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", allow_abbrev=False)
+        one.set_defaults(handler=handler)
+        return one
+
+    def with_json(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--json", action="store_true", dest="as_json", help="print JSON for programs")
+
+    one = command("list", "catalogue:show_list", help="the recipes: what each does, how long it takes, its data")
+    with_json(one)
+    one = command("show", "catalogue:show", help="print a recipe's source")
+    one.add_argument("recipe", metavar="RECIPE")
+    one = command("copy", "catalogue:copy", help="copy a recipe's source, to start one of your own")
+    one.add_argument("recipe", metavar="RECIPE")
+    one.add_argument("file", metavar="FILE")
+    one = command("run", "running:run", help="run a recipe; the same command again resumes or reuses finished stages")
+    one.usage = "kerastl run RECIPE_OR_FILE [--out DIR] [--tag TAG] [--smoke] [--field.subfield VALUE ...]"
+    one.add_argument("arguments", metavar="RECIPE_OR_FILE", nargs="+", help="its flags: kerastl run RECIPE --help")
+    one = command("verify", "results:verify", help="measure a finished run's files again and fail on any difference")
+    one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
+    one = command("predict", "results:predict", help="ask a run's exported file about pictures or arrays")
+    one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
+    one.add_argument("inputs", metavar="INPUT", nargs="+", help="a picture, or an array of raw pixels 0..255 (.npy)")
+    with_json(one)
+    one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
+    one.add_argument("files", metavar="FILE", nargs="+")
+    one.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default 1)")
+    with_json(one)
+    one = command("audit", "files:audit", help="everything wrong with a data set before a minute is spent on it")
+    one.add_argument("path", metavar="PATH", help="an array file, or a folder of pictures with one folder a class")
+    with_json(one)
+    one = command("fetch", "files:fetch", help="get a data set into the cache")
+    one.add_argument("name", metavar="NAME")
+    one = command("doctor", "doctor:doctor", help="what is installed, and what will not work")
+    one.add_argument("--imports", action="store_true", help="also import every package, which takes half a minute")
+    with_json(one)
+    return parser

@@ -1,0 +1,109 @@
+"""`benchmark`, `audit`, `fetch`: one file or one data set at a time."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+from pathlib import Path
+
+from kerastl.cli import catalogue
+
+
+def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
+    """Prints size, operators, sparsity and latency of TFLite files.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that is no TFLite file, or threads below 1.
+    """
+    if threads < 1:
+        raise ValueError(f"An interpreter needs one thread at least. Received: --threads {threads}.")
+    missing = [file for file in files if not Path(file).is_file()]
+    if missing:
+        raise FileNotFoundError(f"There is no file {', '.join(missing)}.")
+    import kerastl
+
+    rows = []
+    for file in files:
+        try:
+            facts = kerastl.benchmark.facts(Path(file))
+        except Exception as error:  # LiteRT raises whatever its parser stumbles over
+            raise ValueError(f"{file} is no TFLite file that can be read: {error}") from error
+        latency = kerastl.benchmark.latency(Path(file), threads=threads)
+        rows.append({"file": file, **dataclasses.asdict(facts), "latency_ms": dataclasses.asdict(latency)})
+    if as_json:
+        print(json.dumps(rows, indent=2, default=dict))
+        return 0
+    for row in rows:
+        operators, latency = row["operators"], row["latency_ms"]
+        types = ", ".join(f"{name} {count}" for name, count in sorted(operators["by_type"].items()))
+        print(row["file"])
+        print(f"  size        {row['bytes']:,} bytes, {row['gzip_bytes']:,} gzipped")
+        print(f"  weights     {row['parameters']:,}, {row['sparsity']:.1%} of the kernels' zero")
+        print(
+            f"  operators   {operators['total']}: {operators['integer']} integer, {operators['float']} float, "
+            f"{operators['flex']} flex ({types})"
+        )
+        for name in ("input", "output"):
+            tensor = row[name]
+            scale = (
+                "" if tensor["scale"] is None else f", scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
+            )
+            print(f"  {name:<10}  {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}{scale}")
+        print(
+            f"  latency     median {latency['median']:.3f} ms, p95 {latency['p95']:.3f} ms "
+            f"({latency['threads']} thread(s), {latency['runs']} runs)"
+        )
+    return 0
+
+
+def audit(*, path: str, as_json: bool) -> int:
+    """Prints everything wrong with a data set; 1 if there is anything.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no file or folder {path}.")
+    import kerastl
+
+    findings = [dataclasses.asdict(finding) for finding in kerastl.data.audit.audit(Path(path))]
+    if as_json:
+        print(json.dumps(findings, indent=2, default=str))
+    else:
+        for finding in findings:
+            print("  ".join(str(value) for value in finding.values() if value not in (None, "", ())))
+        print(f"{len(findings)} finding(s) in {path}" if findings else f"nothing wrong found in {path}")
+    return 1 if findings else 0
+
+
+def sources() -> list[str]:
+    """Names under `kerastl.data` that can be fetched: modules with a `fetch()` that needs nothing."""
+    found = []
+    for path in sorted((Path(__file__).resolve().parents[1] / "data").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name == "fetch":
+                needed = len(node.args.posonlyargs + node.args.args) - len(node.args.defaults)
+                needed += sum(default is None for default in node.args.kw_defaults)
+                found += [path.stem] if needed == 0 else []
+    return found
+
+
+def fetch(*, name: str) -> int:
+    """Gets a data set into the cache and prints where it lies.
+
+    Raises:
+        ValueError: an unknown name; near names are offered.
+        FileNotFoundError: none of its sources could be reached.
+    """
+    names = sources()
+    if name not in names:
+        raise ValueError(
+            f"There is nothing called {name!r} to fetch.{catalogue.did_you_mean(name, names)} "
+            f"Available: {', '.join(names)}."
+        )
+    import kerastl
+
+    print(getattr(kerastl.data, name).fetch())
+    return 0

@@ -1,0 +1,204 @@
+"""`verify` and `predict`: what a finished run claims, and what its file answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerastl.cli import catalogue
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kerastl import types
+
+
+def verify(*, folder: str) -> int:
+    """Measures a run again: digests of all its files, then every file's scores on the data it names.
+
+    Returns:
+        0 if nothing differs to the last digit, else 1, with every difference printed.
+
+    Raises:
+        FileNotFoundError: the folder holds no finished run.
+        ValueError: its data cannot be loaded again.
+    """
+    root = Path(folder)
+    report, config = _read(root / "report.json"), _read(root / "config.json")
+    differences = _digests(root, report)
+    print(f"digests: {'as stated' if not differences else f'{len(differences)} differ'}", file=sys.stderr)
+    dataset = _load_data(config)
+    for place, stated in (("config.json", config["data"]["digest"]), ("report.json", report["data"]["digest"])):
+        if dataset.digest != stated:
+            differences.append(f"data: {place} states digest {stated}, loaded {dataset.digest}")
+    rows = {row["name"]: row for row in report["variants"]}
+    for name, row in rows.items():
+        differences += _scores(root / row["file"], row, dataset, name=name)
+    chosen = rows.get(report["chosen"])
+    bundle = root / "mobile" / "model.tflite"
+    if chosen is None or not bundle.is_file():
+        differences.append(f"mobile/: holds no model.tflite of the chosen variant {report['chosen']!r}")
+    else:
+        differences += _scores(bundle, chosen, dataset, name="mobile/model.tflite")
+        if _labels(bundle.parent) != list(dataset.task.class_names):
+            differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
+    for difference in differences:
+        print(f"differs: {difference}")
+    if not differences:
+        print(f"verified: {len(rows)} files and the bundle give exactly the scores they state")
+    return 1 if differences else 0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} holds no finished run: {path.name} is missing.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _digests(root: Path, report: dict[str, Any]) -> list[str]:
+    """Files whose bytes are not those that `files.json` and `report.json` state."""
+    from kerastl import store
+
+    stated = {("files.json", name): digest for name, digest in _read(root / "files.json").items()}
+    stated |= {("report.json", row["file"]): row["sha256"] for row in report["variants"]}
+    differences = []
+    for (place, name), digest in stated.items():
+        path = root / name
+        if not path.is_file():
+            differences.append(f"{name}: named in {place}, but missing")
+        elif (found := store.file_digest(path)) != digest:
+            differences.append(f"{name}: {place} states SHA-256 {digest}, found {found}")
+    return differences
+
+
+def _load_data(config: dict[str, Any]) -> types.Dataset:
+    import kerastl
+
+    data = config.get("data")
+    if not data:
+        raise ValueError("config.json names no data set: the run ended before it had loaded one.")
+    if data["source"] not in kerastl.data.__all__:
+        hint = catalogue.did_you_mean(data["source"], kerastl.data.__all__)
+        raise ValueError(f"kerastl.data has no source {data['source']!r}, which config.json names.{hint}")
+    return getattr(kerastl.data, data["source"]).load(**data["arguments"])
+
+
+def _scores(path: Path, row: dict[str, Any], dataset: types.Dataset, *, name: str) -> list[str]:
+    """Where a file's scores on validation and test are not the stated ones, to the last digit."""
+    import kerastl
+
+    if not path.is_file():
+        return []  # the digests have said so
+    differences = []
+    for split, keys in (
+        (dataset.validation, {"validation_score": "value"}),
+        (dataset.test, {"score": "value", "score_low": "low", "score_high": "high"}),
+    ):
+        found = kerastl.verify.score(kerastl.verify.run_file(path, split.inputs), split.labels)
+        for key, attribute in keys.items():
+            if getattr(found, attribute) != row[key]:
+                differences.append(f"{name}: {key} stated {row[key]!r}, measured {getattr(found, attribute)!r}")
+        print(f"{name}: {found.value:.4%} on {split.name}", file=sys.stderr)
+    return differences
+
+
+def _labels(folder: Path) -> list[str]:
+    path = folder / "labels.txt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no labels.txt, which names the model's outputs.")
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
+    """Prints the exported file's answers.
+
+    Raises:
+        FileNotFoundError: no bundle in the folder, or no such input.
+        ValueError: an input that does not fit the file.
+    """
+    import kerastl
+
+    bundle = Path(folder) / "mobile" if (Path(folder) / "mobile").is_dir() else Path(folder)
+    model = bundle / "model.tflite"
+    if not model.is_file():
+        raise FileNotFoundError(f"{folder} holds no bundle: mobile/model.tflite is missing. Has the run finished?")
+    labels = _labels(bundle)
+    tensor = kerastl.benchmark.facts(model).input
+    answers = []
+    for name in inputs:
+        examples = read_input(Path(name), tensor)
+        for index, row in enumerate(kerastl.verify.run_file(model, examples)):
+            best = int(row.argmax())
+            answers.append(
+                {
+                    "input": name if len(examples) == 1 else f"{name}[{index}]",
+                    "label": labels[best],
+                    "probability": round(float(row[best]), 6),
+                    "probabilities": {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)},
+                }
+            )
+    if as_json:
+        print(json.dumps(answers, indent=2))
+        return 0
+    for answer in answers:
+        ranked = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
+        others = ", ".join(f"{label} {p:.1%}" for label, p in ranked[1:3])
+        print(f"{answer['input']}: {answer['label']} {answer['probability']:.1%} (then {others})")
+    return 0
+
+
+def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:
+    """An input file as a batch for a TFLite file: raw pixels 0..255, `(examples, height, width, channels)`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it does not fit the file's input, or holds values that are no raw pixels.
+    """
+    import numpy as np
+
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no input file {path}.")
+    shape = tuple(tensor.shape[1:])
+    if path.suffix.lower() != ".npy":
+        if len(shape) != 3:
+            raise ValueError(f"This file takes arrays of shape {shape}, given as .npy. Received: {path}.")
+        return _read_picture(path, height=shape[0], width=shape[1], channels=shape[2])[None]
+    array = np.load(path, allow_pickle=False)
+    if array.shape == shape or (shape[-1:] == (1,) and array.shape == shape[:-1]):
+        array = array.reshape(1, *shape)
+    elif shape[-1:] == (1,) and array.ndim == len(shape) and array.shape[1:] == shape[:-1]:
+        array = array[..., None]
+    if array.shape[1:] != shape or not len(array):
+        raise ValueError(f"This file takes arrays of shape {shape}, one or a batch. Received: {path} of {array.shape}.")
+    if len(shape) != 3:
+        return array.astype(tensor.dtype)
+    if not np.isfinite(array).all() or array.min() < 0 or array.max() > 255:
+        raise ValueError(f"Pictures are raw pixels 0..255. Received: {path} from {array.min()} to {array.max()}.")
+    if array.dtype.kind == "f" and 0 < array.max() <= 1:
+        raise ValueError(f"Pictures are raw pixels 0..255, not scaled to 0..1. Received: {path} up to {array.max()}.")
+    return np.rint(array).astype(np.uint8) if tensor.dtype == "uint8" else array.astype(np.float32)
+
+
+def _read_picture(path: Path, *, height: int, width: int, channels: int) -> np.ndarray:
+    """A picture the right way up, in grey or colour, at the file's size; transparent parts turn white."""
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            picture.load()
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} is no picture that can be read: {error}.") from error
+    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit grey, which convert() would clip to white
+        values = np.asarray(picture, np.float64)
+        picture = Image.fromarray(np.clip(values / 257 if values.max() > 255 else values, 0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(picture, np.uint8).reshape(height, width, channels)
