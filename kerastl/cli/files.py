@@ -59,7 +59,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
 
 
 def audit(*, path: str, as_json: bool) -> int:
-    """Prints everything wrong with a data set; 1 if there is anything.
+    """Prints everything wrong with a data set; 1 if any of it is an error and not only a warning.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -73,9 +73,9 @@ def audit(*, path: str, as_json: bool) -> int:
         print(json.dumps(findings, indent=2, default=str))
     else:
         for finding in findings:
-            print("  ".join(str(value) for value in finding.values() if value not in (None, "", ())))
+            print(f"{finding['severity']:<7}  {finding['where']}: {finding['what']}")
         print(f"{len(findings)} finding(s) in {path}" if findings else f"nothing wrong found in {path}")
-    return 1 if findings else 0
+    return 1 if any(finding["severity"] == "error" for finding in findings) else 0
 
 
 def sources() -> list[str]:

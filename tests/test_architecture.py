@@ -1,0 +1,253 @@
+"""The laws of the house, read off the syntax tree: nothing here imports what it judges.
+
+A folder is a family that grows, a file is a stage that exists once; rooms do not open into one another; each room names
+only its own frameworks. Where practice proves a row wrong, change it here, with the reason beside it.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HOUSE = ROOT / "kerastl"
+
+KERAS = {"keras", "keras_hub"}
+TF_KERAS = {"tf_keras"}
+TFMOT = {"tensorflow_model_optimization"}
+TENSORFLOW = {"tensorflow", "tensorflow_datasets", "tensorflow_text"}
+LITERT = {"ai_edge_litert", "ai_edge_quantizer"}
+FRAMEWORKS = KERAS | TF_KERAS | TFMOT | TENSORFLOW | LITERT
+
+# Which frameworks each room may name. A folder's row stands for all its files unless a file has a row of its own;
+# families whose files differ have a row a file only, so that a new file needs a decision.
+MAY_NAME: dict[str, set[str]] = {
+    "types": set(),
+    "report": set(),
+    "store": set(),
+    "cli": set(),
+    "ship": set(),
+    "data": set(),
+    "data/pipeline": TENSORFLOW,  # the only tf.data code
+    "data/tfds": TENSORFLOW,  # its sets are TensorFlow records
+    "build": KERAS,
+    "augment": KERAS,  # Keras' own layers
+    "train": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
+    "transfer": KERAS,
+    "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
+    "distil/features": KERAS,
+    "distil/losses": TENSORFLOW,
+    "bridge": KERAS | TF_KERAS,
+    "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
+    "compress/channels": KERAS | TFMOT,
+    "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # the training step, and quantizers written as graph operations
+    "compress/cluster": TF_KERAS | TFMOT,
+    "compress/ptq": LITERT,
+    "export": TENSORFLOW | LITERT,
+    "verify": LITERT,
+    "benchmark": LITERT,
+}
+
+# Rooms that may open into others, and why.
+CORRIDORS = {
+    "cli": "the command line walks through every room, as a recipe does",
+    "ship": "the last stretch of every recipe's corridor; four recipes walked it with the same steps",
+}
+
+# Files that import a module whose name is not written there, and why.
+IMPORTS_BY_VARIABLE = {
+    "cli/__init__.py": "a group of commands is imported only when one of them is called",
+    "export/serving.py": "takes models of either Keras and asks the model itself whose layers to use",
+}
+
+ATTICS = {"util", "utils", "common", "helper", "helpers", "base", "misc", "shared", "core"}
+
+
+def files_of(folder: Path) -> list[Path]:
+    generated = HOUSE / "export" / "metadata_schema"
+    return [path for path in sorted(folder.rglob("*.py")) if not path.is_relative_to(generated)]
+
+
+FILES = files_of(HOUSE)
+MODULES = [path for path in FILES if path.parent != HOUSE or path.name != "__init__.py"]
+
+
+def label(path: Path) -> str:
+    return path.relative_to(HOUSE).as_posix()
+
+
+def module_of(path: Path) -> str:
+    """`kerastl.data.mnist` for its file, `kerastl.data` for the folder's `__init__`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(HOUSE).with_suffix("").parts[0]
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module a file imports anywhere in it, absolute, with the names taken from it (`kerastl.types.Task`)."""
+    module = module_of(path)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = node.module or ""
+            if node.level:
+                parent = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
+                start = f"{parent}.{start}".rstrip(".")
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and _imports_by_call(node) and isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value)
+
+
+def _imports_by_call(node: ast.Call) -> bool:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in ("import_module", "__import__") and bool(node.args)
+
+
+def row_of(path: Path) -> str | None:
+    """The row of the table that speaks for a file: its own, or its folder's."""
+    parts = path.relative_to(HOUSE).with_suffix("").parts
+    for depth in range(len(parts), 0, -1):
+        name = "/".join(parts[:depth])
+        if name in MAY_NAME:
+            return name
+    return None
+
+
+def test_how_many_files_were_looked_at():
+    rooms = {room_of(path) for path in MODULES}
+    print(f"{len(FILES)} files in {len(rooms)} rooms")
+    assert len(FILES) >= 30
+    assert {"types", "data", "build", "train", "distil", "bridge", "compress", "store", "report", "cli"} <= rooms
+    found = {name for path in MODULES for name in imports_of(path)}
+    assert {"keras", "tf_keras", "tensorflow"} <= found, "the reader of imports finds nothing"
+    assert any(name.startswith("kerastl.types") for name in found)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_every_file_has_a_row(path):
+    if path.name == "__init__.py" and path.parent != HOUSE / "cli":
+        return  # a family's door, judged below
+    assert row_of(path), f"{label(path)} has no row in MAY_NAME: decide which frameworks it may name, and say so there"
+
+
+@pytest.mark.parametrize("path", FILES, ids=label)
+def test_a_room_names_only_its_own_frameworks(path):
+    named = {name.split(".")[0] for name in imports_of(path)} & FRAMEWORKS
+    allowed = MAY_NAME.get(row_of(path) or "", set())
+    assert named <= allowed, f"{label(path)} names {named - allowed}; its row allows {allowed or 'no framework'}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=label)
+def test_rooms_do_not_open_into_one_another(path):
+    if room_of(path) in CORRIDORS:
+        return
+    own = f"kerastl.{room_of(path)}"
+    for name in imports_of(path):
+        if name.split(".")[0] != "kerastl":
+            continue
+        assert name != "kerastl", f"{label(path)} imports kerastl itself, which opens every room"
+        inside = name == own or name.startswith(own + ".")
+        assert inside or name == "kerastl.types" or name.startswith("kerastl.types."), (
+            f"{label(path)} opens into {name}: let the recipe carry it"
+        )
+
+
+def test_the_corridors_are_there():
+    rooms = {room_of(path) for path in MODULES}
+    assert set(CORRIDORS) <= rooms, f"CORRIDORS lists rooms that are gone: {set(CORRIDORS) - rooms}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=label)
+def test_no_import_hides_behind_a_variable(path):
+    hidden = [
+        node.lineno
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and _imports_by_call(node) and not isinstance(node.args[0], ast.Constant)
+    ]
+    assert bool(hidden) == (label(path) in IMPORTS_BY_VARIABLE), f"lines {hidden} of {label(path)}"
+
+
+def test_the_library_never_imports_recipes():
+    offenders = [label(path) for path in FILES for name in imports_of(path) if name.split(".")[0] == "recipes"]
+    assert offenders == []
+
+
+def test_importing_the_house_and_the_command_is_cheap():
+    """The map, the families' doors and the command's files import nothing heavy at the top of the file."""
+    doors = [path for path in FILES if path.name == "__init__.py" and path.parent != HOUSE / "cli"]
+    command = files_of(HOUSE / "cli")
+    assert len(doors) >= 6
+    assert len(command) >= 4
+    heavy = FRAMEWORKS | {"numpy", "rich", "tyro", "matplotlib", "jinja2", "PIL", "pyarrow", "flatbuffers"}
+    for path in [*doors, *command, HOUSE / "types.py"]:
+        for node in tree_of(path).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] not in heavy, f"{label(path)} line {node.lineno} imports {name}"
+                inner = name.startswith("kerastl") and not name.startswith(("kerastl.cli", "kerastl.types"))
+                assert not inner, f"{label(path)} line {node.lineno} imports {name} before it is needed"
+
+
+def test_every_family_and_file_is_reached_lazily():
+    for path in FILES:
+        if path.name == "__init__.py" and path.parent != HOUSE / "cli":
+            calls = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+            assert any(getattr(call.func, "attr", "") == "attach" for call in calls), label(path)
+
+
+def test_nothing_is_an_attic():
+    names = {part.removesuffix(".py") for path in FILES for part in path.relative_to(HOUSE).parts}
+    words = {word for name in names for word in name.split("_")}
+    assert len(names) >= 25
+    assert words & ATTICS == set()
+
+
+def test_nobody_writes_tf_keras_with_a_dot():
+    """What `tf.keras` means depends on who was imported first, so it is written nowhere."""
+    looked = 0
+    for folder in ("kerastl", "recipes", "tests", "benchmarks", "tutorials"):
+        for path in files_of(ROOT / folder):
+            looked += 1
+            for node in ast.walk(tree_of(path)):
+                where = f"{path.relative_to(ROOT)} line {getattr(node, 'lineno', '?')}"
+                if isinstance(node, ast.Attribute) and node.attr == "keras" and isinstance(node.value, ast.Name):
+                    assert node.value.id not in ("tf", "tensorflow"), where
+                if isinstance(node, ast.Import):
+                    assert not any(alias.name.startswith("tensorflow.keras") for alias in node.names), where
+                if isinstance(node, ast.ImportFrom):
+                    assert not (node.module or "").startswith("tensorflow.keras"), where
+                    taken = {alias.name for alias in node.names}
+                    assert not (node.module == "tensorflow" and "keras" in taken), where
+    print(f"{looked} files")
+    assert looked > len(FILES) + 5
+
+
+def test_every_room_has_its_mirror_in_the_tests():
+    lacking = []
+    for path in MODULES:
+        room, name = room_of(path), path.stem
+        if (name == "__init__" and room != "cli") or name == "types":  # a door; and types only carries
+            continue
+        if room == "build":  # every builder through one contract test
+            mirrors = [ROOT / "tests" / "families" / "test_builders.py"]
+        elif path.parent == HOUSE or room == "cli":
+            mirrors = [ROOT / "tests" / f"test_{room}.py"]
+        else:
+            mirrors = [ROOT / "tests" / room / f"test_{name}.py"]
+        lacking += [label(path)] if not any(mirror.is_file() for mirror in mirrors) else []
+    assert lacking == []
