@@ -102,7 +102,7 @@ def unpack(data: bytes) -> Any:
             f"Wanted the bytes of a TFLite file (identifier {FILE_IDENTIFIER!r} at byte 4). "
             f"Received: {len(data)} bytes that begin {bytes(data[:8])!r}."
         )
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
     for buffer in model.buffers:
         if buffer.data is not None:
             buffer.data = np.frombuffer(bytes(buffer.data), np.uint8).copy()

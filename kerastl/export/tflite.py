@@ -29,12 +29,25 @@ _ABSORBING = (
 
 
 def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndarray | None = None) -> bytes:
-    """Writes a model as a TFLite file, atomically.
+    """Converts a model and writes the file atomically; see `convert` for arguments, bytes returned and errors.
+
+    Raises:
+        ValueError: also if the folder of ``path`` does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"Wanted a file in a folder that exists. Received: {path}.")
+    data = convert(model, integer=integer, calibration=calibration)
+    _write_atomically(path, data)
+    return data
+
+
+def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None = None) -> bytes:
+    """A model as the bytes of a TFLite file.
 
     Args:
         model: functional Keras 3 or tf_keras model with one float32 input 0..255, shape ``(batch, *input_shape)``, and
             one output ``(batch, classes)``, logits or probabilities. Trained quantization-aware (TF-MOT) or not.
-        path: the file; its folder must exist.
         integer: whether input (uint8, scale 1.0, zero point 0), output (uint8) and every operator are to be integer.
         calibration: raw pixels ``(examples, *input_shape)`` that show the converter each activation's range; wanted
             for ``integer=True`` of a model that was not trained quantization-aware, and for nothing else.
@@ -47,9 +60,6 @@ def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndar
             not among the built-in ones.
         RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"Wanted a file in a folder that exists. Received: {path}.")
     if calibration is not None:
         calibration = _checked_calibration(calibration, serving.input_of(model)[0])
     if integer and not _is_quantization_aware(model) and calibration is None:
@@ -70,7 +80,6 @@ def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndar
         data = _convert(model, model, scale=1.0, integer=integer, calibration=calibration)
     data = packing.shrink(_named(data, serving.input_of(model)[2]), names=not integer)
     _check_answers(model, data, integer=integer)
-    _write_atomically(path, data)
     return data
 
 
