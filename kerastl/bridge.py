@@ -1,8 +1,8 @@
 """The one room with two Kerases: a Keras 3 model rebuilt in tf_keras, which is the Keras that TF-MOT speaks.
 
 The functional graph is walked node by node. Every layer is made anew from the few settings that change what it
-computes, is called on the tensors it was called on, and gets the same weights. Then both models answer a probe: a bridge
-that is not the same function is an error here and never an accuracy that is missing later.
+computes, is called on the tensors it was called on, and gets the same weights. Then both models answer a probe: what
+is not the same function is an error here and never an accuracy that is missing later.
 """
 
 from __future__ import annotations

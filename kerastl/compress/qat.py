@@ -1,0 +1,391 @@
+"""Quantization-aware training: TF-MOT's fake quantization on a bridged model, made fit for a camera and for small nets.
+
+What is added to TF-MOT's default 8-bit scheme:
+
+- the input is pinned to raw pixels 0..255, so that the exported file takes uint8 with scale 1 and zero point 0;
+- a ``Rescaling`` in front of kernels is folded into them after training, and is no operator in the file. Left to the
+  converter, the kernels shrink, their scales do not, and the file answers the same to every picture;
+- what would stay a float operator in the file (another ``Rescaling``, ``Normalization``, and a ``BatchNormalization``
+  that follows no convolution) becomes a 1x1 depthwise convolution of the same values;
+- depthwise kernels are quantized a channel each (TF-MOT: one scale for all of them);
+- activation ranges start at what calibration batches show (TF-MOT: at -6..6, from which they need thousands of steps).
+
+Paper: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
+(https://arxiv.org/abs/1712.05877).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from tensorflow_model_optimization.python.core.quantization.keras import quant_ops, quantize_layer, quantize_wrapper
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+    default_8bit_quantize_configs,
+    default_8bit_quantize_registry,
+    default_8bit_quantize_scheme,
+)
+
+from kerastl.types import Curves
+
+quantizers = tfmot.quantization.keras.quantizers
+_CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.SeparableConv2D)
+# Layers through which a factor passes unchanged on its way to a kernel.
+_PASSING = (tf_keras.layers.ZeroPadding2D, tf_keras.layers.Flatten, tf_keras.layers.Reshape, tf_keras.layers.Dropout)
+
+
+class ActivationRange(quantizers.MovingAverageQuantizer):
+    """8-bit range of an activation: observed on calibration batches first, then a moving average while training.
+
+    The average forgets in about 100 steps, so that a short run ends with the ranges of its last weights.
+    """
+
+    def __init__(self):
+        super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
+        self.observing = False
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """``inputs`` on the 256 levels between ``weights["min_var"]`` and ``weights["max_var"]``."""
+        if self.observing:
+            weights["min_var"].assign(tf.minimum(weights["min_var"], tf.reduce_min(inputs)))
+            weights["max_var"].assign(tf.maximum(weights["max_var"], tf.reduce_max(inputs)))
+            return inputs
+        return quant_ops.MovingAvgQuantize(
+            inputs, weights["min_var"], weights["max_var"], ema_decay=0.99, is_training=training, num_bits=8
+        )
+
+    def get_config(self):
+        """No settings."""
+        return {}
+
+
+class DepthwiseKernelRange(quantizers.LastValueQuantizer):
+    """Symmetric 8-bit range of every channel of a depthwise kernel ``(height, width, channels, multiplier)``."""
+
+    def __init__(self):
+        super().__init__(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
+
+    def build(self, tensor_shape, name, layer):
+        """Ranges of shape ``(channels * multiplier,)``."""
+        shape = (int(tensor_shape[2]) * int(tensor_shape[3]),)
+        return {
+            f"{end}_var": layer.add_weight(f"{name}_{end}", shape=shape, initializer="zeros", trainable=False)
+            for end in ("min", "max")
+        }
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """``inputs`` on 255 levels a channel."""
+        height, width, channels, multiplier = inputs.shape
+        flat = tf.reshape(inputs, (height, width, 1, channels * multiplier))  # TF quantizes along the last axis only
+        return tf.reshape(super().__call__(flat, training, weights, **kwargs), inputs.shape)
+
+    def get_config(self):
+        """No settings."""
+        return {}
+
+
+class DepthwiseConfig(default_8bit_quantize_registry.Default8BitQuantizeConfig):
+    """How a DepthwiseConv2D is quantized."""
+
+    def __init__(self):
+        super().__init__(["depthwise_kernel"], ["activation"], False)
+        self.weight_quantizer = DepthwiseKernelRange()
+
+    def get_config(self):
+        """No settings."""
+        return {}
+
+
+class _Registry(default_8bit_quantize_registry.Default8BitQuantizeRegistry):
+    def __init__(self):
+        super().__init__()
+        self._layer_quantize_map[tf_keras.layers.DepthwiseConv2D] = DepthwiseConfig()
+        self._layer_quantize_map[tf_keras.layers.Multiply] = (
+            default_8bit_quantize_configs.Default8BitOutputQuantizeConfig()
+        )
+        self._layer_quantize_map[tf_keras.layers.Rescaling] = default_8bit_quantize_configs.NoOpQuantizeConfig()
+
+
+class _Scheme(default_8bit_quantize_scheme.Default8BitQuantizeScheme):
+    def get_quantize_registry(self):
+        return _Registry()
+
+
+def train(
+    tf_model: tf_keras.Model,
+    batches: tf.data.Dataset,
+    *,
+    epochs: int,
+    learning_rate: float = 1e-4,
+    loss: Callable | None = None,
+    teacher: Callable | None = None,
+    validation: tf.data.Dataset | None = None,
+    preserve_sparsity: bool = False,
+    calibration_batches: int = 8,
+    verbose: int | str = 0,
+) -> tf_keras.Model:
+    """Fine-tunes a trained model under fake quantization, with Adam and a cosine decay to zero.
+
+    Args:
+        tf_model: trained tf_keras model (from the bridge) that ends in logits ``(examples, classes)``; left as it is.
+        batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255, and int class indices.
+        epochs: passes over ``batches``; 0 calibrates only.
+        learning_rate: at the first step; a tenth of the one the model was trained with is a good start.
+        loss: function of tensors, ``loss(labels, logits)`` or with a teacher ``loss(labels, logits, teacher_logits)``;
+            its mean is minimized. ``None``: cross-entropy with the labels, or with a teacher its soft answers at
+            temperature 1.
+        teacher: callable from a batch of inputs to logits. It is called inside the compiled step, once a batch.
+        validation: data set like ``batches`` that is scored after every epoch.
+        preserve_sparsity: weights of kernels that are exactly zero stay zero.
+        calibration_batches: batches that set the first ranges of the activations.
+        verbose: as in Keras' ``fit``.
+
+    Returns:
+        The quantization-aware tf_keras model; `curves` reads its training curves.
+
+    Raises:
+        ValueError: for a model that ends in probabilities or has a layer that cannot be quantized; for batches without
+            a known length, or whose values are not pixels 0..255; if training ends with weights that are not finite.
+    """
+    network = prepare(tf_model, batches.take(calibration_batches))
+    network.history = tf_keras.callbacks.History()
+    network.history.history = {}
+    if epochs:
+        steps = int(batches.cardinality())
+        if steps < 1:
+            raise ValueError(
+                f"Quantization-aware training needs batches of a known length. Received: cardinality {steps}. "
+                "Take a number of batches with `.take(count)`, or state it with `assert_cardinality`."
+            )
+        trainer = _Trainer(network, loss=loss, teacher=teacher, preserve_sparsity=preserve_sparsity)
+        decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
+        trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
+        network.history = trainer.fit(batches, epochs=epochs, validation_data=validation, verbose=verbose)
+    for weight in network.weights:
+        if not np.all(np.isfinite(weight.numpy())):
+            raise ValueError(
+                "Quantization-aware training must end with finite weights. Received: NaN or infinity in "
+                f"{weight.name!r}. Lower the learning rate ({learning_rate})."
+            )
+    _fold_rescalings(network)
+    return network
+
+
+def curves(network: tf_keras.Model) -> Curves:
+    """The training curves of a model that `train` returned: loss and accuracy, one value an epoch."""
+    history = network.history.history
+    return Curves("qat", {name: tuple(float(value) for value in values) for name, values in history.items()})
+
+
+def prepare(tf_model: tf_keras.Model, calibration: Iterable) -> tf_keras.Model:
+    """The quantization-aware twin of a model, its ranges set by calibration, before any training.
+
+    Args:
+        tf_model: as in `train`.
+        calibration: batches as in `train`.
+
+    Raises:
+        ValueError: as in `train`.
+    """
+    last = tf_model.layers[-1]
+    if isinstance(last, tf_keras.layers.Softmax) or getattr(last, "activation", None) is tf_keras.activations.softmax:
+        raise ValueError(
+            "Quantization-aware training needs a model that ends in logits. Received: probabilities from the layer "
+            f"{last.name!r}. The softmax is added on export."
+        )
+    inputs = [np.asarray(batch[0], "float32") for batch in calibration]
+    _refuse_other_than_pixels(inputs)
+    kerases = tfmot.quantization.keras
+    scope = {kind.__name__: kind for kind in (ActivationRange, DepthwiseKernelRange, DepthwiseConfig)}
+    try:
+        with kerases.quantize_scope(scope):
+            annotated = kerases.quantize_annotate_model(_replace_float_layers(tf_model))
+            network = kerases.quantize_apply(annotated, scheme=_Scheme())
+    except (RuntimeError, ValueError) as error:  # TF-MOT names the layer and its class
+        raise ValueError(
+            f"Quantization-aware training needs layers that TF-MOT can quantize. Received: {error}"
+        ) from error
+    for layer in network.layers:
+        if isinstance(layer, quantize_layer.QuantizeLayer):
+            layer.quantizer = quantizers.FixedQuantizer(num_bits=8, init_min=0.0, init_max=255.0, narrow_range=False)
+    _calibrate(network, inputs)
+    return network
+
+
+def _refuse_other_than_pixels(inputs: list[np.ndarray]) -> None:
+    if not inputs:
+        raise ValueError("Calibration needs at least one batch. Received: none.")
+    low, high = min(batch.min() for batch in inputs), max(batch.max() for batch in inputs)
+    if not (low >= 0.0 and 1.0 < high <= 255.0):
+        raise ValueError(
+            "Calibration needs raw pixels, from 0 to 255: the exported file takes them as the camera gives them. "
+            f"Received: values from {low:g} to {high:g}."
+        )
+
+
+def _replace_float_layers(model: tf_keras.Model) -> tf_keras.Model:
+    """A copy of ``model`` in which layers that would stay float operators are 1x1 depthwise convolutions."""
+    affine = {layer.name: values for layer in model.layers if (values := _affine(layer)) is not None}
+
+    def copy(layer):
+        if layer.name in affine:
+            trainable = layer.trainable and isinstance(layer, tf_keras.layers.BatchNormalization)
+            return tf_keras.layers.DepthwiseConv2D(1, name=layer.name, trainable=trainable)
+        return layer.__class__.from_config(layer.get_config())
+
+    replaced = tf_keras.models.clone_model(model, clone_function=copy)
+    for layer in model.layers:
+        twin = replaced.get_layer(layer.name)
+        if layer.name in affine:
+            kernel, bias = affine[layer.name]
+            twin.set_weights([np.reshape(kernel, twin.depthwise_kernel.shape), bias])
+        else:
+            twin.set_weights(layer.get_weights())
+    return replaced
+
+
+def _affine(layer: tf_keras.layers.Layer) -> tuple[np.ndarray, np.ndarray] | None:
+    """``(kernel, bias)``, one number a channel, of a layer that must be replaced, else ``None``."""
+    if len(layer.output_shape) != 4:
+        return None
+    ones = np.ones(layer.output_shape[-1], "float32")
+    if isinstance(layer, tf_keras.layers.Rescaling):
+        foldable = np.ndim(layer.scale) == 0 and not np.any(layer.offset) and _feeds_only_kernels(layer)
+        return None if foldable else (ones * layer.scale, ones * layer.offset)
+    if isinstance(layer, tf_keras.layers.Normalization):
+        kernel = ones / np.sqrt(np.ravel(layer.variance))
+        return kernel, -kernel * np.ravel(layer.mean)
+    if isinstance(layer, tf_keras.layers.BatchNormalization):
+        (node,) = layer.inbound_nodes
+        if (
+            isinstance(node.inbound_layers, _CONVOLUTIONS)
+            and node.inbound_layers.activation is tf_keras.activations.linear
+        ):
+            return None  # TF-MOT and the converter fold it into that kernel
+        gamma = layer.gamma.numpy() if layer.scale else ones
+        beta = layer.beta.numpy() if layer.center else 0.0 * ones
+        kernel = gamma / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
+        return kernel, beta - kernel * layer.moving_mean.numpy()
+    return None
+
+
+def _consumers(layer: tf_keras.layers.Layer) -> Iterator[tf_keras.layers.Layer]:
+    """The layers that a factor on the output of ``layer`` reaches; wrappers are seen as what they wrap."""
+    for node in layer.outbound_nodes:
+        consumer = node.outbound_layer
+        if isinstance(getattr(consumer, "layer", consumer), _PASSING):
+            yield from _consumers(consumer)
+        else:
+            yield consumer
+
+
+def _feeds_only_kernels(layer: tf_keras.layers.Layer) -> bool:
+    return all(isinstance(consumer, (*_CONVOLUTIONS, tf_keras.layers.Dense)) for consumer in _consumers(layer))
+
+
+def _fold_rescalings(network: tf_keras.Model) -> None:
+    """Moves factors into the kernels behind them, with the kernels' ranges: the same function, exactly.
+
+    After training and not before: Adam's steps do not shrink with a kernel, and would tear one 255 times smaller.
+    """
+    for wrapper in _wrappers(network):
+        if not isinstance(wrapper.layer, tf_keras.layers.Rescaling):
+            continue
+        for consumer in _consumers(wrapper):
+            ((kernel, _, ranges),) = consumer._weight_vars
+            for variable in (kernel, *ranges.values()):
+                variable.assign(variable * wrapper.layer.scale)
+        wrapper.layer.scale = 1.0
+
+
+def _wrappers(network: tf_keras.Model) -> Iterator[quantize_wrapper.QuantizeWrapper]:
+    return (layer for layer in network.layers if isinstance(layer, quantize_wrapper.QuantizeWrapper))
+
+
+def _calibrate(network: tf_keras.Model, inputs: list[np.ndarray]) -> None:
+    """Sets every range: kernels to their own, activations to what they are on ``inputs`` with the kernels quantized."""
+    ranges = []
+    for wrapper in _wrappers(network):
+        for weight, quantizer, variables in wrapper._weight_vars:
+            quantizer(weight, True, weights=variables)
+        for activation in wrapper._quantize_activations:
+            activation.quantizer = ActivationRange()
+            ranges.append(activation.quantizer)
+        if wrapper._output_quantizers:
+            wrapper._output_quantizers = [ActivationRange()]
+            ranges += wrapper._output_quantizers
+        for weight in wrapper.weights:
+            if weight.name.split("/")[-1].startswith(("output_m", "post_activation_m", "pre_activation_m")):
+                weight.assign(tf.zeros_like(weight))
+    for quantizer in ranges:
+        quantizer.observing = True
+    for batch in inputs:
+        network(batch, training=False)
+    for quantizer in ranges:
+        quantizer.observing = False
+
+
+class _Trainer(tf_keras.Model):
+    """Fits a quantization-aware network by its own loss."""
+
+    def __init__(self, network, *, loss, teacher, preserve_sparsity):
+        super().__init__()
+        self.network = network
+        self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
+        self._loss = loss or (_soft_cross_entropy if teacher is not None else _cross_entropy)
+        kernels = [weight for wrapper in _wrappers(network) for weight, _, _ in wrapper._weight_vars]
+        frozen = {  # TF-MOT's wrappers list their kernels as trainable whatever the layer says
+            id(weight)
+            for wrapper in _wrappers(network)
+            if not wrapper.trainable
+            for weight, _, _ in wrapper._weight_vars
+        }
+        self._variables = [weight for weight in network.trainable_variables if id(weight) not in frozen]
+        self._masks = [(kernel, tf.cast(kernel != 0, kernel.dtype)) for kernel in kernels] if preserve_sparsity else []
+        self._means = [tf_keras.metrics.Mean("loss"), tf_keras.metrics.SparseCategoricalAccuracy("accuracy")]
+
+    @property
+    def metrics(self):
+        return self._means
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def train_step(self, data):
+        inputs, labels = data
+        with tf.GradientTape() as tape:
+            logits = self.network(inputs, training=True)
+            loss = self._mean_loss(inputs, labels, logits)
+        gradients = tape.gradient(loss, self._variables)
+        self.optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+        for kernel, mask in self._masks:
+            kernel.assign(kernel * mask)
+        return self._update(loss, labels, logits)
+
+    def test_step(self, data):
+        inputs, labels = data
+        logits = self.network(inputs, training=False)
+        return self._update(self._mean_loss(inputs, labels, logits), labels, logits)
+
+    def _mean_loss(self, inputs, labels, logits):
+        if self._answer is None:
+            return tf.reduce_mean(self._loss(labels, logits))
+        answers = tf.stop_gradient(tf.cast(tf.convert_to_tensor(self._answer(inputs)), logits.dtype))
+        return tf.reduce_mean(self._loss(labels, logits, answers))
+
+    def _update(self, loss, labels, logits):
+        mean, accuracy = self._means
+        mean.update_state(loss)
+        accuracy.update_state(labels, logits)
+        return {metric.name: metric.result() for metric in self._means}
+
+
+def _cross_entropy(labels, logits):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
+
+
+def _soft_cross_entropy(labels, logits, teacher_logits):
+    return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(teacher_logits), logits)

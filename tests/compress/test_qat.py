@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from ai_edge_litert.interpreter import Interpreter
+
+from kerastl import bridge
+from kerastl.compress import qat
+
+CLASSES = 3
+
+
+def blobs(count: int = 192) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures 8x8 with a bright blob whose place is the class."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, CLASSES, count)
+    pictures = generator.integers(0, 120, (count, 8, 8, 1))
+    for picture, label in zip(pictures, labels, strict=True):
+        picture[2 * label : 2 * label + 3, 2 * label : 2 * label + 3] += 135
+    pictures[0, 0, 0], pictures[0, 0, 1] = 0, 255
+    return pictures.astype("float32"), labels.astype("int32")
+
+
+def network(*, rescale_offset: float = 0.0, pre_activation: bool = False) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    scale = 1 / 127.5 if rescale_offset else 1 / 255
+    x = layers.Rescaling(scale, offset=rescale_offset, name="rescale")(image)
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="conv_norm")(x)
+    x = skip = layers.ReLU(name="conv_relu")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="depthwise_norm")(x)
+    x = layers.ReLU(max_value=6.0, name="depthwise_relu")(x)
+    x = layers.SeparableConv2D(8, 3, padding="same", activation="relu", name="separable")(x)
+    x = layers.Add(name="add")([x, skip])
+    if pre_activation:
+        x = layers.BatchNormalization(momentum=0.9, name="alone_norm")(x)
+        x = layers.ReLU(name="alone_relu")(x)
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+    gate = layers.Conv2D(8, 1, activation="sigmoid", name="excite")(gate)
+    x = layers.Multiply(name="scale")([x, gate])
+    x = layers.MaxPooling2D(2, name="pool")(x)
+    x = layers.Dropout(0.1, name="dropout")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(16, activation="relu", name="hidden")(x)
+    return keras.Model(image, layers.Dense(CLASSES, name="logits")(x))
+
+
+def trained(**options) -> keras.Model:
+    model = network(**options)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    model.fit(*blobs(), batch_size=32, epochs=6, verbose=0)
+    return model
+
+
+def batches(inputs=None, labels=None) -> tf.data.Dataset:
+    pictures, classes = blobs()
+    return tf.data.Dataset.from_tensor_slices(
+        (pictures if inputs is None else inputs, classes if labels is None else labels)
+    ).batch(32)
+
+
+@pytest.fixture(scope="module")
+def float_model() -> keras.Model:
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def bridged(float_model) -> tf_keras.Model:
+    return bridge.to_tf_keras(float_model, probe=blobs()[0])
+
+
+def convert(model: tf_keras.Model) -> bytes:
+    probabilities = tf_keras.Model(model.inputs, tf_keras.layers.Softmax(name="probabilities")(model.outputs[0]))
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")]
+    function = tf.function(lambda image: probabilities(image, training=False), input_signature=signature)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], probabilities)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.uint8
+    return converter.convert()
+
+
+def assert_integer_file_agrees(model: tf_keras.Model, pictures: np.ndarray) -> None:
+    """The file takes raw bytes, has no float tensor and no operator beyond those of the network, and answers alike."""
+    interpreter = Interpreter(model_content=convert(model))
+    interpreter.allocate_tensors()
+    assert {detail["dtype"] for detail in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
+    image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    assert image["dtype"] == np.uint8
+    assert image["quantization"] == (1.0, 0)
+    answers = []
+    for picture in pictures.astype("uint8"):
+        interpreter.set_tensor(image["index"], picture[None])
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(output["index"])[0])
+    scale, zero_point = output["quantization"]
+    received = (np.array(answers, "float32") - zero_point) * scale
+    wanted = tf.nn.softmax(model(pictures, training=False)).numpy()
+    # Integer arithmetic rounds where fake quantization does: one step of a logit apart at most, and one of 1/256.
+    assert np.max(np.abs(received - wanted)) < 0.05
+    assert np.mean(received.argmax(1) == wanted.argmax(1)) >= 0.99
+
+
+def test_trained_model_becomes_an_integer_file_that_agrees(bridged):
+    pictures, labels = blobs()
+    before = bridged.get_weights()
+    model = qat.train(bridged, batches(), epochs=2, learning_rate=1e-3, validation=batches())
+    for old, new in zip(before, bridged.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert np.mean(model(pictures, training=False).numpy().argmax(1) == labels) > 0.95
+    assert_integer_file_agrees(model, pictures[:64])
+    curves = qat.curves(model)
+    assert {name: len(values) for name, values in curves.values.items()} == {
+        "loss": 2, "accuracy": 2, "val_loss": 2, "val_accuracy": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{"rescale_offset": -1.0}, {"pre_activation": True}])
+def test_offsets_and_lone_batch_norms_stay_integer(options):
+    model = trained(**options)
+    pictures, _ = blobs()
+    bridged = bridge.to_tf_keras(model, probe=pictures)
+    np.testing.assert_allclose(
+        qat._replace_float_layers(bridged)(pictures).numpy(), bridged(pictures).numpy(), atol=1e-4, rtol=1e-4
+    )
+    assert_integer_file_agrees(qat.train(bridged, batches(), epochs=1, learning_rate=1e-4), pictures[:32])
+
+
+def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
+    keras.utils.set_random_seed(1)
+    image = keras.Input((8, 8, 1), name="image")
+    rescaled = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    padded = keras.layers.ZeroPadding2D(1, name="pad")(rescaled)
+    left = keras.layers.Conv2D(4, 3, activation="relu", name="left")(padded)
+    right = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="right")(rescaled)
+    for other, names in ((right, {"quant_left", "quant_right"}), (rescaled, set())):
+        flat = keras.layers.Flatten(name="flatten")(keras.layers.Add(name="add")([left, other]))
+        model = keras.Model(image, keras.layers.Dense(CLASSES, name="logits")(flat))
+        bridged = bridge.to_tf_keras(model, probe=blobs()[0])
+        before = {name: bridged.get_layer(name.removeprefix("quant_")).get_weights()[0] for name in names}
+        network = qat.train(bridged, batches(), epochs=0)
+        for name in names:
+            np.testing.assert_allclose(
+                network.get_layer(name)._weight_vars[0][0].numpy(), before[name] / 255, rtol=1e-6
+            )
+        rescale = network.get_layer("quant_rescale").layer
+        assert isinstance(rescale, tf_keras.layers.Rescaling if names else tf_keras.layers.DepthwiseConv2D)
+        assert_integer_file_agrees(network, blobs()[0][:16])
+
+
+def test_frozen_layers_do_not_train(bridged):
+    bridged.get_layer("hidden").trainable = False
+    model = qat.train(bridged, batches(), epochs=1, learning_rate=1e-2)
+    bridged.get_layer("hidden").trainable = True
+    for name, same in (("hidden", True), ("conv", False)):
+        factor = 1 if name == "hidden" else 255
+        old, new = bridged.get_layer(name).get_weights()[0], model.get_layer(f"quant_{name}")._weight_vars[0][0].numpy()
+        assert np.allclose(old, new * factor, rtol=1e-5) == same
+
+
+def test_calibration_alone_answers_like_the_float_model(bridged):
+    pictures, _ = blobs()
+    model = qat.train(bridged, batches(), epochs=0)
+    wanted = bridged(pictures).numpy()
+    # TF-MOT's own start (every activation between -6 and 6) is off by several whole logits here.
+    assert np.max(np.abs(model(pictures, training=False).numpy() - wanted)) < 0.1 * np.ptp(wanted)
+
+
+def test_depthwise_kernels_have_a_scale_a_channel():
+    kernel = np.random.default_rng(2).normal(size=(3, 3, 4, 2)).astype("float32")
+    kernel *= np.array([1.0, 10.0, 0.1, 5.0], "float32")[:, None]
+    layer = tf_keras.layers.Layer()
+    quantizer = qat.DepthwiseKernelRange()
+    variables = quantizer.build(kernel.shape, "kernel", layer)
+    received = quantizer(tf.constant(kernel), True, weights=variables).numpy()
+    scale = np.abs(kernel).max((0, 1)) / 127
+    np.testing.assert_allclose(received, np.round(kernel / scale) * scale, rtol=1e-4, atol=1e-6)
+
+
+def test_zeros_stay_zero(float_model):
+    weights = {name: float_model.get_layer(name).get_weights() for name in ("conv", "hidden")}
+    bridged = bridge.to_tf_keras(float_model, probe=blobs()[0])
+    for name, (kernel, *rest) in weights.items():
+        bridged.get_layer(name).set_weights([np.where(np.abs(kernel) < np.median(np.abs(kernel)), 0, kernel), *rest])
+    for preserve in (True, False):
+        model = qat.train(bridged, batches(), epochs=1, learning_rate=1e-3, preserve_sparsity=preserve)
+        for name in weights:
+            kernel = next(weight for weight in model.get_layer(f"quant_{name}").weights if "kernel:0" in weight.name)
+            share = np.mean(kernel.numpy() == 0)
+            assert (share == pytest.approx(0.5, abs=0.02)) if preserve else (share < 0.2), name
+
+
+def test_the_teachers_answers_are_learnt(bridged, float_model):
+    """The loss is given labels, student and teacher logits; a teacher that permutes the classes is followed."""
+    seen = []
+
+    def teacher(inputs):
+        return tf.roll(float_model(inputs, training=False), 1, axis=1)
+
+    def loss(labels, logits, teacher_logits):
+        seen.append((labels.shape, logits.shape, teacher_logits.shape))
+        return tf.reduce_sum((logits - teacher_logits) ** 2, axis=1) / 2
+
+    pictures, labels = blobs()
+    frozen = [weight.numpy() for weight in float_model.weights]
+    model = qat.train(bridged, batches(), epochs=20, learning_rate=1e-2, loss=loss, teacher=teacher)
+    assert seen[0][1] == seen[0][2] == (None, CLASSES)
+    assert np.mean(model(pictures, training=False).numpy().argmax(1) == (labels + 1) % CLASSES) > 0.9
+    for old, new in zip(frozen, float_model.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_soft_cross_entropy_against_numpy():
+    generator = np.random.default_rng(0)
+    student, teacher = generator.normal(size=(2, 5, 3)).astype("float32")
+    target = np.exp(teacher) / np.exp(teacher).sum(1, keepdims=True)
+    wanted = -(target * (student - np.log(np.exp(student).sum(1, keepdims=True)))).sum(1)
+    np.testing.assert_allclose(qat._soft_cross_entropy(None, student, teacher), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "received"),
+    [
+        (blobs()[0] / 255, "from 0 to 1"),
+        (np.zeros_like(blobs()[0]), "from 0 to 0"),
+        (blobs()[0] - 128, "from -128 to 127"),
+        (blobs()[0] * 2, "from 0 to 510"),
+        (blobs()[0] * np.nan, "from nan to nan"),
+    ],
+)
+def test_inputs_that_are_no_pixels_are_refused(bridged, inputs, received):
+    with pytest.raises(ValueError, match=f"raw pixels.*Received: values {received}"):
+        qat.train(bridged, batches(inputs), epochs=1)
+
+
+def test_probabilities_are_refused(bridged):
+    for last in (tf_keras.layers.Softmax(name="end"), tf_keras.layers.Dense(3, activation="softmax", name="end")):
+        model = tf_keras.Model(bridged.inputs, last(bridged.outputs[0]))
+        with pytest.raises(ValueError, match=r"ends in logits\. Received: probabilities from the layer 'end'"):
+            qat.train(model, batches(), epochs=1)
+
+
+def test_batches_of_unknown_length_are_refused(bridged):
+    with pytest.raises(ValueError, match=r"known length\. Received: cardinality -1"):
+        qat.train(bridged, batches().repeat(), epochs=1)
+
+
+def test_no_batches_are_refused(bridged):
+    with pytest.raises(ValueError, match="at least one batch"):
+        qat.train(bridged, batches().take(0), epochs=0)
+
+
+def test_a_layer_that_cannot_be_quantized_is_named(bridged):
+    model = tf_keras.Model(bridged.inputs, tf_keras.layers.UnitNormalization(name="unit")(bridged.outputs[0]))
+    with pytest.raises(ValueError, match=r"TF-MOT can quantize\. Received: Layer unit:"):
+        qat.train(model, batches(), epochs=1)
+
+
+def test_weights_that_are_not_finite_are_refused(bridged):
+    with pytest.raises(ValueError, match="NaN or infinity in"):
+        qat.train(bridged, batches(), epochs=1, loss=lambda labels, logits: logits * np.nan)
