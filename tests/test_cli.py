@@ -1,0 +1,563 @@
+"""The command line: what it prints, what it refuses and how, and that it stays quick."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import types as python_types
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from PIL import Image
+
+import kerastl
+from kerastl import cli, store, types
+from kerastl.cli import catalogue, doctor, files, results
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+COMMAND = [sys.executable, "-c", "import sys; from kerastl.cli import main; sys.exit(main())"]
+
+RECIPE = '''
+"""A toy that trains nothing: its file is written by hand.
+
+Minutes: 0.1 on any machine
+Data: toy
+"""
+import dataclasses
+import pathlib
+
+import kerastl
+from kerastl import report, store, types
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    epochs: int = 3  # passes over nothing
+    peak_learning_rate: float = 0.001  # how fast
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seed: int = 0  # of the data
+    teacher: Part = Part()  # the large one
+    fail: str = ""  # how to fail
+
+    @classmethod
+    def smoke(cls):
+        return cls(teacher=Part(epochs=1))
+
+
+def run(config: Config, folder: pathlib.Path) -> dict:
+    if config.fail == "value":
+        raise ValueError("Wanted this.\\nReceived: that.")
+    if config.fail == "fault":
+        raise TypeError("a fault in the code")
+    if config.fail == "stop":
+        raise KeyboardInterrupt
+    if config.fail == "verification":
+        raise kerastl.verify.VerificationError("toy.tflite", "agreement", wanted=0.99, got=0.5)
+    with store.Run(folder, recipe="my_recipe", tag=folder.name, config=config, needed_bytes=1) as run:
+        dataset = kerastl.data.toy.load(seed=config.seed)
+        run.record(dataset)
+        content = run.stage(
+            "file", lambda: kerastl.data.toy.FILE, key=[dataset.digest],
+            save=lambda data, path: (path / "file").write_bytes(data), load=lambda path: (path / "file").read_bytes(),
+        )
+        path = folder / "variants" / "float32.tflite"
+        store.write_bytes(path, content)
+        artifact = types.Artifact("float32", "written by hand", path)
+
+        def measured(split):
+            answers = kerastl.verify.run_file(path, split.inputs)
+            return kerastl.verify.check(artifact, split, expected=answers, tolerance=kerastl.verify.FLOAT32)
+
+        variant = types.Variant(
+            artifact, kerastl.benchmark.facts(path), kerastl.benchmark.latency(path, runs=5),
+            measured(dataset.validation), measured(dataset.test),
+        )
+        result = report.build(
+            run.metadata, dataset, folder=folder, stages=run.stages, variants=[variant],
+            choice=types.Choice("float32", "the only one"),
+        )
+        report.write(result, folder)
+        labels = "".join(name + "\\n" for name in dataset.task.class_names)
+        store.publish(folder, {"model.tflite": content, "labels.txt": labels.encode()})
+    return result
+'''.lstrip()
+
+
+def toy_file() -> bytes:
+    """A TFLite file `softmax(0.02 * sum of each row)` on pictures (4, 4, 1): its class is its brightest row."""
+    weights = np.zeros((3, 4, 4), np.float32)
+    for row in range(3):
+        weights[row, row] = 0.02
+    buffers = [schema.BufferT() for _ in range(3)]
+    buffers[1].data = np.frombuffer(weights.tobytes(), np.uint8)
+    buffers[2].data = np.frombuffer(np.zeros(3, np.float32).tobytes(), np.uint8)
+    graph = schema.SubGraphT()
+    graph.tensors = []
+    for name, shape, buffer in (
+        ("image", (1, 4, 4, 1), 0), ("weights", (3, 16), 1), ("bias", (3,), 2), ("logits", (1, 3), 0),
+        ("probabilities", (1, 3), 0),
+    ):  # fmt: skip
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer, tensor.type = name.encode(), list(shape), buffer, 0
+        graph.tensors.append(tensor)
+    dense, softmax = schema.OperatorT(), schema.OperatorT()
+    dense.opcodeIndex, dense.inputs, dense.outputs = 0, [0, 1, 2], [3]
+    dense.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    dense.builtinOptions = schema.FullyConnectedOptionsT()
+    softmax.opcodeIndex, softmax.inputs, softmax.outputs = 1, [3], [4]
+    softmax.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
+    softmax.builtinOptions = schema.SoftmaxOptionsT()
+    softmax.builtinOptions.beta = 1.0
+    graph.operators, graph.inputs, graph.outputs = [dense, softmax], [0], [4]
+    model = schema.ModelT()
+    model.version, model.subgraphs, model.buffers, model.operatorCodes = 3, [graph], buffers, []
+    for code in (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.SOFTMAX):
+        operator = schema.OperatorCodeT()
+        operator.builtinCode = operator.deprecatedBuiltinCode = code
+        operator.version = 1
+        model.operatorCodes.append(operator)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def toy_load(*, seed: int = 0) -> types.Dataset:
+    generator = np.random.default_rng(seed)
+
+    def split(name, count):
+        labels = np.arange(count, dtype=np.int32) % 3
+        pictures = generator.integers(0, 60, (count, 4, 4, 1), np.uint8)
+        pictures[np.arange(count), labels] += 100
+        labels[:: count // 6] = (labels[:: count // 6] + 1) % 3  # a few labels the file gets wrong
+        return types.Split(name, pictures, labels)
+
+    parts = split("train", 30), split("validation", 20), split("test", 40)
+    digest = store.digest_of([part.inputs for part in parts] + [part.labels for part in parts])
+    return types.Dataset(
+        types.Task("toy", ("first", "second", "third"), (4, 4, 1)), *parts, digest, "toy", {"seed": seed}
+    )
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A data source of kerastl's that the tests bring along, and the file that belongs to it."""
+    module = python_types.SimpleNamespace(load=toy_load, FILE=toy_file())
+    monkeypatch.setattr(kerastl.data, "toy", module, raising=False)
+    monkeypatch.setattr(kerastl.data, "__all__", [*kerastl.data.__all__, "toy"])
+    return module
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder with the recipe file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KERASTL_DEBUG", raising=False)
+    (tmp_path / "my_recipe.py").write_text(RECIPE)
+    return tmp_path
+
+
+@pytest.fixture
+def finished(here, toy):
+    assert cli.main(["run", "my_recipe.py"]) == 0
+    return here / "saved_models" / "my_recipe" / "default"
+
+
+def test_list_shows_every_recipe_and_its_docstring(capsys):
+    assert cli.main(["list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {path.stem for path in (ROOT / "recipes").glob("[!_]*.py")}
+    assert "mnist_mobile" in rows
+    for row in rows.values():
+        assert row["summary"], row
+        assert isinstance(row["minutes"], float), row
+        assert row["data"], row
+    assert cli.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(rows) + 1
+    assert all(any(line.startswith(name + " ") and rows[name]["summary"] in line for line in lines) for name in rows)
+
+
+def test_show_and_copy_give_the_source_and_overwrite_nothing(here, capsys):
+    source = (ROOT / "recipes" / "mnist_mobile.py").read_text()
+    assert cli.main(["show", "mnist_mobile"]) == 0
+    assert capsys.readouterr().out == source
+    assert cli.main(["copy", "mnist_mobile", "mine.py"]) == 0
+    assert (here / "mine.py").read_text() == source
+    (here / "mine.py").write_text("changed")
+    assert cli.main(["copy", "mnist_mobile", "mine.py"]) == 1
+    assert (here / "mine.py").read_text() == "changed"
+    assert "is there already" in capsys.readouterr().err
+    assert cli.main(["copy", "mnist_mobile", "mine.txt"]) == 1
+    assert cli.main(["copy", "mnist_mobile", "nowhere/mine.py"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "mnist_mobil"], "Did you mean mnist_mobile"),
+        (["run", "mnist-mobile"], "Did you mean mnist_mobile"),
+        (["run", "no/such.py"], "no recipe file no/such.py"),
+        (["run", "--smoke", "mnist_mobile"], "takes the recipe first"),
+        (["lst"], "Did you mean list"),
+        (["fetch", "fashion"], "Did you mean fashion_mnist"),
+        (["benchmark", "none.tflite"], "no file none.tflite"),
+        (["verify", "."], "report.json is missing"),
+        (["predict", ".", "a.png"], "mobile/model.tflite is missing"),
+        (["audit", "nowhere"], "no file or folder nowhere"),
+        (["run", "my_recipe.py", "--epochs", "3"], "Did you mean --teacher.epochs?"),
+        (["run", "my_recipe.py", "--teacher.epoch", "3"], "Did you mean --teacher.epochs"),
+        (["run", "my_recipe.py", "--sed=3"], "Did you mean --seed"),
+        (["run", "my_recipe.py", "--tag", "a/b"], "A tag is one folder's name"),
+        (["run", "my_recipe.py", "--out"], "--out needs a value"),
+        (["run", "my_recipe.py", "seed=3"], "has no setting 'seed=3'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(here, capsys, words, said):
+    assert cli.main(words) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert not (here / "saved_models").exists()
+
+
+def test_a_wrong_value_names_the_flag(here, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", "my_recipe.py", "--teacher.epochs", "three"])
+    assert stopped.value.code == 2
+    assert "--teacher.epochs" in "".join(capsys.readouterr())
+
+
+def test_flags_lie_over_the_config_and_over_smoke(here, toy):
+    def config(tag):
+        return json.loads((here / "saved_models" / "my_recipe" / tag / "config.json").read_text())["config"]
+
+    assert cli.main(["run", "my_recipe.py", "--teacher.peak_learning_rate", "0.5", "--seed=4"]) == 0
+    assert config("default") == {"seed": 4, "teacher": {"epochs": 3, "peak_learning_rate": 0.5}, "fail": ""}
+    assert cli.main(["run", "my_recipe.py", "--smoke", "--seed", "2"]) == 0
+    assert config("smoke") == {"seed": 2, "teacher": {"epochs": 1, "peak_learning_rate": 0.001}, "fail": ""}
+    assert cli.main(["run", str(here / "my_recipe.py"), "--tag", "other"]) == 0
+    assert config("other")["teacher"]["epochs"] == 3
+    assert cli.main(["run", "my_recipe.py", "--out=elsewhere"]) == 0
+    assert (here / "elsewhere" / "report.json").is_file()
+
+
+def test_the_same_command_again_reuses_its_stages(finished, capsys):
+    before = json.loads((finished / "report.json").read_text())
+    assert cli.main(["run", "my_recipe.py"]) == 0
+    again = json.loads((finished / "report.json").read_text())
+    assert [row["reused"] for row in before["stages"] + again["stages"]] == [False, True]
+    assert "finished: saved_models/my_recipe/default/report.html" in capsys.readouterr().out
+
+
+def test_help_of_a_recipe_shows_its_fields_with_their_comments(here, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", "my_recipe.py", "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    for words in ("A toy that trains nothing", "--teacher.epochs", "passes over nothing", "--smoke", "--tag TAG",
+                  "kerastl run my_recipe.py --tag second --seed 0"):  # fmt: skip
+        assert words in text, words
+
+
+def test_how_errors_end(here, capsys, monkeypatch):
+    run = ["run", "my_recipe.py", "--fail"]
+    assert cli.main([*run, "value"]) == 1
+    assert capsys.readouterr().err == "kerastl: Wanted this.\nReceived: that.\n"
+    assert cli.main([*run, "verification"]) == 1
+    assert "agreement" in capsys.readouterr().err
+    assert cli.main([*run, "stop"]) == 130
+    with pytest.raises(TypeError, match="a fault"):
+        cli.main([*run, "fault"])
+    with pytest.raises(ValueError, match="Wanted this"):
+        cli.main([*run, "value", "--debug"])
+    monkeypatch.setenv("KERASTL_DEBUG", "1")
+    with pytest.raises(ValueError, match="Wanted this"):
+        cli.main([*run, "value"])
+
+
+def test_another_backend_is_refused_before_the_recipe_runs(here, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert cli.main(["run", "my_recipe.py", "--fail", "fault"]) == 1
+    assert "backend 'torch'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [("class Config", "a dataclass `Config`"), ("def smoke", "classmethod `smoke()`"), ("def run", "a function `run(")],
+)
+def test_a_file_that_is_no_recipe_is_refused(here, capsys, gone, said):
+    (here / "my_recipe.py").write_text(RECIPE.replace(gone, gone.split()[0] + " other").replace(": Config", ""))
+    assert cli.main(["run", "my_recipe.py"]) == 1
+    assert said in capsys.readouterr().err
+    (here / "broken.py").write_text("def (")
+    assert cli.main(["run", "broken.py"]) == 1
+    assert "line 1" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_process_with_130(here):
+    slow = RECIPE.replace("import pathlib", "import pathlib, time", 1).replace(
+        '    if config.fail == "value":',
+        '    print("started", flush=True); time.sleep(60)\n    if config.fail == "value":',
+    )
+    (here / "slow.py").write_text(slow)
+    process = subprocess.Popen(
+        [*COMMAND, "run", "slow.py"], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "started"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+
+
+def test_verify_passes_a_finished_run(finished, capsys):
+    assert cli.main(["verify", str(finished)]) == 0
+    assert "verified: 1 files and the bundle" in capsys.readouterr().out
+    stated = json.loads((finished / "report.json").read_text())["variants"][0]
+    assert 0.7 < stated["score"] < 1, "a score that a change of answers would change"
+
+
+def restate(finished: Path, name: str, change) -> None:
+    """Changes a JSON file of a run as a forger would, who also mends its digest."""
+    content = json.loads((finished / name).read_text())
+    change(content)
+    (finished / name).write_text(json.dumps(content))
+    pinned = json.loads((finished / "files.json").read_text())
+    pinned[name] = store.file_digest(finished / name)
+    (finished / "files.json").write_text(json.dumps(pinned))
+
+
+@pytest.mark.parametrize("key", ["score", "validation_score", "score_low", "score_high"])
+def test_verify_notices_a_score_that_differs_in_its_last_digit(finished, capsys, key):
+    def change(report):
+        report["variants"][0][key] = float(np.nextafter(report["variants"][0][key], 2))
+
+    restate(finished, "report.json", change)
+    assert cli.main(["verify", str(finished)]) == 1
+    assert f"float32: {key} stated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["variants/float32.tflite", "mobile/labels.txt", "config.json", "report.html"])
+def test_verify_notices_changed_and_missing_files(finished, capsys, name):
+    content = (finished / name).read_bytes()
+    (finished / name).write_bytes(content + b" ")
+    assert cli.main(["verify", str(finished)]) == 1
+    assert f"differs: {name}: files.json states SHA-256" in capsys.readouterr().out
+    if name in ("variants/float32.tflite", "report.html"):
+        (finished / name).unlink()
+        assert cli.main(["verify", str(finished)]) == 1
+        assert f"differs: {name}: named in files.json, but missing" in capsys.readouterr().out
+
+
+def test_verify_notices_other_data_and_other_labels(finished, toy, capsys):
+    restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=1))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert "data: config.json states digest" in capsys.readouterr().out
+    restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=0))
+    (finished / "mobile" / "labels.txt").write_text("second\nfirst\nthird\n")
+    assert cli.main(["verify", str(finished)]) == 1
+    assert "mobile/labels.txt: its lines are not the class names" in capsys.readouterr().out
+    restate(finished, "config.json", lambda config: config["data"].update(source="toys"))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert "Did you mean toy" in capsys.readouterr().err
+
+
+def test_predict_answers_pictures_and_arrays(finished, here, capsys):
+    picture = np.zeros((4, 4), np.uint8)
+    picture[1] = 200
+    Image.fromarray(picture).save("second.png")
+    np.save("batch.npy", toy_load().test.inputs[:3])
+    assert cli.main(["predict", str(finished), "second.png", "batch.npy", "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [answer["input"] for answer in answers] == ["second.png", "batch.npy[0]", "batch.npy[1]", "batch.npy[2]"]
+    assert [answer["label"] for answer in answers] == ["second", "first", "second", "third"]
+    logits = np.array([0, 16.0, 0])
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(list(answers[0]["probabilities"].values()), expected, atol=1e-6)
+    assert cli.main(["predict", str(finished / "mobile"), "second.png"]) == 0
+    assert capsys.readouterr().out.startswith("second.png: second 100.0% (then ")
+
+
+def test_inputs_become_raw_pixels(tmp_path):
+    def read(content, *, dtype="uint8", shape=(1, 4, 4, 1)):
+        if isinstance(content, np.ndarray):
+            np.save(tmp_path / "a.npy", content)
+            return results.read_input(tmp_path / "a.npy", types.Tensor("image", dtype, shape))
+        content.save(tmp_path / "a.png")
+        return results.read_input(tmp_path / "a.png", types.Tensor("image", dtype, shape))
+
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    np.testing.assert_array_equal(read(Image.fromarray(pixels), shape=(1, 4, 4, 3))[0], pixels)
+    grey = (pixels @ [0.299, 0.587, 0.114])[None, ..., None]
+    assert np.abs(read(Image.fromarray(pixels)) - grey).max() <= 1  # ITU-R 601 luma
+    assert read(Image.new("RGB", (40, 30), (9, 9, 9))).tolist() == np.full((1, 4, 4, 1), 9).tolist()
+    assert read(Image.new("RGBA", (4, 4), (0, 0, 0, 0))).min() == 255, "what is transparent is white"
+    assert set(read(Image.fromarray(np.full((4, 4), 257 * 100, np.uint16))).ravel()) == {100}, "16-bit grey"
+    turned = Image.fromarray(np.repeat(np.arange(4, dtype=np.uint8)[:, None] * 50, 4, axis=1))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned.save(tmp_path / "b.png", exif=exif)
+    upright = results.read_input(tmp_path / "b.png", types.Tensor("image", "uint8", (1, 4, 4, 1)))
+    assert upright[0, :, 0, 0].tolist() == [150, 100, 50, 0]
+    for shape in ((4, 4), (4, 4, 1), (1, 4, 4, 1)):
+        assert read(np.zeros(shape, np.uint8)).shape == (1, 4, 4, 1)
+    assert read(np.zeros((5, 4, 4), np.uint8)).shape == (5, 4, 4, 1)
+    assert read(np.full((4, 4), 7.6)).dtype == np.uint8
+    assert read(np.full((4, 4), 7.6), dtype="float32")[0, 0, 0, 0] == np.float32(7.6)
+    for wrong in (np.full((4, 4), 0.5), np.full((4, 4), -1), np.full((4, 4), 256), np.full((4, 4), np.nan)):
+        with pytest.raises(ValueError, match=r"raw pixels 0\.\.255"):
+            read(wrong)
+    for shape in ((5, 4), (0, 4, 4, 1), (4, 4, 3)):
+        with pytest.raises(ValueError, match="This file takes arrays of shape"):
+            read(np.zeros(shape, np.uint8))
+    (tmp_path / "c.png").write_text("no picture")
+    with pytest.raises(ValueError, match="no picture that can be read"):
+        results.read_input(tmp_path / "c.png", types.Tensor("image", "uint8", (1, 4, 4, 1)))
+
+
+def test_benchmark_prints_what_was_measured(here, capsys):
+    (here / "toy.tflite").write_bytes(toy_file())
+    assert cli.main(["benchmark", "toy.tflite", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["bytes"] == len(toy_file())
+    assert row["operators"]["total"] == 2
+    assert row["operators"]["by_type"] == {"FULLY_CONNECTED": 1, "SOFTMAX": 1}
+    assert row["sparsity"] == 0.75
+    assert 0 < row["latency_ms"]["median"] <= row["latency_ms"]["p95"]
+    assert cli.main(["benchmark", "toy.tflite"]) == 0
+    assert f"{len(toy_file()):,} bytes" in capsys.readouterr().out
+    assert cli.main(["benchmark", "toy.tflite", "--threads", "0"]) == 1
+    (here / "no.tflite").write_text("no model")
+    assert cli.main(["benchmark", "no.tflite"]) == 1
+    assert "no.tflite is no TFLite file" in capsys.readouterr().err
+
+
+def test_audit_prints_findings_and_fails_on_errors(here, capsys):
+    inputs = np.random.default_rng(0).random((20, 4)).astype(np.float32)
+    np.savez("good.npz", inputs=inputs, labels=np.arange(20) % 2)
+    assert cli.main(["audit", "good.npz"]) == 0
+    capsys.readouterr()
+    inputs[3, 1] = np.nan
+    np.savez("bad.npz", inputs=inputs, labels=np.arange(20) % 2)
+    assert cli.main(["audit", "bad.npz", "--json"]) == 1
+    assert any(row["severity"] == "error" for row in json.loads(capsys.readouterr().out))
+
+
+def test_what_can_be_fetched():
+    found = files.sources()
+    assert {"mnist", "fashion_mnist"} <= set(found)
+    assert "archive" not in found, "its fetch needs a source"
+
+
+def test_doctor_looks_at_every_requirement(capsys, monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERASTL_HOME", str(tmp_path / "cache"))
+    cli.main(["doctor", "--json"])
+    found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {"python", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert", "cache", "disk here"} <= set(
+        found
+    )
+    assert found["tensorflow"]["state"] == "ok"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cli.main(["doctor"]) == 1
+    assert "wrong" in capsys.readouterr().out
+    wanted = {"requires-python": ">=3.99", "dependencies": ["tensorflow>=99", "no-such-package>=1,<2", "numpy"]}
+    monkeypatch.setattr(doctor, "_project", lambda: wanted)
+    states = [(finding.what, finding.state) for finding in (*doctor._python(), *doctor._packages())]
+    assert states == [("python", "wrong"), ("tensorflow", "wrong"), ("no-such-package", "wrong"), ("numpy", "ok")]
+
+
+def test_the_installed_script_is_this_command():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"kerastl": "kerastl.cli:main"}
+    assert project["version"] == kerastl.__version__
+
+
+def test_the_readme_names_every_command_and_only_those():
+    import re
+
+    parser = cli._parser()
+    commands = set(next(action.choices for action in parser._actions if isinstance(action.choices, dict)))
+    assert len(commands) == 10
+    assert set(re.findall(r"`kerastl ([a-z]+)", (ROOT / "README.md").read_text())) == commands
+
+
+def test_ci_run_takes_its_command_from_the_readme(tmp_path):
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci" / "run").write_text((ROOT / ".ci" / "run").read_text())
+    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("-m pytest"))
+    assert "-c constraints.txt -e '.[test]'" in line
+    page = (ROOT / "README.md").read_text()
+    (tmp_path / "python3").write_text('#!/bin/sh\necho "$@" >> called\nexit 7\n')
+    (tmp_path / "python3").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for text, status, called in ((page, 7, ["-m venv .venv"]), (page.replace("python3 -m", "uv"), 2, None)):
+        (tmp_path / "README.md").write_text(text)
+        (tmp_path / "called").unlink(missing_ok=True)
+        done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+        assert ((tmp_path / "called").read_text().splitlines() if called else None) == called
+    assert line in (ROOT / "README.md").read_text()
+
+
+def test_near_names():
+    assert catalogue.did_you_mean("cifar", ["cifar_convnet", "mnist_cnn"]) == " Did you mean cifar_convnet?"
+    assert catalogue.did_you_mean("zzz", ["cifar_convnet"]) == ""
+
+
+def test_commands_without_a_model_are_quick_and_import_nothing_heavy():
+    heavy = "'tensorflow', 'keras', 'numpy', 'rich', 'tyro', 'matplotlib', 'ai_edge_litert', 'PIL'"
+    for words in (["--help"], ["list"], ["list", "--json"], ["show", "mnist_mobile"]):
+        code = textwrap.dedent(f"""
+            import sys
+            from kerastl.cli import main
+            try:
+                main({words!r})
+            finally:
+                loaded = [name for name in ({heavy}) if name in sys.modules]
+                print("loaded", loaded, file=sys.stderr)
+        """)
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        assert (
+            time.perf_counter() - start < 3
+        )  # half a second where nothing else runs; benchmarks/cli_speed.py measures
+        assert done.stderr.strip() == "loaded []", words
+    help_of_recipe = textwrap.dedent("""
+        import sys
+        from kerastl.cli import main
+        try:
+            main(["run", "mnist_mobile", "--help"])
+        except SystemExit:
+            pass
+        print([name for name in ("tensorflow", "keras", "numpy") if name in sys.modules], file=sys.stderr)
+    """)
+    done = subprocess.run([sys.executable, "-c", help_of_recipe], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.stderr.strip() == "[]"
+    assert "--student.epochs" in done.stdout
+
+
+def test_a_recipe_file_can_be_run_as_a_module_or_a_file():
+    found = [
+        catalogue.find(name) for name in ("mnist_mobile", "recipes.mnist_mobile", str(ROOT / "recipes/mnist_mobile.py"))
+    ]
+    assert len(set(found)) == 1
+    assert found[0].built_in
+    assert dataclasses.is_dataclass(found[0])
