@@ -188,11 +188,11 @@ def read_idx(path: Path) -> np.ndarray:
         data = file.read()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
-    if len(data) < 4 or data[:3] != b"\0\0\x08":
+    if len(data) < 4 or data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
         raise ValueError(f"{path.name} is not an idx file of unsigned bytes. Received: header {data[:4].hex()}.")
     axes = data[3]
     shape = tuple(int.from_bytes(data[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes))
-    values = np.frombuffer(data, np.uint8, offset=min(4 + 4 * axes, len(data)))
+    values = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
     if values.size != int(np.prod(shape)):
         raise ValueError(f"{path.name} announces shape {shape} but holds {values.size} values.")
     return values.reshape(shape)

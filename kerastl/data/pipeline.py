@@ -81,13 +81,19 @@ def batches(
 
 def _orders(examples: int, seed: int) -> tf.data.Dataset:
     """A data set of one permutation (int64), another one each time it is iterated."""
-    epochs = tf.Variable(0, dtype=tf.int64, trainable=False, name="epochs")
+    epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
 
     def order(_: tf.Tensor) -> tf.Tensor:
         epoch = epochs.assign_add(1)
-        # Philox is stateless and specified: the same numbers on every machine and in every version.
+        seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
+        # Philox is stateless and specified: the same numbers on every machine and in every version. Without bounds
+        # it draws from all of int64, where no two of a few million are equal.
         draws = tf.random.stateless_uniform(
-            (examples,), seed=tf.stack([tf.constant(seed, tf.int64), epoch]), minval=None, dtype=tf.int64, alg="philox"
+            (examples,),
+            seeds,
+            minval=None,  # pyright: ignore[reportArgumentType]
+            dtype=tf.int64,
+            alg="philox",
         )
         return tf.argsort(draws, stable=True, direction="ASCENDING")
 

@@ -142,7 +142,7 @@ def _supervised(builder: Any) -> tuple[tuple[str, str], tuple[str, ...]]:
     label, example = info.features[keys[1]], info.features[keys[0]]
     if not isinstance(label, features.ClassLabel) or not label.num_classes:
         raise ValueError(f"Wanted a label that is a class. Received: {info.name!r} with label {label}.")
-    if example.dtype == tf.string or not isinstance(example, features.Tensor):
+    if not isinstance(example, (features.Image, features.Tensor)) or example.tf_dtype == tf.string:
         raise ValueError(f"Wanted inputs that are pictures or arrays. Received: {info.name!r} with input {example}.")
     if "train" not in info.splits:
         raise ValueError(f"Wanted a train split. Received: {info.name!r} with {sorted(info.splits)}.")

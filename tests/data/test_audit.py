@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerastl.data import audit
+
+
+def _arrays(train: int = 40, test: int = 20, classes: int = 4) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+    pictures = draw.integers(0, 256, (train + test, 6, 6), np.uint8)
+    labels = np.arange(train + test, dtype=np.int32) % classes
+    return {
+        "x_train": pictures[:train],
+        "y_train": labels[:train],
+        "x_test": pictures[train:],
+        "y_test": labels[train:],
+    }
+
+
+def _found(tmp_path, **changes) -> list[audit.Finding]:
+    np.savez(tmp_path / "set.npz", **(_arrays() | changes))
+    return audit.audit(tmp_path / "set.npz")
+
+
+def _only(found: list[audit.Finding], severity: str, where: str, what: str) -> None:
+    assert [(one.severity, one.where) for one in found] == [(severity, where)], found
+    assert what in found[0].what
+
+
+def test_sound_data_has_no_finding(tmp_path):
+    assert _found(tmp_path) == []
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_one_broken_value_is_found(broken, tmp_path):
+    inputs = _arrays()["x_train"].astype(np.float32)
+    inputs[17, 2, 3] = broken
+    _only(_found(tmp_path, x_train=inputs), "error", "x_train", "1 examples hold NaN or infinity: 17")
+
+
+def test_float_labels(tmp_path):
+    _only(_found(tmp_path, y_train=_arrays()["y_train"].astype(np.float32)), "error", "y_train", "labels are float32")
+    labels = _arrays()["y_train"].astype(np.float32)
+    labels[:3] = np.nan
+    assert "3 are NaN" in _found(tmp_path, y_train=labels)[0].what
+
+
+def test_labels_out_of_range(tmp_path):
+    labels = _arrays()["y_train"].copy()
+    labels[5] = -1
+    _only(_found(tmp_path, y_train=labels), "error", "y_train", "1 labels below 0, first at 5")
+    labels[5] = 1_000_000
+    found = _found(tmp_path, y_train=labels)
+    assert [one.where for one in found] == ["y_test", "y_train"]
+    assert "labels reach 1000000 though only 5 classes occur" in found[1].what
+
+
+def test_empty_and_single_classes(tmp_path):
+    labels = _arrays()["y_train"].copy()
+    labels[labels == 1] = 0
+    found = _found(tmp_path, y_train=labels)
+    assert {(one.severity, one.where) for one in found} == {("error", "y_train")}
+    assert "no example of class 1 of 0..3" in " ".join(one.what for one in found)
+    _only(_found(tmp_path, y_train=np.full(40, 2, np.int32)), "error", "y_train", "every label is 2")
+    kept = _arrays()["y_test"] % 3  # class 3 is trained on and never tested
+    _only(_found(tmp_path, y_test=kept), "error", "y_test", "no example of class 3")
+
+
+def test_shapes_that_do_not_fit(tmp_path):
+    _only(_found(tmp_path, y_train=_arrays()["y_train"][:-1]), "error", "x_train", "does not fit labels of shape (39,)")
+    _only(_found(tmp_path, y_train=np.eye(4)[_arrays()["y_train"]]), "error", "y_train", "received shape (40, 4)")
+    _only(_found(tmp_path, x_test=np.zeros((20, 5, 6)) + np.arange(20)[:, None, None]), "error", "inputs", "shape")
+
+
+def test_duplicates_within_across_and_contradicting(tmp_path):
+    inputs = _arrays()["x_train"].copy()
+    inputs[8] = inputs[4]  # same class
+    _only(_found(tmp_path, x_train=inputs), "warning", "train", "1 exact duplicates: x_train[8] = x_train[4]")
+    inputs = _arrays()["x_test"].copy()
+    inputs[7] = _arrays()["x_train"][3]  # both of class 3
+    _only(
+        _found(tmp_path, x_test=inputs), "error", "test and train", "1 examples stand in both: x_train[3] = x_test[7]"
+    )
+    inputs = _arrays()["x_train"].copy()
+    inputs[9] = inputs[4]  # classes 1 and 0
+    found = _found(tmp_path, x_train=inputs)
+    assert [(one.severity, one.where) for one in found] == [("error", "labels"), ("warning", "train")]
+    assert "x_train[4] (0) = x_train[9] (1)" in found[0].what
+
+
+def test_pickled_and_damaged_files_are_findings_and_run_nothing(tmp_path):
+    np.savez(tmp_path / "set.npz", **_arrays() | {"x_test": np.array([{"a": 1}], object)})
+    assert any(one.where == "x_test" and "cannot be read" in one.what for one in audit.audit(tmp_path / "set.npz"))
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no zip")
+    _only(audit.audit(tmp_path / "bad.npz"), "error", "bad.npz", "cannot be read")
+
+
+def test_npy_pairs_and_idx_files(tmp_path):
+    for name, array in _arrays().items():
+        np.save(tmp_path / f"{name}.npy", array)
+    assert audit.audit(tmp_path / "x_train.npy") == audit.audit(tmp_path) == []
+    (tmp_path / "y_test.npy").unlink()
+    _only(audit.audit(tmp_path), "error", "x_test.npy", "no labels")
+
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    arrays = _arrays()
+    arrays["x_train"][11, 0] = arrays["x_train"][7, 0]
+    arrays["x_train"][11] = arrays["x_train"][7]
+    for prefix, split in (("train", "train"), ("t10k", "test")):
+        pictures, labels = arrays[f"x_{split}"], arrays[f"y_{split}"].astype(np.uint8)
+        header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in pictures.shape)
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + pictures.tobytes()))
+        header = b"\0\0\x08\x01" + len(labels).to_bytes(4, "big")
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    _only(audit.audit(folder), "warning", "train", "1 exact duplicates")
+
+
+def _pictures(folder, *, splits=("train", "test"), classes=("cat", "dog"), each=4) -> None:
+    draw = np.random.default_rng(1)
+    for split in splits:
+        for name in classes:
+            (folder / split / name).mkdir(parents=True)
+            for number in range(each):
+                Image.fromarray(draw.integers(0, 256, (9, 7, 3), np.uint8)).save(
+                    folder / split / name / f"{number}.png"
+                )
+
+
+def test_sound_picture_folders_have_no_finding(tmp_path):
+    _pictures(tmp_path / "split")
+    assert audit.audit(tmp_path / "split") == []
+    _pictures(tmp_path / "flat", splits=("",))
+    assert audit.audit(tmp_path / "flat") == []
+
+
+def test_unreadable_pictures(tmp_path):
+    _pictures(tmp_path)
+    whole = (tmp_path / "train/cat/0.png").read_bytes()
+    (tmp_path / "train/cat/0.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "train/cat/1.png").write_bytes(b"")
+    (tmp_path / "test/dog/notes.txt").write_text("hello")
+    found = audit.audit(tmp_path)
+    assert [(one.severity, one.where) for one in found] == [
+        ("error", "train/cat/0.png"),
+        ("error", "train/cat/1.png"),
+        ("warning", "test/dog/notes.txt"),
+    ]
+    assert all("unreadable picture" in one.what for one in found[:2])
+
+
+def test_empty_single_and_missing_picture_classes(tmp_path):
+    _pictures(tmp_path / "empty")
+    (tmp_path / "empty/train/emu").mkdir()
+    _only(audit.audit(tmp_path / "empty"), "error", "train/emu", "without a readable picture")
+    _pictures(tmp_path / "single", classes=("cat",))
+    assert [one.what for one in audit.audit(tmp_path / "single")] == [
+        "a single class, cat: there is nothing to learn"
+    ] * 2
+    _pictures(tmp_path / "missing", classes=("cat", "dog", "emu"))
+    for path in (tmp_path / "missing/test/emu").iterdir():
+        path.unlink()
+    (tmp_path / "missing/test/emu").rmdir()
+    _only(audit.audit(tmp_path / "missing"), "error", "test", "no example of class emu")
+
+
+def test_a_picture_saved_again_in_the_other_split_is_a_leak(tmp_path):
+    _pictures(tmp_path)
+    with Image.open(tmp_path / "train/cat/2.png") as picture:
+        picture.save(tmp_path / "test/cat/other.bmp")  # other bytes, the same pixels
+    _only(audit.audit(tmp_path), "error", "test and train", "train/cat/2.png")
+    with Image.open(tmp_path / "train/cat/3.png") as picture:
+        picture.save(tmp_path / "train/dog/again.png")
+    assert any(one.where == "labels" and "(cat)" in one.what and "(dog)" in one.what for one in audit.audit(tmp_path))
+
+
+def test_nothing_to_audit_is_said(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        audit.audit(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="Received"):
+        audit.audit(tmp_path)

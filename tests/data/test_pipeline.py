@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastl import types
+from kerastl.data import pipeline
+
+
+def _split(examples: int = 50) -> types.Split:
+    pictures = np.random.default_rng(0).integers(0, 256, (examples, 8, 8, 3), np.uint8)
+    pictures[:, 0, 0, 0] = np.arange(examples)  # tells which one it is
+    return types.Split("train", pictures, np.arange(examples, dtype=np.int32) % 7)
+
+
+def _read(made) -> tuple[np.ndarray, np.ndarray]:
+    inputs, labels = zip(*made.as_numpy_iterator(), strict=True)
+    return np.concatenate(inputs), np.concatenate(labels)
+
+
+def test_without_shuffle_it_is_the_split():
+    split = _split()
+    made = pipeline.batches(split, batch_size=16)
+    assert int(made.cardinality()) == 4
+    assert made.element_spec == (tf.TensorSpec((None, 8, 8, 3), tf.float32), tf.TensorSpec((None,), tf.int32))
+    for _ in range(2):
+        inputs, labels = _read(made)
+        assert (inputs == split.inputs.astype(np.float32)).all()
+        assert (labels == split.labels).all()
+
+
+def test_shuffle_is_a_permutation_new_each_epoch_and_bitwise_the_same_for_a_seed():
+    split = _split()
+    first, again, other = (pipeline.batches(split, batch_size=16, shuffle=True, seed=seed) for seed in (1, 1, 2))
+    orders = []
+    for epoch in range(3):
+        tf.random.set_seed(epoch)  # the global seed has no say
+        inputs, labels = _read(first)
+        assert (_read(again)[0] == inputs).all()
+        assert (labels == inputs[:, 0, 0, 0].astype(int) % 7).all()  # labels went along
+        orders.append(tuple(inputs[:, 0, 0, 0].astype(int)))
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len(set(orders)) == 3
+    assert tuple(_read(other)[0][:, 0, 0, 0].astype(int)) not in orders
+
+
+def test_drop_remainder_gives_whole_batches_of_known_shape():
+    made = pipeline.batches(_split(), batch_size=16, shuffle=True, drop_remainder=True)
+    assert int(made.cardinality()) == 3
+    assert made.element_spec[0].shape == (16, 8, 8, 3)
+    seen = _read(made)[0][:, 0, 0, 0]
+    assert len(set(seen)) == 48
+
+
+def _augment(seed: int) -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal", seed=seed),
+            keras.layers.RandomTranslation(0.2, 0.2, seed=seed),
+        ]
+    )
+
+
+def test_keras_augmentation_changes_pictures_and_is_bitwise_repeatable():
+    split = _split(400)
+    runs = []
+    for seed in (1, 1, 2):
+        made = pipeline.batches(split, batch_size=8, shuffle=True, seed=0, augment=_augment(seed))
+        runs.append([_read(made) for _ in range(2)])
+    plain = _read(pipeline.batches(split, batch_size=8, shuffle=True, seed=0))
+    for epoch in range(2):
+        assert (runs[0][epoch][0] == runs[1][epoch][0]).all()
+        assert (runs[0][epoch][1] == runs[1][epoch][1]).all()
+    assert (runs[0][0][0] != runs[2][0][0]).any()
+    assert (runs[0][0][1] == plain[1]).all()
+    changed = (runs[0][0][0] != plain[0]).reshape(400, -1).any(axis=1)
+    assert changed.mean() > 0.9
+    assert runs[0][0][0].dtype == np.float32
+    assert runs[0][0][0].min() >= 0
+    assert runs[0][0][0].max() <= 255
+
+
+def test_fit_accepts_it_and_every_epoch_has_all_batches():
+    model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(7)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made = pipeline.batches(_split().head(20), batch_size=8, shuffle=True, augment=lambda batch: batch / 255.0)
+    history = model.fit(made, epochs=3, verbose=0)
+    assert len(history.history["loss"]) == 3
+    assert int(model.optimizer.iterations) == 9
+
+
+def test_order_outlives_the_function_that_made_it():
+    import gc
+
+    made = pipeline.batches(_split(), batch_size=16, shuffle=True).map(lambda inputs, labels: labels)
+    gc.collect()
+    assert sum(len(batch) for batch in made) == 50
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"batch_size": 0}, {"batch_size": -3}, {"batch_size": 51, "drop_remainder": True}]
+)
+def test_refuses_to_make_no_batch(arguments):
+    with pytest.raises(ValueError, match="at least one batch"):
+        pipeline.batches(_split(), **arguments)
+    with pytest.raises(ValueError, match="at least one batch"):
+        pipeline.batches(_split().head(0), batch_size=4)
+
+
+def test_refuses_an_augmentation_that_drops_an_axis():
+    with pytest.raises(ValueError, match="same number of axes"):
+        pipeline.batches(_split(), batch_size=4, augment=lambda batch: tf.reduce_mean(batch, -1))

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from kerastl import types
+from kerastl.data import splits
+
+
+def _labels(*counts: int) -> np.ndarray:
+    return np.random.default_rng(3).permutation(np.repeat(np.arange(len(counts)), counts))
+
+
+def test_order_is_the_written_down_one():
+    # NumPy documents PCG64's stream; were it another one, splits would differ between machines.
+    assert np.random.PCG64(0).random_raw(2).tolist() == [11749869230777074271, 4976686463289251617]
+    expected = [11, 3, 13, 2, 15, 1, 18, 19, 17, 8, 6, 0, 7, 14, 4, 10, 12, 16, 5, 9]
+    assert splits.shuffled(20, seed=0).tolist() == expected
+
+
+def test_stratified_is_the_plain_calculation():
+    draws = np.random.PCG64(7).random_raw(24).tolist()
+    decide = sorted(range(12), key=lambda index: draws[index])
+    keep = sorted(range(12), key=lambda index: draws[12 + index])
+    taken = [index for label in range(3) for index in [one for one in decide if one % 3 == label][:2]]
+    train, validation = splits.stratified(np.arange(12) % 3, validation=6, seed=7)
+    assert train.tolist() == [index for index in keep if index not in taken]
+    assert validation.tolist() == [index for index in keep if index in taken]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+@pytest.mark.parametrize("counts", [(50, 30, 20), (997, 3, 500), (2, 2, 2), (7, 0, 9)])
+def test_stratified_divides_every_class_in_proportion(seed, counts):
+    labels = _labels(*counts)
+    train, validation = splits.stratified(labels, validation=0.34, seed=seed)
+    assert sorted([*train, *validation]) == list(range(len(labels)))  # disjoint and complete
+    assert len(validation) == round(0.34 * len(labels))
+    taken = np.bincount(labels[validation], minlength=len(counts))
+    exact = np.array(counts) * len(validation) / len(labels)
+    assert np.abs(taken - exact).max() <= 1.0
+    assert ((np.bincount(labels[train], minlength=len(counts)) > 0) == (np.array(counts) > 0)).all()
+
+
+def test_both_sides_are_shuffled():
+    labels = _labels(*[1000] * 10)
+    for side in splits.stratified(labels, validation=0.5, seed=0):
+        for part in (labels[side[:1000]], labels[side[-1000:]]):  # a head, and a tail, has every class in proportion
+            assert np.abs(np.bincount(part, minlength=10) - 100).max() < 40
+        assert np.corrcoef(side, np.arange(len(side)))[0, 1] < 0.1
+
+
+def test_seed_decides():
+    labels = _labels(40, 40)
+    first, again, other = (splits.stratified(labels, validation=8, seed=seed) for seed in (5, 5, 6))
+    assert all((left == right).all() for left, right in zip(first, again, strict=True))
+    assert set(first[1]) != set(other[1])
+
+
+@pytest.mark.parametrize("validation", [0, -1, 1.0, 0.0, 99, 100, float("nan")])
+def test_stratified_refuses_what_cannot_be_taken_out(validation):
+    with pytest.raises(ValueError, match="Received"):
+        splits.stratified(_labels(50, 50), validation=validation, seed=0)
+
+
+@pytest.mark.parametrize("labels", [np.zeros((4, 2), int), np.zeros(4), np.array([0, -1, 1, 1])])
+def test_stratified_refuses_labels_that_are_no_class_indices(labels):
+    with pytest.raises(ValueError, match="class indices"):
+        splits.stratified(labels, validation=1, seed=0)
+
+
+def test_subset_keeps_one_of_each_class():
+    labels = _labels(1000, 10, 1)
+    indices = splits.subset(labels, count=20, seed=0)
+    assert len(set(indices)) == 20
+    assert np.bincount(labels[indices]).tolist() == [18, 1, 1]
+    with pytest.raises(ValueError, match="3 classes"):
+        splits.subset(labels, count=2, seed=0)
+    assert sorted(splits.subset(labels, count=5000, seed=0)) == list(range(1011))
+
+
+def _dataset(**changes) -> types.Dataset:
+    task = types.Task("rows", ("a", "b"), (1,))
+    arrays = {
+        "train_inputs": np.arange(1000, dtype=np.uint16)[:, None],
+        "train_labels": _labels(500, 500),
+        "test_inputs": np.arange(1000, 1400, dtype=np.uint16)[:, None],
+        "test_labels": _labels(200, 200),
+    }
+    arguments = {"seed": 0, "validation": 100, "limit": None} | changes
+    return splits.dataset(task, arrays, **arguments, source="rows", arguments=arguments)
+
+
+def test_dataset_takes_validation_out_of_train_and_leaves_test():
+    made = _dataset()
+    numbers = {split.name: set(split.inputs[:, 0].tolist()) for split in (made.train, made.validation, made.test)}
+    assert numbers["train"] | numbers["validation"] == set(range(1000))
+    assert not numbers["train"] & numbers["validation"]
+    assert numbers["test"] == set(range(1000, 1400))
+    assert made.train.labels.dtype == np.int32
+    origin = _labels(500, 500)
+    assert (made.train.labels == origin[made.train.inputs[:, 0]]).all()  # labels went along with their inputs
+    assert made.test.inputs[:, 0].tolist() != sorted(made.test.inputs[:, 0].tolist())
+
+
+def test_limit_shrinks_all_three_and_moves_nothing_between_them():
+    whole, small = _dataset(), _dataset(limit=90)
+    assert [len(split) for split in (small.train, small.validation, small.test)] == [90, 20, 40]
+    for name in ("train", "validation", "test"):
+        few, all_of_them = (set(getattr(made, name).inputs[:, 0].tolist()) for made in (small, whole))
+        assert few <= all_of_them
+        assert np.bincount(getattr(small, name).labels).tolist() == [len(few) // 2] * 2
+
+
+def test_digest_sees_every_byte_and_the_order():
+    made = _dataset()
+    assert made.digest == splits.digest(made.train, made.validation, made.test) == _dataset().digest
+    assert made.digest != _dataset(seed=1).digest
+    split = types.Split("train", np.array([[1], [2]], np.uint8), np.array([0, 1], np.int32))
+    by_hand = b"train inputs |u1 (2, 1)\n\x01\x02train labels <i4 (2,)\n\0\0\0\0\x01\0\0\0"
+    assert splits.digest(split) == hashlib.sha256(by_hand).hexdigest()
+    turned = types.Split("train", split.inputs[::-1], split.labels[::-1])
+    assert splits.digest(turned) != splits.digest(split)

@@ -1,0 +1,128 @@
+"""Every source of examples keeps the same promises."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow_datasets
+
+import kerastl.data
+from kerastl import types
+from kerastl.data import splits
+
+FOUND = sorted(
+    member.name
+    for member in pkgutil.iter_modules(kerastl.data.__path__)
+    if hasattr(importlib.import_module(f"kerastl.data.{member.name}"), "load")
+)
+
+
+class KerastlFamily(tensorflow_datasets.core.GeneratorBasedBuilder):
+    """A TFDS set small enough to be made here."""
+
+    VERSION = tensorflow_datasets.core.Version("1.0.0")
+
+    def _info(self):
+        features = tensorflow_datasets.features
+        both = {"image": features.Image(shape=(4, 4, 1)), "label": features.ClassLabel(num_classes=3)}
+        return tensorflow_datasets.core.DatasetInfo(
+            builder=self, features=features.FeaturesDict(both), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(range(600)), "test": self._generate_examples(range(600, 900))}
+
+    def _generate_examples(self, numbers):
+        for number in numbers:
+            picture = np.zeros((4, 4, 1), np.uint8)
+            picture[0, 0], picture[1, 1] = number % 256, number // 256
+            yield number, {"image": picture, "label": number % 3}
+
+
+@pytest.fixture(scope="session")
+def required(tmp_path_factory):
+    """What a source cannot do without, by its name."""
+    return {"tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))}}
+
+
+def _load(name: str, required: dict, **arguments) -> types.Dataset:
+    module = importlib.import_module(f"kerastl.data.{name}")
+    try:
+        return module.load(**required.get(name, {}), **arguments)
+    except FileNotFoundError as error:
+        if name == "mnist":  # pip is everywhere, so this one has to load everywhere
+            raise
+        pytest.skip(str(error))
+
+
+def test_how_many_were_found():
+    print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
+    assert set(FOUND) >= {"cifar10", "fashion_mnist", "mnist", "tfds"}
+    assert len(FOUND) == 4
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_signature(name):
+    module = importlib.import_module(f"kerastl.data.{name}")
+    parameters = inspect.signature(module.load).parameters
+    assert parameters["seed"].default == 0
+    assert parameters["limit"].default is None
+    assert "validation" in parameters
+    positional = [one for one in parameters.values() if one.kind is not one.KEYWORD_ONLY]
+    assert len(positional) <= 2
+    assert callable(module.fetch)
+    if not required_names(module):
+        assert isinstance(module.TASK, types.Task)
+
+
+def required_names(module) -> list[str]:
+    parameters = inspect.signature(module.load).parameters.values()
+    return [one.name for one in parameters if one.default is one.empty]
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_three_splits_of_one_task_that_load_again(name, required):
+    made = _load(name, required, seed=3, limit=200)
+    parts = (made.train, made.validation, made.test)
+    assert [split.name for split in parts] == ["train", "validation", "test"]
+    for split in parts:
+        assert split.inputs.dtype == np.uint8
+        assert split.inputs.shape[1:] == made.task.input_shape
+        assert split.labels.dtype == np.int32
+        assert set(split.labels.tolist()) == set(range(made.task.classes))
+        assert (np.diff(split.labels) != 0).any()  # shuffled: not sorted by class
+        first, last = split.labels[: len(split) // 2], split.labels[len(split) // 2 :]
+        assert abs(first.mean() - last.mean()) < made.task.classes / 4
+    assert len(made.train) == 200
+    rows = [{row.tobytes() for row in split.inputs} for split in parts]
+    assert not rows[0] & rows[1]
+    assert not rows[0] & rows[2]
+    assert not rows[1] & rows[2]
+    assert made.digest == splits.digest(*parts)
+    assert made.source == name
+    module = importlib.import_module(f"kerastl.data.{made.source}")
+    again = module.load(**made.arguments)
+    assert again.digest == made.digest
+    assert again.task == made.task
+    other = module.load(**{**made.arguments, "seed": 4})
+    assert other.digest != made.digest
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_fetch_leaves_something_that_can_be_read(name, required):
+    _load(name, required, limit=30)
+    module = importlib.import_module(f"kerastl.data.{name}")
+    path = module.fetch(**required.get(name, {}))
+    assert path.is_dir() or zipfile.is_zipfile(path)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_impossible_splits_are_refused(name, required):
+    for arguments in ({"validation": 0}, {"validation": 1.5}, {"limit": 1}):
+        with pytest.raises(ValueError, match="Received"):
+            _load(name, required, **arguments)
