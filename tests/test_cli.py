@@ -308,10 +308,9 @@ def test_a_file_that_is_no_recipe_is_refused(here, capsys, gone, said):
 
 
 def test_ctrl_c_ends_a_process_with_130(here):
-    slow = RECIPE.replace("import pathlib", "import pathlib, time", 1).replace(
-        '    if config.fail == "value":',
-        '    print("started", flush=True); time.sleep(60)\n    if config.fail == "value":',
-    )
+    body = '    print("started", flush=True)\n    time.sleep(60)\n'
+    first = '    if config.fail == "value":'
+    slow = RECIPE.replace("import pathlib", "import pathlib, time", 1).replace(first, body + first)
     (here / "slow.py").write_text(slow)
     process = subprocess.Popen(
         [*COMMAND, "run", "slow.py"], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
