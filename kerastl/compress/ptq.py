@@ -1,0 +1,174 @@
+"""Post-training quantization of a float TFLite file with ai-edge-quantizer: bytes in, bytes out.
+
+Every function takes a float32 file as the converter wrote it. Quantizing a file that is quantized already would stack
+one error on another without a word, so it is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
+
+_ALL, _CONV, _DENSE = (
+    qtyping.TFLOperationName.ALL_SUPPORTED,
+    qtyping.TFLOperationName.CONV_2D,
+    qtyping.TFLOperationName.FULLY_CONNECTED,
+)
+
+
+def dynamic_int8(model: bytes) -> bytes:
+    """8-bit kernels, a scale a channel; activations stay float32 and are quantized while the file runs.
+
+    Args:
+        model: a float32 TFLite file.
+
+    Raises:
+        ValueError: if ``model`` is no TFLite file, or is quantized already.
+    """
+    work = _open(model)
+    work.add_dynamic_config(".*", _ALL, num_bits=8)
+    return _quantize(work)
+
+
+def int4_weights(model: bytes) -> bytes:
+    """4-bit kernels of convolutions and dense layers, 8-bit depthwise kernels (4 bits have no operator), float32 else.
+
+    Args:
+        model: a float32 TFLite file.
+
+    Raises:
+        ValueError: if ``model`` is no TFLite file, or is quantized already.
+    """
+    work = _open(model)
+    work.add_dynamic_config(".*", _ALL, num_bits=8)
+    for operation in (_CONV, _DENSE):
+        work.add_dynamic_config(".*", operation, num_bits=4)
+    return _quantize(work)
+
+
+def float16(model: bytes) -> bytes:
+    """Kernels stored as float16 and computed with in float32: half the size, and almost the same numbers.
+
+    Args:
+        model: a float32 TFLite file.
+
+    Raises:
+        ValueError: if ``model`` is no TFLite file, or is quantized already.
+    """
+    work = _open(model)
+    work.add_weight_only_config(".*", _ALL, num_bits=16, algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING)
+    return _quantize(work)
+
+
+def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
+    """Integers throughout: 8-bit kernels with a scale a channel, 8-bit activations, 32-bit biases.
+
+    The input takes raw bytes: uint8 with scale 1 and zero point 0. The output is int8; a softmax's has scale 1/256 and
+    zero point -128.
+
+    Args:
+        model: a float32 TFLite file with one input, which takes pixels 0..255.
+        calibration: pixels ``(examples, *input_shape)``, 0..255 of any dtype: some hundred, like those on the phone.
+
+    Raises:
+        ValueError: if ``model`` is no TFLite file, is quantized already, or would keep a float operator; if
+            ``calibration`` is empty, of another shape, all zeros, or not within 0..255 or clearly scaled to 0..1.
+    """
+    work = _open(model)
+    interpreter = Interpreter(model_content=model)
+    (image,) = interpreter.get_input_details()
+    _refuse_other_than_pixels(calibration, shape=tuple(int(size) for size in image["shape"][1:]))
+    work.add_static_config(".*", _ALL, activation_num_bits=8, weight_num_bits=8)
+    work.update_quantization_recipe(
+        ".*",
+        qtyping.TFLOperationName.INPUT,
+        op_config=qtyping.OpQuantizationConfig(
+            activation_tensor_config=qtyping.TensorQuantizationConfig(
+                num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
+            ),
+            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8),
+            compute_precision=qtyping.ComputePrecision.INTEGER,
+        ),
+    )
+    ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [image["name"]]}}).items()
+    (argument,) = names["inputs"]
+    size = max(1, int(image["shape"][0]))
+    examples = [  # a list: the quantizer counts them first, which would use a generator up
+        {argument: np.asarray(calibration[start : start + size], "float32")}
+        for start in range(0, len(calibration) - size + 1, size)
+    ]
+    statistics = work.calibrate({signature: examples}, num_threads=min(4, os.cpu_count() or 1))
+    # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
+    statistics[image["name"]] = {
+        "min": np.zeros((1,) * len(image["shape"])),
+        "max": np.full((1,) * len(image["shape"]), 255.0),
+    }
+    result = _quantize(work, statistics)
+    _refuse_float_activations(result)
+    return result
+
+
+def _open(model: bytes) -> quantizer.Quantizer:
+    """A quantizer over a file that is a float32 TFLite file."""
+    if bytes(model[4:8]) != b"TFL3":
+        raise ValueError(
+            f"Quantization needs the bytes of a TFLite file. Received: {len(model)} bytes starting {model[:8]!r}."
+        )
+    reduced = {
+        tensor.name.decode(): _type_name(tensor.type)
+        for tensor in _tensors(model)
+        if tensor.type == schema.TensorType.FLOAT16 or (tensor.quantization and tensor.quantization.scale is not None)
+    }
+    if reduced:
+        name, kind = next(iter(reduced.items()))
+        raise ValueError(
+            f"Quantization needs a float32 file. Received: a file that is quantized already, with {len(reduced)} "
+            f"reduced tensors, among them {name!r} of {kind}. Quantize the float file that it was made from."
+        )
+    return quantizer.Quantizer(bytes(model))
+
+
+def _quantize(work: quantizer.Quantizer, statistics: dict | None = None) -> bytes:
+    result = work.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model or b"")
+
+
+def _tensors(model: bytes) -> Iterable:
+    return (
+        tensor
+        for graph in flatbuffer_utils.read_model_from_bytearray(bytearray(model)).subgraphs
+        for tensor in graph.tensors
+    )
+
+
+def _type_name(kind: int) -> str:
+    return next(name for name, value in vars(schema.TensorType).items() if value == kind).lower()
+
+
+def _refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]) -> None:
+    calibration = np.asarray(calibration)
+    if calibration.shape[1:] != shape or not len(calibration):
+        raise ValueError(
+            f"Calibration needs pictures (examples, {', '.join(map(str, shape))}). Received: {calibration.shape}."
+        )
+    low, high = float(calibration.min()), float(calibration.max())
+    if not (low >= 0.0 and 1.0 < high <= 255.0):
+        raise ValueError(
+            "Calibration needs raw pixels, from 0 to 255: the file takes them as the camera gives them. "
+            f"Received: values from {low:g} to {high:g}."
+        )
+
+
+def _refuse_float_activations(model: bytes) -> None:
+    floats = [tensor.name.decode() for tensor in _tensors(model) if tensor.type == schema.TensorType.FLOAT32]
+    if floats:
+        raise ValueError(
+            "Static quantization needs operators with an integer version, and a fixed batch axis (a free one makes "
+            f"shape arithmetic of Flatten). Received: a model in which these tensors stay float32: {floats}."
+        )

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from kerastl.compress import ptq
+
+TECHNIQUES = {
+    "dynamic_int8": ptq.dynamic_int8,
+    "static_int8": lambda model: ptq.static_int8(model, calibration=PICTURES[:64]),
+    "int4_weights": ptq.int4_weights,
+    "float16": ptq.float16,
+}
+CLASSES = 3
+
+
+def blobs(count: int = 192) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures 8x8 with a bright blob whose place is the class; no pixel is 0 or 255."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, CLASSES, count)
+    pictures = generator.integers(10, 100, (count, 8, 8, 1))
+    for picture, label in zip(pictures, labels, strict=True):
+        picture[2 * label : 2 * label + 3, 2 * label : 2 * label + 3] += 120
+    return pictures.astype("uint8"), labels
+
+
+PICTURES, LABELS = blobs()
+
+
+def convert(model: keras.Model, *, batch: int | None = 1) -> bytes:
+    signature = [tf.TensorSpec((batch, *model.input_shape[1:]), tf.float32, name="image")]
+    holder = tf.Module()
+    holder.variables_of_model = [variable.value for variable in model.variables]
+    holder.serve = tf.function(lambda image: {"probabilities": model(image, training=False)}, input_signature=signature)
+    function = holder.serve.get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([function], holder).convert()
+
+
+@pytest.fixture(scope="module")
+def float_model() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Rescaling(1 / 255, name="rescale")(image)
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(momentum=0.8, name="norm")(x)
+    x = layers.ReLU(name="relu")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = layers.MaxPooling2D(2, name="pool")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(32, activation="relu", name="hidden")(x)
+    x = layers.Dense(CLASSES, name="logits")(x)
+    model = keras.Model(image, layers.Softmax(name="probabilities")(x))
+    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
+    model.fit(PICTURES.astype("float32"), LABELS, batch_size=16, epochs=6, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def float_file(float_model) -> bytes:
+    return convert(float_model)
+
+
+def run(model: bytes, pictures: np.ndarray) -> np.ndarray:
+    interpreter = Interpreter(model_content=model)
+    image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    interpreter.allocate_tensors()
+    answers = []
+    for picture in pictures:
+        interpreter.set_tensor(image["index"], picture[None].astype(image["dtype"]))
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(output["index"])[0])
+    scale, zero_point = output["quantization"]
+    answers = np.array(answers, "float32")
+    return (answers - zero_point) * scale if scale else answers
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("dynamic_int8", 0.02), ("static_int8", 0.05), ("float16", 0.001)])
+def test_answers_stay_close_and_files_shrink(float_model, float_file, name, tolerance):
+    result = TECHNIQUES[name](float_file)
+    wanted = float_model.predict(PICTURES.astype("float32"), verbose=0)
+    received = run(result, PICTURES)
+    assert np.mean(wanted.argmax(1) == LABELS) > 0.95
+    assert np.max(np.abs(received - wanted)) < tolerance
+    assert np.mean(received.argmax(1) == wanted.argmax(1)) >= 0.99
+    assert len(result) < len(float_file) * (0.75 if name == "float16" else 0.6)
+
+
+def test_int4_is_the_smallest_and_still_answers(float_file):
+    result = ptq.int4_weights(float_file)
+    assert len(result) < len(ptq.dynamic_int8(float_file)) - 2000  # 32 * 256 weights of half a byte less
+    assert np.mean(run(result, PICTURES).argmax(1) == LABELS) > 0.9
+    assert schema.TensorType.INT4 in {tensor.type for tensor in ptq._tensors(result)}
+
+
+def test_static_files_take_raw_bytes_and_compute_in_integers(float_file):
+    interpreter = Interpreter(model_content=TECHNIQUES["static_int8"](float_file))
+    image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    assert image["dtype"] == np.uint8
+    assert image["quantization"] == (1.0, 0)  # although no calibration pixel is 0 or 255
+    assert output["dtype"] == np.int8
+    assert output["quantization"] == (1 / 256, -128)
+    assert {detail["dtype"] for detail in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
+
+
+def test_a_free_batch_axis_is_refused_where_it_leaves_float_operators(float_model):
+    with pytest.raises(ValueError, match=r"fixed batch axis.*stay float32: .*pool"):
+        TECHNIQUES["static_int8"](convert(float_model, batch=None))
+
+
+def test_a_batch_of_several_is_calibrated(float_model):
+    interpreter = Interpreter(model_content=TECHNIQUES["static_int8"](convert(float_model, batch=4)))
+    image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(image["index"], PICTURES[:4])
+    interpreter.invoke()
+    np.testing.assert_array_equal(interpreter.get_tensor(output["index"]).argmax(1), LABELS[:4])
+
+
+def test_kernels_have_a_scale_a_channel(float_model, float_file):
+    kernel = float_model.get_layer("hidden").kernel.numpy()
+    interpreter = Interpreter(model_content=TECHNIQUES["static_int8"](float_file))
+    (found,) = (detail for detail in interpreter.get_tensor_details() if tuple(detail["shape"]) == (32, 256))
+    scales = found["quantization_parameters"]["scales"]
+    np.testing.assert_allclose(scales, np.abs(kernel).max(0) / 127, rtol=1e-3)
+
+
+@pytest.mark.parametrize("first", TECHNIQUES)
+def test_quantizing_twice_is_refused(float_file, first):
+    once = TECHNIQUES[first](float_file)
+    for second in TECHNIQUES.values():
+        with pytest.raises(ValueError, match="is quantized already"):
+            second(once)
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_other_bytes_are_refused(name):
+    with pytest.raises(ValueError, match="needs the bytes of a TFLite file"):
+        TECHNIQUES[name](b"no such file, and long enough")
+
+
+@pytest.mark.parametrize(
+    ("calibration", "received"),
+    [
+        (np.zeros_like(PICTURES), "values from 0 to 0"),
+        (PICTURES / 255.0, "values from 0.039"),
+        (PICTURES.astype("float32") - 100, "values from -90"),
+        (PICTURES * 2.0, "to 438"),
+        (np.full(PICTURES.shape, np.nan), "values from nan"),
+        (PICTURES[:0], r"Received: \(0, 8, 8, 1\)"),
+        (PICTURES[..., 0], r"pictures \(examples, 8, 8, 1\). Received: \(192, 8, 8\)"),
+    ],
+)
+def test_calibration_that_is_no_pixels_is_refused(float_file, calibration, received):
+    with pytest.raises(ValueError, match=f"Calibration needs .*{received}"):
+        ptq.static_int8(float_file, calibration=calibration)
+
+
+def test_an_operator_without_an_integer_version_is_named():
+    image = keras.Input((8, 8, 1), name="image")
+    model = keras.Model(image, keras.ops.sin(keras.layers.Conv2D(2, 3, name="conv")(image)))
+    with pytest.raises(ValueError, match=r"stay float32: .*convolution"):
+        TECHNIQUES["static_int8"](convert(model))

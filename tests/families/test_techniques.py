@@ -1,0 +1,112 @@
+"""What every technique of the compress family promises: known members, and the caller's model left as it was."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerastl.compress
+from kerastl import bridge
+from kerastl.compress import prune, ptq, qat
+
+MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)}
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
+LABELS = np.random.default_rng(1).integers(0, 3, 32)
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.ReLU(name="relu")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    return keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+
+
+def float_file(model: keras.Model) -> bytes:
+    signature = [tf.TensorSpec((1, 8, 8, 1), tf.float32, name="image")]
+    holder = tf.Module()
+    holder.variables_of_model = [variable.value for variable in model.variables]
+    holder.serve = tf.function(lambda image: tf.nn.softmax(model(image, training=False)), input_signature=signature)
+    return tf.lite.TFLiteConverter.from_concrete_functions([holder.serve.get_concrete_function()], holder).convert()
+
+
+def by_pruning(model: keras.Model) -> None:
+    """Pruning works on the model it is given; what must stay is its shape, not its weights."""
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=4, frequency=1)
+    model.fit(PIXELS.astype("float32"), LABELS, batch_size=8, verbose=0, callbacks=[callback])
+    assert prune.achieved(model) == pytest.approx(0.5, abs=0.02)
+
+
+def by_training(model: keras.Model) -> None:
+    weights = model.get_weights()
+    bridged = bridge.to_tf_keras(model, probe=PIXELS.astype("float32"))
+    before = bridged.get_weights()
+    batches = tf.data.Dataset.from_tensor_slices((PIXELS.astype("float32"), LABELS)).batch(8)
+    qat.train(bridged, batches, epochs=1)
+    for old, new in zip(weights + before, model.get_weights() + bridged.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def by_rewriting(model: keras.Model) -> None:
+    original = float_file(model)
+    copy = bytes(original)
+    functions = public_functions(ptq)
+    print("post-training techniques:", sorted(functions))
+    assert set(functions) == {"dynamic_int8", "static_int8", "int4_weights", "float16"}
+    for name, technique in functions.items():
+        options = {"calibration": PIXELS} if "calibration" in inspect.signature(technique).parameters else {}
+        first, second = technique(original, **options), technique(original, **options)
+        assert isinstance(first, bytes), name
+        assert first[4:8] == b"TFL3", name
+        assert first == second, f"{name} does not give the same bytes twice"
+    assert original == copy
+
+
+def public_functions(module: types.ModuleType) -> dict:
+    return {
+        name: member
+        for name, member in inspect.getmembers(module, inspect.isfunction)
+        if member.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
+CONTRACTS = {"prune": by_pruning, "qat": by_training, "ptq": by_rewriting}
+
+
+def test_every_member_has_its_contract():
+    print("techniques:", sorted(MEMBERS))
+    assert set(CONTRACTS) == MEMBERS
+    assert len(MEMBERS) == 3
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_contract(name, model):
+    layers, shapes = [layer.name for layer in model.layers], [weight.shape for weight in model.weights]
+    CONTRACTS[name](model)
+    assert [layer.name for layer in model.layers] == layers
+    assert [weight.shape for weight in model.weights] == shapes
+
+
+@pytest.mark.parametrize("name", sorted(MEMBERS))
+def test_docstrings_and_keyword_arguments(name):
+    """Every public function says what it raises, and takes at most two arguments by position."""
+    module = getattr(kerastl.compress, name)
+    assert ast.get_docstring(ast.parse(inspect.getsource(module)))
+    functions = public_functions(module)
+    assert functions
+    for function in functions.values():
+        assert function.__doc__, function
+        positional = [p for p in inspect.signature(function).parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+        assert len(positional) <= 2, function
