@@ -180,15 +180,14 @@ def _values(data: np.ndarray, kind: str, shape: Any) -> np.ndarray:
 
 def _zero_points(tensor: Any, rank: int) -> np.ndarray | int:
     """The stored integer that means zero, shaped to compare with the tensor's values."""
-    quantization = tensor.quantization
-    points = None if quantization is None else quantization.zeroPoint
+    points = getattr(tensor.quantization, "zeroPoint", None)
     if points is None or not len(points):
         return 0
     points = np.asarray(points)
     if len(points) == 1:
         return int(points[0])
     shape = [1] * rank
-    shape[quantization.quantizedDimension] = len(points)
+    shape[tensor.quantization.quantizedDimension] = len(points)
     return points.reshape(shape)
 
 
@@ -224,12 +223,13 @@ def _end(model: Any, side: str) -> types.Tensor:
         for entry in getattr(signature, side) or []:
             if signature.subgraphIndex == 0 and entry.tensorIndex == indices[0]:
                 name = entry.name
-    quantization: Any = tensor.quantization
-    quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
+    quantization, scale, zero_point = tensor.quantization, None, None
+    if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
+        scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
     return types.Tensor(
         name=name.decode(),
         dtype=_TYPE_NAMES[tensor.type].lower(),
         shape=tuple(int(size) for size in tensor.shape),
-        scale=float(quantization.scale[0]) if quantized else None,
-        zero_point=int(quantization.zeroPoint[0]) if quantized else None,
+        scale=scale,
+        zero_point=zero_point,
     )

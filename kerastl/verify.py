@@ -297,12 +297,12 @@ def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any) -> None
         wanted = " or ".join(flatbuffer_utils.type_to_name(kind) for kind in allowed)
         got = flatbuffer_utils.type_to_name(tensor.type)
         raise VerificationError(artifact.path, f"{side} dtype", wanted=wanted, got=got)
-    quantization: Any = tensor.quantization
-    known = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
-    got = (float(quantization.scale[0]), int(quantization.zeroPoint[0])) if known else None
+    quantization, got = tensor.quantization, None
+    if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
+        got = (float(quantization.scale[0]), int(quantization.zeroPoint[0]))
     if side == "input" and tensor.type == _TYPES.UINT8 and got != (1.0, 0):
         raise VerificationError(artifact.path, "input scale and zero point", wanted=(1.0, 0), got=got)
-    if side == "output" and not known:
+    if side == "output" and got is None:
         raise VerificationError(artifact.path, "output scale", wanted="one scale and zero point", got=got)
 
 
@@ -334,11 +334,10 @@ def _zero_shares(model: Any) -> list[tuple[int, int]]:
                 values = data.view(np.float32 if tensor.type == _TYPES.FLOAT32 else np.float16)
             else:
                 continue
-            quantization: Any = tensor.quantization
-            points = None if quantization is None else quantization.zeroPoint
+            points = getattr(tensor.quantization, "zeroPoint", None)
             if points is not None and len(set(points)) > 1:
                 shape = [1] * len(tensor.shape)
-                shape[quantization.quantizedDimension] = len(points)
+                shape[tensor.quantization.quantizedDimension] = len(points)
                 zeros = values.reshape(tensor.shape) == np.reshape(points, shape)
             else:
                 zeros = values == (points[0] if points is not None and len(points) else 0)

@@ -9,6 +9,8 @@ the object API of the Python runtime loses.
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any
 
 import flatbuffers
@@ -142,10 +144,13 @@ def shrink(data: bytes, *, names: bool = True) -> bytes:
         names: whether inner tensors keep a (short) name; quantization tools find tensors by name, the phone does not.
 
     Raises:
-        ValueError: if the bytes are not a TFLite file.
+        ValueError: if the bytes are not a TFLite file, or have an archive of associated files appended, whose place
+            would be lost: shrink first, then add metadata.
         RuntimeError: if the shrunk file answers differently on any probe (a fault of this function, never let through).
     """
     model = unpack(data)
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        raise ValueError("Wanted a file without appended files (add metadata last). Received: one with a zip archive.")
     model.description = None
     model.metadata = [entry for entry in model.metadata or [] if entry.name not in UNREAD_METADATA] or None
     model.metadataBuffer = None
@@ -212,20 +217,20 @@ def _shorten(graph: Any, *, names: bool) -> None:
 
 
 def _merge_buffers(model: Any) -> None:
-    """Equal constants point to one buffer; buffer 0 stays the empty one, as the schema has it."""
-    buffers, place, moved = [schema.BufferT()], {b"": 0}, {}
-    for index, buffer in enumerate(model.buffers):
-        content = b"" if buffer.data is None else bytes(buffer.data)
+    """Equal constants point to one buffer and unread ones go; buffer 0 stays the empty one, as the schema has it."""
+    buffers: list[Any] = [schema.BufferT()]
+    place = {b"": 0}
+    owners = [tensor for graph in model.subgraphs for tensor in graph.tensors] + list(model.metadata or [])
+    moved = {}
+    for index in sorted({owner.buffer for owner in owners}):
+        content = b"" if model.buffers[index].data is None else bytes(model.buffers[index].data)
         if content not in place:
             place[content] = len(buffers)
-            buffers.append(buffer)
+            buffers.append(model.buffers[index])
         moved[index] = place[content]
     model.buffers = buffers
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
-            tensor.buffer = moved[tensor.buffer]
-    for entry in model.metadata or []:
-        entry.buffer = moved[entry.buffer]
+    for owner in owners:
+        owner.buffer = moved[owner.buffer]
 
 
 def first_difference(before: bytes, after: bytes, *, probes: int = 4) -> str | None:

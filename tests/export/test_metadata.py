@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from kerastl.export import metadata, packing
+
+NAMES = [f"digit {index}" for index in range(10)]
+
+
+@pytest.fixture(scope="module")
+def described(integer_file):
+    return metadata.add(integer_file, class_names=NAMES, name="digits", description="Handwritten digits.")
+
+
+def test_what_is_written_is_read(described):
+    assert metadata.read(described) == {
+        "name": "digits",
+        "description": "Handwritten digits.",
+        "min_parser_version": "1.0.0",
+        "class_names": NAMES,
+        "input": {"name": "image", "min": 0.0, "max": 255.0, "mean": [0.0], "std": [1.0], "color_space": "grayscale"},
+        "output": {"name": "probabilities", "min": 0.0, "max": 1.0},
+    }
+
+
+def test_labels_open_as_a_zip_archive(described):
+    with zipfile.ZipFile(io.BytesIO(described)) as archive:
+        assert archive.namelist() == ["labels.txt"]
+        assert archive.read("labels.txt").decode() == "\n".join(NAMES) + "\n"
+        # MediaPipe reads stored files in place and no others.
+        assert archive.infolist()[0].compress_type == zipfile.ZIP_STORED
+        assert archive.testzip() is None
+
+
+def field(data: bytes, table: int, number: int) -> int | None:
+    """Where a FlatBuffers table keeps a field, by the format's own rules: a reader without any schema."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    size = struct.unpack_from("<H", data, vtable)[0]
+    offset = struct.unpack_from("<H", data, vtable + 4 + 2 * number)[0] if 4 + 2 * number < size else 0
+    return table + offset if offset else None
+
+
+def follow(data: bytes, place: int | None) -> int:
+    assert place is not None
+    return place + struct.unpack_from("<I", data, place)[0]
+
+
+def text(data: bytes, place: int) -> str:
+    start = follow(data, place)
+    return data[start + 4 : start + 4 + struct.unpack_from("<I", data, start)[0]].decode()
+
+
+def first(data: bytes, place: int) -> int:
+    """The first table of a vector of tables."""
+    return follow(data, follow(data, place) + 4)
+
+
+def test_field_numbers_are_those_of_the_public_format(described):
+    """Walks the bytes by the public schema's numbers, written down here a second time."""
+    model = packing.unpack(described)
+    data = bytes(next(model.buffers[entry.buffer].data for entry in model.metadata if entry.name == b"TFLITE_METADATA"))
+    assert data[4:8] == b"M001"
+    root = follow(data, 0)
+    assert text(data, field(data, root, 0)) == "digits"
+    assert text(data, field(data, root, 1)) == "Handwritten digits."
+    assert text(data, field(data, root, 7)) == "1.0.0"
+    graph = first(data, field(data, root, 3))
+    source, target = first(data, field(data, graph, 2)), first(data, field(data, graph, 3))
+    assert text(data, field(data, source, 0)) == "image"
+    assert text(data, field(data, target, 0)) == "probabilities"
+    content = follow(data, field(data, source, 3))
+    assert data[field(data, content, 0)] == 2  # ImageProperties
+    assert data[field(data, follow(data, field(data, content, 1)), 0)] == 2  # GRAYSCALE
+    unit = first(data, field(data, source, 4))
+    assert data[field(data, unit, 0)] == 1  # NormalizationOptions
+    normalization = follow(data, field(data, unit, 1))
+    for number, wanted in ((0, 0.0), (1, 1.0)):  # mean, standard deviation
+        assert struct.unpack_from("<If", data, follow(data, field(data, normalization, number))) == (1, wanted)
+    stats = follow(data, field(data, source, 5))
+    for number, wanted in ((0, 255.0), (1, 0.0)):  # max, min
+        assert struct.unpack_from("<If", data, follow(data, field(data, stats, number))) == (1, wanted)
+    labels = first(data, field(data, target, 6))
+    assert text(data, field(data, labels, 0)) == "labels.txt"
+    assert data[field(data, labels, 2)] == 2  # TENSOR_AXIS_LABELS
+
+
+def test_answers_stay_and_the_file_stays_small(described, integer_file):
+    assert packing.first_difference(integer_file, described) is None
+    assert len(described) < 18_500, "the MNIST student with everything in it"
+    assert len(described) - len(integer_file) < 900
+    assert Interpreter(model_content=described).get_signature_list()["serving_default"]["inputs"] == ["image"]
+
+
+def test_adding_twice_replaces_and_is_the_same_every_time(described, integer_file):
+    again = metadata.add(described, class_names=NAMES, name="digits", description="Handwritten digits.")
+    assert again == described
+    other = metadata.add(described, class_names=NAMES[::-1], name="digits", description="Handwritten digits.")
+    assert metadata.read(other)["class_names"] == NAMES[::-1]
+    assert len(other) == len(described)
+
+
+def test_colour_pictures_and_names_that_a_quantizer_needs(float_file):
+    model = packing.unpack(metadata.add(float_file, class_names=NAMES, name="d", description="d"))
+    assert all(tensor.name for tensor in model.subgraphs[0].tensors)
+    graph = packing.unpack(float_file).subgraphs[0]
+    graph.tensors[graph.inputs[0]].shape = np.array([1, 28, 28, 3], np.int32)
+    described = metadata._described(graph, name="d", description="d")
+    color = metadata.ModelMetadataT.InitFromObj(metadata.ModelMetadata.GetRootAs(described, 0))
+    assert color.subgraphMetadata[0].inputTensorMetadata[0].content.contentProperties.colorSpace == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (NAMES[:9], "each of 10 classes"),
+        ([], "one line each"),
+        (["same"] * 10, "no two the same"),
+        ([*NAMES[:9], "two\nlines"], "one line each"),
+        ([*NAMES[:9], " "], "one line each"),
+    ],
+)
+def test_labels_have_to_be_one_a_class(names, message, integer_file):
+    with pytest.raises(ValueError, match=message):
+        metadata.add(integer_file, class_names=names, name="digits", description="")
+
+
+def test_files_without_metadata(integer_file, described):
+    with pytest.raises(ValueError, match="TFLITE_METADATA"):
+        metadata.read(integer_file)
+    with pytest.raises(ValueError, match="add metadata last"):
+        packing.shrink(described)
