@@ -139,7 +139,9 @@ def test_silent_network_falls_through_after_the_timeout(cache, tmp_path, monkeyp
         silent.listen()
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         hub = archive.Hub({f"{address}/tiny.npz": "0" * 64}, decode=_decode, timeout=0.5)
+        began = time.monotonic()
         assert _same(archive.read(_source(hub, package)))
+        assert time.monotonic() - began < 40  # pip's own start on a busy machine; the wait itself is half a second
 
 
 def test_changed_download_is_not_believed(cache, served, tmp_path, monkeypatch):
@@ -147,6 +149,14 @@ def test_changed_download_is_not_believed(cache, served, tmp_path, monkeypatch):
     (folder / "tiny.npz").write_bytes(_payload(offset=1))
     package = _wheel(tmp_path / "wheels", monkeypatch)
     assert _same(archive.read(_source(_hub(address), package)))
+
+
+def test_changed_download_is_not_even_decoded(cache, served):
+    folder, address = served
+    with open(folder / "tiny.npz", "wb") as file:
+        np.savez_compressed(file, **_arrays())  # pyright: ignore[reportArgumentType]  # other bytes, the same arrays
+    with pytest.raises(FileNotFoundError, match=r"tiny\.npz has SHA-256"):
+        archive.fetch(_source(_hub(address)))
 
 
 @pytest.mark.parametrize("part", ["archive", "member", "arrays"])
@@ -196,6 +206,8 @@ def test_damaged_cache_is_fetched_again(damage, cache, served):
     else:
         data[data.index(_arrays()["train_inputs"].tobytes()) + 3] ^= 1
     path.write_bytes(data)
+    if damage == "truncated":  # seen without reading it all
+        assert zipfile.is_zipfile(archive.fetch(source))
     assert _same(archive.read(source))
 
 

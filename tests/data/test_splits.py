@@ -43,6 +43,11 @@ def test_stratified_divides_every_class_in_proportion(seed, counts):
     assert ((np.bincount(labels[train], minlength=len(counts)) > 0) == (np.array(counts) > 0)).all()
 
 
+def test_no_class_is_taken_out_of_train_whole():
+    train, _ = splits.stratified(_labels(1, 9), validation=0.8, seed=0)  # its one example is the nearest to a whole
+    assert 0 in _labels(1, 9)[train]
+
+
 def test_both_sides_are_shuffled():
     labels = _labels(*[1000] * 10)
     for side in splits.stratified(labels, validation=0.5, seed=0):
