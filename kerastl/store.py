@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import errno
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -21,12 +20,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from kerastl import types
+from kerastl import digests, types
 
 try:  # on Windows there is no flock; two runs in one folder are then only warned about by the store's notes
     import fcntl
@@ -74,91 +73,6 @@ def check_backend() -> None:
             f"kerastl needs Keras on TensorFlow. Received: backend {wanted!r} from {origin}. "
             "Run with KERAS_BACKEND=tensorflow."
         )
-
-
-def digest_of(value: object) -> str:
-    """SHA-256 (hex) of a value's contents, the same in every process.
-
-    Takes None, bool, int, float, str, bytes, sequences, sets, mappings, dataclasses, NumPy arrays, paths of files
-    (their bytes count, not their names) and `types.Dataset` (its own digest counts).
-
-    Raises:
-        ValueError: for anything else, because the printed form of an arbitrary object says nothing about its contents.
-    """
-    sink = hashlib.sha256()
-    _feed(value, sink)
-    return sink.hexdigest()
-
-
-def _feed(value: object, sink: Any) -> None:
-    """Adds a value with its type and its length, so that no two different values feed the same bytes."""
-    if isinstance(value, types.Dataset):
-        _feed(("Dataset", value.digest), sink)
-    elif isinstance(value, np.generic):
-        _feed(value.item(), sink)
-    elif isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            raise ValueError(f"A key takes arrays of numbers or fixed strings. Received: an array of {value.dtype}.")
-        _feed(("ndarray", value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes()), sink)
-    elif value is None or isinstance(value, bool | int | float | str):
-        text = f"{type(value).__name__}:{value!r}".encode()
-        sink.update(f"{len(text)}:".encode() + text)
-    elif isinstance(value, bytes):
-        sink.update(f"bytes:{len(value)}:".encode() + value)
-    elif isinstance(value, Path):
-        if not value.is_file():
-            raise ValueError(f"A key takes a path only of an existing file, whose bytes it reads. Received: {value}.")
-        _feed(("file", file_digest(value)), sink)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        _feed(type(value).__qualname__, sink)
-        _feed({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, sink)
-    elif isinstance(value, Mapping):
-        _feed_each("mapping", sorted(((digest_of(key), item) for key, item in value.items()), key=_first), sink)
-    elif isinstance(value, set | frozenset):
-        _feed_each("set", sorted(digest_of(item) for item in value), sink)
-    elif isinstance(value, list | tuple):
-        _feed_each("sequence", value, sink)
-    else:
-        raise ValueError(
-            "A stage's key is made of numbers, strings, sequences, mappings, dataclasses, arrays and paths of files. "
-            f"Received: {value!r} of type {type(value).__name__}."
-        )
-
-
-def _first(pair: tuple[str, object]) -> str:
-    return pair[0]
-
-
-def _feed_each(kind: str, items: Sequence[object], sink: Any) -> None:
-    sink.update(f"{kind}:{len(items)}:".encode())
-    for item in items:
-        _feed(item, sink)
-
-
-def _code_digest(code: CodeType) -> str:
-    """Digest of what a function does, not of where it stands: names, constants and byte code, inner functions too."""
-    constants = []
-    for item in code.co_consts:
-        if isinstance(item, CodeType):
-            constants.append(_code_digest(item))
-        else:  # a frozen set prints in another order in every process
-            constants.append(sorted(map(repr, item)) if isinstance(item, frozenset) else repr(item))
-    return digest_of([code.co_code, code.co_names, code.co_varnames, constants])
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def folder_digests(folder: Path, *, leave_out: Sequence[str] = ()) -> dict[str, str]:
-    """SHA-256 of every file below a folder by its path relative to it; `leave_out` names entries at the top."""
-    return {
-        path.relative_to(folder).as_posix(): file_digest(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] not in leave_out
-    }
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -209,7 +123,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
         write_bytes(temporary / name, content)
     bundle = folder / "mobile"
     _replace_folder(temporary, bundle)
-    write_json(folder / _FILES, folder_digests(folder, leave_out=("logs", "stages", ".lock", _FILES)))
+    write_json(folder / _FILES, digests.of_folder(folder, leave_out=("logs", "stages", ".lock", _FILES)))
     return bundle
 
 
@@ -308,8 +222,8 @@ class Run:
         """A stage's result: loaded if it was finished before with the same key, else made, saved and loaded.
 
         What comes back has always passed through `save` and `load`, so a resumed run goes on with exactly what an
-        uninterrupted one had. kerastl's version and the code of `make` itself belong to the key as well; code that
-        `make` calls does not.
+        uninterrupted one had. kerastl's version belongs to the key as well, and so does the code of `make` with the
+        functions and constants of its own module that it names: an edited recipe does not get its old models back.
 
         Args:
             name: unique in the run, usable as a folder name.
@@ -326,8 +240,7 @@ class Run:
             raise ValueError(f"A stage needs a name of its own of letters, digits, '-' and '_'. Received: {name!r}.")
         if self._lock is None:
             raise ValueError(f"A stage runs inside `with store.Run(...)`. Received: stage {name!r} outside it.")
-        code = getattr(make, "__code__", None)
-        whole = digest_of([name, list(key), self.metadata["versions"].get("kerastl"), code and _code_digest(code)])
+        whole = digests.of([name, list(key), self.metadata["versions"].get("kerastl"), digests.of_function(make)])
         folder = self.folder / "stages" / f"{name}-{whole[:12]}"
         seconds = self._intact(folder, whole)
         reused = seconds is not None
@@ -351,7 +264,7 @@ class Run:
             return None
         try:
             manifest = json.loads((folder / _MANIFEST).read_text())
-            if manifest["key"] == key and manifest["files"] == folder_digests(folder, leave_out=(_MANIFEST,)):
+            if manifest["key"] == key and manifest["files"] == digests.of_folder(folder, leave_out=(_MANIFEST,)):
                 return float(manifest["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -364,7 +277,7 @@ class Run:
         temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
         try:
             write(temporary)
-            files = folder_digests(temporary)
+            files = digests.of_folder(temporary)
             for name in files:
                 _flush(temporary / name)
             write_json(

@@ -20,7 +20,7 @@ from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
 import kerastl
-from kerastl import cli, store, types
+from kerastl import cli, digests, types
 from kerastl.cli import catalogue, doctor, files, results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,7 +145,7 @@ def toy_load(*, seed: int = 0) -> types.Dataset:
         return types.Split(name, pictures, labels)
 
     parts = split("train", 30), split("validation", 20), split("test", 40)
-    digest = store.digest_of([part.inputs for part in parts] + [part.labels for part in parts])
+    digest = digests.of([part.inputs for part in parts] + [part.labels for part in parts])
     return types.Dataset(
         types.Task("toy", ("first", "second", "third"), (4, 4, 1)), *parts, digest, "toy", {"seed": seed}
     )
@@ -336,7 +336,7 @@ def restate(finished: Path, name: str, change) -> None:
     change(content)
     (finished / name).write_text(json.dumps(content))
     pinned = json.loads((finished / "files.json").read_text())
-    pinned[name] = store.file_digest(finished / name)
+    pinned[name] = digests.of_file(finished / name)
     (finished / "files.json").write_text(json.dumps(pinned))
 
 

@@ -284,30 +284,6 @@ def test_atomic_writes_keep_what_stood_there(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_digests_tell_values_apart_and_agree_between_processes(tmp_path):
-    (tmp_path / "file").write_text("x")
-    values = [
-        None, True, 1, 1.0, "1", b"1", [1], [[1]], [1, 1], {"a": 1}, {"a": 2}, {"a"}, [], {}, "", ["ab", "c"],
-        ["a", "bc"], np.zeros(2), np.zeros((2, 1)), np.zeros(2, np.float32), types.Schedule(epochs=1),
-        types.Schedule(epochs=2), tmp_path / "file",
-    ]  # fmt: skip
-    digests = [store.digest_of(value) for value in values]
-    assert len(set(digests)) == len(values)
-    assert store.digest_of({"a": 1, "b": 2}) == store.digest_of({"b": 2, "a": 1})
-    assert store.digest_of((1, 2)) == store.digest_of([1, 2])
-    code = "from kerastl import store; print(store.digest_of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code], env={**ENVIRONMENT, "PYTHONHASHSEED": seed}, capture_output=True, check=True
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    assert found == {store.digest_of([{"x", "y", "z"}, {"b": 1.5, "a": None}]).encode()}
-    for wrong in (object(), lambda: 1, Path("/nowhere/at/all"), np.array([object()])):
-        with pytest.raises(ValueError, match="Received"):
-            store.digest_of(wrong)
-
-
 def test_stage_names_and_keys_are_checked(tmp_path):
     with open_run(tmp_path) as run:
         Maker().stage(run)

@@ -59,7 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _digests(root: Path, report: dict[str, Any]) -> list[str]:
     """Files whose bytes are not those that `files.json` and `report.json` state."""
-    from kerastl import store
+    from kerastl import digests
 
     stated = {("files.json", name): digest for name, digest in _read(root / "files.json").items()}
     stated |= {("report.json", row["file"]): row["sha256"] for row in report["variants"]}
@@ -68,7 +68,7 @@ def _digests(root: Path, report: dict[str, Any]) -> list[str]:
         path = root / name
         if not path.is_file():
             differences.append(f"{name}: named in {place}, but missing")
-        elif (found := store.file_digest(path)) != digest:
+        elif (found := digests.of_file(path)) != digest:
             differences.append(f"{name}: {place} states SHA-256 {digest}, found {found}")
     return differences
 

@@ -1,0 +1,134 @@
+"""What a value, a function, a file or a folder is, as a SHA-256: two that differ never share one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from kerastl import types
+
+
+def of(value: object) -> str:
+    """SHA-256 (hex) of a value's contents, the same in every process.
+
+    Takes None, bool, int, float, str, bytes, sequences, sets, mappings, dataclasses, NumPy arrays, paths of files
+    (their bytes count, not their names) and `types.Dataset` (its own digest counts).
+
+    Raises:
+        ValueError: for anything else, because the printed form of an arbitrary object says nothing about its contents.
+    """
+    sink = hashlib.sha256()
+    _feed(value, sink)
+    return sink.hexdigest()
+
+
+def _feed(value: object, sink: Any) -> None:
+    """Adds a value with its type and its length, so that no two different values feed the same bytes."""
+    if isinstance(value, types.Dataset):
+        _feed(("Dataset", value.digest), sink)
+    elif isinstance(value, np.generic):
+        _feed(value.item(), sink)
+    elif isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise ValueError(f"A key takes arrays of numbers or fixed strings. Received: an array of {value.dtype}.")
+        _feed(("ndarray", value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes()), sink)
+    elif value is None or isinstance(value, bool | int | float | str):
+        text = f"{type(value).__name__}:{value!r}".encode()
+        sink.update(f"{len(text)}:".encode() + text)
+    elif isinstance(value, bytes):
+        sink.update(f"bytes:{len(value)}:".encode() + value)
+    elif isinstance(value, Path):
+        if not value.is_file():
+            raise ValueError(f"A key takes a path only of an existing file, whose bytes it reads. Received: {value}.")
+        _feed(("file", of_file(value)), sink)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        _feed(type(value).__qualname__, sink)
+        _feed({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, sink)
+    elif isinstance(value, Mapping):
+        _feed_each("mapping", sorted(((of(key), item) for key, item in value.items()), key=_first), sink)
+    elif isinstance(value, set | frozenset):
+        _feed_each("set", sorted(of(item) for item in value), sink)
+    elif isinstance(value, list | tuple):
+        _feed_each("sequence", value, sink)
+    else:
+        raise ValueError(
+            "A stage's key is made of numbers, strings, sequences, mappings, dataclasses, arrays and paths of files. "
+            f"Received: {value!r} of type {type(value).__name__}."
+        )
+
+
+def _first(pair: tuple[str, object]) -> str:
+    return pair[0]
+
+
+def _feed_each(kind: str, items: Sequence[object], sink: Any) -> None:
+    sink.update(f"{kind}:{len(items)}:".encode())
+    for item in items:
+        _feed(item, sink)
+
+
+def of_function(function: object) -> str:
+    """SHA-256 (hex) of what a function does, wherever it stands: its code and that of what it names in its module.
+
+    Functions and plain constants (numbers, strings, tuples of them) of the function's own module count, as far as they
+    are reached from it; what it calls in other modules, and what it closes over, does not.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    sink: list[object] = []
+    if isinstance(function, FunctionType):
+        _reach(function, sink, seen=set())
+    return of(sink)
+
+
+def _reach(function: FunctionType, sink: list[object], *, seen: set[str]) -> None:
+    seen.add(function.__qualname__)
+    sink.append(_code(function.__code__))
+    space = function.__globals__
+    for name in sorted(_names(function.__code__)):
+        value = space.get(name)
+        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+            if value.__qualname__ not in seen:
+                _reach(value, sink, seen=seen)
+        elif isinstance(value, bool | int | float | str | bytes | tuple):
+            with contextlib.suppress(ValueError):  # a tuple of objects says nothing about its contents
+                sink.append((name, of(value)))
+
+
+def _names(code: CodeType) -> set[str]:
+    """Global and attribute names in a piece of code and in the functions inside it."""
+    inner = (_names(item) for item in code.co_consts if isinstance(item, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _code(code: CodeType) -> str:
+    constants = []
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            constants.append(_code(item))
+        else:  # a frozen set prints in another order in every process
+            constants.append(sorted(map(repr, item)) if isinstance(item, frozenset) else repr(item))
+    return of([code.co_code, code.co_names, code.co_varnames, constants])
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_folder(folder: Path, *, leave_out: Sequence[str] = ()) -> dict[str, str]:
+    """SHA-256 of every file below a folder by its path relative to it; `leave_out` names entries at the top."""
+    return {
+        path.relative_to(folder).as_posix(): of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in leave_out
+    }
