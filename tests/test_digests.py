@@ -27,7 +27,7 @@ def test_digests_tell_values_apart_and_agree_between_processes(tmp_path):
     assert len(set(seen)) == len(values)
     assert digests.of({"a": 1, "b": 2}) == digests.of({"b": 2, "a": 1})
     assert digests.of((1, 2)) == digests.of([1, 2])
-    code = "from kerastl import store; print(digests.of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
+    code = "from kerastl import digests; print(digests.of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
     found = {
         subprocess.run(
             [sys.executable, "-c", code], env={**ENVIRONMENT, "PYTHONHASHSEED": seed}, capture_output=True, check=True
