@@ -66,6 +66,7 @@ def ship(
     curves: Sequence[Curves] = (),
     prefer: str = "smallest",
     budget: float = 0.003,
+    agreement: float = 0.98,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
 
@@ -76,7 +77,9 @@ def ship(
         candidates: every file of the run.
         curves: training curves for the page.
         prefer: ``"smallest"`` or ``"fastest"``.
-        budget: validation score that the chosen file may lose against ``model``, 0.003 is 0.3 points.
+        budget: score that an int8 file may lose against its model, and the chosen file on validation against
+            ``model``; 0.003 is 0.3 points.
+        agreement: least share of examples on which an int8 file has to answer like its model.
 
     Returns:
         The report, as written to ``report.json``.
@@ -85,22 +88,20 @@ def ship(
         verify.VerificationError: if a file is not its model within its tolerance, or no file is within the budget;
             nothing is published then.
     """
-    expected = _Expected()
-    variants = [_measure(_write(candidate, run.folder, dataset), candidate, dataset, expected) for candidate in candidates]
+    check = _Check(int8=verify.Tolerance(agreement=agreement, score_drop=budget))
+    variants = [_measure(candidate, run.folder, dataset, check) for candidate in candidates]
     choice = verify.choose(
         [variant for variant, candidate in zip(variants, candidates, strict=True) if candidate.eligible],
         prefer=prefer,
         budget=budget,
-        float_validation_score=verify.score(expected(model, dataset.validation), dataset.validation.labels).value,
+        float_validation_score=verify.score(check.expected(model, dataset.validation), dataset.validation.labels).value,
     )
     # only now, with every choice made, the test split
     variants = [
-        dataclasses.replace(variant, test=_check(variant.artifact, candidate, dataset.test, expected))
+        dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test))
         for variant, candidate in zip(variants, candidates, strict=True)
     ]
-    result = report.build(
-        run.metadata, dataset, folder=run.folder, stages=run.stages, variants=variants, choice=choice
-    )
+    result = report.build(run.metadata, dataset, folder=run.folder, stages=run.stages, variants=variants, choice=choice)
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
     answers = verify.run_file(chosen.path, dataset.test.inputs)
     mistakes = report.mistakes(dataset.test, answers, class_names=dataset.task.class_names)
@@ -116,13 +117,28 @@ _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)
 """Stands for the test split while it must not be looked at."""
 
 
-class _Expected:
-    """Probabilities of the float models, each computed once a split."""
+class _Check:
+    """Files against their models; each model's answers are computed once a split."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, int8: verify.Tolerance) -> None:
+        looser = verify.Tolerance(
+            agreement=min(verify.INT4.agreement, int8.agreement),
+            score_drop=max(verify.INT4.score_drop, int8.score_drop),
+        )
+        self._tolerances = {verify.INT8: int8, verify.INT4: looser}
         self._answers: dict[tuple[int, str], np.ndarray] = {}
 
-    def __call__(self, model: Any, split: Split) -> np.ndarray:
+    def __call__(self, artifact: Artifact, candidate: Candidate, split: Split) -> Verification:
+        usual = TECHNIQUES[candidate.technique].tolerance
+        return verify.check(
+            artifact,
+            split,
+            expected=self.expected(candidate.model, split),
+            tolerance=self._tolerances.get(usual, usual),
+        )
+
+    def expected(self, model: Any, split: Split) -> np.ndarray:
+        """The probabilities of a float model."""
         key = (id(model), split.name)
         if key not in self._answers:
             self._answers[key] = train.predict(serving.with_probabilities(model), split.inputs)
@@ -143,16 +159,12 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     return Artifact(candidate.name, technique.words, path, integer=technique.integer, sparsity=candidate.sparsity)
 
 
-def _measure(artifact: Artifact, candidate: Candidate, dataset: Dataset, expected: _Expected) -> Variant:
+def _measure(candidate: Candidate, folder: Path, dataset: Dataset, check: _Check) -> Variant:
+    artifact = _write(candidate, folder, dataset)
     return Variant(
         artifact,
         benchmark.facts(artifact.path),
         benchmark.latency(artifact.path),
-        validation=_check(artifact, candidate, dataset.validation, expected),
+        validation=check(artifact, candidate, dataset.validation),
         test=_UNSEEN,
     )
-
-
-def _check(artifact: Artifact, candidate: Candidate, split: Split, expected: _Expected) -> Verification:
-    tolerance = TECHNIQUES[candidate.technique].tolerance
-    return verify.check(artifact, split, expected=expected(candidate.model, split), tolerance=tolerance)

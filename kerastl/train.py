@@ -306,7 +306,8 @@ class ProgressBar(keras.callbacks.Callback):
         if not self._shown:
             elapsed = time.monotonic() - self._started
             left = elapsed / self._done * (self._total - self._done)
-            print(f"{self._stage}: epoch {epoch + 1}/{self._epochs}  {numbers}  {elapsed:.0f} s, {left:.0f} s left", flush=True)
+            clock = f"{elapsed:.0f} s, {left:.0f} s left"
+            print(f"{self._stage}: epoch {epoch + 1}/{self._epochs}  {numbers}  {clock}", flush=True)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if self._shown:

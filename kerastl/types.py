@@ -152,7 +152,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Operators:
-    """Operators of a TFLite file: ``integer`` and ``float`` by the type they compute in, ``flex`` outside the built-ins."""
+    """Operators of a TFLite file: ``integer`` and ``float`` by what they compute in, ``flex`` outside the built-ins."""
 
     total: int
     integer: int

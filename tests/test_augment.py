@@ -7,7 +7,7 @@ import pytest
 from kerastl import augment
 
 
-@pytest.fixture()
+@pytest.fixture
 def pictures():
     return np.random.default_rng(0).integers(0, 256, (4, 9, 9, 1)).astype("float32")
 
@@ -79,8 +79,10 @@ def test_limits_hold():
     pictures = np.zeros((512, 21, 21, 1), "float32")
     pictures[:, 10, 10] = 255
     moved = np.asarray(augment.build(translation=0.1)(pictures, training=True))[..., 0]
-    rows, columns = (np.array([(m * np.arange(21)[shape]).sum() / m.sum() for m in moved]) - 10 for shape in
-                     ((slice(None), None), (None, slice(None))))
+    rows, columns = (
+        np.array([(m * np.arange(21)[shape]).sum() / m.sum() for m in moved]) - 10
+        for shape in ((slice(None), None), (None, slice(None)))
+    )
     for offsets in (rows, columns):
         assert np.abs(offsets).max() <= 2.1 + 1e-3
         assert np.abs(offsets).max() > 1.9

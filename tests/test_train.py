@@ -24,7 +24,7 @@ def batches(inputs, labels, size=8):
     return tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(size)
 
 
-@pytest.fixture()
+@pytest.fixture
 def examples():
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(64, 4)).astype("float32")
@@ -39,9 +39,7 @@ def quiet(model, data, **options):
 @pytest.mark.parametrize("warmup_fraction", [0.0, 0.1, 0.5])
 def test_warmup_cosine_equals_its_formula(warmup_fraction):
     total, peak = 100, 0.4
-    schedule = train.warmup_cosine(
-        Schedule(epochs=1, peak_learning_rate=peak, warmup_fraction=warmup_fraction), total
-    )
+    schedule = train.warmup_cosine(Schedule(epochs=1, peak_learning_rate=peak, warmup_fraction=warmup_fraction), total)
     warmup = warmup_fraction * total
     for step in [0, 1, 5, 9, 10, 11, 50, 77, 100]:
         if step < warmup:

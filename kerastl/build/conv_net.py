@@ -36,9 +36,7 @@ def build(
     image = keras.Input(task.input_shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     for index, width in enumerate(filters, start=1):
-        x = layers.Conv2D(
-            width, kernel_size, strides=2, padding="same", use_bias=not normalize, name=f"conv{index}"
-        )(x)
+        x = layers.Conv2D(width, kernel_size, strides=2, padding="same", use_bias=not normalize, name=f"conv{index}")(x)
         if normalize:
             x = layers.BatchNormalization(momentum=0.9, name=f"conv{index}_norm")(x)
         x = layers.ReLU(name=f"conv{index}_relu")(x)

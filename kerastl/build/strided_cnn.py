@@ -1,4 +1,4 @@
-"""A chain of strided convolutions and a global pooling: few operators, so a small file with few bytes around its weights.
+"""A chain of strided convolutions and a global pooling: few operators, few bytes around the weights.
 
 All but the first convolution see at most a quarter of the pixels, which keeps training and inference cheap. After
 the all-convolutional net (Springenberg et al. 2015).

@@ -28,7 +28,7 @@ def dense_model(seed, units=3, layer=keras.layers.Dense):
     return keras.Model(inputs, layer(units, name="logits")(inputs))
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch():
     generator = np.random.default_rng(0)
     return generator.normal(size=(8, 4)).astype("float32"), generator.integers(0, 3, 8).astype("int32")
