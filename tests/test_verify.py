@@ -109,6 +109,16 @@ def test_other_bytes_are_refused(checked):
         checked(b"PK\x03\x04 a zip file")
 
 
+def test_files_of_two_outputs_are_refused(tiny_files):
+    def doubled(model):
+        graph = model.subgraphs[0]
+        graph.outputs = [graph.operators[-1].inputs[0], *graph.outputs]
+        model.signatureDefs = None
+
+    with pytest.raises(ValueError, match="1 and 2"):
+        verify.run_file(changed(tiny_files.float32, doubled), tiny_files.inputs)
+
+
 def test_nan(tiny_files, checked):
     data = changed(tiny_files.float32, lambda model: weights(model, axes=4)[1].view(np.float32).fill(np.nan))
     with fails("finite answers"):
