@@ -9,7 +9,7 @@ Paper: Zhu & Gupta 2017, "To prune, or not to prune" (https://arxiv.org/abs/1710
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -81,7 +81,7 @@ class Prune(keras.callbacks.Callback):
         self.layers = layers
         self.network = model
         self.schedule = Schedule(initial_sparsity, sparsity, begin_step, end_step, power=3, frequency=frequency)
-        self._apply_masks = None
+        self._apply_masks: Callable | None = None
         self._steps = 0
 
     def on_train_begin(self, logs=None) -> None:
@@ -90,17 +90,17 @@ class Prune(keras.callbacks.Callback):
         self._refuse_short_run()
         if self._apply_masks is None:
             self._build([kernel for _, kernel in kernels(network, layers=self.layers)])
-        self._apply_masks()
+        self._mask()
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         """Renews the masks if it is their turn, and applies them."""
         self._steps += 1
         self._step.assign_add(1)
-        self._apply_masks()
+        self._mask()
 
     def on_train_end(self, logs=None) -> None:
         """Applies the masks once more (an averaging optimizer has just replaced weights) and checks the sparsity."""
-        self._apply_masks()
+        self._mask()
         network = self.network if self.network is not None else self.model
         reached = achieved(network, layers=self.layers)
         if self._steps < self.end_step or reached < self.sparsity - _SLACK:
@@ -108,6 +108,10 @@ class Prune(keras.callbacks.Callback):
                 f"Pruning wanted a sparsity of {self.sparsity} at step {self.end_step}. Received: a sparsity of "
                 f"{reached:.4f} when training ended after step {self._steps}. Stopped early, or are weights tied?"
             )
+
+    def _mask(self) -> None:
+        assert self._apply_masks is not None, "on_train_begin builds the masks"
+        self._apply_masks()
 
     def _refuse_short_run(self) -> None:
         steps, epochs = self.params.get("steps"), self.params.get("epochs")

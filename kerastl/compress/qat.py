@@ -335,7 +335,7 @@ class _Trainer(tf_keras.Model):
         super().__init__()
         self.network = network
         self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
-        self._loss = loss or (_soft_cross_entropy if teacher is not None else _cross_entropy)
+        self._loss: Callable = loss or (_soft_cross_entropy if teacher is not None else _cross_entropy)
         kernels = [weight for wrapper in _wrappers(network) for weight, _, _ in wrapper._weight_vars]
         frozen = {  # TF-MOT's wrappers list their kernels as trainable whatever the layer says
             id(weight)
