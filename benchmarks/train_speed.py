@@ -1,0 +1,115 @@
+"""Training speed: kerastl's `fit` beside a bare Keras `fit`, and beside a compiled step on a resident batch.
+
+    python benchmarks/train_speed.py [--rounds 5] [--steps 60]
+
+Same model, same batches, same precision; the three take turns and the ratios are taken within a round, so that a
+machine whose speed drifts does not decide. Prints the median ratio with its smallest and largest value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+import kerastl
+from kerastl.types import Schedule, Split, Task
+
+TASK = Task("mnist-shaped", tuple("0123456789"), (28, 28, 1))
+BATCH = 128
+
+
+def cross_entropy() -> keras.losses.Loss:
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=60)
+    options = parser.parse_args()
+    generator = np.random.default_rng(0)
+    count = options.steps * BATCH
+    split = Split(
+        "train",
+        generator.integers(0, 256, (count, *TASK.input_shape), dtype=np.uint8),
+        generator.integers(0, 10, count).astype(np.int32),
+    )
+    table = Table(title=f"{options.rounds} rounds of {options.steps} steps of {BATCH} pictures")
+    for column in ("model", "kerastl pictures/s", "against bare fit", "against resident step", "precision chosen"):
+        table.add_column(column)
+    models = {
+        "strided_cnn.tiny (student)": kerastl.build.strided_cnn.tiny,
+        "strided_cnn.wide (teacher)": kerastl.build.strided_cnn.wide,
+    }
+    for name, build in models.items():
+        table.add_row(name, *measure(lambda build=build: build(TASK), split, options.rounds))
+    Console(width=120).print(table)
+
+
+def measure(build, split: Split, rounds: int) -> list[str]:
+    inputs, labels = split.inputs[:BATCH].astype("float32"), split.labels[:BATCH]
+    policy = kerastl.train.fastest_precision(build, inputs, labels)
+    with kerastl.train.precision(policy):
+        chosen = build()
+    ours, resident = run_ours(chosen, split), run_resident(build(), inputs, labels, len(split) // BATCH)
+    bare = run_bare(build(), split)
+    seconds: dict[str, list[float]] = {"ours": [], "bare": [], "resident": []}
+    for _ in range(rounds + 1):  # the first round traces and is not counted
+        for kind, run in (("ours", ours), ("bare", bare), ("resident", resident)):
+            start = time.perf_counter()
+            run()
+            seconds[kind].append(time.perf_counter() - start)
+
+    def ratio(peer: str) -> str:
+        ratios = [theirs / own for theirs, own in zip(seconds[peer][1:], seconds["ours"][1:], strict=True)]
+        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+    speed = len(split) / statistics.median(seconds["ours"][1:])
+    return [f"{speed:,.0f}", ratio("bare"), ratio("resident"), policy]
+
+
+def run_ours(model: keras.Model, split: Split):
+    batches = kerastl.data.pipeline.batches(split, batch_size=BATCH, shuffle=True)
+    return lambda: kerastl.train.fit(model, batches, schedule=Schedule(epochs=1, batch_size=BATCH), progress=False)
+
+
+def run_bare(model: keras.Model, split: Split):
+    """What a Keras user writes, with XLA off as ours has it (on, it is slower on a CPU)."""
+    inputs = split.inputs.astype("float32")
+
+    def run() -> None:
+        model.compile(keras.optimizers.AdamW(1e-3), cross_entropy(), metrics=["accuracy"], jit_compile=False)
+        model.fit(inputs, split.labels, batch_size=BATCH, epochs=1, verbose=0)
+
+    return run
+
+
+def run_resident(model: keras.Model, inputs: np.ndarray, labels: np.ndarray, steps: int):
+    """The upper bound: one batch that never leaves memory, no metrics, no callbacks."""
+    optimizer, loss_function = keras.optimizers.AdamW(1e-3), cross_entropy()
+    optimizer.build(model.trainable_variables)
+    x, y = tf.constant(inputs), tf.constant(labels)
+
+    @tf.function
+    def step() -> None:
+        with tf.GradientTape() as tape:
+            loss = loss_function(y, model(x, training=True))
+        variables = model.trainable_variables
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+    def run() -> None:
+        for _ in range(steps):
+            step()
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

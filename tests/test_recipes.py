@@ -1,0 +1,109 @@
+"""Every recipe in its smoke size, from data to the verified bundle, on real pictures."""
+
+import dataclasses
+import importlib
+import json
+import pkgutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+import kerastl
+import recipes
+
+NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
+
+
+def test_how_many_were_found():
+    print(f"{len(NAMES)} recipes: {NAMES}")
+    assert {"mnist_cnn", "mnist_mobile", "fashion_mobile", "cifar_convnet"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_contract(name):
+    recipe = importlib.import_module(f"recipes.{name}")
+    assert dataclasses.is_dataclass(recipe.Config)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.Config().seed = 1
+    lines = recipe.__doc__.splitlines()
+    assert lines[0].endswith(".")
+    for word in ("Minutes:", "Data:", "Command:", "Expect:"):
+        assert any(line.startswith(word) for line in lines), word
+    # a comment under each field says where its value comes from
+    source = (importlib.resources.files(recipes) / f"{name}.py").read_text()
+    for field in dataclasses.fields(recipe.Config):
+        after = source.split(f"    {field.name}: ", 1)[1].splitlines()[1]
+        assert after.strip().startswith('"""'), field.name
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def finished(request, tmp_path_factory):
+    recipe = importlib.import_module(f"recipes.{request.param}")
+    folder = tmp_path_factory.mktemp("runs") / "a run with spaces"
+    return recipe, recipe.run(recipe.Config.smoke(), folder), folder
+
+
+def test_smoke(finished):
+    recipe, report, folder = finished
+    assert report == json.loads((folder / "report.json").read_text())
+    data = getattr(kerastl.data, json.loads((folder / "config.json").read_text())["data"]["source"]).load(
+        **json.loads((folder / "config.json").read_text())["data"]["arguments"]
+    )
+    assert data.digest == report["data"]["digest"]
+    for row in report["variants"]:
+        content = (folder / row["file"]).read_bytes()
+        assert len(content) == row["bytes"]
+        # the score, counted by hand with a bare interpreter
+        assert bare_score(content, data.test) == pytest.approx(row["score"], abs=1e-9), row["name"]
+        assert row["ops"]["flex"] == 0
+        if row["name"].endswith(("static_int8", "qat_int8")):
+            assert row["ops"]["float"] == 0
+            assert (row["input"]["dtype"], row["input"]["scale"], row["input"]["zero_point"]) == ("uint8", 1.0, 0)
+    chosen = next(row for row in report["variants"] if row["name"] == report["chosen"])
+    assert (folder / "mobile" / "model.tflite").read_bytes() == (folder / chosen["file"]).read_bytes()
+    labels = (folder / "mobile" / "labels.txt").read_text().splitlines()
+    assert labels == list(data.task.class_names)
+    with zipfile.ZipFile(folder / "mobile" / "model.tflite") as archive:
+        assert archive.read(archive.namelist()[0]).decode().splitlines() == labels
+    assert "<html" in (folder / "report.html").read_text()
+    assert kerastl.cli.main(["verify", str(folder)]) == 0
+
+
+def test_the_float_models_are_the_files(finished):
+    """`model.keras`, the SavedModel and the float32 file give the same probabilities."""
+    import tensorflow as tf
+
+    _, _, folder = finished
+    shape = keras.saving.load_model(folder / "model.keras").input_shape[1:]
+    pictures = np.random.default_rng(0).integers(0, 256, (8, *shape)).astype("float32")
+    expected = keras.saving.load_model(folder / "model.keras").predict(pictures, verbose=0)
+    np.testing.assert_allclose(expected.sum(-1), 1, atol=1e-5)
+    signature = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
+    np.testing.assert_allclose(signature(image=pictures)["probabilities"], expected, atol=1e-5)
+    interpreter = Interpreter(model_path=str(folder / "variants" / "float32.tflite"))
+    runner = interpreter.get_signature_runner()
+    answers = np.concatenate([runner(image=picture[None])["probabilities"] for picture in pictures])
+    np.testing.assert_allclose(answers, expected, atol=1e-4)
+
+
+def test_the_same_command_again_reuses_every_stage(finished):
+    recipe, report, folder = finished
+    again = recipe.run(recipe.Config.smoke(), folder)
+    assert all(stage["reused"] for stage in again["stages"])
+    for before, after in zip(report["variants"], again["variants"], strict=True):
+        assert (before["sha256"], before["score"]) == (after["sha256"], after["score"])
+
+
+def bare_score(content, split):
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    correct = 0
+    for picture, label in zip(split.inputs, split.labels, strict=True):
+        interpreter.set_tensor(source["index"], picture[None].astype(source["dtype"]))
+        interpreter.invoke()
+        correct += interpreter.get_tensor(target["index"])[0].argmax() == label
+    return correct / len(split)
