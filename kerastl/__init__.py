@@ -5,6 +5,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     types       what crosses from one room to the next
     data        sources of examples, one file each
     build       architectures, one file each
+    augment     random views of training pictures
     train       Keras' fit, with guards
     distil      a small model learns from a large one
     bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
@@ -12,8 +13,10 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     export      SavedModel, TFLite, metadata
     verify      the exported file against its model, on real data
     benchmark   size and latency of a file, measured
-    store       run folders: stages, atomic writes, digests
+    store       run folders: stages, atomic writes
+    digests     what a result depends on, as one number
     report      report.json, the table, the page
+    ship        the last stretch of a recipe: verify, measure, choose, report, publish
     cli         the `kerastl` command
 
 Rooms do not open into one another; the recipe is the corridor. `import kerastl` imports nothing heavy: a room is

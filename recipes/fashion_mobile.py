@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -214,4 +215,4 @@ def held_out(data: Dataset):
 
 
 if __name__ == "__main__":
-    kerastl.cli.main(["run", "fashion_mobile"])
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))

@@ -11,6 +11,7 @@ Expect: test accuracy 0.991 or better
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,4 +93,4 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    kerastl.cli.main(["run", "mnist_cnn"])
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,4 +219,4 @@ def held_out(data: Dataset):
 
 
 if __name__ == "__main__":
-    kerastl.cli.main(["run", "mnist_mobile"])
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))

@@ -1,0 +1,65 @@
+"""The bundle's page says what the file says, and its Python snippet runs as it stands."""
+
+import re
+
+import numpy as np
+import pytest
+
+from kerastl.export import metadata, phone
+
+
+def report_of(content, *, dtype="uint8", output="uint8"):
+    end = {"shape": [1, 8, 8, 1], "scale": 1.0, "zero_point": 0}
+    row = {
+        "name": "integer",
+        "bytes": len(content),
+        "input": {"dtype": dtype, **end},
+        "output": {"dtype": output, "shape": [1, 4], "scale": 1 / 256, "zero_point": 0},
+        "score": 0.9876,
+        "score_low": 0.98,
+        "score_high": 0.99,
+        "sha256": "0" * 64,
+        "latency_ms": {"median": 0.012},
+    }
+    return {"recipe": "toy", "metric": "accuracy", "chosen": "integer", "data": {"test": 200}, "variants": [row]}
+
+
+@pytest.fixture
+def labelled(tiny_files):
+    return metadata.add(tiny_files.integer, class_names=("a", "b", "ü", "d"), name="toy", description="toy")
+
+
+def test_files(labelled):
+    files = phone.files(labelled, report=report_of(labelled))
+    assert set(files) == {"model.tflite", "labels.txt", "README.md"}
+    assert files["model.tflite"] == labelled
+    assert files["labels.txt"].decode() == "a\nb\nü\nd\n"
+    page = files["README.md"].decode()
+    assert "accuracy 0.9876" in page
+    assert "ByteBuffer of 64 bytes" in page
+    assert "{" not in page.split("```kotlin")[0].replace("{}", "")
+
+
+def test_a_float_file_takes_four_bytes_a_pixel(labelled):
+    page = phone.files(labelled, report=report_of(labelled, dtype="float32", output="float32"))["README.md"].decode()
+    assert "ByteBuffer of 256 bytes in native order" in page
+    assert "FloatArray(4)" in page
+
+
+def test_the_python_snippet_runs(labelled, tmp_path, monkeypatch, capsys):
+    for name, content in phone.files(labelled, report=report_of(labelled)).items():
+        (tmp_path / name).write_bytes(content)
+    snippet = re.search(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
+    assert snippet is not None
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(snippet.group(1), names)
+    printed = capsys.readouterr().out.split()
+    assert printed[0] in "abüd"
+    assert float(printed[1]) == pytest.approx(names["probabilities"].max())
+    assert np.sum(names["probabilities"]) == pytest.approx(1, abs=0.02)
+
+
+def test_a_file_without_labels_is_refused(tiny_files):
+    with pytest.raises(ValueError, match=r"[Mm]etadata|labels"):
+        phone.files(tiny_files.integer, report=report_of(tiny_files.integer))

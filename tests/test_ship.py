@@ -1,0 +1,133 @@
+"""The last stretch: nothing is published that is not its model, and the test split chooses nothing."""
+
+import dataclasses
+import json
+
+import keras
+import pytest
+
+from kerastl import ship, store, train, verify
+from kerastl.compress import ptq
+from kerastl.data import pipeline
+from kerastl.export import tflite
+from kerastl.types import Dataset, Schedule, Split, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seed: int = 0
+
+
+def build(seed):
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = keras.layers.Conv2D(4, 3, strides=2, name="conv")(x)
+    x = keras.layers.Flatten(name="flatten")(keras.layers.ReLU(name="relu")(x))
+    return keras.Model(image, keras.layers.Dense(4, name="logits")(x))
+
+
+@pytest.fixture
+def dataset(tiny_files):
+    inputs, labels = tiny_files.inputs, tiny_files.labels
+    task = Task("toy", ("upper left", "upper right", "lower left", "lower right"), (8, 8, 1))
+    splits = [
+        Split(name, inputs[part], labels[part])
+        for name, part in (("train", slice(0, 100)), ("validation", slice(100, 150)), ("test", slice(150, None)))
+    ]
+    return Dataset(task, *splits, digest="0" * 64, source="toy")
+
+
+@pytest.fixture
+def model(dataset):
+    model = build(0)
+    batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
+    train.fit(model, batches, schedule=Schedule(epochs=20, peak_learning_rate=1e-2), progress=False)
+    return model
+
+
+@pytest.fixture
+def run(tmp_path, dataset):
+    with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
+        run.record(dataset)
+        yield run
+
+
+def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
+    float32 = tflite.convert(model)
+    small = ptq.static_int8(float32, calibration=dataset.train.inputs)
+    candidates = [
+        ship.Candidate("float32", "float32", float32, model),
+        ship.Candidate("static_int8", "static_int8", small, model),
+        ship.Candidate("teacher", "static_int8", small, model, eligible=False),
+    ]
+    result = ship.ship(run, dataset, model=model, candidates=candidates)
+    assert result["chosen"] == "static_int8"
+    assert json.loads((run.folder / "report.json").read_text()) == result
+    rows = {row["name"]: row for row in result["variants"]}
+    expected = train.predict(model, dataset.test.inputs).argmax(-1)
+    assert rows["float32"]["float_score"] == pytest.approx((expected == dataset.test.labels).mean())
+    assert rows["float32"]["agreement"] == 1.0
+    assert (run.folder / "mobile" / "model.tflite").read_bytes() == (
+        run.folder / "variants" / "static_int8.tflite"
+    ).read_bytes()
+    assert (run.folder / "saved_model" / "saved_model.pb").is_file()
+
+
+def test_the_fastest_when_asked(run, dataset, model):
+    float32 = tflite.convert(model)
+    files = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
+    candidates = [ship.Candidate(name, name, content, model) for name, content in files.items()]
+    result = ship.ship(run, dataset, model=model, candidates=candidates, prefer="fastest")
+    fastest = min(result["variants"], key=lambda row: row["latency_ms"]["median"])
+    assert result["chosen"] == fastest["name"]
+    assert "fastest" in result["why"]
+
+
+def test_an_ineligible_file_is_never_chosen(run, dataset, model):
+    float32 = tflite.convert(model)
+    candidates = [
+        ship.Candidate("teacher", "dynamic_int8", ptq.dynamic_int8(float32), model, eligible=False),
+        ship.Candidate("float32", "float32", float32, model),
+    ]
+    assert ship.ship(run, dataset, model=model, candidates=candidates)["chosen"] == "float32"
+
+
+def test_a_file_of_another_model_is_not_published(run, dataset, model):
+    candidates = [
+        ship.Candidate("float32", "float32", tflite.convert(model), model),
+        ship.Candidate("wrong", "float32", tflite.convert(build(5)), model),
+    ]
+    with pytest.raises(verify.VerificationError, match="wrong"):
+        ship.ship(run, dataset, model=model, candidates=candidates)
+    assert not (run.folder / "mobile").exists()
+    assert not (run.folder / "report.json").exists()
+
+
+def test_a_float_file_that_claims_to_be_integer_is_not_published(run, dataset, model):
+    with pytest.raises(verify.VerificationError):
+        ship.ship(
+            run,
+            dataset,
+            model=model,
+            candidates=[ship.Candidate("static_int8", "static_int8", tflite.convert(model), model)],
+        )
+    assert not (run.folder / "mobile").exists()
+
+
+def test_sparsity_that_is_not_there_is_not_published(run, dataset, model):
+    candidate = ship.Candidate("float32", "float32", tflite.convert(model), model, sparsity=0.5)
+    with pytest.raises(verify.VerificationError, match="sparsity"):
+        ship.ship(run, dataset, model=model, candidates=[candidate])
+
+
+def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeypatch):
+    """Whatever is run before the choice, no test picture is among it."""
+    seen = []
+    real_check, real_choose = verify.check, verify.choose
+    monkeypatch.setattr(verify, "check", lambda a, split, **o: (seen.append(split.name), real_check(a, split, **o))[1])
+    monkeypatch.setattr(verify, "choose", lambda *a, **o: (seen.append("choice"), real_choose(*a, **o))[1])
+    float32 = tflite.convert(model)
+    candidates = [ship.Candidate(name, "float32", float32, model) for name in ("one", "two")]
+    ship.ship(run, dataset, model=model, candidates=candidates)
+    assert seen == ["validation", "validation", "choice", "test", "test"]
