@@ -1,7 +1,8 @@
 """Fashion-MNIST to a verified bundle for the phone: the same road as mnist_mobile, on clothes.
 
 Pictures of clothes are mirrored, shifted and partly blanked instead of turned, and a residual student of 99,000
-parameters (He et al. 2016) takes the place of the strided one; everything else is as in `mnist_mobile`.
+parameters (He et al. 2016) under a wider one takes the place of the strided ones; everything else is as in
+`mnist_mobile`.
 
 Minutes: 25
 Data: fashion_mnist
@@ -44,14 +45,14 @@ class Config:
     limit: int | None = None
     """Keeps only so many training pictures."""
     views: Views = Views()
-    """Chosen on validation."""
-    teacher: Schedule = Schedule(epochs=8, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4)
-    """Four minutes on two cores."""
-    student: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=1e-2, weight_decay=1e-4)
-    """Small nets like high rates; patience pays (Beyer et al. 2022, figure 3)."""
-    temperature: float = 3.0
-    """Softens the teacher's answers; Hinton et al. 2015 use 2.5 to 8 for small students."""
-    teacher_weight: float = 0.9
+    """The usual ones for clothes."""
+    teacher: Schedule = Schedule(epochs=10, batch_size=128, peak_learning_rate=3e-3, weight_decay=1e-3)
+    """Seven minutes on two cores."""
+    student: Schedule = Schedule(epochs=18, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Patience pays (Beyer et al. 2022, figure 3)."""
+    temperature: float = 2.0
+    """Softens the teacher's answers; a short run at 4 did worse than no teacher."""
+    teacher_weight: float = 0.7
     """Share of the teacher in the loss; the labels have the rest."""
     sparsity: float = 0.3
     """Share of zeros in the student's convolutions; more costs accuracy at this size."""
@@ -128,9 +129,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def train_teacher(config: Config, data: Dataset):
-    """A wide CNN on the labels."""
+    """A wider residual CNN on the labels."""
     kerastl.train.set_seed(config.seed)
-    teacher = kerastl.build.strided_cnn.wide(data.task)
+    teacher = kerastl.build.residual_cnn.medium(data.task)
     curves = kerastl.train.fit(
         teacher,
         moved(config, data, config.teacher),

@@ -47,7 +47,7 @@ def finished(request, tmp_path_factory):
 
 
 def test_smoke(finished):
-    recipe, report, folder = finished
+    _, report, folder = finished
     assert report == json.loads((folder / "report.json").read_text())
     data = getattr(kerastl.data, json.loads((folder / "config.json").read_text())["data"]["source"]).load(
         **json.loads((folder / "config.json").read_text())["data"]["arguments"]

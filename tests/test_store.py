@@ -23,7 +23,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}  # th
 @dataclasses.dataclass(frozen=True)
 class Config:
     seed: int = 3
-    schedule: types.Schedule = types.Schedule(epochs=2)  # noqa: RUF009
+    schedule: types.Schedule = types.Schedule(epochs=2)
 
 
 def open_run(folder: Path, **changes) -> store.Run:

@@ -1,4 +1,4 @@
-"""A chain of strided convolutions and a global pooling: few operators, few bytes around the weights.
+"""A chain of strided convolutions and one dense layer: few operators, few bytes around the weights.
 
 All but the first convolution see at most a quarter of the pixels, which keeps training and inference cheap. After
 the all-convolutional net (Springenberg et al. 2015).
@@ -69,8 +69,18 @@ def build(
 
 
 def tiny(task: Task) -> keras.Model:
-    """13,000 parameters on 28x28 grey pictures: the student of ``mnist_mobile``."""
-    return build(task, name="strided_cnn_tiny")
+    """15,000 parameters on 28x28 grey pictures: the student of ``mnist_mobile``.
+
+    Its last 4x4 map is flattened, for it matters where in the picture a stroke is.
+    """
+    return build(
+        task,
+        filters=(12, 20, 24, 20),
+        kernel_sizes=(5, 3, 3, 3),
+        strides=(2, 1, 2, 2),
+        flatten=True,
+        name="strided_cnn_tiny",
+    )
 
 
 def wide(task: Task) -> keras.Model:
@@ -82,6 +92,6 @@ def wide(task: Task) -> keras.Model:
         strides=(2, 2, 1),
         flatten=True,
         dense_units=160,
-        dropout=0.4,
+        dropout=0.25,
         name="strided_cnn_wide",
     )

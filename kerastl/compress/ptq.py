@@ -6,6 +6,8 @@ one error on another without a word, so it is refused.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Iterable
 
@@ -103,7 +105,8 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
         {argument: np.asarray(calibration[start : start + size], "float32")}
         for start in range(0, len(calibration) - size + 1, size)
     ]
-    statistics = work.calibrate({signature: examples}, num_threads=min(4, os.cpu_count() or 1))
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar of a few seconds cannot be turned off
+        statistics = work.calibrate({signature: examples}, num_threads=min(4, os.cpu_count() or 1))
     # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
     statistics[image["name"]] = {
         "min": np.zeros((1,) * len(image["shape"])),

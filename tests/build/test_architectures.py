@@ -33,10 +33,14 @@ def test_conv_net():
 
 
 def test_strided_cnn_tiny():
-    expected = (
-        convolution(5, 1, 12) + convolution(3, 12, 20) + convolution(3, 20, 24) + convolution(3, 24, 28) + dense(28, 10)
-    )
-    assert strided_cnn.tiny(GREY).count_params() == expected == 13_454
+    convolutions = convolution(5, 1, 12) + convolution(3, 12, 20) + convolution(3, 20, 24) + convolution(3, 24, 20)
+    expected = convolutions + dense(4 * 4 * 20, 10)
+    assert strided_cnn.tiny(GREY).count_params() == expected == 14_614
+
+
+def test_residual_cnn_mobile_keeps_its_bound():
+    """The bound of ``fashion_mobile``: at most 100,000 parameters, the moving averages counted."""
+    assert residual_cnn.mobile(GREY).count_params() == 99_618
 
 
 def test_mobile_cnn_tiny():
