@@ -24,9 +24,14 @@ loaded when it is first named (PEP 562).
 """
 
 import pkgutil
+from typing import Any
 
 import lazy_loader
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [room.name for room in pkgutil.iter_modules(__path__)])
+_load, __dir__, __all__ = lazy_loader.attach(__name__, [room.name for room in pkgutil.iter_modules(__path__)])
+
+
+def __getattr__(name: str) -> Any:
+    return _load(name)

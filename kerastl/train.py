@@ -234,8 +234,8 @@ class FiniteWatch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         variables = [v.value for v in self.model.variables if "float" in v.dtype]
-        step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._first_bad_step = first_bad = tf.Variable(0, dtype=tf.int64, trainable=False)
+        step = tf.Variable(tf.zeros((), tf.int64), trainable=False)
+        self._first_bad_step = first_bad = tf.Variable(tf.zeros((), tf.int64), trainable=False)
 
         @tf.function(jit_compile=False)
         def watch() -> None:

@@ -69,13 +69,13 @@ def build(
 
 
 def tiny(task: Task) -> keras.Model:
-    """15,000 parameters on 28x28 grey pictures: the student of ``mnist_mobile``.
+    """22,000 parameters on 28x28 grey pictures: the student of ``mnist_mobile``.
 
     Its last 4x4 map is flattened, for it matters where in the picture a stroke is.
     """
     return build(
         task,
-        filters=(12, 20, 24, 20),
+        filters=(16, 24, 32, 24),
         kernel_sizes=(5, 3, 3, 3),
         strides=(2, 1, 2, 2),
         flatten=True,

@@ -133,7 +133,7 @@ class Prune(keras.callbacks.Callback):
             )
 
     def _build(self, pruned: Sequence[keras.Variable]) -> None:
-        self._step = tf.Variable(0, dtype=tf.int32, trainable=False, name="pruning_step")
+        self._step = tf.Variable(tf.zeros((), tf.int32), trainable=False, name="pruning_step")
         rows = [
             (
                 kernel.value,

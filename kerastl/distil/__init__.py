@@ -1,7 +1,12 @@
 """Distillation: losses are pure functions, the distiller is a Keras model."""
 
 import pkgutil
+from typing import Any
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+_load, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+
+
+def __getattr__(name: str) -> Any:
+    return _load(name)

@@ -1,7 +1,12 @@
 """Export, one file a target."""
 
 import pkgutil
+from typing import Any
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+_load, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+
+
+def __getattr__(name: str) -> Any:
+    return _load(name)

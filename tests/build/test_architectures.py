@@ -33,9 +33,9 @@ def test_conv_net():
 
 
 def test_strided_cnn_tiny():
-    convolutions = convolution(5, 1, 12) + convolution(3, 12, 20) + convolution(3, 20, 24) + convolution(3, 24, 20)
-    expected = convolutions + dense(4 * 4 * 20, 10)
-    assert strided_cnn.tiny(GREY).count_params() == expected == 14_614
+    convolutions = convolution(5, 1, 16) + convolution(3, 16, 24) + convolution(3, 24, 32) + convolution(3, 32, 24)
+    expected = convolutions + dense(4 * 4 * 24, 10)
+    assert strided_cnn.tiny(GREY).count_params() == expected == 21_914
 
 
 def test_residual_cnn_mobile_keeps_its_bound():
