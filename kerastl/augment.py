@@ -21,7 +21,8 @@ def build(
 ) -> keras.Sequential | None:
     """A model that takes a batch of pictures and returns randomly changed ones of the same shape.
 
-    Call it with ``training=True`` on float32 pixels 0..255, for example through ``data.pipeline.batches(augment=...)``.
+    It takes float32 pixels 0..255, for example through ``data.pipeline.batches(augment=...)``. Like Keras' own random
+    layers it changes pictures unless it is called with ``training=False``.
 
     Args:
         rotation: largest angle in turns (0.03 is 11 degrees), to either side.
@@ -74,7 +75,7 @@ class RandomAffine(layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = True) -> Any:
         """Pictures ``(batch, height, width, channels)`` to pictures of the same shape."""
         if not training:
             return inputs

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from kerastl import augment
+from kerastl.data import pipeline
+from kerastl.types import Split
 
 
 @pytest.fixture
@@ -65,6 +67,14 @@ def test_training_changes_pictures_and_inference_does_not(pictures):
     assert not np.allclose(first, second)
     assert first.min() >= 0
     assert first.max() <= 255.001
+
+
+def test_called_by_a_pipeline_it_changes_pictures(pictures):
+    """Nobody says ``training`` there: the default has to be that of Keras' own random layers."""
+    model = augment.build(rotation=0.1, zoom=0.1)
+    split = Split("train", pictures.astype("uint8"), np.zeros(len(pictures), "int32"))
+    ((batch, _),) = pipeline.batches(split, batch_size=len(pictures), augment=model)
+    assert np.abs(np.asarray(batch) - pictures).mean() > 1
 
 
 def test_the_same_seed_gives_the_same_views(pictures):
