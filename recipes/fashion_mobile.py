@@ -56,9 +56,9 @@ class Config:
     """Share of the teacher in the loss; the labels have the rest."""
     sparsity: float = 0.3
     """Share of zeros in the student's convolutions; more costs accuracy at this size."""
-    prune: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4)
+    prune: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=5e-4, weight_decay=1e-4)
     """Pruning runs over the first half, the rest recovers."""
-    quantize: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=5e-4)
+    quantize: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=2e-4)
     """Quantization-aware training is fine-tuning: short and slow."""
     prefer: str = "smallest"
     """What the phone gets among the files within the budget: "smallest" or "fastest"."""

@@ -8,7 +8,7 @@ model; the smallest within the budget goes to the phone.
 Minutes: 15
 Data: mnist
 Command: kerastl run mnist_mobile
-Expect: an integer file below 20,000 bytes with a test accuracy of 0.994, 100 times smaller than its teacher
+Expect: a file below 20,000 bytes with a test accuracy of 0.993, 200 times smaller than its teacher
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Config:
     """Share of the teacher in the loss; the labels have the rest."""
     sparsity: float = 0.3
     """Share of zeros in the student's convolutions; more costs accuracy at this size."""
-    prune: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4)
-    """Pruning runs over the first half, the rest recovers."""
-    quantize: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=5e-4)
+    prune: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=5e-4, weight_decay=1e-4)
+    """Pruning runs over the first half, the rest recovers; at a peak of 2e-3 it lost 0.1 points on validation."""
+    quantize: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=2e-4)
     """Quantization-aware training is fine-tuning: short and slow."""
     prefer: str = "smallest"
     """What the phone gets among the files within the budget: "smallest" or "fastest"."""
