@@ -57,9 +57,7 @@ def mobile(task: Task) -> keras.Model:
 
 def medium(task: Task) -> keras.Model:
     """Widths 32, 64, 96 behind a 5x5 stem that strides: 247,000 parameters, the teacher of ``fashion_mobile``."""
-    return build(
-        task, widths=(32, 64, 96), stem_kernel_size=5, stem_stride=2, dropout=0.2, name="residual_cnn_medium"
-    )
+    return build(task, widths=(32, 64, 96), stem_kernel_size=5, stem_stride=2, dropout=0.2, name="residual_cnn_medium")
 
 
 def wide(task: Task) -> keras.Model:
