@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words or os.environ.get("KERASTL_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are nobody's concern here
-    # On processors without AVX-512 TensorFlow leaves oneDNN off, though small convolutions train 1.3 to 2.7 times
+    # On processors without AVX-512 TensorFlow leaves oneDNN off, though small convolutions train 1.2 to 2.7 times
     # faster with it (measured on an AVX2 machine); it has to be said before TensorFlow is imported.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
