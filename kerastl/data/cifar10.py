@@ -109,8 +109,5 @@ def load(*, seed: int = 0, validation: int | float = 5000, limit: int | None = N
         FileNotFoundError: not cached and no source could be reached.
         ValueError: no such split can be made.
     """
-    arguments = {"seed": seed, "validation": validation, "limit": limit}
     arrays = archive.read(SOURCE)
-    return splits.dataset(
-        TASK, arrays, seed=seed, validation=validation, limit=limit, source="cifar10", arguments=arguments
-    )
+    return splits.dataset(TASK, arrays, seed=seed, validation=validation, limit=limit, source="cifar10")

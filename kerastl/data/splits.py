@@ -93,7 +93,7 @@ def dataset(
     validation: int | float,
     limit: int | None,
     source: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, Any] | None = None,
 ) -> types.Dataset:
     """The three splits of a source: validation comes out of train, the test examples stay the test examples.
 
@@ -106,7 +106,7 @@ def dataset(
             than ten a class, below which no score says anything. Validation is taken out first, so a smaller training
             split never moves an example from validation to train.
         source: the module under ``kerastl.data`` that loads it again.
-        arguments: the keyword arguments of its ``load`` that made it.
+        arguments: further keyword arguments of its ``load``; the three above are kept with them.
 
     Raises:
         ValueError: see `stratified` and `subset`.
@@ -124,7 +124,8 @@ def dataset(
         origin = "test" if name == "test" else "train"
         labels = arrays[f"{origin}_labels"][indices].astype(np.int32, copy=False)
         made.append(types.Split(name, arrays[f"{origin}_inputs"][indices], labels))
-    return types.Dataset(task, *made, digest=digest(*made), source=source, arguments=dict(arguments))
+    arguments = {"seed": seed, "validation": validation, "limit": limit, **(arguments or {})}
+    return types.Dataset(task, *made, digest=digest(*made), source=source, arguments=arguments)
 
 
 def _apportion(counts: np.ndarray, total: int, *, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:

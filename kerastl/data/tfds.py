@@ -82,7 +82,7 @@ def load(
             whole = arrays[f"train_{part}"]
             arrays[f"train_{part}"], arrays[f"test_{part}"] = whole[train], whole[test]
     task = types.Task(builder.info.name, class_names, arrays["train_inputs"].shape[1:])
-    arguments: dict[str, Any] = {"name": name, "seed": seed, "validation": validation, "limit": limit}
+    arguments: dict[str, Any] = {"name": name}
     if size is not None:
         arguments["size"] = tuple(size)
     if data_dir is not None:
