@@ -213,7 +213,7 @@ class Run:
     def stage(
         self,
         name: str,
-        make: Callable[[], Any],
+        make: Callable[[types.Workspace], Any],
         *,
         key: Sequence[object],
         save: Callable[[Any, Path], object],
@@ -227,7 +227,7 @@ class Run:
 
         Args:
             name: unique in the run, usable as a folder name.
-            make: called without arguments.
+            make: makes it; its argument says where logs go, and checkpoints on the way.
             key: everything the result depends on: parts of the config, the data's digest, `run.key(...)` of the stages
                 it builds on.
             save: writes the object's files into an empty folder.
@@ -246,7 +246,7 @@ class Run:
         reused = seconds is not None
         if seconds is None:
             start = time.perf_counter()
-            result = make()
+            result = make(self._workspace(folder))
             seconds = time.perf_counter() - start
             self._commit(folder, key=whole, seconds=seconds, write=lambda path: save(result, path))
             del result  # two copies of a large model need not live at once
@@ -257,6 +257,12 @@ class Run:
         except Exception as error:
             error.add_note(f"Stage {name!r} is kept in {folder}; delete that folder to make it anew.")
             raise
+
+    def _workspace(self, folder: Path) -> types.Workspace:
+        name = folder.name.rpartition("-")[0]
+        return types.Workspace(
+            name, checkpoints=folder.with_name(f".work-{folder.name}"), logs=self.folder / "logs" / name
+        )
 
     def _intact(self, folder: Path, key: str) -> float | None:
         """Seconds the stage took if its folder is as it was committed, else None; a damaged one is taken away."""

@@ -6,7 +6,6 @@ Models and data come in from the recipe; what comes out is a `Trained`: the mode
 from __future__ import annotations
 
 import contextlib
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kerastl.types import Curves, Schedule
+from kerastl.types import Curves, Schedule, Workspace
 
 
 class NonFiniteError(ValueError):
@@ -37,13 +36,12 @@ def fit(
     batches: tf.data.Dataset,
     *,
     schedule: Schedule,
-    stage: str = "training",
+    workspace: Workspace | None = None,
     validation: tf.data.Dataset | None = None,
     loss: keras.losses.Loss | None = None,
     metrics: Sequence[keras.metrics.Metric] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     keep: str = "best",
-    log_folder: Path | None = None,
     progress: bool = True,
 ) -> Curves:
     """Trains ``model`` in place with AdamW under a warm-up cosine schedule.
@@ -54,13 +52,12 @@ def fit(
         model: emits logits ``(batch, classes)``; a ``Distiller`` works too.
         batches: yields ``(inputs, int32 labels)``; must know its cardinality.
         schedule: epochs, learning rate, weight decay. Its batch size is the caller's to apply to ``batches``.
-        stage: name of the curves and of the progress bar.
+        workspace: gives the curves and the progress bar their name, and TensorBoard logs a place.
         validation: as ``batches``; scored after every epoch.
         loss: default cross-entropy from logits.
         metrics: default accuracy.
         callbacks: further Keras callbacks.
         keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy, ``"last"`` with the last.
-        log_folder: TensorBoard logs go to ``log_folder/stage``.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -94,10 +91,11 @@ def fit(
                 monitor="val_accuracy", mode="max", patience=schedule.epochs + 1, restore_best_weights=True
             )
         )
-    if log_folder is not None:
-        watchers.append(keras.callbacks.TensorBoard(str(log_folder / stage), write_graph=False))
+    stage = workspace.stage if workspace else "training"
+    if workspace:
+        watchers.append(keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False))
     if progress:
-        watchers.append(ProgressBar(stage, epochs=schedule.epochs, steps=steps))
+        watchers.append(ProgressBar(stage))
     history = model.fit(
         batches, epochs=schedule.epochs, validation_data=validation, callbacks=watchers, shuffle=False, verbose=0
     )
@@ -140,16 +138,13 @@ def save_model(model: keras.Model, path: Path) -> None:
 def save(trained: Trained, folder: Path) -> None:
     """Writes ``model.keras`` and ``curves.json`` into ``folder``."""
     save_model(trained.model, folder / "model.keras")
-    curves = {"stage": trained.curves.stage, "values": trained.curves.values}
-    (folder / "curves.json").write_text(json.dumps(curves))
+    (folder / "curves.json").write_text(trained.curves.to_json())
 
 
 def load(folder: Path) -> Trained:
     """Reads what ``save`` wrote; the model is not compiled."""
-    curves = json.loads((folder / "curves.json").read_text())
-    values = {name: tuple(series) for name, series in curves["values"].items()}
     model = keras.saving.load_model(folder / "model.keras", compile=False)
-    return Trained(model, Curves(curves["stage"], values))
+    return Trained(model, Curves.from_json((folder / "curves.json").read_text()))
 
 
 @contextlib.contextmanager
@@ -279,11 +274,13 @@ class FiniteWatch(keras.callbacks.Callback):
 class ProgressBar(keras.callbacks.Callback):
     """One bar over all epochs with loss, accuracy and the time left; one plain line an epoch without a terminal."""
 
-    def __init__(self, stage: str, *, epochs: int, steps: int) -> None:
+    def __init__(self, stage: str) -> None:
         super().__init__()
-        self._stage, self._epochs, self._total, self._done = stage, epochs, epochs * steps, 0
+        self._stage = stage
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        self._epochs, self._done = self.params["epochs"], 0
+        self._total = self._epochs * self.params["steps"]
         self._started = time.monotonic()
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),

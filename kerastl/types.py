@@ -6,6 +6,7 @@ A recipe carries these from room to room. Arrays are NumPy; pictures are raw pix
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,3 +236,28 @@ class Curves:
 
     stage: str
     values: Mapping[str, tuple[float, ...]]
+
+    def to_json(self) -> str:
+        """The curves as text; ``from_json`` reads it."""
+        return json.dumps({"stage": self.stage, "values": self.values})
+
+    @classmethod
+    def from_json(cls, text: str) -> Curves:
+        """The curves that ``to_json`` wrote."""
+        content = json.loads(text)
+        return cls(content["stage"], {name: tuple(series) for name, series in content["values"].items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """Where a stage in the making keeps what it needs on the way to its result.
+
+    Attributes:
+        stage: its name, which its curves and its progress bar carry.
+        checkpoints: folder of its checkpoints; gone when the stage is finished.
+        logs: folder of its TensorBoard logs; they stay.
+    """
+
+    stage: str
+    checkpoints: Path
+    logs: Path

@@ -51,7 +51,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         data = kerastl.data.cifar10.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
 
-        def train():
+        def train(workspace):
             kerastl.train.set_seed(config.seed)
             model = kerastl.build.conv_net.small(data.task)
             batches = kerastl.data.pipeline.batches
@@ -62,9 +62,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                     data.train, batch_size=config.schedule.batch_size, shuffle=True, seed=config.seed, augment=views
                 ),
                 schedule=config.schedule,
-                stage="conv_net",
+                workspace=workspace,
                 validation=batches(data.validation, batch_size=500),
-                log_folder=folder / "logs",
             )
             return kerastl.train.Trained(model, curves)
 

@@ -49,7 +49,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         data = kerastl.data.mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
 
-        def train():
+        def train(workspace):
             kerastl.train.set_seed(config.seed)
             model = kerastl.build.plain_cnn.textbook(data.task)
             batches = kerastl.data.pipeline.batches
@@ -58,9 +58,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 model,
                 batches(data.train, batch_size=size, shuffle=True, seed=config.seed),
                 schedule=config.schedule,
-                stage="cnn",
+                workspace=workspace,
                 validation=batches(data.validation, batch_size=500),
-                log_folder=folder / "logs",
             )
             return kerastl.train.Trained(model, curves)
 

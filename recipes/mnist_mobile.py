@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
-from kerastl.types import Dataset, Schedule
+from kerastl.types import Dataset, Schedule, Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,25 +85,27 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         basis = [config.seed, config.views, data.digest]
         lesson = [config.temperature, config.teacher_weight]
 
-        teacher = run.stage("teacher", lambda: train_teacher(config, data), key=[basis, config.teacher], **models)
+        teacher = run.stage(
+            "teacher", lambda at: train_teacher(config, data, at), key=[basis, config.teacher], **models
+        )
         student = run.stage(
             "student",
-            lambda: distil(config, data, teacher.model),
+            lambda at: distil(config, data, teacher.model, at),
             key=[basis, config.student, lesson, run.key("teacher")],
             **models,
         )
         pruned = run.stage(
             "pruned",
-            lambda: prune(config, data, teacher.model, student.model),
+            lambda at: prune(config, data, teacher.model, student.model, at),
             key=[basis, config.prune, config.sparsity, lesson, run.key("student")],
             **models,
         )
         quantized = run.stage(
             "quantized",
-            lambda: quantize(config, data, pruned.model),
+            lambda at: quantize(config, data, pruned.model, at),
             key=[basis, config.quantize, run.key("pruned")],
-            save=lambda content, path: (path / "model.tflite").write_bytes(content),
-            load=lambda path: (path / "model.tflite").read_bytes(),
+            save=kerastl.export.tflite.save,
+            load=kerastl.export.tflite.load,
         )
         float32 = kerastl.export.tflite.convert(pruned.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher.model)
@@ -120,16 +122,16 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
                 candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures)),
                 candidate("int4_weights", "int4_weights", ptq.int4_weights(float32)),
-                candidate("qat_int8", "qat_int8", quantized),
+                candidate("qat_int8", "qat_int8", quantized.content),
             ],
-            curves=[teacher.curves, student.curves, pruned.curves],
+            curves=[teacher.curves, student.curves, pruned.curves, quantized.curves],
             prefer=config.prefer,
             budget=config.budget,
             agreement=config.agreement,
         )
 
 
-def train_teacher(config: Config, data: Dataset):
+def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     """A wide CNN on the labels."""
     kerastl.train.set_seed(config.seed)
     teacher = kerastl.build.strided_cnn.wide(data.task)
@@ -137,13 +139,13 @@ def train_teacher(config: Config, data: Dataset):
         teacher,
         moved(config, data, config.teacher),
         schedule=config.teacher,
-        stage="teacher",
+        workspace=workspace,
         validation=held_out(data),
     )
     return kerastl.train.Trained(teacher, curves)
 
 
-def distil(config: Config, data: Dataset, teacher):
+def distil(config: Config, data: Dataset, teacher, workspace: Workspace):
     """A small CNN on the teacher's answers to the very views that it sees itself."""
     kerastl.train.set_seed(config.seed + 1)
     student = kerastl.build.strided_cnn.tiny(data.task)
@@ -151,13 +153,13 @@ def distil(config: Config, data: Dataset, teacher):
         lesson_of(config, teacher, student),
         moved(config, data, config.student),
         schedule=config.student,
-        stage="student",
+        workspace=workspace,
         validation=held_out(data),
     )
     return kerastl.train.Trained(student, curves)
 
 
-def prune(config: Config, data: Dataset, teacher, student):
+def prune(config: Config, data: Dataset, teacher, student, workspace: Workspace):
     """The smallest weights go while the teacher goes on teaching."""
     kerastl.train.set_seed(config.seed + 2)
     batches = moved(config, data, config.prune)
@@ -169,7 +171,7 @@ def prune(config: Config, data: Dataset, teacher, student):
         lesson_of(config, teacher, student),
         batches,
         schedule=config.prune,
-        stage="pruned",
+        workspace=workspace,
         validation=held_out(data),
         callbacks=[pruning],
         keep="last",
@@ -177,7 +179,7 @@ def prune(config: Config, data: Dataset, teacher, student):
     return kerastl.train.Trained(student, curves)
 
 
-def quantize(config: Config, data: Dataset, student) -> bytes:
+def quantize(config: Config, data: Dataset, student, workspace: Workspace):
     """The student learns to live with integers: quantization-aware training on its twin in tf_keras.
 
     Its own float answers are the lesson, so that the file stays the model it was made from.
@@ -192,9 +194,13 @@ def quantize(config: Config, data: Dataset, student) -> bytes:
         learning_rate=config.quantize.peak_learning_rate,
         teacher=functools.partial(student, training=False),
         loss=lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
+        validation=held_out(data),
         preserve_sparsity=True,
+        workspace=workspace,
+        callbacks=[kerastl.train.ProgressBar(workspace.stage)],
     )
-    return kerastl.export.tflite.convert(aware, integer=True)
+    content = kerastl.export.tflite.convert(aware, integer=True)
+    return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
 
 
 def lesson_of(config: Config, teacher, student):

@@ -70,7 +70,7 @@ def run(config: Config, folder: pathlib.Path) -> dict:
         dataset = kerastl.data.toy.load(seed=config.seed)
         run.record(dataset)
         content = run.stage(
-            "file", lambda: kerastl.data.toy.FILE, key=[dataset.digest],
+            "file", lambda at: kerastl.data.toy.FILE, key=[dataset.digest],
             save=lambda data, path: (path / "file").write_bytes(data), load=lambda path: (path / "file").read_bytes(),
         )
         path = folder / "variants" / "float32.tflite"

@@ -37,7 +37,7 @@ class Maker:
         self.made = 0
 
     def stage(self, run: store.Run, *, key=("a",), name="weights"):
-        def make():
+        def make(workspace):
             self.made += 1
             return np.arange(4.0)
 
@@ -56,6 +56,18 @@ def test_a_finished_stage_is_reused_with_its_seconds(tmp_path):
         assert [(row["name"], row["reused"]) for row in run.stages] == [("weights", reused)]
     assert maker.made == 1
     assert set(run.stages[0]) == {"name", "seconds", "reused"}
+
+
+def test_a_stage_is_told_where_its_logs_and_checkpoints_go(tmp_path):
+    places = []
+    with open_run(tmp_path) as run:
+        run.stage(
+            "big-cnn_2", places.append, key=[], save=lambda _, path: (path / "file").touch(), load=lambda path: None
+        )
+    (place,) = places
+    assert place.stage == "big-cnn_2"
+    assert place.logs == tmp_path / "logs" / "big-cnn_2"
+    assert place.checkpoints.parent == tmp_path / "stages"
 
 
 @pytest.mark.parametrize("key", [("b",), ("a", 1), (types.Schedule(epochs=3),), (np.zeros(2),)])
@@ -79,7 +91,7 @@ def test_other_code_in_make_makes_the_stage_anew(tmp_path):
                 load=lambda path: int((path / "n").read_text()),
             )
 
-    assert [numbers(lambda: 1), numbers(lambda: 2), numbers(lambda: 1)] == [1, 2, 1]
+    assert [numbers(lambda at: 1), numbers(lambda at: 2), numbers(lambda at: 1)] == [1, 2, 1]
     assert len(list((tmp_path / "stages").iterdir())) == 2
 
 
@@ -113,7 +125,7 @@ def test_a_failing_save_leaves_no_stage(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"), open_run(tmp_path) as run:
-        run.stage("weights", lambda: 1, key=[], save=save, load=lambda path: 1)
+        run.stage("weights", lambda at: 1, key=[], save=save, load=lambda path: 1)
     assert list((tmp_path / "stages").iterdir()) == []
 
 
@@ -138,8 +150,8 @@ def test_a_killed_run_resumes_at_its_last_finished_stage(tmp_path):
 
         folder = pathlib.Path(__file__).parent / "run"
         with store.Run(folder, recipe="r", tag="t", config=Config(), needed_bytes=1) as run:
-            one = run.stage("one", lambda: "one", key=[], save=save, load=load)
-            two = run.stage("two", lambda: "two", key=[run.key("one")], save=save, load=load)
+            one = run.stage("one", lambda at: "one", key=[], save=save, load=load)
+            two = run.stage("two", lambda at: "two", key=[run.key("one")], save=save, load=load)
             print(one, two, [row["reused"] for row in run.stages], len(list((folder / "stages").iterdir())))
         """)
     )

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kerastl import train
-from kerastl.types import Schedule
+from kerastl.types import Schedule, Workspace
 
 
 def small_model(seed=0, bad_bias=False):
@@ -36,6 +36,10 @@ def quiet(model, data, **options):
     return train.fit(model, data, progress=False, **options)
 
 
+def workspace(folder):
+    return Workspace("lesson", checkpoints=folder / "checkpoints", logs=folder / "lesson")
+
+
 @pytest.mark.parametrize("warmup_fraction", [0.0, 0.1, 0.5])
 def test_warmup_cosine_equals_its_formula(warmup_fraction):
     total, peak = 100, 0.4
@@ -49,8 +53,8 @@ def test_warmup_cosine_equals_its_formula(warmup_fraction):
         assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
 
 
-def test_fit_learns_and_returns_one_value_an_epoch(examples):
-    curves = quiet(small_model(), batches(*examples), validation=batches(*examples), stage="lesson")
+def test_fit_learns_and_returns_one_value_an_epoch(tmp_path, examples):
+    curves = quiet(small_model(), batches(*examples), validation=batches(*examples), workspace=workspace(tmp_path))
     assert curves.stage == "lesson"
     assert set(curves.values) >= {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert all(len(series) == 2 for series in curves.values.values())
@@ -229,8 +233,8 @@ def test_fastest_precision_takes_the_faster(examples):
     assert train.fastest_precision(slow_in("bfloat16"), inputs, labels) == "float32"
 
 
-def test_progress_without_a_terminal_is_a_line_an_epoch(examples, capsys):
-    train.fit(small_model(), batches(*examples), schedule=Schedule(epochs=3), stage="lesson")
+def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, examples, capsys):
+    train.fit(small_model(), batches(*examples), schedule=Schedule(epochs=3), workspace=workspace(tmp_path))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lesson")]
     assert len(lines) == 3
     assert "epoch 3/3" in lines[2]
@@ -238,5 +242,5 @@ def test_progress_without_a_terminal_is_a_line_an_epoch(examples, capsys):
 
 
 def test_tensorboard_logs(tmp_path, examples):
-    quiet(small_model(), batches(*examples), log_folder=tmp_path, stage="lesson")
+    quiet(small_model(), batches(*examples), workspace=workspace(tmp_path))
     assert list((tmp_path / "lesson").rglob("events.out.tfevents.*"))

@@ -16,7 +16,8 @@ Paper: Jacob et al. 2018, "Quantization and Training of Neural Networks for Effi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +30,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit i
     default_8bit_quantize_scheme,
 )
 
-from kerastl.types import Curves
+from kerastl.types import Curves, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
 _CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.SeparableConv2D)
@@ -125,7 +126,8 @@ def train(
     validation: tf.data.Dataset | None = None,
     preserve_sparsity: bool = False,
     calibration_batches: int = 8,
-    verbose: int | str = 0,
+    workspace: Workspace | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> tf_keras.Model:
     """Fine-tunes a trained model under fake quantization, with Adam and a cosine decay to zero.
 
@@ -141,7 +143,8 @@ def train(
         validation: data set like ``batches`` that is scored after every epoch.
         preserve_sparsity: weights of kernels that are exactly zero stay zero.
         calibration_batches: batches that set the first ranges of the activations.
-        verbose: as in Keras' ``fit``.
+        workspace: gives the curves their name, and TensorBoard logs a place.
+        callbacks: called as tf_keras calls its own.
 
     Returns:
         The quantization-aware tf_keras model; `curves` reads its training curves.
@@ -163,7 +166,10 @@ def train(
         trainer = _Trainer(network, loss=loss, teacher=teacher, preserve_sparsity=preserve_sparsity)
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
-        network.history = trainer.fit(batches, epochs=epochs, validation_data=validation, verbose=verbose)
+        watchers = [*callbacks]
+        if workspace is not None:
+            watchers.append(tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False))
+        network.history = trainer.fit(batches, epochs=epochs, validation_data=validation, callbacks=watchers, verbose=0)
     for weight in network.weights:
         if not np.all(np.isfinite(weight.numpy())):
             raise ValueError(
@@ -174,10 +180,10 @@ def train(
     return network
 
 
-def curves(network: tf_keras.Model) -> Curves:
+def curves(network: tf_keras.Model, *, stage: str = "qat") -> Curves:
     """The training curves of a model that `train` returned: loss and accuracy, one value an epoch."""
     history = network.history.history
-    return Curves("qat", {name: tuple(float(value) for value in values) for name, values in history.items()})
+    return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
 
 def prepare(tf_model: tf_keras.Model, calibration: Iterable) -> tf_keras.Model:

@@ -33,9 +33,10 @@ def batches(
         shuffle: a new order of all examples each time the result is iterated. The orders depend on ``seed`` and on
             how often it was iterated before, not on any global seed: an equal call gives bitwise the same batches.
         seed: of the orders.
-        augment: takes and returns a float32 batch ``(batch, *shape)`` on the scale of the inputs (0..255 for
-            pictures), for example a model of Keras' own preprocessing layers. One that carries its own random state
-            (Keras layers do, from their ``seed``) has to be made anew for the same batches again.
+        augment: takes and returns a float32 batch ``(batch, *shape)`` on the scale of the inputs (0..255 for pictures):
+            a Keras model of random layers, as ``augment.build`` makes it, or a function without state. What a model
+            does to a batch depends only on its layers' seeds, the epoch and the batch's place in it, so batches can be
+            made side by side, and made again.
         drop_remainder: leaves out the last batch where it would be smaller.
 
     Returns:
@@ -51,59 +52,84 @@ def batches(
             f"Wanted at least one batch. Received: {examples} examples in split {split.name!r}, "
             f"batch_size={batch_size}, drop_remainder={drop_remainder}."
         )
+    change = augment if augment is None else _by_place(augment, split.inputs.shape[1:])
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
         inputs = tf.constant(split.inputs)
         labels = tf.constant(split.labels, tf.int32)
-        starts = tf.data.Dataset.range(0, steps * batch_size, batch_size)
-        if shuffle:
-            order = _orders(examples, seed)
-            indices = order.flat_map(lambda row: starts.map(lambda start: row[start : start + batch_size]))
-            # flat_map hides the length; Keras needs it for its progress bar.
-            indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
-        else:
-            indices = starts.map(lambda start: tf.range(start, tf.minimum(start + batch_size, examples)))
+        epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
+        steps_of_epoch = tf.data.Dataset.range(steps)
 
-        def take(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            batch = tf.cast(tf.gather(inputs, rows), tf.float32)
+        def number(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            epoch = epochs.assign_add(1)
+            return epoch, _order(examples, seed=seed, epoch=epoch) if shuffle else tf.range(examples, dtype=tf.int64)
+
+        def places(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+            return steps_of_epoch.map(
+                lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size]),
+            )
+
+        def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             size = batch_size if drop_remainder else None
-            return tf.ensure_shape(batch, (size, *inputs.shape[1:])), tf.ensure_shape(tf.gather(labels, rows), (size,))
+            batch = tf.ensure_shape(tf.cast(tf.gather(inputs, rows), tf.float32), (size, *inputs.shape[1:]))
+            if change is not None:
+                batch = _same_rank(change(batch, epoch, step), batch)
+            return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))
 
-        made = indices.map(take, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        if augment is not None:
-            # One batch after the other: Keras' random layers advance a shared state, and batches made in parallel
-            # would take its values in whatever order their threads ran.
-            made = made.map(lambda batch, answers: (_augmented(augment, batch), answers))
-        made = made.prefetch(tf.data.AUTOTUNE)
-    if shuffle:
-        made._kerastl_epochs = order._kerastl_epochs  # pyright: ignore[reportAttributeAccessIssue]
-    return made
-
-
-def _orders(examples: int, seed: int) -> tf.data.Dataset:
-    """A data set of one permutation (int64), another one each time it is iterated."""
-    epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
-
-    def order(_: tf.Tensor) -> tf.Tensor:
-        epoch = epochs.assign_add(1)
-        seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
-        # Philox is stateless and specified: the same numbers on every machine and in every version. Without bounds
-        # it draws from all of int64, where no two of a few million are equal.
-        draws = tf.random.stateless_uniform(
-            (examples,),
-            seeds,
-            minval=None,  # pyright: ignore[reportArgumentType]
-            dtype=tf.int64,
-            alg="philox",
-        )
-        return tf.argsort(draws, stable=True, direction="ASCENDING")
-
-    made = tf.data.Dataset.from_tensors(0).map(order)
+        indices = tf.data.Dataset.from_tensors(0).map(number).flat_map(places)
+        # flat_map hides the length; Keras needs it for its progress bar.
+        indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
+        made = indices.map(take, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
     made._kerastl_epochs = epochs  # pyright: ignore[reportAttributeAccessIssue]  # lives as long as its data set
     return made
 
 
-def _augmented(augment: Augment, batch: tf.Tensor) -> tf.Tensor:
-    changed = tf.cast(augment(batch), tf.float32)
+def _order(examples: int, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """One permutation (int64), another one for each epoch."""
+    draws = _draw((examples,), tf.stack([tf.constant(seed, tf.int64), epoch]))
+    return tf.argsort(draws, stable=True, direction="ASCENDING")
+
+
+def _draw(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+    """Random int64 numbers: stateless and, by Philox, the same on every machine and in every version.
+
+    Without bounds they come from all of int64, where no two of a few million are equal.
+    """
+    return tf.random.stateless_uniform(
+        shape,
+        seed,
+        minval=None,  # pyright: ignore[reportArgumentType]
+        dtype=tf.int64,
+        alg="philox",
+    )
+
+
+def _by_place(augment: Any, shape: tuple[int, ...]) -> Callable[[Any, Any, Any], Any]:
+    """``augment`` as a function of batch, epoch and step, its random states drawn from (their seeds, epoch, step)."""
+    if not hasattr(augment, "stateless_call"):
+        return lambda batch, epoch, step: augment(batch)
+    if not augment.built:
+        augment.build((None, *shape))
+    variables = augment.variables
+    strange = [variable.path for variable in variables if variable.shape != (2,) or "int" not in variable.dtype]
+    if strange:
+        raise ValueError(f"augment may hold random states and no other variables. Received: {', '.join(strange)}.")
+    seeds = [tf.constant(variable.numpy()) for variable in variables]
+
+    def at(seed: tf.Tensor, *place: tf.Tensor) -> tf.Tensor:
+        for number in place:
+            seed = tf.random.experimental.stateless_fold_in(seed, number)
+        # A fold ends with the number folded in, and a layer counts up from there for its second draw: that would be the
+        # first draw of the next step. A fresh draw of both halves has no such neighbours.
+        return _draw((2,), seed)
+
+    def change(batch: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        return augment.stateless_call([], [at(seed, epoch, step) for seed in seeds], batch, training=True)[0]
+
+    return change
+
+
+def _same_rank(changed: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    changed = tf.cast(changed, tf.float32)
     if changed.shape.rank != batch.shape.rank:
         raise ValueError(
             f"augment has to return a batch of the same number of axes. Received: shape {changed.shape} "

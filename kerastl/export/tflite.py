@@ -12,13 +12,14 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from kerastl.export import packing, serving
+from kerastl.types import Curves
 
 # Operators that multiply their first input with their second and so can take over a factor.
 _ABSORBING = (
@@ -26,6 +27,24 @@ _ABSORBING = (
     schema.BuiltinOperator.DEPTHWISE_CONV_2D,
     schema.BuiltinOperator.FULLY_CONNECTED,
 )
+
+
+class Converted(NamedTuple):
+    """The bytes of a file whose model was trained for it, and the curves of that training."""
+
+    content: bytes
+    curves: Curves
+
+
+def save(converted: Converted, folder: Path) -> None:
+    """Writes ``model.tflite`` and ``curves.json`` into ``folder``, for a stage of a run."""
+    (folder / "model.tflite").write_bytes(converted.content)
+    (folder / "curves.json").write_text(converted.curves.to_json())
+
+
+def load(folder: Path) -> Converted:
+    """Reads what ``save`` wrote."""
+    return Converted((folder / "model.tflite").read_bytes(), Curves.from_json((folder / "curves.json").read_text()))
 
 
 def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndarray | None = None) -> bytes:

@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import bridge
 from kerastl.compress import qat
+from kerastl.types import Workspace
 
 CLASSES = 3
 
@@ -108,15 +109,23 @@ def assert_integer_file_agrees(model: tf_keras.Model, pictures: np.ndarray) -> N
     assert np.mean(received.argmax(1) == wanted.argmax(1)) >= 0.99
 
 
-def test_trained_model_becomes_an_integer_file_that_agrees(bridged):
+def test_trained_model_becomes_an_integer_file_that_agrees(bridged, tmp_path):
     pictures, labels = blobs()
     before = bridged.get_weights()
-    model = qat.train(bridged, batches(), epochs=2, learning_rate=1e-3, validation=batches())
+    seen = []
+    count = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    workspace = Workspace("integers", checkpoints=tmp_path / "checkpoints", logs=tmp_path / "logs")
+    model = qat.train(
+        bridged, batches(), epochs=2, learning_rate=1e-3, validation=batches(), workspace=workspace, callbacks=[count]
+    )
+    assert len(seen) == 2 * int(batches().cardinality())
+    assert list(workspace.logs.rglob("events.out.tfevents.*"))
     for old, new in zip(before, bridged.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert np.mean(model(pictures, training=False).numpy().argmax(1) == labels) > 0.95
     assert_integer_file_agrees(model, pictures[:64])
-    curves = qat.curves(model)
+    curves = qat.curves(model, stage="integers")
+    assert curves.stage == "integers"
     assert {name: len(values) for name, values in curves.values.items()} == {
         "loss": 2, "accuracy": 2, "val_loss": 2, "val_accuracy": 2,
     }  # fmt: skip

@@ -82,6 +82,54 @@ def test_keras_augmentation_changes_pictures_and_is_bitwise_repeatable():
     assert runs[0][0][0].max() <= 255
 
 
+class TwoDraws(keras.layers.Layer):
+    """Replaces a batch by two draws an example, as RandomAffine draws several numbers a call."""
+
+    def __init__(self):
+        super().__init__()
+        self.seed_generator = keras.random.SeedGenerator(7)
+
+    def call(self, inputs):
+        draws = [
+            keras.random.uniform((keras.ops.shape(inputs)[0], 1, 1, 1), seed=self.seed_generator) for _ in range(2)
+        ]
+        return keras.ops.concatenate(draws, axis=-1) * keras.ops.ones_like(inputs[:, :1, :1, :1])
+
+
+def test_no_draw_of_an_augmentation_comes_twice():
+    """Neither in the next step, nor in the next epoch, nor as the second draw of a neighbour."""
+    augment = keras.Sequential([TwoDraws()])
+    made = pipeline.batches(_split(400), batch_size=4, drop_remainder=True, augment=augment)
+    draws = np.concatenate([_read(made)[0].reshape(-1) for _ in range(3)])
+    assert len(draws) == 3 * 400 * 2
+    # float32 in 0..1 has 2**23 values: among 2,400 some 0.3 pairs are equal by chance
+    assert len(np.unique(draws)) >= len(draws) - 3
+    assert abs(draws.mean() - 0.5) < 0.03
+
+
+def test_an_augmentation_is_left_as_it_was_and_two_readers_do_not_disturb_each_other():
+    augment = _augment(1)
+    made = pipeline.batches(_split(400), batch_size=8, augment=augment)
+    before = [variable.numpy() for variable in augment.variables]
+    alone, _ = _read(made)
+    again = pipeline.batches(_split(400), batch_size=8, augment=augment)
+    other = iter(pipeline.batches(_split(400), batch_size=8, augment=augment))
+    together = []
+    for inputs, _ in again:
+        together.append(inputs.numpy())
+        next(other)
+    assert (np.concatenate(together) == alone).all()
+    assert len(before) == 2
+    for variable, value in zip(augment.variables, before, strict=True):
+        assert (variable.numpy() == value).all()
+
+
+def test_refuses_an_augmentation_with_weights():
+    dense = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="random states and no other variables"):
+        pipeline.batches(_split(), batch_size=8, augment=dense)
+
+
 def test_fit_accepts_it_and_every_epoch_has_all_batches():
     model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(7)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

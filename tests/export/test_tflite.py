@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from kerastl.export import packing, serving, tflite
+from kerastl.types import Curves
 
 
 def answers(data: bytes, inputs: np.ndarray) -> np.ndarray:
@@ -159,6 +160,12 @@ def test_operator_outside_the_builtins_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"(?s)built in.*MatrixInverse"):
         tflite.write(model, tmp_path / "model.tflite")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_and_its_curves_come_back_from_a_stage(tmp_path, integer_file):
+    converted = tflite.Converted(integer_file, Curves("quantized", {"loss": (0.5, 0.25), "accuracy": (0.1, 1 / 3)}))
+    tflite.save(converted, tmp_path)
+    assert tflite.load(tmp_path) == converted
 
 
 def test_folder_must_exist(float_student, tmp_path):
