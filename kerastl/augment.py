@@ -26,7 +26,7 @@ def build(
 
     Args:
         rotation: largest angle in turns (0.03 is 11 degrees), to either side.
-        translation: largest shift as a share of height and width.
+        translation: largest shift as a share of height and width; without any of the others by whole pixels.
         zoom: largest change of scale as a share, drawn for height and width apart.
         shear: largest shift a pixel of height, as a share.
         horizontal_flip: whether to mirror half of the pictures.
@@ -51,6 +51,8 @@ def build(
 @keras.saving.register_keras_serializable(package="kerastl")
 class RandomAffine(layers.Layer):
     """Rotates, shifts, zooms and shears every picture about its centre in one resampling; blank outside.
+
+    A shift alone is by whole pixels and resamples nothing.
 
     Keras' RandomRotation, RandomTranslation, RandomZoom and RandomShear in a row resample four times, and each
     bilinear resampling blurs: a model then learns from pictures softer than those it will see.
@@ -86,10 +88,14 @@ class RandomAffine(layers.Layer):
             reach = self.limits[limit]
             return keras.random.uniform((batch,), -reach, reach, seed=self.seed_generator)
 
+        angle = 2 * math.pi * draw("rotation")
+        shift = (height * draw("translation"), width * draw("translation"))
+        if not (self.limits["rotation"] or self.limits["zoom"] or self.limits["shear"]):
+            shift = tuple(ops.round(pixels) for pixels in shift)
         transforms = affine_transforms(
             (height, width),
-            angle=2 * math.pi * draw("rotation"),
-            shift=(height * draw("translation"), width * draw("translation")),
+            angle=angle,
+            shift=shift,
             scale=(1 + draw("zoom"), 1 + draw("zoom")),
             shear=draw("shear"),
         )

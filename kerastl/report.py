@@ -12,7 +12,6 @@ import datetime
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from kerastl import types
+from kerastl import durable, types
 
 _INK = "#010203"  # stands for the page's own text colour, which a plot cannot know before light or dark is chosen
 _TRAIN, _VALIDATION, _CHOSEN, _OTHER = "#8a9bb5", "#2f7ed8", "#e0662b", "#5b8def"
@@ -185,13 +184,8 @@ def write(
     """
     text = json.dumps(report, indent=2, allow_nan=False, default=_number) + "\n"
     page = folder / "report.html"
-    for path, content in (
-        (page, render(json.loads(text), curves=curves, mistakes=mistakes)),
-        (page.with_suffix(".json"), text),
-    ):
-        temporary = path.with_name(f".{path.name}.new")
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, path)
+    durable.write_text(page, render(json.loads(text), curves=curves, mistakes=mistakes))
+    durable.write_text(page.with_suffix(".json"), text)
     return page
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kerastl import benchmark, report, store, train, verify
+from kerastl import benchmark, durable, report, store, train, verify
 from kerastl.export import metadata, phone, saved_model, serving
 from kerastl.types import Artifact, Curves, Dataset, Score, Split, Variant, Verification
 
@@ -155,7 +155,7 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
         description=f"{dataset.task.name}, {technique.words}",
     )
     path = folder / "variants" / f"{candidate.name}.tflite"
-    store.write_bytes(path, content)
+    durable.write_bytes(path, content)
     return Artifact(candidate.name, technique.words, path, integer=technique.integer, sparsity=candidate.sparsity)
 
 

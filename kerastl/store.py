@@ -17,15 +17,12 @@ import platform
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from kerastl import digests, types
+from kerastl import checkpoints, digests, durable, types
 
 try:  # on Windows there is no flock; two runs in one folder are then only warned about by the store's notes
     import fcntl
@@ -75,28 +72,6 @@ def check_backend() -> None:
         )
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: a full disk or a kill leaves what stood there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _flush(path.parent)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Writes JSON whole or not at all. Raises `ValueError` for NaN and infinity, which JSON has no word for."""
-    write_bytes(path, (json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n").encode())
-
-
 def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Puts the bundle `mobile/` into a finished run folder, whole or not at all, then pins the run in `files.json`.
 
@@ -116,14 +91,12 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     wrong = [name for name in files if name != Path(name).name or name in (".", "..")]
     if not files or wrong:
         raise ValueError(f"A bundle needs plain file names. Received: {wrong or 'no files'}.")
-    temporary = folder / ".mobile.new"
-    _remove(temporary)
-    temporary.mkdir(parents=True)
-    for name, content in files.items():
-        write_bytes(temporary / name, content)
     bundle = folder / "mobile"
-    _replace_folder(temporary, bundle)
-    write_json(folder / _FILES, digests.of_folder(folder, leave_out=("logs", "stages", ".lock", _FILES)))
+    with durable.replacing(bundle, needed_bytes=sum(map(len, files.values()))) as temporary:
+        temporary.mkdir(parents=True)
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+    durable.write_json(folder / _FILES, digests.of_folder(folder, leave_out=("logs", "stages", ".lock", _FILES)))
     return bundle
 
 
@@ -163,7 +136,7 @@ class Run:
             "seed": getattr(config, "seed", None),
             "versions": versions(),
         }
-        self._config = json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
+        self._config = json.loads(json.dumps(dataclasses.asdict(config), default=durable.plain))
 
     @property
     def stages(self) -> list[dict[str, Any]]:
@@ -181,8 +154,7 @@ class Run:
         self._check_room()
         self._take_lock()
         try:
-            for leftover in [*self.folder.glob(".mobile.*"), *self.folder.glob("stages/.tmp-*")]:
-                _remove(leftover)
+            durable.clear_leftovers(self.folder)
             self._write_config()
         except BaseException:
             self._release_lock()
@@ -208,7 +180,7 @@ class Run:
             "digest": dataset.digest,
             "counts": {split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
         }
-        write_json(self.folder / "config.json", content)
+        durable.write_json(self.folder / "config.json", content)
 
     def stage(
         self,
@@ -245,10 +217,15 @@ class Run:
         seconds = self._intact(folder, whole)
         reused = seconds is not None
         if seconds is None:
-            start = time.perf_counter()
-            result = make(self._workspace(folder))
-            seconds = time.perf_counter() - start
+            desk = folder.with_name(f".work-{folder.name}")
+            for other in folder.parent.glob(f".work-{name}-{'[0-9a-f]' * 12}"):
+                if other != desk:  # begun with other settings
+                    durable.remove(other)
+            workspace = checkpoints.Workspace(name, folder=desk, logs=self.folder / "logs" / name)
+            result = make(workspace)
+            seconds = workspace.seconds()
             self._commit(folder, key=whole, seconds=seconds, write=lambda path: save(result, path))
+            durable.remove(desk)
             del result  # two copies of a large model need not live at once
         self._keys[name] = whole
         self._rows[name] = {"name": name, "seconds": round(seconds, 3), "reused": reused}
@@ -257,12 +234,6 @@ class Run:
         except Exception as error:
             error.add_note(f"Stage {name!r} is kept in {folder}; delete that folder to make it anew.")
             raise
-
-    def _workspace(self, folder: Path) -> types.Workspace:
-        name = folder.name.rpartition("-")[0]
-        return types.Workspace(
-            name, checkpoints=folder.with_name(f".work-{folder.name}"), logs=self.folder / "logs" / name
-        )
 
     def _intact(self, folder: Path, key: str) -> float | None:
         """Seconds the stage took if its folder is as it was committed, else None; a damaged one is taken away."""
@@ -275,29 +246,16 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError):
             pass
         self._note(f"stage {folder.name} is damaged (its files are not those that were committed): made anew")
-        _remove(folder)
+        durable.remove(folder)
         return None
 
     def _commit(self, folder: Path, *, key: str, seconds: float, write: Callable[[Path], object]) -> None:
         folder.parent.mkdir(exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
-        try:
+        with durable.replacing(folder) as temporary:
+            temporary.mkdir()
             write(temporary)
-            files = digests.of_folder(temporary)
-            for name in files:
-                _flush(temporary / name)
-            write_json(
-                temporary / _MANIFEST,
-                {"key": key, "seconds": seconds, "created": _now(), "files": files},
-            )
-            for inner in [path for path in temporary.rglob("*") if path.is_dir()]:
-                _flush(inner)
-            os.chmod(temporary, 0o777 & ~_umask())
-            os.rename(temporary, folder)
-        except BaseException:
-            _remove(temporary)
-            raise
-        _flush(folder.parent)
+            manifest = {"key": key, "seconds": seconds, "created": _now(), "files": digests.of_folder(temporary)}
+            (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2))
 
     def _write_config(self) -> None:
         path = self.folder / "config.json"
@@ -310,12 +268,12 @@ class Run:
             content["data"] = before.get("data")
         elif before and self._withdraw(("mobile", "report.json", "report.html", _FILES)):
             self._note("the settings differ from the last run in this folder: its report and bundle are withdrawn")
-        write_json(path, content)
+        durable.write_json(path, content)
 
     def _withdraw(self, names: Sequence[str]) -> bool:
         there = [self.folder / name for name in names if (self.folder / name).exists()]
         for path in there:
-            _remove(path)
+            durable.remove(path)
         return bool(there)
 
     def _check_room(self) -> None:
@@ -366,53 +324,3 @@ class Run:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _plain(value: object) -> object:
-    """What JSON does not know: NumPy's numbers and arrays, paths, sets."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    if isinstance(value, Path):
-        return str(value)
-    raise ValueError(f"JSON takes numbers, strings, lists and mappings. Received: {value!r}.")
-
-
-def _flush(path: Path) -> None:
-    """Asks the system to put a file or a folder's entries on disk; folders cannot be opened on every system."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF, errno.EACCES):
-            raise
-    finally:
-        os.close(handle)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _replace_folder(new: Path, old: Path) -> None:
-    """Renames a folder into the place of another; the old one goes only when the new one stands."""
-    aside = old.with_name(f".{old.name}.old")
-    _remove(aside)
-    if old.exists():
-        os.rename(old, aside)
-    os.rename(new, old)
-    _flush(old.parent)
-    _remove(aside)

@@ -15,13 +15,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from kerastl import durable
+from kerastl.callbacks import AsOne, Checkpoints, FiniteWatch, ProgressBar
 from kerastl.types import Curves, Schedule, Workspace
-
-
-class NonFiniteError(ValueError):
-    """A loss or a weight stopped being a number during training."""
 
 
 class Trained(NamedTuple):
@@ -48,11 +45,16 @@ def fit(
 
     The compiled step is not handed to XLA: on a CPU that is two to eight times slower.
 
+    With a workspace the training survives its process: it keeps a checkpoint after every epoch, now and then in the
+    middle of a long one, and when it is asked to stop (Ctrl-C, SIGTERM); the same call again goes on from the newest
+    one and ends, on a CPU, with bitwise the weights that it would have had (see ``callbacks.Checkpoints``).
+
     Args:
         model: emits logits ``(batch, classes)``; a ``Distiller`` works too.
-        batches: yields ``(inputs, int32 labels)``; must know its cardinality.
+        batches: yields ``(inputs, int32 labels)``; must know its cardinality. Only those of ``data.pipeline`` go on in
+            the same order after an interruption.
         schedule: epochs, learning rate, weight decay. Its batch size is the caller's to apply to ``batches``.
-        workspace: gives the curves and the progress bar their name, and TensorBoard logs a place.
+        workspace: keeps checkpoints, gives TensorBoard logs a place, and curves and progress bar their name.
         validation: as ``batches``; scored after every epoch.
         loss: default cross-entropy from logits.
         metrics: default accuracy.
@@ -83,6 +85,7 @@ def fit(
         metrics=list(metrics) if metrics is not None else [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,
     )
+    stage = workspace.stage if workspace else "training"
     watchers: list[keras.callbacks.Callback] = [FiniteWatch(), *callbacks]
     if keep == "best" and validation is not None:
         # patience beyond the last epoch: it never stops, it only restores the best weights at the end
@@ -91,15 +94,64 @@ def fit(
                 monitor="val_accuracy", mode="max", patience=schedule.epochs + 1, restore_best_weights=True
             )
         )
-    stage = workspace.stage if workspace else "training"
     if workspace:
         watchers.append(keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False))
     if progress:
         watchers.append(ProgressBar(stage))
-    history = model.fit(
-        batches, epochs=schedule.epochs, validation_data=validation, callbacks=watchers, shuffle=False, verbose=0
+    history = _run(
+        model, batches, epochs=schedule.epochs, validation=validation, watchers=watchers, workspace=workspace
     )
-    return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.history.items()})
+    return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
+
+
+def _run(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    *,
+    epochs: int,
+    validation: tf.data.Dataset | None,
+    watchers: Sequence[keras.callbacks.Callback],
+    workspace: Workspace | None,
+) -> dict[str, list[float]]:
+    """Keras' ``fit``, from the newest checkpoint on; the rest of an epoch that was begun is a ``fit`` of its own.
+
+    Returns:
+        One value an epoch of every metric.
+    """
+    model.optimizer.build(model.trainable_variables)
+    history = keras.callbacks.History()
+    watchers = [history, *watchers]
+    checkpoints = Checkpoints(workspace, batches, others=watchers) if workspace else None
+    everyone = AsOne(
+        [*watchers, *([checkpoints] if checkpoints else [])],
+        model=model,
+        epochs=epochs,
+        steps=int(batches.cardinality()),
+    )
+
+    def fit(part: tf.data.Dataset, *, begin: int, end: int) -> None:
+        model.fit(
+            part,
+            initial_epoch=begin,
+            epochs=end,
+            validation_data=validation,
+            callbacks=everyone,
+            shuffle=False,
+            verbose=0,
+        )
+
+    epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
+    if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
+        model.evaluate(batches.take(1), verbose=0)
+    with checkpoints or contextlib.nullcontext():
+        everyone.begin()
+        if step:
+            fit(batches.skip(step), begin=epoch, end=epoch + 1)
+            epoch, stopped = epoch + 1, model.stop_training
+        if epoch < epochs and not stopped:
+            fit(batches, begin=epoch, end=epochs)
+        everyone.end()
+    return history.history
 
 
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -127,12 +179,8 @@ def save_model(model: keras.Model, path: Path) -> None:
 
     Keras writes in place, so a full disk would leave half a file where a good one was.
     """
-    temporary = path.with_name(f".{path.stem}.new.keras")
-    try:
+    with durable.replacing(path, needed_bytes=sum(weight.nbytes for weight in model.get_weights())) as temporary:
         model.save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save(trained: Trained, folder: Path) -> None:
@@ -210,106 +258,3 @@ def as_float32(model: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(model, clone_function=in_float32)
     copy.set_weights(model.get_weights())
     return copy
-
-
-class FiniteWatch(keras.callbacks.Callback):
-    """Stops a run at the first step after which a weight, or the loss, is not finite.
-
-    Keras' ``TerminateOnNaN`` looks at the loss alone, and a NaN weight behind a ReLU leaves the loss finite at
-    ln(classes). The watch looks at every weight after every step without leaving the device; Python reads the
-    result only every ``read_every`` steps and at the end of an epoch, and still names the exact step.
-
-    Args:
-        read_every: steps between two looks from Python.
-
-    Raises:
-        NonFiniteError: from inside ``fit``.
-    """
-
-    def __init__(self, *, read_every: int = 20) -> None:
-        super().__init__()
-        self.read_every = read_every
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        variables = [v.value for v in self.model.variables if "float" in v.dtype]
-        step = tf.Variable(tf.zeros((), tf.int64), trainable=False)
-        self._first_bad_step = first_bad = tf.Variable(tf.zeros((), tf.int64), trainable=False)
-
-        @tf.function(jit_compile=False)
-        def watch() -> None:
-            step.assign_add(1)
-            # 0 * x is 0 for every number and NaN for NaN and infinity: one cheap sum a variable
-            zero = tf.add_n([tf.reduce_sum(tf.cast(v, tf.float32) * 0.0) for v in variables])
-            bad = tf.logical_and(tf.equal(first_bad, 0), tf.not_equal(zero, 0.0))
-            first_bad.assign(tf.where(bad, step, first_bad))
-
-        self._watch = watch
-        self._steps_seen = 0
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self._watch()
-        self._steps_seen += 1
-        if self._steps_seen % self.read_every == 0:
-            self._read(logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._read(logs)
-
-    def _read(self, logs: dict | None) -> None:
-        bad_step = int(self._first_bad_step)
-        if bad_step:
-            names = [v.path for v in self.model.variables if not np.isfinite(np.asarray(v, np.float32)).all()]
-            raise NonFiniteError(
-                f"Training stopped: after step {bad_step} these weights are not finite: {', '.join(names[:5])}"
-                f"{' ...' if len(names) > 5 else ''}. Look for NaN in the inputs, or lower the learning rate."
-            )
-        loss = (logs or {}).get("loss")
-        if loss is not None and not np.isfinite(float(loss)):
-            raise NonFiniteError(
-                f"Training stopped: the loss is {float(loss)} at step {self._steps_seen}. "
-                "Look for NaN in the inputs or labels, or lower the learning rate."
-            )
-
-
-class ProgressBar(keras.callbacks.Callback):
-    """One bar over all epochs with loss, accuracy and the time left; one plain line an epoch without a terminal."""
-
-    def __init__(self, stage: str) -> None:
-        super().__init__()
-        self._stage = stage
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        self._epochs, self._done = self.params["epochs"], 0
-        self._total = self._epochs * self.params["steps"]
-        self._started = time.monotonic()
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  {task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self._task = self._bar.add_task(self._stage, total=self._total, numbers="")
-        self._shown = self._bar.console.is_terminal
-        if self._shown:
-            self._bar.start()
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self._done += 1
-        if self._shown and self._done % 10 == 0:
-            self._bar.update(self._task, completed=self._done)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items() if "accuracy" in name)
-        self._bar.update(self._task, completed=self._done, numbers=numbers)
-        if not self._shown:
-            elapsed = time.monotonic() - self._started
-            left = elapsed / self._done * (self._total - self._done)
-            clock = f"{elapsed:.0f} s, {left:.0f} s left"
-            print(f"{self._stage}: epoch {epoch + 1}/{self._epochs}  {numbers}  {clock}", flush=True)
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        if self._shown:
-            self._bar.update(self._task, completed=self._total)
-            self._bar.stop()

@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy
     import numpy as np
@@ -248,16 +248,25 @@ class Curves:
         return cls(content["stage"], {name: tuple(series) for name, series in content["values"].items()})
 
 
-@dataclasses.dataclass(frozen=True)
-class Workspace:
-    """Where a stage in the making keeps what it needs on the way to its result.
+class Workspace(Protocol):
+    """Where a stage in the making keeps what it needs on the way to its result; see ``checkpoints.Workspace``.
 
     Attributes:
         stage: its name, which its curves and its progress bar carry.
-        checkpoints: folder of its checkpoints; gone when the stage is finished.
-        logs: folder of its TensorBoard logs; they stay.
+        logs: folder of its TensorBoard logs.
     """
 
     stage: str
-    checkpoints: Path
     logs: Path
+
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint in the middle of an epoch."""
+        ...
+
+    def keep(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> object:
+        """Writes a checkpoint: arrays of finite numbers by name, and facts that JSON takes."""
+        ...
+
+    def newest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Arrays and facts of the newest sound checkpoint, ``None`` where there is none."""
+        ...

@@ -1,8 +1,7 @@
 """Fashion-MNIST to a verified bundle for the phone: the same road as mnist_mobile, on clothes.
 
-Pictures of clothes are mirrored, shifted and partly blanked instead of turned, and a residual student of 99,000
-parameters (He et al. 2016) under a wider one takes the place of the strided ones; everything else is as in
-`mnist_mobile`.
+Pictures of clothes are mirrored and shifted by a pixel instead of turned, and a residual student of 99,000 parameters
+(He et al. 2016) under a wider one takes the place of the strided ones; everything else is as in `mnist_mobile`.
 
 Minutes: 25
 Data: fashion_mnist
@@ -28,10 +27,8 @@ class Views:
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
-    translation: float = 0.07
-    """Share of height and width: two pixels."""
-    erasing: float = 0.3
-    """Probability of a blank rectangle (Zhong et al. 2020)."""
+    translation: float = 0.04
+    """Share of height and width: a pixel to every side."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +42,10 @@ class Config:
     limit: int | None = None
     """Keeps only so many training pictures."""
     views: Views = Views()
-    """The usual ones for clothes."""
-    teacher: Schedule = Schedule(epochs=8, batch_size=128, peak_learning_rate=3e-3, weight_decay=1e-3)
-    """A guess that waits for its first full run."""
-    student: Schedule = Schedule(epochs=14, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Gentle ones: with shifts of two pixels and blank rectangles a short training ended lower on validation."""
+    teacher: Schedule = Schedule(epochs=8, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Ten minutes on two cores."""
+    student: Schedule = Schedule(epochs=16, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience pays (Beyer et al. 2022, figure 3)."""
     temperature: float = 2.0
     """Softens the teacher's answers; a short run at 4 did worse than no teacher."""
@@ -196,7 +193,7 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
         validation=held_out(data),
         preserve_sparsity=True,
         workspace=workspace,
-        callbacks=[kerastl.train.ProgressBar(workspace.stage)],
+        callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
     )
     content = kerastl.export.tflite.convert(aware, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))

@@ -197,7 +197,7 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
         validation=held_out(data),
         preserve_sparsity=True,
         workspace=workspace,
-        callbacks=[kerastl.train.ProgressBar(workspace.stage)],
+        callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
     )
     content = kerastl.export.tflite.convert(aware, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))

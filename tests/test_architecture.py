@@ -30,6 +30,8 @@ MAY_NAME: dict[str, set[str]] = {
     "report": set(),
     "store": set(),
     "digests": set(),
+    "durable": set(),
+    "checkpoints": set(),
     "cli": set(),
     "ship": set(),
     "data": set(),
@@ -38,6 +40,7 @@ MAY_NAME: dict[str, set[str]] = {
     "build": KERAS,
     "augment": KERAS,  # Keras' own layers
     "train": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
+    "callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "transfer": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
@@ -62,6 +65,13 @@ CORRIDORS = {
 # Doors between two rooms, and why.
 DOORS = {
     ("store", "digests"): "a stage is found again by the digest of what it depends on",
+    ("store", "durable"): "a file half written is the one fault that every room would have to guard against",
+    ("store", "checkpoints"): "a stage in the making is handed a place to keep its checkpoints",
+    ("checkpoints", "durable"): "as for the store",
+    ("train", "durable"): "as for the store",
+    ("export", "durable"): "as for the store",
+    ("report", "durable"): "as for the store",
+    ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
 }
 
 # Files that import a module whose name is not written there, and why.

@@ -69,6 +69,15 @@ def test_training_changes_pictures_and_inference_does_not(pictures):
     assert first.max() <= 255.001
 
 
+def test_a_shift_alone_is_by_whole_pixels(pictures):
+    """Every pixel that comes out is one that went in: nothing is blurred."""
+    moved = np.asarray(augment.build(translation=0.3)(pictures, training=True))
+    assert np.isin(moved, np.append(pictures, 0)).all()
+    assert not np.array_equal(moved, pictures)
+    turned = np.asarray(augment.build(translation=0.3, rotation=0.01)(pictures, training=True))
+    assert not np.isin(turned, np.append(pictures, 0)).all()
+
+
 def test_called_by_a_pipeline_it_changes_pictures(pictures):
     """Nobody says ``training`` there: the default has to be that of Keras' own random layers."""
     model = augment.build(rotation=0.1, zoom=0.1)

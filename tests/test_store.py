@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerastl import store, types
+from kerastl import durable, store, types
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}  # the tree that is tested, also in a child
 
@@ -67,7 +67,33 @@ def test_a_stage_is_told_where_its_logs_and_checkpoints_go(tmp_path):
     (place,) = places
     assert place.stage == "big-cnn_2"
     assert place.logs == tmp_path / "logs" / "big-cnn_2"
-    assert place.checkpoints.parent == tmp_path / "stages"
+
+
+def test_checkpoints_of_a_stage_go_when_it_is_finished_and_with_other_settings(tmp_path):
+    dying = True
+
+    def make(workspace):
+        if dying:
+            workspace.keep({}, {"number": 7})
+            raise KeyboardInterrupt
+        return workspace.newest()
+
+    def stage(key, name="lesson"):
+        made = []
+        with open_run(tmp_path) as run:
+            run.stage(name, make, key=[key], save=lambda it, path: made.append(it), load=lambda path: None)
+        return made
+
+    def begun():
+        return sorted(path.name for path in (tmp_path / "stages").glob(".work-*"))
+
+    for name, key in (("lesson", 1), ("lesson-two", 1), ("lesson", 2)):
+        with pytest.raises(KeyboardInterrupt):
+            stage(key, name)
+    assert [name.rpartition("-")[0] for name in begun()] == [".work-lesson", ".work-lesson-two"]
+    dying = False
+    assert stage(2) == [({}, {"number": 7})]
+    assert [name.rpartition("-")[0] for name in begun()] == [".work-lesson-two"]
 
 
 @pytest.mark.parametrize("key", [("b",), ("a", 1), (types.Schedule(epochs=3),), (np.zeros(2),)])
@@ -244,7 +270,7 @@ def test_publish_puts_the_bundle_and_pins_every_file(tmp_path):
         Maker().stage(run)
         (tmp_path / "logs").mkdir()
         (tmp_path / "logs" / "events").write_text("x")
-        store.write_bytes(tmp_path / "variants" / "float32.tflite", b"model")
+        durable.write_bytes(tmp_path / "variants" / "float32.tflite", b"model")
         store.publish(tmp_path, {"model.tflite": b"old", "gone.txt": b""})
         store.publish(tmp_path, {"model.tflite": b"model", "labels.txt": b"a\nb\n"})
     assert sorted(path.name for path in (tmp_path / "mobile").iterdir()) == ["labels.txt", "model.tflite"]
@@ -281,17 +307,17 @@ def test_a_failed_run_leaves_no_bundle(tmp_path):
 
 def test_atomic_writes_keep_what_stood_there(tmp_path, monkeypatch):
     path = tmp_path / "report.json"
-    store.write_json(path, {"array": np.arange(2), "path": tmp_path, "number": np.float32(0.5)})
+    durable.write_json(path, {"array": np.arange(2), "path": tmp_path, "number": np.float32(0.5)})
     assert json.loads(path.read_text()) == {"array": [0, 1], "path": str(tmp_path), "number": 0.5}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        store.write_json(path, {"value": float("nan")})
+        durable.write_json(path, {"value": float("nan")})
 
     def fail(handle):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        store.write_bytes(path, b"torn")
+        durable.write_bytes(path, b"torn")
     assert json.loads(path.read_text())["number"] == 0.5
     assert list(tmp_path.iterdir()) == [path]
 

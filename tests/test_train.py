@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from kerastl import train
-from kerastl.types import Schedule, Workspace
+from kerastl.checkpoints import Workspace
+from kerastl.types import Schedule
 
 
 def small_model(seed=0, bad_bias=False):
@@ -37,7 +38,7 @@ def quiet(model, data, **options):
 
 
 def workspace(folder):
-    return Workspace("lesson", checkpoints=folder / "checkpoints", logs=folder / "lesson")
+    return Workspace("lesson", folder=folder / "checkpoints", logs=folder / "lesson")
 
 
 @pytest.mark.parametrize("warmup_fraction", [0.0, 0.1, 0.5])
@@ -102,48 +103,6 @@ def test_keep(examples, keep, expected):
         callbacks=[SetWeights(by_epoch)],
     )
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), by_epoch[expected], strict=True))
-
-
-class Poison(keras.callbacks.Callback):
-    """Writes one NaN into a weight after a given step."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.step, self.seen = step, 0
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.seen += 1
-        if self.seen == self.step:
-            kernel = self.model.get_layer("hidden").kernel
-            value = kernel.numpy()
-            value[0, 0] = np.nan
-            kernel.assign(value)
-
-
-@pytest.mark.parametrize("step", [1, 5, 9])
-def test_a_weight_that_is_not_finite_stops_the_run_and_names_the_step(examples, step):
-    with pytest.raises(train.NonFiniteError, match=rf"after step {step} .*hidden/kernel"):
-        quiet(small_model(), batches(*examples), callbacks=[Poison(step)])
-
-
-def test_one_nan_feature_behind_a_relu_stops_the_run(examples):
-    """Keras' TerminateOnNaN stays silent here while max-pooling or ReLU hides the NaN from the loss."""
-    inputs, labels = examples
-    inputs[17, 2] = np.nan
-    with pytest.raises(train.NonFiniteError, match="step 3"):
-        quiet(small_model(), batches(inputs, labels))
-
-
-class InfiniteLoss(keras.losses.Loss):
-    """Infinite, with a gradient of zero: no weight ever tells."""
-
-    def call(self, y_true, y_pred):
-        return keras.ops.mean(y_pred, axis=-1) * 0 + float("inf")
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(examples):
-    with pytest.raises(train.NonFiniteError, match="loss is"):
-        quiet(small_model(), batches(*examples), loss=InfiniteLoss())
 
 
 def test_unknown_and_zero_numbers_of_batches_are_refused(examples):
@@ -231,14 +190,6 @@ def test_fastest_precision_takes_the_faster(examples):
     inputs, labels = examples
     assert train.fastest_precision(slow_in("float32"), inputs, labels) == "mixed_bfloat16"
     assert train.fastest_precision(slow_in("bfloat16"), inputs, labels) == "float32"
-
-
-def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, examples, capsys):
-    train.fit(small_model(), batches(*examples), schedule=Schedule(epochs=3), workspace=workspace(tmp_path))
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lesson")]
-    assert len(lines) == 3
-    assert "epoch 3/3" in lines[2]
-    assert "0 s left" in lines[2]
 
 
 def test_tensorboard_logs(tmp_path, examples):

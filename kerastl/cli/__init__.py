@@ -14,9 +14,11 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
+_AGAIN = "the same command again goes on from the last checkpoint"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit status: 0 done, 1 an error that is said in words, 130 Ctrl-C.
+    """Runs a command line and returns its exit status: 0 done, 1 an error said in words, 130 Ctrl-C, 143 SIGTERM.
 
     Args:
         arguments: without the program's name; `sys.argv` where there are none.
@@ -34,8 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("kerastl: interrupted; the same command again goes on from the last finished stage", file=sys.stderr)
+        print(f"kerastl: interrupted; {_AGAIN}", file=sys.stderr)
         return 130
+    except SystemExit as error:
+        if error.code == 143:
+            print(f"kerastl: asked to stop (SIGTERM); {_AGAIN}", file=sys.stderr)
+        raise
     except Exception as error:
         if debug or not isinstance(error, _said_in_words()):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import inspect
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -48,7 +49,11 @@ def run(arguments: list[str]) -> int:
 
     store.check_backend()  # before the recipe's first line imports Keras
     folder = Path(options["out"] or Path("saved_models", name, tag))
-    module.run(config, folder)
+    asked_before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        module.run(config, folder)
+    finally:
+        signal.signal(signal.SIGTERM, asked_before)
     page = folder / "report.html"
     print(f"finished: {page if page.is_file() else folder}")
     return 0

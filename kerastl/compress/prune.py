@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -109,6 +110,19 @@ class Prune(keras.callbacks.Callback):
                 f"{reached:.4f} when training ended after step {self._steps}. Stopped early, or are weights tied?"
             )
 
+    def get_state(self) -> dict[str, Any]:
+        """Steps done and the masks with their thresholds, for a checkpoint."""
+        masks = [np.asarray(variable) for row in self._rows for variable in row[1:]]
+        return {"steps": self._steps, "masks": masks}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Puts back what ``get_state`` gave; training has begun."""
+        self._steps = state["steps"]
+        self._step.assign(self._steps)
+        variables = [variable for row in self._rows for variable in row[1:]]
+        for variable, value in zip(variables, state["masks"], strict=True):
+            variable.assign(value)
+
     def _mask(self) -> None:
         assert self._apply_masks is not None, "on_train_begin builds the masks"
         self._apply_masks()
@@ -134,7 +148,7 @@ class Prune(keras.callbacks.Callback):
 
     def _build(self, pruned: Sequence[keras.Variable]) -> None:
         self._step = tf.Variable(tf.zeros((), tf.int32), trainable=False, name="pruning_step")
-        rows = [
+        self._rows = rows = [
             (
                 kernel.value,
                 tf.Variable(tf.ones(kernel.shape, kernel.dtype), trainable=False),

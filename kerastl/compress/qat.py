@@ -143,8 +143,9 @@ def train(
         validation: data set like ``batches`` that is scored after every epoch.
         preserve_sparsity: weights of kernels that are exactly zero stay zero.
         calibration_batches: batches that set the first ranges of the activations.
-        workspace: gives the curves their name, and TensorBoard logs a place.
-        callbacks: called as tf_keras calls its own.
+        workspace: keeps a checkpoint after every epoch, from which the same call goes on after an interruption, and
+            gives TensorBoard logs a place.
+        callbacks: of tf_keras, or of Keras 3 that look at nothing but their ``params`` and the logs.
 
     Returns:
         The quantization-aware tf_keras model; `curves` reads its training curves.
@@ -166,10 +167,20 @@ def train(
         trainer = _Trainer(network, loss=loss, teacher=teacher, preserve_sparsity=preserve_sparsity)
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
-        watchers = [*callbacks]
+        watchers = [one if isinstance(one, tf_keras.callbacks.Callback) else _Guest(one) for one in callbacks]
+        begun = 0
         if workspace is not None:
-            watchers.append(tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False))
-        network.history = trainer.fit(batches, epochs=epochs, validation_data=validation, callbacks=watchers, verbose=0)
+            checkpoints = _Checkpoints(trainer, batches, workspace)
+            begun = checkpoints.go_on(network.history)
+            watchers += [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False), checkpoints]
+        trainer.fit(
+            batches,
+            initial_epoch=begun,
+            epochs=epochs,
+            validation_data=validation,
+            callbacks=[network.history, *watchers],
+            verbose=0,
+        )
     for weight in network.weights:
         if not np.all(np.isfinite(weight.numpy())):
             raise ValueError(
@@ -332,6 +343,59 @@ def _calibrate(network: tf_keras.Model, inputs: list[np.ndarray]) -> None:
         network(batch, training=False)
     for quantizer in ranges:
         quantizer.observing = False
+
+
+class _Guest(tf_keras.callbacks.Callback):
+    """A callback of the other Keras, told what it would be told there."""
+
+    def __init__(self, guest):
+        super().__init__()
+        self.guest = guest
+
+    def set_params(self, params):
+        self.guest.set_params(params)
+
+    def on_train_begin(self, logs=None):
+        self.guest.on_train_begin(logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.guest.on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.guest.on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs=None):
+        self.guest.on_train_end(logs)
+
+
+class _Checkpoints(tf_keras.callbacks.Callback):
+    """Keeps weights, optimizer state and curves after every epoch, and puts them back."""
+
+    def __init__(self, trainer, batches, workspace):
+        super().__init__()
+        trainer.optimizer.build(trainer._variables)
+        self._variables = [*trainer.network.variables, *trainer.optimizer.variables]
+        self._counter = getattr(batches, "epochs_begun", None)
+        self._workspace = workspace
+        self._curves: dict[str, list[float]] = {}
+
+    def go_on(self, history: tf_keras.callbacks.History) -> int:
+        """Puts the newest checkpoint back, its curves into ``history``; returns the number of epochs done."""
+        found = self._workspace.newest()
+        if found is not None:
+            arrays, facts = found
+            for index, variable in enumerate(self._variables):
+                variable.assign(arrays[f"{index:05d}"])
+            history.history = {name: list(values) for name, values in facts["curves"].items()}
+            if self._counter is not None:
+                self._counter.assign(facts["epoch"])
+        self._curves = history.history
+        return found[1]["epoch"] if found is not None else 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        arrays = {f"{index:05d}": variable.numpy() for index, variable in enumerate(self._variables)}
+        curves = {name: [float(value) for value in values] for name, values in self._curves.items()}
+        self._workspace.keep(arrays, {"epoch": epoch + 1, "curves": curves})
 
 
 class _Trainer(tf_keras.Model):

@@ -40,7 +40,9 @@ def batches(
         drop_remainder: leaves out the last batch where it would be smaller.
 
     Returns:
-        A `tf.data.Dataset` of ``(inputs float32 (batch, *shape), labels int32 (batch,))``, of known length.
+        A `tf.data.Dataset` of ``(inputs float32 (batch, *shape), labels int32 (batch,))``, of known length. Its
+        attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever sets it to n goes
+        on with the order and the views of the epoch after n.
 
     Raises:
         ValueError: no batch can be made, or ``augment`` changes the number of examples.
@@ -79,7 +81,7 @@ def batches(
         # flat_map hides the length; Keras needs it for its progress bar.
         indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
         made = indices.map(take, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
-    made._kerastl_epochs = epochs  # pyright: ignore[reportAttributeAccessIssue]  # lives as long as its data set
+    made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     return made
 
 

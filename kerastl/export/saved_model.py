@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from kerastl import durable
 from kerastl.export import serving
 
 
@@ -33,12 +32,10 @@ def write(model: Any, folder: Path) -> None:
     if folder.exists() and not (folder / "saved_model.pb").is_file():
         raise ValueError(f"Wanted a new folder or an old SavedModel to replace. Received: {folder}, which is neither.")
     served = serving.serve(model)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with durable.replacing(folder, needed_bytes=_size(model)) as temporary:
         tf.saved_model.save(served.holder, str(temporary), signatures={"serving_default": served.function})
-        os.chmod(temporary, 0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _size(model: Any) -> int:
+    """Bytes of the weights: the file is a little larger."""
+    return sum(int(np.prod(weight.shape)) * 4 for weight in model.weights)

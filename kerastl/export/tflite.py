@@ -8,8 +8,6 @@ that holds under zero padding as well.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
+from kerastl import durable
 from kerastl.export import packing, serving
 from kerastl.types import Curves
 
@@ -57,7 +56,7 @@ def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndar
     if not path.parent.is_dir():
         raise ValueError(f"Wanted a file in a folder that exists. Received: {path}.")
     data = convert(model, integer=integer, calibration=calibration)
-    _write_atomically(path, data)
+    durable.write_bytes(path, data)
     return data
 
 
@@ -269,17 +268,3 @@ def _check_answers(model: Any, data: bytes, *, integer: bool) -> None:
                 f"The converted file does not answer like {model.name!r}: wanted probabilities within 0.001 of "
                 f"{answer}. Received: {got}."
             )
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -8,8 +8,8 @@ import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import bridge
+from kerastl.checkpoints import Workspace
 from kerastl.compress import qat
-from kerastl.types import Workspace
 
 CLASSES = 3
 
@@ -114,7 +114,7 @@ def test_trained_model_becomes_an_integer_file_that_agrees(bridged, tmp_path):
     before = bridged.get_weights()
     seen = []
     count = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
-    workspace = Workspace("integers", checkpoints=tmp_path / "checkpoints", logs=tmp_path / "logs")
+    workspace = Workspace("integers", folder=tmp_path / "checkpoints", logs=tmp_path / "logs")
     model = qat.train(
         bridged, batches(), epochs=2, learning_rate=1e-3, validation=batches(), workspace=workspace, callbacks=[count]
     )

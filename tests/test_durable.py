@@ -1,0 +1,134 @@
+"""Files that appear whole or not at all, under faults."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kerastl import durable
+
+
+def test_json_of_numpy_and_paths(tmp_path):
+    path = tmp_path / "below" / "report.json"
+    durable.write_json(path, {"array": np.arange(2), "path": tmp_path, "number": np.float32(0.5), "set": {2, 1}})
+    assert json.loads(path.read_text()) == {"array": [0, 1], "path": str(tmp_path), "number": 0.5, "set": [1, 2]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        durable.write_json(path, {"value": float("nan")})
+    with pytest.raises(ValueError, match="JSON takes numbers"):
+        durable.write_json(path, {"value": object()})
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failure_at_any_step_keeps_what_stood_there(tmp_path, monkeypatch, step):
+    path = tmp_path / "file"
+    durable.write_bytes(path, b"before")
+
+    def fail(*arguments):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="broken"):
+        durable.write_bytes(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def limited(bytes_: int, code: str, folder: Path) -> subprocess.CompletedProcess:
+    """Runs code in a process that may write no file longer than so many bytes."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, bytes_))
+
+    script = "from pathlib import Path\nfrom kerastl import durable\n" + textwrap.dedent(code)
+    environment = {**os.environ, "PYTHONPATH": str(Path(durable.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=environment, preexec_fn=limit, capture_output=True, text=True
+    )
+
+
+def test_a_full_disk_names_path_and_bytes_and_keeps_the_file(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(b"before")
+    result = limited(1000, "durable.write_bytes(Path('model.tflite'), bytes(5000))", tmp_path)
+    assert result.returncode == 1
+    assert "No room for model.tflite: it needs 5,000 bytes" in result.stderr
+    assert (tmp_path / "model.tflite").read_bytes() == b"before"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_keeps_the_folder(tmp_path):
+    (tmp_path / "mobile").mkdir()
+    (tmp_path / "mobile" / "model.tflite").write_bytes(b"before")
+    code = """
+    with durable.replacing(Path("mobile"), needed_bytes=5000) as temporary:
+        temporary.mkdir()
+        (temporary / "labels.txt").write_text("a")
+        (temporary / "model.tflite").write_bytes(bytes(5000))
+    """
+    result = limited(1000, code, tmp_path)
+    assert "No room for mobile: it needs 5,000 bytes" in result.stderr
+    assert (tmp_path / "mobile" / "model.tflite").read_bytes() == b"before"
+    assert [path.name for path in tmp_path.rglob("*")] == ["mobile", "model.tflite"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    for content in ("old", "new"):
+        with durable.replacing(tmp_path / "mobile") as temporary:
+            temporary.mkdir()
+            (temporary / content).write_text(content)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mobile", "new"]
+
+
+@pytest.mark.parametrize("ending", ["", ".keras"])
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_killed_while_replacing_a_folder_one_of_the_two_is_there_and_no_litter(tmp_path, renames, ending):
+    """Killed before the first rename, between the two, and after them."""
+    name = f"mobile{ending}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "old").write_text("old")
+    code = f"""
+    import os, signal
+    real, left = os.rename, [{renames}]
+    def rename(*arguments):
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        real(*arguments)
+    os.rename = rename
+    with durable.replacing(Path({name!r})) as temporary:
+        temporary.mkdir()
+        (temporary / "new").write_text("new")
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert limited(10**9, code, tmp_path).returncode == -signal.SIGKILL
+    durable.clear_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == [name, "new" if renames == 2 else "old"]
+
+
+def test_leftovers_are_found_at_any_depth_and_nothing_else_is_touched(tmp_path):
+    kept = [tmp_path / "a" / ".hidden", tmp_path / "a" / "file", tmp_path / "unfinished-1"]
+    gone = [tmp_path / "a" / "b" / ".report.json.unfinished-123.json", tmp_path / ".x.unfinished-9"]
+    for path in kept + gone:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    durable.clear_leftovers(tmp_path)
+    assert [path.exists() for path in kept + gone] == [True] * 3 + [False] * 2
+
+
+@pytest.mark.parametrize("name", ["with space", "n\u00e4me-\u65e5\u672c", "percent%20s", "new\nline", "quote'\""])
+def test_any_name_works(tmp_path, name):
+    path = tmp_path / name / name
+    durable.write_bytes(path, b"content")
+    durable.write_bytes(path, b"again")
+    durable.clear_leftovers(tmp_path)
+    assert path.read_bytes() == b"again"
+    assert len(list(tmp_path.rglob("*"))) == 2
