@@ -164,7 +164,12 @@ def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:
     if path.suffix.lower() != ".npy":
         if len(shape) != 3:
             raise ValueError(f"This file takes arrays of shape {shape}, given as .npy. Received: {path}.")
-        return _read_picture(path, height=shape[0], width=shape[1], channels=shape[2])[None]
+        from kerastl.data import pictures
+
+        try:
+            return pictures.read(path, channels=shape[2], size=(shape[0], shape[1])).pixels[None]
+        except pictures.PictureError as error:
+            raise ValueError(f"{path} is no picture that can be read: {error}.") from error
     array = np.load(path, allow_pickle=False)
     if array.shape == shape or (shape[-1:] == (1,) and array.shape == shape[:-1]):
         array = array.reshape(1, *shape)
@@ -179,26 +184,3 @@ def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:
     if array.dtype.kind == "f" and 0 < array.max() <= 1:
         raise ValueError(f"Pictures are raw pixels 0..255, not scaled to 0..1. Received: {path} up to {array.max()}.")
     return np.rint(array).astype(np.uint8) if tensor.dtype == "uint8" else array.astype(np.float32)
-
-
-def _read_picture(path: Path, *, height: int, width: int, channels: int) -> np.ndarray:
-    """A picture the right way up, in grey or colour, at the file's size; transparent parts turn white."""
-    import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            picture.load()
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} is no picture that can be read: {error}.") from error
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit grey, which convert() would clip to white
-        values = np.asarray(picture, np.float64)
-        picture = Image.fromarray(np.clip(values / 257 if values.max() > 255 else values, 0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("L" if channels == 1 else "RGB")
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture, np.uint8).reshape(height, width, channels)

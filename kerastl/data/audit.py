@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import archive
+from kerastl.data import archive, pictures
 
 _INPUT_WORDS = ("x", "image", "images", "input", "inputs")
 _LABEL_WORDS = ("y", "label", "labels", "target", "targets")
 _SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
-_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,18 +255,21 @@ def _audit_pictures(root: Path) -> list[Finding]:
     splits = by_split or {"all": root}
     digests: dict[str, list[tuple[bytes, str, object]]] = {}
     classes: dict[str, set[str]] = {}
+    grey: list[str] = []
     for split, folder in splits.items():
         digests[split], classes[split] = [], set()
         for class_folder in _folders(folder):
-            pictures = list(_pictures(class_folder, root, found))
-            if pictures:
+            readable = list(_pictures(class_folder, root, found, grey))
+            if readable:
                 classes[split].add(class_folder.name)
             else:
                 found.append(Finding("error", _name(class_folder, root), "class without a readable picture"))
-            digests[split] += [(digest, where, class_folder.name) for digest, where in pictures]
+            digests[split] += [(digest, where, class_folder.name) for digest, where in readable]
         for stray in sorted(folder.iterdir()):
-            if stray.is_file() and stray.suffix.lower() in _PICTURES:
+            if stray.is_file() and stray.suffix.lower() in pictures.ENDINGS:
                 found.append(Finding("warning", _name(stray, root), "picture outside any class folder"))
+    if 0 < len(grey) < sum(len(rows) for rows in digests.values()):
+        found.append(Finding("warning", root.name, f"{len(grey)} pictures are grey among coloured ones: {_some(grey)}"))
     every = set().union(*classes.values())
     for split, present in classes.items():
         if len(present) == 1:
@@ -279,25 +281,24 @@ def _audit_pictures(root: Path) -> list[Finding]:
     return found
 
 
-def _pictures(folder: Path, root: Path, found: list[Finding]) -> Iterator[tuple[bytes, str]]:
+def _pictures(folder: Path, root: Path, found: list[Finding], grey: list[str]) -> Iterator[tuple[bytes, str]]:
     """``(digest of the decoded pixels, where)`` of each picture that can be read."""
-    from PIL import Image
-
     for path in sorted(folder.rglob("*")):
         if path.is_dir() or path.name.startswith("."):
             continue
         where = _name(path, root)
-        if path.suffix.lower() not in _PICTURES:
+        if path.suffix.lower() not in pictures.ENDINGS:
             found.append(Finding("warning", where, "not a picture by its name"))
             continue
         try:
-            with Image.open(path) as picture:
-                pixels = picture.convert("RGBA")
-        except Exception as error:  # decoders raise whatever the file provokes in them
-            words = str(error).replace(str(path), path.name)
-            found.append(Finding("error", where, f"unreadable picture: {words or type(error).__name__}"))
+            picture = pictures.read(path)
+        except pictures.PictureError as error:
+            found.append(Finding("error", where, str(error)))
             continue
-        yield hashlib.sha256(f"{pixels.size}".encode() + pixels.tobytes()).digest(), where
+        found += [Finding("warning", where, remark) for remark in picture.remarks if remark != pictures.GREY]
+        if pictures.GREY in picture.remarks:
+            grey.append(where)
+        yield hashlib.sha256(f"{picture.pixels.shape}".encode() + picture.pixels.tobytes()).digest(), where
 
 
 def _folders(folder: Path) -> list[Path]:

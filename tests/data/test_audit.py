@@ -150,7 +150,21 @@ def test_unreadable_pictures(tmp_path):
         ("error", "train/cat/1.png"),
         ("warning", "test/dog/notes.txt"),
     ]
-    assert all("unreadable picture" in one.what for one in found[:2])
+    assert "unreadable picture" in found[0].what
+    assert found[1].what == "an empty file"
+
+
+def test_odd_pictures_are_listed_with_their_reason(tmp_path):
+    _pictures(tmp_path)
+    colours = np.random.default_rng(2).integers(0, 256, (9, 7, 3), np.uint8)
+    Image.fromarray(colours[..., 0]).save(tmp_path / "train/cat/grey.png")
+    Image.fromarray(colours).save(tmp_path / "train/cat/named.jpg", format="PNG")
+    (tmp_path / "train/dog/page.jpg").write_text("<html>not found</html>")
+    assert [(one.severity, one.where, one.what) for one in audit.audit(tmp_path)] == [
+        ("error", "train/dog/page.jpg", "a web page, not a picture"),
+        ("warning", tmp_path.name, "1 pictures are grey among coloured ones: train/cat/grey.png"),
+        ("warning", "train/cat/named.jpg", "a PNG file under the name of a JPEG"),
+    ]
 
 
 def test_empty_single_and_missing_picture_classes(tmp_path):
