@@ -70,6 +70,7 @@ DOORS = {
     ("checkpoints", "durable"): "as for the store",
     ("train", "durable"): "as for the store",
     ("export", "durable"): "as for the store",
+    ("data", "durable"): "as for the store",
     ("report", "durable"): "as for the store",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
 }

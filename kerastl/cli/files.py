@@ -58,7 +58,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     return 0
 
 
-def audit(*, path: str, as_json: bool) -> int:
+def audit(*, path: str, quick: bool, as_json: bool) -> int:
     """Prints everything wrong with a data set; 1 if any of it is an error and not only a warning.
 
     Raises:
@@ -68,7 +68,7 @@ def audit(*, path: str, as_json: bool) -> int:
         raise FileNotFoundError(f"There is no file or folder {path}.")
     import kerastl
 
-    findings = [dataclasses.asdict(finding) for finding in kerastl.data.audit.audit(Path(path))]
+    findings = [dataclasses.asdict(finding) for finding in kerastl.data.audit.audit(Path(path), near=not quick)]
     if as_json:
         print(json.dumps(findings, indent=2, default=str))
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import archive, pictures
+from kerastl.data import archive, arrays, near_duplicates, pictures
 
 _INPUT_WORDS = ("x", "image", "images", "input", "inputs")
 _LABEL_WORDS = ("y", "label", "labels", "target", "targets")
@@ -36,12 +36,13 @@ class Finding:
     what: str
 
 
-def audit(path: str | Path) -> list[Finding]:
+def audit(path: str | Path, *, near: bool = True) -> list[Finding]:
     """Findings about a data set, errors first; an empty list means nothing was found.
 
     Args:
         path: a ``.npz`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder of such files;
             or a folder of pictures, ``class/picture`` or ``split/class/picture``.
+        near: whether to look for near duplicates across splits as well (a minute for 10,000 against 60,000 pictures).
 
     Raises:
         ValueError: there is nothing at the path that this can read.
@@ -51,16 +52,18 @@ def audit(path: str | Path) -> list[Finding]:
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
     files = sorted(path.iterdir()) if path.is_dir() else sorted(path.parent.iterdir())
     if path.is_file() and path.suffix == ".npz":
-        found = _audit_arrays(*_read_npz(path))
+        found = _audit_arrays(*_read_npz(path), near=near)
     elif path.is_file() and _is_array(path):
-        found = _audit_arrays(*_read_arrays([file for file in files if _is_array(file) and _related(file, path)]))
+        found = _audit_arrays(
+            *_read_arrays([file for file in files if _is_array(file) and _related(file, path)]), near=near
+        )
     elif path.is_dir() and any(file.suffix == ".npz" for file in files):
-        each = [(file, _audit_arrays(*_read_npz(file))) for file in files if file.suffix == ".npz"]
+        each = [(file, _audit_arrays(*_read_npz(file), near=near)) for file in files if file.suffix == ".npz"]
         found = [dataclasses.replace(one, where=f"{file.name}: {one.where}") for file, some in each for one in some]
     elif path.is_dir() and any(_is_array(file) for file in files):
-        found = _audit_arrays(*_read_arrays([file for file in files if _is_array(file)]))
+        found = _audit_arrays(*_read_arrays([file for file in files if _is_array(file)]), near=near)
     elif path.is_dir() and any(file.is_dir() and not file.name.startswith(".") for file in files):
-        found = _audit_pictures(path)
+        found = _audit_pictures(path, near=near)
     else:
         raise ValueError(
             f"Wanted a .npz, .npy or idx file, or a folder of them or of class folders with pictures. Received: {path}."
@@ -89,45 +92,44 @@ def _related(file: Path, chosen: Path) -> bool:
 
 
 def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
-    arrays, found = {}, []
+    read, found = {}, []
     try:
-        with np.load(path, allow_pickle=False) as file:
-            for name in file.files:
-                try:
-                    arrays[name] = file[name]
-                except Exception as error:  # whatever a damaged or pickled member raises is a finding
-                    found.append(Finding("error", name, f"cannot be read: {error}"))
-    except Exception as error:
-        found.append(Finding("error", path.name, f"cannot be read: {error}"))
-    return arrays, found
+        for name, content in arrays.read_npz(path):
+            if isinstance(content, arrays.ArrayFileError):
+                found.append(Finding("error", name, str(content)))
+            else:
+                read[name] = content
+    except arrays.ArrayFileError as error:
+        found.append(Finding("error", path.name, str(error)))
+    return read, found
 
 
 def _read_arrays(files: Sequence[Path]) -> tuple[dict[str, np.ndarray], list[Finding]]:
-    arrays, found = {}, []
+    read, found = {}, []
     for path in files:
         try:
-            arrays[path.name] = np.load(path, allow_pickle=False) if path.suffix == ".npy" else archive.read_idx(path)
+            read[path.name] = arrays.read_npy(path) if path.suffix == ".npy" else archive.read_idx(path)
         except Exception as error:
             found.append(Finding("error", path.name, f"cannot be read: {error}"))
-    return arrays, found
+    return read, found
 
 
-def _audit_arrays(arrays: Mapping[str, np.ndarray], found: list[Finding]) -> list[Finding]:
+def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool) -> list[Finding]:
     parts: dict[str, dict[str, str]] = defaultdict(dict)
-    for name in arrays:
+    for name in read:
         part, group = _key(name)
         if part != "other":
             parts[group][part] = name
-    if arrays and not parts:
+    if read and not parts:
         found.append(
             Finding(
                 "error",
-                ", ".join(arrays),
+                ", ".join(read),
                 f"no array is named as inputs ({', '.join(_INPUT_WORDS)}) or labels ({', '.join(_LABEL_WORDS)})",
             )
         )
     digests: dict[str, list[tuple[bytes, str, object]]] = {}
-    classes = {group: _label_findings(arrays, pair.get("labels"), found) for group, pair in parts.items()}
+    classes = {group: _label_findings(read, pair.get("labels"), found) for group, pair in parts.items()}
     every = set().union(*classes.values()) if classes else set()
     for group, pair in parts.items():
         if (absent := every - classes[group]) and classes[group]:
@@ -136,7 +138,7 @@ def _audit_arrays(arrays: Mapping[str, np.ndarray], found: list[Finding]) -> lis
             found.append(Finding("error", pair["labels"], "has no inputs beside it"))
             continue
         name = pair["inputs"]
-        inputs, labels = arrays[name], arrays[pair["labels"]] if "labels" in pair else None
+        inputs, labels = read[name], read[pair["labels"]] if "labels" in pair else None
         if labels is None:
             found.append(Finding("error", name, "has no labels beside it"))
         elif inputs.shape[:1] != labels.shape[:1]:
@@ -156,18 +158,33 @@ def _audit_arrays(arrays: Mapping[str, np.ndarray], found: list[Finding]) -> lis
             (hashlib.sha256(row).digest(), f"{name}[{index}]", answer)
             for index, (row, answer) in enumerate(zip(rows, answers, strict=True))
         ]
-    shapes = {arrays[pair["inputs"]].shape[1:] for pair in parts.values() if "inputs" in pair}
+    shapes = {read[pair["inputs"]].shape[1:] for pair in parts.values() if "inputs" in pair}
     if len(shapes) > 1:
         found.append(Finding("error", "inputs", f"splits differ in the shape of an example: {sorted(shapes)}"))
     _duplicate_findings(digests, found)
+    if near:
+        inputs = {group: read[pair["inputs"]] for group, pair in parts.items() if "inputs" in pair}
+        _near_duplicate_findings(
+            {group: near_duplicates.small(rows) for group, rows in inputs.items() if _are_pictures(rows)},
+            digests,
+            found,
+        )
     return found
 
 
-def _label_findings(arrays: Mapping[str, np.ndarray], name: str | None, found: list[Finding]) -> set[int]:
+def _are_pictures(inputs: np.ndarray) -> bool:
+    """Large enough that two of one class need not be alike, and of numbers."""
+    shape = inputs.shape[1:]
+    grey_or_coloured = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+    sound = inputs.dtype.kind in "buif" and len(inputs) > 0 and bool(np.isfinite(inputs).all())
+    return grey_or_coloured and min(shape[:2]) >= 16 and sound
+
+
+def _label_findings(read: Mapping[str, np.ndarray], name: str | None, found: list[Finding]) -> set[int]:
     """Adds what is wrong with labels; the classes that occur."""
     if name is None:
         return set()
-    labels = arrays[name]
+    labels = read[name]
     if labels.ndim != 1:
         found.append(Finding("error", name, f"wanted class indices on one axis, received shape {labels.shape}"))
         return set()
@@ -244,7 +261,30 @@ def _duplicate_findings(digests: Mapping[str, Sequence[tuple[bytes, str, object]
         )
 
 
-def _audit_pictures(root: Path) -> list[Finding]:
+def _near_duplicate_findings(
+    pictures_of: Mapping[str, np.ndarray],
+    digests: Mapping[str, Sequence[tuple[bytes, str, object]]],
+    found: list[Finding],
+) -> None:
+    """Pictures of one split that are nearly one of another's; exact duplicates are not listed again."""
+    names = sorted(pictures_of, key=lambda name: len(pictures_of[name]))
+    for index, one in enumerate(names):
+        for other in names[index + 1 :]:
+            pairs = near_duplicates.between(pictures_of[one], pictures_of[other])
+            words = [
+                f"{digests[one][pair.first][1]} ~ {digests[other][pair.second][1]}"
+                for pair in pairs
+                if digests[one][pair.first][0] != digests[other][pair.second][0]
+            ]
+            if words:
+                found.append(
+                    Finding(
+                        "warning", f"{one} and {other}", f"{len(words)} near duplicates across them: {_some(words)}"
+                    )
+                )
+
+
+def _audit_pictures(root: Path, *, near: bool) -> list[Finding]:
     found: list[Finding] = []
     tops = _folders(root)
     by_split = {top.name: top for top in tops if top.name.lower() in _SPLIT_FOLDERS}
@@ -254,17 +294,19 @@ def _audit_pictures(root: Path) -> list[Finding]:
         found.append(Finding("warning", root.name, f"folders beside the splits are left out: {_some(strays)}"))
     splits = by_split or {"all": root}
     digests: dict[str, list[tuple[bytes, str, object]]] = {}
+    looks: dict[str, list[np.ndarray]] = {}
     classes: dict[str, set[str]] = {}
     grey: list[str] = []
     for split, folder in splits.items():
-        digests[split], classes[split] = [], set()
+        digests[split], looks[split], classes[split] = [], [], set()
         for class_folder in _folders(folder):
             readable = list(_pictures(class_folder, root, found, grey))
             if readable:
                 classes[split].add(class_folder.name)
             else:
                 found.append(Finding("error", _name(class_folder, root), "class without a readable picture"))
-            digests[split] += [(digest, where, class_folder.name) for digest, where in readable]
+            digests[split] += [(digest, where, class_folder.name) for digest, where, _ in readable]
+            looks[split] += [look for _, _, look in readable]
         for stray in sorted(folder.iterdir()):
             if stray.is_file() and stray.suffix.lower() in pictures.ENDINGS:
                 found.append(Finding("warning", _name(stray, root), "picture outside any class folder"))
@@ -278,11 +320,15 @@ def _audit_pictures(root: Path) -> list[Finding]:
         if missing:
             found.append(Finding("error", split, f"no example of class {_some(missing)}"))
     _duplicate_findings(digests, found)
+    if near:
+        _near_duplicate_findings({split: np.concatenate(some) for split, some in looks.items() if some}, digests, found)
     return found
 
 
-def _pictures(folder: Path, root: Path, found: list[Finding], grey: list[str]) -> Iterator[tuple[bytes, str]]:
-    """``(digest of the decoded pixels, where)`` of each picture that can be read."""
+def _pictures(
+    folder: Path, root: Path, found: list[Finding], grey: list[str]
+) -> Iterator[tuple[bytes, str, np.ndarray]]:
+    """``(digest of the decoded pixels, where, small picture)`` of each picture that can be read."""
     for path in sorted(folder.rglob("*")):
         if path.is_dir() or path.name.startswith("."):
             continue
@@ -298,7 +344,8 @@ def _pictures(folder: Path, root: Path, found: list[Finding], grey: list[str]) -
         found += [Finding("warning", where, remark) for remark in picture.remarks if remark != pictures.GREY]
         if pictures.GREY in picture.remarks:
             grey.append(where)
-        yield hashlib.sha256(f"{picture.pixels.shape}".encode() + picture.pixels.tobytes()).digest(), where
+        digest = hashlib.sha256(f"{picture.pixels.shape}".encode() + picture.pixels.tobytes()).digest()
+        yield digest, where, near_duplicates.small(picture.pixels[None])
 
 
 def _folders(folder: Path) -> list[Path]:

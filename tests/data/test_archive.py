@@ -12,6 +12,7 @@ import socket
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -267,3 +268,18 @@ def test_what_is_no_idx_is_refused(data, tmp_path):
     (tmp_path / "broken").write_bytes(data)
     with pytest.raises(ValueError, match="broken"):
         archive.read_idx(tmp_path / "broken")
+
+
+def test_an_idx_bomb_is_refused_before_it_unpacks(tmp_path):
+    header = b"\0\0\x08\x01" + (300_000_000).to_bytes(4, "big")
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(header + bytes(300_000_000), 1))
+    assert path.stat().st_size < 1_500_000
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="too many"):
+        archive.read_idx(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    path.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x03" + bytes(50_000_000)))  # announces three, holds more
+    with pytest.raises(ValueError, match="holds more"):
+        archive.read_idx(path)

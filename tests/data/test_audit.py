@@ -94,7 +94,7 @@ def test_duplicates_within_across_and_contradicting(tmp_path):
 
 def test_pickled_and_damaged_files_are_findings_and_run_nothing(tmp_path):
     np.savez(tmp_path / "set.npz", **_arrays() | {"x_test": np.array([{"a": 1}], object)})
-    assert any(one.where == "x_test" and "cannot be read" in one.what for one in audit.audit(tmp_path / "set.npz"))
+    assert any(one.where == "x_test" and "Python objects" in one.what for one in audit.audit(tmp_path / "set.npz"))
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no zip")
     _only(audit.audit(tmp_path / "bad.npz"), "error", "bad.npz", "cannot be read")
 
@@ -190,6 +190,31 @@ def test_a_picture_saved_again_in_the_other_split_is_a_leak(tmp_path):
     with Image.open(tmp_path / "train/cat/3.png") as picture:
         picture.save(tmp_path / "train/dog/again.png")
     assert any(one.where == "labels" and "(cat)" in one.what and "(dog)" in one.what for one in audit.audit(tmp_path))
+
+
+def test_near_duplicates_across_splits_are_counted_and_exact_ones_not_again(tmp_path):
+    draw = np.random.default_rng(4)
+    scenes = np.kron(draw.integers(0, 256, (60, 8, 8, 3)), np.ones((1, 4, 4, 1))).astype(np.uint8)
+    train, test = scenes[:40], scenes[40:].copy()
+    test[0], test[1], test[2] = train[7], train[8][:, ::-1], train[9] // 2
+    labels = np.arange(40, dtype=np.int64) % 2
+    arrays = {"x_train": train, "y_train": labels, "x_test": test, "y_test": labels[:20]}
+    arrays["y_test"] = arrays["y_test"].copy()
+    arrays["y_test"][0] = labels[7]
+    np.savez(tmp_path / "scenes.npz", **arrays)
+    found = audit.audit(tmp_path / "scenes.npz")
+    assert [one.what for one in found if "near" in one.what] == [
+        "2 near duplicates across them: x_test[1] ~ x_train[8], x_test[2] ~ x_train[9]"
+    ]
+    assert [one.severity for one in found if "stand in both" in one.what] == ["error"]
+    assert not any("near" in one.what for one in audit.audit(tmp_path / "scenes.npz", near=False))
+
+    for split, pictures in (("train", train), ("test", test)):
+        for index, picture in enumerate(pictures):
+            folder = tmp_path / "folder" / split / ("even", "odd")[index % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(folder / f"{index:02d}.png")
+    assert any("2 near duplicates" in one.what for one in audit.audit(tmp_path / "folder"))
 
 
 def test_nothing_to_audit_is_said(tmp_path):

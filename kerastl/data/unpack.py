@@ -1,0 +1,166 @@
+"""Archives of strangers: everything in them is looked at before the first file is written, and all of it lands or none.
+
+Zip and tar (plain, gzip, bzip2, xz), told apart by their contents.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import lzma
+import re
+import shutil
+import stat
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from kerastl import durable
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+_SMALL = 10_000_000  # below this many bytes no ratio is suspicious: a blank picture shrinks a thousand times
+
+
+class ArchiveError(ValueError):
+    """An archive that is not unpacked, and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int
+    kind: str  # "file", "folder", or what else it is, in words
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio: float = 200.0) -> Path:
+    """Unpacks an archive into a folder that appears whole or not at all.
+
+    Args:
+        archive: the file.
+        folder: where its contents go; the folder above it exists. What stands there is replaced.
+        largest: bytes that the contents may have in all.
+        ratio: how many times larger than the archive its contents may be, once they are beyond ten megabytes.
+
+    Raises:
+        ArchiveError: no archive, or damaged; names that are absolute, lead out of the folder, come twice or differ in
+            case alone; links, devices, archives inside; contents too large, or too large for the archive.
+        OSError: if there is no room.
+    """
+    try:
+        with _opened(archive) as members:
+            listed = list(_checked(members, archive=archive, largest=largest, ratio=ratio))
+            with durable.replacing(folder, needed_bytes=sum(member.size for member in listed)) as temporary:
+                temporary.mkdir()
+                for member in listed:
+                    _write(member, temporary)
+    except (OSError, *_DAMAGED) as error:
+        if (
+            isinstance(error, OSError) and error.errno is not None
+        ):  # the system's; decoders raise theirs without a number
+            raise
+        raise ArchiveError(f"{archive} cannot be unpacked: {error}.") from error
+    return folder
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            yield (
+                _Member(one.filename, one.file_size, _kind_in_zip(one), lambda one=one: opened.open(one))
+                for one in opened.infolist()
+            )
+        return
+    try:
+        opened_tar = tarfile.open(archive)  # noqa: SIM115  closed below
+    except (tarfile.TarError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ArchiveError(f"{archive} is no zip or tar file: {error}.") from error
+    with opened_tar as opened:
+        yield _in_tar(opened)
+
+
+def _in_tar(opened: tarfile.TarFile) -> Iterator[_Member]:
+    for one in opened:
+        yield _Member(one.name, one.size, _kind_in_tar(one), lambda one=one: opened.extractfile(one))  # pyright: ignore
+    while opened.fileobj is not None and opened.fileobj.read(1 << 20):
+        pass  # up to the end of the compressed stream, where its check sum stands
+
+
+def _kind_in_zip(one: zipfile.ZipInfo) -> str:
+    if one.flag_bits & 1:
+        return "encrypted file"
+    kind = stat.S_IFMT(one.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        return "link"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "device"
+    return "folder" if one.is_dir() else "file"
+
+
+def _kind_in_tar(one: tarfile.TarInfo) -> str:
+    if one.issym() or one.islnk():
+        return "link"
+    if one.isdir():
+        return "folder"
+    return "file" if one.isreg() else "device"
+
+
+def _checked(members: Iterator[_Member], *, archive: Path, largest: int, ratio: float) -> Iterator[_Member]:
+    """Members, each refused as soon as it is read: an archive is judged by what its headers say."""
+    compressed = max(archive.stat().st_size, 1)
+    total = 0
+    seen: dict[str, str] = {}
+    for member in members:
+        if member.kind not in ("file", "folder"):
+            raise ArchiveError(
+                f"{archive} holds a {member.kind}, {member.name!r}: only files and folders are unpacked."
+            )
+        name = member.name.rstrip("/") if member.kind == "folder" else member.name
+        parts = re.split(r"[/\\]", name)
+        if name in (".", "") and member.kind == "folder":
+            continue
+        if re.match(r"[/\\]|[A-Za-z]:", name) or "\0" in name or any(part in ("..", "") for part in parts):
+            raise ArchiveError(f"{archive} holds the name {member.name!r}, which leads out of the folder or nowhere.")
+        # Two names are one file where a file system folds case or composes letters (macOS, Windows).
+        folded = unicodedata.normalize("NFC", "/".join(part for part in parts if part != ".")).casefold()
+        if folded in seen and not (member.kind == "folder" and seen[folded] == name):
+            raise ArchiveError(f"{archive} holds {name!r} and {seen[folded]!r}, which are one file on some systems.")
+        seen[folded] = name
+        if member.kind == "file" and name.lower().endswith(_ARCHIVES):
+            raise ArchiveError(f"{archive} holds an archive, {name!r}: unpack it yourself if you trust it.")
+        total += member.size
+        if total > largest:
+            raise ArchiveError(f"{archive} holds more than {largest:,} bytes.")
+        if total > _SMALL and total / compressed > ratio:
+            raise ArchiveError(
+                f"{archive} of {compressed:,} bytes holds at least {total:,}: more than {ratio:g} times its size."
+            )
+        yield member
+
+
+def _write(member: _Member, folder: Path) -> None:
+    path = folder.joinpath(*re.split(r"[/\\]", member.name))
+    if member.kind == "folder":
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with member.open() as source, path.open("xb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+        if target.tell() != member.size:
+            raise ArchiveError(f"{member.name!r} is {target.tell():,} bytes long; its header says {member.size:,}.")

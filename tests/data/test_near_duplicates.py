@@ -1,0 +1,83 @@
+"""Planted duplicates are found, and pictures of their own are not."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerastl.data import near_duplicates
+
+
+def scenes(count, side=32, seed=0):
+    """Smooth coloured pictures with a few shapes: photographs for this purpose."""
+    draw = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:side, 0:side]
+    made = []
+    for _ in range(count):
+        picture = np.zeros((side, side, 3))
+        for channel in range(3):
+            for _ in range(3):
+                a, b, phase = draw.uniform(-0.4, 0.4), draw.uniform(-0.4, 0.4), draw.uniform(0, 6)
+                picture[..., channel] += draw.uniform(20, 60) * np.cos(a * rows + b * columns + phase)
+        for _ in range(4):
+            y, x, height, width = draw.integers(0, side - 4, 2).tolist() + draw.integers(3, side // 2, 2).tolist()
+            picture[y : y + height, x : x + width] += draw.uniform(-90, 90, 3)
+        made.append(picture + 128)
+    return np.clip(made, 0, 255).astype(np.uint8)
+
+
+def encoded_again(picture):
+    memory = io.BytesIO()
+    Image.fromarray(picture).save(memory, format="JPEG", quality=75)
+    return np.asarray(Image.open(memory))
+
+
+def mirrored(picture):
+    return picture[:, ::-1]
+
+
+def shifted(picture):
+    moved = np.zeros_like(picture)
+    moved[3:, :-2] = picture[:-3, 2:]
+    return moved
+
+
+def brighter(picture):
+    return np.clip(picture * 1.1 + 10, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("change", [np.array, encoded_again, mirrored, shifted, brighter])
+def test_planted_duplicates_are_found(change):
+    train, test = scenes(600), scenes(200, seed=1)
+    planted = range(0, 200, 4)
+    for index in planted:
+        test[index] = change(train[3 * index % 600])
+    pairs = near_duplicates.between(test, train)
+    right = [pair for pair in pairs if pair.first in planted and pair.second == 3 * pair.first % 600]
+    assert len(right) >= (0.99 if change is np.array else 0.9) * len(planted)
+    assert len(pairs) - len(right) <= 2  # of 150 pictures of their own
+    if change is mirrored:
+        assert sum(pair.mirrored for pair in right) >= 0.9 * len(right)
+    elif change is np.array:
+        assert min(pair.correlation for pair in right) > 0.9999
+
+
+def test_other_sizes_grey_and_nothing():
+    train = scenes(50, side=47)
+    test = train[[7, 3]]
+    assert [(pair.first, pair.second) for pair in near_duplicates.between(test, train)] == [(0, 7), (1, 3)]
+    grey = train.mean(-1)
+    assert [(pair.first, pair.second) for pair in near_duplicates.between(grey[[7, 3]], grey)] == [(0, 7), (1, 3)]
+    assert near_duplicates.between(train[:0], train) == []
+    assert near_duplicates.between(train, train[:0]) == []
+
+
+def test_blank_pictures_are_no_duplicates_of_anything_else():
+    train = scenes(20)
+    train[4] = 255
+    blank = np.full((1, 32, 32, 3), 255, np.uint8)
+    pairs = near_duplicates.between(blank, train)
+    assert [pair.second for pair in pairs] in ([], [4])
