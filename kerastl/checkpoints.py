@@ -36,14 +36,14 @@ class Workspace:
 
     def __init__(self, stage: str, *, folder: Path, logs: Path, every_seconds: float = 600, kept: int = 2) -> None:
         self.stage, self.logs = stage, logs
-        self._folder, self._every, self._kept = folder, every_seconds, kept
+        self._folder, self.every_seconds, self._kept = folder, every_seconds, kept
         self._last = self._began = time.monotonic()
         self._seconds_before = 0.0
         self._number = max((_number(path) for path in self._files()), default=0)
 
     def is_due(self) -> bool:
         """Whether the last checkpoint is so long ago that a new one is worth its while in the middle of an epoch."""
-        return time.monotonic() - self._last >= self._every
+        return time.monotonic() - self._last >= self.every_seconds
 
     def seconds(self) -> float:
         """Seconds spent on the stage so far, those before the newest checkpoint that was gone back to included."""

@@ -94,6 +94,7 @@ def build(
     stages: Sequence[Mapping[str, Any]],
     variants: Sequence[types.Variant],
     choice: types.Choice,
+    by_class: types.ByClass,
 ) -> dict[str, Any]:
     """The content of `report.json`.
 
@@ -104,6 +105,7 @@ def build(
         stages: rows of `name`, `seconds`, `reused`.
         variants: every file measured.
         choice: the one that goes to the phone.
+        by_class: how it fares on the test split, class by class.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -131,6 +133,12 @@ def build(
         "variants": [_row(variant, folder) for variant in variants],
         "chosen": choice.name,
         "why": choice.why,
+        "by_class": [
+            {"name": name, "examples": count, "recall": by_class.recall[name]}
+            for name, count in by_class.examples.items()
+        ],
+        "balanced_accuracy": by_class.balanced_accuracy,
+        "majority_baseline": by_class.majority_baseline,
     }
 
 
@@ -249,6 +257,14 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         )
     console.print(table)
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
+    worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row["recall"])
+    console.print(
+        f"balanced accuracy {_percent(report['balanced_accuracy'])}; worst class {worst['name']} "
+        f"{_percent(worst['recall'])}; always answering the most frequent class: "
+        f"{_percent(report['majority_baseline'])}",
+        markup=False,
+        highlight=False,
+    )
 
 
 def _percent(share: float) -> str:

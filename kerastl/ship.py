@@ -101,9 +101,17 @@ def ship(
         dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test))
         for variant, candidate in zip(variants, candidates, strict=True)
     ]
-    result = report.build(run.metadata, dataset, folder=run.folder, stages=run.stages, variants=variants, choice=choice)
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
     answers = verify.run_file(chosen.path, dataset.test.inputs)
+    result = report.build(
+        run.metadata,
+        dataset,
+        folder=run.folder,
+        stages=run.stages,
+        variants=variants,
+        choice=choice,
+        by_class=verify.by_class(answers, dataset.test.labels, class_names=dataset.task.class_names),
+    )
     mistakes = report.mistakes(dataset.test, answers, class_names=dataset.task.class_names)
     train.save_model(serving.with_probabilities(model), run.folder / "model.keras")
     saved_model.write(model, run.folder / "saved_model")

@@ -212,6 +212,23 @@ class Verification:
 
 
 @dataclasses.dataclass(frozen=True)
+class ByClass:
+    """What one score hides: how each class fares, and what would be scored without looking.
+
+    Attributes:
+        examples: class name -> how many examples it has.
+        recall: class name -> share of its examples answered right; ``None`` for a class without examples.
+        balanced_accuracy: mean recall of the classes that have examples, 0..1.
+        majority_baseline: share of the most frequent class: the score of always answering it.
+    """
+
+    examples: Mapping[str, int]
+    recall: Mapping[str, float | None]
+    balanced_accuracy: float
+    majority_baseline: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Variant:
     """One row of a report: a file with everything measured about it."""
 

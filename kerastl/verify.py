@@ -128,6 +128,33 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> types.Score:
     return types.Score(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half), count=count)
 
 
+def by_class(probabilities: np.ndarray, labels: np.ndarray, *, class_names: Sequence[str]) -> types.ByClass:
+    """Recall of each class, their mean, and the baseline of always answering the most frequent class.
+
+    Args:
+        probabilities: ``(examples, classes)``.
+        labels: class indices ``(examples,)``.
+        class_names: one name a class.
+
+    Raises:
+        ValueError: if there is no example, or the shapes do not fit.
+    """
+    if not len(labels) or probabilities.shape != (len(labels), len(class_names)):
+        raise ValueError(
+            f"Wanted probabilities of shape (examples, {len(class_names)}) and one label a row. Received: "
+            f"{probabilities.shape} and {len(labels)} labels."
+        )
+    examples = np.bincount(labels, minlength=len(class_names))
+    right = np.bincount(labels[probabilities.argmax(-1) == labels], minlength=len(class_names))
+    recall = [float(hits / count) if count else None for hits, count in zip(right, examples, strict=True)]
+    return types.ByClass(
+        examples={name: int(count) for name, count in zip(class_names, examples, strict=True)},
+        recall=dict(zip(class_names, recall, strict=True)),
+        balanced_accuracy=float(np.mean([value for value in recall if value is not None])),
+        majority_baseline=float(examples.max() / len(labels)),
+    )
+
+
 def check(
     artifact: types.Artifact, split: types.Split, *, expected: np.ndarray, tolerance: Tolerance
 ) -> types.Verification:

@@ -88,6 +88,10 @@ def run(config: Config, folder: pathlib.Path) -> dict:
         result = report.build(
             run.metadata, dataset, folder=folder, stages=run.stages, variants=[variant],
             choice=types.Choice("float32", "the only one"),
+            by_class=kerastl.verify.by_class(
+                kerastl.verify.run_file(path, dataset.test.inputs), dataset.test.labels,
+                class_names=dataset.task.class_names,
+            ),
         )
         report.write(result, folder)
         labels = "".join(name + "\\n" for name in dataset.task.class_names)

@@ -23,6 +23,9 @@ VARIANT_KEYS = {
 }  # fmt: skip
 
 
+BY_CLASS = types.ByClass({"<a>": 4, "b": 3, "c": 0}, {"<a>": 0.75, "b": 1.0, "c": None}, 0.875, 4 / 7)
+
+
 def variant(folder: Path, name: str, *, size: int, score: float = 0.9, integer: bool = True) -> types.Variant:
     verification = types.Verification(types.Score(score, score - 0.01, score + 0.01, 10), 0.91, 0.995, 0.01)
     tensor = types.Tensor("image", "uint8", (1, 4, 4, 1), 1.0, 0)
@@ -59,15 +62,18 @@ def built(tmp_path, dataset):
             variant(tmp_path, "static_int8", size=20_000),
         ],
         choice=types.Choice("static_int8", "the smallest within 0.3 points"),
+        by_class=BY_CLASS,
     )
 
 
 def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
-        "why",
+        "why", "by_class", "balanced_accuracy", "majority_baseline",
     }  # fmt: skip
     assert built["schema"] == 1
+    assert built["by_class"][0] == {"name": "<a>", "examples": 4, "recall": 0.75}
+    assert built["by_class"][2] == {"name": "c", "examples": 0, "recall": None}
     assert built["data"] == {"name": "toy", "digest": "d" * 64, "train": 30, "validation": 20, "test": 10}
     assert built["stages"] == [{"name": "teacher", "seconds": 61.5, "reused": True}]
     assert [row["name"] for row in built["variants"]] == ["teacher_float32", "static_int8"]
@@ -82,7 +88,7 @@ def test_the_schema_is_the_designs(built):
 
 
 def test_build_refuses_what_does_not_fit(tmp_path, dataset):
-    arguments = {"folder": tmp_path, "stages": []}
+    arguments = {"folder": tmp_path, "stages": [], "by_class": BY_CLASS}
     metadata = {"recipe": "r", "tag": "t", "seed": 0, "versions": {}}
     one = variant(tmp_path, "one", size=10)
     with pytest.raises(ValueError, match="chosen 'two'"):
@@ -150,6 +156,8 @@ def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
     assert "50 times" in page.texts
     assert "90.00 %" in text
     assert "21 µs" in text
+    assert "87.50 %" in text
+    assert "no example" in text
     assert "1 min 02 s" in text
     assert page.tags.count("img") == 6
     assert "<a>" not in text, "class names are escaped"
@@ -165,6 +173,7 @@ def test_the_page_without_teacher_curves_and_mistakes(tmp_path, dataset):
         stages=[],
         variants=[variant(tmp_path, "float32", size=999)],
         choice=types.Choice("float32", "the only one"),
+        by_class=BY_CLASS,
     )
     text = report.render(built)
     assert "Against the teacher" not in text
@@ -192,4 +201,8 @@ def test_the_table_is_sorted_by_size_and_marks_the_choice(built):
     )
     assert first < second
     assert re.search(r"20,000 +89.80 +90.00 +89.00-91.00 +99.50 +0.021$", lines[first].rstrip()), lines[first]
-    assert "the smallest within 0.3 points" in lines[-1]
+    end = " ".join(line.strip() for line in lines[second + 1 :])
+    assert "the smallest within 0.3 points" in end
+    assert (
+        "balanced accuracy 87.50 %; worst class <a> 75.00 %; always answering the most frequent class: 57.14 %" in end
+    )

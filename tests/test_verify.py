@@ -324,3 +324,15 @@ def test_choice_is_made_on_validation_within_the_budget():
         verify.choose(variants, float_validation_score=0.99, prefer="prettiest")
     with pytest.raises(ValueError, match="0 variants"):
         verify.choose([], float_validation_score=0.99)
+
+
+def test_by_class_against_a_count_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1, 3])
+    answers = np.eye(4)[[0, 0, 0, 2, 1, 0, 3]]
+    found = verify.by_class(answers, labels, class_names=("a", "b", "c", "d"))
+    assert found.examples == {"a": 4, "b": 2, "c": 0, "d": 1}
+    assert found.recall == {"a": 0.75, "b": 0.5, "c": None, "d": 1.0}
+    assert found.balanced_accuracy == pytest.approx(0.75)
+    assert found.majority_baseline == pytest.approx(4 / 7)
+    with pytest.raises(ValueError, match="Wanted probabilities of shape"):
+        verify.by_class(answers, labels, class_names=("a", "b"))

@@ -125,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     with_json(one)
     one = command("audit", "files:audit", help="everything wrong with a data set before a minute is spent on it")
     one.add_argument("path", metavar="PATH", help="an array file, or a folder of pictures with one folder a class")
+    one.add_argument("--model", metavar="DIR", help="also list labels that this run's file (or a TFLite file) doubts")
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
     with_json(one)
     one = command("fetch", "files:fetch", help="get a data set into the cache")

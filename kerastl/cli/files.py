@@ -6,8 +6,12 @@ import ast
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kerastl.cli import catalogue
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
@@ -58,7 +62,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     return 0
 
 
-def audit(*, path: str, quick: bool, as_json: bool) -> int:
+def audit(*, path: str, quick: bool, model: str | None, as_json: bool) -> int:
     """Prints everything wrong with a data set; 1 if any of it is an error and not only a warning.
 
     Raises:
@@ -68,7 +72,13 @@ def audit(*, path: str, quick: bool, as_json: bool) -> int:
         raise FileNotFoundError(f"There is no file or folder {path}.")
     import kerastl
 
-    findings = [dataclasses.asdict(finding) for finding in kerastl.data.audit.audit(Path(path), near=not quick)]
+    found = kerastl.data.audit.audit(Path(path), near=not quick)
+    if model is not None:
+        file = next((file for file in (Path(model, "mobile", "model.tflite"), Path(model)) if file.is_file()), None)
+        if file is None:
+            raise FileNotFoundError(f"{model} is neither a finished run nor a TFLite file.")
+        found += kerastl.data.audit.mislabelled(path, lambda inputs: _answers(file, inputs))
+    findings = [dataclasses.asdict(finding) for finding in found]
     if as_json:
         print(json.dumps(findings, indent=2, default=str))
     else:
@@ -76,6 +86,14 @@ def audit(*, path: str, quick: bool, as_json: bool) -> int:
             print(f"{finding['severity']:<7}  {finding['where']}: {finding['what']}")
         print(f"{len(findings)} finding(s) in {path}" if findings else f"nothing wrong found in {path}")
     return 1 if any(finding["severity"] == "error" for finding in findings) else 0
+
+
+def _answers(file: Path, inputs: np.ndarray) -> np.ndarray:
+    """A file's probabilities; pictures without an axis of channels get one."""
+    import kerastl
+
+    wanted = len(kerastl.benchmark.facts(file).input.shape)
+    return kerastl.verify.run_file(file, inputs[..., None] if inputs.ndim == wanted - 1 else inputs)
 
 
 def sources() -> list[str]:

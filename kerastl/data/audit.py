@@ -9,12 +9,12 @@ import dataclasses
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import archive, arrays, near_duplicates, pictures
+from kerastl.data import archive, arrays, label_errors, near_duplicates, pictures
 
 _INPUT_WORDS = ("x", "image", "images", "input", "inputs")
 _LABEL_WORDS = ("y", "label", "labels", "target", "targets")
@@ -71,6 +71,36 @@ def audit(path: str | Path, *, near: bool = True) -> list[Finding]:
     return sorted(found, key=lambda one: (one.severity != "error", one.where, one.what))
 
 
+def mislabelled(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) -> list[Finding]:
+    """Examples whose label a first model doubts, one finding a split; see ``label_errors.find``.
+
+    Args:
+        path: a ``.npz``, ``.npy`` or idx file as for ``audit``.
+        answer: takes inputs ``(examples, *shape)`` as they are in the file, returns probabilities
+            ``(examples, classes)``.
+
+    Raises:
+        ValueError: there is nothing at the path that this can read.
+    """
+    path = Path(path)
+    if path.suffix == ".npz":
+        read, found = _read_npz(path)
+    elif _is_array(path):
+        read, found = _read_arrays([file for file in path.parent.iterdir() if _is_array(file) and _related(file, path)])
+    else:
+        raise ValueError(f"Wanted a .npz, .npy or idx file to look for wrong labels in. Received: {path}.")
+    for pair in _parts(read).values():
+        if {"inputs", "labels"} <= set(pair):
+            labels = read[pair["labels"]]
+            doubted = label_errors.find(labels, answer(read[pair["inputs"]]))
+            if len(doubted):
+                words = [f"{pair['labels']}[{row}] = {labels[row]}" for row in doubted]
+                found.append(
+                    Finding("warning", pair["labels"], f"{len(doubted)} labels look wrong: {_some(words, 20)}")
+                )
+    return found
+
+
 def _is_array(path: Path) -> bool:
     return path.is_file() and (path.suffix == ".npy" or "-ubyte" in path.name)
 
@@ -84,6 +114,16 @@ def _key(name: str) -> tuple[str, str]:
             if word in known:
                 return part, "_".join(other for other in words if other != word) or "all"
     return "other", "_".join(words)
+
+
+def _parts(read: Mapping[str, np.ndarray]) -> dict[str, dict[str, str]]:
+    """Set -> ``inputs``, ``labels`` -> the array's name."""
+    parts: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in read:
+        part, group = _key(name)
+        if part != "other":
+            parts[group][part] = name
+    return parts
 
 
 def _related(file: Path, chosen: Path) -> bool:
@@ -115,11 +155,7 @@ def _read_arrays(files: Sequence[Path]) -> tuple[dict[str, np.ndarray], list[Fin
 
 
 def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool) -> list[Finding]:
-    parts: dict[str, dict[str, str]] = defaultdict(dict)
-    for name in read:
-        part, group = _key(name)
-        if part != "other":
-            parts[group][part] = name
+    parts = _parts(read)
     if read and not parts:
         found.append(
             Finding(

@@ -124,8 +124,46 @@ def dataset(
         origin = "test" if name == "test" else "train"
         labels = arrays[f"{origin}_labels"][indices].astype(np.int32, copy=False)
         made.append(types.Split(name, arrays[f"{origin}_inputs"][indices], labels))
+    check(task, *made)
     arguments = {"seed": seed, "validation": validation, "limit": limit, **(arguments or {})}
     return types.Dataset(task, *made, digest=digest(*made), source=source, arguments=arguments)
+
+
+def check(task: types.Task, *made: types.Split) -> None:
+    """Raises `ValueError` for what no training should begin with, naming split, row and column.
+
+    That is: inputs of another shape than the task's or with NaN or infinity; labels that are no class indices; a class
+    without an example in one of the splits, which would be learnt blindly or judged by nothing.
+    """
+    for split in made:
+        if split.inputs.shape[1:] != task.input_shape:
+            raise ValueError(
+                f"Wanted inputs (examples, {', '.join(map(str, task.input_shape))}). Received: {split.inputs.shape} in "
+                f"{split.name}."
+            )
+        if split.inputs.dtype.kind == "f" and not np.isfinite(split.inputs).all():
+            place = tuple(int(index) for index in np.argwhere(~np.isfinite(split.inputs))[0])
+            raise ValueError(
+                f"Inputs have to be finite. Received: {split.inputs[place]} in {split.name}, row {place[0]}, column "
+                f"{', '.join(map(str, place[1:]))}."
+            )
+        if split.labels.dtype.kind not in "iu":
+            raise ValueError(f"Labels have to be integers. Received: {split.labels.dtype} in {split.name}.")
+        outside = (split.labels < 0) | (split.labels >= task.classes)
+        if outside.any():
+            row = int(outside.argmax())
+            raise ValueError(
+                f"Labels have to lie in 0..{task.classes - 1}. Received: {split.labels[row]} in {split.name}, row {row}"
+                f" ({int(outside.sum())} such labels)."
+            )
+        counts = np.bincount(split.labels, minlength=task.classes)
+        if not counts.all():
+            lacking = [task.class_names[index] for index in np.flatnonzero(counts == 0)]
+            raise ValueError(
+                f"Every class needs an example in every split. Received: none of {', '.join(map(repr, lacking[:5]))}"
+                f"{' ...' if len(lacking) > 5 else ''} in {split.name} ({len(split)} examples). Get more examples of "
+                "it, take more for validation, or leave the class out."
+            )
 
 
 def _apportion(counts: np.ndarray, total: int, *, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:

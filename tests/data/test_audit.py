@@ -217,6 +217,19 @@ def test_near_duplicates_across_splits_are_counted_and_exact_ones_not_again(tmp_
     assert any("2 near duplicates" in one.what for one in audit.audit(tmp_path / "folder"))
 
 
+def test_labels_that_a_model_doubts(tmp_path):
+    labels = np.arange(60) % 3
+    inputs = np.eye(3)[labels]
+    wrong = labels.copy()
+    wrong[[5, 40]] = (labels[[5, 40]] + 1) % 3
+    np.savez(tmp_path / "set.npz", x_train=inputs, y_train=wrong, x_test=inputs, y_test=labels)
+    (found,) = audit.mislabelled(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1)
+    assert (found.severity, found.where) == ("warning", "y_train")
+    assert found.what.startswith("2 labels look wrong: y_train[5] = 0, y_train[40] = 2")
+    with pytest.raises(ValueError, match="to look for wrong labels"):
+        audit.mislabelled(tmp_path, lambda rows: rows)
+
+
 def test_nothing_to_audit_is_said(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         audit.audit(tmp_path / "nowhere")

@@ -127,3 +127,50 @@ def test_digest_sees_every_byte_and_the_order():
     assert splits.digest(split) == hashlib.sha256(by_hand).hexdigest()
     turned = types.Split("train", split.inputs[::-1], split.labels[::-1])
     assert splits.digest(turned) != splits.digest(split)
+
+
+TASK = types.Task("toy", ("a", "b", "c"), (2, 3))
+
+
+def _made(inputs=None, labels=None):
+    inputs = np.zeros((6, 2, 3), np.float32) if inputs is None else inputs
+    labels = np.array([0, 1, 2, 0, 1, 2], np.int32) if labels is None else labels
+    return types.Split("validation", inputs, labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": np.zeros((6, 3, 2), np.float32)}, r"Wanted inputs \(examples, 2, 3\). Received: \(6, 3, 2\)"),
+        ({"labels": np.array([0.0, 1, 2, 0, 1, 2])}, "have to be integers"),
+        ({"labels": np.array([0, 1, 2, 0, 3, 3])}, r"in 0..2. Received: 3 in validation, row 4 \(2 such"),
+        ({"labels": np.array([0, -1, 2, 0, 1, 2])}, r"Received: -1 in validation, row 1"),
+        ({"labels": np.array([0, 0, 2, 0, 2, 2])}, r"none of 'b' in validation \(6 examples\)"),
+    ],
+)
+def test_nothing_begins_with(changes, message):
+    splits.check(TASK, _made())
+    with pytest.raises(ValueError, match=message):
+        splits.check(TASK, _made(), _made(**changes))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_inputs_that_are_not_finite_are_named_by_row_and_column(value):
+    inputs = np.zeros((6, 2, 3), np.float32)
+    inputs[4, 1, 2] = value
+    with pytest.raises(ValueError, match=rf"Received: {value} in validation, row 4, column 1, 2"):
+        splits.check(TASK, _made(inputs))
+
+
+@pytest.mark.parametrize("counts", [(1000, 1, 500), (1000, 2, 1)])
+def test_a_class_with_too_few_examples_for_every_split_is_said(counts):
+    """1000:1, and a class with one example, which cannot be both learnt and validated."""
+    labels = np.repeat([0, 1, 2], counts)
+    arrays = {
+        "train_inputs": np.zeros((len(labels), 2, 3), np.uint8),
+        "train_labels": labels,
+        "test_inputs": np.zeros((3, 2, 3), np.uint8),
+        "test_labels": np.arange(3),
+    }
+    with pytest.raises(ValueError, match="Every class needs an example in every split"):
+        splits.dataset(TASK, arrays, seed=0, validation=0.1, limit=None, source="toy")
