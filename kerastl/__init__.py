@@ -7,13 +7,16 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     build       architectures, one file each
     augment     random views of training pictures
     train       Keras' fit, with guards
+    callbacks   what watches over a fit: finite weights, progress, checkpoints
     distil      a small model learns from a large one
     bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
     compress    pruning, quantization-aware training, post-training quantization
     export      SavedModel, TFLite, metadata
     verify      the exported file against its model, on real data
     benchmark   size and latency of a file, measured
-    store       run folders: stages, atomic writes
+    store       run folders and their stages
+    checkpoints where a stage in the making keeps what it goes on from
+    durable     files that appear whole or not at all
     digests     what a result depends on, as one number
     report      report.json, the table, the page
     ship        the last stretch of a recipe: verify, measure, choose, report, publish
