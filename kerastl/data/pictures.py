@@ -80,8 +80,8 @@ def read(path: Path, *, channels: int = 3, size: tuple[int, int] | None = None, 
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("L" if channels == 1 else "RGB")
-    if size is not None and picture.size != size[::-1]:
-        picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+    if size is not None and picture.size != (size[1], size[0]):
+        picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     pixels = np.asarray(picture, np.uint8)
     return Picture(pixels.reshape(*pixels.shape[:2], channels), remarks)
 

@@ -77,7 +77,7 @@ def batches(
                 batch = _same_rank(change(batch, epoch, step), batch)
             return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))
 
-        indices = tf.data.Dataset.from_tensors(0).map(number).flat_map(places)
+        indices = tf.data.Dataset.from_tensors(0).map(number).flat_map(places)  # pyright: ignore[reportArgumentType]
         # flat_map hides the length; Keras needs it for its progress bar.
         indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
         made = indices.map(take, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
@@ -117,9 +117,9 @@ def _by_place(augment: Any, shape: tuple[int, ...]) -> Callable[[Any, Any, Any],
         raise ValueError(f"augment may hold random states and no other variables. Received: {', '.join(strange)}.")
     seeds = [tf.constant(variable.numpy()) for variable in variables]
 
-    def at(seed: tf.Tensor, *place: tf.Tensor) -> tf.Tensor:
+    def at(seed: Any, *place: Any) -> tf.Tensor:
         for number in place:
-            seed = tf.random.experimental.stateless_fold_in(seed, number)
+            seed = tf.random.fold_in(seed, number)
         # A fold ends with the number folded in, and a layer counts up from there for its second draw: that would be the
         # first draw of the next step. A fresh draw of both halves has no such neighbours.
         return _draw((2,), seed)

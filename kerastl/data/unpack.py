@@ -79,10 +79,10 @@ def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio:
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened:
+        with zipfile.ZipFile(archive) as zipped:
             yield (
-                _Member(one.filename, one.file_size, _kind_in_zip(one), lambda one=one: opened.open(one))
-                for one in opened.infolist()
+                _Member(one.filename, one.file_size, _kind_in_zip(one), lambda one=one: zipped.open(one))
+                for one in zipped.infolist()
             )
         return
     try:
