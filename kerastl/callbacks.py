@@ -48,9 +48,10 @@ class FiniteWatch(keras.callbacks.Callback):
         @tf.function(jit_compile=False)
         def watch() -> None:
             step.assign_add(1)
-            # 0 * x is 0 for every number and NaN for NaN and infinity: one cheap sum a variable
-            zero = tf.add_n([tf.reduce_sum(tf.cast(v, tf.float32) * 0.0) for v in variables])
-            bad = tf.logical_and(tf.equal(first_bad, 0), tf.not_equal(zero, 0.0))
+            # A sum is finite only if all it adds up is: two cheap operations a variable. Weights whose sum overflows
+            # without one of them being infinite are as lost.
+            total = tf.add_n([tf.reduce_sum(tf.cast(v, tf.float32)) for v in variables])
+            bad = tf.logical_and(tf.equal(first_bad, 0), tf.logical_not(tf.math.is_finite(total)))
             first_bad.assign(tf.where(bad, step, first_bad))
 
         self._watch = watch

@@ -336,3 +336,11 @@ def test_by_class_against_a_count_by_hand():
     assert found.majority_baseline == pytest.approx(4 / 7)
     with pytest.raises(ValueError, match="Wanted probabilities of shape"):
         verify.by_class(answers, labels, class_names=("a", "b"))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, None])
+def test_answers_do_not_depend_on_the_number_of_workers(tiny_files, workers):
+    inputs = np.random.default_rng(5).integers(0, 256, (401, *tiny_files.inputs.shape[1:]), np.uint8)
+    alone = verify.run_file(tiny_files.integer, inputs, workers=1)
+    np.testing.assert_array_equal(verify.run_file(tiny_files.integer, inputs, workers=workers), alone)
+    assert len(verify.run_file(tiny_files.integer, inputs[:0], workers=workers)) == 0
