@@ -3,10 +3,10 @@
 Pictures of clothes are mirrored and shifted by a pixel instead of turned, and a residual student of 99,000 parameters
 (He et al. 2016) under a wider one takes the place of the strided ones; everything else is as in `mnist_mobile`.
 
-Minutes: 25
+Minutes: 35
 Data: fashion_mnist
 Command: kerastl run fashion_mobile
-Expect: not yet measured at full size; the aim is a test accuracy of 0.925
+Expect: a file of 107,000 bytes with a test accuracy of 0.929 (seeds 0 and 1: 0.930 and 0.928)
 """
 
 from __future__ import annotations

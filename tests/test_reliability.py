@@ -1,0 +1,38 @@
+"""The short version of `benchmarks/reliability.py`: a run that is killed again and again ends as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def reliability(*words: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "benchmarks" / "reliability.py"), *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_killed_at_random_instants():
+    result = reliability("kills", "--count", "5", "--seed", "1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "5 kills at random instants" in result.stdout
+    assert ": every restart ended bitwise equal" in result.stdout
+
+
+@pytest.mark.slow
+def test_killed_at_a_hundred_random_instants():
+    result = reliability("kills", "--count", "100")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_where_keras_loses_kerastl_holds():
+    result = reliability("compare")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "FAILS" in result.stdout  # plain Keras does, or the table has no point
