@@ -36,13 +36,21 @@ class Converted(NamedTuple):
 
 
 def save(converted: Converted, folder: Path) -> None:
-    """Writes ``model.tflite`` and ``curves.json`` into ``folder``, for a stage of a run."""
+    """Writes ``model.tflite`` and ``curves.json`` into ``folder``, for a stage of a run.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
     (folder / "model.tflite").write_bytes(converted.content)
     (folder / "curves.json").write_text(converted.curves.to_json())
 
 
 def load(folder: Path) -> Converted:
-    """Reads what ``save`` wrote."""
+    """Reads what ``save`` wrote.
+
+    Raises:
+        OSError: if one of the two files cannot be read.
+    """
     return Converted((folder / "model.tflite").read_bytes(), Curves.from_json((folder / "curves.json").read_text()))
 
 
