@@ -1,6 +1,6 @@
 """What the recipes are asked to reach, beside what their reports hold.
 
-    python benchmarks/main_job.py            reads saved_models/*/default/report.json
+    python benchmarks/main_job.py            reads saved_models/*/default/report.json, and fashion_mobile/seed-*
 
 Every number comes from a report; `kerastl verify DIR` measures it again from the files. Exit status 1 if a bar is
 missed or a report is missing.
@@ -9,6 +9,7 @@ missed or a report is missing.
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,19 @@ def main() -> int:
         rows.append(("mnist_mobile: times smaller than teacher", ">= 40", f"{smaller:.0f}", smaller >= 40))
         rows.append(("mnist_mobile: lost against teacher", "<= 0.003", f"{lost:.4f}", lost <= 0.003))
         rows += [minutes(mobile, 15), *fidelity(mobile, 0.99)]
-    if fashion := read("fashion_mobile", rows):
-        row = chosen(fashion)
-        rows.append(("fashion_mobile: parameters", "<= 100,000", f"{row['parameters']:,}", row["parameters"] <= 1e5))
-        rows.append(("fashion_mobile: accuracy (one seed)", ">= 0.925", f"{row['score']:.4f}", row["score"] >= 0.925))
-        rows += fidelity(fashion, 0.98)
+    seeds = [
+        json.loads(path.read_text()) for path in sorted(ROOT.glob("saved_models/fashion_mobile/seed-*/report.json"))
+    ]
+    if len(seeds) < 3:
+        command = "python benchmarks/seeds.py fashion_mobile --seeds 0 1 2"
+        rows.append(("fashion_mobile: three seeds", command, f"{len(seeds)} reports", False))
+    if seeds:
+        most = max(chosen(seed)["parameters"] for seed in seeds)
+        mean = statistics.mean(chosen(seed)["score"] for seed in seeds)
+        rows.append(("fashion_mobile: parameters", "<= 100,000", f"{most:,}", most <= 100_000))
+        rows.append((f"fashion_mobile: mean accuracy of {len(seeds)} seeds", ">= 0.925", f"{mean:.4f}", mean >= 0.925))
+    for seed in seeds:
+        rows += fidelity(seed, 0.98)
     table = Table(title="Bars of the main job")
     for column in ("what", "asked", "measured", ""):
         table.add_column(column)
@@ -68,7 +77,7 @@ def fidelity(report: dict[str, Any], agreement: float) -> list[tuple[str, str, s
     rows = []
     for row in report["variants"]:
         if row["ops"]["float"] == 0:
-            name, lost = f"{report['recipe']}/{row['name']}", row["float_score"] - row["score"]
+            name, lost = f"{report['recipe']}/{report['tag']}/{row['name']}", row["float_score"] - row["score"]
             rows.append((f"{name}: lost against its model", "<= 0.003", f"{lost:.4f}", lost <= 0.003))
             measured = row["agreement"]
             rows.append((f"{name}: agreement", f">= {agreement}", f"{measured:.4f}", measured >= agreement))

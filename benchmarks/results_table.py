@@ -1,6 +1,6 @@
 """The README's table of results, from `report.json` files and nothing else.
 
-python benchmarks/results_table.py                  prints the table of saved_models/*/default
+python benchmarks/results_table.py                  prints the table of saved_models/*/default and */seed-N
 python benchmarks/results_table.py --write          puts it between README.md's markers
 python benchmarks/results_table.py FILE...          of these report.json files
 """
@@ -55,9 +55,10 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
     options = parser.parse_args()
-    paths = options.files or sorted(ROOT.glob("saved_models/*/default/report.json"))
+    runs = ROOT / "saved_models"
+    paths = options.files or sorted([*runs.glob("*/default/report.json"), *runs.glob("*/seed-*/report.json")])
     if not paths:
-        parser.error("no saved_models/*/default/report.json: run the recipes first")
+        parser.error("no report.json in saved_models/*/default or */seed-N: run the recipes first")
     content = table(paths)
     print(content)
     if options.write:
