@@ -344,7 +344,7 @@ def _labelled_by(weights: list[np.ndarray], split: Split) -> Split:
 
 
 class Poison(keras.callbacks.Callback):
-    """One NaN behind a ReLU, in the second epoch."""
+    """One NaN in a kernel, before the second epoch."""
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 1:
@@ -372,7 +372,7 @@ def nan_keras(folder: Path) -> tuple[bool, str]:
 
     child(life)
     saved = (folder / "weights").read_text()
-    return saved == "finite", f"it ends well and saves {saved}"
+    return saved == "finite", f"it ends without an error and saves {saved}"
 
 
 def nan_kerastl(folder: Path) -> tuple[bool, str]:
@@ -393,7 +393,7 @@ INJECTIONS = {
     "disk full while saving over a good model": (full_disk_keras, full_disk_kerastl),
     "kill -9 in the third epoch, started again": (killed_keras, killed_kerastl),
     "a worse epoch after a restart": (worse_epoch_keras, worse_epoch_kerastl),
-    "one NaN weight behind a ReLU": (nan_keras, nan_kerastl),
+    "one NaN weight in the second epoch": (nan_keras, nan_kerastl),
 }
 
 
