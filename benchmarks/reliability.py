@@ -240,7 +240,7 @@ def killed_keras(folder: Path) -> tuple[bool, str]:
     def life(place: Path, die: bool) -> None:
         model = network(1)
         model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
-        backup = keras.callbacks.BackupAndRestore(place / "backup")
+        backup = keras.callbacks.BackupAndRestore(str(place / "backup"))
         split = pictures(1)
         callbacks = [backup, *([DieIn(place, 2)] if die else [])]
         model.fit(
@@ -299,15 +299,15 @@ class Scripted(keras.callbacks.Callback):
 
 def worse_epoch_keras(folder: Path) -> tuple[bool, str]:
     def life() -> None:
-        split, model, good = pictures(1), network(1), network(9).get_weights()
-        model.compile(
-            "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"], jit_compile=False
-        )
+        model, good = network(1), network(9).get_weights()
+        split = _labelled_by(good, pictures(1))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
         best = folder / "best.keras"
         callbacks = [
             Scripted(folder, good),
-            keras.callbacks.ModelCheckpoint(best, monitor="accuracy", mode="max", save_best_only=True),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
+            keras.callbacks.ModelCheckpoint(str(best), monitor="accuracy", mode="max", save_best_only=True),
+            keras.callbacks.BackupAndRestore(str(folder / "backup")),
         ]
         inputs = split.inputs.astype("float32")
         model.fit(inputs, split.labels, epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=callbacks)
