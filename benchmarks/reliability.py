@@ -299,18 +299,26 @@ class Scripted(keras.callbacks.Callback):
 
 def worse_epoch_keras(folder: Path) -> tuple[bool, str]:
     def life() -> None:
-        model, good = network(1), network(9).get_weights()
-        split = _labelled_by(good, pictures(1))
+        split, model, good = pictures(1), network(1), network(9).get_weights()
+        held_out = _labelled_by(good, split)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
         best = folder / "best.keras"
         callbacks = [
             Scripted(folder, good),
-            keras.callbacks.ModelCheckpoint(str(best), monitor="accuracy", mode="max", save_best_only=True),
+            keras.callbacks.ModelCheckpoint(str(best), monitor="val_accuracy", mode="max", save_best_only=True),
             keras.callbacks.BackupAndRestore(str(folder / "backup")),
         ]
         inputs = split.inputs.astype("float32")
-        model.fit(inputs, split.labels, epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=callbacks)
+        model.fit(
+            inputs,
+            split.labels,
+            validation_data=(inputs, held_out.labels),
+            epochs=EPOCHS,
+            batch_size=BATCH,
+            verbose=0,
+            callbacks=callbacks,
+        )
         kept = keras.saving.load_model(best).get_weights()
         (folder / "weights").write_text("best" if any(weight.any() for weight in kept[:1]) else "useless")
 
