@@ -219,6 +219,7 @@ class Checkpoints(keras.callbacks.Callback):
         """In the middle of an epoch, the metrics go on from where they were."""
         if self._step and self._found is not None:
             _assign("metrics", self._groups()["metrics"], self._found[0])
+        self._found = None  # a second copy of weights and optimizer that nobody needs any more
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """A checkpoint in the middle of an epoch, if it is time for one or somebody wants to stop."""
@@ -240,9 +241,11 @@ class Checkpoints(keras.callbacks.Callback):
                 self._handlers[number] = signal.signal(number, self._ask_to_stop)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if kind is None:
+            self._stop_if_asked()  # after the last checkpoint, when there was no step left to stop at
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if self._asked_to_stop:  # the second time at once

@@ -306,6 +306,17 @@ def test_asked_to_stop_it_keeps_a_checkpoint_within_a_step(tmp_path, number, end
     assert found[1]["place"] == [0, 6, False]
 
 
+def test_asked_to_stop_after_the_last_step_it_does_not_go_on(tmp_path):
+    class Ask(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    workspace = checkpoints.Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
+    data = pipeline.batches(pictures(), batch_size=8)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(network(1), data, schedule=Schedule(epochs=1), workspace=workspace, callbacks=[Ask()], progress=False)
+
+
 def test_without_a_workspace_nothing_is_kept_and_signals_are_left_alone(examples):
     handlers = []
 
