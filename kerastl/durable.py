@@ -63,20 +63,20 @@ def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
             remove(aside)
             os.rename(path, aside)
             os.rename(temporary, path)
-            flush(path.parent)
+            _flush(path.parent)
             remove(aside)
         else:
             os.replace(temporary, path)
-            flush(path.parent)
+            _flush(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             remove(temporary)
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            raise no_room(path, needed_bytes=needed_bytes, error=error) from error
+            raise _no_room(path, needed_bytes=needed_bytes, error=error) from error
         raise
 
 
-def no_room(path: Path, *, needed_bytes: int | None, error: OSError) -> OSError:
+def _no_room(path: Path, *, needed_bytes: int | None, error: OSError) -> OSError:
     """The error of a disk without room, in words: which path, how many bytes, how many are free."""
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free
@@ -108,7 +108,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def flush(path: Path) -> None:
+def _flush(path: Path) -> None:
     """Asks the system to put a file or a folder's entries on disk; folders cannot be opened on every system."""
     try:
         handle = os.open(path, os.O_RDONLY)
@@ -131,8 +131,8 @@ def _settle(path: Path) -> None:
     """Flushes a file, or a folder with all that is in it."""
     if path.is_dir():
         for inner in path.rglob("*"):
-            flush(inner)
-    flush(path)
+            _flush(inner)
+    _flush(path)
 
 
 def plain(value: object) -> object:

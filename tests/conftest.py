@@ -75,3 +75,11 @@ def _convolved(inputs: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """4x4 kernels at stride 4 without padding: a product over blocks."""
     blocks = inputs.astype(np.float64).reshape(len(inputs), 2, 4, 2, 4).transpose(0, 1, 3, 2, 4).reshape(-1, 2, 2, 16)
     return blocks @ kernel.reshape(16, -1).astype(np.float64)
+
+
+@pytest.fixture
+def examples() -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of four numbers and which of three directions each points along."""
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(64, 4)).astype("float32")
+    return inputs, (inputs @ generator.normal(size=(4, 3))).argmax(-1).astype("int32")

@@ -37,7 +37,7 @@ import dataclasses
 import pathlib
 
 import kerastl
-from kerastl import report, store, types
+from kerastl import durable, report, store, types
 
 
 @dataclasses.dataclass(frozen=True)

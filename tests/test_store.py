@@ -305,23 +305,6 @@ def test_a_failed_run_leaves_no_bundle(tmp_path):
     assert not (tmp_path / "mobile").exists()
 
 
-def test_atomic_writes_keep_what_stood_there(tmp_path, monkeypatch):
-    path = tmp_path / "report.json"
-    durable.write_json(path, {"array": np.arange(2), "path": tmp_path, "number": np.float32(0.5)})
-    assert json.loads(path.read_text()) == {"array": [0, 1], "path": str(tmp_path), "number": 0.5}
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        durable.write_json(path, {"value": float("nan")})
-
-    def fail(handle):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
-        durable.write_bytes(path, b"torn")
-    assert json.loads(path.read_text())["number"] == 0.5
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_stage_names_and_keys_are_checked(tmp_path):
     with open_run(tmp_path) as run:
         Maker().stage(run)

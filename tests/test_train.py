@@ -6,35 +6,11 @@ import math
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from tiny_training import batches, quiet, small_model
 
 from kerastl import train
 from kerastl.checkpoints import Workspace
 from kerastl.types import Schedule
-
-
-def small_model(seed=0, bad_bias=False):
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input((4,), name="image")
-    x = keras.layers.Dense(8, name="hidden")(inputs)
-    x = keras.layers.ReLU()(x)
-    return keras.Model(inputs, keras.layers.Dense(3, dtype="float32", name="logits")(x))
-
-
-def batches(inputs, labels, size=8):
-    return tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(size)
-
-
-@pytest.fixture
-def examples():
-    generator = np.random.default_rng(0)
-    inputs = generator.normal(size=(64, 4)).astype("float32")
-    return inputs, (inputs @ generator.normal(size=(4, 3))).argmax(-1).astype("int32")
-
-
-def quiet(model, data, **options):
-    options.setdefault("schedule", Schedule(epochs=2, batch_size=8, peak_learning_rate=1e-2))
-    return train.fit(model, data, progress=False, **options)
 
 
 def workspace(folder):

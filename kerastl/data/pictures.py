@@ -26,7 +26,6 @@ ENDINGS = {
 LARGEST = 50_000_000
 """Pixels: larger than any camera's picture today, small enough to be decoded anywhere (600 MB)."""
 
-
 GREY = "grey"
 """The remark on a picture without colour, which is ordinary unless the others have some."""
 
