@@ -163,6 +163,7 @@ def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
         "float_score": test.float_score,
         "agreement": test.agreement,
         "max_difference": test.max_difference,
+        "worst_layer": dataclasses.asdict(variant.worst_layer) if variant.worst_layer else None,
         "latency_ms": {key: getattr(variant.latency, key) for key in ("median", "p95", "threads", "runs")},
         "ops": {key: getattr(facts.operators, key) for key in ("total", "integer", "float", "flex")},
         "input": _tensor(facts.input),

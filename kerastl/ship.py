@@ -15,24 +15,31 @@ import numpy as np
 from kerastl import benchmark, durable, report, store, train, verify
 from kerastl.export import metadata, phone, saved_model, serving
 from kerastl.types import Artifact, Curves, Dataset, Score, Split, Variant, Verification
+from kerastl.verify import proof
 
 
 @dataclasses.dataclass(frozen=True)
 class Technique:
-    """How a file was made: in words, whether it claims to be integer throughout, how far it may be from its model."""
+    """How a file was made: in words, whether it claims to be integer throughout, how far it may be from its model.
+
+    One made by post-training quantization also says how far its layers may be from the float file's.
+    """
 
     words: str
-    tolerance: verify.Tolerance
+    tolerance: proof.Tolerance
     integer: bool = False
+    layers: proof.LayerTolerance | None = None
 
 
 TECHNIQUES = {
-    "float32": Technique("float32", verify.FLOAT32),
-    "float16": Technique("float16 weights", verify.FLOAT16),
-    "dynamic_int8": Technique("post-training int8 weights, float activations", verify.INT8),
-    "static_int8": Technique("post-training int8 weights and activations", verify.INT8, integer=True),
-    "qat_int8": Technique("quantization-aware training, int8 weights and activations", verify.INT8, integer=True),
-    "int4_weights": Technique("post-training int4 weights, float activations", verify.INT4),
+    "float32": Technique("float32", proof.FLOAT32),
+    "float16": Technique("float16 weights", proof.FLOAT16),
+    "dynamic_int8": Technique("post-training int8 weights, float activations", proof.INT8, layers=proof.LAYERS_INT8),
+    "static_int8": Technique(
+        "post-training int8 weights and activations", proof.INT8, integer=True, layers=proof.LAYERS_INT8
+    ),
+    "qat_int8": Technique("quantization-aware training, int8 weights and activations", proof.INT8, integer=True),
+    "int4_weights": Technique("post-training int4 weights, float activations", proof.INT4, layers=proof.LAYERS_INT4),
 }
 
 
@@ -66,6 +73,7 @@ def ship(
     curves: Sequence[Curves] = (),
     prefer: str = "smallest",
     budget: float = 0.003,
+    score_drop: float = 0.003,
     agreement: float = 0.98,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
@@ -74,11 +82,12 @@ def ship(
         run: the run folder.
         dataset: validation chooses; test is looked at once, after the choice.
         model: the float model that the budget is counted from; saved as ``model.keras`` and as a SavedModel.
-        candidates: every file of the run.
+        candidates: every file of the run. A file from post-training quantization is also compared layer by layer with
+            the float32 candidate of the same model, on validation examples.
         curves: training curves for the page.
         prefer: ``"smallest"`` or ``"fastest"``.
-        budget: score that an int8 file may lose against its model, and the chosen file on validation against
-            ``model``; 0.003 is 0.3 points.
+        budget: score that the chosen file may lose against ``model`` on validation; 0.003 is 0.3 points.
+        score_drop: score that an int8 file may lose against its own model on either split.
         agreement: least share of examples on which an int8 file has to answer like its model.
 
     Returns:
@@ -88,8 +97,12 @@ def ship(
         verify.VerificationError: if a file is not its model within its tolerance, or no file is within the budget;
             nothing is published then.
     """
-    check = _Check(int8=verify.Tolerance(agreement=agreement, score_drop=budget))
-    variants = [_measure(candidate, run.folder, dataset, check) for candidate in candidates]
+    check = _Check(int8=proof.Tolerance(agreement=agreement, score_drop=score_drop))
+    floats = {id(candidate.model): candidate.content for candidate in candidates if candidate.technique == "float32"}
+    variants = [
+        _measure(candidate, run.folder, dataset, check, reference=floats.get(id(candidate.model)))
+        for candidate in candidates
+    ]
     choice = verify.choose(
         [variant for variant, candidate in zip(variants, candidates, strict=True) if candidate.eligible],
         prefer=prefer,
@@ -128,12 +141,12 @@ _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)
 class _Check:
     """Files against their models; each model's answers are computed once a split."""
 
-    def __init__(self, *, int8: verify.Tolerance) -> None:
-        looser = verify.Tolerance(
-            agreement=min(verify.INT4.agreement, int8.agreement),
-            score_drop=max(verify.INT4.score_drop, int8.score_drop),
+    def __init__(self, *, int8: proof.Tolerance) -> None:
+        looser = proof.Tolerance(
+            agreement=min(proof.INT4.agreement, int8.agreement),
+            score_drop=max(proof.INT4.score_drop, int8.score_drop),
         )
-        self._tolerances = {verify.INT8: int8, verify.INT4: looser}
+        self._tolerances = {proof.INT8: int8, proof.INT4: looser}
         self._answers: dict[tuple[int, str], np.ndarray] = {}
 
     def __call__(self, artifact: Artifact, candidate: Candidate, split: Split) -> Verification:
@@ -167,12 +180,17 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     return Artifact(candidate.name, technique.words, path, integer=technique.integer, sparsity=candidate.sparsity)
 
 
-def _measure(candidate: Candidate, folder: Path, dataset: Dataset, check: _Check) -> Variant:
-    artifact = _write(candidate, folder, dataset)
+def _measure(
+    candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None
+) -> Variant:
+    artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
     return Variant(
         artifact,
         benchmark.facts(artifact.path),
         benchmark.latency(artifact.path),
         validation=check(artifact, candidate, dataset.validation),
         test=_UNSEEN,
+        worst_layer=None
+        if layers is None or reference is None
+        else verify.check_layers(artifact, reference, inputs=dataset.validation.inputs[:100], tolerance=layers),
     )

@@ -212,6 +212,22 @@ class Verification:
 
 
 @dataclasses.dataclass(frozen=True)
+class LayerError:
+    """How far one layer of a quantized file is from the float file's.
+
+    Attributes:
+        layer: its place and operator, for example ``"3. CONV_2D [7, 7, 32]"``.
+        error: root mean square of the difference, as a share of the layer's own root mean square.
+        clipped: share of the float layer's numbers that lie outside the range which the quantized one can express
+            by more than a step; 0 where that is float itself.
+    """
+
+    layer: str
+    error: float
+    clipped: float
+
+
+@dataclasses.dataclass(frozen=True)
 class ByClass:
     """What one score hides: how each class fares, and what would be scored without looking.
 
@@ -230,13 +246,18 @@ class ByClass:
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One row of a report: a file with everything measured about it."""
+    """One row of a report: a file with everything measured about it.
+
+    Attributes:
+        worst_layer: the layer that is furthest off; ``None`` for a file that was not quantized after training.
+    """
 
     artifact: Artifact
     facts: FileFacts
     latency: Latency
     validation: Verification
     test: Verification
+    worst_layer: LayerError | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,7 +48,8 @@ MAY_NAME: dict[str, set[str]] = {
     "bridge": KERAS | TF_KERAS,
     "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
     "compress/channels": KERAS | TFMOT,
-    "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # the training step, and quantizers written as graph operations
+    "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
+    "compress/scheme": TF_KERAS | TFMOT | TENSORFLOW,  # quantizers written as graph operations
     "compress/cluster": TF_KERAS | TFMOT,
     "compress/ptq": LITERT,
     "export": TENSORFLOW | LITERT,

@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import benchmark, types, verify
+from kerastl.verify import zeros
 
 
 def changed(data: bytes, change) -> bytes:
@@ -63,10 +64,10 @@ def test_operators_ends_and_dtypes(tiny_files):
 def test_verify_counts_the_same_kernels(tiny_files):
     """Two readers of one file, written apart."""
     for data in (tiny_files.float32, tiny_files.integer):
-        shares = verify._zero_shares(flatbuffer_utils.read_model_from_bytearray(bytearray(data)))
-        assert sum(size for size, _ in shares) == tiny_files.kernel.size + tiny_files.dense.size
-        zeros = sum(zeros for _, zeros in shares) / sum(size for size, _ in shares)
-        assert benchmark.facts(data).sparsity == pytest.approx(zeros)
+        kernels = zeros.kernels(flatbuffer_utils.read_model_from_bytearray(bytearray(data)))
+        size = sum(kernel.size for kernel in kernels)
+        assert size == tiny_files.kernel.size + tiny_files.dense.size
+        assert benchmark.facts(data).sparsity == pytest.approx(sum(kernel.zeros for kernel in kernels) / size)
 
 
 def test_sparsity_is_the_share_of_zeros(tiny_files):
@@ -114,8 +115,7 @@ def test_four_bit_weights_are_unpacked(tiny_files):
     values = next(v for t, v in benchmark._weights(model) if t.type == schema.TensorType.INT4)
     assert np.array_equal(values, wanted)
     assert benchmark.facts(data).parameters == benchmark.facts(tiny_files.integer).parameters
-    shares = verify._zero_shares(model)
-    assert (96, int((wanted == 0).sum())) in shares
+    assert (96, int((wanted == 0).sum()), True) in zeros.kernels(model)
     # An odd count leaves half a byte over, which is no weight.
     assert benchmark._values(np.array([0x21, 0x0F], np.uint8), "INT4", (3,)).tolist() == [1, 2, -1]
 

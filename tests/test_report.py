@@ -19,7 +19,8 @@ from kerastl import report, types
 
 VARIANT_KEYS = {
     "name", "file", "sha256", "technique", "bytes", "gzip_bytes", "parameters", "sparsity", "validation_score", "score",
-    "score_low", "score_high", "float_score", "agreement", "max_difference", "latency_ms", "ops", "input", "output",
+    "score_low", "score_high", "float_score", "agreement", "max_difference", "worst_layer",
+    "latency_ms", "ops", "input", "output",
 }  # fmt: skip
 
 

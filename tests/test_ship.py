@@ -4,10 +4,11 @@ import dataclasses
 import json
 
 import keras
+import numpy as np
 import pytest
 
-from kerastl import ship, store, train, verify
-from kerastl.compress import ptq
+from kerastl import bridge, ship, store, train, verify
+from kerastl.compress import prune, ptq, qat
 from kerastl.data import pipeline
 from kerastl.export import tflite
 from kerastl.types import Dataset, Schedule, Split, Task
@@ -131,3 +132,57 @@ def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeyp
     candidates = [ship.Candidate(name, "float32", float32, model) for name in ("one", "two")]
     ship.ship(run, dataset, model=model, candidates=candidates)
     assert seen == ["validation", "validation", "choice", "test", "test"]
+
+
+@pytest.mark.parametrize("wrong", ["scaled range", "zeros", "noise"])
+def test_bad_calibration_is_not_published(wrong, run, dataset, model):
+    """Whichever gate sees it first: the pictures themselves, a layer's range, the agreement."""
+    generator, inputs = np.random.default_rng(0), dataset.train.inputs
+    pictures = {
+        "scaled range": inputs // 64,  # 0..3, as if scaled by the wrong number
+        "zeros": np.zeros_like(inputs),
+        "noise": generator.integers(0, 256, inputs.shape).astype(np.uint8),
+    }[wrong]
+    float32 = tflite.convert(model)
+
+    def make_and_ship():
+        small = ptq.static_int8(float32, calibration=pictures)
+        files = {"float32": float32, "static_int8": small}
+        candidates = [ship.Candidate(name, name, content, model) for name, content in files.items()]
+        ship.ship(run, dataset, model=model, candidates=candidates)
+
+    with pytest.raises((ValueError, verify.VerificationError), match=r"raw pixels|the range of|agreement"):
+        make_and_ship()
+    assert not (run.folder / "mobile").exists()
+    assert not (run.folder / "report.json").exists()
+
+
+@pytest.mark.parametrize("technique", sorted(ship.TECHNIQUES))
+def test_sparsity_survives_every_technique(technique, run, dataset):
+    """Half of each kernel is zero in the model, and in the file whatever became of its other weights."""
+    model = build(0)
+    batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
+    pruning = prune.Prune(sparsity=0.5, begin_step=0, end_step=50, frequency=5, layers=["conv", "logits"], model=model)
+    train.fit(
+        model, batches, schedule=Schedule(epochs=10, peak_learning_rate=1e-2), progress=False, callbacks=[pruning]
+    )
+    float32 = tflite.convert(model)
+    made = {
+        "float32": lambda: float32,
+        "qat_int8": lambda: quantization_aware(model, batches, dataset),
+        "static_int8": lambda: ptq.static_int8(float32, calibration=dataset.train.inputs),
+    }
+    content = made.get(technique, lambda: getattr(ptq, technique)(float32))()
+    candidate = ship.Candidate("pruned", technique, content, model, sparsity=0.5)
+    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    row = ship.ship(run, dataset, model=model, candidates=[candidate], **loose)["variants"][0]
+    assert row["sparsity"] >= 0.495
+    denser = dataclasses.replace(candidate, name="denser", sparsity=row["sparsity"] + 0.02)
+    with pytest.raises(verify.VerificationError, match="claimed sparsity"):
+        ship.ship(run, dataset, model=model, candidates=[denser], **loose)
+
+
+def quantization_aware(model, batches, dataset) -> bytes:
+    twin = bridge.to_tf_keras(model, probe=dataset.train.inputs[:4].astype("float32"))
+    aware = qat.train(twin, batches, epochs=1, learning_rate=1e-3, preserve_sparsity=True)
+    return tflite.convert(aware, integer=True)

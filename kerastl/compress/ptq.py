@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterable
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
 
@@ -100,13 +99,14 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
     )
     ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [image["name"]]}}).items()
     (argument,) = names["inputs"]
-    size = max(1, int(image["shape"][0]))
-    examples = [  # a list: the quantizer counts them first, which would use a generator up
-        {argument: np.asarray(calibration[start : start + size], "float32")}
+    size = int(image["shape"][0])
+    batches = [
+        np.asarray(calibration[start : start + size], "float32")
         for start in range(0, len(calibration) - size + 1, size)
     ]
-    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar of a few seconds cannot be turned off
-        statistics = work.calibrate({signature: examples}, num_threads=min(4, os.cpu_count() or 1))
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off
+        statistics = work.calibrate({signature: [{argument: batches[0]}]}, num_threads=1)
+    _widen(statistics, model, batches)
     # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
     statistics[image["name"]] = {
         "min": np.zeros((1,) * len(image["shape"])),
@@ -135,6 +135,31 @@ def _open(model: bytes) -> quantizer.Quantizer:
             f"reduced tensors, among them {name!r} of {kind}. Quantize the float file that it was made from."
         )
     return quantizer.Quantizer(bytes(model))
+
+
+def _widen(statistics: dict, model: bytes, batches: Iterable[np.ndarray]) -> None:
+    """Ranges that hold every number of every calibration picture, in place of those of the first one.
+
+    The quantizer's own calibration is a moving average over pictures: it remembers the last few dozen, and cuts off a
+    tenth of the logits even then.
+    """
+    interpreter = Interpreter(
+        model_content=model,
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    image = interpreter.get_input_details()[0]["index"]
+    places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
+    ranges = [(statistics[name], places[name]) for name in statistics if "min" in statistics[name]]
+    for batch in batches:
+        interpreter.set_tensor(image, batch)
+        interpreter.invoke()
+        for found, place in ranges:
+            values = interpreter.get_tensor(place)
+            found["min"] = np.minimum(found["min"], values.min())
+            found["max"] = np.maximum(found["max"], values.max())
 
 
 def _quantize(work: quantizer.Quantizer, statistics: dict | None = None) -> bytes:

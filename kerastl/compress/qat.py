@@ -1,14 +1,12 @@
 """Quantization-aware training: TF-MOT's fake quantization on a bridged model, made fit for a camera and for small nets.
 
-What is added to TF-MOT's default 8-bit scheme:
+What is added to TF-MOT's default 8-bit scheme, besides what `compress.scheme` changes a layer at a time:
 
 - the input is pinned to raw pixels 0..255, so that the exported file takes uint8 with scale 1 and zero point 0;
 - a ``Rescaling`` in front of kernels is folded into them after training, and is no operator in the file. Left to the
   converter, the kernels shrink, their scales do not, and the file answers the same to every picture;
 - what would stay a float operator in the file (another ``Rescaling``, ``Normalization``, and a ``BatchNormalization``
-  that follows no convolution) becomes a 1x1 depthwise convolution of the same values;
-- depthwise kernels are quantized a channel each (TF-MOT: one scale for all of them);
-- activation ranges start at what calibration batches show (TF-MOT: at -6..6, from which they need thousands of steps).
+  that follows no convolution) becomes a 1x1 depthwise convolution of the same values.
 
 Paper: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
 (https://arxiv.org/abs/1712.05877).
@@ -23,96 +21,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
-from tensorflow_model_optimization.python.core.quantization.keras import quant_ops, quantize_layer, quantize_wrapper
-from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
-    default_8bit_quantize_configs,
-    default_8bit_quantize_registry,
-    default_8bit_quantize_scheme,
-)
+from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
+from kerastl.compress import scheme
+from kerastl.compress.scheme import CONVOLUTIONS, KERNELS, ActivationRange, DepthwiseConfig, DepthwiseKernelRange
 from kerastl.types import Curves, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
-_CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.SeparableConv2D)
 # Layers through which a factor passes unchanged on its way to a kernel.
 _PASSING = (tf_keras.layers.ZeroPadding2D, tf_keras.layers.Flatten, tf_keras.layers.Reshape, tf_keras.layers.Dropout)
-
-
-class ActivationRange(quantizers.MovingAverageQuantizer):
-    """8-bit range of an activation: observed on calibration batches first, then a moving average while training.
-
-    The average forgets in about 100 steps, so that a short run ends with the ranges of its last weights.
-    """
-
-    def __init__(self):
-        super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
-        self.observing = False
-
-    def __call__(self, inputs, training, weights, **kwargs):
-        """``inputs`` on the 256 levels between ``weights["min_var"]`` and ``weights["max_var"]``."""
-        if self.observing:
-            weights["min_var"].assign(tf.minimum(weights["min_var"], tf.reduce_min(inputs)))
-            weights["max_var"].assign(tf.maximum(weights["max_var"], tf.reduce_max(inputs)))
-            return inputs
-        return quant_ops.MovingAvgQuantize(
-            inputs, weights["min_var"], weights["max_var"], ema_decay=0.99, is_training=training, num_bits=8
-        )
-
-    def get_config(self):
-        """No settings."""
-        return {}
-
-
-class DepthwiseKernelRange(quantizers.LastValueQuantizer):
-    """Symmetric 8-bit range of every channel of a depthwise kernel ``(height, width, channels, multiplier)``."""
-
-    def __init__(self):
-        super().__init__(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
-
-    def build(self, tensor_shape, name, layer):
-        """Ranges of shape ``(channels * multiplier,)``."""
-        shape = (int(tensor_shape[2]) * int(tensor_shape[3]),)
-        return {
-            f"{end}_var": layer.add_weight(f"{name}_{end}", shape=shape, initializer="zeros", trainable=False)
-            for end in ("min", "max")
-        }
-
-    def __call__(self, inputs, training, weights, **kwargs):
-        """``inputs`` on 255 levels a channel."""
-        height, width, channels, multiplier = inputs.shape
-        flat = tf.reshape(inputs, (height, width, 1, channels * multiplier))  # TF quantizes along the last axis only
-        return tf.reshape(super().__call__(flat, training, weights, **kwargs), inputs.shape)
-
-    def get_config(self):
-        """No settings."""
-        return {}
-
-
-class DepthwiseConfig(default_8bit_quantize_registry.Default8BitQuantizeConfig):
-    """How a DepthwiseConv2D is quantized."""
-
-    def __init__(self):
-        super().__init__(["depthwise_kernel"], ["activation"], False)
-        self.weight_quantizer = DepthwiseKernelRange()
-
-    def get_config(self):
-        """No settings."""
-        return {}
-
-
-class _Registry(default_8bit_quantize_registry.Default8BitQuantizeRegistry):
-    def __init__(self):
-        super().__init__()
-        self._layer_quantize_map[tf_keras.layers.DepthwiseConv2D] = DepthwiseConfig()
-        self._layer_quantize_map[tf_keras.layers.Multiply] = (
-            default_8bit_quantize_configs.Default8BitOutputQuantizeConfig()
-        )
-        self._layer_quantize_map[tf_keras.layers.Rescaling] = default_8bit_quantize_configs.NoOpQuantizeConfig()
-
-
-class _Scheme(default_8bit_quantize_scheme.Default8BitQuantizeScheme):
-    def get_quantize_registry(self):
-        return _Registry()
 
 
 def train(
@@ -220,7 +137,7 @@ def prepare(tf_model: tf_keras.Model, calibration: Iterable) -> tf_keras.Model:
     try:
         with kerases.quantize_scope(scope):
             annotated = kerases.quantize_annotate_model(_replace_float_layers(tf_model))
-            network = kerases.quantize_apply(annotated, scheme=_Scheme())
+            network = kerases.quantize_apply(annotated, scheme=scheme.Scheme())
     except (RuntimeError, ValueError) as error:  # TF-MOT names the layer and its class
         raise ValueError(
             f"Quantization-aware training needs layers that TF-MOT can quantize. Received: {error}"
@@ -278,7 +195,7 @@ def _affine(layer: tf_keras.layers.Layer) -> tuple[np.ndarray, np.ndarray] | Non
     if isinstance(layer, tf_keras.layers.BatchNormalization):
         (node,) = layer.inbound_nodes
         if (
-            isinstance(node.inbound_layers, _CONVOLUTIONS)
+            isinstance(node.inbound_layers, CONVOLUTIONS)
             and node.inbound_layers.activation is tf_keras.activations.linear
         ):
             return None  # TF-MOT and the converter fold it into that kernel
@@ -300,7 +217,7 @@ def _consumers(layer: tf_keras.layers.Layer) -> Iterator[tf_keras.layers.Layer]:
 
 
 def _feeds_only_kernels(layer: tf_keras.layers.Layer) -> bool:
-    return all(isinstance(consumer, (*_CONVOLUTIONS, tf_keras.layers.Dense)) for consumer in _consumers(layer))
+    return all(isinstance(consumer, KERNELS) for consumer in _consumers(layer))
 
 
 def _fold_rescalings(network: tf_keras.Model) -> None:

@@ -182,17 +182,6 @@ def test_calibration_alone_answers_like_the_float_model(bridged):
     assert np.max(np.abs(model(pictures, training=False).numpy() - wanted)) < 0.1 * np.ptp(wanted)
 
 
-def test_depthwise_kernels_have_a_scale_a_channel():
-    kernel = np.random.default_rng(2).normal(size=(3, 3, 4, 2)).astype("float32")
-    kernel *= np.array([1.0, 10.0, 0.1, 5.0], "float32")[:, None]
-    layer = tf_keras.layers.Layer()
-    quantizer = qat.DepthwiseKernelRange()
-    variables = quantizer.build(kernel.shape, "kernel", layer)
-    received = quantizer(tf.constant(kernel), True, weights=variables).numpy()
-    scale = np.abs(kernel).max((0, 1)) / 127
-    np.testing.assert_allclose(received, np.round(kernel / scale) * scale, rtol=1e-4, atol=1e-6)
-
-
 def test_zeros_stay_zero(float_model):
     weights = {name: float_model.get_layer(name).get_weights() for name in ("conv", "hidden")}
     bridged = bridge.to_tf_keras(float_model, probe=blobs()[0])

@@ -1,0 +1,116 @@
+"""How TF-MOT quantizes each layer to 8 bits, where its own default scheme is not good enough.
+
+- activation ranges start at what calibration batches show (TF-MOT: at -6..6, from which they need thousands of steps);
+- depthwise kernels are quantized a channel each (TF-MOT: one scale for all of them);
+- a kernel before a ReLU layer is quantized at all (TF-MOT: it is left float while training, and rounded in the file).
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+    default_8bit_quantize_configs,
+    default_8bit_quantize_layout_transform,
+    default_8bit_quantize_registry,
+    default_8bit_quantize_scheme,
+)
+
+quantizers = tfmot.quantization.keras.quantizers
+CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.SeparableConv2D)
+KERNELS = (*CONVOLUTIONS, tf_keras.layers.Dense)
+
+
+class ActivationRange(quantizers.MovingAverageQuantizer):
+    """8-bit range of an activation: observed on calibration batches first, then a moving average while training.
+
+    The average forgets in about 100 steps, so that a short run ends with the ranges of its last weights.
+    """
+
+    def __init__(self):
+        super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
+        self.observing = False
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """``inputs`` on the 256 levels between ``weights["min_var"]`` and ``weights["max_var"]``."""
+        if self.observing:
+            weights["min_var"].assign(tf.minimum(weights["min_var"], tf.reduce_min(inputs)))
+            weights["max_var"].assign(tf.maximum(weights["max_var"], tf.reduce_max(inputs)))
+            return inputs
+        return quant_ops.MovingAvgQuantize(
+            inputs, weights["min_var"], weights["max_var"], ema_decay=0.99, is_training=training, num_bits=8
+        )
+
+    def get_config(self):
+        """No settings."""
+        return {}
+
+
+class DepthwiseKernelRange(quantizers.LastValueQuantizer):
+    """Symmetric 8-bit range of every channel of a depthwise kernel ``(height, width, channels, multiplier)``."""
+
+    def __init__(self):
+        super().__init__(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
+
+    def build(self, tensor_shape, name, layer):
+        """Ranges of shape ``(channels * multiplier,)``."""
+        shape = (int(tensor_shape[2]) * int(tensor_shape[3]),)
+        return {
+            f"{end}_var": layer.add_weight(f"{name}_{end}", shape=shape, initializer="zeros", trainable=False)
+            for end in ("min", "max")
+        }
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """``inputs`` on 255 levels a channel."""
+        height, width, channels, multiplier = inputs.shape
+        flat = tf.reshape(inputs, (height, width, 1, channels * multiplier))  # TF quantizes along the last axis only
+        return tf.reshape(super().__call__(flat, training, weights, **kwargs), inputs.shape)
+
+    def get_config(self):
+        """No settings."""
+        return {}
+
+
+class DepthwiseConfig(default_8bit_quantize_registry.Default8BitQuantizeConfig):
+    """How a DepthwiseConv2D is quantized."""
+
+    def __init__(self):
+        super().__init__(["depthwise_kernel"], ["activation"], False)
+        self.weight_quantizer = DepthwiseKernelRange()
+
+    def get_config(self):
+        """No settings."""
+        return {}
+
+
+class Registry(default_8bit_quantize_registry.Default8BitQuantizeRegistry):
+    def __init__(self):
+        super().__init__()
+        self._layer_quantize_map[tf_keras.layers.DepthwiseConv2D] = DepthwiseConfig()
+        self._layer_quantize_map[tf_keras.layers.Multiply] = (
+            default_8bit_quantize_configs.Default8BitOutputQuantizeConfig()
+        )
+        self._layer_quantize_map[tf_keras.layers.Rescaling] = default_8bit_quantize_configs.NoOpQuantizeConfig()
+
+
+class Layout(default_8bit_quantize_layout_transform.Default8BitQuantizeLayoutTransform):
+    """TF-MOT's own, but a kernel before a ReLU layer is quantized: TF-MOT leaves it float, and the file rounds it."""
+
+    def apply(self, model, layer_quantize_map):
+        changed, configs = super().apply(model, layer_quantize_map)
+        for layer in changed.layers:
+            config = configs.get(layer.name, {}).get("quantize_config")
+            if isinstance(config, default_8bit_quantize_configs.NoOpQuantizeConfig) and isinstance(layer, KERNELS):
+                configs[layer.name]["quantize_config"] = kernel = Registry().get_quantize_config(layer)
+                kernel.activation_attrs = []  # its output has the range of the ReLU behind it
+        return changed, configs
+
+
+class Scheme(default_8bit_quantize_scheme.Default8BitQuantizeScheme):
+    def get_layout_transformer(self):
+        return Layout()
+
+    def get_quantize_registry(self):
+        return Registry()

@@ -1,0 +1,36 @@
+"""The exported file against the model it came from, on real data. Every disagreement raises; nothing is only logged.
+
+The file is read and run here by other means than it was written with: operators and weights are counted anew, and
+the whole split goes through the interpreter one example at a time, as it will on the phone.
+"""
+
+from typing import Any
+
+import lazy_loader
+
+_load, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "answers": ["run_file"],
+        "choice": ["choose"],
+        "layers": ["layer_errors"],
+        "proof": [
+            "FLOAT16",
+            "FLOAT32",
+            "INT4",
+            "INT8",
+            "LAYERS_INT4",
+            "LAYERS_INT8",
+            "LayerTolerance",
+            "Tolerance",
+            "VerificationError",
+            "check",
+            "check_layers",
+        ],
+        "scores": ["by_class", "score"],
+    },
+)
+
+
+def __getattr__(name: str) -> Any:
+    return _load(name)

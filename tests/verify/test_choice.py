@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kerastl import types, verify
+
+
+def variant(name: str, *, size: int, milliseconds: float, validation: float, test: float = 0.0) -> types.Variant:
+    tensor = types.Tensor("image", "uint8", (1, 8, 8, 1), 1.0, 0)
+    measured = [types.Verification(types.Score(v, v, v, 100), 0.99, 1.0, 0.0) for v in (validation, test)]
+    return types.Variant(
+        types.Artifact(name, "test", Path(f"{name}.tflite")),
+        types.FileFacts("", size, size, size, 0.0, types.Operators(1, 1, 0, 0), tensor, tensor),
+        types.Latency(milliseconds, milliseconds, 1, 200),
+        *measured,
+    )
+
+
+def test_choice_is_made_on_validation_within_the_budget():
+    variants = [
+        variant("float32", size=900, milliseconds=0.3, validation=0.99, test=0.1),
+        variant("integer", size=300, milliseconds=0.2, validation=0.988, test=0.1),
+        variant("fast", size=500, milliseconds=0.1, validation=0.987, test=0.1),
+        variant("int4", size=100, milliseconds=0.05, validation=0.9869, test=1.0),
+    ]
+    smallest = verify.choose(variants, float_validation_score=0.99, prefer="smallest", budget=0.003)
+    assert smallest.name == "integer"
+    assert "300 bytes" in smallest.why
+    assert "int4 (0.9869)" in smallest.why
+    assert "3 of 4" in smallest.why
+    assert verify.choose(variants, float_validation_score=0.99, prefer="fastest", budget=0.003).name == "fast"
+    with pytest.raises(verify.VerificationError, match=r"budget.*>= 0.9950.*integer 0.9880"):
+        verify.choose(variants, float_validation_score=0.998, budget=0.003)
+    with pytest.raises(ValueError, match="smallest, fastest"):
+        verify.choose(variants, float_validation_score=0.99, prefer="prettiest")
+    with pytest.raises(ValueError, match="0 variants"):
+        verify.choose([], float_validation_score=0.99)
