@@ -280,6 +280,19 @@ def test_a_vocabulary_in_the_file_itself_opens(tmp_path):
     np.testing.assert_array_equal(keras_file.load(tmp_path / "asset.keras")(lines), counted(lines))
 
 
+def test_a_backbone_of_keras_hub_opens(tmp_path):
+    import keras_hub
+
+    model = keras_hub.models.BertBackbone(
+        vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8, max_sequence_length=6
+    )
+    model.save(tmp_path / "model.keras")
+    found = keras_file.load(tmp_path / "model.keras")
+    assert type(found) is type(model)
+    for one, other in zip(found.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("name", ["w.weights.h5", "w.h5", "w.keras"])
 def test_weights_alone(tmp_path, name):
     model, path = small(), tmp_path / name

@@ -114,6 +114,8 @@ def mutated(file: bytes, draw: np.random.Generator) -> bytes:
     while True:
         content = bytearray(file)
         for _ in range(draw.choice([1, 1, 2, 8])):
+            if not content:
+                break
             at = int(draw.integers(len(content)))
             length = int(min(draw.geometric(1 / 40), len(content) - at))
             match int(draw.choice([0, 0, 1, 2, 3, 4, 4, 4, 5])):
