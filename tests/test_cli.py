@@ -388,6 +388,15 @@ def test_verify_reads_nothing_outside_of_the_folder(finished, capsys, name):
     assert f"names the file {name!r}, which lies outside of it" in capsys.readouterr().err
 
 
+def test_predict_names_no_lines_of_other_files(finished, here, capsys):
+    np.save("batch.npy", toy_load().test.inputs[:1])
+    (here / "secret.txt").write_text("one\ntwo\nthree\n")
+    (finished / "mobile" / "labels.txt").unlink()
+    (finished / "mobile" / "labels.txt").symlink_to(here / "secret.txt")
+    assert cli.main(["predict", str(finished), "batch.npy"]) == 1
+    assert "names the file 'labels.txt', which lies outside" in capsys.readouterr().err
+
+
 def test_tflite_files_are_read_by_a_child_alone(finished, here):
     """The runtime that a stranger's file could crash is never loaded beside the command itself."""
     np.save("batch.npy", toy_load().test.inputs[:3])

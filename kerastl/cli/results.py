@@ -119,7 +119,7 @@ def _scores(
 
 
 def _labels(folder: Path) -> list[str]:
-    path = folder / "labels.txt"
+    path = _inside(folder, "labels.txt")  # a link would print any file's lines
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no labels.txt, which names the model's outputs.")
     return path.read_text(encoding="utf-8").splitlines()
