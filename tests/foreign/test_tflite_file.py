@@ -98,9 +98,15 @@ def test_names_cannot_write_to_the_terminal(reader, tiny_files):
 def test_words_of_a_child_are_not_believed(tiny_files, monkeypatch):
     """A stranger's file that has taken the child over may say anything."""
     with tflite_file.Reader() as reader:
-        for said, raw in (({}, b""), ({"shape": [1]}, b""), ({"shape": [2, -1]}, b"x" * 32), ({"shape": "x"}, b"")):
+        for said, raw in (
+            ({"shape": [3, 1]}, bytes(12)),
+            ({}, b""),
+            ({"shape": [1]}, b""),
+            ({"shape": [2, -1]}, b"x" * 32),
+            ({"shape": "x"}, b""),
+        ):
             monkeypatch.setattr(reader._child, "ask", lambda *_, said=said, raw=raw, **__: (said, raw))
-            with pytest.raises(ValueError, match=r"answers|facts|reshape"):
+            with pytest.raises(ValueError, match=r"wanted 2 answers|reshape"):
                 reader.run(tiny_files.float32, tiny_files.inputs[:2])
             with pytest.raises(tflite_file.TfliteError, match="no facts"):
                 reader.facts(tiny_files.float32)
