@@ -12,6 +12,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
     compress    pruning, quantization-aware training, post-training quantization
     export      SavedModel, TFLite, metadata
+    foreign     files of strangers: looked at first, or read in a process of their own
     verify      the exported file against its model, on real data
     benchmark   size and latency of a file, measured
     store       run folders and their stages

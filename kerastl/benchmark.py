@@ -63,13 +63,16 @@ def facts(file: Path | str | bytes) -> types.FileFacts:
     )
 
 
-def latency(file: Path | str | bytes, *, threads: int = 1, runs: int | None = None) -> types.Latency:
+def latency(
+    file: Path | str | bytes, *, threads: int = 1, runs: int | None = None, warm_up: int = WARM_UP_RUNS
+) -> types.Latency:
     """Time of one inference of one example, measured around ``invoke`` alone.
 
     Args:
         file: path of a TFLite file, or its bytes.
         threads: threads the interpreter may use.
         runs: measured runs; by default at least 200 and as many as fill a second, at most 20,000 or 30 seconds.
+        warm_up: runs before them that are not measured.
 
     Returns:
         Median and 95th percentile in milliseconds.
@@ -91,7 +94,7 @@ def latency(file: Path | str | bytes, *, threads: int = 1, runs: int | None = No
         # Real answers take no other time than these; only denormal floats would, and pixels have none.
         values = random.integers(0, 128, detail["shape"]).astype(detail["dtype"])
         interpreter.set_tensor(detail["index"], values)
-    for _ in range(WARM_UP_RUNS):
+    for _ in range(warm_up):
         interpreter.invoke()
     times = _timed(interpreter, runs)
     median, p95 = np.percentile(times, [50, 95]) / 1e6

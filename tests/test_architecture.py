@@ -53,6 +53,14 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/cluster": TF_KERAS | TFMOT,
     "compress/ptq": LITERT,
     "export": TENSORFLOW | LITERT,
+    "foreign/hdf5": set(),
+    "foreign/keras_config": set(),  # a written list; what the installed Keras offers is not asked
+    "foreign/keras_file": KERAS,
+    "foreign/saved_model_folder": TENSORFLOW,
+    "foreign/graph": TENSORFLOW,  # the register of operations
+    "foreign/child": set(),
+    "foreign/tflite_file": set(),  # the parent reads no TFLite file
+    "foreign/tflite_child": set(),
     "verify": LITERT,
     "benchmark": LITERT,
 }
@@ -73,6 +81,8 @@ DOORS = {
     ("export", "durable"): "as for the store",
     ("data", "durable"): "as for the store",
     ("report", "durable"): "as for the store",
+    ("foreign", "benchmark"): "a stranger's file is measured by the same code as one's own, in a child process",
+    ("foreign", "verify"): "and answers by the same code",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
 }
 

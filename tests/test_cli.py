@@ -379,6 +379,40 @@ def test_verify_notices_other_data_and_other_labels(finished, toy, capsys):
     assert "Did you mean toy" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["../outside.tflite", "/etc/passwd", "link"])
+def test_verify_reads_nothing_outside_of_the_folder(finished, capsys, name):
+    (finished.parent / "outside.tflite").write_bytes(toy_file())
+    (finished / "link").symlink_to("/etc/passwd")
+    restate(finished, "report.json", lambda report: report["variants"][0].update(file=name))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert f"names the file {name!r}, which lies outside of it" in capsys.readouterr().err
+
+
+def test_predict_names_no_lines_of_other_files(finished, here, capsys):
+    np.save("batch.npy", toy_load().test.inputs[:1])
+    (here / "secret.txt").write_text("one\ntwo\nthree\n")
+    (finished / "mobile" / "labels.txt").unlink()
+    (finished / "mobile" / "labels.txt").symlink_to(here / "secret.txt")
+    assert cli.main(["predict", str(finished), "batch.npy"]) == 1
+    assert "names the file 'labels.txt', which lies outside" in capsys.readouterr().err
+
+
+def test_tflite_files_are_read_by_a_child_alone(finished, here):
+    """The runtime that a stranger's file could crash is never loaded beside the command itself."""
+    np.save("batch.npy", toy_load().test.inputs[:3])
+    np.savez("good.npz", inputs=toy_load().test.inputs, labels=toy_load().test.labels)
+    file = str(finished / "mobile" / "model.tflite")
+    for words in (["benchmark", file], ["predict", str(finished), "batch.npy"], ["audit", "good.npz", "--model", file]):
+        code = textwrap.dedent(f"""
+            import sys
+            from kerastl.cli import main
+            main({words!r})
+            print([name for name in sys.modules if name.startswith("ai_edge_litert")], file=sys.stderr)
+        """)
+        done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        assert done.stderr.splitlines()[-1] == "[]", words
+
+
 def test_predict_answers_pictures_and_arrays(finished, here, capsys):
     picture = np.zeros((4, 4), np.uint8)
     picture[1] = 200

@@ -13,6 +13,8 @@ from kerastl.cli import catalogue
 if TYPE_CHECKING:
     import numpy as np
 
+    from kerastl.foreign import tflite_file
+
 
 def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     """Prints size, operators, sparsity and latency of TFLite files.
@@ -29,13 +31,11 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     import kerastl
 
     rows = []
-    for file in files:
-        try:
-            facts = kerastl.benchmark.facts(Path(file))
-        except Exception as error:  # LiteRT raises whatever its parser stumbles over
-            raise ValueError(f"{file} is no TFLite file that can be read: {error}") from error
-        latency = kerastl.benchmark.latency(Path(file), threads=threads)
-        rows.append({"file": file, **dataclasses.asdict(facts), "latency_ms": dataclasses.asdict(latency)})
+    with kerastl.foreign.tflite_file.Reader() as reader:  # the file may be anybody's
+        for file in files:
+            facts = reader.facts(file)
+            latency = reader.latency(file, threads=threads)
+            rows.append({"file": file, **dataclasses.asdict(facts), "latency_ms": dataclasses.asdict(latency)})
     if as_json:
         print(json.dumps(rows, indent=2, default=dict))
         return 0
@@ -77,7 +77,8 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool) -> int:
         file = next((file for file in (Path(model, "mobile", "model.tflite"), Path(model)) if file.is_file()), None)
         if file is None:
             raise FileNotFoundError(f"{model} is neither a finished run nor a TFLite file.")
-        found += kerastl.data.audit.mislabelled(path, lambda inputs: _answers(file, inputs))
+        with kerastl.foreign.tflite_file.Reader() as reader:
+            found += kerastl.data.audit.mislabelled(path, lambda inputs: _answers(reader, file, inputs))
     findings = [dataclasses.asdict(finding) for finding in found]
     if as_json:
         print(json.dumps(findings, indent=2, default=str))
@@ -88,12 +89,10 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool) -> int:
     return 1 if any(finding["severity"] == "error" for finding in findings) else 0
 
 
-def _answers(file: Path, inputs: np.ndarray) -> np.ndarray:
+def _answers(reader: tflite_file.Reader, file: Path, inputs: np.ndarray) -> np.ndarray:
     """A file's probabilities; pictures without an axis of channels get one."""
-    import kerastl
-
-    wanted = len(kerastl.benchmark.facts(file).input.shape)
-    return kerastl.verify.run_file(file, inputs[..., None] if inputs.ndim == wanted - 1 else inputs)
+    wanted = len(reader.facts(file).input.shape)
+    return reader.run(file, inputs[..., None] if inputs.ndim == wanted - 1 else inputs)
 
 
 def sources() -> list[str]:

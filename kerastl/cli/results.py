@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from kerastl import types
+    from kerastl.foreign import tflite_file
 
 
 def verify(*, folder: str) -> int:
@@ -25,6 +26,8 @@ def verify(*, folder: str) -> int:
         FileNotFoundError: the folder holds no finished run.
         ValueError: its data cannot be loaded again.
     """
+    import kerastl
+
     root = Path(folder)
     report, config = _read(root / "report.json"), _read(root / "config.json")
     differences = _digests(root, report)
@@ -34,16 +37,17 @@ def verify(*, folder: str) -> int:
         if dataset.digest != stated:
             differences.append(f"data: {place} states digest {stated}, loaded {dataset.digest}")
     rows = {row["name"]: row for row in report["variants"]}
-    for name, row in rows.items():
-        differences += _scores(root / row["file"], row, dataset, name=name)
     chosen = rows.get(report["chosen"])
     bundle = root / "mobile" / "model.tflite"
-    if chosen is None or not bundle.is_file():
-        differences.append(f"mobile/: holds no model.tflite of the chosen variant {report['chosen']!r}")
-    else:
-        differences += _scores(bundle, chosen, dataset, name="mobile/model.tflite")
-        if _labels(bundle.parent) != list(dataset.task.class_names):
-            differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
+    with kerastl.foreign.tflite_file.Reader() as reader:  # whoever wrote the files wrote their digests too
+        for name, row in rows.items():
+            differences += _scores(reader, _inside(root, row["file"]), row, dataset, name=name)
+        if chosen is None or not bundle.is_file():
+            differences.append(f"mobile/: holds no model.tflite of the chosen variant {report['chosen']!r}")
+        else:
+            differences += _scores(reader, bundle, chosen, dataset, name="mobile/model.tflite")
+            if _labels(bundle.parent) != list(dataset.task.class_names):
+                differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
     for difference in differences:
         print(f"differs: {difference}")
     if not differences:
@@ -57,6 +61,14 @@ def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _inside(root: Path, name: str) -> Path:
+    """A file of a run that may be anybody's: its own JSON names it, and it lies in the run's folder."""
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{root} names the file {name!r}, which lies outside of it: nothing there is read.")
+    return path
+
+
 def _digests(root: Path, report: dict[str, Any]) -> list[str]:
     """Files whose bytes are not those that `files.json` and `report.json` state."""
     from kerastl import digests
@@ -65,7 +77,7 @@ def _digests(root: Path, report: dict[str, Any]) -> list[str]:
     stated |= {("report.json", row["file"]): row["sha256"] for row in report["variants"]}
     differences = []
     for (place, name), digest in stated.items():
-        path = root / name
+        path = _inside(root, name)
         if not path.is_file():
             differences.append(f"{name}: named in {place}, but missing")
         elif (found := digests.of_file(path)) != digest:
@@ -85,7 +97,9 @@ def _load_data(config: dict[str, Any]) -> types.Dataset:
     return getattr(kerastl.data, data["source"]).load(**data["arguments"])
 
 
-def _scores(path: Path, row: dict[str, Any], dataset: types.Dataset, *, name: str) -> list[str]:
+def _scores(
+    reader: tflite_file.Reader, path: Path, row: dict[str, Any], dataset: types.Dataset, *, name: str
+) -> list[str]:
     """Where a file's scores on validation and test are not the stated ones, to the last digit."""
     import kerastl
 
@@ -96,7 +110,7 @@ def _scores(path: Path, row: dict[str, Any], dataset: types.Dataset, *, name: st
         (dataset.validation, {"validation_score": "value"}),
         (dataset.test, {"score": "value", "score_low": "low", "score_high": "high"}),
     ):
-        found = kerastl.verify.score(kerastl.verify.run_file(path, split.inputs), split.labels)
+        found = kerastl.verify.score(reader.run(path, split.inputs), split.labels)
         for key, attribute in keys.items():
             if getattr(found, attribute) != row[key]:
                 differences.append(f"{name}: {key} stated {row[key]!r}, measured {getattr(found, attribute)!r}")
@@ -105,7 +119,7 @@ def _scores(path: Path, row: dict[str, Any], dataset: types.Dataset, *, name: st
 
 
 def _labels(folder: Path) -> list[str]:
-    path = folder / "labels.txt"
+    path = _inside(folder, "labels.txt")  # a link would print any file's lines
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no labels.txt, which names the model's outputs.")
     return path.read_text(encoding="utf-8").splitlines()
@@ -125,20 +139,21 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     if not model.is_file():
         raise FileNotFoundError(f"{folder} holds no bundle: mobile/model.tflite is missing. Has the run finished?")
     labels = _labels(bundle)
-    tensor = kerastl.benchmark.facts(model).input
     answers = []
-    for name in inputs:
-        examples = read_input(Path(name), tensor)
-        for index, row in enumerate(kerastl.verify.run_file(model, examples)):
-            best = int(row.argmax())
-            answers.append(
-                {
-                    "input": name if len(examples) == 1 else f"{name}[{index}]",
-                    "label": labels[best],
-                    "probability": round(float(row[best]), 6),
-                    "probabilities": {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)},
-                }
-            )
+    with kerastl.foreign.tflite_file.Reader() as reader:  # a bundle may be anybody's
+        tensor = reader.facts(model).input
+        for name in inputs:
+            examples = read_input(Path(name), tensor)
+            for index, row in enumerate(reader.run(model, examples)):
+                best = int(row.argmax())
+                answers.append(
+                    {
+                        "input": name if len(examples) == 1 else f"{name}[{index}]",
+                        "label": labels[best],
+                        "probability": round(float(row[best]), 6),
+                        "probabilities": {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)},
+                    }
+                )
     if as_json:
         print(json.dumps(answers, indent=2))
         return 0

@@ -1,0 +1,78 @@
+"""HDF5 files of strangers: whether everything in one lies in it, is numbers, and takes the room that it declares."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SMALL, _RATIO = 10_000_000, 200  # as for archives: below so many bytes no ratio is suspicious
+# HDF5's own filters and h5py's LZF; any other number makes the library look for a plug-in to load.
+_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
+
+
+class Hdf5Error(ValueError):
+    """An HDF5 file that is not read, and why."""
+
+
+def inspect(path: Path) -> None:
+    """Walks every group and data set of a file without reading one.
+
+    Raises:
+        Hdf5Error: no HDF5 file, or damaged; a soft or external link, for Keras writes neither; a data set whose bytes
+            lie in other files (external or virtual), that holds Python objects or references, needs a filter that
+            is no part of HDF5, or declares far more than it stores.
+    """
+    try:
+        with path.open("rb") as stream:
+            if stream.read(len(SIGNATURE)) != SIGNATURE:
+                raise Hdf5Error("it is no HDF5 file")
+        with h5py.File(path, "r") as file:
+            _walk(file)
+    except Hdf5Error:
+        raise
+    except Exception as error:  # h5py raises whatever a damaged file provokes in it
+        raise Hdf5Error(f"it cannot be read: {error}") from error
+
+
+def _walk(file: Any) -> None:
+    waiting, seen = [file], set()
+    while waiting:
+        group = waiting.pop()
+        address = h5py.h5o.get_info(group.id).addr
+        if address in seen:  # a hard link may lead back up
+            continue
+        seen.add(address)
+        for name in group:
+            where = f"{group.name.rstrip('/')}/{name}"
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                target = f"{getattr(link, 'filename', '')} {link.path}".strip()
+                raise Hdf5Error(f"{where} is a link to {target!r}: only what lies in the file itself is read")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
+            elif isinstance(item, h5py.Dataset):
+                _check(item, where)
+            else:
+                raise Hdf5Error(f"{where} is neither a group nor a data set")
+
+
+def _check(dataset: Any, where: str) -> None:
+    if dataset.external:
+        raise Hdf5Error(f"{where} keeps its bytes in another file, {dataset.external[0][0]!r}")
+    if dataset.is_virtual:
+        raise Hdf5Error(f"{where} is put together from other files (a virtual data set)")
+    if dataset.dtype.hasobject:
+        raise Hdf5Error(f"{where} holds objects or references, not numbers")
+    properties = dataset.id.get_create_plist()
+    strange = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())} - _FILTERS
+    if strange:
+        raise Hdf5Error(f"{where} needs filter {min(strange)}, which is no part of HDF5")
+    declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    stored = dataset.id.get_storage_size()
+    if declared > _SMALL and declared > _RATIO * max(stored, 1):
+        raise Hdf5Error(f"{where} declares {declared:,} bytes (shape {dataset.shape}) and stores {stored:,}")
