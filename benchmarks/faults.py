@@ -40,7 +40,7 @@ def command(*words: str) -> int:
 
 
 def run(folder: Path, *flags: str, pause: float = 0.0, memory: int = 0) -> int:
-    tiny_run.INJECTED |= {"pause": pause, "memory": memory}
+    os.environ |= {"TINY_PAUSE": str(pause), "TINY_MEMORY": str(memory)}
     return command("run", RECIPE, "--out", str(folder), *flags)
 
 
@@ -135,18 +135,41 @@ def a_file_in_the_way(root: Path) -> list[str]:
 
 
 def no_memory(root: Path) -> list[str]:
-    """A batch that does not fit: said in words with the flag to turn, and the earlier result stays."""
+    """A batch that does not fit: said in words with the flag to turn, and the earlier result stays.
+
+    TensorFlow raises where a tensor does not fit, and aborts the process where a kernel's own scratch space does not:
+    which of the two comes first is a matter of the limit, so a few are tried.
+    """
     folder = root / "run"
     job = functools.partial(run, folder, "--examples", "60000", "--schedule.batch-size", "60000")
     wrong = ended(job, status=0)
     kerastl.durable.remove(folder / "stages")  # the same run again has to train once more, and cannot
-    kerastl.durable.remove(folder / "logs")
-    before = disk_full.snapshot(folder)
+    before = result_of(folder)
     said = ("Out of memory while training: a smaller batch needs less", "--schedule.batch-size (now 60000)")
-    wrong += ended(functools.partial(job, memory=200_000_000), status=1, said=said)
-    kerastl.durable.remove(folder / "logs")
-    wrong += [] if disk_full.snapshot(folder) == before else ["the run is not as before"]
-    return wrong + ended(job, status=0)
+    told: list[str] = []
+    for megabytes in (90, 60, 120):
+        told = ended(functools.partial(job, memory=megabytes * 1_000_000), status=1, said=said)
+        wrong += [] if result_of(folder) == before else ["the run is not as before"]
+        if not told:
+            break
+    return wrong + told + ended(job, status=0)
+
+
+def aborted_by_want_of_memory(root: Path) -> list[str]:
+    """Where nothing can be said any more, the next start says it, and nothing half written stands in its way."""
+    folder = root / "run"
+    process, stream = begun(folder)
+    os.kill(process, signal.SIGABRT)
+    os.waitpid(process, 0)
+    stream.close()
+    said = (f"process {process}, which was at work here, ended without a word", "a smaller batch needs less")
+    return ended(functools.partial(run, folder), status=0, said=said)
+
+
+def result_of(folder: Path) -> dict[str, str]:
+    """The files of a run but for what starting it anew writes."""
+    beside = ("stages", "logs", "config.json", ".lock")
+    return {name: digest for name, digest in disk_full.snapshot(folder).items() if name.split("/")[0] not in beside}
 
 
 # ---------------------------------------------------------------------------------------------- signals and two at once
@@ -185,6 +208,8 @@ def asked_to_stop(root: Path, number: int, *, status: int) -> list[str]:
     wrong += ended(functools.partial(run, folder), status=0, said=("goes on after step",))
     undisturbed = root / "undisturbed"
     wrong += ended(functools.partial(run, undisturbed), status=0)
+    if wrong:
+        return wrong
     files = [hashlib.sha256((at / "variants" / "float32.tflite").read_bytes()).digest() for at in (folder, undisturbed)]
     return wrong + ([] if files[0] == files[1] else ["resumed, it ends with another file than an undisturbed run"])
 
@@ -200,7 +225,8 @@ def two_processes(root: Path) -> list[str]:
     os.waitpid(process, 0)
     stream.close()
     wrong += [] if (folder / ".lock").read_text() == f"{process}\n" else ["the dead one's lock is gone: no test of it"]
-    return wrong + ended(functools.partial(run, folder), status=0, said=("finished: ",))
+    said = (f"process {process}, which was at work here, ended without a word", "finished: ")
+    return wrong + ended(functools.partial(run, folder), status=0, said=said)
 
 
 FAULTS: dict[str, Callable[[Path], list[str]]] = {
@@ -211,6 +237,7 @@ FAULTS: dict[str, Callable[[Path], list[str]]] = {
     "a read-only folder inside the run": read_only_inside,
     "a file in the way": a_file_in_the_way,
     "no memory for a batch": no_memory,
+    "aborted by want of memory": aborted_by_want_of_memory,
     "Ctrl-C": functools.partial(asked_to_stop, number=signal.SIGINT, status=130),
     "SIGTERM": functools.partial(asked_to_stop, number=signal.SIGTERM, status=143),
     "two processes in one folder, one killed": two_processes,

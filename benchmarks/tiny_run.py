@@ -10,6 +10,7 @@ Data: made up
 from __future__ import annotations
 
 import dataclasses
+import os
 import resource
 import sys
 import time
@@ -22,10 +23,6 @@ import numpy as np
 
 import kerastl
 from kerastl.types import Dataset, Schedule, Split, Task
-
-INJECTED = {"pause": 0.0, "memory": 0}
-"""Faults, which are no settings: seconds to wait after each step, which is printed then; and the bytes that training
-may ask the system for, 0 for as many as there are."""
 
 NAMES = {
     "plain": ("left", "right"),
@@ -88,15 +85,24 @@ def network(seed: int) -> keras.Model:
 
 
 class Pause(keras.callbacks.Callback):
-    """Says which step was done, and makes steps long enough to be hit."""
+    """Says which step was done, and makes steps long enough to be hit; without seconds it does nothing."""
 
     def __init__(self, seconds: float):
         super().__init__()
         self.seconds = seconds
 
     def on_train_batch_end(self, batch, logs=None):
-        print(f"step {int(self.model.optimizer.iterations)}", flush=True)
-        time.sleep(self.seconds)
+        if self.seconds:
+            print(f"step {int(self.model.optimizer.iterations)}", flush=True)
+            time.sleep(self.seconds)
+
+
+def injected(name: str) -> float:
+    """A fault, which is no setting, from the environment; 0 where there is none.
+
+    TINY_PAUSE: seconds to wait after each step, which is printed then. TINY_MEMORY: bytes that training may ask for.
+    """
+    return float(os.environ.get(f"TINY_{name.upper()}", 0))
 
 
 def limit_memory(more: int) -> None:
@@ -114,16 +120,16 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         def train(workspace):
             model = network(config.seed)
             batches = kerastl.data.pipeline.batches
-            if INJECTED["memory"]:
+            if injected("memory"):
                 kerastl.train.predict(model, data.test.inputs)  # TensorFlow has started its threads then
-                limit_memory(int(INJECTED["memory"]))
+                limit_memory(int(injected("memory")))
             curves = kerastl.train.fit(
                 model,
                 batches(data.train, batch_size=config.schedule.batch_size, shuffle=True),
                 schedule=config.schedule,
                 workspace=workspace,
                 validation=batches(data.validation, batch_size=20),
-                callbacks=[Pause(INJECTED["pause"])] if INJECTED["pause"] else [],
+                callbacks=[Pause(injected("pause"))],
             )
             return kerastl.train.Trained(model, curves)
 

@@ -332,6 +332,13 @@ class Run:
                 ) from error
             self._note("this file system has no locks: see to it that no other run uses this folder")
             handle = os.open(self.folder / ".lock", os.O_RDWR)
+        if dead := os.pread(handle, 32, 0).decode(errors="replace").strip():
+            # A run that ends takes its number away. TensorFlow aborts where a kernel's scratch space does not fit, and
+            # the system kills whoever takes too much: neither leaves a chance to say so at the time.
+            self._note(
+                f"process {dead}, which was at work here, ended without a word: what it finished is used again. If "
+                "memory ran out, a smaller batch needs less"
+            )
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

@@ -35,6 +35,7 @@ FAULTS = (
     "a read-only folder inside the run",
     "a file in the way",
     "no memory for a batch",
+    "aborted by want of memory",
     "Ctrl-C",
     "SIGTERM",
     "two processes in one folder, one killed",

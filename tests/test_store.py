@@ -209,10 +209,13 @@ def test_two_processes_in_one_folder_the_second_names_the_first(tmp_path):
     subprocess.run(second, env=ENVIRONMENT, check=True)
 
 
-def test_a_dead_process_lock_is_taken_over(tmp_path):
+def test_a_dead_process_lock_is_taken_over_and_said(tmp_path):
     (tmp_path / ".lock").write_text("1\n")  # process 1 lives, but does not hold the lock
-    with open_run(tmp_path):
+    with open_run(tmp_path) as run:
         assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+    assert "process 1, which was at work here, ended without a word" in run.notes[0]
+    with open_run(tmp_path) as run:
+        assert run.notes == []
 
 
 def test_the_same_process_cannot_enter_twice(tmp_path):
