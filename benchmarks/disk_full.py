@@ -4,9 +4,9 @@
     unshare --map-root-user --mount python benchmarks/disk_full.py --small-disk [--json]
 
 At each point an artefact is written well, then another one is written over it with room for half of it: under a limit
-on the size of files (`RLIMIT_FSIZE`), or on a tmpfs that is filled up. Each happens in a process of its own. Exits
-non-zero unless every earlier artefact is bit-identical, nothing is left lying about, and the error names path and
-bytes.
+on the size of files (`RLIMIT_FSIZE`), and with --small-disk also on a tmpfs that is filled up. Each happens in a
+process of its own. Exits non-zero unless every earlier artefact is bit-identical, nothing is left lying about, and the
+error names path and bytes.
 """
 
 from __future__ import annotations
@@ -77,6 +77,25 @@ Save = Callable[[Path], Any]
 def checkpoint(seed: int) -> Save:
     arrays = {f"model/{index}": weight for index, weight in enumerate(tiny_run.network(seed).get_weights())}
     return lambda folder: kerastl.checkpoints.Workspace("net", folder=folder / "work", logs=folder).keep(arrays, {})
+
+
+class Forgetful(kerastl.checkpoints.Workspace):
+    """Keeps logs and no checkpoints."""
+
+    def keep(self, arrays, facts):
+        return self.logs
+
+
+def logs(seed: int) -> Save:
+    """TensorBoard's files, which a library writes in its own way."""
+    model, desk = tiny_run.network(seed), Path(tempfile.gettempdir(), "never-made")
+
+    def save(folder: Path) -> None:
+        batches = kerastl.data.pipeline.batches(tiny_run.load().train, batch_size=96)
+        place = Forgetful("net", folder=desk, logs=folder / "logs")
+        kerastl.train.fit(model, batches, schedule=tiny_run.Schedule(epochs=2), workspace=place, progress=False)
+
+    return save
 
 
 def stage(seed: int) -> Save:
@@ -176,6 +195,7 @@ def open_run(folder: Path, settings: Any = None) -> kerastl.store.Run:
 
 POINTS: dict[str, Callable[[int], Save]] = {
     "checkpoint": checkpoint,
+    "logs/": logs,
     "stage": stage,
     "model.keras": model_file,
     "saved_model/": saved_model,
@@ -230,21 +250,24 @@ def place(small: bool) -> Iterator[Path]:
                 subprocess.run(["umount", root], check=True)
 
 
-def at_point(point: Callable[[int], Save], *, small: bool) -> list[str]:
-    """What is wrong after the fault at a point."""
+def at_point(point: Callable[[int], Save], *, small: bool) -> dict[str, list[str]]:
+    """What is wrong after each fault at a point."""
     with place(small) as folder:
         status, text = child(lambda: point(1)(folder) and None)
         if status != 0:
-            return [f"it does not even work with room: {text}"]
+            raise RuntimeError(f"It does not even work with room: {text}")
         before, room = snapshot(folder), largest(folder, "report.*" if point is report else "*") // 2
 
-        def hit() -> None:
+        def hit(fault: Callable[[Path, int], None]) -> None:
             save = point(2)
-            (fill_disk if small else limit_files)(folder, room)
+            fault(folder, room)
             save(folder)
 
-        status, text = child(hit)
-        return judged(folder, before, status, text)
+        return {name: judged(folder, before, *child(functools.partial(hit, fault))) for name, fault in faults(small)}
+
+
+def faults(small: bool) -> list[tuple[str, Callable[[Path, int], None]]]:
+    return [("limit", limit_files), *([("small disk", fill_disk)] if small else [])]
 
 
 def judged(folder: Path, before: dict[str, str], status: int, text: str) -> list[str]:
@@ -253,6 +276,8 @@ def judged(folder: Path, before: dict[str, str], status: int, text: str) -> list
     if "stages" in before:  # entering a run writes the time into its settings
         after["config.json"] = before["config.json"]
     changed = [name for name in {*before, *after} if before.get(name) != after.get(name)]
+    if "logs" in before:  # every training begins a file of its own, and it may be half written
+        changed = [name for name in before if before[name] != after.get(name)]
     if changed:
         wrong.append(f"not as before: {', '.join(sorted(changed))}")
     if status == 0:
@@ -262,38 +287,39 @@ def judged(folder: Path, before: dict[str, str], status: int, text: str) -> list
     return wrong
 
 
-def whole_run(*, small: bool) -> list[str]:
-    """The command line, first well, then with other settings under the fault: exit status, message, what is left."""
+def whole_run(*, small: bool) -> dict[str, list[str]]:
+    """The command line, first well, then with other settings under a fault: exit status, message, what is left."""
     recipe = str(Path(tiny_run.__file__).resolve())
+    found = {}
     with place(small) as folder:
         status, text = child(functools.partial(kerastl.cli.main, ["run", recipe, "--out", str(folder)]))
         if status != 0:
-            return [f"it does not even work with room: {text}"]
-        before = {name: digest for name, digest in snapshot(folder).items() if kept(name)}
+            raise RuntimeError(f"It does not even work with room: {text}")
+        before = kept(folder)
 
-        def hit() -> int:
-            (fill_disk if small else limit_files)(folder, 10_000)
+        def hit(fault: Callable[[Path, int], None]) -> int:
+            fault(folder, 10_000)
             return kerastl.cli.main(["run", recipe, "--out", str(folder), "--seed", "2"])
 
-        status, text = child(hit)
-        after = {name: digest for name, digest in snapshot(folder).items() if kept(name)}
-        wrong = [] if after == before else [f"not as before: {sorted(set(before.items()) ^ set(after.items()))}"]
-        if status != 1 or "Traceback" in text:
-            wrong.append(f"it ended with {status}: {text[-600:]}")
-        if not re.search(rf"kerastl: No room for {re.escape(str(folder))}.*: it needs (more than )?[\d,]+ bytes", text):
-            wrong.append(f"the error names no path and bytes: {text[-600:]}")
-        return wrong
+        said = rf"kerastl: No room for {re.escape(str(folder))}.*: it needs (more than )?[\d,]+ bytes"
+        for name, fault in faults(small):
+            status, text = child(functools.partial(hit, fault))
+            found[name] = [] if kept(folder) == before else ["the files are not as before"]
+            if status != 1 or "Traceback" in text or not re.search(said, text):
+                found[name].append(f"it ended with {status}: {text[-600:]}")
+    return found
 
 
-def kept(name: str) -> bool:
-    """Report and bundle of other settings are withdrawn on purpose; logs and the stage in the making grow."""
+def kept(folder: Path) -> dict[str, str]:
+    """The files of a run; those of other settings are withdrawn on purpose, logs and the stage in the making grow."""
     withdrawn = ("report.json", "report.html", "mobile", "files.json", "config.json", "logs")
-    return name.split("/")[0] not in withdrawn and ".work-" not in name
+    found = snapshot(folder).items()
+    return {name: digest for name, digest in found if name.split("/")[0] not in withdrawn and ".work-" not in name}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small-disk", action="store_true", help="fill up a tmpfs, instead of limiting files")
+    parser.add_argument("--small-disk", action="store_true", help="also fill up a disk: a tmpfs that is mounted for it")
     parser.add_argument("--json", action="store_true", help="print what is wrong at each point as JSON")
     parser.add_argument("--only", help="one point")
     options = parser.parse_args()
@@ -305,8 +331,9 @@ def main() -> int:
         print(json.dumps(found))
     else:
         for name, wrong in found.items():
-            print(f"{name}: {'; '.join(wrong) or 'holds'}")
-    return 1 if any(found.values()) else 0
+            for fault, what in wrong.items():
+                print(f"{name}, {fault}: {'; '.join(what) or 'holds'}")
+    return 1 if any(what for wrong in found.values() for what in wrong.values()) else 0
 
 
 if __name__ == "__main__":

@@ -84,6 +84,22 @@ def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Tells want of room in words, for a library that writes to ``path`` by itself and cannot be made to replace it.
+
+    Raises:
+        NoRoomError: for want of room.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = None if isinstance(error, NoRoomError) else _number_of_no_room(error)
+        if number is None:
+            raise
+        raise _no_room(path, number, needed_bytes=None, written=_size(path), error=error) from error
+
+
 def _take_place(temporary: Path, path: Path) -> None:
     """Renames into place; a folder needs two renames, and if the second fails the old one goes back."""
     if not path.is_dir() or path.is_symlink():

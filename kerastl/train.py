@@ -145,7 +145,8 @@ def _run(
     epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
     if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
         model.evaluate(batches.take(1), verbose=0)
-    with _within_memory("training"), checkpoints or contextlib.nullcontext():
+    logs = durable.told(workspace.logs) if workspace else contextlib.nullcontext()
+    with _within_memory("training"), logs, checkpoints or contextlib.nullcontext():
         everyone.begin()
         if step:
             fit(batches.skip(step), begin=epoch, end=epoch + 1)

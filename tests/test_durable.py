@@ -161,6 +161,20 @@ def test_want_of_room_inside_a_folder_counts_what_was_written_and_what_was_to_be
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_library_that_writes_by_itself_is_told_in_words(tmp_path):
+    (tmp_path / "events").write_bytes(bytes(1200))
+    with (
+        pytest.raises(durable.NoRoomError, match=rf"No room for {tmp_path}: it needs more than 1,200 bytes"),
+        durable.told(tmp_path),
+    ):
+        raise RuntimeError("events; No space left on device")
+    with pytest.raises(RuntimeError, match="other"), durable.told(tmp_path):
+        raise RuntimeError("other")
+    named = durable.NoRoomError(errno.ENOSPC, "No room for a checkpoint")
+    with pytest.raises(durable.NoRoomError, match="a checkpoint"), durable.told(tmp_path):
+        raise named
+
+
 def test_another_error_stays_what_it_is(tmp_path):
     with pytest.raises(RuntimeError, match="no space") as told, durable.replacing(tmp_path / "model"):
         raise RuntimeError("no space for doubt")
