@@ -50,7 +50,7 @@ class NoRoomError(OSError):
     needed_bytes: int = 0
 
     def __str__(self) -> str:
-        return self.strerror
+        return self.strerror or super().__str__()
 
 
 @contextlib.contextmanager
