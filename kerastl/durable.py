@@ -23,9 +23,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all, and makes the folders above it.
 
     Raises:
-        OSError: if it cannot be written; for want of room, the text names the path and the bytes needed.
+        NoRoomError: for want of room, naming the path and the bytes needed.
+        OSError: if it cannot be written for another reason.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, needed_bytes=len(content)) as temporary:
         temporary.write_bytes(content)
 
@@ -40,53 +40,125 @@ def write_json(path: Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False, default=plain) + "\n")
 
 
+class NoRoomError(OSError):
+    """A disk, a quota or a limit without room; the text names the path and the bytes needed.
+
+    Attributes:
+        needed_bytes: of the whole file or folder, as far as it is known.
+    """
+
+    needed_bytes: int = 0
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
     """A temporary path to write a file or a folder to; it takes the place of ``path`` when the block ends well.
 
-    The temporary name ends like the real one, for writers that go by the ending.
+    The temporary name ends like the real one, for writers that go by the ending. Folders above are made.
 
     Args:
-        path: the file or folder to be; its parent exists.
+        path: the file or folder to be.
         needed_bytes: how much is going to be written, for the error of a full disk.
 
     Raises:
-        OSError: if it cannot be written; for want of room, the text names the path and the bytes needed.
+        NoRoomError: for want of room, also where a library said so in an error of its own.
+        OSError: if it cannot be written for another reason.
     """
     temporary = path.with_name(f"{_prefix(path)}{os.getpid()}{path.suffix}")
-    remove(temporary)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)
         yield temporary
         _settle(temporary)
-        if path.is_dir() and not path.is_symlink():
-            aside = path.with_name(f"{_prefix(path)}old{path.suffix}")
-            remove(aside)
-            os.rename(path, aside)
-            os.rename(temporary, path)
-            _flush(path.parent)
-            remove(aside)
-        else:
-            os.replace(temporary, path)
-            _flush(path.parent)
+        _take_place(temporary, path)
     except BaseException as error:
+        written = _size(temporary)
         with contextlib.suppress(OSError):
             remove(temporary)
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            raise _no_room(path, needed_bytes=needed_bytes, error=error) from error
+        number = _number_of_no_room(error)
+        if number is not None:
+            raise _no_room(path, number, needed_bytes=needed_bytes, written=written, error=error) from error
         raise
 
 
-def _no_room(path: Path, *, needed_bytes: int | None, error: OSError) -> OSError:
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Tells want of room in words, for a library that writes to ``path`` by itself and cannot be made to replace it.
+
+    Raises:
+        NoRoomError: for want of room.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = None if isinstance(error, NoRoomError) else _number_of_no_room(error)
+        if number is None:
+            raise
+        raise _no_room(path, number, needed_bytes=None, written=_size(path), error=error) from error
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Renames into place; a folder needs two renames, and if the second fails the old one goes back."""
+    if not path.is_dir() or path.is_symlink():
+        os.replace(temporary, path)
+        _flush(path.parent)
+        return
+    aside = path.with_name(f"{_prefix(path)}old{path.suffix}")
+    remove(aside)
+    try:
+        os.rename(path, aside)
+        os.rename(temporary, path)
+    except BaseException:
+        if aside.exists() and not path.exists():
+            os.rename(aside, path)
+        raise
+    _flush(path.parent)
+    with contextlib.suppress(OSError):  # the new one stands; `clear_leftovers` takes away what is left of the old one
+        remove(aside)
+
+
+def _number_of_no_room(error: BaseException) -> int | None:
+    """The system's number if the error is about want of room.
+
+    TensorFlow's errors carry the system's words alone, and closing an archive that did not fit raises an error of its
+    own over the one that counts.
+    """
+    cause: BaseException | None = error
+    while isinstance(cause, Exception):
+        for number in _NO_ROOM:
+            if getattr(cause, "errno", None) == number or os.strerror(number) in str(cause):
+                return number
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _no_room(path: Path, number: int, *, needed_bytes: int | None, written: int, error: BaseException) -> NoRoomError:
     """The error of a disk without room, in words: which path, how many bytes, how many are free."""
-    with contextlib.suppress(OSError):
-        free = shutil.disk_usage(path.parent).free
-        needed = f"needs {needed_bytes:,} bytes" if needed_bytes is not None else "does not fit"
-        return OSError(
-            error.errno,
-            f"No room for {path}: it {needed}, and {free:,} bytes are free ({error.strerror or error}). "
-            "What stood there before is untouched",
-        )
-    return error
+    least = written + (error.needed_bytes if isinstance(error, NoRoomError) else 0)
+    exact = needed_bytes is not None and needed_bytes >= least
+    needed = needed_bytes if needed_bytes is not None and exact else least
+    try:
+        free = f", and {shutil.disk_usage(path.parent).free:,} bytes are free"
+    except OSError:
+        free = ""
+    told = NoRoomError(
+        number,
+        f"No room for {path}: it needs {'' if exact else 'more than '}{needed:,} bytes{free} ({os.strerror(number)}). "
+        "What stood there before is untouched",
+    )
+    told.needed_bytes = needed
+    return told
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder; 0 where there is none."""
+    try:
+        return sum(inner.stat().st_size for inner in (path, *path.rglob("*")) if inner.is_file())
+    except OSError:
+        return 0
 
 
 def clear_leftovers(folder: Path) -> None:

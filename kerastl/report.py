@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kerastl import durable, types
@@ -183,7 +184,7 @@ def _tensor(tensor: types.Tensor) -> dict[str, Any]:
 def write(
     report: Mapping[str, Any], folder: Path, *, curves: Sequence[types.Curves] = (), mistakes: Mistakes | None = None
 ) -> Path:
-    """Writes `report.json` and `report.html`, each whole or not at all.
+    """Writes `report.json` and `report.html`, both or neither.
 
     Returns:
         The page's path.
@@ -192,9 +193,12 @@ def write(
         ValueError: if the report holds a NaN, an infinity, or something JSON has no word for.
     """
     text = json.dumps(report, indent=2, allow_nan=False, default=_number) + "\n"
-    page = folder / "report.html"
-    durable.write_text(page, render(json.loads(text), curves=curves, mistakes=mistakes))
-    durable.write_text(page.with_suffix(".json"), text)
+    page, rows = folder / "report.html", folder / "report.json"
+    html = render(json.loads(text), curves=curves, mistakes=mistakes).encode()
+    both = len(html) + len(text)
+    with durable.replacing(page, needed_bytes=both) as new_page, durable.replacing(rows) as new_rows:
+        new_page.write_bytes(html)
+        new_rows.write_bytes(text.encode())
     return page
 
 
@@ -234,7 +238,10 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     """Prints a report's variants, smallest first, and the chosen one with its reason."""
     console = Console() if console is None else console
     table = Table(
-        title=f"{report['recipe']} / {report['tag']}", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0)
+        title=escape(f"{report['recipe']} / {report['tag']}"),
+        title_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("variant", no_wrap=True)
     # shares in percent without the sign: the whole row fits a terminal of 80 columns

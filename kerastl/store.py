@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import errno
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -31,6 +32,7 @@ except ImportError:  # pragma: no cover
 
 _MANIFEST = "manifest.json"
 _FILES = "files.json"
+_FOLDERS = ("stages", "logs", "variants", "saved_model", "mobile")
 _PACKAGES = (
     "kerastl",
     "tensorflow",
@@ -92,11 +94,18 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     if not files or wrong:
         raise ValueError(f"A bundle needs plain file names. Received: {wrong or 'no files'}.")
     bundle = folder / "mobile"
-    with durable.replacing(bundle, needed_bytes=sum(map(len, files.values()))) as temporary:
-        temporary.mkdir(parents=True)
+    pinned = digests.of_folder(folder, leave_out=("logs", "stages", ".lock", "mobile", _FILES))
+    pinned |= {f"mobile/{name}": hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    pins = json.dumps(dict(sorted(pinned.items())), indent=2).encode() + b"\n"
+    # Both are on disk before either takes its place: a disk that fills up between them leaves the earlier pair.
+    with (
+        durable.replacing(bundle, needed_bytes=sum(map(len, files.values())) + len(pins)) as new_bundle,
+        durable.replacing(folder / _FILES, needed_bytes=len(pins)) as new_pins,
+    ):
+        new_bundle.mkdir()
         for name, content in files.items():
-            (temporary / name).write_bytes(content)
-    durable.write_json(folder / _FILES, digests.of_folder(folder, leave_out=("logs", "stages", ".lock", _FILES)))
+            (new_bundle / name).write_bytes(content)
+        new_pins.write_bytes(pins)
     return bundle
 
 
@@ -164,9 +173,9 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A bundle stands only beside a run that passed: a failed check takes an earlier one away. A full disk or Ctrl-C
-        # says nothing against it.
-        if isinstance(error, Exception) and not isinstance(error, OSError):
+        # A bundle stands only beside a run that passed: a failed check takes an earlier one away. A full disk, want of
+        # memory or Ctrl-C says nothing against it.
+        if isinstance(error, Exception) and not isinstance(error, OSError | MemoryError):
             self._withdraw(("mobile", _FILES))
         self._release_lock()
 
@@ -264,11 +273,15 @@ class Run:
             before = json.loads(path.read_text())
         except (OSError, ValueError):
             before = {}
-        if before and all(before.get(name) == content[name] for name in ("recipe", "tag", "seed", "config")):
+        same = all(before.get(name) == content[name] for name in ("recipe", "tag", "seed", "config"))
+        if before and same:
             content["data"] = before.get("data")
-        elif before and self._withdraw(("mobile", "report.json", "report.html", _FILES)):
-            self._note("the settings differ from the last run in this folder: its report and bundle are withdrawn")
-        durable.write_json(path, content)
+        text = json.dumps(content, indent=2, allow_nan=False).encode() + b"\n"
+        with durable.replacing(path, needed_bytes=len(text)) as temporary:
+            temporary.write_bytes(text)
+            # Between writing and renaming: where the new settings do not fit, the earlier result stays with its own.
+            if before and not same and self._withdraw(("mobile", "report.json", "report.html", _FILES)):
+                self._note("the settings differ from the last run in this folder: its report and bundle are withdrawn")
 
     def _withdraw(self, names: Sequence[str]) -> bool:
         there = [self.folder / name for name in names if (self.folder / name).exists()]
@@ -278,12 +291,24 @@ class Run:
 
     def _check_room(self) -> None:
         try:
+            str(self.folder.absolute()).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"The run folder's name must be text in UTF-8: TensorFlow takes no other. Received: {self.folder!a}."
+            ) from error
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
             raise ValueError(f"The run folder must be writable. Received: {self.folder} ({error.strerror}).") from error
+        for place in (self.folder, *(self.folder / name for name in _FOLDERS)):  # a copied run may have some read-only
+            try:
+                with tempfile.TemporaryFile(dir=place):
+                    pass
+            except OSError as error:
+                if not os.path.lexists(place):
+                    continue
+                raise ValueError(f"The run folder must be writable. Received: {place} ({error.strerror}).") from error
         if free < self._needed_bytes:
             raise ValueError(
                 f"The run needs {self._needed_bytes / 1e6:,.0f} MB of free disk. "
@@ -307,8 +332,21 @@ class Run:
                 ) from error
             self._note("this file system has no locks: see to it that no other run uses this folder")
             handle = os.open(self.folder / ".lock", os.O_RDWR)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        if dead := os.pread(handle, 32, 0).decode(errors="replace").strip():
+            # A run that ends takes its number away. TensorFlow aborts where a kernel's scratch space does not fit, and
+            # the system kills whoever takes too much: neither leaves a chance to say so at the time.
+            self._note(
+                f"process {dead}, which was at work here, ended without a word: what it finished is used again. If "
+                "memory ran out, a smaller batch needs less"
+            )
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(handle)
+            raise OSError(
+                error.errno, f"No room for {self.folder / '.lock'}: it needs 20 bytes ({error.strerror})"
+            ) from error
         self._lock = handle
 
     def _release_lock(self) -> None:

@@ -6,6 +6,7 @@ Models and data come in from the recipe; what comes out is a `Trained`: the mode
 from __future__ import annotations
 
 import contextlib
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +68,7 @@ def fit(
 
     Raises:
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
+        MemoryError: if a step does not fit into memory; the text suggests a smaller batch.
         ValueError: if the number of batches is unknown, zero, or ``keep`` is neither of the two words.
     """
     if keep not in ("best", "last"):
@@ -143,7 +145,8 @@ def _run(
     epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
     if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
         model.evaluate(batches.take(1), verbose=0)
-    with checkpoints or contextlib.nullcontext():
+    logs = durable.told(workspace.logs) if workspace else contextlib.nullcontext()
+    with _within_memory("training"), logs, checkpoints or contextlib.nullcontext():
         everyone.begin()
         if step:
             fit(batches.skip(step), begin=epoch, end=epoch + 1)
@@ -152,6 +155,17 @@ def _run(
             fit(batches, begin=epoch, end=epochs)
         everyone.end()
     return history.history
+
+
+@contextlib.contextmanager
+def _within_memory(doing: str) -> Iterator[None]:
+    """Says in words what to do where memory runs out, on whichever device."""
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        asked = re.search(r"(shape ?[\[(][\d, ]+[\])].*?)( by|$)", str(error), re.MULTILINE)
+        wanted = f" Received: a request for {asked[1]}." if asked else ""
+        raise MemoryError(f"Out of memory while {doing}: a smaller batch needs less.{wanted}") from error
 
 
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -170,8 +184,13 @@ def set_seed(seed: int) -> None:
 
 
 def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int = 500) -> np.ndarray:
-    """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode."""
-    return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
+    """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+
+    Raises:
+        MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
+    """
+    with _within_memory("predicting"):
+        return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

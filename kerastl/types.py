@@ -5,6 +5,7 @@ A recipe carries these from room to room. Arrays are NumPy; pictures are raw pix
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ class Task:
         class_names: one name a class, in the order of the model's outputs and of ``labels.txt``.
         input_shape: shape of one example without the batch axis, for example ``(28, 28, 1)``.
         metric: the score that every choice is made by.
+
+    Raises:
+        ValueError: if a class name is empty, comes twice, is not one line of text, or cannot be written in UTF-8:
+            ``labels.txt`` is one name a line.
     """
 
     name: str
@@ -31,10 +36,27 @@ class Task:
     input_shape: tuple[int, ...]
     metric: str = "accuracy"
 
+    def __post_init__(self) -> None:
+        counts = collections.Counter(self.class_names)
+        wrong = [name for name, count in counts.items() if count > 1 or not _is_a_line(name)]
+        if wrong or not counts:
+            raise ValueError(
+                "Class names are one line of text each, no two the same. "
+                f"Received: {', '.join(map(ascii, wrong[:5])) or 'no names'} in task {self.name!r}."
+            )
+
     @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+
+def _is_a_line(name: str) -> bool:
+    try:
+        name.encode()  # a folder's name that is no UTF-8 comes as a text that cannot be written back
+    except UnicodeEncodeError:
+        return False
+    return bool(name.strip()) and name.splitlines() == [name]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

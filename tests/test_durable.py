@@ -88,6 +88,99 @@ def test_a_folder_is_replaced_whole(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["mobile", "new"]
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "broken"), KeyboardInterrupt()])
+def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path, monkeypatch, failing, error):
+    (tmp_path / "mobile").mkdir()
+    (tmp_path / "mobile" / "old").write_text("old")
+    real, calls = os.rename, []
+
+    def rename(*arguments):
+        calls.append(arguments)
+        if len(calls) == failing:
+            raise error
+        real(*arguments)
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(type(error)), durable.replacing(tmp_path / "mobile") as temporary:
+        temporary.mkdir()
+    assert [path.name for path in tmp_path.rglob("*")] == ["mobile", "old"]
+
+
+def test_an_old_folder_that_cannot_go_is_no_error(tmp_path, monkeypatch):
+    """The new one stands by then, and `clear_leftovers` sees to the rest."""
+    (tmp_path / "mobile").mkdir()
+    real = durable.remove
+
+    def remove(path):
+        if path.exists():
+            raise PermissionError("busy")
+
+    monkeypatch.setattr(durable, "remove", remove)
+    with durable.replacing(tmp_path / "mobile") as temporary:
+        temporary.mkdir()
+        (temporary / "new").write_text("new")
+    monkeypatch.setattr(durable, "remove", real)
+    assert [path.name for path in (tmp_path / "mobile").iterdir()] == ["new"]
+    assert len(list(tmp_path.iterdir())) == 2
+    durable.clear_leftovers(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "needed"),
+    [
+        (OSError(errno.ENOSPC, "full"), "needs 5,000 bytes"),
+        (OSError(errno.EDQUOT, "quota"), "needs 5,000 bytes"),
+        (RuntimeError("model/variables; No space left on device"), "needs 5,000 bytes"),  # as TensorFlow says it
+    ],
+)
+def test_want_of_room_is_known_by_number_and_by_word(tmp_path, error, needed):
+    with (
+        pytest.raises(
+            durable.NoRoomError, match=rf"No room for .*model: it {needed}, and [\d,]+ bytes are free"
+        ) as told,
+        durable.replacing(tmp_path / "model", needed_bytes=5000),
+    ):
+        raise error
+    assert told.value.needed_bytes == 5000
+
+
+def test_want_of_room_inside_a_folder_counts_what_was_written_and_what_was_to_be(tmp_path):
+    def write():
+        with durable.replacing(tmp_path / "stage") as folder:
+            folder.mkdir()
+            (folder / "first").write_bytes(bytes(300))
+            with durable.replacing(folder / "model.keras", needed_bytes=7000) as path:
+                path.write_bytes(bytes(100))
+                raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(durable.NoRoomError) as told:
+        write()
+    assert f"No room for {tmp_path / 'stage'}: it needs more than 7,300 bytes" in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_library_that_writes_by_itself_is_told_in_words(tmp_path):
+    (tmp_path / "events").write_bytes(bytes(1200))
+    with (
+        pytest.raises(durable.NoRoomError, match=rf"No room for {tmp_path}: it needs more than 1,200 bytes"),
+        durable.told(tmp_path),
+    ):
+        raise RuntimeError("events; No space left on device")
+    with pytest.raises(RuntimeError, match="other"), durable.told(tmp_path):
+        raise RuntimeError("other")
+    named = durable.NoRoomError(errno.ENOSPC, "No room for a checkpoint")
+    with pytest.raises(durable.NoRoomError, match="a checkpoint"), durable.told(tmp_path):
+        raise named
+
+
+def test_another_error_stays_what_it_is(tmp_path):
+    with pytest.raises(RuntimeError, match="no space") as told, durable.replacing(tmp_path / "model"):
+        raise RuntimeError("no space for doubt")
+    assert told.type is RuntimeError
+
+
 @pytest.mark.parametrize("ending", ["", ".keras"])
 @pytest.mark.parametrize("renames", [0, 1, 2])
 def test_killed_while_replacing_a_folder_one_of_the_two_is_there_and_no_litter(tmp_path, renames, ending):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import errno
 import html.parser
 import io
 import json
@@ -191,6 +192,29 @@ def test_write_refuses_nan_and_keeps_the_old_report(tmp_path, built):
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.html"}
     report.write({**built, "seed": np.int64(7)}, tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["seed"] == 7
+
+
+def test_rows_that_do_not_fit_leave_the_earlier_page(tmp_path, built, monkeypatch):
+    report.write(built, tmp_path)
+    before = (tmp_path / "report.html").read_bytes()
+    real = Path.write_bytes
+
+    def write_bytes(path, content):
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, "full")
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match=r"No room for .*report\.html: it needs"):
+        report.write({**built, "tag": "other"}, tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.html"}
+
+
+def test_a_tag_may_look_like_markup(built):
+    console = Console(record=True, width=80, file=io.StringIO())
+    report.print_table({**built, "tag": "[/red]"}, console=console)
+    assert f"{built['recipe']} / [/red]" in console.export_text()
 
 
 def test_the_table_is_sorted_by_size_and_marks_the_choice(built):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -208,10 +209,13 @@ def test_two_processes_in_one_folder_the_second_names_the_first(tmp_path):
     subprocess.run(second, env=ENVIRONMENT, check=True)
 
 
-def test_a_dead_process_lock_is_taken_over(tmp_path):
+def test_a_dead_process_lock_is_taken_over_and_said(tmp_path):
     (tmp_path / ".lock").write_text("1\n")  # process 1 lives, but does not hold the lock
-    with open_run(tmp_path):
+    with open_run(tmp_path) as run:
         assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+    assert "process 1, which was at work here, ended without a word" in run.notes[0]
+    with open_run(tmp_path) as run:
+        assert run.notes == []
 
 
 def test_the_same_process_cannot_enter_twice(tmp_path):
@@ -252,6 +256,48 @@ def test_refusals_come_before_anything_else(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"Received: backend 'jax' from the environment"), open_run(tmp_path / "jax"):
         pass
     assert not (tmp_path / "jax").exists()
+
+
+def test_settings_that_do_not_fit_leave_the_earlier_result(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "full")
+
+    with open_run(tmp_path):
+        store.publish(tmp_path, {"model.tflite": b"model"})
+    before = (tmp_path / "config.json").read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: full(path))
+    with pytest.raises(OSError, match=r"No room for .*config\.json"), open_run(tmp_path, config=Config(seed=4)):
+        pass
+    monkeypatch.undo()
+    assert (tmp_path / "config.json").read_bytes() == before
+    assert (tmp_path / "mobile" / "model.tflite").exists()
+    with open_run(tmp_path, config=Config(seed=4)):  # and the lock is free
+        pass
+    assert not (tmp_path / "mobile").exists()
+
+
+def test_pins_that_do_not_fit_leave_the_earlier_bundle(tmp_path, monkeypatch):
+    with open_run(tmp_path):
+        store.publish(tmp_path, {"model.tflite": b"model"})
+    real = Path.write_bytes
+
+    def write_bytes(path, content):
+        if "files.json" in path.name:
+            raise OSError(errno.ENOSPC, "full")
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match="No room"):
+        store.publish(tmp_path, {"model.tflite": b"other"})
+    assert (tmp_path / "mobile" / "model.tflite").read_bytes() == b"model"
+
+
+def test_want_of_memory_says_nothing_against_a_bundle(tmp_path):
+    with open_run(tmp_path):
+        store.publish(tmp_path, {"model.tflite": b"model"})
+    with pytest.raises(MemoryError), open_run(tmp_path):
+        raise MemoryError
+    assert (tmp_path / "mobile").exists()
 
 
 def test_the_backend_of_keras_own_file_counts(tmp_path, monkeypatch):

@@ -45,14 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug or not isinstance(error, _said_in_words()):
             raise
-        for line in (str(error), *getattr(error, "__notes__", ())):
+        for line in (str(error) or type(error).__name__, *getattr(error, "__notes__", ())):
             print(f"kerastl: {line}", file=sys.stderr)
         return 1
 
 
 def _said_in_words() -> tuple[type[Exception], ...]:
     """Errors whose text is meant for the person at the keyboard; any other is a fault, shown with its trace."""
-    kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError)
+    kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, MemoryError)
     verify = sys.modules.get("kerastl.verify")  # if it was never imported it cannot have raised
     return (*kinds, verify.VerificationError) if verify is not None else kinds
 

@@ -52,6 +52,11 @@ def run(arguments: list[str]) -> int:
     asked_before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         module.run(config, folder)
+    except MemoryError as error:
+        sizes = [f"--{name} (now {value})" for name, value in field_names(config).items() if "batch" in name]
+        if sizes:
+            error.add_note(f"Try a smaller {' or '.join(sizes)}.")
+        raise
     finally:
         signal.signal(signal.SIGTERM, asked_before)
     page = folder / "report.html"

@@ -112,7 +112,7 @@ def read(data: bytes) -> dict[str, Any]:
 
 def _checked_labels(class_names: Sequence[str]) -> list[str]:
     labels = list(class_names)
-    wrong = [label for label in labels if not label.strip() or len(label.splitlines()) != 1]
+    wrong = [label for label in labels if not label.strip() or label.splitlines() != [label]]
     if not labels or wrong or len(set(labels)) != len(labels):
         raise ValueError(f"Wanted class names of one line each, no two the same. Received: {labels}.")
     return labels

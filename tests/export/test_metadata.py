@@ -122,6 +122,7 @@ def test_colour_pictures_and_names_that_a_quantizer_needs(float_file):
         ([], "one line each"),
         (["same"] * 10, "no two the same"),
         ([*NAMES[:9], "two\nlines"], "one line each"),
+        ([*NAMES[:9], "one line and its end\n"], "one line each"),
         ([*NAMES[:9], " "], "one line each"),
     ],
 )

@@ -1,0 +1,32 @@
+"""What the dataclasses refuse."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from kerastl.types import Task
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat", "dog\n"),
+        ("cat", "d\rog"),
+        ("cat", "d\u2028og"),  # `str.splitlines` breaks here too, and so does whoever reads labels.txt with it
+        ("cat", ""),
+        ("cat", "  "),
+        ("cat", "cat"),
+        ("cat", os.fsdecode(b"caf\xe9")),
+        (),
+    ],
+)
+def test_a_class_name_is_a_line_of_its_own(names):
+    with pytest.raises(ValueError, match="one line of text each, no two the same"):
+        Task("animals", names, (8, 8, 1))
+
+
+def test_any_line_of_text_is_a_class_name():
+    names = ("with space", "näme-日本", "100%s", "quote'\"", "<b>", "[/red]", "{0}", "tab\there", " edge ")
+    assert Task("animals", names, (8, 8, 1)).classes == len(names)
