@@ -17,6 +17,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     benchmark   size and latency of a file, measured
     store       run folders and their stages
     checkpoints where a stage in the making keeps what it goes on from
+    memory      what TensorFlow would hold until the process ends
     durable     files that appear whole or not at all
     digests     what a result depends on, as one number
     report      report.json, the table, the page

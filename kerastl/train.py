@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl import durable
+from kerastl import durable, memory
 from kerastl.callbacks import AsOne, Checkpoints, FiniteWatch, ProgressBar
 from kerastl.types import Curves, Schedule, Workspace
 
@@ -100,9 +100,10 @@ def fit(
         watchers.append(keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False))
     if progress:
         watchers.append(ProgressBar(stage))
-    history = _run(
-        model, batches, epochs=schedule.epochs, validation=validation, watchers=watchers, workspace=workspace
-    )
+    with memory.released():
+        history = _run(
+            model, batches, epochs=schedule.epochs, validation=validation, watchers=watchers, workspace=workspace
+        )
     return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
 

@@ -40,6 +40,7 @@ MAY_NAME: dict[str, set[str]] = {
     "build": KERAS,
     "augment": KERAS,  # Keras' own layers
     "train": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
+    "memory": TENSORFLOW,  # what it lets go of is TensorFlow's
     "callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "transfer": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
@@ -83,6 +84,9 @@ DOORS = {
     ("report", "durable"): "as for the store",
     ("foreign", "benchmark"): "a stranger's file is measured by the same code as one's own, in a child process",
     ("foreign", "verify"): "and answers by the same code",
+    ("train", "memory"): "every room that traces graphs would hold on to them for good",
+    ("export", "memory"): "as for training",
+    ("compress", "memory"): "as for training",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
 }
 

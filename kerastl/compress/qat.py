@@ -23,6 +23,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
+from kerastl import memory
 from kerastl.compress import scheme
 from kerastl.compress.scheme import CONVOLUTIONS, KERNELS, ActivationRange, DepthwiseConfig, DepthwiseKernelRange
 from kerastl.types import Curves, Workspace
@@ -90,14 +91,15 @@ def train(
             checkpoints = _Checkpoints(trainer, batches, workspace)
             begun = checkpoints.go_on(network.history)
             watchers += [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False), checkpoints]
-        trainer.fit(
-            batches,
-            initial_epoch=begun,
-            epochs=epochs,
-            validation_data=validation,
-            callbacks=[network.history, *watchers],
-            verbose=0,
-        )
+        with memory.released():
+            trainer.fit(
+                batches,
+                initial_epoch=begun,
+                epochs=epochs,
+                validation_data=validation,
+                callbacks=[network.history, *watchers],
+                verbose=0,
+            )
     for weight in network.weights:
         if not np.all(np.isfinite(weight.numpy())):
             raise ValueError(

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from kerastl import durable
+from kerastl import durable, memory
 from kerastl.export import packing, serving
 from kerastl.types import Curves
 
@@ -171,7 +171,8 @@ def _convert(model: Any, body: Any, *, scale: float, integer: bool, calibration:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = _examples(calibration, scale)
     try:
-        return converter.convert()
+        with memory.released():
+            return converter.convert()
     except Exception as error:
         if "TF Select" in str(error) or "neither a custom op nor a flex op" in str(error):
             raise ValueError(
