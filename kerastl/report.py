@@ -128,6 +128,7 @@ def build(
             "name": dataset.task.name,
             "digest": dataset.digest,
             **{split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
+            "overlaps": dict(dataset.overlaps),
         },
         "metric": dataset.task.metric,
         "stages": [{key: row[key] for key in ("name", "seconds", "reused")} for row in stages],

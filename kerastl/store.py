@@ -78,7 +78,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Puts the bundle `mobile/` into a finished run folder, whole or not at all, then pins the run in `files.json`.
 
     Call it last, when every check has passed and the report is written: `files.json` holds the SHA-256 of every file of
-    the run but logs and stages.
+    the run.
 
     Args:
         folder: the run folder.
@@ -94,7 +94,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     if not files or wrong:
         raise ValueError(f"A bundle needs plain file names. Received: {wrong or 'no files'}.")
     bundle = folder / "mobile"
-    pinned = digests.of_folder(folder, leave_out=("logs", "stages", ".lock", "mobile", _FILES))
+    pinned = digests.of_folder(folder, leave_out=(".lock", "mobile", _FILES))
     pinned |= {f"mobile/{name}": hashlib.sha256(content).hexdigest() for name, content in files.items()}
     pins = json.dumps(dict(sorted(pinned.items())), indent=2).encode() + b"\n"
     # Both are on disk before either takes its place: a disk that fills up between them leaves the earlier pair.
@@ -180,13 +180,35 @@ class Run:
         self._release_lock()
 
     def record(self, dataset: types.Dataset) -> None:
-        """Writes into `config.json` which data set the run stands on, so that `kerastl verify` can load it again."""
+        """Writes into `config.json` which data set the run stands on, so that `kerastl verify` can load it again.
+
+        Raises:
+            ValueError: if the classes, or their order, are not those that the run began with: a model that was trained
+                then would answer with other names.
+        """
         content = json.loads((self.folder / "config.json").read_text())
+        names, before = list(dataset.task.class_names), (content.get("data") or {}).get("class_names")
+        if before is not None and before != names:
+            raise ValueError(
+                f"The run in {self.folder} began with the classes {', '.join(before)}. Received: {', '.join(names)}. "
+                "Start another run for them, with --tag or --out."
+            )
+        shared = [
+            f"{count} {words}"
+            for key, words in (
+                ("exact_duplicates", "held-out examples stand in another split as well"),
+                ("contradicting_labels", "inputs carry more than one label"),
+            )
+            if (count := dataset.overlaps.get(key))
+        ]
+        if shared:
+            self._note(f"data set {dataset.task.name}: {'; '.join(shared)}. Scores may be flattered by it")
         content["data"] = {
             "name": dataset.task.name,
             "source": dataset.source,
             "arguments": dict(dataset.arguments),
             "digest": dataset.digest,
+            "class_names": names,
             "counts": {split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
         }
         durable.write_json(self.folder / "config.json", content)

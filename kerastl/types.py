@@ -98,6 +98,7 @@ class Dataset:
         digest: SHA-256 (hex) over the bytes of all three splits, their order included.
         source: the module under ``kerastl.data`` that loads it again, for example ``"mnist"``.
         arguments: the keyword arguments that make its ``load`` return exactly this data set.
+        overlaps: what the splits share, as counts; see ``data.overlaps``.
     """
 
     task: Task
@@ -107,6 +108,7 @@ class Dataset:
     digest: str
     source: str
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    overlaps: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

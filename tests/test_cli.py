@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -364,6 +365,43 @@ def test_verify_notices_changed_and_missing_files(finished, capsys, name):
         (finished / name).unlink()
         assert cli.main(["verify", str(finished)]) == 1
         assert f"differs: {name}: named in files.json, but missing" in capsys.readouterr().out
+
+
+def test_any_flipped_byte_of_a_run_is_noticed(finished):
+    """Every byte of the small files that others are checked by, and some of every other file."""
+    report = json.loads((finished / "report.json").read_text())
+    assert results._digests(finished, report) == []
+    paths = [path for path in sorted(finished.rglob("*")) if path.is_file() and path.name != ".lock"]
+    names = {path.relative_to(finished).parts[0] for path in paths}
+    assert {"config.json", "files.json", "mobile", "report.html", "report.json", "stages", "variants"} <= names
+    generator, flips = np.random.default_rng(0), 0
+    for path in paths:
+        content = path.read_bytes()
+        places = range(len(content)) if path.name == "files.json" else {0, len(content) - 1, len(content) // 2}
+        for place in places:
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(generator.integers(8))
+            path.write_bytes(changed)
+            assert noticed(finished, report), f"{path} byte {place}"
+            flips += 1
+        path.write_bytes(content)
+    assert results._digests(finished, report) == []
+    print(f"{flips} flipped bytes in {len(paths)} files")
+    assert flips > 700
+    (finished / "variants" / "added.tflite").write_bytes(b"")
+    assert results._digests(finished, report) == ["variants/added.tflite: not named in files.json"]
+
+
+def noticed(folder: Path, report: dict) -> bool:
+    try:
+        return bool(results._digests(folder, report))
+    except (ValueError, AttributeError):  # no JSON any more, or a path that leaves the folder
+        return True
+
+
+def test_what_was_kept_on_the_way_may_be_deleted(finished):
+    shutil.rmtree(finished / "stages")
+    assert cli.main(["verify", str(finished)]) == 0
 
 
 def test_verify_notices_other_data_and_other_labels(finished, toy, capsys):

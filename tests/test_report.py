@@ -25,6 +25,9 @@ VARIANT_KEYS = {
 }  # fmt: skip
 
 
+OVERLAPS = {
+    "exact_duplicates": 3, "contradicting_labels": 1, "near_duplicates": 4, "near_duplicates_looked_for": 30,
+}  # fmt: skip
 BY_CLASS = types.ByClass({"<a>": 4, "b": 3, "c": 0}, {"<a>": 0.75, "b": 1.0, "c": None}, 0.875, 4 / 7)
 
 
@@ -49,7 +52,8 @@ def dataset() -> types.Dataset:
         return types.Split(name, pictures, np.arange(count, dtype=np.int32) % 3)
 
     task = types.Task("toy", ("<a>", "b", "c"), (4, 4, 1))
-    return types.Dataset(task, split("train", 30), split("validation", 20), split("test", 10), "d" * 64, "toy")
+    splits = split("train", 30), split("validation", 20), split("test", 10)
+    return types.Dataset(task, *splits, "d" * 64, "toy", overlaps=OVERLAPS)
 
 
 @pytest.fixture
@@ -76,7 +80,9 @@ def test_the_schema_is_the_designs(built):
     assert built["schema"] == 1
     assert built["by_class"][0] == {"name": "<a>", "examples": 4, "recall": 0.75}
     assert built["by_class"][2] == {"name": "c", "examples": 0, "recall": None}
-    assert built["data"] == {"name": "toy", "digest": "d" * 64, "train": 30, "validation": 20, "test": 10}
+    assert built["data"] == {
+        "name": "toy", "digest": "d" * 64, "train": 30, "validation": 20, "test": 10, "overlaps": OVERLAPS,
+    }  # fmt: skip
     assert built["stages"] == [{"name": "teacher", "seconds": 61.5, "reused": True}]
     assert [row["name"] for row in built["variants"]] == ["teacher_float32", "static_int8"]
     row = built["variants"][1]

@@ -240,10 +240,30 @@ def test_config_json_holds_the_run(tmp_path):
         "source": "toy",
         "arguments": {"seed": 3, "limit": None},
         "digest": "d" * 64,
+        "class_names": ["a", "b"],
         "counts": {"train": 2, "validation": 2, "test": 2},
     }
     with open_run(tmp_path):  # the same run again knows its data even before it has loaded them
         assert json.loads((tmp_path / "config.json").read_text())["data"] == content["data"]
+
+
+def test_classes_that_changed_are_refused_where_the_run_goes_on(tmp_path, capsys):
+    inputs = np.zeros((2, 3), np.uint8)
+    split = [types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")]
+
+    def dataset(*names, **overlaps):
+        return types.Dataset(types.Task("toy", names, (3,)), *split, digest="d" * 64, source="toy", overlaps=overlaps)
+
+    with open_run(tmp_path) as run:
+        run.record(dataset("1", "2", "10", exact_duplicates=3, contradicting_labels=0))
+        assert run.notes == ["data set toy: 3 held-out examples stand in another split as well. "
+                             "Scores may be flattered by it"]  # fmt: skip
+    for names in (("1", "10", "2"), ("1", "2", "ten"), ("1", "2")):
+        with pytest.raises(ValueError, match="began with the classes 1, 2, 10"), open_run(tmp_path) as run:
+            run.record(dataset(*names))
+    with open_run(tmp_path) as run:
+        run.record(dataset("1", "2", "10"))
+        assert run.notes == []
 
 
 def test_refusals_come_before_anything_else(tmp_path, monkeypatch):
@@ -321,7 +341,11 @@ def test_publish_puts_the_bundle_and_pins_every_file(tmp_path):
         store.publish(tmp_path, {"model.tflite": b"model", "labels.txt": b"a\nb\n"})
     assert sorted(path.name for path in (tmp_path / "mobile").iterdir()) == ["labels.txt", "model.tflite"]
     pinned = json.loads((tmp_path / "files.json").read_text())
-    assert set(pinned) == {"config.json", "variants/float32.tflite", "mobile/model.tflite", "mobile/labels.txt"}
+    stages = {name for name in pinned if name.startswith("stages/")}
+    assert set(pinned) - stages == {
+        "config.json", "logs/events", "variants/float32.tflite", "mobile/model.tflite", "mobile/labels.txt",
+    }  # fmt: skip
+    assert {name.rpartition("/")[2] for name in stages} == {"array.npy", "manifest.json"}
     assert pinned["mobile/model.tflite"] == hashlib.sha256(b"model").hexdigest()
     for name in ("../model.tflite", ".", "a/b"):
         with pytest.raises(ValueError, match="plain file names"):

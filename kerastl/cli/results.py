@@ -70,16 +70,23 @@ def _inside(root: Path, name: str) -> Path:
 
 
 def _digests(root: Path, report: dict[str, Any]) -> list[str]:
-    """Files whose bytes are not those that `files.json` and `report.json` state."""
+    """Files whose bytes are not those that `files.json` and `report.json` state, and files that neither knows."""
     from kerastl import digests
 
-    stated = {("files.json", name): digest for name, digest in _read(root / "files.json").items()}
+    pinned = _read(root / "files.json")
+    stated = {("files.json", name): digest for name, digest in pinned.items()}
     stated |= {("report.json", row["file"]): row["sha256"] for row in report["variants"]}
-    differences = []
+    there = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
+    differences = [
+        f"{name.as_posix()}: not named in files.json"
+        for name in there
+        if name.as_posix() not in {*pinned, "files.json"} and not any(part.startswith(".") for part in name.parts)
+    ]
     for (place, name), digest in stated.items():
         path = _inside(root, name)
         if not path.is_file():
-            differences.append(f"{name}: named in {place}, but missing")
+            if not name.startswith(("stages/", "logs/")):  # these may be deleted, to make room
+                differences.append(f"{name}: named in {place}, but missing")
         elif (found := digests.of_file(path)) != digest:
             differences.append(f"{name}: {place} states SHA-256 {digest}, found {found}")
     return differences

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
+from kerastl.data import overlaps
 
 
 def shuffled(count: int, *, seed: int) -> np.ndarray:
@@ -99,7 +100,8 @@ def dataset(
 
     Args:
         task: what the labels mean.
-        arrays: ``train_inputs``, ``train_labels``, ``test_inputs``, ``test_labels``.
+        arrays: ``train_inputs``, ``train_labels``, ``test_inputs``, ``test_labels``; and ``validation_inputs``,
+            ``validation_labels`` where a source brings its own.
         seed: decides which examples validate and in which order all three stand.
         validation: count or share of the training examples, see `stratified`.
         limit: keeps so many training examples (``None``: all), and validation and test in proportion but not fewer
@@ -111,22 +113,28 @@ def dataset(
     Raises:
         ValueError: see `stratified` and `subset`.
     """
-    train, held_out = stratified(arrays["train_labels"], validation=validation, seed=seed)
-    picked = {"train": train, "validation": held_out, "test": shuffled(len(arrays["test_labels"]), seed=seed)}
+    origin = {"train": "train", "validation": "train", "test": "test"}
+    if "validation_labels" in arrays:
+        origin["validation"] = "validation"
+        picked = {name: shuffled(len(arrays[f"{name}_labels"]), seed=seed) for name in origin}
+    else:
+        train, held_out = stratified(arrays["train_labels"], validation=validation, seed=seed)
+        picked = {"train": train, "validation": held_out, "test": shuffled(len(arrays["test_labels"]), seed=seed)}
     if limit is not None:
-        share = limit / len(train)
+        share = limit / len(picked["train"])
         for name, indices in picked.items():
             count = limit if name == "train" else max(math.ceil(share * len(indices)), 10 * task.classes)
-            origin = arrays["test_labels" if name == "test" else "train_labels"]
-            picked[name] = indices[subset(origin[indices], count=count, seed=seed)]
+            picked[name] = indices[subset(arrays[f"{origin[name]}_labels"][indices], count=count, seed=seed)]
     made = []
     for name, indices in picked.items():
-        origin = "test" if name == "test" else "train"
-        labels = arrays[f"{origin}_labels"][indices].astype(np.int32, copy=False)
-        made.append(types.Split(name, arrays[f"{origin}_inputs"][indices], labels))
+        labels = arrays[f"{origin[name]}_labels"][indices].astype(np.int32, copy=False)
+        made.append(types.Split(name, arrays[f"{origin[name]}_inputs"][indices], labels))
     check(task, *made)
+    whole = digest(*made)
     arguments = {"seed": seed, "validation": validation, "limit": limit, **(arguments or {})}
-    return types.Dataset(task, *made, digest=digest(*made), source=source, arguments=arguments)
+    return types.Dataset(
+        task, *made, digest=whole, source=source, arguments=arguments, overlaps=overlaps.between(*made, digest=whole)
+    )
 
 
 def check(task: types.Task, *made: types.Split) -> None:

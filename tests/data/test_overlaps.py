@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kerastl.data import overlaps, splits
+from kerastl.types import Split, Task
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASTL_HOME", str(tmp_path / "home"))
+
+
+def made(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth pictures 16 x 16 of random waves, no two alike."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (count, 6, 6)).astype(np.float64)
+    grid = np.linspace(0, 5, 16)
+    low, part = np.minimum(grid.astype(int), 4), grid - np.minimum(grid.astype(int), 4)
+    rows = coarse[:, low] * (1 - part)[:, None] + coarse[:, low + 1] * part[:, None]
+    fine = rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part
+    return fine.astype(np.uint8)[..., None], (np.arange(count) % 2).astype(np.int32)
+
+
+def test_planted_overlaps_are_counted():
+    inputs, labels = made(200, 0)
+    train = Split("train", inputs[:120], labels[:120])
+    validation = Split("validation", inputs[120:160].copy(), labels[120:160].copy())
+    test = Split("test", inputs[160:].copy(), labels[160:].copy())
+    clean = overlaps.between(train, validation, test, digest="clean")
+    assert clean == {
+        "exact_duplicates": 0, "contradicting_labels": 0, "near_duplicates": 0, "near_duplicates_looked_for": 80,
+    }  # fmt: skip
+    validation.inputs[0] = train.inputs[7]  # an exact one, and of another class
+    validation.labels[0] = 1 - train.labels[7]
+    test.inputs[1], test.labels[1] = validation.inputs[3], validation.labels[3]
+    test.inputs[2] = np.roll(train.inputs[9], 1, 1)  # shifted
+    test.inputs[3] = np.clip(train.inputs[11].astype(int) + 5, 0, 255)  # brighter
+    found = overlaps.between(train, validation, test, digest="planted")
+    assert found["exact_duplicates"] == 2
+    assert found["contradicting_labels"] == 1
+    assert found["near_duplicates"] == 3  # the exact one of train as well
+
+
+def test_counts_are_cached_by_digest_and_a_damaged_cache_is_counted_anew(tmp_path):
+    inputs, labels = made(30, 1)
+    parts = [Split(name, inputs[start : start + 10], labels[:10]) for start, name in enumerate(("a", "b", "c"))]
+    first = overlaps.between(*parts, digest="once")
+    assert first["exact_duplicates"] == 18
+    path = tmp_path / "home" / "overlaps" / "once.json"
+    path.write_text(path.read_text().replace("18", "17"))
+    assert overlaps.between(*parts, digest="once")["exact_duplicates"] == 17
+    for damage in ("", "{", "[1]", '{"exact_duplicates": "many"}'):
+        path.write_text(damage)
+        assert overlaps.between(*parts, digest="once") == first
+
+
+def test_vectors_have_no_near_duplicates():
+    inputs = np.arange(40, dtype=np.float32).reshape(10, 4)
+    parts = [Split(name, inputs, np.zeros(10, np.int32)) for name in ("a", "b", "c")]
+    found = overlaps.between(*parts, digest="vectors")
+    assert found["exact_duplicates"] == 20
+    assert found["near_duplicates_looked_for"] == 0
+
+
+def test_every_source_counts_them():
+    """`splits.dataset` is what every source ends in."""
+    inputs, labels = made(60, 2)
+    arrays = {
+        "train_inputs": inputs[:40], "train_labels": labels[:40],
+        "test_inputs": np.concatenate([inputs[40:], inputs[:2]]), "test_labels": np.r_[labels[40:], labels[:2]],
+    }  # fmt: skip
+    task = Task("waves", ("even", "odd"), (16, 16, 1))
+    dataset = splits.dataset(task, arrays, seed=0, validation=10, limit=None, source="waves")
+    assert dataset.overlaps["exact_duplicates"] == 2
