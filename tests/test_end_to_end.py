@@ -19,8 +19,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_integer_file_reads_digits(folder):
-    data = kerastl.data.mnist.load(**json.loads((folder / "config.json").read_text())["data"]["arguments"])
+def test_the_integer_file_reads_digits(folder, data):
     interpreter = Interpreter(model_path=str(folder / "variants" / "static_int8.tflite"))
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -40,6 +39,43 @@ def test_the_integer_file_reads_digits(folder):
     assert rows["float32"]["bytes"] > 3.5 * rows["static_int8"]["bytes"]
 
 
+@pytest.fixture(scope="module")
+def data(folder):
+    return kerastl.data.mnist.load(**json.loads((folder / "config.json").read_text())["data"]["arguments"])
+
+
+def test_wrong_labels_are_found(folder, data):
+    """5 % of the labels made wrong: at least 60 % of them are flagged, and half of what is flagged is wrong."""
+    labels, generator = data.test.labels.copy(), np.random.default_rng(0)
+    planted = generator.choice(len(labels), len(labels) // 20, replace=False)
+    labels[planted] = (labels[planted] + generator.integers(1, 10, len(planted))) % 10
+    answers = kerastl.verify.run_file(folder / "mobile" / "model.tflite", data.test.inputs)
+    flagged = kerastl.data.label_errors.find(labels, answers)
+    hits = len(np.intersect1d(flagged, planted))
+    assert hits >= 0.6 * len(planted)
+    assert hits >= 0.5 * len(flagged)
+
+
+@pytest.mark.parametrize("wrong", ["one digit", "noise", "negatives"])
+def test_a_file_calibrated_on_other_pictures_is_refused(wrong, folder, data, tmp_path):
+    """Such a file may still answer like its model; its layers are cut off."""
+    inputs, labels = data.train.inputs[:2000], data.train.labels[:2000]
+    pictures = {
+        "one digit": inputs[labels == 1],
+        "noise": np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1)).astype(np.uint8),
+        "negatives": 255 - inputs[:200],
+    }
+    float32 = (folder / "variants" / "float32.tflite").read_bytes()
+    path = tmp_path / "model.tflite"
+    artifact = kerastl.types.Artifact("static_int8", "test", path, integer=True)
+    check = {"inputs": data.validation.inputs[:100], "tolerance": kerastl.verify.LAYERS_INT8}
+    path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=inputs[:500]))
+    assert kerastl.verify.check_layers(artifact, float32, **check).error < 0.1
+    path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=pictures[wrong]))
+    with pytest.raises(kerastl.verify.VerificationError, match="the range of"):
+        kerastl.verify.check_layers(artifact, float32, **check)
+
+
 def test_verify_measures_the_run_again_and_sees_a_flipped_byte(folder, capsys):
     assert kerastl.cli.main(["verify", str(folder)]) == 0
     path = folder / "variants" / "static_int8.tflite"
@@ -51,8 +87,7 @@ def test_verify_measures_the_run_again_and_sees_a_flipped_byte(folder, capsys):
     path.write_bytes(content)
 
 
-def test_predict_reads_a_digit(folder, tmp_path, capsys):
-    data = kerastl.data.mnist.load(**json.loads((folder / "config.json").read_text())["data"]["arguments"])
+def test_predict_reads_a_digit(folder, data, tmp_path, capsys):
     path = tmp_path / "digits.npy"
     np.save(path, data.test.inputs[:20])
     capsys.readouterr()

@@ -171,3 +171,22 @@ def test_fastest_precision_takes_the_faster(examples):
 def test_tensorboard_logs(tmp_path, examples):
     quiet(small_model(), batches(*examples), workspace=workspace(tmp_path))
     assert list((tmp_path / "lesson").rglob("events.out.tfevents.*"))
+
+
+def test_frozen_layers_are_bitwise_unchanged_by_fine_tuning(examples):
+    """A frozen BatchNormalization keeps its moving statistics as well as its weights; the head alone learns."""
+    inputs, labels = examples
+    keras.utils.set_random_seed(0)
+    start = keras.Input((4,), name="vector")
+    x = keras.layers.Dense(8, name="dense")(start)
+    x = keras.layers.BatchNormalization(momentum=0.5, name="norm")(x)
+    x = keras.layers.ReLU(name="relu")(x)
+    model = keras.Model(start, keras.layers.Dense(3, name="logits")(x))
+    train.fit(model, batches(inputs, labels), schedule=Schedule(epochs=2), progress=False)
+    for name in ("dense", "norm"):
+        model.get_layer(name).trainable = False
+    before = {layer.name: [weight.tobytes() for weight in layer.get_weights()] for layer in model.layers}
+    train.fit(model, batches(inputs * 3 + 1, labels), schedule=Schedule(epochs=3), progress=False)
+    after = {layer.name: [weight.tobytes() for weight in layer.get_weights()] for layer in model.layers}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"logits"}

@@ -165,3 +165,19 @@ def test_an_operator_without_an_integer_version_is_named():
     model = keras.Model(image, keras.ops.sin(keras.layers.Conv2D(2, 3, name="conv")(image)))
     with pytest.raises(ValueError, match=r"stay float32: .*convolution"):
         TECHNIQUES["static_int8"](convert(model))
+
+
+def test_ranges_hold_every_calibration_picture_in_any_order(float_model, float_file):
+    """The one that needs the widest range may come first: a moving average would have forgotten it at the end."""
+    logits = keras.Model(float_model.inputs, float_model.get_layer("logits").output)
+    values = logits.predict(PICTURES[:128].astype("float32"), verbose=0)
+    widest = int(np.abs(values).max(1).argmax())
+    order = np.r_[widest, np.delete(np.arange(128), widest)]
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    for pictures in (PICTURES[:128][order], PICTURES[:128][order[::-1]]):
+        result = ptq.static_int8(float_file, calibration=pictures)
+        softmax = next(op for op in Interpreter(model_content=result)._get_ops_details() if op["op_name"] == "SOFTMAX")
+        details = {tensor["index"]: tensor for tensor in Interpreter(model_content=result).get_tensor_details()}
+        scale, zero_point = details[softmax["inputs"][0]]["quantization"]
+        assert scale * 255 == pytest.approx(high - low, rel=0.01)
+        assert (-128 - zero_point) * scale == pytest.approx(low, abs=scale)
