@@ -5,7 +5,7 @@ pictures (Hinton et al. 2015; Beyer et al. 2022, "a good teacher is patient and 
 teacher, trained quantization-aware under it, and exported in every format there is. Each file is run against its
 model; the smallest within the budget goes to the phone.
 
-Minutes: 15
+Minutes: 13
 Data: mnist
 Command: kerastl run mnist_mobile
 Expect: a file of 26,000 bytes with a test accuracy of 0.993, 128 times smaller than its teacher
