@@ -183,3 +183,23 @@ def test_other_bytes_are_refused():
     for function in (benchmark.facts, benchmark.latency):
         with pytest.raises(ValueError, match="TFLite"):
             function(b"PK\x03\x04 a zip file")
+
+
+def test_a_kernel_of_fewer_bytes_than_its_shape_is_refused(tiny_files):
+    def shortened(model):
+        buffer = model.buffers[constant(model, 2).buffer]
+        buffer.data = buffer.data[:-4]
+
+    with pytest.raises(ValueError, match="a dense tensor of shape"):
+        benchmark.facts(changed(tiny_files.float32, shortened))
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_files_of_two_ends_are_refused(side, tiny_files):
+    def doubled(model):
+        graph = model.subgraphs[0]
+        setattr(graph, side, [graph.operators[-1].inputs[0], *getattr(graph, side)])
+        model.signatureDefs = None
+
+    with pytest.raises(ValueError, match=f"one input and one output. Received: 2 {side}"):
+        benchmark.facts(changed(tiny_files.float32, doubled))

@@ -267,6 +267,9 @@ def test_classes_that_changed_are_refused_where_the_run_goes_on(tmp_path, capsys
 
 
 def test_refusals_come_before_anything_else(tmp_path, monkeypatch):
+    for wrong in ({"seed": 1}, Config):
+        with pytest.raises(ValueError, match="instance of a dataclass"):
+            store.Run(tmp_path, recipe="toy", tag="run", config=wrong)
     with pytest.raises(ValueError, match="free disk"), open_run(tmp_path / "big", needed_bytes=10**18):
         pass
     (tmp_path / "file").write_text("")

@@ -67,6 +67,18 @@ class KerastlUnsupervised(KerastlTiny):
         )
 
 
+def _declared(name: str, features: dict) -> type[KerastlTiny]:
+    """A builder that says so of its features; no split of it is ever made."""
+
+    def _info(self):
+        of_features = tensorflow_datasets.features.FeaturesDict(features)
+        return tensorflow_datasets.core.DatasetInfo(
+            builder=self, features=of_features, supervised_keys=("image", "label")
+        )
+
+    return type(name, (KerastlTiny,), {"_info": _info})
+
+
 class KerastlFaraway(KerastlTiny):
     """Stands where nobody answers."""
 
@@ -147,6 +159,17 @@ def test_what_is_no_classification_set_is_refused(data_dir):
     builder = tensorflow_datasets.builder("kerastl_unsupervised", data_dir=data_dir)
     with pytest.raises(ValueError, match="one input and one label"):
         tfds._supervised(builder)
+    kinds = tensorflow_datasets.features
+    picture, label = kinds.Image(shape=(8, 8, 3)), kinds.ClassLabel(names=["ant", "bee"])
+    box = kinds.Tensor(shape=(4,), dtype=np.float32)
+    for name, features, words in (
+        ("KerastlBoxes", {"image": picture, "label": box}, "a label that is a class"),
+        ("KerastlText", {"image": kinds.Text(), "label": label}, "pictures or arrays"),
+        ("KerastlFilm", {"image": kinds.Sequence(picture), "label": label}, "pictures or arrays"),
+        ("KerastlUnmade", {"image": picture, "label": label}, "a train split"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            tfds._supervised(_declared(name, features)(data_dir=data_dir))
 
 
 @pytest.mark.skipif(

@@ -36,6 +36,13 @@ def test_other_activations_are_refused():
         serving.with_probabilities(model)
 
 
+def test_two_outputs_are_refused():
+    image = keras.Input((4,), name="numbers")
+    model = keras.Model(image, [keras.layers.Dense(3)(image), keras.layers.Dense(2)(image)])
+    with pytest.raises(ValueError, match="one output. Received: 2 outputs"):
+        serving.with_probabilities(model)
+
+
 def test_function_holds_variables_and_never_the_model(float_student, pictures):
     served = serving.serve(float_student)
     assert len(served.holder.held) == len(float_student.variables)

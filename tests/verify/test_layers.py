@@ -86,5 +86,10 @@ def test_wrong_calibration_is_named_by_its_layer(wrong, tiny_files, tmp_path):
     worst = verify.check_layers(artifact, tiny_files.float32, **held_out)
     assert worst.error < 0.1
     path.write_bytes(ptq.static_int8(tiny_files.float32, calibration=pictures))
-    with pytest.raises(verify.VerificationError, match=r"(CONV_2D|FULLY_CONNECTED)"):
-        verify.check_layers(artifact, tiny_files.float32, **held_out)
+    for tolerance, words in (
+        (verify.LAYERS_INT8, r"(CONV_2D|FULLY_CONNECTED)"),
+        (verify.LayerTolerance(error=100.0, clipped=0.005), r"the range of \d\. (CONV_2D|FULLY_CONNECTED)"),
+        (verify.LayerTolerance(error=0.1, clipped=1.0), r"layer \d\. (CONV_2D|FULLY_CONNECTED)"),
+    ):
+        with pytest.raises(verify.VerificationError, match=words):
+            verify.check_layers(artifact, tiny_files.float32, inputs=held_out["inputs"], tolerance=tolerance)
