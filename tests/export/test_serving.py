@@ -43,6 +43,13 @@ def test_two_outputs_are_refused():
         serving.with_probabilities(model)
 
 
+def test_two_inputs_are_refused():
+    one, other = keras.Input((4,), name="numbers"), keras.Input((4,), name="more")
+    model = keras.Model([one, other], keras.layers.Dense(3)(keras.layers.Add()([one, other])))
+    with pytest.raises(ValueError, match="one input. Received: 2 inputs"):
+        serving.input_of(model)
+
+
 def test_function_holds_variables_and_never_the_model(float_student, pictures):
     served = serving.serve(float_student)
     assert len(served.holder.held) == len(float_student.variables)
