@@ -318,8 +318,10 @@ def test_ctrl_c_ends_a_process_with_130(here):
     slow = RECIPE.replace("import pathlib", "import pathlib, time", 1).replace(first, body + first)
     (here / "slow.py").write_text(slow)
     process = subprocess.Popen(
-        [*COMMAND, "run", "slow.py"], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [*COMMAND, "run", "slow.py"], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # where the tests themselves run in the background, Ctrl-C is ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "started"
     process.send_signal(signal.SIGINT)

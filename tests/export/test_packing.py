@@ -6,7 +6,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from kerastl.export import packing
+from kerastl.export import metadata, packing
 
 
 def unshared(data: bytes) -> bytes:
@@ -107,3 +107,11 @@ def test_a_change_of_answers_is_never_let_through(integer_file, monkeypatch):
 def test_other_bytes_are_refused():
     with pytest.raises(ValueError, match="identifier"):
         packing.unpack(b"PK\x03\x04 not a network")
+
+
+def test_files_with_an_archive_appended_are_refused(float_file):
+    """Metadata state where in the file their archive lies; a shrunk file would have it elsewhere."""
+    names = [str(number) for number in range(10)]
+    finished = metadata.add(float_file, class_names=names, name="digits", description="")
+    with pytest.raises(ValueError, match="appended"):
+        packing.shrink(finished)

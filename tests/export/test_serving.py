@@ -39,14 +39,14 @@ def test_other_activations_are_refused():
 def test_two_outputs_are_refused():
     image = keras.Input((4,), name="numbers")
     model = keras.Model(image, [keras.layers.Dense(3)(image), keras.layers.Dense(2)(image)])
-    with pytest.raises(ValueError, match="one output. Received: 2 outputs"):
+    with pytest.raises(ValueError, match=r"one output\. Received: 2 outputs"):
         serving.with_probabilities(model)
 
 
 def test_two_inputs_are_refused():
     one, other = keras.Input((4,), name="numbers"), keras.Input((4,), name="more")
     model = keras.Model([one, other], keras.layers.Dense(3)(keras.layers.Add()([one, other])))
-    with pytest.raises(ValueError, match="one input. Received: 2 inputs"):
+    with pytest.raises(ValueError, match=r"one input\. Received: 2 inputs"):
         serving.input_of(model)
 
 
