@@ -137,19 +137,19 @@ def no_memory(root: Path) -> list[str]:
 
     TensorFlow raises where a tensor does not fit, and the process dies where a kernel's own scratch space or a thread
     does not. So all threads have started by then, and the limit is one that the pictures fit into as bytes, twice,
-    and not as the 410 MB of floats that the batch makes of them before any kernel sees it.
+    and not as the 820 MB of floats that the batch makes of them before any kernel sees it.
     """
     folder = root / "run"
-    words = ("--examples", "1600000", "--schedule.batch-size", "1600000")
+    words = ("--examples", "3200000", "--schedule.batch-size", "3200000")
     settings = tiny_run.Config(
-        examples=1_600_000, schedule=dataclasses.replace(tiny_run.Config().schedule, batch_size=1_600_000)
+        examples=3_200_000, schedule=dataclasses.replace(tiny_run.Config().schedule, batch_size=3_200_000)
     )
     with kerastl.store.Run(folder, recipe="tiny", tag="run", config=settings, needed_bytes=1):
         kerastl.durable.write_bytes(folder / "model.keras", b"an earlier model")
         kerastl.store.publish(folder, {"model.tflite": b"an earlier file"})
     before = result_of(folder)
-    said = ("Out of memory while training: a smaller batch needs less", "--schedule.batch-size (now 1600000)")
-    wrong = ended(functools.partial(run, folder, *words, memory=400_000_000), status=1, said=said)
+    said = ("Out of memory while training: a smaller batch needs less", "--schedule.batch-size (now 3200000)")
+    wrong = ended(functools.partial(run, folder, *words, memory=900_000_000), status=1, said=said)
     return wrong + ([] if result_of(folder) == before else ["the run is not as before"])
 
 

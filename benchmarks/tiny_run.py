@@ -9,6 +9,7 @@ Data: made up
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
 import resource
@@ -24,6 +25,7 @@ import numpy as np
 import kerastl
 from kerastl.types import Dataset, Schedule, Split, Task
 
+M_ARENA_MAX = -8  # of malloc.h
 NAMES = {
     "plain": ("left", "right"),
     "strange": ("näme-日本 100%s %d", "[/red] <b>quote'\" {0}\\n"),
@@ -107,6 +109,8 @@ def injected(name: str) -> float:
 
 def limit_memory(more: int) -> None:
     """From here on the process may ask for so many bytes more than it has."""
+    # glibc sets 64 MB of addresses aside for a thread that asks for memory: on many cores they alone reach the limit.
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more,) * 2)
 
