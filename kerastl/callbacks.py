@@ -199,10 +199,19 @@ class Checkpoints(keras.callbacks.Callback):
         self._handlers: dict[int, Any] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Puts back the checkpoint, over whatever the other callbacks have just begun with."""
+        """Puts back the checkpoint, over whatever the other callbacks have just begun with.
+
+        Raises:
+            ValueError: if the checkpoint is of other variables or other callbacks.
+        """
         if self._found is None:
             return
         arrays, facts = self._found
+        if facts["callback_classes"] != self._classes():
+            raise ValueError(
+                "A checkpoint goes back into the training that wrote it, with the same callbacks in the same order. "
+                f"Received: {self._classes()}, where the checkpoint is of {facts['callback_classes']}."
+            )
         for group, variables in self._groups().items():
             if group != "metrics":
                 _assign(group, variables, arrays)
@@ -271,11 +280,15 @@ class Checkpoints(keras.callbacks.Callback):
         arrays["numpy_random"] = np.asarray(words)
         facts = {
             "place": [self._epoch, self._step, bool(self.model.stop_training)],
+            "callback_classes": self._classes(),
             "callbacks": states,
             "random": random.getstate(),
             "numpy_random": [name, *rest],
         }
         self._workspace.keep(arrays, facts)
+
+    def _classes(self) -> list[str]:
+        return [type(callback).__name__ for callback in self._others]
 
     def _groups(self) -> dict[str, list[keras.Variable]]:
         return {

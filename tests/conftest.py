@@ -1,4 +1,4 @@
-"""Tiny TFLite files and the pictures they were made for, without Keras: a convolution, a mean, a dense layer."""
+"""Tiny TFLite files and their pictures, without Keras: a convolution, a mean, a dense layer; and a local web server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 
 import dataclasses
+import functools
+import http.server
+import socket
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,3 +88,30 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(64, 4)).astype("float32")
     return inputs, (inputs @ generator.normal(size=(4, 3))).argmax(-1).astype("int32")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("KERASTL_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A folder, and the address at which a web server serves it."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address where nobody answers."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{found.getsockname()[1]}"

@@ -31,6 +31,7 @@ MAY_NAME: dict[str, set[str]] = {
     "store": set(),
     "digests": set(),
     "durable": set(),
+    "downloads": set(),
     "checkpoints": set(),
     "cli": set(),
     "ship": set(),
@@ -81,6 +82,7 @@ DOORS = {
     ("train", "durable"): "as for the store",
     ("export", "durable"): "as for the store",
     ("data", "durable"): "as for the store",
+    ("data", "downloads"): "the way from a registry to a pinned file is the same for every source",
     ("report", "durable"): "as for the store",
     ("foreign", "benchmark"): "a stranger's file is measured by the same code as one's own, in a child process",
     ("foreign", "verify"): "and answers by the same code",
@@ -93,6 +95,7 @@ DOORS = {
 # Files that import a module whose name is not written there, and why.
 IMPORTS_BY_VARIABLE = {
     "cli/__init__.py": "a group of commands is imported only when one of them is called",
+    "cli/files.py": "what can be fetched is found by looking, and imported when it is asked for",
     "export/serving.py": "takes models of either Keras and asks the model itself whose layers to use",
 }
 

@@ -320,6 +320,13 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, examples):
         train.fit(network(1), pipeline.batches(pictures(), batch_size=8), schedule=Schedule(2), workspace=workspace)
 
 
+def test_a_checkpoint_with_other_callbacks_is_refused(tmp_path, examples):
+    workspace = checkpoints.Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
+    quiet(small_model(), batches(*examples), workspace=workspace)
+    with pytest.raises(ValueError, match=r"same callbacks in the same order\. Received: .*'Poison'"):
+        quiet(small_model(), batches(*examples), workspace=workspace, callbacks=[Poison(99)])
+
+
 def test_a_callback_with_a_state_of_its_own_is_asked(tmp_path, examples):
     class Own(keras.callbacks.Callback):
         state = None

@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--model", metavar="DIR", help="also list labels that this run's file (or a TFLite file) doubts")
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
     with_json(one)
-    one = command("fetch", "files:fetch", help="get a data set into the cache")
+    one = command("fetch", "files:fetch", help="get a data set or weights into the cache")
     one.add_argument("name", metavar="NAME")
     one = command("doctor", "doctor:doctor", help="what is installed, and what will not work")
     one.add_argument("--imports", action="store_true", help="also import every package, which takes half a minute")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,20 +96,22 @@ def _answers(reader: tflite_file.Reader, file: Path, inputs: np.ndarray) -> np.n
     return reader.run(file, inputs[..., None] if inputs.ndim == wanted - 1 else inputs)
 
 
-def sources() -> list[str]:
-    """Names under `kerastl.data` that can be fetched: modules with a `fetch()` that needs nothing."""
-    found = []
-    for path in sorted((Path(__file__).resolve().parents[1] / "data").glob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name == "fetch":
-                needed = len(node.args.posonlyargs + node.args.args) - len(node.args.defaults)
-                needed += sum(default is None for default in node.args.kw_defaults)
-                found += [path.stem] if needed == 0 else []
+def sources() -> dict[str, str]:
+    """Data sets and weights that can be fetched, and the module of each: one with a `fetch()` that needs nothing."""
+    found = {}
+    for family in ("data", "build/pretrained"):
+        for path in sorted((Path(__file__).resolve().parents[1] / family).glob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.FunctionDef) and node.name == "fetch":
+                    needed = len(node.args.posonlyargs + node.args.args) - len(node.args.defaults)
+                    needed += sum(default is None for default in node.args.kw_defaults)
+                    if needed == 0:
+                        found[path.stem] = f"kerastl.{family.replace('/', '.')}.{path.stem}"
     return found
 
 
 def fetch(*, name: str) -> int:
-    """Gets a data set into the cache and prints where it lies.
+    """Gets a data set or weights into the cache and prints where they lie.
 
     Raises:
         ValueError: an unknown name; near names are offered.
@@ -117,10 +120,8 @@ def fetch(*, name: str) -> int:
     names = sources()
     if name not in names:
         raise ValueError(
-            f"There is nothing called {name!r} to fetch.{catalogue.did_you_mean(name, names)} "
+            f"There is nothing called {name!r} to fetch.{catalogue.did_you_mean(name, list(names))} "
             f"Available: {', '.join(names)}."
         )
-    import kerastl
-
-    print(getattr(kerastl.data, name).fetch())
+    print(importlib.import_module(names[name]).fetch())
     return 0

