@@ -89,6 +89,8 @@ DOORS = {
     ("train", "memory"): "every room that traces graphs would hold on to them for good",
     ("export", "memory"): "as for training",
     ("compress", "memory"): "as for training",
+    ("build", "downloads"): "weights come from a registry as data sets do",
+    ("build", "foreign"): "weights are a stranger's file, and looked at as such",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
 }
 
@@ -96,6 +98,7 @@ DOORS = {
 IMPORTS_BY_VARIABLE = {
     "cli/__init__.py": "a group of commands is imported only when one of them is called",
     "cli/files.py": "what can be fetched is found by looking, and imported when it is asked for",
+    "build/pretrained/resolve.py": "as for cli/files.py",
     "export/serving.py": "takes models of either Keras and asks the model itself whose layers to use",
 }
 
@@ -281,7 +284,9 @@ def test_every_room_has_its_mirror_in_the_tests():
         room, name = room_of(path), path.stem
         if (name == "__init__" and room != "cli") or name == "types":  # a door; and types only carries
             continue
-        if room == "build":  # every builder through one contract test
+        if path.parent.name == "pretrained":
+            mirrors = [ROOT / "tests" / "build" / "pretrained" / f"test_{name}.py"]
+        elif room == "build":  # every builder through one contract test
             mirrors = [ROOT / "tests" / "families" / "test_builders.py"]
         elif path.parent == HOUSE or room == "cli":
             mirrors = [ROOT / "tests" / f"test_{room}.py"]

@@ -15,7 +15,9 @@ GREY = Task("grey", tuple(str(i) for i in range(10)), (28, 28, 1))
 COLOUR = Task("colour", ("a", "b", "c"), (32, 32, 3))
 
 MODULES = [
-    importlib.import_module(f"kerastl.build.{member.name}") for member in pkgutil.iter_modules(kerastl.build.__path__)
+    importlib.import_module(f"kerastl.build.{member.name}")
+    for member in pkgutil.iter_modules(kerastl.build.__path__)
+    if not member.ispkg  # what is pretrained has contracts of its own
 ]
 BUILDERS = [
     (f"{module.__name__.rsplit('.', 1)[1]}.{name}", function)

@@ -1,0 +1,76 @@
+"""Graphs laid flat: the layers of a functional model, and of models inside it, behind another tensor."""
+
+from __future__ import annotations
+
+import keras
+
+
+def is_flat(model: keras.Model) -> bool:
+    """Whether no layer of a model is a model itself."""
+    return not any(isinstance(layer, keras.Model) for layer in model.layers)
+
+
+def laid_flat(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor:
+    """The output of copies of a model's layers, called on ``image`` in the order of its graph.
+
+    Copies, because a layer that was called twice has two outputs, and whoever asks for ``layer.output`` gets the first.
+
+    Args:
+        model: functional, with one input and one output; models inside it are taken apart.
+        image: takes the place of its input.
+
+    Raises:
+        ValueError: no functional model of one input and one output, or ``image`` is of a shape that its layers cannot
+            take with the weights that they have.
+    """
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+        raise ValueError(f"Wanted a functional model. Received: the subclassed model {type(model).__name__}.")
+    outputs = model.output if isinstance(model.output, list | tuple | dict) else [model.output]
+    if len(model.inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            f"Wanted a model from one picture to one tensor. Received: {model.name!r} with inputs "
+            f"{[tensor.name for tensor in model.inputs]} and {len(outputs)} outputs."
+        )
+    (output,) = _walked(model, [image], copies={})
+    return output
+
+
+def _walked(model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.Layer]) -> list:
+    graph = keras.Model(model.inputs, model.outputs)  # a Sequential shows no graph of its own; makes no new node
+    tensors = {id(theirs): ours for theirs, ours in zip(graph.inputs, inputs, strict=True)}
+
+    def ours(argument):
+        return tensors[id(argument)] if isinstance(argument, keras.KerasTensor) else argument
+
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            operation = node.operation
+            arguments, options = keras.tree.map_structure(ours, (node.arguments.args, node.arguments.kwargs))
+            if isinstance(operation, keras.Model):
+                results = _walked(operation, keras.tree.flatten(arguments[0]), copies=copies)
+            elif isinstance(operation, keras.layers.Layer):
+                shared = id(operation) in copies  # a shared layer is called twice and copied once
+                if not shared:
+                    copies[id(operation)] = type(operation).from_config(operation.get_config())
+                copy = copies[id(operation)]
+                results = keras.tree.flatten(copy(*arguments, **options))
+                if not shared:
+                    _give_weights(operation, copy)
+            else:  # an operation without weights, `x + y`
+                results = keras.tree.flatten(operation(*arguments, **options))
+            tensors.update((id(theirs), result) for theirs, result in zip(node.outputs, results, strict=True))
+    return [tensors[id(output)] for output in graph.outputs]
+
+
+def _give_weights(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
+    try:
+        copy.set_weights(layer.get_weights())
+    except ValueError as error:
+        raise ValueError(
+            f"The weights of the layer {layer.name!r} do not fit pictures of this size: {error}"
+        ) from error
+    if isinstance(copy, keras.layers.Normalization):
+        copy.finalize_state()  # it computes with what it has made of its weights
+    copy.trainable = layer.trainable

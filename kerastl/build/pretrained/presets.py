@@ -1,0 +1,168 @@
+"""Any backbone for pictures that keras-hub knows: its presets, folders it saved, folders of Hugging Face and timm.
+
+A preset's own preprocessing, which keras-hub keeps apart from the model, becomes the first layer of the graph.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import keras_hub
+import numpy as np
+
+from kerastl.build.pretrained import graph, names
+from kerastl.build.pretrained.backbone import Backbone
+from kerastl.build.pretrained.weights import Accounting
+from kerastl.foreign import hdf5, keras_config
+
+_SCHEMES = ("kaggle://", "hf://", "modelscope://")
+_CONVERTER = "image_converter.json"
+_SIZE = 224  # of pictures, where neither the caller nor the preset says
+_TOLERANCE = 1e-3
+_Result = TypeVar("_Result")
+
+
+def available() -> list[str]:
+    """Names of keras-hub's presets that take pictures. Needs no network."""
+    return sorted(keras_hub.layers.ImageConverter.presets)
+
+
+def load(name: str, *, image_size: int | None = None) -> Backbone:
+    """A keras-hub backbone as one flat graph from pixels 0..255, with its weights.
+
+    Args:
+        name: of a preset, a handle (``"hf://..."``, ``"kaggle://..."``), or the path of a folder: one that
+            ``save_to_preset`` wrote, or one with a ``config.json`` and safetensors from Hugging Face or timm.
+        image_size: side of the square pictures in pixels; ``None`` for the preset's own.
+
+    Raises:
+        FileNotFoundError: the preset could not be downloaded.
+        ValueError: an unknown name (near names are offered); a folder that is no preset, or holds more than the
+            configuration and weights of a known backbone; a backbone that takes more than a picture, gives more than
+            one tensor, or cannot take pictures of this size; a preset that does not say which range it wants.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        _inspect(folder)
+        source = f"folder {name}"
+    elif name in available() or name.startswith(_SCHEMES):
+        source = f"keras-hub preset {name}"
+    else:
+        raise ValueError(
+            f"keras-hub has no preset {name!r} that takes pictures, and there is no such folder."
+            f"{names.near(name, available())} Available: {len(available())} presets, listed by "
+            "`kerastl.build.pretrained.presets.available()`, and a folder, or a handle starting with "
+            f"{', '.join(_SCHEMES)}."
+        )
+    body = _asked(name, lambda: keras_hub.models.Backbone.from_preset(name))
+    converter = _asked(name, lambda: _converter(name))
+    sides = [side for side in _sides(body, converter) if side]
+    image_size = image_size or (sides[0] if sides else _SIZE)
+    model = _one_graph(body, converter, image_size=image_size, name=name)
+    weights = tuple(weight.path for weight in model.weights)
+    account = Accounting(
+        source,
+        loaded=weights,
+        not_finite=tuple(weight.path for weight in model.weights if not np.all(np.isfinite(weight.numpy()))),
+    )
+    account.check()
+    return Backbone(f"preset:{name}", model, image_size, account)
+
+
+def _inspect(folder: Path) -> None:
+    """Refuses a folder whose files do more than describe a backbone and hold its numbers.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"Wanted a preset folder. Received: {folder}, which holds no config.json.")
+    for file in (folder / "config.json", folder / _CONVERTER):
+        if not file.is_file():
+            continue
+        try:
+            configuration = json.loads(file.read_text(encoding="utf-8"))
+            if "registered_name" in configuration:  # Keras' own; others are read as numbers and words
+                keras_config.inspect(configuration)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{file} is not opened: {error}.") from error
+    for file in sorted(folder.glob("*.h5")):
+        try:
+            hdf5.inspect(file)
+        except ValueError as error:
+            raise ValueError(f"{file} is not opened: {error}.") from error
+
+
+def _asked(name: str, ask: Callable[[], _Result]) -> _Result:
+    """What keras-hub answers; its many ways to fail are told apart by whether the files lie here."""
+    try:
+        return ask()
+    except Exception as error:  # keras-hub, kagglehub, huggingface_hub and safetensors each raise their own
+        words = " ".join(str(error).split())[:300] or type(error).__name__
+        if os.path.isdir(name):
+            raise ValueError(f"The preset folder {name} cannot be loaded: {words}") from error
+        raise FileNotFoundError(
+            f"The preset {name!r} could not be downloaded ({words}). Once there is a network the same call gets it; "
+            "without one give the path of a preset folder, or a name whose weights `kerastl fetch` brings."
+        ) from error
+
+
+def _converter(name: str) -> Any:
+    try:
+        return keras_hub.layers.ImageConverter.from_preset(name)
+    except FileNotFoundError:
+        return None
+
+
+def _sides(body: keras.Model, converter: Any) -> list[int | None]:
+    """Sides in pixels that the graph, and the preprocessing, were made for."""
+    if len(body.inputs) != 1 or len(body.inputs[0].shape) != 4 or body.inputs[0].shape[-1] != 3:
+        inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in body.inputs}
+        raise ValueError(f"Wanted a backbone from one picture to features. Received: {body.name!r} with {inputs}.")
+    height, width = body.inputs[0].shape[1:3]
+    size = converter.image_size if converter is not None else None
+    return [height if height == width else None, size[0] if size else None]
+
+
+def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str) -> keras.Model:
+    if converter is None:
+        raise ValueError(
+            f"The preset {name!r} says nowhere which range of pixels it wants. Received: a preset without "
+            f"{_CONVERTER}. Save one beside it: `keras_hub.layers.ImageConverter(scale=...).save_to_preset(...)`."
+        )
+    image = keras.Input((image_size, image_size, 3), name="image")
+    scale = 1.0 if converter.scale is None else converter.scale
+    offset = 0.0 if converter.offset is None else converter.offset
+    scaled = keras.layers.Rescaling(_plain(scale), offset=_plain(offset), name="rescale")(image)
+    try:
+        model = keras.Model(image, graph.laid_flat(body, scaled), name=body.name)
+    except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
+        raise ValueError(
+            f"The preset {name!r} cannot be laid out for pictures of {image_size} pixels: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from error
+    _compare(model, body, converter, image_size=image_size, name=name)
+    return model
+
+
+def _plain(value: Any) -> Any:
+    return np.asarray(value, "float64").tolist()
+
+
+def _compare(model: keras.Model, body: keras.Model, converter: Any, *, image_size: int, name: str) -> None:
+    """The graph must answer a picture as the preset's own preprocessing and backbone do, one after the other."""
+    probe = np.random.default_rng(0).integers(0, 256, (1, image_size, image_size, 3)).astype("float32")
+    converter.image_size = (image_size, image_size)
+    wanted = np.asarray(body(converter(probe), training=False))
+    received = np.asarray(model(probe, training=False))
+    difference = np.max(np.abs(received - wanted))
+    if not difference <= _TOLERANCE * max(1.0, float(np.max(np.abs(wanted)))):
+        raise ValueError(
+            f"The preset {name!r} does more to its pictures than to scale and to shift them, or its layers do not copy "
+            f"from their configuration. Received: a difference of {difference:g} from its own answer."
+        )
