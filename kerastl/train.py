@@ -39,10 +39,12 @@ def fit(
     loss: keras.losses.Loss | None = None,
     metrics: Sequence[keras.metrics.Metric] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    optimizer: Callable[..., keras.optimizers.Optimizer] = keras.optimizers.AdamW,
     keep: str = "best",
+    patience: int | None = None,
     progress: bool = True,
 ) -> Curves:
-    """Trains ``model`` in place with AdamW under a warm-up cosine schedule.
+    """Trains ``model`` in place with AdamW, or another optimizer, under a warm-up cosine schedule.
 
     The compiled step is not handed to XLA: on a CPU that is two to eight times slower.
 
@@ -60,7 +62,11 @@ def fit(
         loss: default cross-entropy from logits.
         metrics: default accuracy.
         callbacks: further Keras callbacks.
+        optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``, for example a
+            ``functools.partial`` of ``transfer.LayerwiseAdamW``.
         keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy, ``"last"`` with the last.
+        patience: epochs without a better validation accuracy after which training stops; ``None`` never stops. Needs
+            ``keep="best"`` and ``validation``.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -69,8 +75,14 @@ def fit(
     Raises:
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
         MemoryError: if a step does not fit into memory; the text suggests a smaller batch.
-        ValueError: if the number of batches is unknown, zero, or ``keep`` is neither of the two words.
+        ValueError: if the number of batches is unknown, zero, ``keep`` is neither of the two words, or ``patience`` has
+            nothing to wait for.
     """
+    if patience is not None and (keep != "best" or validation is None or patience < 1):
+        raise ValueError(
+            "`patience` counts epochs, one or more, without a better validation accuracy: it needs `validation` and "
+            f"keep='best'. Received: patience={patience}, keep={keep!r}, {'no ' * (validation is None)}validation."
+        )
     if keep not in ("best", "last"):
         raise ValueError(f"`keep` must be 'best' or 'last'. Received: keep={keep!r}.")
     steps = int(batches.cardinality())
@@ -80,9 +92,7 @@ def fit(
             "(-1 is endless, -2 unknown; fewer examples than one batch give 0)."
         )
     model.compile(
-        optimizer=keras.optimizers.AdamW(
-            warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay
-        ),
+        optimizer=optimizer(warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay),
         loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=list(metrics) if metrics is not None else [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,
@@ -90,10 +100,13 @@ def fit(
     stage = workspace.stage if workspace else "training"
     watchers: list[keras.callbacks.Callback] = [FiniteWatch(), *callbacks]
     if keep == "best" and validation is not None:
-        # patience beyond the last epoch: it never stops, it only restores the best weights at the end
+        # with patience beyond the last epoch it never stops, it only restores the best weights at the end
         watchers.append(
             keras.callbacks.EarlyStopping(
-                monitor="val_accuracy", mode="max", patience=schedule.epochs + 1, restore_best_weights=True
+                monitor="val_accuracy",
+                mode="max",
+                patience=schedule.epochs + 1 if patience is None else patience,
+                restore_best_weights=True,
             )
         )
     if workspace:

@@ -190,3 +190,31 @@ def test_frozen_layers_are_bitwise_unchanged_by_fine_tuning(examples):
     after = {layer.name: [weight.tobytes() for weight in layer.get_weights()] for layer in model.layers}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"logits"}
+
+
+def test_patience_stops_and_keeps_the_best_epoch(examples):
+    """Validation labels that training can only unlearn: the first epoch is the best, and the third the last."""
+    inputs, labels = examples
+    curves = quiet(
+        small_model(),
+        batches(inputs, labels),
+        validation=batches(inputs, (labels + 1) % 3),
+        schedule=Schedule(epochs=9, batch_size=8, peak_learning_rate=0.05),
+        patience=2,
+    )
+    scores = curves.values["val_accuracy"]
+    assert len(scores) < 9
+    assert int(np.argmax(scores)) == len(scores) - 3
+
+
+def test_patience_needs_something_to_wait_for(examples):
+    with pytest.raises(ValueError, match="no validation"):
+        quiet(small_model(), batches(*examples), patience=2)
+    with pytest.raises(ValueError, match="keep='last', validation"):
+        quiet(small_model(), batches(*examples), validation=batches(*examples), keep="last", patience=2)
+
+
+def test_the_optimizer_that_is_asked_for_trains(examples):
+    model = small_model()
+    quiet(model, batches(*examples), optimizer=keras.optimizers.Lion)
+    assert isinstance(model.optimizer, keras.optimizers.Lion)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -47,11 +47,13 @@ class Picture:
     remarks: tuple[str, ...] = ()
 
 
-def read(path: Path, *, channels: int = 3, size: tuple[int, int] | None = None, largest: int = LARGEST) -> Picture:
+def read(
+    source: Path | IO[bytes], *, channels: int = 3, size: tuple[int, int] | None = None, largest: int = LARGEST
+) -> Picture:
     """Decodes a picture file.
 
     Args:
-        path: JPEG, PNG, BMP, GIF, WebP or TIFF, by its contents and not by its name.
+        source: path, or open file, of a JPEG, PNG, BMP, GIF, WebP or TIFF, by its contents and not by its name.
         channels: 3 for colour (grey pictures are repeated), 1 for grey.
         size: height and width to resize to (bilinear, averaging when it shrinks); ``None`` keeps the file's.
         largest: pixels beyond which a picture is refused, before it is decoded.
@@ -61,9 +63,10 @@ def read(path: Path, *, channels: int = 3, size: tuple[int, int] | None = None, 
     """
     if channels not in (1, 3):
         raise ValueError(f"A picture has 1 channel or 3. Received: channels={channels}.")
+    path = source if isinstance(source, Path) else Path("picture")
     try:
         # only these decoders are tried: some of Pillow's others start programs, or follow links
-        with Image.open(path, formats=FORMATS) as opened:
+        with Image.open(source, formats=FORMATS) as opened:
             width, height = opened.size
             if width * height > largest:
                 raise PictureError(f"{width} x {height} pixels are more than the {largest:,} that are decoded")
