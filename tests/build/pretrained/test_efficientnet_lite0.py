@@ -98,6 +98,32 @@ def test_every_layer_answers_as_the_network_written_out(state, classifier):
         assert np.abs(received[name] - wanted).max() <= 2e-5 * scale, name
 
 
+# What PyTorch 2.13 answers to the same pixels, less 127 and divided by 128, with the network of the package
+# efficientnet-lite-pytorch 0.1.0 and this file: every 111th logit, the class of the largest, and that one.
+OF_PYTORCH = [
+    [
+        4.544514,
+        -4.3922205,
+        -1.3618395,
+        2.8275306,
+        -1.8893588,
+        -2.0883553,
+        -4.3703895,
+        -0.09857161,
+        -1.2375299,
+        -5.093326,
+    ],
+    [2.4157383, -2.5515087, -5.211985, 1.5069768, -1.5688812, 0.09209014, -0.990619, -2.3799834, -2.365226, -1.3158153],
+]
+
+
+def test_it_answers_as_pytorch(classifier):
+    logits = classifier.predict(pictures(), verbose=0)
+    np.testing.assert_allclose(logits[:, ::111], OF_PYTORCH, atol=1e-4)
+    assert logits.argmax(1).tolist() == [506, 723]  # coil, pinwheel
+    np.testing.assert_allclose(logits.max(1), [13.789429, 17.201967], atol=1e-4)
+
+
 def _last_of_block(model: keras.Model, block: str) -> str:
     names = [layer.name for layer in model.layers]
     return f"{block}_add" if f"{block}_add" in names else f"{block}_project_norm"
