@@ -6,7 +6,6 @@ Models and data come in from the recipe; what comes out is a `Trained`: the mode
 from __future__ import annotations
 
 import contextlib
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl import durable, memory
-from kerastl.callbacks import AsOne, Checkpoints, FiniteWatch, ProgressBar
+from kerastl import durable, memory, resume
+from kerastl.callbacks import FiniteWatch, ProgressBar
 from kerastl.types import Curves, Schedule, Workspace
 
 
@@ -114,72 +113,10 @@ def fit(
     if progress:
         watchers.append(ProgressBar(stage))
     with memory.released():
-        history = _run(
+        history = resume.fit(
             model, batches, epochs=schedule.epochs, validation=validation, watchers=watchers, workspace=workspace
         )
     return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
-
-
-def _run(
-    model: keras.Model,
-    batches: tf.data.Dataset,
-    *,
-    epochs: int,
-    validation: tf.data.Dataset | None,
-    watchers: Sequence[keras.callbacks.Callback],
-    workspace: Workspace | None,
-) -> dict[str, list[float]]:
-    """Keras' ``fit``, from the newest checkpoint on; the rest of an epoch that was begun is a ``fit`` of its own.
-
-    Returns:
-        One value an epoch of every metric.
-    """
-    model.optimizer.build(model.trainable_variables)
-    history = keras.callbacks.History()
-    watchers = [history, *watchers]
-    checkpoints = Checkpoints(workspace, batches, others=watchers) if workspace else None
-    everyone = AsOne(
-        [*watchers, *([checkpoints] if checkpoints else [])],
-        model=model,
-        epochs=epochs,
-        steps=int(batches.cardinality()),
-    )
-
-    def fit(part: tf.data.Dataset, *, begin: int, end: int) -> None:
-        model.fit(
-            part,
-            initial_epoch=begin,
-            epochs=end,
-            validation_data=validation,
-            callbacks=everyone,
-            shuffle=False,
-            verbose=0,
-        )
-
-    epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
-    if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
-        model.evaluate(batches.take(1), verbose=0)
-    logs = durable.told(workspace.logs) if workspace else contextlib.nullcontext()
-    with _within_memory("training"), logs, checkpoints or contextlib.nullcontext():
-        everyone.begin()
-        if step:
-            fit(batches.skip(step), begin=epoch, end=epoch + 1)
-            epoch, stopped = epoch + 1, model.stop_training
-        if epoch < epochs and not stopped:
-            fit(batches, begin=epoch, end=epochs)
-        everyone.end()
-    return history.history
-
-
-@contextlib.contextmanager
-def _within_memory(doing: str) -> Iterator[None]:
-    """Says in words what to do where memory runs out, on whichever device."""
-    try:
-        yield
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        asked = re.search(r"(shape ?[\[(][\d, ]+[\])].*?)( by|$)", str(error), re.MULTILINE)
-        wanted = f" Received: a request for {asked[1]}." if asked else ""
-        raise MemoryError(f"Out of memory while {doing}: a smaller batch needs less.{wanted}") from error
 
 
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -203,7 +140,7 @@ def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int = 500) ->
     Raises:
         MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
     """
-    with _within_memory("predicting"):
+    with memory.named("predicting"):
         return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 
 
