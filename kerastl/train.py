@@ -9,7 +9,7 @@ import contextlib
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from kerastl import durable, memory
 from kerastl.callbacks import AsOne, Checkpoints, FiniteWatch, ProgressBar
-from kerastl.types import Curves, Schedule, Workspace
+from kerastl.types import Curves, Schedule, Streamed, Workspace
 
 
 class Trained(NamedTuple):
@@ -40,6 +40,7 @@ def fit(
     metrics: Sequence[keras.metrics.Metric] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     keep: str = "best",
+    class_weight: Mapping[int, float] | None = None,
     progress: bool = True,
 ) -> Curves:
     """Trains ``model`` in place with AdamW under a warm-up cosine schedule.
@@ -61,6 +62,8 @@ def fit(
         metrics: default accuracy.
         callbacks: further Keras callbacks.
         keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy, ``"last"`` with the last.
+        class_weight: class index -> how much an example of it counts in the loss, as Keras takes it; see
+            ``balanced_weights``. Metrics, and the loss on validation, do not know of it.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -102,7 +105,13 @@ def fit(
         watchers.append(ProgressBar(stage))
     with memory.released():
         history = _run(
-            model, batches, epochs=schedule.epochs, validation=validation, watchers=watchers, workspace=workspace
+            model,
+            batches,
+            epochs=schedule.epochs,
+            validation=validation,
+            watchers=watchers,
+            workspace=workspace,
+            class_weight=None if class_weight is None else dict(class_weight),
         )
     return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
@@ -115,6 +124,7 @@ def _run(
     validation: tf.data.Dataset | None,
     watchers: Sequence[keras.callbacks.Callback],
     workspace: Workspace | None,
+    class_weight: dict[int, float] | None,
 ) -> dict[str, list[float]]:
     """Keras' ``fit``, from the newest checkpoint on; the rest of an epoch that was begun is a ``fit`` of its own.
 
@@ -138,6 +148,7 @@ def _run(
             initial_epoch=begin,
             epochs=end,
             validation_data=validation,
+            class_weight=class_weight,
             callbacks=everyone,
             shuffle=False,
             verbose=0,
@@ -179,18 +190,60 @@ def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.sche
     )
 
 
+def balanced_weights(labels: np.ndarray, *, classes: int) -> dict[int, float]:
+    """A weight a class with which all classes count the same in the loss: examples / (classes * examples of it).
+
+    The rule is that of scikit-learn's ``class_weight="balanced"`` (after King & Zeng 2001). The mean weight of an
+    example is 1, so the learning rate keeps its meaning.
+
+    Args:
+        labels: class indices ``(examples,)`` of the training split.
+        classes: how many there are.
+
+    Returns:
+        Class index -> weight, for ``fit(..., class_weight=...)``.
+
+    Raises:
+        ValueError: a class has no example, or a label is none of the classes.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    if len(counts) != classes or not counts.all():
+        raise ValueError(
+            f"Weights need examples of all {classes} classes and no others. Received: counts {counts.tolist()}."
+        )
+    return {label: len(labels) / (classes * int(count)) for label, count in enumerate(counts)}
+
+
 def set_seed(seed: int) -> None:
     """Seeds Python, NumPy, TensorFlow and Keras; two runs with the same seed are then bitwise equal on a CPU."""
     keras.utils.set_random_seed(seed)
 
 
-def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int = 500) -> np.ndarray:
+class _Batches(keras.utils.PyDataset):
+    """Streamed inputs, a batch at a time: while the model works on one, the next is read."""
+
+    def __init__(self, inputs: Streamed, batch_size: int) -> None:
+        super().__init__(workers=1, max_queue_size=1)
+        self._inputs, self._size = inputs, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._inputs) // self._size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        return (self._inputs[index * self._size : (index + 1) * self._size],)
+
+
+def predict(model: keras.Model, inputs: np.ndarray | Streamed, *, batch_size: int = 500) -> np.ndarray:
     """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+
+    Streamed inputs are read a batch at a time.
 
     Raises:
         MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
     """
     with _within_memory("predicting"):
+        if isinstance(inputs, Streamed):
+            return np.asarray(model.predict(_Batches(inputs, batch_size), verbose=0), np.float32)
         return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 
 
