@@ -16,8 +16,8 @@ import numpy as np
 from kerastl import types
 from kerastl.data import overlaps
 
-_FEW = 300
-"""Groups up to which pairs of them are exchanged: among more, no two make a difference."""
+_FEW, _STARTS = 100, 16
+"""Groups up to which pairs of them are exchanged, from so many starts: among more, no two make a difference."""
 
 
 def shuffled(count: int, *, seed: int) -> np.ndarray:
@@ -62,8 +62,8 @@ def grouped(
 
     How far the classes are from even is Pearson's chi-square of the counts taken out against the counts wanted. First
     every class gets a group, the rarest class first; then groups are taken, the largest first, as long as that brings
-    the counts nearer; at the end single groups change sides, or two change places, while it does. It is a search that
-    ends in a good place, not always in the best.
+    the counts nearer; at the end single groups change sides while it does. Where there are few, two also change places,
+    and the best of several starts is kept. It is a search that ends in a good place, not always in the best.
 
     Args:
         labels: class indices ``(examples,)``, integers from 0.
@@ -88,8 +88,16 @@ def grouped(
         raise ValueError(f"validation has to be between 1 and {labels.size - 1} examples. Received: {validation}.")
     _, number = np.unique(groups, return_inverse=True)
     decide, keep = np.split(_draws(number.max() + 1 + labels.size, seed), [number.max() + 1])
-    division = _Division(labels, number, share=wanted / labels.size, leave=leave)
-    taken = division.search(np.argsort(decide, kind="stable"))
+    order = np.argsort(decide, kind="stable")
+    orders = [order[np.argsort(-np.bincount(number)[order], kind="stable")]]
+    if order.size <= _FEW:  # among few a good order matters, and costs little
+        orders += [np.roll(order, start * order.size // _STARTS) for start in range(_STARTS)]
+    found = []
+    for order in orders:
+        division = _Division(labels, number, share=wanted / labels.size, leave=leave)
+        division.search(order)
+        found.append(division)
+    taken = min(found, key=lambda division: division.unevenness()).taken
     if not taken.any():
         raise ValueError(
             f"Wanted groups to take out so that {leave} of every class stay. Received: {taken.size} groups of "
@@ -119,20 +127,24 @@ class _Division:
         self.surplus = -target
         self.taken = np.zeros(groups.max() + 1, bool)
 
-    def search(self, order: np.ndarray) -> np.ndarray:
+    def unevenness(self) -> float:
+        return round(float((self.weight * self.surplus**2).sum()), 9)  # equal where only the order of sums differs
+
+    def search(self, order: np.ndarray) -> None:
+        few = self.taken.size <= _FEW
         for label in np.argsort(self.left, kind="stable"):
             if not self.out[label]:
-                self._best(order[np.isin(order, self.group[self.label == label])], below=np.inf)
-        sizes = np.bincount(self.group, weights=self.count)
-        for group in order[np.argsort(-sizes[order], kind="stable")]:
+                having = order[np.isin(order, self.group[self.label == label])]
+                for some in (having[:1], having) if few else (having,):  # the best ones would make all starts alike
+                    if self._best(some, below=np.inf):
+                        break
+        for group in order:
             entries = slice(self.starts[group], self.starts[group + 1])
             if not self.taken[group] and self._costs(entries).sum() < 0:
                 self._move(group)
-        few = self.taken.size <= _FEW
         for _ in range(1000):
             if not self._best(order, below=-1e-9) and not (few and self._exchange(order)):
                 break
-        return self.taken
 
     def _best(self, groups: np.ndarray, *, below: float) -> bool:
         """Moves the group whose change of sides costs least; False where none costs less than ``below``."""
