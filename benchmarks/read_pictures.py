@@ -4,11 +4,11 @@
     python benchmarks/read_pictures.py --memory [--counts 1000 50000]
 
 The folder is made up (JPEG photographs of 640 x 480, two classes). Bare is what one writes by hand: list_files,
-read_file, decode_jpeg, resize, batch, all with parallel calls. Ours is `image_folder.load` (every file looked at, exact
-copies and near duplicates searched, digests pinned) and `pipeline.batches` over the three splits. The first epoch of ours
-includes all of that from an empty cache; later epochs come from the cache of pixels, or, in the last row, from the files.
-Rounds are interleaved and every epoch runs in a fresh process; the ratio of pictures a second is taken within a round,
-and printed with its median and quartiles. The bar is 0.9.
+read_file, decode_jpeg, resize, batch, all with parallel calls. Ours is `image_folder.load` (every file looked at,
+exact copies and near duplicates searched, digests pinned) and `pipeline.batches` over the three splits. The first epoch
+of ours includes all of that from an empty cache; later epochs come from the cache of pixels, or, in the last row, from
+the files. Rounds are interleaved and every epoch runs in a fresh process; the ratio of pictures a second is taken
+within a round, and printed with its median and quartiles. The bar is 0.9.
 
 With ``--memory``, the peak of resident memory of a child that loads so many files and reads them all once. The bar is
 that it stays flat. Its files are smaller (160 x 120), so that making them does not take an hour.
