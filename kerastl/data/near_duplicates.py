@@ -21,7 +21,7 @@ _WAVES = 6
 _OFFSETS = (-4, -2, 0, 2, 4)  # pixels of 32 by which the middle may have moved; between two of them it looks alike
 _CHUNK = 256
 _PIXELS = 20_000_000  # brought to float32 at once
-_COMPARED = 4_000_000  # likenesses held at once: the more pictures there are on one side, the fewer of the other
+_COMPARED = 1_000_000  # likenesses held at once: the more pictures there are on one side, the fewer of the other
 _SHIFTS = 3  # how many of the best places of one picture upon another are tried
 # What a shift brings in or pushes out stands at the border, and counts for nothing there.
 _WINDOW = np.outer(np.hanning(_SIDE + 2)[1:-1], np.hanning(_SIDE + 2)[1:-1]).astype(np.float32)

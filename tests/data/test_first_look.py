@@ -216,12 +216,18 @@ def test_a_kill_leaves_nothing_that_is_taken_for_whole(tmp_path, home, monkeypat
 
 
 def test_an_error_in_a_thread_ends_the_pass(tmp_path, monkeypatch, home):
-    files = plant(tmp_path / "set", 200)
+    files = plant(tmp_path / "set", 400)
+    read, seen = pictures.read, []
 
     def failing(path, **options):
-        raise MemoryError("no more")
+        seen.append(path)
+        if path.name == "000.png":
+            raise MemoryError("no more")
+        time.sleep(0.01)
+        return read(path, **options)
 
     monkeypatch.setattr(pictures, "read", failing)
     with pytest.raises(MemoryError, match="no more"):
         look(files)
+    assert len(seen) < 200  # the other threads did not go on to the end
     assert list((home / "pictures").iterdir()) == []

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerastl import downloads
+from kerastl import downloads, types
+from kerastl.cli import results
 from kerastl.data import image_folder, pictures, splits, streamed, unpack
 
 
@@ -95,7 +96,8 @@ def test_all_unreadable_pictures_are_listed_at_once_or_left_out(tmp_path, capsys
         image_folder.load(tmp_path, **LOAD, policy="ignore")
 
 
-def test_training_and_prediction_see_the_same_pixels(tmp_path):
+@pytest.mark.parametrize("more", [{}, {"in_memory": 0}, {"in_memory": 0, "cache_bytes": 0}])
+def test_training_and_prediction_see_the_same_pixels(tmp_path, more):
     """Whatever the file's kind: the reader of `kerastl predict` is the one that training had."""
     plant(tmp_path, ["a", "b"], each=6)
     colour = np.random.default_rng(5).integers(0, 256, (20, 30, 3)).astype(np.uint8)
@@ -107,10 +109,13 @@ def test_training_and_prediction_see_the_same_pixels(tmp_path):
     turned.convert("L").save(tmp_path / "b" / "grey.png")
     turned.convert("RGBA").save(tmp_path / "b" / "see_through.webp", lossless=True)
     turned.convert("P").save(tmp_path / "b" / "palette.gif")
-    dataset = image_folder.load(tmp_path, **LOAD)
+    turned.resize((300, 200)).save(tmp_path / "a" / "large.jpg", exif=exif.tobytes())
+    dataset = image_folder.load(tmp_path, **LOAD, **more)
     rows = {row.tobytes() for split in (dataset.train, dataset.validation, dataset.test) for row in split.inputs}
-    for name in ("a/turned.jpg", "a/print.jpg", "b/grey.png", "b/see_through.webp", "b/palette.gif"):
+    tensor = types.Tensor("image", "uint8", (1, 12, 10, 3))
+    for name in ("a/turned.jpg", "a/large.jpg", "a/print.jpg", "b/grey.png", "b/see_through.webp", "b/palette.gif"):
         assert pictures.read(tmp_path / name, channels=3, size=(12, 10)).pixels.tobytes() in rows, name
+        assert results.read_input(tmp_path / name, tensor).tobytes() in rows, name
 
 
 def test_copies_are_left_out_and_contradictions_refused(tmp_path):
