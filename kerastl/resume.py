@@ -25,6 +25,7 @@ def fit(
     validation: tf.data.Dataset | None,
     watchers: Sequence[Any],
     workspace: Workspace | None,
+    class_weight: dict[int, float] | None = None,
     adapt: Callable[[AsOne], Any] = lambda everyone: everyone,
 ) -> dict[str, list[float]]:
     """Trains a compiled model; the rest of an epoch that was begun is a ``fit`` of its own.
@@ -37,6 +38,7 @@ def fit(
         validation: scored after every epoch.
         watchers: callbacks, in the order in which they are told.
         workspace: keeps checkpoints; without one nothing is kept.
+        class_weight: class index -> weight in the loss, as Keras takes it.
         adapt: makes of all callbacks together what the ``fit`` of this model takes.
 
     Returns:
@@ -63,6 +65,7 @@ def fit(
             initial_epoch=begin,
             epochs=end,
             validation_data=validation,
+            class_weight=class_weight,
             callbacks=adapt(everyone),
             shuffle=False,
             verbose=0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from kerastl import durable, memory, resume
 from kerastl.callbacks import FiniteWatch, ProgressBar
-from kerastl.types import Curves, Schedule, Workspace
+from kerastl.types import Curves, Schedule, Streamed, Workspace
 
 
 class Trained(NamedTuple):
@@ -41,6 +41,7 @@ def fit(
     optimizer: Callable[..., keras.optimizers.Optimizer] = keras.optimizers.AdamW,
     keep: str = "best",
     patience: int | None = None,
+    class_weight: Mapping[int, float] | None = None,
     progress: bool = True,
 ) -> Curves:
     """Trains ``model`` in place with AdamW, or another optimizer, under a warm-up cosine schedule.
@@ -66,6 +67,8 @@ def fit(
         keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy, ``"last"`` with the last.
         patience: epochs without a better validation accuracy after which training stops; ``None`` never stops. Needs
             ``keep="best"`` and ``validation``.
+        class_weight: class index -> how much an example of it counts in the loss, as Keras takes it; see
+            ``balanced_weights``. Metrics, and the loss on validation, do not know of it.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -114,7 +117,13 @@ def fit(
         watchers.append(ProgressBar(stage))
     with memory.released():
         history = resume.fit(
-            model, batches, epochs=schedule.epochs, validation=validation, watchers=watchers, workspace=workspace
+            model,
+            batches,
+            epochs=schedule.epochs,
+            validation=validation,
+            watchers=watchers,
+            workspace=workspace,
+            class_weight=None if class_weight is None else dict(class_weight),
         )
     return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
@@ -129,18 +138,60 @@ def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.sche
     )
 
 
+def balanced_weights(labels: np.ndarray, *, classes: int) -> dict[int, float]:
+    """A weight a class with which all classes count the same in the loss: examples / (classes * examples of it).
+
+    The rule is that of scikit-learn's ``class_weight="balanced"`` (after King & Zeng 2001). The mean weight of an
+    example is 1, so the learning rate keeps its meaning.
+
+    Args:
+        labels: class indices ``(examples,)`` of the training split.
+        classes: how many there are.
+
+    Returns:
+        Class index -> weight, for ``fit(..., class_weight=...)``.
+
+    Raises:
+        ValueError: a class has no example, or a label is none of the classes.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    if len(counts) != classes or not counts.all():
+        raise ValueError(
+            f"Weights need examples of all {classes} classes and no others. Received: counts {counts.tolist()}."
+        )
+    return {label: len(labels) / (classes * int(count)) for label, count in enumerate(counts)}
+
+
 def set_seed(seed: int) -> None:
     """Seeds Python, NumPy, TensorFlow and Keras; two runs with the same seed are then bitwise equal on a CPU."""
     keras.utils.set_random_seed(seed)
 
 
-def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int = 500) -> np.ndarray:
+class _Batches(keras.utils.PyDataset):
+    """Streamed inputs, a batch at a time: while the model works on one, the next is read."""
+
+    def __init__(self, inputs: Streamed, batch_size: int) -> None:
+        super().__init__(workers=1, max_queue_size=1)
+        self._inputs, self._size = inputs, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._inputs) // self._size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        return (self._inputs[index * self._size : (index + 1) * self._size],)
+
+
+def predict(model: keras.Model, inputs: np.ndarray | Streamed, *, batch_size: int = 500) -> np.ndarray:
     """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+
+    Streamed inputs are read a batch at a time.
 
     Raises:
         MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
     """
     with memory.named("predicting"):
+        if isinstance(inputs, Streamed):
+            return np.asarray(model.predict(_Batches(inputs, batch_size), verbose=0), np.float32)
         return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 
 

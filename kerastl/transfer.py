@@ -126,7 +126,7 @@ def joined(*splits: Split) -> Split:
     """Several splits as one, under the name of the first: the examples as they are, then their views."""
     return Split(
         splits[0].name,
-        np.concatenate([split.inputs for split in splits]),
+        np.concatenate([np.asarray(split.inputs) for split in splits]),
         np.concatenate([split.labels for split in splits]),
     )
 
@@ -134,7 +134,7 @@ def joined(*splits: Split) -> Split:
 def save(splits: Sequence[Split], folder: Path) -> None:
     """Writes cached features into ``folder``, for a stage of a run."""
     for number, split in enumerate(splits):
-        np.savez(folder / f"{number}-{split.name}.npz", inputs=split.inputs, labels=split.labels)
+        np.savez(folder / f"{number}-{split.name}.npz", inputs=np.asarray(split.inputs), labels=split.labels)
 
 
 def load(folder: Path) -> tuple[Split, ...]:

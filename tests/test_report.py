@@ -237,3 +237,15 @@ def test_the_table_is_sorted_by_size_and_marks_the_choice(built):
     assert (
         "balanced accuracy 87.50 %; worst class <a> 75.00 %; always answering the most frequent class: 57.14 %" in end
     )
+
+
+def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
+    labels = np.array([0, 0, 1, 1, 0], np.int32)
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
+    one, other = (
+        report.mistakes(types.Split("test", inputs, labels), probabilities, class_names=("a", "b"), limit=2)
+        for inputs in (pictures, stream(pictures))
+    )
+    np.testing.assert_array_equal(one.pictures, other.pictures)
+    assert one.labels == other.labels
