@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from kerastl import durable, memory
 from kerastl.callbacks import AsOne, Checkpoints, FiniteWatch, ProgressBar
-from kerastl.types import Curves, Schedule, Workspace
+from kerastl.types import Curves, Schedule, Workspace, is_text
 
 
 class Trained(NamedTuple):
@@ -184,12 +184,18 @@ def set_seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int = 500) -> np.ndarray:
+def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
     """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+
+    Args:
+        model: a Keras model.
+        inputs: ``(examples, *input_shape)``.
+        batch_size: examples at once; by default 500 pictures, or 50 texts, of which every token looks at every other.
 
     Raises:
         MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
     """
+    batch_size = batch_size or (50 if is_text(inputs) else 500)
     with _within_memory("predicting"):
         return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 

@@ -237,3 +237,14 @@ def test_the_table_is_sorted_by_size_and_marks_the_choice(built):
     assert (
         "balanced accuracy 87.50 %; worst class <a> 75.00 %; always answering the most frequent class: 57.14 %" in end
     )
+
+
+def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
+    split = types.Split("test", tiny_text.inputs, 1 - tiny_text.labels)  # every answer is wrong
+    found = report.mistakes(
+        split, tiny_text.expected, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, limit=5
+    )
+    assert found.total == len(split)
+    assert found.pictures is None
+    assert len(found.texts) == 5
+    assert all(text.split()[0] in ("good", "bad") for text in found.texts)

@@ -190,3 +190,17 @@ def test_frozen_layers_are_bitwise_unchanged_by_fine_tuning(examples):
     after = {layer.name: [weight.tobytes() for weight in layer.get_weights()] for layer in model.layers}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"logits"}
+
+
+def test_texts_are_predicted_fifty_at_a_time(tiny_text, monkeypatch):
+    sizes = []
+    plain = keras.Model.predict
+
+    def predict(*arguments, **options):
+        sizes.append(options["batch_size"])
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "predict", predict)
+    train.predict(tiny_text.model, tiny_text.inputs)
+    train.predict(tiny_text.model, tiny_text.inputs, batch_size=7)
+    assert sizes == [50, 7]

@@ -160,3 +160,14 @@ def test_refuses_to_make_no_batch(arguments):
 def test_refuses_an_augmentation_that_drops_an_axis():
     with pytest.raises(ValueError, match="same number of axes"):
         pipeline.batches(_split(), batch_size=4, augment=lambda batch: tf.reduce_mean(batch, -1))
+
+
+def test_token_ids_stay_integers():
+    ids = np.arange(60, dtype=np.int32).reshape(20, 3) + 2**24  # float32 could not tell them apart
+    split = types.Split("train", ids, np.zeros(20, np.int32))
+    made = pipeline.batches(split, batch_size=8, shuffle=True)
+    assert made.element_spec[0] == tf.TensorSpec((None, 3), tf.int32)
+    rows = np.concatenate([inputs.numpy() for inputs, _ in made])
+    np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], ids)
+    with pytest.raises(ValueError, match="Views are made of pictures"):
+        pipeline.batches(split, batch_size=8, augment=lambda batch: batch)
