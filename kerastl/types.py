@@ -30,8 +30,8 @@ class Task:
 
     Raises:
         ValueError: if a class name is empty, comes twice, is not one line of text, or cannot be written in UTF-8:
-            ``labels.txt`` is one name a line. If a token is not one line of text, as in ``vocab.txt``, or a text has
-            another shape than ``(sequence_length,)``.
+            ``labels.txt`` is one name a line. If a token is not one line of text without a space at its end, as in
+            ``vocab.txt``, or a text has another shape than ``(sequence_length,)``.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Task:
                 "Class names are one line of text each, no two the same. "
                 f"Received: {', '.join(map(ascii, wrong[:5])) or 'no names'} in task {self.name!r}."
             )
-        broken = [token for token in self.vocabulary if not _is_a_line(token)]
+        broken = [token for token in self.vocabulary if not _is_a_line(token) or token != token.rstrip()]
         if broken or (self.vocabulary and len(self.input_shape) != 1):
             raise ValueError(
                 "Texts are (sequence_length,) token ids, and tokens are one line of text each. Received: shape "

@@ -34,6 +34,6 @@ def test_any_line_of_text_is_a_class_name():
 
 def test_a_vocabulary_is_of_lines_and_of_texts():
     assert Task("texts", ("a", "b"), (16,), vocabulary=("[PAD]", "a")).vocabulary == ("[PAD]", "a")
-    for shape, vocabulary in (((16,), ("a", "b\n")), ((16,), ("a", "")), ((8, 8, 1), ("a",))):
+    for shape, vocabulary in (((16,), ("a", "b\n")), ((16,), ("a", "")), ((16,), ("a", "## ")), ((8, 8, 1), ("a",))):
         with pytest.raises(ValueError, match="tokens are one line of text each"):
             Task("texts", ("a", "b"), shape, vocabulary=vocabulary)

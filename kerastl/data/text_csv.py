@@ -87,7 +87,7 @@ def load(
     examples, problems = _examples(path, [text_column, label_column], split_column)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
     arguments |= {"split_column": split_column, "policy": policy}
-    return made(
+    dataset = made(
         examples,
         name=path.stem,
         source="text_csv",
@@ -103,6 +103,9 @@ def load(
         class_names=class_names,
         arguments=arguments,
     )
+    # so that a label which was renamed since is found out when the data set is loaded again
+    again = {**dataset.arguments, "class_names": list(dataset.task.class_names)}
+    return dataclasses.replace(dataset, arguments=again)
 
 
 def _examples(path: Path, columns: list[str], split_column: str) -> tuple[list[Example], list[str]]:
@@ -141,8 +144,8 @@ def made(
 ) -> types.Dataset:
     """Examples as a data set: copies left out, split, tokenized; arguments and errors as for `load`.
 
-    Two texts are copies where the tokenizer sees the same words: case, accents and white space make no difference. Of
-    copies the test split keeps its own, then validation, then train. A text with two labels is left out of everything.
+    Two texts are copies where case and white space alone tell them apart. Of copies the test split keeps its own, then
+    validation, then train. A text with two labels is left out of everything.
 
     Args:
         examples: in the order of the file.
@@ -168,7 +171,6 @@ def made(
     task = types.Task(name, names, (sequence_length,), vocabulary=tuple(tokens))
     again = {"sequence_length": sequence_length, "vocabulary": None if vocabulary is None else str(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
-    again |= {} if class_names is None else {"class_names": list(class_names)}
     return splits.dataset(
         task,
         arrays,
@@ -194,7 +196,8 @@ def learned(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     words: collections.Counter[str] = collections.Counter()
     for text in texts:
         words.update(wordpiece.words(text))
-    for word in [word for word in words if not word.isprintable()]:
+    # folding makes a plain space of an unbreakable one, which separates no words: a vocabulary file cannot hold it
+    for word in [word for word in words if not word.isprintable() or " " in word]:
         del words[word]
     letters: collections.Counter[str] = collections.Counter()
     for word, count in words.items():
@@ -224,7 +227,7 @@ def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[st
     """The examples that are no copies, in their order, and which texts carry two labels."""
     groups: dict[str, list[Example]] = collections.defaultdict(list)
     for example in examples:
-        groups[" ".join(wordpiece.words(example.text))].append(example)
+        groups[" ".join(example.text.casefold().split())].append(example)
     kept: set[int] = set()
     problems = []
     for group in groups.values():

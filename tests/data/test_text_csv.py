@@ -95,7 +95,8 @@ def test_learned_vocabularies():
     tokenizer = wordpiece.Tokenizer(tokens)
     assert wordpiece.decode(tokenizer.encode("low", 8), tokens) == "low"
     assert text_csv.learned(["b a"], size=7) == (*wordpiece.SPECIAL, "a", "b")
-    assert all(token.isprintable() for token in text_csv.learned(["x\u00a0y \ue000 \u2028"], size=100))
+    strange = text_csv.learned(["x\u00a0y \ue000 \u2028"], size=100)  # folding makes a plain space of the first
+    assert all(token.isprintable() and " " not in token for token in strange)
 
 
 def test_a_vocabulary_of_ones_own(tmp_path):
