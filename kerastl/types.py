@@ -1,6 +1,7 @@
 """What crosses from one room to the next: frozen dataclasses, no framework.
 
-A recipe carries these from room to room. Arrays are NumPy; pictures are raw pixels 0..255 as uint8.
+A recipe carries these from room to room. Arrays are NumPy; pictures are raw pixels 0..255 as uint8, texts are token ids
+as int32.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ class Task:
         class_names: one name a class, in the order of the model's outputs and of ``labels.txt``.
         input_shape: shape of one example without the batch axis, for example ``(28, 28, 1)``.
         metric: the score that every choice is made by.
+        vocabulary: for texts the token of each id, for pictures empty; the input shape is ``(sequence_length,)`` then.
 
     Raises:
         ValueError: if a class name is empty, comes twice, is not one line of text, or cannot be written in UTF-8:
-            ``labels.txt`` is one name a line.
+            ``labels.txt`` is one name a line. If a token is not one line of text without a space at its end, as in
+            ``vocab.txt``, or a text has another shape than ``(sequence_length,)``.
     """
 
     name: str
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
     metric: str = "accuracy"
+    vocabulary: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         counts = collections.Counter(self.class_names)
@@ -43,6 +47,12 @@ class Task:
             raise ValueError(
                 "Class names are one line of text each, no two the same. "
                 f"Received: {', '.join(map(ascii, wrong[:5])) or 'no names'} in task {self.name!r}."
+            )
+        broken = [token for token in self.vocabulary if not _is_a_line(token) or token != token.rstrip()]
+        if broken or (self.vocabulary and len(self.input_shape) != 1):
+            raise ValueError(
+                "Texts are (sequence_length,) token ids, and tokens are one line of text each. Received: shape "
+                f"{self.input_shape}, {', '.join(map(ascii, broken[:5])) or 'no broken token'} in task {self.name!r}."
             )
 
     @property
@@ -95,14 +105,19 @@ class Streamed(Protocol):
         ...
 
 
+def is_text(inputs: np.ndarray | Streamed) -> bool:
+    """Whether an array is token ids, int32 ``(examples, sequence_length)``; no picture is."""
+    return inputs.ndim == 2 and inputs.dtype.name == "int32"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Examples that are used for one purpose only.
 
     Attributes:
         name: ``"train"``, ``"validation"`` or ``"test"``.
-        inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255; or, of more examples than memory is to
-            hold, something `Streamed` of that shape.
+        inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255, texts as int32 token ids; or, of more
+            examples than memory is to hold, something `Streamed` of that shape.
         labels: int32 array ``(examples,)`` of class indices.
     """
 
@@ -119,6 +134,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the inputs are token ids: int32 ``(examples, sequence_length)``."""
+        return is_text(self.inputs)
 
     def head(self, count: int | None) -> Split:
         """The first ``count`` examples (all of them for ``None``); splits are already shuffled."""

@@ -33,6 +33,7 @@ MAY_NAME: dict[str, set[str]] = {
     "durable": set(),
     "downloads": set(),
     "checkpoints": set(),
+    "wordpiece": set(),  # it is copied to where there is no framework
     "cli": set(),
     "ship": set(),
     "data": set(),
@@ -86,6 +87,9 @@ DOORS = {
     ("data", "durable"): "as for the store",
     ("data", "downloads"): "the way from a registry to a pinned file is the same for every source",
     ("report", "durable"): "as for the store",
+    ("data", "wordpiece"): "texts become token ids the one way that the phone and `predict` know as well",
+    ("report", "wordpiece"): "a text that was answered wrong is read back out of its tokens",
+    ("export", "wordpiece"): "the tokenizer goes to the phone as a file",
     ("foreign", "benchmark"): "a stranger's file is measured by the same code as one's own, in a child process",
     ("foreign", "verify"): "and answers by the same code",
     ("train", "memory"): "every room that traces graphs would hold on to them for good",

@@ -249,3 +249,14 @@ def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
     )
     np.testing.assert_array_equal(one.pictures, other.pictures)
     assert one.labels == other.labels
+
+
+def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
+    split = types.Split("test", tiny_text.inputs, 1 - tiny_text.labels)  # every answer is wrong
+    found = report.mistakes(
+        split, tiny_text.expected, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, limit=5
+    )
+    assert found.total == len(split)
+    assert found.pictures is None
+    assert len(found.texts) == 5
+    assert all(text.split()[0] in ("good", "bad") for text in found.texts)

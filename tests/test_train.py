@@ -285,3 +285,17 @@ def test_class_weight_survives_an_interruption(examples, tmp_path):
     quiet(again, batches(inputs, labels), workspace=due, callbacks=[Stop()], **options)
     for one, other in zip(whole.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_texts_are_predicted_fifty_at_a_time(tiny_text, monkeypatch):
+    sizes = []
+    plain = keras.Model.predict
+
+    def predict(*arguments, **options):
+        sizes.append(options["batch_size"])
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "predict", predict)
+    train.predict(tiny_text.model, tiny_text.inputs)
+    train.predict(tiny_text.model, tiny_text.inputs, batch_size=7)
+    assert sizes == [50, 7]

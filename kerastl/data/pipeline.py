@@ -1,7 +1,7 @@
 """Batches for training and evaluation: the only tf.data code.
 
-Pictures stay uint8, in memory or on disk, until their batch is made; the order of an epoch is one permutation of
-indices, so no picture is ever copied into a shuffle buffer.
+Pictures stay uint8, in memory or on disk, until their batch is made, and token ids stay integers; the order of an epoch
+is one permutation of indices, so no picture is ever copied into a shuffle buffer.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ def batches(
         augment: takes and returns a float32 batch ``(batch, *shape)`` on the scale of the inputs (0..255 for pictures):
             a Keras model of random layers, as ``augment.build`` makes it, or a function without state. What a model
             does to a batch depends only on its layers' seeds, the epoch and the batch's place in it, so batches can be
-            made side by side, and made again.
+            made side by side, and made again. For pictures: token ids are no numbers to be changed a little.
         drop_remainder: leaves out the last batch where it would be smaller.
 
     Returns:
-        A `tf.data.Dataset` of ``(inputs float32 (batch, *shape), labels int32 (batch,))``, of known length. Its
+        A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32 (batch,))``, of known length; inputs are
+        float32, but token ids are int32. Its
         attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever sets it to n goes
         on with the order and the views of the epoch after n.
 
     Raises:
-        ValueError: no batch can be made, or ``augment`` changes the number of examples.
+        ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids.
     """
     examples = len(split)
     steps = examples // batch_size if drop_remainder else -(-examples // max(batch_size, 1))
@@ -55,7 +56,10 @@ def batches(
             f"Wanted at least one batch. Received: {examples} examples in split {split.name!r}, "
             f"batch_size={batch_size}, drop_remainder={drop_remainder}."
         )
+    if split.is_text and augment is not None:
+        raise ValueError(f"Views are made of pictures. Received: augment with the token ids of split {split.name!r}.")
     change = augment if augment is None else _by_place(augment, split.inputs.shape[1:])
+    kind = tf.int32 if split.is_text else tf.float32
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
         read = _reader(split.inputs)
         labels = tf.constant(split.labels, tf.int32)
@@ -73,7 +77,7 @@ def batches(
 
         def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             size = batch_size if drop_remainder else None
-            batch = tf.ensure_shape(tf.cast(batch, tf.float32), (size, *split.inputs.shape[1:]))
+            batch = tf.ensure_shape(tf.cast(batch, kind), (size, *split.inputs.shape[1:]))
             if change is not None:
                 batch = _same_rank(change(batch, epoch, step), batch)
             return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))

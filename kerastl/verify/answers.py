@@ -24,7 +24,8 @@ def run_file(
     Args:
         file: path of a file, or its bytes.
         inputs: ``(examples, *input_shape)``. Pictures are raw pixels 0..255 of any dtype: a uint8 file takes them as
-            the bytes they are, a float file as the same numbers in float32. Streamed ones are read a few at a time.
+            the bytes they are, a float file as the same numbers in float32. Texts are token ids, for an int32 file.
+            Streamed ones are read a few at a time.
         workers: interpreters that share the examples, each with one thread; ``None`` takes one a core that this process
             may use, eight at most. The answers do not depend on it. (Threads inside one interpreter wait for one
             another after every operator, and on a single core forever.)
@@ -109,6 +110,6 @@ def as_fed(inputs: np.ndarray, source: dict[str, Any], name: str) -> np.ndarray:
     if not fits or not (values == np.rint(values)).all():
         raise ValueError(
             f"{name} takes {wanted} inputs: whole numbers {limits.min - shift}..{limits.max - shift}, for pictures the "
-            f"raw pixels. Received: {inputs.dtype} values from {inputs.min()} to {inputs.max()}."
+            f"raw pixels, for texts token ids. Received: {inputs.dtype} values from {inputs.min()} to {inputs.max()}."
         )
     return values.astype(wanted)

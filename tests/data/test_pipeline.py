@@ -210,3 +210,14 @@ def test_a_model_trains_on_streamed_pictures_as_on_the_array(stream):
         weights.append(model.get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_token_ids_stay_integers():
+    ids = np.arange(60, dtype=np.int32).reshape(20, 3) + 2**24  # float32 could not tell them apart
+    split = types.Split("train", ids, np.zeros(20, np.int32))
+    made = pipeline.batches(split, batch_size=8, shuffle=True)
+    assert made.element_spec[0] == tf.TensorSpec((None, 3), tf.int32)
+    rows = np.concatenate([inputs.numpy() for inputs, _ in made])
+    np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], ids)
+    with pytest.raises(ValueError, match="Views are made of pictures"):
+        pipeline.batches(split, batch_size=8, augment=lambda batch: batch)
