@@ -77,7 +77,7 @@ def plan(*, examples: int, classes: int, batch_size: int = 32, epochs: int | Non
     return Plan(
         probe,
         views,
-        Schedule(epochs=epochs, batch_size=batch_size, peak_learning_rate=5e-4, weight_decay=1e-2),
+        Schedule(epochs=epochs, batch_size=batch_size, peak_learning_rate=2e-4, weight_decay=1e-2),
         decay,
         f"{words}, then {epochs} epochs of everything, each group of layers at {decay} of the rate of the one behind "
         "it.",

@@ -7,7 +7,7 @@ How long and how far is planned from the number of pictures. Without a folder: 1
 Minutes: 25
 Data: groceries, or your folder
 Command: kerastl run image_classifier --data FOLDER
-Expect: EXPECT
+Expect: not measured at full size yet; 14 kinds of fruit, 2.4 MB with int8 weights
 """
 
 from __future__ import annotations
@@ -78,11 +78,15 @@ class Config:
     """Accuracy that an int8 file may lose against its own float model: a point."""
     agreement: float = 0.95
     """Least share of pictures on which an int8 file answers like its float model."""
+    clipped: float = 0.01
+    """Share of a layer's numbers that may lie outside the range found by calibration on the training pictures."""
 
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
-        return cls(image_size=96, limit=56, epochs=1, batch_size=8, budget=1.0, score_drop=0.2, agreement=0.7)
+        return cls(
+            image_size=96, limit=56, epochs=1, batch_size=8, budget=1.0, score_drop=0.2, agreement=0.7, clipped=0.1
+        )
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -128,13 +132,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("float32", "float32", float32),
                 candidate("float16", "float16", ptq.float16(float32)),
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
-                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=data.train.inputs[:200])),
+                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=data.train.inputs[:500])),
             ],
             curves=[stage.curves for stage in trained],
             prefer=config.prefer,
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
+            clipped=config.clipped,
         )
 
 
