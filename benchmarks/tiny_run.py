@@ -9,10 +9,8 @@ Data: made up
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import os
-import resource
 import sys
 import time
 import types
@@ -25,7 +23,6 @@ import numpy as np
 import kerastl
 from kerastl.types import Dataset, Schedule, Split, Task
 
-M_ARENA_MAX = -8  # of malloc.h
 NAMES = {
     "plain": ("left", "right"),
     "strange": ("näme-日本 100%s %d", "[/red] <b>quote'\" {0}\\n"),
@@ -87,7 +84,10 @@ def network(seed: int) -> keras.Model:
 
 
 class Pause(keras.callbacks.Callback):
-    """Says which step was done, and makes steps long enough to be hit; without seconds it does nothing."""
+    """Says which step was done, and makes steps long enough to be hit; without seconds it does nothing.
+
+    A fault is no setting: the seconds come from the environment, as ``TINY_PAUSE``.
+    """
 
     def __init__(self, seconds: float):
         super().__init__()
@@ -99,22 +99,6 @@ class Pause(keras.callbacks.Callback):
             time.sleep(self.seconds)
 
 
-def injected(name: str) -> float:
-    """A fault, which is no setting, from the environment; 0 where there is none.
-
-    TINY_PAUSE: seconds to wait after each step, which is printed then. TINY_MEMORY: bytes that training may ask for.
-    """
-    return float(os.environ.get(f"TINY_{name.upper()}", 0))
-
-
-def limit_memory(more: int) -> None:
-    """From here on the process may ask for so many bytes more than it has."""
-    # glibc sets 64 MB of addresses aside for a thread that asks for memory: on many cores they alone reach the limit.
-    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more,) * 2)
-
-
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train, convert, ship."""
     with kerastl.store.Run(folder, recipe="tiny", tag=folder.name, config=config, needed_bytes=1) as run:
@@ -124,18 +108,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         def train(workspace):
             model = network(config.seed)
             batches = kerastl.data.pipeline.batches
-            if injected("memory"):
-                # TensorFlow has started its threads then
-                few = batches(data.test, batch_size=20, shuffle=True)
-                kerastl.train.fit(network(1), few, schedule=Schedule(epochs=1), validation=few)
-                limit_memory(int(injected("memory")))
             curves = kerastl.train.fit(
                 model,
                 batches(data.train, batch_size=config.schedule.batch_size, shuffle=True),
                 schedule=config.schedule,
                 workspace=workspace,
                 validation=batches(data.validation, batch_size=20),
-                callbacks=[Pause(injected("pause"))],
+                callbacks=[Pause(float(os.environ.get("TINY_PAUSE", 0)))],
             )
             return kerastl.train.Trained(model, curves)
 

@@ -7,6 +7,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     build       architectures, one file each; build.pretrained, foundation models
     augment     random views of training pictures
     train       Keras' fit, with guards
+    transfer    cached features, a head, gentle fine-tuning of a pretrained backbone
     callbacks   what watches over a fit: finite weights, progress, checkpoints
     distil      a small model learns from a large one
     bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
@@ -18,6 +19,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     store       run folders and their stages
     checkpoints where a stage in the making keeps what it goes on from
     memory      what TensorFlow would hold until the process ends
+    wordpiece   texts as token ids, on the phone as here
     downloads   public files, from their hub or a registry, pinned and cached
     durable     files that appear whole or not at all
     digests     what a result depends on, as one number

@@ -1,7 +1,7 @@
 """Rows -> `report.json`, a table in the terminal, a page that opens offline.
 
 `report.json` is the only source of every number in prose; the page adds what is looked at: training curves, size
-against score, and the pictures that the chosen file gets wrong.
+against score, and the pictures or texts that the chosen file gets wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kerastl import durable, types
+from kerastl import durable, types, wordpiece
 
 _INK = "#010203"  # stands for the page's own text colour, which a plot cannot know before light or dark is chosen
 _TRAIN, _VALIDATION, _CHOSEN, _OTHER = "#8a9bb5", "#2f7ed8", "#e0662b", "#5b8def"
@@ -35,31 +35,41 @@ _TRAIN, _VALIDATION, _CHOSEN, _OTHER = "#8a9bb5", "#2f7ed8", "#e0662b", "#5b8def
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mistakes:
-    """Pictures that a file gets wrong, the most confident mistake first.
+    """Pictures or texts that a file gets wrong, the most confident mistake first.
 
     Attributes:
-        pictures: uint8 `(shown, height, width, 1 or 3)`.
-        labels, predictions: class names, one a picture.
+        pictures: uint8 `(shown, height, width, 1 or 3)`; `None` for texts.
+        labels, predictions: class names, one an example.
         probabilities: of the predicted class, 0..1.
         total, examples: mistakes in all, and examples looked at.
+        texts: as the model read them, out of their tokens.
     """
 
-    pictures: np.ndarray
+    pictures: np.ndarray | None
     labels: tuple[str, ...]
     predictions: tuple[str, ...]
     probabilities: tuple[float, ...]
     total: int
     examples: int
+    texts: tuple[str, ...] = ()
 
 
-def mistakes(split: types.Split, probabilities: np.ndarray, *, class_names: Sequence[str], limit: int = 60) -> Mistakes:
+def mistakes(
+    split: types.Split,
+    probabilities: np.ndarray,
+    *,
+    class_names: Sequence[str],
+    vocabulary: Sequence[str] = (),
+    limit: int = 60,
+) -> Mistakes:
     """The examples of a split whose most probable class is not their label.
 
     Args:
-        split: with pictures `(examples, height, width, 1 or 3)`, uint8.
+        split: with pictures `(examples, height, width, 1 or 3)`, uint8, or token ids.
         probabilities: the file's answers, `(examples, classes)`.
         class_names: one name a class.
-        limit: pictures to keep; all mistakes are counted.
+        vocabulary: the token of each id, for texts.
+        limit: examples to keep; all mistakes are counted.
 
     Raises:
         ValueError: if the shapes do not fit each other.
@@ -69,7 +79,7 @@ def mistakes(split: types.Split, probabilities: np.ndarray, *, class_names: Sequ
             f"Mistakes need probabilities of shape ({len(split)}, {len(class_names)}): one row an example, one "
             f"column a class. Received: {probabilities.shape}."
         )
-    if split.inputs.ndim != 4 or split.inputs.shape[-1] not in (1, 3):
+    if not split.is_text and (split.inputs.ndim != 4 or split.inputs.shape[-1] not in (1, 3)):
         raise ValueError(
             f"A sheet of mistakes needs pictures (examples, height, width, 1 or 3). Received: {split.inputs.shape}."
         )
@@ -78,7 +88,8 @@ def mistakes(split: types.Split, probabilities: np.ndarray, *, class_names: Sequ
     confidence = probabilities[wrong, predictions[wrong]]
     shown = wrong[np.argsort(-confidence, kind="stable")][:limit]
     return Mistakes(
-        pictures=np.asarray(split.inputs[shown], np.uint8),
+        pictures=None if split.is_text else np.asarray(split.inputs[shown], np.uint8),
+        texts=tuple(wordpiece.decode(ids, vocabulary) for ids in split.inputs[shown].tolist()) if split.is_text else (),
         labels=tuple(class_names[int(label)] for label in split.labels[shown]),
         predictions=tuple(class_names[int(prediction)] for prediction in predictions[shown]),
         probabilities=tuple(float(value) for value in probabilities[shown, predictions[shown]]),
@@ -225,6 +236,7 @@ def render(report: Mapping[str, Any], *, curves: Sequence[types.Curves] = (), mi
         curve_plots=[(one.stage, _curve_plot(one)) for one in curves if _panels(one)],
         mistakes=mistakes,
         tiles=_tiles(mistakes) if mistakes else [],
+        kind="texts" if mistakes and mistakes.pictures is None else "pictures",
         total_seconds=sum(row["seconds"] for row in report["stages"]),
     )
 
@@ -405,17 +417,22 @@ def _svg(figure: Figure, *, name: str) -> str:
 
 def _tiles(found: Mistakes) -> list[dict[str, str]]:
     tiles = []
-    for picture, label, prediction, probability in zip(
-        found.pictures, found.labels, found.predictions, found.probabilities, strict=True
+    shown = [{"text": text} for text in found.texts] if found.pictures is None else map(_drawn, found.pictures)
+    for example, label, prediction, probability in zip(
+        shown, found.labels, found.predictions, found.probabilities, strict=True
     ):
-        sink = io.BytesIO()
-        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(sink, format="PNG", optimize=True)
         tiles.append(
             {
-                "source": "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode(),
+                **example,
                 "label": label,
                 "prediction": prediction,
                 "probability": f"{100 * probability:.0f} %" if math.isfinite(probability) else "?",
             }
         )
     return tiles
+
+
+def _drawn(picture: np.ndarray) -> dict[str, str]:
+    sink = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(sink, format="PNG", optimize=True)
+    return {"source": "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()}

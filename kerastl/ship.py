@@ -125,7 +125,8 @@ def ship(
         choice=choice,
         by_class=verify.by_class(answers, dataset.test.labels, class_names=dataset.task.class_names),
     )
-    mistakes = report.mistakes(dataset.test, answers, class_names=dataset.task.class_names)
+    task = dataset.task
+    mistakes = report.mistakes(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
     train.save_model(serving.with_probabilities(model), run.folder / "model.keras")
     saved_model.write(model, run.folder / "saved_model")
     report.write(result, run.folder, curves=curves, mistakes=mistakes)
@@ -167,11 +168,12 @@ class _Check:
 
 
 def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
-    """Puts labels and normalization into the file and writes it to ``variants/``."""
+    """Puts labels, and normalization or vocabulary, into the file and writes it to ``variants/``."""
     technique = TECHNIQUES[candidate.technique]
     content = metadata.add(
         candidate.content,
         class_names=dataset.task.class_names,
+        vocabulary=dataset.task.vocabulary,
         name=dataset.task.name,
         description=f"{dataset.task.name}, {technique.words}",
     )
@@ -184,6 +186,8 @@ def _measure(
     candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
+    if layers is not None and dataset.validation.is_text:
+        layers = proof.LAYERS_OF_TEXT
     return Variant(
         artifact,
         benchmark.facts(artifact.path),

@@ -1,6 +1,7 @@
 """What crosses from one room to the next: frozen dataclasses, no framework.
 
-A recipe carries these from room to room. Arrays are NumPy; pictures are raw pixels 0..255 as uint8.
+A recipe carries these from room to room. Arrays are NumPy; pictures are raw pixels 0..255 as uint8, texts are token ids
+as int32.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy
     import numpy as np
@@ -25,16 +26,19 @@ class Task:
         class_names: one name a class, in the order of the model's outputs and of ``labels.txt``.
         input_shape: shape of one example without the batch axis, for example ``(28, 28, 1)``.
         metric: the score that every choice is made by.
+        vocabulary: for texts the token of each id, for pictures empty; the input shape is ``(sequence_length,)`` then.
 
     Raises:
         ValueError: if a class name is empty, comes twice, is not one line of text, or cannot be written in UTF-8:
-            ``labels.txt`` is one name a line.
+            ``labels.txt`` is one name a line. If a token is not one line of text without a space at its end, as in
+            ``vocab.txt``, or a text has another shape than ``(sequence_length,)``.
     """
 
     name: str
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
     metric: str = "accuracy"
+    vocabulary: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         counts = collections.Counter(self.class_names)
@@ -43,6 +47,12 @@ class Task:
             raise ValueError(
                 "Class names are one line of text each, no two the same. "
                 f"Received: {', '.join(map(ascii, wrong[:5])) or 'no names'} in task {self.name!r}."
+            )
+        broken = [token for token in self.vocabulary if not _is_a_line(token) or token != token.rstrip()]
+        if broken or (self.vocabulary and len(self.input_shape) != 1):
+            raise ValueError(
+                "Texts are (sequence_length,) token ids, and tokens are one line of text each. Received: shape "
+                f"{self.input_shape}, {', '.join(map(ascii, broken[:5])) or 'no broken token'} in task {self.name!r}."
             )
 
     @property
@@ -59,18 +69,60 @@ def _is_a_line(name: str) -> bool:
     return bool(name.strip()) and name.splitlines() == [name]
 
 
+@runtime_checkable
+class Streamed(Protocol):
+    """Inputs that are too many for memory and are read when they are asked for, as ``data.streamed.Pictures``.
+
+    Whoever takes a split's inputs asks for so many rows at a time, and then an array and this are the same to him.
+
+    Attributes:
+        shape: ``(examples, *input_shape)``.
+        dtype: of the arrays that reading gives, pictures uint8.
+        ndim: number of axes.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Reads one example (an int) or several (a slice, an array of indices) into an array."""
+        ...
+
+    def part(self, rows: Any) -> Streamed:
+        """Some of the examples in the order of ``rows``, none of which is read for it."""
+        ...
+
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each example's bytes, known without reading any."""
+        ...
+
+
+def is_text(inputs: np.ndarray | Streamed) -> bool:
+    """Whether an array is token ids, int32 ``(examples, sequence_length)``; no picture is."""
+    return inputs.ndim == 2 and inputs.dtype.name == "int32"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Examples that are used for one purpose only.
 
     Attributes:
         name: ``"train"``, ``"validation"`` or ``"test"``.
-        inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255.
+        inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255, texts as int32 token ids; or, of more
+            examples than memory is to hold, something `Streamed` of that shape.
         labels: int32 array ``(examples,)`` of class indices.
     """
 
     name: str
-    inputs: np.ndarray
+    inputs: np.ndarray | Streamed
     labels: np.ndarray
 
     def __post_init__(self) -> None:
@@ -83,9 +135,19 @@ class Split:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the inputs are token ids: int32 ``(examples, sequence_length)``."""
+        return is_text(self.inputs)
+
     def head(self, count: int | None) -> Split:
         """The first ``count`` examples (all of them for ``None``); splits are already shuffled."""
-        return Split(self.name, self.inputs[:count], self.labels[:count])
+        return self.part(slice(count))
+
+    def part(self, rows: slice | np.ndarray) -> Split:
+        """Some of the examples, in the order of ``rows``: a slice or an array of indices. Nothing streamed is read."""
+        inputs = self.inputs.part(rows) if isinstance(self.inputs, Streamed) else self.inputs[rows]
+        return Split(self.name, inputs, self.labels[rows])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,7 +157,7 @@ class Dataset:
     Attributes:
         task: what the labels mean.
         train, validation, test: disjoint splits; only validation may choose, test only reports.
-        digest: SHA-256 (hex) over the bytes of all three splits, their order included.
+        digest: SHA-256 (hex) over the contents of all three splits, their order included; see ``data.splits``.
         source: the module under ``kerastl.data`` that loads it again, for example ``"mnist"``.
         arguments: the keyword arguments that make its ``load`` return exactly this data set.
         overlaps: what the splits share, as counts; see ``data.overlaps``.

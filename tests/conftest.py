@@ -13,6 +13,7 @@ import http.server
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,3 +116,67 @@ def closed() -> str:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{found.getsockname()[1]}"
+
+
+@pytest.fixture
+def stream(tmp_path_factory, monkeypatch):
+    """Makes of an array of pictures the same ones as files, streamed."""
+
+    def made(array: np.ndarray, **options):
+        from PIL import Image
+
+        from kerastl.data import first_look
+
+        folder = tmp_path_factory.mktemp("streamed")
+        monkeypatch.setenv("KERASTL_HOME", str(folder / "home"))
+        files = [folder / f"{index}.png" for index in range(len(array))]
+        for file, picture in zip(files, array, strict=True):
+            Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file)
+        size, channels = array.shape[1:3], array.shape[3]
+        return first_look.look(list(map(str, files)), size=size, channels=channels, in_memory=0, **options).inputs
+
+    return made
+
+
+VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "the", "##s", "a", "##b", "!")
+LENGTH = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyText:
+    """Sentences that say good or bad, a Keras model that has learnt them, and its float file."""
+
+    vocabulary: tuple[str, ...]
+    inputs: np.ndarray
+    labels: np.ndarray
+    model: Any
+    expected: np.ndarray
+    float32: bytes
+
+
+@pytest.fixture(scope="session")
+def tiny_text() -> TinyText:
+    import keras
+
+    from kerastl import wordpiece
+    from kerastl.export import tflite
+
+    random = np.random.default_rng(0)
+    labels = (np.arange(120) % 2).astype(np.int32)
+    fill = np.asarray(["the", "film", "a", "films", "!"])
+    tokenizer = wordpiece.Tokenizer(VOCABULARY)
+    sentences = [" ".join([("bad", "good")[label], *random.choice(fill, random.integers(1, 5))]) for label in labels]
+    inputs = np.asarray([tokenizer.encode(sentence, LENGTH) for sentence in sentences], np.int32)
+    ids = keras.Input((LENGTH,), dtype="int32", name="token_ids")
+    x = keras.layers.Embedding(len(VOCABULARY), 64, name="embedding")(ids)
+    x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+    model = keras.Model(ids, keras.layers.Dense(2, name="logits")(x), name="tiny_text")
+    table = random.normal(0, 0.5, (len(VOCABULARY), 64)).astype(np.float32)
+    table[:, 0], table[5, 0], table[6, 0] = 0, 8, -8
+    dense = random.normal(0, 0.05, (64, 2)).astype(np.float32)
+    dense[0] = -3, 3
+    model.set_weights([table, dense, np.zeros(2, np.float32)])
+    logits = table[inputs].mean(1, dtype=np.float64) @ dense  # an independent calculation
+    expected = np.exp(logits - logits.max(-1, keepdims=True))
+    expected /= expected.sum(-1, keepdims=True)
+    return TinyText(VOCABULARY, inputs, labels, model, expected, tflite.convert(model))

@@ -33,6 +33,7 @@ MAY_NAME: dict[str, set[str]] = {
     "durable": set(),
     "downloads": set(),
     "checkpoints": set(),
+    "wordpiece": set(),  # it is copied to where there is no framework
     "cli": set(),
     "ship": set(),
     "data": set(),
@@ -42,6 +43,7 @@ MAY_NAME: dict[str, set[str]] = {
     "augment": KERAS,  # Keras' own layers
     "train": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
     "memory": TENSORFLOW,  # what it lets go of is TensorFlow's
+    "resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "transfer": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
@@ -80,10 +82,14 @@ DOORS = {
     ("store", "checkpoints"): "a stage in the making is handed a place to keep its checkpoints",
     ("checkpoints", "durable"): "as for the store",
     ("train", "durable"): "as for the store",
+    ("resume", "durable"): "as for the store",
     ("export", "durable"): "as for the store",
     ("data", "durable"): "as for the store",
     ("data", "downloads"): "the way from a registry to a pinned file is the same for every source",
     ("report", "durable"): "as for the store",
+    ("data", "wordpiece"): "texts become token ids the one way that the phone and `predict` know as well",
+    ("report", "wordpiece"): "a text that was answered wrong is read back out of its tokens",
+    ("export", "wordpiece"): "the tokenizer goes to the phone as a file",
     ("foreign", "benchmark"): "a stranger's file is measured by the same code as one's own, in a child process",
     ("foreign", "verify"): "and answers by the same code",
     ("train", "memory"): "every room that traces graphs would hold on to them for good",
@@ -91,7 +97,12 @@ DOORS = {
     ("compress", "memory"): "as for training",
     ("build", "downloads"): "weights come from a registry as data sets do",
     ("build", "foreign"): "weights are a stranger's file, and looked at as such",
+    ("resume", "memory"): "as for training",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
+    ("resume", "callbacks"): "as for training",
+    ("compress", "callbacks"): "as for training",
+    ("train", "resume"): "a `fit` that survives its process is the same for whoever trains",
+    ("compress", "resume"): "as for training",
 }
 
 # Files that import a module whose name is not written there, and why.

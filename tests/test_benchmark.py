@@ -203,3 +203,7 @@ def test_files_of_two_ends_are_refused(side, tiny_files):
 
     with pytest.raises(ValueError, match=f"one input and one output. Received: 2 {side}"):
         benchmark.facts(changed(tiny_files.float32, doubled))
+
+
+def test_a_text_is_timed_with_ids_that_its_vocabulary_has(tiny_text):
+    assert benchmark.latency(tiny_text.float32, runs=5).median > 0

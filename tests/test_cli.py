@@ -22,7 +22,7 @@ from PIL import Image
 
 import kerastl
 from kerastl import cli, digests, types
-from kerastl.cli import catalogue, doctor, files, results
+from kerastl.cli import catalogue, doctor, files, results, running
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -532,6 +532,55 @@ def test_audit_prints_findings_and_fails_on_errors(here, capsys):
     np.savez("bad.npz", inputs=inputs, labels=np.arange(20) % 2)
     assert cli.main(["audit", "bad.npz", "--json"]) == 1
     assert any(row["severity"] == "error" for row in json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable: 4000000 kB\n"}, 4_096_000_000),
+        (
+            {
+                "proc/meminfo": "MemAvailable: 4000000 kB\n",
+                "sys/fs/cgroup/memory.max": "2000000000\n",
+                "sys/fs/cgroup/memory.current": "500000000\n",
+            },
+            1_500_000_000,
+        ),
+        (
+            {
+                "proc/meminfo": "MemAvailable: 4000000 kB\n",
+                "sys/fs/cgroup/memory.max": "max\n",
+                "sys/fs/cgroup/memory.current": "500000000\n",
+            },
+            4_096_000_000,
+        ),
+        (
+            {
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "900000000\n",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "300000000\n",
+            },
+            600_000_000,
+        ),
+        ({"proc/meminfo": "MemAvailable: 10 kB\n"}, 1 << 28),  # so little that no limit would be of use
+    ],
+)
+def test_free_memory_is_the_least_of_what_limits_it(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert running.free_memory(tmp_path) == expected
+
+
+def test_a_limit_of_addresses_counts_without_the_libraries():
+    """`ulimit -v`, in a process of its own."""
+    script = "from kerastl.cli import running; print(running.free_memory())"
+    limit = running._LIBRARIES + 1_000_000_000
+    result = subprocess.run(
+        ["bash", "-c", f"ulimit -v {limit // 1024}; exec {sys.executable} -c '{script}'"],
+        capture_output=True,
+        text=True,
+    )
+    assert int(result.stdout) == limit // 1024 * 1024 - running._LIBRARIES, result.stderr
 
 
 def test_what_can_be_fetched():

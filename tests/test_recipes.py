@@ -1,4 +1,4 @@
-"""Every recipe in its smoke size, from data to the verified bundle, on real pictures."""
+"""Every recipe in its smoke size, from data to the verified bundle, on real pictures and texts."""
 
 import dataclasses
 import importlib
@@ -19,7 +19,7 @@ NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
 
 def test_how_many_were_found():
     print(f"{len(NAMES)} recipes: {NAMES}")
-    assert {"mnist_cnn", "mnist_mobile", "fashion_mobile", "cifar_convnet"} <= set(NAMES)
+    assert {"mnist_cnn", "mnist_mobile", "fashion_mobile", "cifar_convnet", "text_classifier"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +67,8 @@ def test_smoke(finished):
     labels = (folder / "mobile" / "labels.txt").read_text().splitlines()
     assert labels == list(data.task.class_names)
     with zipfile.ZipFile(folder / "mobile" / "model.tflite") as archive:
-        assert archive.read(archive.namelist()[0]).decode().splitlines() == labels
+        assert archive.read("labels.txt").decode().splitlines() == labels
+        assert ("vocab.txt" in archive.namelist()) == bool(data.task.vocabulary)
     assert "<html" in (folder / "report.html").read_text()
     assert kerastl.cli.main(["verify", str(folder)]) == 0
 
@@ -77,15 +78,18 @@ def test_the_float_models_are_the_files(finished):
     import tensorflow as tf
 
     _, _, folder = finished
-    shape = keras.saving.load_model(folder / "model.keras").input_shape[1:]
-    pictures = np.random.default_rng(0).integers(0, 256, (8, *shape)).astype("float32")
-    expected = keras.saving.load_model(folder / "model.keras").predict(pictures, verbose=0)
+    model = keras.saving.load_model(folder / "model.keras")
+    (source,) = model.inputs
+    ids = source.dtype == "int32"
+    inputs = np.random.default_rng(0).integers(0, 5 if ids else 256, (8, *source.shape[1:])).astype(source.dtype)
+    name = source.name if ids else "image"
+    expected = model.predict(inputs, verbose=0)
     np.testing.assert_allclose(expected.sum(-1), 1, atol=1e-5)
     signature = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    np.testing.assert_allclose(signature(image=pictures)["probabilities"], expected, atol=1e-5)
+    np.testing.assert_allclose(signature(**{name: inputs})["probabilities"], expected, atol=1e-5)
     interpreter = Interpreter(model_path=str(folder / "variants" / "float32.tflite"))
     runner = interpreter.get_signature_runner()
-    answers = np.concatenate([runner(image=picture[None])["probabilities"] for picture in pictures])
+    answers = np.concatenate([runner(**{name: example[None]})["probabilities"] for example in inputs])
     np.testing.assert_allclose(answers, expected, atol=1e-4)
 
 

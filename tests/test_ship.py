@@ -80,8 +80,8 @@ def test_the_fastest_when_asked(run, dataset, model):
     files = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
     candidates = [ship.Candidate(name, name, content, model) for name, content in files.items()]
     result = ship.ship(run, dataset, model=model, candidates=candidates, prefer="fastest")
-    fastest = min(result["variants"], key=lambda row: row["latency_ms"]["median"])
-    assert result["chosen"] == fastest["name"]
+    milliseconds = {row["name"]: row["latency_ms"]["median"] for row in result["variants"]}
+    assert milliseconds[result["chosen"]] == min(milliseconds.values())  # two may be as fast
     assert "fastest" in result["why"]
 
 

@@ -30,3 +30,10 @@ def test_a_class_name_is_a_line_of_its_own(names):
 def test_any_line_of_text_is_a_class_name():
     names = ("with space", "näme-日本", "100%s", "quote'\"", "<b>", "[/red]", "{0}", "tab\there", " edge ")
     assert Task("animals", names, (8, 8, 1)).classes == len(names)
+
+
+def test_a_vocabulary_is_of_lines_and_of_texts():
+    assert Task("texts", ("a", "b"), (16,), vocabulary=("[PAD]", "a")).vocabulary == ("[PAD]", "a")
+    for shape, vocabulary in (((16,), ("a", "b\n")), ((16,), ("a", "")), ((16,), ("a", "## ")), ((8, 8, 1), ("a",))):
+        with pytest.raises(ValueError, match="tokens are one line of text each"):
+            Task("texts", ("a", "b"), shape, vocabulary=vocabulary)

@@ -115,9 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("arguments", metavar="RECIPE_OR_FILE", nargs="+", help="its flags: kerastl run RECIPE --help")
     one = command("verify", "results:verify", help="measure a finished run's files again and fail on any difference")
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    one = command("predict", "results:predict", help="ask a run's exported file about pictures or arrays")
+    one = command("predict", "results:predict", help="ask a run's exported file about pictures, arrays or sentences")
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    one.add_argument("inputs", metavar="INPUT", nargs="+", help="a picture, or an array of raw pixels 0..255 (.npy)")
+    kinds = "a picture, an array of raw pixels 0..255 (.npy), or a sentence in quotes"
+    one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
     with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
     one.add_argument("files", metavar="FILE", nargs="+")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from kerastl import types
     from kerastl.foreign import tflite_file
+
+_LARGEST_VOCABULARY, _LONGEST_TEXT = 50_000_000, 100_000
+"""Bytes, and tokens: of a bundle that may be anybody's."""
 
 
 def verify(*, folder: str) -> int:
@@ -48,6 +52,8 @@ def verify(*, folder: str) -> int:
             differences += _scores(reader, bundle, chosen, dataset, name="mobile/model.tflite")
             if _labels(bundle.parent) != list(dataset.task.class_names):
                 differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
+            if dataset.task.vocabulary and _vocabulary(bundle.parent) != dataset.task.vocabulary:
+                differences.append("mobile/vocab.txt: its lines are not the tokens that the model was trained with")
     for difference in differences:
         print(f"differs: {difference}")
     if not differences:
@@ -132,8 +138,22 @@ def _labels(folder: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
+def _vocabulary(folder: Path) -> tuple[str, ...]:
+    from kerastl import wordpiece
+
+    path = _inside(folder, "vocab.txt")
+    if not path.is_file() or path.stat().st_size > _LARGEST_VOCABULARY:
+        raise ValueError(
+            f"{folder} holds no vocab.txt of at most {_LARGEST_VOCABULARY:,} bytes, without which its model reads no "
+            "text."
+        )
+    return wordpiece.read_vocabulary(path.read_text(encoding="utf-8"))
+
+
 def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
-    """Prints the exported file's answers.
+    """Prints the exported file's answers, to files of pictures or arrays, or to sentences where it reads text.
+
+    A bundle's ``tokenizer.py`` may be anybody's and is never run: its ``vocab.txt`` goes into kerastl's own tokenizer.
 
     Raises:
         FileNotFoundError: no bundle in the folder, or no such input.
@@ -149,13 +169,14 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     answers = []
     with kerastl.foreign.tflite_file.Reader() as reader:  # a bundle may be anybody's
         tensor = reader.facts(model).input
+        read_text = _reader_of_text(bundle, tensor) if tensor.dtype == "int32" else None
         for name in inputs:
-            examples = read_input(Path(name), tensor)
+            examples = read_text(name) if read_text else read_input(Path(name), tensor)
             for index, row in enumerate(reader.run(model, examples)):
                 best = int(row.argmax())
                 answers.append(
                     {
-                        "input": name if len(examples) == 1 else f"{name}[{index}]",
+                        "input": _shortened(name) if len(examples) == 1 else f"{name}[{index}]",
                         "label": labels[best],
                         "probability": round(float(row[best]), 6),
                         "probabilities": {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)},
@@ -169,6 +190,29 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
         others = ", ".join(f"{label} {p:.1%}" for label, p in ranked[1:3])
         print(f"{answer['input']}: {answer['label']} {answer['probability']:.1%} (then {others})")
     return 0
+
+
+def _reader_of_text(bundle: Path, tensor: types.Tensor) -> Callable[[str], np.ndarray]:
+    """From a sentence to a batch of token ids for a file; what ends in ``.npy`` and is a file holds the ids itself."""
+    import numpy as np
+
+    from kerastl import wordpiece
+
+    if len(tensor.shape) != 2 or not 3 <= tensor.shape[1] <= _LONGEST_TEXT:
+        raise ValueError(f"A model of texts takes int32 (1, sequence_length). Received: {tensor.shape}.")
+    tokenizer = wordpiece.Tokenizer(_vocabulary(bundle))
+
+    def read(sentence: str) -> np.ndarray:
+        if sentence.endswith(".npy") and Path(sentence).is_file():
+            return read_input(Path(sentence), tensor)
+        return np.asarray([tokenizer.encode(sentence, tensor.shape[1])], np.int32)
+
+    return read
+
+
+def _shortened(name: str) -> str:
+    """An input as it is named in an answer: a sentence of a book's length need not be printed again."""
+    return name if len(name) <= 300 else f"{name[:297]}..."
 
 
 def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from kerastl.cli import catalogue
+
+_LIBRARIES = 5_000_000_000
+"""Bytes of addresses that TensorFlow, its threads and NumPy's arrays of a small data set take before any training."""
 
 _OPTIONS = """options of every recipe:
   --out DIR    the run's folder (default saved_models/{name}/TAG)
@@ -48,6 +53,9 @@ def run(arguments: list[str]) -> int:
     from kerastl import store
 
     store.check_backend()  # before the recipe's first line imports Keras
+    # Tensors on the CPU; a limit that is asked for stays. Without one TensorFlow takes whatever it is promised, and the
+    # kernel ends the process without a word when the promise falls due.
+    os.environ.setdefault("TF_MKL_ALLOC_MAX_BYTES", str(free_memory() * 9 // 10))
     folder = Path(options["out"] or Path("saved_models", name, tag))
     asked_before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
@@ -62,6 +70,31 @@ def run(arguments: list[str]) -> int:
     page = folder / "report.html"
     print(f"finished: {page if page.is_file() else folder}")
     return 0
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process may still take: of the machine, of its control group, of its own limit (`ulimit -v`).
+
+    Args:
+        root: where ``proc`` and ``sys`` are found.
+    """
+    free = [1 << 62]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    for limit, used in (
+        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+        ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: "max"
+            free.append(int((root / limit).read_text()) - int((root / used).read_text()))
+    with contextlib.suppress(ImportError):  # Windows has no such limits
+        import resource
+
+        addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if addresses != resource.RLIM_INFINITY:
+            free.append(addresses - _LIBRARIES)
+    return max(min(free), 1 << 28)
 
 
 def _options(words: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -1,4 +1,4 @@
-"""Labels and normalization inside a TFLite file, where MediaPipe Tasks, Android Studio and Netron look for them.
+"""Labels, and normalization or vocabulary, inside a TFLite file: where MediaPipe Tasks, Android Studio and Netron look.
 
 The format is public (a FlatBuffer with the identifier ``M001`` in the entry ``TFLITE_METADATA``, and files appended as
 a zip archive); no library that writes it installs beside a current TensorFlow. The reader's side is generated from
@@ -33,26 +33,31 @@ from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
-LABELS = "labels.txt"
-# The first version of the format has every field that is written here.
-MIN_PARSER_VERSION = "1.0.0"
+LABELS, VOCABULARY = "labels.txt", "vocab.txt"
+# The first version of the format has every field that is written here, but for the kind of file that a vocabulary is.
+MIN_PARSER_VERSION, MIN_PARSER_VERSION_OF_TEXT = "1.0.0", "1.0.1"
 
 
-def add(data: bytes, *, class_names: Sequence[str], name: str, description: str) -> bytes:
+def add(
+    data: bytes, *, class_names: Sequence[str], name: str, description: str, vocabulary: Sequence[str] = ()
+) -> bytes:
     """A finished TFLite file with its labels and normalization inside, and without waste (see `packing.shrink`).
 
     The metadata says that raw pixels 0..255 go in (mean 0, standard deviation 1) and probabilities come out, one a
     line of ``labels.txt``, which is appended as an uncompressed zip archive: ``zipfile`` opens the file. Metadata
-    that the file has already is replaced.
+    that the file has already is replaced. A text's file says that token ids go in, each the number of a line of
+    ``vocab.txt`` in the same archive.
 
     Args:
         data: bytes of a TFLite file with one input and one output ``(1, classes)``.
         class_names: one name a class, in the order of the output.
         name: of the model, for people.
         description: of the model, for people.
+        vocabulary: the token of each id, for a file that takes int32 ids, and for no other.
 
     Raises:
-        ValueError: if the names are not one a class, are empty, repeat, or hold a line break.
+        ValueError: if the names are not one a class, are empty, repeat, or hold a line break; if a vocabulary is
+            missing, or given to a file that takes none.
     """
     labels = _checked_labels(class_names)
     model = packing.unpack(_without_archive(data))
@@ -62,6 +67,12 @@ def add(data: bytes, *, class_names: Sequence[str], name: str, description: str)
     classes = int(graph.tensors[graph.outputs[0]].shape[-1])
     if classes != len(labels):
         raise ValueError(f"Wanted one name for each of {classes} classes. Received: {len(labels)} names.")
+    ids = graph.tensors[graph.inputs[0]].type == schema.TensorType.INT32
+    if ids != bool(vocabulary):
+        raise ValueError(
+            "Wanted a vocabulary for a file that takes token ids, and for no other. Received: "
+            f"{len(vocabulary):,} tokens for a file that takes {'int32 ids' if ids else 'pictures'}."
+        )
     entry: Any = schema.MetadataT()
     entry.name, entry.buffer = ENTRY, len(model.buffers)
     model.metadata = [*(model.metadata or []), entry]
@@ -70,8 +81,10 @@ def add(data: bytes, *, class_names: Sequence[str], name: str, description: str)
     model.buffers.append(buffer)
     file = io.BytesIO(packing.pack(model))
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
-        # A date of its own would make the same network another file every time.
-        archive.writestr(zipfile.ZipInfo(LABELS, (1980, 1, 1, 0, 0, 0)), "".join(f"{label}\n" for label in labels))
+        for inside, lines in ((LABELS, labels), (VOCABULARY, vocabulary)):
+            if lines:
+                # A date of its own would make the same network another file every time.
+                archive.writestr(zipfile.ZipInfo(inside, (1980, 1, 1, 0, 0, 0)), "".join(f"{line}\n" for line in lines))
     return file.getvalue()
 
 
@@ -80,7 +93,8 @@ def read(data: bytes) -> dict[str, Any]:
 
     Returns:
         ``name``, ``description``, ``min_parser_version``, ``class_names`` (a list), and for ``input`` and ``output``
-        a dict of ``name``, ``min``, ``max``; the input's also has ``mean``, ``std`` and ``color_space``.
+        a dict of ``name``, ``min``, ``max``; the input's also has ``mean``, ``std`` and ``color_space``, or for token
+        ids ``vocabulary`` (a list).
 
     Raises:
         ValueError: if the file has no metadata or no labels.
@@ -93,19 +107,26 @@ def read(data: bytes) -> dict[str, Any]:
     metadata: Any = ModelMetadataT.InitFromObj(ModelMetadata.GetRootAs(bytes(found[0]), 0))
     graph = metadata.subgraphMetadata[0]
     source, target = graph.inputTensorMetadata[0], graph.outputTensorMetadata[0]
-    normalization = next(unit.options for unit in source.processUnits)
     colors: dict[Any, str] = {ColorSpaceType.RGB: "rgb", ColorSpaceType.GRAYSCALE: "grayscale"}
+    vocabulary = _lines_of(data, source, AssociatedFileType.VOCABULARY)
+    if vocabulary is not None:
+        fed: dict[str, Any] = {"vocabulary": vocabulary}
+    else:
+        normalization = next(unit.options for unit in source.processUnits)
+        fed = {
+            "mean": [float(value) for value in normalization.mean],
+            "std": [float(value) for value in normalization.std],
+            "color_space": colors.get(getattr(source.content.contentProperties, "colorSpace", None)),
+        }
+    labels = _lines_of(data, target, AssociatedFileType.TENSOR_AXIS_LABELS)
+    if labels is None:
+        raise ValueError("Wanted metadata with labels of the output. Received: metadata without any.")
     return {
         "name": metadata.name.decode(),
         "description": metadata.description.decode(),
         "min_parser_version": metadata.minParserVersion.decode(),
-        "class_names": _labels_of(data, target),
-        "input": _ends(source)
-        | {
-            "mean": [float(value) for value in normalization.mean],
-            "std": [float(value) for value in normalization.std],
-            "color_space": colors.get(getattr(source.content.contentProperties, "colorSpace", None)),
-        },
+        "class_names": labels,
+        "input": _ends(source) | fed,
         "output": _ends(target),
     }
 
@@ -147,25 +168,33 @@ def _described(graph: Any, *, name: str, description: str) -> bytes:
     else:
         source.content.contentPropertiesType = ContentProperties.FeatureProperties
         source.content.contentProperties = FeaturePropertiesT()
-    unit: Any = ProcessUnitT()
-    unit.optionsType = ProcessUnitOptions.NormalizationOptions
-    unit.options = NormalizationOptionsT()
-    unit.options.mean, unit.options.std = [0.0], [1.0]
-    source.processUnits = [unit]
-    file: Any = AssociatedFileT()
-    file.name, file.type = LABELS, AssociatedFileType.TENSOR_AXIS_LABELS
+    ids = graph.tensors[graph.inputs[0]].type == schema.TensorType.INT32
+    if ids:
+        source.associatedFiles = [_file(VOCABULARY, AssociatedFileType.VOCABULARY)]
+    else:
+        unit: Any = ProcessUnitT()
+        unit.optionsType = ProcessUnitOptions.NormalizationOptions
+        unit.options = NormalizationOptionsT()
+        unit.options.mean, unit.options.std = [0.0], [1.0]
+        source.processUnits = [unit]
     target.name = graph.tensors[graph.outputs[0]].name
     target.stats = _stats(0.0, 1.0)
-    target.associatedFiles = [file]
+    target.associatedFiles = [_file(LABELS, AssociatedFileType.TENSOR_AXIS_LABELS)]
     whole: Any = SubGraphMetadataT()
     whole.inputTensorMetadata, whole.outputTensorMetadata = [source], [target]
     metadata: Any = ModelMetadataT()
     metadata.name, metadata.description = name, description
     metadata.subgraphMetadata = [whole]
-    metadata.minParserVersion = MIN_PARSER_VERSION
+    metadata.minParserVersion = MIN_PARSER_VERSION_OF_TEXT if ids else MIN_PARSER_VERSION
     builder = packing.SharingBuilder()
     builder.Finish(metadata.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _file(name: str, kind: int) -> Any:
+    file: Any = AssociatedFileT()
+    file.name, file.type = name, kind
+    return file
 
 
 def _stats(low: float, high: float) -> Any:
@@ -183,9 +212,10 @@ def _ends(tensor: Any) -> dict[str, Any]:
     }
 
 
-def _labels_of(data: bytes, tensor: Any) -> list[str]:
+def _lines_of(data: bytes, tensor: Any, kind: int) -> list[str] | None:
+    """The lines of a tensor's file of one kind, ``None`` where it has none."""
     for file in tensor.associatedFiles or []:
-        if file.type == AssociatedFileType.TENSOR_AXIS_LABELS:
+        if file.type == kind:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 return archive.read(file.name.decode()).decode().splitlines()
-    raise ValueError("Wanted metadata with labels of the output. Received: metadata without any.")
+    return None

@@ -1,11 +1,13 @@
-"""What goes to the phone: the file, its labels, and a page that says how to run it."""
+"""What goes to the phone: the file, its labels, a page that says how to run it; of texts vocabulary and tokenizer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from kerastl.export import metadata
+from kerastl import wordpiece
+from kerastl.export import metadata, phone_text
 
 _PAGE = """# {recipe}
 
@@ -72,13 +74,14 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
     Raises:
         ValueError: if the file carries no labels in its metadata.
     """
-    labels = metadata.read(data)["class_names"]
+    described = metadata.read(data)
+    labels, vocabulary = described["class_names"], described["input"].get("vocabulary")
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
     floating = row["input"]["dtype"] == "float32"
     size = 4 if floating else 1
     for extent in row["input"]["shape"]:
         size *= extent
-    page = _PAGE.format(
+    page = (_PAGE if vocabulary is None else phone_text.PAGE).format(
         **{name: row[name] for name in ("input", "output", "score", "score_low", "score_high", "sha256")},
         recipe=report["recipe"],
         metric=report["metric"],
@@ -86,13 +89,18 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
         kilobytes=row["bytes"] / 1000,
         latency=row["latency_ms"]["median"],
         classes=len(labels),
+        input_name=described["input"]["name"],
+        length=row["input"]["shape"][-1],
         as_float=" as float32" if floating else ", one byte each, as the camera gives them",
         kotlin_array="FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",
         input_bytes=size,
         native_order=" in native order" if floating else "",
     )
-    return {
-        "model.tflite": data,
-        "labels.txt": ("\n".join(labels) + "\n").encode(),
-        "README.md": page.encode(),
-    }
+    made = {"model.tflite": data, "labels.txt": _lines(labels), "README.md": page.encode()}
+    if vocabulary is not None:
+        made |= {"vocab.txt": _lines(vocabulary), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
+    return made
+
+
+def _lines(words: list[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode()

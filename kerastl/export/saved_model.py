@@ -15,7 +15,8 @@ from kerastl.export import serving
 def write(model: Any, folder: Path) -> None:
     """Writes a model as a SavedModel with the signature ``serving_default``.
 
-    The signature takes ``image``, float32 ``(batch, *input_shape)`` of raw pixels 0..255, and returns
+    The signature takes ``image``, float32 ``(batch, *input_shape)`` of raw pixels 0..255 (a text's model takes int32
+    token ids under its input's own name), and returns
     ``probabilities``, float32 ``(batch, classes)``. A finished folder appears under its name at once or not at all; one
     that stands there already is replaced.
 

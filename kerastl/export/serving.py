@@ -1,4 +1,4 @@
-"""What every exported form answers with: probabilities, from raw pixels.
+"""What every exported form answers with: probabilities, from raw pixels or token ids.
 
 Training wants logits (softmax and cross-entropy together are the stable pair), a phone wants probabilities. Works on
 models of Keras 3 and of tf_keras alike without naming either: what is needed of them is the model itself.

@@ -3,7 +3,7 @@
 What the phone feeds in is 0..255 as the camera gives it: uint8 into an integer file (scale 1.0, zero point 0), the same
 numbers as float32 into a float file. A scale-only ``Rescaling`` at the head of the model costs nothing in either file:
 it is multiplied into the kernels that read it (a float file) or into their scales (an integer file). With no offset
-that holds under zero padding as well.
+that holds under zero padding as well. A text goes in as int32 token ids.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from kerastl import durable, memory
-from kerastl.export import packing, serving
+from kerastl.export import lookup, packing, serving
 from kerastl.types import Curves
 
 # Operators that multiply their first input with their second and so can take over a factor.
@@ -72,20 +72,27 @@ def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None
     """A model as the bytes of a TFLite file.
 
     Args:
-        model: functional Keras 3 or tf_keras model with one float32 input 0..255, shape ``(batch, *input_shape)``, and
-            one output ``(batch, classes)``, logits or probabilities. Trained quantization-aware (TF-MOT) or not.
+        model: functional Keras 3 or tf_keras model with one float32 input 0..255, shape ``(batch, *input_shape)``, or
+            int32 token ids ``(batch, sequence_length)``, and one output ``(batch, classes)``, logits or probabilities.
+            Trained quantization-aware (TF-MOT) or not.
         integer: whether input (uint8, scale 1.0, zero point 0), output (uint8) and every operator are to be integer.
         calibration: raw pixels ``(examples, *input_shape)`` that show the converter each activation's range; wanted
             for ``integer=True`` of a model that was not trained quantization-aware, and for nothing else.
 
     Returns:
-        The bytes of the file. Its batch is fixed to 1; input ``image``, output ``probabilities``.
+        The bytes of the file. Its batch is fixed to 1; input ``image``, or the model's own name for token ids; output
+        ``probabilities``.
 
     Raises:
-        ValueError: if calibration is missing, not wanted, or not raw pixels; or if the model needs an operator that is
-            not among the built-in ones.
+        ValueError: if calibration is missing, not wanted, or not raw pixels; if ``integer`` is asked of token ids; or
+            if the model needs an operator that is not among the built-in ones.
         RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
+    if integer and serving.input_of(model)[1] == "int32":
+        raise ValueError(
+            f"Integers throughout are for models of pictures. Received: {model.name!r}, which takes token ids; "
+            "compress.ptq.dynamic_int8 makes the small file of it."
+        )
     if calibration is not None:
         calibration = _checked_calibration(calibration, serving.input_of(model)[0])
     if integer and not _is_quantization_aware(model) and calibration is None:
@@ -104,7 +111,8 @@ def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None
         data = _absorb(_convert(model, body, scale=scale, integer=integer, calibration=calibration), scale=scale)
     if data is None:  # no Rescaling, or what follows it cannot take the factor over
         data = _convert(model, model, scale=1.0, integer=integer, calibration=calibration)
-    data = packing.shrink(_named(data, serving.input_of(model)[2]), names=not integer)
+    data = lookup.as_lookups(_named(data, serving.input_of(model)[2]))
+    data = packing.shrink(data, names=not integer)
     _check_answers(model, data, integer=integer)
     return data
 
@@ -263,8 +271,9 @@ def _check_answers(model: Any, data: bytes, *, integer: bool) -> None:
             )
     if integer:
         return
-    shape, _, _ = serving.input_of(model)
-    probe = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.float32)
+    shape, dtype, _ = serving.input_of(model)
+    # the ids of the special tokens: every vocabulary has them
+    probe = np.random.default_rng(0).integers(0, 5 if dtype == "int32" else 256, (4, *shape)).astype(dtype)
     wanted = serving.serve(model).function(tf.constant(probe))[serving.OUTPUT_NAME].numpy()
     interpreter = packing.Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()

@@ -21,6 +21,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
             "INT8",
             "LAYERS_INT4",
             "LAYERS_INT8",
+            "LAYERS_OF_TEXT",
             "LayerTolerance",
             "Tolerance",
             "VerificationError",

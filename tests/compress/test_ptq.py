@@ -7,6 +7,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from kerastl import verify
 from kerastl.compress import ptq
 
 TECHNIQUES = {
@@ -202,3 +203,10 @@ def test_ranges_hold_every_calibration_picture_in_any_order(float_model, float_f
         scale, zero_point = details[softmax["inputs"][0]]["quantization"]
         assert scale * 255 == pytest.approx(high - low, rel=0.01)
         assert (-128 - zero_point) * scale == pytest.approx(low, abs=scale)
+
+
+def test_integers_throughout_are_for_pictures(tiny_text):
+    with pytest.raises(ValueError, match=r"takes int32 .token_ids.*see dynamic_int8"):
+        ptq.static_int8(tiny_text.float32, calibration=tiny_text.inputs)
+    for made in (ptq.dynamic_int8(tiny_text.float32), ptq.float16(tiny_text.float32)):
+        np.testing.assert_allclose(verify.run_file(made, tiny_text.inputs), tiny_text.expected, atol=0.02)

@@ -136,3 +136,19 @@ def test_files_without_metadata(integer_file, described):
         metadata.read(integer_file)
     with pytest.raises(ValueError, match="add metadata last"):
         packing.shrink(described)
+
+
+def test_a_vocabulary_is_written_and_read(tiny_text):
+    data = metadata.add(
+        tiny_text.float32, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, name="toy", description="Toy."
+    )
+    read = metadata.read(data)
+    assert read["input"] == {"name": "token_ids", "min": None, "max": None, "vocabulary": list(tiny_text.vocabulary)}
+    assert read["min_parser_version"] == "1.0.1"  # the first that knows this kind of file
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["labels.txt", "vocab.txt"]
+        assert archive.read("vocab.txt").decode().split() == list(tiny_text.vocabulary)
+    again = metadata.add(
+        data, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, name="toy", description="Toy."
+    )
+    assert again == data

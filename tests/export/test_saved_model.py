@@ -32,3 +32,10 @@ def test_an_old_one_is_replaced_and_a_strange_folder_is_not(float_student, tmp_p
         saved_model.write(float_student, strange)
     with pytest.raises(ValueError, match="one that exists"):
         saved_model.write(float_student, tmp_path / "absent" / "saved_model")
+
+
+def test_a_text_goes_in_as_token_ids(tiny_text, tmp_path):
+    saved_model.write(tiny_text.model, tmp_path / "saved_model")
+    signature = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
+    answers = signature(token_ids=tf.constant(tiny_text.inputs))["probabilities"]
+    np.testing.assert_allclose(answers, tiny_text.expected, atol=1e-5)

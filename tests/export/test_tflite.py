@@ -5,6 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from kerastl import benchmark, verify
 from kerastl.export import packing, serving, tflite
 from kerastl.types import Curves
 
@@ -177,3 +178,12 @@ def test_probabilities_are_not_softened_twice(float_student, float_file, tmp_pat
     data = tflite.write(serving.with_probabilities(float_student), tmp_path / "model.tflite")
     inputs, _ = pictures(8)
     assert np.abs(answers(data, inputs) - answers(float_file, inputs)).max() < 1e-6
+
+
+def test_token_ids_stay_integers(tiny_text):
+    facts = benchmark.facts(tiny_text.float32)
+    assert (facts.input.name, facts.input.dtype, facts.input.shape) == ("token_ids", "int32", (1, 8))
+    assert facts.operators.flex == 0
+    np.testing.assert_allclose(verify.run_file(tiny_text.float32, tiny_text.inputs), tiny_text.expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"takes token ids; compress.ptq.dynamic_int8"):
+        tflite.convert(tiny_text.model, integer=True, calibration=tiny_text.inputs)

@@ -269,3 +269,15 @@ def _silence(model, index: int) -> None:
     """A class's kernel becomes negative, and what it reads is not: it is never the largest."""
     values = weights(model, axes=2)[1].view(np.float32).reshape(4, -1)
     values[index] = -10
+
+
+def test_a_text_takes_integers_and_answers_in_float(tiny_text, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_text.float32)
+    artifact = types.Artifact("float32", "float32", path)
+    split = types.Split("test", tiny_text.inputs, tiny_text.labels)
+    assert verify.check(artifact, split, expected=tiny_text.expected, tolerance=verify.FLOAT32).score.value == 1
+    # the same file is no file of pictures
+    pictures = types.Split("test", tiny_text.inputs.astype(np.uint8), tiny_text.labels)
+    with pytest.raises(verify.VerificationError, match="input dtype: wanted FLOAT32, got INT32"):
+        verify.check(artifact, pictures, expected=tiny_text.expected, tolerance=verify.FLOAT32)

@@ -1,0 +1,303 @@
+"""Sentences of one's own, of any language, in a CSV, TSV or JSON lines file: token ids and labels in three splits.
+
+Every row is looked at before anything is trained. What cannot be used is listed with its reason: all of it at once.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerastl import types, wordpiece
+from kerastl.data import bert_vocabulary, image_folder, splits, text_file
+
+SPLITS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"}
+SPLITS |= {"val": "validation", "dev": "validation", "test": "test", "testing": "test"}
+"""Words in a column of splits, in any case -> the split."""
+LEAST = 3
+"""Examples that every class needs: one to learn from, one to choose by, one to measure on."""
+_SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A sentence, its label, the split that the file gives it (``None``: none), and where it stands, for messages."""
+
+    text: str
+    label: str
+    split: str | None
+    where: str
+
+
+def load(
+    path: str | Path,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    split_column: str = "split",
+    sequence_length: int = 128,
+    vocabulary: str | Path | None = "bert",
+    vocabulary_size: int = 8000,
+    policy: str = "fail",
+    validation: int | float = 0.15,
+    test: int | float = 0.15,
+    seed: int = 0,
+    limit: int | None = None,
+    class_names: Sequence[str] | None = None,
+) -> types.Dataset:
+    """A file of sentences in three splits.
+
+    Args:
+        path: see `text_file.read`.
+        text_column, label_column: names of the columns; labels are any text or number.
+        split_column: a column with train, validation and test, where the file has one; a row without such a word is
+            training.
+        sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
+        vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; or ``None``
+            to learn one from the training texts, see `learned`, for a model that is trained from nothing.
+        vocabulary_size: tokens of one that is learned.
+        policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
+            them, ``"skip"`` lists them on stderr and leaves them out.
+        validation, test: how many (int), or what share (float), where the file has no such split. Copies are left out
+            first, see `made`, so that none stands in two of them.
+        seed: decides which texts validate and test, and the order.
+        limit: keeps so many training texts, and of the other splits a like share, but ten a class at least.
+        class_names: the order of the classes, where it must be one that is known already; by default the labels in
+            natural order: 1, 2, 10.
+
+    Returns:
+        Inputs int32 ``(examples, sequence_length)``, labels int32; ``task.vocabulary`` holds the token of each id.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the vocabulary cannot be had.
+        ValueError: the file cannot be read; rows that cannot be used under ``"fail"``; a class of fewer than three
+            examples, with which nothing could be measured; or no such split can be made.
+    """
+    if policy not in ("fail", "skip"):
+        raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
+    path = Path(path)
+    examples, problems = _examples(path, [text_column, label_column], split_column)
+    arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
+    arguments |= {"split_column": split_column, "policy": policy}
+    dataset = made(
+        examples,
+        name=path.stem,
+        source="text_csv",
+        problems=problems,
+        skip=policy == "skip",
+        sequence_length=sequence_length,
+        vocabulary=vocabulary,
+        vocabulary_size=vocabulary_size,
+        validation=validation,
+        test=test,
+        seed=seed,
+        limit=limit,
+        class_names=class_names,
+        arguments=arguments,
+    )
+    # so that a label which was renamed since is found out when the data set is loaded again
+    again = {**dataset.arguments, "class_names": list(dataset.task.class_names)}
+    return dataclasses.replace(dataset, arguments=again)
+
+
+def _examples(path: Path, columns: list[str], split_column: str) -> tuple[list[Example], list[str]]:
+    """The rows that can be used, and what is wrong with the others."""
+    examples, problems = [], []
+    for line, (text, label, split) in text_file.read(path, columns=columns, optional=[split_column]):
+        where = f"line {line}"
+        label, split = (label or "").strip(), (split or "").strip().lower()
+        if not (text or "").strip():
+            problems.append(f"{where}: empty text")
+        elif not label:
+            problems.append(f"{where}: no label")
+        elif split and split not in SPLITS:
+            problems.append(f"{where}: split {split!r}, which is none of train, validation, test")
+        else:
+            examples.append(Example(text or "", label, SPLITS.get(split), where))
+    return examples, problems
+
+
+def made(
+    examples: Sequence[Example],
+    *,
+    name: str,
+    source: str,
+    problems: Sequence[str] = (),
+    skip: bool,
+    sequence_length: int,
+    vocabulary: str | Path | None,
+    vocabulary_size: int,
+    validation: int | float,
+    test: int | float,
+    seed: int,
+    limit: int | None,
+    class_names: Sequence[str] | None,
+    arguments: Mapping[str, Any],
+) -> types.Dataset:
+    """Examples as a data set: copies left out, split, tokenized; arguments and errors as for `load`.
+
+    Two texts are copies where case and white space alone tell them apart. Of copies the test split keeps its own, then
+    validation, then train. A text with two labels is left out of everything.
+
+    Args:
+        examples: in the order of the file.
+        name: of the task.
+        source: the module that loads it again, with ``arguments`` and those that are given here.
+        problems: what is wrong with examples that are not among these.
+        skip: whether to go on without them.
+    """
+    examples, contradicting = _without_copies(examples)
+    _tell([*problems, *contradicting], found=len(examples), skip=skip)
+    names = _class_names(examples, wanted=class_names)
+    labels = np.asarray([names.index(example.label) for example in examples], np.int32)
+    parts = _divided(examples, labels, validation=validation, test=test, seed=seed)
+    if limit is not None:  # here already: what is left out need not be tokenized
+        parts = _limited(parts, labels, limit=limit, least=10 * len(names), seed=seed)
+    tokens = _tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
+    tokenizer = wordpiece.Tokenizer(tokens)
+    arrays = {}
+    for split, rows in parts.items():
+        ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]
+        arrays[f"{split}_inputs"] = np.asarray(ids, np.int32).reshape(len(rows), sequence_length)
+        arrays[f"{split}_labels"] = labels[rows]
+    task = types.Task(name, names, (sequence_length,), vocabulary=tuple(tokens))
+    again = {"sequence_length": sequence_length, "vocabulary": None if vocabulary is None else str(vocabulary)}
+    again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
+    return splits.dataset(
+        task,
+        arrays,
+        seed=seed,
+        validation=validation,
+        limit=None,
+        source=source,
+        arguments={**arguments, **again},
+    )
+
+
+def learned(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
+    """A vocabulary for texts of any language: their characters, which spell every word of theirs, and frequent words.
+
+    Args:
+        texts: training texts only: what is measured must not have been looked at.
+        size: tokens at most.
+
+    Returns:
+        The special tokens, the most frequent characters at the beginning and within words (half of the size at most),
+        then the most frequent words; equally frequent ones in the order of their code points.
+    """
+    words: collections.Counter[str] = collections.Counter()
+    for text in texts:
+        words.update(wordpiece.words(text))
+    # folding makes a plain space of an unbreakable one, which separates no words: a vocabulary file cannot hold it
+    for word in [word for word in words if not word.isprintable() or " " in word]:
+        del words[word]
+    letters: collections.Counter[str] = collections.Counter()
+    for word, count in words.items():
+        for place, letter in enumerate(word):
+            letters[letter if place == 0 else wordpiece.SUFFIX + letter] += count
+    tokens = list(wordpiece.SPECIAL)
+    for counted, most in ((letters, size // 2), (words, size)):
+        ranked = sorted(counted, key=lambda token: (-counted[token], token))
+        known = set(tokens)
+        tokens += [token for token in ranked if token not in known and not token.isspace()][: most - len(tokens)]
+    return tuple(tokens)
+
+
+def _tokens(vocabulary: str | Path | None, texts: Sequence[str], *, size: int) -> tuple[str, ...]:
+    if vocabulary is None:
+        return learned(texts, size=size)
+    if vocabulary == "bert":
+        return bert_vocabulary.tokens()
+    if not Path(vocabulary).is_file():
+        raise FileNotFoundError(
+            f"There is no vocabulary file {vocabulary}. Available without one: 'bert', and None to learn one."
+        )
+    return wordpiece.Tokenizer.from_file(vocabulary).vocabulary
+
+
+def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """The examples that are no copies, in their order, and which texts carry two labels."""
+    groups: dict[str, list[Example]] = collections.defaultdict(list)
+    for example in examples:
+        groups[" ".join(example.text.casefold().split())].append(example)
+    kept: set[int] = set()
+    problems = []
+    for group in groups.values():
+        labels = sorted({example.label for example in group})
+        if len(labels) > 1:
+            where = ", ".join(f"{example.where} {example.label!r}" for example in group[:4])
+            problems.append(f"{where}: the same text with {len(labels)} labels")
+            continue
+        # a split that was published keeps its examples: min takes the first of equal ones
+        kept.add(id(min(group, key=lambda one: ("test", "validation", "train", None).index(one.split))))
+    return [example for example in examples if id(example) in kept], problems
+
+
+def _tell(problems: Sequence[str], *, found: int, skip: bool) -> None:
+    if not problems:
+        return
+    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    words = "\n".join(f"  {problem}" for problem in problems[:_SHOWN]) + more
+    if not skip:
+        raise ValueError(f"{len(problems)} of the texts cannot be used; policy='skip' leaves them out:\n{words}")
+    print(f"kerastl: {len(problems)} texts are left out, {found} are kept:\n{words}", file=sys.stderr)
+
+
+def _class_names(examples: Sequence[Example], *, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    counts = collections.Counter(example.label for example in examples)
+    whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in counts)
+    names = sorted(counts, key=int) if whole else sorted(counts, key=image_folder.natural)
+    if wanted is not None and sorted(wanted) != sorted(names):
+        added, lost = sorted(set(names) - set(wanted)), sorted(set(wanted) - set(names))
+        raise ValueError(
+            f"The labels have to be {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
+            f"{lost or 'none'}. A class that was renamed is another class to a trained model."
+        )
+    if len(names) < 2:
+        raise ValueError(f"Wanted texts of two classes at least. Received: {', '.join(map(repr, names)) or 'no text'}.")
+    few = [f"{counts[name]} of {name!r}" for name in names if counts[name] < LEAST]
+    if few:
+        raise ValueError(
+            f"Every class needs {LEAST} different texts at least: one to learn from, one to choose by, one to measure "
+            f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, {len(examples)} texts in all. "
+            "Of fewer, nothing could be said about how good a model is."
+        )
+    return tuple(wanted or names)
+
+
+def _divided(
+    examples: Sequence[Example], labels: np.ndarray, *, validation: int | float, test: int | float, seed: int
+) -> dict[str, np.ndarray]:
+    """Split -> indices of its examples; what the file does not split is split here, each class in proportion."""
+    parts = {
+        split: np.asarray([index for index, one in enumerate(examples) if (one.split or "train") == split], np.int64)
+        for split in ("train", "validation", "test")
+    }
+    least = len(set(labels.tolist()))  # one of each class, where a share of a small file would be less
+    for number, (split, wanted) in enumerate((("test", test), ("validation", validation))):
+        if len(parts[split]):
+            continue
+        left = parts["train"]
+        if isinstance(wanted, float) and 0 < wanted < 1:
+            wanted = max(round(wanted * len(examples)), least)
+        kept, taken = splits.stratified(labels[left], validation=wanted, seed=2 * seed + number)
+        parts[split], parts["train"] = left[taken], left[kept]
+    return parts
+
+
+def _limited(
+    parts: Mapping[str, np.ndarray], labels: np.ndarray, *, limit: int, least: int, seed: int
+) -> dict[str, np.ndarray]:
+    share = limit / len(parts["train"])
+    counts = {
+        split: limit if split == "train" else max(math.ceil(share * len(rows)), least) for split, rows in parts.items()
+    }
+    return {split: rows[splits.subset(labels[rows], count=counts[split], seed=seed)] for split, rows in parts.items()}

@@ -1,0 +1,159 @@
+"""Files of sentences and their labels: comma- or tab-separated, or JSON lines; every row comes with its line number.
+
+Nothing is guessed that could be guessed wrong: an encoding is one that the bytes prove, a column is named.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import difflib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DELIMITERS = {".csv": ",;\t", ".tsv": "\t", ".tab": "\t"}
+"""Ending -> what may stand between columns; the first with which the header has the columns asked for is taken."""
+JSON_LINES = (".jsonl", ".ndjson")
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+class Row(NamedTuple):
+    """A row's values of the columns asked for, ``None`` where it has none, and the line of the file it begins in."""
+
+    line: int
+    values: tuple[str | None, ...]
+
+
+def read(path: Path, *, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
+    """Rows of a file of sentences.
+
+    Args:
+        path: ``.csv`` (comma, semicolon or tab), ``.tsv`` or ``.tab``, with names in the first line, quoted as in RFC
+            4180; or ``.jsonl`` or ``.ndjson``, an object a line. UTF-8 with or without a mark, or UTF-16 with one.
+        columns: those that every file must have.
+        optional: those whose values follow, ``None`` where the file has no such column.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: another ending; empty; not in one of the encodings, naming line and byte; a column is missing, with
+            the names that come near; a line that is no JSON object; a quote that is never closed.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file of sentences {path}.")
+    ending = path.suffix.lower()
+    if ending not in DELIMITERS and ending not in JSON_LINES:
+        raise ValueError(f"A file of sentences ends in {', '.join([*DELIMITERS, *JSON_LINES])}. Received: {path.name}.")
+    text = _decoded(path.read_bytes(), path)
+    if not text.strip():
+        raise ValueError(f"{path} is empty: wanted lines with the columns {', '.join(columns)}.")
+    if ending in JSON_LINES:
+        yield from _json_rows(text, path, columns=columns, optional=optional)
+    else:
+        yield from _csv_rows(text, path, DELIMITERS[ending], columns=columns, optional=optional)
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    mark, encoding = next(((mark, name) for mark, name in _MARKS if content.startswith(mark)), (b"", "utf-8"))
+    content = content[len(mark) :]
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode(encoding, errors="replace")
+        raise ValueError(
+            f"{path} is not {encoding.upper()}: line {before.count(chr(10)) + 1}, byte {len(mark) + error.start} "
+            f"(0x{content[error.start]:02x}). Save it as UTF-8, or as UTF-16 with a byte order mark."
+        ) from error
+    if encoding == "utf-8" and "\0" in text[:1000]:
+        raise ValueError(
+            f"{path} holds zero bytes, at byte {text.index(chr(0))} first, as UTF-16 without a mark does. Save it as "
+            "UTF-8, or as UTF-16 with a byte order mark."
+        )
+    return text
+
+
+def _csv_rows(
+    text: str, path: Path, delimiters: str, *, columns: Sequence[str], optional: Sequence[str]
+) -> Iterator[Row]:
+    headers = [_header(text, delimiter) for delimiter in delimiters]
+    header, delimiter = next(
+        (pair for pair in zip(headers, delimiters, strict=True) if set(columns) <= set(pair[0])),
+        (max(headers, key=len), delimiters[0]),
+    )
+    _check_columns(columns, header, path)
+    for name in (*columns, *optional):
+        if header.count(name) > 1:
+            raise ValueError(f"A column's name stands once in the first line. Received: {name!r} twice in {path}.")
+    places = [header.index(name) if name in header else None for name in (*columns, *optional)]
+    with _any_length():
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        line = 1
+        try:
+            next(reader)
+            while True:
+                line = reader.line_num + 1
+                fields = next(reader)
+                if fields:  # not a blank line
+                    yield Row(line, tuple(None if p is None or p >= len(fields) else fields[p] for p in places))
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ValueError(f"{path}, the row that begins in line {line}, cannot be read: {error}.") from error
+
+
+def _header(text: str, delimiter: str) -> list[str]:
+    with _any_length():
+        try:
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+            return [name.strip() for name in next(reader)]
+        except (csv.Error, StopIteration):
+            return []
+
+
+@contextlib.contextmanager
+def _any_length() -> Iterator[None]:
+    """Fields of more than 131,072 characters: the module's limit, which is the whole process' and so put back."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _json_rows(text: str, path: Path, *, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    first = True
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}, is no JSON: {error}.") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{path}, line {number}: wanted an object with names. Received: {line[:60]}.")
+        if first:
+            _check_columns(columns, list(content), path)
+            first = False
+        yield Row(number, tuple(_plain(content.get(name)) for name in (*columns, *optional)))
+
+
+def _plain(value: Any) -> str | None:
+    """Strings and numbers as they are written; what is neither counts as missing."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _check_columns(wanted: Sequence[str], there: Sequence[str], path: Path) -> None:
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        lower = {name.lower(): name for name in there}
+        near = [
+            lower[one] for name in missing for one in difflib.get_close_matches(name.lower(), list(lower), cutoff=0.5)
+        ]
+        hint = f" Did you mean {', '.join(map(repr, dict.fromkeys(near)))}?" if near else ""
+        some = ", ".join(map(repr, there[:20])) or "none"
+        raise ValueError(f"{path} has no column {', '.join(map(repr, missing))}.{hint} Its columns: {some}.")

@@ -1,0 +1,103 @@
+"""Tables of embeddings that can be made small: GATHER becomes EMBEDDING_LOOKUP, the same rows of the same table.
+
+Quantizers know the second operator, with a scale a row, and leave the first one's table in float: of a small text
+model that is more than half of all bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from kerastl.export import packing
+
+_CODES, _TYPES = schema.BuiltinOperator, schema.TensorType
+
+
+def as_lookups(data: bytes) -> bytes:
+    """A file whose constant float tables are read by EMBEDDING_LOOKUP; answers stay bit for bit the same.
+
+    Args:
+        data: bytes of a TFLite file of fixed shapes.
+
+    Returns:
+        The changed file, or ``data`` itself where there is no such table.
+
+    Raises:
+        ValueError: if the bytes are not a TFLite file.
+    """
+    model = packing.unpack(data)
+    found = False
+    for graph in model.subgraphs:
+        operators = []
+        for operator in graph.operators:
+            if _reads_a_table(model, graph, operator):
+                found = True
+                operators += _lookup(model, graph, operator)
+            else:
+                operators.append(operator)
+        graph.operators = operators
+    return packing.pack(model) if found else data
+
+
+def _reads_a_table(model: Any, graph: Any, operator: Any) -> bool:
+    """Whether it is a GATHER of whole rows, by int32 ids, out of a constant float matrix."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if max(code.builtinCode, code.deprecatedBuiltinCode) != _CODES.GATHER:
+        return False
+    table, ids = (graph.tensors[index] for index in operator.inputs)
+    options = operator.builtinOptions
+    rows = options is None or (options.axis == 0 and not options.batchDims)
+    constant = model.buffers[table.buffer].data is not None
+    return rows and constant and table.type == _TYPES.FLOAT32 and len(table.shape) == 2 and ids.type == _TYPES.INT32
+
+
+def _lookup(model: Any, graph: Any, operator: Any) -> list[Any]:
+    """Ids in a row, their rows of the table, and these in the shape that is wanted."""
+    table, ids = (int(index) for index in operator.inputs)
+    count, width = int(np.prod(graph.tensors[ids].shape)), int(graph.tensors[table].shape[1])
+    row = _tensor(model, graph, [count], _TYPES.INT32, name=b"ids_in_a_row")
+    rows = _tensor(model, graph, [count, width], _TYPES.FLOAT32, name=b"rows")
+    wanted = [int(size) for size in graph.tensors[operator.outputs[0]].shape]
+    return [
+        _reshape(model, graph, ids, row, [count]),
+        _operator(model, _CODES.EMBEDDING_LOOKUP, [row, table], rows),
+        _reshape(model, graph, rows, int(operator.outputs[0]), wanted),
+    ]
+
+
+def _reshape(model: Any, graph: Any, source: int, target: int, shape: list[int]) -> Any:
+    sizes = _tensor(model, graph, [len(shape)], _TYPES.INT32, name=b"shape", values=np.asarray(shape, np.int32))
+    operator = _operator(model, _CODES.RESHAPE, [source, sizes], target)
+    operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
+    operator.builtinOptions = schema.ReshapeOptionsT()
+    operator.builtinOptions.newShape = shape
+    return operator
+
+
+def _operator(model: Any, code: int, inputs: list[int], output: int) -> Any:
+    known = [max(one.builtinCode, one.deprecatedBuiltinCode) for one in model.operatorCodes]
+    if code not in known:
+        entry: Any = schema.OperatorCodeT()
+        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        entry.version = 1
+        model.operatorCodes.append(entry)
+        known.append(code)
+    operator: Any = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = known.index(code), inputs, [output]
+    return operator
+
+
+def _tensor(model: Any, graph: Any, shape: list[int], kind: int, *, name: bytes, values: Any = None) -> int:
+    tensor: Any = schema.TensorT()
+    tensor.shape, tensor.type, tensor.buffer = shape, kind, 0
+    tensor.name = name + f"_{len(graph.tensors)}".encode()
+    if values is not None:
+        buffer: Any = schema.BufferT()
+        buffer.data = values.view(np.uint8)
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(buffer)
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from kerastl import wordpiece
+from kerastl.data import movie_reviews
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    try:
+        movie_reviews.fetch()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    return movie_reviews.load(sequence_length=32, vocabulary=None, vocabulary_size=2000, limit=400)
+
+
+def test_the_reviews_read_like_reviews(reviews):
+    assert reviews.task.class_names == ("negative", "positive")
+    assert (len(reviews.train), len(reviews.validation), len(reviews.test)) == (400, 50, 50)
+    texts = [wordpiece.decode(row, reviews.task.vocabulary) for row in reviews.train.inputs.tolist()]
+    assert sum("movie" in text or "film" in text for text in texts) > 100
+    bad = [label for text, label in zip(texts, reviews.train.labels.tolist(), strict=True) if " worst " in text]
+    assert bad.count(0) > bad.count(1)
+
+
+@pytest.mark.slow
+def test_all_of_them(reviews):
+    whole = movie_reviews.load(sequence_length=16, vocabulary=None)
+    assert (len(whole.train), len(whole.validation), len(whole.test)) == (19_922, 2_490, 2_490)
+    more = movie_reviews.load(sequence_length=16, vocabulary=None, rotten_tomatoes=True)
+    assert len(more.train) > 26_000

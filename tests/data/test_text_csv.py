@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from kerastl import wordpiece
+from kerastl.data import splits, text_csv, text_file
+
+KINDS = ("sports", "politics", "weather")
+
+
+def sentences(count: int = 90) -> list[tuple[str, str]]:
+    return [(f"a {KINDS[n % 3]} sentence, number {n}", KINDS[n % 3]) for n in range(count)]
+
+
+def written(path, rows, names=("text", "label")):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+    return path
+
+
+def vocabulary_of(path, rows):
+    """A file of a vocabulary that spells every row, whatever split it stands in."""
+    path.write_text("".join(f"{token}\n" for token in text_csv.learned([row[0] for row in rows], size=1000)))
+    return path
+
+
+def load(path, **options):
+    return text_csv.load(path, **{"sequence_length": 16, "vocabulary": None, **options})
+
+
+def read_back(made, split) -> list[str]:
+    return [wordpiece.decode(row, made.task.vocabulary) for row in split.inputs.tolist()]
+
+
+def test_three_splits_of_token_ids(tmp_path):
+    made = load(written(tmp_path / "news.csv", sentences()))
+    assert made.task.name == "news"
+    assert made.task.class_names == tuple(sorted(KINDS))
+    assert made.task.input_shape == (16,)
+    assert (len(made.train), len(made.validation), len(made.test)) == (62, 14, 14)
+    for split in (made.train, made.validation, made.test):
+        assert split.is_text
+        for text, label in zip(read_back(made, split), split.labels.tolist(), strict=True):
+            assert made.task.class_names[label] in text
+    assert splits.digest(made.train, made.validation, made.test) == made.digest
+
+
+def test_it_loads_again_from_its_arguments(tmp_path):
+    path = written(tmp_path / "news.csv", sentences())
+    for options in ({}, {"seed": 5, "limit": 30}, {"validation": 9, "test": 12, "vocabulary_size": 60}):
+        made = load(path, **options)
+        again = text_csv.load(**json.loads(json.dumps(dict(made.arguments))))
+        assert again.digest == made.digest
+        assert again.task == made.task
+    assert load(path, seed=1).digest != load(path).digest
+
+
+@pytest.mark.parametrize("labels", [("1", "2", "10"), ("ja", "nein", "weiß nicht"), ("-1", "0", "1")])
+def test_any_labels(tmp_path, labels):
+    rows = [(f"sentence {n}", labels[n % 3]) for n in range(60)]
+    made = load(written(tmp_path / "a.csv", rows))
+    assert made.task.class_names == labels
+
+
+def test_numbers_in_json_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": f"text {n}", "label": n % 2}) + "\n" for n in range(40)))
+    assert load(path).task.class_names == ("0", "1")
+
+
+def test_any_language(tmp_path):
+    words = {"good": ("хорошо", "很好", "ดีมาก", "جيد"), "bad": ("плохо", "不好", "แย่", "سيئ")}
+    rows = [(f"{words[kind][n % 4]} {n}", kind) for n in range(40) for kind in words]
+    made = load(written(tmp_path / "a.csv", rows))
+    assert not (made.test.inputs == made.task.vocabulary.index("[UNK]")).any()
+
+
+def test_the_vocabulary_is_learnt_from_training_texts_alone(tmp_path):
+    rows = [(f"{'alpha beta'[6 * (n % 2) :]} {n}", str(n % 2), "train") for n in range(30)]
+    rows += [(f"gamma {n}", str(n % 2), "test") for n in range(100, 130)]
+    made = load(written(tmp_path / "a.csv", rows, ("text", "label", "split")))
+    assert "alpha" in made.task.vocabulary
+    assert "gamma" not in made.task.vocabulary
+
+
+def test_learned_vocabularies():
+    tokens = text_csv.learned(["low low low lower lowest", "new newer é"], size=24)
+    assert tokens[:5] == wordpiece.SPECIAL
+    assert len(tokens) == len(set(tokens)) <= 24
+    assert {"low", "l", "##o", "##w"} <= set(tokens)
+    tokenizer = wordpiece.Tokenizer(tokens)
+    assert wordpiece.decode(tokenizer.encode("low", 8), tokens) == "low"
+    assert text_csv.learned(["b a"], size=7) == (*wordpiece.SPECIAL, "a", "b")
+    strange = text_csv.learned(["x\u00a0y \ue000 \u2028"], size=100)  # folding makes a plain space of the first
+    assert all(token.isprintable() and " " not in token for token in strange)
+
+
+def test_a_vocabulary_of_ones_own(tmp_path):
+    path = written(tmp_path / "news.csv", sentences())
+    (tmp_path / "vocab.txt").write_text("\n".join([*wordpiece.SPECIAL, "sports", "politics"]) + "\n")
+    made = load(path, vocabulary=tmp_path / "vocab.txt")
+    assert made.task.vocabulary[-1] == "politics"
+    with pytest.raises(FileNotFoundError, match="no vocabulary file"):
+        load(path, vocabulary="berta")
+
+
+def test_a_column_of_splits_is_respected(tmp_path):
+    names = ("Train", "validation", "test", "dev", "")
+    rows = [(f"{names[n % 5]} text {n}", str(n % 2), names[n % 5]) for n in range(100)]
+    vocabulary = vocabulary_of(tmp_path / "vocab.txt", rows)
+    made = load(written(tmp_path / "a.csv", rows, ("text", "label", "split")), vocabulary=vocabulary)
+    assert (len(made.train), len(made.validation), len(made.test)) == (40, 40, 20)
+    assert all(text.startswith("test text") for text in read_back(made, made.test))
+    with pytest.raises(ValueError, match="line 2: split 'tset'"):
+        load(written(tmp_path / "b.csv", [("a", "1", "tset"), *rows], ("text", "label", "split")))
+
+
+def test_copies_never_stand_in_two_splits(tmp_path):
+    rows = [(text, label) for text, label in sentences(60) for _ in range(3)]
+    rows += [(f"  {text.upper()}\t", label) for text, label in sentences(60)]
+    made = load(written(tmp_path / "a.csv", rows))
+    assert sum(len(split) for split in (made.train, made.validation, made.test)) == 60
+    assert made.overlaps["exact_duplicates"] == 0
+
+
+def test_of_copies_the_test_split_keeps_its_own(tmp_path):
+    rows = [(f"text {n}", str(n % 2), split) for split in ("train", "validation", "test") for n in range(30)]
+    rows += [(f"further {n}", str(n % 2), "train") for n in range(30)]
+    rows += [(f"other {n}", str(n % 2), "validation") for n in range(30)]
+    vocabulary = vocabulary_of(tmp_path / "vocab.txt", rows)
+    made = load(written(tmp_path / "a.csv", rows, ("text", "label", "split")), vocabulary=vocabulary)
+    assert (len(made.train), len(made.validation), len(made.test)) == (30, 30, 30)
+    assert all(text.startswith("text") for text in read_back(made, made.test))
+
+
+def test_rows_that_cannot_be_used(tmp_path, capsys):
+    rows = [*sentences(), ("", "sports"), (" \t", "sports"), ("no label", ""), ("Same text", "sports")]
+    path = written(tmp_path / "a.csv", [*rows, ("same  text", "weather")])
+    with pytest.raises(ValueError, match="4 of the texts cannot be used") as raised:
+        load(path)
+    for words in ("line 92: empty text", "line 94: no label", "line 95 'sports', line 96 'weather': the same text"):
+        assert words in str(raised.value)
+    made = load(path, policy="skip")
+    assert sum(len(split) for split in (made.train, made.validation, made.test)) == 90
+    assert "4 texts are left out, 90 are kept" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="policy is 'fail' or 'skip'"):
+        load(path, policy="ignore")
+
+
+def test_too_little_to_measure_is_said_in_words(tmp_path):
+    path = written(tmp_path / "two.csv", [("I like it", "good"), ("I do not", "bad")])
+    with pytest.raises(ValueError, match=r"3 different texts at least.*1 of 'bad', 1 of 'good', 2 texts in all"):
+        load(path)
+    path = written(tmp_path / "one.csv", [(f"text {n}", "good") for n in range(9)])
+    with pytest.raises(ValueError, match=r"two classes at least\. Received: 'good'"):
+        load(path)
+    path = written(tmp_path / "none.csv", [])
+    with pytest.raises(ValueError, match="no text"):
+        load(path)
+
+
+def test_three_texts_a_class_are_enough(tmp_path):
+    path = written(tmp_path / "six.csv", [(f"text {n}", str(n % 2)) for n in range(6)])
+    made = load(path)
+    assert [split.labels.tolist().count(1) for split in (made.train, made.validation, made.test)] == [1, 1, 1]
+
+
+def test_classes_of_another_model(tmp_path):
+    path = written(tmp_path / "news.csv", sentences())
+    wanted = ("weather", "sports", "politics")
+    assert load(path, class_names=wanted).task.class_names == wanted
+    with pytest.raises(ValueError, match="lacking"):
+        load(path, class_names=(*wanted, "culture"))
+
+
+def test_bad_files_keep_their_words(tmp_path):
+    path = written(tmp_path / "news.csv", sentences(), ("text", "lable"))
+    with pytest.raises(ValueError, match="Did you mean 'lable'"):
+        load(path)
+    assert [row.line for row in text_file.read(path, columns=["text"])][:2] == [2, 3]
+
+
+def test_a_sentence_of_a_hundred_thousand_words(tmp_path):
+    rows = [*sentences(), ("sports " * 100_000, "sports")]
+    made = load(written(tmp_path / "news.csv", rows))
+    long = np.concatenate([split.inputs for split in (made.train, made.validation, made.test)])
+    assert (long[:, -2] != 0).sum() == 1

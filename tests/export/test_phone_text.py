@@ -1,0 +1,79 @@
+"""A text's bundle: its Python snippet runs as it stands, with nothing of kerastl on the path."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kerastl import benchmark, wordpiece
+from kerastl.export import metadata, phone, phone_text
+
+
+@pytest.fixture
+def bundle(tiny_text, tmp_path):
+    data = metadata.add(
+        tiny_text.float32,
+        class_names=("bad", "gut"),
+        vocabulary=tiny_text.vocabulary,
+        name="toy",
+        description="toy",
+    )
+    facts = benchmark.facts(data)
+    ends = {
+        name: {"dtype": end.dtype, "shape": list(end.shape), "scale": None, "zero_point": None}
+        for name, end in (("input", facts.input), ("output", facts.output))
+    }
+    row = {"name": "float32", "bytes": len(data), **ends, "score": 0.9, "score_low": 0.8, "score_high": 1.0}
+    row |= {"sha256": facts.sha256, "latency_ms": {"median": 0.1}}
+    report = {"recipe": "toy", "metric": "accuracy", "chosen": "float32", "data": {"test": 9}, "variants": [row]}
+    files = phone.files(data, report=report)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def test_what_lies_in_it(bundle, tiny_text):
+    assert {path.name for path in bundle.iterdir()} == {
+        "model.tflite",
+        "labels.txt",
+        "vocab.txt",
+        "tokenizer.py",
+        "README.md",
+    }
+    assert wordpiece.Tokenizer.from_file(bundle / "vocab.txt").vocabulary == tiny_text.vocabulary
+    page = (bundle / "README.md").read_text()
+    assert "input `token_ids` | int32 | [1, 8]" in page
+    assert "FloatArray(2)" in page
+    assert "pixels" not in page
+    assert [word for word in ("kotlin", "swift", "python") if f"```{word}\n" not in page] == []
+
+
+def test_the_python_snippet_runs(bundle, tiny_text):
+    snippet = re.search(r"```python\n(.*?)```", (bundle / "README.md").read_text(), re.DOTALL)
+    assert snippet is not None
+    code = snippet.group(1).replace("a sentence of yours", "a good film!")
+    code += "import sys\nassert not any(name.startswith('kerastl') for name in sys.modules)\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=bundle, capture_output=True, text=True, check=True)
+    label, probability = done.stdout.split()
+    assert label == "gut"
+    ids = wordpiece.Tokenizer(tiny_text.vocabulary).encode("a good film!", 8)
+    assert np.asarray(tiny_text.model(np.asarray([ids]))).argmax() == 1
+    assert float(probability) > 0.9
+
+
+def test_every_brace_of_the_page_is_filled_or_code():
+    assert "{{" in phone_text.PAGE
+    names = set(re.findall(r"(?<!\{)\{(\w+)", phone_text.PAGE))
+    assert {"recipe", "length", "classes", "input_name"} <= names
+
+
+@pytest.mark.parametrize("vocabulary", [(), ("a",)])
+def test_a_vocabulary_goes_with_token_ids_and_with_nothing_else(tiny_text, tiny_files, vocabulary):
+    data = tiny_text.float32 if not vocabulary else tiny_files.float32
+    names = ("a", "b") if not vocabulary else tuple("abcd")
+    with pytest.raises(ValueError, match="Wanted a vocabulary for a file that takes token ids, and for no other"):
+        metadata.add(data, class_names=names, vocabulary=vocabulary, name="toy", description="toy")
