@@ -4,7 +4,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
 
     types       what crosses from one room to the next
     data        sources of examples, one file each
-    build       architectures, one file each
+    build       architectures, one file each; build.pretrained, foundation models
     augment     random views of training pictures
     train       Keras' fit, with guards
     transfer    cached features, a head, gentle fine-tuning of a pretrained backbone

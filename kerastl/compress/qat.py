@@ -104,6 +104,7 @@ def train(
                 "Quantization-aware training must end with finite weights. Received: NaN or infinity in "
                 f"{weight.name!r}. Lower the learning rate ({learning_rate})."
             )
+    _widen_dead_channels(network)
     _fold_rescalings(network)
     return network
 
@@ -235,6 +236,30 @@ def _fold_rescalings(network: tf_keras.Model) -> None:
             for variable in (kernel, *ranges.values()):
                 variable.assign(variable * wrapper.layer.scale)
         wrapper.layer.scale = 1.0
+
+
+def _widen_dead_channels(network: tf_keras.Model) -> None:
+    """Gives kernels that are all but zero a range of a thousandth of their layer's widest, in which they are zero.
+
+    Weight decay leaves such beside biases that count. The file stores a bias in steps of its kernel's scale, and where
+    that is next to nothing the bias takes more steps than it has bits for, and is lost.
+    """
+    for wrapper in _wrappers(network):
+        if not isinstance(wrapper.layer, KERNELS):
+            continue
+        behind = [getattr(node.outbound_layer, "layer", node.outbound_layer) for node in wrapper.outbound_nodes]
+        for _, _, ranges in wrapper._weight_vars:
+            widest = ranges["max_var"].numpy()
+            if widest.ndim != 1:
+                continue
+            factor = np.ones_like(widest)
+            if len(behind) == 1 and isinstance(behind[0], tf_keras.layers.BatchNormalization):
+                norm = behind[0]
+                factor /= np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
+                factor *= np.abs(norm.gamma.numpy()) if norm.scale else 1.0
+            floor = 1e-3 * np.max(widest * factor) / np.maximum(factor, 1e-9)
+            ranges["max_var"].assign(np.maximum(widest, floor))
+            ranges["min_var"].assign(np.minimum(ranges["min_var"].numpy(), -floor))
 
 
 def _wrappers(network: tf_keras.Model) -> Iterator[quantize_wrapper.QuantizeWrapper]:

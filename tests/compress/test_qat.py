@@ -169,6 +169,48 @@ def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
         assert_integer_file_agrees(network, blobs()[0][:16])
 
 
+def test_a_padding_behind_an_offset_pads_with_the_middle_grey():
+    """Zeros behind the range, not the black that pixels of zero would be: the edges show it."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(image)
+    x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name="pad")(x)
+    x = keras.layers.Conv2D(4, 3, strides=2, name="conv", activation="relu")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    model = keras.Model(image, keras.layers.Dense(CLASSES, name="logits")(x))
+    kernel, bias = model.get_layer("conv").get_weights()
+    model.get_layer("conv").set_weights([np.abs(kernel), bias])
+    pictures, _ = blobs()
+    bridged = bridge.to_tf_keras(model, probe=pictures)
+    replaced = qat._replace_float_layers(bridged)
+    assert isinstance(replaced.get_layer("rescale"), tf_keras.layers.DepthwiseConv2D)
+    np.testing.assert_allclose(replaced(pictures), model(pictures), atol=1e-5)
+    assert_integer_file_agrees(qat.train(bridged, batches(), epochs=0), pictures[:32])
+
+
+def test_channels_that_answer_a_constant_keep_it():
+    """Weight decay leaves kernels of 1e-20 beside shifts that later layers count on."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(image)
+    for name, convolution in {"conv": layers.Conv2D(8, 3, use_bias=False, name="conv"),
+                              "deep": layers.DepthwiseConv2D(3, use_bias=False, name="deep")}.items():  # fmt: skip
+        x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_norm")(convolution(x))
+        x = layers.ReLU(6.0, name=f"{name}_relu")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(image, layers.Dense(CLASSES, name="logits")(x))
+    for name, dead in (("conv", (..., 1)), ("conv", (..., 3)), ("deep", (..., 2, slice(None)))):
+        kernel = np.array(model.get_layer(name).kernel)
+        kernel[dead] *= 1e-19
+        model.get_layer(name).kernel.assign(kernel)
+    model.get_layer("conv_norm").beta.assign([0.5, 2.5, 1, 2, 3, 0.1, 0.2, 0.3])
+    model.get_layer("deep_norm").beta.assign([0.5, 0.5, 2.5, 0.1, 0.2, 0.3, 0.1, 0.1])
+    pictures, _ = blobs()
+    bridged = bridge.to_tf_keras(model, probe=pictures)
+    assert_integer_file_agrees(qat.train(bridged, batches(), epochs=0), pictures[:32])
+
+
 class Killed(Exception):
     pass
 

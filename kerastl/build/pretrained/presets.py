@@ -63,9 +63,9 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
     side = _side(body)
     converter = _asked(name, lambda: _converter(name))
     own = converter.image_size if converter is not None else None
-    image_size = image_size or side or (own[0] if own else _SIZE)
-    model = _one_graph(body, converter, image_size=image_size, name=name)
-    return Backbone(f"preset:{name}", model, image_size, accounting)
+    size = image_size or side or (own[0] if own else _SIZE)
+    model = _one_graph(body, converter, image_size=size, name=name)
+    return Backbone(f"preset:{name}", model, size, accounting)
 
 
 def _body(name: str, *, source: str) -> tuple[keras.Model, Accounting]:

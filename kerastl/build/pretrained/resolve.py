@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from pathlib import Path
+from typing import Any
 
 from kerastl.build.pretrained.backbone import Backbone
 from kerastl.build.pretrained.names import near
@@ -32,7 +33,7 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
             `local_file.load` raise.
     """
     known = fetched()
-    options = {} if image_size is None else {"image_size": image_size}
+    options: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
     kind, colon, rest = name.partition(":")
     if name in known:
         return importlib.import_module(f"kerastl.build.pretrained.{name}").load(**options)

@@ -15,9 +15,8 @@ import pytest
 from kerastl.build.pretrained import applications, backbone, graph
 from kerastl.types import Task
 
-# One of every way to make a range, and the two that are not flat or have no blocks by name.
-QUICK = ["MobileNet", "VGG16", "DenseNet121", "MobileNetV3Small", "EfficientNetV2B0"]
-SMALL = {"vgg16": 32, "vgg19": 32}  # the rest in pictures of 96
+# A quick one of every way to make a range; for "torch" there is none.
+QUICK = ["MobileNet", "VGG16", "MobileNetV3Small"]
 
 
 def size_of(name: str) -> int:
@@ -71,13 +70,12 @@ def answers_as_keras(name: str) -> None:
     assert received.shape == wanted.shape
     assert wanted.std() > 0
     assert np.abs(received - wanted).max() <= 1e-3 * np.abs(wanted).max()
-    # twice, or not at all, is another answer: the comparison can tell
     model = backbone.with_head(found, Task("two", ("a", "b"), (size, size, 3)))
     assert model.output_shape == (None, 2)
     assert graph.is_flat(model)
     groups = backbone.groups(model)
-    assert [layer.name for group in groups for layer in group.layers].sort() == [x.name for x in model.layers].sort()
-    assert sum(len(group.layers) for group in groups) == len(model.layers)
+    grouped = sorted(layer.name for group in groups for layer in group.layers)
+    assert grouped == sorted(layer.name for layer in model.layers)
     assert groups[0].name == "stem"
     assert groups[-1].name == "head"
     assert len(groups) >= 5, [group.name for group in groups]
@@ -144,6 +142,7 @@ def test_a_file_of_weights(tmp_path):
         applications.load("MobileNet", image_size=96, weights=tmp_path / "nan.weights.h5")
 
 
+@pytest.mark.slow
 def test_deviations_in_place_of_variances_are_mended(tmp_path):
     """As in the files that Keras publishes for EfficientNet, and mends only where it downloads them itself."""
     keras.utils.set_random_seed(0)

@@ -180,6 +180,14 @@ def test_a_hostile_folder_is_refused_before_anything_is_built(saved):
         presets.load(str(folder))
 
 
+def test_preprocessing_that_is_more_than_a_scale_and_a_shift_is_refused(saved, monkeypatch):
+    folder, _ = saved(resnet)
+    original = keras_hub.layers.ResNetImageConverter.call
+    monkeypatch.setattr(keras_hub.layers.ResNetImageConverter, "call", lambda self, x: original(self, x)[..., ::-1])
+    with pytest.raises(ValueError, match="does more to its pictures than to scale and to shift them"):
+        presets.load(str(folder))
+
+
 def test_a_backbone_of_text_is_refused(tmp_path):
     body = keras_hub.models.BertBackbone(
         vocabulary_size=20, num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4, max_sequence_length=8

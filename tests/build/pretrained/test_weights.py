@@ -80,6 +80,19 @@ def test_hdf5_of_older_keras(tmp_path):
     assert list(weights.read_hdf5(tmp_path / "weights.h5")) == ["norm/gamma"]
 
 
+def test_what_keras_passes_over_is_found_missing(model, tmp_path, monkeypatch):
+    """Its loading warns of some weights that it did not find, and leaves them as they were."""
+    model.save_weights(tmp_path / "sound.weights.h5")
+    wanted = model.get_weights()
+    account = weights.load_file(model, tmp_path / "sound.weights.h5", source="a test")
+    assert len(account.loaded) == 4
+    for old, new in zip(wanted, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    monkeypatch.setattr(model.get_layer("dense"), "load_own_variables", lambda store: None)
+    with pytest.raises(weights.WeightsError, match=r"from the file: dense/kernel, dense/bias\. 2 would fit"):
+        weights.load_file(model, tmp_path / "sound.weights.h5", source="a test")
+
+
 def test_hostile_files_are_not_read(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.h5"):
         weights.read_hdf5(tmp_path / "none.h5")
