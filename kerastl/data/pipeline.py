@@ -6,9 +6,14 @@ is one permutation of indices, so no picture is ever copied into a shuffle buffe
 
 from __future__ import annotations
 
+import atexit
+import functools
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kerastl import types
@@ -105,11 +110,56 @@ def _reader(inputs: Any) -> Callable[[tf.Tensor], tf.Tensor]:
         held = tf.constant(inputs)
         return lambda rows: tf.gather(held, rows)
 
+    gate = _gate()
+
+    def taken(rows: Any) -> Any:
+        with gate as open_:
+            # blank ones are read ahead for nobody; an error would be printed at the end of every program
+            return inputs[rows] if open_ else np.zeros((len(rows), *inputs.shape[1:]), inputs.dtype)
+
     def read(rows: tf.Tensor) -> tf.Tensor:
-        batch: Any = tf.numpy_function(inputs.__getitem__, [rows], inputs.dtype)
+        batch: Any = tf.numpy_function(taken, [rows], inputs.dtype)
         return tf.ensure_shape(batch, (None, *inputs.shape[1:]))
 
     return read
+
+
+class _Gate:
+    """Through which TensorFlow's threads come to read; closed before the interpreter ends.
+
+    An iterator that was not read to its end goes on reading ahead. A thread of it that is inside Python when the
+    interpreter ends never comes back, and TensorFlow waits for it for ever.
+    """
+
+    _QUIET = 0.2  # seconds without a reader after which none is on its way: whoever comes now is turned away at once
+
+    def __init__(self) -> None:
+        self._inside, self._last, self._closed, self._lock = 0, 0.0, False, threading.Lock()
+
+    def __enter__(self) -> bool:
+        self._count(1)
+        return not self._closed
+
+    def __exit__(self, *_: object) -> None:
+        self._count(-1)
+
+    def _count(self, step: int) -> None:
+        with self._lock:
+            self._inside += step
+            self._last = time.monotonic()
+
+    def close(self) -> None:
+        self._closed = True
+        patience = time.monotonic() + 10
+        while (self._inside or time.monotonic() - self._last < self._QUIET) and time.monotonic() < patience:
+            time.sleep(0.01)
+
+
+@functools.cache
+def _gate() -> _Gate:
+    gate = _Gate()
+    atexit.register(gate.close)
+    return gate
 
 
 def _order(examples: int, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:

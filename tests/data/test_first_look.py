@@ -107,8 +107,23 @@ def test_problems_are_found_and_asked_again(tmp_path, monkeypatch):
     seen = counted(monkeypatch)
     assert look(files).problems == found.problems
     assert seen == ["003.png", "nowhere.png"]
-    shutil.copy(files[0], files[9])  # the disk is back
-    assert look(files).problems == {3: "an empty file"}
+
+
+def test_a_file_that_a_disk_could_not_give_is_asked_for_again(tmp_path, monkeypatch):
+    files = plant(tmp_path / "set", 20)
+    with monkeypatch.context() as patched:
+        read = pictures.read
+
+        def failing(path, **options):
+            if path.name == "007.png":
+                raise pictures.PictureError("input/output error")
+            return read(path, **options)
+
+        patched.setattr(pictures, "read", failing)
+        assert look(files).problems == look(files).problems == {7: "input/output error"}
+    found = look(files)
+    assert found.problems == {}
+    np.testing.assert_array_equal(found.inputs[:], look(files, in_memory=10**9).inputs)
 
 
 @pytest.mark.parametrize("damage", ["facts", "pixels", "small", "emptied"])

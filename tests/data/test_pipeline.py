@@ -221,3 +221,30 @@ def test_token_ids_stay_integers():
     np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], ids)
     with pytest.raises(ValueError, match="Views are made of pictures"):
         pipeline.batches(split, batch_size=8, augment=lambda batch: batch)
+
+
+ENDS = """
+import sys, numpy as np
+from kerastl import types
+from kerastl.data import first_look, pipeline
+files = sys.argv[1:]
+inputs = first_look.look(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
+split = types.Split("train", inputs, np.zeros(len(files), np.int32))
+iterator = iter(pipeline.batches(split, batch_size=16))
+next(iterator)
+"""
+
+
+def test_the_interpreter_ends_while_an_iterator_reads_ahead(tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    command = [sys.executable, "-c", ENDS, *[str(tmp_path / "a.png")] * 200]
+    environment = os.environ | {"KERASTL_HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=240)
+    assert done.returncode == 0
