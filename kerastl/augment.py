@@ -15,7 +15,10 @@ def build(
     translation: float = 0.0,
     zoom: float = 0.0,
     shear: float = 0.0,
+    fill: str = "constant",
     horizontal_flip: bool = False,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
     erasing: float = 0.0,
     seed: int = 0,
 ) -> keras.Sequential | None:
@@ -29,7 +32,10 @@ def build(
         translation: largest shift as a share of height and width; without any of the others by whole pixels.
         zoom: largest change of scale as a share, drawn for height and width apart.
         shear: largest shift a pixel of height, as a share.
+        fill: what stands outside a moved picture: ``"constant"`` is black, ``"reflect"`` its mirror image.
         horizontal_flip: whether to mirror half of the pictures.
+        brightness: largest change as a share of the range, to either side.
+        contrast: largest change of the distance from a picture's mean, as a share, to either side.
         erasing: probability with which a random rectangle is blanked (Zhong et al. 2020, random erasing).
         seed: of the random stream.
 
@@ -40,7 +46,12 @@ def build(
     if horizontal_flip:
         steps.append(layers.RandomFlip("horizontal", seed=seed))
     if rotation or translation or zoom or shear:
-        steps.append(RandomAffine(rotation=rotation, translation=translation, zoom=zoom, shear=shear, seed=seed + 1))
+        limits = {"rotation": rotation, "translation": translation, "zoom": zoom, "shear": shear}
+        steps.append(RandomAffine(**limits, fill=fill, seed=seed + 1))
+    if brightness:
+        steps.append(layers.RandomBrightness(brightness, value_range=(0, 255), seed=seed + 3))
+    if contrast:
+        steps.append(layers.RandomContrast(contrast, value_range=(0, 255), seed=seed + 4))
     if erasing:
         steps.append(
             layers.RandomErasing(factor=erasing, scale=(0.02, 0.2), fill_value=0.0, value_range=(0, 255), seed=seed + 2)
@@ -50,7 +61,7 @@ def build(
 
 @keras.saving.register_keras_serializable(package="kerastl")
 class RandomAffine(layers.Layer):
-    """Rotates, shifts, zooms and shears every picture about its centre in one resampling; blank outside.
+    """Rotates, shifts, zooms and shears every picture about its centre in one resampling.
 
     A shift alone is by whole pixels and resamples nothing.
 
@@ -58,7 +69,7 @@ class RandomAffine(layers.Layer):
     bilinear resampling blurs: a model then learns from pictures softer than those it will see.
 
     Args:
-        rotation, translation, zoom, shear: as in ``build``.
+        rotation, translation, zoom, shear, fill: as in ``build``.
         seed: of the random stream.
     """
 
@@ -69,10 +80,12 @@ class RandomAffine(layers.Layer):
         translation: float = 0.0,
         zoom: float = 0.0,
         shear: float = 0.0,
+        fill: str = "constant",
         seed: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.fill = fill
         self.limits = {"rotation": rotation, "translation": translation, "zoom": zoom, "shear": shear}
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -99,10 +112,10 @@ class RandomAffine(layers.Layer):
             scale=(1 + draw("zoom"), 1 + draw("zoom")),
             shear=draw("shear"),
         )
-        return ops.image.affine_transform(inputs, transforms, interpolation="bilinear", fill_mode="constant")
+        return ops.image.affine_transform(inputs, transforms, interpolation="bilinear", fill_mode=self.fill)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.limits, "seed": self.seed}
+        return {**super().get_config(), **self.limits, "fill": self.fill, "seed": self.seed}
 
 
 def affine_transforms(

@@ -107,7 +107,10 @@ def _walk(model: keras.Model, inputs: list, *, layers: dict[int, tf_keras.layers
             else:
                 if id(layer) not in layers:  # a shared layer is called twice and made once
                     layers[id(layer)] = _bridge(layer)
-                options = {key: value for key, value in node.arguments.kwargs.items() if value is not None}
+                # Keras 3 notes the default `training=False` of a Dropout and overrules it in every call of the model;
+                # tf_keras would hold on to it, and the dropout would never act.
+                given = node.arguments.kwargs.items()
+                options = {key: value for key, value in given if value is not None and key != "training"}
                 results = keras.tree.flatten(layers[id(layer)](*arguments, **options))
                 _copy_weights(layer, layers[id(layer)])
             tensors.update((id(theirs), result) for theirs, result in zip(node.outputs, results, strict=True))

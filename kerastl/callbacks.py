@@ -204,21 +204,21 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ValueError: if the checkpoint is of other variables or other callbacks.
         """
+        if self._counter is not None:  # whatever looked at the data before, to calibrate or to count
+            self._counter.assign(self._epoch)
         if self._found is None:
             return
         arrays, facts = self._found
-        if facts["callback_classes"] != self._classes():
+        if facts.get("callback_classes") != self._classes():
             raise ValueError(
                 "A checkpoint goes back into the training that wrote it, with the same callbacks in the same order. "
-                f"Received: {self._classes()}, where the checkpoint is of {facts['callback_classes']}."
+                f"Received: {self._classes()}, where the checkpoint is of {facts.get('callback_classes')}."
             )
         for group, variables in self._groups().items():
             if group != "metrics":
                 _assign(group, variables, arrays)
         for index, callback in enumerate(self._others):
             _set_state(callback, _tagged(arrays, f"callback/{index}/"), facts["callbacks"][index])
-        if self._counter is not None:
-            self._counter.assign(self._epoch)
         version, numbers, gauss = facts["random"]
         random.setstate((version, tuple(numbers), gauss))
         name, position, has_gauss, gauss = facts["numpy_random"]

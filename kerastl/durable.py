@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class NoRoomError(OSError):
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
+def replacing(path: Path, *, needed_bytes: int | None = None, flush: bool = True) -> Iterator[Path]:
     """A temporary path to write a file or a folder to; it takes the place of ``path`` when the block ends well.
 
     The temporary name ends like the real one, for writers that go by the ending. Folders above are made.
@@ -62,6 +63,7 @@ def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
     Args:
         path: the file or folder to be.
         needed_bytes: how much is going to be written, for the error of a full disk.
+        flush: whether to wait until it is on disk. A cache whose contents are checked whenever they are read need not.
 
     Raises:
         NoRoomError: for want of room, also where a library said so in an error of its own.
@@ -72,7 +74,8 @@ def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove(temporary)
         yield temporary
-        _settle(temporary)
+        if flush:
+            _settle(temporary)
         _take_place(temporary, path)
     except BaseException as error:
         written = _size(temporary)
@@ -161,9 +164,16 @@ def _size(path: Path) -> int:
         return 0
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Takes away what writers that were killed left unfinished anywhere below ``folder``."""
+def clear_leftovers(folder: Path, *, older_than: float = 0.0) -> None:
+    """Takes away what writers that were killed left unfinished anywhere below ``folder``.
+
+    Args:
+        folder: to look through.
+        older_than: seconds since a leftover was last written to; where other processes may be writing, long enough.
+    """
     for path in sorted(folder.rglob(f".*{_TEMPORARY}-*")):
+        if older_than and time.time() - max(one.stat().st_mtime for one in (path, *path.rglob("*"))) < older_than:
+            continue
         name, _, rest = path.name[1:].rpartition(f"{_TEMPORARY}-")
         original = path.with_name(name)
         if rest.startswith("old") and not original.exists():

@@ -6,10 +6,9 @@ Models and data come in from the recipe; what comes out is a `Trained`: the mode
 from __future__ import annotations
 
 import contextlib
-import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl import durable, memory
-from kerastl.callbacks import AsOne, Checkpoints, FiniteWatch, ProgressBar
-from kerastl.types import Curves, Schedule, Workspace, is_text
+from kerastl import durable, memory, resume
+from kerastl.callbacks import FiniteWatch, ProgressBar
+from kerastl.types import Curves, Schedule, Streamed, Workspace, is_text
 
 
 class Trained(NamedTuple):
@@ -39,10 +38,13 @@ def fit(
     loss: keras.losses.Loss | None = None,
     metrics: Sequence[keras.metrics.Metric] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    optimizer: Callable[..., keras.optimizers.Optimizer] = keras.optimizers.AdamW,
     keep: str = "best",
+    patience: int | None = None,
+    class_weight: Mapping[int, float] | None = None,
     progress: bool = True,
 ) -> Curves:
-    """Trains ``model`` in place with AdamW under a warm-up cosine schedule.
+    """Trains ``model`` in place with AdamW, or another optimizer, under a warm-up cosine schedule.
 
     The compiled step is not handed to XLA: on a CPU that is two to eight times slower.
 
@@ -60,7 +62,13 @@ def fit(
         loss: default cross-entropy from logits.
         metrics: default accuracy.
         callbacks: further Keras callbacks.
+        optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``, for example a
+            ``functools.partial`` of ``transfer.LayerwiseAdamW``.
         keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy, ``"last"`` with the last.
+        patience: epochs without a better validation accuracy after which training stops; ``None`` never stops. Needs
+            ``keep="best"`` and ``validation``.
+        class_weight: class index -> how much an example of it counts in the loss, as Keras takes it; see
+            ``balanced_weights``. Metrics, and the loss on validation, do not know of it.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -69,8 +77,14 @@ def fit(
     Raises:
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
         MemoryError: if a step does not fit into memory; the text suggests a smaller batch.
-        ValueError: if the number of batches is unknown, zero, or ``keep`` is neither of the two words.
+        ValueError: if the number of batches is unknown, zero, ``keep`` is neither of the two words, or ``patience`` has
+            nothing to wait for.
     """
+    if patience is not None and (keep != "best" or validation is None or patience < 1):
+        raise ValueError(
+            "`patience` counts epochs, one or more, without a better validation accuracy: it needs `validation` and "
+            f"keep='best'. Received: patience={patience}, keep={keep!r}, {'no ' * (validation is None)}validation."
+        )
     if keep not in ("best", "last"):
         raise ValueError(f"`keep` must be 'best' or 'last'. Received: keep={keep!r}.")
     steps = int(batches.cardinality())
@@ -80,9 +94,7 @@ def fit(
             "(-1 is endless, -2 unknown; fewer examples than one batch give 0)."
         )
     model.compile(
-        optimizer=keras.optimizers.AdamW(
-            warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay
-        ),
+        optimizer=optimizer(warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay),
         loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=list(metrics) if metrics is not None else [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,
@@ -90,10 +102,13 @@ def fit(
     stage = workspace.stage if workspace else "training"
     watchers: list[keras.callbacks.Callback] = [FiniteWatch(), *callbacks]
     if keep == "best" and validation is not None:
-        # patience beyond the last epoch: it never stops, it only restores the best weights at the end
+        # with patience beyond the last epoch it never stops, it only restores the best weights at the end
         watchers.append(
             keras.callbacks.EarlyStopping(
-                monitor="val_accuracy", mode="max", patience=schedule.epochs + 1, restore_best_weights=True
+                monitor="val_accuracy",
+                mode="max",
+                patience=schedule.epochs + 1 if patience is None else patience,
+                restore_best_weights=True,
             )
         )
     if workspace:
@@ -101,72 +116,16 @@ def fit(
     if progress:
         watchers.append(ProgressBar(stage))
     with memory.released():
-        history = _run(
-            model, batches, epochs=schedule.epochs, validation=validation, watchers=watchers, workspace=workspace
+        history = resume.fit(
+            model,
+            batches,
+            epochs=schedule.epochs,
+            validation=validation,
+            watchers=watchers,
+            workspace=workspace,
+            class_weight=None if class_weight is None else dict(class_weight),
         )
     return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
-
-
-def _run(
-    model: keras.Model,
-    batches: tf.data.Dataset,
-    *,
-    epochs: int,
-    validation: tf.data.Dataset | None,
-    watchers: Sequence[keras.callbacks.Callback],
-    workspace: Workspace | None,
-) -> dict[str, list[float]]:
-    """Keras' ``fit``, from the newest checkpoint on; the rest of an epoch that was begun is a ``fit`` of its own.
-
-    Returns:
-        One value an epoch of every metric.
-    """
-    model.optimizer.build(model.trainable_variables)
-    history = keras.callbacks.History()
-    watchers = [history, *watchers]
-    checkpoints = Checkpoints(workspace, batches, others=watchers) if workspace else None
-    everyone = AsOne(
-        [*watchers, *([checkpoints] if checkpoints else [])],
-        model=model,
-        epochs=epochs,
-        steps=int(batches.cardinality()),
-    )
-
-    def fit(part: tf.data.Dataset, *, begin: int, end: int) -> None:
-        model.fit(
-            part,
-            initial_epoch=begin,
-            epochs=end,
-            validation_data=validation,
-            callbacks=everyone,
-            shuffle=False,
-            verbose=0,
-        )
-
-    epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
-    if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
-        model.evaluate(batches.take(1), verbose=0)
-    logs = durable.told(workspace.logs) if workspace else contextlib.nullcontext()
-    with _within_memory("training"), logs, checkpoints or contextlib.nullcontext():
-        everyone.begin()
-        if step:
-            fit(batches.skip(step), begin=epoch, end=epoch + 1)
-            epoch, stopped = epoch + 1, model.stop_training
-        if epoch < epochs and not stopped:
-            fit(batches, begin=epoch, end=epochs)
-        everyone.end()
-    return history.history
-
-
-@contextlib.contextmanager
-def _within_memory(doing: str) -> Iterator[None]:
-    """Says in words what to do where memory runs out, on whichever device."""
-    try:
-        yield
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        asked = re.search(r"(shape ?[\[(][\d, ]+[\])].*?)( by|$)", str(error), re.MULTILINE)
-        wanted = f" Received: a request for {asked[1]}." if asked else ""
-        raise MemoryError(f"Out of memory while {doing}: a smaller batch needs less.{wanted}") from error
 
 
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -179,24 +138,64 @@ def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.sche
     )
 
 
+def balanced_weights(labels: np.ndarray, *, classes: int) -> dict[int, float]:
+    """A weight a class with which all classes count the same in the loss: examples / (classes * examples of it).
+
+    The rule is that of scikit-learn's ``class_weight="balanced"`` (after King & Zeng 2001). The mean weight of an
+    example is 1, so the learning rate keeps its meaning.
+
+    Args:
+        labels: class indices ``(examples,)`` of the training split.
+        classes: how many there are.
+
+    Returns:
+        Class index -> weight, for ``fit(..., class_weight=...)``.
+
+    Raises:
+        ValueError: a class has no example, or a label is none of the classes.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    if len(counts) != classes or not counts.all():
+        raise ValueError(
+            f"Weights need examples of all {classes} classes and no others. Received: counts {counts.tolist()}."
+        )
+    return {label: len(labels) / (classes * int(count)) for label, count in enumerate(counts)}
+
+
 def set_seed(seed: int) -> None:
     """Seeds Python, NumPy, TensorFlow and Keras; two runs with the same seed are then bitwise equal on a CPU."""
     keras.utils.set_random_seed(seed)
 
 
-def predict(model: keras.Model, inputs: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+class _Batches(keras.utils.PyDataset):
+    """Streamed inputs, a batch at a time: while the model works on one, the next is read."""
+
+    def __init__(self, inputs: Streamed, batch_size: int) -> None:
+        super().__init__(workers=1, max_queue_size=1)
+        self._inputs, self._size = inputs, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._inputs) // self._size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        return (self._inputs[index * self._size : (index + 1) * self._size],)
+
+
+def predict(model: keras.Model, inputs: np.ndarray | Streamed, *, batch_size: int | None = None) -> np.ndarray:
     """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
 
     Args:
         model: a Keras model.
-        inputs: ``(examples, *input_shape)``.
+        inputs: ``(examples, *input_shape)``; streamed ones are read a batch at a time.
         batch_size: examples at once; by default 500 pictures, or 50 texts, of which every token looks at every other.
 
     Raises:
         MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
     """
     batch_size = batch_size or (50 if is_text(inputs) else 500)
-    with _within_memory("predicting"):
+    with memory.named("predicting"):
+        if isinstance(inputs, Streamed):
+            return np.asarray(model.predict(_Batches(inputs, batch_size), verbose=0), np.float32)
         return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy
     import numpy as np
@@ -69,8 +69,44 @@ def _is_a_line(name: str) -> bool:
     return bool(name.strip()) and name.splitlines() == [name]
 
 
-def is_text(inputs: np.ndarray) -> bool:
-    """Whether an array is token ids, int32 ``(examples, sequence_length)``; no picture is."""
+@runtime_checkable
+class Streamed(Protocol):
+    """Inputs that are too many for memory and are read when they are asked for, as ``data.streamed.Pictures``.
+
+    Whoever takes a split's inputs asks for so many rows at a time, and then an array and this are the same to him.
+
+    Attributes:
+        shape: ``(examples, *input_shape)``.
+        dtype: of the arrays that reading gives, pictures uint8.
+        ndim: number of axes.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Reads one example (an int) or several (a slice, an array of indices) into an array."""
+        ...
+
+    def part(self, rows: Any) -> Streamed:
+        """Some of the examples in the order of ``rows``, none of which is read for it."""
+        ...
+
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each example's bytes, known without reading any."""
+        ...
+
+
+def is_text(inputs: np.ndarray | Streamed) -> bool:
+    """Whether inputs are token ids, int32 ``(examples, sequence_length)``; no picture is."""
     return inputs.ndim == 2 and inputs.dtype.name == "int32"
 
 
@@ -80,12 +116,13 @@ class Split:
 
     Attributes:
         name: ``"train"``, ``"validation"`` or ``"test"``.
-        inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255, texts as int32 token ids.
+        inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255, texts as int32 token ids; or, of more
+            examples than memory is to hold, something `Streamed` of that shape.
         labels: int32 array ``(examples,)`` of class indices.
     """
 
     name: str
-    inputs: np.ndarray
+    inputs: np.ndarray | Streamed
     labels: np.ndarray
 
     def __post_init__(self) -> None:
@@ -105,7 +142,12 @@ class Split:
 
     def head(self, count: int | None) -> Split:
         """The first ``count`` examples (all of them for ``None``); splits are already shuffled."""
-        return Split(self.name, self.inputs[:count], self.labels[:count])
+        return self.part(slice(count))
+
+    def part(self, rows: slice | np.ndarray) -> Split:
+        """Some of the examples, in the order of ``rows``: a slice or an array of indices. Nothing streamed is read."""
+        inputs = self.inputs.part(rows) if isinstance(self.inputs, Streamed) else self.inputs[rows]
+        return Split(self.name, inputs, self.labels[rows])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,7 +157,7 @@ class Dataset:
     Attributes:
         task: what the labels mean.
         train, validation, test: disjoint splits; only validation may choose, test only reports.
-        digest: SHA-256 (hex) over the bytes of all three splits, their order included.
+        digest: SHA-256 (hex) over the contents of all three splits, their order included; see ``data.splits``.
         source: the module under ``kerastl.data`` that loads it again, for example ``"mnist"``.
         arguments: the keyword arguments that make its ``load`` return exactly this data set.
         overlaps: what the splits share, as counts; see ``data.overlaps``.

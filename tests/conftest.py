@@ -160,3 +160,23 @@ def tiny_text() -> TinyText:
     expected = np.exp(logits - logits.max(-1, keepdims=True))
     expected /= expected.sum(-1, keepdims=True)
     return TinyText(VOCABULARY, inputs, labels, model, expected, tflite.convert(model))
+
+
+@pytest.fixture
+def stream(tmp_path_factory, monkeypatch):
+    """Makes of an array of pictures the same ones as files, streamed."""
+
+    def made(array: np.ndarray, **options):
+        from PIL import Image
+
+        from kerastl.data import first_look
+
+        folder = tmp_path_factory.mktemp("streamed")
+        monkeypatch.setenv("KERASTL_HOME", str(folder / "home"))
+        files = [folder / f"{index}.png" for index in range(len(array))]
+        for file, picture in zip(files, array, strict=True):
+            Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file)
+        size, channels = array.shape[1:3], array.shape[3]
+        return first_look.look(list(map(str, files)), size=size, channels=channels, in_memory=0, **options).inputs
+
+    return made

@@ -43,6 +43,7 @@ MAY_NAME: dict[str, set[str]] = {
     "augment": KERAS,  # Keras' own layers
     "train": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
     "memory": TENSORFLOW,  # what it lets go of is TensorFlow's
+    "resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "transfer": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
@@ -81,6 +82,7 @@ DOORS = {
     ("store", "checkpoints"): "a stage in the making is handed a place to keep its checkpoints",
     ("checkpoints", "durable"): "as for the store",
     ("train", "durable"): "as for the store",
+    ("resume", "durable"): "as for the store",
     ("export", "durable"): "as for the store",
     ("data", "durable"): "as for the store",
     ("data", "downloads"): "the way from a registry to a pinned file is the same for every source",
@@ -95,7 +97,12 @@ DOORS = {
     ("compress", "memory"): "as for training",
     ("build", "downloads"): "weights come from a registry as data sets do",
     ("build", "foreign"): "weights are a stranger's file, and looked at as such",
+    ("resume", "memory"): "as for training",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
+    ("resume", "callbacks"): "as for training",
+    ("compress", "callbacks"): "as for training",
+    ("train", "resume"): "a `fit` that survives its process is the same for whoever trains",
+    ("compress", "resume"): "as for training",
 }
 
 # Files that import a module whose name is not written there, and why.

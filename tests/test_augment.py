@@ -117,3 +117,29 @@ def test_saves_and_loads(tmp_path, pictures):
     model(pictures, training=True)
     again = keras.Sequential.from_config(model.get_config())
     assert again.layers[0].limits == {"rotation": 0.1, "translation": 0.0, "zoom": 0.0, "shear": 0.2}
+
+
+def test_outside_of_a_moved_picture_stands_its_mirror_image(pictures):
+    moved = augment.RandomAffine(translation=0.4, fill="reflect", seed=3)
+    answer = np.asarray(moved(pictures))
+    for picture, original in zip(answer, pictures, strict=True):
+        mirrored = np.pad(original, ((9, 9), (9, 9), (0, 0)), mode="symmetric")
+        crops = [mirrored[row : row + 9, column : column + 9] for row in range(19) for column in range(19)]
+        assert min(np.abs(picture - crop).max() for crop in crops) < 1e-3
+    assert augment.RandomAffine.from_config(moved.get_config()).fill == "reflect"
+
+
+def test_brightness_shifts_and_contrast_stretches_every_picture(pictures):
+    grey = 80 + pictures / 4  # nothing reaches the ends of the range
+    brighter = augment.build(brightness=0.2, seed=1)
+    steeper = augment.build(contrast=0.3, seed=1)
+    assert brighter is not None
+    assert steeper is not None
+    change = np.asarray(brighter(grey)) - grey
+    np.testing.assert_allclose(change, np.broadcast_to(change[:, :1, :1], change.shape), atol=1e-3)
+    assert 0 < np.abs(change).max() <= 0.2 * 255 + 1e-3
+    centred = grey - grey.mean((1, 2), keepdims=True)
+    factor = (np.asarray(steeper(grey)) - grey.mean((1, 2), keepdims=True)) / np.where(centred == 0, np.nan, centred)
+    spread = np.nanmax(factor, axis=(1, 2, 3)) - np.nanmin(factor, axis=(1, 2, 3))
+    assert (spread < 1e-2).all()
+    assert (np.abs(np.nanmedian(factor, axis=(1, 2, 3)) - 1) <= 0.3 + 1e-3).all()

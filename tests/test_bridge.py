@@ -155,3 +155,13 @@ def test_other_things_are_refused():
 
     with pytest.raises(ValueError, match="subclassed model Subclassed"):
         bridge.to_tf_keras(Subclassed(), probe=PROBE)
+
+
+def test_a_dropout_acts_in_training_and_not_otherwise():
+    """Keras 3 notes `training=False` beside each Dropout; tf_keras would never drop anything again."""
+    image = keras.Input((12, 12, 3), name="image")
+    model = keras.Model(image, keras.layers.Dropout(0.25, name="dropout")(keras.layers.Flatten(name="flat")(image)))
+    bridged = bridge.to_tf_keras(model, probe=PROBE)
+    pictures = PROBE + 1
+    assert np.mean(bridged(pictures, training=True).numpy() == 0) == pytest.approx(0.25, abs=0.06)
+    np.testing.assert_array_equal(bridged(pictures, training=False), pictures.reshape(len(pictures), -1))

@@ -243,24 +243,6 @@ def test_early_stopping_is_not_forgotten(tmp_path, examples):
         assert len(curves.values["loss"]) == 2
 
 
-def test_keras_own_callbacks_remember(tmp_path, examples):
-    """The learning rate that a plateau halved, and how long it has waited, come back."""
-
-    def run(epochs, folder):
-        workspace = checkpoints.Workspace("lesson", folder=folder, logs=tmp_path / "logs")
-        plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", mode="max", factor=0.5, patience=2)
-        model = small_model()
-        optimizer = keras.optimizers.AdamW(1e-3)
-        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
-        train._run(model, batches(*examples), epochs=epochs, validation=None, watchers=[plateau], workspace=workspace)
-        return float(model.optimizer.learning_rate), plateau.wait, plateau.best
-
-    expected = run(6, tmp_path / "whole")
-    assert expected[0] < 1e-3
-    run(3, tmp_path / "parts")
-    assert run(6, tmp_path / "parts") == expected
-
-
 @pytest.mark.parametrize(
     ("number", "ending", "arguments"), [(signal.SIGINT, KeyboardInterrupt, ()), (signal.SIGTERM, SystemExit, (143,))]
 )

@@ -587,6 +587,16 @@ def test_what_can_be_fetched():
     found = files.sources()
     assert {"mnist", "fashion_mnist"} <= set(found)
     assert "archive" not in found, "its fetch needs a source"
+    assert {"mobilenet_v2", "efficientnet_lite0"} <= set(found)
+    assert found["mobilenet_v2"] == "kerastl.build.pretrained.mobilenet_v2"
+    assert {"presets", "applications", "resolve", "torch_file"}.isdisjoint(found)
+
+
+def test_weights_can_be_fetched(capsys):
+    assert cli.main(["fetch", "efficientnet_lite0"]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path.name == "efficientnet-lite0-57934424.pth"
+    assert path.stat().st_size == 18_826_032
 
 
 def test_doctor_looks_at_every_requirement(capsys, monkeypatch, tmp_path):

@@ -225,3 +225,27 @@ def test_any_name_works(tmp_path, name):
     durable.clear_leftovers(tmp_path)
     assert path.read_bytes() == b"again"
     assert len(list(tmp_path.rglob("*"))) == 2
+
+
+def test_leftovers_of_who_may_still_be_writing_stay(tmp_path):
+    (tmp_path / ".a.unfinished-1").mkdir()
+    young = tmp_path / ".a.unfinished-1" / "pixels"
+    young.write_text("half")
+    os.utime(young.parent, (0, 0))
+    durable.clear_leftovers(tmp_path, older_than=60)
+    assert young.exists()
+    os.utime(young, (0, 0))
+    durable.clear_leftovers(tmp_path, older_than=60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_flushed_stands_as_whole(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(handle))
+    for flush in (False, True):
+        with durable.replacing(tmp_path / "cache", flush=flush) as temporary:
+            temporary.mkdir()
+            (temporary / "rows").write_text(f"{flush}")
+        assert (tmp_path / "cache" / "rows").read_text() == f"{flush}"
+        assert (len(flushed) > 1) == flush
+        flushed.clear()

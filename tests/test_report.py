@@ -248,3 +248,15 @@ def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
     assert found.pictures is None
     assert len(found.texts) == 5
     assert all(text.split()[0] in ("good", "bad") for text in found.texts)
+
+
+def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
+    labels = np.array([0, 0, 1, 1, 0], np.int32)
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
+    one, other = (
+        report.mistakes(types.Split("test", inputs, labels), probabilities, class_names=("a", "b"), limit=2)
+        for inputs in (pictures, stream(pictures))
+    )
+    np.testing.assert_array_equal(one.pictures, other.pictures)
+    assert one.labels == other.labels

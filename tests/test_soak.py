@@ -29,6 +29,7 @@ def test_a_few_cycles_leave_nothing_behind():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_two_hundred_cycles_leave_nothing_behind():
     found = soak("--cycles", "200", "--warm-up", "20")
     print(found)

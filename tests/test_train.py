@@ -204,3 +204,98 @@ def test_texts_are_predicted_fifty_at_a_time(tiny_text, monkeypatch):
     train.predict(tiny_text.model, tiny_text.inputs)
     train.predict(tiny_text.model, tiny_text.inputs, batch_size=7)
     assert sizes == [50, 7]
+
+
+def test_patience_stops_and_keeps_the_best_epoch(examples):
+    """Validation labels that training can only unlearn: the first epoch is the best, and the third the last."""
+    inputs, labels = examples
+    curves = quiet(
+        small_model(),
+        batches(inputs, labels),
+        validation=batches(inputs, (labels + 1) % 3),
+        schedule=Schedule(epochs=9, batch_size=8, peak_learning_rate=0.05),
+        patience=2,
+    )
+    scores = curves.values["val_accuracy"]
+    assert len(scores) < 9
+    assert int(np.argmax(scores)) == len(scores) - 3
+
+
+def test_patience_needs_something_to_wait_for(examples):
+    with pytest.raises(ValueError, match="no validation"):
+        quiet(small_model(), batches(*examples), patience=2)
+    with pytest.raises(ValueError, match="keep='last', validation"):
+        quiet(small_model(), batches(*examples), validation=batches(*examples), keep="last", patience=2)
+
+
+def test_the_optimizer_that_is_asked_for_trains(examples):
+    model = small_model()
+    quiet(model, batches(*examples), optimizer=keras.optimizers.Lion)
+    assert isinstance(model.optimizer, keras.optimizers.Lion)
+
+
+def test_predict_reads_streamed_pictures_a_batch_at_a_time(stream):
+    pictures = np.random.default_rng(0).integers(0, 256, (103, 6, 5, 3)).astype(np.uint8)
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.Dropout(0.5), keras.layers.Flatten(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((6, 5, 3)), *layers])
+    inputs = stream(pictures)
+    for batch_size in (10, 500):
+        np.testing.assert_array_equal(
+            train.predict(model, inputs, batch_size=batch_size), train.predict(model, pictures, batch_size=batch_size)
+        )
+
+
+def test_balanced_weights_are_the_written_down_rule():
+    """scikit-learn's documentation: ``n_samples / (n_classes * np.bincount(y))``."""
+    labels = np.array([0] * 6 + [1] * 3 + [2], np.int32)
+    weights = train.balanced_weights(labels, classes=3)
+    assert weights == {0: 10 / 18, 1: 10 / 9, 2: 10 / 3}
+    assert sum(weights[label] for label in labels.tolist()) == pytest.approx(10)
+    assert train.balanced_weights(np.array([1, 0]), classes=2) == {0: 1.0, 1: 1.0}
+    for wrong, classes in ((labels, 4), (labels, 2), (labels[:0], 2)):
+        with pytest.raises(ValueError, match="examples of all"):
+            train.balanced_weights(wrong, classes=classes)
+
+
+def test_class_weight_weighs_the_loss_and_nothing_else(examples):
+    inputs, labels = examples
+    weight = {0: 0.2, 1: 1.0, 2: 7.0}
+    found = {}
+    for name, given in (("plain", None), ("weighed", weight)):
+        model = small_model()
+        logits = train.predict(model, inputs).astype(np.float64)
+        data = batches(inputs, labels, size=len(inputs))
+        curves = quiet(model, data, validation=data, schedule=Schedule(epochs=1), class_weight=given, keep="last")
+        found[name] = curves.values, model.get_weights()
+    log_sums = np.log(np.exp(logits).sum(-1))
+    losses = log_sums - logits[np.arange(len(labels)), labels]
+    assert found["plain"][0]["loss"][0] == pytest.approx(losses.mean(), rel=1e-5)
+    weights = np.array([weight[label] for label in labels.tolist()])
+    assert found["weighed"][0]["loss"][0] == pytest.approx((weights * losses).mean(), rel=1e-5)
+    assert found["weighed"][0]["accuracy"] == found["plain"][0]["accuracy"]
+    assert any((one != other).any() for one, other in zip(found["weighed"][1], found["plain"][1], strict=True))
+
+
+def test_class_weight_survives_an_interruption(examples, tmp_path):
+    """The rest of an epoch that was begun is a `fit` of its own: it is weighed too."""
+
+    class Stop(keras.callbacks.Callback):
+        again = False
+
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3 and not Stop.again:
+                raise KeyboardInterrupt
+
+    inputs, labels = examples
+    options = {"class_weight": {0: 0.2, 1: 1.0, 2: 7.0}, "schedule": Schedule(epochs=2)}
+    whole = small_model()
+    due = Workspace("lesson", folder=tmp_path / "checkpoints", logs=tmp_path / "lesson", every_seconds=0.0)
+    quiet(whole, batches(inputs, labels), **options)
+    model = small_model()
+    with pytest.raises(KeyboardInterrupt):
+        quiet(model, batches(inputs, labels), workspace=due, callbacks=[Stop()], **options)
+    again, Stop.again = small_model(seed=5), True
+    quiet(again, batches(inputs, labels), workspace=due, callbacks=[Stop()], **options)
+    for one, other in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

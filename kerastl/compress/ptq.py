@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -119,7 +120,7 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
     }
     result = _quantize(work, statistics)
     _refuse_float_activations(result)
-    return result
+    return _keep_constants(result, model)
 
 
 def _open(model: bytes) -> quantizer.Quantizer:
@@ -170,6 +171,54 @@ def _widen(statistics: dict, model: bytes, batches: Iterable[np.ndarray]) -> Non
 def _quantize(work: quantizer.Quantizer, statistics: dict | None = None) -> bytes:
     result = work.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model or b"")
+
+
+def _keep_constants(quantized: bytes, model: bytes) -> bytes:
+    """Gives channels that answer a constant their constant back: in nets trained long, weight decay leaves such.
+
+    A bias is stored in steps of the input's scale times its kernel's. Where the kernel is all but zero, the bias takes
+    more steps than 32 bits count, and comes out as nothing. There the kernel becomes zero, with a scale that serves the
+    bias: what the kernel adds is less than a ten-thousandth of it.
+    """
+    result, floats = (flatbuffer_utils.read_model_from_bytearray(bytearray(file)) for file in (quantized, model))
+    changed = False
+    for (axis, source, kernel, bias), (_, _, _, meant) in zip(_kernels(result), _kernels(floats), strict=True):
+        wanted = np.frombuffer(floats.buffers[meant.buffer].data, "<f4").astype("float64")
+        integers = np.frombuffer(result.buffers[bias.buffer].data, _INTEGERS[bias.type]).copy()
+        steps = np.array(bias.quantization.scale, "float64")
+        lost = np.abs(integers * steps - wanted) > np.maximum(steps, 1e-3 * np.abs(wanted))
+        if not lost.any():
+            continue
+        changed = True
+        scales = np.array(kernel.quantization.scale, "float32")
+        scales[lost] = np.abs(wanted[lost]) / (float(source.quantization.scale[0]) * 2**20)
+        steps = (np.float64(source.quantization.scale[0]) * scales).astype("float32")
+        integers[lost] = np.rint(wanted[lost] / steps[lost])
+        weights = np.frombuffer(result.buffers[kernel.buffer].data, "int8").reshape(kernel.shape).copy()
+        np.moveaxis(weights, axis, 0)[lost] = 0
+        kernel.quantization.scale, bias.quantization.scale = scales, steps
+        result.buffers[kernel.buffer].data = np.frombuffer(weights.tobytes(), "uint8")
+        result.buffers[bias.buffer].data = np.frombuffer(integers.tobytes(), "uint8")
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(result)) if changed else quantized
+
+
+_INTEGERS = {schema.TensorType.INT32: "<i4", schema.TensorType.INT64: "<i8"}
+_CHANNELS = {  # the axis of a kernel that its scales lie along
+    schema.BuiltinOperator.CONV_2D: 0,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
+    schema.BuiltinOperator.FULLY_CONNECTED: 0,
+}
+
+
+def _kernels(model: Any) -> Iterator[tuple[int, Any, Any, Any]]:
+    """The axis of channels, and the tensors of input, kernel and bias, of every operator that has the three."""
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        if kind in _CHANNELS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+            source, kernel, bias = (graph.tensors[place] for place in operator.inputs[:3])
+            yield _CHANNELS[kind], source, kernel, bias
 
 
 def _tensors(model: bytes) -> Iterable:

@@ -23,12 +23,14 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
-from kerastl import memory
+from kerastl import memory, resume
+from kerastl.callbacks import AsOne
 from kerastl.compress import scheme
 from kerastl.compress.scheme import CONVOLUTIONS, KERNELS, ActivationRange, DepthwiseConfig, DepthwiseKernelRange
 from kerastl.types import Curves, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
+_RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
 # Layers through which a factor passes unchanged on its way to a kernel.
 _PASSING = (tf_keras.layers.ZeroPadding2D, tf_keras.layers.Flatten, tf_keras.layers.Reshape, tf_keras.layers.Dropout)
 
@@ -61,8 +63,8 @@ def train(
         validation: data set like ``batches`` that is scored after every epoch.
         preserve_sparsity: weights of kernels that are exactly zero stay zero.
         calibration_batches: batches that set the first ranges of the activations.
-        workspace: keeps a checkpoint after every epoch, from which the same call goes on after an interruption, and
-            gives TensorBoard logs a place.
+        workspace: keeps checkpoints, from which the same call goes on after an interruption and ends, on a CPU, with
+            bitwise the weights that it would have had (see ``callbacks.Checkpoints``); gives TensorBoard logs a place.
         callbacks: of tf_keras, or of Keras 3 that look at nothing but their ``params`` and the logs.
 
     Returns:
@@ -85,20 +87,16 @@ def train(
         trainer = _Trainer(network, loss=loss, teacher=teacher, preserve_sparsity=preserve_sparsity)
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
-        watchers = [one if isinstance(one, tf_keras.callbacks.Callback) else _Guest(one) for one in callbacks]
-        begun = 0
-        if workspace is not None:
-            checkpoints = _Checkpoints(trainer, batches, workspace)
-            begun = checkpoints.go_on(network.history)
-            watchers += [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False), checkpoints]
+        logs = [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
         with memory.released():
-            trainer.fit(
+            network.history.history = resume.fit(
+                trainer,
                 batches,
-                initial_epoch=begun,
                 epochs=epochs,
-                validation_data=validation,
-                callbacks=[network.history, *watchers],
-                verbose=0,
+                validation=validation,
+                watchers=[*callbacks, *logs],
+                workspace=workspace,
+                adapt=lambda everyone: [_Together(everyone)],
             )
     for weight in network.weights:
         if not np.all(np.isfinite(weight.numpy())):
@@ -170,7 +168,9 @@ def _replace_float_layers(model: tf_keras.Model) -> tf_keras.Model:
         if layer.name in affine:
             trainable = layer.trainable and isinstance(layer, tf_keras.layers.BatchNormalization)
             return tf_keras.layers.DepthwiseConv2D(1, name=layer.name, trainable=trainable)
-        return layer.__class__.from_config(layer.get_config())
+        # A random state that is a variable goes into a checkpoint; by default it stays hidden in TensorFlow's kernels.
+        options = {"rng_type": "stateful"} if isinstance(layer, _RANDOM) else {}
+        return layer.__class__.from_config({**layer.get_config(), **options})
 
     replaced = tf_keras.models.clone_model(model, clone_function=copy)
     for layer in model.layers:
@@ -264,61 +264,34 @@ def _calibrate(network: tf_keras.Model, inputs: list[np.ndarray]) -> None:
         quantizer.observing = False
 
 
-class _Guest(tf_keras.callbacks.Callback):
-    """A callback of the other Keras, told what it would be told there."""
+class _Together(tf_keras.callbacks.Callback):
+    """Tells callbacks of either Keras what happens in a ``fit``; its begin and end they hear elsewhere."""
 
-    def __init__(self, guest):
+    def __init__(self, everyone: AsOne):
         super().__init__()
-        self.guest = guest
+        self._everyone = everyone
 
-    def set_params(self, params):
-        self.guest.set_params(params)
+    def on_epoch_begin(self, epoch, logs=None):
+        self._everyone.on_epoch_begin(epoch, logs)
 
-    def on_train_begin(self, logs=None):
-        self.guest.on_train_begin(logs)
+    def on_epoch_end(self, epoch, logs=None):
+        self._everyone.on_epoch_end(epoch, logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._everyone.on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.guest.on_train_batch_end(batch, logs)
+        self._everyone.on_train_batch_end(batch, logs)
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.guest.on_epoch_end(epoch, logs)
+    def on_test_begin(self, logs=None):
+        self._everyone.on_test_begin(logs)
 
-    def on_train_end(self, logs=None):
-        self.guest.on_train_end(logs)
-
-
-class _Checkpoints(tf_keras.callbacks.Callback):
-    """Keeps weights, optimizer state and curves after every epoch, and puts them back."""
-
-    def __init__(self, trainer, batches, workspace):
-        super().__init__()
-        trainer.optimizer.build(trainer._variables)
-        self._variables = [*trainer.network.variables, *trainer.optimizer.variables]
-        self._counter = getattr(batches, "epochs_begun", None)
-        self._workspace = workspace
-        self._curves: dict[str, list[float]] = {}
-
-    def go_on(self, history: tf_keras.callbacks.History) -> int:
-        """Puts the newest checkpoint back, its curves into ``history``; returns the number of epochs done."""
-        found = self._workspace.newest()
-        if found is not None:
-            arrays, facts = found
-            for index, variable in enumerate(self._variables):
-                variable.assign(arrays[f"{index:05d}"])
-            history.history = {name: list(values) for name, values in facts["curves"].items()}
-            if self._counter is not None:
-                self._counter.assign(facts["epoch"])
-        self._curves = history.history
-        return found[1]["epoch"] if found is not None else 0
-
-    def on_epoch_end(self, epoch, logs=None):
-        arrays = {f"{index:05d}": variable.numpy() for index, variable in enumerate(self._variables)}
-        curves = {name: [float(value) for value in values] for name, values in self._curves.items()}
-        self._workspace.keep(arrays, {"epoch": epoch + 1, "curves": curves})
+    def on_test_end(self, logs=None):
+        self._everyone.on_test_end(logs)
 
 
 class _Trainer(tf_keras.Model):
-    """Fits a quantization-aware network by its own loss."""
+    """Fits a quantization-aware network by its own loss; its variables go by the names that Keras 3 gives them."""
 
     def __init__(self, network, *, loss, teacher, preserve_sparsity):
         super().__init__()
@@ -332,13 +305,28 @@ class _Trainer(tf_keras.Model):
             if not wrapper.trainable
             for weight, _, _ in wrapper._weight_vars
         }
-        self._variables = [weight for weight in network.trainable_variables if id(weight) not in frozen]
+        self._trained = [weight for weight in network.trainable_variables if id(weight) not in frozen]
         self._masks = [(kernel, tf.cast(kernel != 0, kernel.dtype)) for kernel in kernels] if preserve_sparsity else []
         self._means = [tf_keras.metrics.Mean("loss"), tf_keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
     @property
     def metrics(self):
         return self._means
+
+    @property
+    def trainable_variables(self):
+        return self._trained
+
+    @property
+    def variables(self):
+        """The network's, and the random states of its layers, which tf_keras counts among nobody's."""
+        layers = [getattr(layer, "layer", layer) for layer in self.network.layers]
+        random = [layer._random_generator._generator.state for layer in layers if isinstance(layer, _RANDOM)]
+        return [*self.network.variables, *random]
+
+    @property
+    def metrics_variables(self):
+        return [variable for mean in self._means for variable in mean.variables]
 
     def call(self, inputs, training=None):
         return self.network(inputs, training=training)
@@ -348,8 +336,8 @@ class _Trainer(tf_keras.Model):
         with tf.GradientTape() as tape:
             logits = self.network(inputs, training=True)
             loss = self._mean_loss(inputs, labels, logits)
-        gradients = tape.gradient(loss, self._variables)
-        self.optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+        gradients = tape.gradient(loss, self._trained)
+        self.optimizer.apply_gradients(zip(gradients, self._trained, strict=True))
         for kernel, mask in self._masks:
             kernel.assign(kernel * mask)
         return self._update(loss, labels, logits)

@@ -1,26 +1,31 @@
-"""Pictures of one's own: a folder a class, ``CLASS/PICTURE`` or ``train``, ``validation``, ``test`` with such folders.
+"""Pictures of one's own: a folder a class, a table of paths and labels, or an archive of either.
 
-Every picture is decoded before anything is trained. What cannot be is listed with its reason: all of it at once.
+Folders stand as ``CLASS/PICTURE``, or in ``train``, ``validation`` and ``test`` as ``train/CLASS/PICTURE``. Every
+picture is decoded before anything is trained. What cannot be is listed with its reason: all of it at once. Sets that
+are too large for memory are streamed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kerastl import types
-from kerastl.data import pictures, splits
+from kerastl import downloads, types
+from kerastl.data import first_look, picture_table, pictures, splits, unpack
 
 _SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
+_TABLES = (".csv", ".tsv", ".txt")
 
 
 def load(
@@ -34,67 +39,104 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     class_names: Sequence[str] | None = None,
+    table: str | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    split_column: str | None = "split",
+    group_column: str | None = None,
+    root: str | Path | None = None,
+    in_memory: int = 256_000_000,
+    cache_bytes: int | None = None,
 ) -> types.Dataset:
-    """A folder of pictures in three splits.
+    """Pictures in three splits.
 
     Args:
-        path: the folder.
+        path: a folder; a table (``.csv``, ``.tsv``), see `picture_table.read`; or a zip or tar file, which is unpacked
+            into the cache once, see `unpack.unpack`.
         size: height and width that every picture is brought to.
         channels: 3 for colour, 1 for grey.
         policy: what becomes of pictures that cannot be read: ``"fail"`` raises and lists them all, ``"skip"`` lists
             them on stderr and leaves them out.
-        validation, test: how many pictures (int), or what share (float), where the folder has no such split. Copies
-            of a picture, bit for bit after decoding, are left out first, so that none stands in two of them.
+        validation, test: how many pictures (int), or what share (float), where there is no such split yet. Copies of a
+            picture, bit for bit after decoding, are left out first, so that none stands in two of them.
         seed: decides which pictures validate and test, and the order.
         limit: keeps so many training pictures, see `splits.dataset`.
-        class_names: the order of the classes, where it must be one that is known already; by default folder names in
-            natural order: 1, 2, 10.
+        class_names: the order of the classes, where it must be one that is known already; by default names in natural
+            order: 1, 2, 10.
+        table: a table inside of the folder or archive, which is read instead of its folders.
+        path_column, label_column: names of a table's columns.
+        split_column: says where a picture stands (train, validation, test); ``"split"`` may be absent, ``None`` is not
+            looked for.
+        group_column: pictures of one group (a patient, a video) stand in one split, see `splits.grouped`.
+        root: folder that a table's paths start from and stay in; by default its own.
+        in_memory: bytes of decoded pixels up to which a split's inputs are an array; beyond, they are streamed.
+        cache_bytes: that the pixels of streamed sets may take on disk, see `first_look.look`.
 
     Returns:
-        Inputs uint8 ``(examples, *size, channels)``, labels int32.
+        Inputs uint8 ``(examples, *size, channels)``, an array or `streamed.Pictures`; labels int32.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: unreadable pictures under ``"fail"``; a class without pictures; one picture in two classes; folders
-            that are not the ``class_names`` given; or no such split can be made.
+        FileNotFoundError: there is nothing at the path.
+        ValueError: unreadable pictures under ``"fail"``; a class without pictures, or with too few for all splits; one
+            picture in two classes; a group in two splits; classes that are not the ``class_names`` given; a table or an
+            archive that is not taken; or no such split can be made.
     """
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
-    root = Path(path)
-    if not root.is_dir():
-        raise FileNotFoundError(f"There is no folder of pictures {root}.")
-    parts = _parts(root)
-    names = _class_names(parts, wanted=class_names)
-    task = types.Task(root.resolve().name, names, (*(int(side) for side in size), channels))
-    problems: list[str] = []
-    read = {split: _read(folder, names, task, problems) for split, folder in parts.items()}
-    if problems:
-        words = "\n".join(f"  {problem}" for problem in problems)
-        if policy == "fail":
-            raise ValueError(
-                f"{len(problems)} pictures of {root} cannot be read; policy='skip' leaves them out:\n{words}"
-            )
-        print(f"kerastl: {len(problems)} pictures of {root} are left out:\n{words}", file=sys.stderr)
-    _refuse_empty_classes(read, names)
-    train_inputs, train_labels = _without_copies(*read["train"], names)
-    if "test" in read:
-        test_inputs, test_labels = read["test"]
-    else:
-        kept, taken = splits.stratified(train_labels, validation=test, seed=seed)
-        test_inputs, test_labels = train_inputs[taken], train_labels[taken]
-        train_inputs, train_labels = train_inputs[kept], train_labels[kept]
-    arguments = {"path": str(root.resolve()), "size": list(task.input_shape[:2]), "channels": channels}
-    arguments |= {"policy": policy, "test": test, "class_names": list(names)}
-    arrays = {
-        "train_inputs": train_inputs,
-        "train_labels": train_labels,
-        "test_inputs": test_inputs,
-        "test_labels": test_labels,
+    columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
+    title, rows, names = _rows(Path(path), table=table, columns=columns, root=root)
+    names = _class_names(names, wanted=class_names, where=path)
+    task = types.Task(title, names, (*(int(side) for side in size), channels))
+    looked = first_look.look(
+        [row.path for row in rows],
+        size=(task.input_shape[0], task.input_shape[1]),
+        channels=channels,
+        in_memory=in_memory,
+        cache_bytes=cache_bytes,
+    )
+    _judge(looked.problems, rows, policy=policy, where=path)
+    number = {name: index for index, name in enumerate(names)}
+    labels = np.array([number[row.label] for row in rows], np.int32)
+    groups = None if group_column is None else np.array([row.group for row in rows])
+    places = {
+        name: np.array(
+            [index for index, row in enumerate(rows) if row.split == name and index not in looked.problems], int
+        )
+        for name in _SPLITS
+        if name == "train" or any(row.split == name for row in rows)
     }
-    if "validation" in read:
-        arrays |= dict(zip(("validation_inputs", "validation_labels"), read["validation"], strict=True))
+    _refuse_empty_classes({name: labels[where] for name, where in places.items()}, names)
+    places["train"] = _without_copies(places["train"], looked.digests, labels, rows)
+    if groups is not None:
+        _refuse_torn_groups(places, groups)
+    missing = [name for name in ("test", "validation") if name not in places]
+    units = groups if groups is not None else np.arange(len(rows))
+    _refuse_small_classes(labels[places["train"]], units[places["train"]], names, missing, grouped=groups is not None)
+    if "test" in missing:
+        whole = places["train"]
+        kept, taken = (
+            splits.stratified(labels[whole], validation=test, seed=seed)
+            if groups is None
+            else splits.grouped(labels[whole], groups[whole], validation=test, seed=seed, leave=len(missing))
+        )
+        places["train"], places["test"] = whole[kept], whole[taken]
+    everything = types.Split("all", looked.inputs, labels)
+    parts = {name: everything.part(where) for name, where in places.items()}
+    arrays = {f"{name}_{what}": getattr(part, what) for name, part in parts.items() for what in ("inputs", "labels")}
+    arguments = {"path": os.path.abspath(path), "size": list(task.input_shape[:2]), "channels": channels}
+    arguments |= {"policy": policy, "test": test, "class_names": list(names), "in_memory": in_memory}
+    if table is not None or Path(path).suffix.lower() in _TABLES:
+        arguments |= {f"{what}_column": name for what, name in columns.items()}
+        arguments |= {"table": table, "root": None if root is None else os.path.abspath(root)}
     return splits.dataset(
-        task, arrays, seed=seed, validation=validation, limit=limit, source="image_folder", arguments=arguments
+        task,
+        arrays,
+        seed=seed,
+        validation=validation,
+        limit=limit,
+        source="image_folder",
+        arguments=arguments,
+        groups=None if groups is None else groups[places["train"]],
     )
 
 
@@ -102,6 +144,67 @@ def natural(name: str) -> tuple:
     """A key that sorts ``"2"`` before ``"10"``, the same in every locale."""
     pieces = re.split(r"([0-9]+)", name)
     return tuple((int(piece), "") if index % 2 else (-1, piece) for index, piece in enumerate(pieces)), name
+
+
+def _rows(
+    path: Path, *, table: str | None, columns: Mapping[str, Any], root: str | Path | None
+) -> tuple[str, list[picture_table.Row], set[str]]:
+    """A title, the pictures with train, validation or test for their split, and the names of the classes."""
+    if not path.exists():
+        raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
+    title, folder = path.resolve().name, path
+    if path.is_file() and path.suffix.lower() in _TABLES:
+        title, table, folder = path.resolve().stem, path.name, path.parent
+    elif path.is_file():
+        title, folder = path.resolve().name.split(".")[0], _unpacked(path)
+    if table is None:
+        if columns["group"] is not None:
+            raise ValueError(f"Groups are a column of a table. Received: group_column={columns['group']!r} for {path}.")
+        parts = _parts(folder)
+        rows = [row for split, part in parts.items() for row in _listed(part, split)]
+        return title, rows, {inner.name for part in parts.values() for inner in _folders(part)}
+    file = folder / table
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no table {table} in {folder}.")
+    known = picture_table.columns_of(file, [columns["path"], columns["label"]])
+    split_column = None if columns["split"] == "split" and "split" not in known else columns["split"]
+    rows = picture_table.read(
+        file,
+        path_column=columns["path"],
+        label_column=columns["label"],
+        split_column=split_column,
+        group_column=columns["group"],
+        root=None if root is None else Path(root),
+    )
+    rows = [row._replace(split=_split_of(row, file)) for row in rows]
+    if all(row.split != "train" for row in rows):
+        raise ValueError(f"Wanted pictures to train on. Received: none of split train in {file}.")
+    return title, rows, {row.label for row in rows}
+
+
+def _split_of(row: picture_table.Row, file: Path) -> str:
+    if row.split is None:
+        return "train"
+    for split, words in _SPLITS.items():
+        if row.split.lower() in words:
+            return split
+    known = ", ".join(word for words in _SPLITS.values() for word in words)
+    raise ValueError(f"A split is one of {known}. Received: {row.split!r} in line {row.line} of {file}.")
+
+
+def _unpacked(archive: Path) -> Path:
+    """The folder of an archive's pictures in the cache: without the one folder that may stand around all of them."""
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = downloads.home() / "unpacked" / digest[:32]
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unpack.unpack(archive, folder)
+    while True:
+        inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+        if len(inner) != 1 or not inner[0].is_dir():
+            return folder
+        folder = inner[0]
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -117,69 +220,94 @@ def _parts(root: Path) -> dict[str, Path]:
     return found
 
 
-def _class_names(parts: dict[str, Path], *, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    present = {split: {folder.name for folder in _folders(part)} for split, part in parts.items()}
-    names = sorted(set().union(*present.values()), key=natural)
+def _listed(folder: Path, split: str) -> list[picture_table.Row]:
+    """Every picture below the class folders, in the order of the classes and of the file names."""
+    return [
+        picture_table.Row(str(file), inner.name, split, None, 0)
+        for inner in sorted(_folders(folder), key=lambda inner: natural(inner.name))
+        for file in _files(inner)
+        if file.suffix.lower() in pictures.ENDINGS
+    ]
+
+
+def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | Path) -> tuple[str, ...]:
+    names = sorted(found, key=natural)
     if wanted is not None and sorted(wanted) != sorted(names):
         added, lost = sorted(set(names) - set(wanted)), sorted(set(wanted) - set(names))
         raise ValueError(
-            f"The folders have to be the classes {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
+            f"The classes have to be {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
             f"{lost or 'none'}. A class that was renamed is another class to a trained model."
         )
     if len(names) < 2:
-        raise ValueError(f"Wanted a folder a class, two at least. Received: {names or 'none'} in {parts['train']}.")
+        raise ValueError(f"Wanted a folder a class, two at least. Received: {names or 'none'} in {where}.")
     return tuple(wanted or names)
 
 
-def _read(folder: Path, names: Sequence[str], task: types.Task, problems: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Every readable picture of one split with its class, in the order of the classes and of their file names."""
-    height, width, channels = task.input_shape
-    rows, labels = [], []
-    for label, name in enumerate(names):
-        for file in _files(folder / name):
-            if file.suffix.lower() not in pictures.ENDINGS:
-                continue
-            try:
-                rows.append(pictures.read(file, channels=channels, size=(height, width)).pixels)
-            except pictures.PictureError as error:
-                problems.append(f"{file}: {error}")
-                continue
-            labels.append(label)
-    inputs = np.stack(rows) if rows else np.empty((0, *task.input_shape), np.uint8)
-    return inputs, np.asarray(labels, np.int32)
+def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, policy: str, where: str | Path) -> None:
+    if not problems:
+        return
+    words = "\n".join(f"  {rows[index].path}: {problem}" for index, problem in problems.items())
+    if policy == "fail":
+        raise ValueError(f"{len(problems)} pictures of {where} cannot be read; policy='skip' leaves them out:\n{words}")
+    print(f"kerastl: {len(problems)} pictures of {where} are left out:\n{words}", file=sys.stderr)
 
 
-def _refuse_empty_classes(read: dict[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> None:
-    for split, (_, labels) in read.items():
+def _refuse_empty_classes(labels_of: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+    for split, labels in labels_of.items():
         counts = np.bincount(labels, minlength=len(names))
         empty = [name for name, count in zip(names, counts, strict=True) if not count]
         if empty:
             raise ValueError(f"Every class needs pictures in {split}. Received: none that can be read of {empty}.")
 
 
-def _without_copies(inputs: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _without_copies(
+    where: np.ndarray, digests: np.ndarray, labels: np.ndarray, rows: Sequence[picture_table.Row]
+) -> np.ndarray:
     """The first of equal pictures. Raises `ValueError` for one that stands in two classes."""
     first: dict[bytes, int] = {}
     kept = []
-    for index, row in enumerate(inputs):
-        earlier = first.setdefault(row.tobytes(), index)
+    for index in where.tolist():
+        earlier = first.setdefault(digests[index].tobytes(), index)
         if earlier == index:
             kept.append(index)
         elif labels[earlier] != labels[index]:
+            one, other = rows[earlier], rows[index]
             raise ValueError(
-                f"A picture belongs to one class. Received: the same one in {names[labels[earlier]]!r} and "
-                f"{names[labels[index]]!r}; `kerastl audit` names the files."
+                f"A picture belongs to one class. Received: the same one in {one.label!r} and {other.label!r}: "
+                f"{one.path} and {other.path}; `kerastl audit` finds all of them."
             )
-    return inputs[kept], labels[kept]
+    return np.array(kept, int)
+
+
+def _refuse_torn_groups(places: Mapping[str, np.ndarray], groups: np.ndarray) -> None:
+    stands: dict[str, str] = {}
+    for split, where in places.items():
+        for group in np.unique(groups[where]).tolist():
+            if stands.setdefault(group, split) != split:
+                raise ValueError(f"A group stands in one split. Received: {group!r} in {stands[group]} and {split}.")
+
+
+def _refuse_small_classes(
+    labels: np.ndarray, units: np.ndarray, names: Sequence[str], missing: Sequence[str], *, grouped: bool
+) -> None:
+    """Raises `ValueError` for classes of which not every split that is to be made can have one."""
+    _, first = np.unique(np.stack([labels, np.unique(units, return_inverse=True)[1]]), axis=1, return_index=True)
+    counts = np.bincount(labels[first], minlength=len(names))
+    few = [f"{name!r} ({count})" for name, count in zip(names, counts, strict=True) if count <= len(missing)]
+    if few:
+        what = "groups" if grouped else "pictures"
+        raise ValueError(
+            f"Every class needs {len(missing) + 1} {what} at least, one each for train, {' and '.join(missing)}. "
+            f"Received: {len(few)} of {len(names)} classes with fewer: {', '.join(few[:5])}"
+            f"{' ...' if len(few) > 5 else ''}. Get more of them, or leave the classes out."
+        )
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
 
 
 def _files(folder: Path) -> list[Path]:
     """Files below a class folder, in an order that does not depend on the file system."""
-    if not folder.is_dir():
-        return []
     found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))

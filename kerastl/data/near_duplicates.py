@@ -7,16 +7,21 @@ other at the best shift, correlate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from kerastl import types
+
 _SIDE = 32
 _MIDDLE = 20
 _WAVES = 6
 _OFFSETS = (-4, -2, 0, 2, 4)  # pixels of 32 by which the middle may have moved; between two of them it looks alike
-_CHUNK = 1024
+_CHUNK = 256
+_PIXELS = 20_000_000  # brought to float32 at once
+_COMPARED = 1_000_000  # likenesses held at once: the more pictures there are on one side, the fewer of the other
 _SHIFTS = 3  # how many of the best places of one picture upon another are tried
 # What a shift brings in or pushes out stands at the border, and counts for nothing there.
 _WINDOW = np.outer(np.hanning(_SIDE + 2)[1:-1], np.hanning(_SIDE + 2)[1:-1]).astype(np.float32)
@@ -38,11 +43,17 @@ class Pair(NamedTuple):
 
 
 def between(
-    first: np.ndarray, second: np.ndarray, *, least: float = 0.97, candidates: int = 5, largest_shift: float = 0.2
+    first: np.ndarray | types.Streamed,
+    second: np.ndarray | types.Streamed,
+    *,
+    least: float = 0.97,
+    candidates: int = 5,
+    largest_shift: float = 0.2,
 ) -> list[Pair]:
     """Near duplicates between two sets of pictures, at most one for each picture of ``first``.
 
-    Takes about a minute for 10,000 against 60,000 pictures on two cores.
+    Takes about a minute for 10,000 against 60,000 pictures on two cores. Of ``second`` no more than a few numbers a
+    picture are held at once.
 
     Args:
         first, second: ``(examples, height, width, channels)`` or ``(examples, height, width)`` of any number type.
@@ -55,45 +66,65 @@ def between(
     """
     if not len(first) or not len(second):
         return []
-    one, other = small(first), small(second)
-    middles = _middles(other, 0, 0)
+    one = small(first)
+    chunks = (slice(start, start + _CHUNK) for start in range(0, len(second), _CHUNK))
+    middles = np.concatenate([_middles(_small_rows(second, rows), 0, 0) for rows in chunks])
     pairs = []
-    for start in range(0, len(one), _CHUNK):
-        chunk = one[start : start + _CHUNK]
-        likeness = np.full((len(chunk), len(other)), -np.inf, np.float32)
+    step = max(1, min(1024, _COMPARED // len(second)))
+    for start in range(0, len(one), step):
+        chunk = one[start : start + step]
+        likeness = np.full((len(chunk), len(second)), -np.inf, np.float32)
         for mirrored in (False, True):
             for down in _OFFSETS:
                 for across in _OFFSETS:
                     moved = _middles(chunk[:, :, ::-1] if mirrored else chunk, down, across)
                     np.maximum(likeness, moved @ middles.T, out=likeness)
-        count = min(candidates, len(other))
+        count = min(candidates, len(second))
         nearest = np.argpartition(likeness, -count, axis=1)[:, -count:]
         for row, (picture, columns) in enumerate(zip(chunk, nearest, strict=True)):
-            best = max(_compared(picture, other[columns], columns, largest_shift=largest_shift))
+            best = max(_compared(picture, _small_rows(second, columns), columns, largest_shift=largest_shift))
             if best[0] >= least:
                 pairs.append(Pair(start + row, best[1], best[0], best[2]))
     return pairs
 
 
-def small(pictures: np.ndarray) -> np.ndarray:
+def small(pictures: np.ndarray | types.Streamed) -> np.ndarray:
     """What is compared: grey, 32 x 32 by averaging areas, each with mean 0, as float32 ``(examples, 32, 32)``."""
-    down, across = _averaging(pictures.shape[1]), _averaging(pictures.shape[2])
-    parts = []
-    for start in range(0, len(pictures), _CHUNK):
-        part = pictures[start : start + _CHUNK].astype(np.float32)
-        grey = part.mean(-1) if part.ndim == 4 else part
-        parts.append(down @ grey @ across.T)
+    if isinstance(pictures, types.Streamed):
+        return _small_rows(pictures, slice(None))
+    parts = [np.empty((0, _SIDE, _SIDE), np.float32)]
+    step = max(1, _PIXELS // math.prod(pictures.shape[1:]))
+    for start in range(0, len(pictures), step):
+        part = pictures[start : start + step].astype(np.float32)
+        # a product, for NumPy takes twenty times as long for the mean of three
+        grey = part @ np.full(part.shape[3], 1 / part.shape[3], np.float32) if part.ndim == 4 else part
+        parts.append(_averaged(_averaged(grey).swapaxes(1, 2)).swapaxes(1, 2))
     together = np.concatenate(parts)
     return together - together.mean((1, 2), keepdims=True)
 
 
-def _averaging(size: int) -> np.ndarray:
-    """``(32, size)``: each row averages its share of ``size`` pixels, broken ones by their part."""
-    edges = np.arange(_SIDE + 1) * size / _SIDE
-    pixels = np.arange(size)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    overlap = np.clip(overlap, 0, None).astype(np.float32)
-    return overlap / overlap.sum(1, keepdims=True)
+def _small_rows(pictures: np.ndarray | types.Streamed, rows: slice | np.ndarray) -> np.ndarray:
+    """`small` of some rows; streamed pictures may have it ready from when they were first looked at."""
+    ready = getattr(pictures, "small", None)
+    return small(pictures[rows]) if ready is None else ready(rows)
+
+
+def _averaged(rows: np.ndarray) -> np.ndarray:
+    """``(examples, 32, ...)``: areas along the second axis, each averaging its share, broken pixels by their part.
+
+    By sums and not by a product of matrices, whose threads would get into the way of those that decode.
+    """
+    size = rows.shape[1]
+    areas = np.empty((len(rows), _SIDE, *rows.shape[2:]), np.float32)
+    for place in range(_SIDE):
+        begin, end = place * size / _SIDE, (place + 1) * size / _SIDE
+        first, last = math.floor(begin), math.ceil(end)
+        area = rows[:, first:last].sum(1) if last > first + 1 else rows[:, first].copy()
+        for pixel, beyond in ((first, begin - first), (last - 1, last - end)):
+            if beyond:
+                area -= np.float32(beyond) * rows[:, pixel]
+        areas[:, place] = area * np.float32(_SIDE / size)
+    return areas
 
 
 def _middles(pictures: np.ndarray, down: int, across: int) -> np.ndarray:
@@ -111,9 +142,10 @@ def _compared(
     """``(correlation, index, mirrored)`` of a picture with others, plain and mirrored, each at its best shift."""
     reach = max(1, round(_SIDE * largest_shift))
     offsets = np.r_[-reach : reach + 1]
+    spectra = np.conj(np.fft.rfft2(others * _WINDOW))
     for mirrored in (False, True):
         moved = picture[:, ::-1] if mirrored else picture
-        product = np.fft.rfft2(moved * _WINDOW) * np.conj(np.fft.rfft2(others * _WINDOW))
+        product = np.fft.rfft2(moved * _WINDOW) * spectra
         # half way to phase correlation: flat spectra have sharp peaks, and noise is not blown up to full height
         surfaces = np.fft.irfft2(product / np.sqrt(np.abs(product) + 1e-9), s=(_SIDE, _SIDE))
         near = surfaces[:, offsets][:, :, offsets].reshape(len(others), -1)
@@ -132,7 +164,7 @@ def _correlation(one: np.ndarray, other: np.ndarray, down: int, across: int) -> 
 
     (rows, other_rows), (columns, other_columns) = cut(_SIDE, down), cut(_SIDE, across)
     left, right = one[rows, columns].ravel(), other[other_rows, other_columns].ravel()
-    left, right = left - left.mean(), right - right.mean()
+    left, right = left - left.sum() / left.size, right - right.sum() / right.size  # `mean` takes as long as the rest
     spread = float(np.sqrt((left @ left) * (right @ right)))
     if spread < 1e-3:  # blank pictures are alike, and nothing can be said of one beside another
         return 1.0 if np.abs(left - right).max() < 1e-3 and np.allclose(one, other) else 0.0

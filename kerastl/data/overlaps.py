@@ -42,13 +42,20 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     return counts
 
 
+def of_rows(inputs: np.ndarray | types.Streamed) -> list[bytes]:
+    """SHA-256 of the bytes of each example: two that are equal share it."""
+    if isinstance(inputs, types.Streamed):
+        return inputs.digests()
+    rows = np.ascontiguousarray(inputs).reshape(len(inputs), -1)
+    return [hashlib.sha256(row.data).digest() for row in rows]
+
+
 def _exact(train: types.Split, validation: types.Split, test: types.Split) -> dict[str, int]:
     answers: dict[bytes, set[int]] = {}
     seen: set[bytes] = set()
     duplicates = 0
     for split in (train, validation, test):
-        rows = np.ascontiguousarray(split.inputs).reshape(len(split), -1)
-        digests = [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
+        digests = of_rows(split.inputs)
         duplicates += sum(one in seen for one in digests)
         seen.update(digests)
         for one, label in zip(digests, split.labels.tolist(), strict=True):
@@ -62,6 +69,7 @@ def _near(train: types.Split, validation: types.Split, test: types.Split) -> dic
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape[:2]) < 16:
         return {"near_duplicates": 0, "near_duplicates_looked_for": 0}
     half = LOOKED_AT // 2
-    held_out = np.concatenate([test.inputs[: LOOKED_AT - min(half, len(validation))], validation.inputs[:half]])
+    parts = (test.head(LOOKED_AT - min(half, len(validation))), validation.head(half))
+    held_out = np.concatenate([near_duplicates.small(part.inputs) for part in parts])
     found = near_duplicates.between(held_out, train.inputs)
     return {"near_duplicates": len(found), "near_duplicates_looked_for": len(held_out)}

@@ -1,7 +1,7 @@
 """Batches for training and evaluation: the only tf.data code.
 
-Pictures stay uint8 in memory until their batch is made, and token ids stay integers; the order of an epoch is one
-permutation of indices, so no picture is ever copied into a shuffle buffer.
+Pictures stay uint8, in memory or on disk, until their batch is made, and token ids stay integers; the order of an epoch
+is one permutation of indices, so no picture is ever copied into a shuffle buffer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def batches(
     """Batches of one split.
 
     Args:
-        split: inputs ``(examples, *shape)`` of any number type, labels ``(examples,)``.
+        split: inputs ``(examples, *shape)`` of any number type, labels ``(examples,)``. Streamed inputs give bitwise
+            the same batches as an array of them.
         batch_size: examples a batch; the last one is smaller unless dropped.
         shuffle: a new order of all examples each time the result is iterated. The orders depend on ``seed`` and on
             how often it was iterated before, not on any global seed: an equal call gives bitwise the same batches.
@@ -60,7 +61,7 @@ def batches(
     change = augment if augment is None else _by_place(augment, split.inputs.shape[1:])
     kind = tf.int32 if split.is_text else tf.float32
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
-        inputs = tf.constant(split.inputs)
+        read = _reader(split.inputs)
         labels = tf.constant(split.labels, tf.int32)
         epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
         steps_of_epoch = tf.data.Dataset.range(steps)
@@ -74,19 +75,41 @@ def batches(
                 lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size]),
             )
 
-        def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             size = batch_size if drop_remainder else None
-            batch = tf.ensure_shape(tf.cast(tf.gather(inputs, rows), kind), (size, *inputs.shape[1:]))
+            batch = tf.ensure_shape(tf.cast(batch, kind), (size, *split.inputs.shape[1:]))
             if change is not None:
                 batch = _same_rank(change(batch, epoch, step), batch)
             return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))
 
-        indices = tf.data.Dataset.from_tensors(0).map(number).flat_map(places)  # pyright: ignore[reportArgumentType]
+        indices: Any = tf.data.Dataset.from_tensors(0).map(number)
+        indices = indices.flat_map(places)
         # flat_map hides the length; Keras needs it for its progress bar.
         indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
-        made = indices.map(take, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        options: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+        ahead = tf.data.AUTOTUNE
+        if isinstance(split.inputs, types.Streamed):
+            # Each batch is read by many threads: two at once leave none of them idle, and more would fill the memory.
+            made = indices.map(lambda *place: (*place, read(place[-1])), num_parallel_calls=2, deterministic=True)
+            made, ahead = made.map(take, **options), 2
+        else:
+            made = indices.map(lambda epoch, step, rows: take(epoch, step, rows, read(rows)), **options)
+        made = made.prefetch(ahead)
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     return made
+
+
+def _reader(inputs: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Inputs by their indices, as a graph operation."""
+    if not isinstance(inputs, types.Streamed):
+        held = tf.constant(inputs)
+        return lambda rows: tf.gather(held, rows)
+
+    def read(rows: tf.Tensor) -> tf.Tensor:
+        batch: Any = tf.numpy_function(inputs.__getitem__, [rows], inputs.dtype)
+        return tf.ensure_shape(batch, (None, *inputs.shape[1:]))
+
+    return read
 
 
 def _order(examples: int, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Splits, made once: stratified, disjoint, shuffled, and the same on every machine for a seed.
+"""Splits, made once: stratified, by whole groups if there are any, disjoint, shuffled, and the same on every machine.
 
 The order comes from raw 64-bit draws of PCG64, whose stream NumPy guarantees; `Generator.permutation` may change
 between NumPy versions.
@@ -15,6 +15,9 @@ import numpy as np
 
 from kerastl import types
 from kerastl.data import overlaps
+
+_FEW, _STARTS = 100, 16
+"""Groups up to which pairs of them are exchanged, from so many starts: among more, no two make a difference."""
 
 
 def shuffled(count: int, *, seed: int) -> np.ndarray:
@@ -37,19 +40,10 @@ def stratified(labels: np.ndarray, *, validation: int | float, seed: int) -> tup
     Raises:
         ValueError: labels are not class indices, or so many cannot be taken out.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels.size and labels.min() < 0):
-        raise ValueError(
-            "Labels have to be class indices: one axis of integers from 0. "
-            f"Received: shape {labels.shape}, type {labels.dtype}."
-        )
+    labels = _class_indices(labels)
     counts = np.bincount(labels)
     largest = int(np.maximum(counts - 1, 0).sum())  # one example of each class stays
-    wanted = validation
-    if isinstance(validation, float):
-        if not 0 < validation < 1:
-            raise ValueError(f"validation as a share has to lie between 0 and 1. Received: {validation}.")
-        wanted = round(validation * labels.size)
+    wanted = _wanted(validation, labels.size)
     if not 1 <= wanted <= largest:
         raise ValueError(
             f"validation has to be between 1 and {largest} examples (train keeps one of each class). "
@@ -57,6 +51,138 @@ def stratified(labels: np.ndarray, *, validation: int | float, seed: int) -> tup
         )
     take = _apportion(counts, int(wanted), upper=np.maximum(counts - 1, 0), lower=np.zeros_like(counts))
     return _divide(labels, take, seed)
+
+
+def grouped(
+    labels: np.ndarray, groups: np.ndarray, *, validation: int | float, seed: int, leave: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits examples in two so that no group stands on both sides, the classes as evenly as the groups allow.
+
+    Pictures of one patient, one video, one plant are alike: whoever learns from some of them knows the others.
+
+    How far the classes are from even is Pearson's chi-square of the counts taken out against the counts wanted. First
+    every class gets a group, the rarest class first; then groups are taken, the largest first, as long as that brings
+    the counts nearer; at the end single groups change sides while it does. Where there are few, two also change places,
+    and the best of several starts is kept. It is a search that ends in a good place, not always in the best.
+
+    Args:
+        labels: class indices ``(examples,)``, integers from 0.
+        groups: what each example belongs to ``(examples,)``, of any type that sorts.
+        validation: how many examples to take out (an int), or what share of them (a float between 0 and 1), as nearly
+            as whole groups allow.
+        seed: the same seed gives the same split on every machine; it decides between groups that are alike.
+        leave: groups of every class that stay at least, where the class has so many: 2 where another split is to come
+            out of what is left.
+
+    Returns:
+        ``(train_indices, validation_indices)``: int64, disjoint, together all examples, both shuffled.
+
+    Raises:
+        ValueError: labels are not class indices, not one group an example, or no group can be taken out.
+    """
+    labels, groups = _class_indices(labels), np.asarray(groups)
+    if groups.shape != labels.shape:
+        raise ValueError(f"Wanted one group an example. Received: {groups.shape} for {labels.shape} labels.")
+    wanted = _wanted(validation, labels.size)
+    if not 1 <= wanted < labels.size:
+        raise ValueError(f"validation has to be between 1 and {labels.size - 1} examples. Received: {validation}.")
+    _, number = np.unique(groups, return_inverse=True)
+    decide, keep = np.split(_draws(number.max() + 1 + labels.size, seed), [number.max() + 1])
+    order = np.argsort(decide, kind="stable")
+    orders = [order[np.argsort(-np.bincount(number)[order], kind="stable")]]
+    if order.size <= _FEW:  # among few a good order matters, and costs little
+        orders += [np.roll(order, start * order.size // _STARTS) for start in range(_STARTS)]
+    found = []
+    for order in orders:
+        division = _Division(labels, number, share=wanted / labels.size, leave=leave)
+        division.search(order)
+        found.append(division)
+    taken = min(found, key=lambda division: division.unevenness()).taken
+    if not taken.any():
+        raise ValueError(
+            f"Wanted groups to take out so that {leave} of every class stay. Received: {taken.size} groups of "
+            f"{labels.size} examples, none of which can go."
+        )
+    keep = np.argsort(keep, kind="stable")
+    held_out = taken[number][keep]
+    return keep[~held_out], keep[held_out]
+
+
+class _Division:
+    """Which groups are taken out: the search of `grouped`."""
+
+    def __init__(self, labels: np.ndarray, groups: np.ndarray, *, share: float, leave: int) -> None:
+        classes = int(labels.max()) + 1
+        # one entry for each class that a group holds: most hold few of many
+        cells, self.count = np.unique(groups * classes + labels, return_counts=True)
+        self.group, self.label = cells // classes, cells % classes
+        self.starts = np.searchsorted(self.group, np.arange(groups.max() + 2))
+        self.left = np.bincount(self.label, minlength=classes)  # groups of each class on either side
+        self.out = np.zeros(classes, np.int64)
+        self.least_left = np.maximum(np.minimum(leave, self.left - 1), 1)
+        target = np.bincount(labels, minlength=classes) * share
+        # a class of which less than one is wanted would be judged by nothing
+        target = np.where(self.left > 1, np.maximum(target, 1.0), target)
+        self.weight = 1 / np.maximum(target, 1e-9)
+        self.surplus = -target
+        self.taken = np.zeros(groups.max() + 1, bool)
+
+    def unevenness(self) -> float:
+        return round(float((self.weight * self.surplus**2).sum()), 9)  # equal where only the order of sums differs
+
+    def search(self, order: np.ndarray) -> None:
+        few = self.taken.size <= _FEW
+        for label in np.argsort(self.left, kind="stable"):
+            if not self.out[label]:
+                having = order[np.isin(order, self.group[self.label == label])]
+                for some in (having[:1], having) if few else (having,):  # the best ones would make all starts alike
+                    if self._best(some, below=np.inf):
+                        break
+        for group in order:
+            entries = slice(self.starts[group], self.starts[group + 1])
+            if not self.taken[group] and self._costs(entries).sum() < 0:
+                self._move(group)
+        for _ in range(1000):
+            if not self._best(order, below=-1e-9) and not (few and self._exchange(order)):
+                break
+
+    def _best(self, groups: np.ndarray, *, below: float) -> bool:
+        """Moves the group whose change of sides costs least; False where none costs less than ``below``."""
+        costs = np.bincount(self.group, weights=self._costs(slice(None)))[groups]
+        if not groups.size or not costs.min() < below:
+            return False
+        self._move(groups[np.argmin(costs)])
+        return True
+
+    def _exchange(self, order: np.ndarray) -> bool:
+        """Puts one group back and takes another instead, where that brings the counts nearer."""
+        for group in order[self.taken[order]]:
+            entries = slice(self.starts[group], self.starts[group + 1])
+            self._move(group)
+            regained = self._costs(entries).sum()
+            lost = self.label[entries][self.out[self.label[entries]] == 0]  # the other one has to bring these
+            brings = np.bincount(self.group, weights=np.isin(self.label, lost))
+            others = order[~self.taken[order] & (brings[order] == lost.size)]
+            if self._best(others, below=regained - 1e-9):
+                return True
+            self._move(group)
+        return False
+
+    def _costs(self, entries: slice) -> np.ndarray:
+        """What the entries add to chi-square if their groups change sides; infinite where a class would lose all."""
+        label, count, back = self.label[entries], self.count[entries], self.taken[self.group[entries]]
+        change = np.where(back, -count, count)
+        costs = self.weight[label] * change * (2 * self.surplus[label] + change)
+        barred = np.where(back, self.out[label] <= 1, self.left[label] <= self.least_left[label])
+        return np.where(barred, np.inf, costs)
+
+    def _move(self, group: int) -> None:
+        entries = slice(self.starts[group], self.starts[group + 1])
+        label, sign = self.label[entries], -1 if self.taken[group] else 1
+        self.surplus[label] += sign * self.count[entries]
+        self.out[label] += sign
+        self.left[label] -= sign
+        self.taken[group] = sign > 0
 
 
 def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
@@ -76,10 +202,17 @@ def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
 
 
 def digest(*splits: types.Split) -> str:
-    """SHA-256 (hex) over name, type, shape and bytes of inputs and labels of the splits, their order included."""
+    """SHA-256 (hex) over name, type, shape and bytes of inputs and labels of the splits, their order included.
+
+    Of streamed inputs the SHA-256 of each example stands for its bytes, so that none has to be read again.
+    """
     sha256 = hashlib.sha256()
     for split in splits:
         for part, array in (("inputs", split.inputs), ("labels", split.labels)):
+            if isinstance(array, types.Streamed):
+                sha256.update(f"{split.name} {part} streamed {array.dtype.str} {array.shape}\n".encode())
+                sha256.update(b"".join(array.digests()))
+                continue
             array = np.ascontiguousarray(array)
             sha256.update(f"{split.name} {part} {array.dtype.str} {array.shape}\n".encode())
             sha256.update(array.data)
@@ -88,20 +221,21 @@ def digest(*splits: types.Split) -> str:
 
 def dataset(
     task: types.Task,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Any],
     *,
     seed: int,
     validation: int | float,
     limit: int | None,
     source: str,
     arguments: Mapping[str, Any] | None = None,
+    groups: np.ndarray | None = None,
 ) -> types.Dataset:
     """The three splits of a source: validation comes out of train, the test examples stay the test examples.
 
     Args:
         task: what the labels mean.
         arrays: ``train_inputs``, ``train_labels``, ``test_inputs``, ``test_labels``; and ``validation_inputs``,
-            ``validation_labels`` where a source brings its own.
+            ``validation_labels`` where a source brings its own. Inputs may be streamed.
         seed: decides which examples validate and in which order all three stand.
         validation: count or share of the training examples, see `stratified`.
         limit: keeps so many training examples (``None``: all), and validation and test in proportion but not fewer
@@ -109,16 +243,22 @@ def dataset(
             split never moves an example from validation to train.
         source: the module under ``kerastl.data`` that loads it again.
         arguments: further keyword arguments of its ``load``; the three above are kept with them.
+        groups: what each training example belongs to, where that must not stand in two splits; see `grouped`.
 
     Raises:
-        ValueError: see `stratified` and `subset`.
+        ValueError: see `stratified`, `grouped` and `subset`.
     """
     origin = {"train": "train", "validation": "train", "test": "test"}
     if "validation_labels" in arrays:
         origin["validation"] = "validation"
         picked = {name: shuffled(len(arrays[f"{name}_labels"]), seed=seed) for name in origin}
     else:
-        train, held_out = stratified(arrays["train_labels"], validation=validation, seed=seed)
+        labels = arrays["train_labels"]
+        train, held_out = (
+            stratified(labels, validation=validation, seed=seed)
+            if groups is None
+            else grouped(labels, groups, validation=validation, seed=seed)
+        )
         picked = {"train": train, "validation": held_out, "test": shuffled(len(arrays["test_labels"]), seed=seed)}
     if limit is not None:
         share = limit / len(picked["train"])
@@ -127,8 +267,8 @@ def dataset(
             picked[name] = indices[subset(arrays[f"{origin[name]}_labels"][indices], count=count, seed=seed)]
     made = []
     for name, indices in picked.items():
-        labels = arrays[f"{origin[name]}_labels"][indices].astype(np.int32, copy=False)
-        made.append(types.Split(name, arrays[f"{origin[name]}_inputs"][indices], labels))
+        labels = arrays[f"{origin[name]}_labels"].astype(np.int32, copy=False)
+        made.append(types.Split(name, arrays[f"{origin[name]}_inputs"], labels).part(indices))
     check(task, *made)
     whole = digest(*made)
     arguments = {"seed": seed, "validation": validation, "limit": limit, **(arguments or {})}
@@ -149,10 +289,12 @@ def check(task: types.Task, *made: types.Split) -> None:
                 f"Wanted inputs (examples, {', '.join(map(str, task.input_shape))}). Received: {split.inputs.shape} in "
                 f"{split.name}."
             )
-        if split.inputs.dtype.kind == "f" and not np.isfinite(split.inputs).all():
-            place = tuple(int(index) for index in np.argwhere(~np.isfinite(split.inputs))[0])
+        inputs = split.inputs
+        # streamed are pictures, which are whole numbers
+        if not isinstance(inputs, types.Streamed) and inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+            place = tuple(int(index) for index in np.argwhere(~np.isfinite(inputs))[0])
             raise ValueError(
-                f"Inputs have to be finite. Received: {split.inputs[place]} in {split.name}, row {place[0]}, column "
+                f"Inputs have to be finite. Received: {inputs[place]} in {split.name}, row {place[0]}, column "
                 f"{', '.join(map(str, place[1:]))}."
             )
         if split.labels.dtype.kind not in "iu":
@@ -172,6 +314,25 @@ def check(task: types.Task, *made: types.Split) -> None:
                 f"{' ...' if len(lacking) > 5 else ''} in {split.name} ({len(split)} examples). Get more examples of "
                 "it, take more for validation, or leave the class out."
             )
+
+
+def _class_indices(labels: np.ndarray) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels.size and labels.min() < 0):
+        raise ValueError(
+            "Labels have to be class indices: one axis of integers from 0. "
+            f"Received: shape {labels.shape}, type {labels.dtype}."
+        )
+    return labels
+
+
+def _wanted(validation: int | float, examples: int) -> int | float:
+    """A count or a share as a count."""
+    if not isinstance(validation, float):
+        return validation
+    if not 0 < validation < 1:
+        raise ValueError(f"validation as a share has to lie between 0 and 1. Received: {validation}.")
+    return round(validation * examples)
 
 
 def _apportion(counts: np.ndarray, total: int, *, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:

@@ -70,8 +70,12 @@ _POLICIES = "DTypePolicy DTypePolicyMap FloatDTypePolicy QuantizedDTypePolicy Qu
 _HUB = """
     AlibiBias CachedMultiHeadAttention FNetEncoder MaskedLMHead PositionEmbedding ReversibleEmbedding RotaryEmbedding
     SinePositionEncoding TokenAndPositionEmbedding TransformerDecoder TransformerEncoder
-    AlbertBackbone BertBackbone DebertaV3Backbone DenseNetBackbone DistilBertBackbone EfficientNetBackbone
-    MobileNetBackbone ResNetBackbone RobertaBackbone VGGBackbone ViTBackbone XceptionBackbone
+    AlbertBackbone BertBackbone CSPNetBackbone DebertaV3Backbone DeiTBackbone DenseNetBackbone DINOV2Backbone
+    DistilBertBackbone EfficientNetBackbone HGNetV2Backbone MiTBackbone MobileNetBackbone ResNetBackbone RobertaBackbone
+    SwinTransformerBackbone VGGBackbone ViTBackbone XceptionBackbone
+    CSPNetImageConverter DeiTImageConverter DenseNetImageConverter DINOV2ImageConverter EfficientNetImageConverter
+    HGNetV2ImageConverter ImageConverter MiTImageConverter MobileNetImageConverter ResNetImageConverter
+    SwinTransformerImageConverter VGGImageConverter ViTImageConverter XceptionImageConverter
 """
 ALLOWED: dict[str, frozenset[str]] = {
     module: frozenset(names.split())

@@ -22,6 +22,7 @@ MEMORY = 4_000_000_000
 """Bytes of address space that the child may take: a file of a few hundred megabytes fits, several times over."""
 _LARGEST = 2**31 - 1  # offsets in a flatbuffer are signed
 _LARGEST_ANSWER = 1_000_000_000
+_CHUNK = 256  # streamed examples that go to the child at once
 
 
 class TfliteError(ValueError):
@@ -81,12 +82,17 @@ class Reader:
             median=float(said["median"]), p95=float(said["p95"]), threads=int(said["threads"]), runs=int(said["runs"])
         )
 
-    def run(self, file: Path | str | bytes, inputs: np.ndarray) -> np.ndarray:
+    def run(self, file: Path | str | bytes, inputs: np.ndarray | types.Streamed) -> np.ndarray:
         """A file's answers, float32 ``(examples, classes)``, as `verify.run_file` gives them for ``inputs``.
+
+        Streamed inputs go to the child a few at a time.
 
         Raises:
             TfliteError: the inputs do not fit the file, it takes too long, or the child did not survive it.
         """
+        if isinstance(inputs, types.Streamed) and len(inputs) > _CHUNK:
+            starts = range(0, len(inputs), _CHUNK)
+            return np.concatenate([self.run(file, inputs[start : start + _CHUNK]) for start in starts])
         content, inputs = _bytes_of(file), np.ascontiguousarray(inputs)
         question = {"do": "run", "shape": list(inputs.shape), "dtype": inputs.dtype.str}
         if inputs.dtype.hasobject:

@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from kerastl import types
 
-def run_file(file: Path | str | bytes, inputs: np.ndarray, *, workers: int | None = None) -> np.ndarray:
+_CHUNK = 64  # examples that are read and brought into the file's dtype at once
+
+
+def run_file(
+    file: Path | str | bytes, inputs: np.ndarray | types.Streamed, *, workers: int | None = None
+) -> np.ndarray:
     """A TFLite file's answers, one example at a time, as the phone asks.
 
     Args:
         file: path of a file, or its bytes.
         inputs: ``(examples, *input_shape)``. Pictures are raw pixels 0..255 of any dtype: a uint8 file takes them as
-            the bytes they are, a float file as the same numbers in float32. Texts are token ids, for an int32 file.
+            the bytes they are, a float file as the same numbers in float32. Streamed ones are read a few at a time.
+            Texts are token ids, for an int32 file.
         workers: interpreters that share the examples, each with one thread; ``None`` takes one a core that this process
             may use, eight at most. The answers do not depend on it. (Threads inside one interpreter wait for one
             another after every operator, and on a single core forever.)
@@ -37,20 +44,22 @@ def run_file(file: Path | str | bytes, inputs: np.ndarray, *, workers: int | Non
     if len(sources) != 1 or len(targets) != 1:
         raise ValueError(f"Wanted one input and one output. Received: {len(sources)} and {len(targets)} in {name}.")
     source, target = sources[0], targets[0]
-    inputs = np.asarray(inputs)
+    if not isinstance(inputs, types.Streamed):
+        inputs = np.asarray(inputs)
     if tuple(source["shape"]) != (1, *inputs.shape[1:]) or inputs.ndim != len(source["shape"]):
         wanted = ", ".join(str(size) for size in source["shape"][1:])
         raise ValueError(f"{name} wants inputs of shape (examples, {wanted}). Received: {inputs.shape}.")
-    inputs = as_fed(inputs, source, name)
     answers = np.empty((len(inputs), *target["shape"][1:]), target["dtype"])
     start, end = source["index"], target["index"]
 
     def run(interpreter: Interpreter, part: range) -> None:
         feed, invoke, fetch = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
-        for index in part:
-            feed(start, inputs[index : index + 1])
-            invoke()
-            answers[index] = fetch(end)[0]
+        for first in part[::_CHUNK]:
+            fed = as_fed(inputs[first : min(first + _CHUNK, part.stop)], source, name)
+            for index in range(len(fed)):
+                feed(start, fed[index : index + 1])
+                invoke()
+                answers[first + index] = fetch(end)[0]
 
     workers = max(1, min(workers or _cores(), len(inputs) // 100))  # an interpreter more has to pay for itself
     bounds = [len(inputs) * worker // workers for worker in range(workers + 1)]

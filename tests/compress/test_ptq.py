@@ -130,6 +130,27 @@ def test_kernels_have_a_scale_a_channel(float_model, float_file):
     np.testing.assert_allclose(scales, np.abs(kernel).max(0) / 127, rtol=1e-3)
 
 
+def test_channels_that_answer_a_constant_keep_it():
+    """Weight decay leaves kernels of 1e-20 beside biases that later layers count on."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(x)
+    x = keras.layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    model.get_layer("conv").bias.assign([0.5, 2.5, -1.0, 0.1])
+    model.get_layer("depthwise").bias.assign([0.1, 0.2, -3.0, 0.3])
+    for name, dead in (("conv", (..., 1)), ("depthwise", (..., 2, slice(None)))):
+        kernel = np.array(model.get_layer(name).kernel)
+        kernel[dead] *= 1e-19
+        model.get_layer(name).kernel.assign(kernel)
+    file = convert(model)
+    wanted = run(file, PICTURES[:64].astype("float32"))
+    received = run(ptq.static_int8(file, calibration=PICTURES[:64]), PICTURES[:64])
+    assert np.abs(received - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
 @pytest.mark.parametrize("first", TECHNIQUES)
 def test_quantizing_twice_is_refused(float_file, first):
     once = TECHNIQUES[first](float_file)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ from ai_edge_litert.interpreter import Interpreter
 from kerastl import bridge
 from kerastl.checkpoints import Workspace
 from kerastl.compress import qat
+from kerastl.data import pipeline
+from kerastl.types import Split
 
 CLASSES = 3
 
@@ -162,6 +167,76 @@ def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
         rescale = network.get_layer("quant_rescale").layer
         assert isinstance(rescale, tf_keras.layers.Rescaling if names else tf_keras.layers.DepthwiseConv2D)
         assert_integer_file_agrees(network, blobs()[0][:16])
+
+
+class Killed(Exception):
+    pass
+
+
+class At(keras.callbacks.Callback):
+    """Does something once, after so many steps of a process."""
+
+    def __init__(self, step, action):
+        super().__init__()
+        self.left, self.action = step, action
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            self.action()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> tf_keras.Model:
+    keras.utils.set_random_seed(1)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(x)
+    x = keras.layers.ReLU(name="relu")(keras.layers.BatchNormalization(name="norm")(x))
+    x = keras.layers.Dropout(0.1, name="dropout")(keras.layers.Flatten(name="flat")(x))
+    return bridge.to_tf_keras(keras.Model(image, keras.layers.Dense(CLASSES, name="logits")(x)), probe=blobs()[0])
+
+
+def lesson(model, folder, watcher):
+    """Nine steps in three epochs of shuffled batches, with a checkpoint after every step."""
+    keras.utils.set_random_seed(7)
+    workspace = Workspace("integers", folder=folder / "checkpoints", logs=folder / "logs", every_seconds=0)
+    split = Split("train", blobs(96)[0].astype("uint8"), blobs(96)[1])
+    return qat.train(
+        model,
+        pipeline.batches(split, batch_size=32, shuffle=True, seed=2),
+        epochs=3,
+        learning_rate=1e-3,
+        validation=batches(),
+        workspace=workspace,
+        callbacks=[watcher],
+    )
+
+
+def die():
+    raise Killed
+
+
+def test_a_training_that_died_ends_bitwise_as_one_that_did_not(tiny, tmp_path):
+    """In the middle of an epoch, at its end, and again: weights, random states, optimizer, metrics and order go on."""
+    whole = lesson(tiny, tmp_path / "whole", At(0, die))
+    for step in (2, 3):
+        with pytest.raises(Killed):
+            lesson(tiny, tmp_path / "parts", At(step, die))
+    parts = lesson(tiny, tmp_path / "parts", At(0, die))
+    assert len(whole.weights) > 15
+    for one, other in zip(whole.weights, parts.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.name)
+    assert qat.curves(whole) == qat.curves(parts)
+
+
+@pytest.mark.parametrize(("number", "ending"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_asked_to_stop_it_keeps_a_checkpoint_within_a_step(tiny, tmp_path, number, ending):
+    with pytest.raises(ending):
+        lesson(tiny, tmp_path, At(4, lambda: os.kill(os.getpid(), number)))
+    found = Workspace("integers", folder=tmp_path / "checkpoints", logs=tmp_path / "logs").newest()
+    assert found is not None
+    assert found[1]["place"] == [1, 1, False]
 
 
 def test_frozen_layers_do_not_train(bridged):

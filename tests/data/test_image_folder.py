@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import csv
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kerastl.data import image_folder, pictures
+from kerastl import downloads, types
+from kerastl.cli import results
+from kerastl.data import image_folder, pictures, splits, streamed, unpack
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +96,8 @@ def test_all_unreadable_pictures_are_listed_at_once_or_left_out(tmp_path, capsys
         image_folder.load(tmp_path, **LOAD, policy="ignore")
 
 
-def test_training_and_prediction_see_the_same_pixels(tmp_path):
+@pytest.mark.parametrize("more", [{}, {"in_memory": 0}, {"in_memory": 0, "cache_bytes": 0}])
+def test_training_and_prediction_see_the_same_pixels(tmp_path, more):
     """Whatever the file's kind: the reader of `kerastl predict` is the one that training had."""
     plant(tmp_path, ["a", "b"], each=6)
     colour = np.random.default_rng(5).integers(0, 256, (20, 30, 3)).astype(np.uint8)
@@ -104,10 +109,13 @@ def test_training_and_prediction_see_the_same_pixels(tmp_path):
     turned.convert("L").save(tmp_path / "b" / "grey.png")
     turned.convert("RGBA").save(tmp_path / "b" / "see_through.webp", lossless=True)
     turned.convert("P").save(tmp_path / "b" / "palette.gif")
-    dataset = image_folder.load(tmp_path, **LOAD)
+    turned.resize((300, 200)).save(tmp_path / "a" / "large.jpg", exif=exif.tobytes())
+    dataset = image_folder.load(tmp_path, **LOAD, **more)
     rows = {row.tobytes() for split in (dataset.train, dataset.validation, dataset.test) for row in split.inputs}
-    for name in ("a/turned.jpg", "a/print.jpg", "b/grey.png", "b/see_through.webp", "b/palette.gif"):
+    tensor = types.Tensor("image", "uint8", (1, 12, 10, 3))
+    for name in ("a/turned.jpg", "a/large.jpg", "a/print.jpg", "b/grey.png", "b/see_through.webp", "b/palette.gif"):
         assert pictures.read(tmp_path / name, channels=3, size=(12, 10)).pixels.tobytes() in rows, name
+        assert results.read_input(tmp_path / name, tensor).tobytes() in rows, name
 
 
 def test_copies_are_left_out_and_contradictions_refused(tmp_path):
@@ -152,3 +160,194 @@ def test_an_empty_class_is_named(tmp_path):
 def test_natural_order_of_names():
     names = ["10", "9a", "9", "a10", "a9", "b", "", "10b", "010"]
     assert sorted(names, key=image_folder.natural) == ["", "9", "9a", "010", "10", "10b", "a9", "a10", "b"]
+
+
+def tabled(folder, rows, *, columns=("path", "label"), name="set.csv"):
+    with open(folder / name, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return folder / name
+
+
+def contents(dataset):
+    """Split -> bytes of its pictures -> class."""
+    return {
+        split.name: {
+            row.tobytes(): dataset.task.class_names[label]
+            for row, label in zip(split.inputs, split.labels, strict=True)
+        }
+        for split in (dataset.train, dataset.validation, dataset.test)
+    }
+
+
+STREAMED = {"in_memory": 0}
+
+
+def test_a_table_is_the_folder_it_lists(tmp_path):
+    planted = plant(tmp_path, ["a", "b", "10"])
+    rows = [(path.relative_to(tmp_path), path.parent.name) for path in planted]
+    table = tabled(tmp_path, sorted(rows, key=lambda row: image_folder.natural(row[1])))
+    one, other = image_folder.load(tmp_path, **LOAD), image_folder.load(table, **LOAD)
+    assert other.task.class_names == one.task.class_names == ("10", "a", "b")
+    assert contents(other) == contents(one)
+    assert other.task.name == "set"
+    assert image_folder.load(**other.arguments).digest == other.digest
+
+
+def test_streamed_pictures_are_the_array(tmp_path):
+    plant(tmp_path, ["a", "b", "c"])
+    held = image_folder.load(tmp_path, **LOAD)
+    shown = image_folder.load(tmp_path, **LOAD, **STREAMED)
+    for name in ("train", "validation", "test"):
+        one, other = getattr(held, name), getattr(shown, name)
+        assert isinstance(one.inputs, np.ndarray)
+        assert isinstance(other.inputs, streamed.Pictures)
+        np.testing.assert_array_equal(one.inputs, other.inputs[:])
+        np.testing.assert_array_equal(one.labels, other.labels)
+    assert shown.overlaps == held.overlaps
+    again = image_folder.load(**shown.arguments)
+    assert again.digest == shown.digest
+    assert again.digest == splits.digest(again.train, again.validation, again.test)
+    other = next((tmp_path / "a").iterdir())
+    Image.fromarray(255 - np.asarray(Image.open(other))).save(other)
+    assert image_folder.load(**shown.arguments).digest != shown.digest
+
+
+def test_copies_and_contradictions_of_streamed_pictures(tmp_path):
+    planted = plant(tmp_path, ["a", "b"])
+    first = next(iter(planted))
+    shutil.copy(first, tmp_path / "a" / "copy.png")
+    dataset = image_folder.load(tmp_path, **LOAD, **STREAMED)
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 20
+    shutil.copy(first, tmp_path / "b" / "copy.png")
+    with pytest.raises(ValueError, match=r"the same one in 'a' and 'b': .*0.png and .*copy.png"):
+        image_folder.load(tmp_path, **LOAD, **STREAMED)
+
+
+def test_a_column_of_splits_is_respected(tmp_path):
+    planted = plant(tmp_path, ["a", "b"], each=12)
+    words = {0: "test", 1: "VAL", 2: "dev"}
+    rows = [
+        (path.relative_to(tmp_path), path.parent.name, words.get(int(path.stem) % 6, "training")) for path in planted
+    ]
+    table = tabled(tmp_path, rows, columns=("path", "label", "split"))
+    dataset = image_folder.load(table, **LOAD)
+    for name, remainders in (("train", (3, 4, 5)), ("validation", (1, 2)), ("test", (0,))):
+        wanted = {
+            pixels.tobytes(): path.parent.name for path, pixels in planted.items() if int(path.stem) % 6 in remainders
+        }
+        assert contents(dataset)[name] == wanted
+    assert [len(part) for part in contents(image_folder.load(table, **LOAD, split_column=None)).values()][2] == 5
+
+
+def test_a_column_of_splits_that_is_wrong(tmp_path):
+    plant(tmp_path, ["a", "b"], each=2)
+    rows = [("a/0.png", "a", "train"), ("b/0.png", "b", "tset")]
+    with pytest.raises(ValueError, match=r"'tset' in line 3"):
+        image_folder.load(tabled(tmp_path, rows, columns=("path", "label", "split")), **LOAD)
+    rows = [("a/0.png", "a", "test"), ("b/0.png", "b", "test")]
+    with pytest.raises(ValueError, match="none of split train"):
+        image_folder.load(tabled(tmp_path, rows, columns=("path", "label", "split")), **LOAD)
+    with pytest.raises(ValueError, match=r"without 'fold'"):
+        image_folder.load(tmp_path / "set.csv", **LOAD, split_column="fold")
+
+
+@pytest.mark.parametrize("more", [{}, STREAMED])
+def test_no_group_stands_in_two_splits(tmp_path, more):
+    planted = plant(tmp_path, ["a", "b", "c"], each=40)
+    rows = [(path.relative_to(tmp_path), path.parent.name, f"patient {int(path.stem) % 13}") for path in planted]
+    table = tabled(tmp_path, rows, columns=("path", "label", "patient"))
+    dataset = image_folder.load(table, **LOAD, group_column="patient", **more)
+    group_of = {pixels.tobytes(): int(path.stem) % 13 for path, pixels in planted.items()}
+    groups = [{group_of[row] for row in part} for part in contents(dataset).values()]
+    assert len(set.union(*groups)) == sum(map(len, groups)) == 13
+    for split in (dataset.train, dataset.validation, dataset.test):
+        counts = np.bincount(split.labels, minlength=3)
+        assert counts.max() - counts.min() <= 3
+    assert abs(len(dataset.test) - 24) <= 4
+    assert image_folder.load(**dataset.arguments).digest == dataset.digest
+
+
+def test_groups_that_cannot_be_kept_together(tmp_path):
+    planted = plant(tmp_path, ["a", "b"], each=9)
+    rows = [
+        (p.relative_to(tmp_path), p.parent.name, ("train", "val", "test")[int(p.stem) % 3], p.stem) for p in planted
+    ]
+    table = tabled(tmp_path, rows, columns=("path", "label", "split", "group"))
+    image_folder.load(table, **LOAD, group_column="group")
+    rows[0] = (*rows[0][:3], "1")
+    table = tabled(tmp_path, rows, columns=("path", "label", "split", "group"))
+    with pytest.raises(ValueError, match=r"in one split. Received: '1' in train and validation"):
+        image_folder.load(table, **LOAD, group_column="group")
+    rows = [(path.relative_to(tmp_path), path.parent.name, f"{int(path.stem) % 2}") for path in planted]
+    table = tabled(tmp_path, rows, columns=("path", "label", "group"))
+    with pytest.raises(ValueError, match=r"needs 3 groups at least.*2 of 2 classes with fewer: 'a' \(2\), 'b' \(2\)"):
+        image_folder.load(table, **LOAD, group_column="group")
+    with pytest.raises(ValueError, match="Groups are a column of a table"):
+        image_folder.load(tmp_path, **LOAD, group_column="group")
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+@pytest.mark.parametrize("around", [True, False])
+def test_an_archive_is_unpacked_once(tmp_path, kind, around, monkeypatch):
+    planted = plant(tmp_path / "in" / "flowers", ["a", "b"])
+    tabled(
+        tmp_path / "in" / "flowers",
+        [(path.relative_to(tmp_path / "in" / "flowers"), "cd"[int(path.stem) % 2]) for path in planted],
+    )
+    if around:
+        (tmp_path / "in" / "__MACOSX").mkdir()
+        (tmp_path / "in" / "__MACOSX" / "._x").write_text("")
+    folder = tmp_path / "in" / ("" if around else "flowers")
+    path = shutil.make_archive(str(tmp_path / "flowers"), kind, folder)
+    dataset = image_folder.load(path, **LOAD)
+    assert dataset.task.name == "flowers"
+    assert contents(dataset) == contents(image_folder.load(tmp_path / "in" / "flowers", **LOAD))
+    monkeypatch.setattr(unpack, "unpack", lambda *anything: pytest.fail("unpacked twice"))
+    assert image_folder.load(**dataset.arguments).digest == dataset.digest
+    table = image_folder.load(path, **LOAD, table="set.csv")
+    assert table.task.class_names == ("c", "d")
+    assert image_folder.load(**table.arguments).digest == table.digest
+    with pytest.raises(FileNotFoundError, match=r"no table other\.csv"):
+        image_folder.load(path, **LOAD, table="other.csv")
+
+
+def test_archives_that_are_none_leave_nothing(tmp_path):
+    path = tmp_path / "set.zip"
+    path.write_bytes(b"PK\3\4 and nothing else")
+    with pytest.raises(unpack.ArchiveError, match="no zip or tar"):
+        image_folder.load(path, **LOAD)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/0.png", b"x")
+        archive.writestr("../b/0.png", b"x")
+    with pytest.raises(unpack.ArchiveError, match="leads out"):
+        image_folder.load(path, **LOAD)
+    assert list((downloads.home() / "unpacked").iterdir()) == []
+
+
+def test_a_thousand_classes_of_one_picture_each(tmp_path):
+    (tmp_path / "0").mkdir()
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "0" / "0.png")
+    content = (tmp_path / "0" / "0.png").read_bytes()
+    rows = []
+    for number in range(1000):
+        (tmp_path / "0" / f"{number}.png").write_bytes(content)
+        rows.append((f"0/{number}.png", number))
+    with pytest.raises(ValueError, match="A picture belongs to one class"):  # all are the same one
+        image_folder.load(tabled(tmp_path, rows), size=(2, 2))
+    for number in range(1000):
+        pixels = np.array([[number % 256, number // 256]], np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "0" / f"{number}.png")
+    words = r"3 pictures at least, one each for train, test and validation.*1000 of 1000 classes with fewer: '0' \(1\)"
+    with pytest.raises(ValueError, match=words):
+        image_folder.load(tabled(tmp_path, rows), size=(1, 2))
+
+
+def test_rows_without_a_file_are_unreadable_pictures(tmp_path, capsys):
+    planted = plant(tmp_path, ["a", "b"])
+    rows = [(path.relative_to(tmp_path), path.parent.name) for path in planted]
+    table = tabled(tmp_path, [*rows, ("a/nowhere.png", "a"), ("b", "b")])
+    with pytest.raises(ValueError, match=r"2 pictures of [^$]*nowhere.png: there is no such file"):
+        image_folder.load(table, **LOAD)
+    dataset = image_folder.load(table, **LOAD, policy="skip")
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 20
+    assert "2 pictures" in capsys.readouterr().err

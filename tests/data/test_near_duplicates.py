@@ -81,3 +81,26 @@ def test_blank_pictures_are_no_duplicates_of_anything_else():
     blank = np.full((1, 32, 32, 3), 255, np.uint8)
     pairs = near_duplicates.between(blank, train)
     assert [pair.second for pair in pairs] in ([], [4])
+
+
+@pytest.mark.parametrize("size", [(224, 96), (28, 28), (33, 50), (20, 31), (32, 32)])
+def test_small_pictures_average_areas(size):
+    """Against the plain product with a matrix of each pixel's share of each area."""
+
+    def shares(count):
+        rows = np.zeros((32, count))
+        for area in range(32):
+            for pixel in range(count):
+                begin, end = max(area * count / 32, pixel), min((area + 1) * count / 32, pixel + 1)
+                rows[area, pixel] = max(end - begin, 0) * 32 / count
+        return rows
+
+    pictures = np.random.default_rng(0).integers(0, 256, (7, *size, 3)).astype(np.uint8)
+    wanted = shares(size[0]) @ pictures.astype(np.float64).mean(-1) @ shares(size[1]).T
+    wanted -= wanted.mean((1, 2), keepdims=True)
+    assert near_duplicates.small(pictures).dtype == np.float32
+    np.testing.assert_allclose(near_duplicates.small(pictures), wanted, atol=1e-3)
+    np.testing.assert_allclose(
+        near_duplicates.small(pictures[..., :1]), near_duplicates.small(pictures[..., 0]), atol=1e-3
+    )
+    assert near_duplicates.small(pictures[:0]).shape == (0, 32, 32)

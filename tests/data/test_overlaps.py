@@ -74,3 +74,18 @@ def test_every_source_counts_them():
     task = Task("waves", ("even", "odd"), (16, 16, 1))
     dataset = splits.dataset(task, arrays, seed=0, validation=10, limit=None, source="waves")
     assert dataset.overlaps["exact_duplicates"] == 2
+
+
+def test_streamed_pictures_are_counted_as_the_array(stream):
+    inputs, labels = made(90, 5)
+    inputs[50], inputs[70] = inputs[3], inputs[51]
+    inputs[55] = np.roll(inputs[9], 1, 1)
+    names = (("train", slice(40)), ("validation", slice(40, 60)), ("test", slice(60, 90)))
+    held = [Split(name, inputs[rows], labels[rows]) for name, rows in names]
+    shown = stream(inputs)
+    read = [Split(name, shown.part(rows), labels[rows]) for name, rows in names]
+    found = overlaps.between(*held, digest="held")
+    assert (found["exact_duplicates"], found["near_duplicates"]) == (2, 2)
+    assert overlaps.between(*read, digest="read") == found
+    mixed = overlaps.between(held[0], read[1], read[2], digest="mixed")
+    assert mixed == found

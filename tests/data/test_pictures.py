@@ -142,3 +142,33 @@ def test_resizing_averages(tmp_path):
     small = pictures.read(save(tmp_path / "a.png", checks), size=(4, 2), channels=1).pixels
     assert small.shape == (4, 2, 1)
     assert np.abs(small.astype(int) - 127).max() <= 16
+
+
+def photograph(height, width, seed=0):
+    """Smooth shapes with some noise, as a camera sees them."""
+    generator = np.random.default_rng(seed)
+    coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8)).resize((width, height), Image.BICUBIC)
+    noise = generator.integers(-8, 9, (height, width, 3))
+    return np.clip(np.asarray(coarse).astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [1, 2, 3, 5, 9])
+def test_a_jpeg_that_is_halved_while_decoded_is_nearly_the_whole_one(tmp_path, scale, channels, orientation):
+    """Against decoding all of it and resizing that; and never from fewer pixels than were asked for."""
+    height, width = 96 * scale, 64 * scale + 40
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.jpg", photograph(height, width), quality=92, exif=exif)
+    size = (96, 64) if orientation == 1 else (64, 96)
+    whole = Image.fromarray(pictures.read(path, channels=channels).pixels.squeeze())
+    wanted = np.asarray(whole.resize(size[::-1], Image.Resampling.BILINEAR), np.float64).reshape(*size, channels)
+    read = pictures.read(path, channels=channels, size=size).pixels
+    assert read.shape == (*size, channels)
+    difference = np.abs(read - wanted)
+    assert (difference.mean() == 0) == (scale == 1)
+    assert difference.mean() < 1.5
+    assert np.percentile(difference, 99) <= 8
+    again = pictures.read(path, channels=channels, size=size).pixels
+    np.testing.assert_array_equal(again, read)

@@ -171,3 +171,53 @@ def test_token_ids_stay_integers():
     np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], ids)
     with pytest.raises(ValueError, match="Views are made of pictures"):
         pipeline.batches(split, batch_size=8, augment=lambda batch: batch)
+
+
+@pytest.mark.parametrize("cache_bytes", [None, 0])
+@pytest.mark.parametrize(
+    "options", [{}, {"shuffle": True, "seed": 3, "drop_remainder": True}, {"shuffle": True, "augment": 5}]
+)
+def test_streamed_pictures_give_bitwise_the_batches_of_the_array(stream, options, cache_bytes):
+    split = _split(150)
+    shown = types.Split("train", stream(split.inputs, cache_bytes=cache_bytes), split.labels)
+    made = []
+    for one in (split, shown):
+        choice = options | ({"augment": _augment(options["augment"])} if "augment" in options else {})
+        made.append(pipeline.batches(one, batch_size=16, **choice))
+    held, read = made
+    assert held.element_spec == read.element_spec
+    assert held.cardinality() == read.cardinality()
+    for _ in range(3):
+        for one, other in zip(held, read, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+    held.epochs_begun.assign(1)
+    read.epochs_begun.assign(1)
+    for one, other in zip(_read(held.skip(3)), _read(read.skip(3)), strict=True):  # as after an interruption
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_streamed_file_that_went_ends_the_epoch_with_its_name(stream):
+    import pathlib
+
+    split = _split(40)
+    inputs = stream(split.inputs, cache_bytes=0)
+    made = pipeline.batches(types.Split("train", inputs, split.labels), batch_size=16)
+    pathlib.Path(inputs.album.files[20]).unlink()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"20.png: there is no such file"):
+        _read(made)
+
+
+def test_a_model_trains_on_streamed_pictures_as_on_the_array(stream):
+    split = _split(40)
+    weights = []
+    for inputs in (split.inputs, stream(split.inputs)):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(7)])
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        one = types.Split("train", inputs, split.labels)
+        made = pipeline.batches(one, batch_size=8, shuffle=True, augment=lambda batch: batch / 255.0)
+        model.fit(made, epochs=2, verbose=0, validation_data=pipeline.batches(one, batch_size=8))
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -174,3 +174,97 @@ def test_a_class_with_too_few_examples_for_every_split_is_said(counts):
     }
     with pytest.raises(ValueError, match="Every class needs an example in every split"):
         splits.dataset(TASK, arrays, seed=0, validation=0.1, limit=None, source="toy")
+
+
+def test_digest_of_streamed_inputs_is_written_down(stream):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 1)).astype(np.uint8)
+    split = types.Split("train", stream(pictures), np.array([0, 1, 0], np.int32))
+    rows = b"".join(hashlib.sha256(row.tobytes()).digest() for row in pictures)
+    labels = b"train labels <i4 (3,)\n\0\0\0\0\x01\0\0\0\0\0\0\0"
+    by_hand = b"train inputs streamed |u1 (3, 4, 5, 1)\n" + rows + labels
+    assert splits.digest(split) == hashlib.sha256(by_hand).hexdigest()
+    assert splits.digest(split.part(slice(None, None, -1))) != splits.digest(split)
+    splits.check(types.Task("toy", ("a", "b"), (4, 5, 1)), split)
+    with pytest.raises(ValueError, match="Wanted inputs"):
+        splits.check(types.Task("toy", ("a", "b"), (5, 4, 1)), split)
+
+
+def _groups(seed: int, *, groups: int, classes: int, largest: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and groups of random sizes, each of a mixture of its own."""
+    generator = np.random.default_rng(seed)
+    sizes = generator.integers(1, largest, groups)
+    drawn = [generator.choice(classes, size, p=generator.dirichlet(np.full(classes, 0.7))) for size in sizes]
+    order = generator.permutation(sizes.sum())
+    return np.concatenate(drawn)[order], np.repeat(np.arange(groups), sizes)[order]
+
+
+def _unevenness(labels: np.ndarray, taken: np.ndarray, share: float) -> float:
+    """Pearson's chi-square of the examples taken out of each class, as `grouped` documents it."""
+    counts = np.bincount(labels)
+    wanted = np.maximum(counts * share, 1.0)
+    return float((((np.bincount(labels[taken], minlength=len(counts)) - wanted) ** 2 / wanted)[counts > 0]).sum())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_groups_are_divided_nearly_as_well_as_by_trying_all_ways(seed):
+    labels, groups = _groups(seed, groups=9, classes=3)
+    wanted = round(0.3 * len(labels))
+    train, validation = splits.grouped(labels, groups, validation=wanted, seed=seed)
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    assert not set(groups[train]) & set(groups[validation])
+    found = []
+    holders = [set(groups[labels == label]) for label in range(3)]
+    for bits in range(1, 2**9 - 1):
+        out = {group for group in range(9) if bits >> group & 1}
+        if all(holder - out and (len(holder) < 2 or holder & out) for holder in holders if holder):
+            found.append(_unevenness(labels, np.isin(groups, list(out)), wanted / len(labels)))
+    mine = _unevenness(labels, np.isin(np.arange(len(labels)), validation), wanted / len(labels))
+    better = np.mean(np.array(found) < mine - 1e-6)
+    assert len(found) > 50
+    assert better <= 0.01  # hardly any of all the ways there are is better
+
+
+@pytest.mark.parametrize("groups", [60, 2000])
+def test_many_groups_are_divided_evenly(groups):
+    labels, group = _groups(1, groups=groups, classes=5)
+    train, validation = splits.grouped(labels, group, validation=0.2, seed=0)
+    assert not set(group[train]) & set(group[validation])
+    shares = np.bincount(labels[validation], minlength=5) / np.bincount(labels, minlength=5)
+    assert np.abs(shares - 0.2).max() < (0.02 if groups == 60 else 0.002)
+    again, other = (splits.grouped(labels, group, validation=0.2, seed=seed)[1] for seed in (0, 1))
+    assert (again == validation).all()
+    assert set(group[other]) != set(group[validation])
+    assert (np.diff(labels[train]) != 0).any()
+    assert np.corrcoef(train, np.arange(len(train)))[0, 1] < 0.1  # shuffled
+
+
+def test_every_class_keeps_groups_on_both_sides():
+    """A rare class in three groups, two of them large: one for each split, whatever their sizes."""
+    for seed in range(10):
+        labels = np.repeat([0, 0, 0, 0, 1, 0, 1, 0, 1], [20, 30, 25, 40, 1, 60, 1, 3, 1])
+        groups = np.repeat(np.arange(6), [20, 30, 25, 41, 61, 4])
+        left, test = splits.grouped(labels, groups, validation=0.2, seed=seed, leave=2)
+        train, validation = (
+            left[part] for part in splits.grouped(labels[left], groups[left], validation=0.2, seed=seed)
+        )
+        for part in (train, validation, test):
+            assert set(labels[part]) == {0, 1}
+        assert len(set(groups[train])) + len(set(groups[validation])) + len(set(groups[test])) == 6
+
+
+def test_groups_of_one_example_each_are_the_ordinary_split():
+    labels = _labels(50, 30, 20)
+    train, validation = splits.grouped(labels, np.arange(100).astype(str), validation=20, seed=0)
+    assert np.bincount(labels[validation]).tolist() == [10, 6, 4]
+    assert len(train) == 80
+
+
+def test_grouped_refuses_what_it_cannot_divide():
+    labels = _labels(5, 5)
+    with pytest.raises(ValueError, match="Wanted one group an example"):
+        splits.grouped(labels, np.zeros(9), validation=0.2, seed=0)
+    with pytest.raises(ValueError, match="none of which can go"):
+        splits.grouped(labels, np.zeros(10), validation=0.2, seed=0)
+    for validation in (0, 10, 1.0, -0.5):
+        with pytest.raises(ValueError, match="Received"):
+            splits.grouped(labels, np.arange(10), validation=validation, seed=0)

@@ -188,3 +188,10 @@ def test_twenty_thousand_changed_files(tiny_files, tmp_path):
     print(f"{dict(became)} in {time.monotonic() - start:.0f} s")
     assert sum(became.values()) == 40_000
     assert became["died"] > 0, "no child died: nothing was proved"
+
+
+def test_streamed_pictures_go_to_the_child_a_few_at_a_time(reader, tiny_files, stream):
+    inputs = np.concatenate([tiny_files.inputs, tiny_files.inputs[::-1]])
+    np.testing.assert_array_equal(
+        reader.run(tiny_files.float32, stream(inputs)), verify.run_file(tiny_files.float32, inputs)
+    )

@@ -74,3 +74,21 @@ def test_answers_do_not_depend_on_the_number_of_workers(tiny_files, workers):
     alone = verify.run_file(tiny_files.integer, inputs, workers=1)
     np.testing.assert_array_equal(verify.run_file(tiny_files.integer, inputs, workers=workers), alone)
     assert len(verify.run_file(tiny_files.integer, inputs[:0], workers=workers)) == 0
+
+
+def test_streamed_pictures_answer_as_the_array(tiny_files, stream):
+    inputs = stream(tiny_files.inputs)
+    for file in (tiny_files.float32, tiny_files.integer):
+        np.testing.assert_array_equal(verify.run_file(file, inputs), verify.run_file(file, tiny_files.inputs))
+    with pytest.raises(ValueError, match=r"Received: \(200, 8, 9, 1\)"):
+        verify.run_file(tiny_files.float32, stream(np.zeros((200, 8, 9, 1), np.uint8)))
+
+
+def test_no_more_than_a_few_inputs_are_brought_into_the_files_dtype_at_once(tiny_files):
+    import tracemalloc
+
+    inputs = np.random.default_rng(5).integers(0, 256, (5000, *tiny_files.inputs.shape[1:]), np.uint8)
+    tracemalloc.start()
+    verify.run_file(tiny_files.integer, inputs, workers=1)
+    assert tracemalloc.get_traced_memory()[1] < 8 * inputs.nbytes / 3  # as float64 they would be eight times as large
+    tracemalloc.stop()

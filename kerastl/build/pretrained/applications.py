@@ -16,8 +16,7 @@ from keras import layers
 
 from kerastl.build.pretrained import graph, names
 from kerastl.build.pretrained.backbone import Backbone
-from kerastl.build.pretrained.weights import Accounting
-from kerastl.foreign import keras_file
+from kerastl.build.pretrained.weights import account, load_file
 
 # Module -> what its pixels 0..255 become. "inside": its graph does it, each in its own way.
 RANGES = {
@@ -73,9 +72,11 @@ def load(name: str, *, image_size: int = 224, weights: str | Path | None = "imag
     model = _built(name, _scaled(image, mode=mode), image_size=image_size, download=weights == "imagenet")
     accounting = None
     if weights is not None:
-        if weights != "imagenet":
-            keras_file.load_weights(model, Path(weights))
-        accounting = _accounted(model, source=f"keras.applications.{name}, weights {weights}")
+        source = f"keras.applications.{name}, weights {weights}"
+        if weights == "imagenet":
+            accounting = account(model, source=source)
+        else:
+            accounting = load_file(model, Path(weights), source=source)
         _mend_deviations(model)
     if mode == "caffe":
         _turn_channels(model)
@@ -127,15 +128,6 @@ def _built(name: str, scaled: keras.KerasTensor, *, image_size: int, download: b
             f"The ImageNet weights of {name} could not be downloaded ({error}). Once there is a network the same call "
             "gets them; without one give weights= the path of a file, or a name whose weights `kerastl fetch` brings."
         ) from error
-
-
-def _accounted(model: keras.Model, *, source: str) -> Accounting:
-    """Keras' own loading gives every weight its array or raises; what it does not look at is whether they are sound."""
-    arrays = {f"{layer.name}/{weight.name}": weight.numpy() for layer in model.layers for weight in layer.weights}
-    bad = tuple(name for name, array in arrays.items() if not np.all(np.isfinite(array)))
-    account = Accounting(source, loaded=tuple(name for name in arrays if name not in bad), not_finite=bad)
-    account.check()
-    return account
 
 
 def _mend_deviations(model: keras.Model) -> None:

@@ -73,7 +73,7 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     logits = layers.Dense(task.classes, dtype="float32", name="logits")(x)
-    return keras.Model(backbone.model.input, logits, name=backbone.model.name)
+    return keras.Model(backbone.model.inputs[0], logits, name=backbone.model.name)
 
 
 def groups(model: keras.Model) -> list[Group]:

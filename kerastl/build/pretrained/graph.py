@@ -20,7 +20,8 @@ def laid_flat(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor
         image: takes the place of its input.
 
     Raises:
-        ValueError: no functional model of one input and one output, or ``image`` is of a shape that its layers cannot
+        ValueError: no functional model of one input and one output; a layer that cannot be made again from its
+            configuration; or ``image`` is of a shape that its layers cannot
             take with the weights that they have.
     """
     if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
@@ -53,7 +54,7 @@ def _walked(model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.
             elif isinstance(operation, keras.layers.Layer):
                 shared = id(operation) in copies  # a shared layer is called twice and copied once
                 if not shared:
-                    copies[id(operation)] = type(operation).from_config(operation.get_config())
+                    copies[id(operation)] = _made_again(operation)
                 copy = copies[id(operation)]
                 results = keras.tree.flatten(copy(*arguments, **options))
                 if not shared:
@@ -62,6 +63,16 @@ def _walked(model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.
                 results = keras.tree.flatten(operation(*arguments, **options))
             tensors.update((id(theirs), result) for theirs, result in zip(node.outputs, results, strict=True))
     return [tensors[id(output)] for output in graph.outputs]
+
+
+def _made_again(layer: keras.layers.Layer) -> keras.layers.Layer:
+    try:
+        return type(layer).from_config(layer.get_config())
+    except Exception as error:  # whatever its constructor says to what its configuration holds
+        raise ValueError(
+            f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made again from its own "
+            f"configuration, so that no file with it could be loaded either: {error}"
+        ) from error
 
 
 def _give_weights(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:

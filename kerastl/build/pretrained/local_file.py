@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers
 
 from kerastl.build.pretrained import graph
 from kerastl.build.pretrained.backbone import Backbone
-from kerastl.build.pretrained.weights import Accounting
+from kerastl.build.pretrained.weights import account
 from kerastl.foreign import keras_file
 
 _HEADS = (layers.Dense, layers.Dropout, layers.Softmax, layers.Activation)
@@ -54,15 +54,9 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
             f"Wanted a graph that scales pixels 0..255 itself. Received: {file}, without a Rescaling or Normalization "
             "in front of its first weights. Put one in front of it, with the range that it was trained for, and save."
         )
-    arrays = {f"{layer.name}/{weight.name}": weight.numpy() for layer in flat.layers for weight in layer.weights}
-    account = Accounting(
-        f"file {file}",
-        loaded=tuple(arrays),
-        left_out=tuple(f"{layer.name}/{weight.name}" for layer in _head(model) for weight in layer.weights),
-        not_finite=tuple(name for name, array in arrays.items() if not np.all(np.isfinite(array))),
-    )
-    account.check()
-    return Backbone(str(path), flat, size, account)
+    left_out = tuple(weight.path for layer in _head(model) for weight in layer.weights)
+    accounting = dataclasses.replace(account(flat, source=f"file {file}"), left_out=left_out)
+    return Backbone(str(path), flat, size, accounting)
 
 
 def _head(model: keras.Model) -> list[keras.layers.Layer]:

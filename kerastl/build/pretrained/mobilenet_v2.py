@@ -65,4 +65,5 @@ def build(*, image_size: int = 224) -> keras.Model:
         raise ValueError(f"MobileNetV2 wants pictures of {_SMALLEST} pixels at least. Received: {image_size}.")
     image = keras.Input((image_size, image_size, 3), name="image")
     scaled = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(image)
-    return keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=None, name="mobilenet_v2")
+    features = keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=None).output
+    return keras.Model(image, features, name="mobilenet_v2")

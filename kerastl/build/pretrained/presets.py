@@ -17,7 +17,7 @@ import numpy as np
 
 from kerastl.build.pretrained import graph, names
 from kerastl.build.pretrained.backbone import Backbone
-from kerastl.build.pretrained.weights import Accounting
+from kerastl.build.pretrained.weights import Accounting, account, load_file
 from kerastl.foreign import hdf5, keras_config
 
 _SCHEMES = ("kaggle://", "hf://", "modelscope://")
@@ -59,19 +59,20 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
             "`kerastl.build.pretrained.presets.available()`, and a folder, or a handle starting with "
             f"{', '.join(_SCHEMES)}."
         )
-    body = _asked(name, lambda: keras_hub.models.Backbone.from_preset(name))
+    body, accounting = _body(name, source=source)
+    side = _side(body)
     converter = _asked(name, lambda: _converter(name))
-    sides = [side for side in _sides(body, converter) if side]
-    image_size = image_size or (sides[0] if sides else _SIZE)
+    own = converter.image_size if converter is not None else None
+    image_size = image_size or side or (own[0] if own else _SIZE)
     model = _one_graph(body, converter, image_size=image_size, name=name)
-    weights = tuple(weight.path for weight in model.weights)
-    account = Accounting(
-        source,
-        loaded=weights,
-        not_finite=tuple(weight.path for weight in model.weights if not np.all(np.isfinite(weight.numpy()))),
-    )
-    account.check()
-    return Backbone(f"preset:{name}", model, image_size, account)
+    return Backbone(f"preset:{name}", model, image_size, accounting)
+
+
+def _body(name: str, *, source: str) -> tuple[keras.Model, Accounting]:
+    file = Path(name, "model.weights.h5")
+    kept = file.is_file()  # a folder that Keras wrote; the weights of others are converted by keras-hub
+    body = _asked(name, lambda: keras_hub.models.Backbone.from_preset(name, load_weights=not kept))
+    return body, load_file(body, file, source=source) if kept else account(body, source=source)
 
 
 def _inspect(folder: Path) -> None:
@@ -119,14 +120,13 @@ def _converter(name: str) -> Any:
         return None
 
 
-def _sides(body: keras.Model, converter: Any) -> list[int | None]:
-    """Sides in pixels that the graph, and the preprocessing, were made for."""
+def _side(body: keras.Model) -> int | None:
+    """Side in pixels that the graph was made for, if for any."""
     if len(body.inputs) != 1 or len(body.inputs[0].shape) != 4 or body.inputs[0].shape[-1] != 3:
         inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in body.inputs}
         raise ValueError(f"Wanted a backbone from one picture to features. Received: {body.name!r} with {inputs}.")
     height, width = body.inputs[0].shape[1:3]
-    size = converter.image_size if converter is not None else None
-    return [height if height == width else None, size[0] if size else None]
+    return height if height == width else None
 
 
 def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str) -> keras.Model:

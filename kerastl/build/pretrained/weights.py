@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import h5py
 import keras
 import numpy as np
 
-from kerastl.foreign import hdf5
+from kerastl.foreign import hdf5, keras_file
 
 
 class WeightsError(ValueError):
@@ -94,6 +95,41 @@ def fill(
     for name, weight in weights.items():
         weight.assign(arrays[name])
     return account
+
+
+def load_file(model: keras.Model, path: Path, *, source: str) -> Accounting:
+    """Gives a model the weights in a file that Keras wrote, `.weights.h5`, `.h5` or `.keras`.
+
+    Keras' own loading leaves some weights as they were, with a warning, where it finds none for them. So they are NaN
+    before, and what is NaN afterwards was not loaded.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not opened (see `foreign.keras_file.load_weights`).
+        WeightsError: naming the weights that the file did not bring.
+    """
+    for weight in model.weights:
+        weight.assign(np.full(weight.shape, np.nan, "float32"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping nested container")
+        keras_file.load_weights(model, path)
+    return account(model, source=source)
+
+
+def account(model: keras.Model, *, source: str) -> Accounting:
+    """What became of the weights of a model that somebody else has loaded, all of them or none.
+
+    Raises:
+        WeightsError: naming weights that are NaN throughout, as missing, and those that hold NaN or infinity.
+    """
+    missing, not_finite, loaded = [], [], []
+    for weight in model.weights:
+        array = np.asarray(weight.numpy(), "float32")
+        sound = bool(np.all(np.isfinite(array)))
+        (loaded if sound else missing if np.all(np.isnan(array)) else not_finite).append(weight.path)
+    found = Accounting(source, tuple(loaded), missing=tuple(missing), not_finite=tuple(not_finite))
+    found.check()
+    return found
 
 
 def read_hdf5(path: Path) -> dict[str, np.ndarray]:

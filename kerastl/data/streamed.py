@@ -1,0 +1,169 @@
+"""Pictures that are too many for memory: read when they are asked for, from their files or a cache of their pixels.
+
+Either way they are what `pictures.read` makes of the file, and the digest of every one says so each time.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerastl.data import near_duplicates, pictures
+
+PIXELS, SMALL = "pixels", "small"
+"""Files in the cache folder: one row of bytes a picture; what `near_duplicates.small` makes of each, float32."""
+_SMALL_SHAPE = (32, 32)
+_SMALL_BYTES = 4 * 32 * 32
+_AT_ONCE = 64  # pictures held while all of them are gone through
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Album:
+    """Picture files as they were when `first_look.look` had decoded each of them.
+
+    Attributes:
+        files: their paths.
+        size: height and width that every picture is brought to.
+        channels: 3 or 1.
+        digests: uint8 ``(files, 32)``: SHA-256 of the pixels of each.
+        cache: folder that may hold their pixels, in the order of ``files``; it may vanish at any time.
+    """
+
+    files: tuple[str, ...]
+    size: tuple[int, int]
+    channels: int
+    digests: np.ndarray
+    cache: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Pictures:
+    """Pictures of an album, as an array uint8 ``(examples, height, width, channels)`` that lies on disk.
+
+    An int reads one picture, ``(height, width, channels)``; a slice, an array of indices or a mask reads several, in
+    parallel. `np.asarray` reads all of them. It holds no open file, so that it can be pickled and used in any thread.
+
+    Attributes:
+        album: the files.
+        rows: int64 ``(examples,)``: which of them, in which order.
+    """
+
+    album: Album
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), *self.album.size, self.album.channels)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.uint8)
+
+    @property
+    def ndim(self) -> int:
+        return 4
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Reads pictures.
+
+        Raises:
+            IndexError: no such rows.
+            pictures.PictureError: a file that is gone, or not the one any more that was looked at.
+        """
+        if isinstance(rows, int | np.integer):
+            return self._read(self.rows[[int(rows)]])[0]
+        return self._read(self.part(rows).rows)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for start in range(0, len(self), _AT_ONCE):
+            yield from self[start : start + _AT_ONCE]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def part(self, rows: Any) -> Pictures:
+        """Some of the pictures in the order of ``rows``, none of which is read for it."""
+        chosen = self.rows[rows]
+        if chosen.ndim != 1:
+            raise IndexError(f"Streamed pictures are indexed along their first axis. Received: {rows!r}.")
+        return Pictures(self.album, chosen)
+
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each picture's bytes; nothing is read for it."""
+        return [digest.tobytes() for digest in self.album.digests[self.rows]]
+
+    def small(self, rows: Any) -> np.ndarray:
+        """`near_duplicates.small` of some pictures, float32 ``(examples, 32, 32)``, cached where there is room."""
+        indices, found = self.part(rows).rows, []
+        with contextlib.suppress(OSError), _opened(self.album.cache, SMALL) as file:
+            for index in indices:
+                file.seek(int(index) * _SMALL_BYTES)
+                found.append(np.frombuffer(file.read(_SMALL_BYTES), np.float32).reshape(_SMALL_SHAPE))
+            return np.array(found, np.float32).reshape(-1, *_SMALL_SHAPE)
+        return near_duplicates.small(self[rows])
+
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        pixels = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        lacking = self._read_cache(indices, pixels)
+
+        def decode(place: int) -> None:
+            index = indices[place]
+            path = Path(self.album.files[index])
+            try:
+                pixels[place] = pictures.read(path, channels=self.album.channels, size=self.album.size).pixels
+            except pictures.PictureError as error:
+                raise pictures.PictureError(f"{path}: {error}") from error
+            if not self._is(index, pixels[place]):
+                raise pictures.PictureError(f"{path} is not the picture any more that was loaded: load it anew")
+
+        if len(lacking) == 1:
+            decode(lacking[0])
+        else:
+            list(_threads(os.getpid()).map(decode, lacking))
+        return pixels
+
+    def _read_cache(self, indices: np.ndarray, pixels: np.ndarray) -> list[int]:
+        """Fills in what the cache has; the places that it lacks, or has damaged."""
+        lacking = set(range(len(indices)))
+        # A mapped file would count as this process's memory, all of it after one epoch; a handle of its own for every
+        # call lets threads read side by side.
+        with contextlib.suppress(OSError), _opened(self.album.cache, PIXELS) as file:
+            for place in np.argsort(indices, kind="stable"):  # in the order of the disk
+                row = pixels[place]
+                file.seek(int(indices[place]) * row.nbytes)
+                if file.readinto(row) == row.nbytes and self._is(indices[place], row):
+                    lacking.remove(int(place))
+        return sorted(lacking)
+
+    def _is(self, index: Any, row: np.ndarray) -> bool:
+        return hashlib.sha256(row.data).digest() == self.album.digests[index].tobytes()
+
+
+def _opened(folder: Path | None, name: str) -> Any:
+    if folder is None:
+        raise FileNotFoundError(name)
+    return open(folder / name, "rb", buffering=0)
+
+
+@functools.cache
+def _threads(process: int) -> concurrent.futures.ThreadPoolExecutor:
+    """Threads that decode side by side (Pillow lets go of the interpreter); a forked process makes its own."""
+    return concurrent.futures.ThreadPoolExecutor(workers(), thread_name_prefix="pictures")
+
+
+def workers() -> int:
+    """Threads that are worth while: one a core that this process may use, and two that wait for the disk."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable + 2, 32)

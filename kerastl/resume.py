@@ -1,0 +1,86 @@
+"""A `fit` of either Keras that survives its process: it goes on from the newest checkpoint, within an epoch too.
+
+Who trains brings a compiled model and its callbacks; the watch over signals, memory, logs and checkpoints is one code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerastl import durable, memory
+from kerastl.callbacks import AsOne, Checkpoints
+from kerastl.types import Workspace
+
+
+def fit(
+    model: Any,
+    batches: tf.data.Dataset,
+    *,
+    epochs: int,
+    validation: tf.data.Dataset | None,
+    watchers: Sequence[Any],
+    workspace: Workspace | None,
+    class_weight: dict[int, float] | None = None,
+    adapt: Callable[[AsOne], Any] = lambda everyone: everyone,
+) -> dict[str, list[float]]:
+    """Trains a compiled model; the rest of an epoch that was begun is a ``fit`` of its own.
+
+    Args:
+        model: of Keras 3, or of tf_keras with the ``variables``, ``trainable_variables`` and ``metrics_variables`` that
+            a model of Keras 3 has: a checkpoint holds them and the optimizer's.
+        batches: as for ``train.fit``.
+        epochs: in all, those before an interruption included.
+        validation: scored after every epoch.
+        watchers: callbacks, in the order in which they are told.
+        workspace: keeps checkpoints; without one nothing is kept.
+        class_weight: class index -> weight in the loss, as Keras takes it.
+        adapt: makes of all callbacks together what the ``fit`` of this model takes.
+
+    Returns:
+        One value an epoch of every metric.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: with a workspace, after the checkpoint that Ctrl-C or SIGTERM asked for.
+        MemoryError: a step does not fit into memory.
+    """
+    model.optimizer.build(model.trainable_variables)
+    history = keras.callbacks.History()
+    watchers = [history, *watchers]
+    checkpoints = Checkpoints(workspace, batches, others=watchers) if workspace else None
+    everyone = AsOne(
+        [*watchers, *([checkpoints] if checkpoints else [])],
+        model=model,
+        epochs=epochs,
+        steps=int(batches.cardinality()),
+    )
+
+    def part(some: tf.data.Dataset, *, begin: int, end: int) -> None:
+        model.fit(
+            some,
+            initial_epoch=begin,
+            epochs=end,
+            validation_data=validation,
+            class_weight=class_weight,
+            callbacks=adapt(everyone),
+            shuffle=False,
+            verbose=0,
+        )
+
+    epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
+    if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
+        model.evaluate(batches.take(1), verbose=0)
+    logs = durable.told(workspace.logs) if workspace else contextlib.nullcontext()
+    with memory.named("training"), logs, checkpoints or contextlib.nullcontext():
+        everyone.begin()
+        if step:
+            part(batches.skip(step), begin=epoch, end=epoch + 1)
+            epoch, stopped = epoch + 1, model.stop_training
+        if epoch < epochs and not stopped:
+            part(batches, begin=epoch, end=epochs)
+        everyone.end()
+    return history.history

@@ -1,0 +1,230 @@
+"""Your own pictures to a verified file for the phone: a pretrained backbone, probed first, then fine-tuned.
+
+A folder with a folder a class goes in. The frozen backbone's features are computed once and a head learns from them;
+then everything learns, gently, from randomly changed pictures (LP-FT, Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
+How long and how far is planned from the number of pictures. Without a folder: 14 kinds of fruit in a shop.
+
+Minutes: 25
+Data: groceries, or your folder
+Command: kerastl run image_classifier --data FOLDER
+Expect: EXPECT
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import kerastl
+from kerastl.types import Dataset, Workspace
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """How training pictures are changed at random; see `kerastl.augment.build`."""
+
+    rotation: float = 0.04
+    """Turns to either side: 14 degrees."""
+    translation: float = 0.1
+    """Share of height and width."""
+    zoom: float = 0.2
+    """Share of the scale."""
+    horizontal_flip: bool = True
+    """Set it to False where left and right mean something."""
+    brightness: float = 0.15
+    """Share of the range, to either side."""
+    contrast: float = 0.2
+    """Share of the distance from the mean, to either side."""
+    fill: str = "reflect"
+    """What stands outside a moved picture."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of the run; every field is a flag of `kerastl run image_classifier`."""
+
+    data: str | None = None
+    """Folder with a folder a class, or with train, validation and test folders; the groceries where there is none."""
+    policy: str = "fail"
+    """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
+    backbone: str = "mobilenet_v2"
+    """A foundation model; see `kerastl.build.pretrained.load`."""
+    image_size: int = 224
+    """Side of the square pictures that the backbone gets, in pixels."""
+    validation: float = 0.1
+    """Share of the pictures held out of train; every choice is made on them."""
+    limit: int | None = None
+    """Keeps only so many training pictures."""
+    seed: int = 0
+    """Of weights, order, views and split."""
+    views: Views = Views()
+    """Usual for photographs; not tuned."""
+    epochs: int | None = None
+    """Of fine-tuning; by default planned from the number of pictures. 0 trains the head alone."""
+    learning_rate: float | None = None
+    """Of fine-tuning, at its peak and for the head; by default the plan's."""
+    batch_size: int = 32
+    """Pictures a step."""
+    dropout: float = 0.3
+    """Share of the features dropped before the head."""
+    prefer: str = "smallest"
+    """What the phone gets among the files within the budget: "smallest" or "fastest"."""
+    budget: float = 0.01
+    """Validation accuracy that the chosen file may lose against the float model: a point."""
+    score_drop: float = 0.01
+    """Accuracy that an int8 file may lose against its own float model: a point."""
+    agreement: float = 0.95
+    """Least share of pictures on which an int8 file answers like its float model."""
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Everything tiny: no score worth reading."""
+        return cls(image_size=96, limit=56, epochs=1, batch_size=8, budget=1.0, score_drop=0.2, agreement=0.7)
+
+
+def run(config: Config, folder: Path) -> dict[str, Any]:
+    """Load, plan, probe, fine-tune, quantize, export, verify, report."""
+    with kerastl.store.Run(folder, recipe="image_classifier", tag=folder.name, config=config) as run:
+        data = load(config)
+        run.record(data)
+        plan = planned(config, data)
+        print(plan.why)
+        basis = [config.seed, config.views, config.backbone, data.digest]
+
+        features = run.stage(
+            "features",
+            lambda at: cached(config, data, plan),
+            key=[basis, plan.views],
+            save=kerastl.transfer.save,
+            load=kerastl.transfer.load,
+        )
+        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        probe = run.stage(
+            "probe",
+            lambda at: probed(config, data, plan, features, at),
+            key=[plan.probe, config.dropout, run.key("features")],
+            **models,
+        )
+        trained = [probe]
+        if plan.fine_tune:
+            tuned = run.stage(
+                "fine_tuned",
+                lambda at: fine_tuned(config, data, plan, probe.model, at),
+                key=[basis, plan.fine_tune, plan.decay, run.key("probe")],
+                **models,
+            )
+            trained.append(tuned)
+        model, ptq = trained[-1].model, kerastl.compress.ptq
+        float32 = kerastl.export.tflite.convert(model)
+        candidate = functools.partial(kerastl.ship.Candidate, model=model)
+        return kerastl.ship.ship(
+            run,
+            data,
+            model=model,
+            candidates=[
+                candidate("float32", "float32", float32),
+                candidate("float16", "float16", ptq.float16(float32)),
+                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
+                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=data.train.inputs[:200])),
+            ],
+            curves=[stage.curves for stage in trained],
+            prefer=config.prefer,
+            budget=config.budget,
+            score_drop=config.score_drop,
+            agreement=config.agreement,
+        )
+
+
+def load(config: Config) -> Dataset:
+    """The pictures at the backbone's size."""
+    size = (config.image_size, config.image_size)
+    if config.data is None:
+        return kerastl.data.groceries.load(
+            size=size, seed=config.seed, validation=config.validation, limit=config.limit
+        )
+    return kerastl.data.image_folder.load(
+        config.data,
+        size=size,
+        policy=config.policy,
+        seed=config.seed,
+        validation=config.validation,
+        limit=config.limit,
+    )
+
+
+def planned(config: Config, data: Dataset) -> kerastl.transfer.Plan:
+    """The plan for so many pictures, with what the settings say otherwise."""
+    plan = kerastl.transfer.plan(
+        examples=len(data.train), classes=data.task.classes, batch_size=config.batch_size, epochs=config.epochs
+    )
+    if plan.fine_tune and config.learning_rate:
+        tuned = dataclasses.replace(plan.fine_tune, peak_learning_rate=config.learning_rate)
+        plan = dataclasses.replace(plan, fine_tune=tuned)
+    return plan
+
+
+def built(config: Config, data: Dataset):
+    """The backbone with its weights and a new head."""
+    kerastl.train.set_seed(config.seed)
+    pretrained = kerastl.build.pretrained
+    backbone = pretrained.load(config.backbone, image_size=config.image_size)
+    return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
+
+
+def cached(config: Config, data: Dataset, plan):
+    """Features of every training picture and of its views, and of every validation picture: computed once."""
+    transfer = kerastl.transfer
+    body = transfer.body(built(config, data))
+    batches = functools.partial(kerastl.data.pipeline.batches, batch_size=64)
+    changed = batches(data.train, augment=kerastl.augment.build(**vars(config.views), seed=config.seed))
+    train = transfer.joined(
+        transfer.features(body, batches(data.train)), transfer.features(body, changed, views=plan.views)
+    )
+    return train, transfer.features(body, batches(data.validation), name="validation")
+
+
+def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
+    """The backbone as it came, with a head that has learnt from its features."""
+    train, validation = features
+    batches = kerastl.data.pipeline.batches
+    model = built(config, data)
+    head = kerastl.transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
+    curves = kerastl.train.fit(
+        head,
+        batches(train, batch_size=plan.probe.batch_size, shuffle=True, seed=config.seed),
+        schedule=plan.probe,
+        workspace=workspace,
+        validation=batches(validation, batch_size=500),
+    )
+    kerastl.transfer.put_head(model, head)
+    return kerastl.train.Trained(model, curves)
+
+
+def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace):
+    """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
+    batches, transfer = kerastl.data.pipeline.batches, kerastl.transfer
+    kerastl.train.set_seed(config.seed)
+    transfer.freeze_statistics(model)
+    groups = [[layer.name for layer in group.layers] for group in kerastl.build.pretrained.backbone.groups(model)]
+    curves = kerastl.train.fit(
+        model,
+        batches(
+            data.train,
+            batch_size=plan.fine_tune.batch_size,
+            shuffle=True,
+            augment=kerastl.augment.build(**vars(config.views), seed=config.seed + 1),
+            seed=config.seed,
+        ),
+        schedule=plan.fine_tune,
+        optimizer=functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, decay=plan.decay)),
+        workspace=workspace,
+        validation=batches(data.validation, batch_size=64),
+    )
+    return kerastl.train.Trained(model, curves)
+
+
+if __name__ == "__main__":
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from kerastl.data import picture_table
+
+
+def write(tmp_path, content: str | bytes, name: str = "set.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def short(rows, folder):
+    return [(row.path.removeprefix(f"{folder}/"), row.label, row.split, row.group) for row in rows]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_the_csv_module_writes_comes_back(tmp_path, delimiter, end):
+    rows = [("a/1, two; three|.jpg", 'a "cat"'), ("b/2.jpg", "two\nlines"), ("b/ä\t.jpg", "Ärger;x")]
+    with open(tmp_path / "set.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator=end)
+        writer.writerows([("number", "label", "path"), *((7, label, path) for path, label in rows)])
+    read = picture_table.read(tmp_path / "set.csv")
+    assert short(read, tmp_path) == [(path, label, None, None) for path, label in rows]
+    assert [row.line for row in read] == [2, 4, 5]
+
+
+def test_byte_order_mark_blank_lines_and_spaces_do_not_matter(tmp_path):
+    plain = "path,label,split,who\na.jpg,cat,train,1\nb/b.jpg,dog,test,2\n"
+    odd = "\ufeff\n path , label ,split,who \r\n\r\na.jpg , cat,train,1\r\n ,,,\r\nb\\b.jpg,  dog,test,2"
+    columns = {"split_column": "split", "group_column": "who"}
+    one = picture_table.read(write(tmp_path, plain, "plain.csv"), **columns)
+    other = picture_table.read(write(tmp_path, odd, "odd.csv"), **columns)
+    assert short(one, tmp_path) == [("a.jpg", "cat", "train", "1"), ("b/b.jpg", "dog", "test", "2")]
+    assert short(other, tmp_path) == short(one, tmp_path)
+    assert picture_table.columns_of(tmp_path / "odd.csv") == ["path", "label", "split", "who"]
+
+
+def test_columns_have_the_names_given(tmp_path):
+    path = write(tmp_path, "file;class\na.jpg;1\n")
+    assert short(picture_table.read(path, path_column="file", label_column="class"), tmp_path)[0][:2] == ("a.jpg", "1")
+    with pytest.raises(picture_table.TableError, match=r"without 'path'.*It has: file, class"):
+        picture_table.read(path, label_column="class")
+    path = write(tmp_path, "Path,lable,extra\na.jpg,1,2\n")
+    with pytest.raises(picture_table.TableError, match=r"'path' \(near: Path\), 'label' \(near: lable\)"):
+        picture_table.read(path)
+    with pytest.raises(picture_table.TableError, match="label more than once"):
+        picture_table.read(write(tmp_path, "path,label,label\na.jpg,1,2\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("path,label\na.jpg,cat\nb.jpg,Äpfel\n".encode("latin-1"), r"0xc4 in line 3 .*save it as UTF-8"),
+        ("\ufeffpath,label\na.jpg,cat\n".encode("utf-16-le"), "in UTF-16"),
+        (b"", "empty"),
+        (b"\n \n", "empty"),
+        ("path,label\n", "names no picture"),
+        ("path,label\na.jpg\n", r"line 2: 1 fields, the first line has 2"),
+        ("path,label\na.jpg,cat,3\n", r"line 2: 3 fields"),
+        ("path,label\n,cat\na.jpg,\n", r"line 2: nothing under path\n.*line 3: nothing under label"),
+        ("path,label\na.jpg,cat\na.jpg,dog\n", r"line 3: a.jpg has the label 'dog', and 'cat' in line 2"),
+        ("path,label\nb/../a.jpg,cat\na.jpg,dog\n", r"line 3: a.jpg has the label 'dog'"),
+        ("path,label\n../a.jpg,cat\n", r"line 2: '../a.jpg' leads out of .*root="),
+        ("path,label\nb/../../a.jpg,cat\n", r"leads out"),
+        ("path,label\nb\\..\\..\\a.jpg,cat\n", r"leads out"),
+        ("path,label\n/etc/passwd,cat\n", r"leads out"),
+        ("path,label\n.,cat\n", r"leads out"),
+        ("path,label\n" + "".join(f"../{n}.jpg,cat\n" for n in range(30)), r"30 lines .*\n[^$]*and 20 more"),
+        ('path,label\n"' + "x" * 200_000 + '",cat\n', r"line 2: field larger"),
+    ],
+)
+def test_what_is_wrong_is_said_by_line(tmp_path, content, words):
+    with pytest.raises(picture_table.TableError, match=words):
+        picture_table.read(write(tmp_path, content))
+
+
+def test_one_picture_stands_in_one_split_and_one_group(tmp_path):
+    for column, name in (("split_column", "split"), ("group_column", "group")):
+        path = write(tmp_path, "path,label,x\na.jpg,cat,1\na.jpg,cat,2\n")
+        with pytest.raises(picture_table.TableError, match=rf"has the {name} '2', and '1' in line 2"):
+            picture_table.read(path, **{column: "x"})
+
+
+def test_equal_rows_are_taken_once_and_said(tmp_path, capsys):
+    path = write(tmp_path, "path,label\na.jpg,cat\nb.jpg,dog\na.jpg,cat\n./a.jpg,cat\n")
+    assert len(picture_table.read(path)) == 2
+    assert "2 lines" in capsys.readouterr().err
+
+
+def test_paths_start_from_the_root_and_stay_in_it(tmp_path):
+    (tmp_path / "tables").mkdir()
+    path = write(tmp_path / "tables", f"path,label\n../a.jpg,cat\n{tmp_path}/b.jpg,dog\n")
+    with pytest.raises(picture_table.TableError, match="2 lines"):
+        picture_table.read(path)
+    path = write(tmp_path / "tables", f"path,label\na.jpg,cat\n{tmp_path}/b.jpg,dog\n")
+    assert [row[0] for row in short(picture_table.read(path, root=tmp_path), tmp_path)] == ["a.jpg", "b.jpg"]
+    path = write(tmp_path / "tables", "path,label\n../tables-too/a.jpg,cat\n")  # begins alike, and is another folder
+    with pytest.raises(picture_table.TableError, match="leads out"):
+        picture_table.read(path)
+    assert picture_table.read(write(tmp_path, "path,label\n/a/b.jpg,cat\n"), root="/")[0].path == "/a/b.jpg"

@@ -1,0 +1,229 @@
+"""Transfer: cached features against the model itself, the optimizer against NumPy, the plan in its regimes."""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastl import augment, train, transfer
+from kerastl.data import pipeline
+from kerastl.types import Schedule, Split, Task
+
+TASK = Task("toy", ("dark", "middle", "bright"), (8, 8, 1))
+
+
+@pytest.fixture
+def pictures() -> Split:
+    generator = np.random.default_rng(0)
+    labels = np.tile(np.arange(3, dtype=np.int32), 10)
+    inputs = 80 * labels[:, None, None, None] + generator.integers(0, 60, (30, 8, 8, 1))
+    return Split("train", inputs.astype(np.uint8), labels)
+
+
+def network(seed: int = 0) -> keras.Model:
+    """A backbone of one convolution with BatchNormalization, and its head."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = keras.layers.Conv2D(4, 3, name="convolution")(x)
+    x = keras.layers.BatchNormalization(name="normalization")(x)
+    x = keras.layers.ReLU(name="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.Dropout(0.5, name="dropout")(x)
+    return keras.Model(image, keras.layers.Dense(3, name="logits")(x), name="network")
+
+
+# ----------------------------------------------------------------------------------------------------------------- plan
+
+
+@pytest.mark.parametrize(
+    ("examples", "classes", "epochs", "views"),
+    [(40, 10, 0, 7), (140, 14, 40, 7), (675, 14, 40, 3), (3000, 10, 40, 1), (100_000, 10, 3, 1)],
+)
+def test_the_plan_follows_the_amount_of_data(examples, classes, epochs, views):
+    plan = transfer.plan(examples=examples, classes=classes)
+    assert (plan.fine_tune.epochs if plan.fine_tune else 0) == epochs
+    assert plan.views == views
+    assert f"{examples} examples" in plan.why
+    assert ("by heart" in plan.why) == (epochs == 0)
+
+
+def test_epochs_that_are_given_stand():
+    plan = transfer.plan(examples=675, classes=14, epochs=2)
+    assert plan.fine_tune is not None
+    assert plan.fine_tune.epochs == 2
+    assert transfer.plan(examples=675, classes=14, epochs=0).fine_tune is None
+
+
+@pytest.mark.parametrize(("examples", "classes"), [(10, 1), (3, 4)])
+def test_no_plan_for_nothing(examples, classes):
+    with pytest.raises(ValueError, match="two classes or more with an example each"):
+        transfer.plan(examples=examples, classes=classes)
+
+
+# ------------------------------------------------------------------------------------------------------------- features
+
+
+def test_cached_features_are_the_models_own(pictures):
+    model = network()
+    found = transfer.features(transfer.body(model), pipeline.batches(pictures, batch_size=7))
+    kernel, bias = model.get_layer("logits").get_weights()
+    expected = model.predict(pictures.inputs, verbose=0)
+    np.testing.assert_allclose(found.inputs @ kernel + bias, expected, atol=1e-5)
+    np.testing.assert_array_equal(found.labels, pictures.labels)
+
+
+def test_every_view_is_another_one_of_the_same_example(pictures):
+    body = transfer.body(network())
+    batches = pipeline.batches(pictures, batch_size=8, augment=augment.build(translation=0.3, brightness=0.2))
+    found = transfer.features(body, batches, views=3)
+    first, second, third = np.split(found.inputs, 3)
+    np.testing.assert_array_equal(found.labels, np.tile(pictures.labels, 3))
+    assert not np.allclose(first, second)
+    assert not np.allclose(second, third)
+    plain = transfer.features(body, pipeline.batches(pictures, batch_size=8))
+    apart = np.linalg.norm(first[:, None] - plain.inputs[None], axis=-1)
+    assert (pictures.labels[apart.argmin(1)] == pictures.labels).mean() > 0.7, "views do not resemble their examples"
+    both = transfer.joined(plain, found)
+    assert (both.name, len(both)) == ("train", 120)
+    np.testing.assert_array_equal(both.inputs[:30], plain.inputs)
+
+
+def test_features_are_vectors(pictures):
+    model = network()
+    whole = keras.Model(model.input, model.get_layer("relu").output)
+    with pytest.raises(ValueError, match=r"vectors.*\(None, 6, 6, 4\)"):
+        transfer.features(whole, pipeline.batches(pictures, batch_size=8))
+    with pytest.raises(ValueError, match="views=0"):
+        transfer.features(transfer.body(model), pipeline.batches(pictures, batch_size=8), views=0)
+    with pytest.raises(ValueError, match="layer 'pool'"):
+        transfer.body(whole)
+
+
+def test_features_come_back_from_the_disk(tmp_path):
+    splits = tuple(Split(name, np.full((3, 2), number, np.float32), np.arange(3)) for number, name in enumerate("ba"))
+    transfer.save(splits, tmp_path)
+    for one, other in zip(transfer.load(tmp_path), splits, strict=True):
+        assert one.name == other.name
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_a_head_that_learnt_apart_answers_in_the_whole_model(pictures):
+    model = network()
+    found = transfer.features(transfer.body(model), pipeline.batches(pictures, batch_size=8))
+    head = transfer.head(TASK, 4)
+    train.fit(
+        head,
+        pipeline.batches(found, batch_size=10, shuffle=True),
+        schedule=Schedule(epochs=30, peak_learning_rate=0.1),
+        progress=False,
+    )
+    transfer.put_head(model, head)
+    answers = train.predict(model, pictures.inputs)
+    np.testing.assert_allclose(answers, train.predict(head, found.inputs), atol=1e-4)
+    assert (answers.argmax(-1) == pictures.labels).mean() > 0.8
+    with pytest.raises(ValueError, match=r"\(4, 3\).*Received: .*\(5, 3\)"):
+        transfer.put_head(model, transfer.head(TASK, 5))
+
+
+# ---------------------------------------------------------------------------------------------------------- fine-tuning
+
+
+def test_statistics_stay_bitwise_as_they_came(pictures):
+    model = network()
+    batches = pipeline.batches(pictures, batch_size=10)
+    layer = model.get_layer("normalization")
+    layer.set_weights([np.array([2, 1, 1, 1.0]), np.ones(4), np.full(4, 0.3), np.full(4, 0.7)])
+    before, kernel = layer.get_weights(), model.get_layer("convolution").get_weights()[0]
+    assert transfer.freeze_statistics(model) == 1
+    train.fit(model, batches, schedule=Schedule(epochs=2, peak_learning_rate=0.01), progress=False)
+    for one, other in zip(layer.get_weights(), before, strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert not np.array_equal(model.get_layer("convolution").get_weights()[0], kernel), "nothing was trained"
+    # inference mode in training too: an example's answer does not depend on the others of its batch
+    body = transfer.body(model)
+    alone = body(pictures.inputs[:1].astype(np.float32), training=True)
+    among = body(pictures.inputs.astype(np.float32), training=True)[:1]
+    np.testing.assert_allclose(alone, among, atol=1e-6)
+
+
+def test_rates_fall_from_group_to_group():
+    rates = transfer.layer_rates([["stem"], ["a", "b"], ["logits"]], decay=0.5)
+    assert rates == {"stem": 0.25, "a": 0.5, "b": 0.5, "logits": 1.0}
+    assert transfer.unfreezing([["stem"], ["a", "b"], ["logits"]], steps=10) == {
+        "stem": 20,
+        "a": 10,
+        "b": 10,
+        "logits": 0,
+    }
+    with pytest.raises(ValueError, match="Received twice: a"):
+        transfer.layer_rates([["a"], ["a"]], decay=0.5)
+    with pytest.raises(ValueError, match=r"Received: 1\.5"):
+        transfer.layer_rates([["a"]], decay=1.5)
+    with pytest.raises(ValueError, match="Received: -1"):
+        transfer.unfreezing([["a"]], steps=-1)
+
+
+def numpy_adamw(weight, gradients, *, rate, begin, decay, learning_rate=0.01, one=0.9, two=0.999, epsilon=1e-7):
+    """Loshchilov & Hutter 2019, algorithm 2, with a rate and a first step of its own; moments gather from the start."""
+    first, second = np.zeros_like(weight), np.zeros_like(weight)
+    for step, gradient in enumerate(gradients):
+        first = one * first + (1 - one) * gradient
+        second = two * second + (1 - two) * gradient**2
+        if step < begin:
+            continue
+        alpha = learning_rate * np.sqrt(1 - two ** (step + 1)) / (1 - one ** (step + 1))
+        weight = weight * (1 - learning_rate * rate * (decay if weight.ndim > 1 else 0))
+        weight = weight - rate * alpha * first / (np.sqrt(second) + epsilon)
+    return weight
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_optimizer_against_numpy(compiled):
+    keras.utils.set_random_seed(0)
+    vector = keras.Input((3,))
+    x = keras.layers.Dense(4, name="early", bias_initializer="ones")(vector)
+    model = keras.Model(vector, keras.layers.Dense(2, name="late")(x))
+    before = [weight.numpy() for weight in model.trainable_variables]
+    generator = np.random.default_rng(1)
+    steps = [[generator.normal(size=value.shape).astype(np.float32) for value in before] for _ in range(6)]
+    optimizer = transfer.LayerwiseAdamW(0.01, rates={"early": 0.25}, begin={"early": 2}, weight_decay=0.1)
+    optimizer.build(model.trainable_variables)
+
+    def apply(gradients):
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    run = tf.function(apply) if compiled else apply
+    for gradients in steps:
+        run([tf.constant(gradient) for gradient in gradients])
+    for index, (start, weight) in enumerate(zip(before, model.trainable_variables, strict=True)):
+        early = weight.path.startswith("early")
+        expected = numpy_adamw(
+            start.astype(np.float64),
+            [gradients[index] for gradients in steps],
+            rate=0.25 if early else 1.0,
+            begin=2 if early else 0,
+            decay=0.1,
+        )
+        np.testing.assert_allclose(weight.numpy(), expected, atol=2e-6, err_msg=weight.path)
+
+
+def test_layers_that_have_not_begun_stand_still_in_a_fit(pictures):
+    model = network()
+    before = model.get_layer("convolution").get_weights()
+    train.fit(
+        model,
+        pipeline.batches(pictures, batch_size=10),
+        schedule=Schedule(epochs=2, peak_learning_rate=0.01, weight_decay=0.1),
+        optimizer=functools.partial(transfer.LayerwiseAdamW, begin={"convolution": 1000}),
+        progress=False,
+    )
+    for one, other in zip(model.get_layer("convolution").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    restored = transfer.LayerwiseAdamW.from_config(model.optimizer.get_config())
+    assert restored.begin == {"convolution": 1000}
