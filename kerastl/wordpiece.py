@@ -42,6 +42,7 @@ _IGNORABLE = (
     *((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF)),
     *((0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
 )
+_DROPPED: dict[int, None] = {code: None for first, last in _IGNORABLE for code in range(first, last + 1)}
 
 
 class Tokenizer:
@@ -188,11 +189,10 @@ def _fold(word: str) -> str | None:
     if word.isascii():
         return word.lower()
     if len(word) > _SURELY_TOO_LONG:
-        word = "".join(character for character in word if not _lies_in(character, _IGNORABLE))
+        word = word.translate(_DROPPED)
         if len(word) > _SURELY_TOO_LONG:
             return None
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
-    return "".join(character for character in folded if not _lies_in(character, _IGNORABLE))
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()).translate(_DROPPED)
 
 
 def _lies_in(character: str, ranges: Sequence[tuple[int, int]]) -> bool:

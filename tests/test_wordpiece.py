@@ -134,9 +134,9 @@ def test_truncation_and_padding():
 @pytest.mark.parametrize("strip_accents", [True, False])
 def test_time_grows_with_the_length_alone(text, strip_accents):
     tokenizer = wordpiece.Tokenizer(VOCABULARY, strip_accents=strip_accents)
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(tokenizer.encode(text, 128)) == 128
-    assert time.perf_counter() - start < 5  # 0.1 s; sorting the accents took 11 s
+    assert time.process_time() - start < 3  # 0.1 s; sorting the accents took 11 s
 
 
 def test_special_tokens_are_not_read_out_of_a_text():
