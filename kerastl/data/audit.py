@@ -299,11 +299,10 @@ def _near_duplicate_findings(
                 if digests[one][pair.first][0] != digests[other][pair.second][0]
             ]
             if words:
-                found.append(
-                    Finding(
-                        "warning", f"{one} and {other}", f"{len(words)} near duplicates across them: {_some(words)}"
-                    )
-                )
+                many = len(words) > max(10, 0.01 * len(pictures_of[one]))
+                meaning = "; so many may only say that pictures of this set are plain, and different ones alike"
+                what = f"{len(words)} near duplicates across them: {_some(words)}{meaning if many else ''}"
+                found.append(Finding("warning", f"{one} and {other}", what))
 
 
 def _audit_pictures(root: Path, *, near: bool) -> list[Finding]:
