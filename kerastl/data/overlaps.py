@@ -12,7 +12,7 @@ from kerastl import downloads, durable, types
 from kerastl.data import near_duplicates
 
 MOST_PAIRS = 1_500_000_000
-"""Pairs of a held-out and a training picture that are looked at: about a minute on two cores.
+"""Pairs of a held-out and a training picture that are looked at: about two minutes of processor time.
 
 All of 20,000 held-out pictures and 50,000 to train on; of a larger set so many held-out ones, evenly spread.
 """
