@@ -151,8 +151,8 @@ def test_what_is_replaced_and_what_is_not():
     """Of what would be a float operator a depthwise convolution of the same values is made, and of nothing else."""
     layers, generator = tf_keras.layers, np.random.default_rng(3)
     image = x = tf_keras.Input((6, 6, 3), name="image")
-    x = layers.Rescaling([1 / 255, 1 / 127, 1 / 63], name="a_factor_a_channel")(x)
     x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0], name="normalization")(x)
+    x = layers.Rescaling([1 / 255, 1 / 127, 1 / 63], name="a_factor_a_channel")(x)
     x = layers.Conv2D(4, 3, activation="relu", name="rectified")(x)
     x = layers.BatchNormalization(scale=False, name="behind_a_relu")(x)
     x = layers.Conv2D(4, 1, name="linear")(x)
@@ -171,7 +171,7 @@ def test_what_is_replaced_and_what_is_not():
         if type(layer) is layers.DepthwiseConv2D and type(model.get_layer(layer.name)) is not type(layer)
     }
     assert trainable == {
-        "a_factor_a_channel": False, "normalization": False, "behind_a_relu": True, "frozen": False,
+        "normalization": False, "a_factor_a_channel": False, "behind_a_relu": True, "frozen": False,
     }  # fmt: skip
     assert len(replaced.layers) == len(model.layers)
     pictures = generator.uniform(0, 255, (7, 6, 6, 3)).astype("float32")
@@ -198,6 +198,14 @@ def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
         rescale = network.get_layer("quant_rescale").layer
         assert isinstance(rescale, tf_keras.layers.Rescaling if names else tf_keras.layers.DepthwiseConv2D)
         assert_integer_file_agrees(network, blobs()[0][:16])
+
+
+def test_the_input_is_pinned_to_all_pixels_whatever_calibration_shows(tiny):
+    network = qat.prepare(tiny, batches(blobs()[0] * 0.5 + 40).take(2))
+    (layer,) = (layer for layer in network.layers if type(layer).__name__ == "QuantizeLayer")
+    pixels = np.arange(256, dtype="float32").reshape(4, 8, 8, 1)
+    for training in (False, True, False):
+        np.testing.assert_allclose(layer(pixels + 0.3, training=training), pixels, atol=1e-3)
 
 
 class Killed(Exception):
@@ -284,6 +292,14 @@ def test_calibration_alone_answers_like_the_float_model(bridged):
     pictures, _ = blobs()
     model = qat.train(bridged, batches(), epochs=0)
     wanted = bridged(pictures).numpy()
+    lowest = {
+        layer.name: float(weight)
+        for layer in model.layers
+        for weight in layer.weights
+        if "relu" in layer.name and weight.name.endswith(("output_min:0", "post_activation_min:0"))
+    }
+    assert lowest
+    assert set(lowest.values()) == {0.0}, "TF-MOT's -6 would stay the lowest that was ever seen"
     # TF-MOT's own start (every activation between -6 and 6) is off by several whole logits here.
     assert np.max(np.abs(model(pictures, training=False).numpy() - wanted)) < 0.1 * np.ptp(wanted)
 

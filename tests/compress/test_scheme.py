@@ -38,6 +38,15 @@ def test_a_kernel_before_a_relu_is_quantized_in_training_and_file_alike(kind, ac
     wrappers = [layer for layer in aware.layers if isinstance(layer, quantize_wrapper.QuantizeWrapper)]
     quantized = {weight.name.split("/")[0] for wrapper in wrappers for weight, _, _ in wrapper._weight_vars}
     assert quantized == {"kernel", "logits"}
+    (before_relu,) = (wrapper for wrapper in wrappers if wrapper.layer.name == "kernel")
+    assert not before_relu._quantize_activations, "its output is rounded once, behind the ReLU"
+    shapes = [
+        tuple(ranges["min_var"].shape)
+        for wrapper in wrappers
+        for weight, _, ranges in wrapper._weight_vars
+        if weight.name.startswith("kernel/")
+    ]
+    assert shapes == [{"Conv2D": (4,), "DepthwiseConv2D": (2,), "Dense": ()}[kind]]  # a scale a channel
     content = tflite.convert(aware, integer=True)
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
