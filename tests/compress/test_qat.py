@@ -192,9 +192,9 @@ def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
         before = {name: bridged.get_layer(name.removeprefix("quant_")).get_weights()[0] for name in names}
         network = qat.train(bridged, batches(), epochs=0)
         for name in names:
-            np.testing.assert_allclose(
-                network.get_layer(name)._weight_vars[0][0].numpy(), before[name] / 255, rtol=1e-6
-            )
+            ((kernel, _, ranges),) = network.get_layer(name)._weight_vars
+            np.testing.assert_allclose(kernel.numpy(), before[name] / 255, rtol=1e-6)
+            np.testing.assert_allclose(ranges["max_var"].numpy(), np.abs(kernel.numpy()).max((0, 1, 2)), rtol=1e-5)
         rescale = network.get_layer("quant_rescale").layer
         assert isinstance(rescale, tf_keras.layers.Rescaling if names else tf_keras.layers.DepthwiseConv2D)
         assert_integer_file_agrees(network, blobs()[0][:16])
@@ -299,6 +299,8 @@ def test_calibration_alone_answers_like_the_float_model(bridged):
         if "relu" in layer.name and weight.name.endswith(("output_min:0", "post_activation_min:0"))
     }
     assert lowest
+    ((_, _, depthwise),) = model.get_layer("quant_depthwise")._weight_vars
+    assert depthwise["min_var"].shape == (8,), "a scale a channel"
     assert set(lowest.values()) == {0.0}, "TF-MOT's -6 would stay the lowest that was ever seen"
     # TF-MOT's own start (every activation between -6 and 6) is off by several whole logits here.
     assert np.max(np.abs(model(pictures, training=False).numpy() - wanted)) < 0.1 * np.ptp(wanted)
