@@ -1,6 +1,6 @@
 """Hostile model files: the plain stack and kerastl open the same ones, side by side.
 
-    python benchmarks/hostile_files.py          the table (about six minutes, two of them spent hanging)
+    python benchmarks/hostile_files.py          the table (about eight minutes, two of them spent hanging)
 
 Every file is built for real and opened in a process of its own. Exits non-zero if kerastl falls for one of them.
 """
@@ -168,6 +168,13 @@ def our_tflite(folder: Path) -> None:
         reader.latency(folder / "model.tflite")
 
 
+def our_audit(folder: Path) -> int:
+    import kerastl
+
+    (model,) = (path for path in folder.glob("model*"))
+    return kerastl.cli.main(["audit", str(model)])
+
+
 CASES: dict[str, tuple[Callable, Callable, Callable]] = {
     "a Lambda in .keras": (build_lambda_keras, plain_keras, our_keras),
     "a Lambda in .h5 (tf_keras)": (build_lambda_h5, plain_tf_keras, our_keras),
@@ -208,6 +215,8 @@ def judged(case: str, step: str) -> tuple[bool, str]:
             return False, f"the process died of signal {-status}"
         if step == "kerastl" and status and not last.startswith("kerastl.foreign."):
             return False, f"an error of its own: {last[:80]}"
+        if step == "audit" and not (status == 1 and printed.startswith("error")):
+            return False, f"no error among the findings: {(last or printed)[:80]}"
         return status != 0, "refused" if status else "opened"
 
 
@@ -217,15 +226,15 @@ def table() -> int:
     from rich.table import Table
 
     shown = Table(title="files of strangers")
-    for column in ("file", "plain stack", "kerastl"):
+    for column in ("file", "plain stack", "kerastl", "kerastl audit"):
         shown.add_column(column)
     failed = False
     for case in CASES:
         cells = []
-        for step in ("plain", "kerastl"):
+        for step in ("plain", "kerastl", "audit"):
             holds, words = judged(case, step)
             cells.append(f"{'holds' if holds else 'FAILS'}: {words}")
-            failed |= not holds and step == "kerastl"
+            failed |= not holds and step != "plain"
         shown.add_row(case, *cells)
     Console(width=140).print(shown)
     return 1 if failed else 0
@@ -233,12 +242,14 @@ def table() -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", nargs="?", choices=["table", "build", "plain", "kerastl"], default="table")
+    parser.add_argument("step", nargs="?", choices=["table", "build", "plain", "kerastl", "audit"], default="table")
     parser.add_argument("case", nargs="?", choices=list(CASES))
     parser.add_argument("folder", nargs="?", type=Path)
     options = parser.parse_args()
     if options.step == "table":
         return table()
+    if options.step == "audit":
+        return our_audit(options.folder)
     CASES[options.case][("build", "plain", "kerastl").index(options.step)](options.folder)
     return 0
 

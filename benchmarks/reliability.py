@@ -2,6 +2,7 @@
 
     python benchmarks/reliability.py                       the table
     python benchmarks/reliability.py kills --count 100     one run, killed at 100 random instants (about 15 minutes)
+    python benchmarks/reliability.py kills --job quantize  the same of quantization-aware training
 
 Every injection happens in a process of its own, on a tiny model and made-up pictures. Exits non-zero if kerastl fails
 one of them.
@@ -137,6 +138,41 @@ def job(folder: Path) -> None:
         kerastl.store.publish(folder, {"labels.txt": b"a\nb\n", "model.tflite": digest(student.model).encode()})
 
 
+def quantize(folder: Path) -> None:
+    """A recipe of one stage: quantization-aware training of a network with a dropout and a batch normalization."""
+    with kerastl.store.Run(folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000) as run:
+        train, held_out = pictures(1), pictures(2)
+        batches = kerastl.data.pipeline.batches
+
+        def lesson(workspace):
+            workspace.every_seconds = 0.3
+            kerastl.train.set_seed(5)
+            twin = kerastl.bridge.to_tf_keras(network(1), probe=train.inputs[:16].astype("float32"))
+            aware = kerastl.compress.qat.train(
+                twin,
+                batches(train, batch_size=BATCH, shuffle=True, seed=4),
+                epochs=EPOCHS,
+                learning_rate=1e-3,
+                validation=batches(held_out, batch_size=64),
+                workspace=workspace,
+                callbacks=[Pause()],
+            )
+            weights = hashlib.sha256(b"".join(weight.tobytes() for weight in aware.get_weights())).hexdigest()
+            return {"weights": weights, "curves": kerastl.compress.qat.curves(aware).to_json()}
+
+        result = run.stage(
+            "quantized",
+            lesson,
+            key=[1],
+            save=lambda found, place: kerastl.durable.write_json(place / "found.json", found),
+            load=lambda place: json.loads((place / "found.json").read_text()),
+        )
+        kerastl.durable.write_json(folder / "report.json", result)
+
+
+JOBS = {"distil": job, "quantize": quantize}
+
+
 def child(function: Callable[[], None], *, kill_after: float | None = None, file_limit: int | None = None) -> int:
     """Runs a function in a forked process, killed after so many seconds; its exit status, negative for a signal."""
     number = os.fork()
@@ -168,7 +204,7 @@ def litter(folder: Path) -> list[str]:
     return strange + [path.name for path in folder.rglob("*") if "unfinished" in path.name]
 
 
-def kills(count: int, seed: int) -> int:
+def kills(count: int, seed: int, job: Callable[[Path], None]) -> int:
     """Kills one run `count` times at random instants, as often as it takes from the start."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as root:
@@ -428,8 +464,9 @@ def main() -> int:
     parser.add_argument("what", nargs="?", choices=["compare", "kills"], default="compare")
     parser.add_argument("--count", type=int, default=100, help="how many kills (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
+    parser.add_argument("--job", choices=JOBS, default="distil", help="what is killed (default distil)")
     options = parser.parse_args()
-    return kills(options.count, options.seed) if options.what == "kills" else compare()
+    return kills(options.count, options.seed, JOBS[options.job]) if options.what == "kills" else compare()
 
 
 if __name__ == "__main__":

@@ -281,6 +281,22 @@ class Latency:
 
 
 @dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that an audit has to say.
+
+    Attributes:
+        severity: ``"error"`` (training on it would be wrong, or it would be refused), ``"warning"`` (look at it) or
+            ``"note"`` (what is in it).
+        where: file, array, split, class or layer.
+        what: in words, with numbers.
+    """
+
+    severity: str
+    where: str
+    what: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Verification:
     """A file's answers against its model's on one split.
 

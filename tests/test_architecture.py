@@ -63,6 +63,9 @@ MAY_NAME: dict[str, set[str]] = {
     "foreign/saved_model_folder": TENSORFLOW,
     "foreign/graph": TENSORFLOW,  # the register of operations
     "foreign/child": set(),
+    "foreign/copies": set(),
+    "foreign/model_file": set(),  # the parent opens no model
+    "foreign/model_child": set(),
     "foreign/tflite_file": set(),  # the parent reads no TFLite file
     "foreign/tflite_child": set(),
     "verify": LITERT,

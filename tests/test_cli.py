@@ -15,6 +15,7 @@ import types as python_types
 from pathlib import Path
 
 import flatbuffers
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -581,6 +582,32 @@ def test_a_limit_of_addresses_counts_without_the_libraries():
         text=True,
     )
     assert int(result.stdout) == limit // 1024 * 1024 - running._LIBRARIES, result.stderr
+
+
+def test_audit_looks_at_models_too(here, capsys):
+    """A model that answers by its inputs: logits, of which the third row's label is not the largest."""
+    row = keras.Input((2,), name="row")
+    keras.Model(row, keras.layers.Rescaling(9.0, name="times")(row)).save("model.keras")
+    assert cli.main(["audit", "model.keras"]) == 0
+    printed = capsys.readouterr().out
+    assert "note     layers: 2: InputLayer 1, Rescaling 1" in printed
+    assert "nothing wrong found in model.keras" in printed
+    labels = np.arange(20) % 2
+    inputs = np.eye(2, dtype=np.float32)[labels] - 0.5
+    labels[2] = 1
+    np.savez("set.npz", inputs=inputs + np.arange(20)[:, None] / 1e4, labels=labels)
+    assert cli.main(["audit", "set.npz", "--model", "model.keras", "--json"]) == 0
+    assert "labels[2] = 1" in json.loads(capsys.readouterr().out)[0]["what"]
+    keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)]).save("hostile.keras")
+    assert cli.main(["audit", "hostile.keras", "--json"]) == 1
+    first = json.loads(capsys.readouterr().out)[0]
+    assert first["severity"] == "error"
+    assert "names Lambda" in first["what"]
+    assert cli.main(["audit", "set.npz", "--model", "hostile.keras"]) == 1
+    assert "hostile.keras is not opened" in capsys.readouterr().err
+    assert cli.main(["audit", "hostile.keras", "--model", "model.keras"]) == 1
+    assert cli.main(["audit", "set.npz", "--model", "set.npz"]) == 1
+    assert "neither a finished run nor a model" in capsys.readouterr().err
 
 
 def test_what_can_be_fetched():

@@ -26,6 +26,14 @@ def test_killed_at_random_instants():
 
 
 @pytest.mark.slow
+def test_quantization_aware_training_killed_at_random_instants():
+    """What goes on from where is tested in one process in `compress/test_qat.py`; here processes die."""
+    result = reliability("kills", "--job", "quantize", "--count", "10", "--seed", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert ": every restart ended bitwise equal" in result.stdout
+
+
+@pytest.mark.slow
 def test_killed_at_a_hundred_random_instants():
     result = reliability("kills", "--count", "100")
     assert result.returncode == 0, result.stdout + result.stderr

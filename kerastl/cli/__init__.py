@@ -124,9 +124,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("files", metavar="FILE", nargs="+")
     one.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default 1)")
     with_json(one)
-    one = command("audit", "files:audit", help="everything wrong with a data set before a minute is spent on it")
-    one.add_argument("path", metavar="PATH", help="an array file, or a folder of pictures with one folder a class")
-    one.add_argument("--model", metavar="DIR", help="also list labels that this run's file (or a TFLite file) doubts")
+    one = command(
+        "audit", "files:audit", help="everything wrong with a data set, or suspicious in a model, before it is used"
+    )
+    one.add_argument("path", metavar="PATH", help="an array file, a folder of class folders with pictures, or a model")
+    one.add_argument("--model", metavar="MODEL", help="also list labels that this run's folder, or model, doubts")
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
     with_json(one)
     one = command("fetch", "files:fetch", help="get a data set or weights into the cache")

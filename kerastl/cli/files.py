@@ -14,8 +14,6 @@ from kerastl.cli import catalogue
 if TYPE_CHECKING:
     import numpy as np
 
-    from kerastl.foreign import tflite_file
-
 
 def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     """Prints size, operators, sparsity and latency of TFLite files.
@@ -64,7 +62,10 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
 
 
 def audit(*, path: str, quick: bool, model: str | None, as_json: bool) -> int:
-    """Prints everything wrong with a data set; 1 if any of it is an error and not only a warning.
+    """Prints everything wrong with a data set, or what is in a model and everything suspicious in it.
+
+    Returns:
+        1 if any of it is an error and not only a warning: a model with one would be refused.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -73,27 +74,40 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool) -> int:
         raise FileNotFoundError(f"There is no file or folder {path}.")
     import kerastl
 
-    found = kerastl.data.audit.audit(Path(path), near=not quick)
-    if model is not None:
-        file = next((file for file in (Path(model, "mobile", "model.tflite"), Path(model)) if file.is_file()), None)
-        if file is None:
-            raise FileNotFoundError(f"{model} is neither a finished run nor a TFLite file.")
-        with kerastl.foreign.tflite_file.Reader() as reader:
-            found += kerastl.data.audit.mislabelled(path, lambda inputs: _answers(reader, file, inputs))
+    models = kerastl.foreign.model_file
+    if models.kind_of(Path(path)) is not None:
+        if model is not None:
+            raise ValueError(f"--model goes with a data set. Received: the model {path}.")
+        with models.Reader() as reader:
+            found = reader.audit(path)
+    else:
+        found = kerastl.data.audit.audit(Path(path), near=not quick)
+        if model is not None:
+            file = Path(model, "mobile", "model.tflite")
+            file = file if file.is_file() else Path(model)
+            if models.kind_of(file) is None:
+                raise FileNotFoundError(f"{model} is neither a finished run nor a model.")
+            with models.Reader() as reader:
+                found += kerastl.data.audit.mislabelled(path, lambda inputs: _probabilities(reader.run(file, inputs)))
     findings = [dataclasses.asdict(finding) for finding in found]
     if as_json:
         print(json.dumps(findings, indent=2, default=str))
     else:
         for finding in findings:
             print(f"{finding['severity']:<7}  {finding['where']}: {finding['what']}")
-        print(f"{len(findings)} finding(s) in {path}" if findings else f"nothing wrong found in {path}")
+        wrong = sum(finding["severity"] != "note" for finding in findings)
+        print(f"{wrong} finding(s) in {path}" if wrong else f"nothing wrong found in {path}")
     return 1 if any(finding["severity"] == "error" for finding in findings) else 0
 
 
-def _answers(reader: tflite_file.Reader, file: Path, inputs: np.ndarray) -> np.ndarray:
-    """A file's probabilities; pictures without an axis of channels get one."""
-    wanted = len(reader.facts(file).input.shape)
-    return reader.run(file, inputs[..., None] if inputs.ndim == wanted - 1 else inputs)
+def _probabilities(answers: np.ndarray) -> np.ndarray:
+    """Answers as probabilities ``(examples, classes)``: a model that was not exported yet ends in logits."""
+    if answers.ndim != 2 or (answers.min() >= 0 and answers.max() <= 1):
+        return answers
+    import numpy as np
+
+    powers = np.exp(answers - answers.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
 
 
 def sources() -> dict[str, str]:

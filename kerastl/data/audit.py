@@ -15,25 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from kerastl.data import archive, arrays, label_errors, near_duplicates, pictures
+from kerastl.types import Finding
 
 _INPUT_WORDS = ("x", "image", "images", "input", "inputs")
 _LABEL_WORDS = ("y", "label", "labels", "target", "targets")
 _SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing wrong.
-
-    Attributes:
-        severity: ``"error"`` (training on it would be wrong) or ``"warning"`` (look at it).
-        where: file, array, split or class.
-        what: in words, with numbers.
-    """
-
-    severity: str
-    where: str
-    what: str
 
 
 def audit(path: str | Path, *, near: bool = True) -> list[Finding]:
@@ -313,11 +299,10 @@ def _near_duplicate_findings(
                 if digests[one][pair.first][0] != digests[other][pair.second][0]
             ]
             if words:
-                found.append(
-                    Finding(
-                        "warning", f"{one} and {other}", f"{len(words)} near duplicates across them: {_some(words)}"
-                    )
-                )
+                many = len(words) > max(10, 0.01 * len(pictures_of[one]))
+                meaning = "; so many may only say that pictures of this set are plain, and different ones alike"
+                what = f"{len(words)} near duplicates across them: {_some(words)}{meaning if many else ''}"
+                found.append(Finding("warning", f"{one} and {other}", what))
 
 
 def _audit_pictures(root: Path, *, near: bool) -> list[Finding]:

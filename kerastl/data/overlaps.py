@@ -11,8 +11,20 @@ import numpy as np
 from kerastl import downloads, durable, types
 from kerastl.data import near_duplicates
 
-LOOKED_AT = 500
-"""Held-out pictures that are looked for among the training pictures; `kerastl audit` compares all of them."""
+MOST_PAIRS = 200_000_000
+"""Pairs of a held-out and a training picture that are looked at: some ten seconds of processor time.
+
+All of 10,000 held-out pictures and 20,000 to train on; of a larger set so many held-out ones, evenly spread.
+"""
+OWN = 500
+"""Training pictures that are looked for among the others, for comparison."""
+_VERSION = 2  # of the counts; those of another are counted anew
+_NEAR = (
+    "near_duplicates",
+    "near_duplicates_looked_for",
+    "near_duplicates_within_train",
+    "near_duplicates_within_train_looked_for",
+)
 
 
 def between(train: types.Split, validation: types.Split, test: types.Split, *, digest: str) -> Mapping[str, int]:
@@ -25,10 +37,13 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     Returns:
         ``exact_duplicates``: held-out examples that stand, bit for bit, in train, or test examples that stand in
         validation. ``contradicting_labels``: inputs that carry more than one label. ``near_duplicates`` of
-        ``near_duplicates_looked_for``: the first held-out pictures of which train has one that is nearly the same (see
-        `near_duplicates.between`).
+        ``near_duplicates_looked_for``: held-out pictures of which train has one that is nearly the same (see
+        `near_duplicates.between`), bit for bit or not. ``near_duplicates_within_train`` of as many training pictures,
+        500 at most: those of which the rest of train has one. In a set of plain drawings, digits say, different
+        pictures are nearly the same; then both shares are large, and the count says so and no more. A share far above
+        the one within train says that pictures of train got into the others.
     """
-    cached = downloads.home() / "overlaps" / f"{digest}.json"
+    cached = downloads.home() / "overlaps" / f"{digest}-{_VERSION}.json"
     try:
         return {name: int(count) for name, count in json.loads(cached.read_text()).items()}
     except (OSError, ValueError, AttributeError):
@@ -67,9 +82,17 @@ def _exact(train: types.Split, validation: types.Split, test: types.Split) -> di
 def _near(train: types.Split, validation: types.Split, test: types.Split) -> dict[str, int]:
     shape = train.inputs.shape[1:]
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape[:2]) < 16:
-        return {"near_duplicates": 0, "near_duplicates_looked_for": 0}
-    half = LOOKED_AT // 2
-    parts = (test.head(LOOKED_AT - min(half, len(validation))), validation.head(half))
-    held_out = np.concatenate([near_duplicates.small(part.inputs) for part in parts])
-    found = near_duplicates.between(held_out, train.inputs)
-    return {"near_duplicates": len(found), "near_duplicates_looked_for": len(held_out)}
+        return dict.fromkeys(_NEAR, 0)
+    most = max(1, MOST_PAIRS // max(len(train), 1))
+    held_out = _spread(len(test) + len(validation), most)
+    parts = (test.part(held_out[held_out < len(test)]), validation.part(held_out[held_out >= len(test)] - len(test)))
+    own = _spread(len(train), min(len(held_out), OWN))
+    others = np.delete(np.arange(len(train)), own)
+    across = [pair for part in parts for pair in near_duplicates.between(part.inputs, train.inputs)]
+    within = near_duplicates.between(train.part(own).inputs, train.part(others).inputs)
+    return dict(zip(_NEAR, (len(across), len(held_out), len(within), len(own)), strict=True))
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """So many of the numbers below ``count``, evenly spread."""
+    return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).astype(int)) if count else np.arange(0)

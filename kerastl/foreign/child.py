@@ -6,6 +6,8 @@ the parent. The child is started afresh, never forked: a process that runs Tenso
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import math
 import os
@@ -23,7 +25,22 @@ _HEADER = struct.Struct(">QQ")  # bytes of the JSON and of what follows it
 _LONGEST_WORDS = 1_000_000
 _START_SECONDS = 120.0
 # The child imports from where its parent does, but never from the folder that it happens to stand in.
-_CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import {module} as work; work.main(int(sys.argv[2]))"
+# It leaves the network before anything starts a thread, which would keep it in.
+_CODE = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from kerastl.foreign import child
+child.leave_network()
+import {module} as work
+work.main(int(sys.argv[2]))
+"""
+# Pools of threads take address space by the core and are of no use, nor is a device beside the processor.
+_ENVIRONMENT = {
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTEROP_THREADS"), "1"),
+    **{"TF_NUM_INTRAOP_THREADS": "2", "MALLOC_ARENA_MAX": "2"},
+    **{"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+}
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of sched.h
 
 
 class ChildError(ValueError):
@@ -44,7 +61,7 @@ class Child:
 
     Args:
         module: the module whose ``main(memory)`` is the child: one call of `serve`.
-        memory: bytes of address space that it may take.
+        memory: bytes of address space that it may take beyond what its modules need.
     """
 
     def __init__(self, module: str, *, memory: int) -> None:
@@ -110,8 +127,7 @@ class Child:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is the parent's to handle
-            # A pool of threads in NumPy would take address space by the core and is of no use.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+            env={**os.environ, **_ENVIRONMENT},
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -186,7 +202,7 @@ def serve(answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]
 
     Args:
         answer: from a question and a stranger's bytes to an answer; what it raises is refused in words.
-        memory: bytes of address space that the process may take.
+        memory: bytes of address space that the process may take beyond what it has by now.
     """
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -206,6 +222,16 @@ def serve(answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]
         _say(answers, words, found)
 
 
+def leave_network() -> bool:
+    """Puts this process into a network of its own that leads nowhere; says whether the system let it.
+
+    Linux alone: as root, or where anybody may have a name space of users. What it could still reach are sockets that
+    lie in the file system. Elsewhere it goes on with the network that it has.
+    """
+    unshare = getattr(ctypes.CDLL(None), "unshare", None)
+    return unshare is not None and (unshare(_NEW_NETWORK) == 0 or unshare(_NEW_USER | _NEW_NETWORK) == 0)
+
+
 def _say(pipe: Any, words: dict[str, Any], raw: bytes) -> None:
     said = json.dumps(words).encode()
     if len(said) > _LONGEST_WORDS:
@@ -219,6 +245,8 @@ def _limit(memory: int) -> None:
     """Memory, no file longer than nothing, no core file."""
     import resource  # not on Windows
 
+    with contextlib.suppress(OSError):  # Linux says what is taken already; other systems bound no addresses anyway
+        memory += int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for which, bound in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(which)
         least = bound if hard == resource.RLIM_INFINITY else min(bound, hard)

@@ -123,6 +123,21 @@ def inspect(graph: Any) -> dict[str, set[str]]:
     return opening
 
 
+def refused(graph: Any) -> Iterator[str]:
+    """Every operation of a graph and of its functions that `inspect` would refuse, in words; each kind once a place."""
+    library = {function.signature.name: function for function in graph.library.function}
+    places = [("the graph", graph.node), *((f"the function {name}", one.node_def) for name, one in library.items())]
+    for where, nodes in places:
+        seen = set()
+        for node in nodes:
+            if node.op not in seen:
+                try:
+                    _opens(node, where, library)
+                except GraphError as error:
+                    seen.add(node.op)
+                    yield str(error)
+
+
 def _opens(node: Any, where: str, library: Mapping[str, Any]) -> bool:
     """Whether a node opens a file in one of the ways that may be allowed."""
     if node.op in library:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 
@@ -18,27 +20,38 @@ class Hdf5Error(ValueError):
     """An HDF5 file that is not read, and why."""
 
 
-def inspect(path: Path) -> None:
+def inspect(file: Path | IO[bytes]) -> None:
     """Walks every group and data set of a file without reading one.
 
     Raises:
-        Hdf5Error: no HDF5 file, or damaged; a soft or external link, for Keras writes neither; a data set whose bytes
-            lie in other files (external or virtual), that holds Python objects or references, needs a filter that
-            is no part of HDF5, or declares far more than it stores.
+        Hdf5Error: the first of its `findings`.
+    """
+    for words in findings(file):
+        raise Hdf5Error(words)
+
+
+def findings(file: Path | IO[bytes]) -> Iterator[str]:
+    """Why a file is not read: no HDF5 file, or damaged; a soft or external link, for Keras writes neither; a data set
+    whose bytes lie in other files (external or virtual), that holds Python objects or references, needs a filter that
+    is no part of HDF5, or declares far more than it stores.
     """
     try:
-        with path.open("rb") as stream:
+        with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as stream:
             if stream.read(len(SIGNATURE)) != SIGNATURE:
-                raise Hdf5Error("it is no HDF5 file")
-        with h5py.File(path, "r") as file:
-            _walk(file)
-    except Hdf5Error:
-        raise
+                yield "it is no HDF5 file"
+                return
+        with h5py.File(file, "r") as opened:
+            for where, item in _items(opened):
+                if isinstance(item, str):
+                    yield item
+                elif isinstance(item, h5py.Dataset):
+                    yield from _check(item, where)
     except Exception as error:  # h5py raises whatever a damaged file provokes in it
-        raise Hdf5Error(f"it cannot be read: {error}") from error
+        yield f"it cannot be read: {error}"
 
 
-def _walk(file: Any) -> None:
+def _items(file: Any) -> Iterator[tuple[str, Any]]:
+    """Groups and data sets by their names, and in words what is neither."""
     waiting, seen = [file], set()
     while waiting:
         group = waiting.pop()
@@ -51,28 +64,29 @@ def _walk(file: Any) -> None:
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 target = f"{getattr(link, 'filename', '')} {link.path}".strip()
-                raise Hdf5Error(f"{where} is a link to {target!r}: only what lies in the file itself is read")
+                yield where, f"{where} is a link to {target!r}: only what lies in the file itself is read"
+                continue
             item = group[name]
             if isinstance(item, h5py.Group):
                 waiting.append(item)
             elif isinstance(item, h5py.Dataset):
-                _check(item, where)
+                yield where, item
             else:
-                raise Hdf5Error(f"{where} is neither a group nor a data set")
+                yield where, f"{where} is neither a group nor a data set"
 
 
-def _check(dataset: Any, where: str) -> None:
+def _check(dataset: Any, where: str) -> Iterator[str]:
     if dataset.external:
-        raise Hdf5Error(f"{where} keeps its bytes in another file, {dataset.external[0][0]!r}")
+        yield f"{where} keeps its bytes in another file, {dataset.external[0][0]!r}"
     if dataset.is_virtual:
-        raise Hdf5Error(f"{where} is put together from other files (a virtual data set)")
+        yield f"{where} is put together from other files (a virtual data set)"
     if dataset.dtype.hasobject:
-        raise Hdf5Error(f"{where} holds objects or references, not numbers")
+        yield f"{where} holds objects or references, not numbers"
     properties = dataset.id.get_create_plist()
     strange = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())} - _FILTERS
     if strange:
-        raise Hdf5Error(f"{where} needs filter {min(strange)}, which is no part of HDF5")
+        yield f"{where} needs filter {min(strange)}, which is no part of HDF5"
     declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
     stored = dataset.id.get_storage_size()
-    if declared > _SMALL and declared > _RATIO * max(stored, 1):
-        raise Hdf5Error(f"{where} declares {declared:,} bytes (shape {dataset.shape}) and stores {stored:,}")
+    if declared > _SMALL and declared > _RATIO * max(stored, 1) and not (dataset.external or dataset.is_virtual):
+        yield f"{where} declares {declared:,} bytes (shape {dataset.shape}) and stores {stored:,}"

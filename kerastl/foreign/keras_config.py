@@ -9,6 +9,7 @@ process has registered itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 _LAYERS = """
@@ -128,33 +129,42 @@ def inspect(config: Any) -> None:
     """Looks at a configuration, as JSON gives it, down to its last value.
 
     Raises:
-        ConfigError: it is no model's; names a class or function that is not on the list, or by a name somebody
-            registered; or holds what could be the name of a file.
+        ConfigError: the first of its `findings`.
+    """
+    for words in findings(config):
+        raise ConfigError(words)
+
+
+def findings(config: Any) -> Iterator[str]:
+    """Why a configuration is not built: it is no model's; names a class or function that is not on the list, or by a
+    name somebody registered; or holds what could be the name of a file.
     """
     if not isinstance(config, dict) or "class_name" not in config:
-        raise ConfigError("its configuration describes no model")
+        yield "its configuration describes no model"
+        return
     try:
-        _walk(config, "the model")
-    except RecursionError as error:
-        raise ConfigError("its configuration is nested without end") from error
+        yield from _walk(config, "the model")
+    except RecursionError:
+        yield "its configuration is nested without end"
 
 
-def _walk(value: Any, where: str) -> None:
+def _walk(value: Any, where: str) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
-            _walk(item, where)
+            yield from _walk(item, where)
     elif isinstance(value, dict):
         if "class_name" in value:
-            _check_object(value, where)
+            yield from _check_object(value, where)
             where = _name(value) or where
         for key, item in value.items():
             if key in _FILES and isinstance(item, str):
-                raise ConfigError(f"{where} takes its {key} from {item!r}: only what the file itself holds is read")
-            if key in _WORDS and not isinstance(item, dict):
+                yield f"{where} takes its {key} from {item!r}: only what the file itself holds is read"
+            elif key in _WORDS and not isinstance(item, dict):
                 continue
-            _walk(item, where)
+            else:
+                yield from _walk(item, where)
     elif isinstance(value, str) and ("://" in value or "../" in value or value.startswith(("/", "~/", "\\\\"))):
-        raise ConfigError(f"{where} holds {value!r}, which names a file or an address")
+        yield f"{where} holds {value!r}, which names a file or an address"
 
 
 def _name(value: dict[str, Any]) -> str:
@@ -163,26 +173,40 @@ def _name(value: dict[str, Any]) -> str:
     return f"{value['class_name']} {name!r}" if isinstance(name, str) else ""
 
 
-def _check_object(value: dict[str, Any], where: str) -> None:
+def _check_object(value: dict[str, Any], where: str) -> Iterator[str]:
     name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
     if not isinstance(name, str) or not isinstance(module, str | None) or not isinstance(registered, str | None):
-        raise ConfigError(f"{where} names an object by something that is no text")
+        yield f"{where} names an object by something that is no text"
+        return
     if name in _VALUES:
         return
     if name == "function":
         function = value.get("config")
         known = isinstance(function, str) and function in FUNCTIONS and module in _FUNCTION_MODULES
         if not known or registered not in (None, "function", function):
-            raise ConfigError(f"{where} names the function {function!r} of {module}, which is not on the list")
+            yield f"{where} names the function {function!r} of {module}, which is not on the list"
         return
     if module is not None and _HUB_MODULE.fullmatch(module):
         known, registered_as = name in _HUB_NAMES, (None, f"keras_hub>{name}")
     else:
         known, registered_as = _is_known(name, module), (None, name)
     if not known:
-        raise ConfigError(f"{where} names {name} of {module or 'no module'}, which is not on the list of plain classes")
+        yield f"{where} names {name} of {module or 'no module'}, which is not on the list of plain classes"
     if registered not in registered_as:
-        raise ConfigError(f"{where} names {name} under the registered name {registered!r}")
+        yield f"{where} names {name} under the registered name {registered!r}"
+
+
+def layers(config: Any) -> Iterator[str]:
+    """The class of each layer, those inside of layers as well, in order."""
+    if isinstance(config, list):
+        for item in config:
+            yield from layers(item)
+    elif isinstance(config, dict):
+        for key, item in config.items():
+            if key in ("layers", "layer") and isinstance(item, list | dict):
+                some = item if isinstance(item, list) else [item]
+                yield from (str(one["class_name"]) for one in some if isinstance(one, dict) and "class_name" in one)
+            yield from layers(item)
 
 
 def _is_known(name: str, module: str | None) -> bool:

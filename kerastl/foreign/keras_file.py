@@ -6,7 +6,9 @@ look at files of the older format as closely. Nothing here reaches tf_keras, whi
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import io
 import json
 import re
 import shutil
@@ -44,8 +46,59 @@ def load(path: Path) -> keras.Model:
     """
     with _copied(path) as copy:
         if copy.suffix == ".h5":
-            _inspect_configuration(_text_in_hdf5(copy), path)
+            for words in _configuration_findings(_text_in_hdf5(copy)):
+                raise KerasFileError(f"{path} is not opened: {words}.")
         return _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True))
+
+
+def load_unshared(path: Path) -> keras.Model:
+    """As `load`, of a file that nobody else can change: it makes no copy, and works where nothing may be written.
+
+    Raises:
+        KerasFileError: as for `load`; or its ending is not that of its format, by which Keras chooses how to read it.
+    """
+    for words in findings(path):
+        raise KerasFileError(f"{path} is not opened: {words}.")
+    if zipfile.is_zipfile(path) != (path.suffix == ".keras"):
+        raise KerasFileError(f"{path} is not opened: its ending is not that of its format.")
+    return _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True))
+
+
+def findings(path: Path) -> Iterator[str]:
+    """Everything for which `load` would refuse a file, without giving it to Keras.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    if zipfile.is_zipfile(path):
+        yield from _archive_findings(path)
+        return
+    yield from hdf5.findings(path)
+    with contextlib.suppress(OSError):  # damaged, which has been said
+        yield from _configuration_findings(_text_in_hdf5(path))
+
+
+def contents(path: Path) -> Iterator[tuple[str, str]]:
+    """What can be read off a file without building the model: ``(what, in words)``.
+
+    Raises:
+        ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile: as much of it is damaged.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as opened:
+            configuration = _parsed(opened.read("config.json"))
+            if "metadata.json" in opened.namelist():
+                yield "written by", f"Keras {_parsed(opened.read('metadata.json')).get('keras_version')}"
+    else:
+        text = _text_in_hdf5(path)
+        configuration = _parsed(text) if text is not None else None
+        yield "written by", "a Keras that writes HDF5"
+    found = collections.Counter(keras_config.layers(configuration))
+    types = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
+    yield "layers", f"{found.total()}: {types}"
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
@@ -71,15 +124,14 @@ def _copied(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"There is no file {path}.")
     with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:
         copy = Path(shutil.copyfile(path, Path(folder, "model")))
-        try:
-            if zipfile.is_zipfile(copy):
-                copy = copy.rename(copy.with_suffix(".keras"))
-                _inspect_archive(copy, Path(folder, "weights"))
-            else:
-                copy = copy.rename(copy.with_suffix(".h5"))
-                hdf5.inspect(copy)
-        except (ValueError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-            raise KerasFileError(f"{path} is not opened: {error}.") from error
+        if zipfile.is_zipfile(copy):
+            copy = copy.rename(copy.with_suffix(".keras"))
+            found = _archive_findings(copy)
+        else:
+            copy = copy.rename(copy.with_suffix(".h5"))
+            found = hdf5.findings(copy)
+        for words in found:
+            raise KerasFileError(f"{path} is not opened: {words}.")
         yield copy
 
 
@@ -90,36 +142,43 @@ def _by_keras(path: Path, load: Any) -> Any:
         raise KerasFileError(f"Keras cannot load {path}: {error}") from error
 
 
-def _inspect_archive(archive: Path, weights: Path) -> None:
-    """Raises ValueError unless an archive holds just what Keras writes and all of it is harmless."""
-    with zipfile.ZipFile(archive) as opened:
-        names = set()
-        for member in opened.infolist():
-            name = member.filename
-            if member.is_dir() and re.fullmatch(r"assets/(?:[^/\\]+/)*", name):
-                continue
-            if not _MEMBER.fullmatch(name) or "\0" in name or {"..", "."} & set(name.split("/")):
-                raise KerasFileError(f"the archive holds {name!r}, which Keras does not write")
-            if name in names:
-                raise KerasFileError(f"the archive holds {name!r} twice")
-            if member.flag_bits & 1 or stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
-                raise KerasFileError(f"{name!r} in the archive is encrypted, or no file")
-            if member.file_size > _SMALL and member.file_size > _RATIO * max(member.compress_size, 1):
-                raise KerasFileError(
-                    f"{name!r} unpacks from {member.compress_size:,} bytes to {member.file_size:,}: more than "
-                    f"{_RATIO} times"
-                )
-            names.add(name)
-        missing = {"config.json", _WEIGHTS} - names
-        if missing:
-            raise KerasFileError(f"the archive holds no {min(missing)}")
-        configuration = _parsed(opened.read("config.json"))
-        if isinstance(configuration, dict):  # Keras drops this one unread where a model is not compiled
-            configuration = {**configuration, "compile_config": None}
-        keras_config.inspect(configuration)
-        with opened.open(_WEIGHTS) as source, weights.open("xb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-    hdf5.inspect(weights)
+def _archive_findings(archive: Path) -> Iterator[str]:
+    """Why an archive is not opened: it holds something else than what Keras writes, or not all of it is harmless."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names, harmless = set(), True
+            for member in opened.infolist():
+                if words := _member_finding(member, names):
+                    harmless = False
+                    yield words
+                names.add(member.filename)
+            missing = {"config.json", _WEIGHTS} - names
+            if missing:
+                yield f"the archive holds no {min(missing)}"
+            if "config.json" in names:
+                configuration = _parsed(opened.read("config.json"))
+                if isinstance(configuration, dict):  # Keras drops this one unread where a model is not compiled
+                    configuration = {**configuration, "compile_config": None}
+                yield from keras_config.findings(configuration)
+            if harmless and _WEIGHTS in names:
+                yield from hdf5.findings(io.BytesIO(opened.read(_WEIGHTS)))
+    except (ValueError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        yield str(error)
+
+
+def _member_finding(member: zipfile.ZipInfo, names: set[str]) -> str | None:
+    name = member.filename
+    if member.is_dir() and re.fullmatch(r"assets/(?:[^/\\]+/)*", name):
+        return None
+    if not _MEMBER.fullmatch(name) or "\0" in name or {"..", "."} & set(name.split("/")):
+        return f"the archive holds {name!r}, which Keras does not write"
+    if name in names:
+        return f"the archive holds {name!r} twice"
+    if member.flag_bits & 1 or stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        return f"{name!r} in the archive is encrypted, or no file"
+    if member.file_size > _SMALL and member.file_size > _RATIO * max(member.compress_size, 1):
+        return f"{name!r} unpacks from {member.compress_size:,} bytes to {member.file_size:,}: more than {_RATIO} times"
+    return None
 
 
 def _parsed(text: bytes | str) -> Any:
@@ -135,10 +194,13 @@ def _text_in_hdf5(path: Path) -> bytes | str | None:
     return text if isinstance(text, bytes | str) else None
 
 
-def _inspect_configuration(text: bytes | str | None, path: Path) -> None:
+def _configuration_findings(text: bytes | str | None) -> Iterator[str]:
     if text is None:
-        raise KerasFileError(f"{path} holds weights and no model: build the model and take `load_weights`.")
+        yield "it holds weights and no model: build the model and take `load_weights`"
+        return
     try:
-        keras_config.inspect(_parsed(text))
+        configuration = _parsed(text)
     except ValueError as error:
-        raise KerasFileError(f"{path} is not opened: {error}.") from error
+        yield str(error)
+        return
+    yield from keras_config.findings(configuration)

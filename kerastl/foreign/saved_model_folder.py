@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import collections
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kerastl.foreign import graph
+from kerastl.foreign import copies, graph
 
 _OTHER_PROGRAMS = ("saved_model.cpb", "saved_model.pbtxt")  # TensorFlow would read these as well, one of them first
 
@@ -33,6 +36,11 @@ def load(folder: Path) -> Any:
         raise SavedModelError(f"TensorFlow cannot load {folder}: {error}") from error
 
 
+def tensor(values: np.ndarray) -> tf.Tensor:
+    """Numbers as a signature takes them."""
+    return tf.constant(values)
+
+
 def inspect(folder: Path) -> None:
     """Looks at a SavedModel without loading it.
 
@@ -42,31 +50,80 @@ def inspect(folder: Path) -> None:
             that may read or write files, run code or reach a network (`graph.inspect`); a checkpoint or a vocabulary
             opened elsewhere than TensorFlow puts it; an asset outside ``assets/``.
     """
+    for words in findings(folder):
+        raise SavedModelError(f"{folder} is not opened: {words}.")
+
+
+def findings(folder: Path) -> Iterator[str]:
+    """Why a SavedModel is not loaded: all that should not lie in its folder and every operation that is refused.
+
+    Of what is wrong with how its parts hang together, it is the first.
+
+    Raises:
+        FileNotFoundError: there is no SavedModel.
+    """
     folder = Path(folder)
-    if not (folder / "saved_model.pb").is_file():
+    if not any((folder / name).is_file() for name in ("saved_model.pb", *_OTHER_PROGRAMS)):
         raise FileNotFoundError(f"There is no SavedModel in {folder}: saved_model.pb is missing.")
-    try:
-        _inspect_folder(folder)
-        try:
-            program = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-        except DecodeError as error:
-            raise SavedModelError(f"saved_model.pb cannot be read: {error}") from error
-        if not program.meta_graphs:
-            raise SavedModelError("it holds no graph")
-        for part in program.meta_graphs:
-            _inspect_part(part, folder)
-    except (SavedModelError, graph.GraphError) as error:
-        reason = f"it holds {error}" if isinstance(error, graph.GraphError) else str(error)
-        raise SavedModelError(f"{folder} is not opened: {reason}.") from error
-
-
-def _inspect_folder(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise SavedModelError(f"{path.relative_to(folder)} is a link or a device")
+    found = list(copies.strange(folder))
+    if found:  # and nothing is read: a link may lead to what has no end
+        yield from found
+        return
     for name in _OTHER_PROGRAMS:
         if (folder / name).exists():
-            raise SavedModelError(f"it holds a second program, {name}")
+            yield f"it holds a second program, {name}"
+    try:
+        program = _program(folder)
+    except (OSError, SavedModelError) as error:
+        yield str(error)
+        return
+    for part in program.meta_graphs:
+        found = [f"it holds {words}" for words in graph.refused(part.graph_def)]
+        yield from found
+        try:
+            if not found:
+                _inspect_part(part, folder)
+        except SavedModelError as error:
+            yield str(error)
+        except graph.GraphError as error:
+            yield f"it holds {error}"
+
+
+def contents(folder: Path) -> Iterator[tuple[str, str]]:
+    """What can be read off a SavedModel without loading it: ``(what, in words)``.
+
+    Raises:
+        SavedModelError: it is damaged.
+    """
+    part = _program(folder).meta_graphs[0]
+    yield "written by", f"TensorFlow {part.meta_info_def.tensorflow_version}"
+    for name, signature in sorted(part.signature_def.items()):
+        for which, ends in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+            if ends and name != "__saved_model_init_op":
+                yield f"{which} of {name}", ", ".join(_end(key, ends[key]) for key in sorted(ends))
+    variables = [node.variable for node in part.object_graph_def.nodes if node.WhichOneof("kind") == "variable"]
+    sizes = [math.prod(axis.size for axis in one.shape.dim) for one in variables]
+    yield "variables", f"{len(sizes)} of {sum(sizes):,} numbers"
+    nodes = [*part.graph_def.node, *(node for one in part.graph_def.library.function for node in one.node_def)]
+    found = collections.Counter(node.op for node in nodes)
+    yield "operations", f"{found.total()}: {', '.join(f'{name} {count}' for name, count in sorted(found.items()))}"
+
+
+def _end(name: str, tensor: Any) -> str:
+    shape = None if tensor.tensor_shape.unknown_rank else [axis.size for axis in tensor.tensor_shape.dim]
+    return f"{name} {tf.dtypes.as_dtype(tensor.dtype).name} {shape}"
+
+
+def _program(folder: Path) -> Any:
+    if not (folder / "saved_model.pb").is_file():
+        raise SavedModelError("saved_model.pb is missing")
+    try:
+        program = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    except DecodeError as error:
+        raise SavedModelError(f"saved_model.pb cannot be read: {error}") from error
+    if not program.meta_graphs:
+        raise SavedModelError("it holds no graph")
+    return program
 
 
 def _inspect_part(part: Any, folder: Path) -> None:

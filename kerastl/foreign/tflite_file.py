@@ -136,7 +136,7 @@ def _believed(said: dict[str, Any], content: bytes, failed: str) -> types.FileFa
     try:
         operators = said["operators"]
         counts = {name: int(operators[name]) for name in ("total", "integer", "float", "flex")}
-        by_type = {_printable(name): int(count) for name, count in operators["by_type"].items()}
+        by_type = {printable(name): int(count) for name, count in operators["by_type"].items()}
         return types.FileFacts(
             sha256=hashlib.sha256(content).hexdigest(),
             bytes=len(content),
@@ -155,13 +155,14 @@ def _believed(said: dict[str, Any], content: bytes, failed: str) -> types.FileFa
 
 def _tensor(said: dict[str, Any]) -> types.Tensor:
     return types.Tensor(
-        name=_printable(said["name"]),
-        dtype=_printable(said["dtype"]),
+        name=printable(said["name"]),
+        dtype=printable(said["dtype"]),
         shape=tuple(int(size) for size in said["shape"]),
         scale=None if said["scale"] is None else float(said["scale"]),
         zero_point=None if said["zero_point"] is None else int(said["zero_point"]),
     )
 
 
-def _printable(words: Any) -> str:
+def printable(words: Any) -> str:
+    """Words of a stranger without what could move a terminal's cursor."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(words))

@@ -147,6 +147,37 @@ def test_offsets_and_lone_batch_norms_stay_integer(options):
     assert_integer_file_agrees(qat.train(bridged, batches(), epochs=1, learning_rate=1e-4), pictures[:32])
 
 
+def test_what_is_replaced_and_what_is_not():
+    """Of what would be a float operator a depthwise convolution of the same values is made, and of nothing else."""
+    layers, generator = tf_keras.layers, np.random.default_rng(3)
+    image = x = tf_keras.Input((6, 6, 3), name="image")
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0], name="normalization")(x)
+    x = layers.Rescaling([1 / 255, 1 / 127, 1 / 63], name="a_factor_a_channel")(x)
+    x = layers.Conv2D(4, 3, activation="relu", name="rectified")(x)
+    x = layers.BatchNormalization(scale=False, name="behind_a_relu")(x)
+    x = layers.Conv2D(4, 1, name="linear")(x)
+    x = layers.BatchNormalization(name="behind_a_kernel")(x)
+    x = layers.BatchNormalization(center=False, name="frozen", trainable=False)(x)
+    x = layers.Dense(5, name="hidden")(layers.Flatten(name="flat")(x))
+    x = layers.BatchNormalization(name="of_vectors")(x)
+    model = tf_keras.Model(image, layers.Dense(CLASSES, name="logits")(x))
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.set_weights([generator.uniform(0.5, 2, weight.shape) for weight in layer.get_weights()])
+    replaced = qat._replace_float_layers(model)
+    trainable = {
+        layer.name: layer.trainable
+        for layer in replaced.layers
+        if type(layer) is layers.DepthwiseConv2D and type(model.get_layer(layer.name)) is not type(layer)
+    }
+    assert trainable == {
+        "normalization": False, "a_factor_a_channel": False, "behind_a_relu": True, "frozen": False,
+    }  # fmt: skip
+    assert len(replaced.layers) == len(model.layers)
+    pictures = generator.uniform(0, 255, (7, 6, 6, 3)).astype("float32")
+    np.testing.assert_allclose(replaced(pictures), model(pictures), rtol=1e-4, atol=1e-4)
+
+
 def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
     keras.utils.set_random_seed(1)
     image = keras.Input((8, 8, 1), name="image")
@@ -161,9 +192,9 @@ def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
         before = {name: bridged.get_layer(name.removeprefix("quant_")).get_weights()[0] for name in names}
         network = qat.train(bridged, batches(), epochs=0)
         for name in names:
-            np.testing.assert_allclose(
-                network.get_layer(name)._weight_vars[0][0].numpy(), before[name] / 255, rtol=1e-6
-            )
+            ((kernel, _, ranges),) = network.get_layer(name)._weight_vars
+            np.testing.assert_allclose(kernel.numpy(), before[name] / 255, rtol=1e-6)
+            np.testing.assert_allclose(ranges["max_var"].numpy(), np.abs(kernel.numpy()).max((0, 1, 2)), rtol=1e-5)
         rescale = network.get_layer("quant_rescale").layer
         assert isinstance(rescale, tf_keras.layers.Rescaling if names else tf_keras.layers.DepthwiseConv2D)
         assert_integer_file_agrees(network, blobs()[0][:16])
@@ -209,6 +240,14 @@ def test_channels_that_answer_a_constant_keep_it():
     pictures, _ = blobs()
     bridged = bridge.to_tf_keras(model, probe=pictures)
     assert_integer_file_agrees(qat.train(bridged, batches(), epochs=0), pictures[:32])
+
+
+def test_the_input_is_pinned_to_all_pixels_whatever_calibration_shows(tiny):
+    network = qat.prepare(tiny, batches(blobs()[0] * 0.5 + 40).take(2))
+    (layer,) = (layer for layer in network.layers if type(layer).__name__ == "QuantizeLayer")
+    pixels = np.arange(256, dtype="float32").reshape(4, 8, 8, 1)
+    for training in (False, True, False):
+        np.testing.assert_allclose(layer(pixels + 0.3, training=training), pixels, atol=1e-3)
 
 
 class Killed(Exception):
@@ -295,6 +334,16 @@ def test_calibration_alone_answers_like_the_float_model(bridged):
     pictures, _ = blobs()
     model = qat.train(bridged, batches(), epochs=0)
     wanted = bridged(pictures).numpy()
+    lowest = {
+        layer.name: float(weight)
+        for layer in model.layers
+        for weight in layer.weights
+        if "relu" in layer.name and weight.name.endswith(("output_min:0", "post_activation_min:0"))
+    }
+    assert lowest
+    ((_, _, depthwise),) = model.get_layer("quant_depthwise")._weight_vars
+    assert depthwise["min_var"].shape == (8,), "a scale a channel"
+    assert set(lowest.values()) == {0.0}, "TF-MOT's -6 would stay the lowest that was ever seen"
     # TF-MOT's own start (every activation between -6 and 6) is off by several whole logits here.
     assert np.max(np.abs(model(pictures, training=False).numpy() - wanted)) < 0.1 * np.ptp(wanted)
 

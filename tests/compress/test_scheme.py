@@ -38,6 +38,15 @@ def test_a_kernel_before_a_relu_is_quantized_in_training_and_file_alike(kind, ac
     wrappers = [layer for layer in aware.layers if isinstance(layer, quantize_wrapper.QuantizeWrapper)]
     quantized = {weight.name.split("/")[0] for wrapper in wrappers for weight, _, _ in wrapper._weight_vars}
     assert quantized == {"kernel", "logits"}
+    (before_relu,) = (wrapper for wrapper in wrappers if wrapper.layer.name == "kernel")
+    assert not before_relu._quantize_activations, "its output is rounded once, behind the ReLU"
+    shapes = [
+        tuple(ranges["min_var"].shape)
+        for wrapper in wrappers
+        for weight, _, ranges in wrapper._weight_vars
+        if weight.name.startswith("kernel/")
+    ]
+    assert shapes == [{"Conv2D": (4,), "DepthwiseConv2D": (2,), "Dense": ()}[kind]]  # a scale a channel
     content = tflite.convert(aware, integer=True)
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
@@ -62,3 +71,21 @@ def test_depthwise_kernels_have_a_scale_a_channel():
     received = quantizer(tf.constant(kernel), True, weights=variables).numpy()
     scale = np.abs(kernel).max((0, 1)) / 127
     np.testing.assert_allclose(received, np.round(kernel / scale) * scale, rtol=1e-4, atol=1e-6)
+
+
+def test_an_activation_range_is_observed_first_and_averaged_then():
+    variables = {"min_var": tf.Variable(0.0), "max_var": tf.Variable(0.0)}
+    quantizer = scheme.ActivationRange()
+    quantizer.observing = True
+    for values in ([-1.0, 0.3], [0.123, 3.0]):
+        np.testing.assert_array_equal(quantizer(tf.constant(values), False, weights=variables), np.float32(values))
+    quantizer.observing = False
+    assert [float(variables[name]) for name in ("min_var", "max_var")] == [-1.0, 3.0]
+    values = np.linspace(-0.9, 2.9, 50, dtype="float32")
+    received = quantizer(tf.constant(values), False, weights=variables).numpy()
+    np.testing.assert_allclose(received, np.round(values / (4 / 255)) * (4 / 255), atol=0.6 * 4 / 255)
+    assert not np.array_equal(received, values)
+    assert [float(variables[name]) for name in ("min_var", "max_var")] == [-1.0, 3.0], "answering moves no range"
+    quantizer(tf.constant([-10.0, 20.0]), True, weights=variables)
+    found = [float(variables[name]) for name in ("min_var", "max_var")]
+    np.testing.assert_allclose(found, [0.99 * -1 + 0.01 * -10, 0.99 * 3 + 0.01 * 20], rtol=1e-5)

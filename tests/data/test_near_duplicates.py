@@ -65,6 +65,24 @@ def test_planted_duplicates_are_found(change):
         assert min(pair.correlation for pair in right) > 0.9999
 
 
+def test_drawings_of_thin_lines_are_found_shifted():
+    """28 pixels are not stretched to 32, where a shift by whole pixels would be one no more."""
+    draw = np.random.default_rng(3)
+    rows, columns = np.mgrid[0:28, 0:28]
+    train = np.zeros((200, 28, 28), np.uint8)
+    for picture in train:
+        for _ in range(3):
+            angle, offset, end = draw.uniform(0, np.pi), draw.uniform(-5, 5), draw.uniform(5, 9)
+            down, across = rows - 13.5, columns - 13.5
+            away = np.abs(down * np.cos(angle) + across * np.sin(angle) - offset)
+            picture[(away < 1) & (np.hypot(down, across) < end)] = 255
+    test = np.zeros_like(train[:100])
+    test[:, 3:, :-2] = train[50:150, :-3, 2:]
+    pairs = near_duplicates.between(test, train)
+    assert np.mean([pair.second == pair.first + 50 for pair in pairs]) >= 0.95
+    assert len(pairs) >= 95
+
+
 def test_other_sizes_grey_and_nothing():
     train = scenes(50, side=47)
     test = train[[7, 3]]

@@ -31,6 +31,7 @@ def test_planted_overlaps_are_counted():
     clean = overlaps.between(train, validation, test, digest="clean")
     assert clean == {
         "exact_duplicates": 0, "contradicting_labels": 0, "near_duplicates": 0, "near_duplicates_looked_for": 80,
+        "near_duplicates_within_train": 0, "near_duplicates_within_train_looked_for": 80,
     }  # fmt: skip
     validation.inputs[0] = train.inputs[7]  # an exact one, and of another class
     validation.labels[0] = 1 - train.labels[7]
@@ -48,12 +49,35 @@ def test_counts_are_cached_by_digest_and_a_damaged_cache_is_counted_anew(tmp_pat
     parts = [Split(name, inputs[start : start + 10], labels[:10]) for start, name in enumerate(("a", "b", "c"))]
     first = overlaps.between(*parts, digest="once")
     assert first["exact_duplicates"] == 18
-    path = tmp_path / "home" / "overlaps" / "once.json"
+    path = tmp_path / "home" / "overlaps" / "once-2.json"
     path.write_text(path.read_text().replace("18", "17"))
     assert overlaps.between(*parts, digest="once")["exact_duplicates"] == 17
     for damage in ("", "{", "[1]", '{"exact_duplicates": "many"}'):
         path.write_text(damage)
         assert overlaps.between(*parts, digest="once") == first
+
+
+def test_a_count_says_what_it_means():
+    """Pictures that are all alike are as alike within train as across; copies that went astray are not."""
+    inputs, labels = made(90, 3)
+    alike = (inputs[:1] * 0.98 + inputs * 0.02).astype(np.uint8)
+    for pictures, across, within in ((alike, 30, 30), (np.concatenate([inputs[:60], inputs[5:35]]), 30, 0)):
+        train = Split("train", pictures[:60], labels[:60])
+        validation, test = (Split("x", pictures[at : at + 15], labels[:15]) for at in (60, 75))
+        found = overlaps._near(train, validation, test)
+        assert found["near_duplicates"] == across
+        assert found["near_duplicates_within_train"] == within
+        assert found["near_duplicates_within_train_looked_for"] == 30
+
+
+def test_of_a_large_set_as_many_are_looked_at_as_there_is_time_for(monkeypatch):
+    inputs, labels = made(90, 4)
+    train, validation, test = (Split("x", inputs[at : at + 30], labels[:30]) for at in (0, 30, 60))
+    validation.inputs[:] = train.inputs
+    monkeypatch.setattr(overlaps, "MOST_PAIRS", 20 * 30)
+    found = overlaps._near(train, validation, test)
+    assert found["near_duplicates_looked_for"] == 20
+    assert found["near_duplicates"] == 10, "they are evenly spread"
 
 
 def test_vectors_have_no_near_duplicates():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import subprocess
 import sys
 import time
 
@@ -45,6 +48,13 @@ def answer(question, content):
         time.sleep(600)
     if do == "boast":
         return {}, b"x" * 2_000_000
+    if do == "connect":
+        import socket
+        try:
+            socket.create_connection(("127.0.0.1", question["port"]), timeout=5).close()
+        except OSError as error:
+            return {"connected": False, "why": str(error)}, b""
+        return {"connected": True}, b""
     if do == "where":
         return {"path": sys.path, "resource": str(child.__file__)}, b""
     return {"list": 1}, b""
@@ -149,3 +159,22 @@ def test_the_processor_is_bounded_though_the_parent_be_gone(worker):
     assert 0 < limits[0] < 20 * (os.cpu_count() or 1) + 30
     process.send_signal(signal.SIGXCPU)
     assert process.wait(10) == -signal.SIGXCPU
+
+
+def may_leave_the_network() -> bool:
+    """Whether the system lets a process of this user have a network of its own."""
+    tries = (["unshare", "--net", "true"], ["unshare", "--user", "--net", "true"])
+    return shutil.which("unshare") is not None and any(
+        subprocess.run(words, capture_output=True).returncode == 0 for words in tries
+    )
+
+
+def test_where_it_is_allowed_nothing_is_reached_over_the_network(worker):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()  # this process can
+        found, _ = ask(worker, "connect", port=port)
+    if not may_leave_the_network():
+        pytest.skip(f"the system lets nobody leave the network; the child connected: {found['connected']}")
+    assert not found["connected"]
+    assert "unreachable" in found["why"]
