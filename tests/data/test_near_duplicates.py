@@ -101,7 +101,7 @@ def test_blank_pictures_are_no_duplicates_of_anything_else():
     assert [pair.second for pair in pairs] in ([], [4])
 
 
-@pytest.mark.parametrize("size", [(224, 96), (28, 28), (33, 50), (20, 31), (32, 32)])
+@pytest.mark.parametrize("size", [(224, 96), (16, 16), (33, 50), (20, 31), (32, 32)])
 def test_small_pictures_average_areas(size):
     """Against the plain product with a matrix of each pixel's share of each area."""
 
@@ -122,3 +122,10 @@ def test_small_pictures_average_areas(size):
         near_duplicates.small(pictures[..., :1]), near_duplicates.small(pictures[..., 0]), atol=1e-3
     )
     assert near_duplicates.small(pictures[:0]).shape == (0, 32, 32)
+
+
+def test_what_is_hardly_smaller_keeps_its_pixels():
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 28, 30, 1)).astype(np.uint8)
+    wanted = np.pad(pictures[..., 0].astype(np.float32), ((0, 0), (2, 2), (1, 1)), mode="edge")
+    wanted -= wanted.mean((1, 2), keepdims=True)
+    np.testing.assert_allclose(near_duplicates.small(pictures), wanted, atol=1e-3)
