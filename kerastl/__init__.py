@@ -8,6 +8,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     augment     random views of training pictures
     train       Keras' fit, with guards
     transfer    cached features, a head, gentle fine-tuning of a pretrained backbone
+    resume      a fit of either Keras that goes on from its newest checkpoint
     callbacks   what watches over a fit: finite weights, progress, checkpoints
     distil      a small model learns from a large one
     bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
