@@ -11,10 +11,10 @@ import numpy as np
 from kerastl import downloads, durable, types
 from kerastl.data import near_duplicates
 
-MOST_PAIRS = 200_000_000
-"""Pairs of a held-out and a training picture that are looked at: some ten seconds of processor time.
+MOST_PAIRS = 50_000_000
+"""Pairs of a held-out and a training picture that are looked at: a few seconds of processor time.
 
-All of 10,000 held-out pictures and 20,000 to train on; of a larger set so many held-out ones, evenly spread.
+All of 2,500 held-out pictures and 20,000 to train on; of a larger set so many held-out ones, evenly spread.
 """
 OWN = 500
 """Training pictures that are looked for among the others, for comparison."""
