@@ -20,11 +20,6 @@ import numpy as np
 from kerastl import downloads, types
 from kerastl.data import first_look, picture_table, pictures, splits, unpack
 
-_SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
 _TABLES = (".csv", ".tsv", ".txt")
 
 
@@ -102,7 +97,7 @@ def load(
         name: np.array(
             [index for index, row in enumerate(rows) if row.split == name and index not in looked.problems], int
         )
-        for name in _SPLITS
+        for name in splits.WORDS
         if name == "train" or any(row.split == name for row in rows)
     }
     _refuse_empty_classes({name: labels[where] for name, where in places.items()}, names)
@@ -185,10 +180,10 @@ def _rows(
 def _split_of(row: picture_table.Row, file: Path) -> str:
     if row.split is None:
         return "train"
-    for split, words in _SPLITS.items():
+    for split, words in splits.WORDS.items():
         if row.split.lower() in words:
             return split
-    known = ", ".join(word for words in _SPLITS.values() for word in words)
+    known = ", ".join(word for words in splits.WORDS.values() for word in words)
     raise ValueError(f"A split is one of {known}. Received: {row.split!r} in line {row.line} of {file}.")
 
 
@@ -210,7 +205,10 @@ def _unpacked(archive: Path) -> Path:
 def _parts(root: Path) -> dict[str, Path]:
     """Split -> folder; a folder without splits is all of it training."""
     found = {
-        split: folder for split, words in _SPLITS.items() for folder in _folders(root) if folder.name.lower() in words
+        split: folder
+        for split, words in splits.WORDS.items()
+        for folder in _folders(root)
+        if folder.name.lower() in words
     }
     if "train" not in found:
         return {"train": root}
@@ -232,12 +230,7 @@ def _listed(folder: Path, split: str) -> list[picture_table.Row]:
 
 def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | Path) -> tuple[str, ...]:
     names = sorted(found, key=natural)
-    if wanted is not None and sorted(wanted) != sorted(names):
-        added, lost = sorted(set(names) - set(wanted)), sorted(set(wanted) - set(names))
-        raise ValueError(
-            f"The classes have to be {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
-            f"{lost or 'none'}. A class that was renamed is another class to a trained model."
-        )
+    splits.check_names(names, wanted, what="classes")
     if len(names) < 2:
         raise ValueError(f"Wanted a folder a class, two at least. Received: {names or 'none'} in {where}.")
     return tuple(wanted or names)

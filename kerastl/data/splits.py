@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,13 @@ from kerastl.data import overlaps
 
 _FEW, _STARTS = 100, 16
 """Groups up to which pairs of them are exchanged, from so many starts: among more, no two make a difference."""
+
+WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+"""What people call the splits, in folders and in columns of tables; in any case."""
 
 
 def shuffled(count: int, *, seed: int) -> np.ndarray:
@@ -201,6 +208,36 @@ def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     return _divide(labels, _apportion(counts, count, upper=counts, lower=present), seed)[1]
 
 
+def limited(
+    parts: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], *, limit: int, least: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Smaller splits: ``limit`` training examples, and of the others a like share, but ``least`` at least.
+
+    Args:
+        parts: split -> indices of its examples.
+        labels: split -> the labels that these indices are of.
+
+    Raises:
+        ValueError: see `subset`.
+    """
+    share = limit / len(parts["train"])
+    smaller = {}
+    for split, rows in parts.items():
+        count = limit if split == "train" else max(math.ceil(share * len(rows)), least)
+        smaller[split] = rows[subset(labels[split][rows], count=count, seed=seed)]
+    return smaller
+
+
+def check_names(found: Sequence[str], wanted: Sequence[str] | None, *, what: str) -> None:
+    """Raises `ValueError` where classes are not those that a data set had before; ``what`` they are called is said."""
+    if wanted is not None and sorted(wanted) != sorted(found):
+        added, lost = sorted(set(found) - set(wanted)), sorted(set(wanted) - set(found))
+        raise ValueError(
+            f"The {what} have to be {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
+            f"{lost or 'none'}. A class that was renamed is another class to a trained model."
+        )
+
+
 def digest(*splits: types.Split) -> str:
     """SHA-256 (hex) over name, type, shape and bytes of inputs and labels of the splits, their order included.
 
@@ -261,10 +298,8 @@ def dataset(
         )
         picked = {"train": train, "validation": held_out, "test": shuffled(len(arrays["test_labels"]), seed=seed)}
     if limit is not None:
-        share = limit / len(picked["train"])
-        for name, indices in picked.items():
-            count = limit if name == "train" else max(math.ceil(share * len(indices)), 10 * task.classes)
-            picked[name] = indices[subset(arrays[f"{origin[name]}_labels"][indices], count=count, seed=seed)]
+        labels = {name: arrays[f"{kind}_labels"] for name, kind in origin.items()}
+        picked = limited(picked, labels, limit=limit, least=10 * task.classes, seed=seed)
     made = []
     for name, indices in picked.items():
         labels = arrays[f"{origin[name]}_labels"].astype(np.int32, copy=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,7 @@ import numpy as np
 from kerastl import types, wordpiece
 from kerastl.data import bert_vocabulary, image_folder, splits, text_file
 
-SPLITS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"}
-SPLITS |= {"val": "validation", "dev": "validation", "test": "test", "testing": "test"}
+SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 """Words in a column of splits, in any case -> the split."""
 LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
@@ -160,7 +158,8 @@ def made(
     labels = np.asarray([names.index(example.label) for example in examples], np.int32)
     parts = _divided(examples, labels, validation=validation, test=test, seed=seed)
     if limit is not None:  # here already: what is left out need not be tokenized
-        parts = _limited(parts, labels, limit=limit, least=10 * len(names), seed=seed)
+        same = dict.fromkeys(parts, labels)
+        parts = splits.limited(parts, same, limit=limit, least=10 * len(names), seed=seed)
     tokens = _tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
     tokenizer = wordpiece.Tokenizer(tokens)
     arrays = {}
@@ -255,12 +254,7 @@ def _class_names(examples: Sequence[Example], *, wanted: Sequence[str] | None) -
     counts = collections.Counter(example.label for example in examples)
     whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in counts)
     names = sorted(counts, key=int) if whole else sorted(counts, key=image_folder.natural)
-    if wanted is not None and sorted(wanted) != sorted(names):
-        added, lost = sorted(set(names) - set(wanted)), sorted(set(wanted) - set(names))
-        raise ValueError(
-            f"The labels have to be {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
-            f"{lost or 'none'}. A class that was renamed is another class to a trained model."
-        )
+    splits.check_names(names, wanted, what="labels")
     if len(names) < 2:
         raise ValueError(f"Wanted texts of two classes at least. Received: {', '.join(map(repr, names)) or 'no text'}.")
     few = [f"{counts[name]} of {name!r}" for name in names if counts[name] < LEAST]
@@ -291,13 +285,3 @@ def _divided(
         kept, taken = splits.stratified(labels[left], validation=wanted, seed=2 * seed + number)
         parts[split], parts["train"] = left[taken], left[kept]
     return parts
-
-
-def _limited(
-    parts: Mapping[str, np.ndarray], labels: np.ndarray, *, limit: int, least: int, seed: int
-) -> dict[str, np.ndarray]:
-    share = limit / len(parts["train"])
-    counts = {
-        split: limit if split == "train" else max(math.ceil(share * len(rows)), least) for split, rows in parts.items()
-    }
-    return {split: rows[splits.subset(labels[rows], count=counts[split], seed=seed)] for split, rows in parts.items()}
