@@ -1,7 +1,7 @@
 """Pictures that are nearly the same: encoded again, mirrored, shifted.
 
 Three steps, each for fewer pairs than the one before. The sizes of a picture's slow waves, which neither a shift nor a
-mirror changes much, are compared with those of all others: the likest few dozen go on. Of these the middles, coarsely
+mirror changes much, are compared with those of all others: the likest few hundred go on. Of these the middles, coarsely
 and wherever they may have been moved to, mirrored or not, are compared: the likest are candidates. A candidate is
 confirmed where the two pictures, laid over each other at the best shift, correlate.
 """
@@ -22,7 +22,7 @@ _HARDLY_SMALLER = 24
 _MIDDLE = 20
 _WAVES = 6
 _OFFSETS = range(-4, 5)  # pixels of 32 by which the middle may have moved
-_ALIKE, _ALIKER = 200, 20  # pictures of like waves whose middles are compared at every other place, and at all
+_ALIKE = 200  # pictures of like waves whose middles are compared
 _CHUNK = 1024
 _PIXELS = 20_000_000  # brought to float32 at once
 _SHIFTS = 3  # how many of the best places of one picture upon another are tried
@@ -70,6 +70,7 @@ def between(
     if not len(first) or not len(second):
         return []
     own_rows, other_rows = _by_rows(first), _by_rows(second)
+    real = _real(first.shape), _real(second.shape)
     described = []
     for start in range(0, len(second), _CHUNK):  # a few numbers a picture are held of all, and no pixels
         part = other_rows(slice(start, start + _CHUNK))
@@ -79,19 +80,19 @@ def between(
     waves = (waves - center) / spread
     nearness = np.concatenate([2 * waves, -(waves**2).sum(1, keepdims=True)], 1).T  # less the distance, but for a term
     places = [(down, across) for down in _OFFSETS for across in _OFFSETS]
-    every_other = np.flatnonzero([down % 2 == across % 2 == 0 for down, across in places * 2])
     pairs = []
     for start in range(0, len(first), _CHUNK):
         chunk = own_rows(slice(start, start + _CHUNK))
         own = (_waves(chunk) - center) / spread
         alike = _largest(np.concatenate([own, np.ones((len(own), 1), np.float32)], 1) @ nearness, _ALIKE)
         moved = np.concatenate([_middles(chunk, places), _middles(chunk[:, :, ::-1], places)], 1)
-        nearest = alike
-        for some, count in ((moved[:, every_other], _ALIKER), (moved, candidates)):
-            likeness = np.matmul(middles[nearest], some.transpose(0, 2, 1)).max(2)
-            nearest = np.take_along_axis(nearest, _largest(likeness, count), 1)
+        likeness = np.matmul(middles[alike], moved.transpose(0, 2, 1))
+        some = _largest(likeness.max(2), candidates)
+        nearest = np.take_along_axis(alike, some, 1)
+        at = np.take_along_axis(likeness, some[:, :, None], 1).argmax(2)
         beside = other_rows(nearest.reshape(-1)).reshape(*nearest.shape, _SIDE, _SIDE)
-        best, correlation, mirrored = _compared(chunk, beside, largest_shift=largest_shift)
+        guesses = np.array(places * 2)[at], at >= len(places)
+        best, correlation, mirrored = _compared(chunk, beside, guesses, real=real, largest_shift=largest_shift)
         index = nearest[np.arange(len(chunk)), best]
         pairs += [
             Pair(start + int(row), int(index[row]), float(correlation[row]), bool(mirrored[row]))
@@ -112,7 +113,7 @@ def small(pictures: np.ndarray) -> np.ndarray:
     What is hardly smaller keeps its pixels and is continued at its border: there a shift by whole pixels stays one.
     """
     height, width = pictures.shape[1:3]
-    hardly_smaller = _HARDLY_SMALLER <= min(height, width) <= max(height, width) <= _SIDE
+    hardly_smaller = _is_hardly_smaller(height, width)
     parts = [np.empty((0, _SIDE, _SIDE), np.float32)]
     step = max(1, _PIXELS // math.prod(pictures.shape[1:]))
     for start in range(0, len(pictures), step):
@@ -133,6 +134,17 @@ def _by_rows(pictures: np.ndarray | types.Streamed) -> Callable[[slice | np.ndar
         return small(pictures).__getitem__
     ready = getattr(pictures, "small", None)  # kept from when they were first looked at
     return ready if ready is not None else lambda rows: small(pictures[rows])
+
+
+def _is_hardly_smaller(height: int, width: int) -> bool:
+    return _HARDLY_SMALLER <= min(height, width) <= max(height, width) <= _SIDE
+
+
+def _real(shape: Sequence[int]) -> tuple[range, range]:
+    """The rows and columns of what `small` makes of pictures of this shape that are no continuation of a border."""
+    sizes = shape[1:3] if _is_hardly_smaller(*shape[1:3]) else (_SIDE, _SIDE)
+    rows, columns = (range((_SIDE - size) // 2, (_SIDE - size) // 2 + size) for size in sizes)
+    return rows, columns
 
 
 def _continuing(size: int) -> np.ndarray:
@@ -196,13 +208,21 @@ def _squares(places: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def _compared(
-    pictures: np.ndarray, others: np.ndarray, *, largest_shift: float
+    pictures: np.ndarray,
+    others: np.ndarray,
+    guesses: tuple[np.ndarray, np.ndarray],
+    *,
+    real: tuple[tuple[range, range], tuple[range, range]],
+    largest_shift: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best of each picture's candidates, plain and mirrored, each at its best shift.
 
     Args:
         pictures: as `small` gives them.
         others: the candidates of each, ``(pictures, candidates, 32, 32)``.
+        guesses: shifts ``(pictures, candidates, 2)`` that are tried besides those found here, and whether ``pictures``
+            are mirrored for it.
+        real: rows and columns that count, of ``pictures`` and of ``others``.
         largest_shift: as in `between`.
 
     Returns:
@@ -213,31 +233,40 @@ def _compared(
     count, candidates = others.shape[:2]
     spectra, flat = np.conj(np.fft.rfft2(others * _WINDOW)), others.reshape(-1, _SIDE, _SIDE)
     found = np.empty((2, count, candidates), np.float32)
+    (rows, columns), others_real = real
     for mirrored in (0, 1):
-        moved = pictures[:, :, ::-1] if mirrored else pictures
+        moved, own_real = pictures, (rows, columns)
+        if mirrored:
+            moved, own_real = pictures[:, :, ::-1], (rows, range(_SIDE - columns.stop, _SIDE - columns.start))
         product = np.fft.rfft2(moved * _WINDOW)[:, None] * spectra
         # half way to phase correlation: flat spectra have sharp peaks, and noise is not blown up to full height
         surfaces = np.fft.irfft2(product / np.sqrt(np.abs(product) + 1e-9), s=(_SIDE, _SIDE))
         near = surfaces[..., offsets, :][..., offsets].reshape(count * candidates, -1)
         best = np.argpartition(near, -_SHIFTS, axis=1)[:, -_SHIFTS:]
-        at = np.full(best.shape, -1.0, np.float32)
-        for place in np.unique(best):
-            pair, column = np.nonzero(best == place)
-            down, across = (int(offsets[index]) for index in divmod(int(place), len(offsets)))
-            at[pair, column] = _correlations(moved[pair // candidates], flat[pair], down=down, across=across)
+        shifts = np.concatenate([np.stack(np.divmod(best, len(offsets)), 2) - reach, guesses[0].reshape(-1, 1, 2)], 1)
+        shifts[guesses[1].reshape(-1) != mirrored, -1] = shifts[guesses[1].reshape(-1) != mirrored, 0]
+        at = np.full(shifts.shape[:2], -1.0, np.float32)
+        for down, across in np.unique(shifts.reshape(-1, 2), axis=0).tolist():
+            pair, column = np.nonzero((shifts == (down, across)).all(2))
+            at[pair, column] = _correlations(
+                moved[pair // candidates], flat[pair], real=(own_real, others_real), down=down, across=across
+            )
         found[mirrored] = at.max(1).reshape(count, candidates)
     joined = found.transpose(1, 2, 0).reshape(count, -1)
     best = joined.argmax(1)
     return best // 2, joined[np.arange(count), best], best % 2 == 1
 
 
-def _correlations(one: np.ndarray, other: np.ndarray, *, down: int, across: int) -> np.ndarray:
+def _correlations(
+    one: np.ndarray, other: np.ndarray, *, real: tuple[tuple[range, range], tuple[range, range]], down: int, across: int
+) -> np.ndarray:
     """Pearson's of the parts that overlap when each of ``one`` lies ``down``, ``across`` pixels from its ``other``."""
 
-    def cut(shift: int) -> tuple[slice, slice]:
-        return slice(max(shift, 0), _SIDE + min(shift, 0)), slice(max(-shift, 0), _SIDE + min(-shift, 0))
+    def cut(own: range, others: range, shift: int) -> tuple[slice, slice]:
+        begin, end = max(others.start, own.start - shift), min(others.stop, own.stop - shift)
+        return slice(begin + shift, end + shift), slice(begin, end)
 
-    (rows, other_rows), (columns, other_columns) = cut(down), cut(across)
+    (rows, other_rows), (columns, other_columns) = map(cut, *real, (down, across))
     left = one[:, rows, columns].reshape(len(one), -1)
     right = other[:, other_rows, other_columns].reshape(len(one), -1)
     left, right = left - left.mean(1, keepdims=True), right - right.mean(1, keepdims=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerastl.data import near_duplicates
+from kerastl.data import mnist, near_duplicates
 
 
 def scenes(count, side=32, seed=0):
@@ -81,6 +81,18 @@ def test_drawings_of_thin_lines_are_found_shifted():
     pairs = near_duplicates.between(test, train)
     assert np.mean([pair.second == pair.first + 50 for pair in pairs]) >= 0.95
     assert len(pairs) >= 95
+
+
+@pytest.mark.parametrize(("down", "left", "columns"), [(1, 1, 28), (3, 2, 28), (3, 2, 27)])
+def test_digits_that_resemble_each_other_are_found_shifted_and_mirrored(down, left, columns):
+    """Thousands are alike, and ink that now touches the border must not be taken to go on behind it."""
+    train = mnist.load().train.inputs[:10_000, :, :columns]
+    chosen = np.arange(100, 300)
+    test = np.zeros_like(train[chosen])
+    test[:, down:, :-left] = train[chosen, :-down, left:]
+    test[::2] = test[::2, :, ::-1]
+    found = {pair.first: pair.second for pair in near_duplicates.between(test, train)}
+    assert np.mean([found.get(row) == index for row, index in enumerate(chosen)]) >= 0.97
 
 
 def test_other_sizes_grey_and_nothing():
