@@ -55,12 +55,22 @@ def load_unshared(path: Path) -> keras.Model:
     """As `load`, of a file that nobody else can change: it makes no copy, and works where nothing may be written.
 
     Raises:
-        KerasFileError: as for `load`; or its ending is not that of its format, by which Keras chooses how to read it.
+        KerasFileError: as for `load`; or its ending is not that of its format, by which Keras chooses how to read it; or
+            it keeps a vocabulary beside its weights (a layer that was adapted), which Keras unpacks onto the disk.
     """
     for words in findings(path):
         raise KerasFileError(f"{path} is not opened: {words}.")
     if zipfile.is_zipfile(path) != (path.suffix == ".keras"):
         raise KerasFileError(f"{path} is not opened: its ending is not that of its format.")
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.startswith("assets/") and not name.endswith("/"):
+                    raise KerasFileError(
+                        f"{path} is not opened: {name} is a vocabulary in a file of its own, and Keras would have to "
+                        "write it to the disk first. Save the model with the words in its configuration: "
+                        "StringLookup(vocabulary=layer.get_vocabulary(include_special_tokens=False))."
+                    )
     return _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True))
 
 

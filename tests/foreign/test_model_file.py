@@ -165,3 +165,16 @@ def test_words_of_a_child_are_not_believed(tmp_path, monkeypatch):
         monkeypatch.setattr(reader._child, "ask", lambda *_, **__: ({"shape": [2]}, bytes(8)))
         with pytest.raises(model_file.ModelError, match="asked for 5 answers and gave"):
             reader.run(tmp_path / "model.keras", PICTURES)
+
+
+def test_a_vocabulary_in_a_file_of_its_own_is_refused_in_words(reader, tmp_path):
+    """Keras would write it to the disk, which the child may not; with its words in the configuration it opens."""
+    words = ["pear", "fig"]
+    adapted = keras.layers.StringLookup()
+    adapted.adapt(words)
+    for name, layer in (("beside", adapted), ("inside", keras.layers.StringLookup(vocabulary=words))):
+        text = keras.Input((1,), dtype="string", name="text")
+        keras.Model(text, keras.layers.Embedding(4, 2)(layer(text))).save(tmp_path / f"{name}.keras")
+    (error,) = [one for one in reader.audit(tmp_path / "beside.keras") if one.severity == "error"]
+    assert "vocabulary.txt is a vocabulary in a file of its own" in error.what
+    assert not [one for one in reader.audit(tmp_path / "inside.keras") if one.severity == "error"]
