@@ -41,7 +41,9 @@ class FiniteWatch(keras.callbacks.Callback):
         self.read_every = read_every
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        variables = [v.value for v in self.model.variables if "float" in v.dtype]
+        # Keras 3 wraps the variables that tf_keras hands out as they are
+        variables = [v if isinstance(v, tf.Variable) else v.value for v in self.model.variables]
+        variables = [v for v in variables if v.dtype.is_floating]
         step = tf.Variable(tf.zeros((), tf.int64), trainable=False)
         self._first_bad_step = first_bad = tf.Variable(tf.zeros((), tf.int64), trainable=False)
 
@@ -73,7 +75,8 @@ class FiniteWatch(keras.callbacks.Callback):
     def _read(self, logs: dict | None) -> None:
         bad_step = int(self._first_bad_step)
         if bad_step:
-            names = [v.path for v in self.model.variables if not np.isfinite(np.asarray(v, np.float32)).all()]
+            numbers = {getattr(v, "path", v.name): np.asarray(v, np.float32) for v in self.model.variables}
+            names = [name for name, values in numbers.items() if not np.isfinite(values).all()]
             raise NonFiniteError(
                 f"Training stopped: after step {bad_step} these weights are not finite: {', '.join(names[:5])}"
                 f"{' ...' if len(names) > 5 else ''}. Look for NaN in the inputs, or lower the learning rate."

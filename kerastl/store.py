@@ -247,11 +247,11 @@ class Run:
         folder = self.folder / "stages" / f"{name}-{whole[:12]}"
         seconds = self._intact(folder, whole)
         reused = seconds is not None
+        desk = folder.with_name(f".work-{folder.name}")
+        for other in folder.parent.glob(f".work-{name}-{'[0-9a-f]' * 12}"):
+            if reused or other != desk:  # left by a kill after the stage was committed, or begun with other settings
+                durable.remove(other)
         if seconds is None:
-            desk = folder.with_name(f".work-{folder.name}")
-            for other in folder.parent.glob(f".work-{name}-{'[0-9a-f]' * 12}"):
-                if other != desk:  # begun with other settings
-                    durable.remove(other)
             workspace = checkpoints.Workspace(name, folder=desk, logs=self.folder / "logs" / name)
             result = make(workspace)
             seconds = workspace.seconds()

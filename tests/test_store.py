@@ -95,6 +95,10 @@ def test_checkpoints_of_a_stage_go_when_it_is_finished_and_with_other_settings(t
     dying = False
     assert stage(2) == [({}, {"number": 7})]
     assert [name.rpartition("-")[0] for name in begun()] == [".work-lesson-two"]
+    (finished,) = (path for path in (tmp_path / "stages").glob("lesson-*"))
+    finished.with_name(f".work-{finished.name}").mkdir()  # a kill after the stage was committed
+    assert stage(2) == []
+    assert [name.rpartition("-")[0] for name in begun()] == [".work-lesson-two"]
 
 
 @pytest.mark.parametrize("key", [("b",), ("a", 1), (types.Schedule(epochs=3),), (np.zeros(2),)])

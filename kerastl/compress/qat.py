@@ -24,7 +24,7 @@ import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
 from kerastl import memory, resume
-from kerastl.callbacks import AsOne
+from kerastl.callbacks import AsOne, FiniteWatch
 from kerastl.compress import scheme
 from kerastl.compress.scheme import CONVOLUTIONS, KERNELS, ActivationRange, DepthwiseConfig, DepthwiseKernelRange
 from kerastl.types import Curves, Workspace
@@ -72,7 +72,8 @@ def train(
 
     Raises:
         ValueError: for a model that ends in probabilities or has a layer that cannot be quantized; for batches without
-            a known length, or whose values are not pixels 0..255; if training ends with weights that are not finite.
+            a known length, or whose values are not pixels 0..255.
+        NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     network = prepare(tf_model, batches.take(calibration_batches))
     network.history = tf_keras.callbacks.History()
@@ -94,15 +95,9 @@ def train(
                 batches,
                 epochs=epochs,
                 validation=validation,
-                watchers=[*callbacks, *logs],
+                watchers=[FiniteWatch(), *callbacks, *logs],
                 workspace=workspace,
                 adapt=lambda everyone: [_Together(everyone)],
-            )
-    for weight in network.weights:
-        if not np.all(np.isfinite(weight.numpy())):
-            raise ValueError(
-                "Quantization-aware training must end with finite weights. Received: NaN or infinity in "
-                f"{weight.name!r}. Lower the learning rate ({learning_rate})."
             )
     _widen_dead_channels(network)
     _fold_rescalings(network)

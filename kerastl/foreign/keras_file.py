@@ -55,8 +55,8 @@ def load_unshared(path: Path) -> keras.Model:
     """As `load`, of a file that nobody else can change: it makes no copy, and works where nothing may be written.
 
     Raises:
-        KerasFileError: as for `load`; or its ending is not that of its format, by which Keras chooses how to read it; or
-            it keeps a vocabulary beside its weights (a layer that was adapted), which Keras unpacks onto the disk.
+        KerasFileError: as for `load`; or its ending is not that of its format, by which Keras chooses how to read it;
+            or it keeps a vocabulary beside its weights (a layer that was adapted), which Keras unpacks onto the disk.
     """
     for words in findings(path):
         raise KerasFileError(f"{path} is not opened: {words}.")

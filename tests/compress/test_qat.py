@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from kerastl import bridge
+from kerastl import bridge, callbacks
 from kerastl.checkpoints import Workspace
 from kerastl.compress import qat
 from kerastl.data import pipeline
@@ -427,6 +427,26 @@ def test_a_layer_that_cannot_be_quantized_is_named(bridged):
         qat.train(model, batches(), epochs=1)
 
 
-def test_weights_that_are_not_finite_are_refused(bridged):
-    with pytest.raises(ValueError, match="NaN or infinity in"):
+def test_weights_that_are_not_finite_stop_the_training(bridged):
+    with pytest.raises(callbacks.NonFiniteError, match="after step 1 these weights are not finite"):
         qat.train(bridged, batches(), epochs=1, loss=lambda labels, logits: logits * np.nan)
+
+
+class Poison(keras.callbacks.Callback):
+    """Writes one NaN into the last bias before the third step of the second epoch."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) == int(self.params["steps"]) + 2:
+            bias = self.model.trainable_variables[-1]
+            bias.assign(np.r_[np.nan, np.zeros(bias.shape[0] - 1)])
+
+
+def test_a_weight_behind_a_finite_loss_stops_the_training_at_its_step(bridged):
+    """Where the bad weight does not reach the loss, Keras' TerminateOnNaN goes on to the end."""
+    step = len(batches()) + 3
+
+    def flat(labels, logits):
+        return tf.reduce_mean(tf.where(tf.math.is_finite(logits), 0.0 * logits, 0.0))
+
+    with pytest.raises(callbacks.NonFiniteError, match=rf"after step {step} these weights are not finite: .*bias"):
+        qat.train(bridged, batches(), epochs=3, loss=flat, callbacks=[Poison()])
