@@ -127,9 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     one = command(
         "audit", "files:audit", help="everything wrong with a data set, or suspicious in a model, before it is used"
     )
-    one.add_argument("path", metavar="PATH", help="an array file, a folder of class folders with pictures, or a model")
+    one.add_argument("path", metavar="PATH", help="an array file, class folders of pictures, a table, or a model")
     one.add_argument("--model", metavar="MODEL", help="also list labels that this run's folder, or model, doubts")
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
+    for name in ("path", "text", "label", "split"):
+        one.add_argument(f"--{name}-column", default=name, metavar="NAME", help=f"of a table (default {name})")
     with_json(one)
     one = command("fetch", "files:fetch", help="get a data set or weights into the cache")
     one.add_argument("name", metavar="NAME")

@@ -61,7 +61,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     return 0
 
 
-def audit(*, path: str, quick: bool, model: str | None, as_json: bool) -> int:
+def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns: str) -> int:
     """Prints everything wrong with a data set, or what is in a model and everything suspicious in it.
 
     Returns:
@@ -81,7 +81,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool) -> int:
         with models.Reader() as reader:
             found = reader.audit(path)
     else:
-        found = kerastl.data.audit.audit(Path(path), near=not quick)
+        found = kerastl.data.audit.audit(Path(path), near=not quick, **columns)
         if model is not None:
             file = Path(model, "mobile", "model.tflite")
             file = file if file.is_file() else Path(model)

@@ -188,18 +188,14 @@ def _split_of(row: picture_table.Row, file: Path) -> str:
 
 
 def _unpacked(archive: Path) -> Path:
-    """The folder of an archive's pictures in the cache: without the one folder that may stand around all of them."""
+    """The folder of an archive's pictures in the cache."""
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = downloads.home() / "unpacked" / digest[:32]
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         unpack.unpack(archive, folder)
-    while True:
-        inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-        if len(inner) != 1 or not inner[0].is_dir():
-            return folder
-        folder = inner[0]
+    return unpack.innermost(folder)
 
 
 def _parts(root: Path) -> dict[str, Path]:

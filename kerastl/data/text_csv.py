@@ -82,7 +82,7 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     path = Path(path)
-    examples, problems = _examples(path, [text_column, label_column], split_column)
+    examples, problems = rows(path, [text_column, label_column], split_column)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
     arguments |= {"split_column": split_column, "policy": policy}
     dataset = made(
@@ -106,8 +106,16 @@ def load(
     return dataclasses.replace(dataset, arguments=again)
 
 
-def _examples(path: Path, columns: list[str], split_column: str) -> tuple[list[Example], list[str]]:
-    """The rows that can be used, and what is wrong with the others."""
+def rows(path: Path, columns: Sequence[str], split_column: str) -> tuple[list[Example], list[str]]:
+    """The rows that can be used, and what is wrong with each of the others: ``line 7: empty text``.
+
+    Args:
+        path, split_column: as for `load`.
+        columns: of texts and of labels.
+
+    Raises:
+        FileNotFoundError, ValueError: as `text_file.read`.
+    """
     examples, problems = [], []
     for line, (text, label, split) in text_file.read(path, columns=columns, optional=[split_column]):
         where = f"line {line}"
@@ -222,11 +230,16 @@ def _tokens(vocabulary: str | Path | None, texts: Sequence[str], *, size: int) -
     return wordpiece.Tokenizer.from_file(vocabulary).vocabulary
 
 
+def plain(text: str) -> str:
+    """What two texts share that case and white space alone tell apart."""
+    return " ".join(text.casefold().split())
+
+
 def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
     """The examples that are no copies, in their order, and which texts carry two labels."""
     groups: dict[str, list[Example]] = collections.defaultdict(list)
     for example in examples:
-        groups[" ".join(example.text.casefold().split())].append(example)
+        groups[plain(example.text)].append(example)
     kept: set[int] = set()
     problems = []
     for group in groups.values():

@@ -56,6 +56,17 @@ def read(path: Path, *, columns: Sequence[str], optional: Sequence[str] = ()) ->
         yield from _csv_rows(text, path, DELIMITERS[ending], columns=columns, optional=optional)
 
 
+def columns(path: Path) -> list[str]:
+    """The names in the first line of a table, or in the first object; none where it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        text = _decoded(path.read_bytes(), path)
+        ending = path.suffix.lower()
+        if ending in JSON_LINES:
+            return list(json.loads(next(line for line in text.split("\n") if line.strip())))
+        return max((_header(text, delimiter) for delimiter in DELIMITERS[ending]), key=len)
+    return []
+
+
 def _decoded(content: bytes, path: Path) -> str:
     mark, encoding = next(((mark, name) for mark, name in _MARKS if content.startswith(mark)), (b"", "utf-8"))
     content = content[len(mark) :]

@@ -76,6 +76,15 @@ def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio:
     return folder
 
 
+def innermost(folder: Path) -> Path:
+    """The folder with the contents: without single folders that stand around everything."""
+    while True:
+        inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+        if len(inner) != 1 or not inner[0].is_dir():
+            return folder
+        folder = inner[0]
+
+
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
     if zipfile.is_zipfile(archive):

@@ -1,0 +1,127 @@
+"""Everything wrong with pictures of one's own, in folders or listed in a table: each is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kerastl.data import duplicates, near_duplicates, picture_table, pictures, splits
+from kerastl.types import Finding
+
+Listed = Mapping[str, Mapping[str, Sequence[tuple[Path, str]]]]
+"""Split -> class -> its files, each with the words for where it stands."""
+_SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
+
+
+def folder(root: Path, *, near: bool) -> list[Finding]:
+    """Findings about ``class/picture`` or ``split/class/picture``, see `audit.audit`."""
+    found: list[Finding] = []
+    tops = _folders(root)
+    by_split = {top.name: top for top in tops if top.name.lower() in _SPLITS}
+    if by_split and len(by_split) < len(tops):
+        strays = [top.name for top in tops if top.name not in by_split]
+        found.append(
+            Finding("warning", root.name, f"folders beside the splits are left out: {duplicates.some(strays)}")
+        )
+    listed: dict[str, dict[str, list[tuple[Path, str]]]] = {}
+    for split, top in (by_split or {"all": root}).items():
+        listed[split] = {inner.name: list(_files(inner, root, found)) for inner in _folders(top)}
+        for stray in sorted(top.iterdir()):
+            if stray.is_file() and stray.suffix.lower() in pictures.ENDINGS:
+                found.append(Finding("warning", _name(stray, root), "picture outside any class folder"))
+    return _judged(listed, root.name, found, near=near)
+
+
+def table(path: Path, *, near: bool, path_column: str, label_column: str, split_column: str) -> list[Finding]:
+    """Findings about a table of picture files, see `picture_table.read` and `audit.audit`."""
+    has_splits = split_column in picture_table.columns_of(path)
+    try:
+        rows = picture_table.read(
+            path,
+            path_column=path_column,
+            label_column=label_column,
+            split_column=split_column if has_splits else None,
+        )
+    except picture_table.TableError as error:
+        return [Finding("error", path.name, str(error))]
+    found: list[Finding] = []
+    listed: dict[str, dict[str, list[tuple[Path, str]]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        split = "all" if row.split is None else _SPLITS.get(row.split.lower())
+        where = f"line {row.line}: {os.path.relpath(row.path, path.parent)}"
+        if split is None:
+            found.append(Finding("error", where, f"split {row.split!r}, which is none of {', '.join(splits.WORDS)}"))
+        else:
+            listed[split][row.label].append((Path(row.path), where))
+    return _judged(listed, path.name, found, near=near)
+
+
+def _judged(listed: Listed, title: str, found: list[Finding], *, near: bool) -> list[Finding]:
+    digests: dict[str, list[tuple[bytes, str, object]]] = {}
+    looks: dict[str, list[np.ndarray]] = {}
+    classes: dict[str, set[str]] = {}
+    grey: list[str] = []
+    for split, files_of in listed.items():
+        digests[split], looks[split], classes[split] = [], [], set()
+        for name, files in files_of.items():
+            readable = list(_read(files, found, grey))
+            if readable:
+                classes[split].add(name)
+            else:
+                where = name if split == "all" else f"{split}/{name}"
+                found.append(Finding("error", where, "class without a readable picture"))
+            digests[split] += [(digest, where, name) for digest, where, _ in readable]
+            looks[split] += [look for _, _, look in readable]
+    if 0 < len(grey) < sum(len(rows) for rows in digests.values()):
+        what = f"{len(grey)} pictures are grey among coloured ones: {duplicates.some(grey)}"
+        found.append(Finding("warning", title, what))
+    every = set().union(*classes.values())
+    for split, present in classes.items():
+        if len(present) == 1:
+            found.append(Finding("error", split, f"a single class, {min(present)}: there is nothing to learn"))
+        if missing := sorted(every - set(listed[split])):
+            found.append(Finding("error", split, f"no example of class {duplicates.some(missing)}"))
+    duplicates.exact(digests, found)
+    if near:
+        duplicates.near({split: np.concatenate(some) for split, some in looks.items() if some}, digests, found)
+    return found
+
+
+def _read(
+    files: Sequence[tuple[Path, str]], found: list[Finding], grey: list[str]
+) -> Iterator[tuple[bytes, str, np.ndarray]]:
+    """``(digest of the decoded pixels, where, small picture)`` of each picture that can be read."""
+    for path, where in files:
+        try:
+            picture = pictures.read(path)
+        except (pictures.PictureError, OSError) as error:
+            found.append(Finding("error", where, str(error)))
+            continue
+        found += [Finding("warning", where, remark) for remark in picture.remarks if remark != pictures.GREY]
+        if pictures.GREY in picture.remarks:
+            grey.append(where)
+        digest = hashlib.sha256(f"{picture.pixels.shape}".encode() + picture.pixels.tobytes()).digest()
+        yield digest, where, near_duplicates.small(picture.pixels[None])
+
+
+def _files(inner: Path, root: Path, found: list[Finding]) -> Iterator[tuple[Path, str]]:
+    for path in sorted(inner.rglob("*")):
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        if path.suffix.lower() in pictures.ENDINGS:
+            yield path, _name(path, root)
+        else:
+            found.append(Finding("warning", _name(path, root), "not a picture by its name"))
+
+
+def _folders(top: Path) -> list[Path]:
+    return [path for path in sorted(top.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,0 +1,45 @@
+"""Everything wrong with a table of sentences and their labels."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+from pathlib import Path
+
+from kerastl.data import duplicates, text_csv
+from kerastl.types import Finding
+
+_LONG = 100_000
+
+
+def table(path: Path, *, text_column: str, label_column: str, split_column: str) -> list[Finding]:
+    """Findings about sentences, see `text_file.read` and `audit.audit`."""
+    try:
+        examples, problems = text_csv.rows(path, [text_column, label_column], split_column)
+    except ValueError as error:  # no table, no such column, no encoding
+        return [Finding("error", path.name, str(error))]
+    found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
+    if not examples:
+        return [*found, Finding("error", path.name, "no row that can be used")]
+    divided = any(example.split is not None for example in examples)
+    digests: dict[str, list[tuple[bytes, str, object]]] = collections.defaultdict(list)
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for example in examples:
+        split = (example.split or "train") if divided else "all"
+        digest = hashlib.sha256(text_csv.plain(example.text).encode()).digest()
+        digests[split].append((digest, example.where, example.label))
+        counts[split][example.label] += 1
+        if len(example.text) > _LONG:
+            found.append(Finding("warning", example.where, f"{len(example.text):,} characters: most are not read"))
+    total = sum(counts.values(), collections.Counter())
+    every = set(total)
+    for split, count in counts.items():
+        if len(every) == 1:
+            found.append(Finding("error", split, f"a single class, {min(every)}: there is nothing to learn"))
+        if missing := sorted(every - set(count)):
+            found.append(Finding("error", split, f"no example of class {duplicates.some(missing)}"))
+    if few := sorted(f"{name!r} ({number})" for name, number in total.items() if number < text_csv.LEAST):
+        what = f"{len(few)} classes of fewer than {text_csv.LEAST} texts: {duplicates.some(few)}"
+        found.append(Finding("error", path.name, what))
+    duplicates.exact(digests, found)
+    return found

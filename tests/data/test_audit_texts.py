@@ -1,0 +1,77 @@
+"""Tables of sentences: everything wrong with them is found in one pass, by line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kerastl.data import audit
+
+SOUND = [
+    (f"{word} number {index}", label) for index in range(3) for word, label in (("pear", "fruit"), ("leek", "veg"))
+]
+
+
+def written(path, rows, header="text,label"):
+    lines = [header, *(",".join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def findings(path, **options):
+    return [(one.severity, one.where, one.what) for one in audit.audit(path, **options)]
+
+
+def test_sound_texts_have_no_finding(tmp_path):
+    assert findings(written(tmp_path / "set.csv", SOUND)) == []
+    lines = [json.dumps({"review": text, "stars": 1 + index % 2}) for index, (text, _) in enumerate(SOUND)]
+    (tmp_path / "set.jsonl").write_text("\n".join(lines))
+    assert findings(tmp_path / "set.jsonl", text_column="review", label_column="stars") == []
+
+
+def test_every_row_that_is_wrong_is_named(tmp_path):
+    rows = [*SOUND, ("", "veg"), ("nothing said", ""), ("PEAR  number 0", "fruit"), ("leek number 1", "fruit")]
+    found = findings(written(tmp_path / "set.csv", rows))
+    assert found[:3] == [
+        ("error", "labels", "1 examples carry different labels: line 5 (veg) = line 11 (fruit)"),
+        ("error", "line 8", "empty text"),
+        ("error", "line 9", "no label"),
+    ]
+    assert [one[:2] for one in found[3:]] == [("warning", "all")]
+    assert "2 exact duplicates: line 10 = line 2, line 11 = line 5" in found[3][2]
+
+
+def test_splits_of_a_column(tmp_path):
+    parts = ["train", "train", "test", "dev", "Test", "train"]
+    rows = [(*row, part) for row, part in zip(SOUND, parts, strict=True)]
+    rows += [("pear number 0", "fruit", "test"), ("a leek", "veg", "holdout")]
+    found = findings(written(tmp_path / "set.csv", rows, header="text,label,split"))
+    assert ("error", "test and train", "1 examples stand in both: line 2 = line 8") in found
+    assert ("error", "validation", "no example of class fruit") in found
+    assert any(where == "line 9" and "split 'holdout'" in what for _, where, what in found)
+
+
+def test_classes_that_nothing_can_be_learnt_from(tmp_path):
+    assert findings(written(tmp_path / "one.csv", [row for row in SOUND if row[1] == "veg"])) == [
+        ("error", "all", "a single class, veg: there is nothing to learn")
+    ]
+    assert findings(written(tmp_path / "few.csv", [*SOUND, ("an egg", "other")])) == [
+        ("error", "few.csv", "1 classes of fewer than 3 texts: 'other' (1)")
+    ]
+
+
+def test_a_table_that_cannot_be_read(tmp_path):
+    ((severity, where, what),) = findings(written(tmp_path / "set.csv", SOUND), label_column="lable")
+    assert (severity, where) == ("error", "set.csv")
+    assert "no column 'lable'. Did you mean 'label'?" in what
+    (tmp_path / "latin.csv").write_bytes("text,label\ncafé,a\n".encode("latin-1"))
+    assert "is not UTF-8: line 2" in findings(tmp_path / "latin.csv")[0][2]
+    (tmp_path / "bare.csv").write_text("text,label\n")
+    assert findings(tmp_path / "bare.csv") == [("error", "bare.csv", "no row that can be used")]
+
+
+@pytest.mark.parametrize("length", [100_000, 100_001])
+def test_very_long_texts_are_a_warning(tmp_path, length):
+    found = findings(written(tmp_path / "set.csv", [*SOUND, ("x" * length, "veg")]))
+    assert found == ([("warning", "line 8", "100,001 characters: most are not read")] if length > 100_000 else [])
