@@ -1,92 +1,254 @@
-"""Array files of strangers: judged by their headers before memory is taken, and never unpickled."""
+"""Arrays of one's own: NumPy files, or a parquet table of pictures or of lists of numbers.
+
+``x_train`` and ``y_train`` of an ``.npz``, ``train-images.npy`` and ``train-labels.npy``, idx files as MNIST's: inputs,
+labels and splits are known by their names (`array_file.parts`). A parquet file has named columns, as the Hugging Face
+hub's data sets have; of a folder of them each begins with its split's name, ``train-00000-of-00001.parquet``.
+"""
 
 from __future__ import annotations
 
-import math
-import zipfile
-from collections.abc import Iterator
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-LARGEST = 16_000_000_000
-"""Bytes an array may have."""
-_RATIO, _SMALL = 200, 10_000_000
+from kerastl import types
+from kerastl.data import array_file, image_folder, pictures, splits
+
+_SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 
 
-class ArrayFileError(ValueError):
-    """An array file that is not read, and why."""
-
-
-def read_npy(path: Path, *, largest: int = LARGEST) -> np.ndarray:
-    """The array in a ``.npy`` file.
-
-    Raises:
-        ArrayFileError: damaged, pickled, larger than ``largest`` bytes, or shorter than its header says.
-    """
-    with path.open("rb") as stream:
-        return _read(stream, size=path.stat().st_size, largest=largest)
-
-
-def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.ndarray | ArrayFileError]]:
-    """Name and array of each member of a ``.npz`` file; a member that is refused comes as its error.
+def load(
+    path: str | Path,
+    *,
+    input_column: str = "image",
+    label_column: str = "label",
+    split_column: str = "split",
+    size: Sequence[int] | None = None,
+    channels: int = 3,
+    validation: int | float = 0.15,
+    test: int | float = 0.15,
+    seed: int = 0,
+    limit: int | None = None,
+    class_names: Sequence[str] | None = None,
+) -> types.Dataset:
+    """Arrays in three splits.
 
     Args:
-        path: the file.
-        largest: bytes that all arrays together may have.
+        path: an ``.npz`` file; a ``.npy`` or idx file, whose partners are looked for beside it; a ``.parquet`` file; or
+            a folder of either.
+        input_column, label_column, split_column: names of a parquet file's columns; splits may be absent. Inputs are
+            encoded pictures (bytes, or the hub's ``{bytes, path}``) or lists of numbers, all of one shape.
+        size: height and width that encoded pictures are brought to; by default those of the first.
+        channels: of encoded pictures, 3 for colour, 1 for grey.
+        validation, test: how many (int), or what share (float), where there is no such split yet.
+        seed: decides which examples validate and test, and the order.
+        limit: keeps so many training examples, see `splits.dataset`.
+        class_names: of labels that are numbers; by default the hub's names where the file has them, else the numbers.
+            Where labels are words, the order of the classes.
+
+    Returns:
+        Inputs ``(examples, ...)`` as they are in the file, whole bytes of pictures without an axis of channels with
+        one; labels int32.
 
     Raises:
-        ArrayFileError: the file as a whole cannot be read.
+        FileNotFoundError: there is nothing at the path.
+        ValueError: a file that is not read; no inputs or no labels under the names known; labels that are neither
+            class indices nor words, or have holes; inputs that are not numbers of one shape; or no such split can be
+            made.
     """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder of arrays {path}.")
+    columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
+    if files:
+        inputs, labels, known = _tables(files, **columns, size=size, channels=channels)
+    else:
+        (inputs, labels), known = _files(path), ()
+    if "train" not in inputs:
+        raise ValueError(f"Wanted examples to train on. Received: {', '.join(inputs)} in {path}.")
+    names = _class_names(labels, wanted=class_names, known=known, where=path)
+    arrays: dict[str, np.ndarray] = {}
+    for split, values in inputs.items():
+        arrays[f"{split}_inputs"] = _inputs(values, where=f"{split} of {path}")
+        arrays[f"{split}_labels"] = _labels(labels[split], names, wanted=len(values), where=f"{split} of {path}")
+    shapes = {name: array.shape[1:] for name, array in arrays.items() if name.endswith("inputs")}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"Wanted inputs of one shape in all splits. Received: {shapes} in {path}.")
+    if "test" not in inputs:
+        train, held_out = splits.stratified(arrays["train_labels"], validation=test, seed=seed)
+        for what in ("inputs", "labels"):
+            whole = arrays[f"train_{what}"]
+            arrays[f"train_{what}"], arrays[f"test_{what}"] = whole[train], whole[held_out]
+    arguments = {"path": os.path.abspath(path), "test": test, "class_names": list(names)}
+    if files:
+        arguments |= {**columns, "size": None if size is None else list(size), "channels": channels}
+    return splits.dataset(
+        types.Task(path.resolve().stem, names, arrays["train_inputs"].shape[1:]),
+        arrays,
+        seed=seed,
+        validation=validation,
+        limit=limit,
+        source="arrays",
+        arguments=arguments,
+    )
+
+
+def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Inputs and labels of each split in NumPy or idx files."""
+    if path.is_file() and not array_file.is_array(path):
+        raise ValueError(f"Wanted a .npz, .npy, idx or .parquet file, or a folder of them. Received: {path}.")
+    read, problems = array_file.read_set(path)
+    if problems:
+        words = "; ".join(f"{name} {problem}" for name, problem in problems.items())
+        raise ValueError(f"Wanted arrays that can be read. Received: {path}: {words}.")
+    inputs, labels = {}, {}
+    for group, pair in array_file.parts(read).items():
+        split = "train" if group == "all" else _SPLITS.get(group)
+        if split is None or split in inputs or len(pair) < 2:
+            continue
+        inputs[split], labels[split] = read[pair["inputs"]], read[pair["labels"]]
+    if not inputs:
+        raise ValueError(
+            f"Wanted inputs ({', '.join(array_file.INPUT_WORDS)}) and labels ({', '.join(array_file.LABEL_WORDS)}) by "
+            f"their names, as x_train and y_train. Received: {', '.join(read) or 'no array'} in {path}."
+        )
+    return inputs, labels
+
+
+def _tables(
+    files: Sequence[Path],
+    *,
+    input_column: str,
+    label_column: str,
+    split_column: str,
+    size: Sequence[int] | None,
+    channels: int,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...]]:
+    """Inputs and labels of each split in parquet files, and the names of the classes that these bring."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rows: dict[str, tuple[list[Any], list[Any]]] = {}
+    known: tuple[str, ...] = ()
+    left = array_file.LARGEST
+    for file in files:
+        try:
+            opened = pyarrow.parquet.ParquetFile(file)
+            left -= sum(opened.metadata.row_group(index).total_byte_size for index in range(opened.num_row_groups))
+            names = opened.schema_arrow.names
+            if lacking := [name for name in (input_column, label_column) if name not in names]:
+                raise ValueError(f"{file} has no column {', '.join(lacking)}. Its columns: {', '.join(names)}.")
+            if left < 0:
+                raise ValueError(f"Wanted at most {array_file.LARGEST:,} bytes of tables. Received: more, in {file}.")
+            wanted = [name for name in (input_column, label_column, split_column) if name in names]
+            table = opened.read(columns=wanted)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(f"{file} cannot be read: {error}") from error
+        known = known or _hub_names(table.schema.metadata, label_column)
+        of_file = next((_SPLITS[word] for word in _SPLITS if file.stem.lower().startswith(word)), "train")
+        words = table[split_column].to_pylist() if split_column in wanted else [of_file] * len(table)
+        values = (table[name].to_pylist() for name in (input_column, label_column))
+        for number, (word, value, label) in enumerate(zip(words, *values, strict=True)):
+            split = _SPLITS.get(str(word).lower())
+            if split is None or value is None or label is None:
+                what = (
+                    f"the split {word!r}"
+                    if split is None
+                    else "nothing under " + (input_column if value is None else label_column)
+                )
+                raise ValueError(
+                    f"Every row needs input, label and a known split. Received: {what} in {file}, row {number}."
+                )
+            pair = rows.setdefault(split, ([], []))
+            pair[0].append(_decoded(value, size=size, channels=channels, where=f"{file}, row {number}"))
+            pair[1].append(label)
+            size = size or pair[0][0].shape[:2]
+    inputs = {split: _stacked(pair[0], where=f"{split} of {files[0]}") for split, pair in rows.items()}
+    return inputs, {split: np.asarray(pair[1]) for split, pair in rows.items()}, known
+
+
+def _decoded(value: Any, *, size: Sequence[int] | None, channels: int, where: str) -> np.ndarray:
+    content = value.get("bytes") if isinstance(value, dict) else value
+    if isinstance(content, bytes):
+        side = None if size is None else (int(size[0]), int(size[1]))
+        try:
+            return pictures.read(io.BytesIO(content), size=side, channels=channels).pixels
+        except pictures.PictureError as error:
+            raise ValueError(f"{where} cannot be read: {error}") from error
+    if isinstance(value, dict):
+        raise ValueError(
+            f"Wanted pictures inside of the table. Received: a path alone, {value.get('path')}, in {where}."
+        )
     try:
-        opened = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise ArrayFileError(f"cannot be read: {error}") from error
-    left = largest
-    with opened:
-        for member in opened.infolist():
-            name = member.filename.removesuffix(".npy")
-            try:
-                if member.file_size > _SMALL and member.file_size > _RATIO * max(member.compress_size, 1):
-                    # an empty mask may shrink as far; saved without compression it is read
-                    raise ArrayFileError(
-                        f"{member.compress_size:,} bytes that unpack to {member.file_size:,}: more than {_RATIO} times"
-                    )
-                with opened.open(member) as stream:
-                    array = _read(stream, size=member.file_size, largest=left)
-                left -= array.nbytes
-                yield name, array
-            except ArrayFileError as error:
-                yield name, error
-            except Exception as error:  # decoders raise whatever a damaged member provokes in them
-                yield name, ArrayFileError(f"cannot be read: {error}")
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"Wanted lists of numbers of one shape. Received: {where}: {error}.") from error
 
 
-def _read(stream: IO[bytes], *, size: int, largest: int) -> np.ndarray:
-    """The array of a ``.npy`` stream of ``size`` bytes."""
-    shape, kind = _header(stream)
-    if kind.hasobject:
-        raise ArrayFileError("holds Python objects, which only unpickling could read: that runs foreign code")
-    declared = math.prod(shape) * kind.itemsize
-    if declared > largest:
-        raise ArrayFileError(f"declares {declared:,} bytes (shape {shape}, {kind}): more than the {largest:,} allowed")
-    if declared > size:
-        raise ArrayFileError(f"declares {declared:,} bytes (shape {shape}, {kind}) and holds fewer than {size:,}")
+def _stacked(values: Sequence[np.ndarray], *, where: str) -> np.ndarray:
+    shapes = {value.shape for value in values}
+    if len(shapes) > 1:
+        raise ValueError(f"Wanted inputs of one shape. Received: {sorted(shapes)[:5]} in {where}.")
+    return np.stack(values)
+
+
+def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...]:
+    """The names of classes that the Hugging Face hub writes into a parquet file's metadata."""
     try:
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    except Exception as error:
-        raise ArrayFileError(f"cannot be read: {error}") from error
+        info = json.loads((metadata or {})[b"huggingface"])
+        names = info["info"]["features"][label_column]["names"]
+        return tuple(names) if all(isinstance(name, str) for name in names) else ()
+    except (KeyError, TypeError, ValueError):
+        return ()
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, kind = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, _, kind = np.lib.format.read_array_header_2_0(stream)
-    except Exception as error:
-        raise ArrayFileError(f"cannot be read: {error}") from error
-    return shape, kind
+def _inputs(values: np.ndarray, *, where: str) -> np.ndarray:
+    if values.dtype.kind not in "buif" or values.ndim < 2:
+        raise ValueError(
+            f"Wanted inputs (examples, ...) of numbers. Received: {values.dtype} of shape {values.shape} in {where}."
+        )
+    return values[..., None] if values.dtype == np.uint8 and values.ndim == 3 else values
+
+
+def _class_names(
+    labels: Mapping[str, np.ndarray], *, wanted: Sequence[str] | None, known: Sequence[str], where: Path
+) -> tuple[str, ...]:
+    every = [array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array for array in labels.values()]
+    if all(array.dtype.kind in "UO" for array in every):
+        found = sorted({str(word) for array in every for word in array.tolist()}, key=image_folder.natural)
+        splits.check_names(found, wanted, what="labels")
+        return tuple(wanted or found)
+    if any(array.dtype.kind not in "iu" or array.ndim != 1 for array in every):
+        what = ", ".join(f"{array.dtype} of shape {array.shape}" for array in labels.values())
+        raise ValueError(f"Wanted labels (examples,) that are class indices or words. Received: {what} in {where}.")
+    highest = max(int(array.max()) for array in every if array.size)
+    if wanted or known:
+        return tuple(wanted or known)
+    if highest > 10 * len(np.unique(np.concatenate(every))) + 10:  # a slip, or no index at all
+        raise ValueError(
+            f"Labels reach {highest} in {where}, where far fewer classes occur: say what they are as words."
+        )
+    return tuple(str(index) for index in range(highest + 1))
+
+
+def _labels(values: np.ndarray, names: Sequence[str], *, wanted: int, where: str) -> np.ndarray:
+    values = values[:, 0] if values.ndim == 2 else values
+    if len(values) != wanted:
+        raise ValueError(f"Wanted a label an input. Received: {len(values)} labels for {wanted} inputs in {where}.")
+    if values.dtype.kind in "UO":
+        number = {name: index for index, name in enumerate(names)}
+        values = np.array([number[str(word)] for word in values.tolist()])
+    outside = (values < 0) | (values >= len(names))
+    if outside.any():
+        row = int(outside.argmax())
+        raise ValueError(
+            f"Labels have to lie in 0..{len(names) - 1}. Received: {values[row]} in {where}, row {row} "
+            f"({int(outside.sum())} such labels)."
+        )
+    return values.astype(np.int32)

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import tarfile
 import tempfile
 import zipfile
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from kerastl.data import (
-    archive,
-    arrays,
+    array_file,
     audit_pictures,
     audit_texts,
     duplicates,
@@ -30,9 +27,6 @@ from kerastl.data import (
     unpack,
 )
 from kerastl.types import Finding
-
-_INPUT_WORDS = ("x", "image", "images", "input", "inputs")
-_LABEL_WORDS = ("y", "label", "labels", "target", "targets")
 
 
 def audit(
@@ -76,19 +70,15 @@ def audit(
             except unpack.ArchiveError as error:
                 return [Finding("error", path.name, str(error))]
             return audit(unpack.innermost(unpacked), near=near)
-    files = sorted(path.iterdir()) if path.is_dir() else sorted(path.parent.iterdir())
-    if path.is_file() and path.suffix == ".npz":
-        found = _audit_arrays(*_read_npz(path), near=near)
-    elif path.is_file() and _is_array(path):
-        found = _audit_arrays(
-            *_read_arrays([file for file in files if _is_array(file) and _related(file, path)]), near=near
-        )
-    elif path.is_dir() and any(file.suffix == ".npz" for file in files):
-        each = [(file, _audit_arrays(*_read_npz(file), near=near)) for file in files if file.suffix == ".npz"]
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    if array_file.is_array(path):
+        found = _audit_arrays(*_read(path), near=near)
+    elif any(file.suffix == ".npz" for file in files):
+        each = [(file, _audit_arrays(*_read(file), near=near)) for file in files if file.suffix == ".npz"]
         found = [dataclasses.replace(one, where=f"{file.name}: {one.where}") for file, some in each for one in some]
-    elif path.is_dir() and any(_is_array(file) for file in files):
-        found = _audit_arrays(*_read_arrays([file for file in files if _is_array(file)]), near=near)
-    elif path.is_dir() and any(file.is_dir() and not file.name.startswith(".") for file in files):
+    elif any(array_file.is_array(file) for file in files):
+        found = _audit_arrays(*_read(path), near=near)
+    elif any(file.is_dir() and not file.name.startswith(".") for file in files):
         found = audit_pictures.folder(path, near=near)
     else:
         raise ValueError(
@@ -114,13 +104,10 @@ def mislabelled(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) ->
         ValueError: there is nothing at the path that this can read.
     """
     path = Path(path)
-    if path.suffix == ".npz":
-        read, found = _read_npz(path)
-    elif _is_array(path):
-        read, found = _read_arrays([file for file in path.parent.iterdir() if _is_array(file) and _related(file, path)])
-    else:
+    if not array_file.is_array(path):
         raise ValueError(f"Wanted a .npz, .npy or idx file to look for wrong labels in. Received: {path}.")
-    for pair in _parts(read).values():
+    read, found = _read(path)
+    for pair in array_file.parts(read).values():
         if {"inputs", "labels"} <= set(pair):
             labels = read[pair["labels"]]
             doubted = label_errors.find(labels, answer(read[pair["inputs"]]))
@@ -134,67 +121,20 @@ def mislabelled(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) ->
     return found
 
 
-def _is_array(path: Path) -> bool:
-    return path.is_file() and (path.suffix == ".npy" or "-ubyte" in path.name)
-
-
-def _key(name: str) -> tuple[str, str]:
-    """``(which part, which set)``: ``("inputs", "train")`` for ``x_train``, ``train-images-idx3-ubyte``."""
-    stem = re.sub(r"\.(npy|gz)$", "", name.lower())
-    words = [word for word in re.split(r"[_\-.\s]+", stem) if word and not re.fullmatch(r"idx\d|ubyte|gz", word)]
-    for part, known in (("inputs", _INPUT_WORDS), ("labels", _LABEL_WORDS)):
-        for word in words:
-            if word in known:
-                return part, "_".join(other for other in words if other != word) or "all"
-    return "other", "_".join(words)
-
-
-def _parts(read: Mapping[str, np.ndarray]) -> dict[str, dict[str, str]]:
-    """Set -> ``inputs``, ``labels`` -> the array's name."""
-    parts: dict[str, dict[str, str]] = defaultdict(dict)
-    for name in read:
-        part, group = _key(name)
-        if part != "other":
-            parts[group][part] = name
-    return parts
-
-
-def _related(file: Path, chosen: Path) -> bool:
-    """Whether two files belong to one data set: a pair, or pairs of different splits, of the same kind."""
-    return file.suffix == chosen.suffix and (_key(file.name)[0] != "other" or file == chosen)
-
-
-def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
-    read, found = {}, []
-    try:
-        for name, content in arrays.read_npz(path):
-            if isinstance(content, arrays.ArrayFileError):
-                found.append(Finding("error", name, str(content)))
-            else:
-                read[name] = content
-    except arrays.ArrayFileError as error:
-        found.append(Finding("error", path.name, str(error)))
-    return read, found
-
-
-def _read_arrays(files: Sequence[Path]) -> tuple[dict[str, np.ndarray], list[Finding]]:
-    read, found = {}, []
-    for path in files:
-        try:
-            read[path.name] = arrays.read_npy(path) if path.suffix == ".npy" else archive.read_idx(path)
-        except Exception as error:
-            found.append(Finding("error", path.name, f"cannot be read: {error}"))
-    return read, found
+def _read(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
+    read, problems = array_file.read_set(path)
+    return read, [Finding("error", name, problem) for name, problem in problems.items()]
 
 
 def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool) -> list[Finding]:
-    parts = _parts(read)
+    parts = array_file.parts(read)
     if read and not parts:
         found.append(
             Finding(
                 "error",
                 ", ".join(read),
-                f"no array is named as inputs ({', '.join(_INPUT_WORDS)}) or labels ({', '.join(_LABEL_WORDS)})",
+                f"no array is named as inputs ({', '.join(array_file.INPUT_WORDS)}) or labels "
+                f"({', '.join(array_file.LABEL_WORDS)})",
             )
         )
     digests: dict[str, list[tuple[bytes, str, object]]] = {}

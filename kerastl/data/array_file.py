@@ -1,0 +1,160 @@
+"""Array files of strangers: judged by their headers before memory is taken, and never unpickled.
+
+Several belong to one data set where their names say so: ``x_train`` and ``y_train``, ``train-images-idx3-ubyte`` ...
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from kerastl.data import archive
+
+INPUT_WORDS = ("x", "image", "images", "input", "inputs")
+LABEL_WORDS = ("y", "label", "labels", "target", "targets")
+LARGEST = 16_000_000_000
+"""Bytes an array may have."""
+_RATIO, _SMALL = 200, 10_000_000
+
+
+class ArrayFileError(ValueError):
+    """An array file that is not read, and why."""
+
+
+def is_array(path: Path) -> bool:
+    """Whether a file is one that is read here: ``.npz``, ``.npy``, or idx by its name."""
+    return path.is_file() and (path.suffix in (".npz", ".npy") or "-ubyte" in path.name)
+
+
+def read_set(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays of a data set by their names, and what is wrong with those that are not read.
+
+    Args:
+        path: a ``.npz`` file; a ``.npy`` or idx file, whose partners are looked for beside it; or a folder of such.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    problems: dict[str, str] = {}
+    if path.suffix == ".npz":
+        try:
+            for name, content in read_npz(path):
+                if isinstance(content, ArrayFileError):
+                    problems[name] = str(content)
+                else:
+                    arrays[name] = content
+        except ArrayFileError as error:
+            problems[path.name] = str(error)
+        return arrays, problems
+    files = sorted(file for file in (path if path.is_dir() else path.parent).iterdir() if is_array(file))
+    for file in files:
+        if file.suffix != ".npz" and (path.is_dir() or _related(file, path)):
+            try:
+                arrays[file.name] = read_npy(file) if file.suffix == ".npy" else archive.read_idx(file)
+            except Exception as error:  # decoders raise whatever a damaged file provokes in them
+                problems[file.name] = f"cannot be read: {error}"
+    return arrays, problems
+
+
+def parts(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Set (``"train"``, or ``"all"`` where names say nothing) -> ``inputs``, ``labels`` -> the array's name."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in names:
+        part, group = _key(name)
+        if part != "other":
+            found[group][part] = name
+    return dict(found)
+
+
+def _key(name: str) -> tuple[str, str]:
+    """``(which part, which set)``: ``("inputs", "train")`` for ``x_train``, ``train-images-idx3-ubyte``."""
+    stem = re.sub(r"\.(npy|gz)$", "", name.lower())
+    words = [word for word in re.split(r"[_\-.\s]+", stem) if word and not re.fullmatch(r"idx\d|ubyte|gz", word)]
+    for part, known in (("inputs", INPUT_WORDS), ("labels", LABEL_WORDS)):
+        for word in words:
+            if word in known:
+                return part, "_".join(other for other in words if other != word) or "all"
+    return "other", "_".join(words)
+
+
+def _related(file: Path, chosen: Path) -> bool:
+    """Whether two files belong to one data set: a pair, or pairs of different splits, of the same kind."""
+    return file.suffix == chosen.suffix and (_key(file.name)[0] != "other" or file == chosen)
+
+
+def read_npy(path: Path, *, largest: int = LARGEST) -> np.ndarray:
+    """The array in a ``.npy`` file.
+
+    Raises:
+        ArrayFileError: damaged, pickled, larger than ``largest`` bytes, or shorter than its header says.
+    """
+    with path.open("rb") as stream:
+        return _read(stream, size=path.stat().st_size, largest=largest)
+
+
+def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.ndarray | ArrayFileError]]:
+    """Name and array of each member of a ``.npz`` file; a member that is refused comes as its error.
+
+    Args:
+        path: the file.
+        largest: bytes that all arrays together may have.
+
+    Raises:
+        ArrayFileError: the file as a whole cannot be read.
+    """
+    try:
+        opened = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise ArrayFileError(f"cannot be read: {error}") from error
+    left = largest
+    with opened:
+        for member in opened.infolist():
+            name = member.filename.removesuffix(".npy")
+            try:
+                if member.file_size > _SMALL and member.file_size > _RATIO * max(member.compress_size, 1):
+                    # an empty mask may shrink as far; saved without compression it is read
+                    raise ArrayFileError(
+                        f"{member.compress_size:,} bytes that unpack to {member.file_size:,}: more than {_RATIO} times"
+                    )
+                with opened.open(member) as stream:
+                    array = _read(stream, size=member.file_size, largest=left)
+                left -= array.nbytes
+                yield name, array
+            except ArrayFileError as error:
+                yield name, error
+            except Exception as error:  # decoders raise whatever a damaged member provokes in them
+                yield name, ArrayFileError(f"cannot be read: {error}")
+
+
+def _read(stream: IO[bytes], *, size: int, largest: int) -> np.ndarray:
+    """The array of a ``.npy`` stream of ``size`` bytes."""
+    shape, kind = _header(stream)
+    if kind.hasobject:
+        raise ArrayFileError("holds Python objects, which only unpickling could read: that runs foreign code")
+    declared = math.prod(shape) * kind.itemsize
+    if declared > largest:
+        raise ArrayFileError(f"declares {declared:,} bytes (shape {shape}, {kind}): more than the {largest:,} allowed")
+    if declared > size:
+        raise ArrayFileError(f"declares {declared:,} bytes (shape {shape}, {kind}) and holds fewer than {size:,}")
+    try:
+        stream.seek(0)
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except Exception as error:
+        raise ArrayFileError(f"cannot be read: {error}") from error
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, _, kind = np.lib.format.read_array_header_2_0(stream)
+    except Exception as error:
+        raise ArrayFileError(f"cannot be read: {error}") from error
+    return shape, kind

@@ -1,0 +1,111 @@
+"""Array files of strangers."""
+
+from __future__ import annotations
+
+import io
+import time
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from kerastl.data import array_file
+
+
+def npy(array, **options):
+    memory = io.BytesIO()
+    np.save(memory, array, **options)
+    return memory.getvalue()
+
+
+def declaring(shape, kind="<f4", held=100):
+    """A ``.npy`` whose header promises more than it holds."""
+    memory = io.BytesIO()
+    np.lib.format.write_array_header_1_0(memory, {"descr": kind, "fortran_order": False, "shape": shape})
+    return memory.getvalue() + bytes(held)
+
+
+def archive(path, members, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as opened:
+        for name, content in members.items():
+            opened.writestr(name, content)
+    return path
+
+
+def test_sound_files(tmp_path):
+    array = np.random.default_rng(0).normal(size=(5, 3, 2))
+    np.save(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(array_file.read_npy(tmp_path / "a.npy"), array)
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "a.npz", x=array, y=np.asfortranarray(array), z=np.array(3), empty=np.zeros((0, 4), np.uint8))
+        read = dict(array_file.read_npz(tmp_path / "a.npz"))
+        assert set(read) == {"x", "y", "z", "empty"}
+        np.testing.assert_array_equal(read["y"], array)
+        assert read["empty"].shape == (0, 4)
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6), (2**62,), (50_000, 1000)])
+def test_a_header_that_promises_too_much_is_refused_without_memory(tmp_path, shape):
+    (tmp_path / "bomb.npy").write_bytes(declaring(shape))
+    archive(tmp_path / "bomb.npz", {"x.npy": declaring(shape), "y.npy": npy(np.arange(3))})
+    tracemalloc.start()
+    start = time.perf_counter()
+    with pytest.raises(array_file.ArrayFileError, match="declares"):
+        array_file.read_npy(tmp_path / "bomb.npy")
+    read = dict(array_file.read_npz(tmp_path / "bomb.npz"))
+    assert isinstance(read["x"], array_file.ArrayFileError)
+    np.testing.assert_array_equal(read["y"], [0, 1, 2])
+    assert time.perf_counter() - start < 2
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_a_zip_bomb_is_refused_without_memory(tmp_path):
+    path = archive(tmp_path / "bomb.npz", {"x.npy": npy(np.zeros(100_000_000, np.uint8))})
+    assert path.stat().st_size < 200_000
+    tracemalloc.start()
+    ((name, error),) = array_file.read_npz(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    assert name == "x"
+    assert "more than 200 times" in str(error)
+
+
+def test_all_arrays_together_have_a_limit(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(100), y=np.zeros(100), z=np.zeros(10))
+    read = dict(array_file.read_npz(tmp_path / "a.npz", largest=1000))
+    assert [type(read[name]) for name in "xyz"] == [np.ndarray, array_file.ArrayFileError, np.ndarray]
+
+
+def test_pickles_are_never_read(tmp_path):
+    class Run:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    pickled = npy(np.array([Run()], object), allow_pickle=True)
+    (tmp_path / "a.npy").write_bytes(pickled)
+    archive(tmp_path / "a.npz", {"x.npy": pickled})
+    with pytest.raises(array_file.ArrayFileError, match="Python objects"):
+        array_file.read_npy(tmp_path / "a.npy")
+    ((_, error),) = array_file.read_npz(tmp_path / "a.npz")
+    assert "Python objects" in str(error)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damage(tmp_path):
+    whole = npy(np.arange(1000))
+    for content in (whole[: len(whole) // 2], b"", b"<html>", b"\x93NUMPY\x09\x00"):
+        (tmp_path / "a.npy").write_bytes(content)
+        with pytest.raises(array_file.ArrayFileError):
+            array_file.read_npy(tmp_path / "a.npy")
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(array_file.ArrayFileError, match="cannot be read"):
+            list(array_file.read_npz(tmp_path / "a.npz"))
+    path = archive(tmp_path / "b.npz", {"x.npy": whole, "y.npy": whole}, zipfile.ZIP_STORED)
+    content = bytearray(path.read_bytes())
+    content[400] ^= 1  # inside x
+    path.write_bytes(content)
+    read = dict(array_file.read_npz(path))
+    assert isinstance(read["x"], array_file.ArrayFileError)
+    np.testing.assert_array_equal(read["y"], np.arange(1000))
