@@ -47,7 +47,8 @@ class Config:
     """Settings of the run; every field is a flag of `kerastl run image_classifier`."""
 
     data: str | None = None
-    """Folder with a folder a class, or with train, validation and test folders; the groceries where there is none."""
+    """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file; the
+    groceries where there is none."""
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     backbone: str = "mobilenet_v2"
@@ -149,6 +150,10 @@ def load(config: Config) -> Dataset:
     if config.data is None:
         return kerastl.data.groceries.load(
             size=size, seed=config.seed, validation=config.validation, limit=config.limit
+        )
+    if Path(config.data).suffix == ".parquet":
+        return kerastl.data.arrays.load(
+            config.data, size=size, seed=config.seed, validation=config.validation, limit=config.limit
         )
     return kerastl.data.image_folder.load(
         config.data,

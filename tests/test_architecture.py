@@ -32,6 +32,7 @@ MAY_NAME: dict[str, set[str]] = {
     "digests": set(),
     "durable": set(),
     "downloads": set(),
+    "advice": set(),
     "checkpoints": set(),
     "wordpiece": set(),  # it is copied to where there is no framework
     "cli": set(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -658,7 +659,7 @@ def test_the_readme_names_every_command_and_only_those():
 
     parser = cli._parser()
     commands = set(next(action.choices for action in parser._actions if isinstance(action.choices, dict)))
-    assert len(commands) == 10
+    assert len(commands) == 11
     assert set(re.findall(r"`kerastl ([a-z]+)", (ROOT / "README.md").read_text())) == commands
 
 
@@ -724,3 +725,20 @@ def test_a_recipe_file_can_be_run_as_a_module_or_a_file():
     assert len(set(found)) == 1
     assert found[0].built_in
     assert dataclasses.is_dataclass(found[0])
+
+
+def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
+    for index in range(8):
+        folder = tmp_path / "my set" / ("cat", "dog")[index % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save(folder / f"{index}.png")
+    assert cli.main(["advise", str(tmp_path / "my set"), "--megabytes", "3"]) == 0
+    command, *rest = capsys.readouterr().out.splitlines()
+    words = shlex.split(command)
+    assert words[:5] == ["kerastl", "run", "image_classifier", "--data", str(tmp_path / "my set")]
+    recipe = running.load(catalogue.find("image_classifier"))
+    config = running.parse(recipe, recipe.Config(), words[3:], given="image_classifier")
+    assert (config.backbone, config.image_size) == ("mobilenet_v2", 224)
+    assert "8 pictures of 2 classes, 4 to 4 each." in rest[0]
+    assert cli.main(["advise", str(tmp_path / "my set"), "--json", "--milliseconds", "0.01"]) == 1
+    assert "below the smallest" in capsys.readouterr().err

@@ -103,6 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     def with_json(one: argparse.ArgumentParser) -> None:
         one.add_argument("--json", action="store_true", dest="as_json", help="print JSON for programs")
 
+    def with_columns(one: argparse.ArgumentParser) -> None:
+        for name in ("path", "text", "label", "split"):
+            one.add_argument(f"--{name}-column", default=name, metavar="NAME", help=f"of a table (default {name})")
+
     one = command("list", "catalogue:show_list", help="the recipes: what each does, how long it takes, its data")
     with_json(one)
     one = command("show", "catalogue:show", help="print a recipe's source")
@@ -130,8 +134,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("path", metavar="PATH", help="an array file, class folders of pictures, a table, or a model")
     one.add_argument("--model", metavar="MODEL", help="also list labels that this run's folder, or model, doubts")
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
-    for name in ("path", "text", "label", "split"):
-        one.add_argument(f"--{name}-column", default=name, metavar="NAME", help=f"of a table (default {name})")
+    with_columns(one)
+    with_json(one)
+    one = command("advise", "advise:advise", help="which model to start from for your data, why, and what it costs")
+    one.add_argument("path", metavar="PATH", help="class folders of pictures, a table, an archive or arrays")
+    one.add_argument("--megabytes", type=float, help="that the file on the phone may have")
+    one.add_argument("--milliseconds", type=float, help="that one answer may take")
+    with_columns(one)
     with_json(one)
     one = command("fetch", "files:fetch", help="get a data set or weights into the cache")
     one.add_argument("name", metavar="NAME")

@@ -61,15 +61,9 @@ def load(
             class indices nor words, or have holes; inputs that are not numbers of one shape; or no such split can be
             made.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file or folder of arrays {path}.")
-    columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
-    if files:
-        inputs, labels, known = _tables(files, **columns, size=size, channels=channels)
-    else:
-        (inputs, labels), known = _files(path), ()
+    path, columns = Path(path), {"input_column": input_column, "label_column": label_column}
+    columns |= {"split_column": split_column}
+    inputs, labels, known = read(path, **columns, size=size, channels=channels)
     if "train" not in inputs:
         raise ValueError(f"Wanted examples to train on. Received: {', '.join(inputs)} in {path}.")
     names = _class_names(labels, wanted=class_names, known=known, where=path)
@@ -86,7 +80,7 @@ def load(
             whole = arrays[f"train_{what}"]
             arrays[f"train_{what}"], arrays[f"test_{what}"] = whole[train], whole[held_out]
     arguments = {"path": os.path.abspath(path), "test": test, "class_names": list(names)}
-    if files:
+    if _parquet(path):
         arguments |= {**columns, "size": None if size is None else list(size), "channels": channels}
     return splits.dataset(
         types.Task(path.resolve().stem, names, arrays["train_inputs"].shape[1:]),
@@ -97,6 +91,32 @@ def load(
         source="arrays",
         arguments=arguments,
     )
+
+
+def read(
+    path: Path,
+    *,
+    input_column: str = "image",
+    label_column: str = "label",
+    split_column: str = "split",
+    size: Sequence[int] | None = None,
+    channels: int = 3,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...]]:
+    """Inputs and labels of each split as the files have them, and the names of the classes that these bring.
+
+    Arguments and errors as for `load`.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder of arrays {path}.")
+    files = _parquet(path)
+    if not files:
+        return *_files(path), ()
+    columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
+    return _tables(files, **columns, size=size, channels=channels)
+
+
+def _parquet(path: Path) -> list[Path]:
+    return sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
 
 
 def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

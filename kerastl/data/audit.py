@@ -54,7 +54,7 @@ def audit(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    if path.is_file() and path.suffix.lower() in (*text_file.DELIMITERS, *text_file.JSON_LINES):
+    if path.is_file() and path.suffix.lower() in text_file.ENDINGS:
         columns = {"label_column": label_column, "split_column": split_column}
         of_pictures = path_column in (names := text_file.columns(path)) and text_column not in names
         found = (

@@ -21,6 +21,7 @@ from kerastl import downloads, types
 from kerastl.data import first_look, picture_table, pictures, splits, unpack
 
 _TABLES = (".csv", ".tsv", ".txt")
+_COLUMNS = {"path": "path", "label": "label", "split": "split", "group": None}
 
 
 def load(
@@ -79,7 +80,7 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
-    title, rows, names = _rows(Path(path), table=table, columns=columns, root=root)
+    title, rows, names = listed(Path(path), table=table, columns=columns, root=root)
     names = _class_names(names, wanted=class_names, where=path)
     task = types.Task(title, names, (*(int(side) for side in size), channels))
     looked = first_look.look(
@@ -141,10 +142,17 @@ def natural(name: str) -> tuple:
     return tuple((int(piece), "") if index % 2 else (-1, piece) for index, piece in enumerate(pieces)), name
 
 
-def _rows(
-    path: Path, *, table: str | None, columns: Mapping[str, Any], root: str | Path | None
+def listed(
+    path: Path,
+    *,
+    table: str | None = None,
+    columns: Mapping[str, Any] = _COLUMNS,
+    root: str | Path | None = None,
 ) -> tuple[str, list[picture_table.Row], set[str]]:
-    """A title, the pictures with train, validation or test for their split, and the names of the classes."""
+    """A title, the pictures with train, validation or test for their split, and the names of the classes.
+
+    Nothing is decoded. Arguments and errors as for `load`; ``columns`` are the names of a table's.
+    """
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
     title, folder = path.resolve().name, path

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 DELIMITERS = {".csv": ",;\t", ".tsv": "\t", ".tab": "\t"}
 """Ending -> what may stand between columns; the first with which the header has the columns asked for is taken."""
 JSON_LINES = (".jsonl", ".ndjson")
+ENDINGS = (*DELIMITERS, *JSON_LINES)
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -45,8 +46,8 @@ def read(path: Path, *, columns: Sequence[str], optional: Sequence[str] = ()) ->
     if not path.is_file():
         raise FileNotFoundError(f"There is no file of sentences {path}.")
     ending = path.suffix.lower()
-    if ending not in DELIMITERS and ending not in JSON_LINES:
-        raise ValueError(f"A file of sentences ends in {', '.join([*DELIMITERS, *JSON_LINES])}. Received: {path.name}.")
+    if ending not in ENDINGS:
+        raise ValueError(f"A file of sentences ends in {', '.join(ENDINGS)}. Received: {path.name}.")
     text = _decoded(path.read_bytes(), path)
     if not text.strip():
         raise ValueError(f"{path} is empty: wanted lines with the columns {', '.join(columns)}.")

@@ -1,0 +1,48 @@
+"""`advise`: which model to start from for one's own data, why, and what it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+
+
+def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as_json: bool, **columns: str) -> int:
+    """Prints the command to run, the reasons and the cost.
+
+    Raises:
+        FileNotFoundError, ValueError: the data cannot be read, or no model is within the budget.
+    """
+    import kerastl
+
+    facts = kerastl.data.facts.look(path, **columns)
+    if facts.kind == "pictures":
+        plan = kerastl.transfer.plan(examples=sum(facts.counts.values()), classes=len(facts.counts))
+        looks, lessons = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
+    else:
+        looks, lessons = 0, 3  # the text recipe's epochs
+    found = kerastl.advice.advise(
+        **facts._asdict(), looks=looks, lessons=lessons, megabytes=megabytes, milliseconds=milliseconds
+    )
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+        return 0
+    words = ["kerastl", "run", found.recipe, "--data", path]
+    words += [word for name, value in found.flags.items() for word in (f"--{name}", str(value))]
+    if facts.kind == "texts":
+        words += ["--text-column", columns["text_column"], "--label-column", columns["label_column"]]
+    print(shlex.join(words))
+    for reason in found.why:
+        print(f"  {reason}")
+    model = found.model
+    print(
+        f"  It takes {_minutes(found.minutes)} of training, gives a file of about {model.megabytes:g} MB that answers "
+        f"in {model.milliseconds:g} ms, measured on {kerastl.advice.MACHINE}."
+    )
+    for other in found.others:
+        print(f"  also: {other.name} at {other.size}: {other.megabytes:g} MB, {other.milliseconds:g} ms")
+    return 0
+
+
+def _minutes(minutes: float) -> str:
+    return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.0f} hours"

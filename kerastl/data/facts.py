@@ -1,0 +1,119 @@
+"""What a data set is, at a glance: its kind, the examples of each class, and how large one is. Nothing is decoded."""
+
+from __future__ import annotations
+
+import collections
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from kerastl import wordpiece
+from kerastl.data import array_file, arrays, bert_vocabulary, image_folder, text_csv, text_file
+
+_SAMPLE, _LONGEST = 300, 512
+_PIECES = 2.0
+"""Word pieces a word from which a vocabulary is of another language: English texts have 1.1 to 1.4."""
+
+
+class Facts(NamedTuple):
+    """What is known of a data set before anything is trained.
+
+    Attributes:
+        kind: ``"pictures"`` or ``"texts"``.
+        counts: examples of each class, in all splits together.
+        length: of pictures the shorter side in pixels, the median of some; of texts the tokens, [CLS] and [SEP] among
+            them, that nine in ten of some do not exceed.
+        familiar: of texts, whether BERT's uncased English vocabulary has most of their words.
+    """
+
+    kind: str
+    counts: dict[str, int]
+    length: int
+    familiar: bool = True
+
+
+def look(
+    path: str | Path,
+    *,
+    path_column: str = "path",
+    text_column: str = "text",
+    label_column: str = "label",
+    split_column: str = "split",
+) -> Facts:
+    """Facts about a data set of one's own.
+
+    Args:
+        path: what `image_folder.load`, `text_csv.load` or `arrays.load` take. A table is one of pictures where it has
+            the ``path_column`` and no ``text_column``.
+        path_column, text_column, label_column, split_column: names of a table's columns.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path.
+        ValueError: it cannot be read, or holds arrays that are no pictures.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}.")
+    names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []
+    if names and (text_column in names or path_column not in names):
+        return _texts(path, [text_column, label_column], split_column)
+    files = list(path.iterdir()) if path.is_dir() else [path]
+    if any(array_file.is_array(file) or file.suffix == ".parquet" for file in files):
+        return _arrays(path, label_column, split_column)
+    columns = {"path": path_column, "label": label_column, "split": split_column, "group": None}
+    _, rows, _ = image_folder.listed(path, columns=columns)
+    return Facts("pictures", dict(collections.Counter(row.label for row in rows)), _side([row.path for row in rows]))
+
+
+def _texts(path: Path, columns: list[str], split_column: str) -> Facts:
+    examples, _ = text_csv.rows(path, columns, split_column)
+    some = [examples[index].text for index in _spread(len(examples))]
+    tokenizer = wordpiece.Tokenizer(bert_vocabulary.tokens())
+
+    def tokens(text: str) -> int:
+        return int(np.count_nonzero(tokenizer.encode(text, _LONGEST)))
+
+    lengths = [tokens(text) for text in some]
+    beginnings = [words[:100] for text in some if (words := wordpiece.words(text))]
+    unknown = tokenizer.vocabulary.index(wordpiece.UNKNOWN)
+    ids = [np.asarray(tokenizer.encode(" ".join(words), _LONGEST)) for words in beginnings]
+    # a word without a spelling, as of a script that the vocabulary lacks, counts as one of many pieces
+    pieces = sum(np.count_nonzero(one) - 2 + 4 * np.count_nonzero(one == unknown) for one in ids)
+    counts = collections.Counter(example.label for example in examples)
+    return Facts(
+        "texts",
+        dict(counts),
+        int(np.percentile(lengths, 90)) if lengths else 2,
+        familiar=pieces < _PIECES * max(sum(len(words) for words in beginnings), 1),
+    )
+
+
+def _arrays(path: Path, label_column: str, split_column: str) -> Facts:
+    inputs, labels, names = arrays.read(path, label_column=label_column, split_column=split_column)
+    shapes = {values.shape[1:] for values in inputs.values()}
+    if any(values.dtype != np.uint8 or values.ndim not in (3, 4) for values in inputs.values()):
+        raise ValueError(
+            f"Wanted arrays of pictures, bytes (examples, height, width, channels). Received: {sorted(shapes)} in "
+            f"{path}. No recipe takes other numbers; `kerastl copy mnist_cnn FILE` starts one of your own."
+        )
+    found = collections.Counter(label for values in labels.values() for label in np.ravel(values).tolist())
+    counts = {names[label] if names and isinstance(label, int) else str(label): count for label, count in found.items()}
+    return Facts("pictures", counts, min(min(shape[:2]) for shape in shapes))
+
+
+def _side(paths: list[str]) -> int:
+    """The shorter side of pictures, the median of some, by their headers."""
+    sides = []
+    for index in _spread(len(paths)):
+        try:
+            with Image.open(paths[index]) as picture:
+                sides.append(min(picture.size))
+        except Exception:  # decoders raise whatever damage provokes; the audit lists it
+            continue
+    return int(np.median(sides)) if sides else 0
+
+
+def _spread(count: int) -> list[int]:
+    return np.unique(np.linspace(0, max(count - 1, 0), min(count, _SAMPLE)).astype(int)).tolist() if count else []

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from kerastl import advice
+
+FRUIT = {"pear": 60, "fig": 40}
+
+
+def ask(**changes):
+    settings = {"kind": "pictures", "counts": FRUIT, "length": 480, "looks": 4, "lessons": 10}
+    return advice.advise(**(settings | changes))
+
+
+def test_the_best_features_of_those_within_the_budget():
+    best = ask()
+    assert (best.model.name, best.model.size) == ("efficientnet_lite0", 224)
+    assert best.flags == {"backbone": "efficientnet_lite0", "image-size": 224}
+    assert "100 pictures of 2 classes, 40 to 60 each." in best.why
+    smaller = ask(megabytes=3)
+    assert (smaller.model.name, smaller.model.size) == ("mobilenet_v2", 224)
+    assert all(model.megabytes <= 3 for model in smaller.others)
+    faster = ask(milliseconds=min(model.milliseconds for model in advice.MODELS if model.kind == "pictures"))
+    assert faster.model.size == 96
+    assert faster.others == ()
+
+
+def test_minutes_are_looks_and_lessons_of_every_example():
+    found = ask(looks=3, lessons=7)
+    assert found.minutes == pytest.approx(100 * (3 * found.model.forward + 7 * found.model.train) / 60)
+
+
+def test_a_budget_that_nothing_keeps_names_what_comes_nearest():
+    with pytest.raises(ValueError, match=r"0\.1 MB.* the smallest, mobilenet_v2 at 96 \("):
+        ask(megabytes=0.1)
+    with pytest.raises(ValueError, match="two classes"):
+        ask(counts={"pear": 9})
+
+
+def test_small_pictures_are_not_enlarged_for_nothing():
+    found = ask(length=32)
+    assert found.model.size == 96
+    assert any("32 pixels wide" in reason for reason in found.why)
+
+
+def test_texts_get_an_encoder_as_long_as_they_are():
+    for length, size in ((20, 64), (65, 128), (200, 256), (500, 256)):
+        found = ask(kind="texts", length=length)
+        assert (found.model.name, found.model.size) == ("minilm_l6", size)
+        assert any(f"at most {length} tokens; {size} are read" in reason for reason in found.why)
+
+
+def test_texts_of_another_language_or_for_a_small_phone_are_learnt_from_nothing():
+    found = ask(kind="texts", length=20, familiar=False)
+    assert found.flags == {"encoder": "small", "sequence-length": 64}
+    assert any("another language" in reason for reason in found.why)
+    assert ask(kind="texts", length=20, megabytes=1).model.name == "small"
+
+
+def test_scarce_and_uneven_classes_are_said():
+    reasons = " ".join(ask(counts={"pear": 400, "fig": 7}).why)
+    assert "'fig' has 7 examples" in reasons
+    assert "the recall of each" in reasons
+    assert "recall" not in " ".join(ask().why)
+
+
+@pytest.mark.parametrize("kind", ["pictures", "texts"])
+def test_every_model_is_one_that_the_recipe_takes_and_better_ones_cost_more(kind):
+    models = [model for model in advice.MODELS if model.kind == kind]
+    assert len(models) >= 4
+    for model in models:
+        assert 0 < model.forward < model.train
+        smaller = [other for other in models if other.name == model.name and other.size < model.size]
+        assert all(other.milliseconds < model.milliseconds and other.train < model.train for other in smaller)
+        assert all(other.rank <= model.rank for other in smaller)
