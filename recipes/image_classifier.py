@@ -47,8 +47,8 @@ class Config:
     """Settings of the run; every field is a flag of `kerastl run image_classifier`."""
 
     data: str | None = None
-    """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file; the
-    groceries where there is none."""
+    """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file.
+    The groceries where there is none."""
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     backbone: str = "mobilenet_v2"

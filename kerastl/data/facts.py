@@ -86,7 +86,7 @@ def _texts(path: Path, columns: list[str], split_column: str) -> Facts:
         "texts",
         dict(counts),
         int(np.percentile(lengths, 90)) if lengths else 2,
-        familiar=pieces < _PIECES * max(sum(len(words) for words in beginnings), 1),
+        familiar=bool(pieces < _PIECES * max(sum(len(words) for words in beginnings), 1)),
     )
 
 
