@@ -177,6 +177,49 @@ def freeze_statistics(model: keras.Model) -> int:
     return len(found)
 
 
+def add_lora(
+    model: keras.Model, *, rank: int = 8, layers: Sequence[str] = ("query", "value"), head: str = "logits"
+) -> list[str]:
+    """Freezes a model but for its head and two thin matrices beside each kernel named; their product is what it learns.
+
+    Source: Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models", sections 4.1 and 7.1, where queries
+    and values were the best two to adapt (https://arxiv.org/abs/2106.09685). One of the matrices begins as zeros, so
+    the model answers as before. A ``.keras`` file of it, and so a stage of a run, holds the sums: a plain model again.
+
+    Args:
+        model: with Dense, EinsumDense or Embedding layers inside, at any depth.
+        rank: of the product; a kernel of ``m x n`` learns ``rank * (m + n)`` numbers.
+        layers: names of the layers to adapt, the last part of their paths.
+        head: name of the layer that learns as it is.
+
+    Returns:
+        The paths of the layers that were adapted.
+
+    Raises:
+        ValueError: no such layer (the names that there are are listed), one that has been adapted before, no such head,
+            or a rank below 1.
+    """
+    inside = {layer.path: layer for layer in model._flatten_layers(include_self=False)}
+    able = {path: layer for path, layer in inside.items() if hasattr(layer, "enable_lora") and layer.name != head}
+    chosen = {path: layer for path, layer in able.items() if layer.name in layers}
+    if rank < 1 or not chosen or head not in {layer.name for layer in inside.values()}:
+        names = ", ".join(sorted({layer.name for layer in able.values()})) or "none"
+        raise ValueError(
+            f"LoRA wants a rank of 1 or more, layers that there are and the head {head!r}. Received: rank {rank}, "
+            f"layers {', '.join(layers)}. Available: {names}."
+        )
+    if twice := [path for path, layer in chosen.items() if layer.lora_enabled]:
+        raise ValueError(f"A layer is adapted once. Received: {', '.join(twice)}, which learn already.")
+    for path, layer in inside.items():
+        if path in chosen:
+            layer.enable_lora(rank)  # freezes the kernel
+            if getattr(layer, "bias", None) is not None:
+                layer.bias.trainable = False
+        elif not list(layer._flatten_layers(include_self=False)) and layer.name != head:
+            layer.trainable = False
+    return list(chosen)
+
+
 def layer_rates(groups: Sequence[Sequence[str]], *, decay: float) -> dict[str, float]:
     """Factors of the learning rate by layer name: 1 for the last group, ``decay`` for the one before, and so on.
 

@@ -40,6 +40,9 @@ class Config:
     """Pretrained "minilm_l6", or "small", trained from nothing, for languages that MiniLM does not know."""
     pooling: str = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
+    lora_rank: int | None = None
+    """Of the matrices beside queries and values that learn alone (LoRA, Hu et al. 2022), with the head; by default
+    everything learns. They want a higher rate: --schedule.peak-learning-rate 1e-3."""
     seed: int = 0
     """Of head, dropout, order and split."""
     validation: float = 0.1
@@ -94,6 +97,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 model = minilm.pretrained(data.task, pooling=config.pooling)
             else:
                 model = minilm.small(data.task, pooling=config.pooling)
+            if config.lora_rank is not None:
+                kerastl.transfer.add_lora(model, rank=config.lora_rank)
             batches, size = kerastl.data.pipeline.batches, config.schedule.batch_size
             curves = kerastl.train.fit(
                 model,
@@ -107,7 +112,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         classifier = run.stage(
             "classifier",
             train,
-            key=[config.seed, config.encoder, config.pooling, config.schedule, data.digest],
+            key=[config.seed, config.encoder, config.pooling, config.lora_rank, config.schedule, data.digest],
             save=kerastl.train.save,
             load=kerastl.train.load,
         )

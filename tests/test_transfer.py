@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastl import augment, train, transfer
+from kerastl import augment, build, train, transfer
 from kerastl.data import pipeline
 from kerastl.types import Schedule, Split, Task
 
@@ -227,3 +227,62 @@ def test_layers_that_have_not_begun_stand_still_in_a_fit(pictures):
         np.testing.assert_array_equal(one, other)
     restored = transfer.LayerwiseAdamW.from_config(model.optimizer.get_config())
     assert restored.begin == {"convolution": 1000}
+
+
+@pytest.fixture
+def encoder():
+    """Two layers of an encoder with random weights, and ids for it."""
+    keras.utils.set_random_seed(0)
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(95)))
+    task = Task("texts", ("no", "yes"), (16,), vocabulary=words)
+    ids = np.random.default_rng(0).integers(1, 100, (48, 16)).astype(np.int32)
+    return build.pretrained.minilm_l6.small(task), ids, (ids[:, 0] > 50).astype(np.int32)
+
+
+def test_lora_learns_thin_matrices_beside_frozen_kernels_and_a_saved_model_holds_the_sums(encoder, tmp_path):
+    model, ids, labels = encoder
+    before = model.predict(ids, verbose=0)
+    assert transfer.add_lora(model, rank=3) == [
+        f"transformer_layer_{number}/self_attention_layer/{name}" for number in (1, 0) for name in ("value", "query")
+    ]
+    np.testing.assert_array_equal(model.predict(ids, verbose=0), before)
+    learning = {variable.path: tuple(variable.shape) for variable in model.trainable_variables}
+    assert {path.rpartition("/")[2] for path in learning if not path.startswith("logits")} == {
+        "lora_kernel_a",
+        "lora_kernel_b",
+    }
+    shapes = sorted(
+        shape for path, shape in learning.items() if path.startswith("transformer_layer_0") and "query" in path
+    )
+    assert shapes == [(3, 32), (64, 2, 3)]
+    assert len(learning) == 4 * 2 + 2
+    frozen = {
+        variable.path: variable.numpy() for variable in model.non_trainable_variables if "seed" not in variable.path
+    }
+    model.compile(keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(ids, labels, epochs=3, verbose=0)
+    for variable in model.non_trainable_variables:
+        if variable.path in frozen:
+            np.testing.assert_array_equal(variable.numpy(), frozen[variable.path])
+    after = model.predict(ids, verbose=0)
+    assert np.abs(after - before).max() > 0.1
+
+    (layer,) = (one for one in model._flatten_layers() if one.path == "transformer_layer_0/self_attention_layer/query")
+    sums = layer._kernel.numpy() + np.tensordot(layer.lora_kernel_a.numpy(), layer.lora_kernel_b.numpy(), 1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(ids, verbose=0), after, atol=1e-5)
+    (twin,) = (one for one in loaded._flatten_layers() if one.path == layer.path)
+    assert not twin.lora_enabled
+    np.testing.assert_allclose(twin.kernel.numpy(), sums, atol=1e-6)
+
+
+def test_lora_says_which_layers_there_are(encoder):
+    model, *_ = encoder
+    with pytest.raises(ValueError, match=r"layers dense. Available: .*query, .*value"):
+        transfer.add_lora(model, layers=["dense"])
+    with pytest.raises(ValueError, match="rank 0"):
+        transfer.add_lora(model, rank=0)
+    transfer.add_lora(model)
+    with pytest.raises(ValueError, match="adapted once"):
+        transfer.add_lora(model)
