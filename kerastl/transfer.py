@@ -68,7 +68,7 @@ def plan(*, examples: int, classes: int, batch_size: int = 32, epochs: int | Non
     )
     words = f"{examples} examples, {each:.0f} a class: a head on frozen features"
     if epochs is None:
-        steps = 1000 if few else 4000
+        steps = 400 if few else 4000
         epochs = 0 if each < 5 else int(np.clip(round(steps * batch_size / examples), 3, 40))
         words += "; fine-tuning would learn so few by heart" if epochs == 0 else ""
     if epochs == 0:
