@@ -103,8 +103,8 @@ def test_static_files_take_raw_bytes_and_compute_in_integers(float_file):
     image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     assert image["dtype"] == np.uint8
     assert image["quantization"] == (1.0, 0)  # although no calibration pixel is 0 or 255
-    assert output["dtype"] == np.int8
-    assert output["quantization"] == (1 / 256, -128)
+    assert output["dtype"] == np.uint8
+    assert output["quantization"] == (1 / 256, 0)
     assert {detail["dtype"] for detail in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
 
 
