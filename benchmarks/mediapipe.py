@@ -64,7 +64,6 @@ ACCENTED = ("Amélie: a naïve café scene, déjà vu", "ÉTOILE FILANTE, ÇA VA
 
 OTHERWISE = (
     "a sign that stands for several…",
-    "a\N{NO-BREAK SPACE}space without a break",
     "zero\N{ZERO WIDTH SPACE}width, and a bell\a",
 )
 
@@ -241,7 +240,8 @@ def judged(cases: list, ours: list, theirs: list) -> int:
             continue
         for number, (one, a, b) in enumerate(zip(inputs, mine, other["scores"], strict=True)):
             cells, difference, same = row(one, a, b)
-            shown = (one.name if len(one.name) <= 55 else f"{one.name[:52]}...").encode("unicode_escape").decode()
+            shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in one.name)
+            shown = shown if len(shown) <= 48 else f"{shown[:45]}..."
             table.add_row("" if number else f"{kind} {file.stem}", Text(shown), *map(Text, cells))
             if one.judged:
                 count, wrong, greatest = count + 1, wrong + (not same), max(greatest, difference)

@@ -180,8 +180,9 @@ def _check_vocabulary(graph: Any, vocabulary: Sequence[str], between_words: str)
             "Wanted a vocabulary for a file that takes token ids, and for no other. Received: "
             f"{len(vocabulary):,} tokens for a file that takes {'int32 ids' if ids else 'pictures'}."
         )
-    wanted = {True: 1, False: 3 if ids else 1}[bool(between_words)]
-    if len(names) != wanted or (wanted == 3 and sorted(names) != sorted(types.TEXT_INPUTS)):
+    pieces = ids and not between_words
+    fits = sorted(names) == sorted(types.TEXT_INPUTS) if pieces else len(names) == 1 and ids == bool(between_words)
+    if not fits:
         raise ValueError(
             f"Wanted one input of pictures or of words, or a text's {', '.join(types.TEXT_INPUTS)}. Received: "
             f"{', '.join(names)}, and between_words={between_words!r}."
