@@ -89,7 +89,11 @@ def test_the_float_models_are_the_files(finished):
     np.testing.assert_allclose(signature(**{name: inputs})["probabilities"], expected, atol=1e-5)
     interpreter = Interpreter(model_path=str(folder / "variants" / "float32.tflite"))
     runner = interpreter.get_signature_runner()
-    answers = np.concatenate([runner(**{name: example[None]})["probabilities"] for example in inputs])
+    fed = {name: inputs}
+    if ids:
+        fed = {"ids": inputs, "mask": (inputs != 0).astype(np.int32), "segment_ids": np.zeros_like(inputs)}
+    singles = [{end: values[[row]] for end, values in fed.items()} for row in range(len(inputs))]
+    answers = np.concatenate([runner(**single)["probabilities"] for single in singles])
     np.testing.assert_allclose(answers, expected, atol=1e-4)
 
 

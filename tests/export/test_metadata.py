@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from kerastl import verify
 from kerastl.export import metadata, packing, phone
 
 NAMES = [f"digit {index}" for index in range(10)]
@@ -213,6 +214,8 @@ def test_whole_words(of_words):
     read = metadata.read(made)
     assert (read["input"]["vocabulary"], read["input"]["between_words"]) == (list(WORDS), r"[^\w']+")
     assert read["min_parser_version"] == "1.2.1"
+    ids = np.array([[1, 3, 5, 2, 4, 0, 0, 0]], np.int32)  # a file of one input is run as well
+    np.testing.assert_array_equal(verify.run_file(made, ids), verify.run_file(of_words, ids))
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         assert archive.read("vocab.txt").decode().splitlines()[2:4] == ["<UNKNOWN> 2", "good 3"]
     data = flatbuffer_of(made)
