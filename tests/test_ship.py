@@ -23,7 +23,7 @@ def build(seed):
     keras.utils.set_random_seed(seed)
     image = keras.Input((8, 8, 1), name="image")
     x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
-    x = keras.layers.Conv2D(4, 3, strides=2, name="conv")(x)
+    x = keras.layers.Conv2D(8, 3, strides=2, name="conv")(x)
     x = keras.layers.Flatten(name="flatten")(keras.layers.ReLU(name="relu")(x))
     return keras.Model(image, keras.layers.Dense(4, name="logits")(x))
 

@@ -92,11 +92,12 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
     """
     work = _open(model)
     interpreter = Interpreter(model_content=model)
-    (image,) = interpreter.get_input_details()
-    if np.issubdtype(image["dtype"], np.integer):
+    image, *others = interpreter.get_input_details()
+    if others or np.issubdtype(image["dtype"], np.integer):
         raise ValueError(
             f"Integers throughout are for files that take pictures. Received: one that takes {image['dtype'].__name__} "
-            f"{image['name']!r}, token ids: a text's file keeps float activations, see dynamic_int8."
+            f"{', '.join(end['name'] for end in (image, *others))}: a text's file keeps float activations, see "
+            "dynamic_int8."
         )
     _refuse_other_than_pixels(calibration, shape=tuple(int(size) for size in image["shape"][1:]))
     work.add_static_config(".*", _ALL, activation_num_bits=8, weight_num_bits=8)
