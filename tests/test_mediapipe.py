@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_files_of_both_recipes_answer_the_same_in_mediapipe():
     assert "static_int8" in result.stdout
 
 
-def colour(folder: Path, *, channels: int = 3) -> Path:
+def colour(folder: Path, *, channels: int = 3, **options: Any) -> Path:
     import keras
 
     keras.utils.set_random_seed(0)
@@ -85,7 +86,7 @@ def colour(folder: Path, *, channels: int = 3) -> Path:
     model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(value)))
     path = folder / "model.tflite"
     described = {"class_names": ("a", "b", "ü"), "name": "toy", "description": "toy"}
-    path.write_bytes(metadata.add(tflite.convert(model), **described))
+    path.write_bytes(metadata.add(tflite.convert(model, **options), **described))
     return path
 
 
@@ -99,6 +100,15 @@ def wrongly_scaled(data: bytes) -> bytes:
     builder.Finish(described.Pack(builder), file_identifier=metadata.IDENTIFIER)
     buffer.data = np.frombuffer(bytes(builder.Output()), np.uint8)
     return packing.pack(model) + data[len(metadata._without_archive(data)) :]
+
+
+@pytest.mark.slow
+def test_the_converters_own_integers(tmp_path):
+    """As files from quantization-aware training are made: their input and output are uint8."""
+    pictures = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), np.uint8)
+    result = run("--image", colour(tmp_path, integer=True, calibration=pictures))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "5 answers judged, 0 wrong" in result.stdout
 
 
 @pytest.mark.slow
