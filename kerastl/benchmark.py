@@ -217,16 +217,24 @@ def _operators(model: Any) -> types.Operators:
 
 
 def _end(model: Any, side: str) -> types.Tensor:
-    """The file's one input or output, by the signature's name where there is one."""
+    """The file's one input or output, or of a text's three inputs the ids; by the signature's name where it has one."""
     graph = model.subgraphs[0]
-    indices = getattr(graph, side)
-    if len(indices) != 1:
-        raise ValueError(f"Wanted a file with one input and one output. Received: {len(indices)} {side}.")
-    tensor = graph.tensors[indices[0]]
-    name = tensor.name or b""
+    indices = [int(index) for index in getattr(graph, side)]
+    names = {index: graph.tensors[index].name or b"" for index in indices}
+    place = next(iter(indices), -1)
+    if sorted(names.values()) == sorted(name.encode() for name in types.TEXT_INPUTS):
+        place = next(index for index in names if names[index] == types.TEXT_INPUTS[0].encode())
+        if len({(graph.tensors[index].type, *graph.tensors[index].shape) for index in names}) != 1:
+            raise ValueError(f"Wanted {', '.join(types.TEXT_INPUTS)} of one type and shape. Received: others.")
+    elif len(indices) != 1:
+        raise ValueError(
+            "Wanted a file with one input, or a text's three, and one output. Received: "
+            f"{len(indices)} {side}, {b', '.join(names.values()).decode(errors='replace')}."
+        )
+    tensor, name = graph.tensors[place], names[place]
     for signature in model.signatureDefs or []:
         for entry in getattr(signature, side) or []:
-            if signature.subgraphIndex == 0 and entry.tensorIndex == indices[0]:
+            if signature.subgraphIndex == 0 and entry.tensorIndex == place:
                 name = entry.name
     quantization, scale, zero_point = tensor.quantization, None, None
     if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:

@@ -110,6 +110,21 @@ def is_text(inputs: np.ndarray | Streamed) -> bool:
     return inputs.ndim == 2 and inputs.dtype.name == "int32"
 
 
+PADDING = 0
+"""Id of [PAD] in every vocabulary: MediaPipe Tasks fill a text up with zeros."""
+TEXT_INPUTS = ("ids", "mask", "segment_ids")
+"""What a text's file takes: BERT's three inputs, ``(1, sequence_length)``, by the names that MediaPipe Tasks know."""
+
+
+def text_inputs(ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Token ids, int32 ``(examples, sequence_length)``, as the three inputs of a text's file.
+
+    The mask is 1 where a token is and 0 where padding is; the second of two sentences would be segment 1, but a text
+    here is one.
+    """
+    return dict(zip(TEXT_INPUTS, (ids, (ids != PADDING).astype(ids.dtype), ids * 0), strict=True))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Examples that are used for one purpose only.

@@ -201,8 +201,20 @@ def test_files_of_two_ends_are_refused(side, tiny_files):
         setattr(graph, side, [graph.operators[-1].inputs[0], *getattr(graph, side)])
         model.signatureDefs = None
 
-    with pytest.raises(ValueError, match=f"one input and one output. Received: 2 {side}"):
+    with pytest.raises(ValueError, match=f"one output. Received: 2 {side}"):
         benchmark.facts(changed(tiny_files.float32, doubled))
+
+
+def test_a_texts_facts_are_those_of_its_ids(tiny_text):
+    facts = benchmark.facts(tiny_text.float32)
+    assert (facts.input.name, facts.input.dtype, facts.input.shape) == ("ids", "int32", (1, 8))
+
+    def shorter_mask(model):
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[1]].shape = np.array([1, 7], np.int32)
+
+    with pytest.raises(ValueError, match="ids, mask, segment_ids of one type and shape"):
+        benchmark.facts(changed(tiny_text.float32, shorter_mask))
 
 
 def test_a_text_is_timed_with_ids_that_its_vocabulary_has(tiny_text):

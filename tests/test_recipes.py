@@ -89,7 +89,11 @@ def test_the_float_models_are_the_files(finished):
     np.testing.assert_allclose(signature(**{name: inputs})["probabilities"], expected, atol=1e-5)
     interpreter = Interpreter(model_path=str(folder / "variants" / "float32.tflite"))
     runner = interpreter.get_signature_runner()
-    answers = np.concatenate([runner(**{name: example[None]})["probabilities"] for example in inputs])
+    fed = {name: inputs}
+    if ids:
+        fed = {"ids": inputs, "mask": (inputs != 0).astype(np.int32), "segment_ids": np.zeros_like(inputs)}
+    singles = [{end: values[[row]] for end, values in fed.items()} for row in range(len(inputs))]
+    answers = np.concatenate([runner(**single)["probabilities"] for single in singles])
     np.testing.assert_allclose(answers, expected, atol=1e-4)
 
 
@@ -104,10 +108,14 @@ def test_the_same_command_again_reuses_every_stage(finished):
 def bare_score(content, split):
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    (source, *others), target = interpreter.get_input_details(), interpreter.get_output_details()[0]
+    assert [other["name"] for other in others] in ([], ["mask", "segment_ids"])
     correct = 0
-    for picture, label in zip(split.inputs, split.labels, strict=True):
-        interpreter.set_tensor(source["index"], picture[None].astype(source["dtype"]))
+    for example, label in zip(split.inputs, split.labels, strict=True):
+        interpreter.set_tensor(source["index"], example[None].astype(source["dtype"]))
+        if others:
+            interpreter.set_tensor(others[0]["index"], (example[None] != 0).astype(np.int32))
+            interpreter.set_tensor(others[1]["index"], np.zeros_like(example[None]))
         interpreter.invoke()
         correct += interpreter.get_tensor(target["index"])[0].argmax() == label
     return correct / len(split)

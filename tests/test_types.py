@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
-from kerastl.types import Task
+from kerastl.types import TEXT_INPUTS, Task, text_inputs
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,13 @@ def test_a_vocabulary_is_of_lines_and_of_texts():
     for shape, vocabulary in (((16,), ("a", "b\n")), ((16,), ("a", "")), ((16,), ("a", "## ")), ((8, 8, 1), ("a",))):
         with pytest.raises(ValueError, match="tokens are one line of text each"):
             Task("texts", ("a", "b"), shape, vocabulary=vocabulary)
+
+
+def test_a_texts_three_inputs():
+    ids = np.array([[2, 9, 3, 0, 0], [2, 3, 0, 0, 0]], np.int32)
+    found = text_inputs(ids)
+    assert tuple(found) == TEXT_INPUTS
+    np.testing.assert_array_equal(found["ids"], ids)
+    np.testing.assert_array_equal(found["mask"], [[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
+    np.testing.assert_array_equal(found["segment_ids"], np.zeros((2, 5)))
+    assert {values.dtype.name for values in found.values()} == {"int32"}

@@ -53,7 +53,8 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
             scale = (
                 "" if tensor["scale"] is None else f", scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
             )
-            print(f"  {name:<10}  {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}{scale}")
+            more = ", with mask and segment_ids" if tensor["name"] == "ids" else ""
+            print(f"  {name:<10}  {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}{scale}{more}")
         print(
             f"  latency     median {latency['median']:.3f} ms, p95 {latency['p95']:.3f} ms "
             f"({latency['threads']} thread(s), {latency['runs']} runs)"

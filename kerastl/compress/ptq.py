@@ -23,6 +23,14 @@ _ALL, _CONV, _DENSE = (
     qtyping.TFLOperationName.FULLY_CONNECTED,
 )
 
+_BYTES = qtyping.OpQuantizationConfig(
+    activation_tensor_config=qtyping.TensorQuantizationConfig(
+        num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
+    ),
+    weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8),
+    compute_precision=qtyping.ComputePrecision.INTEGER,
+)
+
 
 def dynamic_int8(model: bytes) -> bytes:
     """8-bit kernels, a scale a channel; activations stay float32 and are quantized while the file runs.
@@ -71,8 +79,8 @@ def float16(model: bytes) -> bytes:
 def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 8-bit activations, 32-bit biases.
 
-    The input takes raw bytes: uint8 with scale 1 and zero point 0. The output is int8; a softmax's has scale 1/256 and
-    zero point -128.
+    The input takes raw bytes: uint8 with scale 1 and zero point 0. The output is uint8 as well, for MediaPipe Tasks
+    refuse int8; a softmax's has scale 1/256 and zero point 0.
 
     Args:
         model: a float32 TFLite file with one input, which takes pixels 0..255.
@@ -84,25 +92,17 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
     """
     work = _open(model)
     interpreter = Interpreter(model_content=model)
-    (image,) = interpreter.get_input_details()
-    if np.issubdtype(image["dtype"], np.integer):
+    image, *others = interpreter.get_input_details()
+    if others or np.issubdtype(image["dtype"], np.integer):
         raise ValueError(
             f"Integers throughout are for files that take pictures. Received: one that takes {image['dtype'].__name__} "
-            f"{image['name']!r}, token ids: a text's file keeps float activations, see dynamic_int8."
+            f"{', '.join(end['name'] for end in (image, *others))}: a text's file keeps float activations, see "
+            "dynamic_int8."
         )
     _refuse_other_than_pixels(calibration, shape=tuple(int(size) for size in image["shape"][1:]))
     work.add_static_config(".*", _ALL, activation_num_bits=8, weight_num_bits=8)
-    work.update_quantization_recipe(
-        ".*",
-        qtyping.TFLOperationName.INPUT,
-        op_config=qtyping.OpQuantizationConfig(
-            activation_tensor_config=qtyping.TensorQuantizationConfig(
-                num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
-            ),
-            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8),
-            compute_precision=qtyping.ComputePrecision.INTEGER,
-        ),
-    )
+    for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+        work.update_quantization_recipe(".*", end, op_config=_BYTES)
     ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [image["name"]]}}).items()
     (argument,) = names["inputs"]
     size = int(image["shape"][0])

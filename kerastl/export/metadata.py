@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from kerastl import types, wordpiece
 from kerastl.export import packing
 from kerastl.export.metadata_schema.AssociatedFile import AssociatedFileT
 from kerastl.export.metadata_schema.AssociatedFileType import AssociatedFileType
+from kerastl.export.metadata_schema.BertTokenizerOptions import BertTokenizerOptionsT
 from kerastl.export.metadata_schema.ColorSpaceType import ColorSpaceType
 from kerastl.export.metadata_schema.Content import ContentT
 from kerastl.export.metadata_schema.ContentProperties import ContentProperties
@@ -27,6 +29,7 @@ from kerastl.export.metadata_schema.ModelMetadata import ModelMetadata, ModelMet
 from kerastl.export.metadata_schema.NormalizationOptions import NormalizationOptionsT
 from kerastl.export.metadata_schema.ProcessUnit import ProcessUnitT
 from kerastl.export.metadata_schema.ProcessUnitOptions import ProcessUnitOptions
+from kerastl.export.metadata_schema.RegexTokenizerOptions import RegexTokenizerOptionsT
 from kerastl.export.metadata_schema.Stats import StatsT
 from kerastl.export.metadata_schema.SubGraphMetadata import SubGraphMetadataT
 from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
@@ -34,30 +37,43 @@ from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 LABELS, VOCABULARY = "labels.txt", "vocab.txt"
-# The first version of the format has every field that is written here, but for the kind of file that a vocabulary is.
-MIN_PARSER_VERSION, MIN_PARSER_VERSION_OF_TEXT = "1.0.0", "1.0.1"
+# The version of the format that was the first to have every field that is written.
+MIN_PARSER_VERSION, MIN_PARSER_VERSION_OF_TEXT, MIN_PARSER_VERSION_OF_WORDS = "1.0.0", "1.1.0", "1.2.1"
+WORDS = ("<PAD>", "<START>", "<UNKNOWN>")
+"""With what the vocabulary of a file of whole words begins."""
 
 
 def add(
-    data: bytes, *, class_names: Sequence[str], name: str, description: str, vocabulary: Sequence[str] = ()
+    data: bytes,
+    *,
+    class_names: Sequence[str],
+    name: str,
+    description: str,
+    vocabulary: Sequence[str] = (),
+    between_words: str = "",
 ) -> bytes:
-    """A finished TFLite file with its labels and normalization inside, and without waste (see `packing.shrink`).
+    r"""A finished TFLite file with its labels and normalization inside, and without waste (see `packing.shrink`).
 
     The metadata says that raw pixels 0..255 go in (mean 0, standard deviation 1) and probabilities come out, one a
     line of ``labels.txt``, which is appended as an uncompressed zip archive: ``zipfile`` opens the file. Metadata
-    that the file has already is replaced. A text's file says that token ids go in, each the number of a line of
-    ``vocab.txt`` in the same archive.
+    that the file has already is replaced.
+
+    A text's file takes `types.TEXT_INPUTS` and says that BERT's tokenizer makes the ids, each the number of a line of
+    ``vocab.txt`` in the same archive. A file of one input of ids says with ``between_words`` that they are of whole
+    words: MediaPipe feeds <START>, then the words, then <PAD>, and lower-cases nothing.
 
     Args:
-        data: bytes of a TFLite file with one input and one output ``(1, classes)``.
+        data: bytes of a TFLite file with one output ``(1, classes)``, and one input or a text's three.
         class_names: one name a class, in the order of the output.
         name: of the model, for people.
         description: of the model, for people.
         vocabulary: the token of each id, for a file that takes int32 ids, and for no other.
+        between_words: a regular expression (RE2) of what separates words, for example ``r"[^\w']+"``; for a file of one
+            input of ids whose vocabulary begins with ``WORDS``, and for no other.
 
     Raises:
         ValueError: if the names are not one a class, are empty, repeat, or hold a line break; if a vocabulary is
-            missing, or given to a file that takes none.
+            missing, lacks a special token, or is given to a file that takes none.
     """
     labels = _checked_labels(class_names)
     model = packing.unpack(_without_archive(data))
@@ -67,21 +83,19 @@ def add(
     classes = int(graph.tensors[graph.outputs[0]].shape[-1])
     if classes != len(labels):
         raise ValueError(f"Wanted one name for each of {classes} classes. Received: {len(labels)} names.")
-    ids = graph.tensors[graph.inputs[0]].type == schema.TensorType.INT32
-    if ids != bool(vocabulary):
-        raise ValueError(
-            "Wanted a vocabulary for a file that takes token ids, and for no other. Received: "
-            f"{len(vocabulary):,} tokens for a file that takes {'int32 ids' if ids else 'pictures'}."
-        )
+    _check_vocabulary(graph, vocabulary, between_words)
     entry: Any = schema.MetadataT()
     entry.name, entry.buffer = ENTRY, len(model.buffers)
     model.metadata = [*(model.metadata or []), entry]
     buffer: Any = schema.BufferT()
-    buffer.data = np.frombuffer(_described(graph, name=name, description=description), np.uint8)
+    buffer.data = np.frombuffer(
+        _described(graph, name=name, description=description, between_words=between_words), np.uint8
+    )
     model.buffers.append(buffer)
     file = io.BytesIO(packing.pack(model))
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
-        for inside, lines in ((LABELS, labels), (VOCABULARY, vocabulary)):
+        numbered = [f"{word} {number}" for number, word in enumerate(vocabulary)] if between_words else vocabulary
+        for inside, lines in ((LABELS, labels), (VOCABULARY, numbered)):
             if lines:
                 # A date of its own would make the same network another file every time.
                 archive.writestr(zipfile.ZipInfo(inside, (1980, 1, 1, 0, 0, 0)), "".join(f"{line}\n" for line in lines))
@@ -94,7 +108,8 @@ def read(data: bytes) -> dict[str, Any]:
     Returns:
         ``name``, ``description``, ``min_parser_version``, ``class_names`` (a list), and for ``input`` and ``output``
         a dict of ``name``, ``min``, ``max``; the input's also has ``mean``, ``std`` and ``color_space``, or for token
-        ids ``vocabulary`` (a list).
+        ids ``vocabulary`` (a list) and ``between_words``, empty where ids are of pieces of words. Of a text's three
+        inputs it is that of the ids.
 
     Raises:
         ValueError: if the file has no metadata or no labels.
@@ -110,7 +125,10 @@ def read(data: bytes) -> dict[str, Any]:
     colors: dict[Any, str] = {ColorSpaceType.RGB: "rgb", ColorSpaceType.GRAYSCALE: "grayscale"}
     vocabulary = _lines_of(data, source, AssociatedFileType.VOCABULARY)
     if vocabulary is not None:
-        fed: dict[str, Any] = {"vocabulary": vocabulary}
+        unit: Any = source.processUnits[0].options if source.processUnits else None
+        between = "" if unit is None else unit.delimRegexPattern.decode()
+        vocabulary = [line.rpartition(" ")[0] for line in vocabulary] if between else vocabulary
+        fed: dict[str, Any] = {"vocabulary": vocabulary, "between_words": between}
     else:
         normalization = next(unit.options for unit in source.processUnits)
         fed = {
@@ -153,12 +171,60 @@ def _has_floats(model: Any) -> bool:
     return schema.TensorType.FLOAT32 in types
 
 
-def _described(graph: Any, *, name: str, description: str) -> bytes:
+def _check_vocabulary(graph: Any, vocabulary: Sequence[str], between_words: str) -> None:
+    inputs = [graph.tensors[index] for index in graph.inputs]
+    names = [tensor.name.decode() for tensor in inputs]
+    ids = all(tensor.type == schema.TensorType.INT32 for tensor in inputs)
+    if ids != bool(vocabulary):
+        raise ValueError(
+            "Wanted a vocabulary for a file that takes token ids, and for no other. Received: "
+            f"{len(vocabulary):,} tokens for a file that takes {'int32 ids' if ids else 'pictures'}."
+        )
+    pieces = ids and not between_words
+    fits = sorted(names) == sorted(types.TEXT_INPUTS) if pieces else len(names) == 1 and ids == bool(between_words)
+    if not fits:
+        raise ValueError(
+            f"Wanted one input of pictures or of words, or a text's {', '.join(types.TEXT_INPUTS)}. Received: "
+            f"{', '.join(names)}, and between_words={between_words!r}."
+        )
+    if not ids:
+        return
+    special = WORDS if between_words else wordpiece.SPECIAL
+    missing = [token for token in special if token not in vocabulary]
+    if missing or vocabulary[types.PADDING] != special[0]:
+        raise ValueError(
+            f"Wanted a vocabulary with {', '.join(special)}, {special[0]} as id {types.PADDING}. Received: "
+            f"{len(vocabulary):,} tokens from {vocabulary[0]!r} on, without {', '.join(missing) or 'none of them'}."
+        )
+
+
+def _described(graph: Any, *, name: str, description: str, between_words: str = "") -> bytes:
     """The metadata FlatBuffer."""
-    shape = graph.tensors[graph.inputs[0]].shape
-    source: Any = TensorMetadataT()
+    ids = graph.tensors[graph.inputs[0]].type == schema.TensorType.INT32
     target: Any = TensorMetadataT()
-    source.name = graph.tensors[graph.inputs[0]].name
+    target.name = graph.tensors[graph.outputs[0]].name
+    target.stats = _stats(0.0, 1.0)
+    target.associatedFiles = [_file(LABELS, AssociatedFileType.TENSOR_AXIS_LABELS)]
+    whole: Any = SubGraphMetadataT()
+    whole.inputTensorMetadata = [_source(graph.tensors[index], between_words) for index in graph.inputs]
+    whole.outputTensorMetadata = [target]
+    if ids and not between_words:  # of three inputs one tokenizer makes all
+        whole.inputProcessUnits = [_tokenizer("")]
+    metadata: Any = ModelMetadataT()
+    metadata.name, metadata.description = name, description
+    metadata.subgraphMetadata = [whole]
+    text = MIN_PARSER_VERSION_OF_WORDS if between_words else MIN_PARSER_VERSION_OF_TEXT
+    metadata.minParserVersion = text if ids else MIN_PARSER_VERSION
+    builder = packing.SharingBuilder()
+    builder.Finish(metadata.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _source(tensor: Any, between_words: str) -> Any:
+    """What is said of one input."""
+    shape = tensor.shape
+    source: Any = TensorMetadataT()
+    source.name = tensor.name
     source.content = ContentT()
     if len(shape) == 4:
         source.content.contentPropertiesType = ContentProperties.ImageProperties
@@ -168,27 +234,28 @@ def _described(graph: Any, *, name: str, description: str) -> bytes:
     else:
         source.content.contentPropertiesType = ContentProperties.FeatureProperties
         source.content.contentProperties = FeaturePropertiesT()
-    ids = graph.tensors[graph.inputs[0]].type == schema.TensorType.INT32
-    if ids:
-        source.associatedFiles = [_file(VOCABULARY, AssociatedFileType.VOCABULARY)]
-    else:
+    if tensor.type != schema.TensorType.INT32:
         unit: Any = ProcessUnitT()
         unit.optionsType = ProcessUnitOptions.NormalizationOptions
         unit.options = NormalizationOptionsT()
         unit.options.mean, unit.options.std = [0.0], [1.0]
         source.processUnits = [unit]
-    target.name = graph.tensors[graph.outputs[0]].name
-    target.stats = _stats(0.0, 1.0)
-    target.associatedFiles = [_file(LABELS, AssociatedFileType.TENSOR_AXIS_LABELS)]
-    whole: Any = SubGraphMetadataT()
-    whole.inputTensorMetadata, whole.outputTensorMetadata = [source], [target]
-    metadata: Any = ModelMetadataT()
-    metadata.name, metadata.description = name, description
-    metadata.subgraphMetadata = [whole]
-    metadata.minParserVersion = MIN_PARSER_VERSION_OF_TEXT if ids else MIN_PARSER_VERSION
-    builder = packing.SharingBuilder()
-    builder.Finish(metadata.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    elif between_words or tensor.name == types.TEXT_INPUTS[0].encode():
+        source.associatedFiles = [_file(VOCABULARY, AssociatedFileType.VOCABULARY)]
+        source.processUnits = [_tokenizer(between_words)] if between_words else None
+    return source
+
+
+def _tokenizer(between_words: str) -> Any:
+    """The process unit that makes ids of a text."""
+    unit: Any = ProcessUnitT()
+    if between_words:
+        unit.optionsType, unit.options = ProcessUnitOptions.RegexTokenizerOptions, RegexTokenizerOptionsT()
+        unit.options.delimRegexPattern = between_words
+    else:
+        unit.optionsType, unit.options = ProcessUnitOptions.BertTokenizerOptions, BertTokenizerOptionsT()
+    unit.options.vocabFile = [_file(VOCABULARY, AssociatedFileType.VOCABULARY)]
+    return unit
 
 
 def _file(name: str, kind: int) -> Any:

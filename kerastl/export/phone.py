@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerastl import wordpiece
+from kerastl import types, wordpiece
 from kerastl.export import metadata, phone_text
 
 _PAGE = """# {recipe}
@@ -40,7 +40,7 @@ probabilities = (answer - zero_point) * scale if scale else answer
 print(open("labels.txt").read().splitlines()[probabilities.argmax()], probabilities.max())
 ```
 
-## Android
+{tasks}## Android
 
 Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:1.4.0")`.
 
@@ -64,6 +64,21 @@ let answer = try interpreter.output(at: 0).data  // {classes} values of {output[
 """
 
 
+_TASKS = """## MediaPipe Tasks
+
+`ImageClassifier` needs `model.tflite` alone: labels and the range of pixels lie inside. It scales a picture of another
+size itself. For Android add `implementation("com.google.mediapipe:tasks-vision:latest.release")`, for iOS
+`pod 'MediaPipeTasksVision'`.
+
+```kotlin
+val answer = ImageClassifier.createFromFile(context, "model.tflite").classify(BitmapImageBuilder(bitmap).build())
+val best = answer.classificationResult().classifications()[0].categories()[0]
+println("${best.categoryName()} ${best.score()}")
+```
+
+"""  # for colour only: MediaPipe takes no picture of one channel
+
+
 def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
     """The content of ``mobile/``: file name -> bytes.
 
@@ -72,10 +87,12 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
         report: the run's report; the row of the chosen variant gives every number on the page.
 
     Raises:
-        ValueError: if the file carries no labels in its metadata.
+        ValueError: if the file carries no labels in its metadata, or takes whole words, for which there is no page.
     """
     described = metadata.read(data)
     labels, vocabulary = described["class_names"], described["input"].get("vocabulary")
+    if described["input"].get("between_words"):
+        raise ValueError("Wanted a file of pictures or of a text's three inputs. Received: one that takes whole words.")
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
     floating = row["input"]["dtype"] == "float32"
     size = 4 if floating else 1
@@ -89,7 +106,8 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
         kilobytes=row["bytes"] / 1000,
         latency=row["latency_ms"]["median"],
         classes=len(labels),
-        input_name=described["input"]["name"],
+        inputs=", ".join(f"`{name}`" for name in types.TEXT_INPUTS),
+        tasks=_TASKS if described["input"].get("color_space") == "rgb" else "",
         length=row["input"]["shape"][-1],
         as_float=" as float32" if floating else ", one byte each, as the camera gives them",
         kotlin_array="FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",

@@ -115,6 +115,12 @@ def input_of(model: Any) -> tuple[tuple[int, ...], str, str]:
     return shape, dtype, "image" if len(shape) == 3 else value.name
 
 
+def reads_text(model: Any) -> bool:
+    """Whether the model's one input is token ids, int32 ``(batch, sequence_length)``."""
+    shape, dtype, _ = input_of(model)
+    return dtype == "int32" and len(shape) == 1
+
+
 def class_of_models(model: Any) -> Any:
     """``keras.Model`` or ``tf_keras.Model``, whichever the model is one of."""
     for ancestor in type(model).__mro__:

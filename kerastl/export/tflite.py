@@ -3,7 +3,7 @@
 What the phone feeds in is 0..255 as the camera gives it: uint8 into an integer file (scale 1.0, zero point 0), the same
 numbers as float32 into a float file. A scale-only ``Rescaling`` at the head of the model costs nothing in either file:
 it is multiplied into the kernels that read it (a float file) or into their scales (an integer file). With no offset
-that holds under zero padding as well. A text goes in as int32 token ids.
+that holds under zero padding as well. A text goes in as BERT's three inputs, so that MediaPipe Tasks feed it as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from kerastl import durable, memory
+from kerastl import durable, memory, types
 from kerastl.export import lookup, packing, serving
 from kerastl.types import Curves
 
@@ -80,8 +80,9 @@ def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None
             for ``integer=True`` of a model that was not trained quantization-aware, and for nothing else.
 
     Returns:
-        The bytes of the file. Its batch is fixed to 1; input ``image``, or the model's own name for token ids; output
-        ``probabilities``.
+        The bytes of the file. Its batch is fixed to 1; input ``image``, or for token ids `types.TEXT_INPUTS`, all int32
+        ``(1, sequence_length)``; output ``probabilities``. Of a text's inputs the ids say everything: one that ``mask``
+        has 0 for is read as padding, and ``segment_ids`` are read by nothing, for a text is one sentence.
 
     Raises:
         ValueError: if calibration is missing, not wanted, or not raw pixels; if ``integer`` is asked of token ids; or
@@ -111,7 +112,7 @@ def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None
         data = _absorb(_convert(model, body, scale=scale, integer=integer, calibration=calibration), scale=scale)
     if data is None:  # no Rescaling, or what follows it cannot take the factor over
         data = _convert(model, model, scale=1.0, integer=integer, calibration=calibration)
-    data = lookup.as_lookups(_named(data, serving.input_of(model)[2]))
+    data = lookup.as_lookups(_named(data))
     data = packing.shrink(data, names=not integer)
     _check_answers(model, data, integer=integer)
     return data
@@ -159,15 +160,23 @@ def _convert(model: Any, body: Any, *, scale: float, integer: bool, calibration:
     shape, dtype, name = serving.input_of(model)
     fake_quantized = integer and calibration is None
 
-    @tf.function(input_signature=[tf.TensorSpec((1, *shape), dtype, name=name)], autograph=False)
-    def function(value: tf.Tensor) -> dict[str, tf.Tensor]:
+    def answer(value: tf.Tensor) -> dict[str, tf.Tensor]:
+        answers = body(value, training=False)
+        return {serving.OUTPUT_NAME: answers if probabilities else tf.nn.softmax(answers)}
+
+    def of_picture(value: tf.Tensor) -> dict[str, tf.Tensor]:
         if fake_quantized:
             # Fixes the input's scale whatever range training saw. It stands behind the Rescaling: without it the
             # converter multiplies 1/255 into the first kernel but quantizes it by the old scale, to zeros.
             value = tf.quantization.fake_quant_with_min_max_args(value, 0.0, 255.0 * scale)
-        answers = body(value, training=False)
-        return {serving.OUTPUT_NAME: answers if probabilities else tf.nn.softmax(answers)}
+        return answer(value)
 
+    def of_text(ids: tf.Tensor, mask: tf.Tensor, segment_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(tf.where(mask != 0, ids, types.PADDING))
+
+    text = serving.reads_text(model)
+    signature = [tf.TensorSpec((1, *shape), dtype, name=end) for end in (types.TEXT_INPUTS if text else (name,))]
+    function = tf.function(of_text if text else of_picture, input_signature=signature, autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [function.get_concrete_function()], trackable_obj=serving.Held(model)
     )
@@ -247,15 +256,17 @@ def _code(model: Any, operator: Any) -> int:
     return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
-def _named(data: bytes, input_name: str) -> bytes:
-    """Gives the file's input and output tensors the names that the signature has."""
+def _named(data: bytes) -> bytes:
+    """Gives the file's input and output tensors the names that the signature has, and inputs the order of names."""
     model = packing.unpack(data)
-    graph = model.subgraphs[0]
-    for tensor in graph.tensors:
-        if tensor.name in (input_name.encode(), serving.OUTPUT_NAME.encode()):
+    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    names = {entry.tensorIndex: entry.name for entry in [*signature.inputs, *signature.outputs]}
+    for index, tensor in enumerate(graph.tensors):
+        if index in names:
+            tensor.name = names[index]
+        elif tensor.name in names.values():
             tensor.name += b"_inner"
-    graph.tensors[graph.inputs[0]].name = input_name.encode()
-    graph.tensors[graph.outputs[0]].name = serving.OUTPUT_NAME.encode()
+    graph.inputs = [entry.tensorIndex for entry in sorted(signature.inputs, key=lambda entry: entry.name)]
     return packing.pack(model)
 
 
@@ -271,14 +282,16 @@ def _check_answers(model: Any, data: bytes, *, integer: bool) -> None:
             )
     if integer:
         return
-    shape, dtype, _ = serving.input_of(model)
+    (shape, dtype, name), text = serving.input_of(model), serving.reads_text(model)
     # the ids of the special tokens: every vocabulary has them
     probe = np.random.default_rng(0).integers(0, 5 if dtype == "int32" else 256, (4, *shape)).astype(dtype)
     wanted = serving.serve(model).function(tf.constant(probe))[serving.OUTPUT_NAME].numpy()
     interpreter = packing.Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     for example, answer in zip(probe, wanted, strict=True):
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], example[None])
+        fed = types.text_inputs(example[None]) if text else {name: example[None]}
+        for source in interpreter.get_input_details():
+            interpreter.set_tensor(source["index"], fed[source["name"]])
         interpreter.invoke()
         got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
         if not np.allclose(got, answer, rtol=0, atol=1e-3, equal_nan=False):

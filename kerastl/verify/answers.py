@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def run_file(
     Args:
         file: path of a file, or its bytes.
         inputs: ``(examples, *input_shape)``. Pictures are raw pixels 0..255 of any dtype: a uint8 file takes them as
-            the bytes they are, a float file as the same numbers in float32. Texts are token ids, for an int32 file.
-            Streamed ones are read a few at a time.
+            the bytes they are, a float file as the same numbers in float32.
+            Texts are token ids, for an int32 file of one input or of `types.TEXT_INPUTS`. Streamed ones are read a few
+            at a time.
         workers: interpreters that share the examples, each with one thread; ``None`` takes one a core that this process
             may use, eight at most. The answers do not depend on it. (Threads inside one interpreter wait for one
             another after every operator, and on a single core forever.)
@@ -41,23 +43,24 @@ def run_file(
     data = bytes_of(file)
     interpreter = _interpreter(data, name)
     sources, targets = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(sources) != 1 or len(targets) != 1:
-        raise ValueError(f"Wanted one input and one output. Received: {len(sources)} and {len(targets)} in {name}.")
-    source, target = sources[0], targets[0]
+    if len(targets) != 1:
+        raise ValueError(f"Wanted one output. Received: {len(targets)} in {name}.")
+    source, target = input_of(sources, name), targets[0]
     if not isinstance(inputs, types.Streamed):
         inputs = np.asarray(inputs)
     if tuple(source["shape"]) != (1, *inputs.shape[1:]) or inputs.ndim != len(source["shape"]):
         wanted = ", ".join(str(size) for size in source["shape"][1:])
         raise ValueError(f"{name} wants inputs of shape (examples, {wanted}). Received: {inputs.shape}.")
     answers = np.empty((len(inputs), *target["shape"][1:]), target["dtype"])
-    start, end = source["index"], target["index"]
+    end = target["index"]
 
     def run(interpreter: Interpreter, part: range) -> None:
         feed, invoke, fetch = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
         for first in part[::_CHUNK]:
-            fed = as_fed(inputs[first : min(first + _CHUNK, part.stop)], source, name)
-            for index in range(len(fed)):
-                feed(start, fed[index : index + 1])
+            fed = fed_to(sources, inputs[first : min(first + _CHUNK, part.stop)], name)
+            for index in range(len(fed[0][1])):
+                for place, values in fed:
+                    feed(place, values[index : index + 1])
                 invoke()
                 answers[first + index] = fetch(end)[0]
 
@@ -95,6 +98,30 @@ def bytes_of(file: Path | str | bytes) -> bytes:
             f"Wanted a TFLite file (identifier b'TFL3' at byte 4). Received: bytes that begin {data[:8]!r}."
         )
     return data
+
+
+def input_of(sources: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The input that examples go into: the only one, or of a text's three the ids.
+
+    Raises:
+        ValueError: if the file has other inputs.
+    """
+    names = [source["name"] for source in sources]
+    if len(names) != 1 and sorted(names) != sorted(types.TEXT_INPUTS):
+        raise ValueError(
+            f"Wanted one input, or a text's {', '.join(types.TEXT_INPUTS)}. Received: {len(names)} in {name}, "
+            f"{', '.join(names)}."
+        )
+    return sources[0] if len(names) == 1 else sources[names.index(types.TEXT_INPUTS[0])]
+
+
+def fed_to(sources: Sequence[dict[str, Any]], inputs: np.ndarray, name: str) -> list[tuple[int, np.ndarray]]:
+    """What each input takes for some examples: its place, and its own values for them."""
+    fed = as_fed(inputs, input_of(sources, name), name)
+    if len(sources) == 1:
+        return [(sources[0]["index"], fed)]
+    values = types.text_inputs(fed)
+    return [(source["index"], values[source["name"]]) for source in sources]
 
 
 def as_fed(inputs: np.ndarray, source: dict[str, Any], name: str) -> np.ndarray:

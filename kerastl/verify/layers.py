@@ -60,7 +60,7 @@ class _Layers:
             experimental_preserve_all_tensors=True,
         )
         self._interpreter.allocate_tensors()
-        self._name, self._source = name, self._interpreter.get_input_details()[0]
+        self._name, self._sources = name, self._interpreter.get_input_details()
         tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_tensor_details()}
         operators = self._interpreter._get_ops_details()  # there is no public list of them
         ends = [(row["op_name"], tensors[row["outputs"][0]]) for row in operators if row["op_name"] not in _CARRIERS]
@@ -73,8 +73,8 @@ class _Layers:
 
     def run(self, example: np.ndarray) -> list[np.ndarray]:
         """Every layer's numbers for one example, as they are meant: dequantized."""
-        fed = answers.as_fed(example[None], self._source, self._name)
-        self._interpreter.set_tensor(self._source["index"], fed)
+        for place, values in answers.fed_to(self._sources, example[None], self._name):
+            self._interpreter.set_tensor(place, values)
         self._interpreter.invoke()
         return [_meant(self._interpreter.get_tensor(tensor["index"]), tensor) for tensor in self._ends]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from kerastl.export import metadata, packing
+from kerastl import verify
+from kerastl.export import metadata, packing, phone
 
 NAMES = [f"digit {index}" for index in range(10)]
 
@@ -138,17 +139,121 @@ def test_files_without_metadata(integer_file, described):
         packing.shrink(described)
 
 
-def test_a_vocabulary_is_written_and_read(tiny_text):
-    data = metadata.add(
+def flatbuffer_of(data: bytes) -> bytes:
+    model = packing.unpack(data)
+    return bytes(next(model.buffers[entry.buffer].data for entry in model.metadata if entry.name == b"TFLITE_METADATA"))
+
+
+def members(data: bytes, place: int | None) -> list[int]:
+    """The tables of a vector of tables."""
+    start = follow(data, place)
+    return [follow(data, start + 4 + 4 * n) for n in range(struct.unpack_from("<I", data, start)[0])]
+
+
+@pytest.fixture(scope="module")
+def described_text(tiny_text):
+    return metadata.add(
         tiny_text.float32, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, name="toy", description="Toy."
     )
-    read = metadata.read(data)
-    assert read["input"] == {"name": "token_ids", "min": None, "max": None, "vocabulary": list(tiny_text.vocabulary)}
-    assert read["min_parser_version"] == "1.0.1"  # the first that knows this kind of file
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+
+
+def test_a_vocabulary_is_written_and_read(tiny_text, described_text):
+    read = metadata.read(described_text)
+    ids = {"name": "ids", "min": None, "max": None, "vocabulary": list(tiny_text.vocabulary), "between_words": ""}
+    assert read["input"] == ids
+    assert read["min_parser_version"] == "1.1.0"  # the first that knows BERT's tokenizer
+    with zipfile.ZipFile(io.BytesIO(described_text)) as archive:
         assert archive.namelist() == ["labels.txt", "vocab.txt"]
         assert archive.read("vocab.txt").decode().split() == list(tiny_text.vocabulary)
     again = metadata.add(
-        data, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, name="toy", description="Toy."
+        described_text,
+        class_names=("bad", "good"),
+        vocabulary=tiny_text.vocabulary,
+        name="toy",
+        description="Toy.",
     )
-    assert again == data
+    assert again == described_text
+
+
+def test_a_text_says_what_mediapipe_looks_for(described_text):
+    """By the public schema's numbers: three named inputs, and BERT's tokenizer among the units of the graph."""
+    data = flatbuffer_of(described_text)
+    graph = first(data, field(data, follow(data, 0), 3))
+    inputs = members(data, field(data, graph, 2))
+    assert [text(data, field(data, source, 0)) for source in inputs] == ["ids", "mask", "segment_ids"]
+    (unit,) = members(data, field(data, graph, 5))  # input_process_units
+    assert data[field(data, unit, 0)] == 4  # BertTokenizerOptions
+    (file,) = members(data, field(data, follow(data, field(data, unit, 1)), 0))
+    assert text(data, field(data, file, 0)) == "vocab.txt"
+    assert data[field(data, file, 2)] == 5  # VOCABULARY
+    (labels,) = members(data, field(data, first(data, field(data, graph, 3)), 6))
+    assert (text(data, field(data, labels, 0)), data[field(data, labels, 2)]) == ("labels.txt", 2)
+
+
+WORDS = ("<PAD>", "<START>", "<UNKNOWN>", "good", "bad", "don't")
+
+
+@pytest.fixture(scope="module")
+def of_words():
+    """A file of one input: the mean of a row a word."""
+    import tensorflow as tf
+
+    rows = np.random.default_rng(0).normal(size=(len(WORDS), 2)).astype(np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 8), tf.int32, name="ids")], autograph=False)
+    def network(ids):
+        return {"probabilities": tf.nn.softmax(tf.reduce_mean(tf.gather(rows, ids), 1))}
+
+    function = network.get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module()).convert()
+
+
+def test_whole_words(of_words):
+    settings = {"class_names": ("bad", "good"), "vocabulary": WORDS, "name": "toy", "description": "Toy."}
+    made = metadata.add(of_words, between_words=r"[^\w']+", **settings)
+    read = metadata.read(made)
+    assert (read["input"]["vocabulary"], read["input"]["between_words"]) == (list(WORDS), r"[^\w']+")
+    assert read["min_parser_version"] == "1.2.1"
+    ids = np.array([[1, 3, 5, 2, 4, 0, 0, 0]], np.int32)  # a file of one input is run as well
+    np.testing.assert_array_equal(verify.run_file(made, ids), verify.run_file(of_words, ids))
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        assert archive.read("vocab.txt").decode().splitlines()[2:4] == ["<UNKNOWN> 2", "good 3"]
+    data = flatbuffer_of(made)
+    graph = first(data, field(data, follow(data, 0), 3))
+    assert field(data, graph, 5) is None
+    (source,) = members(data, field(data, graph, 2))
+    (unit,) = members(data, field(data, source, 4))  # process_units
+    assert data[field(data, unit, 0)] == 6  # RegexTokenizerOptions
+    options = follow(data, field(data, unit, 1))
+    assert text(data, field(data, options, 0)) == r"[^\w']+"
+    (file,) = members(data, field(data, options, 1))
+    assert (text(data, field(data, file, 0)), data[field(data, file, 2)]) == ("vocab.txt", 5)
+    with pytest.raises(ValueError, match="one that takes whole words"):
+        phone.files(made, report={})
+
+
+@pytest.mark.parametrize(
+    ("which", "vocabulary", "between_words", "message"),
+    [
+        (
+            "three",
+            ("[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"),
+            "",
+            r"\[PAD\] as id 0. Received: 5 tokens from '\[UNK\]'",
+        ),
+        ("three", ("[PAD]", "[UNK]", "[CLS]", "[MASK]"), "", r"without \[SEP\]"),
+        ("three", WORDS, " ", "Wanted one input of pictures or of words"),
+        ("one", ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), "", "a text's ids, mask, segment_ids. Received: "),
+        ("one", WORDS[1:], " ", "<PAD> as id 0. Received: 5 tokens from '<START>' on, without <PAD>"),
+        ("picture", (), " ", "one input of pictures or of words"),
+    ],
+)
+def test_a_vocabulary_that_mediapipe_could_not_use(
+    tiny_text, of_words, integer_file, which, vocabulary, between_words, message
+):
+    file = {"three": tiny_text.float32, "one": of_words, "picture": integer_file}[which]
+    names = NAMES if which == "picture" else ("bad", "good")
+    with pytest.raises(ValueError, match=message):
+        metadata.add(
+            file, class_names=names, vocabulary=vocabulary, between_words=between_words, name="toy", description=""
+        )

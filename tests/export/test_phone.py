@@ -40,6 +40,16 @@ def test_files(labelled):
     assert "{" not in page.split("```kotlin")[0].replace("{}", "")
 
 
+def test_only_pictures_in_colour_are_for_mediapipe(labelled, monkeypatch):
+    """Its ImageClassifier says of others: Only RGB color space is supported for now."""
+    assert "MediaPipe" not in phone.files(labelled, report=report_of(labelled))["README.md"].decode()
+    described = metadata.read(labelled)
+    colour = {**described, "input": {**described["input"], "color_space": "rgb"}}
+    monkeypatch.setattr(metadata, "read", lambda data: colour)
+    page = phone.files(labelled, report=report_of(labelled))["README.md"].decode()
+    assert "${best.categoryName()}" in page
+
+
 def test_a_float_file_takes_four_bytes_a_pixel(labelled):
     page = phone.files(labelled, report=report_of(labelled, dtype="float32", output="float32"))["README.md"].decode()
     assert "ByteBuffer of 256 bytes in native order" in page

@@ -46,9 +46,10 @@ def test_what_lies_in_it(bundle, tiny_text):
     }
     assert wordpiece.Tokenizer.from_file(bundle / "vocab.txt").vocabulary == tiny_text.vocabulary
     page = (bundle / "README.md").read_text()
-    assert "input `token_ids` | int32 | [1, 8]" in page
+    assert "inputs `ids`, `mask`, `segment_ids` | int32 | [1, 8]" in page
     assert "FloatArray(2)" in page
     assert "pixels" not in page
+    assert r'Regex("\\p{Mn}+")' in page  # as Kotlin writes it
     assert [word for word in ("kotlin", "swift", "python") if f"```{word}\n" not in page] == []
 
 
@@ -68,7 +69,7 @@ def test_the_python_snippet_runs(bundle, tiny_text):
 def test_every_brace_of_the_page_is_filled_or_code():
     assert "{{" in phone_text.PAGE
     names = set(re.findall(r"(?<!\{)\{(\w+)", phone_text.PAGE))
-    assert {"recipe", "length", "classes", "input_name"} <= names
+    assert {"recipe", "length", "classes", "inputs"} <= names
 
 
 @pytest.mark.parametrize("vocabulary", [(), ("a",)])

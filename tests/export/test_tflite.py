@@ -182,8 +182,30 @@ def test_probabilities_are_not_softened_twice(float_student, float_file, tmp_pat
 
 def test_token_ids_stay_integers(tiny_text):
     facts = benchmark.facts(tiny_text.float32)
-    assert (facts.input.name, facts.input.dtype, facts.input.shape) == ("token_ids", "int32", (1, 8))
+    assert (facts.input.name, facts.input.dtype, facts.input.shape) == ("ids", "int32", (1, 8))
     assert facts.operators.flex == 0
     np.testing.assert_allclose(verify.run_file(tiny_text.float32, tiny_text.inputs), tiny_text.expected, atol=1e-5)
     with pytest.raises(ValueError, match=r"takes token ids; compress.ptq.dynamic_int8"):
         tflite.convert(tiny_text.model, integer=True, calibration=tiny_text.inputs)
+
+
+def test_a_text_takes_what_mediapipe_feeds(tiny_text):
+    """BERT's three inputs, in the order of their names; a token that is masked is padding, whatever its id."""
+    interpreter = packing.Interpreter(model_content=tiny_text.float32)
+    interpreter.allocate_tensors()
+    sources = interpreter.get_input_details()
+    assert [source["name"] for source in sources] == ["ids", "mask", "segment_ids"]
+    assert interpreter.get_signature_list()["serving_default"]["inputs"] == ["ids", "mask", "segment_ids"]
+    assert {(source["dtype"], *source["shape"]) for source in sources} == {(np.int32, 1, 8)}
+
+    def answer(ids, mask, segments):
+        for source, values in zip(sources, (ids, mask, segments), strict=True):
+            interpreter.set_tensor(source["index"], np.asarray([values], np.int32))
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0].tolist()
+
+    zeros = [0] * 8
+    padded = answer([2, 5, 7, 3, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0], zeros)
+    assert answer([2, 5, 7, 3, 6, 6, 6, 6], [1, 1, 1, 1, 0, 0, 0, 0], zeros) == padded
+    assert answer([2, 5, 7, 3, 6, 6, 6, 6], [1] * 8, zeros) != padded
+    assert answer([2, 5, 7, 3, 0, 0, 0, 0], [1] * 8, [1] * 8) == padded

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import benchmark, verify
@@ -64,8 +65,29 @@ def test_files_of_two_outputs_are_refused(tiny_files):
         graph.outputs = [graph.operators[-1].inputs[0], *graph.outputs]
         model.signatureDefs = None
 
-    with pytest.raises(ValueError, match="1 and 2"):
+    with pytest.raises(ValueError, match=r"Wanted one output\. Received: 2"):
         verify.run_file(changed(tiny_files.float32, doubled), tiny_files.inputs)
+
+
+def test_a_text_is_fed_ids_mask_and_segments(tiny_text):
+    interpreter = Interpreter(model_content=tiny_text.float32)
+    interpreter.allocate_tensors()
+    ids = tiny_text.inputs[:1]
+    by_hand = {"ids": ids, "mask": (ids > 0).astype(np.int32), "segment_ids": np.zeros((1, 8), np.int32)}
+    for source in interpreter.get_input_details():
+        interpreter.set_tensor(source["index"], by_hand[source["name"]])
+    interpreter.invoke()
+    wanted = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_array_equal(verify.run_file(tiny_text.float32, ids), wanted)
+
+
+def test_other_inputs_are_named(tiny_text):
+    def renamed(model):
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[1]].name = b"weights"
+
+    with pytest.raises(ValueError, match=r"ids, mask, segment_ids. Received: 3 in the file, ids, weights, segment_ids"):
+        verify.run_file(changed(tiny_text.float32, renamed), tiny_text.inputs)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, None])

@@ -3,7 +3,8 @@
 The weights are those of sentence-transformers' all-MiniLM-L6-v2: 22.7 million, trained on a billion pairs of sentences
 in uncased English.
 
-Token ids go in and nothing else: which of them are padding the graph finds out by itself, so a phone feeds one tensor.
+Token ids go in and nothing else: which of them are padding the graph finds out by itself. The exported file takes
+BERT's mask and segments beside them, for those who feed all three.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from keras import layers
 
 from kerastl import downloads
 from kerastl.build.pretrained import safetensors_file, weights
-from kerastl.types import Task
+from kerastl.types import PADDING, Task
 
 _WEIGHTS, _VOCABULARY = "model.safetensors", "vocab.txt"
 _SHA256 = {
@@ -42,8 +43,6 @@ FILES = downloads.Files(
     sha256=_SHA256,
 )
 POOLINGS = ("mean", "cls")
-PADDING = 0
-"""Id of [PAD], in BERT's vocabulary and in those that kerastl learns."""
 _LONGEST = 512
 # 0, 1, 2 ..., which are counted and not learnt; and a layer that saw one token only, where sentences are means
 _LEFT_OUT = {"embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"}

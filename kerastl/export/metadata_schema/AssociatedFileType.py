@@ -5,4 +5,4 @@
 class AssociatedFileType(object):
     UNKNOWN = 0
     TENSOR_AXIS_LABELS = 2
-    VOCABULARY = 4
+    VOCABULARY = 5

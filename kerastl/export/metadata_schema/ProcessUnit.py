@@ -57,8 +57,10 @@ def AddOptions(builder, options):
 def ProcessUnitEnd(builder): return builder.EndObject()
 def End(builder):
     return ProcessUnitEnd(builder)
+import kerastl.export.metadata_schema.BertTokenizerOptions
 import kerastl.export.metadata_schema.NormalizationOptions
 import kerastl.export.metadata_schema.ProcessUnitOptions
+import kerastl.export.metadata_schema.RegexTokenizerOptions
 try:
     from typing import Union
 except:
@@ -69,7 +71,7 @@ class ProcessUnitT(object):
     # ProcessUnitT
     def __init__(self):
         self.optionsType = 0  # type: int
-        self.options = None  # type: Union[None, kerastl.export.metadata_schema.NormalizationOptions.NormalizationOptionsT]
+        self.options = None  # type: Union[None, kerastl.export.metadata_schema.NormalizationOptions.NormalizationOptionsT, kerastl.export.metadata_schema.BertTokenizerOptions.BertTokenizerOptionsT, kerastl.export.metadata_schema.RegexTokenizerOptions.RegexTokenizerOptionsT]
 
     @classmethod
     def InitFromBuf(cls, buf, pos):

@@ -5,6 +5,8 @@
 class ProcessUnitOptions(object):
     NONE = 0
     NormalizationOptions = 1
+    BertTokenizerOptions = 4
+    RegexTokenizerOptions = 6
 
 def ProcessUnitOptionsCreator(unionType, table):
     from flatbuffers.table import Table
@@ -13,4 +15,10 @@ def ProcessUnitOptionsCreator(unionType, table):
     if unionType == ProcessUnitOptions().NormalizationOptions:
         import kerastl.export.metadata_schema.NormalizationOptions
         return kerastl.export.metadata_schema.NormalizationOptions.NormalizationOptionsT.InitFromBuf(table.Bytes, table.Pos)
+    if unionType == ProcessUnitOptions().BertTokenizerOptions:
+        import kerastl.export.metadata_schema.BertTokenizerOptions
+        return kerastl.export.metadata_schema.BertTokenizerOptions.BertTokenizerOptionsT.InitFromBuf(table.Bytes, table.Pos)
+    if unionType == ProcessUnitOptions().RegexTokenizerOptions:
+        import kerastl.export.metadata_schema.RegexTokenizerOptions
+        return kerastl.export.metadata_schema.RegexTokenizerOptions.RegexTokenizerOptionsT.InitFromBuf(table.Bytes, table.Pos)
     return None

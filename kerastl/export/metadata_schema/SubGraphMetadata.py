@@ -92,7 +92,32 @@ class SubGraphMetadata(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
         return o == 0
 
-def SubGraphMetadataStart(builder): builder.StartObject(4)
+    # SubGraphMetadata
+    def InputProcessUnits(self, j):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            x = self._tab.Vector(o)
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 4
+            x = self._tab.Indirect(x)
+            from kerastl.export.metadata_schema.ProcessUnit import ProcessUnit
+            obj = ProcessUnit()
+            obj.Init(self._tab.Bytes, x)
+            return obj
+        return None
+
+    # SubGraphMetadata
+    def InputProcessUnitsLength(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # SubGraphMetadata
+    def InputProcessUnitsIsNone(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        return o == 0
+
+def SubGraphMetadataStart(builder): builder.StartObject(6)
 def Start(builder):
     return SubGraphMetadataStart(builder)
 def SubGraphMetadataAddName(builder, name): builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(name), 0)
@@ -113,9 +138,16 @@ def AddOutputTensorMetadata(builder, outputTensorMetadata):
 def SubGraphMetadataStartOutputTensorMetadataVector(builder, numElems): return builder.StartVector(4, numElems, 4)
 def StartOutputTensorMetadataVector(builder, numElems):
     return SubGraphMetadataStartOutputTensorMetadataVector(builder, numElems)
+def SubGraphMetadataAddInputProcessUnits(builder, inputProcessUnits): builder.PrependUOffsetTRelativeSlot(5, flatbuffers.number_types.UOffsetTFlags.py_type(inputProcessUnits), 0)
+def AddInputProcessUnits(builder, inputProcessUnits):
+    return SubGraphMetadataAddInputProcessUnits(builder, inputProcessUnits)
+def SubGraphMetadataStartInputProcessUnitsVector(builder, numElems): return builder.StartVector(4, numElems, 4)
+def StartInputProcessUnitsVector(builder, numElems):
+    return SubGraphMetadataStartInputProcessUnitsVector(builder, numElems)
 def SubGraphMetadataEnd(builder): return builder.EndObject()
 def End(builder):
     return SubGraphMetadataEnd(builder)
+import kerastl.export.metadata_schema.ProcessUnit
 import kerastl.export.metadata_schema.TensorMetadata
 try:
     from typing import List
@@ -130,6 +162,7 @@ class SubGraphMetadataT(object):
         self.description = None  # type: str
         self.inputTensorMetadata = None  # type: List[kerastl.export.metadata_schema.TensorMetadata.TensorMetadataT]
         self.outputTensorMetadata = None  # type: List[kerastl.export.metadata_schema.TensorMetadata.TensorMetadataT]
+        self.inputProcessUnits = None  # type: List[kerastl.export.metadata_schema.ProcessUnit.ProcessUnitT]
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -165,6 +198,14 @@ class SubGraphMetadataT(object):
                 else:
                     tensorMetadata_ = kerastl.export.metadata_schema.TensorMetadata.TensorMetadataT.InitFromObj(subGraphMetadata.OutputTensorMetadata(i))
                     self.outputTensorMetadata.append(tensorMetadata_)
+        if not subGraphMetadata.InputProcessUnitsIsNone():
+            self.inputProcessUnits = []
+            for i in range(subGraphMetadata.InputProcessUnitsLength()):
+                if subGraphMetadata.InputProcessUnits(i) is None:
+                    self.inputProcessUnits.append(None)
+                else:
+                    processUnit_ = kerastl.export.metadata_schema.ProcessUnit.ProcessUnitT.InitFromObj(subGraphMetadata.InputProcessUnits(i))
+                    self.inputProcessUnits.append(processUnit_)
 
     # SubGraphMetadataT
     def Pack(self, builder):
@@ -188,6 +229,14 @@ class SubGraphMetadataT(object):
             for i in reversed(range(len(self.outputTensorMetadata))):
                 builder.PrependUOffsetTRelative(outputTensorMetadatalist[i])
             outputTensorMetadata = builder.EndVector()
+        if self.inputProcessUnits is not None:
+            inputProcessUnitslist = []
+            for i in range(len(self.inputProcessUnits)):
+                inputProcessUnitslist.append(self.inputProcessUnits[i].Pack(builder))
+            SubGraphMetadataStartInputProcessUnitsVector(builder, len(self.inputProcessUnits))
+            for i in reversed(range(len(self.inputProcessUnits))):
+                builder.PrependUOffsetTRelative(inputProcessUnitslist[i])
+            inputProcessUnits = builder.EndVector()
         SubGraphMetadataStart(builder)
         if self.name is not None:
             SubGraphMetadataAddName(builder, name)
@@ -197,5 +246,7 @@ class SubGraphMetadataT(object):
             SubGraphMetadataAddInputTensorMetadata(builder, inputTensorMetadata)
         if self.outputTensorMetadata is not None:
             SubGraphMetadataAddOutputTensorMetadata(builder, outputTensorMetadata)
+        if self.inputProcessUnits is not None:
+            SubGraphMetadataAddInputProcessUnits(builder, inputProcessUnits)
         subGraphMetadata = SubGraphMetadataEnd(builder)
         return subGraphMetadata
