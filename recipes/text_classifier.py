@@ -16,10 +16,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import kerastl
 from kerastl.types import Dataset, Schedule
+
+_VOCABULARIES = {"minilm_l6": "bert", "small": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +38,9 @@ class Config:
     """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
     sequence_length: int = 128
     """Tokens that are read of a text, 512 at most; time grows with it. Half of the reviews are longer than 200."""
-    encoder: Literal["minilm_l6", "small"] = "minilm_l6"
-    """Pretrained "minilm_l6", or "small", trained from nothing, for languages that MiniLM does not know."""
+    encoder: str = "minilm_l6"
+    """Pretrained "minilm_l6"; a folder of the Hugging Face hub with an uncased model of BERT's kind; or "small",
+    trained from nothing, for languages that those do not know."""
     pooling: str = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
     lora_rank: int | None = None
@@ -72,7 +75,7 @@ def texts(config: Config) -> Dataset:
     """The file that was named, or movie reviews; token ids of the vocabulary that the encoder reads."""
     settings = {
         "sequence_length": config.sequence_length,
-        "vocabulary": "bert" if config.encoder == "minilm_l6" else None,
+        "vocabulary": _VOCABULARIES.get(config.encoder, str(Path(config.encoder, "vocab.txt"))),
         "validation": config.validation,
         "test": config.test,
         "seed": config.seed,
@@ -92,11 +95,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
         def train(workspace):
             kerastl.train.set_seed(config.seed)
-            minilm = kerastl.build.pretrained.minilm_l6
+            pretrained = kerastl.build.pretrained
             if config.encoder == "minilm_l6":
-                model = minilm.pretrained(data.task, pooling=config.pooling)
+                model = pretrained.minilm_l6.pretrained(data.task, pooling=config.pooling)
+            elif config.encoder == "small":
+                model = pretrained.minilm_l6.small(data.task, pooling=config.pooling)
             else:
-                model = minilm.small(data.task, pooling=config.pooling)
+                model = pretrained.bert_folder.load(config.encoder, data.task, pooling=config.pooling)
             if config.lora_rank is not None:
                 kerastl.transfer.add_lora(model, rank=config.lora_rank)
             batches, size = kerastl.data.pipeline.batches, config.schedule.batch_size

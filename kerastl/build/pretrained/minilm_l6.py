@@ -69,6 +69,7 @@ def build(
     width: int = 384,
     heads: int = 12,
     inner_width: int = 1536,
+    longest: int = _LONGEST,
     dropout: float = 0.1,
     pooling: str = "mean",
     name: str = "minilm_l6",
@@ -78,6 +79,7 @@ def build(
     Args:
         task: of texts; gives sequence length, classes, and the size of the vocabulary, in which [PAD] is 0.
         layers_count, width, heads, inner_width: of the encoder; ``width`` is a multiple of ``heads``.
+        longest: positions that the encoder knows.
         dropout: in the encoder and before the head.
         pooling: what the head sees of a text: ``"mean"`` of its tokens, padding left out, or the ``"cls"`` token's.
         name: of the model.
@@ -86,9 +88,9 @@ def build(
         ``token_ids`` to ``logits`` ``(batch, task.classes)``.
 
     Raises:
-        ValueError: if the task is not of texts, [PAD] is not 0, texts are longer than 512, or ``pooling`` is neither.
+        ValueError: if the task is not of texts, [PAD] is not 0, texts are longer than that, or ``pooling`` is neither.
     """
-    _check(task, pooling=pooling)
+    _check(task, pooling=pooling, longest=longest)
     backbone = keras_hub.models.BertBackbone(
         vocabulary_size=len(task.vocabulary),
         num_layers=layers_count,
@@ -96,7 +98,7 @@ def build(
         hidden_dim=width,
         intermediate_dim=inner_width,
         dropout=dropout,
-        max_sequence_length=_LONGEST,
+        max_sequence_length=longest,
     )
     # without BERT's own pooler, which nothing here would train or read
     encoder = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
@@ -132,12 +134,13 @@ def pretrained(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> ke
     return model
 
 
-def put(encoder: keras.Model, arrays: Mapping[str, np.ndarray]) -> weights.Accounting:
+def put(encoder: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str = _WEIGHTS) -> weights.Accounting:
     """Gives every weight of an encoder its published array; all or none.
 
     Args:
         encoder: of the size of the weights.
         arrays: by their published names.
+        source: where they come from, in words.
 
     Raises:
         weights.WeightsError: naming every weight that is missing, unexpected, of another shape or not finite. The
@@ -158,7 +161,7 @@ def put(encoder: keras.Model, arrays: Mapping[str, np.ndarray]) -> weights.Accou
             turned = array.T if array.ndim == 2 and weight.path.endswith("kernel") else array
             ready[weight.path] = turned.reshape(shape)
     account = weights.Accounting(
-        _WEIGHTS,
+        source,
         loaded=tuple(ready),
         left_out=tuple(sorted(_LEFT_OUT & set(arrays))),
         missing=tuple(missing),
@@ -205,13 +208,13 @@ def _published(path: str) -> str:
     return f"encoder.layer.{number}.{_INSIDE[place]}.{_KINDS[kind]}"
 
 
-def _check(task: Task, *, pooling: str) -> None:
+def _check(task: Task, *, pooling: str, longest: int) -> None:
     if not task.vocabulary or task.vocabulary[PADDING] != "[PAD]" or len(task.input_shape) != 1:
         raise ValueError(
             "Wanted a task of texts, with a vocabulary in which [PAD] is id 0. Received: task "
             f"{task.name!r} of shape {task.input_shape} with {len(task.vocabulary):,} tokens."
         )
-    if task.input_shape[0] > _LONGEST:
-        raise ValueError(f"MiniLM knows {_LONGEST} positions. Received: texts of {task.input_shape[0]} tokens.")
+    if task.input_shape[0] > longest:
+        raise ValueError(f"The encoder knows {longest} positions. Received: texts of {task.input_shape[0]} tokens.")
     if pooling not in POOLINGS:
         raise ValueError(f"pooling is one of {', '.join(POOLINGS)}. Received: {pooling!r}.")
