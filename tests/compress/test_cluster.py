@@ -164,6 +164,8 @@ def test_clusters_survive_quantization_aware_training(clustered, tmp_path):
     assert accuracy(aware) > 0.95
     for old, new in zip(before, network.weights, strict=True):
         np.testing.assert_array_equal(old, new.numpy())
+    if not any("norm" in layer.name for layer in home.layers):
+        return  # one of the two networks is enough to see what happens unasked
     lost = tflite.convert(qat.train(network, batches(), epochs=1, learning_rate=1e-3), integer=True)
     for whole in (True, False):
         with refused():
@@ -450,8 +452,16 @@ def test_a_claim_that_the_model_does_not_hold_is_refused():
 
 def test_a_mobile_network_keeps_its_depthwise_kernels(tmp_path):
     keras.utils.set_random_seed(0)
-    model = fitted(mobile_cnn.build(TASK, stem_filters=8, filters=(16, 24), strides=(1, 2)))
-    check_mobile(model, number=NUMBER, folder=tmp_path)
+    model = fitted(mobile_cnn.build(TASK, stem_filters=8, filters=(16,), strides=(1,)), epochs=8)
+    twin = bridge.to_tf_keras(model, probe=PIXELS[:4])
+    network = cluster.train(twin, batches(), number_of_clusters=NUMBER, epochs=1, learning_rate=1e-3)
+    home = bridge.to_keras(network, like=model)
+    depthwise = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    assert depthwise
+    assert not {layer.name for layer in depthwise} & set(cluster.distinct(home))
+    aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=NUMBER)
+    claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
+    proof(tflite.convert(aware, integer=True), home, tmp_path, integer=True, clusters=claim)
 
 
 @pytest.mark.slow
@@ -476,18 +486,6 @@ def test_mobilenet_v2_keeps_its_clusters_to_the_file(tmp_path):
 
 def enlarged() -> np.ndarray:
     return np.asarray(tf.image.resize(PIXELS, (32, 32)))
-
-
-def check_mobile(model, *, number, folder):
-    twin = bridge.to_tf_keras(model, probe=PIXELS[:4])
-    network = cluster.train(twin, batches(), number_of_clusters=number, epochs=2, learning_rate=1e-3)
-    home = bridge.to_keras(network, like=model)
-    depthwise = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
-    assert depthwise
-    assert not {layer.name for layer in depthwise} & set(cluster.distinct(home))
-    aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=number)
-    claim = cluster.claim(home, number_of_clusters=number, whole=True)
-    proof(tflite.convert(aware, integer=True), home, folder, integer=True, clusters=claim)
 
 
 def test_the_way_of_a_recipe(model, clustered):
