@@ -6,7 +6,9 @@ What is added to TF-MOT's default 8-bit scheme, besides what `compress.scheme` c
 - a ``Rescaling`` in front of kernels is folded into them after training, and is no operator in the file. Left to the
   converter, the kernels shrink, their scales do not, and the file answers the same to every picture;
 - what would stay a float operator in the file (another ``Rescaling``, ``Normalization``, and a ``BatchNormalization``
-  that follows no convolution) becomes a 1x1 depthwise convolution of the same values.
+  that follows no convolution) becomes a 1x1 depthwise convolution of the same values;
+- zeros and clusters are kept by the training step itself (TF-MOT's collaborative schemes, PQAT, CQAT and PCQAT, put
+  quantizers of their own in the place of these, and give every channel of a clustered kernel other integers).
 
 Paper: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
 (https://arxiv.org/abs/1712.05877).

@@ -152,6 +152,22 @@ def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered,
             proof(content, home, tmp_path, clusters=whole)
 
 
+@pytest.mark.parametrize("technique", ["dynamic_int8", "static_int8"])
+def test_one_scale_keeps_the_values_of_a_whole_kernel_unless_a_batch_norm_was_folded_in(technique, clustered, tmp_path):
+    _, home = clustered
+    claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
+    options = {"calibration": SPLIT.inputs[:64]} if technique == "static_int8" else {}
+    integer, float32 = technique == "static_int8", tflite.convert(home)
+    one = getattr(ptq, technique)(float32, per_channel=False, **options)
+    if any("norm" in layer.name for layer in home.layers):
+        with refused():
+            proof(one, home, tmp_path, integer=integer, clusters=claim)
+    else:
+        proof(one, home, tmp_path, integer=integer, clusters=claim)
+    with refused():
+        proof(getattr(ptq, technique)(float32, **options), home, tmp_path, integer=integer, clusters=claim)
+
+
 def test_clusters_survive_quantization_aware_training(clustered, tmp_path):
     """In the 8-bit file a whole kernel has no more integers than it had clusters; unasked they are lost."""
     network, home = clustered
