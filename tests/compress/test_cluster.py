@@ -88,6 +88,12 @@ def clustered(model) -> tuple[tf_keras.Model, keras.Model]:
     return network, bridge.to_keras(network, like=model)
 
 
+@pytest.fixture(scope="module")
+def files(model, clustered) -> tuple[bytes, bytes]:
+    """The float files of the model and of the clustered one."""
+    return tflite.convert(model), tflite.convert(clustered[1])
+
+
 def accuracy(model) -> float:
     return float(np.mean(np.asarray(model(PIXELS, training=False)).argmax(-1) == SPLIT.labels))
 
@@ -120,12 +126,11 @@ def test_kernels_have_few_values_and_the_model_still_answers(model, clustered):
 
 
 @pytest.mark.parametrize("technique", ["float32", "float16", "dynamic_int8", "static_int8"])
-def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered, tmp_path):
+def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered, files, tmp_path):
     """A batch norm that is folded in and a scale a channel multiply all values of a channel alike."""
     network, home = clustered
 
-    def file(of):
-        float32 = tflite.convert(of)
+    def file(float32):
         if technique == "static_int8":
             return ptq.static_int8(float32, calibration=SPLIT.inputs[:64])
         return float32 if technique == "float32" else getattr(ptq, technique)(float32)
@@ -133,7 +138,7 @@ def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered,
     claim = cluster.claim(home, number_of_clusters=NUMBER)
     assert claim == cluster.claim(network, number_of_clusters=NUMBER)
     integer = technique == "static_int8"
-    content, before = file(home), file(model)
+    before, content = (file(float32) for float32 in files)
     proof(content, home, tmp_path, clusters=claim, integer=integer)
     with refused():
         proof(before, model, tmp_path, clusters=claim, integer=integer)
@@ -153,11 +158,13 @@ def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered,
 
 
 @pytest.mark.parametrize("technique", ["dynamic_int8", "static_int8"])
-def test_one_scale_keeps_the_values_of_a_whole_kernel_unless_a_batch_norm_was_folded_in(technique, clustered, tmp_path):
-    _, home = clustered
+def test_one_scale_keeps_the_values_of_a_whole_kernel_unless_a_batch_norm_was_folded_in(
+    technique, clustered, files, tmp_path
+):
+    home, float32 = clustered[1], files[1]
     claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
     options = {"calibration": SPLIT.inputs[:64]} if technique == "static_int8" else {}
-    integer, float32 = technique == "static_int8", tflite.convert(home)
+    integer = technique == "static_int8"
     one = getattr(ptq, technique)(float32, per_channel=False, **options)
     if any("norm" in layer.name for layer in home.layers):
         with refused():
@@ -407,8 +414,8 @@ def test_a_training_that_died_ends_bitwise_as_one_that_did_not(tmp_path):
     assert clustered_layers(parts) == {"conv", "hidden"}
 
 
-def few_values(values):
-    network = net()
+def few_values(values, **options):
+    network = net(**options)
     kernel, *rest = network.get_layer("conv").get_weights()
     network.get_layer("conv").set_weights([np.resize(np.asarray(values, "float32"), kernel.shape), *rest])
     return network
@@ -418,6 +425,21 @@ def test_what_has_few_values_already_keeps_them():
     values = np.linspace(-1, 1, NUMBER, dtype="float32")
     network = cluster.train(few_values(values), batches(), number_of_clusters=NUMBER, epochs=0, layers=["conv"])
     np.testing.assert_array_equal(np.unique(network.get_layer("conv").get_weights()[0]), values)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_the_signs_of_a_batch_norm_go_into_the_kernel_before_it(use_bias):
+    """Folded into the kernel in a file, a number under both signs would be two."""
+    generator = np.random.default_rng(0)
+    given = few_values(np.linspace(-1, 1, 8), use_bias=use_bias)
+    norm = given.get_layer("norm")
+    norm.set_weights([generator.uniform(0.5, 2, 8) * (-1) ** np.arange(8), *generator.uniform(0.5, 2, (3, 8))])
+    if use_bias:
+        given.get_layer("conv").bias.assign(generator.normal(size=8))
+    network = cluster.train(given, batches(), number_of_clusters=NUMBER, epochs=0, layers=["conv"])
+    np.testing.assert_allclose(network.get_layer("norm").gamma, np.abs(norm.gamma))
+    np.testing.assert_allclose(network(PIXELS), given(PIXELS), rtol=1e-4, atol=1e-4)
+    assert (given.get_layer("norm").gamma.numpy() < 0).any()
 
 
 def softmax() -> tf_keras.Model:

@@ -72,6 +72,42 @@ def test_which_batch_norm_is_folded_into_a_kernel():
     assert norm is network.get_layer("folded")
 
 
+@pytest.mark.parametrize("kept", ["shared", "zeros"])
+def test_every_step_keeps_what_a_kernel_holds(kept):
+    """Whatever moves the weights: here, noise before every step."""
+    tf_keras.utils.set_random_seed(0)
+    image = tf_keras.Input((6,), name="image")
+    layer = tf_keras.layers.Dense(40, name="hidden")
+    network = tf_keras.Model(image, tf_keras.layers.Dense(3, name="logits")(layer(image)))
+    layer.kernel.assign(kernel_of((6, 40), [-0.5, 0.0, 0.5]))
+    before = layer.kernel.numpy()
+    generator = np.random.default_rng(1)
+    batches = tf.data.Dataset.from_tensor_slices((generator.normal(size=(32, 6)), np.arange(32) % 3)).batch(8)
+    noise = tf_keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: layer.kernel.assign_add(generator.normal(0, 1e-3, (6, 40)))
+    )
+    fine_tuning.fit(
+        network,
+        batches,
+        purpose="This",
+        epochs=2,
+        learning_rate=1e-2,
+        loss=None,
+        teacher=None,
+        validation=None,
+        workspace=None,
+        callbacks=[noise],
+        trained=network.trainable_variables,
+        **({"shared": [Shared(layer.kernel)]} if kept == "shared" else {"zeros": [layer.kernel]}),
+    )
+    after = layer.kernel.numpy()
+    assert np.abs(after - before).max() > 1e-3
+    if kept == "shared":
+        assert len(np.unique(np.stack([before.ravel(), after.ravel()]), axis=1).T) == len(np.unique(after)) == 3
+    else:
+        np.testing.assert_array_equal(after == 0, before == 0)
+
+
 def test_soft_cross_entropy_against_numpy():
     generator = np.random.default_rng(0)
     student, teacher = generator.normal(size=(2, 5, 3)).astype("float32")
