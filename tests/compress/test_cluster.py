@@ -252,7 +252,7 @@ def test_a_channel_can_have_values_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("initialization", ["kmeans++", "linear", "density"])
-@pytest.mark.parametrize("scale", [1.0, 1e-3])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-10])
 def test_values_are_the_means_of_what_is_nearest_and_nearer_than_those_of_tf_mot(initialization, scale):
     """Against k-means written out, and against TF-MOT's own wrapper of the same kernel."""
     layer = tf_keras.layers.Dense(48, name="hidden", use_bias=False)
@@ -267,6 +267,10 @@ def test_values_are_the_means_of_what_is_nearest_and_nearer_than_those_of_tf_mot
     np.testing.assert_array_equal(found, values[np.abs(weights[..., None] - values).argmin(-1)])
     means = [weights[found == value].mean(dtype="float64") for value in values]
     np.testing.assert_allclose(values, means, rtol=1e-5)
+    layer.set_weights([weights / scale])  # small kernels are clustered as large ones are
+    large = cluster.train(network, batches(), number_of_clusters=NUMBER, epochs=0, initialization=initialization)
+    np.testing.assert_array_equal(found / scale, large.get_layer("hidden").get_weights()[0])
+    layer.set_weights([weights])
 
     enums = tfmot.clustering.keras.CentroidInitialization
     kind = {"kmeans++": enums.KMEANS_PLUS_PLUS, "linear": enums.LINEAR, "density": enums.DENSITY_BASED}[initialization]
@@ -425,6 +429,20 @@ def test_what_has_few_values_already_keeps_them():
     values = np.linspace(-1, 1, NUMBER, dtype="float32")
     network = cluster.train(few_values(values), batches(), number_of_clusters=NUMBER, epochs=0, layers=["conv"])
     np.testing.assert_array_equal(np.unique(network.get_layer("conv").get_weights()[0]), values)
+
+
+def test_zeros_and_only_they_stay_zero():
+    given = net()
+    generator = np.random.default_rng(0)
+    kernel, *rest = given.get_layer("hidden").get_weights()
+    kernel = generator.normal(size=kernel.shape) * (generator.random(kernel.shape) < 0.6)  # some are all but zero
+    given.get_layer("hidden").set_weights([kernel, *rest])
+    network = cluster.train(
+        given, batches(), number_of_clusters=5, epochs=1, layers=["hidden"], preserve_sparsity=True, learning_rate=1e-2
+    )
+    found = network.get_layer("hidden").get_weights()[0]
+    np.testing.assert_array_equal(found == 0, kernel == 0)
+    assert len(np.unique(found)) == 5
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
