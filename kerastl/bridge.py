@@ -7,7 +7,7 @@ is not the same function is an error here and never an accuracy that is missing 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -86,6 +86,45 @@ def to_tf_keras(model: keras.Model, *, probe: np.ndarray, tolerance: float = 1e-
     bridged = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     _compare(model, bridged, probe=probe, tolerance=tolerance)
     return bridged
+
+
+def to_keras(tf_model: tf_keras.Model, *, like: keras.Model) -> keras.Model:
+    """The way back: a copy of a Keras 3 model with the weights of its twin, which was trained further.
+
+    Args:
+        tf_model: what `to_tf_keras` made of ``like``, or a copy of that with other weights.
+        like: the Keras 3 model; left as it is.
+
+    Returns:
+        A new Keras 3 model of the graph, the names and the settings of ``like``.
+
+    Raises:
+        ValueError: naming the layer, if the two do not have the same layers with weights of the same shapes.
+    """
+    weights = {layer.name: layer.get_weights() for layer in tf_model.layers}
+    copy = keras.models.clone_model(like)
+    copy.set_weights(like.get_weights())
+    for layer in _leaves(copy):
+        if isinstance(layer, keras.layers.Normalization):  # what it adapted to crossed as constants
+            layer.finalize_state()
+            continue
+        wanted = [tuple(weight.shape) for weight in layer.weights]
+        received = [tuple(weight.shape) for weight in weights.get(layer.name, [])]
+        if received != wanted:
+            raise ValueError(
+                f"The way back to {like.name!r} needs its layers, with weights of the same shapes. Received: "
+                f"{tf_model.name!r}, in which layer {layer.name!r} has {received or 'none'} and not {wanted or 'none'}."
+            )
+        layer.set_weights(weights.get(layer.name, []))
+    return copy
+
+
+def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
+            yield layer
 
 
 def _walk(model: keras.Model, inputs: list, *, layers: dict[int, tf_keras.layers.Layer]) -> list:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerastl import benchmark, durable, report, store, train, verify
 from kerastl.export import metadata, phone, saved_model, serving
-from kerastl.types import Artifact, Curves, Dataset, Score, Split, Variant, Verification
+from kerastl.types import Artifact, Clusters, Curves, Dataset, Score, Split, Variant, Verification
 from kerastl.verify import proof
 
 
@@ -54,6 +54,7 @@ class Candidate:
         model: the Keras model it was made from; emits logits or probabilities.
         eligible: whether it may be chosen for the phone; a teacher may not.
         sparsity: share of zeros its pruned kernels have to have, or ``None``.
+        clusters: how few distinct values its clustered kernels have to have (`compress.cluster.claim`), or ``None``.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Candidate:
     model: Any
     eligible: bool = True
     sparsity: float | None = None
+    clusters: Clusters | None = None
 
 
 def ship(
@@ -189,7 +191,14 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     )
     path = folder / "variants" / f"{candidate.name}.tflite"
     durable.write_bytes(path, content)
-    return Artifact(candidate.name, technique.words, path, integer=technique.integer, sparsity=candidate.sparsity)
+    return Artifact(
+        candidate.name,
+        technique.words,
+        path,
+        integer=technique.integer,
+        sparsity=candidate.sparsity,
+        clusters=candidate.clusters,
+    )
 
 
 def _measure(

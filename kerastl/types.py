@@ -208,6 +208,22 @@ class Schedule:
 
 
 @dataclasses.dataclass(frozen=True)
+class Clusters:
+    """What a file claims of its clustered kernels: at most so many distinct values.
+
+    Attributes:
+        number: most values that differ, in any channel of a clustered kernel. In a file a channel has values of its
+            own: a folded batch norm multiplies it by a factor, and 8 bits count in steps of its scale.
+        sizes: how many weights each clustered kernel has; by them the kernels are found in the file.
+        whole: whether no more than that many differ, as they are stored, in any whole kernel.
+    """
+
+    number: int
+    sizes: tuple[int, ...]
+    whole: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Artifact:
     """An exported TFLite file and what it claims to be.
 
@@ -217,6 +233,7 @@ class Artifact:
         path: the file.
         integer: whether it claims integer input, output and operators throughout.
         sparsity: the share of zeros it claims in its pruned weights, or ``None`` for no claim.
+        clusters: how few distinct values it claims in its clustered kernels, or ``None`` for no claim.
     """
 
     name: str
@@ -224,6 +241,7 @@ class Artifact:
     path: Path
     integer: bool = False
     sparsity: float | None = None
+    clusters: Clusters | None = None
 
 
 @dataclasses.dataclass(frozen=True)

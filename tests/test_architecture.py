@@ -53,9 +53,10 @@ MAY_NAME: dict[str, set[str]] = {
     "bridge": KERAS | TF_KERAS,
     "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
     "compress/channels": KERAS | TFMOT,
-    "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
+    "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # ranges are variables
     "compress/scheme": TF_KERAS | TFMOT | TENSORFLOW,  # quantizers written as graph operations
-    "compress/cluster": TF_KERAS | TFMOT,
+    "compress/cluster": TF_KERAS | TFMOT | TENSORFLOW,  # TF-MOT's first centroids are made of tensors
+    "compress/fine_tuning": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
     "compress/ptq": LITERT,
     "export": TENSORFLOW | LITERT,
     "foreign/hdf5": set(),

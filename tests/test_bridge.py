@@ -165,3 +165,43 @@ def test_a_dropout_acts_in_training_and_not_otherwise():
     pictures = PROBE + 1
     assert np.mean(bridged(pictures, training=True).numpy() == 0) == pytest.approx(0.25, abs=0.06)
     np.testing.assert_array_equal(bridged(pictures, training=False), pictures.reshape(len(pictures), -1))
+
+
+def test_the_way_back_is_a_copy_with_the_weights_of_the_twin():
+    model = every_layer()
+    before = model.get_weights()
+    bridged = bridge.to_tf_keras(model, probe=PROBE)
+    for weight in bridged.weights:
+        weight.assign(weight * 1.25)
+    home = bridge.to_keras(bridged, like=model)
+    assert type(home) is type(model)
+    assert [layer.name for layer in home.layers] == [layer.name for layer in model.layers]
+    np.testing.assert_allclose(home(PROBE), bridged(PROBE), atol=1e-5)
+    assert np.abs(np.asarray(home(PROBE)) - np.asarray(model(PROBE))).max() > 1e-3
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_the_way_back_finds_nested_layers_and_adapted_ones():
+    image = keras.Input((4, 4, 2), name="image")
+    normalize = keras.layers.Normalization(name="normalize")
+    normalize.adapt(np.random.default_rng(0).normal(3, 2, (50, 4, 4, 2)))
+    inner = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Conv2D(3, 3, name="conv")], name="inner")
+    flat = keras.layers.Flatten(name="flatten")(inner(normalize(image)))
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(flat))
+    probe = np.random.default_rng(1).normal(size=(5, 4, 4, 2)).astype("float32")
+    bridged = bridge.to_tf_keras(model, probe=probe)
+    bridged.get_layer("conv").set_weights([2 * weight + 1 for weight in bridged.get_layer("conv").get_weights()])
+    home = bridge.to_keras(bridged, like=model)
+    np.testing.assert_allclose(home(probe), bridged(probe), rtol=1e-4, atol=1e-4)
+    assert home.get_layer("inner") is not model.get_layer("inner")
+
+
+def test_the_way_back_of_another_model_is_refused():
+    model = every_layer()
+    image = tf_keras.Input((12, 12, 3))
+    other = tf_keras.Model(image, tf_keras.layers.Conv2D(9, 3, name="conv")(image))
+    with pytest.raises(
+        ValueError, match=r"Received: .* layer 'conv' has \[\(3, 3, 3, 9\), \(9,\)\] and not \[\(3, 3, 3, 8"
+    ):
+        bridge.to_keras(other, like=model)

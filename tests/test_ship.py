@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerastl import bridge, ship, store, train, verify
-from kerastl.compress import prune, ptq, qat
+from kerastl.compress import cluster, prune, ptq, qat
 from kerastl.data import pipeline
 from kerastl.export import tflite
 from kerastl.types import Dataset, Schedule, Split, Task
@@ -180,6 +180,29 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
     denser = dataclasses.replace(candidate, name="denser", sparsity=row["sparsity"] + 0.02)
     with pytest.raises(verify.VerificationError, match="claimed sparsity"):
         ship.ship(run, dataset, model=model, candidates=[denser], **loose)
+
+
+@pytest.mark.parametrize("technique", ["dynamic_int8", "qat_int8"])
+def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
+    batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
+    twin = bridge.to_tf_keras(model, probe=dataset.train.inputs[:4].astype("float32"))
+    network = cluster.train(
+        twin, batches, number_of_clusters=8, epochs=2, learning_rate=1e-3, layers=["conv", "logits"]
+    )
+    home = bridge.to_keras(network, like=model)
+    if technique == "qat_int8":
+        aware = qat.train(network, batches, epochs=1, learning_rate=1e-3, preserve_clusters=8)
+        content = tflite.convert(aware, integer=True)
+    else:
+        content = ptq.dynamic_int8(tflite.convert(home))
+    claim = cluster.claim(home, number_of_clusters=8, layers=["conv", "logits"], whole=technique == "qat_int8")
+    candidate = ship.Candidate("clustered", technique, content, home, clusters=claim)
+    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    ship.ship(run, dataset, model=home, candidates=[candidate], **loose)
+    assert (run.folder / "mobile" / "model.tflite").is_file()
+    fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, number=6))
+    with pytest.raises(verify.VerificationError, match="claimed clusters"):
+        ship.ship(run, dataset, model=home, candidates=[fewer], **loose)
 
 
 def quantization_aware(model, batches, dataset) -> bytes:

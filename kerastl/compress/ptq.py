@@ -32,17 +32,18 @@ _BYTES = qtyping.OpQuantizationConfig(
 )
 
 
-def dynamic_int8(model: bytes) -> bytes:
+def dynamic_int8(model: bytes, *, per_channel: bool = True) -> bytes:
     """8-bit kernels, a scale a channel; activations stay float32 and are quantized while the file runs.
 
     Args:
         model: a float32 TFLite file.
+        per_channel: as in `static_int8`.
 
     Raises:
         ValueError: if ``model`` is no TFLite file, or is quantized already.
     """
     work = _open(model)
-    work.add_dynamic_config(".*", _ALL, num_bits=8)
+    work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
     return _quantize(work)
 
 
@@ -76,7 +77,7 @@ def float16(model: bytes) -> bytes:
     return _quantize(work)
 
 
-def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
+def static_int8(model: bytes, *, calibration: np.ndarray, per_channel: bool = True) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 8-bit activations, 32-bit biases.
 
     The input takes raw bytes: uint8 with scale 1 and zero point 0. The output is uint8 as well, for MediaPipe Tasks
@@ -85,6 +86,8 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
     Args:
         model: a float32 TFLite file with one input, which takes pixels 0..255.
         calibration: pixels ``(examples, *input_shape)``, 0..255 of any dtype: some hundred, like those on the phone.
+        per_channel: ``False`` gives a kernel one scale. Kernels of differing channels lose by it; a clustered kernel
+            keeps its few values as a whole, unless a batch norm was folded into it, and not only in every channel.
 
     Raises:
         ValueError: if ``model`` is no TFLite file, is quantized already, or would keep a float operator; if
@@ -100,7 +103,9 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
             "dynamic_int8."
         )
     _refuse_other_than_pixels(calibration, shape=tuple(int(size) for size in image["shape"][1:]))
-    work.add_static_config(".*", _ALL, activation_num_bits=8, weight_num_bits=8)
+    work.add_static_config(
+        ".*", _ALL, activation_num_bits=8, weight_num_bits=8, weight_granularity=_granularity(per_channel)
+    )
     for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
         work.update_quantization_recipe(".*", end, op_config=_BYTES)
     ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [image["name"]]}}).items()
@@ -121,6 +126,10 @@ def static_int8(model: bytes, *, calibration: np.ndarray) -> bytes:
     result = _quantize(work, statistics)
     _refuse_float_activations(result)
     return _keep_constants(result, model)
+
+
+def _granularity(per_channel: bool) -> qtyping.QuantGranularity:
+    return qtyping.QuantGranularity.CHANNELWISE if per_channel else qtyping.QuantGranularity.TENSORWISE
 
 
 def _open(model: bytes) -> quantizer.Quantizer:
@@ -190,13 +199,16 @@ def _keep_constants(quantized: bytes, model: bytes) -> bytes:
         if not lost.any():
             continue
         changed = True
-        scales = np.array(kernel.quantization.scale, "float32")
+        scales = np.array(np.broadcast_to(kernel.quantization.scale, lost.shape), "float32")
         scales[lost] = np.abs(wanted[lost]) / (float(source.quantization.scale[0]) * 2**20)
         steps = (np.float64(source.quantization.scale[0]) * scales).astype("float32")
         integers[lost] = np.rint(wanted[lost] / steps[lost])
         weights = np.frombuffer(result.buffers[kernel.buffer].data, "int8").reshape(kernel.shape).copy()
         np.moveaxis(weights, axis, 0)[lost] = 0
         kernel.quantization.scale, bias.quantization.scale = scales, steps
+        for tensor, dimension in ((kernel, axis), (bias, 0)):
+            tensor.quantization.zeroPoint = np.zeros(len(scales), "int64")
+            tensor.quantization.quantizedDimension = dimension
         result.buffers[kernel.buffer].data = np.frombuffer(weights.tobytes(), "uint8")
         result.buffers[bias.buffer].data = np.frombuffer(integers.tobytes(), "uint8")
     return bytes(flatbuffer_utils.convert_object_to_bytearray(result)) if changed else quantized

@@ -6,7 +6,9 @@ What is added to TF-MOT's default 8-bit scheme, besides what `compress.scheme` c
 - a ``Rescaling`` in front of kernels is folded into them after training, and is no operator in the file. Left to the
   converter, the kernels shrink, their scales do not, and the file answers the same to every picture;
 - what would stay a float operator in the file (another ``Rescaling``, ``Normalization``, and a ``BatchNormalization``
-  that follows no convolution) becomes a 1x1 depthwise convolution of the same values.
+  that follows no convolution) becomes a 1x1 depthwise convolution of the same values;
+- zeros and clusters are kept by the training step itself (TF-MOT's collaborative schemes, PQAT, CQAT and PCQAT, put
+  quantizers of their own in the place of these, and give every channel of a clustered kernel other integers).
 
 Paper: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
 (https://arxiv.org/abs/1712.05877).
@@ -23,14 +25,12 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
-from kerastl import memory, resume
-from kerastl.callbacks import AsOne, FiniteWatch
-from kerastl.compress import scheme
+from kerastl.compress import fine_tuning, scheme
+from kerastl.compress.fine_tuning import Shared
 from kerastl.compress.scheme import CONVOLUTIONS, KERNELS, ActivationRange, DepthwiseConfig, DepthwiseKernelRange
 from kerastl.types import Curves, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
-_RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
 # Layers through which a factor passes unchanged on its way to a kernel.
 _PASSING = (tf_keras.layers.ZeroPadding2D, tf_keras.layers.Flatten, tf_keras.layers.Reshape, tf_keras.layers.Dropout)
 
@@ -45,6 +45,7 @@ def train(
     teacher: Callable | None = None,
     validation: tf.data.Dataset | None = None,
     preserve_sparsity: bool = False,
+    preserve_clusters: int | None = None,
     calibration_batches: int = 8,
     workspace: Workspace | None = None,
     callbacks: Sequence[Any] = (),
@@ -62,6 +63,10 @@ def train(
         teacher: callable from a batch of inputs to logits. It is called inside the compiled step, once a batch.
         validation: data set like ``batches`` that is scored after every epoch.
         preserve_sparsity: weights of kernels that are exactly zero stay zero.
+        preserve_clusters: kernels with at most so many distinct values keep them: the weights of a cluster learn as one
+            (`compress.cluster`). A clustered kernel has one range and not one a channel, so that a cluster is one
+            integer in every channel; one that has that few values only within every channel keeps a range a channel.
+            A kernel that small that it cannot have more is left free.
         calibration_batches: batches that set the first ranges of the activations.
         workspace: keeps checkpoints, from which the same call goes on after an interruption and ends, on a CPU, with
             bitwise the weights that it would have had (see ``callbacks.Checkpoints``); gives TensorBoard logs a place.
@@ -72,33 +77,30 @@ def train(
 
     Raises:
         ValueError: for a model that ends in probabilities or has a layer that cannot be quantized; for batches without
-            a known length, or whose values are not pixels 0..255.
+            a known length, or whose values are not pixels 0..255; for no kernel with clusters to preserve.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
-    network = prepare(tf_model, batches.take(calibration_batches))
-    network.history = tf_keras.callbacks.History()
-    network.history.history = {}
-    if epochs:
-        steps = int(batches.cardinality())
-        if steps < 1:
-            raise ValueError(
-                f"Quantization-aware training needs batches of a known length. Received: cardinality {steps}. "
-                "Take a number of batches with `.take(count)`, or state it with `assert_cardinality`."
-            )
-        trainer = _Trainer(network, loss=loss, teacher=teacher, preserve_sparsity=preserve_sparsity)
-        decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
-        trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
-        logs = [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
-        with memory.released():
-            network.history.history = resume.fit(
-                trainer,
-                batches,
-                epochs=epochs,
-                validation=validation,
-                watchers=[FiniteWatch(), *callbacks, *logs],
-                workspace=workspace,
-                adapt=lambda everyone: [_Together(everyone)],
-            )
+    network = prepare(tf_model, batches.take(calibration_batches), preserve_clusters=preserve_clusters)
+    wrappers = list(_wrappers(network))
+    kernels = [weight for wrapper in wrappers for weight, _, _ in wrapper._weight_vars]
+    frozen = {  # TF-MOT's wrappers list their kernels as trainable whatever the layer says
+        id(weight) for wrapper in wrappers if not wrapper.trainable for weight, _, _ in wrapper._weight_vars
+    }
+    fine_tuning.fit(
+        network,
+        batches,
+        purpose="Quantization-aware training",
+        epochs=epochs,
+        learning_rate=learning_rate,
+        loss=loss,
+        teacher=teacher,
+        validation=validation,
+        workspace=workspace,
+        callbacks=callbacks,
+        trained=[weight for weight in network.trainable_variables if id(weight) not in frozen],
+        zeros=kernels if preserve_sparsity else (),
+        shared=[one for wrapper in wrappers if (one := _shared(wrapper, preserve_clusters)) is not None],
+    )
     _widen_dead_channels(network)
     _fold_rescalings(network)
     return network
@@ -106,26 +108,21 @@ def train(
 
 def curves(network: tf_keras.Model, *, stage: str = "qat") -> Curves:
     """The training curves of a model that `train` returned: loss and accuracy, one value an epoch."""
-    history = network.history.history
-    return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
+    return fine_tuning.curves(network, stage=stage)
 
 
-def prepare(tf_model: tf_keras.Model, calibration: Iterable) -> tf_keras.Model:
+def prepare(tf_model: tf_keras.Model, calibration: Iterable, *, preserve_clusters: int | None = None) -> tf_keras.Model:
     """The quantization-aware twin of a model, its ranges set by calibration, before any training.
 
     Args:
         tf_model: as in `train`.
         calibration: batches as in `train`.
+        preserve_clusters: as in `train`; sets the ranges of clustered kernels.
 
     Raises:
         ValueError: as in `train`.
     """
-    last = tf_model.layers[-1]
-    if isinstance(last, tf_keras.layers.Softmax) or getattr(last, "activation", None) is tf_keras.activations.softmax:
-        raise ValueError(
-            "Quantization-aware training needs a model that ends in logits. Received: probabilities from the layer "
-            f"{last.name!r}. The softmax is added on export."
-        )
+    fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
     inputs = [np.asarray(batch[0], "float32") for batch in calibration]
     _refuse_other_than_pixels(inputs)
     kerases = tfmot.quantization.keras
@@ -141,8 +138,40 @@ def prepare(tf_model: tf_keras.Model, calibration: Iterable) -> tf_keras.Model:
     for layer in network.layers:
         if isinstance(layer, quantize_layer.QuantizeLayer):
             layer.quantizer = quantizers.FixedQuantizer(num_bits=8, init_min=0.0, init_max=255.0, narrow_range=False)
+    if preserve_clusters is not None:
+        _give_one_range(network, preserve_clusters)
     _calibrate(network, inputs)
     return network
+
+
+def _give_one_range(network: tf_keras.Model, number: int) -> None:
+    found = {wrapper.layer.name: _shared(wrapper, number) for wrapper in _wrappers(network) if wrapper._weight_vars}
+    if not any(found.values()):
+        raise ValueError(
+            f"Preserving clusters needs kernels with at most {number} distinct values. Received: a model in which "
+            f"none of {list(found)} has so few. compress.cluster.train makes them."
+        )
+    for wrapper in _wrappers(network):
+        shared = found.get(wrapper.layer.name)
+        if shared is not None and shared.channels == 1:
+            ((kernel, quantizer, ranges),) = wrapper._weight_vars
+            wrapper._weight_vars[0] = (kernel, scheme.OneRange(quantizer), ranges)
+
+
+def _shared(wrapper: quantize_wrapper.QuantizeWrapper, number: int | None) -> Shared | None:
+    """The kernel that a layer has, if it is clustered: in all of it, or in every channel."""
+    if number is None or not wrapper._weight_vars:
+        return None
+    ((kernel, _, _),) = wrapper._weight_vars
+    depthwise = isinstance(wrapper.layer, tf_keras.layers.DepthwiseConv2D)
+    channels = int(np.prod(kernel.shape[-2:] if depthwise else kernel.shape[-1:]))
+    for groups in (1, channels):
+        columns = kernel.numpy().reshape(-1, groups).T
+        if columns.shape[1] > number and all(len(np.unique(column)) <= number for column in columns):
+            norm = fine_tuning.norm_behind(wrapper) if groups == 1 else None
+            positive = norm is not None and norm.scale and np.all(norm.gamma.numpy() > 0)
+            return Shared(kernel, channels=groups, norm=norm if positive else None)
+    return None
 
 
 def _refuse_other_than_pixels(inputs: list[np.ndarray]) -> None:
@@ -164,9 +193,7 @@ def _replace_float_layers(model: tf_keras.Model) -> tf_keras.Model:
         if layer.name in affine:
             trainable = layer.trainable and isinstance(layer, tf_keras.layers.BatchNormalization)
             return tf_keras.layers.DepthwiseConv2D(1, name=layer.name, trainable=trainable)
-        # A random state that is a variable goes into a checkpoint; by default it stays hidden in TensorFlow's kernels.
-        options = {"rng_type": "stateful"} if isinstance(layer, _RANDOM) else {}
-        return layer.__class__.from_config({**layer.get_config(), **options})
+        return fine_tuning.with_stateful_randomness(layer)
 
     replaced = tf_keras.models.clone_model(model, clone_function=copy)
     for layer in model.layers:
@@ -282,107 +309,3 @@ def _calibrate(network: tf_keras.Model, inputs: list[np.ndarray]) -> None:
         network(batch, training=False)
     for quantizer in ranges:
         quantizer.observing = False
-
-
-class _Together(tf_keras.callbacks.Callback):
-    """Tells callbacks of either Keras what happens in a ``fit``; its begin and end they hear elsewhere."""
-
-    def __init__(self, everyone: AsOne):
-        super().__init__()
-        self._everyone = everyone
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._everyone.on_epoch_begin(epoch, logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._everyone.on_epoch_end(epoch, logs)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._everyone.on_train_batch_begin(batch, logs)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._everyone.on_train_batch_end(batch, logs)
-
-    def on_test_begin(self, logs=None):
-        self._everyone.on_test_begin(logs)
-
-    def on_test_end(self, logs=None):
-        self._everyone.on_test_end(logs)
-
-
-class _Trainer(tf_keras.Model):
-    """Fits a quantization-aware network by its own loss; its variables go by the names that Keras 3 gives them."""
-
-    def __init__(self, network, *, loss, teacher, preserve_sparsity):
-        super().__init__()
-        self.network = network
-        self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
-        self._loss: Callable = loss or (_soft_cross_entropy if teacher is not None else _cross_entropy)
-        kernels = [weight for wrapper in _wrappers(network) for weight, _, _ in wrapper._weight_vars]
-        frozen = {  # TF-MOT's wrappers list their kernels as trainable whatever the layer says
-            id(weight)
-            for wrapper in _wrappers(network)
-            if not wrapper.trainable
-            for weight, _, _ in wrapper._weight_vars
-        }
-        self._trained = [weight for weight in network.trainable_variables if id(weight) not in frozen]
-        self._masks = [(kernel, tf.cast(kernel != 0, kernel.dtype)) for kernel in kernels] if preserve_sparsity else []
-        self._means = [tf_keras.metrics.Mean("loss"), tf_keras.metrics.SparseCategoricalAccuracy("accuracy")]
-
-    @property
-    def metrics(self):
-        return self._means
-
-    @property
-    def trainable_variables(self):
-        return self._trained
-
-    @property
-    def variables(self):
-        """The network's, and the random states of its layers, which tf_keras counts among nobody's."""
-        layers = [getattr(layer, "layer", layer) for layer in self.network.layers]
-        random = [layer._random_generator._generator.state for layer in layers if isinstance(layer, _RANDOM)]
-        return [*self.network.variables, *random]
-
-    @property
-    def metrics_variables(self):
-        return [variable for mean in self._means for variable in mean.variables]
-
-    def call(self, inputs, training=None):
-        return self.network(inputs, training=training)
-
-    def train_step(self, data):
-        inputs, labels = data
-        with tf.GradientTape() as tape:
-            logits = self.network(inputs, training=True)
-            loss = self._mean_loss(inputs, labels, logits)
-        gradients = tape.gradient(loss, self._trained)
-        self.optimizer.apply_gradients(zip(gradients, self._trained, strict=True))
-        for kernel, mask in self._masks:
-            kernel.assign(kernel * mask)
-        return self._update(loss, labels, logits)
-
-    def test_step(self, data):
-        inputs, labels = data
-        logits = self.network(inputs, training=False)
-        return self._update(self._mean_loss(inputs, labels, logits), labels, logits)
-
-    def _mean_loss(self, inputs, labels, logits):
-        if self._answer is None:
-            return tf.reduce_mean(self._loss(labels, logits))
-        answers = tf.stop_gradient(tf.cast(tf.convert_to_tensor(self._answer(inputs)), logits.dtype))
-        return tf.reduce_mean(self._loss(labels, logits, answers))
-
-    def _update(self, loss, labels, logits):
-        mean, accuracy = self._means
-        mean.update_state(loss)
-        accuracy.update_state(labels, logits)
-        return {metric.name: metric.result() for metric in self._means}
-
-
-def _cross_entropy(labels, logits):
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
-
-
-def _soft_cross_entropy(labels, logits, teacher_logits):
-    return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(teacher_logits), logits)

@@ -2,6 +2,7 @@
 
 - activation ranges start at what calibration batches show (TF-MOT: at -6..6, from which they need thousands of steps);
 - depthwise kernels are quantized a channel each (TF-MOT: one scale for all of them);
+- a clustered kernel can have one range for all of its channels, in which a cluster is one integer;
 - a kernel before a ReLU layer is quantized at all (TF-MOT: it is left float while training, and rounded in the file).
 """
 
@@ -71,6 +72,30 @@ class DepthwiseKernelRange(quantizers.LastValueQuantizer):
     def get_config(self):
         """No settings."""
         return {}
+
+
+class OneRange(quantizers.LastValueQuantizer):
+    """Symmetric 8-bit range of a whole kernel, also where another quantizer has one a channel.
+
+    Args:
+        inner: that quantizer, whose ranges are used.
+    """
+
+    def __init__(self, inner):
+        super().__init__(num_bits=8, per_axis=inner.per_axis, symmetric=True, narrow_range=True)
+        self.inner = inner
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """``inputs`` on the same 255 levels in every channel."""
+        if training:
+            largest = tf.reduce_max(tf.abs(inputs))
+            for end, sign in (("min_var", -1.0), ("max_var", 1.0)):
+                weights[end].assign(tf.fill(weights[end].shape, sign * largest))
+        return self.inner(inputs, False, weights, **kwargs)
+
+    def get_config(self):
+        """The quantizer inside."""
+        return {"inner": self.inner}
 
 
 class DepthwiseConfig(default_8bit_quantize_registry.Default8BitQuantizeConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
-from kerastl.verify import zeros
+from kerastl.verify import kernels
 from kerastl.verify.answers import run_file
 from kerastl.verify.layers import layer_errors
 from kerastl.verify.scores import score
@@ -89,7 +90,7 @@ def check(
     """Proves on one split that a file is the model it was made from.
 
     Args:
-        artifact: the file and its claims (integer throughout, share of zeros).
+        artifact: the file and its claims (integer throughout, share of zeros, distinct values).
         split: the examples, all of which are run.
         expected: the model's probabilities on the same inputs, ``(examples, classes)``.
         tolerance: how far the file may be from them.
@@ -99,9 +100,9 @@ def check(
 
     Raises:
         VerificationError: naming file, check, and both numbers, if the file holds an operator that is not built in, a
-            float operator or wrong dtypes though it claims to be integer (or the other way round), fewer zeros than
-            it claims; if it answers with numbers that are not finite or not probabilities; if it answers the same to
-            everything; or if agreement, score or largest difference are outside the tolerance.
+            float operator or wrong dtypes though it claims to be integer (or the other way round), fewer zeros or
+            more distinct values than it claims; if it answers with numbers that are not finite or not probabilities; if
+            it answers the same to everything; or if agreement, score or largest difference are outside the tolerance.
         ValueError: if ``expected`` does not fit the split or is not finite itself.
     """
     expected = np.asarray(expected)
@@ -201,6 +202,8 @@ def _check_contents(artifact: types.Artifact, model: Any, *, ids: bool) -> None:
             raise VerificationError(artifact.path, "integer operators", wanted="no float operator", got=floating)
     if artifact.sparsity is not None:
         _check_sparsity(artifact, model, claim=artifact.sparsity)
+    if artifact.clusters is not None:
+        _check_clusters(artifact, model, claim=artifact.clusters)
 
 
 def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any) -> None:
@@ -221,11 +224,11 @@ def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any) -> None
 
 def _check_sparsity(artifact: types.Artifact, model: Any, *, claim: float) -> None:
     """Pruned kernels have the zeros that were asked for: exactly in float, no fewer where small weights round to 0."""
-    kernels = zeros.kernels(model)
+    held = kernels.of(model)
     # a mask cannot cut between two elements of a small kernel
-    pruned = [one for one in kernels if one.zeros / one.size >= claim - max(SPARSITY_SLACK, 1 / one.size)]
-    size, total = sum(one.size for one in pruned), sum(one.size for one in kernels)
-    got = ", ".join(f"{one.zeros / one.size:.3f} of {one.size}" for one in kernels)
+    pruned = [one for one in held if one.zeros / one.size >= claim - max(SPARSITY_SLACK, 1 / one.size)]
+    size, total = sum(one.size for one in pruned), sum(one.size for one in held)
+    got = ", ".join(f"{one.zeros / one.size:.3f} of {one.size}" for one in held)
     if not total or size < PRUNED_SHARE * total:
         wanted = f"{claim:.3f} zeros in kernels that hold half of the weights"
         raise VerificationError(artifact.path, "claimed sparsity", wanted=wanted, got=got)
@@ -234,6 +237,17 @@ def _check_sparsity(artifact: types.Artifact, model: Any, *, claim: float) -> No
     if achieved < claim - SPARSITY_SLACK or (achieved > claim + SPARSITY_SLACK and not rounded):
         wanted = f"{claim:.3f} zeros, to {SPARSITY_SLACK}, in the pruned kernels"
         raise VerificationError(artifact.path, "claimed sparsity", wanted=wanted, got=f"{achieved:.4f} ({got})")
+
+
+def _check_clusters(artifact: types.Artifact, model: Any, *, claim: types.Clusters) -> None:
+    """Clustered kernels have no more values than was claimed: in a channel, or in a kernel as it is stored."""
+    held, where = kernels.of(model), "kernel" if claim.whole else "channel"
+    for size, wanted in Counter(claim.sizes).items():
+        counts = sorted(one.distinct if claim.whole else one.distinct_in_channel for one in held if one.size == size)
+        if sum(count <= claim.number for count in counts) < wanted:
+            wish = f"at most {claim.number} distinct values a {where} in {wanted} kernels of {size:,} weights"
+            got = f"{len(counts)} such kernels, with {counts}"
+            raise VerificationError(artifact.path, "claimed clusters", wanted=wish, got=got)
 
 
 def _check_answers(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray) -> None:

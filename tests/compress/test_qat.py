@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import bridge, callbacks
 from kerastl.checkpoints import Workspace
-from kerastl.compress import qat
+from kerastl.compress import qat, scheme
 from kerastl.data import pipeline
 from kerastl.types import Split
 
@@ -361,6 +361,41 @@ def test_zeros_stay_zero(float_model):
             assert (share == pytest.approx(0.5, abs=0.02)) if preserve else (share < 0.2), name
 
 
+def test_clusters_stay_clusters(float_model):
+    """In a kernel as a whole, within its channels, or not at all where a kernel has none or is small."""
+    generator = np.random.default_rng(0)
+    bridged = bridge.to_tf_keras(float_model, probe=blobs()[0])
+    values = {"conv": 8, "hidden": 8, "depthwise": 8}
+    for name, number in values.items():
+        kernel, *rest = bridged.get_layer(name).get_weights()
+        kernel = generator.choice(np.linspace(-0.5, 0.5, number), kernel.shape)
+        if name == "hidden":  # other values in every channel
+            kernel *= np.linspace(1, 2, kernel.shape[-1])
+        bridged.get_layer(name).set_weights([kernel, *rest])
+    network = qat.train(bridged, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=8)
+    counts = {}
+    for wrapper in qat._wrappers(network):
+        for kernel, quantizer, ranges in wrapper._weight_vars:
+            columns = kernel.numpy().reshape(-1, kernel.shape[-1]).T
+            most = max(len(np.unique(column)) for column in columns)
+            counts[wrapper.layer.name] = (len(np.unique(kernel)), most)
+            one = isinstance(quantizer, scheme.OneRange)
+            assert one == (wrapper.layer.name in ("conv", "depthwise"))
+            if one:
+                assert len(np.unique(ranges["max_var"])) == len(np.unique(ranges["min_var"])) == 1
+                np.testing.assert_allclose(ranges["max_var"], np.abs(kernel).max(), rtol=0.01)  # that of a step before
+                np.testing.assert_array_equal(ranges["min_var"], -ranges["max_var"])
+    assert counts["conv"][0] == 8
+    assert counts["depthwise"][0] == 8
+    assert counts["hidden"] == (128, 8)
+    assert counts["logits"][1] > 8
+
+
+def test_no_clusters_to_preserve_are_refused(bridged):
+    with pytest.raises(ValueError, match=r"at most 4 distinct values\. Received: a model in which none of \['conv', "):
+        qat.train(bridged, batches(), epochs=1, preserve_clusters=4)
+
+
 def test_the_teachers_answers_are_learnt(bridged, float_model):
     """The loss is given labels, student and teacher logits; a teacher that permutes the classes is followed."""
     seen = []
@@ -379,14 +414,6 @@ def test_the_teachers_answers_are_learnt(bridged, float_model):
     assert np.mean(model(pictures, training=False).numpy().argmax(1) == (labels + 1) % CLASSES) > 0.9
     for old, new in zip(frozen, float_model.weights, strict=True):
         np.testing.assert_array_equal(old, new.numpy())
-
-
-def test_soft_cross_entropy_against_numpy():
-    generator = np.random.default_rng(0)
-    student, teacher = generator.normal(size=(2, 5, 3)).astype("float32")
-    target = np.exp(teacher) / np.exp(teacher).sum(1, keepdims=True)
-    wanted = -(target * (student - np.log(np.exp(student).sum(1, keepdims=True)))).sum(1)
-    np.testing.assert_allclose(qat._soft_cross_entropy(None, student, teacher), wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

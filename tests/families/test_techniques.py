@@ -14,10 +14,10 @@ import tensorflow as tf
 
 import kerastl.compress
 from kerastl import bridge
-from kerastl.compress import prune, ptq, qat
+from kerastl.compress import cluster, prune, ptq, qat
 
-# How TF-MOT quantizes each layer is no technique; `qat` is.
-MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - {"scheme"}
+# How TF-MOT quantizes each layer is no technique, nor is the training of what is compressed; `qat` and `cluster` are.
+MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - {"scheme", "fine_tuning"}
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
 
@@ -60,6 +60,19 @@ def by_training(model: keras.Model) -> None:
         np.testing.assert_array_equal(old, new)
 
 
+def by_clustering(model: keras.Model) -> None:
+    weights = model.get_weights()
+    bridged = bridge.to_tf_keras(model, probe=PIXELS.astype("float32"))
+    before = bridged.get_weights()
+    batches = tf.data.Dataset.from_tensor_slices((PIXELS.astype("float32"), LABELS)).batch(8)
+    network = cluster.train(bridged, batches, number_of_clusters=4, epochs=1)
+    home = bridge.to_keras(network, like=model)
+    for old, new in zip(weights + before, model.get_weights() + bridged.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert cluster.distinct(home)["conv"].kernel == 4 < cluster.distinct(model)["conv"].kernel
+    assert home.get_layer("conv") is not model.get_layer("conv")
+
+
 def by_rewriting(model: keras.Model) -> None:
     original = float_file(model)
     copy = bytes(original)
@@ -83,13 +96,13 @@ def public_functions(module: types.ModuleType) -> dict:
     }
 
 
-CONTRACTS = {"prune": by_pruning, "qat": by_training, "ptq": by_rewriting}
+CONTRACTS = {"prune": by_pruning, "qat": by_training, "ptq": by_rewriting, "cluster": by_clustering}
 
 
 def test_every_member_has_its_contract():
     print("techniques:", sorted(MEMBERS))
     assert set(CONTRACTS) == MEMBERS
-    assert len(MEMBERS) == 3
+    assert len(MEMBERS) == 4
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))

@@ -215,6 +215,40 @@ def test_claimed_sparsity(kind, tiny_files, checked):
         checked(changed(data, pruned), sparsity=0.6, **claims)
 
 
+@pytest.mark.parametrize("kind", ["float32", "integer"])
+def test_claimed_clusters(kind, tiny_files, checked):
+    """Every kernel of a claimed size is counted: one value too many, in one channel, fails the proof."""
+    sizes = (tiny_files.kernel.size, tiny_files.dense.size)
+    claims = {"tolerance": LOOSE, "integer": kind == "integer"}
+
+    def coarse(model, *, whole=False, spoil=0):
+        for axes in (2, 4):
+            tensor, data = weights(model, axes=axes)
+            values = data.view(np.float32 if kind == "float32" else np.int8).reshape(tensor.shape[0], -1)
+            for group in values.reshape(1, -1) if whole else values:
+                levels = np.linspace(group.min(), group.max(), 12 if whole else 6).astype(values.dtype)
+                group[:] = levels[np.abs(group[:, None] * 1.0 - levels).argmin(-1)]
+            values[-1, :spoil] = 0.7 * values[-1].max()
+
+    data, claim = getattr(tiny_files, kind), types.Clusters(6, sizes)
+    with fails("claimed clusters"):
+        checked(data, clusters=claim, **claims)
+    checked(changed(data, coarse), clusters=claim, **claims)
+    whole = changed(data, lambda model: coarse(model, whole=True))
+    checked(whole, clusters=types.Clusters(12, sizes, whole=True), **claims)
+    checked(whole, clusters=types.Clusters(12, sizes), **claims)
+    for wrong in (
+        types.Clusters(5, sizes),
+        types.Clusters(6, sizes, whole=True),
+        types.Clusters(6, (*sizes, sizes[0])),
+        types.Clusters(6, (*sizes, 12345)),
+    ):
+        with fails("claimed clusters"):
+            checked(changed(data, coarse), clusters=wrong, **claims)
+    with fails("claimed clusters"):
+        checked(changed(data, lambda model: coarse(model, spoil=1)), clusters=claim, **claims)
+
+
 def test_one_example_is_always_allowed(tiny_files, tmp_path):
     """On 40 examples one that turns is 2.5 %, above every tolerance there is."""
     (tmp_path / "model.tflite").write_bytes(tiny_files.float32)

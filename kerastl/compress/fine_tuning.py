@@ -1,0 +1,261 @@
+"""Fine-tuning of a compressed tf_keras network that keeps what its kernels hold: zeros, and numbers that are shared.
+
+Quantization-aware training and clustering are both this, and both at once; no layer is wrapped for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import NoOpActivation
+
+from kerastl import memory, resume
+from kerastl.callbacks import AsOne, FiniteWatch
+from kerastl.types import Curves, Workspace
+
+_RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
+
+
+def fit(
+    network: tf_keras.Model,
+    batches: tf.data.Dataset,
+    *,
+    purpose: str,
+    epochs: int,
+    learning_rate: float,
+    loss: Callable | None,
+    teacher: Callable | None,
+    validation: tf.data.Dataset | None,
+    workspace: Workspace | None,
+    callbacks: Sequence[Any],
+    trained: Sequence[tf.Variable],
+    zeros: Sequence[tf.Variable] = (),
+    shared: Sequence[Shared] = (),
+) -> None:
+    """Trains ``network`` in place with Adam and a cosine decay to zero; its ``history`` is then what `curves` reads.
+
+    Args:
+        network: ends in logits ``(examples, classes)``.
+        purpose: what errors call the training, for example ``"Clustering"``.
+        batches, epochs, learning_rate, loss, teacher, validation, workspace, callbacks: as in `qat.train`.
+        trained: the variables that learn.
+        zeros: kernels whose zeros stay zero.
+        shared: kernels whose clusters stay clusters.
+
+    Raises:
+        ValueError: for batches without a known length.
+        NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
+    """
+    network.history = tf_keras.callbacks.History()
+    network.history.history = {}
+    if epochs:
+        steps = int(batches.cardinality())
+        if steps < 1:
+            raise ValueError(
+                f"{purpose} needs batches of a known length. Received: cardinality {steps}. "
+                "Take a number of batches with `.take(count)`, or state it with `assert_cardinality`."
+            )
+        trainer = _Trainer(network, loss=loss, teacher=teacher, trained=trained, zeros=zeros, shared=shared)
+        decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
+        trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
+        logs = [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
+        with memory.released():
+            network.history.history = resume.fit(
+                trainer,
+                batches,
+                epochs=epochs,
+                validation=validation,
+                watchers=[FiniteWatch(), *callbacks, *logs],
+                workspace=workspace,
+                adapt=lambda everyone: [_Together(everyone)],
+            )
+
+
+def refuse_probabilities(model: tf_keras.Model, *, purpose: str) -> None:
+    """Raises a ``ValueError`` for a model that does not end in logits; ``purpose`` as in `fit`."""
+    last = model.layers[-1]
+    if isinstance(last, tf_keras.layers.Softmax) or getattr(last, "activation", None) is tf_keras.activations.softmax:
+        raise ValueError(
+            f"{purpose} needs a model that ends in logits. Received: probabilities from the layer {last.name!r}. "
+            "The softmax is added on export."
+        )
+
+
+def norm_behind(layer: tf_keras.layers.Layer) -> tf_keras.layers.BatchNormalization | None:
+    """The BatchNormalization that alone reads a layer with a kernel, and in a file is folded into it."""
+    activation = getattr(layer, "layer", layer).activation
+    activation = getattr(activation, "activation", activation)  # TF-MOT wraps that as well
+    if activation is not tf_keras.activations.linear and not isinstance(activation, NoOpActivation):
+        return None
+    behind = [getattr(node.outbound_layer, "layer", node.outbound_layer) for node in layer.outbound_nodes]
+    found = len(behind) == 1 and isinstance(behind[0], tf_keras.layers.BatchNormalization)
+    return behind[0] if found else None
+
+
+def curves(network: tf_keras.Model, *, stage: str) -> Curves:
+    """The training curves of a network after `fit`: loss and accuracy, one value an epoch."""
+    history = network.history.history
+    return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
+
+
+def with_stateful_randomness(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+    """A new layer of the same settings, for ``clone_model``, whose random state goes into a checkpoint.
+
+    By default it stays hidden in TensorFlow's kernels.
+    """
+    options = {"rng_type": "stateful"} if isinstance(layer, _RANDOM) else {}
+    return layer.__class__.from_config({**layer.get_config(), **options})
+
+
+_LEAST_FACTOR = 1e-3  # of its layer's largest; what is smaller, files of 8 bits hold no bias beside
+
+
+class Shared:
+    """A kernel whose weights are shared: those of one cluster are one number, and learn as one.
+
+    The gradient of a shared number is the sum over its weights (Han et al. 2016, "Deep Compression", section 3.3).
+
+    Args:
+        kernel: the variable; its weights have shared numbers already.
+        channels: 1, or the number of channels that have clusters of their own; they lie along the last axes.
+        norm: the BatchNormalization that is folded into the kernel in a file, whose factors then stay positive: a
+            factor below zero would make other numbers of those of its channel.
+    """
+
+    def __init__(
+        self, kernel: tf.Variable, *, channels: int = 1, norm: tf_keras.layers.BatchNormalization | None = None
+    ):
+        self.kernel, self.channels, self._norm = kernel, channels, norm
+        columns = kernel.numpy().reshape(-1, channels)
+        members, self._count = np.empty(columns.shape, "int32"), 0
+        for channel in range(channels):
+            found, inverse = np.unique(columns[:, channel], return_inverse=True)
+            members[:, channel] = inverse + self._count
+            self._count += len(found)
+        self._members = tf.constant(members.reshape(-1))
+        self._first = tf.constant(np.unique(members, return_index=True)[1], tf.int32)
+        self.snap()
+
+    def tied(self, gradient: tf.Tensor) -> tf.Tensor:
+        """The gradient of every weight: that of its cluster."""
+        sums = tf.math.unsorted_segment_sum(tf.reshape(gradient, [-1]), self._members, self._count)
+        return tf.reshape(tf.gather(sums, self._members), self.kernel.shape)
+
+    def snap(self) -> None:
+        """Makes the weights of a cluster one number to the last bit, which a step of an optimizer does not promise.
+
+        It is the number of one of them and no mean: the rounding of a mean over many would add up from step to step.
+        """
+        numbers = tf.gather(tf.reshape(self.kernel, [-1]), self._first)
+        self.kernel.assign(tf.reshape(tf.gather(numbers, self._members), self.kernel.shape))
+        if self._norm is not None and self._norm.scale:
+            deviations = tf.sqrt(self._norm.moving_variance + self._norm.epsilon)
+            least = _LEAST_FACTOR * tf.reduce_max(self._norm.gamma / deviations)
+            self._norm.gamma.assign(tf.maximum(self._norm.gamma, least * deviations))
+
+
+class _Together(tf_keras.callbacks.Callback):
+    """Tells callbacks of either Keras what happens in a ``fit``; its begin and end they hear elsewhere."""
+
+    def __init__(self, everyone: AsOne):
+        super().__init__()
+        self._everyone = everyone
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._everyone.on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._everyone.on_epoch_end(epoch, logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._everyone.on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._everyone.on_train_batch_end(batch, logs)
+
+    def on_test_begin(self, logs=None):
+        self._everyone.on_test_begin(logs)
+
+    def on_test_end(self, logs=None):
+        self._everyone.on_test_end(logs)
+
+
+class _Trainer(tf_keras.Model):
+    """Fits a network by a loss of its own; its variables go by the names that Keras 3 gives them."""
+
+    def __init__(self, network, *, loss, teacher, trained, zeros, shared):
+        super().__init__()
+        self.network = network
+        self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
+        self._loss: Callable = loss or (_soft_cross_entropy if teacher is not None else _cross_entropy)
+        self._trained = list(trained)
+        self._masks = [(kernel, tf.cast(kernel != 0, kernel.dtype)) for kernel in zeros]
+        self._shared = {id(one.kernel): one for one in shared}
+        self._means = [tf_keras.metrics.Mean("loss"), tf_keras.metrics.SparseCategoricalAccuracy("accuracy")]
+
+    @property
+    def metrics(self):
+        return self._means
+
+    @property
+    def trainable_variables(self):
+        return self._trained
+
+    @property
+    def variables(self):
+        """The network's, and the random states of its layers, which tf_keras counts among nobody's."""
+        layers = [getattr(layer, "layer", layer) for layer in self.network.layers]
+        random = [layer._random_generator._generator.state for layer in layers if isinstance(layer, _RANDOM)]
+        return [*self.network.variables, *random]
+
+    @property
+    def metrics_variables(self):
+        return [variable for mean in self._means for variable in mean.variables]
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def train_step(self, data):
+        inputs, labels = data
+        with tf.GradientTape() as tape:
+            logits = self.network(inputs, training=True)
+            loss = self._mean_loss(inputs, labels, logits)
+        gradients = [
+            self._shared[id(weight)].tied(gradient) if id(weight) in self._shared else gradient
+            for weight, gradient in zip(self._trained, tape.gradient(loss, self._trained), strict=True)
+        ]
+        self.optimizer.apply_gradients(zip(gradients, self._trained, strict=True))
+        for shared in self._shared.values():
+            shared.snap()
+        for kernel, mask in self._masks:
+            kernel.assign(kernel * mask)
+        return self._update(loss, labels, logits)
+
+    def test_step(self, data):
+        inputs, labels = data
+        logits = self.network(inputs, training=False)
+        return self._update(self._mean_loss(inputs, labels, logits), labels, logits)
+
+    def _mean_loss(self, inputs, labels, logits):
+        if self._answer is None:
+            return tf.reduce_mean(self._loss(labels, logits))
+        answers = tf.stop_gradient(tf.cast(tf.convert_to_tensor(self._answer(inputs)), logits.dtype))
+        return tf.reduce_mean(self._loss(labels, logits, answers))
+
+    def _update(self, loss, labels, logits):
+        mean, accuracy = self._means
+        mean.update_state(loss)
+        accuracy.update_state(labels, logits)
+        return {metric.name: metric.result() for metric in self._means}
+
+
+def _cross_entropy(labels, logits):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
+
+
+def _soft_cross_entropy(labels, logits, teacher_logits):
+    return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(teacher_logits), logits)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from kerastl.compress import fine_tuning
+from kerastl.compress.fine_tuning import Shared
+
+
+def kernel_of(shape, values, seed=0) -> tf.Variable:
+    return tf.Variable(np.random.default_rng(seed).choice(np.asarray(values, "float32"), shape))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_gradient_of_a_cluster_is_that_of_its_one_number(channels):
+    """Against TensorFlow's own gradient of numbers that are gathered into the kernel."""
+    kernel = kernel_of((3, 3, 2, 4), [-1.5, 0.0, 0.25, 2.0])
+    columns = kernel.numpy().reshape(-1, channels)
+    wanted = np.zeros_like(columns)
+    weight = tf.constant(np.random.default_rng(1).normal(size=kernel.shape).astype("float32"))
+    for channel in range(channels):
+        values, members = np.unique(columns[:, channel], return_inverse=True)
+        numbers = tf.Variable(values)
+        with tf.GradientTape() as tape:
+            gathered = tf.gather(numbers, members)
+            loss = tf.reduce_sum(tf.sin(gathered) * tf.reshape(weight, (-1, channels))[:, channel])
+        wanted[:, channel] = tf.convert_to_tensor(tape.gradient(loss, numbers)).numpy()[members]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.sin(kernel) * weight)
+    received = Shared(kernel, channels=channels).tied(tape.gradient(loss, kernel))
+    np.testing.assert_allclose(received.numpy().reshape(-1, channels), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_of_a_cluster_become_one_number_which_does_not_drift():
+    kernel = kernel_of((200, 300), [0.1, 0.3, -0.7])
+    values = kernel.numpy()
+    shared = Shared(kernel)
+    for _ in range(50):
+        shared.snap()
+    np.testing.assert_array_equal(kernel.numpy(), values)  # the mean of 20,000 times 0.1 is not 0.1 to the last bit
+    kernel.assign_add(np.random.default_rng(2).normal(0, 1e-6, kernel.shape))
+    assert len(np.unique(kernel)) > 1000
+    shared.snap()
+    assert len(np.unique(kernel)) == 3
+    np.testing.assert_allclose(kernel.numpy(), values, atol=1e-5)
+
+
+def test_factors_of_a_batch_norm_that_is_folded_in_stay_positive():
+    """A number of a kernel under both signs would be two in a file; next to nothing, its bias would be lost there."""
+    norm = tf_keras.layers.BatchNormalization(epsilon=0.0)
+    norm.build((None, 4))
+    norm.set_weights([np.asarray(row, "float32") for row in ([4, -4, 1e-5, 1], [9] * 4, [9] * 4, [4, 4, 4, 16])])
+    Shared(kernel_of((3, 4), [1, 2]), norm=norm)
+    gamma, *others = norm.get_weights()
+    np.testing.assert_allclose(gamma, [4, 0.004, 0.004, 1], rtol=1e-6)
+    assert [other.tolist() for other in others] == [[9] * 4, [9] * 4, [4, 4, 4, 16]]
+
+
+def test_which_batch_norm_is_folded_into_a_kernel():
+    layers = tf_keras.layers
+    image = tf_keras.Input((8, 8, 1))
+    x = layers.BatchNormalization(name="folded")(layers.Conv2D(4, 3, name="alone")(image))
+    x = read = layers.Conv2D(4, 3, name="read_twice")(x)
+    x = layers.Add()([layers.BatchNormalization()(x), read])
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, activation="relu", name="rectified")(x))
+    network = tf_keras.Model(image, layers.Conv2D(4, 1, name="last")(x))
+    found = {name: fine_tuning.norm_behind(network.get_layer(name)) for name in ("read_twice", "rectified", "last")}
+    assert set(found.values()) == {None}
+    norm = fine_tuning.norm_behind(network.get_layer("alone"))
+    assert norm is network.get_layer("folded")
+
+
+@pytest.mark.parametrize("kept", ["shared", "zeros"])
+def test_every_step_keeps_what_a_kernel_holds(kept):
+    """Whatever moves the weights: here, noise before every step."""
+    tf_keras.utils.set_random_seed(0)
+    image = tf_keras.Input((6,), name="image")
+    layer = tf_keras.layers.Dense(40, name="hidden")
+    network = tf_keras.Model(image, tf_keras.layers.Dense(3, name="logits")(layer(image)))
+    layer.kernel.assign(kernel_of((6, 40), [-0.5, 0.0, 0.5]))
+    before = layer.kernel.numpy()
+    generator = np.random.default_rng(1)
+    batches = tf.data.Dataset.from_tensor_slices((generator.normal(size=(32, 6)), np.arange(32) % 3)).batch(8)
+    noise = tf_keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: layer.kernel.assign_add(generator.normal(0, 1e-3, (6, 40)))
+    )
+    fine_tuning.fit(
+        network,
+        batches,
+        purpose="This",
+        epochs=2,
+        learning_rate=1e-2,
+        loss=None,
+        teacher=None,
+        validation=None,
+        workspace=None,
+        callbacks=[noise],
+        trained=network.trainable_variables,
+        **({"shared": [Shared(layer.kernel)]} if kept == "shared" else {"zeros": [layer.kernel]}),
+    )
+    after = layer.kernel.numpy()
+    assert np.abs(after - before).max() > 1e-3
+    if kept == "shared":
+        assert len(np.unique(np.stack([before.ravel(), after.ravel()]), axis=1).T) == len(np.unique(after)) == 3
+    else:
+        np.testing.assert_array_equal(after == 0, before == 0)
+
+
+def test_soft_cross_entropy_against_numpy():
+    generator = np.random.default_rng(0)
+    student, teacher = generator.normal(size=(2, 5, 3)).astype("float32")
+    target = np.exp(teacher) / np.exp(teacher).sum(1, keepdims=True)
+    wanted = -(target * (student - np.log(np.exp(student).sum(1, keepdims=True)))).sum(1)
+    np.testing.assert_allclose(fine_tuning._soft_cross_entropy(None, student, teacher), wanted, rtol=1e-5)
