@@ -282,4 +282,7 @@ def as_float32(model: keras.Model) -> keras.Model:
 
     copy = keras.models.clone_model(model, clone_function=in_float32)
     copy.set_weights(model.get_weights())
+    for layer in copy.layers:
+        if isinstance(layer, keras.layers.Normalization):  # it computes with what it made of its weights
+            layer.finalize_state()
     return copy

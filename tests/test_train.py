@@ -143,6 +143,15 @@ def test_precision_is_put_back():
     assert model.get_layer("hidden").compute_dtype == "bfloat16"
 
 
+def test_a_copy_in_float32_normalizes_as_its_model():
+    inputs = np.random.default_rng(0).normal(3.0, 5.0, (50, 4)).astype(np.float32)
+    normalize = keras.layers.Normalization()
+    normalize.adapt(inputs)
+    vector = keras.Input((4,))
+    model = keras.Model(vector, normalize(vector))
+    np.testing.assert_allclose(train.as_float32(model)(inputs), (inputs - inputs.mean(0)) / inputs.std(0), atol=1e-4)
+
+
 def test_fastest_precision_takes_the_faster(examples):
     """The measurement itself, with a layer that is slow in exactly one precision."""
 
