@@ -39,14 +39,14 @@ class Model:
 
 # ImageNet: MobileNetV2 by keras.applications' table, below 224 by TF-Slim's; EfficientNet-Lite0 by its authors
 MODELS = (
-    Model("mobilenet_v2", "pictures", 96, 60.3, 2.4, 1.0, 0.004, 0.013),
-    Model("mobilenet_v2", "pictures", 160, 68.8, 2.4, 3.0, 0.010, 0.034),
-    Model("mobilenet_v2", "pictures", 224, 71.8, 2.4, 6.0, 0.019, 0.065),
-    Model("efficientnet_lite0", "pictures", 224, 75.1, 3.6, 7.0, 0.022, 0.080),
-    Model("small", "texts", 64, 1.0, 0.8, 0.5, 0.0005, 0.002),
-    Model("minilm_l6", "texts", 64, 2.0, 23.2, 10.0, 0.03, 0.1),
-    Model("minilm_l6", "texts", 128, 2.0, 23.2, 25.0, 0.06, 0.2),
-    Model("minilm_l6", "texts", 256, 2.0, 23.2, 60.0, 0.13, 0.45),
+    Model("mobilenet_v2", "pictures", 96, 60.3, 2.70, 2.0, 0.0036, 0.0155),
+    Model("mobilenet_v2", "pictures", 160, 68.8, 2.70, 6.4, 0.0069, 0.0327),
+    Model("mobilenet_v2", "pictures", 224, 71.8, 2.70, 10.5, 0.0148, 0.0691),
+    Model("efficientnet_lite0", "pictures", 224, 75.1, 3.95, 14.1, 0.0162, 0.0711),
+    Model("small", "texts", 64, 1.0, 0.75, 0.4, 0.0008, 0.0021),
+    Model("minilm_l6", "texts", 64, 2.0, 23.2, 19.8, 0.0147, 0.0474),
+    Model("minilm_l6", "texts", 128, 2.0, 23.3, 44.2, 0.0320, 0.0933),
+    Model("minilm_l6", "texts", 256, 2.0, 23.5, 98.1, 0.0690, 0.2276),
 )
 
 

