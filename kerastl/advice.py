@@ -1,6 +1,6 @@
 """Which foundation model to start from, for so many examples and a phone with so much room: the reasons, and the cost.
 
-The numbers were measured, see `MACHINE`; `python benchmarks/backbones.py` measures them again on another machine.
+The numbers were measured, see `MACHINE`; `python benchmarks/backbones.py` measures them on another.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-MACHINE = "two threads of one core of a server of 2021 (AVX2); files on one thread"
+MACHINE = "two cores of an AMD EPYC server with AVX2; files on one thread"
 """What seconds and milliseconds in `MODELS` were measured on."""
 
 
