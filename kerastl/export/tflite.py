@@ -8,6 +8,8 @@ that holds under zero padding as well. A text goes in as BERT's three inputs, so
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,6 +89,7 @@ def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None
     Raises:
         ValueError: if calibration is missing, not wanted, or not raw pixels; if ``integer`` is asked of token ids; or
             if the model needs an operator that is not among the built-in ones.
+        NoRoomError: for want of room among the temporary files.
         RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
     if integer and serving.input_of(model)[1] == "int32":
@@ -177,9 +180,26 @@ def _convert(model: Any, body: Any, *, scale: float, integer: bool, calibration:
     text = serving.reads_text(model)
     signature = [tf.TensorSpec((1, *shape), dtype, name=end) for end in (types.TEXT_INPUTS if text else (name,))]
     function = tf.function(of_text if text else of_picture, input_signature=signature, autograph=False)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function()], trackable_obj=serving.Held(model)
-    )
+    with _saved(function, model) as folder:
+        return _converted(folder, model, scale=scale, integer=integer, calibration=calibration)
+
+
+@contextlib.contextmanager
+def _saved(function: Any, model: Any) -> Iterator[Path]:
+    """A SavedModel among the temporary files.
+
+    The converter writes one itself where it gets a function, and if the disk is full goes a way without signatures and
+    says nothing.
+    """
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root, "saved_model")
+        with durable.told(folder):
+            tf.saved_model.save(serving.Held(model), str(folder), signatures=function.get_concrete_function())
+        yield folder
+
+
+def _converted(folder: Path, model: Any, *, scale: float, integer: bool, calibration: np.ndarray | None) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if integer:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

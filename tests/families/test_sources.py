@@ -23,7 +23,7 @@ FOUND = sorted(
     if hasattr(importlib.import_module(f"kerastl.data.{member.name}"), "load")
 )
 
-# A folder of one's own pictures is there already.
+# What is one's own is there already.
 FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.data.{name}"), "fetch")]
 
 
@@ -61,7 +61,12 @@ def required(tmp_path_factory):
     sentences = folder / "sentences.csv"
     sentences.write_text("text,label\n" + "".join(f"sentence {number},{number % 3}\n" for number in range(360)))
     learned = {"sequence_length": 24, "vocabulary": None, "vocabulary_size": 500}
+    arrays = folder / "arrays.npz"
+    inputs = np.zeros((360, 4, 4), np.uint8)
+    inputs[:, 0, 0], inputs[:, 1, 1] = np.arange(360) % 256, np.arange(360) // 256
+    np.savez(arrays, x_train=inputs, y_train=np.arange(360) % 3)
     return {
+        "arrays": {"path": arrays},
         "text_csv": {"path": sentences, **learned},
         "movie_reviews": learned,
         "tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))},
@@ -81,9 +86,9 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
-    texts = {"movie_reviews", "text_csv"}
-    assert set(FOUND) == {"cifar10", "fashion_mnist", "groceries", "image_folder", "mnist", "tfds"} | texts
-    assert set(FOUND) - set(FETCHED) == {"image_folder", "text_csv"}
+    ones_own = {"arrays", "image_folder", "text_csv"}
+    assert set(FOUND) == {"cifar10", "fashion_mnist", "groceries", "mnist", "movie_reviews", "tfds"} | ones_own
+    assert set(FOUND) - set(FETCHED) == ones_own
 
 
 @pytest.mark.parametrize("name", FOUND)
