@@ -5,6 +5,7 @@ Quantization-aware training and clustering are both this, and both at once; no l
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,10 +106,14 @@ def curves(network: tf_keras.Model, *, stage: str) -> Curves:
 def with_stateful_randomness(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
     """A new layer of the same settings, for ``clone_model``, whose random state goes into a checkpoint.
 
-    By default it stays hidden in TensorFlow's kernels.
+    By default it stays hidden in TensorFlow's kernels. Without a seed of its own a layer gets one from Python's random
+    numbers, as tf_keras does until something in the process seeds tf_keras; from then on no other seed counts there.
     """
-    options = {"rng_type": "stateful"} if isinstance(layer, _RANDOM) else {}
-    return layer.__class__.from_config({**layer.get_config(), **options})
+    config = layer.get_config()
+    if isinstance(layer, _RANDOM):
+        seed = config.get("seed")
+        config |= {"rng_type": "stateful", "seed": random.randint(1, 10**9) if seed is None else seed}
+    return layer.__class__.from_config(config)
 
 
 _LEAST_FACTOR = 1e-3  # of its layer's largest; what is smaller, files of 8 bits hold no bias beside
