@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -275,14 +275,25 @@ def fastest_precision(
 
 
 def as_float32(model: keras.Model) -> keras.Model:
-    """A copy of ``model`` with the same weights that computes in float32, as exported files do."""
-
-    def in_float32(layer: keras.Layer) -> keras.Layer:
-        return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
-
-    copy = keras.models.clone_model(model, clone_function=in_float32)
+    """A copy of ``model`` with the same weights that computes in float32 as files do, and so do models inside of it."""
+    copy = model.__class__.from_config(_in_float32(model.get_config()))
     copy.set_weights(model.get_weights())
-    for layer in copy.layers:
+    for layer in copy._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):  # it computes with what it made of its weights
             layer.finalize_state()
     return copy
+
+
+_HALF = {"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"}
+
+
+def _in_float32(config: Any) -> Any:
+    """A configuration in which every type of half precision is float32: of a layer, or of an operation that casts."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return "float32"
+        return {
+            key: "float32" if key == "dtype" and isinstance(value, str) and value in _HALF else _in_float32(value)
+            for key, value in config.items()
+        }
+    return [_in_float32(value) for value in config] if isinstance(config, list | tuple) else config

@@ -152,6 +152,27 @@ def test_a_copy_in_float32_normalizes_as_its_model():
     np.testing.assert_allclose(train.as_float32(model)(inputs), (inputs - inputs.mean(0)) / inputs.std(0), atol=1e-4)
 
 
+def test_an_encoder_inside_and_operations_come_to_float32():
+    """Half precision rounds: the copy answers as a model that was built in float32, the original does not."""
+
+    def text_model():
+        ids = keras.Input((8,), dtype="int32")
+        keras.utils.set_random_seed(4)
+        encoder = keras.Sequential([keras.layers.Embedding(50, 16), keras.layers.Dense(16)], name="encoder")
+        real = keras.ops.cast(keras.ops.not_equal(ids, 0), keras.config.dtype_policy().compute_dtype)
+        vectors = keras.ops.einsum("bte,bt->be", encoder(ids), real)
+        return keras.Model(ids, keras.layers.Dense(3, dtype="float32")(vectors))
+
+    with train.precision("mixed_bfloat16"):
+        half = text_model()
+    copy, exact = train.as_float32(half), text_model()
+    inputs = np.random.default_rng(0).integers(0, 50, (20, 8))
+    wanted = exact(inputs).numpy()
+    np.testing.assert_allclose(copy(inputs), wanted, atol=1e-5)
+    assert np.abs(half(inputs).numpy() - wanted).max() > 1e-4
+    assert {layer.compute_dtype for layer in copy._flatten_layers()} == {"float32"}
+
+
 def test_fastest_precision_takes_the_faster(examples):
     """The measurement itself, with a layer that is slow in exactly one precision."""
 
