@@ -1,7 +1,7 @@
 """The README's table of results, from `report.json` files and nothing else.
 
 python benchmarks/results_table.py                  prints the table of saved_models/*/default and */seed-N
-python benchmarks/results_table.py --write          puts it between README.md's markers
+python benchmarks/results_table.py --write          puts it between README.md's markers; rows of other runs stay there
 python benchmarks/results_table.py FILE...          of these report.json files
 """
 
@@ -37,9 +37,13 @@ def row(report: dict[str, Any]) -> str:
     )
 
 
-def table(paths: Sequence[Path]) -> str:
-    """The whole table, in the order of the paths."""
-    return "\n".join([HEADER, *(row(json.loads(path.read_text(encoding="utf-8"))) for path in paths)])
+def table(paths: Sequence[Path], *, page: str = "") -> str:
+    """The whole table, by name; of runs that are not among the paths, as it stands in the page."""
+    before = page.partition(BEGIN)[2].partition(END)[0].splitlines()
+    lines = [line for line in before if line.startswith("| `")]
+    lines += [row(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    by_name = {line.split("|")[1]: line for line in lines}
+    return "\n".join([HEADER, *(by_name[name] for name in sorted(by_name))])
 
 
 def put(text: str, content: str) -> str:
@@ -59,11 +63,14 @@ def main() -> None:
     paths = options.files or sorted([*runs.glob("*/default/report.json"), *runs.glob("*/seed-*/report.json")])
     if not paths:
         parser.error("no report.json in saved_models/*/default or */seed-N: run the recipes first")
-    content = table(paths)
+    if not options.write:
+        print(table(paths))
+        return
+    readme = ROOT / "README.md"
+    page = readme.read_text(encoding="utf-8")
+    content = table(paths, page=page)
     print(content)
-    if options.write:
-        page = ROOT / "README.md"
-        page.write_text(put(page.read_text(encoding="utf-8"), content), encoding="utf-8")
+    readme.write_text(put(page, content), encoding="utf-8")
 
 
 if __name__ == "__main__":

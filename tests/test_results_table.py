@@ -42,6 +42,18 @@ def test_a_row_holds_the_reports_numbers(results_table, tmp_path):
     ]  # fmt: skip
 
 
+def test_rows_of_runs_that_are_elsewhere_stay(results_table, tmp_path):
+    page = (ROOT / "README.md").read_text()
+    rows = [line for line in page.partition(results_table.BEGIN)[2].splitlines() if line.startswith("| `")]
+    assert len(rows) > 3
+    report = {"recipe": "mnist_cnn", "tag": "default", "stages": [], "variants": [row("int8", 7, 0.5)]}
+    (tmp_path / "report.json").write_text(json.dumps({**report, "chosen": "int8"}))
+    lines = results_table.table([tmp_path / "report.json"], page=page).splitlines()[2:]
+    (changed,) = (line for line in lines if line not in rows)
+    assert changed.startswith("| `mnist_cnn` | int8 | 7 |")
+    assert [line.split("|")[1] for line in lines] == [line.split("|")[1] for line in rows]
+
+
 def test_put_replaces_what_stands_between_the_markers(results_table):
     page = (ROOT / "README.md").read_text()
     changed = results_table.put(page, "| new |")
