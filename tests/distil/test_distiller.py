@@ -141,3 +141,21 @@ def test_weight_outside_its_range_is_refused(weight):
 def test_different_numbers_of_classes_are_refused():
     with pytest.raises(ValueError, match="same shape"):
         Distiller(student=dense_model(1), teacher=dense_model(2, units=5), loss=KULLBACK_LEIBLER)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_answers_beside_the_labels_teach_like_the_teacher_itself(batch, weight):
+    inputs, labels = batch
+    teacher = dense_model(2)
+    live, stored = dense_model(1), dense_model(1)
+    compiled(Distiller(student=live, teacher=teacher, loss=KULLBACK_LEIBLER, weight=weight)).train_on_batch(
+        inputs, labels
+    )
+    distiller = compiled(Distiller(student=stored, teacher=None, loss=KULLBACK_LEIBLER, weight=weight))
+    answers = inputs @ teacher.weights[0].numpy() + teacher.weights[1].numpy()
+    logs = distiller.train_on_batch(inputs, (labels, answers), return_dict=True)
+    for one, other in zip(live.get_weights(), stored.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    before = dense_model(1)
+    assert logs["accuracy"] == pytest.approx((before.predict(inputs, verbose=0).argmax(-1) == labels).mean())
+    assert distiller.evaluate(inputs, labels, return_dict=True, verbose=0)["accuracy"] > 0  # plain labels
