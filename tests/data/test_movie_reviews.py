@@ -36,10 +36,8 @@ def test_the_vocabulary_moves_no_review(reviews):
         mine = [wordpiece.decode(row, reviews.task.vocabulary).split() for row in one.inputs.tolist()]
         its = [wordpiece.decode(row, again.task.vocabulary).split() for row in other.inputs.tolist()]
         # the first words of each, as far as both vocabularies spell them
-        shared = [
-            sum(a == b for a, b in zip(left[:10], right[:10], strict=False))
-            for left, right in zip(mine, its, strict=True)
-        ]
+        pairs = [zip(left[:10], right[:10], strict=False) for left, right in zip(mine, its, strict=True)]
+        shared = [sum(a == b for a, b in pair) for pair in pairs]
         assert min(len(row) for row in its) > 3
         assert sum(shared) > 7 * len(shared)
 

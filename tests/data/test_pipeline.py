@@ -235,7 +235,7 @@ def test_answers_go_with_their_examples(drop_remainder):
         np.testing.assert_array_equal(inputs, same)
         np.testing.assert_array_equal(labels, same_labels)
         np.testing.assert_array_equal(taught, answers[inputs.numpy()[:, 0, 0, 0].astype(int)])
-    with pytest.raises(ValueError, match="one answer an example. Received: 49 for 50"):
+    with pytest.raises(ValueError, match=r"one answer an example\. Received: 49 for 50"):
         pipeline.batches(split, batch_size=16, answers=answers[1:])
 
 
