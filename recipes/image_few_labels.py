@@ -80,7 +80,7 @@ class Config:
     agreement: float = 0.95
     """Least share of pictures on which an int8 file answers like its float model."""
     clipped: float = 0.02
-    """Share of a layer's numbers that may lie outside the range found by calibration, which few pictures know less well."""
+    """Share of a layer's numbers that may lie outside the range found by calibration: few pictures say less of it."""
 
     @classmethod
     def smoke(cls) -> Config:

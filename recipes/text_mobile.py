@@ -189,7 +189,7 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
 def taught(config: Config, lessons: Dataset, workspace: Workspace):
     """The teacher: that of the finished run, or an encoder fine-tuned here as `text_classifier` does."""
     if config.teacher:
-        model = kerastl.foreign.keras_file.load(Path(config.teacher, "model.keras"))
+        model = kerastl.train.load_model(Path(config.teacher, "model.keras"))
         return kerastl.train.Trained(kerastl.export.serving.with_logits(model), Curves(workspace.stage, {}))
     kerastl.train.set_seed(config.seed)
     pretrained = kerastl.build.pretrained

@@ -190,7 +190,7 @@ def test_a_teacher_whose_texts_changed_is_refused(sentences, teacher, tmp_path):
     for name in ("report.json", "model.keras"):
         (tmp_path / name).touch()
     (tmp_path / "config.json").write_text(json.dumps(stated))
-    with pytest.raises(ValueError, match="have to be as they were.* 0{64}; text_csv gives"):
+    with pytest.raises(ValueError, match=r"have to be as they were.* 0{64}; text_csv gives"):
         recipe.as_the_teacher_reads(config, data)
 
 
