@@ -8,7 +8,7 @@ https://arxiv.org/abs/1503.02531). The same student is trained alone as well; th
 Fine-tuning the teacher takes hours: a finished run of `text_classifier` on the same texts saves them, all but the half
 hour in which it answers. One that may have seen the student's test texts is refused.
 
-Minutes: 120
+Minutes: 45
 Data: movie_reviews
 Command: kerastl run text_mobile --teacher saved_models/text_classifier/default
 Expect: to be measured; a student alone had 0.90 on validation, in 0.8 MB
