@@ -33,10 +33,11 @@ def recovered(
     }
     percent = [f"{100 * score.value:.2f} %" for score in (test, student.test.score, control.test.score)]
     words = "On test the teacher has {}, its student {}, the same student alone {}: ".format(*percent)
-    if shares["score"] is None:
+    share = shares["score"]
+    if share is None:
         words += "the teacher is not above it, there is no gap to recover."
     else:
-        words += f"{100 * shares['score']:.0f} % of the gap is recovered."
+        words += f"{100 * share:.0f} % of the gap is recovered." if share > 0 else "nothing of the gap is recovered."
     teacher = {"validation_score": validation.value}
     teacher |= {"score": test.value, "score_low": test.low, "score_high": test.high}
     return types.Distillation(teacher, distilled, alone, shares, words)

@@ -33,6 +33,13 @@ def test_the_share_of_the_gap():
     assert "teacher has 90.00 %, its student 87.00 %, the same student alone 86.00 %: 25 % of the gap" in found.words
 
 
+def test_a_student_that_lost_by_its_lessons():
+    worse = [variant("float32", validation=0.88, test=0.84), VARIANTS[1]]
+    found = verify.recovered(worse, validation=score(0.91), test=score(0.90), distilled="float32", alone="alone")
+    assert found.gap_recovered["score"] == pytest.approx(-0.5)
+    assert found.words.endswith("nothing of the gap is recovered.")
+
+
 @pytest.mark.parametrize("teacher", [0.86, 0.8])
 def test_a_teacher_that_is_not_above_leaves_no_gap(teacher):
     found = verify.recovered(VARIANTS, validation=score(0.91), test=score(teacher), distilled="float32", alone="alone")
