@@ -174,9 +174,9 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
     if (lessons.origin, lessons.task.class_names) != (data.origin, data.task.class_names):
         mine, its = ({"source": one.source, **one.arguments} for one in (data, lessons))
         other = [
-            f"{name} {its.get(name)!r} where the student has {value!r}"
-            for name, value in mine.items()
-            if name not in _READING and its.get(name) != value
+            f"{name} {its.get(name)!r} where the student has {mine.get(name)!r}"
+            for name in sorted({*mine, *its})
+            if name not in _READING and its.get(name) != mine.get(name)
         ]
         raise ValueError(
             "A teacher and its student learn from the same texts: the teacher's other ones may be those that the "

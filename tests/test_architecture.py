@@ -49,7 +49,9 @@ MAY_NAME: dict[str, set[str]] = {
     "transfer": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
+    "distil/feature_losses": TENSORFLOW,
     "distil/losses": TENSORFLOW,
+    "distil/numerics": TENSORFLOW,
     "bridge": KERAS | TF_KERAS,
     "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
     "compress/channels": KERAS | TFMOT,

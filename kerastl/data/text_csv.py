@@ -51,6 +51,7 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     class_names: Sequence[str] | None = None,
+    measure_on_train: bool = False,
 ) -> types.Dataset:
     """A file of sentences in three splits.
 
@@ -71,6 +72,9 @@ def load(
         limit: keeps so many training texts, and of the other splits a like share, but ten a class at least.
         class_names: the order of the classes, where it must be one that is known already; by default the labels in
             natural order: 1, 2, 10.
+        measure_on_train: all three splits are the training texts, for a set too small to be divided, two sentences to
+            try things out. Its scores say what was learned by heart and nothing else; that the splits share their
+            texts is in the report.
 
     Returns:
         Inputs int32 ``(examples, sequence_length)``, labels int32; ``task.vocabulary`` holds the token of each id.
@@ -100,6 +104,7 @@ def load(
         seed=seed,
         limit=limit,
         class_names=class_names,
+        measure_on_train=measure_on_train,
         arguments=arguments,
     )
     # so that a label which was renamed since is found out when the data set is loaded again
@@ -147,6 +152,7 @@ def made(
     seed: int,
     limit: int | None,
     class_names: Sequence[str] | None,
+    measure_on_train: bool = False,
     arguments: Mapping[str, Any],
 ) -> types.Dataset:
     """Examples as a data set: copies left out, split, tokenized; arguments and errors as for `load`.
@@ -163,9 +169,13 @@ def made(
     """
     examples, contradicting = _without_copies(examples)
     _tell([*problems, *contradicting], found=len(examples), skip=skip)
-    names = _class_names(examples, wanted=class_names)
+    names = _class_names(examples, wanted=class_names, least=1 if measure_on_train else LEAST)
     labels = np.asarray([names.index(example.label) for example in examples], np.int32)
-    parts = _divided(examples, labels, validation=validation, test=test, seed=seed)
+    if measure_on_train:
+        learned_from = [index for index, one in enumerate(examples) if (one.split or "train") == "train"]
+        parts = dict.fromkeys(splits.WORDS, np.asarray(learned_from, np.int64))
+    else:
+        parts = _divided(examples, labels, validation=validation, test=test, seed=seed)
     if limit is not None:  # here already: what is left out need not be tokenized
         same = dict.fromkeys(parts, labels)
         parts = splits.limited(parts, same, limit=limit, least=10 * len(names), seed=seed)
@@ -179,6 +189,7 @@ def made(
     task = types.Task(name, names, (sequence_length,), vocabulary=tuple(tokens))
     again = {"sequence_length": sequence_length, "vocabulary": None if vocabulary is None else str(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
+    again |= {"measure_on_train": True} if measure_on_train else {}
     dataset = splits.dataset(
         task,
         arrays,
@@ -277,19 +288,20 @@ def _tell(problems: Sequence[str], *, found: int, skip: bool) -> None:
     print(f"kerastl: {len(problems)} texts are left out, {found} are kept:\n{words}", file=sys.stderr)
 
 
-def _class_names(examples: Sequence[Example], *, wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _class_names(examples: Sequence[Example], *, wanted: Sequence[str] | None, least: int) -> tuple[str, ...]:
     counts = collections.Counter(example.label for example in examples)
     whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in counts)
     names = sorted(counts, key=int) if whole else sorted(counts, key=image_folder.natural)
     splits.check_names(names, wanted, what="labels")
     if len(names) < 2:
         raise ValueError(f"Wanted texts of two classes at least. Received: {', '.join(map(repr, names)) or 'no text'}.")
-    few = [f"{counts[name]} of {name!r}" for name in names if counts[name] < LEAST]
+    few = [f"{counts[name]} of {name!r}" for name in names if counts[name] < least]
     if few:
         raise ValueError(
-            f"Every class needs {LEAST} different texts at least: one to learn from, one to choose by, one to measure "
+            f"Every class needs {least} different texts at least: one to learn from, one to choose by, one to measure "
             f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, {len(examples)} texts in all. "
-            "Of fewer, nothing could be said about how good a model is."
+            "Of fewer, nothing could be said about how good a model is; to try things out all the same, "
+            "measure_on_train=True measures what was learned by heart."
         )
     return tuple(wanted or names)
 

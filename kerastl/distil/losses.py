@@ -1,11 +1,15 @@
-"""Distillation losses: pure functions of tensors, one value an example.
+"""Distillation losses on answers: pure functions of teacher's and student's logits, one value an example.
 
-Written in TensorFlow operations, so that one loss serves a Keras 3 student and a tf_keras student under TF-MOT.
+Written in TensorFlow operations, so that one loss serves a Keras 3 student and a tf_keras student under TF-MOT. Teacher
+first, student second. They compute in float32, and in float64 where that comes in. Those on features are in
+`feature_losses`.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
+
+from kerastl.distil import numerics
 
 
 def soft_label_mean_squared_error(teacher_probabilities: tf.Tensor, student_probabilities: tf.Tensor) -> tf.Tensor:
@@ -18,10 +22,10 @@ def soft_label_mean_squared_error(teacher_probabilities: tf.Tensor, student_prob
         student_probabilities: ``(batch, classes)``.
 
     Returns:
-        float32 ``(batch,)``.
+        ``(batch,)``.
     """
-    difference = tf.cast(student_probabilities, tf.float32) - tf.cast(teacher_probabilities, tf.float32)
-    return 0.5 * tf.reduce_sum(tf.square(difference), axis=-1)
+    teacher, student = numerics.real(teacher_probabilities, student_probabilities)
+    return 0.5 * tf.reduce_sum(tf.square(student - teacher), axis=-1)
 
 
 def temperature_kullback_leibler(
@@ -38,15 +42,139 @@ def temperature_kullback_leibler(
         temperature: above 0; 1 leaves the distributions as they are.
 
     Returns:
-        float32 ``(batch,)``, in nats.
+        ``(batch,)``, in nats.
 
     Raises:
         ValueError: if the temperature is not positive.
     """
+    _check_temperature(temperature)
+    teacher, student = numerics.real(teacher_logits, student_logits)
+    return temperature**2 * numerics.divergence(teacher / temperature, student / temperature)
+
+
+def decoupled_kullback_leibler(
+    teacher_logits: tf.Tensor,
+    student_logits: tf.Tensor,
+    labels: tf.Tensor,
+    *,
+    temperature: float = 4.0,
+    target_weight: float = 1.0,
+    other_weight: float | tf.Tensor = 8.0,
+) -> tf.Tensor:
+    """DKD: whether it is the labelled class, and what the other classes are to each other, weighted apart.
+
+    ``T^2 (alpha KL(b_teacher || b_student) + beta KL(q_teacher || q_student))``; b is (probability of the label, of all
+    others), q the softmax over the others alone. Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3. With
+    ``alpha = 1`` and ``beta = 1 - teacher's probability of the label`` it is `temperature_kullback_leibler`:
+    that small weight is what a sure teacher loses by.
+
+    Args:
+        teacher_logits, student_logits: ``(batch, classes)``, two classes or more.
+        labels: class indices ``(batch,)``.
+        temperature: above 0.
+        target_weight: alpha.
+        other_weight: beta, a number or ``(batch,)``. The paper takes 8 on CIFAR-100 and 0.5 on ImageNet; the surer the
+            teacher, the larger.
+
+    Returns:
+        ``(batch,)``.
+
+    Raises:
+        ValueError: if the temperature is not positive.
+    """
+    _check_temperature(temperature)
+    pair = [logits / temperature for logits in numerics.real(teacher_logits, student_logits)]
+    classes = tf.shape(pair[0])[-1]
+    chosen = tf.one_hot(tf.cast(labels, tf.int32), classes, on_value=True, off_value=False, dtype=tf.bool)
+    others = [tf.where(chosen, numerics.absent(logits), logits) for logits in pair]
+    binary = [
+        tf.stack(
+            [tf.reduce_sum(tf.where(chosen, logits, tf.zeros_like(logits)), -1), tf.reduce_logsumexp(other, -1)], -1
+        )
+        for logits, other in zip(pair, others, strict=True)
+    ]
+    target, other = numerics.divergence(*binary), numerics.divergence(*others)
+    return temperature**2 * (target_weight * target + tf.cast(other_weight, other.dtype) * other)
+
+
+def correlation_distance(
+    teacher_logits: tf.Tensor,
+    student_logits: tf.Tensor,
+    *,
+    temperature: float = 1.0,
+    within_example: float = 1.0,
+    within_class: float = 1.0,
+    mask: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """DIST: ``T^2 (beta (1 - correlation over classes) + gamma (1 - correlation over the batch, mean of classes))``.
+
+    Pearson's correlation lets the student's answers have another size and offset than the teacher's. Huang et al. 2022,
+    "Knowledge Distillation from A Stronger Teacher", section 3. The second term is of the whole batch and is added to
+    every example.
+
+    Args:
+        teacher_logits, student_logits: ``(batch, classes)``.
+        temperature: above 0.
+        within_example, within_class: beta and gamma.
+        mask: bool ``(batch,)``, False for examples that the batch does not really have; their value is 0.
+
+    Returns:
+        ``(batch,)``.
+
+    Raises:
+        ValueError: if the temperature is not positive.
+    """
+    _check_temperature(temperature)
+    teacher, student = (tf.nn.softmax(logits / temperature) for logits in numerics.real(teacher_logits, student_logits))
+    real = tf.ones_like(teacher[:, :1]) if mask is None else tf.cast(mask, teacher.dtype)[:, None]
+    by_example = 1 - _correlation(teacher, student, tf.ones_like(teacher), axis=1)
+    by_class = 1 - _correlation(teacher, student, real * tf.ones_like(teacher), axis=0)
+    both = within_example * by_example + within_class * tf.reduce_mean(by_class)
+    return temperature**2 * both * real[:, 0]
+
+
+def standardized_kullback_leibler(
+    teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, temperature: float = 2.0
+) -> tf.Tensor:
+    """`temperature_kullback_leibler` of logits with mean 0 and deviation 1: their shape counts, their size does not.
+
+    Sun et al. 2024, "Logit Standardization in Knowledge Distillation", section 3: the deviation of each example's
+    logits takes the place of a temperature that all share, and ``temperature`` is the base that it multiplies.
+
+    Args:
+        teacher_logits, student_logits: ``(batch, classes)``.
+        temperature: above 0.
+
+    Returns:
+        ``(batch,)``.
+
+    Raises:
+        ValueError: if the temperature is not positive.
+    """
+    pair = numerics.real(teacher_logits, student_logits)
+    return temperature_kullback_leibler(*map(standardized, pair), temperature=temperature)
+
+
+def standardized(logits: tf.Tensor) -> tf.Tensor:
+    """Logits ``(batch, classes)`` minus their mean, over their deviation (of the sample, as in the authors' code)."""
+    (logits,) = numerics.real(logits)
+    centred = logits - tf.reduce_mean(logits, -1, keepdims=True)
+    freedom = tf.cast(tf.shape(logits)[-1] - 1, logits.dtype)
+    variance = tf.reduce_sum(tf.square(centred), -1, keepdims=True) / freedom
+    return centred / (numerics.root(variance) + 1e-7)
+
+
+def _check_temperature(temperature: float) -> None:
     if temperature <= 0:
         raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
-    # in float64: at T = 20 the two log-softmaxes nearly cancel and float32 keeps five digits of the difference
-    teacher = tf.nn.log_softmax(tf.cast(teacher_logits, tf.float64) / temperature, axis=-1)
-    student = tf.nn.log_softmax(tf.cast(student_logits, tf.float64) / temperature, axis=-1)
-    divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=-1)
-    return tf.cast(temperature**2 * divergence, tf.float32)
+
+
+def _correlation(one: tf.Tensor, other: tf.Tensor, weight: tf.Tensor, *, axis: int) -> tf.Tensor:
+    """Pearson's correlation along an axis; 0 where one of the two does not vary."""
+    total = tf.reduce_sum(weight, axis, keepdims=True)
+    one, other = (
+        weight * (values - tf.math.divide_no_nan(tf.reduce_sum(weight * values, axis, keepdims=True), total))
+        for values in (one, other)
+    )
+    norms = numerics.root(tf.reduce_sum(one * one, axis)) * numerics.root(tf.reduce_sum(other * other, axis))
+    return tf.math.divide_no_nan(tf.reduce_sum(one * other, axis), norms)

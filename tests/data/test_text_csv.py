@@ -194,6 +194,19 @@ def test_too_little_to_measure_is_said_in_words(tmp_path):
         load(path)
 
 
+def test_two_sentences_are_measured_on_themselves_where_that_is_asked_for(tmp_path):
+    made = load(written(tmp_path / "two.csv", [("I like it", "good"), ("I do not", "bad")]), measure_on_train=True)
+    for split in (made.train, made.validation, made.test):
+        assert sorted(zip(read_back(made, split), split.labels.tolist(), strict=True)) == [
+            ("i do not", 0),
+            ("i like it", 1),
+        ]
+    assert made.overlaps["exact_duplicates"] == 4  # validation and test, two each: it is in the report
+    assert load(**dict(made.arguments)).digest == made.digest
+    with pytest.raises(ValueError, match=r"two classes at least\. Received: 'good'"):
+        load(written(tmp_path / "one.csv", [("I like it", "good")]), measure_on_train=True)
+
+
 def test_three_texts_a_class_are_enough(tmp_path):
     path = written(tmp_path / "six.csv", [(f"text {n}", str(n % 2)) for n in range(6)])
     made = load(path)

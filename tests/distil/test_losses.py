@@ -70,3 +70,101 @@ def test_kullback_leibler_survives_extreme_and_half_precision_logits():
 def test_temperature_must_be_positive(temperature):
     with pytest.raises(ValueError, match="above 0"):
         losses.temperature_kullback_leibler(np.zeros((1, 2)), np.zeros((1, 2)), temperature=temperature)
+
+
+def test_decoupled_by_hand():
+    """Probabilities 1/2, 1/4, 1/4 and 1/4, 1/4, 1/2, label 0."""
+    teacher, student = np.log([[0.5, 0.25, 0.25]]), np.log([[0.25, 0.25, 0.5]])
+    target = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
+    other = 0.5 * np.log(0.5 / (1 / 3)) + 0.5 * np.log(0.5 / (2 / 3))
+    actual = losses.decoupled_kullback_leibler(
+        teacher, student, np.array([0]), temperature=1.0, target_weight=2.0, other_weight=3.0
+    )
+    np.testing.assert_allclose(actual, [2 * target + 3 * other], atol=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_decoupled_is_the_divergence_where_others_count_as_much_as_the_teacher_gives_them(logits, temperature):
+    labels = np.arange(len(logits[0])) % 10
+    share = 1 - numpy_softmax(logits[0], temperature)[np.arange(len(labels)), labels]
+    actual = losses.decoupled_kullback_leibler(*logits, labels, temperature=temperature, other_weight=share)
+    np.testing.assert_allclose(actual, numpy_kullback_leibler(*logits, temperature), rtol=2e-6, atol=1e-6)
+
+
+def numpy_correlation(one, other):
+    one, other = one - one.mean(), other - other.mean()
+    return (one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum())
+
+
+def test_correlation_distance_equals_numpy(logits):
+    teacher, student = (numpy_softmax(values, 2.0) for values in logits)
+    if len(teacher) == 1:  # no correlation over a batch of one
+        by_class = [1.0] * 10
+    else:
+        by_class = [1 - numpy_correlation(teacher[:, column], student[:, column]) for column in range(10)]
+    by_example = [1 - numpy_correlation(*rows) for rows in zip(teacher, student, strict=True)]
+    expected = 4 * (0.5 * np.array(by_example) + 3 * np.mean(by_class))
+    options = {"temperature": 2.0, "within_example": 0.5, "within_class": 3.0}
+    np.testing.assert_allclose(losses.correlation_distance(*logits, **options), expected, rtol=2e-6, atol=2e-6)
+    padded = [np.concatenate([values, 9 * values[:1]]) for values in logits]
+    masked = losses.correlation_distance(*padded, **options, mask=[True] * len(teacher) + [False])
+    np.testing.assert_allclose(masked, [*expected, 0.0], rtol=2e-6, atol=2e-6)
+
+
+def test_correlation_distance_of_answers_that_are_told_louder_is_nothing():
+    """At first order a softmax is linear: small logits, ten times as large, are correlated as before."""
+    teacher = np.random.default_rng(0).normal(0, 1e-3, (5, 4))
+    np.testing.assert_allclose(losses.correlation_distance(teacher, 10 * teacher + 3), np.zeros(5), atol=1e-4)
+
+
+def test_standardized_equals_numpy_and_knows_no_size(logits):
+    def shaped(values):
+        values = values.astype(np.float64)
+        return (values - values.mean(-1, keepdims=True)) / values.std(-1, keepdims=True, ddof=1)
+
+    expected = numpy_kullback_leibler(*map(shaped, logits), 2.0)
+    np.testing.assert_allclose(losses.standardized_kullback_leibler(*logits), expected, rtol=1e-5, atol=1e-6)
+    louder = losses.standardized_kullback_leibler(logits[0], 7 * logits[1] - 2)
+    np.testing.assert_allclose(louder, expected, rtol=1e-5, atol=1e-6)
+
+
+LABELS = np.array([0, 2, 1])
+BY_LOGITS = {
+    "mean squared error": losses.soft_label_mean_squared_error,
+    "divergence": lambda teacher, student: losses.temperature_kullback_leibler(teacher, student, temperature=3.0),
+    "decoupled": lambda teacher, student: losses.decoupled_kullback_leibler(teacher, student, LABELS),
+    "correlation": losses.correlation_distance,
+    "standardized": losses.standardized_kullback_leibler,
+}
+
+
+@pytest.mark.parametrize("name", BY_LOGITS)
+def test_gradients_are_finite_differences(name):
+    import tensorflow as tf
+
+    generator = np.random.default_rng(1)
+    teacher, student = (generator.normal(0, 2, (3, 4)) for _ in range(2))
+    computed, measured = tf.test.compute_gradient(lambda logits: BY_LOGITS[name](teacher, logits), [student])
+    np.testing.assert_allclose(computed, measured, atol=1e-6)
+    assert np.abs(computed[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", BY_LOGITS)
+def test_equal_answers_and_half_precision_leave_finite_gradients(name):
+    import tensorflow as tf
+
+    for answers in (np.zeros((3, 4)), np.eye(3, 4) * 1e4):
+        student = tf.Variable(tf.cast(answers, tf.bfloat16))
+        with tf.GradientTape() as tape:
+            loss = BY_LOGITS[name](tf.constant(answers, tf.float32), student)
+        assert loss.dtype == tf.float32
+        assert loss.shape == (3,)
+        assert np.isfinite(loss).all()
+        assert np.isfinite(np.asarray(tape.gradient(loss, student), np.float32)).all()
+
+
+def test_every_loss_is_tested():
+    import inspect
+
+    public = {name for name, _ in inspect.getmembers(losses, inspect.isfunction) if not name.startswith("_")}
+    assert len(public - {"standardized"}) == len(BY_LOGITS)
