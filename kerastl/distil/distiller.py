@@ -82,6 +82,12 @@ class Distiller(keras.Model):
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(student_logits)[0])
         return self.compute_metrics(inputs, labels, student_logits, sample_weight)
 
+    def test_step(self, data: Any) -> dict[str, Any]:
+        inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(labels, tuple):  # training batches that bring answers are evaluated as well, when a run goes on
+            labels, _ = labels
+        return super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
+
     def blended_loss(
         self, inputs: Any, labels: Any, *, teacher_logits: Any, student_logits: Any, sample_weight: Any = None
     ) -> tf.Tensor:
