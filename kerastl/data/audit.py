@@ -1,7 +1,7 @@
 """Everything wrong with a data set, before a minute is spent on it.
 
-Reads ``.npz``, ``.npy`` pairs, idx pairs (gzipped or not), folders of pictures sorted by class, and tables of picture
-files or of sentences.
+Reads ``.npz`` and ``.parquet``, ``.npy`` pairs, idx pairs (gzipped or not), folders of pictures sorted by class, and
+tables of picture files or of sentences.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from kerastl.data import (
     array_file,
+    arrays,
     audit_pictures,
     audit_texts,
     duplicates,
@@ -41,7 +42,8 @@ def audit(
     """Findings about a data set, errors first; an empty list means nothing was found.
 
     Args:
-        path: a ``.npz`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder of such files;
+        path: a ``.npz`` or ``.parquet`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder
+            of such files;
             a folder of pictures, ``class/picture`` or ``split/class/picture``, or a zip or tar file of one; or a table
             (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with ``path_column`` and without
             ``text_column``.
@@ -71,7 +73,9 @@ def audit(
                 return [Finding("error", path.name, str(error))]
             return audit(unpack.innermost(unpacked), near=near)
     files = sorted(path.iterdir()) if path.is_dir() else []
-    if array_file.is_array(path):
+    if arrays.parquet(path):
+        found = _parquet(path, near=near, label_column=label_column, split_column=split_column)
+    elif array_file.is_array(path):
         found = _audit_arrays(*_read(path), near=near)
     elif any(file.suffix == ".npz" for file in files):
         each = [(file, _audit_arrays(*_read(file), near=near)) for file in files if file.suffix == ".npz"]
@@ -82,8 +86,8 @@ def audit(
         found = audit_pictures.folder(path, near=near)
     else:
         raise ValueError(
-            "Wanted a .npz, .npy or idx file, a table (.csv, .tsv, .jsonl), or a folder of array files or of class "
-            f"folders with pictures. Received: {path}."
+            "Wanted a .npz, .npy, idx or .parquet file, a table (.csv, .tsv, .jsonl), or a folder of array files or of "
+            f"class folders with pictures. Received: {path}."
         )
     return _in_order(found)
 
@@ -124,6 +128,22 @@ def mislabelled(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) ->
 def _read(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
     read, problems = array_file.read_set(path)
     return read, [Finding("error", name, problem) for name, problem in problems.items()]
+
+
+def _parquet(path: Path, *, near: bool, label_column: str, split_column: str) -> list[Finding]:
+    try:
+        columns = {"label_column": label_column, "split_column": split_column}
+        inputs, labels, _, problems = arrays.tables(arrays.parquet(path), **columns)
+    except ValueError as error:  # no such column, damaged, or a bomb
+        return [Finding("error", path.name, str(error))]
+    found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
+    if not inputs:
+        return [*found, Finding("error", path.name, "no row that can be used")]
+    if all(array.dtype.kind == "U" for array in labels.values()):  # words stand for their place among all words
+        words = np.unique(np.concatenate(list(labels.values())))
+        labels = {split: np.searchsorted(words, array) for split, array in labels.items()}
+    read = {f"{split}_inputs": array for split, array in inputs.items()}
+    return _audit_arrays(read | {f"{split}_labels": array for split, array in labels.items()}, found, near=near)
 
 
 def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool) -> list[Finding]:
