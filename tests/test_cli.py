@@ -421,6 +421,31 @@ def test_verify_notices_other_data_and_other_labels(finished, toy, capsys):
     assert "Did you mean toy" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"source": "archive"}, "no source 'archive'"),  # a file of the family that loads nothing
+        ({"source": 5}, "no source '5'"),
+        ({"source": "toy", "arguments": {"nonsense": 1}}, "unexpected keyword argument 'nonsense'"),
+        ({"source": "toy", "arguments": [1]}, "is not loaded with what config.json says"),
+    ],
+)
+def test_verify_says_in_words_that_data_cannot_be_loaded(finished, toy, capsys, data, words):
+    restate(finished, "config.json", lambda config: config["data"].update(data))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_verify_notices_another_file_in_the_bundle_though_it_answers_alike(finished, toy, capsys):
+    path = finished / "mobile" / "model.tflite"
+    path.write_bytes(path.read_bytes() + b"x")
+    pinned = json.loads((finished / "files.json").read_text())
+    pinned["mobile/model.tflite"] = digests.of_file(path)
+    (finished / "files.json").write_text(json.dumps(pinned))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert "differs: mobile/model.tflite: the chosen file has SHA-256" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["../outside.tflite", "/etc/passwd", "link"])
 def test_verify_reads_nothing_outside_of_the_folder(finished, capsys, name):
     (finished.parent / "outside.tflite").write_bytes(toy_file())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -50,6 +51,8 @@ def verify(*, folder: str) -> int:
             differences.append(f"mobile/: holds no model.tflite of the chosen variant {report['chosen']!r}")
         else:
             differences += _scores(reader, bundle, chosen, dataset, name="mobile/model.tflite")
+            if (found := kerastl.digests.of_file(bundle)) != chosen["sha256"]:
+                differences.append(f"mobile/model.tflite: the chosen file has SHA-256 {chosen['sha256']}, this {found}")
             if _labels(bundle.parent) != list(dataset.task.class_names):
                 differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
             if dataset.task.vocabulary and _vocabulary(bundle.parent) != dataset.task.vocabulary:
@@ -104,10 +107,16 @@ def _load_data(config: dict[str, Any]) -> types.Dataset:
     data = config.get("data")
     if not data:
         raise ValueError("config.json names no data set: the run ended before it had loaded one.")
-    if data["source"] not in kerastl.data.__all__:
-        hint = catalogue.did_you_mean(data["source"], kerastl.data.__all__)
-        raise ValueError(f"kerastl.data has no source {data['source']!r}, which config.json names.{hint}")
-    return getattr(kerastl.data, data["source"]).load(**data["arguments"])
+    source, arguments = str(data.get("source")), data.get("arguments")
+    load = getattr(getattr(kerastl.data, source), "load", None) if source in kerastl.data.__all__ else None
+    if load is None:
+        hint = catalogue.did_you_mean(source, kerastl.data.__all__)
+        raise ValueError(f"kerastl.data has no source {source!r}, which config.json names.{hint}")
+    try:
+        inspect.signature(load).bind(**arguments)
+    except TypeError as error:  # it may be anybody's
+        raise ValueError(f"kerastl.data.{source} is not loaded with what config.json says: {error}.") from error
+    return load(**arguments)
 
 
 def _scores(
