@@ -11,7 +11,7 @@ import hashlib
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,15 +139,13 @@ def _parquet(path: Path, *, near: bool, label_column: str, split_column: str) ->
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
     if not inputs:
         return [*found, Finding("error", path.name, "no row that can be used")]
-    if all(array.dtype.kind == "U" for array in labels.values()):  # words stand for their place among all words
-        words = np.unique(np.concatenate(list(labels.values())))
-        labels = {split: np.searchsorted(words, array) for split, array in labels.items()}
     read = {f"{split}_inputs": array for split, array in inputs.items()}
     return _audit_arrays(read | {f"{split}_labels": array for split, array in labels.items()}, found, near=near)
 
 
 def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool) -> list[Finding]:
     parts = array_file.parts(read)
+    read, words = _with_indices(read, [pair["labels"] for pair in parts.values() if "labels" in pair])
     if read and not parts:
         found.append(
             Finding(
@@ -158,11 +156,12 @@ def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near:
             )
         )
     digests: dict[str, list[tuple[bytes, str, object]]] = {}
-    classes = {group: _label_findings(read, pair.get("labels"), found) for group, pair in parts.items()}
+    classes = {group: _label_findings(read, pair.get("labels"), found, words) for group, pair in parts.items()}
     every = set().union(*classes.values()) if classes else set()
     for group, pair in parts.items():
         if (absent := every - classes[group]) and classes[group]:
-            found.append(Finding("error", pair["labels"], f"no example of class {duplicates.some(sorted(absent))}"))
+            names = [label if words is None else words[label] for label in sorted(absent)]
+            found.append(Finding("error", pair["labels"], f"no example of class {duplicates.some(names)}"))
         if "inputs" not in pair:
             found.append(Finding("error", pair["labels"], "has no inputs beside it"))
             continue
@@ -201,6 +200,20 @@ def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near:
     return found
 
 
+def _with_indices(
+    read: Mapping[str, np.ndarray], names: Sequence[str]
+) -> tuple[Mapping[str, np.ndarray], Sequence[str] | None]:
+    """Labels in a column as a row; words, where all are words, as their places among all, which are returned."""
+    words = None
+    labels = {
+        name: read[name][:, 0] if read[name].ndim == 2 and read[name].shape[1] == 1 else read[name] for name in names
+    }
+    if labels and all(array.dtype.kind == "U" and array.ndim == 1 for array in labels.values()):
+        words = np.unique(np.concatenate(list(labels.values()))).tolist()
+        labels = {name: np.searchsorted(words, array) for name, array in labels.items()}
+    return {**read, **labels}, words
+
+
 def _are_pictures(inputs: np.ndarray) -> bool:
     """Large enough that two of one class need not be alike, and of numbers."""
     shape = inputs.shape[1:]
@@ -209,7 +222,9 @@ def _are_pictures(inputs: np.ndarray) -> bool:
     return grey_or_coloured and min(shape[:2]) >= 16 and sound
 
 
-def _label_findings(read: Mapping[str, np.ndarray], name: str | None, found: list[Finding]) -> set[int]:
+def _label_findings(
+    read: Mapping[str, np.ndarray], name: str | None, found: list[Finding], words: Sequence[str] | None
+) -> set[int]:
     """Adds what is wrong with labels; the classes that occur."""
     if name is None:
         return set()
@@ -235,9 +250,11 @@ def _label_findings(read: Mapping[str, np.ndarray], name: str | None, found: lis
         )
     classes = {int(label) for label in np.unique(labels) if label >= 0}
     if len(classes) == 1:
-        found.append(Finding("error", name, f"every label is {classes.pop()}: there is nothing to learn"))
+        only = classes.pop()
+        what = f"every label is {only if words is None else words[only]}: there is nothing to learn"
+        found.append(Finding("error", name, what))
         return set()
-    if classes:
+    if classes and words is None:  # of words only those are known that occur
         highest = max(classes)
         empty = highest + 1 - len(classes)
         if empty > max(10, len(classes)):
