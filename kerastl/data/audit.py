@@ -132,8 +132,9 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
 
 def _parquet(path: Path, *, near: bool, label_column: str, split_column: str) -> list[Finding]:
     try:
-        columns = {"label_column": label_column, "split_column": split_column}
-        inputs, labels, _, problems = arrays.tables(arrays.parquet(path), **columns)
+        inputs, labels, _, problems = arrays.tables(
+            arrays.parquet(path), label_column=label_column, split_column=split_column
+        )
     except ValueError as error:  # no such column, damaged, or a bomb
         return [Finding("error", path.name, str(error))]
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]

@@ -125,7 +125,7 @@ def _opened(archive: Path, *, ratio: float) -> Iterator[Iterator[_Member]]:
         start = plain.read(6)
     opener = next((opener for mark, opener in _PACKED.items() if start.startswith(mark)), open)
     with opener(archive, "rb") as stream:
-        bounded = _Bounded(stream, limit=_SMALL + int(ratio * archive.stat().st_size))
+        bounded: Any = _Bounded(stream, limit=_SMALL + int(ratio * archive.stat().st_size))
         try:
             opened = tarfile.open(fileobj=bounded, mode="r:")  # noqa: SIM115  the stream is closed
         except tarfile.TarError as error:
