@@ -528,6 +528,11 @@ def test_inputs_become_raw_pixels(tmp_path):
     for shape in ((5, 4), (0, 4, 4, 1), (4, 4, 3)):
         with pytest.raises(ValueError, match="This file takes arrays of shape"):
             read(np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match=r"Wanted numbers\. Received: .* of <U1"):
+        read(np.full((4, 4), "x"))
+    (tmp_path / "c.npy").write_bytes(b"\x93NUMPY of something else")
+    with pytest.raises(ValueError, match="no array that can be read"):
+        results.read_input(tmp_path / "c.npy", types.Tensor("image", "uint8", (1, 4, 4, 1)))
     (tmp_path / "c.png").write_text("no picture")
     with pytest.raises(ValueError, match="no picture that can be read"):
         results.read_input(tmp_path / "c.png", types.Tensor("image", "uint8", (1, 4, 4, 1)))

@@ -182,6 +182,10 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
         for name in inputs:
             examples = read_text(name) if read_text else read_input(Path(name), tensor)
             for index, row in enumerate(reader.run(model, examples)):
+                if len(row) != len(labels):
+                    raise ValueError(
+                        f"labels.txt names {len(labels)} classes, and the model answers {len(row)}: {bundle}."
+                    )
                 best = int(row.argmax())
                 answers.append(
                     {
@@ -194,10 +198,11 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps(answers, indent=2))
         return 0
+    shown = kerastl.foreign.tflite_file.printable
     for answer in answers:
         ranked = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
-        others = ", ".join(f"{label} {p:.1%}" for label, p in ranked[1:3])
-        print(f"{answer['input']}: {answer['label']} {answer['probability']:.1%} (then {others})")
+        others = ", ".join(f"{shown(label)} {p:.1%}" for label, p in ranked[1:3])
+        print(f"{answer['input']}: {shown(answer['label'])} {answer['probability']:.1%} (then {others})")
     return 0
 
 
@@ -245,7 +250,14 @@ def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:
             return pictures.read(path, channels=shape[2], size=(shape[0], shape[1])).pixels[None]
         except pictures.PictureError as error:
             raise ValueError(f"{path} is no picture that can be read: {error}.") from error
-    array = np.load(path, allow_pickle=False)
+    from kerastl.data import array_file
+
+    try:
+        array = array_file.read_npy(path)
+    except array_file.ArrayFileError as error:
+        raise ValueError(f"{path} is no array that can be read: {error}.") from error
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"Wanted numbers. Received: {path} of {array.dtype}.")
     if array.shape == shape or (shape[-1:] == (1,) and array.shape == shape[:-1]):
         array = array.reshape(1, *shape)
     elif shape[-1:] == (1,) and array.ndim == len(shape) and array.shape[1:] == shape[:-1]:
