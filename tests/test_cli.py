@@ -436,6 +436,20 @@ def test_verify_says_in_words_that_data_cannot_be_loaded(finished, toy, capsys, 
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["report.json", "config.json", "files.json"])
+def test_verify_says_in_words_that_a_field_is_damaged(finished, toy, capsys, name):
+    """Each field's name in turn, and all of it: a flipped byte there is no reason for a traceback."""
+    content = (finished / name).read_text()
+    for field in [field for field in json.loads(content) if field in ("variants", "data", "chosen", "report.json")]:
+        (finished / name).write_text(content.replace(f'"{field}"', f'"{field[:-1]}~"', 1))
+        assert cli.main(["verify", str(finished)]) == 1
+    for other in ("[]", "3", '{"data": 3, "variants": [4]}', "null"):
+        (finished / name).write_text(other)
+        assert cli.main(["verify", str(finished)]) == 1
+    said = capsys.readouterr()
+    assert "differs: " in said.out or "is not as a run writes it" in said.err
+
+
 def test_verify_notices_another_file_in_the_bundle_though_it_answers_alike(finished, toy, capsys):
     path = finished / "mobile" / "model.tflite"
     path.write_bytes(path.read_bytes() + b"x")

@@ -29,11 +29,20 @@ def verify(*, folder: str) -> int:
 
     Raises:
         FileNotFoundError: the folder holds no finished run.
-        ValueError: its data cannot be loaded again.
+        ValueError: its data cannot be loaded again, or its JSON files are not as a run writes them.
     """
+    root = Path(folder)
+    try:
+        return _verify(root)
+    except (KeyError, TypeError, AttributeError) as error:  # they may be anybody's, or damaged in the name of a field
+        raise ValueError(
+            f"report.json, config.json or files.json of {root} is not as a run writes it: {error!r}."
+        ) from error
+
+
+def _verify(root: Path) -> int:
     import kerastl
 
-    root = Path(folder)
     report, config = _read(root / "report.json"), _read(root / "config.json")
     differences = _digests(root, report)
     print(f"digests: {'as stated' if not differences else f'{len(differences)} differ'}", file=sys.stderr)
