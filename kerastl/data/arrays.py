@@ -310,8 +310,8 @@ def _class_names(
         return tuple(wanted or found)
     for split, array in zip(labels, every, strict=True):
         if array.dtype.kind not in "iu" or array.ndim != 1:
-            odd = array.dtype.kind == "f" and (array != np.floor(array)).any()
-            row = int(np.argwhere(array != np.floor(array))[0][0]) if odd else 0
+            odd = ~np.isfinite(array) | (array != np.floor(array)) if array.dtype.kind == "f" else np.zeros(1, bool)
+            row = int(np.argwhere(odd)[0][0]) if odd.any() else 0
             first = f", {array[row]} in row {row} of {split}" if array.ndim == 1 and len(array) else ""
             raise ValueError(
                 f"Wanted labels (examples,) that are class indices or words. Received: {array.dtype} of shape "

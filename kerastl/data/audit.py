@@ -43,10 +43,9 @@ def audit(
 
     Args:
         path: a ``.npz`` or ``.parquet`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder
-            of such files;
-            a folder of pictures, ``class/picture`` or ``split/class/picture``, or a zip or tar file of one; or a table
-            (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with ``path_column`` and without
-            ``text_column``.
+            of such files; a folder of pictures, ``class/picture`` or ``split/class/picture``, or a zip or tar file of
+            one; or a table (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with
+            ``path_column`` and without ``text_column``.
         path_column, text_column, label_column, split_column: names of a table's columns; splits may be absent.
         near: whether to look for near duplicates across splits as well (a minute for 10,000 against 60,000 pictures).
 

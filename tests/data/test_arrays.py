@@ -122,6 +122,7 @@ def test_parquet_of_numbers_and_words_with_a_column_of_splits(tmp_path):
     [
         ({"y": np.arange(60) % 3 + 0.5}, r"class indices or words. Received: float64 .*, 0.5 in row 0 of train"),
         ({"y": np.where(np.arange(60) == 7, np.nan, 1.0)}, "nan in row 7 of train"),
+        ({"y": np.where(np.arange(60) == 7, np.inf, 1.0)}, "inf in row 7 of train"),
         ({"x": np.zeros((0, 5)), "y": np.zeros(0, int)}, "Wanted examples to train on. Received: none"),
         ({"y": np.arange(59) % 3}, "59 labels for 60 inputs"),
         ({"y": np.arange(60) % 3 - 1}, r"0\.\.1. Received: -1 in train of .*, row 0 \(20 such labels\)"),
