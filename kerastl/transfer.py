@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerastl import memory
 from kerastl.types import Schedule, Split, Task
 
 
@@ -109,16 +110,18 @@ def features(model: keras.Model, batches: Any, *, views: int = 1, name: str = "t
 
     Raises:
         ValueError: fewer views than one, or a model whose output is no vector.
+        MemoryError: a batch does not fit into memory.
     """
     if views < 1:
         raise ValueError(f"Wanted one view of every example or more. Received: views={views}.")
     if len(model.output.shape) != 2:
         raise ValueError(f"Features are vectors, (batch, width). Received: an output of shape {model.output.shape}.")
     found, labels = [], []
-    for _ in range(views):
-        for inputs, answers in batches:
-            found.append(np.asarray(model.predict_on_batch(inputs), np.float32))
-            labels.append(np.asarray(answers, np.int32))
+    with memory.named("computing features"):
+        for _ in range(views):
+            for inputs, answers in batches:
+                found.append(np.asarray(model.predict_on_batch(inputs), np.float32))
+                labels.append(np.asarray(answers, np.int32))
     return Split(name, np.concatenate(found), np.concatenate(labels))
 
 

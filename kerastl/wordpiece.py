@@ -53,7 +53,7 @@ class Tokenizer:
         strip_accents: whether accents are left out, as they were when BERT's uncased models were trained.
 
     Raises:
-        ValueError: if a special token is missing.
+        ValueError: if a special token is missing, or comes twice.
     """
 
     def __init__(self, vocabulary: Iterable[str], *, strip_accents: bool = True) -> None:
@@ -65,6 +65,8 @@ class Tokenizer:
                 f"A vocabulary holds {', '.join(SPECIAL)}. Received: {len(self.vocabulary)} tokens without "
                 f"{', '.join(missing)}."
             )
+        if twice := [token for token in SPECIAL if self.vocabulary.count(token) > 1]:
+            raise ValueError(f"A special token has one id. Received: {', '.join(twice)} more than once.")
         self._table = _table(strip_accents)
         self._pieces = functools.lru_cache(maxsize=1 << 16)(self._pieces_of)
 

@@ -102,6 +102,7 @@ DOORS = {
     ("train", "memory"): "every room that traces graphs would hold on to them for good",
     ("export", "memory"): "as for training",
     ("compress", "memory"): "as for training",
+    ("transfer", "memory"): "where memory runs out the words are the same",
     ("build", "downloads"): "weights come from a registry as data sets do",
     ("build", "foreign"): "weights are a stranger's file, and looked at as such",
     ("resume", "memory"): "as for training",

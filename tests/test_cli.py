@@ -421,6 +421,45 @@ def test_verify_notices_other_data_and_other_labels(finished, toy, capsys):
     assert "Did you mean toy" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"source": "archive"}, "no source 'archive'"),  # a file of the family that loads nothing
+        ({"source": 5}, "no source '5'"),
+        ({"source": "toy", "arguments": {"nonsense": 1}}, "unexpected keyword argument 'nonsense'"),
+        ({"source": "toy", "arguments": [1]}, "is not loaded with what config.json says"),
+    ],
+)
+def test_verify_says_in_words_that_data_cannot_be_loaded(finished, toy, capsys, data, words):
+    restate(finished, "config.json", lambda config: config["data"].update(data))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["report.json", "config.json", "files.json"])
+def test_verify_says_in_words_that_a_field_is_damaged(finished, toy, capsys, name):
+    """Each field's name in turn, and all of it: a flipped byte there is no reason for a traceback."""
+    content = (finished / name).read_text()
+    for field in [field for field in json.loads(content) if field in ("variants", "data", "chosen", "report.json")]:
+        (finished / name).write_text(content.replace(f'"{field}"', f'"{field[:-1]}~"', 1))
+        assert cli.main(["verify", str(finished)]) == 1
+    for other in ("[]", "3", '{"data": 3, "variants": [4]}', "null"):
+        (finished / name).write_text(other)
+        assert cli.main(["verify", str(finished)]) == 1
+    said = capsys.readouterr()
+    assert "differs: " in said.out or "is not as a run writes it" in said.err
+
+
+def test_verify_notices_another_file_in_the_bundle_though_it_answers_alike(finished, toy, capsys):
+    path = finished / "mobile" / "model.tflite"
+    path.write_bytes(path.read_bytes() + b"x")
+    pinned = json.loads((finished / "files.json").read_text())
+    pinned["mobile/model.tflite"] = digests.of_file(path)
+    (finished / "files.json").write_text(json.dumps(pinned))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert "differs: mobile/model.tflite: the chosen file has SHA-256" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["../outside.tflite", "/etc/passwd", "link"])
 def test_verify_reads_nothing_outside_of_the_folder(finished, capsys, name):
     (finished.parent / "outside.tflite").write_bytes(toy_file())
@@ -503,6 +542,11 @@ def test_inputs_become_raw_pixels(tmp_path):
     for shape in ((5, 4), (0, 4, 4, 1), (4, 4, 3)):
         with pytest.raises(ValueError, match="This file takes arrays of shape"):
             read(np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match=r"Wanted numbers\. Received: .* of <U1"):
+        read(np.full((4, 4), "x"))
+    (tmp_path / "c.npy").write_bytes(b"\x93NUMPY of something else")
+    with pytest.raises(ValueError, match="no array that can be read"):
+        results.read_input(tmp_path / "c.npy", types.Tensor("image", "uint8", (1, 4, 4, 1)))
     (tmp_path / "c.png").write_text("no picture")
     with pytest.raises(ValueError, match="no picture that can be read"):
         results.read_input(tmp_path / "c.png", types.Tensor("image", "uint8", (1, 4, 4, 1)))

@@ -70,6 +70,21 @@ def test_more_tokens_than_the_model_has_rows_is_an_error_in_words(bundle, tiny_t
     assert "cannot be run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("lines", "count"), [("", 0), ("bad\n", 1), ("bad\ngood\nugly\n", 3)])
+def test_labels_that_are_not_one_an_answer_are_an_error_in_words(bundle, capsys, lines, count):
+    (bundle / "labels.txt").write_text(lines)
+    assert cli.main(["predict", "run", "good"]) == 1
+    assert f"labels.txt names {count} classes, and the model answers 2" in capsys.readouterr().err
+
+
+def test_labels_cannot_write_to_the_terminal(bundle, capsys):
+    (bundle / "labels.txt").write_text("bad\n\x1b[2Jgood\x07\n")
+    assert cli.main(["predict", "run", "good"]) == 0
+    line = capsys.readouterr().out.strip()
+    assert line.isprintable()
+    assert "[2Jgood" in line
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -106,6 +106,22 @@ def test_the_same_command_again_reuses_every_stage(finished):
         assert (before["sha256"], before["score"]) == (after["sha256"], after["score"])
 
 
+def test_a_flipped_byte_anywhere_in_a_run_is_noticed(finished):
+    """Of every file of every recipe, a text's vocabulary and tokenizer too; `test_cli.py` does it byte by byte."""
+    _, report, folder = finished
+    differing = kerastl.cli.results._digests
+    assert differing(folder, report) == []
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size and path.name != "files.json"]
+    for path in paths:
+        content = path.read_bytes()
+        for place in (0, len(content) // 2, len(content) - 1):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            assert any(path.name in words for words in differing(folder, report)), path
+        path.write_bytes(content)
+    assert differing(folder, report) == []
+    assert len(paths) > 20
+
+
 def bare_score(content, split):
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()

@@ -104,6 +104,15 @@ def test_features_are_vectors(pictures):
         transfer.body(whole)
 
 
+def test_features_that_do_not_fit_into_memory_are_said_in_words(pictures):
+    """The body asks for seven terabytes, which no machine that runs this has."""
+    image = keras.Input((8, 8, 1))
+    large = keras.layers.UpSampling2D(60_000)(image)
+    model = keras.Model(image, keras.layers.GlobalMaxPooling2D()(large))
+    with pytest.raises(MemoryError, match="Out of memory while computing features: a smaller batch needs less"):
+        transfer.features(model, pipeline.batches(pictures, batch_size=8))
+
+
 def test_features_come_back_from_the_disk(tmp_path):
     splits = tuple(Split(name, np.full((3, 2), number, np.float32), np.arange(3)) for number, name in enumerate("ba"))
     transfer.save(splits, tmp_path)

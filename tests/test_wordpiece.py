@@ -149,6 +149,9 @@ def test_special_tokens_are_not_read_out_of_a_text():
 def test_a_vocabulary_needs_its_special_tokens():
     with pytest.raises(ValueError, match=r"without \[MASK\]"):
         wordpiece.Tokenizer([token for token in VOCABULARY if token != "[MASK]"])
+    # the last one's id would pad, and the model would read it for a word
+    with pytest.raises(ValueError, match=r"Received: \[PAD\] more than once"):
+        wordpiece.Tokenizer([*VOCABULARY, "[PAD]"])
 
 
 def test_decoded_text_reads_like_the_text():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -28,11 +29,20 @@ def verify(*, folder: str) -> int:
 
     Raises:
         FileNotFoundError: the folder holds no finished run.
-        ValueError: its data cannot be loaded again.
+        ValueError: its data cannot be loaded again, or its JSON files are not as a run writes them.
     """
+    root = Path(folder)
+    try:
+        return _verify(root)
+    except (KeyError, TypeError, AttributeError) as error:  # they may be anybody's, or damaged in the name of a field
+        raise ValueError(
+            f"report.json, config.json or files.json of {root} is not as a run writes it: {error!r}."
+        ) from error
+
+
+def _verify(root: Path) -> int:
     import kerastl
 
-    root = Path(folder)
     report, config = _read(root / "report.json"), _read(root / "config.json")
     differences = _digests(root, report)
     print(f"digests: {'as stated' if not differences else f'{len(differences)} differ'}", file=sys.stderr)
@@ -50,6 +60,8 @@ def verify(*, folder: str) -> int:
             differences.append(f"mobile/: holds no model.tflite of the chosen variant {report['chosen']!r}")
         else:
             differences += _scores(reader, bundle, chosen, dataset, name="mobile/model.tflite")
+            if (found := kerastl.digests.of_file(bundle)) != chosen["sha256"]:
+                differences.append(f"mobile/model.tflite: the chosen file has SHA-256 {chosen['sha256']}, this {found}")
             if _labels(bundle.parent) != list(dataset.task.class_names):
                 differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
             if dataset.task.vocabulary and _vocabulary(bundle.parent) != dataset.task.vocabulary:
@@ -104,10 +116,16 @@ def _load_data(config: dict[str, Any]) -> types.Dataset:
     data = config.get("data")
     if not data:
         raise ValueError("config.json names no data set: the run ended before it had loaded one.")
-    if data["source"] not in kerastl.data.__all__:
-        hint = catalogue.did_you_mean(data["source"], kerastl.data.__all__)
-        raise ValueError(f"kerastl.data has no source {data['source']!r}, which config.json names.{hint}")
-    return getattr(kerastl.data, data["source"]).load(**data["arguments"])
+    source, arguments = str(data.get("source")), data.get("arguments")
+    load = getattr(getattr(kerastl.data, source), "load", None) if source in kerastl.data.__all__ else None
+    if load is None:
+        hint = catalogue.did_you_mean(source, kerastl.data.__all__)
+        raise ValueError(f"kerastl.data has no source {source!r}, which config.json names.{hint}")
+    try:
+        inspect.signature(load).bind(**arguments)
+    except TypeError as error:  # it may be anybody's
+        raise ValueError(f"kerastl.data.{source} is not loaded with what config.json says: {error}.") from error
+    return load(**arguments)
 
 
 def _scores(
@@ -173,6 +191,10 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
         for name in inputs:
             examples = read_text(name) if read_text else read_input(Path(name), tensor)
             for index, row in enumerate(reader.run(model, examples)):
+                if len(row) != len(labels):
+                    raise ValueError(
+                        f"labels.txt names {len(labels)} classes, and the model answers {len(row)}: {bundle}."
+                    )
                 best = int(row.argmax())
                 answers.append(
                     {
@@ -185,10 +207,11 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps(answers, indent=2))
         return 0
+    shown = kerastl.foreign.tflite_file.printable
     for answer in answers:
         ranked = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
-        others = ", ".join(f"{label} {p:.1%}" for label, p in ranked[1:3])
-        print(f"{answer['input']}: {answer['label']} {answer['probability']:.1%} (then {others})")
+        others = ", ".join(f"{shown(label)} {p:.1%}" for label, p in ranked[1:3])
+        print(f"{answer['input']}: {shown(answer['label'])} {answer['probability']:.1%} (then {others})")
     return 0
 
 
@@ -236,7 +259,14 @@ def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:
             return pictures.read(path, channels=shape[2], size=(shape[0], shape[1])).pixels[None]
         except pictures.PictureError as error:
             raise ValueError(f"{path} is no picture that can be read: {error}.") from error
-    array = np.load(path, allow_pickle=False)
+    from kerastl.data import array_file
+
+    try:
+        array = array_file.read_npy(path)
+    except array_file.ArrayFileError as error:
+        raise ValueError(f"{path} is no array that can be read: {error}.") from error
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"Wanted numbers. Received: {path} of {array.dtype}.")
     if array.shape == shape or (shape[-1:] == (1,) and array.shape == shape[:-1]):
         array = array.reshape(1, *shape)
     elif shape[-1:] == (1,) and array.ndim == len(shape) and array.shape[1:] == shape[:-1]:

@@ -105,7 +105,7 @@ def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.nd
         largest: bytes that all arrays together may have.
 
     Raises:
-        ArrayFileError: the file as a whole cannot be read.
+        ArrayFileError: the file as a whole cannot be read, or unpacks to far more than it holds.
     """
     try:
         opened = zipfile.ZipFile(path)
@@ -113,6 +113,10 @@ def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.nd
         raise ArrayFileError(f"cannot be read: {error}") from error
     left = largest
     with opened:
+        # together too: many small members, or members that share their bytes, are a bomb of many parts
+        unpacked, held = sum(member.file_size for member in opened.infolist()), path.stat().st_size
+        if unpacked > _SMALL and unpacked > _RATIO * held:
+            raise ArrayFileError(f"{held:,} bytes that unpack to {unpacked:,}: more than {_RATIO} times")
         for member in opened.infolist():
             name = member.filename.removesuffix(".npy")
             try:
@@ -141,6 +145,9 @@ def _read(stream: IO[bytes], *, size: int, largest: int) -> np.ndarray:
         raise ArrayFileError(f"declares {declared:,} bytes (shape {shape}, {kind}): more than the {largest:,} allowed")
     if declared > size:
         raise ArrayFileError(f"declares {declared:,} bytes (shape {shape}, {kind}) and holds fewer than {size:,}")
+    rows = math.prod(shape) if kind.itemsize == 0 else math.prod(shape[:1])
+    if declared == 0 and rows > size:  # no memory, until somebody goes through them
+        raise ArrayFileError(f"declares {rows:,} examples that hold nothing (shape {shape}, {kind})")
     try:
         stream.seek(0)
         return np.lib.format.read_array(stream, allow_pickle=False)

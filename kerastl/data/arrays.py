@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ import numpy as np
 from kerastl import types
 from kerastl.data import array_file, image_folder, pictures, splits
 
+_SHOWN = 20  # rows that an error names
+_AT_ONCE = 64_000_000  # bytes
+_RATIO, _SMALL = 200, 10_000_000  # as for archives: below so many bytes no ratio is suspicious
 _SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 
 
@@ -80,7 +83,7 @@ def load(
             whole = arrays[f"train_{what}"]
             arrays[f"train_{what}"], arrays[f"test_{what}"] = whole[train], whole[held_out]
     arguments = {"path": os.path.abspath(path), "test": test, "class_names": list(names)}
-    if _parquet(path):
+    if parquet(path):
         arguments |= {**columns, "size": None if size is None else list(size), "channels": channels}
     return splits.dataset(
         types.Task(path.resolve().stem, names, arrays["train_inputs"].shape[1:]),
@@ -108,14 +111,20 @@ def read(
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder of arrays {path}.")
-    files = _parquet(path)
+    files = parquet(path)
     if not files:
         return *_files(path), ()
     columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    return _tables(files, **columns, size=size, channels=channels)
+    inputs, labels, known, problems = tables(files, **columns, size=size, channels=channels)
+    if problems:
+        words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
+        more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise ValueError(f"{len(problems)} rows of {path} cannot be used:{words}{more}")
+    return inputs, labels, known
 
 
-def _parquet(path: Path) -> list[Path]:
+def parquet(path: Path) -> list[Path]:
+    """The parquet files at a path, in the order of their names."""
     return sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
 
 
@@ -141,81 +150,130 @@ def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return inputs, labels
 
 
-def _tables(
+def tables(
     files: Sequence[Path],
+    *,
+    input_column: str = "image",
+    label_column: str = "label",
+    split_column: str = "split",
+    size: Sequence[int] | None = None,
+    channels: int = 3,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], list[str]]:
+    """Inputs and labels of each split in parquet files, the names of the classes that these bring, and what is wrong.
+
+    Arguments and errors as for `load`. Rows that cannot be used are left out, each with its reason: ``set.parquet, row
+    7: nothing under label``.
+    """
+    columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
+    rows: dict[str, tuple[list[np.ndarray], list[Any]]] = {}
+    known: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    problems: list[str] = []
+    left = array_file.LARGEST
+    for file in files:
+        of_file = next((_SPLITS[word] for word in _SPLITS if file.stem.lower().startswith(word)), "train")
+        for number, value, label, word, names in _rows(file, **columns):
+            known, split = known or names, of_file if word is _NOTHING else _SPLITS.get(str(word).lower())
+            try:
+                array = _usable(value, label, split, word, **columns, size=size, channels=channels)
+                shape = shape or array.shape
+                if array.shape != shape:
+                    raise ValueError(f"inputs of one shape are wanted, {shape} as before; received {array.shape}")
+            except ValueError as error:
+                problems.append(f"{file.name}, row {number}: {error}")
+                continue
+            left -= array.nbytes
+            if left < 0:
+                raise ValueError(f"Wanted at most {array_file.LARGEST:,} bytes of inputs. Received: more, in {file}.")
+            pair = rows.setdefault(str(split), ([], []))
+            pair[0].append(array)
+            pair[1].append(label)
+            if size is None and array.ndim == 3:
+                size = array.shape[:2]
+    inputs = {split: np.stack(pair[0]) for split, pair in rows.items()}
+    return inputs, {split: np.asarray(pair[1]) for split, pair in rows.items()}, known, problems
+
+
+_NOTHING = object()  # where there is no column of splits
+
+
+def _rows(
+    file: Path, *, input_column: str, label_column: str, split_column: str
+) -> Iterator[tuple[int, Any, Any, Any, tuple[str, ...]]]:
+    """Row by row: its number, input, label and split, and the names of classes that the file brings.
+
+    Raises:
+        ValueError: no such column, a file that cannot be read, or one that unpacks to far more than it holds.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    held, unpacked, number = file.stat().st_size, 0, 0
+    try:
+        with pyarrow.parquet.ParquetFile(file) as opened:
+            names, groups = (
+                opened.schema_arrow.names,
+                [opened.metadata.row_group(i) for i in range(opened.num_row_groups)],
+            )
+            if lacking := [name for name in (input_column, label_column) if name not in names]:
+                raise ValueError(f"{file} has no column {', '.join(lacking)}. Its columns: {', '.join(names)}.")
+            # A value that a page holds once may stand in any number of rows: they come a few at a time.
+            if opened.metadata.num_rows > held:
+                raise ValueError(f"{file} of {held:,} bytes declares {opened.metadata.num_rows:,} rows.")
+            largest = max((group.total_byte_size for group in groups), default=0)
+            wanted = [name for name in (input_column, label_column, split_column) if name in names]
+            known = _hub_names(opened.schema_arrow.metadata, label_column)
+            at_once = min(max(_AT_ONCE // max(largest, 1), 1), 1000)
+            for batch in opened.iter_batches(batch_size=at_once, columns=wanted):
+                unpacked += batch.nbytes
+                if unpacked > _SMALL and unpacked > _RATIO * held:
+                    raise ValueError(f"{file} of {held:,} bytes unpacks to more than {_RATIO} times as many.")
+                values = [batch.column(name).to_pylist() for name in wanted]
+                if len(values) < 3:
+                    values.append([_NOTHING] * len(batch))
+                for value, label, word in zip(*values, strict=True):
+                    yield number, value, label, word, known
+                    number += 1
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+
+
+def _usable(
+    value: Any,
+    label: Any,
+    split: str | None,
+    word: Any,
     *,
     input_column: str,
     label_column: str,
     split_column: str,
     size: Sequence[int] | None,
     channels: int,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...]]:
-    """Inputs and labels of each split in parquet files, and the names of the classes that these bring."""
-    import pyarrow
-    import pyarrow.parquet
+) -> np.ndarray:
+    """A row's input as an array.
 
-    rows: dict[str, tuple[list[Any], list[Any]]] = {}
-    known: tuple[str, ...] = ()
-    left = array_file.LARGEST
-    for file in files:
-        try:
-            opened = pyarrow.parquet.ParquetFile(file)
-            left -= sum(opened.metadata.row_group(index).total_byte_size for index in range(opened.num_row_groups))
-            names = opened.schema_arrow.names
-            if lacking := [name for name in (input_column, label_column) if name not in names]:
-                raise ValueError(f"{file} has no column {', '.join(lacking)}. Its columns: {', '.join(names)}.")
-            if left < 0:
-                raise ValueError(f"Wanted at most {array_file.LARGEST:,} bytes of tables. Received: more, in {file}.")
-            wanted = [name for name in (input_column, label_column, split_column) if name in names]
-            table = opened.read(columns=wanted)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise ValueError(f"{file} cannot be read: {error}") from error
-        known = known or _hub_names(table.schema.metadata, label_column)
-        of_file = next((_SPLITS[word] for word in _SPLITS if file.stem.lower().startswith(word)), "train")
-        words = table[split_column].to_pylist() if split_column in wanted else [of_file] * len(table)
-        values = (table[name].to_pylist() for name in (input_column, label_column))
-        for number, (word, value, label) in enumerate(zip(words, *values, strict=True)):
-            split = _SPLITS.get(str(word).lower())
-            if split is None or value is None or label is None:
-                what = (
-                    f"the split {word!r}"
-                    if split is None
-                    else "nothing under " + (input_column if value is None else label_column)
-                )
-                raise ValueError(
-                    f"Every row needs input, label and a known split. Received: {what} in {file}, row {number}."
-                )
-            pair = rows.setdefault(split, ([], []))
-            pair[0].append(_decoded(value, size=size, channels=channels, where=f"{file}, row {number}"))
-            pair[1].append(label)
-            size = size or pair[0][0].shape[:2]
-    inputs = {split: _stacked(pair[0], where=f"{split} of {files[0]}") for split, pair in rows.items()}
-    return inputs, {split: np.asarray(pair[1]) for split, pair in rows.items()}, known
-
-
-def _decoded(value: Any, *, size: Sequence[int] | None, channels: int, where: str) -> np.ndarray:
+    Raises:
+        ValueError: saying what is wrong with the row, without naming it.
+    """
+    if split is None:
+        raise ValueError(f"the split {word!r} under {split_column}, which is none of {', '.join(splits.WORDS)}")
+    if value is None or label is None:
+        raise ValueError(f"nothing under {input_column if value is None else label_column}")
+    if isinstance(label, float):
+        raise ValueError(f"the label {label!r} under {label_column}, which is neither a class index nor a word")
     content = value.get("bytes") if isinstance(value, dict) else value
     if isinstance(content, bytes):
         side = None if size is None else (int(size[0]), int(size[1]))
-        try:
-            return pictures.read(io.BytesIO(content), size=side, channels=channels).pixels
-        except pictures.PictureError as error:
-            raise ValueError(f"{where} cannot be read: {error}") from error
+        return pictures.read(io.BytesIO(content), size=side, channels=channels).pixels
     if isinstance(value, dict):
-        raise ValueError(
-            f"Wanted pictures inside of the table. Received: a path alone, {value.get('path')}, in {where}."
-        )
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"Wanted lists of numbers of one shape. Received: {where}: {error}.") from error
-
-
-def _stacked(values: Sequence[np.ndarray], *, where: str) -> np.ndarray:
-    shapes = {value.shape for value in values}
-    if len(shapes) > 1:
-        raise ValueError(f"Wanted inputs of one shape. Received: {sorted(shapes)[:5]} in {where}.")
-    return np.stack(values)
+        raise ValueError(f"no picture under {input_column} but a path alone, {value.get('path')}")
+    array = np.asarray(value)  # raises ValueError where lists are not of one length
+    if array.dtype.kind not in "buif" or array.ndim == 0:
+        raise ValueError(f"no list of numbers under {input_column} but {array.dtype} of shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        raise ValueError(f"{array[place]} under {input_column}, column {', '.join(map(str, place))}")
+    return array
 
 
 def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...]:
@@ -233,6 +291,12 @@ def _inputs(values: np.ndarray, *, where: str) -> np.ndarray:
         raise ValueError(
             f"Wanted inputs (examples, ...) of numbers. Received: {values.dtype} of shape {values.shape} in {where}."
         )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():  # said here, where rows are still those of the file
+        row, *place = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise ValueError(
+            f"Inputs have to be finite. Received: {values[row, *place]} in {where}, row {row}, column "
+            f"{', '.join(map(str, place))}."
+        )
     return values[..., None] if values.dtype == np.uint8 and values.ndim == 3 else values
 
 
@@ -244,9 +308,17 @@ def _class_names(
         found = sorted({str(word) for array in every for word in array.tolist()}, key=image_folder.natural)
         splits.check_names(found, wanted, what="labels")
         return tuple(wanted or found)
-    if any(array.dtype.kind not in "iu" or array.ndim != 1 for array in every):
-        what = ", ".join(f"{array.dtype} of shape {array.shape}" for array in labels.values())
-        raise ValueError(f"Wanted labels (examples,) that are class indices or words. Received: {what} in {where}.")
+    for split, array in zip(labels, every, strict=True):
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            odd = ~np.isfinite(array) | (array != np.floor(array)) if array.dtype.kind == "f" else np.zeros(1, bool)
+            row = int(np.argwhere(odd)[0][0]) if odd.any() else 0
+            first = f", {array[row]} in row {row} of {split}" if array.ndim == 1 and len(array) else ""
+            raise ValueError(
+                f"Wanted labels (examples,) that are class indices or words. Received: {array.dtype} of shape "
+                f"{array.shape}{first}, in {where}."
+            )
+    if not any(array.size for array in every):
+        raise ValueError(f"Wanted examples to train on. Received: none in {where}.")
     highest = max(int(array.max()) for array in every if array.size)
     if wanted or known:
         return tuple(wanted or known)

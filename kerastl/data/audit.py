@@ -1,7 +1,7 @@
 """Everything wrong with a data set, before a minute is spent on it.
 
-Reads ``.npz``, ``.npy`` pairs, idx pairs (gzipped or not), folders of pictures sorted by class, and tables of picture
-files or of sentences.
+Reads ``.npz`` and ``.parquet``, ``.npy`` pairs, idx pairs (gzipped or not), folders of pictures sorted by class, and
+tables of picture files or of sentences.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import hashlib
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kerastl.data import (
     array_file,
+    arrays,
     audit_pictures,
     audit_texts,
     duplicates,
@@ -41,10 +42,10 @@ def audit(
     """Findings about a data set, errors first; an empty list means nothing was found.
 
     Args:
-        path: a ``.npz`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder of such files;
-            a folder of pictures, ``class/picture`` or ``split/class/picture``, or a zip or tar file of one; or a table
-            (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with ``path_column`` and without
-            ``text_column``.
+        path: a ``.npz`` or ``.parquet`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder
+            of such files; a folder of pictures, ``class/picture`` or ``split/class/picture``, or a zip or tar file of
+            one; or a table (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with
+            ``path_column`` and without ``text_column``.
         path_column, text_column, label_column, split_column: names of a table's columns; splits may be absent.
         near: whether to look for near duplicates across splits as well (a minute for 10,000 against 60,000 pictures).
 
@@ -71,7 +72,9 @@ def audit(
                 return [Finding("error", path.name, str(error))]
             return audit(unpack.innermost(unpacked), near=near)
     files = sorted(path.iterdir()) if path.is_dir() else []
-    if array_file.is_array(path):
+    if arrays.parquet(path):
+        found = _parquet(path, near=near, label_column=label_column, split_column=split_column)
+    elif array_file.is_array(path):
         found = _audit_arrays(*_read(path), near=near)
     elif any(file.suffix == ".npz" for file in files):
         each = [(file, _audit_arrays(*_read(file), near=near)) for file in files if file.suffix == ".npz"]
@@ -82,8 +85,8 @@ def audit(
         found = audit_pictures.folder(path, near=near)
     else:
         raise ValueError(
-            "Wanted a .npz, .npy or idx file, a table (.csv, .tsv, .jsonl), or a folder of array files or of class "
-            f"folders with pictures. Received: {path}."
+            "Wanted a .npz, .npy, idx or .parquet file, a table (.csv, .tsv, .jsonl), or a folder of array files or of "
+            f"class folders with pictures. Received: {path}."
         )
     return _in_order(found)
 
@@ -126,8 +129,23 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
     return read, [Finding("error", name, problem) for name, problem in problems.items()]
 
 
+def _parquet(path: Path, *, near: bool, label_column: str, split_column: str) -> list[Finding]:
+    try:
+        inputs, labels, _, problems = arrays.tables(
+            arrays.parquet(path), label_column=label_column, split_column=split_column
+        )
+    except ValueError as error:  # no such column, damaged, or a bomb
+        return [Finding("error", path.name, str(error))]
+    found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
+    if not inputs:
+        return [*found, Finding("error", path.name, "no row that can be used")]
+    read = {f"{split}_inputs": array for split, array in inputs.items()}
+    return _audit_arrays(read | {f"{split}_labels": array for split, array in labels.items()}, found, near=near)
+
+
 def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool) -> list[Finding]:
     parts = array_file.parts(read)
+    read, words = _with_indices(read, [pair["labels"] for pair in parts.values() if "labels" in pair])
     if read and not parts:
         found.append(
             Finding(
@@ -138,11 +156,12 @@ def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near:
             )
         )
     digests: dict[str, list[tuple[bytes, str, object]]] = {}
-    classes = {group: _label_findings(read, pair.get("labels"), found) for group, pair in parts.items()}
+    classes = {group: _label_findings(read, pair.get("labels"), found, words) for group, pair in parts.items()}
     every = set().union(*classes.values()) if classes else set()
     for group, pair in parts.items():
         if (absent := every - classes[group]) and classes[group]:
-            found.append(Finding("error", pair["labels"], f"no example of class {duplicates.some(sorted(absent))}"))
+            names = [label if words is None else words[label] for label in sorted(absent)]
+            found.append(Finding("error", pair["labels"], f"no example of class {duplicates.some(names)}"))
         if "inputs" not in pair:
             found.append(Finding("error", pair["labels"], "has no inputs beside it"))
             continue
@@ -181,6 +200,20 @@ def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near:
     return found
 
 
+def _with_indices(
+    read: Mapping[str, np.ndarray], names: Sequence[str]
+) -> tuple[Mapping[str, np.ndarray], Sequence[str] | None]:
+    """Labels in a column as a row; words, where all are words, as their places among all, which are returned."""
+    words = None
+    labels = {
+        name: read[name][:, 0] if read[name].ndim == 2 and read[name].shape[1] == 1 else read[name] for name in names
+    }
+    if labels and all(array.dtype.kind == "U" and array.ndim == 1 for array in labels.values()):
+        words = np.unique(np.concatenate(list(labels.values()))).tolist()
+        labels = {name: np.searchsorted(words, array) for name, array in labels.items()}
+    return {**read, **labels}, words
+
+
 def _are_pictures(inputs: np.ndarray) -> bool:
     """Large enough that two of one class need not be alike, and of numbers."""
     shape = inputs.shape[1:]
@@ -189,7 +222,9 @@ def _are_pictures(inputs: np.ndarray) -> bool:
     return grey_or_coloured and min(shape[:2]) >= 16 and sound
 
 
-def _label_findings(read: Mapping[str, np.ndarray], name: str | None, found: list[Finding]) -> set[int]:
+def _label_findings(
+    read: Mapping[str, np.ndarray], name: str | None, found: list[Finding], words: Sequence[str] | None
+) -> set[int]:
     """Adds what is wrong with labels; the classes that occur."""
     if name is None:
         return set()
@@ -215,9 +250,11 @@ def _label_findings(read: Mapping[str, np.ndarray], name: str | None, found: lis
         )
     classes = {int(label) for label in np.unique(labels) if label >= 0}
     if len(classes) == 1:
-        found.append(Finding("error", name, f"every label is {classes.pop()}: there is nothing to learn"))
+        only = classes.pop()
+        what = f"every label is {only if words is None else words[only]}: there is nothing to learn"
+        found.append(Finding("error", name, what))
         return set()
-    if classes:
+    if classes and words is None:  # of words only those are known that occur
         highest = max(classes)
         empty = highest + 1 - len(classes)
         if empty > max(10, len(classes)):

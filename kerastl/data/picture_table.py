@@ -162,17 +162,19 @@ def _header(path: Path, text: str, wanted: Sequence[str]) -> tuple[str, list[str
 
 def _records(path: Path, text: str, delimiter: str, *, first: bool = False):
     """Line and stripped fields of every record that is not blank, the first one (the names) only if asked for."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    begun = False
+    # strict: a quote that is never closed would make one field of every row behind it; not where delimiters are tried
+    options = {"delimiter": delimiter, "skipinitialspace": True, "strict": not first}
+    reader = csv.reader(io.StringIO(text, newline=""), **options)
+    begun, line = False, 1
     try:
         for fields in reader:
-            fields = [field.strip() for field in fields]
+            fields, line = [field.strip() for field in fields], reader.line_num + 1
             if any(fields):
                 if begun or first:
                     yield reader.line_num, fields
                 begun = True
     except csv.Error as error:
-        raise TableError(f"{path} is no table that can be read: line {reader.line_num}: {error}.") from error
+        raise TableError(f"{path} is no table that can be read: line {line}: {error}.") from error
 
 
 def _refuse(path: Path, wrong: Sequence[str]) -> None:

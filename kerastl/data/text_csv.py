@@ -24,6 +24,7 @@ SPLITS = {word: split for split, words in splits.WORDS.items() for word in words
 LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
 _SHOWN = 20
+_HALF = re.compile("[\ud800-\udfff]")  # JSON can spell it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +131,10 @@ def rows(path: Path, columns: Sequence[str], split_column: str) -> tuple[list[Ex
             problems.append(f"{where}: empty text")
         elif not label:
             problems.append(f"{where}: no label")
+        elif any(_HALF.search(value or "") for value in (text, label)):
+            problems.append(f"{where}: half a character (a lone surrogate), which no file can hold")
+        elif len(label.splitlines()) > 1:
+            problems.append(f"{where}: the label {label[:60]!r}, which is not one line of text")
         elif split and split not in SPLITS:
             problems.append(f"{where}: split {split!r}, which is none of train, validation, test")
         else:

@@ -11,6 +11,7 @@ import csv
 import difflib
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,16 +60,19 @@ def read(path: Path, *, columns: Sequence[str], optional: Sequence[str] = ()) ->
 
 def columns(path: Path) -> list[str]:
     """The names in the first line of a table, or in the first object; none where it cannot be read."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         text = _decoded(path.read_bytes(), path)
         ending = path.suffix.lower()
         if ending in JSON_LINES:
-            return list(json.loads(next(line for line in text.split("\n") if line.strip())))
+            content = json.loads(next((line for line in text.split("\n") if line.strip()), "{}"))
+            return list(content) if isinstance(content, dict) else []
         return max((_header(text, delimiter) for delimiter in DELIMITERS[ending]), key=len)
     return []
 
 
 def _decoded(content: bytes, path: Path) -> str:
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise ValueError(f"{path} is UTF-32. Save it as UTF-8, or as UTF-16 with a byte order mark.")
     mark, encoding = next(((mark, name) for mark, name in _MARKS if content.startswith(mark)), (b"", "utf-8"))
     content = content[len(mark) :]
     try:
@@ -153,9 +157,11 @@ def _json_rows(text: str, path: Path, *, columns: Sequence[str], optional: Seque
 
 
 def _plain(value: Any) -> str | None:
-    """Strings and numbers as they are written; what is neither counts as missing."""
+    """Strings and numbers as they are written; what is neither counts as missing, NaN and infinity too."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return str(value) if isinstance(value, str | int | float) else None
 
 

@@ -5,8 +5,10 @@ Zip and tar (plain, gzip, bzip2, xz), told apart by their contents.
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import dataclasses
+import gzip
 import lzma
 import re
 import shutil
@@ -17,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kerastl import durable
 
@@ -31,6 +33,8 @@ _DAMAGED = (
     NotImplementedError,
     RuntimeError,
 )
+_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_AT_ONCE = 1 << 20  # bytes
 _SMALL = 10_000_000  # below this many bytes no ratio is suspicious: a blank picture shrinks a thousand times
 
 
@@ -61,13 +65,13 @@ def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio:
         OSError: if there is no room.
     """
     try:
-        with _opened(archive) as members:
+        with _opened(archive, ratio=ratio) as members:
             listed = list(_checked(members, archive=archive, largest=largest, ratio=ratio))
             with durable.replacing(folder, needed_bytes=sum(member.size for member in listed)) as temporary:
                 temporary.mkdir()
                 for member in listed:
                     _write(member, temporary)
-    except (OSError, *_DAMAGED) as error:
+    except (OSError, _Flood, *_DAMAGED) as error:
         if (
             isinstance(error, OSError) and error.errno is not None
         ):  # the system's; decoders raise theirs without a number
@@ -85,8 +89,31 @@ def innermost(folder: Path) -> Path:
         folder = inner[0]
 
 
+class _Flood(Exception):
+    """More bytes than an archive of its size should hold; none of the errors that `tarfile` makes its own of."""
+
+
+class _Bounded:
+    """A tar file's bytes, of which no more are read than its size speaks for.
+
+    Members are judged by their sizes. What else stands in an archive, long names and what follows its end, is not seen
+    there, and `tarfile` asks for as much memory as such a name claims to need.
+    """
+
+    def __init__(self, stream: Any, *, limit: int) -> None:
+        self._stream, self._limit = stream, limit
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        most = min(_AT_ONCE, max(self._limit - self.tell(), 0))
+        content = self._stream.read(min(size, most + 1))
+        if len(content) > most:
+            raise _Flood("it holds far more than its size speaks for, or a name of megabytes")
+        return content
+
+
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
+def _opened(archive: Path, *, ratio: float) -> Iterator[Iterator[_Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             yield (
@@ -94,21 +121,25 @@ def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
                 for one in zipped.infolist()
             )
         return
-    try:
-        opened_tar = tarfile.open(archive)  # noqa: SIM115  closed below
-    except (tarfile.TarError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ArchiveError(f"{archive} is no zip or tar file: {error}.") from error
-    with opened_tar as opened:
-        yield _in_tar(opened)
+    with archive.open("rb") as plain:
+        start = plain.read(6)
+    opener = next((opener for mark, opener in _PACKED.items() if start.startswith(mark)), open)
+    with opener(archive, "rb") as stream:
+        bounded: Any = _Bounded(stream, limit=_SMALL + int(ratio * archive.stat().st_size))
+        try:
+            opened = tarfile.open(fileobj=bounded, mode="r:")  # noqa: SIM115  the stream is closed
+        except tarfile.TarError as error:
+            raise ArchiveError(f"{archive} is no zip or tar file: {error}.") from error
+        yield _in_tar(opened, bounded)
 
 
-def _in_tar(opened: tarfile.TarFile) -> Iterator[_Member]:
+def _in_tar(opened: tarfile.TarFile, stream: _Bounded) -> Iterator[_Member]:
     for one in opened:
         yield _Member(one.name, one.size, _kind_in_tar(one), lambda one=one: opened.extractfile(one))  # pyright: ignore
-    while opened.fileobj is not None and opened.fileobj.read(1 << 20):
-        pass  # up to the end of the compressed stream, where its check sum stands
+    end = stream.tell()
+    while stream.read(_AT_ONCE):  # up to the end of the compressed stream, where its check sum stands
+        if stream.tell() - end > _SMALL:
+            raise _Flood("it goes on long after its end")
 
 
 def _kind_in_zip(one: zipfile.ZipInfo) -> str:
@@ -170,6 +201,6 @@ def _write(member: _Member, folder: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with member.open() as source, path.open("xb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
+        shutil.copyfileobj(source, target, _AT_ONCE)
         if target.tell() != member.size:
             raise ArchiveError(f"{member.name!r} is {target.tell():,} bytes long; its header says {member.size:,}.")

@@ -33,19 +33,24 @@ def inspect(file: Path | IO[bytes]) -> None:
 def findings(file: Path | IO[bytes]) -> Iterator[str]:
     """Why a file is not read: no HDF5 file, or damaged; a soft or external link, for Keras writes neither; a data set
     whose bytes lie in other files (external or virtual), that holds Python objects or references, needs a filter that
-    is no part of HDF5, or declares far more than it stores.
+    is no part of HDF5, or declares far more than it stores; or data sets that do so together.
     """
     try:
         with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as stream:
             if stream.read(len(SIGNATURE)) != SIGNATURE:
                 yield "it is no HDF5 file"
                 return
+        declared = 0
         with h5py.File(file, "r") as opened:
             for where, item in _items(opened):
                 if isinstance(item, str):
                     yield item
                 elif isinstance(item, h5py.Dataset):
                     yield from _check(item, where)
+                    declared += _declared(item) * (not (item.external or item.is_virtual))  # which has been said
+            size = opened.id.get_filesize()
+        if declared > _SMALL and declared > _RATIO * size:  # many small ones are a bomb of many parts
+            yield f"its data sets declare {declared:,} bytes in all, and the file holds {size:,}"
     except Exception as error:  # h5py raises whatever a damaged file provokes in it
         yield f"it cannot be read: {error}"
 
@@ -75,6 +80,10 @@ def _items(file: Any) -> Iterator[tuple[str, Any]]:
                 yield where, f"{where} is neither a group nor a data set"
 
 
+def _declared(dataset: Any) -> int:
+    return math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+
+
 def _check(dataset: Any, where: str) -> Iterator[str]:
     if dataset.external:
         yield f"{where} keeps its bytes in another file, {dataset.external[0][0]!r}"
@@ -86,7 +95,7 @@ def _check(dataset: Any, where: str) -> Iterator[str]:
     strange = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())} - _FILTERS
     if strange:
         yield f"{where} needs filter {min(strange)}, which is no part of HDF5"
-    declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    declared = _declared(dataset)
     stored = dataset.id.get_storage_size()
     if declared > _SMALL and declared > _RATIO * max(stored, 1) and not (dataset.external or dataset.is_virtual):
         yield f"{where} declares {declared:,} bytes (shape {dataset.shape}) and stores {stored:,}"

@@ -65,11 +65,36 @@ def test_a_zip_bomb_is_refused_without_memory(tmp_path):
     path = archive(tmp_path / "bomb.npz", {"x.npy": npy(np.zeros(100_000_000, np.uint8))})
     assert path.stat().st_size < 200_000
     tracemalloc.start()
-    ((name, error),) = array_file.read_npz(path)
+    with pytest.raises(array_file.ArrayFileError, match="more than 200 times"):
+        list(array_file.read_npz(path))
+    noise = np.random.default_rng(0).integers(0, 256, 1_000_000, np.uint8)  # for which the file as a whole is sound
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("y.npy", npy(noise))
+    (name, error), (_, sound) = array_file.read_npz(path)
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
     assert name == "x"
     assert "more than 200 times" in str(error)
+    np.testing.assert_array_equal(sound, noise)
+
+
+def test_a_zip_bomb_of_many_parts_is_refused_without_memory(tmp_path):
+    """None of them is large enough to be looked at by itself."""
+    part = npy(np.zeros(9_000_000, np.uint8))
+    path = archive(tmp_path / "bomb.npz", {f"x{number}.npy": part for number in range(20)})
+    tracemalloc.start()
+    with pytest.raises(array_file.ArrayFileError, match="unpack to 180,002,560: more than 200 times"):
+        list(array_file.read_npz(path))
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((10**12, 0), "<f4"), ((10**12,), "|V0"), ((1, 10**12), "<U0")])
+def test_examples_that_hold_nothing_are_refused(tmp_path, shape, kind):
+    """They take no memory in the array, and all of it in whoever goes through them."""
+    (tmp_path / "bomb.npy").write_bytes(declaring(shape, kind))
+    with pytest.raises(array_file.ArrayFileError, match="1,000,000,000,000 examples that hold nothing"):
+        array_file.read_npy(tmp_path / "bomb.npy")
 
 
 def test_all_arrays_together_have_a_limit(tmp_path):

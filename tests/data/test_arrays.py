@@ -3,6 +3,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
+import time
+import tracemalloc
 
 import numpy as np
 import pyarrow
@@ -10,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from kerastl.data import arrays
+from kerastl.data import arrays, audit
 
 
 def made(count: int = 60, classes: int = 3, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -117,13 +120,16 @@ def test_parquet_of_numbers_and_words_with_a_column_of_splits(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"y": np.arange(60) % 3 + 0.5}, "class indices or words. Received: float64"),
+        ({"y": np.arange(60) % 3 + 0.5}, r"class indices or words. Received: float64 .*, 0.5 in row 0 of train"),
+        ({"y": np.where(np.arange(60) == 7, np.nan, 1.0)}, "nan in row 7 of train"),
+        ({"y": np.where(np.arange(60) == 7, np.inf, 1.0)}, "inf in row 7 of train"),
+        ({"x": np.zeros((0, 5)), "y": np.zeros(0, int)}, "Wanted examples to train on. Received: none"),
         ({"y": np.arange(59) % 3}, "59 labels for 60 inputs"),
         ({"y": np.arange(60) % 3 - 1}, r"0\.\.1. Received: -1 in train of .*, row 0 \(20 such labels\)"),
         ({"y": np.where(np.arange(60) == 7, 4096, np.arange(60) % 3)}, "Labels reach 4096"),
         ({"y": np.eye(3)[np.arange(60) % 3]}, "class indices or words"),
         ({"x": np.array(["a"] * 60)}, "Wanted inputs"),
-        ({"x": np.where(np.arange(300).reshape(60, 5) == 38, np.nan, 1.0)}, "row .*, column 3"),
+        ({"x": np.where(np.arange(300).reshape(60, 5) == 38, np.nan, 1.0)}, "nan in train of .*, row 7, column 3"),
         ({"x": np.array([{}] * 60, dtype=object)}, "Python objects"),
     ],
 )
@@ -147,13 +153,13 @@ def test_files_and_tables_that_hold_no_pairs(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         arrays.load(tmp_path / "bad.parquet")
     pyarrow.parquet.write_table(pyarrow.table({"image": [b"<html>"], "label": [0]}), tmp_path / "web.parquet")
-    with pytest.raises(ValueError, match="row 0 cannot be read"):
+    with pytest.raises(ValueError, match=r"web\.parquet, row 0: unreadable picture"):
         arrays.load(tmp_path / "web.parquet")
     with pytest.raises(ValueError, match=r"no column kind. Its columns: image, label"):
         arrays.load(tmp_path / "web.parquet", label_column="kind")
     ragged = pyarrow.table({"image": [[1, 2], [3]], "label": [0, 1]})
     pyarrow.parquet.write_table(ragged, tmp_path / "ragged.parquet")
-    with pytest.raises(ValueError, match="inputs of one shape"):
+    with pytest.raises(ValueError, match=r"row 1: inputs of one shape are wanted, \(2,\) as before; received \(1,\)"):
         arrays.load(tmp_path / "ragged.parquet")
 
 
@@ -164,3 +170,65 @@ def test_a_table_larger_than_allowed_is_refused_by_its_header(tmp_path, monkeypa
     monkeypatch.setattr("kerastl.data.array_file.LARGEST", 200)
     with pytest.raises(ValueError, match="at most 200 bytes"):
         arrays.load(tmp_path / "big.parquet")
+
+
+def table(path, **columns):
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+def test_everything_wrong_with_a_table_is_said_at_once_by_row_and_column(tmp_path):
+    inputs = [[float(number), 1.0] for number in range(30)]
+    inputs[3], inputs[5], inputs[7], inputs[9] = [3.0, math.nan], [5.0, None], [7.0], None
+    labels = [str(number % 2) for number in range(30)]
+    labels[11] = None
+    parts = ["dev" if number == 13 else "train" for number in range(29)] + ["tomorrow"]
+    path = table(tmp_path / "set.parquet", image=inputs, label=labels, split=parts)
+    wrong = (
+        "row 3: nan under image, column 1",
+        "row 5: no list of numbers under image but object of shape (2,)",
+        "row 7: inputs of one shape are wanted, (2,) as before; received (1,)",
+        "row 9: nothing under image",
+        "row 11: nothing under label",
+        "row 29: the split 'tomorrow' under split, which is none of train, validation, test",
+    )
+    with pytest.raises(ValueError, match=r"6 rows of .* cannot be used") as caught:
+        arrays.load(path)
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [f"set.parquet, {words}" for words in wrong]
+    found = audit.audit(path)
+    assert {f"{one.where}: {one.what}" for one in found} >= {f"set.parquet, {words}" for words in wrong}
+    floats = table(tmp_path / "floats.parquet", image=[[0.0, 1.0]] * 2, label=[0.0, 1.0])
+    with pytest.raises(
+        ValueError, match=r"row 0: the label 0\.0 under label, which is neither a class index nor a word"
+    ):
+        arrays.load(floats)
+
+
+def test_a_table_is_audited_as_other_arrays_are(tmp_path):
+    inputs, labels = made()
+    images, words = [png(picture) for picture in inputs], np.array(["cat", "dog", "emu"])[labels]
+    parts = ["train"] * 40 + ["test"] * 20
+    assert audit.audit(table(tmp_path / "set.parquet", image=images, label=words, split=parts)) == []
+    leak = table(tmp_path / "leak.parquet", image=[*images[:-1], images[0]], label=words, split=parts)
+    assert any("train" in one.what and one.severity == "error" for one in audit.audit(leak))
+    (found,) = audit.audit(table(tmp_path / "other.parquet", picture=images, label=words))
+    assert "has no column image" in found.what
+
+
+def test_tables_that_unpack_to_far_more_than_they_hold_are_refused(tmp_path):
+    """A value stands in the file once and in a hundred thousand rows; so does a row of nothing at all."""
+    rows = np.zeros(20_000, np.int32)
+    value = pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array(rows), pyarrow.array([bytes(1_000_000)], pyarrow.binary())
+    )
+    bomb = table(tmp_path / "value.parquet", image=value, label=rows)
+    tracemalloc.start()
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="unpacks to more than 200 times as many"):
+        arrays.load(bomb)
+    with pytest.raises(ValueError, match="declares 5,000,000 rows"):
+        arrays.load(table(tmp_path / "rows.parquet", image=np.zeros(5_000_000, int), label=np.zeros(5_000_000, int)))
+    assert time.perf_counter() - start < 2
+    assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    tracemalloc.stop()
+    assert "unpacks to more" in audit.audit(bomb)[0].what

@@ -49,6 +49,18 @@ def test_float_labels(tmp_path):
     assert "3 are NaN" in _found(tmp_path, y_train=labels)[0].what
 
 
+def test_labels_that_arrays_load_takes_are_no_finding(tmp_path):
+    """Words, of which one split may lack some, and a column."""
+    labels = {name: array for name, array in _arrays().items() if name.startswith("y")}
+    assert _found(tmp_path, **{name: array[:, None] for name, array in labels.items()}) == []
+    words = {name: np.array(["cat", "dog", "emu", "fox"])[array] for name, array in labels.items()}
+    assert _found(tmp_path, **words) == []
+    words["y_test"][words["y_test"] == "cat"] = "emu"
+    _only(_found(tmp_path, **words), "error", "y_test", "no example of class cat")
+    words["y_test"][:] = "emu"
+    assert "every label is emu" in _found(tmp_path, **words)[0].what
+
+
 def test_labels_out_of_range(tmp_path):
     labels = _arrays()["y_train"].copy()
     labels[5] = -1

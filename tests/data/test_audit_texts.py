@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kerastl.data import audit
+from kerastl.data import audit, text_csv
 
 SOUND = [
     (f"{word} number {index}", label) for index in range(3) for word, label in (("pear", "fruit"), ("leek", "veg"))
@@ -67,6 +67,10 @@ def test_a_table_that_cannot_be_read(tmp_path):
     assert "no column 'lable'. Did you mean 'label'?" in what
     (tmp_path / "latin.csv").write_bytes("text,label\ncafé,a\n".encode("latin-1"))
     assert "is not UTF-8: line 2" in findings(tmp_path / "latin.csv")[0][2]
+    for content in ("", "5", "null", "[" * 100_000):
+        (tmp_path / "no.jsonl").write_text(content)
+        ((severity, where, _),) = findings(tmp_path / "no.jsonl")
+        assert (severity, where) == ("error", "no.jsonl")
     (tmp_path / "bare.csv").write_text("text,label\n")
     assert findings(tmp_path / "bare.csv") == [("error", "bare.csv", "no row that can be used")]
 
@@ -75,3 +79,16 @@ def test_a_table_that_cannot_be_read(tmp_path):
 def test_very_long_texts_are_a_warning(tmp_path, length):
     found = findings(written(tmp_path / "set.csv", [*SOUND, ("x" * length, "veg")]))
     assert found == ([("warning", "line 8", "100,001 characters: most are not read")] if length > 100_000 else [])
+
+
+def test_what_no_file_could_hold_is_named_with_its_line(tmp_path):
+    """Ids of half a character and a class name of two lines would fail when a trained model's files are written."""
+    lines = [json.dumps({"text": text, "label": label}) for text, label in SOUND]
+    lines += [r'{"text": "half \ud83d of it", "label": "veg"}', r'{"text": "more", "label": "v\udc00"}']
+    lines += [r'{"text": "other", "label": "ve\ng"}', '{"text": "whole \\ud83d\\ude00", "label": "veg"}']
+    (tmp_path / "set.jsonl").write_text("\n".join(lines))
+    half = "half a character (a lone surrogate), which no file can hold"
+    wrong = [("line 7", half), ("line 8", half), ("line 9", r"the label 've\ng', which is not one line of text")]
+    assert findings(tmp_path / "set.jsonl") == [("error", *one) for one in wrong]
+    with pytest.raises(ValueError, match="3 of the texts cannot be used"):
+        text_csv.load(tmp_path / "set.jsonl", vocabulary=None)

@@ -71,6 +71,8 @@ def test_columns_have_the_names_given(tmp_path):
         ("path,label\n/etc/passwd,cat\n", r"leads out"),
         ("path,label\n.,cat\n", r"leads out"),
         ("path,label\n" + "".join(f"../{n}.jpg,cat\n" for n in range(30)), r"30 lines .*\n[^$]*and 20 more"),
+        ('path,label\na.jpg,"cat\nb.jpg,dog\nc.jpg,cat\n', r"line 2: unexpected end"),
+        ('path,label\na.jpg,"cat" or dog\n', r"line 2: ',' expected after '\"'"),
         ('path,label\n"' + "x" * 200_000 + '",cat\n', r"line 2: field larger"),
     ],
 )

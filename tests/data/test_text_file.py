@@ -68,6 +68,8 @@ def test_another_encoding_is_refused_with_line_and_byte(tmp_path):
     refused(path, r"not UTF-8: line 3, byte 20 \(0xf6\)")
     path.write_bytes("text,label\n".encode("utf-16-le"))
     refused(path, "zero bytes, at byte 1 first, as UTF-16 without a mark")
+    path.write_bytes("text,label\na,1\n".encode("utf-32"))
+    refused(path, "is UTF-32. Save it as UTF-8")
     path.write_bytes(b"\xff\xfe" + "text,label\na".encode("utf-16-le") + b"\xd8")
     refused(path, "not UTF-16-LE: line 2, byte 26")
 
@@ -104,3 +106,20 @@ def test_what_is_no_such_file(tmp_path):
     refused(path, "line 2, is no JSON")
     path.write_text("[1, 2]\n")
     refused(path, "line 1: wanted an object")
+
+
+@pytest.mark.parametrize("content", ["", "5", "null", "[1]", "[" * 100_000, '{"text": ', "\n\n"])
+def test_no_names_are_found_where_there_are_none(tmp_path, content):
+    (tmp_path / "a.jsonl").write_text(content)
+    assert text_file.columns(tmp_path / "a.jsonl") == []
+
+
+def test_numbers_that_are_none_count_as_missing(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "a", "label": NaN}\n{"text": "b", "label": 1e999}\n{"text": 1.5, "label": 2}'
+    )
+    assert [row.values for row in text_file.read(tmp_path / "a.jsonl", columns=["text", "label"])] == [
+        ("a", None),
+        ("b", None),
+        ("1.5", "2"),
+    ]

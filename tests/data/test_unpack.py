@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
 import time
+import tracemalloc
 import zipfile
 
 import pytest
@@ -99,6 +101,49 @@ def test_bombs_are_refused_at_once(tmp_path, make):
     with pytest.raises(unpack.ArchiveError, match="more than 1,000,000 bytes"):
         unpack.unpack(path, tmp_path / "out", largest=1_000_000)
     assert not (tmp_path / "out").exists()
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+END = header("good.png", 0) + bytes(1024)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [header("x", 1 << 40, tarfile.XHDTYPE) + END, header("L", 1 << 40, tarfile.GNUTYPE_LONGNAME) + END],
+    ids=["attributes", "long name"],
+)
+def test_a_name_of_a_terabyte_is_refused_without_memory(tmp_path, content, packed):
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(content + bytes(20_000_000)) if packed else content)
+    tracemalloc.start()
+    with pytest.raises(unpack.ArchiveError, match="a name of megabytes" if packed else "no zip or tar file"):
+        unpack.unpack(path, tmp_path / "out")
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["archive"]
+
+
+def test_a_sparse_file_that_reaches_beyond_the_archive_is_refused(tmp_path):
+    (tmp_path / "archive").write_bytes(header("s", 1 << 40, tarfile.GNUTYPE_SPARSE) + END)
+    with pytest.raises(unpack.ArchiveError, match=r"unexpected end of data|more than"):
+        unpack.unpack(tmp_path / "archive", tmp_path / "out")
+
+
+def test_a_bomb_behind_the_end_of_an_archive_is_refused(tmp_path):
+    """A compressed stream is read to its end, for there stands its check sum; tar's own end comes before."""
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(END + bytes(300_000_000), 9))
+    start = time.perf_counter()
+    with pytest.raises(unpack.ArchiveError, match="goes on long after its end"):
+        unpack.unpack(path, tmp_path / "out")
+    assert time.perf_counter() - start < 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["archive"]
 
 
 @pytest.mark.parametrize("make", MAKERS)

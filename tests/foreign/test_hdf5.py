@@ -107,3 +107,13 @@ def test_harmless_files_pass_and_damaged_ones_are_refused(tmp_path):
     path.write_bytes(b"PK\3\4" + content)
     with pytest.raises(hdf5.Hdf5Error, match="no HDF5 file"):
         hdf5.inspect(path)
+
+
+def test_data_sets_that_declare_too_much_together_are_refused(tmp_path):
+    """Each of them is small enough not to be looked at by itself."""
+    path = tmp_path / "bomb.h5"
+    with h5py.File(path, "w") as file:
+        for number in range(20):
+            file.create_dataset(f"layers/{number}", (9_000_000,), "u1", chunks=(1_000_000,), compression="gzip")
+    with pytest.raises(hdf5.Hdf5Error, match="declare 180,000,000 bytes in all"):
+        hdf5.inspect(path)

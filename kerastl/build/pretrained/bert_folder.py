@@ -80,6 +80,15 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
             f"vocabulary={str(folder / 'vocab.txt')!r}. Received: {len(task.vocabulary):,} tokens in {task.name!r}."
         )
     layers_count, width, heads, inner_width = (int(config[name]) for name in _SIZES)
+    arrays = _named_as_published(safetensors_file.arrays(folder / "model.safetensors"))
+    embedded = len(tokens) + int(config["max_position_embeddings"])
+    parameters = width * (embedded + layers_count * (4 * width + 2 * inner_width))
+    held = sum(array.size for array in arrays.values())
+    if parameters > 2 * held:  # before it takes that memory
+        raise ValueError(
+            f"{folder}/config.json describes an encoder of {parameters:,} parameters ({sizes}); model.safetensors "
+            f"holds {held:,}."
+        )
     model = minilm_l6.build(
         task,
         layers_count=layers_count,
@@ -91,7 +100,6 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
         pooling=pooling,
         name="bert",
     )
-    arrays = _named_as_published(safetensors_file.arrays(folder / "model.safetensors"))
     minilm_l6.put(model.get_layer("encoder"), arrays, source=str(folder))
     return model
 

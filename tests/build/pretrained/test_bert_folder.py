@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 
 import keras
 import numpy as np
@@ -155,3 +156,13 @@ def test_settings_that_are_none(folder):
         (folder / "config.json").write_text(text)
         with pytest.raises(ValueError, match=r"config\.json"):
             bert_folder.load(folder, TASK)
+
+
+@pytest.mark.parametrize("size", ["hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings"])
+def test_an_encoder_larger_than_its_weights_is_refused_before_it_is_built(folder, size):
+    """A line of a settings file would take all memory, or build layers for hours."""
+    (folder / "config.json").write_text(json.dumps(CONFIG | {size: 100_000}))
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=r"describes an encoder of [0-9,]+ parameters .* holds [0-9,]+\."):
+        bert_folder.load(folder, TASK)
+    assert time.perf_counter() - start < 2
