@@ -107,6 +107,7 @@ def build(
     variants: Sequence[types.Variant],
     choice: types.Choice,
     by_class: types.ByClass,
+    distillation: types.Distillation | None = None,
 ) -> dict[str, Any]:
     """The content of `report.json`.
 
@@ -118,6 +119,7 @@ def build(
         variants: every file measured.
         choice: the one that goes to the phone.
         by_class: how it fares on the test split, class by class.
+        distillation: what a teacher gave that is none of the variants.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -152,6 +154,7 @@ def build(
         ],
         "balanced_accuracy": by_class.balanced_accuracy,
         "majority_baseline": by_class.majority_baseline,
+        "distillation": None if distillation is None else dataclasses.asdict(distillation),
     }
 
 
@@ -278,6 +281,8 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         )
     console.print(table)
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
+    if report["distillation"]:
+        console.print(report["distillation"]["words"], markup=False, highlight=False)
     worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row["recall"])
     console.print(
         f"balanced accuracy {_percent(report['balanced_accuracy'])}; worst class {worst['name']} "

@@ -6,7 +6,7 @@ Four recipes walked it with the same steps, so it became one function. Like a re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from kerastl import benchmark, durable, report, store, train, verify
 from kerastl.export import metadata, phone, saved_model, serving
-from kerastl.types import Artifact, Clusters, Curves, Dataset, Score, Split, Variant, Verification
+from kerastl.types import Artifact, Clusters, Curves, Dataset, Distillation, Score, Split, Variant, Verification
 from kerastl.verify import proof
 
 
@@ -66,6 +66,21 @@ class Candidate:
     clusters: Clusters | None = None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Lesson:
+    """A teacher that reads other inputs than the files, and so cannot be a candidate beside them.
+
+    Attributes:
+        teacher: its answers ``(examples, classes)`` by split, ``"validation"`` and ``"test"``.
+        distilled: name of the candidate that it taught.
+        alone: name of the candidate that learnt as long without it.
+    """
+
+    teacher: Mapping[str, np.ndarray]
+    distilled: str
+    alone: str
+
+
 def ship(
     run: store.Run,
     dataset: Dataset,
@@ -78,6 +93,7 @@ def ship(
     score_drop: float = 0.003,
     agreement: float = 0.98,
     clipped: float = 0.005,
+    lesson: Lesson | None = None,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
 
@@ -96,6 +112,7 @@ def ship(
             examples lie so close to the border that any rounding moves them over it.
         clipped: largest share of a layer's numbers on held-out examples that may lie outside the range that its
             calibration found. Few calibration examples know the range less well.
+        lesson: for the report, a teacher without a file here, and who learnt from it.
 
     Returns:
         The report, as written to ``report.json``.
@@ -131,6 +148,7 @@ def ship(
         variants=variants,
         choice=choice,
         by_class=verify.by_class(answers, dataset.test.labels, class_names=dataset.task.class_names),
+        distillation=None if lesson is None else _recovered(lesson, dataset, variants),
     )
     task = dataset.task
     mistakes = report.mistakes(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
@@ -140,6 +158,14 @@ def ship(
     store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result))
     report.print_table(result)
     return result
+
+
+def _recovered(lesson: Lesson, dataset: Dataset, variants: Sequence[Variant]) -> Distillation:
+    scores = {
+        split.name: verify.score(lesson.teacher[split.name], split.labels)
+        for split in (dataset.validation, dataset.test)
+    }
+    return verify.recovered(variants, **scores, distilled=lesson.distilled, alone=lesson.alone)
 
 
 _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)

@@ -208,6 +208,11 @@ def save_model(model: keras.Model, path: Path) -> None:
         model.save(temporary)
 
 
+def load_model(path: Path) -> keras.Model:
+    """Reads a ``.keras`` file of one's own, not compiled; those of strangers are for ``foreign.keras_file``."""
+    return keras.saving.load_model(path, compile=False)
+
+
 def save(trained: Trained, folder: Path) -> None:
     """Writes ``model.keras`` and ``curves.json`` into ``folder``."""
     save_model(trained.model, folder / "model.keras")
@@ -216,8 +221,7 @@ def save(trained: Trained, folder: Path) -> None:
 
 def load(folder: Path) -> Trained:
     """Reads what ``save`` wrote; the model is not compiled."""
-    model = keras.saving.load_model(folder / "model.keras", compile=False)
-    return Trained(model, Curves.from_json((folder / "curves.json").read_text()))
+    return Trained(load_model(folder / "model.keras"), Curves.from_json((folder / "curves.json").read_text()))
 
 
 @contextlib.contextmanager

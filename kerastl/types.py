@@ -176,6 +176,9 @@ class Dataset:
         source: the module under ``kerastl.data`` that loads it again, for example ``"mnist"``.
         arguments: the keyword arguments that make its ``load`` return exactly this data set.
         overlaps: what the splits share, as counts; see ``data.overlaps``.
+        origin: SHA-256 (hex) over texts and labels as they were before any vocabulary, the splits and their order
+            included: two data sets with the same one hold the same texts in the same places, however each is read.
+            Empty where the source does not say.
     """
 
     task: Task
@@ -186,6 +189,7 @@ class Dataset:
     source: str
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     overlaps: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -393,6 +397,26 @@ class Variant:
     validation: Verification
     test: Verification
     worst_layer: LayerError | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Distillation:
+    """What a student got out of a teacher that has no row in the report, because it reads other inputs.
+
+    Attributes:
+        teacher: its scores, ``validation_score``, ``score``, ``score_low`` and ``score_high`` as in a row.
+        distilled: name of the student's variant.
+        alone: name of the variant of the same student, trained as long on the labels alone.
+        gap_recovered: (distilled - alone) / (teacher - alone), of ``validation_score`` and of ``score``; ``None`` where
+            the teacher is not above it.
+        words: the same in a sentence.
+    """
+
+    teacher: Mapping[str, float]
+    distilled: str
+    alone: str
+    gap_recovered: Mapping[str, float | None]
+    words: str
 
 
 @dataclasses.dataclass(frozen=True)

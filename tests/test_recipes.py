@@ -20,6 +20,7 @@ NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
 def test_how_many_were_found():
     print(f"{len(NAMES)} recipes: {NAMES}")
     assert {"mnist_cnn", "mnist_mobile", "fashion_mobile", "cifar_convnet", "text_classifier"} <= set(NAMES)
+    assert {"text_mobile", "image_classifier", "image_few_labels"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -135,3 +136,85 @@ def bare_score(content, split):
         interpreter.invoke()
         correct += interpreter.get_tensor(target["index"])[0].argmax() == label
     return correct / len(split)
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sentences") / "sentences.csv"
+    words = {"good": "a fine, moving and funny film", "bad": "a dull, loud and hollow film"}
+    rows = [f"{words[label]} of the year {1900 + year},{label}" for year in range(60) for label in words]
+    path.write_text("\n".join(["text,label", *(row.replace(", ", " ") for row in rows)]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def teacher(sentences, tmp_path_factory):
+    """A finished run of text_classifier on a file of sentences."""
+    recipe = importlib.import_module("recipes.text_classifier")
+    folder = tmp_path_factory.mktemp("teacher")
+    recipe.run(dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, budget=1.0), folder)
+    return folder
+
+
+def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
+    recipe = importlib.import_module("recipes.text_mobile")
+    config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, teacher=str(teacher))
+    report = recipe.run(dataclasses.replace(config, budget=1.0), tmp_path)
+    stated = json.loads((teacher / "report.json").read_text())
+    taught = next(row for row in stated["variants"] if row["name"] == "float32")
+    assert report["distillation"]["teacher"]["score"] == pytest.approx(taught["float_score"])
+    assert report["data"]["digest"] != stated["data"]["digest"], "other ids of the same texts"
+    answers = {split.name: split for split in kerastl.transfer.load(next((tmp_path / "stages").glob("answers-*")))}
+    arguments = json.loads((teacher / "config.json").read_text())["data"]["arguments"]
+    lessons = kerastl.data.text_csv.load(**arguments)
+    model = keras.saving.load_model(teacher / "model.keras")
+    for name in ("train", "validation", "test"):
+        split = getattr(lessons, name)
+        expected = np.log(model.predict(split.inputs, verbose=0))
+        logits = answers[name].inputs
+        # logits are known up to a constant
+        np.testing.assert_allclose(logits - logits[:, :1], expected - expected[:, :1], atol=1e-3)
+        np.testing.assert_array_equal(answers[name].labels, split.labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 1}, "seed 0 where the student has 1"),
+        ({"test": 0.2}, "test 0.1 where the student has 0.2"),
+        ({"limit": 60}, "limit None where the student has 60"),
+        ({"data": ""}, "source 'text_csv' where the student has 'movie_reviews'"),
+    ],
+)
+def test_a_teacher_of_another_split_is_refused(changes, words, sentences, teacher):
+    recipe = importlib.import_module("recipes.text_mobile")
+    config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, teacher=str(teacher))
+    config = dataclasses.replace(config, **changes)
+    data = recipe.load(config, sequence_length=48, vocabulary=None, vocabulary_size=1000)
+    with pytest.raises(ValueError, match=words):
+        recipe.as_the_teacher_reads(config, data)
+
+
+def test_a_teacher_whose_texts_changed_is_refused(sentences, teacher, tmp_path):
+    recipe = importlib.import_module("recipes.text_mobile")
+    config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, teacher=str(tmp_path))
+    data = recipe.load(config, sequence_length=48, vocabulary=None, vocabulary_size=1000)
+    with pytest.raises(FileNotFoundError, match=r"without config\.json, report\.json, model\.keras"):
+        recipe.as_the_teacher_reads(config, data)
+    stated = json.loads((teacher / "config.json").read_text())
+    stated["data"]["digest"] = "0" * 64
+    for name in ("report.json", "model.keras"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text(json.dumps(stated))
+    with pytest.raises(ValueError, match=r"have to be as they were.* 0{64}; text_csv gives"):
+        recipe.as_the_teacher_reads(config, data)
+
+
+def test_few_labels_are_so_many_of_each_class():
+    recipe = importlib.import_module("recipes.image_few_labels")
+    config = dataclasses.replace(recipe.Config(), image_size=32)
+    whole = recipe.load(config)
+    few = recipe.labelled(config, whole)
+    assert np.bincount(few.train.labels).tolist() == [10] * whole.task.classes
+    assert (len(few.validation), len(few.test)) == (len(whole.validation), len(whole.test))
+    assert len(whole.train) > 4 * len(few.train)

@@ -94,6 +94,29 @@ def test_an_ineligible_file_is_never_chosen(run, dataset, model):
     assert ship.ship(run, dataset, model=model, candidates=candidates)["chosen"] == "float32"
 
 
+def test_a_teacher_that_reads_other_inputs_is_reported(run, dataset, model):
+    """Its answers come along: the report says what it scores, and how much of the gap its student closed."""
+    answers = {
+        split.name: np.eye(4)[np.where(np.arange(len(split)) % 10, split.labels, (split.labels + 1) % 4)]
+        for split in (dataset.validation, dataset.test)
+    }
+    alone = build(5)
+    candidates = [
+        ship.Candidate("float32", "float32", tflite.convert(model), model),
+        ship.Candidate("alone", "float32", tflite.convert(alone), alone, eligible=False),
+    ]
+    lesson = ship.Lesson(answers, distilled="float32", alone="alone")
+    result = ship.ship(run, dataset, model=model, candidates=candidates, lesson=lesson)
+    right = {name: float((answers[name].argmax(1) == getattr(dataset, name).labels).mean()) for name in answers}
+    assert right["validation"] == pytest.approx(0.9)
+    stated, rows = result["distillation"], {row["name"]: row for row in result["variants"]}
+    assert (stated["teacher"]["validation_score"], stated["teacher"]["score"]) == (right["validation"], right["test"])
+    for key, teacher in (("validation_score", right["validation"]), ("score", right["test"])):
+        low, high = rows["alone"][key], rows["float32"][key]
+        assert stated["gap_recovered"][key] == pytest.approx((high - low) / (teacher - low))
+    assert result["chosen"] == "float32"
+
+
 def test_a_file_of_another_model_is_not_published(run, dataset, model):
     candidates = [
         ship.Candidate("float32", "float32", tflite.convert(model), model),

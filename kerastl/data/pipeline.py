@@ -29,6 +29,7 @@ def batches(
     seed: int = 0,
     augment: Augment | None = None,
     drop_remainder: bool = False,
+    answers: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Batches of one split.
 
@@ -44,15 +45,18 @@ def batches(
             does to a batch depends only on its layers' seeds, the epoch and the batch's place in it, so batches can be
             made side by side, and made again. For pictures: token ids are no numbers to be changed a little.
         drop_remainder: leaves out the last batch where it would be smaller.
+        answers: a teacher's logits ``(examples, classes)``, computed beforehand: they go beside the labels, for a
+            ``Distiller`` without a teacher.
 
     Returns:
         A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32 (batch,))``, of known length; inputs are
-        float32, but token ids are int32. Its
+        float32, but token ids are int32. With ``answers`` the labels are ``(labels, answers (batch, classes))``. Its
         attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever sets it to n goes
         on with the order and the views of the epoch after n.
 
     Raises:
-        ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids.
+        ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids; or
+            there is not one answer an example.
     """
     examples = len(split)
     steps = examples // batch_size if drop_remainder else -(-examples // max(batch_size, 1))
@@ -63,11 +67,14 @@ def batches(
         )
     if split.is_text and augment is not None:
         raise ValueError(f"Views are made of pictures. Received: augment with the token ids of split {split.name!r}.")
+    if answers is not None and len(answers) != examples:
+        raise ValueError(f"Wanted one answer an example. Received: {len(answers)} for {examples} in {split.name!r}.")
     change = augment if augment is None else _by_place(augment, split.inputs.shape[1:])
     kind = tf.int32 if split.is_text else tf.float32
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
         read = _reader(split.inputs)
         labels = tf.constant(split.labels, tf.int32)
+        taught = None if answers is None else tf.constant(answers, tf.float32)
         epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
         steps_of_epoch = tf.data.Dataset.range(steps)
 
@@ -80,12 +87,15 @@ def batches(
                 lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size]),
             )
 
-        def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, Any]:
             size = batch_size if drop_remainder else None
             batch = tf.ensure_shape(tf.cast(batch, kind), (size, *split.inputs.shape[1:]))
             if change is not None:
                 batch = _same_rank(change(batch, epoch, step), batch)
-            return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))
+            targets = tf.ensure_shape(tf.gather(labels, rows), (size,))
+            if taught is None:
+                return batch, targets
+            return batch, (targets, tf.ensure_shape(tf.gather(taught, rows), (size, *taught.shape[1:])))
 
         indices: Any = tf.data.Dataset.from_tensors(0).map(number)
         indices = indices.flat_map(places)

@@ -208,6 +208,18 @@ def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     return _divide(labels, _apportion(counts, count, upper=counts, lower=present), seed)[1]
 
 
+def each(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
+    """Indices of ``count`` examples of each class, of all where a class has fewer; shuffled.
+
+    Raises:
+        ValueError: labels are not class indices, or fewer than one example is asked for.
+    """
+    labels = _class_indices(labels)
+    if count < 1:
+        raise ValueError(f"Wanted one example of each class or more. Received: {count}.")
+    return _divide(labels, np.minimum(np.bincount(labels), count), seed)[1]
+
+
 def limited(
     parts: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], *, limit: int, least: int, seed: int
 ) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -194,7 +195,7 @@ def made(
     again = {"sequence_length": sequence_length, "vocabulary": None if vocabulary is None else str(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}
-    return splits.dataset(
+    dataset = splits.dataset(
         task,
         arrays,
         seed=seed,
@@ -203,6 +204,19 @@ def made(
         source=source,
         arguments={**arguments, **again},
     )
+    return dataclasses.replace(dataset, origin=_origin(examples, parts, seed=seed))
+
+
+def _origin(examples: Sequence[Example], parts: Mapping[str, np.ndarray], *, seed: int) -> str:
+    """See `types.Dataset.origin`; the seed stands for the order that `splits.dataset` brings the parts into."""
+    sha256 = hashlib.sha256(f"seed {seed}\n".encode())
+    for split, rows in parts.items():
+        sha256.update(f"{split} {len(rows)}\n".encode())
+        for index in rows:
+            for part in (examples[index].text, examples[index].label):
+                written = part.encode(errors="surrogatepass")
+                sha256.update(f"{len(written)}:".encode() + written)
+    return sha256.hexdigest()
 
 
 def learned(texts: Sequence[str], *, size: int) -> tuple[str, ...]:

@@ -24,7 +24,9 @@ class Distiller(keras.Model):
 
     Args:
         student: emits logits ``(batch, classes)``; trained in place.
-        teacher: takes the same inputs, emits logits ``(batch, classes)``.
+        teacher: takes the same inputs, emits logits ``(batch, classes)``. ``None`` where its answers were computed
+            beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher logits)``,
+            see ``answers`` of ``data.pipeline.batches``.
         loss: of teacher and student logits, see ``distil.losses``.
         weight: 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches).
 
@@ -36,14 +38,14 @@ class Distiller(keras.Model):
         self,
         *,
         student: keras.Model,
-        teacher: keras.Model,
+        teacher: keras.Model | None,
         loss: DistillationLoss,
         weight: float = 0.9,
         name: str = "distiller",
     ) -> None:
         if not 0 <= weight <= 1:
             raise ValueError(f"`weight` is a share from 0 to 1. Received: weight={weight}.")
-        if student.output_shape != teacher.output_shape:
+        if teacher is not None and student.output_shape != teacher.output_shape:
             raise ValueError(
                 "Teacher and student must answer in the same shape. Received: "
                 f"student {student.output_shape}, teacher {teacher.output_shape}."
@@ -53,7 +55,7 @@ class Distiller(keras.Model):
         self.weight = weight
         self._distillation_loss = loss
         # behind a closure Keras does not track the teacher: it is neither trained, nor saved, nor changed
-        self._teach = lambda inputs: teacher(inputs, training=False)
+        self._teach = None if teacher is None else lambda inputs: teacher(inputs, training=False)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -61,7 +63,10 @@ class Distiller(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        teacher_logits = self._teach(inputs)  # outside the tape: nothing of it is kept for the backward pass
+        if self._teach is None:
+            labels, teacher_logits = labels
+        else:
+            teacher_logits = self._teach(inputs)  # outside the tape: nothing of it is kept for the backward pass
         with tf.GradientTape() as tape:
             student_logits = self.student(inputs, training=True)
             loss = self.blended_loss(
@@ -76,6 +81,12 @@ class Distiller(keras.Model):
         self.optimizer.apply(tape.gradient(scaled_loss, [v.value for v in variables]), variables)
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(student_logits)[0])
         return self.compute_metrics(inputs, labels, student_logits, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(labels, tuple):  # training batches that bring answers are evaluated as well, when a run goes on
+            labels, _ = labels
+        return super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
 
     def blended_loss(
         self, inputs: Any, labels: Any, *, teacher_logits: Any, student_logits: Any, sample_weight: Any = None

@@ -58,6 +58,29 @@ def with_probabilities(model: Any) -> Any:
     return model_class(model.inputs, softmax(model.outputs[0]), name=model.name)
 
 
+def with_logits(model: Any) -> Any:
+    """The same graph without the softmax layer behind its logits, for those who learn from them.
+
+    Args:
+        model: as ``with_probabilities`` takes or returns it.
+
+    Returns:
+        A new model that shares its layers with ``model``; ``model`` itself where it ends in logits.
+
+    Raises:
+        ValueError: if its probabilities do not come out of a softmax layer.
+    """
+    if not ends_in_probabilities(model):
+        return model
+    layer = _producer(model.outputs[0])
+    if type(layer).__name__ != "Softmax":
+        raise ValueError(
+            f"Wanted a model with a softmax layer behind its logits. Received: {model.name!r}, whose last layer "
+            f"{layer.name!r} makes probabilities by itself."
+        )
+    return class_of_models(model)(model.inputs, layer.input, name=model.name)
+
+
 def ends_in_probabilities(model: Any) -> bool:
     """Whether the model's last layer is a softmax.
 

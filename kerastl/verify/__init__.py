@@ -14,6 +14,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "answers": ["run_file"],
         "choice": ["choose"],
         "layers": ["layer_errors"],
+        "lesson": ["recovered"],
         "proof": [
             "FLOAT16",
             "FLOAT32",

@@ -24,6 +24,24 @@ def test_the_reviews_read_like_reviews(reviews):
     assert bad.count(0) > bad.count(1)
 
 
+def test_the_vocabulary_moves_no_review(reviews):
+    again = movie_reviews.load(sequence_length=64, vocabulary="bert", limit=400)
+    assert again.origin == reviews.origin != ""
+    for one, other in (
+        (reviews.train, again.train),
+        (reviews.validation, again.validation),
+        (reviews.test, again.test),
+    ):
+        assert one.labels.tolist() == other.labels.tolist()
+        mine = [wordpiece.decode(row, reviews.task.vocabulary).split() for row in one.inputs.tolist()]
+        its = [wordpiece.decode(row, again.task.vocabulary).split() for row in other.inputs.tolist()]
+        # the first words of each, as far as both vocabularies spell them
+        pairs = [zip(left[:10], right[:10], strict=False) for left, right in zip(mine, its, strict=True)]
+        shared = [sum(a == b for a, b in pair) for pair in pairs]
+        assert min(len(row) for row in its) > 3
+        assert sum(shared) > 7 * len(shared)
+
+
 @pytest.mark.slow
 def test_all_of_them(reviews):
     whole = movie_reviews.load(sequence_length=16, vocabulary=None)

@@ -223,6 +223,22 @@ def test_token_ids_stay_integers():
         pipeline.batches(split, batch_size=8, augment=lambda batch: batch)
 
 
+@pytest.mark.parametrize("drop_remainder", [False, True])
+def test_answers_go_with_their_examples(drop_remainder):
+    split = _split()
+    answers = np.stack([np.arange(50), -np.arange(50)], 1).astype(np.float32)
+    options = {"batch_size": 16, "shuffle": True, "drop_remainder": drop_remainder}
+    made, plain = pipeline.batches(split, answers=answers, **options), pipeline.batches(split, **options)
+    size = 16 if drop_remainder else None
+    assert made.element_spec[1] == (tf.TensorSpec((size,), tf.int32), tf.TensorSpec((size, 2), tf.float32))
+    for (inputs, (labels, taught)), (same, same_labels) in zip(made, plain, strict=True):
+        np.testing.assert_array_equal(inputs, same)
+        np.testing.assert_array_equal(labels, same_labels)
+        np.testing.assert_array_equal(taught, answers[inputs.numpy()[:, 0, 0, 0].astype(int)])
+    with pytest.raises(ValueError, match=r"one answer an example\. Received: 49 for 50"):
+        pipeline.batches(split, batch_size=16, answers=answers[1:])
+
+
 ENDS = """
 import sys, numpy as np
 from kerastl import types

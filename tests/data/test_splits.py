@@ -97,6 +97,20 @@ def _dataset(**changes) -> types.Dataset:
     return splits.dataset(task, arrays, **arguments, source="rows", arguments=arguments)
 
 
+@pytest.mark.parametrize("counts", [(50, 30, 20), (997, 3, 500), (7, 0, 9)])
+def test_each_takes_so_many_of_every_class(counts):
+    labels = _labels(*counts)
+    rows = splits.each(labels, count=10, seed=4)
+    assert len(set(rows.tolist())) == len(rows)
+    assert np.bincount(labels[rows], minlength=3).tolist() == [min(count, 10) for count in counts]
+    assert rows.tolist() == splits.each(labels, count=10, seed=4).tolist() != sorted(rows.tolist())
+    assert rows.tolist() != splits.each(labels, count=10, seed=5).tolist()
+    # an order of their own, not class by class
+    assert np.abs(np.diff(labels[rows])).sum() > 3
+    with pytest.raises(ValueError, match="one example of each class or more"):
+        splits.each(labels, count=0, seed=4)
+
+
 def test_dataset_takes_validation_out_of_train_and_leaves_test():
     made = _dataset()
     numbers = {split.name: set(split.inputs[:, 0].tolist()) for split in (made.train, made.validation, made.test)}

@@ -1,11 +1,16 @@
 """The distiller against gradients worked out by hand, and its promises about the caller's objects."""
 
+import contextlib
 import functools
+import os
+import signal
 
 import keras
 import numpy as np
 import pytest
 
+from kerastl import checkpoints, train, types
+from kerastl.data import pipeline
 from kerastl.distil import losses
 from kerastl.distil.distiller import Distiller
 
@@ -141,3 +146,53 @@ def test_weight_outside_its_range_is_refused(weight):
 def test_different_numbers_of_classes_are_refused():
     with pytest.raises(ValueError, match="same shape"):
         Distiller(student=dense_model(1), teacher=dense_model(2, units=5), loss=KULLBACK_LEIBLER)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_answers_beside_the_labels_teach_like_the_teacher_itself(batch, weight):
+    inputs, labels = batch
+    teacher = dense_model(2)
+    live, stored = dense_model(1), dense_model(1)
+    compiled(Distiller(student=live, teacher=teacher, loss=KULLBACK_LEIBLER, weight=weight)).train_on_batch(
+        inputs, labels
+    )
+    distiller = compiled(Distiller(student=stored, teacher=None, loss=KULLBACK_LEIBLER, weight=weight))
+    answers = inputs @ teacher.weights[0].numpy() + teacher.weights[1].numpy()
+    logs = distiller.train_on_batch(inputs, (labels, answers), return_dict=True)
+    for one, other in zip(live.get_weights(), stored.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    before = dense_model(1)
+    assert logs["accuracy"] == pytest.approx((before.predict(inputs, verbose=0).argmax(-1) == labels).mean())
+    plain = distiller.evaluate(inputs, labels, return_dict=True, verbose=0)
+    assert plain == distiller.evaluate(inputs, (labels, answers), return_dict=True, verbose=0)
+
+
+def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path):
+    """Asked to stop after six of eight steps, it ends with bitwise the weights that it would have had."""
+
+    class Ask(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 5 and asked:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    generator = np.random.default_rng(1)
+    split = types.Split("train", generator.integers(0, 9, (64, 4), np.uint8), np.arange(64, dtype=np.int32) % 3)
+    answers = generator.normal(size=(64, 3)).astype("float32")
+    weights = []
+    for folder, endings in (("whole", [False]), ("stopped", [True, False])):
+        for asked in endings:
+            student = dense_model(1)
+            distiller = Distiller(student=student, teacher=None, loss=KULLBACK_LEIBLER, weight=0.5)
+            with pytest.raises(KeyboardInterrupt) if asked else contextlib.nullcontext():
+                train.fit(
+                    distiller,
+                    pipeline.batches(split, batch_size=8, shuffle=True, answers=answers),
+                    schedule=types.Schedule(epochs=2, batch_size=8),
+                    workspace=checkpoints.Workspace("lesson", folder=tmp_path / folder, logs=tmp_path / "logs"),
+                    validation=pipeline.batches(split, batch_size=32),
+                    callbacks=[Ask()],
+                    progress=False,
+                )
+        weights.append(student.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)

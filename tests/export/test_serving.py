@@ -22,6 +22,17 @@ def test_a_model_of_probabilities_is_returned_as_it_is(float_student):
     assert serving.with_probabilities(model) is model
 
 
+def test_logits_come_back_from_under_the_softmax(float_student, pictures):
+    inputs = pictures(8)[0].astype(np.float32)
+    model = serving.with_logits(serving.with_probabilities(float_student))
+    np.testing.assert_array_equal(model.predict(inputs, verbose=0), float_student.predict(inputs, verbose=0))
+    assert serving.with_logits(float_student) is float_student
+    image = keras.Input((4,), name="numbers")
+    whole = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="last")(image))
+    with pytest.raises(ValueError, match=r"softmax layer.*'last' makes probabilities"):
+        serving.with_logits(whole)
+
+
 def test_tf_keras_model_gets_its_own_softmax(aware_student, pictures):
     model = serving.with_probabilities(aware_student)
     assert type(model).__module__.startswith("tf_keras")

@@ -20,6 +20,7 @@ def build(
     filters: int = 96,
     kernel_size: int = 5,
     dropout: float = 0.3,
+    word_dropout: float = 0.0,
     name: str = "text_cnn",
 ) -> keras.Model:
     """A functional model: token ids int32 ``(batch, *task.input_shape)`` to logits ``(batch, task.classes)``.
@@ -30,6 +31,8 @@ def build(
         filters: patterns that are looked for.
         kernel_size: tokens that a pattern spans.
         dropout: share of the tokens' numbers dropped in a whole text, and of the features dropped before the logits.
+        word_dropout: share of the tokens dropped whole, other ones each time: a text has to be understood without some
+            of its words (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods", section 4).
         name: of the model.
 
     Raises:
@@ -44,6 +47,8 @@ def build(
     real = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, PADDING), "float32"), -1)
     x = layers.Embedding(len(task.vocabulary), width, name="words")(ids)
     x = layers.SpatialDropout1D(dropout, name="words_dropout")(x)
+    if word_dropout:
+        x = layers.Dropout(word_dropout, noise_shape=(None, *task.input_shape, 1), name="whole_words_dropout")(x)
     x = layers.Multiply(name="real_words")([x, real])  # a pattern at the end of a text sees nothing behind it
     x = layers.Conv1D(filters, kernel_size, padding="same", activation="relu", name="patterns")(x)
     x = layers.Multiply(name="real_patterns")([x, real])

@@ -46,6 +46,21 @@ def test_padding_changes_nothing(model):
     np.testing.assert_allclose(longer(np.pad(rows, ((0, 0), (0, 16)))), model(rows), atol=1e-5)
 
 
+def test_words_are_dropped_whole_and_in_training_only():
+    model = text_cnn.build(TASK, dropout=0.0, word_dropout=0.4)
+    rows = ids([24] * 200)
+    words = model.get_layer("words").get_weights()[0][rows]
+    seen = keras.Model(model.input, model.get_layer("real_words").output)
+    np.testing.assert_array_equal(seen(rows), words)
+    dropped = np.asarray(seen(rows, training=True))
+    gone = ~dropped.any(-1)
+    assert gone.mean() == pytest.approx(0.4, abs=0.03)  # of 4,800: four standard deviations
+    assert (gone[0] != gone[1]).any(), "other words of another text"
+    np.testing.assert_allclose(dropped[~gone], words[~gone] / 0.6, rtol=1e-5)
+    again = keras.Model.from_config(model.get_config())
+    assert again.get_layer("whole_words_dropout").noise_shape == (None, 24, 1)
+
+
 def test_an_empty_text_has_an_answer(model):
     assert np.isfinite(model(np.zeros((1, 24), np.int32))).all()
 
