@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from kerastl import memory
-from kerastl.types import Schedule, Split, Task
+from kerastl.types import Schedule, Split, Task, Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,9 @@ def body(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("pool").output, name=f"{model.name}_body")
 
 
-def features(model: keras.Model, batches: Any, *, views: int = 1, name: str = "train") -> Split:
+def features(
+    model: keras.Model, batches: Any, *, views: int = 1, name: str = "train", workspace: Workspace | None = None
+) -> Split:
     """What a frozen model makes of every example, computed once.
 
     Args:
@@ -104,6 +106,8 @@ def features(model: keras.Model, batches: Any, *, views: int = 1, name: str = "t
         batches: of `data.pipeline.batches`, in order (``shuffle=False``); with ``augment`` each view is another one.
         views: how often to go through them.
         name: of the split.
+        workspace: keeps what has been computed, now and then and at the end: after an interruption the same calls in
+            the same stage, each of another name or number of views, go on from there.
 
     Returns:
         Inputs float32 ``(views * examples, width)``, labels int32, view by view.
@@ -116,13 +120,45 @@ def features(model: keras.Model, batches: Any, *, views: int = 1, name: str = "t
         raise ValueError(f"Wanted one view of every example or more. Received: views={views}.")
     if len(model.output.shape) != 2:
         raise ValueError(f"Features are vectors, (batch, width). Received: an output of shape {model.output.shape}.")
-    found, labels = [], []
+    steps, counter = int(batches.cardinality()), getattr(batches, "epochs_begun", None)
+    progress, begun = _Progress(workspace, f"{name}/{views}"), 0 if counter is None else int(counter)
     with memory.named("computing features"):
-        for _ in range(views):
-            for inputs, answers in batches:
-                found.append(np.asarray(model.predict_on_batch(inputs), np.float32))
-                labels.append(np.asarray(answers, np.int32))
-    return Split(name, np.concatenate(found), np.concatenate(labels))
+        for view in range(progress.batches // steps, views):
+            if counter is not None:
+                counter.assign(begun + view)
+            for inputs, answers in batches.skip(progress.batches - view * steps):
+                progress.add(np.asarray(model.predict_on_batch(inputs), np.float32), np.asarray(answers, np.int32))
+    return Split(name, *progress.finished())
+
+
+class _Progress:
+    """Features so far: those of one call, beside those of the calls before it in the same stage."""
+
+    def __init__(self, workspace: Workspace | None, key: str) -> None:
+        self._workspace, self._key = workspace, key
+        self._arrays, self._done = (workspace.newest() if workspace else None) or ({}, {})
+        self.batches = self._done.get(key, 0)
+        self._inputs = [self._arrays[f"{key}/inputs"]] if self.batches else []
+        self._labels = [self._arrays[f"{key}/labels"]] if self.batches else []
+        self._kept = self.batches
+
+    def add(self, inputs: np.ndarray, labels: np.ndarray) -> None:
+        self._inputs.append(inputs)
+        self._labels.append(labels)
+        self.batches += 1
+        if self._workspace is not None and self._workspace.is_due():
+            self._keep()
+
+    def finished(self) -> tuple[np.ndarray, np.ndarray]:
+        if self._workspace is not None and self.batches > self._kept:
+            self._keep()
+        return np.concatenate(self._inputs), np.concatenate(self._labels)
+
+    def _keep(self) -> None:
+        self._kept = self.batches
+        self._inputs, self._labels = [np.concatenate(self._inputs)], [np.concatenate(self._labels)]
+        mine = {f"{self._key}/inputs": self._inputs[0], f"{self._key}/labels": self._labels[0]}
+        self._workspace.keep({**self._arrays, **mine}, {**self._done, self._key: self.batches})  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def joined(*splits: Split) -> Split:

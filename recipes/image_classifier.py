@@ -101,7 +101,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
         features = run.stage(
             "features",
-            lambda at: cached(config, data, plan),
+            lambda at: cached(config, data, plan, at),
             key=[basis, plan.views],
             save=kerastl.transfer.save,
             load=kerastl.transfer.load,
@@ -184,16 +184,15 @@ def built(config: Config, data: Dataset):
     return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
 
 
-def cached(config: Config, data: Dataset, plan):
+def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every training picture and of its views, and of every validation picture: computed once."""
     transfer = kerastl.transfer
     body = transfer.body(built(config, data))
     batches = functools.partial(kerastl.data.pipeline.batches, batch_size=64)
     changed = batches(data.train, augment=kerastl.augment.build(**vars(config.views), seed=config.seed))
-    train = transfer.joined(
-        transfer.features(body, batches(data.train)), transfer.features(body, changed, views=plan.views)
-    )
-    return train, transfer.features(body, batches(data.validation), name="validation")
+    features = functools.partial(transfer.features, body, workspace=workspace)
+    train = transfer.joined(features(batches(data.train)), features(changed, views=plan.views, name="views"))
+    return train, features(batches(data.validation), name="validation")
 
 
 def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):

@@ -103,7 +103,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
         features = run.stage(
             "features",
-            lambda at: cached(config, data, plan),
+            lambda at: cached(config, data, plan, at),
             key=[basis, plan.views],
             save=kerastl.transfer.save,
             load=kerastl.transfer.load,
@@ -187,13 +187,14 @@ def built(config: Config, data: Dataset):
     return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
 
 
-def cached(config: Config, data: Dataset, plan):
+def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every labelled picture and of its views, computed once."""
     transfer, batches = kerastl.transfer, kerastl.data.pipeline.batches
     body = transfer.body(built(config, data))
     changed = batches(data.train, batch_size=64, augment=kerastl.augment.build(**vars(config.views), seed=config.seed))
-    plain = transfer.features(body, batches(data.train, batch_size=64))
-    return (transfer.joined(plain, transfer.features(body, changed, views=plan.views)),)
+    features = functools.partial(transfer.features, body, workspace=workspace)
+    plain = features(batches(data.train, batch_size=64))
+    return (transfer.joined(plain, features(changed, views=plan.views, name="views")),)
 
 
 def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):

@@ -107,7 +107,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         answers = run.stage(
             "answers",
-            lambda at: answered(teacher.model, lessons),
+            lambda at: answered(teacher.model, lessons, at),
             key=[run.key("teacher"), lessons.digest],
             save=kerastl.transfer.save,
             load=kerastl.transfer.load,
@@ -214,11 +214,12 @@ def taught(config: Config, lessons: Dataset, workspace: Workspace):
     return kerastl.train.Trained(model, curves)
 
 
-def answered(teacher, lessons: Dataset):
+def answered(teacher, lessons: Dataset, workspace: Workspace):
     """The teacher's logits for every text, split by split. Those of test are for the report and for nothing else."""
-    batches, features = kerastl.data.pipeline.batches, kerastl.transfer.features
+    batches = kerastl.data.pipeline.batches
+    features = functools.partial(kerastl.transfer.features, teacher, workspace=workspace)
     splits = (lessons.train, lessons.validation, lessons.test)
-    return tuple(features(teacher, batches(split, batch_size=50), name=split.name) for split in splits)
+    return tuple(features(batches(split, batch_size=50), name=split.name) for split in splits)
 
 
 def learn(config: Config, data: Dataset, workspace: Workspace, *, answers: Any = None):

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from kerastl import augment, build, train, transfer
+from kerastl.checkpoints import Workspace
 from kerastl.data import pipeline
 from kerastl.types import Schedule, Split, Task
 
@@ -295,3 +296,50 @@ def test_lora_says_which_layers_there_are(encoder):
     transfer.add_lora(model)
     with pytest.raises(ValueError, match="adapted once"):
         transfer.add_lora(model)
+
+
+class Dies(Exception):
+    pass
+
+
+def test_features_go_on_after_an_interruption(tmp_path):
+    """At random instants: what was computed is not computed again, and the end is bitwise the same."""
+    vectors = np.random.default_rng(0).normal(0, 1, (10, 3)).astype(np.float32)
+    vector = keras.Input((3,))
+    model = keras.Model(vector, keras.layers.Dense(4)(vector))
+    split = Split("train", vectors, np.arange(10, dtype=np.int32) % 2)
+    computed = []
+
+    def cached(workspace, *, die_after=None):
+        augment = keras.Sequential([keras.Input((3,)), keras.layers.GaussianNoise(1.0, seed=3)])
+
+        def predicted(batch):
+            if die_after is not None and len(computed) == die_after:
+                raise Dies
+            computed.append(1)
+            return keras.Model.predict_on_batch(model, batch)
+
+        model.predict_on_batch = predicted
+        options = {"workspace": workspace}
+        plain = transfer.features(model, pipeline.batches(split, batch_size=4), **options)
+        changed = pipeline.batches(split, batch_size=4, augment=augment)
+        views = transfer.features(model, changed, views=3, name="views", **options)
+        return (
+            plain,
+            views,
+            transfer.features(model, pipeline.batches(split, batch_size=4), name="validation", **options),
+        )
+
+    whole = cached(None)
+    assert len(computed) == 3 + 9 + 3
+    assert not np.array_equal(whole[1].inputs[:10], whole[1].inputs[10:20])
+    computed.clear()
+    for die_after in (2, 3, 7, 8, 13):
+        with pytest.raises(Dies):
+            cached(Workspace("features", folder=tmp_path, logs=tmp_path, every_seconds=0), die_after=die_after)
+    parts = cached(Workspace("features", folder=tmp_path, logs=tmp_path, every_seconds=0))
+    assert len(computed) == 3 + 9 + 3
+    for one, other in zip(whole, parts, strict=True):
+        assert one.name == other.name
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+        np.testing.assert_array_equal(one.labels, other.labels)

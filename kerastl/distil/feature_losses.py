@@ -225,16 +225,17 @@ def self_attention_relation(
         ValueError: a width cannot be divided into so many heads.
     """
     pair = numerics.real(teacher_vectors, student_vectors)
-    widths = [int(vectors.shape[-1]) for vectors in pair]
+    widths = [int(vectors.shape[-1] or 0) for vectors in pair]
     if heads < 1 or any(width % heads for width in widths):
         raise ValueError(f"Wanted widths that are multiples of the number of heads. Received: {widths}, heads={heads}.")
 
-    def relations(vectors: tf.Tensor) -> tf.Tensor:
-        batch, tokens, width = tf.shape(vectors)[0], tf.shape(vectors)[1], int(vectors.shape[-1]) // heads
+    def relations(vectors: tf.Tensor, width: int) -> tf.Tensor:
+        batch, tokens = tf.shape(vectors)[0], tf.shape(vectors)[1]
         parts = tf.transpose(tf.reshape(vectors, [batch, tokens, heads, width]), [0, 2, 1, 3])
         return tf.matmul(parts, parts, transpose_b=True) / width**0.5
 
-    return _attended(*map(relations, pair), mask=mask)
+    teacher, student = (relations(vectors, width // heads) for vectors, width in zip(pair, widths, strict=True))
+    return _attended(teacher, student, mask=mask)
 
 
 def _attended(teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, mask: tf.Tensor | None) -> tf.Tensor:
@@ -259,7 +260,8 @@ def _same_shape(teacher: tf.Tensor, student: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
 def _flat(teacher: tf.Tensor, student: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     teacher, student = _same_shape(*numerics.real(teacher, student))
-    return tuple(tf.reshape(one, [tf.shape(one)[0], -1]) for one in (teacher, student))
+    batch = tf.shape(teacher)[0]
+    return tf.reshape(teacher, [batch, -1]), tf.reshape(student, [batch, -1])
 
 
 def _unit(vectors: tf.Tensor) -> tf.Tensor:

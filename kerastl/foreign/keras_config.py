@@ -106,6 +106,7 @@ FUNCTIONS = frozenset(_ACTIVATIONS.split())
 """Functions that it may name."""
 _FUNCTION_MODULES = (None, "builtins", "keras.activations", "keras.ops", "keras.ops.nn")
 _HUB_NAMES = frozenset(_HUB.split())
+_HUB_FUNCTIONS = frozenset({"keras_hub>gelu_approximate"})
 _HUB_MODULE = re.compile(r"keras_hub(\.src)?\.(layers|models)(\.[a-z0-9_]+)*")
 # Mathematics on tensors, hundreds of classes that take numbers; Keras itself refuses there whatever is no operation.
 _MATHEMATICS = {f"keras.src.ops.{name}" for name in ("numpy", "nn", "math", "linalg", "image")}
@@ -182,7 +183,7 @@ def _check_object(value: dict[str, Any], where: str) -> Iterator[str]:
         return
     if name == "function":
         function = value.get("config")
-        known = isinstance(function, str) and function in FUNCTIONS and module in _FUNCTION_MODULES
+        known = isinstance(function, str) and function in FUNCTIONS | _HUB_FUNCTIONS and module in _FUNCTION_MODULES
         if not known or registered not in (None, "function", function):
             yield f"{where} names the function {function!r} of {module}, which is not on the list"
         return

@@ -45,6 +45,6 @@ def test_the_vocabulary_moves_no_review(reviews):
 @pytest.mark.slow
 def test_all_of_them(reviews):
     whole = movie_reviews.load(sequence_length=16, vocabulary=None)
-    assert (len(whole.train), len(whole.validation), len(whole.test)) == (19_922, 2_490, 2_490)
+    assert (len(whole.train), len(whole.validation), len(whole.test)) == (19_924, 2_490, 2_490)
     more = movie_reviews.load(sequence_length=16, vocabulary=None, rotten_tomatoes=True)
     assert len(more.train) > 26_000

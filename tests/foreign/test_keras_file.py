@@ -282,6 +282,14 @@ def test_a_vocabulary_in_the_file_itself_opens(tmp_path):
 
 def test_a_backbone_of_keras_hub_opens(tmp_path):
     import keras_hub
+    from keras_hub.src.utils.keras_utils import gelu_approximate
+
+    layer = keras_hub.layers.TransformerEncoder(8, 2, activation=gelu_approximate)
+    tokens = keras.Input((3, 4))
+    keras.Model(tokens, layer(tokens)).save(tmp_path / "encoder.keras")
+    found = keras_file.load(tmp_path / "encoder.keras").layers[-1]
+    numbers = np.random.default_rng(0).normal(0, 1, (2, 3, 4)).astype("float32")
+    np.testing.assert_array_equal(found(numbers), layer(numbers))
 
     model = keras_hub.models.BertBackbone(
         vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8, max_sequence_length=6
