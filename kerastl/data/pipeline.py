@@ -19,6 +19,7 @@ import tensorflow as tf
 from kerastl import types
 
 Augment = Callable[[Any], Any]
+_as_written: Any = tf.autograph.experimental.do_not_convert  # rewriting Python costs more than making all the batches
 
 
 def batches(
@@ -71,13 +72,15 @@ def batches(
         epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
         steps_of_epoch = tf.data.Dataset.range(steps)
 
+        @_as_written
         def number(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             epoch = epochs.assign_add(1)
             return epoch, _order(examples, seed=seed, epoch=epoch) if shuffle else tf.range(examples, dtype=tf.int64)
 
+        @_as_written
         def places(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
             return steps_of_epoch.map(
-                lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size]),
+                _as_written(lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size])),
             )
 
         def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -87,6 +90,8 @@ def batches(
                 batch = _same_rank(change(batch, epoch, step), batch)
             return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))
 
+        if change is None:  # else it may hold an ``if`` over tensors
+            take = _as_written(take)
         indices: Any = tf.data.Dataset.from_tensors(0).map(number)
         indices = indices.flat_map(places)
         # flat_map hides the length; Keras needs it for its progress bar.
@@ -95,7 +100,8 @@ def batches(
         ahead = tf.data.AUTOTUNE
         if isinstance(split.inputs, types.Streamed):
             # Each batch is read by many threads: two at once leave none of them idle, and more would fill the memory.
-            made = indices.map(lambda *place: (*place, read(place[-1])), num_parallel_calls=2, deterministic=True)
+            reading = _as_written(lambda *place: (*place, read(place[-1])))
+            made = indices.map(reading, num_parallel_calls=2, deterministic=True)
             made, ahead = made.map(take, **options), 2
         else:
             made = indices.map(lambda epoch, step, rows: take(epoch, step, rows, read(rows)), **options)
