@@ -109,7 +109,7 @@ def between(
     own_rows, real = _by_rows(first), (_real(first.shape), _real(index.shape))
     center, spread = index.waves.mean(0), index.waves.std(0) + 1e-6
     weighed = (index.waves - center) / spread
-    nearness = np.concatenate([2 * weighed, -(weighed**2).sum(1, keepdims=True)], 1).T  # less the distance, but for a term
+    nearness = np.concatenate([2 * weighed, -(weighed**2).sum(1, keepdims=True)], 1).T  # less distance
     least_like = 1 - _UNLIKE * (1 - least)
     pairs = []
     step = int(np.clip(_PAIRS // len(weighed), 1, _ROWS))

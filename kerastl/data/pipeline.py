@@ -90,21 +90,28 @@ def batches(
                 batch = _same_rank(change(batch, epoch, step), batch)
             return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))
 
-        if change is None:  # else it may hold an ``if`` over tensors
-            take = _as_written(take)
         indices: Any = tf.data.Dataset.from_tensors(0).map(number)
         indices = indices.flat_map(places)
         # flat_map hides the length; Keras needs it for its progress bar.
         indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
         options: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+
+        def whole(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return take(epoch, step, rows, read(rows))
+
+        if change is None:  # a change may hold an ``if`` over tensors
+            whole = _as_written(whole)
         ahead = tf.data.AUTOTUNE
         if isinstance(split.inputs, types.Streamed):
             # Each batch is read by many threads: two at once leave none of them idle, and more would fill the memory.
-            reading = _as_written(lambda *place: (*place, read(place[-1])))
-            made = indices.map(reading, num_parallel_calls=2, deterministic=True)
-            made, ahead = made.map(take, **options), 2
+            ahead, reading = 1, {"num_parallel_calls": 2, "deterministic": True}
+            if change is None:
+                made = indices.map(whole, **reading)
+            else:
+                made = indices.map(_as_written(lambda *place: (*place, read(place[-1]))), **reading)
+                made = made.map(take, **options)
         else:
-            made = indices.map(lambda epoch, step, rows: take(epoch, step, rows, read(rows)), **options)
+            made = indices.map(whole, **options)
         made = made.prefetch(ahead)
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     return made
