@@ -29,10 +29,8 @@ _ALIKE = 200  # pictures of like waves whose middles are compared
 _UNLIKE = 3
 _ROWS = 32  # pictures worked on at once
 _PAIRS = 500_000  # distances held at once
-_PIECE = 128
-_EVEN = (_WAVES + 1) // 2 * _WAVES - 1
-_SLOW = _WAVES * _WAVES - 1
-_FEATURES = 2 * _WAVES * _WAVES - 2 * _WAVES + 1
+_PIECE = 128  # of them that one product makes
+_EVEN = _WAVES**2 // 2 - 1  # waves of a middle, but for the mean, that are even from left to right
 _PIXELS = 20_000_000  # brought to float32 at once
 _SHIFTS = 3  # how many of the best places of one picture upon another are tried
 # What a shift brings in or pushes out stands at the border, and counts for nothing there.
@@ -137,12 +135,11 @@ def between(
 
 def describe(pictures: np.ndarray | types.Streamed) -> Index:
     """What many are compared with again and again, made once."""
-    rows = _by_rows(pictures)
-    waves, middles = np.empty((len(pictures), _FEATURES), np.float32), np.empty((len(pictures), _SLOW), np.float32)
-    for start in range(0, len(pictures), _ROWS):  # a few numbers a picture are held of all, and no pixels
-        part = slice(start, start + _ROWS)
-        pixels = rows(part)
-        waves[part], middles[part] = _waves(pixels), _middles(pixels, range(1))[:, 0]
+    rows, described = _by_rows(pictures), []
+    for start in range(0, max(len(pictures), 1), _ROWS):  # a few numbers a picture are held of all, and no pixels
+        part = rows(slice(start, start + _ROWS))
+        described.append((_waves(part), _middles(part, range(1))[:, 0]))
+    waves, middles = (np.concatenate(parts) for parts in zip(*described, strict=True))
     return Index(rows, pictures.shape, waves, middles)
 
 
@@ -228,8 +225,8 @@ def _waves(pictures: np.ndarray) -> np.ndarray:
     sizes = np.abs(np.fft.rfft2(scaled))[:, :, :_WAVES]
     falling = np.sqrt(sizes[:, :_WAVES])
     rising = np.sqrt(sizes[:, -np.arange(_WAVES)])  # a mirrored picture has these two the other way round
-    together = (falling + rising).reshape(len(pictures), -1)
-    apart = np.abs(falling - rising)[:, 1:, 1:].reshape(len(pictures), -1)
+    together = (falling + rising).reshape(len(pictures), _WAVES**2)
+    apart = np.abs(falling - rising)[:, 1:, 1:].reshape(len(pictures), (_WAVES - 1) ** 2)
     return np.concatenate([together, apart], 1)
 
 
@@ -269,7 +266,8 @@ def _middles(pictures: np.ndarray, offsets: range) -> np.ndarray:
     basis = _waves_at(offsets)
     waves = np.matmul(np.matmul(basis, pictures), basis.T)
     waves = waves.reshape(len(pictures), len(offsets), _WAVES, len(offsets), _WAVES).transpose(0, 1, 3, 4, 2)
-    even, odd = (waves[:, :, :, first::2].reshape(len(pictures), len(offsets) ** 2, -1) for first in (0, 1))
+    shape = (len(pictures), len(offsets) ** 2, _WAVES**2 // 2)
+    even, odd = (waves[:, :, :, first::2].reshape(shape) for first in (0, 1))
     vectors = np.concatenate([even[:, :, 1:], odd], 2)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-6)
     return vectors

@@ -25,6 +25,7 @@ PIXELS, SMALL = "pixels", "small"
 """Files in the cache folder: one row of bytes a picture; what `near_duplicates.small` makes of each, float32."""
 _SMALL_SHAPE = (32, 32)
 _SMALL_BYTES = 4 * 32 * 32
+_LARGE = 1_000_000  # bytes
 _AT_ONCE = 64  # pictures held while all of them are gone through
 
 
@@ -156,10 +157,10 @@ class Pictures:
 def _pages(shape: tuple[int, ...]) -> np.ndarray:
     """uint8, in pages of its own that go back to the system with it.
 
-    The C library would keep what one thread has let go of for that thread, once for every thread that ever read.
+    The C library keeps what a thread has let go of for that thread, a batch for each that ever read one.
     """
     size = math.prod(shape)
-    if not size or os.name != "posix":
+    if size < _LARGE or os.name != "posix":
         return np.empty(shape, np.uint8)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
