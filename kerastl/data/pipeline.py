@@ -19,6 +19,7 @@ import tensorflow as tf
 from kerastl import types
 
 Augment = Callable[[Any], Any]
+_as_written: Any = tf.autograph.experimental.do_not_convert  # rewriting Python costs more than making all the batches
 
 
 def batches(
@@ -78,13 +79,15 @@ def batches(
         epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
         steps_of_epoch = tf.data.Dataset.range(steps)
 
+        @_as_written
         def number(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             epoch = epochs.assign_add(1)
             return epoch, _order(examples, seed=seed, epoch=epoch) if shuffle else tf.range(examples, dtype=tf.int64)
 
+        @_as_written
         def places(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
             return steps_of_epoch.map(
-                lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size]),
+                _as_written(lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size])),
             )
 
         def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, Any]:
@@ -102,13 +105,23 @@ def batches(
         # flat_map hides the length; Keras needs it for its progress bar.
         indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
         options: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+
+        def whole(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return take(epoch, step, rows, read(rows))
+
+        if change is None:  # a change may hold an ``if`` over tensors
+            whole = _as_written(whole)
         ahead = tf.data.AUTOTUNE
         if isinstance(split.inputs, types.Streamed):
             # Each batch is read by many threads: two at once leave none of them idle, and more would fill the memory.
-            made = indices.map(lambda *place: (*place, read(place[-1])), num_parallel_calls=2, deterministic=True)
-            made, ahead = made.map(take, **options), 2
+            ahead, reading = 1, {"num_parallel_calls": 2, "deterministic": True}
+            if change is None:
+                made = indices.map(whole, **reading)
+            else:
+                made = indices.map(_as_written(lambda *place: (*place, read(place[-1]))), **reading)
+                made = made.map(take, **options)
         else:
-            made = indices.map(lambda epoch, step, rows: take(epoch, step, rows, read(rows)), **options)
+            made = indices.map(whole, **options)
         made = made.prefetch(ahead)
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     return made

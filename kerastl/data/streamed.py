@@ -10,6 +10,8 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ PIXELS, SMALL = "pixels", "small"
 """Files in the cache folder: one row of bytes a picture; what `near_duplicates.small` makes of each, float32."""
 _SMALL_SHAPE = (32, 32)
 _SMALL_BYTES = 4 * 32 * 32
+_LARGE = 1_000_000  # bytes
 _AT_ONCE = 64  # pictures held while all of them are gone through
 
 
@@ -115,7 +118,7 @@ class Pictures:
         return near_duplicates.small(self[rows])
 
     def _read(self, indices: np.ndarray) -> np.ndarray:
-        pixels = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        pixels = _pages((len(indices), *self.shape[1:]))
         lacking = self._read_cache(indices, pixels)
 
         def decode(place: int) -> None:
@@ -149,6 +152,21 @@ class Pictures:
 
     def _is(self, index: Any, row: np.ndarray) -> bool:
         return hashlib.sha256(row.data).digest() == self.album.digests[index].tobytes()
+
+
+def _pages(shape: tuple[int, ...]) -> np.ndarray:
+    """uint8, in pages of its own that go back to the system with it.
+
+    The C library keeps what a thread has let go of for that thread, a batch for each that ever read one.
+    """
+    size = math.prod(shape)
+    if size < _LARGE or os.name != "posix":
+        return np.empty(shape, np.uint8)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # not in every kernel
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8).reshape(shape)
 
 
 def _opened(folder: Path | None, name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -63,6 +64,80 @@ def test_planted_duplicates_are_found(change):
         assert sum(pair.mirrored for pair in right) >= 0.9 * len(right)
     elif change is np.array:
         assert min(pair.correlation for pair in right) > 0.9999
+
+
+@pytest.mark.parametrize("shift", [(6, 0), (-5, 6), (6, -6), (0, -5)])
+def test_shifts_up_to_the_largest_are_found_among_many(shift):
+    train = scenes(600)
+    test = np.zeros_like(train[:100])
+    here, there = ([slice(max(way * by, 0), 32 + min(way * by, 0)) for by in shift] for way in (1, -1))
+    test[:, here[0], here[1]] = train[200:300, there[0], there[1]]
+    test[::2] = test[::2, :, ::-1]
+    found = {pair.first: pair.second for pair in near_duplicates.between(test, train)}
+    assert np.mean([found.get(row) == 200 + row for row in range(100)]) >= 0.5
+
+
+def test_the_likeness_of_middles_is_that_of_plain_squares():
+    """Each square cut out, mirrored by hand and compared by the slowest waves of a plain cosine transform."""
+
+    def waves(square):
+        basis = [[np.cos(np.pi / 20 * wave * (pixel + 0.5)) for pixel in range(20)] for wave in range(6)]
+        vector = (np.array(basis) @ square @ np.array(basis).T).reshape(-1)[1:]
+        return vector / np.linalg.norm(vector)
+
+    train, test = near_duplicates.small(scenes(7)), near_duplicates.small(scenes(3, seed=1))
+    alike = np.tile(np.arange(7), (3, 1))
+    middles = near_duplicates.describe(train).middles
+    indices, likeness, (shifts, mirrored) = near_duplicates._likest(test, middles, alike, 7)
+    for row, picture in enumerate(test):
+        for column, index in enumerate(indices[row]):
+            cosines = {
+                (down - 6, across - 6, flip): waves(side[down : down + 20, across : across + 20])
+                @ waves(train[index, 6:26, 6:26])
+                for flip, side in ((False, picture), (True, picture[:, ::-1]))
+                for down in range(13)
+                for across in range(13)
+            }
+            assert likeness[row, column] == pytest.approx(max(cosines.values()), abs=1e-4)
+            place = (*shifts[row, column].tolist(), bool(mirrored[row, column]))
+            assert cosines[place] == pytest.approx(max(cosines.values()), abs=1e-4)
+
+
+def test_what_was_described_once_gives_the_same_pairs():
+    train = scenes(300)
+    test = np.concatenate([mirrored(train[40]), shifted(train[250])]).reshape(2, 32, 32, 3)
+    index = near_duplicates.describe(train)
+    assert near_duplicates.between(test, index) == near_duplicates.between(test, train)
+    chosen = np.r_[250, 10:60]
+    pairs = near_duplicates.between(test, index.part(chosen))
+    assert pairs == near_duplicates.between(test, train[chosen])
+    assert [chosen[pair.second] for pair in pairs] == [40, 250]
+
+
+def test_pictures_that_resemble_none_are_laid_over_none(monkeypatch):
+    """That is what takes the time, and most pictures resemble none."""
+    laid_over = []
+    compared = near_duplicates._compared
+    monkeypatch.setattr(
+        near_duplicates,
+        "_compared",
+        lambda one, *rest, **more: laid_over.append(len(one)) or compared(one, *rest, **more),
+    )
+    train = np.random.default_rng(0).integers(0, 256, (500, 32, 32, 1), np.uint8)
+    test = np.concatenate([train[400:], train[8:9]])
+    assert [pair.first for pair in near_duplicates.between(test, train[:400])] == [100]
+    assert laid_over == [1]
+
+
+def test_memory_is_that_of_a_few_numbers_a_picture():
+    some = near_duplicates.describe(scenes(100))
+    many = np.arange(60_000) % 100
+    index, test = some.part(many), scenes(100, seed=1)
+    tracemalloc.start()
+    near_duplicates.between(test, index)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 70_000_000  # of all distances at once it was 100 * 60,000 * (4 + 8) bytes and more
 
 
 def test_drawings_of_thin_lines_are_found_shifted():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -184,6 +186,45 @@ def test_streamed_pictures_give_bitwise_the_batches_of_the_array(stream, options
     read.epochs_begun.assign(1)
     for one, other in zip(_read(held.skip(3)), _read(read.skip(3)), strict=True):  # as after an interruption
         np.testing.assert_array_equal(one, other)
+
+
+class Counted:
+    """Streamed pictures that note how many were read."""
+
+    dtype, ndim = np.dtype(np.uint8), 4
+
+    def __init__(self, count):
+        self.shape, self.read = (count, 4, 4, 3), 0
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        self.read += len(rows)
+        return np.zeros((len(rows), 4, 4, 3), np.uint8)
+
+    def __iter__(self):
+        return iter(self[np.arange(len(self))])
+
+    def __array__(self, dtype=None, copy=None):
+        return self[np.arange(len(self))]
+
+    def part(self, rows):
+        return Counted(len(np.arange(len(self))[rows]))
+
+    def digests(self):
+        return [b""] * len(self)
+
+
+def test_streamed_batches_are_read_a_few_ahead_and_no_more():
+    """Each may take 40 MB: how many are held must not depend on how many there are."""
+    inputs = Counted(4000)
+    made = pipeline.batches(types.Split("train", inputs, np.zeros(4000, np.int32)), batch_size=8, shuffle=True)
+    reading = iter(made)
+    for _ in range(100):
+        next(reading)
+    time.sleep(0.5)
+    assert inputs.read <= (100 + 2 + 1 + 1) * 8
 
 
 def test_a_streamed_file_that_went_ends_the_epoch_with_its_name(stream):
