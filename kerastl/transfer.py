@@ -105,7 +105,7 @@ def features(model: keras.Model, batches: Any, *, views: int = 1, name: str = "t
         name: of the split.
 
     Returns:
-        Inputs float32 ``(views * examples, width)``, labels int32, view by view.
+        Inputs float32 ``(views * examples, width)``, labels int32 as in the batches, view by view.
 
     Raises:
         ValueError: fewer views than one, or a model whose output is no vector.

@@ -66,15 +66,15 @@ def of_rows(inputs: np.ndarray | types.Streamed) -> list[bytes]:
 
 
 def _exact(train: types.Split, validation: types.Split, test: types.Split) -> dict[str, int]:
-    answers: dict[bytes, set[int]] = {}
+    answers: dict[bytes, set[bytes]] = {}
     seen: set[bytes] = set()
     duplicates = 0
     for split in (train, validation, test):
         digests = of_rows(split.inputs)
         duplicates += sum(one in seen for one in digests)
         seen.update(digests)
-        for one, label in zip(digests, split.labels.tolist(), strict=True):
-            answers.setdefault(one, set()).add(label)
+        for one, label in zip(digests, split.labels, strict=True):
+            answers.setdefault(one, set()).add(label.tobytes())
     contradicting = sum(len(labels) > 1 for labels in answers.values())
     return {"exact_duplicates": duplicates, "contradicting_labels": contradicting}
 

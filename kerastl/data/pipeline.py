@@ -33,8 +33,8 @@ def batches(
     """Batches of one split.
 
     Args:
-        split: inputs ``(examples, *shape)`` of any number type, labels ``(examples,)``. Streamed inputs give bitwise
-            the same batches as an array of them.
+        split: inputs ``(examples, *shape)`` of any number type, labels ``(examples,)`` or ``(examples, classes)``.
+            Streamed inputs give bitwise the same batches as an array of them.
         batch_size: examples a batch; the last one is smaller unless dropped.
         shuffle: a new order of all examples each time the result is iterated. The orders depend on ``seed`` and on
             how often it was iterated before, not on any global seed: an equal call gives bitwise the same batches.
@@ -46,10 +46,10 @@ def batches(
         drop_remainder: leaves out the last batch where it would be smaller.
 
     Returns:
-        A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32 (batch,))``, of known length; inputs are
-        float32, but token ids are int32. Its
-        attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever sets it to n goes
-        on with the order and the views of the epoch after n.
+        A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32, (batch,) or (batch, classes))``, of known
+        length; inputs are float32, but token ids are int32. Its attribute ``epochs_begun`` is an int64 variable that
+        counts how often it was iterated; whoever sets it to n goes on with the order and the views of the epoch after
+        n.
 
     Raises:
         ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids.
@@ -85,7 +85,7 @@ def batches(
             batch = tf.ensure_shape(tf.cast(batch, kind), (size, *split.inputs.shape[1:]))
             if change is not None:
                 batch = _same_rank(change(batch, epoch, step), batch)
-            return batch, tf.ensure_shape(tf.gather(labels, rows), (size,))
+            return batch, tf.ensure_shape(tf.gather(labels, rows), (size, *split.labels.shape[1:]))
 
         indices: Any = tf.data.Dataset.from_tensors(0).map(number)
         indices = indices.flat_map(places)

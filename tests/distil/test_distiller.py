@@ -141,3 +141,10 @@ def test_weight_outside_its_range_is_refused(weight):
 def test_different_numbers_of_classes_are_refused():
     with pytest.raises(ValueError, match="same shape"):
         Distiller(student=dense_model(1), teacher=dense_model(2, units=5), loss=KULLBACK_LEIBLER)
+
+
+def test_examples_of_several_classes_are_refused(batch):
+    inputs, labels = batch
+    distiller = compiled(Distiller(student=dense_model(1), teacher=dense_model(2), loss=KULLBACK_LEIBLER))
+    with pytest.raises(ValueError, match=r"one class each.*labels of shape"):
+        distiller.train_on_batch(inputs, np.eye(3, dtype="int32")[labels])
