@@ -297,7 +297,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
     several = "macro_f1" in report
     key = "f1" if several else "recall"
-    worst = min((row for row in report["by_class"] if row[key] is not None), key=lambda row: row[key])
+    worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row[key])
     mean = (
         f"macro F1 {_percent(report['macro_f1'])}, mean average precision {_percent(report['mean_average_precision'])}"
         if several

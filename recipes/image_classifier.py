@@ -176,7 +176,11 @@ def load(config: Config) -> Dataset:
 def planned(config: Config, data: Dataset) -> kerastl.transfer.Plan:
     """The plan for so many pictures, with what the settings say otherwise."""
     plan = kerastl.transfer.plan(
-        examples=len(data.train), classes=data.task.classes, batch_size=config.batch_size, epochs=config.epochs
+        examples=len(data.train),
+        classes=data.task.classes,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        each=float(data.train.labels.sum(0).mean()) if data.task.multi_label else None,
     )
     if plan.fine_tune and config.learning_rate:
         tuned = dataclasses.replace(plan.fine_tune, peak_learning_rate=config.learning_rate)

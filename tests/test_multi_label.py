@@ -17,6 +17,7 @@ from kerastl import report, ship, store, train, types, verify
 from kerastl.compress import ptq
 from kerastl.data import image_folder, pipeline
 from kerastl.export import metadata, serving, tflite
+from recipes import image_classifier
 
 NAMES = ("disc", "green", "red", "square")
 
@@ -220,6 +221,20 @@ def test_a_softmax_in_place_of_the_sigmoid_is_not_published(dataset, model, tmp_
         with pytest.raises(verify.VerificationError):
             ship.ship(run, dataset, model=model, candidates=[wrong])
         assert not (run.folder / "mobile").exists()
+
+
+def test_the_recipe_takes_such_a_table(table, tmp_path):
+    config = dataclasses.replace(image_classifier.Config.smoke(), data=str(table), label_separator="|", epochs=0)
+    result = image_classifier.run(config, tmp_path / "run")
+    assert result["metric"] == "exact match"
+    assert result["mean_average_precision"] > 0.5
+    content = (tmp_path / "run" / "mobile" / "model.tflite").read_bytes()
+    assert metadata.score_threshold(content) == 0.5
+    columns = dataclasses.replace(config, label_separator=None, label_columns=NAMES)
+    assert image_classifier.load(columns).digest == result["data"]["digest"]
+    for wrong in (dataclasses.replace(config, data=None), dataclasses.replace(columns, data=str(table.parent))):
+        with pytest.raises(ValueError, match="listed in a table"):
+            image_classifier.load(wrong)
 
 
 def test_mistakes_are_told_in_sets(dataset):

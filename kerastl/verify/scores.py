@@ -23,6 +23,7 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> types.Score:
     """
     if not len(labels) or len(probabilities) != len(labels):
         raise ValueError(f"Wanted one label a row. Received: {len(probabilities)} rows and {len(labels)} labels.")
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     answers = types.answered(probabilities, multi_label=types.is_multi_label(labels))
     count, share = len(labels), float(np.mean(types.agrees(answers, labels)))
     z = 1.959963984540054  # the normal distribution's 97.5 % point
