@@ -240,7 +240,7 @@ def test_the_recipe_takes_such_a_table(table, tmp_path):
 def test_mistakes_are_told_in_sets(dataset):
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]], np.uint8)
     split = types.Split("test", dataset.test.inputs[:3], labels)
-    probabilities = np.array([[0.9, 0.1, 0.8, 0.2], [0.1, 0.7, 0.2, 0.95], [0.1, 0.02, 0.3, 0.4]], np.float32)
+    probabilities = np.array([[0.9, 0.1, 0.8, 0.2], [0.01, 0.7, 0.2, 0.95], [0.1, 0.02, 0.3, 0.4]], np.float32)
     found = report.mistakes(split, probabilities, class_names=NAMES)
     assert (found.total, found.examples) == (2, 3)
     assert found.labels == ("green", "none")  # the surest first: 98 % that no green is there

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kerastl import types
+
 
 def pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which example has which class: two arrays of one length.
@@ -41,9 +43,15 @@ def divide(labels: np.ndarray, *, wanted: int, leave: int, order: np.ndarray) ->
         order: a permutation of the examples, in which they are served.
 
     Raises:
-        ValueError: the classes cannot stand on both sides, or not with so many examples taken.
+        ValueError: labels are something else, the classes cannot stand on both sides, or not with so many examples
+            taken.
     """
-    labels = np.asarray(labels, np.int64)
+    if not types.is_multi_label(labels) or not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            "Labels of examples that may have several classes are integers 0 and 1, (examples, classes). Received: "
+            f"shape {labels.shape}, type {labels.dtype}."
+        )
+    labels = labels.astype(np.int64)
     examples, total = len(labels), labels.sum(0)
     side = _iterated(labels, wanted / examples, order)
     least_taken = np.clip(total - min(leave, 1), 0, 1)

@@ -74,11 +74,6 @@ def stratified_sets(
         ValueError: labels are something else, or so many cannot be taken out so that every class is on both sides.
     """
     labels = np.asarray(labels)
-    if not types.is_multi_label(labels) or not np.isin(labels, (0, 1)).all():
-        raise ValueError(
-            "Labels of examples that may have several classes are integers 0 and 1, (examples, classes). Received: "
-            f"shape {labels.shape}, type {labels.dtype}."
-        )
     wanted = _wanted(validation, len(labels))
     if not 1 <= wanted < len(labels):
         raise ValueError(f"validation has to be between 1 and {len(labels) - 1} examples. Received: {validation}.")

@@ -388,6 +388,17 @@ def test_pictures_of_several_classes(tmp_path):
     assert (smaller.train.labels.sum(0) > 0).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_three_pictures_of_a_class_are_enough_for_three_splits(tmp_path, seed):
+    sets = [("a",), ("b",), ("a", "b")] * 8
+    for index in (0, 4, 8):
+        sets[index] += ("rare",)
+    path, _ = table_of_sets(tmp_path, sets)
+    dataset = image_folder.load(path, size=(12, 10), test=0.5, validation=0.25, label_separator="|", seed=seed)
+    made = (dataset.train, dataset.validation, dataset.test)
+    assert [int(part.labels[:, 2].sum()) for part in made] == [1, 1, 1]
+
+
 def test_groups_of_pictures_of_several_classes_stay_together(tmp_path):
     patients = [str(index // 2) for index in range(30)]
     path, planted = table_of_sets(tmp_path, SETS, more=[("patient", patients)])

@@ -86,6 +86,8 @@ def test_what_cannot_be_is_refused():
         splits.stratified_sets(np.array([[0, 2], [1, 0]]), validation=1, seed=0)
     with pytest.raises(ValueError, match="0 and 1"):
         splits.stratified_sets(np.array([0, 1, 1]), validation=1, seed=0)
+    with pytest.raises(ValueError, match="0 and 1"):
+        splits.subset(np.array([[0, 2], [1, 0]]), count=1, seed=0)
     with pytest.raises(ValueError, match=r"too few examples of classes number \d that can go"):
         splits.stratified_sets(np.array([[1, 1, 0], [1, 0, 1], *[[0, 0, 0]] * 9]), validation=3, seed=0)
     with pytest.raises(ValueError, match="between 1 and 9"):
