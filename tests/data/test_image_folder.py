@@ -394,7 +394,7 @@ def test_three_pictures_of_a_class_are_enough_for_three_splits(tmp_path, seed):
     for index in (0, 4, 8):
         sets[index] += ("rare",)
     path, _ = table_of_sets(tmp_path, sets)
-    dataset = image_folder.load(path, size=(12, 10), test=0.5, validation=0.25, label_separator="|", seed=seed)
+    dataset = image_folder.load(path, size=(12, 10), test=0.6, validation=0.4, label_separator="|", seed=seed)
     made = (dataset.train, dataset.validation, dataset.test)
     assert [int(part.labels[:, 2].sum()) for part in made] == [1, 1, 1]
 
