@@ -139,10 +139,10 @@ def is_multi_label(labels: Any) -> bool:
     """Whether labels say of every class whether it is there: integers ``(examples, classes)``, 0 and 1.
 
     Args:
-        labels: an array, a tensor, or the spec of one.
+        labels: an array, a tensor, or the spec of one; whatever else comes in their place is not.
     """
-    shape = labels.shape
-    known = getattr(shape, "rank", 0) is not None
+    shape = getattr(labels, "shape", None)
+    known = shape is not None and getattr(shape, "rank", 0) is not None
     return known and len(shape) == 2 and shape[1] != 1 and "int" in labels.dtype.name
 
 
