@@ -39,8 +39,8 @@ class Mistakes:
 
     Attributes:
         pictures: uint8 `(shown, height, width, 1 or 3)`; `None` for texts.
-        labels, predictions: class names, one an example.
-        probabilities: of the predicted class, 0..1.
+        labels, predictions: class names, one an example; where it may have several, all of them in words.
+        probabilities: of the predicted class, or of the surest of several answers that is wrong, 0..1.
         total, examples: mistakes in all, and examples looked at.
         texts: as the model read them, out of their tokens.
     """
@@ -62,7 +62,7 @@ def mistakes(
     vocabulary: Sequence[str] = (),
     limit: int = 60,
 ) -> Mistakes:
-    """The examples of a split whose most probable class is not their label.
+    """The examples of a split that are answered wrong.
 
     Args:
         split: with pictures `(examples, height, width, 1 or 3)`, uint8, or token ids.
@@ -83,19 +83,29 @@ def mistakes(
         raise ValueError(
             f"A sheet of mistakes needs pictures (examples, height, width, 1 or 3). Received: {split.inputs.shape}."
         )
-    predictions = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != split.labels)
-    confidence = probabilities[wrong, predictions[wrong]]
-    shown = wrong[np.argsort(-confidence, kind="stable")][:limit]
+    predictions = types.answered(probabilities, multi_label=split.multi_label)
+    wrong = np.flatnonzero(~types.agrees(predictions, split.labels))
+    confidence = probabilities.max(axis=1)
+    if split.multi_label:
+        sure = np.where(predictions, probabilities, 1 - probabilities)
+        confidence = np.where(predictions != split.labels, sure, 0).max(axis=1)
+    shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
     return Mistakes(
         pictures=None if split.is_text else np.asarray(split.inputs[shown], np.uint8),
         texts=tuple(wordpiece.decode(ids, vocabulary) for ids in split.inputs[shown].tolist()) if split.is_text else (),
-        labels=tuple(class_names[int(label)] for label in split.labels[shown]),
-        predictions=tuple(class_names[int(prediction)] for prediction in predictions[shown]),
-        probabilities=tuple(float(value) for value in probabilities[shown, predictions[shown]]),
+        labels=tuple(_in_words(label, class_names) for label in split.labels[shown]),
+        predictions=tuple(_in_words(prediction, class_names) for prediction in predictions[shown]),
+        probabilities=tuple(float(value) for value in confidence[shown]),
         total=len(wrong),
         examples=len(split),
     )
+
+
+def _in_words(answer: Any, class_names: Sequence[str]) -> str:
+    """A class index, or 0 and 1 for every class, as names."""
+    if np.ndim(answer) == 0:
+        return class_names[int(answer)]
+    return ", ".join(name for name, there in zip(class_names, answer, strict=True) if there) or "none"
 
 
 def build(
@@ -148,14 +158,21 @@ def build(
         "variants": [_row(variant, folder) for variant in variants],
         "chosen": choice.name,
         "why": choice.why,
-        "by_class": [
-            {"name": name, "examples": count, "recall": by_class.recall[name]}
-            for name, count in by_class.examples.items()
-        ],
-        "balanced_accuracy": by_class.balanced_accuracy,
-        "majority_baseline": by_class.majority_baseline,
+        **_by_class(by_class),
         "distillation": None if distillation is None else dataclasses.asdict(distillation),
     }
+
+
+def _by_class(found: types.ByClass) -> dict[str, Any]:
+    rows = [{"name": name, "examples": count, "recall": found.recall[name]} for name, count in found.examples.items()]
+    means = {"balanced_accuracy": found.balanced_accuracy, "majority_baseline": found.majority_baseline}
+    several = found.several
+    if several is None:
+        return {"by_class": rows, **means}
+    for row in rows:
+        row |= {key: getattr(several, key)[row["name"]] for key in ("precision", "f1", "average_precision")}
+    means |= {"macro_f1": several.macro_f1, "mean_average_precision": several.mean_average_precision}
+    return {"by_class": rows, **means}
 
 
 def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
@@ -283,11 +300,17 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
     if report["distillation"]:
         console.print(report["distillation"]["words"], markup=False, highlight=False)
-    worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row["recall"])
+    several = "macro_f1" in report
+    key = "f1" if several else "recall"
+    worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row[key])
+    mean = (
+        f"macro F1 {_percent(report['macro_f1'])}, mean average precision {_percent(report['mean_average_precision'])}"
+        if several
+        else f"balanced accuracy {_percent(report['balanced_accuracy'])}"
+    )
     console.print(
-        f"balanced accuracy {_percent(report['balanced_accuracy'])}; worst class {worst['name']} "
-        f"{_percent(worst['recall'])}; always answering the most frequent class: "
-        f"{_percent(report['majority_baseline'])}",
+        f"{mean}; worst class {worst['name']} {_percent(worst[key])}; always answering the most frequent "
+        f"{'set of classes' if several else 'class'}: {_percent(report['majority_baseline'])}",
         markup=False,
         highlight=False,
     )

@@ -152,8 +152,8 @@ def ship(
     )
     task = dataset.task
     mistakes = report.mistakes(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
-    train.save_model(serving.with_probabilities(model), run.folder / "model.keras")
-    saved_model.write(model, run.folder / "saved_model")
+    train.save_model(serving.with_probabilities(model, multi_label=task.multi_label), run.folder / "model.keras")
+    saved_model.write(model, run.folder / "saved_model", multi_label=task.multi_label)
     report.write(result, run.folder, curves=curves, mistakes=mistakes)
     store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result))
     report.print_table(result)
@@ -201,7 +201,8 @@ class _Check:
         """The probabilities of a float model."""
         key = (id(model), split.name)
         if key not in self._answers:
-            self._answers[key] = train.predict(serving.with_probabilities(model), split.inputs)
+            served = serving.with_probabilities(model, multi_label=split.multi_label)
+            self._answers[key] = train.predict(served, split.inputs)
         return self._answers[key]
 
 
@@ -214,6 +215,7 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
         vocabulary=dataset.task.vocabulary,
         name=dataset.task.name,
         description=f"{dataset.task.name}, {technique.words}",
+        multi_label=dataset.task.multi_label,
     )
     path = folder / "variants" / f"{candidate.name}.tflite"
     durable.write_bytes(path, content)

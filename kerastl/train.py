@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from kerastl import durable, memory, resume
 from kerastl.callbacks import FiniteWatch, ProgressBar
-from kerastl.types import Curves, Schedule, Streamed, Workspace, is_text
+from kerastl.types import THRESHOLD, Curves, Schedule, Streamed, Workspace, is_multi_label, is_text
 
 
 class Trained(NamedTuple):
@@ -54,17 +55,18 @@ def fit(
 
     Args:
         model: emits logits ``(batch, classes)``; a ``Distiller`` works too.
-        batches: yields ``(inputs, int32 labels)``; must know its cardinality. Only those of ``data.pipeline`` go on in
-            the same order after an interruption.
+        batches: yields ``(inputs, int32 labels)``, class indices ``(batch,)`` or, where an example may have none or
+            several of the classes, 0 and 1 ``(batch, classes)``; must know its cardinality. Only those of
+            ``data.pipeline`` go on in the same order after an interruption.
         schedule: epochs, learning rate, weight decay. Its batch size is the caller's to apply to ``batches``.
         workspace: keeps checkpoints, gives TensorBoard logs a place, and curves and progress bar their name.
         validation: as ``batches``; scored after every epoch.
-        loss: default cross-entropy from logits.
-        metrics: default accuracy.
+        loss, metrics: by default those of `objective`.
         callbacks: further Keras callbacks.
         optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``, for example a
             ``functools.partial`` of ``transfer.LayerwiseAdamW``.
-        keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy, ``"last"`` with the last.
+        keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy (of several classes an
+            example: exact match), ``"last"`` with the last.
         patience: epochs without a better validation accuracy after which training stops; ``None`` never stops. Needs
             ``keep="best"`` and ``validation``.
         class_weight: class index -> how much an example of it counts in the loss, as Keras takes it; see
@@ -77,8 +79,8 @@ def fit(
     Raises:
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
         MemoryError: if a step does not fit into memory; the text suggests a smaller batch.
-        ValueError: if the number of batches is unknown, zero, ``keep`` is neither of the two words, or ``patience`` has
-            nothing to wait for.
+        ValueError: if the number of batches is unknown, zero, ``keep`` is neither of the two words, ``patience`` has
+            nothing to wait for, or there are weights of classes though an example may have several.
     """
     if patience is not None and (keep != "best" or validation is None or patience < 1):
         raise ValueError(
@@ -93,10 +95,18 @@ def fit(
             f"Training needs batches of a known, positive number. Received: {steps} "
             "(-1 is endless, -2 unknown; fewer examples than one batch give 0)."
         )
+    spec = batches.element_spec
+    multi_label = isinstance(spec, tuple) and len(spec) > 1 and is_multi_label(spec[1])
+    if class_weight is not None and multi_label:
+        raise ValueError(
+            "Weights of classes are for examples of one class: Keras would weigh all of an example by the first that "
+            "it has. Received: class_weight with labels (batch, classes)."
+        )
+    default_loss, metric = objective(multi_label=multi_label)
     model.compile(
         optimizer=optimizer(warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay),
-        loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=list(metrics) if metrics is not None else [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        loss=loss or default_loss,
+        metrics=[metric] if metrics is None else list(metrics),
         jit_compile=False,
     )
     stage = workspace.stage if workspace else "training"
@@ -105,7 +115,7 @@ def fit(
         # with patience beyond the last epoch it never stops, it only restores the best weights at the end
         watchers.append(
             keras.callbacks.EarlyStopping(
-                monitor="val_accuracy",
+                monitor=f"val_{metric.name}",
                 mode="max",
                 patience=schedule.epochs + 1 if patience is None else patience,
                 restore_best_weights=True,
@@ -126,6 +136,27 @@ def fit(
             class_weight=None if class_weight is None else dict(class_weight),
         )
     return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
+
+
+def objective(*, multi_label: bool) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
+    """What a classifier's logits are trained to, and the score that is watched.
+
+    Returns:
+        Cross-entropy and accuracy; or where an example may have none or several of the classes, the mean binary
+        cross-entropy of all classes (each is a question of its own), and exact match.
+    """
+    if multi_label:
+        return keras.losses.BinaryCrossentropy(from_logits=True), keras.metrics.MeanMetricWrapper(
+            exact_match, name="exact_match"
+        )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return loss, keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+
+
+def exact_match(labels: Any, logits: Any) -> Any:
+    """1 for each example of which all classes are answered right, float32 ``(batch,)``; both ``(batch, classes)``."""
+    there = ops.greater_equal(ops.sigmoid(logits), THRESHOLD)
+    return ops.cast(ops.all(ops.equal(there, ops.cast(labels, "bool")), axis=-1), "float32")
 
 
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -152,8 +183,13 @@ def balanced_weights(labels: np.ndarray, *, classes: int) -> dict[int, float]:
         Class index -> weight, for ``fit(..., class_weight=...)``.
 
     Raises:
-        ValueError: a class has no example, or a label is none of the classes.
+        ValueError: a class has no example, a label is none of the classes, or an example may have several.
     """
+    if np.ndim(labels) != 1:
+        raise ValueError(
+            "Weights of classes are for examples of one class. Received: labels of shape "
+            f"{np.shape(labels)}; where classes are rare beside each other, a loss of your own can weigh them."
+        )
     counts = np.bincount(labels, minlength=classes)
     if len(counts) != classes or not counts.all():
         raise ValueError(

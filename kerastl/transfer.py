@@ -39,7 +39,9 @@ class Plan:
     why: str
 
 
-def plan(*, examples: int, classes: int, batch_size: int = 32, epochs: int | None = None) -> Plan:
+def plan(
+    *, examples: int, classes: int, batch_size: int = 32, epochs: int | None = None, each: float | None = None
+) -> Plan:
     """A plan chosen from the amount of data, and said in words.
 
     Few examples are seen often and the early layers hardly move; many are seen less often and may move them all.
@@ -49,6 +51,7 @@ def plan(*, examples: int, classes: int, batch_size: int = 32, epochs: int | Non
         classes: among which they are.
         batch_size: examples a step of fine-tuning.
         epochs: of fine-tuning, where that is decided already; 0 trains the head alone.
+        each: examples that a class has on average, where an example may have none or several.
 
     Raises:
         ValueError: fewer than two classes, or fewer examples than classes.
@@ -57,7 +60,7 @@ def plan(*, examples: int, classes: int, batch_size: int = 32, epochs: int | Non
         raise ValueError(
             f"Wanted two classes or more with an example each. Received: {examples} examples of {classes} classes."
         )
-    each = examples / classes
+    each = examples / classes if each is None else each
     few = each < 200
     views = 7 if each < 20 else 3 if few else 1
     passes = 60 if few else 20  # of the head, over every example; one epoch is a pass over all its views
@@ -110,7 +113,7 @@ def features(
             the same stage, each of another name or number of views, go on from there.
 
     Returns:
-        Inputs float32 ``(views * examples, width)``, labels int32, view by view.
+        Inputs float32 ``(views * examples, width)``, labels int32 as in the batches, view by view.
 
     Raises:
         ValueError: fewer views than one, or a model whose output is no vector.

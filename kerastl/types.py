@@ -25,8 +25,8 @@ class Task:
         name: short identifier, for example ``"mnist"``.
         class_names: one name a class, in the order of the model's outputs and of ``labels.txt``.
         input_shape: shape of one example without the batch axis, for example ``(28, 28, 1)``.
-        metric: the score that every choice is made by.
         vocabulary: for texts the token of each id, for pictures empty; the input shape is ``(sequence_length,)`` then.
+        multi_label: whether an example may have none, one or several of the classes; else it has exactly one.
 
     Raises:
         ValueError: if a class name is empty, comes twice, is not one line of text, or cannot be written in UTF-8:
@@ -37,8 +37,8 @@ class Task:
     name: str
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
-    metric: str = "accuracy"
     vocabulary: tuple[str, ...] = ()
+    multi_label: bool = False
 
     def __post_init__(self) -> None:
         counts = collections.Counter(self.class_names)
@@ -59,6 +59,16 @@ class Task:
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def metric(self) -> str:
+        """The score that every choice is made by: a share of examples, so that it has an interval.
+
+        Of several classes an example is answered right where the set is: "exact match", or subset accuracy. The share
+        of single yes-or-nos would be high for who never says yes (Zhang & Zhou 2014, "A Review on Multi-Label Learning
+        Algorithms", section 2.2.2).
+        """
+        return "exact match" if self.multi_label else "accuracy"
 
 
 def _is_a_line(name: str) -> bool:
@@ -125,6 +135,31 @@ def text_inputs(ids: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(TEXT_INPUTS, (ids, (ids != PADDING).astype(ids.dtype), ids * 0), strict=True))
 
 
+def is_multi_label(labels: Any) -> bool:
+    """Whether labels say of every class whether it is there: integers ``(examples, classes)``, 0 and 1.
+
+    Args:
+        labels: an array, a tensor, or the spec of one; whatever else comes in their place is not.
+    """
+    shape = getattr(labels, "shape", None)
+    known = shape is not None and getattr(shape, "rank", 0) is not None
+    return known and len(shape) == 2 and shape[1] != 1 and "int" in labels.dtype.name
+
+
+THRESHOLD = 0.5
+"""Probability from which on a model of several classes an example says that one is there."""
+
+
+def answered(probabilities: np.ndarray, *, multi_label: bool) -> np.ndarray:
+    """What probabilities ``(examples, classes)`` say: the class of each, or in the same shape whether each is there."""
+    return probabilities >= THRESHOLD if multi_label else probabilities.argmax(-1)
+
+
+def agrees(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Whether two answers, or an answer and a label, are the same in every class, ``(examples,)``."""
+    return (one == other).all(-1) if one.ndim == 2 else one == other
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Examples that are used for one purpose only.
@@ -133,7 +168,8 @@ class Split:
         name: ``"train"``, ``"validation"`` or ``"test"``.
         inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255, texts as int32 token ids; or, of more
             examples than memory is to hold, something `Streamed` of that shape.
-        labels: int32 array ``(examples,)`` of class indices.
+        labels: int32 array ``(examples,)`` of class indices; or, where an example may have none or several of the
+            classes, uint8 ``(examples, classes)``, 1 for those that it has.
     """
 
     name: str
@@ -154,6 +190,11 @@ class Split:
     def is_text(self) -> bool:
         """Whether the inputs are token ids: int32 ``(examples, sequence_length)``."""
         return is_text(self.inputs)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example may have none or several of the classes: labels ``(examples, classes)``."""
+        return is_multi_label(self.labels)
 
     def head(self, count: int | None) -> Split:
         """The first ``count`` examples (all of them for ``None``); splits are already shuffled."""
@@ -250,7 +291,7 @@ class Artifact:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A share of correct answers with its 95 % Wilson interval (Wilson 1927).
+    """A share of examples answered right with its 95 % Wilson interval (Wilson 1927).
 
     Attributes:
         value, low, high: 0..1.
@@ -340,7 +381,7 @@ class Verification:
     Attributes:
         score: of the file.
         float_score: of the Keras model it was made from.
-        agreement: share of examples with the same arg-max, 0..1.
+        agreement: share of examples with the same arg-max, or of several classes an example the same set of them, 0..1.
         max_difference: largest absolute difference of a probability.
     """
 
@@ -374,13 +415,34 @@ class ByClass:
         examples: class name -> how many examples it has.
         recall: class name -> share of its examples answered right; ``None`` for a class without examples.
         balanced_accuracy: mean recall of the classes that have examples, 0..1.
-        majority_baseline: share of the most frequent class: the score of always answering it.
+        majority_baseline: share of the most frequent class, or set of classes: the score of always answering it.
+        several: more of each class, where an example may have several.
     """
 
     examples: Mapping[str, int]
     recall: Mapping[str, float | None]
     balanced_accuracy: float
     majority_baseline: float
+    several: Several | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """How each class fares where an example may have several: class name -> 0..1; means over all classes.
+
+    Attributes:
+        precision: share of the examples answered with the class that have it; ``None`` where none was.
+        f1: harmonic mean of precision and recall, ``2 hits / (answered + having)``; ``None`` for neither.
+        average_precision: mean, over the examples that have the class, of the precision among all that are at least as
+            probable; ``None`` for a class without examples.
+        macro_f1, mean_average_precision: means over the classes that have examples.
+    """
+
+    precision: Mapping[str, float | None]
+    f1: Mapping[str, float | None]
+    average_precision: Mapping[str, float | None]
+    macro_f1: float
+    mean_average_precision: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -49,6 +49,10 @@ class Config:
     data: str | None = None
     """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file.
     The groceries where there is none."""
+    label_separator: str | None = None
+    """Stands between the classes of a picture, "|" say, in a table of pictures that may have none, one or several."""
+    label_columns: tuple[str, ...] = ()
+    """Instead, the names of a table's columns of 0 and 1, one a class."""
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     backbone: str = "efficientnet_lite0"
@@ -123,7 +127,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             )
             trained.append(tuned)
         model, ptq = trained[-1].model, kerastl.compress.ptq
-        float32 = kerastl.export.tflite.convert(model)
+        float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
         candidate = functools.partial(kerastl.ship.Candidate, model=model)
         return kerastl.ship.ship(
             run,
@@ -147,6 +151,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def load(config: Config) -> Dataset:
     """The pictures at the backbone's size."""
     size = (config.image_size, config.image_size)
+    if (config.label_separator or config.label_columns) and not str(config.data).endswith((".csv", ".tsv", ".txt")):
+        raise ValueError(f"Pictures of several classes are listed in a table. Received: --data {config.data}.")
     if config.data is None:
         return kerastl.data.groceries.load(
             size=size, seed=config.seed, validation=config.validation, limit=config.limit
@@ -162,13 +168,19 @@ def load(config: Config) -> Dataset:
         seed=config.seed,
         validation=config.validation,
         limit=config.limit,
+        label_separator=config.label_separator,
+        label_columns=config.label_columns,
     )
 
 
 def planned(config: Config, data: Dataset) -> kerastl.transfer.Plan:
     """The plan for so many pictures, with what the settings say otherwise."""
     plan = kerastl.transfer.plan(
-        examples=len(data.train), classes=data.task.classes, batch_size=config.batch_size, epochs=config.epochs
+        examples=len(data.train),
+        classes=data.task.classes,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        each=float(data.train.labels.sum(0).mean()) if data.task.multi_label else None,
     )
     if plan.fine_tune and config.learning_rate:
         tuned = dataclasses.replace(plan.fine_tune, peak_learning_rate=config.learning_rate)

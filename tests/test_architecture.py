@@ -99,6 +99,7 @@ DOORS = {
     ("export", "wordpiece"): "the tokenizer goes to the phone as a file",
     ("foreign", "benchmark"): "a stranger's file is measured by the same code as one's own, in a child process",
     ("foreign", "verify"): "and answers by the same code",
+    ("foreign", "export"): "and says of itself, in its metadata, by the same code",
     ("train", "memory"): "every room that traces graphs would hold on to them for good",
     ("export", "memory"): "as for training",
     ("compress", "memory"): "as for training",

@@ -329,3 +329,40 @@ def test_texts_are_predicted_fifty_at_a_time(tiny_text, monkeypatch):
     train.predict(tiny_text.model, tiny_text.inputs)
     train.predict(tiny_text.model, tiny_text.inputs, batch_size=7)
     assert sizes == [50, 7]
+
+
+def several(examples):
+    inputs, _ = examples
+    return inputs, (inputs @ np.random.default_rng(1).normal(size=(4, 3)) > 0.5).astype("int32")
+
+
+def test_loss_and_score_of_several_classes_are_the_written_down_ones(examples):
+    inputs, labels = several(examples)
+    model = small_model()
+    logits = train.predict(model, inputs).astype(np.float64)
+    data = batches(inputs, labels, size=len(inputs))
+    curves = quiet(model, data, validation=data, schedule=Schedule(epochs=1, peak_learning_rate=1e-9), keep="last")
+    p = 1 / (1 + np.exp(-logits))
+    entropy = -(labels * np.log(p) + (1 - labels) * np.log(1 - p))
+    assert curves.values["val_loss"][0] == pytest.approx(entropy.mean(), rel=1e-5)
+    right = [
+        all((q >= 0.5) == bool(label) for q, label in zip(*row, strict=True)) for row in zip(p, labels, strict=True)
+    ]
+    assert curves.values["val_exact_match"][0] == pytest.approx(sum(right) / len(right))
+
+
+def test_the_best_epoch_of_several_classes_is_that_of_the_best_exact_match(examples):
+    data = batches(*several(examples))
+    model = small_model()
+    curves = quiet(model, data, validation=data, schedule=Schedule(epochs=8, peak_learning_rate=0.5), keep="best")
+    score = model.evaluate(data, verbose=0, return_dict=True)["exact_match"]
+    assert score == pytest.approx(max(curves.values["val_exact_match"]))
+    assert score > curves.values["val_exact_match"][0]
+
+
+def test_weights_of_classes_are_refused_where_an_example_may_have_several(examples):
+    inputs, labels = several(examples)
+    with pytest.raises(ValueError, match=r"examples of one class.*\(batch, classes\)"):
+        quiet(small_model(), batches(inputs, labels), class_weight={0: 1.0, 1: 2.0, 2: 1.0})
+    with pytest.raises(ValueError, match=r"one class. Received: labels of shape \(64, 3\)"):
+        train.balanced_weights(labels, classes=3)

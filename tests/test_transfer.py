@@ -60,6 +60,13 @@ def test_epochs_that_are_given_stand():
     assert transfer.plan(examples=675, classes=14, epochs=0).fine_tune is None
 
 
+def test_the_plan_counts_the_examples_of_a_class_where_one_may_have_several():
+    plan = transfer.plan(examples=60, classes=4, each=30.0)
+    assert "60 examples, 30 a class" in plan.why
+    assert plan.views == transfer.plan(examples=120, classes=4).views == 3
+    assert transfer.plan(examples=60, classes=4).views == 7
+
+
 @pytest.mark.parametrize(("examples", "classes"), [(10, 1), (3, 4)])
 def test_no_plan_for_nothing(examples, classes):
     with pytest.raises(ValueError, match="two classes or more with an example each"):

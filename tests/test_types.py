@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from kerastl.types import TEXT_INPUTS, Task, text_inputs
+from kerastl.types import TEXT_INPUTS, Task, is_multi_label, text_inputs
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,12 @@ def test_a_texts_three_inputs():
     np.testing.assert_array_equal(found["mask"], [[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
     np.testing.assert_array_equal(found["segment_ids"], np.zeros((2, 5)))
     assert {values.dtype.name for values in found.values()} == {"int32"}
+
+
+def test_labels_of_several_classes_are_told_by_their_shape_and_type():
+    several = is_multi_label
+    assert several(np.zeros((3, 2), np.uint8))
+    assert not several(np.zeros(3, np.int32))
+    assert not several(np.zeros((3, 1), np.int32))  # class indices in a column
+    assert not several(np.zeros((3, 2), np.float32))  # soft labels
+    assert not several((np.zeros(3, np.int32), np.zeros((3, 2), np.float32)))

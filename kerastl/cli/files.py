@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerastl.cli import catalogue
 
@@ -62,7 +62,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     return 0
 
 
-def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns: str) -> int:
+def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns: Any) -> int:
     """Prints everything wrong with a data set, or what is in a model and everything suspicious in it.
 
     Returns:

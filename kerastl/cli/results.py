@@ -186,7 +186,7 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     labels = _labels(bundle)
     answers = []
     with kerastl.foreign.tflite_file.Reader() as reader:  # a bundle may be anybody's
-        tensor = reader.facts(model).input
+        tensor, threshold = reader.facts(model).input, reader.score_threshold(model)
         read_text = _reader_of_text(bundle, tensor) if tensor.dtype == "int32" else None
         for name in inputs:
             examples = read_text(name) if read_text else read_input(Path(name), tensor)
@@ -195,24 +195,34 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
                     raise ValueError(
                         f"labels.txt names {len(labels)} classes, and the model answers {len(row)}: {bundle}."
                     )
-                best = int(row.argmax())
-                answers.append(
-                    {
-                        "input": _shortened(name) if len(examples) == 1 else f"{name}[{index}]",
-                        "label": labels[best],
-                        "probability": round(float(row[best]), 6),
-                        "probabilities": {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)},
-                    }
-                )
+                shown = _shortened(name) if len(examples) == 1 else f"{name}[{index}]"
+                answers.append({"input": shown, **_answer(row, labels, threshold)})
     if as_json:
         print(json.dumps(answers, indent=2))
         return 0
     shown = kerastl.foreign.tflite_file.printable
     for answer in answers:
-        ranked = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
-        others = ", ".join(f"{shown(label)} {p:.1%}" for label, p in ranked[1:3])
-        print(f"{answer['input']}: {shown(answer['label'])} {answer['probability']:.1%} (then {others})")
+        by_label = ((shown(label), p) for label, p in answer["probabilities"].items())
+        ranked = sorted(by_label, key=lambda pair: -pair[1])
+        count = len(answer["labels"]) if "labels" in answer else 1
+        said = f"{shown(answer['label'])} {answer['probability']:.1%}" if "label" in answer else _ranks(ranked[:count])
+        others = _ranks(ranked[count : count + 2])
+        print(f"{answer['input']}: {said or 'none'}" + (f" (then {others})" if others else ""))
     return 0
+
+
+def _answer(row: np.ndarray, labels: list[str], threshold: float | None) -> dict[str, Any]:
+    """What a file says of one example: its class; or with a threshold all its classes, which may be none."""
+    probabilities = {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}
+    if threshold is not None:
+        found = [label for label, p in zip(labels, row, strict=True) if p >= threshold]
+        return {"labels": found, "probabilities": probabilities}
+    best = int(row.argmax())
+    return {"label": labels[best], "probability": round(float(row[best]), 6), "probabilities": probabilities}
+
+
+def _ranks(pairs: list[tuple[str, float]]) -> str:
+    return ", ".join(f"{label} {p:.1%}" for label, p in pairs)
 
 
 def _reader_of_text(bundle: Path, tensor: types.Tensor) -> Callable[[str], np.ndarray]:

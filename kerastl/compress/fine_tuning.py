@@ -16,7 +16,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware
 
 from kerastl import memory, resume
 from kerastl.callbacks import AsOne, FiniteWatch
-from kerastl.types import Curves, Workspace
+from kerastl.types import Curves, Workspace, is_multi_label
 
 _RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
 
@@ -48,9 +48,15 @@ def fit(
         shared: kernels whose clusters stay clusters.
 
     Raises:
-        ValueError: for batches without a known length.
+        ValueError: for batches without a known length, or of examples that may have several classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
+    spec: Any = batches.element_spec
+    if is_multi_label(labels := spec[1]):
+        raise ValueError(
+            f"{purpose} is for examples of one class each. Received: labels of shape {labels.shape}. "
+            "compress.ptq.static_int8 makes the integer file of a model whose examples may have several."
+        )
     network.history = tf_keras.callbacks.History()
     network.history.history = {}
     if epochs:

@@ -37,8 +37,18 @@ def folder(root: Path, *, near: bool) -> list[Finding]:
     return _judged(listed, root.name, found, near=near)
 
 
-def table(path: Path, *, near: bool, path_column: str, label_column: str, split_column: str) -> list[Finding]:
+def table(
+    path: Path,
+    *,
+    near: bool,
+    path_column: str,
+    label_column: str,
+    split_column: str,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
+) -> list[Finding]:
     """Findings about a table of picture files, see `picture_table.read` and `audit.audit`."""
+    several = picture_table.several(label_separator, label_columns)
     has_splits = split_column in picture_table.columns_of(path)
     try:
         rows = picture_table.read(
@@ -46,6 +56,7 @@ def table(path: Path, *, near: bool, path_column: str, label_column: str, split_
             path_column=path_column,
             label_column=label_column,
             split_column=split_column if has_splits else None,
+            **several,
         )
     except picture_table.TableError as error:
         return [Finding("error", path.name, str(error))]
@@ -58,25 +69,37 @@ def table(path: Path, *, near: bool, path_column: str, label_column: str, split_
             found.append(Finding("error", where, f"split {row.split!r}, which is none of {', '.join(splits.WORDS)}"))
         else:
             listed[split][row.label].append((Path(row.path), where))
-    return _judged(listed, path.name, found, near=near)
+    names_of = {row.label: row.labels for row in rows} if several else None
+    return _judged(listed, path.name, found, near=near, names_of=names_of)
 
 
-def _judged(listed: Listed, title: str, found: list[Finding], *, near: bool) -> list[Finding]:
+def _judged(
+    listed: Listed,
+    title: str,
+    found: list[Finding],
+    *,
+    near: bool,
+    names_of: Mapping[str, Sequence[str]] | None = None,
+) -> list[Finding]:
+    """Findings about pictures; where one may have several classes, ``listed`` is by sets of them, named in names_of."""
     digests: dict[str, list[tuple[bytes, str, object]]] = {}
     looks: dict[str, list[np.ndarray]] = {}
     classes: dict[str, set[str]] = {}
+    stated: dict[str, set[str]] = {}
     grey: list[str] = []
     for split, files_of in listed.items():
-        digests[split], looks[split], classes[split] = [], [], set()
+        digests[split], looks[split], classes[split], stated[split] = [], [], set(), set()
         for name, files in files_of.items():
+            names = [name] if names_of is None else names_of[name]
+            stated[split].update(names)
             readable = list(_read(files, found, grey))
             if readable:
-                classes[split].add(name)
-            else:
-                where = name if split == "all" else f"{split}/{name}"
-                found.append(Finding("error", where, "class without a readable picture"))
+                classes[split].update(names)
             digests[split] += [(digest, where, name) for digest, where, _ in readable]
             looks[split] += [look for _, _, look in readable]
+        for name in stated[split] - classes[split]:
+            where = name if split == "all" else f"{split}/{name}"
+            found.append(Finding("error", where, "class without a readable picture"))
     if 0 < len(grey) < sum(len(rows) for rows in digests.values()):
         what = f"{len(grey)} pictures are grey among coloured ones: {duplicates.some(grey)}"
         found.append(Finding("warning", title, what))
@@ -84,7 +107,7 @@ def _judged(listed: Listed, title: str, found: list[Finding], *, near: bool) -> 
     for split, present in classes.items():
         if len(present) == 1:
             found.append(Finding("error", split, f"a single class, {min(present)}: there is nothing to learn"))
-        if missing := sorted(every - set(listed[split])):
+        if missing := sorted(every - stated[split]):
             found.append(Finding("error", split, f"no example of class {duplicates.some(missing)}"))
     duplicates.exact(digests, found)
     if near:

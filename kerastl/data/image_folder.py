@@ -13,12 +13,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from kerastl import downloads, types
-from kerastl.data import first_look, picture_table, pictures, splits, unpack
+from kerastl.data import first_look, label_sets, picture_table, pictures, splits, unpack
 
 _TABLES = (".csv", ".tsv", ".txt")
 _COLUMNS = {"path": "path", "label": "label", "split": "split", "group": None}
@@ -40,6 +41,8 @@ def load(
     label_column: str = "label",
     split_column: str | None = "split",
     group_column: str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
     root: str | Path | None = None,
     in_memory: int = 256_000_000,
     cache_bytes: int | None = None,
@@ -64,12 +67,17 @@ def load(
         split_column: says where a picture stands (train, validation, test); ``"split"`` may be absent, ``None`` is not
             looked for.
         group_column: pictures of one group (a patient, a video) stand in one split, see `splits.grouped`.
+        label_separator: stands between the classes of a picture, ``"|"`` for example, in a table of pictures that may
+            have none (an empty field), one or several of them.
+        label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1, where a picture
+            may have none, one or several of them.
         root: folder that a table's paths start from and stay in; by default its own.
         in_memory: bytes of decoded pixels up to which a split's inputs are an array; beyond, they are streamed.
         cache_bytes: that the pixels of streamed sets may take on disk, see `first_look.look`.
 
     Returns:
-        Inputs uint8 ``(examples, *size, channels)``, an array or `streamed.Pictures`; labels int32.
+        Inputs uint8 ``(examples, *size, channels)``, an array or `streamed.Pictures`; labels int32 ``(examples,)``, or
+        where a picture may have several classes uint8 ``(examples, classes)`` of 0 and 1.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
@@ -80,9 +88,10 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
-    title, rows, names = listed(Path(path), table=table, columns=columns, root=root)
+    several = picture_table.several(label_separator, label_columns)
+    title, rows, names = listed(Path(path), table=table, columns=columns, root=root, several=several)
     names = _class_names(names, wanted=class_names, where=path)
-    task = types.Task(title, names, (*(int(side) for side in size), channels))
+    task = types.Task(title, names, (*(int(side) for side in size), channels), multi_label=bool(several))
     looked = first_look.look(
         [row.path for row in rows],
         size=(task.input_shape[0], task.input_shape[1]),
@@ -92,7 +101,12 @@ def load(
     )
     _judge(looked.problems, rows, policy=policy, where=path)
     number = {name: index for index, name in enumerate(names)}
-    labels = np.array([number[row.label] for row in rows], np.int32)
+    if several:
+        labels = np.zeros((len(rows), len(names)), np.uint8)
+        for index, row in enumerate(rows):
+            labels[index, [number[label] for label in row.labels]] = 1
+    else:
+        labels = np.array([number[row.label] for row in rows], np.int32)
     groups = None if group_column is None else np.array([row.group for row in rows])
     places = {
         name: np.array(
@@ -110,11 +124,12 @@ def load(
     _refuse_small_classes(labels[places["train"]], units[places["train"]], names, missing, grouped=groups is not None)
     if "test" in missing:
         whole = places["train"]
-        kept, taken = (
-            splits.stratified(labels[whole], validation=test, seed=seed)
-            if groups is None
-            else splits.grouped(labels[whole], groups[whole], validation=test, seed=seed, leave=len(missing))
-        )
+        if groups is not None:
+            kept, taken = splits.grouped(labels[whole], groups[whole], validation=test, seed=seed, leave=len(missing))
+        elif several:
+            kept, taken = splits.stratified_sets(labels[whole], validation=test, seed=seed, leave=len(missing))
+        else:
+            kept, taken = splits.stratified(labels[whole], validation=test, seed=seed)
         places["train"], places["test"] = whole[kept], whole[taken]
     everything = types.Split("all", looked.inputs, labels)
     parts = {name: everything.part(where) for name, where in places.items()}
@@ -123,7 +138,7 @@ def load(
     arguments |= {"policy": policy, "test": test, "class_names": list(names), "in_memory": in_memory}
     if table is not None or Path(path).suffix.lower() in _TABLES:
         arguments |= {f"{what}_column": name for what, name in columns.items()}
-        arguments |= {"table": table, "root": None if root is None else os.path.abspath(root)}
+        arguments |= {"table": table, "root": None if root is None else os.path.abspath(root)} | several
     return splits.dataset(
         task,
         arrays,
@@ -148,10 +163,12 @@ def listed(
     table: str | None = None,
     columns: Mapping[str, Any] = _COLUMNS,
     root: str | Path | None = None,
+    several: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[str, list[picture_table.Row], set[str]]:
     """A title, the pictures with train, validation or test for their split, and the names of the classes.
 
-    Nothing is decoded. Arguments and errors as for `load`; ``columns`` are the names of a table's.
+    Nothing is decoded. Arguments and errors as for `load`; ``columns`` are the names of a table's, ``several`` is one
+    of ``label_separator`` and ``label_columns``.
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
@@ -163,13 +180,18 @@ def listed(
     if table is None:
         if columns["group"] is not None:
             raise ValueError(f"Groups are a column of a table. Received: group_column={columns['group']!r} for {path}.")
+        if several:
+            raise ValueError(
+                f"Pictures of several classes are listed in a table: a folder is one class. Received: {several} for "
+                f"{path}."
+            )
         parts = _parts(folder)
         rows = [row for split, part in parts.items() for row in _listed(part, split)]
         return title, rows, {inner.name for part in parts.values() for inner in _folders(part)}
     file = folder / table
     if not file.is_file():
         raise FileNotFoundError(f"There is no table {table} in {folder}.")
-    known = picture_table.columns_of(file, [columns["path"], columns["label"]])
+    known = picture_table.columns_of(file, [columns["path"], *several.get("label_columns", [columns["label"]])])
     split_column = None if columns["split"] == "split" and "split" not in known else columns["split"]
     rows = picture_table.read(
         file,
@@ -178,10 +200,13 @@ def listed(
         split_column=split_column,
         group_column=columns["group"],
         root=None if root is None else Path(root),
+        **several,
     )
     rows = [row._replace(split=_split_of(row, file)) for row in rows]
     if all(row.split != "train" for row in rows):
         raise ValueError(f"Wanted pictures to train on. Received: none of split train in {file}.")
+    if several:
+        return title, rows, {label for row in rows for label in row.labels}.union(several.get("label_columns", ()))
     return title, rows, {row.label for row in rows}
 
 
@@ -251,7 +276,7 @@ def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, po
 
 def _refuse_empty_classes(labels_of: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
     for split, labels in labels_of.items():
-        counts = np.bincount(labels, minlength=len(names))
+        counts = label_sets.counts(labels, classes=len(names))
         empty = [name for name, count in zip(names, counts, strict=True) if not count]
         if empty:
             raise ValueError(f"Every class needs pictures in {split}. Received: none that can be read of {empty}.")
@@ -267,10 +292,11 @@ def _without_copies(
         earlier = first.setdefault(digests[index].tobytes(), index)
         if earlier == index:
             kept.append(index)
-        elif labels[earlier] != labels[index]:
+        elif np.any(labels[earlier] != labels[index]):
             one, other = rows[earlier], rows[index]
+            rule = "one class" if labels.ndim == 1 else "the same classes wherever it stands"
             raise ValueError(
-                f"A picture belongs to one class. Received: the same one in {one.label!r} and {other.label!r}: "
+                f"A picture belongs to {rule}. Received: the same one in {one.label!r} and {other.label!r}: "
                 f"{one.path} and {other.path}; `kerastl audit` finds all of them."
             )
     return np.array(kept, int)
@@ -288,8 +314,10 @@ def _refuse_small_classes(
     labels: np.ndarray, units: np.ndarray, names: Sequence[str], missing: Sequence[str], *, grouped: bool
 ) -> None:
     """Raises `ValueError` for classes of which not every split that is to be made can have one."""
-    _, first = np.unique(np.stack([labels, np.unique(units, return_inverse=True)[1]]), axis=1, return_index=True)
-    counts = np.bincount(labels[first], minlength=len(names))
+    examples, classes = label_sets.pairs(labels)
+    units = np.unique(units, return_inverse=True)[1][examples]
+    _, first = np.unique(np.stack([classes, units]), axis=1, return_index=True)
+    counts = np.bincount(classes[first], minlength=len(names))
     few = [f"{name!r} ({count})" for name, count in zip(names, counts, strict=True) if count <= len(missing)]
     if few:
         what = "groups" if grouped else "pictures"

@@ -66,14 +66,14 @@ def of_rows(inputs: np.ndarray | types.Streamed) -> list[bytes]:
 
 
 def _exact(train: types.Split, validation: types.Split, test: types.Split) -> dict[str, int]:
-    answers: dict[bytes, int] = {}
+    answers: dict[bytes, bytes] = {}
     contradicting: set[bytes] = set()
     duplicates = 0
     for split in (train, validation, test):
         digests = of_rows(split.inputs)
         duplicates += sum(one in answers for one in digests)
-        for one, label in zip(digests, split.labels.tolist(), strict=True):
-            if answers.setdefault(one, label) != label:
+        for one, label in zip(digests, split.labels, strict=True):
+            if answers.setdefault(one, label.tobytes()) != label.tobytes():
                 contradicting.add(one)
     return {"exact_duplicates": duplicates, "contradicting_labels": len(contradicting)}
 

@@ -11,9 +11,9 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 10  # lines that an error names
@@ -34,10 +34,11 @@ class Row(NamedTuple):
 
     Attributes:
         path: of its file, absolute or from the working folder.
-        label: its class.
+        label: its class; where it may have none or several, their names in alphabetical order, in words.
         split: as the table writes it; ``None`` where it has no such column.
         group: what it belongs to; ``None`` where no such column was asked for.
         line: of the table where it ends.
+        labels: its classes, where it may have none or several.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     split: str | None
     group: str | None
     line: int
+    labels: tuple[str, ...] = ()
 
 
 def read(
@@ -55,6 +57,8 @@ def read(
     split_column: str | None = None,
     group_column: str | None = None,
     root: Path | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
 ) -> list[Row]:
     """The rows of a table, equal ones once (how many more there were is said on stderr).
 
@@ -66,48 +70,97 @@ def read(
         path: the table. A byte-order mark is left out.
         path_column, label_column, split_column, group_column: names in its first line; ``None`` is not looked for.
         root: folder that paths start from and stay in.
+        label_separator: what stands between the classes of a picture under ``label_column``, where it may have several;
+            an empty field is none of them.
+        label_columns: instead of ``label_column``, a column of 0 and 1 for each class.
 
     Raises:
         TableError: not UTF-8, no such column (near names are offered), no rows, a row of another length or with an
-            empty field, a path that leads out of the folder, or one picture with two labels, splits or groups.
+            empty field, a path that leads out of the folder, or one picture with two labels, splits or groups; a
+            separator that no field has, or something else than 0 and 1 under ``label_columns``.
     """
     text = _decoded(path)
-    wanted = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
+    wanted = {"path": path_column, "split": split_column, "group": group_column}
+    wanted |= {} if label_columns else {"label": label_column}
     wanted = {what: name for what, name in wanted.items() if name is not None}
-    delimiter, header = _header(path, text, list(wanted.values()))
+    delimiter, header = _header(path, text, [*wanted.values(), *label_columns])
     columns = {what: header.index(name) for what, name in wanted.items()}
+    classes = {name: header.index(name) for name in label_columns}
+    optional = {"label"} if label_separator else set()
     folder = os.path.abspath(path.parent if root is None else root)
     wrong: list[str] = []
     rows: dict[str, Row] = {}
-    copies = 0
+    copies, separated = 0, False
     for line, fields in _records(path, text, delimiter):
         if len(fields) != len(header):
             wrong.append(f"line {line}: {len(fields)} fields, the first line has {len(header)}")
             continue
         cells = {what: fields[column] for what, column in columns.items()}
-        if empty := [wanted[what] for what, cell in cells.items() if not cell]:
-            wrong.append(f"line {line}: nothing under {', '.join(empty)}")
-            continue
+        flags = {name: fields[column] for name, column in classes.items()}
         place = os.path.normpath(os.path.join(folder, cells["path"].replace("\\", "/")))
-        if not place.startswith(folder.rstrip(os.sep) + os.sep) or "\0" in place:
+        empty = [wanted[what] for what, cell in cells.items() if not cell and what not in optional]
+        odd = [f"{flag!r} under {name}" for name, flag in flags.items() if flag not in ("", "0", "1")]
+        if empty:
+            wrong.append(f"line {line}: nothing under {', '.join(empty)}")
+        elif not place.startswith(folder.rstrip(os.sep) + os.sep) or "\0" in place:
             wrong.append(f"line {line}: {cells['path']!r} leads out of {folder}; root=FOLDER says where pictures are")
-            continue
-        row = Row(place, cells["label"], cells.get("split"), cells.get("group"), line)
-        earlier = rows.setdefault(place, row)
-        for what in ("label", "split", "group"):
-            one, other = getattr(earlier, what), getattr(row, what)
-            if one != other:
-                wrong.append(
-                    f"line {line}: {cells['path']} has the {what} {other!r}, and {one!r} in line {earlier.line}"
-                )
-        copies += earlier is not row
+        elif odd:
+            wrong.append(f"line {line}: {', '.join(odd)}, where 0 or 1 is wanted")
+        else:
+            label, labels = cells.get("label", ""), ()
+            if label_separator or flags:
+                separated |= label_separator is not None and label_separator in label
+                labels = _labels(label, flags, label_separator)
+                label = (label_separator or ", ").join(labels)
+            row = Row(place, label, cells.get("split"), cells.get("group"), line, labels)
+            earlier = rows.setdefault(place, row)
+            wrong += [f"line {line}: {cells['path']} has {difference}" for difference in _differences(row, earlier)]
+            copies += earlier is not row
     if wrong:
         _refuse(path, wrong)
     if not rows:
         raise TableError(f"{path} names no picture. Received: a first line and nothing below it.")
+    if label_separator and not separated:
+        raise TableError(
+            f"Wanted pictures of several classes with {label_separator!r} between them under {label_column!r}. "
+            f"Received: {path}, where it stands in no field; the first is {next(iter(rows.values())).label!r}."
+        )
     if copies:
         print(f"kerastl: {copies} lines of {path} name a picture again and are left out.", file=sys.stderr)
     return list(rows.values())
+
+
+def _labels(label: str, flags: Mapping[str, str], separator: str | None) -> tuple[str, ...]:
+    """The classes of a picture in alphabetical order: those between separators, or whose flag is 1."""
+    found = label.split(separator) if separator else [name for name, flag in flags.items() if flag == "1"]
+    return tuple(sorted({name.strip() for name in found} - {""}))
+
+
+def _differences(row: Row, earlier: Row) -> Iterator[str]:
+    """What two rows of one picture say differently, in words."""
+    for what in ("label", "split", "group"):
+        one, other = getattr(earlier, what), getattr(row, what)
+        if one != other:
+            yield f"the {what} {other!r}, and {one!r} in line {earlier.line}"
+
+
+def several(label_separator: str | None, label_columns: Sequence[str]) -> dict[str, Any]:
+    """How a table gives a picture several classes, as arguments of `read`; empty where each has one.
+
+    Raises:
+        ValueError: both are given, the separator is blank, or the columns are not two or more with a name each.
+    """
+    names = [label_columns] if isinstance(label_columns, str) else list(label_columns)
+    if label_separator is not None and (names or not label_separator.strip()):
+        raise ValueError(
+            "A table says with a separator, which is no space, or with columns which classes a picture has. Received: "
+            f"label_separator={label_separator!r}, label_columns={names}."
+        )
+    if len(names) == 1 or len(set(names)) < len(names):
+        raise ValueError(f"Classes in columns are two at least, each named once. Received: label_columns={names}.")
+    return (
+        {"label_columns": names} if names else {} if label_separator is None else {"label_separator": label_separator}
+    )
 
 
 def columns_of(path: Path, wanted: Sequence[str] = ()) -> list[str]:

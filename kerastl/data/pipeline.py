@@ -35,8 +35,8 @@ def batches(
     """Batches of one split.
 
     Args:
-        split: inputs ``(examples, *shape)`` of any number type, labels ``(examples,)``. Streamed inputs give bitwise
-            the same batches as an array of them.
+        split: inputs ``(examples, *shape)`` of any number type, labels ``(examples,)`` or ``(examples, classes)``.
+            Streamed inputs give bitwise the same batches as an array of them.
         batch_size: examples a batch; the last one is smaller unless dropped.
         shuffle: a new order of all examples each time the result is iterated. The orders depend on ``seed`` and on
             how often it was iterated before, not on any global seed: an equal call gives bitwise the same batches.
@@ -50,10 +50,10 @@ def batches(
             ``Distiller`` without a teacher.
 
     Returns:
-        A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32 (batch,))``, of known length; inputs are
-        float32, but token ids are int32. With ``answers`` the labels are ``(labels, answers (batch, classes))``. Its
-        attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever sets it to n goes
-        on with the order and the views of the epoch after n.
+        A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32, (batch,) or (batch, classes))``, of known
+        length; inputs are float32, but token ids are int32. With ``answers`` the labels are ``(labels, answers (batch,
+        classes))``. Its attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever
+        sets it to n goes on with the order and the views of the epoch after n.
 
     Raises:
         ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids; or
@@ -95,7 +95,7 @@ def batches(
             batch = tf.ensure_shape(tf.cast(batch, kind), (size, *split.inputs.shape[1:]))
             if change is not None:
                 batch = _same_rank(change(batch, epoch, step), batch)
-            targets = tf.ensure_shape(tf.gather(labels, rows), (size,))
+            targets = tf.ensure_shape(tf.gather(labels, rows), (size, *split.labels.shape[1:]))
             if taught is None:
                 return batch, targets
             return batch, (targets, tf.ensure_shape(tf.gather(taught, rows), (size, *taught.shape[1:])))

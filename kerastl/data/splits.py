@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import overlaps
+from kerastl.data import label_sets, overlaps
 
 _FEW, _STARTS = 100, 16
 """Groups up to which pairs of them are exchanged, from so many starts: among more, no two make a difference."""
@@ -60,6 +60,26 @@ def stratified(labels: np.ndarray, *, validation: int | float, seed: int) -> tup
     return _divide(labels, take, seed)
 
 
+def stratified_sets(
+    labels: np.ndarray, *, validation: int | float, seed: int, leave: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `stratified`, of examples that may have several classes, each class as nearly in proportion as can be.
+
+    Args:
+        labels: 0 and 1, ``(examples, classes)``; see `label_sets.divide`.
+        validation, seed: as for `stratified`.
+        leave: as for `grouped`, of single examples.
+
+    Raises:
+        ValueError: labels are something else, or so many cannot be taken out so that every class is on both sides.
+    """
+    labels = np.asarray(labels)
+    wanted = _wanted(validation, len(labels))
+    if not 1 <= wanted < len(labels):
+        raise ValueError(f"validation has to be between 1 and {len(labels) - 1} examples. Received: {validation}.")
+    return _divide_sets(labels, int(wanted), leave=leave, seed=seed)
+
+
 def grouped(
     labels: np.ndarray, groups: np.ndarray, *, validation: int | float, seed: int, leave: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +93,7 @@ def grouped(
     and the best of several starts is kept. It is a search that ends in a good place, not always in the best.
 
     Args:
-        labels: class indices ``(examples,)``, integers from 0.
+        labels: class indices ``(examples,)``, integers from 0; or 0 and 1 ``(examples, classes)``.
         groups: what each example belongs to ``(examples,)``, of any type that sorts.
         validation: how many examples to take out (an int), or what share of them (a float between 0 and 1), as nearly
             as whole groups allow.
@@ -85,30 +105,38 @@ def grouped(
         ``(train_indices, validation_indices)``: int64, disjoint, together all examples, both shuffled.
 
     Raises:
-        ValueError: labels are not class indices, not one group an example, or no group can be taken out.
+        ValueError: labels are neither of the two, not one group an example, or no group can be taken out.
     """
-    labels, groups = _class_indices(labels), np.asarray(groups)
-    if groups.shape != labels.shape:
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    examples = len(labels)
+    if groups.shape != (examples,):
         raise ValueError(f"Wanted one group an example. Received: {groups.shape} for {labels.shape} labels.")
-    wanted = _wanted(validation, labels.size)
-    if not 1 <= wanted < labels.size:
-        raise ValueError(f"validation has to be between 1 and {labels.size - 1} examples. Received: {validation}.")
+    wanted = _wanted(validation, examples)
+    if not 1 <= wanted < examples:
+        raise ValueError(f"validation has to be between 1 and {examples - 1} examples. Received: {validation}.")
     _, number = np.unique(groups, return_inverse=True)
-    decide, keep = np.split(_draws(number.max() + 1 + labels.size, seed), [number.max() + 1])
+    if types.is_multi_label(labels):
+        rows, classes = label_sets.pairs(labels)
+        # all examples as one class more, for those of no class count as well
+        classes = np.concatenate([classes, np.full(examples, labels.shape[1])])
+        of_pairs = number[np.concatenate([rows, np.arange(examples)])]
+    else:
+        classes, of_pairs = _class_indices(labels), number
+    decide, keep = np.split(_draws(number.max() + 1 + examples, seed), [number.max() + 1])
     order = np.argsort(decide, kind="stable")
     orders = [order[np.argsort(-np.bincount(number)[order], kind="stable")]]
     if order.size <= _FEW:  # among few a good order matters, and costs little
         orders += [np.roll(order, start * order.size // _STARTS) for start in range(_STARTS)]
     found = []
     for order in orders:
-        division = _Division(labels, number, share=wanted / labels.size, leave=leave)
+        division = _Division(classes, of_pairs, share=wanted / examples, leave=leave)
         division.search(order)
         found.append(division)
     taken = min(found, key=lambda division: division.unevenness()).taken
     if not taken.any():
         raise ValueError(
             f"Wanted groups to take out so that {leave} of every class stay. Received: {taken.size} groups of "
-            f"{labels.size} examples, none of which can go."
+            f"{examples} examples, none of which can go."
         )
     keep = np.argsort(keep, kind="stable")
     held_out = taken[number][keep]
@@ -195,12 +223,17 @@ class _Division:
 def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     """Indices of a smaller set with the same proportions and at least one example of each class, shuffled.
 
+    Args:
+        labels: as for `stratified` or `stratified_sets`.
+
     Raises:
-        ValueError: ``count`` is smaller than the number of classes.
+        ValueError: so few cannot keep one of each class.
     """
     labels = np.asarray(labels)
-    if count >= labels.size:
-        return shuffled(labels.size, seed=seed)
+    if count >= len(labels):
+        return shuffled(len(labels), seed=seed)
+    if types.is_multi_label(labels):
+        return _divide_sets(labels, count, leave=0, seed=seed)[1]
     counts = np.bincount(labels)
     present = np.minimum(counts, 1)
     if count < present.sum():
@@ -303,8 +336,9 @@ def dataset(
         picked = {name: shuffled(len(arrays[f"{name}_labels"]), seed=seed) for name in origin}
     else:
         labels = arrays["train_labels"]
+        by_class = stratified_sets if task.multi_label else stratified
         train, held_out = (
-            stratified(labels, validation=validation, seed=seed)
+            by_class(labels, validation=validation, seed=seed)
             if groups is None
             else grouped(labels, groups, validation=validation, seed=seed)
         )
@@ -314,7 +348,8 @@ def dataset(
         picked = limited(picked, labels, limit=limit, least=10 * task.classes, seed=seed)
     made = []
     for name, indices in picked.items():
-        labels = arrays[f"{origin[name]}_labels"].astype(np.int32, copy=False)
+        labels = arrays[f"{origin[name]}_labels"]
+        labels = labels if types.is_multi_label(labels) else labels.astype(np.int32, copy=False)
         made.append(types.Split(name, arrays[f"{origin[name]}_inputs"], labels).part(indices))
     check(task, *made)
     whole = digest(*made)
@@ -344,16 +379,8 @@ def check(task: types.Task, *made: types.Split) -> None:
                 f"Inputs have to be finite. Received: {inputs[place]} in {split.name}, row {place[0]}, column "
                 f"{', '.join(map(str, place[1:]))}."
             )
-        if split.labels.dtype.kind not in "iu":
-            raise ValueError(f"Labels have to be integers. Received: {split.labels.dtype} in {split.name}.")
-        outside = (split.labels < 0) | (split.labels >= task.classes)
-        if outside.any():
-            row = int(outside.argmax())
-            raise ValueError(
-                f"Labels have to lie in 0..{task.classes - 1}. Received: {split.labels[row]} in {split.name}, row {row}"
-                f" ({int(outside.sum())} such labels)."
-            )
-        counts = np.bincount(split.labels, minlength=task.classes)
+        _check_labels(task, split)
+        counts = label_sets.counts(split.labels, classes=task.classes)
         if not counts.all():
             lacking = [task.class_names[index] for index in np.flatnonzero(counts == 0)]
             raise ValueError(
@@ -361,6 +388,26 @@ def check(task: types.Task, *made: types.Split) -> None:
                 f"{' ...' if len(lacking) > 5 else ''} in {split.name} ({len(split)} examples). Get more examples of "
                 "it, take more for validation, or leave the class out."
             )
+
+
+def _check_labels(task: types.Task, split: types.Split) -> None:
+    labels = split.labels
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"Labels have to be integers. Received: {labels.dtype} in {split.name}.")
+    if labels.shape != ((len(split), task.classes) if task.multi_label else (len(split),)):
+        words = "(examples, classes), for an example may have several" if task.multi_label else "(examples,)"
+        raise ValueError(
+            f"Labels of {task.classes} classes are {words}. Received: shape {labels.shape} in {split.name}."
+        )
+    classes = 2 if task.multi_label else task.classes
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        where = np.argwhere(outside)[0]
+        column = f", column {where[1]}" if task.multi_label else ""
+        raise ValueError(
+            f"Labels have to lie in 0..{classes - 1}. Received: {labels[tuple(where)]} in {split.name}, row {where[0]}"
+            f"{column} ({int(outside.sum())} such labels)."
+        )
 
 
 def _class_indices(labels: np.ndarray) -> np.ndarray:
@@ -405,6 +452,13 @@ def _divide(labels: np.ndarray, take: np.ndarray, seed: int) -> tuple[np.ndarray
     taken = np.zeros(labels.size, bool)
     for start, count in zip(starts, take, strict=True):
         taken[by_class[start : start + count]] = True
+    return keep[~taken[keep]], keep[taken[keep]]
+
+
+def _divide_sets(labels: np.ndarray, take: int, *, leave: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `_divide`, of examples that may have several classes."""
+    decide, keep = (np.argsort(half, kind="stable") for half in _draws(2 * len(labels), seed).reshape(2, -1))
+    taken = label_sets.divide(labels, wanted=take, leave=leave, order=decide)
     return keep[~taken[keep]], keep[taken[keep]]
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerastl.types import is_multi_label
+
 DistillationLoss = Callable[[Any, Any], Any]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
 
@@ -31,7 +33,8 @@ class Distiller(keras.Model):
         weight: 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches).
 
     Raises:
-        ValueError: if the weight is outside 0..1 or the two models differ in their number of outputs.
+        ValueError: if the weight is outside 0..1 or the two models differ in their number of outputs; in training, if
+            an example may have several classes.
     """
 
     def __init__(
@@ -67,6 +70,11 @@ class Distiller(keras.Model):
             labels, teacher_logits = labels
         else:
             teacher_logits = self._teach(inputs)  # outside the tape: nothing of it is kept for the backward pass
+        if labels is not None and is_multi_label(labels):
+            raise ValueError(
+                "Distillation is for examples of one class each: its losses compare answers that sum to one. "
+                f"Received: labels of shape {labels.shape}."
+            )
         with tf.GradientTape() as tape:
             student_logits = self.student(inputs, training=True)
             loss = self.blended_loss(

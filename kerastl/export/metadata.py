@@ -30,6 +30,7 @@ from kerastl.export.metadata_schema.NormalizationOptions import NormalizationOpt
 from kerastl.export.metadata_schema.ProcessUnit import ProcessUnitT
 from kerastl.export.metadata_schema.ProcessUnitOptions import ProcessUnitOptions
 from kerastl.export.metadata_schema.RegexTokenizerOptions import RegexTokenizerOptionsT
+from kerastl.export.metadata_schema.ScoreThresholdingOptions import ScoreThresholdingOptionsT
 from kerastl.export.metadata_schema.Stats import StatsT
 from kerastl.export.metadata_schema.SubGraphMetadata import SubGraphMetadataT
 from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
@@ -51,6 +52,7 @@ def add(
     description: str,
     vocabulary: Sequence[str] = (),
     between_words: str = "",
+    multi_label: bool = False,
 ) -> bytes:
     r"""A finished TFLite file with its labels and normalization inside, and without waste (see `packing.shrink`).
 
@@ -70,6 +72,8 @@ def add(
         vocabulary: the token of each id, for a file that takes int32 ids, and for no other.
         between_words: a regular expression (RE2) of what separates words, for example ``r"[^\w']+"``; for a file of one
             input of ids whose vocabulary begins with ``WORDS``, and for no other.
+        multi_label: whether an example may have none or several of the classes. The file then says that those count
+            that are as probable as `types.THRESHOLD` (the format's score threshold), and MediaPipe answers with them.
 
     Raises:
         ValueError: if the names are not one a class, are empty, repeat, or hold a line break; if a vocabulary is
@@ -89,7 +93,8 @@ def add(
     model.metadata = [*(model.metadata or []), entry]
     buffer: Any = schema.BufferT()
     buffer.data = np.frombuffer(
-        _described(graph, name=name, description=description, between_words=between_words), np.uint8
+        _described(graph, name=name, description=description, between_words=between_words, multi_label=multi_label),
+        np.uint8,
     )
     model.buffers.append(buffer)
     file = io.BytesIO(packing.pack(model))
@@ -109,17 +114,13 @@ def read(data: bytes) -> dict[str, Any]:
         ``name``, ``description``, ``min_parser_version``, ``class_names`` (a list), and for ``input`` and ``output``
         a dict of ``name``, ``min``, ``max``; the input's also has ``mean``, ``std`` and ``color_space``, or for token
         ids ``vocabulary`` (a list) and ``between_words``, empty where ids are of pieces of words. Of a text's three
-        inputs it is that of the ids.
+        inputs it is that of the ids. The output's also has ``score_threshold`` where an example may have none or
+        several of the classes.
 
     Raises:
         ValueError: if the file has no metadata or no labels.
     """
-    model = packing.unpack(data)
-    found = [model.buffers[entry.buffer].data for entry in model.metadata or [] if entry.name == ENTRY]
-    if not found or bytes(found[0])[4:8] != IDENTIFIER:
-        names = [entry.name.decode() for entry in model.metadata or []]
-        raise ValueError(f"Wanted a file with metadata (entry {ENTRY.decode()}). Received: one with entries {names}.")
-    metadata: Any = ModelMetadataT.InitFromObj(ModelMetadata.GetRootAs(bytes(found[0]), 0))
+    metadata = _unpacked(data)
     graph = metadata.subgraphMetadata[0]
     source, target = graph.inputTensorMetadata[0], graph.outputTensorMetadata[0]
     colors: dict[Any, str] = {ColorSpaceType.RGB: "rgb", ColorSpaceType.GRAYSCALE: "grayscale"}
@@ -136,6 +137,7 @@ def read(data: bytes) -> dict[str, Any]:
             "std": [float(value) for value in normalization.std],
             "color_space": colors.get(getattr(source.content.contentProperties, "colorSpace", None)),
         }
+    threshold = _threshold_of(target)
     labels = _lines_of(data, target, AssociatedFileType.TENSOR_AXIS_LABELS)
     if labels is None:
         raise ValueError("Wanted metadata with labels of the output. Received: metadata without any.")
@@ -145,8 +147,44 @@ def read(data: bytes) -> dict[str, Any]:
         "min_parser_version": metadata.minParserVersion.decode(),
         "class_names": labels,
         "input": _ends(source) | fed,
-        "output": _ends(target),
+        "output": _ends(target) | ({} if threshold is None else {"score_threshold": threshold}),
     }
+
+
+def score_threshold(data: bytes) -> float | None:
+    """From which probability on a class is there, of a file for examples that may have several; ``None`` of another.
+
+    Raises:
+        ValueError: if the file is no TFLite file.
+    """
+    try:
+        metadata = _unpacked(data)
+    except NoMetadataError:
+        return None
+    return _threshold_of(metadata.subgraphMetadata[0].outputTensorMetadata[0])
+
+
+class NoMetadataError(ValueError):
+    """A file without metadata."""
+
+
+def _unpacked(data: bytes) -> Any:
+    """The metadata of a file as an object."""
+    model = packing.unpack(data)
+    found = [model.buffers[entry.buffer].data for entry in model.metadata or [] if entry.name == ENTRY]
+    if not found or bytes(found[0])[4:8] != IDENTIFIER:
+        names = [entry.name.decode() for entry in model.metadata or []]
+        raise NoMetadataError(
+            f"Wanted a file with metadata (entry {ENTRY.decode()}). Received: one with entries {names}."
+        )
+    return ModelMetadataT.InitFromObj(ModelMetadata.GetRootAs(bytes(found[0]), 0))
+
+
+def _threshold_of(tensor: Any) -> float | None:
+    for unit in tensor.processUnits or []:
+        if unit.optionsType == ProcessUnitOptions.ScoreThresholdingOptions:
+            return float(unit.options.globalScoreThreshold)
+    return None
 
 
 def _checked_labels(class_names: Sequence[str]) -> list[str]:
@@ -198,13 +236,18 @@ def _check_vocabulary(graph: Any, vocabulary: Sequence[str], between_words: str)
         )
 
 
-def _described(graph: Any, *, name: str, description: str, between_words: str = "") -> bytes:
+def _described(graph: Any, *, name: str, description: str, between_words: str = "", multi_label: bool = False) -> bytes:
     """The metadata FlatBuffer."""
     ids = graph.tensors[graph.inputs[0]].type == schema.TensorType.INT32
     target: Any = TensorMetadataT()
     target.name = graph.tensors[graph.outputs[0]].name
     target.stats = _stats(0.0, 1.0)
     target.associatedFiles = [_file(LABELS, AssociatedFileType.TENSOR_AXIS_LABELS)]
+    if multi_label:
+        unit: Any = ProcessUnitT()
+        unit.optionsType, unit.options = ProcessUnitOptions.ScoreThresholdingOptions, ScoreThresholdingOptionsT()
+        unit.options.globalScoreThreshold = types.THRESHOLD
+        target.processUnits = [unit]
     whole: Any = SubGraphMetadataT()
     whole.inputTensorMetadata = [_source(graph.tensors[index], between_words) for index in graph.inputs]
     whole.outputTensorMetadata = [target]

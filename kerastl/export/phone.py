@@ -11,7 +11,7 @@ from kerastl.export import metadata, phone_text
 
 _PAGE = """# {recipe}
 
-`model.tflite` ({kilobytes:.1f} kB) answers with one probability for each line of `labels.txt`.
+`model.tflite` ({kilobytes:.1f} kB) answers with one probability for each line of `labels.txt`.{sets}
 
 | | type | shape | scale | zero point |
 |---|---|---|---|---|
@@ -37,7 +37,7 @@ output = interpreter.get_output_details()[0]
 answer = interpreter.get_tensor(output["index"])[0].astype(np.float32)
 scale, zero_point = output["quantization"]
 probabilities = (answer - zero_point) * scale if scale else answer
-print(open("labels.txt").read().splitlines()[probabilities.argmax()], probabilities.max())
+{answer}
 ```
 
 {tasks}## Android
@@ -64,6 +64,13 @@ let answer = try interpreter.output(at: 0).data  // {classes} values of {output[
 """
 
 
+_BEST = """print(open("labels.txt").read().splitlines()[probabilities.argmax()], probabilities.max())"""
+_SETS = """ A picture may
+have none of these classes, one or several: those with a probability of {threshold:g} or more."""
+_THOSE = (
+    """print([name for name, p in zip(open("labels.txt").read().splitlines(), probabilities) if p >= {threshold:g}])"""
+)
+
 _TASKS = """## MediaPipe Tasks
 
 `ImageClassifier` needs `model.tflite` alone: labels and the range of pixels lie inside. It scales a picture of another
@@ -72,11 +79,15 @@ size itself. For Android add `implementation("com.google.mediapipe:tasks-vision:
 
 ```kotlin
 val answer = ImageClassifier.createFromFile(context, "model.tflite").classify(BitmapImageBuilder(bitmap).build())
-val best = answer.classificationResult().classifications()[0].categories()[0]
-println("${best.categoryName()} ${best.score()}")
+%s
 ```
 
 """  # for colour only: MediaPipe takes no picture of one channel
+_BEST_OF_TASKS = """val best = answer.classificationResult().classifications()[0].categories()[0]
+println("${best.categoryName()} ${best.score()}")"""
+_THOSE_OF_TASKS = """// the threshold lies inside of the file
+val found = answer.classificationResult().classifications()[0].categories()
+found.forEach { println("${it.categoryName()} ${it.score()}") }"""
 
 
 def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
@@ -93,6 +104,7 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
     labels, vocabulary = described["class_names"], described["input"].get("vocabulary")
     if described["input"].get("between_words"):
         raise ValueError("Wanted a file of pictures or of a text's three inputs. Received: one that takes whole words.")
+    threshold = described["output"].get("score_threshold")  # of a picture that may have several classes
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
     floating = row["input"]["dtype"] == "float32"
     size = 4 if floating else 1
@@ -107,7 +119,11 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
         latency=row["latency_ms"]["median"],
         classes=len(labels),
         inputs=", ".join(f"`{name}`" for name in types.TEXT_INPUTS),
-        tasks=_TASKS if described["input"].get("color_space") == "rgb" else "",
+        sets="" if threshold is None else _SETS.format(threshold=threshold),
+        answer=_BEST if threshold is None else _THOSE.format(threshold=threshold),
+        tasks=_TASKS % (_BEST_OF_TASKS if threshold is None else _THOSE_OF_TASKS)
+        if described["input"].get("color_space") == "rgb"
+        else "",
         length=row["input"]["shape"][-1],
         as_float=" as float32" if floating else ", one byte each, as the camera gives them",
         kotlin_array="FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",

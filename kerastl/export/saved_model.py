@@ -12,7 +12,7 @@ from kerastl import durable
 from kerastl.export import serving
 
 
-def write(model: Any, folder: Path) -> None:
+def write(model: Any, folder: Path, *, multi_label: bool = False) -> None:
     """Writes a model as a SavedModel with the signature ``serving_default``.
 
     The signature takes ``image``, float32 ``(batch, *input_shape)`` of raw pixels 0..255 (a text's model takes int32
@@ -23,6 +23,7 @@ def write(model: Any, folder: Path) -> None:
     Args:
         model: functional Keras 3 or tf_keras model that ends in logits or probabilities.
         folder: the SavedModel's folder; the folder above it must exist.
+        multi_label: as in `serving.with_probabilities`.
 
     Raises:
         ValueError: if the folder above does not exist, or the folder holds something that is no SavedModel.
@@ -32,7 +33,7 @@ def write(model: Any, folder: Path) -> None:
         raise ValueError(f"Wanted a folder inside one that exists. Received: {folder}.")
     if folder.exists() and not (folder / "saved_model.pb").is_file():
         raise ValueError(f"Wanted a new folder or an old SavedModel to replace. Received: {folder}, which is neither.")
-    served = serving.serve(model)
+    served = serving.serve(model, multi_label=multi_label)
     with durable.replacing(folder, needed_bytes=_size(model)) as temporary:
         tf.saved_model.save(served.holder, str(temporary), signatures={"serving_default": served.function})
 

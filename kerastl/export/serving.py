@@ -39,23 +39,24 @@ class Serving:
     input_name: str
 
 
-def with_probabilities(model: Any) -> Any:
-    """The same graph with a softmax layer named ``probabilities`` behind its logits.
+def with_probabilities(model: Any, *, multi_label: bool = False) -> Any:
+    """The same graph with a softmax layer named ``probabilities`` behind its logits, or for several classes a sigmoid.
 
     Args:
         model: functional Keras 3 or tf_keras model, output ``(batch, classes)``, logits or probabilities.
+        multi_label: whether an example may have none or several of the classes.
 
     Returns:
-        A new model that shares every layer with ``model``; ``model`` itself where it ends in a softmax already.
+        A new model that shares every layer with ``model``; ``model`` itself where it ends in probabilities already.
 
     Raises:
-        ValueError: if the model's last layer is neither linear nor a softmax.
+        ValueError: if the model's last layer is neither linear nor makes such probabilities.
     """
-    if ends_in_probabilities(model):
+    if ends_in_probabilities(model, multi_label=multi_label):
         return model
-    model_class = class_of_models(model)
-    softmax = _layers_of(model).Softmax(name=OUTPUT_NAME)
-    return model_class(model.inputs, softmax(model.outputs[0]), name=model.name)
+    model_class, layers = class_of_models(model), _layers_of(model)
+    last = layers.Activation("sigmoid", name=OUTPUT_NAME) if multi_label else layers.Softmax(name=OUTPUT_NAME)
+    return model_class(model.inputs, last(model.outputs[0]), name=model.name)
 
 
 def with_logits(model: Any) -> Any:
@@ -81,43 +82,53 @@ def with_logits(model: Any) -> Any:
     return class_of_models(model)(model.inputs, layer.input, name=model.name)
 
 
-def ends_in_probabilities(model: Any) -> bool:
-    """Whether the model's last layer is a softmax.
+def probabilities_of(logits: tf.Tensor, *, multi_label: bool) -> tf.Tensor:
+    """Probabilities ``(batch, classes)`` that sum to one, or of several classes an example each for itself."""
+    return tf.nn.sigmoid(logits) if multi_label else tf.nn.softmax(logits)
+
+
+def ends_in_probabilities(model: Any, *, multi_label: bool = False) -> bool:
+    """Whether the model's last layer is a softmax, or with ``multi_label`` a sigmoid.
 
     Raises:
         ValueError: if the model has more than one output, or its last layer ends in another activation.
     """
+    wanted = "sigmoid" if multi_label else "softmax"
     if len(model.outputs) != 1:
         raise ValueError(f"Wanted a model with one output. Received: {len(model.outputs)} outputs in {model.name!r}.")
     layer = _producer(model.outputs[0])
     layer = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
-    if type(layer).__name__ == "Softmax":
+    softmax = type(layer).__name__ == "Softmax"
+    if softmax and not multi_label:
         return True
     activation = getattr(layer, "activation", None)
     activation = getattr(activation, "activation", activation)  # and each activation
-    name = getattr(activation, "__name__", "linear")
-    if name not in ("linear", "softmax", "no_activation"):
+    name = "softmax" if softmax else getattr(activation, "__name__", "linear")
+    if name not in ("linear", wanted, "no_activation"):
         raise ValueError(
-            f"Wanted a model that ends in logits (linear) or probabilities (softmax). Received: layer {layer.name!r} "
+            f"Wanted a model that ends in logits (linear) or probabilities ({wanted}). Received: layer {layer.name!r} "
             f"of model {model.name!r}, which ends in {name!r}."
         )
-    return name == "softmax"
+    return name == wanted
 
 
-def serve(model: Any, *, batch: int | None = None) -> Serving:
+def serve(model: Any, *, batch: int | None = None, multi_label: bool = False) -> Serving:
     """The model as one TensorFlow function with named input and output.
 
     Args:
         model: functional model with one input and one output.
         batch: a fixed batch size, or ``None`` for any.
+        multi_label: as in `with_probabilities`.
     """
-    probabilities = ends_in_probabilities(model)
+    probabilities = ends_in_probabilities(model, multi_label=multi_label)
     shape, dtype, name = input_of(model)
 
     @tf.function(input_signature=[tf.TensorSpec((batch, *shape), dtype, name=name)], autograph=False)
     def function(value: tf.Tensor) -> dict[str, tf.Tensor]:
         answers = model(value, training=False)
-        return {OUTPUT_NAME: tf.identity(answers if probabilities else tf.nn.softmax(answers), name=OUTPUT_NAME)}
+        if not probabilities:
+            answers = probabilities_of(answers, multi_label=multi_label)
+        return {OUTPUT_NAME: tf.identity(answers, name=OUTPUT_NAME)}
 
     return Serving(function, Held(model), name)
 

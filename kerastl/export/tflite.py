@@ -56,7 +56,14 @@ def load(folder: Path) -> Converted:
     return Converted((folder / "model.tflite").read_bytes(), Curves.from_json((folder / "curves.json").read_text()))
 
 
-def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndarray | None = None) -> bytes:
+def write(
+    model: Any,
+    path: Path,
+    *,
+    integer: bool = False,
+    calibration: np.ndarray | None = None,
+    multi_label: bool = False,
+) -> bytes:
     """Converts a model and writes the file atomically; see `convert` for arguments, bytes returned and errors.
 
     Raises:
@@ -65,12 +72,14 @@ def write(model: Any, path: Path, *, integer: bool = False, calibration: np.ndar
     path = Path(path)
     if not path.parent.is_dir():
         raise ValueError(f"Wanted a file in a folder that exists. Received: {path}.")
-    data = convert(model, integer=integer, calibration=calibration)
+    data = convert(model, integer=integer, calibration=calibration, multi_label=multi_label)
     durable.write_bytes(path, data)
     return data
 
 
-def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None = None) -> bytes:
+def convert(
+    model: Any, *, integer: bool = False, calibration: np.ndarray | None = None, multi_label: bool = False
+) -> bytes:
     """A model as the bytes of a TFLite file.
 
     Args:
@@ -80,6 +89,8 @@ def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None
         integer: whether input (uint8, scale 1.0, zero point 0), output (uint8) and every operator are to be integer.
         calibration: raw pixels ``(examples, *input_shape)`` that show the converter each activation's range; wanted
             for ``integer=True`` of a model that was not trained quantization-aware, and for nothing else.
+        multi_label: whether an example may have none or several of the classes, so that each has a probability of its
+            own; see `serving.with_probabilities`.
 
     Returns:
         The bytes of the file. Its batch is fixed to 1; input ``image``, or for token ids `types.TEXT_INPUTS`, all int32
@@ -110,14 +121,15 @@ def convert(model: Any, *, integer: bool = False, calibration: np.ndarray | None
             f"Received: calibration of shape {calibration.shape}, integer={integer}, model {model.name!r}."
         )
     scale, body = _behind_rescaling(model)
+    options: dict[str, Any] = {"integer": integer, "calibration": calibration, "multi_label": multi_label}
     data = None
     if scale is not None:
-        data = _absorb(_convert(model, body, scale=scale, integer=integer, calibration=calibration), scale=scale)
+        data = _absorb(_convert(model, body, scale=scale, **options), scale=scale)
     if data is None:  # no Rescaling, or what follows it cannot take the factor over
-        data = _convert(model, model, scale=1.0, integer=integer, calibration=calibration)
+        data = _convert(model, model, scale=1.0, **options)
     data = lookup.as_lookups(_named(data))
     data = packing.shrink(data, names=not integer)
-    _check_answers(model, data, integer=integer)
+    _check_answers(model, data, integer=integer, multi_label=multi_label)
     return data
 
 
@@ -157,15 +169,19 @@ def _behind_rescaling(model: Any) -> tuple[float | None, Any]:
     return None, model
 
 
-def _convert(model: Any, body: Any, *, scale: float, integer: bool, calibration: np.ndarray | None) -> bytes:
+def _convert(
+    model: Any, body: Any, *, scale: float, integer: bool, calibration: np.ndarray | None, multi_label: bool
+) -> bytes:
     """The converter's own file of ``body``, which takes pixels times ``scale``."""
-    probabilities = serving.ends_in_probabilities(model)
+    probabilities = serving.ends_in_probabilities(model, multi_label=multi_label)
     shape, dtype, name = serving.input_of(model)
     fake_quantized = integer and calibration is None
 
     def answer(value: tf.Tensor) -> dict[str, tf.Tensor]:
         answers = body(value, training=False)
-        return {serving.OUTPUT_NAME: answers if probabilities else tf.nn.softmax(answers)}
+        if not probabilities:
+            answers = serving.probabilities_of(answers, multi_label=multi_label)
+        return {serving.OUTPUT_NAME: answers}
 
     def of_picture(value: tf.Tensor) -> dict[str, tf.Tensor]:
         if fake_quantized:
@@ -290,7 +306,7 @@ def _named(data: bytes) -> bytes:
     return packing.pack(model)
 
 
-def _check_answers(model: Any, data: bytes, *, integer: bool) -> None:
+def _check_answers(model: Any, data: bytes, *, integer: bool, multi_label: bool = False) -> None:
     """Catches the converter's silent failures at the point where they happen; the full proof is `kerastl.verify`."""
     parsed = packing.unpack(data)
     for tensor in parsed.subgraphs[0].tensors:
@@ -305,7 +321,7 @@ def _check_answers(model: Any, data: bytes, *, integer: bool) -> None:
     (shape, dtype, name), text = serving.input_of(model), serving.reads_text(model)
     # the ids of the special tokens: every vocabulary has them
     probe = np.random.default_rng(0).integers(0, 5 if dtype == "int32" else 256, (4, *shape)).astype(dtype)
-    wanted = serving.serve(model).function(tf.constant(probe))[serving.OUTPUT_NAME].numpy()
+    wanted = serving.serve(model, multi_label=multi_label).function(tf.constant(probe))[serving.OUTPUT_NAME].numpy()
     interpreter = packing.Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     for example, answer in zip(probe, wanted, strict=True):

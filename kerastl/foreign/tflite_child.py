@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import benchmark, verify
+from kerastl.export import metadata
 from kerastl.foreign import child
 
 
@@ -21,8 +22,8 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     """The answer to one question.
 
     Args:
-        question: ``do``: ``"facts"``; ``"latency"`` with the arguments of `benchmark.latency`; or ``"run"`` with the
-            ``shape`` and ``dtype`` of the inputs.
+        question: ``do``: ``"facts"``; ``"threshold"``; ``"latency"`` with the arguments of `benchmark.latency`; or
+            ``"run"`` with the ``shape`` and ``dtype`` of the inputs.
         content: the file's bytes, the first ``bytes`` of them, and those of the inputs.
 
     Returns:
@@ -31,6 +32,8 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     file, rest = content[: question["bytes"]], content[question["bytes"] :]
     if question["do"] == "facts":
         return dataclasses.asdict(benchmark.facts(file)), b""
+    if question["do"] == "threshold":
+        return {"threshold": metadata.score_threshold(file)}, b""
     if question["do"] == "latency":
         options = {name: question[name] for name in ("threads", "runs", "warm_up") if name in question}
         found = benchmark.latency(file, **options)

@@ -66,6 +66,19 @@ class Reader:
         said, _ = self._ask({"do": "facts"}, content, seconds=self._seconds, failed=failed)
         return _believed(said, content, failed)
 
+    def score_threshold(self, file: Path | str | bytes) -> float | None:
+        """From which probability on a class is there, of a file for examples that may have several; else ``None``.
+
+        Raises:
+            TfliteError: no TFLite file, a threshold that is no share, or the child did not survive it.
+        """
+        failed = f"The metadata of {_name_of(file)} cannot be read"
+        said, _ = self._ask({"do": "threshold"}, _bytes_of(file), seconds=self._seconds, failed=failed)
+        threshold = said.get("threshold")
+        if threshold is not None and not (isinstance(threshold, float) and 0 <= threshold <= 1):
+            raise TfliteError(f"{failed}: a threshold of {threshold!r}.", how="garbled")
+        return threshold
+
     def latency(self, file: Path | str | bytes, *, threads: int = 1, runs: int | None = None) -> types.Latency:
         """Time of one inference, measured in the child by `benchmark.latency`.
 

@@ -46,7 +46,7 @@ class Tolerance:
     """How far a file may be from its model on one split. One example is always allowed, for a split may be tiny.
 
     Attributes:
-        agreement: least share of examples with the same arg-max, 0..1.
+        agreement: least share of examples with the same answer (`types.Verification`), 0..1.
         score_drop: most that the score may fall below the model's.
         max_difference: largest absolute difference of a probability, or ``None`` where it is only reported: one
             undecided example moves far under quantization and says little of the file.
@@ -102,7 +102,8 @@ def check(
         VerificationError: naming file, check, and both numbers, if the file holds an operator that is not built in, a
             float operator or wrong dtypes though it claims to be integer (or the other way round), fewer zeros or
             more distinct values than it claims; if it answers with numbers that are not finite or not probabilities; if
-            it answers the same to everything; or if agreement, score or largest difference are outside the tolerance.
+            it answers the same to everything, or no better than that; or if agreement, score or largest difference are
+            outside the tolerance.
         ValueError: if ``expected`` does not fit the split or is not finite itself.
     """
     expected = np.asarray(expected)
@@ -119,9 +120,11 @@ def check(
     except ValueError as error:
         wanted = f"answers to raw inputs {split.inputs.shape}"
         raise VerificationError(artifact.path, "running it", wanted=wanted, got=error) from error
-    _check_answers(artifact, answers, expected)
+    several = split.multi_label
+    _check_answers(artifact, answers, expected, multi_label=several)
+    asked, given = (types.answered(table, multi_label=several) for table in (expected, answers))
     measured, floating = score(answers, split.labels), score(expected, split.labels)
-    agreement = float(np.mean(answers.argmax(-1) == expected.argmax(-1)))
+    agreement = float(np.mean(types.agrees(given, asked)))
     difference = float(np.abs(answers - expected).max())
     one = 1 / len(split)
     if (1 - agreement) > max(1 - tolerance.agreement, one) + 1e-12:
@@ -131,10 +134,10 @@ def check(
     if floating.value - measured.value > max(tolerance.score_drop, one) + 1e-12:
         wanted = f">= {floating.value:.4f} - {tolerance.score_drop}"
         raise VerificationError(artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value)
-    chance = 1 / expected.shape[1]
+    chance = _best_constant(split.labels) if several else 1 / expected.shape[1]
     if floating.low > chance >= measured.value:
         raise VerificationError(artifact.path, "score above chance", wanted=f"> {chance:.4f}", got=measured.value)
-    _check_classes(artifact, answers, expected)
+    _check_classes(artifact, given, asked, classes=expected.shape[1])
     if tolerance.max_difference is not None and difference > tolerance.max_difference:
         raise VerificationError(
             artifact.path, "largest difference", wanted=f"<= {tolerance.max_difference}", got=difference
@@ -250,17 +253,20 @@ def _check_clusters(artifact: types.Artifact, model: Any, *, claim: types.Cluste
             raise VerificationError(artifact.path, "claimed clusters", wanted=wish, got=got)
 
 
-def _check_answers(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray) -> None:
+def _check_answers(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray, *, multi_label: bool) -> None:
     if answers.shape != expected.shape:
         raise VerificationError(artifact.path, "output shape", wanted=expected.shape, got=answers.shape)
     finite = int(np.isfinite(answers).all(-1).sum())
     if finite < len(answers):
         raise VerificationError(artifact.path, "finite answers", wanted=f"{len(answers)} rows", got=f"{finite} rows")
+    if multi_label and not (answers.min() >= -1e-6 and answers.max() <= 1 + 1e-6):
+        got = f"from {answers.min():.4f} to {answers.max():.4f}"
+        raise VerificationError(artifact.path, "probabilities", wanted="each in 0..1", got=got)
     # An 8-bit probability is off by up to half a step of 1/256, each of them.
     slack = 0.01 + answers.shape[1] / 512
     sums = answers.sum(-1)
     worst = float(sums[np.abs(sums - 1).argmax()])
-    if abs(worst - 1) > slack or answers.min() < -1e-6:
+    if not multi_label and (abs(worst - 1) > slack or answers.min() < -1e-6):
         got = f"a row that sums to {worst:.4f}, least value {answers.min():.4f}"
         raise VerificationError(artifact.path, "probabilities", wanted="rows >= 0 that sum to 1", got=got)
     if len(answers) > 1 and (answers == answers[0]).all() and not (expected == expected[0]).all():
@@ -268,11 +274,19 @@ def _check_answers(artifact: types.Artifact, answers: np.ndarray, expected: np.n
         raise VerificationError(artifact.path, "answers that depend on the input", wanted="more than one", got=got)
 
 
-def _check_classes(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray) -> None:
+def _best_constant(labels: np.ndarray) -> float:
+    """Share of the most frequent set of classes: the score of who always answers it."""
+    return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))
+
+
+def _check_classes(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray, *, classes: int) -> None:
     """No class is lost on the way; agreement alone would let a rare one go."""
-    classes = range(expected.shape[1])
-    asked, given = (np.bincount(table.argmax(-1), minlength=len(classes)) for table in (expected, answers))
-    lost = [f"class {index}: {asked[index]}" for index in classes if asked[index] >= LOST_CLASS and not given[index]]
+    asked, given = (
+        table.sum(0) if table.ndim == 2 else np.bincount(table, minlength=classes) for table in (expected, answers)
+    )
+    lost = [
+        f"class {index}: {asked[index]}" for index in range(classes) if asked[index] >= LOST_CLASS and not given[index]
+    ]
     if lost:
         wanted = f"every class that the model answers {LOST_CLASS} times or more"
         raise VerificationError(artifact.path, "predictions of every class", wanted=wanted, got=f"none of {lost}")

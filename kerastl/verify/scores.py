@@ -11,18 +11,21 @@ from kerastl import types
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> types.Score:
-    """Share of correct arg-maxes with its 95 % interval (Wilson 1927).
+    """Share of examples answered right with its 95 % interval (Wilson 1927).
 
     Args:
         probabilities: ``(examples, classes)``.
-        labels: class indices ``(examples,)``.
+        labels: class indices ``(examples,)``, of which the arg-max has to be the one; or 0 and 1
+            ``(examples, classes)``, of which `types.answered` has to get all.
 
     Raises:
         ValueError: if there is no example, or the two differ in length.
     """
     if not len(labels) or len(probabilities) != len(labels):
         raise ValueError(f"Wanted one label a row. Received: {len(probabilities)} rows and {len(labels)} labels.")
-    count, share = len(labels), float(np.mean(np.argmax(probabilities, -1) == labels))
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    answers = types.answered(probabilities, multi_label=types.is_multi_label(labels))
+    count, share = len(labels), float(np.mean(types.agrees(answers, labels)))
     z = 1.959963984540054  # the normal distribution's 97.5 % point
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
@@ -34,7 +37,7 @@ def by_class(probabilities: np.ndarray, labels: np.ndarray, *, class_names: Sequ
 
     Args:
         probabilities: ``(examples, classes)``.
-        labels: class indices ``(examples,)``.
+        labels: class indices ``(examples,)``, or 0 and 1 ``(examples, classes)``.
         class_names: one name a class.
 
     Raises:
@@ -45,12 +48,48 @@ def by_class(probabilities: np.ndarray, labels: np.ndarray, *, class_names: Sequ
             f"Wanted probabilities of shape (examples, {len(class_names)}) and one label a row. Received: "
             f"{probabilities.shape} and {len(labels)} labels."
         )
-    examples = np.bincount(labels, minlength=len(class_names))
-    right = np.bincount(labels[probabilities.argmax(-1) == labels], minlength=len(class_names))
-    recall = [float(hits / count) if count else None for hits, count in zip(right, examples, strict=True)]
+    several, numbers = types.is_multi_label(labels), np.arange(len(class_names))
+    answers = types.answered(probabilities, multi_label=several)
+    having, given = (table if table.ndim == 2 else table[:, None] == numbers for table in (labels, answers))
+    having, given = having.astype(bool), given.astype(bool)
+    examples, hits = having.sum(0), (having & given).sum(0)
+    recall = _shares(hits, examples)
     return types.ByClass(
         examples={name: int(count) for name, count in zip(class_names, examples, strict=True)},
         recall=dict(zip(class_names, recall, strict=True)),
-        balanced_accuracy=float(np.mean([value for value in recall if value is not None])),
-        majority_baseline=float(examples.max() / len(labels)),
+        balanced_accuracy=_mean(recall),
+        majority_baseline=float(np.unique(having, axis=0, return_counts=True)[1].max() / len(labels)),
+        several=_several(probabilities, having, given, class_names) if several else None,
     )
+
+
+def _several(
+    probabilities: np.ndarray, having: np.ndarray, given: np.ndarray, class_names: Sequence[str]
+) -> types.Several:
+    hits = (having & given).sum(0)
+    f1 = _shares(2 * hits, having.sum(0) + given.sum(0))
+    average = [_average_precision(*columns) for columns in zip(probabilities.T, having.T, strict=True)]
+    return types.Several(
+        precision=dict(zip(class_names, _shares(hits, given.sum(0)), strict=True)),
+        f1=dict(zip(class_names, f1, strict=True)),
+        average_precision=dict(zip(class_names, average, strict=True)),
+        macro_f1=_mean([value for value, examples in zip(f1, having.sum(0), strict=True) if examples]),
+        mean_average_precision=_mean(average),
+    )
+
+
+def _average_precision(probabilities: np.ndarray, having: np.ndarray) -> float | None:
+    """Mean precision at the examples that have a class, equally probable ones taken together, without interpolation."""
+    if not having.any():
+        return None
+    those = np.sort(probabilities[having])
+    hits = len(those) - np.searchsorted(those, those)
+    return float((hits / (len(having) - np.searchsorted(np.sort(probabilities), those))).mean())
+
+
+def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
+    return [float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)]
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))

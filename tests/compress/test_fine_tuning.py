@@ -114,3 +114,22 @@ def test_soft_cross_entropy_against_numpy():
     target = np.exp(teacher) / np.exp(teacher).sum(1, keepdims=True)
     wanted = -(target * (student - np.log(np.exp(student).sum(1, keepdims=True)))).sum(1)
     np.testing.assert_allclose(fine_tuning._soft_cross_entropy(None, student, teacher), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_examples_of_several_classes_are_refused(epochs):
+    batches = tf.data.Dataset.from_tensors((np.zeros((2, 4), "float32"), np.ones((2, 3), "int32")))
+    with pytest.raises(ValueError, match=r"Clustering is for examples of one class.*\(2, 3\).*static_int8"):
+        fine_tuning.fit(
+            tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))]),
+            batches,
+            purpose="Clustering",
+            epochs=epochs,
+            learning_rate=1e-3,
+            loss=None,
+            teacher=None,
+            validation=None,
+            workspace=None,
+            callbacks=(),
+            trained=(),
+        )

@@ -91,3 +91,27 @@ def test_the_command_takes_the_names_of_columns(table, capsys):
     table.write_text(table.read_text().replace("path,label", "file,kind"))
     assert cli.main(["audit", str(table), "--path-column", "file", "--label-column", "kind"]) == 0
     assert "nothing wrong found" in capsys.readouterr().out
+
+
+def test_pictures_of_several_classes(tmp_path):
+    draw, lines = np.random.default_rng(0), ["path,label,split,red,round"]
+    sets = [("red", "round"), (), ("round",), ("red",)] * 2
+    for index, names in enumerate(sets):
+        Image.fromarray(draw.integers(0, 256, (9, 7, 3), np.uint8)).save(tmp_path / f"{index}.png")
+        flags = f"{int('red' in names)},{int('round' in names)}"
+        lines.append(f"{index}.png,{'|'.join(names)},{'train' if index < 4 else 'test'},{flags}")
+    path = tmp_path / "set.csv"
+    path.write_text("\n".join(lines))
+    for how in ({"label_separator": "|"}, {"label_columns": ["red", "round"]}):
+        assert findings(path, **how) == []
+    shutil.copy(tmp_path / "0.png", tmp_path / "1.png")
+    (tmp_path / "4.png").write_bytes(b"")
+    (tmp_path / "7.png").write_bytes(b"")
+    found = findings(path, label_separator="|", near=False)
+    assert ("error", "test/red", "class without a readable picture") in found
+    assert any(where == "labels" and "(red|round)" in what for _, where, what in found)
+    assert not any("test/round" in where for _, where, _ in found)
+    assert findings(path, label_separator=";")[0][:2] == ("error", "set.csv")
+    assert cli.main(["audit", str(path), "--label-columns", "red", "round", "--quick"]) == 1
+    with pytest.raises(ValueError, match="tables of pictures"):
+        audit.audit(tmp_path, label_separator="|")

@@ -351,3 +351,95 @@ def test_rows_without_a_file_are_unreadable_pictures(tmp_path, capsys):
     dataset = image_folder.load(table, **LOAD, policy="skip")
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 20
     assert "2 pictures" in capsys.readouterr().err
+
+
+def table_of_sets(folder, sets, *, more=()):
+    """A table of pictures of noise, each with a set of classes."""
+    planted = plant(folder, ["photos"], each=len(sets))
+    with open(folder / "sets.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", *(name for name, _ in more)])
+        for index, names in enumerate(sets):
+            writer.writerow([f"photos/{index}.png", "|".join(names), *(cells[index] for _, cells in more)])
+    return folder / "sets.csv", [planted[folder / "photos" / f"{index}.png"] for index in range(len(sets))]
+
+
+SETS = [("a", "b"), ("b",), (), ("a",), ("a", "b", "c"), ("c",)] * 5
+
+
+def test_pictures_of_several_classes(tmp_path):
+    path, planted = table_of_sets(tmp_path, SETS)
+    dataset = image_folder.load(path, **LOAD, label_separator="|")
+    assert dataset.task.multi_label
+    assert dataset.task.class_names == ("a", "b", "c")
+    expected = {
+        pixels.tobytes(): [int(name in names) for name in "abc"] for pixels, names in zip(planted, SETS, strict=True)
+    }
+    made = (dataset.train, dataset.validation, dataset.test)
+    assert [len(split) for split in made] == [19, 5, 6]
+    assert {
+        row.tobytes(): label.tolist() for split in made for row, label in zip(split.inputs, split.labels, strict=True)
+    } == expected
+    assert all((split.labels.sum(0) > 0).all() for split in made)
+    assert image_folder.load(**dataset.arguments).digest == dataset.digest
+    assert image_folder.load(path, **LOAD, label_separator="|", in_memory=0).digest != dataset.digest  # streamed
+    smaller = image_folder.load(path, **LOAD, label_separator="|", limit=9)
+    assert len(smaller.train) == 9
+    assert (smaller.train.labels.sum(0) > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_three_pictures_of_a_class_are_enough_for_three_splits(tmp_path, seed):
+    sets = [("a",), ("b",), ("a", "b")] * 8
+    for index in (0, 4, 8):
+        sets[index] += ("rare",)
+    path, _ = table_of_sets(tmp_path, sets)
+    dataset = image_folder.load(path, size=(12, 10), test=0.6, validation=0.4, label_separator="|", seed=seed)
+    made = (dataset.train, dataset.validation, dataset.test)
+    assert [int(part.labels[:, 2].sum()) for part in made] == [1, 1, 1]
+
+
+def test_groups_of_pictures_of_several_classes_stay_together(tmp_path):
+    patients = [str(index // 2) for index in range(30)]
+    path, planted = table_of_sets(tmp_path, SETS, more=[("patient", patients)])
+    dataset = image_folder.load(path, **LOAD, label_separator="|", group_column="patient")
+    patient_of = {pixels.tobytes(): patient for pixels, patient in zip(planted, patients, strict=True)}
+    made = [
+        {patient_of[row.tobytes()] for row in part.inputs} for part in (dataset.train, dataset.validation, dataset.test)
+    ]
+    assert sum(map(len, made)) == 15
+    assert all((part.labels.sum(0) > 0).all() for part in (dataset.train, dataset.validation, dataset.test))
+
+
+def test_splits_of_a_table_of_sets_are_kept(tmp_path):
+    splits_of = [("train", "val", "test")[index // 12] for index in range(30)]
+    path, planted = table_of_sets(tmp_path, SETS, more=[("split", splits_of)])
+    dataset = image_folder.load(path, **LOAD, label_separator="|")
+    assert {row.tobytes() for row in dataset.test.inputs} == {pixels.tobytes() for pixels in planted[24:]}
+
+
+def test_what_is_wrong_with_several_classes_is_said(tmp_path):
+    path, _ = table_of_sets(tmp_path, [*SETS, ("rare", "a")])
+    with pytest.raises(ValueError, match=r"3 pictures at least.*1 of 4 classes with fewer: 'rare' \(1\)"):
+        image_folder.load(path, **LOAD, label_separator="|")
+    with pytest.raises(ValueError, match=r"listed in a table.*label_separator"):
+        image_folder.load(tmp_path, **LOAD, label_separator="|")
+    with pytest.raises(ValueError, match="stands in no field"):
+        image_folder.load(path, **LOAD, label_separator="+")
+    flags = [[index % 2 for index in range(31)], [0] * 31]
+    path, _ = table_of_sets(tmp_path / "flags", [*SETS, ("a",)], more=[("odd", flags[0]), ("never", flags[1])])
+    with pytest.raises(ValueError, match=r"none that can be read of \['never'\]"):
+        image_folder.load(path, **LOAD, label_columns=["odd", "never"])
+
+
+def test_the_same_picture_with_other_classes_is_refused(tmp_path):
+    path, _ = table_of_sets(tmp_path, SETS)
+    shutil.copy(tmp_path / "photos" / "0.png", tmp_path / "photos" / "1.png")
+    with pytest.raises(
+        ValueError, match=r"the same classes wherever it stands. Received: the same one in 'a\|b' and 'b'"
+    ):
+        image_folder.load(path, **LOAD, label_separator="|")
+    shutil.copy(tmp_path / "photos" / "0.png", tmp_path / "photos" / "6.png")
+    shutil.copy(tmp_path / "photos" / "7.png", tmp_path / "photos" / "1.png")
+    dataset = image_folder.load(path, **LOAD, label_separator="|")  # of the same classes it is left out
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 28

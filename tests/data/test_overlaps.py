@@ -113,3 +113,13 @@ def test_streamed_pictures_are_counted_as_the_array(stream):
     assert overlaps.between(*read, digest="read") == found
     mixed = overlaps.between(held[0], read[1], read[2], digest="mixed")
     assert mixed == found
+
+
+def test_sets_of_classes_that_contradict_each_other_are_counted():
+    inputs = np.arange(6, dtype=np.uint8).repeat(4).reshape(6, 4)
+    sets = np.array([[1, 0], [1, 1], [0, 0]], np.uint8)
+    train = Split("train", inputs[:3], sets)
+    validation = Split("validation", inputs[[0, 3]], sets[[0, 1]])  # the same input and the same set
+    test = Split("test", inputs[[1, 4]], sets[[0, 1]])  # the same input and another set
+    found = overlaps._exact(train, validation, test)
+    assert found == {"exact_duplicates": 2, "contradicting_labels": 1}

@@ -105,3 +105,39 @@ def test_paths_start_from_the_root_and_stay_in_it(tmp_path):
     with pytest.raises(picture_table.TableError, match="leads out"):
         picture_table.read(path)
     assert picture_table.read(write(tmp_path, "path,label\n/a/b.jpg,cat\n"), root="/")[0].path == "/a/b.jpg"
+
+
+SETS = "path,label,red,round\na.jpg,red|round,1,1\nb.jpg,,0,\nc.jpg, round | ,0,1\nd.jpg,round|red,1,1\n"
+
+
+def test_a_picture_may_have_several_classes_or_none(tmp_path):
+    path = write(tmp_path, SETS)
+    expected = [("red", "round"), (), ("round",), ("red", "round")]
+    separated = picture_table.read(path, label_separator="|")
+    in_columns = picture_table.read(path, label_columns=["round", "red"])
+    assert [row.labels for row in separated] == [row.labels for row in in_columns] == expected
+    assert [row.label for row in separated] == ["red|round", "", "round", "red|round"]
+    write(tmp_path, SETS + "a.jpg,round|red,1,1\n")  # the order says nothing
+    assert len(picture_table.read(path, label_separator="|")) == 4
+    write(tmp_path, SETS + "a.jpg,red,1,1\n")
+    with pytest.raises(
+        picture_table.TableError, match=r"line 6: a.jpg has the label 'red', and 'red\|round' in line 2"
+    ):
+        picture_table.read(path, label_separator="|")
+
+
+def test_what_is_wrong_with_sets_is_said(tmp_path):
+    path = write(tmp_path, SETS)
+    with pytest.raises(picture_table.TableError, match=r"with ';' between them under 'label'.*first is 'red\|round'"):
+        picture_table.read(path, label_separator=";")
+    with pytest.raises(picture_table.TableError, match=r"without 'gren'"):
+        picture_table.read(path, label_columns=["red", "gren"])
+    write(tmp_path, SETS.replace("a.jpg,red|round,1,1", "a.jpg,red,yes,2"))
+    with pytest.raises(picture_table.TableError, match=r"line 2: 'yes' under red, '2' under round, where 0 or 1"):
+        picture_table.read(path, label_columns=["red", "round"])
+    for separator, columns in (("|", ["red", "round"]), (" ", ()), ("", ()), (None, ["red"]), (None, ["red", "red"])):
+        with pytest.raises(ValueError, match="Received: label_"):
+            picture_table.several(separator, columns)
+    assert picture_table.several(None, ()) == {}
+    assert picture_table.several("|", ()) == {"label_separator": "|"}
+    assert picture_table.several(None, ("a", "b")) == {"label_columns": ["a", "b"]}

@@ -196,3 +196,10 @@ def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path
         weights.append(student.get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_examples_of_several_classes_are_refused(batch):
+    inputs, labels = batch
+    distiller = compiled(Distiller(student=dense_model(1), teacher=dense_model(2), loss=KULLBACK_LEIBLER))
+    with pytest.raises(ValueError, match=r"one class each.*labels of shape"):
+        distiller.train_on_batch(inputs, np.eye(3, dtype="int32")[labels])

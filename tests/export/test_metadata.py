@@ -257,3 +257,23 @@ def test_a_vocabulary_that_mediapipe_could_not_use(
         metadata.add(
             file, class_names=names, vocabulary=vocabulary, between_words=between_words, name="toy", description=""
         )
+
+
+def test_a_file_for_several_classes_says_from_which_probability_on_one_is_there(integer_file, described):
+    options = {"class_names": NAMES, "name": "digits", "description": "Handwritten digits."}
+    several = metadata.add(integer_file, **options, multi_label=True)
+    plain, read = metadata.read(described), metadata.read(several)
+    assert read["output"].pop("score_threshold") == 0.5
+    assert read == plain
+    assert metadata.score_threshold(several) == 0.5
+    assert metadata.score_threshold(described) is None
+    assert metadata.score_threshold(integer_file) is None
+    # by the format's own numbers: process unit 3 of the output, its one field a float
+    model = packing.unpack(several)
+    data = bytes(next(model.buffers[one.buffer].data for one in model.metadata if one.name == metadata.ENTRY))
+    root = struct.unpack_from("<I", data, 0)[0]
+    graph = first(data, field(data, root, 3))
+    unit = first(data, field(data, first(data, field(data, graph, 3)), 4))
+    assert data[field(data, unit, 0)] == 3
+    options = follow(data, field(data, unit, 1))
+    assert struct.unpack_from("<f", data, field(data, options, 0)) == (0.5,)

@@ -82,3 +82,18 @@ def test_student_in_both_kerases_has_the_same_layers(student):
     import tf_keras
 
     assert [layer.name for layer in student(keras).layers] == [layer.name for layer in student(tf_keras).layers]
+
+
+def test_several_classes_have_a_probability_each(float_student, aware_student, pictures):
+    inputs = pictures(8)[0].astype(np.float32)
+    for student in (float_student, aware_student):
+        wanted = 1 / (1 + np.exp(-student.predict(inputs, verbose=0).astype(np.float64)))
+        model = serving.with_probabilities(student, multi_label=True)
+        assert model.layers[-1].name == "probabilities"
+        assert np.abs(model.predict(inputs, verbose=0) - wanted).max() < 1e-6
+        assert serving.with_probabilities(model, multi_label=True) is model
+        answers = serving.serve(student, multi_label=True).function(inputs)["probabilities"]
+        assert np.abs(answers - wanted).max() < 1e-5
+        for other, multi_label in ((model, False), (serving.with_probabilities(student), True)):
+            with pytest.raises(ValueError, match="Wanted a model that ends in logits"):
+                serving.with_probabilities(other, multi_label=multi_label)

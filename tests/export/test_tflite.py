@@ -209,3 +209,21 @@ def test_a_text_takes_what_mediapipe_feeds(tiny_text):
     assert answer([2, 5, 7, 3, 6, 6, 6, 6], [1, 1, 1, 1, 0, 0, 0, 0], zeros) == padded
     assert answer([2, 5, 7, 3, 6, 6, 6, 6], [1] * 8, zeros) != padded
     assert answer([2, 5, 7, 3, 0, 0, 0, 0], [1] * 8, [1] * 8) == padded
+
+
+def test_files_for_several_classes_answer_like_the_model(float_student, aware_student, pictures):
+    inputs, _ = pictures(64)
+    for student, options in (
+        (float_student, {}),
+        (serving.with_probabilities(float_student, multi_label=True), {}),
+        (float_student, {"integer": True, "calibration": inputs}),
+        (aware_student, {"integer": True}),
+    ):
+        logits = student.predict(inputs.astype(np.float32), verbose=0).astype(np.float64)
+        wanted = logits if student.layers[-1].name == "probabilities" else 1 / (1 + np.exp(-logits))
+        data = tflite.convert(student, multi_label=True, **options)
+        assert operators(data)[-2 if options else -1] == "LOGISTIC"
+        assert np.abs(answers(data, inputs) - wanted).max() < (0.1 if options else 1e-5)
+        if options:
+            target = Interpreter(model_content=data).get_output_details()[0]
+            assert (target["dtype"], target["quantization"]) == (np.uint8, (1 / 256, 0))

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
-from kerastl import benchmark, digests, verify
+from kerastl import benchmark, digests, types, verify
+from kerastl.export import metadata
 from kerastl.foreign import tflite_file
 
 
@@ -48,6 +49,18 @@ def test_what_is_wrong_is_said_in_words(reader, tiny_files, tmp_path):
         reader.facts(tmp_path / "none.tflite")
     with pytest.raises(FileNotFoundError):
         reader.facts(tmp_path)
+
+
+def test_a_threshold_is_read_and_not_believed_if_it_is_no_share(reader, tiny_files, monkeypatch):
+    options = {"class_names": "abcd", "name": "toy", "description": "toy"}
+    assert reader.score_threshold(metadata.add(tiny_files.float32, **options, multi_label=True)) == 0.5
+    assert reader.score_threshold(metadata.add(tiny_files.float32, **options)) is None
+    assert reader.score_threshold(tiny_files.float32) is None
+    with pytest.raises(tflite_file.TfliteError, match="metadata of the file cannot be read"):
+        reader.score_threshold(b"no file")
+    monkeypatch.setattr(types, "THRESHOLD", 7.0)
+    with pytest.raises(tflite_file.TfliteError, match=r"a threshold of 7\.0"):
+        reader.score_threshold(metadata.add(tiny_files.float32, **options, multi_label=True))
 
 
 def converted(function, shape=(1, 4)) -> bytes:

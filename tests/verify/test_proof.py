@@ -315,3 +315,34 @@ def test_a_text_takes_integers_and_answers_in_float(tiny_text, tmp_path):
     pictures = types.Split("test", tiny_text.inputs.astype(np.uint8), tiny_text.labels)
     with pytest.raises(verify.VerificationError, match="input dtype: wanted FLOAT32, got INT32"):
         verify.check(artifact, pictures, expected=tiny_text.expected, tolerance=verify.FLOAT32)
+
+
+def several(tiny_files, tmp_path, answers, expected, labels, *, tolerance=LOOSE):
+    """The check of a file that answers with ``answers``, for examples that may have several classes."""
+    path = tmp_path / "several.tflite"
+    path.write_bytes(tiny_files.float32)
+    split = types.Split("validation", tiny_files.inputs[: len(labels)], labels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kerastl.verify.proof.run_file", lambda data, inputs: answers)
+        return verify.check(types.Artifact("toy", "test", path), split, expected=expected, tolerance=tolerance)
+
+
+def test_answers_of_several_classes(tiny_files, tmp_path):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, (100, 4)).astype(np.uint8)
+    expected = np.clip(labels * 0.8 + 0.1 + generator.normal(0, 0.02, labels.shape), 0, 1).astype(np.float32)
+    answers = expected.copy()
+    answers[:3, 1] = 1 - answers[:3, 1]
+    found = several(tiny_files, tmp_path, answers, expected, labels)
+    assert (found.agreement, found.score.value, found.float_score) == (0.97, 0.97, 1.0)
+    for change, check in (
+        (lambda table: table * 1.2, "probabilities"),
+        (lambda table: table - 0.2, "probabilities"),
+        (lambda table: np.where(np.arange(4) == 2, 0.4, table), "predictions of every class"),
+        (lambda table: np.broadcast_to(table[:1], table.shape), "answers that depend on the input"),
+        (lambda table: 1 - table, "score above chance"),
+    ):
+        with fails(check):
+            several(tiny_files, tmp_path, change(expected), expected, labels)
+    with fails("agreement with its model"):
+        several(tiny_files, tmp_path, answers, expected, labels, tolerance=verify.INT8)

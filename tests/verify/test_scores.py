@@ -30,3 +30,57 @@ def test_by_class_against_a_count_by_hand():
     assert found.majority_baseline == pytest.approx(4 / 7)
     with pytest.raises(ValueError, match="Wanted probabilities of shape"):
         verify.by_class(answers, labels, class_names=("a", "b"))
+
+
+def drawn_sets(examples=300):
+    generator = np.random.default_rng(0)
+    labels = (generator.random((examples, 4)) < (0.5, 0.2, 0.05, 0.0)).astype(np.uint8)
+    return np.round(np.clip(0.6 * labels + generator.normal(0.2, 0.25, labels.shape), 0, 1), 2), labels
+
+
+def test_several_classes_are_right_when_all_of_them_are():
+    probabilities, labels = drawn_sets()
+    right = [
+        all((p >= 0.5) == bool(label) for p, label in zip(*row, strict=True))
+        for row in zip(probabilities, labels, strict=True)
+    ]
+    found = verify.score(probabilities, labels)
+    assert found.value == sum(right) / 300
+    single = verify.score(np.eye(2)[[int(one) for one in right]], np.ones(300, int))  # its interval is a proportion's
+    assert (found.low, found.high) == (single.low, single.high)
+    half = np.array([[0.5, 0.4999]])
+    assert verify.score(half, np.array([[1, 0]])).value == 1.0
+
+
+def test_by_class_of_several_against_a_count_by_hand():
+    probabilities, labels = drawn_sets()
+    names = ("a", "b", "c", "never")
+    found = verify.by_class(probabilities, labels, class_names=names)
+    f1s, averages, recalls = [], [], []
+    for index, name in enumerate(names):
+        having = [bool(label) for label in labels[:, index]]
+        given = [p >= 0.5 for p in probabilities[:, index]]
+        hits = sum(a and b for a, b in zip(having, given, strict=True))
+        assert found.examples[name] == sum(having)
+        assert found.several.precision[name] == pytest.approx(hits / sum(given))
+        if name == "never":
+            assert found.recall[name] is None
+            assert found.several.average_precision[name] is None
+            assert found.several.f1[name] == 0
+            continue
+        recalls.append(hits / sum(having))
+        f1s.append(2 * hits / (sum(having) + sum(given)))
+        assert (found.recall[name], found.several.f1[name]) == pytest.approx((recalls[-1], f1s[-1]))
+        # the area under the steps of precision over recall, as scikit-learn defines it
+        area, before = 0.0, 0.0
+        for level in sorted(set(probabilities[:, index]), reverse=True):
+            there = [bool(one) for one, p in zip(having, probabilities[:, index], strict=True) if p >= level]
+            area += (sum(there) / sum(having) - before) * sum(there) / len(there)
+            before = sum(there) / sum(having)
+        averages.append(area)
+        assert found.several.average_precision[name] == pytest.approx(area)
+    assert found.several.macro_f1 == pytest.approx(np.mean(f1s))
+    assert found.several.mean_average_precision == pytest.approx(np.mean(averages))
+    assert found.balanced_accuracy == pytest.approx(np.mean(recalls))
+    sets = [tuple(row) for row in labels.tolist()]
+    assert found.majority_baseline == max(sets.count(one) for one in sets) / 300

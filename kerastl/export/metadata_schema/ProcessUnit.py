@@ -61,6 +61,7 @@ import kerastl.export.metadata_schema.BertTokenizerOptions
 import kerastl.export.metadata_schema.NormalizationOptions
 import kerastl.export.metadata_schema.ProcessUnitOptions
 import kerastl.export.metadata_schema.RegexTokenizerOptions
+import kerastl.export.metadata_schema.ScoreThresholdingOptions
 try:
     from typing import Union
 except:
@@ -71,7 +72,7 @@ class ProcessUnitT(object):
     # ProcessUnitT
     def __init__(self):
         self.optionsType = 0  # type: int
-        self.options = None  # type: Union[None, kerastl.export.metadata_schema.NormalizationOptions.NormalizationOptionsT, kerastl.export.metadata_schema.BertTokenizerOptions.BertTokenizerOptionsT, kerastl.export.metadata_schema.RegexTokenizerOptions.RegexTokenizerOptionsT]
+        self.options = None  # type: Union[None, kerastl.export.metadata_schema.NormalizationOptions.NormalizationOptionsT, kerastl.export.metadata_schema.ScoreThresholdingOptions.ScoreThresholdingOptionsT, kerastl.export.metadata_schema.BertTokenizerOptions.BertTokenizerOptionsT, kerastl.export.metadata_schema.RegexTokenizerOptions.RegexTokenizerOptionsT]
 
     @classmethod
     def InitFromBuf(cls, buf, pos):

@@ -5,6 +5,7 @@
 class ProcessUnitOptions(object):
     NONE = 0
     NormalizationOptions = 1
+    ScoreThresholdingOptions = 3
     BertTokenizerOptions = 4
     RegexTokenizerOptions = 6
 
@@ -15,6 +16,9 @@ def ProcessUnitOptionsCreator(unionType, table):
     if unionType == ProcessUnitOptions().NormalizationOptions:
         import kerastl.export.metadata_schema.NormalizationOptions
         return kerastl.export.metadata_schema.NormalizationOptions.NormalizationOptionsT.InitFromBuf(table.Bytes, table.Pos)
+    if unionType == ProcessUnitOptions().ScoreThresholdingOptions:
+        import kerastl.export.metadata_schema.ScoreThresholdingOptions
+        return kerastl.export.metadata_schema.ScoreThresholdingOptions.ScoreThresholdingOptionsT.InitFromBuf(table.Bytes, table.Pos)
     if unionType == ProcessUnitOptions().BertTokenizerOptions:
         import kerastl.export.metadata_schema.BertTokenizerOptions
         return kerastl.export.metadata_schema.BertTokenizerOptions.BertTokenizerOptionsT.InitFromBuf(table.Bytes, table.Pos)
