@@ -142,8 +142,9 @@ def is_multi_label(labels: Any) -> bool:
         labels: an array, a tensor, or the spec of one; whatever else comes in their place is not.
     """
     shape = getattr(labels, "shape", None)
-    known = shape is not None and getattr(shape, "rank", 0) is not None
-    return known and len(shape) == 2 and shape[1] != 1 and "int" in labels.dtype.name
+    if shape is None or getattr(shape, "rank", 0) is None:
+        return False
+    return len(shape) == 2 and shape[1] != 1 and "int" in labels.dtype.name
 
 
 THRESHOLD = 0.5
