@@ -18,7 +18,7 @@ All of 2,500 held-out pictures and 20,000 to train on; of a larger set so many h
 """
 OWN = 500
 """Training pictures that are looked for among the others, for comparison."""
-_VERSION = 4  # of the counts; those of another are counted anew
+_VERSION = 5  # of the counts; those of another are counted anew
 _NEAR = (
     "near_duplicates",
     "near_duplicates_looked_for",

@@ -77,6 +77,22 @@ def test_shifts_up_to_the_largest_are_found_among_many(shift):
     assert np.mean([found.get(row) == 200 + row for row in range(100)]) >= 0.5
 
 
+def test_shifts_by_parts_of_a_pixel_are_found_among_photographs(monkeypatch):
+    """Ten of 96 pixels are three and a third of 32; there is noise in every pixel, as in photographs."""
+    noise = np.random.default_rng(2).normal(0, 20, (300, 96, 96, 3))
+    train = np.clip(scenes(300, side=96) + noise, 0, 255).astype(np.uint8)
+    test = np.zeros_like(train[:100])
+    test[:, 10:, :-5] = train[100:200, :-10, 5:]
+
+    def share():
+        found = {pair.first: pair.second for pair in near_duplicates.between(test, train)}
+        return np.mean([found.get(row) == 100 + row for row in range(100)])
+
+    assert share() >= 0.9
+    monkeypatch.setattr(near_duplicates, "_SHORT", 0.0)
+    assert share() < 0.3  # by whole pixels alone
+
+
 def test_the_likeness_of_middles_is_that_of_plain_squares():
     """Each square cut out, mirrored by hand and compared by the slowest waves of a plain cosine transform."""
 

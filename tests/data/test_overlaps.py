@@ -49,7 +49,7 @@ def test_counts_are_cached_by_digest_and_a_damaged_cache_is_counted_anew(tmp_pat
     parts = [Split(name, inputs[start : start + 10], labels[:10]) for start, name in enumerate(("a", "b", "c"))]
     first = overlaps.between(*parts, digest="once")
     assert first["exact_duplicates"] == 18
-    path = tmp_path / "home" / "overlaps" / "once-4.json"
+    path = tmp_path / "home" / "overlaps" / f"once-{overlaps._VERSION}.json"
     path.write_text(path.read_text().replace("18", "17"))
     assert overlaps.between(*parts, digest="once")["exact_duplicates"] == 17
     for damage in ("", "{", "[1]", '{"exact_duplicates": "many"}'):
