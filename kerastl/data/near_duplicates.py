@@ -346,7 +346,7 @@ def _compared(
         moved, own_real = ways[mirrored[row]]
         down, across = places[mirrored[row], row, which[row]].tolist()
         pair = (moved[row : row + 1], others[row, which[row]][None])
-        for fraction in itertools.product(_FRACTIONS, repeat=2):
+        for fraction in itertools.product(_FRACTIONS, _FRACTIONS):
             finer = _correlations(*pair, real=(own_real, others_real), down=down, across=across, fraction=fraction)
             correlation[row] = max(correlation[row], finer[0])
     return which, correlation, mirrored == 1
