@@ -7,7 +7,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from tiny_training import batches, small_model
+from tiny_training import At, Killed, batches, small_model
 
 from kerastl import resume, train, transfer, wordpiece
 from kerastl.build.pretrained import minilm_l6
@@ -49,23 +49,6 @@ def test_data_that_were_looked_at_before_come_in_the_same_order(tmp_path):
         found.append(model.get_weights())
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-class Killed(Exception):
-    pass
-
-
-class At(keras.callbacks.Callback):
-    """Dies after so many steps of a process."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
 
 
 def encoder_lesson(folder, step):

@@ -1,4 +1,4 @@
-"""A network of two layers, batches for it and a quiet `fit`, for the tests of training and of what watches over it."""
+"""A network of two layers, batches for it, a quiet `fit` and a death, for the tests of training and its watches."""
 
 from __future__ import annotations
 
@@ -24,3 +24,20 @@ def batches(inputs, labels, size=8):
 def quiet(model, data, **options):
     options.setdefault("schedule", Schedule(epochs=2, batch_size=8, peak_learning_rate=1e-2))
     return train.fit(model, data, progress=False, **options)
+
+
+class Killed(Exception):
+    pass
+
+
+class At(keras.callbacks.Callback):
+    """Dies once, after so many steps of a process."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise Killed

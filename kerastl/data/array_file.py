@@ -21,7 +21,7 @@ INPUT_WORDS = ("x", "image", "images", "input", "inputs")
 LABEL_WORDS = ("y", "label", "labels", "target", "targets")
 LARGEST = 16_000_000_000
 """Bytes an array may have."""
-_RATIO, _SMALL = 200, 10_000_000
+RATIO, _SMALL = 200, 10_000_000  # a blank picture shrinks a thousand times: of little no ratio is suspicious
 
 
 class ArrayFileError(ValueError):
@@ -115,15 +115,15 @@ def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.nd
     with opened:
         # together too: many small members, or members that share their bytes, are a bomb of many parts
         unpacked, held = sum(member.file_size for member in opened.infolist()), path.stat().st_size
-        if unpacked > _SMALL and unpacked > _RATIO * held:
-            raise ArrayFileError(f"{held:,} bytes that unpack to {unpacked:,}: more than {_RATIO} times")
+        if unpacks_too_far(unpacked, held=held):
+            raise ArrayFileError(f"{held:,} bytes that unpack to {unpacked:,}: more than {RATIO} times")
         for member in opened.infolist():
             name = member.filename.removesuffix(".npy")
             try:
-                if member.file_size > _SMALL and member.file_size > _RATIO * max(member.compress_size, 1):
+                if unpacks_too_far(member.file_size, held=member.compress_size):
                     # an empty mask may shrink as far; saved without compression it is read
                     raise ArrayFileError(
-                        f"{member.compress_size:,} bytes that unpack to {member.file_size:,}: more than {_RATIO} times"
+                        f"{member.compress_size:,} bytes that unpack to {member.file_size:,}: more than {RATIO} times"
                     )
                 with opened.open(member) as stream:
                     array = _read(stream, size=member.file_size, largest=left)
@@ -133,6 +133,11 @@ def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.nd
                 yield name, error
             except Exception as error:  # decoders raise whatever a damaged member provokes in them
                 yield name, ArrayFileError(f"cannot be read: {error}")
+
+
+def unpacks_too_far(unpacked: int, *, held: int) -> bool:
+    """Whether so many bytes are more than what holds them can honestly become; below ten million nothing is."""
+    return unpacked > _SMALL and unpacked > RATIO * max(held, 1)
 
 
 def _read(stream: IO[bytes], *, size: int, largest: int) -> np.ndarray:

@@ -21,7 +21,6 @@ from kerastl.data import array_file, image_folder, pictures, splits
 
 _SHOWN = 20  # rows that an error names
 _AT_ONCE = 64_000_000  # bytes
-_RATIO, _SMALL = 200, 10_000_000  # as for archives: below so many bytes no ratio is suspicious
 _SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 
 
@@ -211,10 +210,8 @@ def _rows(
     held, unpacked, number = file.stat().st_size, 0, 0
     try:
         with pyarrow.parquet.ParquetFile(file) as opened:
-            names, groups = (
-                opened.schema_arrow.names,
-                [opened.metadata.row_group(i) for i in range(opened.num_row_groups)],
-            )
+            names = opened.schema_arrow.names
+            groups = [opened.metadata.row_group(index) for index in range(opened.num_row_groups)]
             if lacking := [name for name in (input_column, label_column) if name not in names]:
                 raise ValueError(f"{file} has no column {', '.join(lacking)}. Its columns: {', '.join(names)}.")
             # A value that a page holds once may stand in any number of rows: they come a few at a time.
@@ -226,8 +223,8 @@ def _rows(
             at_once = min(max(_AT_ONCE // max(largest, 1), 1), 1000)
             for batch in opened.iter_batches(batch_size=at_once, columns=wanted):
                 unpacked += batch.nbytes
-                if unpacked > _SMALL and unpacked > _RATIO * held:
-                    raise ValueError(f"{file} of {held:,} bytes unpacks to more than {_RATIO} times as many.")
+                if array_file.unpacks_too_far(unpacked, held=held):
+                    raise ValueError(f"{file} of {held:,} bytes unpacks to more than {array_file.RATIO} times as many.")
                 values = [batch.column(name).to_pylist() for name in wanted]
                 if len(values) < 3:
                     values.append([_NOTHING] * len(batch))

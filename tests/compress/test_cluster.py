@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 from ai_edge_litert.tools import flatbuffer_utils
+from tiny_training import At, Killed
 
 from kerastl import bridge, train, types, verify
 from kerastl.build import mobile_cnn, plain_cnn, strided_cnn
@@ -371,23 +372,6 @@ def test_the_teachers_answers_are_learnt():
     )
     assert seen[0] == ((None, 4), (None, 4))
     assert set(network(PIXELS, training=False).numpy().argmax(-1)) == {0}
-
-
-class Killed(Exception):
-    pass
-
-
-class At(keras.callbacks.Callback):
-    """Dies once, after so many steps of a process."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
 
 
 def lesson(folder, watcher):
