@@ -39,6 +39,15 @@ TECHNIQUES = {
         "post-training int8 weights and activations", proof.INT8, integer=True, layers=proof.LAYERS_INT8
     ),
     "qat_int8": Technique("quantization-aware training, int8 weights and activations", proof.INT8, integer=True),
+    "static_int16_activations": Technique(
+        "post-training int8 weights, int16 activations", proof.INT8, integer=True, layers=proof.LAYERS_INT8
+    ),
+    "weight_only_int8": Technique("post-training int8 weights, float arithmetic", proof.INT8, layers=proof.LAYERS_INT8),
+    "mixed_precision": Technique(
+        "post-training int4, int8 and float weights by sensitivity, float activations",
+        proof.INT4,
+        layers=proof.LAYERS_INT4,
+    ),
     "int4_weights": Technique("post-training int4 weights, float activations", proof.INT4, layers=proof.LAYERS_INT4),
 }
 

@@ -60,6 +60,8 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/cluster": TF_KERAS | TFMOT | TENSORFLOW,  # TF-MOT's first centroids are made of tensors
     "compress/fine_tuning": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
     "compress/ptq": LITERT,
+    "compress/float_file": LITERT,
+    "compress/mixed_precision": LITERT,
     "export": TENSORFLOW | LITERT,
     "foreign/hdf5": set(),
     "foreign/keras_config": set(),  # a written list; what the installed Keras offers is not asked

@@ -211,7 +211,8 @@ def _check_contents(artifact: types.Artifact, model: Any, *, ids: bool) -> None:
 
 def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any) -> None:
     """Raw bytes in, whatever the side of the house they were made on; probabilities out with their scale."""
-    allowed = (_TYPES.UINT8, _TYPES.INT32, _TYPES.INT64) if side == "input" else (_TYPES.UINT8, _TYPES.INT8)
+    outputs, inputs = (_TYPES.UINT8, _TYPES.INT8, _TYPES.INT16), (_TYPES.UINT8, _TYPES.INT32, _TYPES.INT64)
+    allowed = inputs if side == "input" else outputs
     if tensor.type not in allowed:
         wanted = " or ".join(flatbuffer_utils.type_to_name(kind) for kind in allowed)
         got = flatbuffer_utils.type_to_name(tensor.type)
