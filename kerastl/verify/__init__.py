@@ -12,7 +12,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "answers": ["run_file"],
-        "choice": ["choose"],
+        "choice": ["choose", "frontier"],
         "layers": ["layer_errors"],
         "lesson": ["recovered"],
         "proof": [
