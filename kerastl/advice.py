@@ -77,6 +77,7 @@ def advise(
     counts: Mapping[str, int],
     length: int,
     familiar: bool = True,
+    examples: int | None = None,
     looks: float,
     lessons: float,
     megabytes: float | None = None,
@@ -89,6 +90,7 @@ def advise(
         counts: examples of each class.
         length: of pictures the shorter side in pixels, the median; of texts the tokens that nine in ten do not exceed.
         familiar: of texts, whether they are of the language that the pretrained vocabulary was made for.
+        examples: how many there are, where one may have none or several of the classes; ``None``: each has one.
         looks: how often the plan for so many examples sends each through the frozen model.
         lessons: how often each is learnt from.
         megabytes: that the file may have; ``None``: any.
@@ -114,7 +116,7 @@ def advise(
             f"Wanted a file of at most {megabytes or 'any'} MB that answers in {milliseconds or 'any'} ms. Received: a "
             f"budget below the smallest, {_words(small)}, and the fastest, {_words(fast)}."
         )
-    why = [_amount(kind, counts)]
+    why = [_amount(kind, counts, examples)]
     if kind == "pictures":
         useful = [model for model in within if model.size <= max(2 * length, 96)] or within[:1]
         if len(useful) < len(within):
@@ -143,6 +145,7 @@ def advise(
         why.append(f"{scarce!r} has {few} examples: twenty more of it would help more than any other model.")
     if max(counts.values()) > 10 * few:
         why.append("One class has ten times as many examples as another: look at the recall of each, not the accuracy.")
+    total = sum(counts.values()) if examples is None else examples
     flags: dict[str, object] = (
         {"backbone": best.name, "image-size": best.size}
         if kind == "pictures"
@@ -153,14 +156,15 @@ def advise(
         recipe="image_classifier" if kind == "pictures" else "text_classifier",
         flags=flags,
         why=tuple(why),
-        minutes=sum(counts.values()) * (looks * best.forward + lessons * best.train) / 60,
+        minutes=total * (looks * best.forward + lessons * best.train) / 60,
         others=others,
     )
 
 
-def _amount(kind: str, counts: Mapping[str, int]) -> str:
+def _amount(kind: str, counts: Mapping[str, int], examples: int | None) -> str:
     each = sorted(counts.values())
-    return f"{sum(each):,} {kind} of {len(each)} classes, {each[0]:,} to {each[-1]:,} each."
+    total, several = (sum(each), "") if examples is None else (examples, "none, one or several of ")
+    return f"{total:,} {kind} of {several}{len(each)} classes, {each[0]:,} to {each[-1]:,} each."
 
 
 def _words(model: Model) -> str:

@@ -73,3 +73,9 @@ def test_every_model_is_one_that_the_recipe_takes_and_better_ones_cost_more(kind
         smaller = [other for other in models if other.name == model.name and other.size < model.size]
         assert all(other.milliseconds < model.milliseconds and other.train < model.train for other in smaller)
         assert all(other.rank <= model.rank for other in smaller)
+
+
+def test_minutes_of_several_classes_are_of_the_examples_and_not_of_their_labels():
+    found = ask(counts={"pear": 60, "fig": 40}, examples=70, looks=3, lessons=7)
+    assert found.minutes == pytest.approx(70 * (3 * found.model.forward + 7 * found.model.train) / 60)
+    assert found.why[0] == "70 pictures of none, one or several of 2 classes, 40 to 60 each."

@@ -23,8 +23,8 @@ from kerastl.data import (
     audit_texts,
     duplicates,
     label_errors,
+    label_sets,
     near_duplicates,
-    picture_table,
     text_file,
     unpack,
 )
@@ -50,30 +50,31 @@ def audit(
             one; or a table (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with
             ``path_column`` and without ``text_column``.
         path_column, text_column, label_column, split_column: names of a table's columns; splits may be absent.
-        label_separator, label_columns: of a table of pictures that may have none or several classes, see
-            `picture_table.read`.
+        label_separator, label_columns: of a table of pictures or of sentences that may have none or several classes,
+            see `picture_table.read` and `text_csv.load`.
         near: whether to look for near duplicates across splits as well (a minute for 10,000 against 60,000 pictures).
 
     Raises:
         ValueError: there is nothing at the path that this can read, or several classes are asked for of anything but a
-            table of pictures.
+            table.
     """
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    several = picture_table.several(label_separator, label_columns)
+    several = label_sets.several(label_separator, label_columns)
     is_table = path.is_file() and path.suffix.lower() in text_file.ENDINGS
     of_pictures = is_table and path_column in (names := text_file.columns(path)) and text_column not in names
-    if several and not of_pictures:
+    if several and not is_table:
         raise ValueError(
-            f"Several classes an example are read from tables of pictures. Received: {several} for {path}."
+            "Several classes an example are read from tables of pictures and of sentences. Received: "
+            f"{several} for {path}."
         )
     if is_table:
         columns = {"label_column": label_column, "split_column": split_column}
         found = (
             audit_pictures.table(path, near=near, path_column=path_column, **columns, **several)
             if of_pictures
-            else audit_texts.table(path, text_column=text_column, **columns)
+            else audit_texts.table(path, text_column=text_column, **columns, **several)
         )
         return _in_order(found)
     if path.is_file() and path.suffix != ".npz" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
