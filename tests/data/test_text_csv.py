@@ -307,6 +307,11 @@ def test_three_texts_of_each_of_several_classes_are_enough(tmp_path):
     made = load(written(tmp_path / "a.csv", rows), label_separator="|")
     for split in (made.train, made.validation, made.test):
         assert (split.labels.sum(0) >= 1).all()
+    many = [(f"text {n}", ("x", "x|y", "", "y")[n % 4]) for n in range(24)]
+    path = written(tmp_path / "many.csv", [*many, *((f"rare {n}", "rare") for n in range(3))])
+    for seed in range(4):  # most are taken out first, and still each split has one of the rare ones
+        made = load(path, label_separator="|", test=0.6, validation=0.2, seed=seed)
+        assert [split.labels.sum(0)[0] for split in (made.train, made.validation, made.test)] == [1, 1, 1]
     with pytest.raises(ValueError, match=r"3 different texts at least.*Received: 2 of 'x', 2 of 'y'"):
         load(written(tmp_path / "a.csv", [*rows[:2], *rows[3:]]), label_separator="|")
     flags = [(f"text {n}", n % 2, 1 - n % 2, 0) for n in range(30)]
