@@ -63,6 +63,8 @@ class Config:
     """Share of the pictures held out of train; every choice is made on them."""
     limit: int | None = None
     """Keeps only so many training pictures."""
+    balanced: bool = False
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.train.balanced_weights`."""
     seed: int = 0
     """Of weights, order, views and split."""
     views: Views = Views()
@@ -114,7 +116,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         probe = run.stage(
             "probe",
             lambda at: probed(config, data, plan, features, at),
-            key=[plan.probe, config.dropout, run.key("features")],
+            key=[plan.probe, config.dropout, config.balanced, run.key("features")],
             **models,
         )
         trained = [probe]
@@ -122,7 +124,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             tuned = run.stage(
                 "fine_tuned",
                 lambda at: fine_tuned(config, data, plan, probe.model, at),
-                key=[basis, plan.fine_tune, plan.decay, run.key("probe")],
+                key=[basis, plan.fine_tune, plan.decay, run.key("probe")],  # whose key knows whether it is balanced
                 **models,
             )
             trained.append(tuned)
@@ -188,6 +190,11 @@ def planned(config: Config, data: Dataset) -> kerastl.transfer.Plan:
     return plan
 
 
+def weights(config: Config, data: Dataset) -> dict[int, float] | None:
+    """How much each class counts in the loss, ``None`` where all count as they come."""
+    return kerastl.train.balanced_weights(data.train.labels, classes=data.task.classes) if config.balanced else None
+
+
 def built(config: Config, data: Dataset):
     """The backbone with its weights and a new head."""
     kerastl.train.set_seed(config.seed)
@@ -219,6 +226,7 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
         schedule=plan.probe,
         workspace=workspace,
         validation=batches(validation, batch_size=500),
+        class_weight=weights(config, data),
     )
     kerastl.transfer.put_head(model, head)
     return kerastl.train.Trained(model, curves)
@@ -246,6 +254,7 @@ def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace)
         # Validation pictures of the same shootings are soon all right, and the first such epoch is far from the best:
         # on shootings that were held out whole, accuracy rose to the end of the schedule.
         keep="last",
+        class_weight=weights(config, data),
     )
     return kerastl.train.Trained(model, curves)
 

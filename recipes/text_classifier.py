@@ -59,6 +59,8 @@ class Config:
     """Share of the texts held out to measure on."""
     limit: int | None = None
     """Keeps only so many training texts."""
+    balanced: bool = False
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.train.balanced_weights`."""
     measure_on_train: bool = False
     """Scores are of the training texts: for a file of a few sentences to try things out, and for nothing else."""
     precision: str = "float32"
@@ -121,6 +123,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
     with kerastl.store.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
         data = texts(config)
         run.record(data)
+        balanced = kerastl.train.balanced_weights
+        weights = balanced(data.train.labels, classes=data.task.classes) if config.balanced else None
 
         def train(workspace):
             kerastl.train.set_seed(config.seed)
@@ -135,6 +139,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 schedule=config.schedule,
                 workspace=workspace,
                 validation=batches(data.validation, batch_size=50),
+                class_weight=weights,
             )
             return kerastl.train.Trained(model, curves)
 
@@ -142,7 +147,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         classifier = run.stage(
             "classifier",
             train,
-            key=[config.seed, adapted, config.schedule, data.digest],
+            key=[config.seed, adapted, config.schedule, weights, data.digest],
             save=kerastl.train.save,
             load=kerastl.train.load,
         )

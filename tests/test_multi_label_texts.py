@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -148,6 +149,15 @@ def test_distillation_refuses_them_before_any_training(config, table, finished, 
     with pytest.raises(ValueError, match=r"one class each. Received: texts of none or several classes in"):
         text_mobile.run(student, tmp_path / "run")
     assert not list((tmp_path / "run").glob("stages/*"))
+
+
+def test_the_recipe_weighs_what_is_rare(config, finished, tmp_path):
+    """The loss that is stored with the stage has the training texts' negatives / positives."""
+    short = dataclasses.replace(config, balanced=True, schedule=types.Schedule(epochs=1, batch_size=16), budget=1.0)
+    text_classifier.run(short, tmp_path / "run")
+    model = keras.saving.load_model(next((tmp_path / "run" / "stages").glob("classifier-*")) / "model.keras")
+    having = finished[2].train.labels.astype(int).sum(0)
+    assert model.loss.weights == pytest.approx((len(finished[2].train) - having) / having)
 
 
 def test_a_softmax_in_place_of_the_sigmoid_is_not_published(config, finished, tmp_path):
