@@ -97,14 +97,15 @@ def fit(
             f"Training needs batches of a known, positive number. Received: {steps} "
             "(-1 is endless, -2 unknown; fewer examples than one batch give 0)."
         )
-    spec: Any = batches.element_spec
-    multi_label = isinstance(spec, tuple) and len(spec) > 1 and is_multi_label(spec[1])
+    spec = batches.element_spec
+    labels: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    multi_label = is_multi_label(labels)
     default_loss, metric = objective(multi_label=multi_label)
     if class_weight is not None and multi_label:
-        if loss is not None or sorted(class_weight) != list(range(spec[1].shape[1])):
+        if loss is not None or sorted(class_weight) != list(range(labels.shape[1])):
             raise ValueError(
                 "Where an example may have several classes, each has a weight, and the loss is the one that knows them "
-                f"all. Received: weights of {sorted(class_weight)} with labels (batch, {spec[1].shape[1]}) and "
+                f"all. Received: weights of {sorted(class_weight)} with labels (batch, {labels.shape[1]}) and "
                 f"{'no' if loss is None else 'a'} loss of your own."
             )
         # not left to Keras, which would weigh all of an example by the first class that it has

@@ -52,7 +52,8 @@ class Config:
     label_separator: str | None = None
     """Stands between the classes of a picture, "|" say, in a table of pictures that may have none, one or several."""
     label_columns: tuple[str, ...] = ()
-    """Instead, the names of a table's columns of 0 and 1, one a class."""
+    """Instead, the names of a table's or a parquet file's columns of 0 and 1, one a class. A parquet file's label may
+    also be a list."""
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     backbone: str = "efficientnet_lite0"
@@ -153,15 +154,23 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def load(config: Config) -> Dataset:
     """The pictures at the backbone's size."""
     size = (config.image_size, config.image_size)
-    if (config.label_separator or config.label_columns) and not str(config.data).endswith((".csv", ".tsv", ".txt")):
+    table = str(config.data).endswith((".csv", ".tsv", ".txt"))
+    parquet = Path(config.data or "").suffix == ".parquet"
+    if (config.label_separator and not table) or (config.label_columns and not (table or parquet)):
         raise ValueError(f"Pictures of several classes are listed in a table. Received: --data {config.data}.")
     if config.data is None:
         return kerastl.data.groceries.load(
             size=size, seed=config.seed, validation=config.validation, limit=config.limit
         )
-    if Path(config.data).suffix == ".parquet":
+    if parquet:
         return kerastl.data.arrays.load(
-            config.data, size=size, seed=config.seed, validation=config.validation, limit=config.limit
+            config.data,
+            size=size,
+            policy=config.policy,
+            seed=config.seed,
+            validation=config.validation,
+            limit=config.limit,
+            label_columns=config.label_columns,
         )
     return kerastl.data.image_folder.load(
         config.data,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import re
 
 import keras
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -250,6 +253,27 @@ def test_the_recipe_takes_such_a_table(table, tmp_path):
     for wrong in (dataclasses.replace(config, data=None), dataclasses.replace(columns, data=str(table.parent))):
         with pytest.raises(ValueError, match="listed in a table"):
             image_classifier.load(wrong)
+
+
+def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_path, capsys):
+    contents = [(table.parent / f"{index}.png").read_bytes() for index in range(160)]
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = {name: [int(row[name]) for row in rows] for name in NAMES}
+    made = pyarrow.table({"image": [*contents, b"<html>"], **{name: [*some, 0] for name, some in columns.items()}})
+    pyarrow.parquet.write_table(made, tmp_path / "set.parquet")
+    config = dataclasses.replace(image_classifier.Config.smoke(), data=str(tmp_path / "set.parquet"), limit=None)
+    config = dataclasses.replace(config, image_size=16, label_columns=NAMES, policy="skip")
+    data = image_classifier.load(config)
+    assert "row 160: unreadable picture" in capsys.readouterr().err
+    assert data.task.class_names == NAMES
+    stated = dict(zip(contents, zip(*columns.values(), strict=True), strict=True))
+    stated = {np.asarray(Image.open(io.BytesIO(content))).tobytes(): row for content, row in stated.items()}
+    for split in (data.train, data.validation, data.test):
+        for picture, label in zip(split.inputs, split.labels.tolist(), strict=True):
+            assert stated[picture.tobytes()] == tuple(label)
+    with pytest.raises(ValueError, match="listed in a table"):
+        image_classifier.load(dataclasses.replace(config, label_separator="|", label_columns=()))
 
 
 def test_mistakes_are_told_in_sets(dataset):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from kerastl import wordpiece
+from kerastl import types, wordpiece
 from kerastl.data import array_file, arrays, bert_vocabulary, image_folder, label_sets, text_csv, text_file
 
 _SAMPLE, _LONGEST = 300, 512
@@ -54,12 +54,12 @@ def look(
             the ``path_column`` and no ``text_column``.
         path_column, text_column, label_column, split_column: names of a table's columns.
         label_separator, label_columns: of a table whose examples may have none or several classes, see
-            `image_folder.load` and `text_csv.load`.
+            `image_folder.load` and `text_csv.load`; columns also of a parquet file, see `arrays.load`.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
         ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
-            anything but a table.
+            what cannot say them so.
     """
     path, several = Path(path), label_sets.several(label_separator, label_columns)
     if not path.exists():
@@ -69,9 +69,9 @@ def look(
         return _texts(path, [text_column, label_column], split_column, several)
     files = list(path.iterdir()) if path.is_dir() else [path]
     if any(array_file.is_array(file) or file.suffix == ".parquet" for file in files):
-        if several:
-            raise ValueError(f"Several classes an example are read from tables. Received: {several} for {path}.")
-        return _arrays(path, label_column, split_column)
+        if label_separator is not None:
+            raise ValueError(f"Separated labels are read from tables. Received: {label_separator!r} for {path}.")
+        return _arrays(path, label_column, split_column, label_columns)
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": None}
     _, rows, names = image_folder.listed(path, columns=columns, several=several)
     counts = collections.Counter(name for row in rows for name in (row.labels if several else (row.label,)))
@@ -104,17 +104,25 @@ def _texts(path: Path, columns: list[str], split_column: str, several: Mapping[s
     )
 
 
-def _arrays(path: Path, label_column: str, split_column: str) -> Facts:
-    inputs, labels, names = arrays.read(path, label_column=label_column, split_column=split_column)
+def _arrays(path: Path, label_column: str, split_column: str, label_columns: Sequence[str]) -> Facts:
+    inputs, labels, names, _ = arrays.read(
+        path, label_column=label_column, split_column=split_column, label_columns=label_columns
+    )
     shapes = {values.shape[1:] for values in inputs.values()}
     if any(values.dtype != np.uint8 or values.ndim not in (3, 4) for values in inputs.values()):
         raise ValueError(
             f"Wanted arrays of pictures, bytes (examples, height, width, channels). Received: {sorted(shapes)} in "
             f"{path}. No recipe takes other numbers; `kerastl copy mnist_cnn FILE` starts one of your own."
         )
+    side = min((min(shape[:2]) for shape in shapes), default=0)
+    if any(types.is_multi_label(values) for values in labels.values()):
+        having = np.concatenate([values != 0 for values in labels.values()])
+        names = names or tuple(map(str, range(having.shape[1])))
+        each = dict(zip(names, having.sum(0).tolist(), strict=True))
+        return Facts("pictures", each, side, examples=len(having))
     found = collections.Counter(label for values in labels.values() for label in np.ravel(values).tolist())
     counts = {names[label] if names and isinstance(label, int) else str(label): count for label, count in found.items()}
-    return Facts("pictures", counts, min(min(shape[:2]) for shape in shapes))
+    return Facts("pictures", counts, side)
 
 
 def _side(paths: list[str]) -> int:

@@ -60,5 +60,5 @@ def test_each_of_several_classes_is_counted(tmp_path):
         assert (found.counts, found.examples) == ({"a": 2, "b": 3, "c": 0}, 5)
     assert facts.look(tmp_path / "set.csv", text_column="words").counts["a|b"] == 1, "without a word it is one class"
     np.savez(tmp_path / "set.npz", x=np.zeros((6, 28, 20), np.uint8), y=np.arange(6) % 2)
-    with pytest.raises(ValueError, match="read from tables"):
+    with pytest.raises(ValueError, match="Separated labels are read from tables"):
         facts.look(tmp_path / "set.npz", label_separator="|")
