@@ -158,7 +158,12 @@ def load(config: Config) -> Dataset:
         )
     if Path(config.data).suffix == ".parquet":
         return kerastl.data.arrays.load(
-            config.data, size=size, seed=config.seed, validation=config.validation, limit=config.limit
+            config.data,
+            size=size,
+            policy=config.policy,
+            seed=config.seed,
+            validation=config.validation,
+            limit=config.limit,
         )
     return kerastl.data.image_folder.load(
         config.data,

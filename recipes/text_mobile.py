@@ -144,12 +144,26 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def load(config: Config, **reading: Any) -> Dataset:
-    """The file that was named, or movie reviews; `reading` says how texts become ids, and moves none of them."""
+    """The file that was named, or movie reviews; `reading` says how texts become ids, and moves none of them.
+
+    Raises:
+        ValueError: the file cannot be used, or its texts may have none or several of the classes.
+    """
     settings = {"validation": config.validation, "test": config.test, "seed": config.seed, "limit": config.limit}
     if not config.data:
         return kerastl.data.movie_reviews.load(**settings, **reading)
     columns = {"text_column": config.text_column, "label_column": config.label_column, "policy": config.policy}
-    return kerastl.data.text_csv.load(config.data, **columns, **settings, **reading)
+    return one_each(kerastl.data.text_csv.load(config.data, **columns, **settings, **reading), where=config.data)
+
+
+def one_each(data: Dataset, *, where: str) -> Dataset:
+    """The data set itself. Raises `ValueError` where a text may have none or several of the classes."""
+    if data.task.multi_label:
+        raise ValueError(
+            "A teacher's answers to a text sum to one, so that texts have one class each. Received: texts of none or "
+            f"several classes in {where}; `kerastl run text_classifier --encoder small` learns them without a teacher."
+        )
+    return data
 
 
 def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
@@ -172,6 +186,7 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
                 f"The texts of a teacher have to be as they were. Received: {config.teacher}, which learnt from those "
                 f"of digest {stated['digest']}; {stated['source']} gives {lessons.digest} today."
             )
+        one_each(lessons, where=config.teacher)
     else:
         vocabulary = _VOCABULARIES.get(config.encoder, str(Path(config.encoder, "vocab.txt")))
         lessons = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
