@@ -15,7 +15,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from kerastl.build.pretrained import graph, names
+from kerastl.build.pretrained import graph, names, vision_transformer
 from kerastl.build.pretrained.backbone import Backbone
 from kerastl.build.pretrained.weights import Accounting, account, load_file
 from kerastl.foreign import hdf5, keras_config
@@ -64,8 +64,8 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
     converter = _asked(name, lambda: _converter(name))
     own = converter.image_size if converter is not None else None
     size = image_size or side or (own[0] if own else _SIZE)
-    model = _one_graph(body, converter, image_size=size, name=name)
-    return Backbone(f"preset:{name}", model, size, accounting)
+    model, class_token = _one_graph(body, converter, image_size=size, name=name)
+    return Backbone(f"preset:{name}", model, size, accounting, class_token)
 
 
 def _body(name: str, *, source: str) -> tuple[keras.Model, Accounting]:
@@ -129,36 +129,55 @@ def _side(body: keras.Model) -> int | None:
     return height if height == width else None
 
 
-def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str) -> keras.Model:
+def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str) -> tuple[keras.Model, bool]:
+    """The graph from pixels to features, and whether the first of them is a class token."""
     if converter is None:
         raise ValueError(
             f"The preset {name!r} says nowhere which range of pixels it wants. Received: a preset without "
             f"{_CONVERTER}. Save one beside it: `keras_hub.layers.ImageConverter(scale=...).save_to_preset(...)`."
         )
-    image = keras.Input((image_size, image_size, 3), name="image")
+    shape = (image_size, image_size)
+    own = tuple(body.inputs[0].shape[1:3])
+    # what was made for one size can be compared at that one only
+    checked, class_token = _laid_out(body, converter, shape=shape if None in own else own, name=name)
+    _compare(checked, body, converter, name=name)
+    if checked.input_shape[1:3] == shape:
+        return checked, class_token
+    return _laid_out(body, converter, shape=shape, name=name)
+
+
+def _laid_out(
+    body: keras.Model, converter: Any, *, shape: tuple[int, int], name: str
+) -> tuple[keras.Model, bool]:
+    image = keras.Input((*shape, 3), name="image")
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
     scaled = keras.layers.Rescaling(_plain(scale), offset=_plain(offset), name="rescale")(image)
     try:
-        model = keras.Model(image, graph.laid_flat(body, scaled), name=body.name)
+        if vision_transformer.is_one(body):
+            output, class_token = vision_transformer.laid_out(body, scaled)
+        else:
+            output, class_token = graph.laid_flat(body, scaled), False
+        return keras.Model(image, output, name=body.name), class_token
     except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
         raise ValueError(
-            f"The preset {name!r} cannot be laid out for pictures of {image_size} pixels: "
+            f"The preset {name!r} cannot be laid out for pictures of {shape[0]} pixels: "
             f"{' '.join(str(error).split())[:300]}"
         ) from error
-    _compare(model, body, converter, image_size=image_size, name=name)
-    return model
 
 
 def _plain(value: Any) -> Any:
     return np.asarray(value, "float64").tolist()
 
 
-def _compare(model: keras.Model, body: keras.Model, converter: Any, *, image_size: int, name: str) -> None:
+def _compare(model: keras.Model, body: keras.Model, converter: Any, *, name: str) -> None:
     """The graph must answer a picture as the preset's own preprocessing and backbone do, one after the other."""
-    probe = np.random.default_rng(0).integers(0, 256, (1, image_size, image_size, 3)).astype("float32")
-    converter.image_size = (image_size, image_size)
-    wanted = np.asarray(body(converter(probe), training=False))
+    shape = model.input_shape[1:]
+    probe = np.random.default_rng(0).integers(0, 256, (1, *shape)).astype("float32")
+    converter.image_size = shape[:2]
+    scaled = converter(probe)
+    fed = {body.inputs[0].name: scaled} if isinstance(body.input, dict) else scaled
+    wanted = np.asarray(body(fed, training=False))
     received = np.asarray(model(probe, training=False))
     difference = np.max(np.abs(received - wanted))
     if not difference <= _TOLERANCE * max(1.0, float(np.max(np.abs(wanted)))):
