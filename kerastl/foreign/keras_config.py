@@ -105,7 +105,8 @@ ALLOWED: dict[str, frozenset[str]] = {
 FUNCTIONS = frozenset(_ACTIVATIONS.split())
 """Functions that it may name."""
 _FUNCTION_MODULES = (None, "builtins", "keras.activations", "keras.ops", "keras.ops.nn")
-_HUB_NAMES = frozenset(_HUB.split())
+_HUB_INNER = frozenset({"DINOV2LayerScale"})  # which keras-hub does not register, so that files name it plainly
+_HUB_NAMES = frozenset(_HUB.split()) | _HUB_INNER
 _HUB_FUNCTIONS = frozenset({"keras_hub>gelu_approximate"})
 _HUB_MODULE = re.compile(r"keras_hub(\.src)?\.(layers|models)(\.[a-z0-9_]+)*")
 # Mathematics on tensors, hundreds of classes that take numbers; Keras itself refuses there whatever is no operation.
@@ -188,7 +189,7 @@ def _check_object(value: dict[str, Any], where: str) -> Iterator[str]:
             yield f"{where} names the function {function!r} of {module}, which is not on the list"
         return
     if module is not None and _HUB_MODULE.fullmatch(module):
-        known, registered_as = name in _HUB_NAMES, (None, f"keras_hub>{name}")
+        known, registered_as = name in _HUB_NAMES, (None, name if name in _HUB_INNER else f"keras_hub>{name}")
     else:
         known, registered_as = _is_known(name, module), (None, name)
     if not known:
