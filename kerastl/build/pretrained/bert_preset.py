@@ -1,7 +1,7 @@
 """A BERT-type encoder by the name of a keras-hub preset, or from a folder that keras-hub saved.
 
-The folder is what ``save_to_preset`` of a ``BertBackbone`` and of its ``BertTokenizer`` write into. Texts are brought to
-the vocabulary as BERT's own uncased training brought them: in small letters and without accents.
+The folder is what ``save_to_preset`` of a ``BertBackbone`` and of its ``BertTokenizer`` write into. Texts are read as
+BERT's own uncased training read them: in small letters and without accents.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
         raise ValueError(f"Wanted a BertBackbone with two segments. Received: {name}, a {type(body).__name__}.")
     if body.vocabulary_size != len(tokens):
         raise ValueError(
-            f"Wanted a token for each of {body.vocabulary_size:,} rows of embeddings. Received: {name}, whose tokenizer "
-            f"knows {len(tokens):,}."
+            f"Wanted a token for each of {body.vocabulary_size:,} rows of embeddings. Received: {name}, whose "
+            f"tokenizer knows {len(tokens):,}."
         )
     model = minilm_l6.build(
         task,

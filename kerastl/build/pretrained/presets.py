@@ -1,5 +1,7 @@
 """Any backbone for pictures that keras-hub knows: its presets, folders it saved, folders of Hugging Face and timm.
 
+Convolutional ones, and of the transformers ViT, DeiT and DINOv2. Others (Swin, MiT) are made of layers that no saved
+model could bring back, and are refused by name.
 A preset's own preprocessing, which keras-hub keeps apart from the model, becomes the first layer of the graph.
 """
 
@@ -83,8 +85,8 @@ def loaded(name: str) -> tuple[Any, Accounting]:
     if not vision_transformer.is_one(body):
         return body, accounting
     unused = vision_transformer.left_out(body)
-    loaded = tuple(path for path in accounting.loaded if path not in unused)
-    return body, dataclasses.replace(accounting, loaded=loaded, left_out=unused)
+    used = tuple(path for path in accounting.loaded if path not in unused)
+    return body, dataclasses.replace(accounting, loaded=used, left_out=unused)
 
 
 def _inspect(folder: Path) -> None:
@@ -164,9 +166,7 @@ def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str)
     return _laid_out(body, converter, shape=shape, name=name)
 
 
-def _laid_out(
-    body: keras.Model, converter: Any, *, shape: tuple[int, int], name: str
-) -> tuple[keras.Model, bool]:
+def _laid_out(body: keras.Model, converter: Any, *, shape: tuple[int, int], name: str) -> tuple[keras.Model, bool]:
     image = keras.Input((*shape, 3), name="image")
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset

@@ -1,7 +1,7 @@
 """Vision transformers from the folder that the Hugging Face hub has of them: ViT, DeiT and DINOv2.
 
-The folder holds ``config.json``, safetensors, and ``preprocessor_config.json``, which says the range of pixels. Blocks of
-the plain kind only: what would be computed otherwise than here is refused, not approximated.
+The folder holds ``config.json``, safetensors, and ``preprocessor_config.json``, which says the range of pixels. Blocks
+of the plain kind only: what would be computed otherwise than here is refused, not approximated.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def load(folder: Path) -> tuple[keras.Model, Accounting]:
     if not files:
         raise ValueError(f"Wanted weights in .safetensors files. Received: {folder}, which holds none.")
     arrays = {name: array for file in files for name, array in safetensors_file.arrays(file).items()}
-    held = sum(array.size for array in arrays.values())
-    if 4 * sizes["num_hidden_layers"] * sizes["hidden_size"] ** 2 > 2 * held:  # attention alone; before it takes memory
+    held, width = sum(array.size for array in arrays.values()), int(config["hidden_size"])
+    if 4 * int(config["num_hidden_layers"]) * width**2 > 2 * held:  # attention alone; before it takes memory
         raise ValueError(f"{folder}/config.json describes more than its files hold, {held:,} numbers: {sizes}.")
     kind = _KINDS[config["model_type"]]
     try:
@@ -69,7 +69,9 @@ def load(folder: Path) -> tuple[keras.Model, Accounting]:
             settings["layer_norm_epsilon"] = config["layer_norm_eps"]
         body = kind.backbone_cls(**settings)
     except KeyError as error:
-        raise ValueError(f"Wanted all settings of the transformer in {folder}/config.json. Missing: {error}.") from error
+        raise ValueError(
+            f"Wanted all settings of the transformer in {folder}/config.json. Missing: {error}."
+        ) from error
     put = _Put(arrays)
     kind.convert_weights(body, put, config)
     return body, put.accounted(body, source=f"folder {folder}")

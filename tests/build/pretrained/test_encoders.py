@@ -23,12 +23,12 @@ def test_each_kind_of_name_goes_through_its_own_door(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     (tmp_path / "tokenizer.json").write_text("{}")  # as Hugging Face's folders have it too
     assert encoders.vocabulary(str(tmp_path)) == str(tmp_path / "vocab.txt")
-    with pytest.raises(ValueError, match="Wanted an encoder of BERT's plain kind"):
+    with pytest.raises(ValueError, match=r"Wanted an encoder of BERT's plain kind"):
         encoders.load(str(tmp_path), TASK)
     (tmp_path / "config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         encoders.load(str(tmp_path), TASK)
-    with pytest.raises(ValueError, match="There is no encoder 'minilm'.*minilm_l6, small"):
+    with pytest.raises(ValueError, match=r"There is no encoder 'minilm'.*minilm_l6, small"):
         encoders.vocabulary("minilm")
 
 

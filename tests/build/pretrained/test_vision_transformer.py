@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import keras
 import keras_hub
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerastl import benchmark, transfer, verify
+from kerastl.build import pretrained
 from kerastl.build.pretrained import backbone, graph, presets
 from kerastl.compress import prune, ptq
 from kerastl.export import tflite
 from kerastl.foreign import keras_file
 from kerastl.types import Task
+from recipes import image_classifier
 
 SIZE, PATCH, WIDTH, BLOCKS = 32, 8, 16, 3
 SIZES = {"image_shape": (SIZE, SIZE, 3), "num_layers": BLOCKS, "num_heads": 2, "hidden_dim": WIDTH}
@@ -22,7 +26,7 @@ TASK = Task("sides", ("left", "right", "neither"), (SIZE, SIZE, 3))
 
 
 def vit(**options) -> keras.Model:
-    return keras_hub.models.ViTBackbone(**SIZES, patch_size=(PATCH, PATCH), mlp_dim=32, **options)
+    return keras_hub.models.ViTBackbone(**{**SIZES, **options}, patch_size=(PATCH, PATCH), mlp_dim=32)
 
 
 def deit() -> keras.Model:
@@ -170,7 +174,9 @@ def learnt(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vit")
     body = vit()
     body.save_to_preset(str(folder))
-    keras_hub.layers.ViTImageConverter(image_size=(SIZE, SIZE), scale=1 / 127.5, offset=-1.0).save_to_preset(str(folder))
+    keras_hub.layers.ViTImageConverter(image_size=(SIZE, SIZE), scale=1 / 127.5, offset=-1.0).save_to_preset(
+        str(folder)
+    )
     keras.utils.set_random_seed(1)
     model = backbone.with_head(presets.load(str(folder)), TASK, dropout=0)
     groups = [[layer.name for layer in group.layers] for group in backbone.groups(model)]
@@ -254,6 +260,40 @@ def test_lora_learns_beside_queries_and_values(tmp_path, learnt):
     assert np.abs(after - before).max() > 1e-2
     model.save(tmp_path / "model.keras")
     np.testing.assert_allclose(np.asarray(keras_file.load(tmp_path / "model.keras")(raw)), after, atol=1e-4)
+
+
+def test_image_classifier_from_the_folder_to_the_phone(tmp_path):
+    """The whole recipe: cached features, a probe, fine-tuning by depth, and four files, each of them proven."""
+    body = vit(num_layers=2)
+    body.save_to_preset(str(tmp_path / "vit"))
+    keras_hub.layers.ViTImageConverter(image_size=(SIZE, SIZE), scale=1 / 127.5, offset=-1.0).save_to_preset(
+        str(tmp_path / "vit")
+    )
+    raw, labels = pictures(60)
+    for number, (picture, label) in enumerate(zip(raw, labels, strict=True)):
+        path = tmp_path / "pictures" / TASK.class_names[label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(tf.io.encode_png(picture.astype("uint8")).numpy()))
+    config = dataclasses.replace(
+        image_classifier.Config.smoke(),
+        data=str(tmp_path / "pictures"),
+        backbone=str(tmp_path / "vit"),
+        image_size=48,  # not the preset's own
+        limit=None,
+        views=image_classifier.Views(horizontal_flip=False),
+        epochs=3,
+        learning_rate=3e-3,
+    )
+    report = image_classifier.run(config, tmp_path / "run")
+    assert [stage["name"] for stage in report["stages"]] == ["features", "probe", "fine_tuned"]
+    rows = {row["name"]: row for row in report["variants"]}
+    assert set(rows) == {"float32", "float16", "dynamic_int8", "static_int8"}
+    assert rows["static_int8"]["ops"]["float"] == 0
+    assert all(row["ops"]["flex"] == 0 and row["agreement"] >= 0.7 for row in rows.values())
+    model = keras_file.load(tmp_path / "run" / "model.keras")
+    assert model.get_layer("position_embedding").get_weights()[0].shape == (37, WIDTH)
+    again = pretrained.load(str(tmp_path / "run"))  # a finished run is a foundation itself
+    assert again.model.output_shape == (None, WIDTH)
 
 
 def hierarchical(name: str) -> keras.Model:
