@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 
@@ -36,14 +38,14 @@ def laid_flat(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor
     return output
 
 
-def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """The output of a copy of a layer under another name, with the weights of the first.
+def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, **options: Any) -> Any:
+    """What a copy of a layer answers, under another name, with the weights of the first.
 
     Raises:
         ValueError: it cannot be made again from its configuration, or its weights do not fit.
     """
     copy = _made_again(layer, name=name)
-    output = copy(*arguments)
+    output = copy(*arguments, **options)
     _give_weights(layer, copy)
     return output
 

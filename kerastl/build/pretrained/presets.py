@@ -1,7 +1,8 @@
 """Any backbone for pictures that keras-hub knows: its presets, folders it saved, folders of Hugging Face and timm.
 
-Convolutional ones, and of the transformers ViT, DeiT and DINOv2. Others (Swin, MiT) are made of layers that no saved
-model could bring back, and are refused by name.
+Convolutional ones, and of the transformers ViT, DeiT, DINOv2 and DINOv3. Others (Swin, MiT) are made of layers that no
+saved model could bring back, and are refused by name.
+
 A preset's own preprocessing, which keras-hub keeps apart from the model, becomes the first layer of the graph.
 """
 

@@ -5,7 +5,8 @@ take, so that no file with them can be loaded. Laid out, every block is a depth 
 pruning and LoRA find its dense layers. The answers are the same.
 
 Papers: Dosovitskiy et al. 2021, ViT (https://arxiv.org/abs/2010.11929); Touvron et al. 2021, DeiT
-(https://arxiv.org/abs/2012.12877); Oquab et al. 2023, DINOv2 (https://arxiv.org/abs/2304.07193).
+(https://arxiv.org/abs/2012.12877); Oquab et al. 2023, DINOv2 (https://arxiv.org/abs/2304.07193); Siméoni et al. 2025,
+DINOv3 (https://arxiv.org/abs/2508.10104), whose blocks turn what they attend by positions and stay layers of keras-hub.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from keras import layers, ops
 
 from kerastl.build.pretrained import graph
 
-_FAMILIES = ("ViTBackbone", "DeiTBackbone", "DINOV2Backbone")
+_FAMILIES = ("ViTBackbone", "DeiTBackbone", "DINOV2Backbone", "DINOV3Backbone")
 
 
 class Tokens(NamedTuple):
@@ -59,16 +60,14 @@ def laid_out(body: keras.Model, image: keras.KerasTensor) -> Tokens:
     Raises:
         ValueError: a picture that is not a whole number of patches high and wide.
     """
+    if isinstance(body, keras_hub.models.DINOV3Backbone):
+        _refuse_parts_of_patches(image, (body.patch_size,) * 2)
+        return Tokens(_dinov3(body, image), class_token=True)
     height, width = image.shape[1:3]
     own = (height, width) == tuple(body.inputs[0].shape[1:3])
     parts = _parts(body, own=own)
     patch = parts.patches.kernel_size
-    if height % patch[0] or width % patch[1]:
-        near = sorted({max(1, height // patch[0]) * patch[0], (height // patch[0] + 1) * patch[0]})
-        raise ValueError(
-            f"Wanted pictures cut into whole patches of {patch[0]} by {patch[1]} pixels. Received: {height} by {width} "
-            f"pixels. Near: image_size={' or '.join(map(str, near))}."
-        )
+    _refuse_parts_of_patches(image, patch)
     grid = parts.grid if own else _resized(parts, (height // patch[0], width // patch[1]))
     rows = np.concatenate([parts.first, grid.reshape(-1, grid.shape[-1])])
     x = graph.called(parts.patches, image, name="patch_embedding")
@@ -83,6 +82,25 @@ def laid_out(body: keras.Model, image: keras.KerasTensor) -> Tokens:
         x = _attended(x, block, name=f"block_{place}")
         x = _thought(x, block, name=f"block_{place}")
     return Tokens(graph.called(parts.norm, x, name="norm"), class_token=bool(len(parts.first)))
+
+
+def _refuse_parts_of_patches(image: keras.KerasTensor, patch: tuple[int, ...]) -> None:
+    height, width = image.shape[1:3]
+    if height % patch[0] or width % patch[1]:
+        near = sorted({max(1, height // patch[0]) * patch[0], (height // patch[0] + 1) * patch[0]})
+        raise ValueError(
+            f"Wanted pictures cut into whole patches of {patch[0]} by {patch[1]} pixels. Received: {height} by {width} "
+            f"pixels. Near: image_size={' or '.join(map(str, near))}."
+        )
+
+
+def _dinov3(body: Any, image: keras.KerasTensor) -> keras.KerasTensor:
+    x = graph.called(body.embeddings, image, name="patch_embedding")
+    turns = graph.called(body.rope_embedding, image, name="positions")
+    options = {"position_embeddings": turns, "num_prefix_tokens": 1 + body.num_register_tokens}
+    for place, block in enumerate(body.encoder.layers, 1):
+        x = graph.called(block, x, name=f"block_{place}", **options)
+    return graph.called(body.layernorm, x, name="norm")
 
 
 @dataclasses.dataclass(frozen=True)
