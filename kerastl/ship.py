@@ -269,13 +269,15 @@ def _measure(
     candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None, clipped: float
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
-    if layers is not None and dataset.validation.is_text:
-        layers = proof.LAYERS_OF_TEXT
+    facts = benchmark.facts(artifact.path)
+    attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
+    if layers is not None and (attends or dataset.validation.is_text):
+        layers = proof.LAYERS_OF_TRANSFORMERS
     if layers is not None:
         layers = dataclasses.replace(layers, clipped=max(clipped, layers.clipped))
     return Variant(
         artifact,
-        benchmark.facts(artifact.path),
+        facts,
         benchmark.latency(artifact.path),
         validation=check(artifact, candidate, dataset.validation),
         test=_UNSEEN,

@@ -57,7 +57,8 @@ class Config:
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     backbone: str = "efficientnet_lite0"
-    """A foundation model, see `kerastl.build.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate."""
+    """A foundation model, see `kerastl.build.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate.
+    "preset:vit_base_patch16_224_imagenet" is a vision transformer; it wants pictures of whole patches."""
     image_size: int = 224
     """Side of the square pictures that the backbone gets, in pixels."""
     validation: float = 0.1
@@ -78,6 +79,9 @@ class Config:
     """Pictures a step."""
     dropout: float = 0.3
     """Share of the features dropped before the head."""
+    integer: bool = True
+    """Whether a file of integers throughout is made as well. A large transformer's numbers may lie too far apart for 8
+    bits, and the proof stops the run; False leaves this file out."""
     prefer: str = "smallest"
     """What the phone gets among the files within the budget: "smallest" or "fastest"."""
     budget: float = 0.01
@@ -131,17 +135,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             trained.append(tuned)
         model, ptq = trained[-1].model, kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
-        candidate = functools.partial(kerastl.ship.Candidate, model=model)
+        contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
+        if config.integer:
+            contents["static_int8"] = ptq.static_int8(float32, calibration=data.train.inputs[:500])
         return kerastl.ship.ship(
             run,
             data,
             model=model,
-            candidates=[
-                candidate("float32", "float32", float32),
-                candidate("float16", "float16", ptq.float16(float32)),
-                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
-                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=data.train.inputs[:500])),
-            ],
+            candidates=[kerastl.ship.Candidate(name, name, content, model) for name, content in contents.items()],
             curves=[stage.curves for stage in trained],
             prefer=config.prefer,
             budget=config.budget,

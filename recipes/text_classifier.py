@@ -21,8 +21,6 @@ from typing import Any
 import kerastl
 from kerastl.types import Dataset, Schedule
 
-_VOCABULARIES = {"minilm_l6": "bert", "small": None}
-
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -44,8 +42,8 @@ class Config:
     sequence_length: int = 256
     """Tokens that are read of a text, 512 at most; time grows with it. Half of the reviews are longer than 200."""
     encoder: str = "minilm_l6"
-    """Pretrained "minilm_l6"; a folder of the Hugging Face hub with an uncased model of BERT's kind; or "small",
-    trained from nothing, for languages that those do not know."""
+    """Pretrained "minilm_l6"; an uncased model of BERT's kind: a keras-hub preset, "bert_tiny_en_uncased" say, its
+    folder, or a folder of the Hugging Face hub; or "small", trained from nothing, for other languages."""
     pooling: str = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
     lora_rank: int | None = None
@@ -92,7 +90,7 @@ def texts(config: Config) -> Dataset:
     """
     settings = {
         "sequence_length": config.sequence_length,
-        "vocabulary": _VOCABULARIES.get(config.encoder, str(Path(config.encoder, "vocab.txt"))),
+        "vocabulary": kerastl.build.pretrained.encoders.vocabulary(config.encoder),
         "validation": config.validation,
         "test": config.test,
         "seed": config.seed,
@@ -110,12 +108,7 @@ def texts(config: Config) -> Dataset:
 
 def built(config: Config, data: Dataset):
     """The encoder with its weights and a new head."""
-    pretrained = kerastl.build.pretrained
-    if config.encoder == "minilm_l6":
-        return pretrained.minilm_l6.pretrained(data.task, pooling=config.pooling)
-    if config.encoder == "small":
-        return pretrained.minilm_l6.small(data.task, pooling=config.pooling)
-    return pretrained.bert_folder.load(config.encoder, data.task, pooling=config.pooling)
+    return kerastl.build.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:

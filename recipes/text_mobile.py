@@ -26,7 +26,6 @@ from typing import Any
 import kerastl
 from kerastl.types import Curves, Dataset, Schedule, Workspace
 
-_VOCABULARIES = {"minilm_l6": "bert", "small": None}
 _READING = ("sequence_length", "vocabulary", "vocabulary_size")
 """Arguments of a data set in which teacher and student may differ."""
 
@@ -54,7 +53,7 @@ class Config:
     teacher: str = ""
     """Folder of a finished run of `text_classifier` on the same split; by default one is trained here, as there."""
     encoder: str = "minilm_l6"
-    """Of the teacher that is trained here: "minilm_l6", a folder with an uncased model of BERT's kind, or "small"."""
+    """Of the teacher that is trained here, as in `text_classifier`: "minilm_l6", a preset, a folder, or "small"."""
     teacher_length: int = 256
     """Tokens that it reads of a text, 512 at most: it takes twice as long for twice as many."""
     fine_tune: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)
@@ -188,7 +187,7 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
             )
         one_each(lessons, where=config.teacher)
     else:
-        vocabulary = _VOCABULARIES.get(config.encoder, str(Path(config.encoder, "vocab.txt")))
+        vocabulary = kerastl.build.pretrained.encoders.vocabulary(config.encoder)
         lessons = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
     if (lessons.origin, lessons.task.class_names) != (data.origin, data.task.class_names):
         mine, its = ({"source": one.source, **one.arguments} for one in (data, lessons))
@@ -211,13 +210,7 @@ def taught(config: Config, lessons: Dataset, workspace: Workspace):
         model = kerastl.train.load_model(Path(config.teacher, "model.keras"))
         return kerastl.train.Trained(kerastl.export.serving.with_logits(model), Curves(workspace.stage, {}))
     kerastl.train.set_seed(config.seed)
-    pretrained = kerastl.build.pretrained
-    if config.encoder == "minilm_l6":
-        model = pretrained.minilm_l6.pretrained(lessons.task)
-    elif config.encoder == "small":
-        model = pretrained.minilm_l6.small(lessons.task)
-    else:
-        model = pretrained.bert_folder.load(config.encoder, lessons.task)
+    model = kerastl.build.pretrained.encoders.load(config.encoder, lessons.task)
     batches, size = kerastl.data.pipeline.batches, config.fine_tune.batch_size
     curves = kerastl.train.fit(
         model,

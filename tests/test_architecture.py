@@ -108,6 +108,7 @@ DOORS = {
     ("transfer", "memory"): "where memory runs out the words are the same",
     ("build", "downloads"): "weights come from a registry as data sets do",
     ("build", "foreign"): "weights are a stranger's file, and looked at as such",
+    ("build", "wordpiece"): "an encoder's vocabulary has to be the texts' own, read off its file the one way",
     ("resume", "memory"): "as for training",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
     ("resume", "callbacks"): "as for training",

@@ -22,7 +22,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
             "INT8",
             "LAYERS_INT4",
             "LAYERS_INT8",
-            "LAYERS_OF_TEXT",
+            "LAYERS_OF_TRANSFORMERS",
             "LayerTolerance",
             "Tolerance",
             "VerificationError",
