@@ -30,7 +30,7 @@ from kerastl.compress.coupling import Coupling
 from kerastl.compress.labels import Product
 
 COSTS = ("multiply_adds", "parameters", "bytes")
-CRITERIA = ("taylor", "l1", "l2", "norm_scale")
+CRITERIA = ("taylor", "outputs", "l1", "l2", "norm_scale")
 
 
 class Shrunk(NamedTuple):
@@ -74,7 +74,8 @@ def plan(
     """Chooses the channels that are missed least, over all layers at once, until the model costs little enough.
 
     Greedy: the next to go are always those channels of one family (those that share their layers) whose removal is
-    missed least for what it saves, and what everything costs is counted anew after each step.
+    missed least for what it saves, and what everything costs is counted anew after each step. The last step is the one
+    that is missed least among those that reach the goal.
 
     Args:
         model: functional or Sequential, built; left as it is. Models inside it are seen through.
@@ -100,22 +101,25 @@ def plan(
             f"Received: keep={keep}, floor={floor}, multiple={multiple}."
         )
     criterion = criterion or ("l2" if batches is None else "taylor")
-    if of not in COSTS or criterion not in CRITERIA or (criterion == "taylor") != (batches is not None):
+    of_data = criterion in ("taylor", "outputs")
+    if of not in COSTS or criterion not in CRITERIA or of_data != (batches is not None):
         raise ValueError(
-            f"Wanted of= one of {COSTS}, criterion= one of {CRITERIA}, and batches for 'taylor' and for nothing else. "
+            f"Wanted of= one of {COSTS}, criterion= one of {CRITERIA}, and batches for the first two and no others. "
             f"Received: of={of!r}, criterion={criterion!r}, {'no ' * (batches is None)}batches."
         )
     flat = narrow.rebuilt(model, {})
     found = coupling.coupled(flat, leave=leave)
     if criterion == "taylor":
         scores = importance.taylor(flat, found, batches=batches, loss=loss)
+    elif criterion == "outputs":
+        scores = importance.outputs(flat, found, batches=batches)
     elif criterion == "norm_scale":
         scores = importance.norm_scales(flat, found)
     else:
         scores = importance.magnitude(flat, found, order=int(criterion[1]))
     cost = _Cost(_products(flat, found, of))
     # Taylor's scores are loss, which can be paid for what it saves; the others are ranks within a family.
-    _remove(found, cost, scores, keep=keep, of=of, floor=floor, multiple=multiple, priced=criterion == "taylor")
+    _remove(found, cost, scores, keep=keep, of=of, floor=floor, multiple=multiple, priced=of_data)
     return _planned(found, cost.gone)
 
 
@@ -251,7 +255,7 @@ def _remove(
         price = float(np.sum(scores[units])) / saved if priced else float(np.mean(scores[units]))
         return price, index, units
 
-    heap = [found_offer for index in range(len(orders)) if (found_offer := offer(index))]
+    heap = [offered for index in range(len(orders)) if (offered := offer(index))]
     heapq.heapify(heap)
     while cost.total > keep * whole:
         if not heap:
@@ -262,11 +266,17 @@ def _remove(
             )
         price, index, units = heapq.heappop(heap)
         now = offer(index)
-        if now is not None and now[0] <= price:
-            cost.remove(units)
-            starts[index] += len(units)
-            now = offer(index)
-        if now is not None:
+        if now is not None and now[0] > price:  # it saves less by now than when it was offered
+            heapq.heappush(heap, now)
+            continue
+        if cost.total - cost.saving(units) <= keep * whole:  # the last step: no more than has to be
+            ends = [one for one in [offer(other) for other in range(len(orders))] if one is not None]
+            ends = [one for one in ends if cost.total - cost.saving(one[2]) <= keep * whole]
+            cost.remove(min(ends, key=lambda one: float(np.sum(scores[one[2]])))[2])
+            return
+        cost.remove(units)
+        starts[index] += len(units)
+        if (now := offer(index)) is not None:
             heapq.heappush(heap, now)
 
 

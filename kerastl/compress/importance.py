@@ -37,6 +37,8 @@ def magnitude(flat: keras.Model, coupling: Coupling, *, order: int) -> np.ndarra
     for name, by_place in coupling.cuts.items():
         weights = flat.get_layer(name).weights
         for place, cuts in by_place.items():
+            if weights[place].name.startswith("moving_"):  # statistics of what came in
+                continue
             powers = np.abs(_array(weights[place])) ** order
             for cut in cuts:
                 np.add.at(sums, cut.labels, _along(powers, cut.axis))
@@ -63,19 +65,20 @@ def norm_scales(flat: keras.Model, coupling: Coupling) -> np.ndarray:
 def taylor(
     flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset, loss: Callable[[Any, Any], Any] | None = None
 ) -> np.ndarray:
-    """How far the loss would move without each unit, to first order: squared, and averaged over batches.
+    """How far each example's loss would move without each unit, to first order: squared and averaged.
 
-    For one batch the change is the sum of gradient times weight over the slices that read the unit: the derivative
+    For one example the change is the sum of gradient times weight over the slices that read the unit: the derivative
     by a gate on its channels (Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning", equations 6
-    to 8, https://arxiv.org/abs/1906.10771). Gates of a trained network pull both ways from example to example, so a
-    batch should be small: over a large one they cancel.
+    to 8, https://arxiv.org/abs/1906.10771). Where a network has learnt its examples by heart all of these are near 0,
+    and `outputs` tells more.
 
     Args:
         flat: the model of which ``coupling`` is; runs in inference mode and is left as it is.
         coupling: its units.
         batches: yields ``(inputs, labels)``.
-        loss: of labels and outputs; by default the cross-entropy of logits, binary where an example may have several
-            classes.
+        loss: of labels and outputs, ``(batch,)``; by default the cross-entropy of logits, binary where an example may
+            have several classes. One that gives the mean of a batch is squared by batches, in which examples that pull
+            both ways cancel.
 
     Returns:
         ``(units,)``, in squares of the loss: comparable from layer to layer as it is.
@@ -83,7 +86,55 @@ def taylor(
     Raises:
         ValueError: if there is no batch, or a score is not finite.
     """
-    loss = loss or _cross_entropy
+    chosen = loss or _cross_entropy
+
+    def value(labels: Any, answers: Any, seed: Any) -> Any:
+        losses = tf.cast(chosen(labels, answers), tf.float32)
+        losses = tf.reduce_mean(tf.reshape(losses, [tf.shape(losses)[0], -1]), -1) if len(losses.shape) else losses
+        return losses * _signs(tf.shape(losses), seed)
+
+    return _squared(flat, coupling, batches=batches, value=value)
+
+
+def outputs(flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset) -> np.ndarray:
+    """How far each example's outputs would move without each unit, to first order: squared, summed and averaged.
+
+    The same gates as in `taylor`, with what the network says in the place of its loss: no label is asked for, and it
+    does not vanish where the network is sure of itself. What moves all outputs alike does not count, for it moves no
+    probability. This is the diagonal of the Gauss-Newton matrix of the squared distance between outputs (LeCun et al.
+    1990, "Optimal brain damage", equation 7 for a single output).
+
+    Args:
+        flat, coupling: as in `taylor`.
+        batches: yields inputs, or ``(inputs, labels)``.
+
+    Returns:
+        ``(units,)``, in squares of the outputs: comparable from layer to layer as it is.
+
+    Raises:
+        ValueError: if there is no batch, or a score is not finite.
+    """
+
+    def value(labels: Any, answers: Any, seed: Any) -> Any:
+        projected = []
+        for number, answer in enumerate(keras.tree.flatten(answers)):
+            signs = _signs(tf.shape(answer), tf.add(seed, [0, number]))
+            if answer.shape[-1] != 1:
+                signs -= tf.reduce_mean(signs, -1, keepdims=True)
+            projected.append(tf.reduce_sum(tf.cast(answer, tf.float32) * signs))
+        return tf.add_n(projected)
+
+    return _squared(flat, coupling, batches=batches, value=value)
+
+
+def _squared(
+    flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset, value: Callable[[Any, Any, Any], Any]
+) -> np.ndarray:
+    """The mean over examples of the squared derivatives of a value by a gate on each unit.
+
+    One backward pass a batch: what is summed over it has random signs, so that in the square of the sum the products
+    of two examples drop out on average, and the squares of each stay (Hutchinson 1990).
+    """
     readers = [
         (flat.get_layer(name).weights[place], cut)
         for name, by_place in coupling.cuts.items()
@@ -94,30 +145,37 @@ def taylor(
     variables = [weight.value for weight, _ in readers]
 
     @tf.function(reduce_retracing=True)
-    def changes(inputs, labels):
+    def changes(inputs, labels, seed):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            value = tf.reduce_mean(loss(labels, flat(inputs, training=False)))
-        gradients = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            total = tf.reduce_sum(value(labels, flat(inputs, training=False), seed))
+        gradients = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         moved = [tf.cast(gradient * weight, tf.float32) for gradient, weight in zip(gradients, variables, strict=True)]
         return [
             tf.reduce_sum(one, [axis for axis in range(len(one.shape)) if axis != cut.axis % len(one.shape)])
             for one, (_, cut) in zip(moved, readers, strict=True)
         ]
 
-    squares, count = np.zeros(coupling.count), 0
+    squares, count, examples = np.zeros(coupling.count), 0, 0
     with memory.released():
-        for inputs, labels in batches:
+        for batch in batches:
+            inputs, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
             change = np.zeros(coupling.count)
-            for (_, cut), one in zip(readers, changes(inputs, labels), strict=True):
+            for (_, cut), one in zip(readers, changes(inputs, labels, tf.constant([count, 0])), strict=True):
                 np.add.at(change, cut.labels, one.numpy())
             squares, count = squares + change**2, count + 1
+            examples += int(keras.tree.flatten(inputs)[0].shape[0])
     if not count or not np.isfinite(squares).all():
         raise ValueError(
-            f"Importance needs batches with a finite loss. Received: {count} batches, "
+            f"Importance needs batches with finite answers. Received: {count} batches, "
             f"{int((~np.isfinite(squares)).sum())} of {coupling.count} scores not finite."
         )
-    return squares / count
+    return squares / examples
+
+
+def _signs(shape: Any, seed: Any) -> tf.Tensor:
+    """-1 and 1 at random, the same for the same seed ``(2,)``."""
+    return tf.cast(2 * tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32) - 1, tf.float32)
 
 
 def _cross_entropy(labels: Any, logits: Any) -> Any:
