@@ -81,10 +81,10 @@ def plan(
         model: functional or Sequential, built; left as it is. Models inside it are seen through.
         keep: share of the cost that may stay, above 0 and at most 1.
         of: ``"multiply_adds"``, ``"parameters"`` or ``"bytes"`` of the weights.
-        batches: yields ``(inputs, labels)``, small batches of training data: for ``criterion="taylor"``.
-        loss: of labels and outputs, for the same; see `importance.taylor`.
-        criterion: ``"taylor"`` (by default, where there are batches), ``"l1"`` or ``"l2"`` (by default where there
-            are none), ``"norm_scale"``; see `importance`.
+        batches: yields ``(inputs, labels)`` of training data, a hundred batches or so, for the first two criteria.
+        loss: of labels and outputs ``(batch,)``, for the first; see `importance.taylor`.
+        criterion: ``"taylor"`` (by default, where there are batches), ``"outputs"``, which needs no labels, ``"l1"``,
+            ``"l2"`` (by default where there are no batches) or ``"norm_scale"``; see `importance`.
         floor: least share of its channels that every family keeps.
         multiple: numbers of channels that are left are multiples of this, or the old number: kernels work on so many
             at once, and the rest of a last few costs as much as all.
@@ -109,16 +109,9 @@ def plan(
         )
     flat = narrow.rebuilt(model, {})
     found = coupling.coupled(flat, leave=leave)
-    if criterion == "taylor":
-        scores = importance.taylor(flat, found, batches=batches, loss=loss)
-    elif criterion == "outputs":
-        scores = importance.outputs(flat, found, batches=batches)
-    elif criterion == "norm_scale":
-        scores = importance.norm_scales(flat, found)
-    else:
-        scores = importance.magnitude(flat, found, order=int(criterion[1]))
+    scores = _scores(flat, found, criterion=criterion, batches=batches, loss=loss)
     cost = _Cost(_products(flat, found, of))
-    # Taylor's scores are loss, which can be paid for what it saves; the others are ranks within a family.
+    # What data says has a unit, and can be paid for what it saves; the others are ranks within a family.
     _remove(found, cost, scores, keep=keep, of=of, floor=floor, multiple=multiple, priced=of_data)
     return _planned(found, cost.gone)
 
@@ -169,6 +162,16 @@ def multiply_adds(model: keras.Model) -> int:
     """
     flat = narrow.rebuilt(model, {})
     return _Cost(_products(flat, coupling.coupled(flat), "multiply_adds")).total
+
+
+def _scores(flat: keras.Model, found: Coupling, *, criterion: str, batches: Any, loss: Callable | None) -> np.ndarray:
+    if criterion == "taylor":
+        return importance.taylor(flat, found, batches=batches, loss=loss)
+    if criterion == "outputs":
+        return importance.outputs(flat, found, batches=batches)
+    if criterion == "norm_scale":
+        return importance.norm_scales(flat, found)
+    return importance.magnitude(flat, found, order=int(criterion[1]))
 
 
 class _Cost:

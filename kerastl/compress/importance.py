@@ -22,8 +22,8 @@ from kerastl.types import is_multi_label
 def magnitude(flat: keras.Model, coupling: Coupling, *, order: int) -> np.ndarray:
     """Size of the weights of each unit, as a multiple of what is usual in its family.
 
-    Every weight that is cut counts, those that make the channels and those that read them (Fang et al. 2023, section
-    3.3). By order 1 after Li et al. 2017, "Pruning filters for efficient ConvNets" (https://arxiv.org/abs/1608.08710).
+    Every weight that is cut counts, those that make the channels and those that read them (Fang et al. 2023, see
+    `coupling`). By order 1 after Li et al. 2017, "Pruning filters for efficient ConvNets" (https://arxiv.org/abs/1608.08710).
 
     Args:
         flat: the model of which ``coupling`` is.
@@ -68,8 +68,8 @@ def taylor(
     """How far each example's loss would move without each unit, to first order: squared and averaged.
 
     For one example the change is the sum of gradient times weight over the slices that read the unit: the derivative
-    by a gate on its channels (Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning", equations 6
-    to 8, https://arxiv.org/abs/1906.10771). Where a network has learnt its examples by heart all of these are near 0,
+    by a gate on its channels (Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning", section
+    3, https://arxiv.org/abs/1906.10771). Where a network has learnt its examples by heart all of these are near 0,
     and `outputs` tells more.
 
     Args:
@@ -90,8 +90,9 @@ def taylor(
 
     def value(labels: Any, answers: Any, seed: Any) -> Any:
         losses = tf.cast(chosen(labels, answers), tf.float32)
-        losses = tf.reduce_mean(tf.reshape(losses, [tf.shape(losses)[0], -1]), -1) if len(losses.shape) else losses
-        return losses * _signs(tf.shape(losses), seed)
+        if not len(losses.shape):  # a mean: its square counts for every example of the batch
+            return losses * tf.sqrt(tf.cast(tf.shape(keras.tree.flatten(answers)[0])[0], tf.float32))
+        return tf.reduce_mean(tf.reshape(losses, [tf.shape(losses)[0], -1]), -1) * _signs(tf.shape(losses)[:1], seed)
 
     return _squared(flat, coupling, batches=batches, value=value)
 
@@ -101,8 +102,8 @@ def outputs(flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset) 
 
     The same gates as in `taylor`, with what the network says in the place of its loss: no label is asked for, and it
     does not vanish where the network is sure of itself. What moves all outputs alike does not count, for it moves no
-    probability. This is the diagonal of the Gauss-Newton matrix of the squared distance between outputs (LeCun et al.
-    1990, "Optimal brain damage", equation 7 for a single output).
+    probability. This is the diagonal of the Gauss-Newton matrix of the squared distance between the outputs, with and
+    without a unit (after LeCun et al. 1990, "Optimal brain damage").
 
     Args:
         flat, coupling: as in `taylor`.

@@ -25,7 +25,7 @@ BUILDERS = [
     (kerastl.build.strided_cnn, "tiny"),
 ]
 APPLICATIONS = ["MobileNetV2", "MobileNetV3Small", "ResNet50V2", "EfficientNetB0", "DenseNet121", "NASNetMobile"]
-QUICK = {"MobileNetV2": {"alpha": 0.35}, "MobileNetV3Small": {}}
+QUICK = {"MobileNetV2": {"alpha": 0.35}}
 SLOW = pytest.mark.slow
 
 
@@ -82,7 +82,7 @@ def test_own_builders_answer_like_zeros(module, size):
 @pytest.mark.usefixtures("_float64")
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=SLOW) for name in APPLICATIONS])
 def test_applications_answer_like_zeros(name):
-    """MobileNetV2 and V3 stand for residuals, depthwise convolutions and gates in every run."""
+    """Of the rest every kind of layer has a net of its own in `test_channel_rules`."""
     model = getattr(keras.applications, name)(
         weights=None, input_shape=(32, 32, 3), classes=7, classifier_activation=None, **QUICK.get(name, {})
     )
@@ -203,33 +203,45 @@ def test_the_greedy_choice_is_followed_by_hand(keep):
     assert plan.multiply_adds == (cost_by_hand(6, 5), cost_by_hand(len(left["conv"]), len(left["second"])))
 
 
-@pytest.mark.parametrize("criterion", ["taylor", "outputs"])
-def test_what_data_says_is_better_than_most_of_all_plans(criterion):
-    """The loss of the chosen plan is among the lowest of all random ones that reach the goal."""
-    inputs, labels = examples()
-    model = small_net()
+@functools.cache
+def trained() -> keras.Model:
     train.set_seed(0)
+    model = small_net()
     train.fit(model, batches(), schedule=Schedule(epochs=8, batch_size=8, peak_learning_rate=0.02), progress=False)
+    return model
+
+
+def lost(removed: dict[str, tuple[int, ...]], like: channels.Plan) -> float:
+    """The loss of the trained model without these channels."""
+    inputs, labels = examples()
+    pruned = channels.apply(trained(), channels.Plan(removed, like.channels, None, like.parameters, {}))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return float(loss(labels, pruned(inputs, training=False)))
+
+
+@functools.cache
+def lost_at_random(keep: float) -> tuple[float, ...]:
+    """The losses of random plans that reach a goal."""
+    like, draw = channels.plan(trained(), keep=1.0), np.random.default_rng(0)
     sizes = [
         (a, b)
         for a, b in itertools.product(range(5), range(4))
-        if cost_by_hand(6 - a, 5 - b) <= 0.6 * cost_by_hand(6, 5)
+        if cost_by_hand(6 - a, 5 - b) <= keep * cost_by_hand(6, 5)
     ]
-    chosen = channels.plan(model, keep=0.6, multiple=1, criterion=criterion, batches=batches(16).repeat(8))
-
-    def lost(removed: dict[str, tuple[int, ...]]) -> float:
-        plan = channels.Plan(removed, chosen.channels, None, chosen.parameters, {})
-        return float(loss(labels, channels.apply(model, plan)(inputs, training=False)))
-
-    draw = np.random.default_rng(0)
-    others = []
-    for _ in range(30):
+    found = []
+    for _ in range(15):
         a, b = sizes[draw.integers(len(sizes))]
         conv, second = sorted(draw.permutation(6)[:a].tolist()), sorted(draw.permutation(5)[:b].tolist())
-        others.append(lost({"conv": tuple(conv), "second": tuple(second)}))
-    print(f"chosen {lost(dict(chosen.removed)):.3f}; random {np.percentile(others, [0, 10, 25, 50]).round(3)}")
-    assert lost(dict(chosen.removed)) <= np.percentile(others, 25)
+        found.append(lost({"conv": tuple(conv), "second": tuple(second)}, like))
+    return tuple(found)
+
+
+@pytest.mark.parametrize("criterion", ["taylor", "outputs"])
+def test_what_data_says_is_better_than_most_of_all_plans(criterion):
+    chosen = channels.plan(trained(), keep=0.6, multiple=1, criterion=criterion, batches=batches(16).repeat(8))
+    mine, others = lost(dict(chosen.removed), chosen), lost_at_random(0.6)
+    print(f"chosen {mine:.3f}; random {np.percentile(others, [0, 25, 50]).round(3)}")
+    assert mine <= np.percentile(others, 25)
 
 
 def test_numbers_of_channels_are_multiples_and_families_keep_a_share():
@@ -339,21 +351,22 @@ def test_a_plan_is_for_the_weights_of_later_as_well():
     np.testing.assert_array_equal(small.get_layer("norm").gamma, model.get_layer("norm").gamma.numpy()[kept])
 
 
-def test_rounds_of_pruning_and_training_under_the_unpruned_model():
-    inputs, labels = examples()
+def test_what_is_pruned_learns_on_under_the_unpruned_model():
+    inputs, labels = examples(128)
+    data = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(16)
     train.set_seed(0)
-    model, data = small_net(), batches()
-    train.fit(model, data, schedule=Schedule(epochs=20, batch_size=8, peak_learning_rate=0.03), progress=False)
-    small, schedule = model, Schedule(epochs=10, batch_size=8, peak_learning_rate=0.02)
+    image = keras.Input((10, 10, 1), name="image")
+    x = layers.Conv2D(16, 3, strides=2, name="conv")(layers.Rescaling(1 / 255, name="rescale")(image))
+    x = layers.ReLU(name="relu")(layers.BatchNormalization(momentum=0.5, name="norm")(x))
+    x = layers.Flatten(name="flat")(layers.Conv2D(16, 3, activation="relu", name="second")(x))
+    model = keras.Model(image, layers.Dense(3, name="logits")(x))
+    schedule = Schedule(epochs=6, batch_size=16, peak_learning_rate=0.01)
+    train.fit(model, data, schedule=schedule, progress=False)
+    small = channels.apply(model, channels.plan(model, keep=0.5, batches=data, multiple=4))
     soft = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
-    found = [float(np.mean(train.predict(model, inputs).argmax(1) == labels))]
-    for _ in range(2):
-        small = channels.apply(small, channels.plan(small, keep=0.7, batches=batches(4), multiple=1))
-        found.append(float(np.mean(train.predict(small, inputs).argmax(1) == labels)))
-        lesson = distiller.Distiller(student=small, teacher=model, loss=soft, weight=0.5)
-        train.fit(lesson, data, schedule=schedule, progress=False)
-        found.append(float(np.mean(train.predict(small, inputs).argmax(1) == labels)))
-    print("accuracy, of the whole, then pruned and trained in turns:", found)
-    assert channels.multiply_adds(small) <= 0.49 * channels.multiply_adds(model)
-    assert found[4] >= found[0] - 0.1
-    assert found[4] > found[3]
+    lesson = distiller.Distiller(student=small, teacher=model, loss=soft, weight=0.5)
+    train.fit(lesson, data, schedule=schedule, progress=False)
+    whole, pruned = (np.mean(train.predict(one, inputs).argmax(1) == labels) for one in (model, small))
+    print(f"accuracy {whole:.3f}, pruned {pruned:.3f}")
+    assert channels.multiply_adds(small) <= 0.5 * channels.multiply_adds(model)
+    assert pruned >= whole - 0.05 >= 0.85

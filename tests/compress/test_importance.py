@@ -56,41 +56,65 @@ def test_scales_of_norms():
     assert np.isnan(scores_of(scores, found, "hidden")).all()
 
 
-def gated_losses(model: keras.Model, found: coupling.Coupling, unit: int, gate: float, inputs, labels) -> float:
-    """The loss with every slice that reads a unit multiplied by a gate, through the model's own layers."""
+def gated(model: keras.Model, found: coupling.Coupling, unit: int, gate: float, inputs) -> np.ndarray:
+    """Logits with every slice that reads a unit multiplied by a gate, through the model's own layers."""
     before = model.get_weights()
     for name, (read, axis) in {"back": ("stem", 2), "hidden": ("stem", 0), "logits": ("hidden", 0)}.items():
         kernel = model.get_layer(name).kernel
-        values = kernel.numpy()
         hit = np.isin(found.made[read], unit)
         if name == "hidden":  # flattened
             hit = np.tile(hit, 36)
-        values = np.moveaxis(values, axis, 0).copy()
+        values = np.moveaxis(kernel.numpy(), axis, 0).copy()
         values[hit] *= gate
         kernel.assign(np.moveaxis(values, 0, axis))
-    logits = model(inputs, training=False)
+    logits = np.asarray(model(inputs, training=False), "float64")
     model.set_weights(before)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float64")
-    return float(loss(labels, logits))
+    return logits
 
 
-def test_taylor_is_the_derivative_by_a_gate_squared_and_averaged_over_batches():
+def slopes(model: keras.Model, found: coupling.Coupling, unit: int, inputs, of) -> np.ndarray:
+    """Derivatives by a unit's gate, by central differences."""
+    step = 1e-2
+    high, low = (of(gated(model, found, unit, 1 + sign * step, inputs)) for sign in (1, -1))
+    return (high - low) / (2 * step)
+
+
+def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, labels[:, None], -1)[:, 0]
+
+
+def test_taylor_is_the_derivative_by_a_gate_squared_and_averaged_over_examples():
     model, (inputs, labels) = network(), examples()
     found = coupling.coupled(model)
-    batches = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(4)
+    single = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(1)
     before = model.get_weights()
-    scores = importance.taylor(model, found, batches=batches)
+    scores = importance.taylor(model, found, batches=single)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    step = 1e-2
-    for layer in ("stem", "hidden"):
-        for unit in found.made[layer].tolist():
-            slopes = []
-            for start in range(0, 12, 4):
-                part = inputs[start : start + 4], labels[start : start + 4]
-                high, low = (gated_losses(model, found, unit, 1 + sign * step, *part) for sign in (1, -1))
-                slopes.append((high - low) / (2 * step))
-            assert scores[unit] == pytest.approx(np.mean(np.square(slopes)), rel=0.02, abs=1e-7), (layer, unit)
+    wanted, looked_at = np.zeros(found.count), [*found.made["stem"].tolist(), *found.made["hidden"].tolist()]
+    for unit in looked_at:
+        wanted[unit] = np.mean(slopes(model, found, unit, inputs, lambda logits: losses_of(logits, labels)) ** 2)
+        assert scores[unit] == pytest.approx(wanted[unit], rel=0.03, abs=1e-6), unit
+    # in batches the signs of the examples are random, and what two have in common drops out in the mean
+    many = importance.taylor(model, found, batches=single.unbatch().batch(6).repeat(300))
+    np.testing.assert_allclose(many[looked_at], wanted[looked_at], rtol=0.2, atol=0.02 * wanted.max())
+
+
+def test_outputs_move_by_the_gates_whatever_the_labels():
+    model, (inputs, labels) = network(), examples()
+    found = coupling.coupled(model)
+
+    def centred(logits: np.ndarray) -> np.ndarray:
+        return logits - logits.mean(-1, keepdims=True)
+
+    wanted, looked_at = np.zeros(found.count), [*found.made["stem"].tolist(), *found.made["hidden"].tolist()]
+    for unit in looked_at:
+        wanted[unit] = np.mean(np.sum(slopes(model, found, unit, inputs, centred) ** 2, -1))
+    unlabelled = tf.data.Dataset.from_tensor_slices(inputs).batch(6).repeat(300)
+    received = importance.outputs(model, found, batches=unlabelled)
+    np.testing.assert_allclose(received[looked_at], wanted[looked_at], rtol=0.2, atol=0.02 * wanted.max())
+    labelled = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(6).repeat(300)
+    np.testing.assert_allclose(importance.outputs(model, found, batches=labelled), received, rtol=1e-5)
 
 
 def test_taylor_of_several_classes_and_of_a_loss_of_ones_own():
@@ -99,10 +123,20 @@ def test_taylor_of_several_classes_and_of_a_loss_of_ones_own():
     several = np.eye(3, dtype="int32")[labels]
     data = tf.data.Dataset.from_tensor_slices((inputs, several)).batch(4)
     received = importance.taylor(model, found, batches=data)
-    own = keras.losses.BinaryCrossentropy(from_logits=True)
+    own = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
     np.testing.assert_allclose(received, importance.taylor(model, found, batches=data, loss=own), rtol=1e-3, atol=1e-9)
     single = importance.taylor(model, found, batches=tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(4))
     assert not np.allclose(received, single, rtol=0.1)
+    # one number for a batch is squared as it is: the slope of the mean over all twelve
+    mean = importance.taylor(
+        model,
+        found,
+        batches=tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(12),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    for unit in found.made["stem"].tolist():
+        slope = np.mean(slopes(model, found, unit, inputs, lambda logits: losses_of(logits, labels)))
+        assert mean[unit] == pytest.approx(slope**2, rel=0.05, abs=1e-6)
 
 
 def test_a_frozen_layer_counts_and_no_batch_is_refused():

@@ -14,10 +14,12 @@ import tensorflow as tf
 
 import kerastl.compress
 from kerastl import bridge
-from kerastl.compress import cluster, prune, ptq, qat
+from kerastl.compress import channels, cluster, prune, ptq, qat
 
 # How TF-MOT quantizes each layer is no technique, nor is the training of what is compressed; `qat` and `cluster` are.
-MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - {"scheme", "fine_tuning"}
+# And what channels are tied, how much they matter and how a model is made again are parts of `channels`.
+PARTS = {"scheme", "fine_tuning", "channel_rules", "coupling", "importance", "labels", "narrow"}
+MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - PARTS
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
 
@@ -73,6 +75,18 @@ def by_clustering(model: keras.Model) -> None:
     assert home.get_layer("conv") is not model.get_layer("conv")
 
 
+def by_rebuilding(model: keras.Model) -> None:
+    weights = model.get_weights()
+    batches = tf.data.Dataset.from_tensor_slices((PIXELS.astype("float32"), LABELS)).batch(8)
+    plan = channels.plan(model, keep=0.5, batches=batches, multiple=1)
+    small = channels.apply(model, plan)
+    for old, new in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert plan.channels["conv"] == (4, 2)
+    assert [layer.name for layer in small.layers] == [layer.name for layer in model.layers]
+    assert len(float_file(small)) < len(float_file(model))
+
+
 def by_rewriting(model: keras.Model) -> None:
     original = float_file(model)
     copy = bytes(original)
@@ -96,13 +110,19 @@ def public_functions(module: types.ModuleType) -> dict:
     }
 
 
-CONTRACTS = {"prune": by_pruning, "qat": by_training, "ptq": by_rewriting, "cluster": by_clustering}
+CONTRACTS = {
+    "prune": by_pruning,
+    "channels": by_rebuilding,
+    "qat": by_training,
+    "ptq": by_rewriting,
+    "cluster": by_clustering,
+}
 
 
 def test_every_member_has_its_contract():
     print("techniques:", sorted(MEMBERS))
     assert set(CONTRACTS) == MEMBERS
-    assert len(MEMBERS) == 4
+    assert len(MEMBERS) == 5
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))
