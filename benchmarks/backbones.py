@@ -44,9 +44,14 @@ def network(model: advice.Model) -> tuple[keras.Model, np.ndarray]:
         )
     tokens = pretrained.minilm_l6.vocabulary()
     tokens = tokens if model.name == "minilm_l6" else tokens[:8000]
+    if model.name == "text_cnn":  # as `text_mobile` builds it
+        tokens = pretrained.minilm_l6.vocabulary()[:10_000]
     task = Task("texts", CLASSES, (model.size,), vocabulary=tokens)
+    ids = draw.integers(1, len(tokens), (BATCH, model.size)).astype(np.int32)
+    if model.name == "text_cnn":
+        return kerastl.build.text.text_cnn.build(task, kernel_size=8, word_dropout=0.4), ids
     build = pretrained.minilm_l6.pretrained if model.name == "minilm_l6" else pretrained.minilm_l6.small
-    return build(task), draw.integers(1, len(tokens), (BATCH, model.size)).astype(np.int32)
+    return build(task), ids
 
 
 def exported(model: advice.Model, net: keras.Model, inputs: np.ndarray) -> bytes:

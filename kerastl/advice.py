@@ -6,7 +6,7 @@ The numbers were measured, see `MACHINE`; `python benchmarks/backbones.py` measu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 MACHINE = "two cores of an AMD EPYC server with AVX2; files on one thread"
 """What seconds and milliseconds in `MODELS` were measured on."""
@@ -17,7 +17,7 @@ class Model:
     """A foundation model at one size of its inputs, as a recipe's flags name it.
 
     Attributes:
-        name: of the backbone or encoder.
+        name: of the backbone or encoder; of texts also ``"text_cnn"``, the student of `text_mobile`.
         kind: ``"pictures"`` or ``"texts"``.
         size: side of the pictures in pixels, or tokens of a text.
         rank: the higher, the better it is expected to be: for pictures the share of ImageNet's that the published
@@ -37,6 +37,8 @@ class Model:
     train: float
 
 
+# text_cnn: bytes of a trained file of 10,000 words. Its times are scaled: on two cores with AVX-512 VNNI it answered in
+# 0.081 ms where small took 0.084, and was learnt from in 0.0008 s where small took 0.0010.
 # ImageNet: MobileNetV2 by keras.applications' table, below 224 by TF-Slim's; EfficientNet-Lite0 by its authors
 MODELS = (
     Model("mobilenet_v2", "pictures", 96, 60.3, 2.70, 2.0, 0.0036, 0.0155),
@@ -44,10 +46,17 @@ MODELS = (
     Model("mobilenet_v2", "pictures", 224, 71.8, 2.70, 10.5, 0.0148, 0.0691),
     Model("efficientnet_lite0", "pictures", 224, 75.1, 3.95, 14.1, 0.0162, 0.0711),
     Model("small", "texts", 64, 1.0, 0.75, 0.4, 0.0008, 0.0021),
+    Model("text_cnn", "texts", 512, 1.5, 0.89, 0.4, 0.0005, 0.0017),
     Model("minilm_l6", "texts", 64, 2.0, 23.2, 19.8, 0.0147, 0.0474),
     Model("minilm_l6", "texts", 128, 2.0, 23.3, 44.2, 0.0320, 0.0933),
     Model("minilm_l6", "texts", 256, 2.0, 23.5, 98.1, 0.0690, 0.2276),
 )
+
+FEW = 20
+"""Examples of a class up to which `image_few_labels` is for them."""
+AFFORDABLE = 12 * 60
+"""Minutes that a teacher may take: a night."""
+_STUDENT = 20  # lessons of `text_mobile`'s: ten epochs, and as many of its control
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Advice:
 
     model: Model
     recipe: str
-    flags: dict[str, object]
+    flags: Mapping[str, object]
     why: tuple[str, ...]
     minutes: float
     others: tuple[Model, ...]
@@ -77,6 +86,7 @@ def advise(
     counts: Mapping[str, int],
     length: int,
     familiar: bool = True,
+    examples: int | None = None,
     looks: float,
     lessons: float,
     megabytes: float | None = None,
@@ -89,6 +99,7 @@ def advise(
         counts: examples of each class.
         length: of pictures the shorter side in pixels, the median; of texts the tokens that nine in ten do not exceed.
         familiar: of texts, whether they are of the language that the pretrained vocabulary was made for.
+        examples: how many there are, where one may have none or several of the classes; ``None``: each has one.
         looks: how often the plan for so many examples sends each through the frozen model.
         lessons: how often each is learnt from.
         megabytes: that the file may have; ``None``: any.
@@ -114,53 +125,91 @@ def advise(
             f"Wanted a file of at most {megabytes or 'any'} MB that answers in {milliseconds or 'any'} ms. Received: a "
             f"budget below the smallest, {_words(small)}, and the fastest, {_words(fast)}."
         )
-    why = [_amount(kind, counts)]
+    total = sum(counts.values()) if examples is None else examples
+    why, alone = [_amount(kind, counts, examples)], [model for model in within if model.name != "text_cnn"]
+    teacher = None
     if kind == "pictures":
         useful = [model for model in within if model.size <= max(2 * length, 96)] or within[:1]
         if len(useful) < len(within):
             why.append(f"The pictures are {length} pixels wide: enlarging them further shows nothing new.")
+        useful = sorted(useful, key=lambda model: -model.rank)
     else:
-        useful = within if familiar else [model for model in within if model.name == "small"]
-        if not familiar:
-            why.append("The pretrained vocabulary spells these texts out piece by piece: it is of another language.")
-        if not useful:
-            raise ValueError("Wanted an encoder for another language than English within the budget. Received: none.")
-        name = max(useful, key=lambda model: model.rank).name
-        long_enough = [model for model in useful if model.name == name and model.size >= length]
-        first = long_enough[:1] or [model for model in useful if model.name == name][-1:]
-        why.append(f"Nine in ten texts have at most {length} tokens; {first[0].size} are read.")
-        useful = first + [model for model in useful if model not in first]
-    ranked = sorted(useful, key=lambda model: -model.rank) if kind == "pictures" else useful
-    best, others = ranked[0], tuple(ranked[1:])
-    why.append(
-        f"{best.name} has the best features of those within the budget."
-        if megabytes or milliseconds
-        else f"{best.name} has the best features of those that fit a phone."
-    )
+        teacher = _teacher(within, length=length, cost=lambda one: total * _minutes(one, looks=1, lessons=lessons))
+        teacher = teacher if familiar and examples is None else None  # its answers sum to one
+        useful = _encoders(within if teacher else alone, length=length, familiar=familiar, why=why)
+    best, others = useful[0], tuple(useful[1:])
+    minutes = total * _minutes(best, looks=looks, lessons=lessons)
+    flags: Mapping[str, object]
+    if teacher and best.name == "text_cnn":
+        recipe, flags = "text_mobile", {"teacher-length": teacher.size}
+        taught = total * _minutes(teacher, looks=1, lessons=lessons)
+        minutes = taught + total * _minutes(best, looks=0, lessons=_STUDENT)
+        why.append(
+            f"{_words(teacher)} is over the budget, and can still teach: in {taught / 60:.1f} hours, which a finished "
+            f"run of text_classifier saves. Its student of {best.megabytes:g} MB learns from its answers, where the "
+            "encoder 'small' has the labels alone."
+        )
+    else:
+        recipe, flags = _plain(kind, best, why, budget=bool(megabytes or milliseconds))
+        if kind == "pictures" and examples is None and max(counts.values()) <= FEW:
+            recipe, flags = "image_few_labels", {**flags, "labels": max(counts.values())}
+            why.append(
+                f"No class has more than {FEW} pictures: too few to choose an epoch by, so that image_few_labels plans "
+                "its lessons, looks at many views of each picture, and keeps the last epoch."
+            )
     few = min(counts.values())
     if few < 20:
         scarce = min(counts, key=lambda name: counts[name])
         why.append(f"{scarce!r} has {few} examples: twenty more of it would help more than any other model.")
     if max(counts.values()) > 10 * few:
         why.append("One class has ten times as many examples as another: look at the recall of each, not the accuracy.")
-    flags: dict[str, object] = (
-        {"backbone": best.name, "image-size": best.size}
-        if kind == "pictures"
-        else {"encoder": best.name, "sequence-length": best.size}
-    )
-    return Advice(
-        model=best,
-        recipe="image_classifier" if kind == "pictures" else "text_classifier",
-        flags=flags,
-        why=tuple(why),
-        minutes=sum(counts.values()) * (looks * best.forward + lessons * best.train) / 60,
-        others=others,
-    )
+    return Advice(model=best, recipe=recipe, flags=flags, why=tuple(why), minutes=minutes, others=others)
 
 
-def _amount(kind: str, counts: Mapping[str, int]) -> str:
+def _plain(kind: str, best: Model, why: list[str], *, budget: bool) -> tuple[str, dict[str, object]]:
+    """The recipe that fine-tunes a model, and its flags; the reason is added."""
+    limits = "of those within the budget" if budget else "of those that fit a phone"
+    why.append(f"{best.name} has the best features {limits}.")
+    if kind == "pictures":
+        return "image_classifier", {"backbone": best.name, "image-size": best.size}
+    return "text_classifier", {"encoder": best.name, "sequence-length": best.size}
+
+
+def _encoders(within: Sequence[Model], *, length: int, familiar: bool, why: list[str]) -> list[Model]:
+    """The models of texts that are of use, the best first; reasons are added."""
+    useful = [model for model in within if familiar or model.name == "small"]
+    if not familiar:
+        why.append("The pretrained vocabulary spells these texts out piece by piece: it is of another language.")
+    if not useful:
+        raise ValueError(
+            "Wanted an encoder for such texts within the budget. Received: none that "
+            + ("learns without a teacher." if familiar else "is for another language than English.")
+        )
+    name = max(useful, key=lambda model: model.rank).name
+    long_enough = [model for model in useful if model.name == name and model.size >= length]
+    first = long_enough[0] if long_enough else [model for model in useful if model.name == name][-1]
+    why.append(f"Nine in ten texts have at most {length} tokens; {first.size} are read.")
+    return [first, *(model for model in useful if model != first)]
+
+
+def _teacher(within: Sequence[Model], *, length: int, cost: Callable[[Model], float]) -> Model | None:
+    """A model that is over the budget and has something to teach one that is not, in a night; else ``None``."""
+    names = {model.name for model in within}
+    known = [model for model in MODELS if model.name == "minilm_l6"]
+    best = next((model for model in known if model.size >= length), known[-1])
+    affordable = "text_cnn" in names and "minilm_l6" not in names and cost(best) <= AFFORDABLE
+    return best if affordable else None
+
+
+def _minutes(model: Model, *, looks: float, lessons: float) -> float:
+    """Minutes an example."""
+    return (looks * model.forward + lessons * model.train) / 60
+
+
+def _amount(kind: str, counts: Mapping[str, int], examples: int | None) -> str:
     each = sorted(counts.values())
-    return f"{sum(each):,} {kind} of {len(each)} classes, {each[0]:,} to {each[-1]:,} each."
+    total, several = (sum(each), "") if examples is None else (examples, "none, one or several of ")
+    return f"{total:,} {kind} of {several}{len(each)} classes, {each[0]:,} to {each[-1]:,} each."
 
 
 def _words(model: Model) -> str:

@@ -13,7 +13,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,8 @@ def build(
     choice: types.Choice,
     by_class: types.ByClass,
     distillation: types.Distillation | None = None,
+    left_out: Mapping[str, str] | None = None,
+    frontier: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of `report.json`.
 
@@ -130,6 +132,8 @@ def build(
         choice: the one that goes to the phone.
         by_class: how it fares on the test split, class by class.
         distillation: what a teacher gave that is none of the variants.
+        left_out: techniques without a file, and why.
+        frontier: variants that no other one beats in size, latency and validation score.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -160,6 +164,8 @@ def build(
         "why": choice.why,
         **_by_class(by_class),
         "distillation": None if distillation is None else dataclasses.asdict(distillation),
+        "left_out": dict(left_out or {}),
+        "frontier": list(frontier),
     }
 
 
@@ -252,7 +258,8 @@ def render(report: Mapping[str, Any], *, curves: Sequence[types.Curves] = (), mi
         rows=rows,
         chosen=chosen,
         smaller=_times_smaller(rows, chosen),
-        size_plot=_size_plot(rows, report["chosen"], metric=report["metric"]),
+        size_plot=_plot(report, "size"),
+        latency_plot=_plot(report, "latency"),
         curve_plots=[(one.stage, _curve_plot(one)) for one in curves if _panels(one)],
         mistakes=mistakes,
         tiles=_tiles(mistakes) if mistakes else [],
@@ -300,6 +307,8 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
     if report["distillation"]:
         console.print(report["distillation"]["words"], markup=False, highlight=False)
+    for name, why in report["left_out"].items():
+        console.print(f"left out: {name}: {why}", markup=False, highlight=False)
     several = "macro_f1" in report
     key = "f1" if several else "recall"
     worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row[key])
@@ -361,18 +370,28 @@ def _curve_plot(curves: types.Curves) -> str:
     return _svg(figure, name=f"Training curves of {curves.stage}")
 
 
-def _size_plot(rows: Sequence[Mapping[str, Any]], chosen: str, *, metric: str) -> str:
+_MEASURES: dict[str, tuple[Callable[[Mapping[str, Any]], float], str]] = {
+    "size": (lambda row: row["bytes"] / 1000, "file size in KB (logarithmic)"),
+    "latency": (lambda row: row["latency_ms"]["median"], "latency on one thread in milliseconds (logarithmic)"),
+}
+
+
+def _plot(report: Mapping[str, Any], what: str) -> str:
+    """A measure of every variant against its test score, those of the frontier in ink."""
+    measure, label = _MEASURES[what]
+    rows, chosen = report["variants"], report["chosen"]
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     axes = figure.subplots()
     for row in rows:
         # 100 * (score - low) can come out as -1e-14, which error bars refuse
         gaps = [max(0.0, 100 * gap) for gap in (row["score"] - row["score_low"], row["score_high"] - row["score"])]
+        usual = _INK if row["name"] in report["frontier"] else _OTHER
         axes.errorbar(
-            row["bytes"] / 1000,
+            measure(row),
             100 * row["score"],
             yerr=[[gap] for gap in gaps],
             fmt="o",
-            color=_CHOSEN if row["name"] == chosen else _OTHER,
+            color=_CHOSEN if row["name"] == chosen else usual,
             markersize=7,
             elinewidth=1,
             capsize=3,
@@ -382,13 +401,11 @@ def _size_plot(rows: Sequence[Mapping[str, Any]], chosen: str, *, metric: str) -
     axes.margins(x=0.18)
     axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.10g}")
     axes.xaxis.set_minor_formatter(lambda value, position: "")
-    axes.set_xlabel("file size in KB (logarithmic)")
-    axes.set_ylabel(f"test {metric} in %")
+    axes.set_xlabel(label)
+    axes.set_ylabel(f"test {report['metric']} in %")
     _quiet(axes)
-    _name_points(
-        figure, [(row["name"], row["bytes"] / 1000, 100 * row["score"], row["name"] == chosen) for row in rows]
-    )
-    return _svg(figure, name="Size against score of every variant")
+    _name_points(figure, [(row["name"], measure(row), 100 * row["score"], row["name"] == chosen) for row in rows])
+    return _svg(figure, name=f"{what.capitalize()} against score of every variant")
 
 
 def _name_points(figure: Figure, points: Sequence[tuple[str, float, float, bool]]) -> None:

@@ -5,8 +5,9 @@ Four recipes walked it with the same steps, so it became one function. Like a re
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ TECHNIQUES = {
         "post-training int8 weights and activations", proof.INT8, integer=True, layers=proof.LAYERS_INT8
     ),
     "qat_int8": Technique("quantization-aware training, int8 weights and activations", proof.INT8, integer=True),
+    "static_int16_activations": Technique(
+        "post-training int8 weights, int16 activations", proof.INT8, integer=True, layers=proof.LAYERS_INT8
+    ),
+    "weight_only_int8": Technique("post-training int8 weights, float arithmetic", proof.INT8, layers=proof.LAYERS_INT8),
+    "mixed_precision": Technique(
+        "post-training int4, int8 and float weights by sensitivity, float activations",
+        proof.INT4,
+        layers=proof.LAYERS_INT4,
+    ),
     "int4_weights": Technique("post-training int4 weights, float activations", proof.INT4, layers=proof.LAYERS_INT4),
 }
 
@@ -94,6 +104,7 @@ def ship(
     agreement: float = 0.98,
     clipped: float = 0.005,
     lesson: Lesson | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
 
@@ -108,11 +119,14 @@ def ship(
         budget: score that the chosen file may lose against ``model`` on validation; 0.003 is 0.3 points.
         score_drop: score that an int8 file may lose against its own model on either split.
         agreement: least share of examples on which an int8 file has to answer like its model. A float16 file may
-            disagree a quarter as often, and lose a quarter of ``score_drop``: where classes are hard to tell, some
-            examples lie so close to the border that any rounding moves them over it.
+            disagree a quarter as often, and lose half of ``score_drop``: where classes are hard to tell, some examples
+            lie so close to the border that any rounding moves them over it.
         clipped: largest share of a layer's numbers on held-out examples that may lie outside the range that its
             calibration found. Few calibration examples know the range less well.
         lesson: for the report, a teacher without a file here, and who learnt from it.
+        left_out: techniques that gave no file, and why, for the report. A file that is not its model within its
+            tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
+            some will not do. The float32 file of ``model`` and the chosen one have to hold all the same.
 
     Returns:
         The report, as written to ``report.json``.
@@ -123,21 +137,25 @@ def ship(
     """
     check = _Check(int8=proof.Tolerance(agreement=agreement, score_drop=score_drop))
     floats = {id(candidate.model): candidate.content for candidate in candidates if candidate.technique == "float32"}
-    variants = [
-        _measure(candidate, run.folder, dataset, check, reference=floats.get(id(candidate.model)), clipped=clipped)
-        for candidate in candidates
-    ]
+    refused = None if left_out is None else dict(left_out)
+    measured: list[tuple[Candidate, Variant]] = []
+    for candidate in candidates:
+        reference = floats.get(id(candidate.model))
+        with _leaving_out(candidate, refused, run.folder, needed=reference is candidate.content):
+            variant = _measure(candidate, run.folder, dataset, check, reference=reference, clipped=clipped)
+            measured.append((candidate, variant))
     choice = verify.choose(
-        [variant for variant, candidate in zip(variants, candidates, strict=True) if candidate.eligible],
+        [variant for candidate, variant in measured if candidate.eligible],
         prefer=prefer,
         budget=budget,
         float_validation_score=verify.score(check.expected(model, dataset.validation), dataset.validation.labels).value,
     )
     # only now, with every choice made, the test split
-    variants = [
-        dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test))
-        for variant, candidate in zip(variants, candidates, strict=True)
-    ]
+    variants = []
+    for candidate, variant in measured:
+        with _leaving_out(candidate, refused, run.folder, needed=candidate.name == choice.name):
+            tested = check(variant.artifact, candidate, dataset.test)
+            variants.append(dataclasses.replace(variant, test=tested))
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
     answers = verify.run_file(chosen.path, dataset.test.inputs)
     result = report.build(
@@ -149,6 +167,8 @@ def ship(
         choice=choice,
         by_class=verify.by_class(answers, dataset.test.labels, class_names=dataset.task.class_names),
         distillation=None if lesson is None else _recovered(lesson, dataset, variants),
+        left_out=refused,
+        frontier=verify.frontier(variants),
     )
     task = dataset.task
     mistakes = report.mistakes(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
@@ -158,6 +178,18 @@ def ship(
     store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result))
     report.print_table(result)
     return result
+
+
+@contextlib.contextmanager
+def _leaving_out(candidate: Candidate, refused: dict[str, str] | None, folder: Path, *, needed: bool) -> Iterator[None]:
+    """Takes a file that fails its check out of the run, where that is allowed and it is not needed."""
+    try:
+        yield
+    except verify.VerificationError as error:
+        if refused is None or needed:
+            raise
+        _path(candidate, folder).unlink()
+        refused[candidate.name] = f"failed the check of {error.check}: wanted {error.wanted}, got {error.got}"
 
 
 def _recovered(lesson: Lesson, dataset: Dataset, variants: Sequence[Variant]) -> Distillation:
@@ -183,7 +215,7 @@ class _Check:
         stricter = dataclasses.replace(
             proof.FLOAT16,
             agreement=min(proof.FLOAT16.agreement, 1 - (1 - int8.agreement) / 4),
-            score_drop=max(proof.FLOAT16.score_drop, int8.score_drop / 4),
+            score_drop=max(proof.FLOAT16.score_drop, int8.score_drop / 2),
         )
         self._tolerances = {proof.INT8: int8, proof.INT4: looser, proof.FLOAT16: stricter}
         self._answers: dict[tuple[int, str], np.ndarray] = {}
@@ -217,7 +249,7 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
         description=f"{dataset.task.name}, {technique.words}",
         multi_label=dataset.task.multi_label,
     )
-    path = folder / "variants" / f"{candidate.name}.tflite"
+    path = _path(candidate, folder)
     durable.write_bytes(path, content)
     return Artifact(
         candidate.name,
@@ -229,17 +261,23 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     )
 
 
+def _path(candidate: Candidate, folder: Path) -> Path:
+    return folder / "variants" / f"{candidate.name}.tflite"
+
+
 def _measure(
     candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None, clipped: float
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
-    if layers is not None and dataset.validation.is_text:
-        layers = proof.LAYERS_OF_TEXT
+    facts = benchmark.facts(artifact.path)
+    attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
+    if layers is not None and (attends or dataset.validation.is_text):
+        layers = proof.LAYERS_OF_TRANSFORMERS
     if layers is not None:
         layers = dataclasses.replace(layers, clipped=max(clipped, layers.clipped))
     return Variant(
         artifact,
-        benchmark.facts(artifact.path),
+        facts,
         benchmark.latency(artifact.path),
         validation=check(artifact, candidate, dataset.validation),
         test=_UNSEEN,

@@ -69,8 +69,9 @@ def fit(
             example: exact match), ``"last"`` with the last.
         patience: epochs without a better validation accuracy after which training stops; ``None`` never stops. Needs
             ``keep="best"`` and ``validation``.
-        class_weight: class index -> how much an example of it counts in the loss, as Keras takes it; see
-            ``balanced_weights``. Metrics, and the loss on validation, do not know of it.
+        class_weight: class index -> how much an example of it counts in the loss, see ``balanced_weights``. Of examples
+            of one class as Keras takes it: metrics, and the loss on validation, do not know of it. Where an example may
+            have several, each class is one of the indices, and the loss is `PositiveWeights`, on validation too.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -80,7 +81,8 @@ def fit(
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
         MemoryError: if a step does not fit into memory; the text suggests a smaller batch.
         ValueError: if the number of batches is unknown, zero, ``keep`` is neither of the two words, ``patience`` has
-            nothing to wait for, or there are weights of classes though an example may have several.
+            nothing to wait for, or, where an example may have several classes, weights are not one a class or come with
+            a loss that does not know them.
     """
     if patience is not None and (keep != "best" or validation is None or patience < 1):
         raise ValueError(
@@ -96,13 +98,19 @@ def fit(
             "(-1 is endless, -2 unknown; fewer examples than one batch give 0)."
         )
     spec = batches.element_spec
-    multi_label = isinstance(spec, tuple) and len(spec) > 1 and is_multi_label(spec[1])
-    if class_weight is not None and multi_label:
-        raise ValueError(
-            "Weights of classes are for examples of one class: Keras would weigh all of an example by the first that "
-            "it has. Received: class_weight with labels (batch, classes)."
-        )
+    labels: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    multi_label = is_multi_label(labels)
     default_loss, metric = objective(multi_label=multi_label)
+    if class_weight is not None and multi_label:
+        if loss is not None or sorted(class_weight) != list(range(labels.shape[1])):
+            raise ValueError(
+                "Where an example may have several classes, each has a weight, and the loss is the one that knows them "
+                f"all. Received: weights of {sorted(class_weight)} with labels (batch, {labels.shape[1]}) and "
+                f"{'no' if loss is None else 'a'} loss of your own."
+            )
+        # not left to Keras, which would weigh all of an example by the first class that it has
+        default_loss = PositiveWeights([class_weight[index] for index in sorted(class_weight)])
+        class_weight = None
     model.compile(
         optimizer=optimizer(warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay),
         loss=loss or default_loss,
@@ -153,6 +161,46 @@ def objective(*, multi_label: bool) -> tuple[keras.losses.Loss, keras.metrics.Me
     return loss, keras.metrics.SparseCategoricalAccuracy(name="accuracy")
 
 
+@keras.saving.register_keras_serializable(package="kerastl")
+class PositiveWeights(keras.losses.Loss):
+    """Mean binary cross-entropy of all classes in which those that an example has count their weight.
+
+    With ``p = sigmoid(logit)`` a class costs ``-(weight * y * log(p) + (1 - y) * log(1 - p))``. Where the weight is
+    negatives / positives, those that have a class count as much as those that do not (Rajpurkar et al. 2017, "CheXNet",
+    section 2.1, up to a factor; https://arxiv.org/abs/1711.05225).
+
+    Args:
+        weights: of each class, positive.
+        reduction, name, dtype: as for every loss of Keras.
+
+    Raises:
+        ValueError: a weight is not a positive number.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float],
+        *,
+        reduction: str = "sum_over_batch_size",
+        name: str = "positive_weights",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.weights = [float(weight) for weight in weights]
+        if not all(0 < weight < float("inf") for weight in self.weights):
+            raise ValueError(f"Weights of classes are positive numbers. Received: {self.weights}.")
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        there = ops.cast(y_true, y_pred.dtype)
+        weights = ops.convert_to_tensor(self.weights, y_pred.dtype)
+        entropy = ops.binary_crossentropy(there, y_pred, from_logits=True)
+        return ops.mean(entropy * (1 + (weights - 1) * there), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "weights": self.weights}
+
+
+@keras.saving.register_keras_serializable(package="kerastl")
 def exact_match(labels: Any, logits: Any) -> Any:
     """1 for each example of which all classes are answered right, float32 ``(batch,)``; both ``(batch, classes)``."""
     there = ops.greater_equal(ops.sigmoid(logits), THRESHOLD)
@@ -169,33 +217,43 @@ def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.sche
     )
 
 
-def balanced_weights(labels: np.ndarray, *, classes: int) -> dict[int, float]:
-    """A weight a class with which all classes count the same in the loss: examples / (classes * examples of it).
+def balanced_weights(labels: np.ndarray, *, classes: int, most: float = 10.0) -> dict[int, float]:
+    """A weight a class for the loss, with which rare classes count as much as frequent ones.
 
-    The rule is that of scikit-learn's ``class_weight="balanced"`` (after King & Zeng 2001). The mean weight of an
-    example is 1, so the learning rate keeps its meaning.
+    Of examples of one class it is examples / (classes * examples of it), the rule of scikit-learn's
+    ``class_weight="balanced"`` (after King & Zeng 2001): all classes count the same, and the mean weight of an example
+    is 1, so the learning rate keeps its meaning. Where an example may have several, it is the weight of those that have
+    a class, its negatives / positives: see `PositiveWeights`. What many such weights do to one step is bounded.
 
     Args:
-        labels: class indices ``(examples,)`` of the training split.
+        labels: class indices ``(examples,)`` of the training split; or 0 and 1, ``(examples, classes)``.
         classes: how many there are.
+        most: largest weight of several classes an example, and one over it the smallest. Ten is a choice: a class that
+            one in a thousand has would else make of its few examples the only ones that matter.
 
     Returns:
         Class index -> weight, for ``fit(..., class_weight=...)``.
 
     Raises:
-        ValueError: a class has no example, a label is none of the classes, or an example may have several.
+        ValueError: a class has no example, a label is none of the classes, or ``most`` is below 1.
     """
-    if np.ndim(labels) != 1:
+    several = is_multi_label(labels)
+    if (several and not np.isin(labels, (0, 1)).all()) or (np.ndim(labels) != 1 and not several):
         raise ValueError(
-            "Weights of classes are for examples of one class. Received: labels of shape "
-            f"{np.shape(labels)}; where classes are rare beside each other, a loss of your own can weigh them."
+            "Labels are class indices (examples,), or 0 and 1 (examples, classes). Received: shape "
+            f"{np.shape(labels)}, type {np.asarray(labels).dtype}."
         )
-    counts = np.bincount(labels, minlength=classes)
+    counts = labels.sum(0, dtype=np.int64) if several else np.bincount(labels, minlength=classes)
     if len(counts) != classes or not counts.all():
         raise ValueError(
             f"Weights need examples of all {classes} classes and no others. Received: counts {counts.tolist()}."
         )
-    return {label: len(labels) / (classes * int(count)) for label, count in enumerate(counts)}
+    if not several:
+        return {label: len(labels) / (classes * int(count)) for label, count in enumerate(counts)}
+    if not most >= 1:
+        raise ValueError(f"The largest weight is 1 or more. Received: most={most}.")
+    ratios = np.clip((len(labels) - counts) / counts, 1 / most, most)
+    return dict(enumerate(ratios.tolist()))
 
 
 def set_seed(seed: int) -> None:

@@ -231,7 +231,7 @@ def add_lora(
     Args:
         model: with Dense, EinsumDense or Embedding layers inside, at any depth.
         rank: of the product; a kernel of ``m x n`` learns ``rank * (m + n)`` numbers.
-        layers: names of the layers to adapt, the last part of their paths.
+        layers: names of the layers to adapt, the last part of their paths; ``"q_proj", "v_proj"`` in a DINOv3.
         head: name of the layer that learns as it is.
 
     Returns:
@@ -257,8 +257,11 @@ def add_lora(
             layer.enable_lora(rank)  # freezes the kernel
             if getattr(layer, "bias", None) is not None:
                 layer.bias.trainable = False
-        elif not list(layer._flatten_layers(include_self=False)) and layer.name != head:
-            layer.trainable = False
+        elif layer.name != head:
+            if not list(layer._flatten_layers(include_self=False)):
+                layer.trainable = False
+            for weight in layer._trainable_variables:  # its own, not those of layers inside of it
+                weight.trainable = False
     return list(chosen)
 
 

@@ -52,17 +52,21 @@ class Config:
     label_separator: str | None = None
     """Stands between the classes of a picture, "|" say, in a table of pictures that may have none, one or several."""
     label_columns: tuple[str, ...] = ()
-    """Instead, the names of a table's columns of 0 and 1, one a class."""
+    """Instead, the names of a table's or a parquet file's columns of 0 and 1, one a class. A parquet file's label may
+    also be a list."""
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     backbone: str = "efficientnet_lite0"
-    """A foundation model, see `kerastl.build.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate."""
+    """A foundation model, see `kerastl.build.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate.
+    "preset:vit_base_patch16_224_imagenet" is a vision transformer; it wants pictures of whole patches."""
     image_size: int = 224
     """Side of the square pictures that the backbone gets, in pixels."""
     validation: float = 0.1
     """Share of the pictures held out of train; every choice is made on them."""
     limit: int | None = None
     """Keeps only so many training pictures."""
+    balanced: bool = False
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.train.balanced_weights`."""
     seed: int = 0
     """Of weights, order, views and split."""
     views: Views = Views()
@@ -75,6 +79,9 @@ class Config:
     """Pictures a step."""
     dropout: float = 0.3
     """Share of the features dropped before the head."""
+    integer: bool = True
+    """Whether a file of integers throughout is made as well. A large transformer's numbers may lie too far apart for 8
+    bits, and the proof stops the run; False leaves this file out."""
     prefer: str = "smallest"
     """What the phone gets among the files within the budget: "smallest" or "fastest"."""
     budget: float = 0.01
@@ -114,7 +121,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         probe = run.stage(
             "probe",
             lambda at: probed(config, data, plan, features, at),
-            key=[plan.probe, config.dropout, run.key("features")],
+            key=[plan.probe, config.dropout, config.balanced, run.key("features")],
             **models,
         )
         trained = [probe]
@@ -122,23 +129,20 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             tuned = run.stage(
                 "fine_tuned",
                 lambda at: fine_tuned(config, data, plan, probe.model, at),
-                key=[basis, plan.fine_tune, plan.decay, run.key("probe")],
+                key=[basis, plan.fine_tune, plan.decay, run.key("probe")],  # whose key knows whether it is balanced
                 **models,
             )
             trained.append(tuned)
         model, ptq = trained[-1].model, kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
-        candidate = functools.partial(kerastl.ship.Candidate, model=model)
+        contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
+        if config.integer:
+            contents["static_int8"] = ptq.static_int8(float32, calibration=data.train.inputs[:500])
         return kerastl.ship.ship(
             run,
             data,
             model=model,
-            candidates=[
-                candidate("float32", "float32", float32),
-                candidate("float16", "float16", ptq.float16(float32)),
-                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
-                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=data.train.inputs[:500])),
-            ],
+            candidates=[kerastl.ship.Candidate(name, name, content, model) for name, content in contents.items()],
             curves=[stage.curves for stage in trained],
             prefer=config.prefer,
             budget=config.budget,
@@ -151,15 +155,23 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def load(config: Config) -> Dataset:
     """The pictures at the backbone's size."""
     size = (config.image_size, config.image_size)
-    if (config.label_separator or config.label_columns) and not str(config.data).endswith((".csv", ".tsv", ".txt")):
+    table = str(config.data).endswith((".csv", ".tsv", ".txt"))
+    parquet = Path(config.data or "").suffix == ".parquet"
+    if (config.label_separator and not table) or (config.label_columns and not (table or parquet)):
         raise ValueError(f"Pictures of several classes are listed in a table. Received: --data {config.data}.")
     if config.data is None:
         return kerastl.data.groceries.load(
             size=size, seed=config.seed, validation=config.validation, limit=config.limit
         )
-    if Path(config.data).suffix == ".parquet":
+    if parquet:
         return kerastl.data.arrays.load(
-            config.data, size=size, seed=config.seed, validation=config.validation, limit=config.limit
+            config.data,
+            size=size,
+            policy=config.policy,
+            seed=config.seed,
+            validation=config.validation,
+            limit=config.limit,
+            label_columns=config.label_columns,
         )
     return kerastl.data.image_folder.load(
         config.data,
@@ -186,6 +198,11 @@ def planned(config: Config, data: Dataset) -> kerastl.transfer.Plan:
         tuned = dataclasses.replace(plan.fine_tune, peak_learning_rate=config.learning_rate)
         plan = dataclasses.replace(plan, fine_tune=tuned)
     return plan
+
+
+def weights(config: Config, data: Dataset) -> dict[int, float] | None:
+    """How much each class counts in the loss, ``None`` where all count as they come."""
+    return kerastl.train.balanced_weights(data.train.labels, classes=data.task.classes) if config.balanced else None
 
 
 def built(config: Config, data: Dataset):
@@ -219,6 +236,7 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
         schedule=plan.probe,
         workspace=workspace,
         validation=batches(validation, batch_size=500),
+        class_weight=weights(config, data),
     )
     kerastl.transfer.put_head(model, head)
     return kerastl.train.Trained(model, curves)
@@ -246,6 +264,7 @@ def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace)
         # Validation pictures of the same shootings are soon all right, and the first such epoch is far from the best:
         # on shootings that were held out whole, accuracy rose to the end of the schedule.
         keep="last",
+        class_weight=weights(config, data),
     )
     return kerastl.train.Trained(model, curves)
 

@@ -73,6 +73,8 @@ class Config:
     """Pictures a step."""
     dropout: float = 0.3
     """Share of the features dropped before the head."""
+    integer: bool = True
+    """Whether a file of integers throughout is made as well; see `image_classifier`."""
     budget: float = 0.02
     """Validation accuracy that the chosen file may lose against the float model: a picture of the groceries' 73."""
     score_drop: float = 0.02
@@ -131,8 +133,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             candidate("float32", "float32", float32),
             candidate("float16", "float16", ptq.float16(float32)),
             candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
-            candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=data.train.inputs[:500])),
         ]
+        if config.integer:
+            integer = ptq.static_int8(float32, calibration=data.train.inputs[:500])
+            candidates.append(candidate("static_int8", "static_int8", integer))
         if plan.fine_tune:
             before = kerastl.export.tflite.convert(probe.model)
             candidates.append(candidate("probe_float32", "float32", before, model=probe.model, eligible=False))
@@ -158,7 +162,12 @@ def load(config: Config) -> Dataset:
         )
     if Path(config.data).suffix == ".parquet":
         return kerastl.data.arrays.load(
-            config.data, size=size, seed=config.seed, validation=config.validation, limit=config.limit
+            config.data,
+            size=size,
+            policy=config.policy,
+            seed=config.seed,
+            validation=config.validation,
+            limit=config.limit,
         )
     return kerastl.data.image_folder.load(
         config.data,

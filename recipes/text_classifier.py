@@ -21,8 +21,6 @@ from typing import Any
 import kerastl
 from kerastl.types import Dataset, Schedule
 
-_VOCABULARIES = {"minilm_l6": "bert", "small": None}
-
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -34,13 +32,18 @@ class Config:
     """Its column of sentences."""
     label_column: str = "label"
     """Its column of labels, text or numbers; a column `split` with train, validation and test is respected."""
+    label_separator: str | None = None
+    """Stands between the classes of a text, "|" say, in a file of texts that may have none, one or several; where a
+    label of JSON lines is a list of names, none is needed."""
+    label_columns: tuple[str, ...] = ()
+    """Instead, the names of its columns of 0 and 1, one a class."""
     policy: str = "fail"
     """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
     sequence_length: int = 256
     """Tokens that are read of a text, 512 at most; time grows with it. Half of the reviews are longer than 200."""
     encoder: str = "minilm_l6"
-    """Pretrained "minilm_l6"; a folder of the Hugging Face hub with an uncased model of BERT's kind; or "small",
-    trained from nothing, for languages that those do not know."""
+    """Pretrained "minilm_l6"; an uncased model of BERT's kind: a keras-hub preset, "bert_tiny_en_uncased" say, its
+    folder, or a folder of the Hugging Face hub; or "small", trained from nothing, for other languages."""
     pooling: str = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
     lora_rank: int | None = None
@@ -54,6 +57,8 @@ class Config:
     """Share of the texts held out to measure on."""
     limit: int | None = None
     """Keeps only so many training texts."""
+    balanced: bool = False
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.train.balanced_weights`."""
     measure_on_train: bool = False
     """Scores are of the training texts: for a file of a few sentences to try things out, and for nothing else."""
     precision: str = "float32"
@@ -78,30 +83,32 @@ class Config:
 
 
 def texts(config: Config) -> Dataset:
-    """The file that was named, or movie reviews; token ids of the vocabulary that the encoder reads."""
+    """The file that was named, or movie reviews; token ids of the vocabulary that the encoder reads.
+
+    Raises:
+        ValueError: several classes a text are asked for without a file, or the file cannot be used.
+    """
     settings = {
         "sequence_length": config.sequence_length,
-        "vocabulary": _VOCABULARIES.get(config.encoder, str(Path(config.encoder, "vocab.txt"))),
+        "vocabulary": kerastl.build.pretrained.encoders.vocabulary(config.encoder),
         "validation": config.validation,
         "test": config.test,
         "seed": config.seed,
         "limit": config.limit,
     }
+    several = {"label_separator": config.label_separator, "label_columns": config.label_columns}
+    if any(several.values()) and not config.data:
+        raise ValueError(f"Texts of several classes are in a file of your own. Received: {several} without --data.")
     if not config.data:
         return kerastl.data.movie_reviews.load(**settings)
     columns = {"text_column": config.text_column, "label_column": config.label_column}
-    settings |= {"policy": config.policy, "measure_on_train": config.measure_on_train}
+    settings |= {"policy": config.policy, "measure_on_train": config.measure_on_train} | several
     return kerastl.data.text_csv.load(config.data, **columns, **settings)
 
 
 def built(config: Config, data: Dataset):
     """The encoder with its weights and a new head."""
-    pretrained = kerastl.build.pretrained
-    if config.encoder == "minilm_l6":
-        return pretrained.minilm_l6.pretrained(data.task, pooling=config.pooling)
-    if config.encoder == "small":
-        return pretrained.minilm_l6.small(data.task, pooling=config.pooling)
-    return pretrained.bert_folder.load(config.encoder, data.task, pooling=config.pooling)
+    return kerastl.build.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -109,6 +116,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
     with kerastl.store.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
         data = texts(config)
         run.record(data)
+        balanced = kerastl.train.balanced_weights
+        weights = balanced(data.train.labels, classes=data.task.classes) if config.balanced else None
 
         def train(workspace):
             kerastl.train.set_seed(config.seed)
@@ -123,6 +132,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 schedule=config.schedule,
                 workspace=workspace,
                 validation=batches(data.validation, batch_size=50),
+                class_weight=weights,
             )
             return kerastl.train.Trained(model, curves)
 
@@ -130,12 +140,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         classifier = run.stage(
             "classifier",
             train,
-            key=[config.seed, adapted, config.schedule, data.digest],
+            key=[config.seed, adapted, config.schedule, weights, data.digest],
             save=kerastl.train.save,
             load=kerastl.train.load,
         )
         model = kerastl.train.as_float32(classifier.model)
-        float32 = kerastl.export.tflite.convert(model)
+        float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
         ptq = kerastl.compress.ptq
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
         return kerastl.ship.ship(

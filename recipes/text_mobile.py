@@ -26,7 +26,6 @@ from typing import Any
 import kerastl
 from kerastl.types import Curves, Dataset, Schedule, Workspace
 
-_VOCABULARIES = {"minilm_l6": "bert", "small": None}
 _READING = ("sequence_length", "vocabulary", "vocabulary_size")
 """Arguments of a data set in which teacher and student may differ."""
 
@@ -54,7 +53,7 @@ class Config:
     teacher: str = ""
     """Folder of a finished run of `text_classifier` on the same split; by default one is trained here, as there."""
     encoder: str = "minilm_l6"
-    """Of the teacher that is trained here: "minilm_l6", a folder with an uncased model of BERT's kind, or "small"."""
+    """Of the teacher that is trained here, as in `text_classifier`: "minilm_l6", a preset, a folder, or "small"."""
     teacher_length: int = 256
     """Tokens that it reads of a text, 512 at most: it takes twice as long for twice as many."""
     fine_tune: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)
@@ -144,12 +143,26 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def load(config: Config, **reading: Any) -> Dataset:
-    """The file that was named, or movie reviews; `reading` says how texts become ids, and moves none of them."""
+    """The file that was named, or movie reviews; `reading` says how texts become ids, and moves none of them.
+
+    Raises:
+        ValueError: the file cannot be used, or its texts may have none or several of the classes.
+    """
     settings = {"validation": config.validation, "test": config.test, "seed": config.seed, "limit": config.limit}
     if not config.data:
         return kerastl.data.movie_reviews.load(**settings, **reading)
     columns = {"text_column": config.text_column, "label_column": config.label_column, "policy": config.policy}
-    return kerastl.data.text_csv.load(config.data, **columns, **settings, **reading)
+    return one_each(kerastl.data.text_csv.load(config.data, **columns, **settings, **reading), where=config.data)
+
+
+def one_each(data: Dataset, *, where: str) -> Dataset:
+    """The data set itself. Raises `ValueError` where a text may have none or several of the classes."""
+    if data.task.multi_label:
+        raise ValueError(
+            "A teacher's answers to a text sum to one, so that texts have one class each. Received: texts of none or "
+            f"several classes in {where}; `kerastl run text_classifier --encoder small` learns them without a teacher."
+        )
+    return data
 
 
 def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
@@ -172,8 +185,9 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
                 f"The texts of a teacher have to be as they were. Received: {config.teacher}, which learnt from those "
                 f"of digest {stated['digest']}; {stated['source']} gives {lessons.digest} today."
             )
+        one_each(lessons, where=config.teacher)
     else:
-        vocabulary = _VOCABULARIES.get(config.encoder, str(Path(config.encoder, "vocab.txt")))
+        vocabulary = kerastl.build.pretrained.encoders.vocabulary(config.encoder)
         lessons = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
     if (lessons.origin, lessons.task.class_names) != (data.origin, data.task.class_names):
         mine, its = ({"source": one.source, **one.arguments} for one in (data, lessons))
@@ -196,13 +210,7 @@ def taught(config: Config, lessons: Dataset, workspace: Workspace):
         model = kerastl.train.load_model(Path(config.teacher, "model.keras"))
         return kerastl.train.Trained(kerastl.export.serving.with_logits(model), Curves(workspace.stage, {}))
     kerastl.train.set_seed(config.seed)
-    pretrained = kerastl.build.pretrained
-    if config.encoder == "minilm_l6":
-        model = pretrained.minilm_l6.pretrained(lessons.task)
-    elif config.encoder == "small":
-        model = pretrained.minilm_l6.small(lessons.task)
-    else:
-        model = pretrained.bert_folder.load(config.encoder, lessons.task)
+    model = kerastl.build.pretrained.encoders.load(config.encoder, lessons.task)
     batches, size = kerastl.data.pipeline.batches, config.fine_tune.batch_size
     curves = kerastl.train.fit(
         model,

@@ -54,7 +54,8 @@ def test_texts_of_another_language_or_for_a_small_phone_are_learnt_from_nothing(
     found = ask(kind="texts", length=20, familiar=False)
     assert found.flags == {"encoder": "small", "sequence-length": 64}
     assert any("another language" in reason for reason in found.why)
-    assert ask(kind="texts", length=20, megabytes=1).model.name == "small"
+    assert ask(kind="texts", length=20, megabytes=0.8).model.name == "small"
+    assert ask(kind="texts", length=20, megabytes=1, familiar=False).recipe == "text_classifier"
 
 
 def test_scarce_and_uneven_classes_are_said():
@@ -73,3 +74,56 @@ def test_every_model_is_one_that_the_recipe_takes_and_better_ones_cost_more(kind
         smaller = [other for other in models if other.name == model.name and other.size < model.size]
         assert all(other.milliseconds < model.milliseconds and other.train < model.train for other in smaller)
         assert all(other.rank <= model.rank for other in smaller)
+
+
+def test_minutes_of_several_classes_are_of_the_examples_and_not_of_their_labels():
+    found = ask(counts={"pear": 60, "fig": 40}, examples=70, looks=3, lessons=7)
+    assert found.minutes == pytest.approx(70 * (3 * found.model.forward + 7 * found.model.train) / 60)
+    assert found.why[0] == "70 pictures of none, one or several of 2 classes, 40 to 60 each."
+
+
+def named(name, size):
+    return next(model for model in advice.MODELS if (model.name, model.size) == (name, size))
+
+
+def test_a_teacher_over_the_budget_teaches_a_small_student():
+    teacher, student, small = named("minilm_l6", 128), named("text_cnn", 512), named("small", 64)
+    found = ask(kind="texts", length=100, megabytes=1, lessons=3)
+    assert (found.recipe, found.model, found.flags) == ("text_mobile", student, {"teacher-length": 128})
+    assert small in found.others
+    seconds = teacher.forward + 3 * teacher.train + 20 * student.train
+    assert found.minutes == pytest.approx(100 * seconds / 60)
+    reasons = " ".join(found.why)
+    assert "is over the budget, and can still teach" in reasons
+    assert "has the labels alone" in reasons
+    assert ask(kind="texts", length=900, megabytes=1).flags == {"teacher-length": 256}
+    assert ask(kind="texts", length=100, milliseconds=10).recipe == "text_mobile"
+    for other in (
+        ask(kind="texts", length=100),  # the teacher itself is within the budget
+        ask(kind="texts", length=100, megabytes=0.8),
+        ask(kind="texts", length=100, megabytes=1, familiar=False),
+        ask(kind="texts", length=100, megabytes=1, examples=90),  # of several classes nobody teaches
+    ):
+        assert other.recipe == "text_classifier"
+        assert student not in other.others
+
+
+def test_a_teacher_is_affordable_for_a_night():
+    seconds = named("minilm_l6", 64).forward + 3 * named("minilm_l6", 64).train
+    most = int(advice.AFFORDABLE * 60 / seconds / 2)
+    for each, recipe in ((most, "text_mobile"), (most + 1, "text_classifier")):
+        counts = {"good": each, "bad": each}
+        assert ask(kind="texts", counts=counts, length=20, megabytes=1, lessons=3).recipe == recipe
+
+
+def test_few_pictures_of_every_class_have_a_recipe_of_their_own():
+    few = ask(counts={"pear": 20, "fig": 9})
+    assert few.recipe == "image_few_labels"
+    assert few.flags == {"backbone": "efficientnet_lite0", "image-size": 224, "labels": 20}
+    assert any("too few to choose an epoch by" in reason for reason in few.why)
+    for changes in (
+        {"counts": {"pear": 21, "fig": 9}},
+        {"counts": {"pear": 20, "fig": 9}, "examples": 25},
+        {"counts": {"pear": 20, "fig": 9}, "kind": "texts", "length": 9},
+    ):
+        assert ask(**changes).recipe in ("image_classifier", "text_classifier")

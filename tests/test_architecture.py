@@ -65,6 +65,8 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/cluster": TF_KERAS | TFMOT | TENSORFLOW,  # TF-MOT's first centroids are made of tensors
     "compress/fine_tuning": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
     "compress/ptq": LITERT,
+    "compress/float_file": LITERT,
+    "compress/mixed_precision": LITERT,
     "export": TENSORFLOW | LITERT,
     "foreign/hdf5": set(),
     "foreign/keras_config": set(),  # a written list; what the installed Keras offers is not asked
@@ -111,6 +113,7 @@ DOORS = {
     ("transfer", "memory"): "where memory runs out the words are the same",
     ("build", "downloads"): "weights come from a registry as data sets do",
     ("build", "foreign"): "weights are a stranger's file, and looked at as such",
+    ("build", "wordpiece"): "an encoder's vocabulary has to be the texts' own, read off its file the one way",
     ("resume", "memory"): "as for training",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
     ("resume", "callbacks"): "as for training",

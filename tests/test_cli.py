@@ -771,6 +771,19 @@ def test_a_recipe_file_can_be_run_as_a_module_or_a_file():
     assert dataclasses.is_dataclass(found[0])
 
 
+def test_advise_names_a_student_and_its_teacher_where_that_is_what_fits(tmp_path, capsys):
+    rows = [f"the film was {word} number {n},{word}" for n in range(30) for word in ("good", "bad")]
+    (tmp_path / "set.csv").write_text("\n".join(["review,label", *rows]))
+    assert cli.main(["advise", str(tmp_path / "set.csv"), "--text-column", "review", "--megabytes", "1"]) == 0
+    command, *rest = capsys.readouterr().out.splitlines()
+    words = shlex.split(command)
+    assert words[:3] == ["kerastl", "run", "text_mobile"]
+    recipe = running.load(catalogue.find("text_mobile"))
+    config = running.parse(recipe, recipe.Config(), words[3:], given="text_mobile")
+    assert (config.data, config.text_column, config.teacher_length) == (str(tmp_path / "set.csv"), "review", 64)
+    assert "can still teach" in " ".join(rest)
+
+
 def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     for index in range(8):
         folder = tmp_path / "my set" / ("cat", "dog")[index % 2]
@@ -779,10 +792,10 @@ def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     assert cli.main(["advise", str(tmp_path / "my set"), "--megabytes", "3"]) == 0
     command, *rest = capsys.readouterr().out.splitlines()
     words = shlex.split(command)
-    assert words[:5] == ["kerastl", "run", "image_classifier", "--data", str(tmp_path / "my set")]
-    recipe = running.load(catalogue.find("image_classifier"))
-    config = running.parse(recipe, recipe.Config(), words[3:], given="image_classifier")
-    assert (config.backbone, config.image_size) == ("mobilenet_v2", 224)
+    assert words[:5] == ["kerastl", "run", "image_few_labels", "--data", str(tmp_path / "my set")]
+    recipe = running.load(catalogue.find("image_few_labels"))
+    config = running.parse(recipe, recipe.Config(), words[3:], given="image_few_labels")
+    assert (config.backbone, config.image_size, config.labels) == ("mobilenet_v2", 224, 4)
     assert "8 pictures of 2 classes, 4 to 4 each." in rest[0]
     assert cli.main(["advise", str(tmp_path / "my set"), "--json", "--milliseconds", "0.01"]) == 1
     assert "below the smallest" in capsys.readouterr().err

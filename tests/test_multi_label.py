@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import re
 
 import keras
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
 import kerastl
 from kerastl import report, ship, store, train, types, verify
+from kerastl.checkpoints import Workspace
 from kerastl.compress import ptq
 from kerastl.data import image_folder, pipeline
 from kerastl.export import metadata, serving, tflite
@@ -225,16 +229,51 @@ def test_a_softmax_in_place_of_the_sigmoid_is_not_published(dataset, model, tmp_
 
 def test_the_recipe_takes_such_a_table(table, tmp_path):
     config = dataclasses.replace(image_classifier.Config.smoke(), data=str(table), label_separator="|", epochs=0)
+    config = dataclasses.replace(config, balanced=True)
     result = image_classifier.run(config, tmp_path / "run")
     assert result["metric"] == "exact match"
     assert result["mean_average_precision"] > 0.5
     content = (tmp_path / "run" / "mobile" / "model.tflite").read_bytes()
     assert metadata.score_threshold(content) == 0.5
     columns = dataclasses.replace(config, label_separator=None, label_columns=NAMES)
-    assert image_classifier.load(columns).digest == result["data"]["digest"]
+    data = image_classifier.load(columns)
+    assert data.digest == result["data"]["digest"]
+    having = data.train.labels.astype(int).sum(0)
+    expected = dict(enumerate((len(data.train) - having) / having))
+    assert image_classifier.weights(config, data) == pytest.approx(expected)
+    stage = {name: next((tmp_path / "run" / "stages").glob(f"{name}-*")) for name in ("features", "probe")}
+    plain = image_classifier.probed(
+        dataclasses.replace(config, balanced=False),
+        data,
+        image_classifier.planned(config, data),
+        kerastl.transfer.load(stage["features"]),
+        Workspace("plain", folder=tmp_path / "plain", logs=tmp_path / "logs"),
+    )
+    assert plain.curves.values["loss"] != train.load(stage["probe"]).curves.values["loss"]
     for wrong in (dataclasses.replace(config, data=None), dataclasses.replace(columns, data=str(table.parent))):
         with pytest.raises(ValueError, match="listed in a table"):
             image_classifier.load(wrong)
+
+
+def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_path, capsys):
+    contents = [(table.parent / f"{index}.png").read_bytes() for index in range(160)]
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = {name: [int(row[name]) for row in rows] for name in NAMES}
+    made = pyarrow.table({"image": [*contents, b"<html>"], **{name: [*some, 0] for name, some in columns.items()}})
+    pyarrow.parquet.write_table(made, tmp_path / "set.parquet")
+    config = dataclasses.replace(image_classifier.Config.smoke(), data=str(tmp_path / "set.parquet"), limit=None)
+    config = dataclasses.replace(config, image_size=16, label_columns=NAMES, policy="skip")
+    data = image_classifier.load(config)
+    assert "row 160: unreadable picture" in capsys.readouterr().err
+    assert data.task.class_names == NAMES
+    stated = dict(zip(contents, zip(*columns.values(), strict=True), strict=True))
+    stated = {np.asarray(Image.open(io.BytesIO(content))).tobytes(): row for content, row in stated.items()}
+    for split in (data.train, data.validation, data.test):
+        for picture, label in zip(split.inputs, split.labels.tolist(), strict=True):
+            assert stated[picture.tobytes()] == tuple(label)
+    with pytest.raises(ValueError, match="listed in a table"):
+        image_classifier.load(dataclasses.replace(config, label_separator="|", label_columns=()))
 
 
 def test_mistakes_are_told_in_sets(dataset):

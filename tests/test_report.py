@@ -75,7 +75,8 @@ def built(tmp_path, dataset):
 def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
-        "why", "by_class", "balanced_accuracy", "majority_baseline", "distillation",
+        "why", "by_class", "balanced_accuracy", "majority_baseline", "distillation", "left_out",
+        "frontier",
     }  # fmt: skip
     assert built["schema"] == 1
     assert built["distillation"] is None
@@ -159,7 +160,7 @@ def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
     assert json.loads((tmp_path / "report.json").read_text()) == built
     assert all(link.startswith(("data:", "#")) for link in page.links)
     assert not re.search(r"url\((?!#)|@import|<link", text)
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 4
     assert len(page.ids) == len(set(page.ids)) > 3, "ids of two plots on one page must not meet"
     assert "currentColor" in text
     assert "50 times" in page.texts

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerastl import bridge, ship, store, train, verify
-from kerastl.compress import cluster, prune, ptq, qat
+from kerastl.compress import cluster, mixed_precision, prune, ptq, qat
 from kerastl.data import pipeline
 from kerastl.export import tflite
 from kerastl.types import Dataset, Schedule, Split, Task
@@ -117,6 +117,29 @@ def test_a_teacher_that_reads_other_inputs_is_reported(run, dataset, model):
     assert result["chosen"] == "float32"
 
 
+def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, model):
+    float32, strange = tflite.convert(model), build(7)
+    candidates = [
+        ship.Candidate("float32", "float32", float32, model),
+        ship.Candidate("strange", "dynamic_int8", ptq.dynamic_int8(tflite.convert(strange)), model),
+    ]
+    with pytest.raises(verify.VerificationError):
+        ship.ship(run, dataset, model=model, candidates=candidates)
+    result = ship.ship(run, dataset, model=model, candidates=candidates, left_out={"qat_int8": "no such <layer>"})
+    assert [row["name"] for row in result["variants"]] == ["float32"]
+    assert set(result["left_out"]) == {"qat_int8", "strange"}
+    assert result["left_out"]["strange"].startswith("failed the check of ")
+    assert [path.name for path in (run.folder / "variants").iterdir()] == ["float32.tflite"]
+    page = (run.folder / "report.html").read_text()
+    assert "<li><b>qat_int8</b>: no such &lt;layer&gt;</li>" in page
+
+
+def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
+    wrong = ship.Candidate("float32", "float32", tflite.convert(build(7)), model)
+    with pytest.raises(verify.VerificationError):
+        ship.ship(run, dataset, model=model, candidates=[wrong], left_out={})
+
+
 def test_a_file_of_another_model_is_not_published(run, dataset, model):
     candidates = [
         ship.Candidate("float32", "float32", tflite.convert(model), model),
@@ -194,6 +217,8 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
         "float32": lambda: float32,
         "qat_int8": lambda: quantization_aware(model, batches, dataset),
         "static_int8": lambda: ptq.static_int8(float32, calibration=dataset.train.inputs),
+        "static_int16_activations": lambda: ptq.static_int16_activations(float32, calibration=dataset.train.inputs),
+        "mixed_precision": lambda: mixed(float32, dataset),
     }
     content = made.get(technique, lambda: getattr(ptq, technique)(float32))()
     candidate = ship.Candidate("pruned", technique, content, model, sparsity=0.5)
@@ -203,6 +228,16 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
     denser = dataclasses.replace(candidate, name="denser", sparsity=row["sparsity"] + 0.02)
     with pytest.raises(verify.VerificationError, match="claimed sparsity"):
         ship.ship(run, dataset, model=model, candidates=[denser], **loose)
+
+
+def mixed(float32, dataset):
+    """4-bit kernels in one layer and 8-bit ones in the other."""
+    measured = mixed_precision.sensitivities(
+        float32, answers=lambda file: verify.run_file(file, dataset.validation.inputs)
+    )
+    way = mixed_precision.assignments(measured)
+    chosen = next(one for one in way if set(one.bits.values()) == {4, 8})
+    return mixed_precision.apply(float32, chosen)
 
 
 @pytest.mark.parametrize("technique", ["dynamic_int8", "qat_int8"])

@@ -360,9 +360,72 @@ def test_the_best_epoch_of_several_classes_is_that_of_the_best_exact_match(examp
     assert score > curves.values["val_exact_match"][0]
 
 
-def test_weights_of_classes_are_refused_where_an_example_may_have_several(examples):
+def test_positive_weights_are_negatives_over_positives_within_bounds():
+    labels = np.zeros((40, 5), np.uint8)
+    for column, count in enumerate((10, 20, 30, 1, 40)):
+        labels[:count, column] = 1
+    assert train.balanced_weights(labels, classes=5) == pytest.approx({0: 3.0, 1: 1.0, 2: 1 / 3, 3: 10.0, 4: 0.1})
+    assert train.balanced_weights(labels, classes=5, most=50)[3] == pytest.approx(39)
+    for wrong, options in (
+        (labels * 2, {"classes": 5}),
+        (labels.astype(float), {"classes": 5}),
+        (labels[..., None], {"classes": 5}),
+        (labels, {"classes": 4}),
+        (labels[1:] * [1, 1, 1, 0, 1], {"classes": 5}),
+        (labels, {"classes": 5, "most": 0.5}),
+    ):
+        with pytest.raises(ValueError, match=r"Received: (shape|counts|most)"):
+            train.balanced_weights(wrong, **options)
+
+
+def weighed_by_hand(labels, logits, weights):
+    p = 1 / (1 + np.exp(-logits))
+    return -(weights * labels * np.log(p) + (1 - labels) * np.log(1 - p))
+
+
+def test_positive_weights_are_in_the_loss_and_in_its_gradient(examples):
+    """One step of plain gradient descent is the gradient, derived by hand: ``w y (p - 1) + (1 - y) p`` a logit."""
     inputs, labels = several(examples)
-    with pytest.raises(ValueError, match=r"examples of one class.*\(batch, classes\)"):
-        quiet(small_model(), batches(inputs, labels), class_weight={0: 1.0, 1: 2.0, 2: 1.0})
-    with pytest.raises(ValueError, match=r"one class. Received: labels of shape \(64, 3\)"):
-        train.balanced_weights(labels, classes=3)
+    weight = {2: 4.0, 0: 0.5, 1: 2.5}
+    weights = np.array([0.5, 2.5, 4.0])
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((inputs.shape[1],)), keras.layers.Dense(3)])
+    kernel, bias = (array.astype(np.float64) for array in model.get_weights())
+    data = batches(inputs, labels, size=len(inputs))
+    schedule = Schedule(epochs=1, peak_learning_rate=0.1)
+    rule = {"optimizer": lambda rate, weight_decay: keras.optimizers.SGD(rate), "keep": "last"}
+    curves = quiet(model, data, validation=data, schedule=schedule, class_weight=weight, **rule)
+    logits = inputs @ kernel + bias
+    assert curves.values["loss"][0] == pytest.approx(weighed_by_hand(labels, logits, weights).mean(), rel=1e-5)
+    p = 1 / (1 + np.exp(-logits))
+    slope = (weights * labels * (p - 1) + (1 - labels) * p) / labels.size
+    plain = (p - labels) / labels.size
+    after, after_bias = model.get_weights()
+    np.testing.assert_allclose(after, kernel - 0.1 * inputs.T @ slope, atol=1e-6)
+    np.testing.assert_allclose(after_bias, bias - 0.1 * slope.sum(0), atol=1e-6)
+    assert np.abs(inputs.T @ (slope - plain)).max() > 1e-2, "the weights make a difference"
+    logits = inputs @ after.astype(np.float64) + after_bias
+    assert curves.values["val_loss"][0] == pytest.approx(weighed_by_hand(labels, logits, weights).mean(), rel=1e-5)
+    assert list(curves.values) == ["exact_match", "loss", "val_exact_match", "val_loss"]
+
+
+def test_a_weighed_model_is_saved_with_its_loss(examples, tmp_path):
+    inputs, labels = several(examples)
+    model = small_model()
+    quiet(model, batches(inputs, labels), schedule=Schedule(epochs=1), class_weight={0: 2.0, 1: 0.5, 2: 9.0})
+    train.save_model(model, tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.loss.weights == [2.0, 0.5, 9.0]
+    expected = weighed_by_hand(labels, train.predict(model, inputs).astype(np.float64), np.array([2.0, 0.5, 9.0]))
+    assert again.evaluate(inputs, labels, verbose=0)[0] == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_weights_that_do_not_fit_several_classes_are_refused(examples):
+    inputs, labels = several(examples)
+    own = keras.losses.BinaryCrossentropy(from_logits=True)
+    for weight, loss in (({0: 1.0, 1: 2.0}, None), ({0: 1.0, 1: 2.0, 3: 1.0}, None), ({0: 1.0, 1: 2.0, 2: 1.0}, own)):
+        with pytest.raises(ValueError, match=r"each has a weight.*labels \(batch, 3\)"):
+            quiet(small_model(), batches(inputs, labels), class_weight=weight, loss=loss)
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="positive numbers"):
+            quiet(small_model(), batches(inputs, labels), class_weight={0: 1.0, 1: wrong, 2: 1.0})

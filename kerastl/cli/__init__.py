@@ -106,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     def with_columns(one: argparse.ArgumentParser) -> None:
         for name in ("path", "text", "label", "split"):
             one.add_argument(f"--{name}-column", default=name, metavar="NAME", help=f"of a table (default {name})")
+        words = "between the classes of an example that may have several"
+        one.add_argument("--label-separator", metavar="TEXT", help=words)
+        one.add_argument("--label-columns", nargs="+", default=(), metavar="NAME", help="or its columns of 0 and 1")
 
     one = command("list", "catalogue:show_list", help="the recipes: what each does, how long it takes, its data")
     with_json(one)
@@ -135,8 +138,6 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--model", metavar="MODEL", help="also list labels that this run's folder, or model, doubts")
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
     with_columns(one)
-    one.add_argument("--label-separator", metavar="TEXT", help="between the classes of a picture that may have several")
-    one.add_argument("--label-columns", nargs="+", default=(), metavar="NAME", help="or its columns of 0 and 1")
     with_json(one)
     one = command("advise", "advise:advise", help="which model to start from for your data, why, and what it costs")
     one.add_argument("path", metavar="PATH", help="class folders of pictures, a table, an archive or arrays")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from typing import Any
 
 
-def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as_json: bool, **columns: str) -> int:
+def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as_json: bool, **columns: Any) -> int:
     """Prints the command to run, the reasons and the cost.
 
     Raises:
@@ -17,7 +18,12 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
 
     facts = kerastl.data.facts.look(path, **columns)
     if facts.kind == "pictures":
-        plan = kerastl.transfer.plan(examples=sum(facts.counts.values()), classes=len(facts.counts))
+        total = sum(facts.counts.values())
+        plan = kerastl.transfer.plan(
+            examples=total if facts.examples is None else facts.examples,
+            classes=len(facts.counts),
+            each=None if facts.examples is None else total / max(len(facts.counts), 1),
+        )
         looks, lessons = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
     else:
         looks, lessons = 0, 3  # the text recipe's epochs
@@ -31,6 +37,8 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
     words += [word for name, value in found.flags.items() for word in (f"--{name}", str(value))]
     if facts.kind == "texts":
         words += ["--text-column", columns["text_column"], "--label-column", columns["label_column"]]
+    words += ["--label-separator", separator] if (separator := columns["label_separator"]) else []
+    words += ["--label-columns", *columns["label_columns"]] if columns["label_columns"] else []
     print(shlex.join(words))
     for reason in found.why:
         print(f"  {reason}")

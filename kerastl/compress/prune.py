@@ -46,8 +46,9 @@ class Prune(keras.callbacks.Callback):
         begin_step, end_step: first and last step at which masks are renewed, counted over all calls of ``fit``.
         frequency: training steps between two renewals.
         initial_sparsity: share of zeros at ``begin_step``.
-        layers: names of the layers to prune; ``None`` takes every Conv2D, the pointwise half of every SeparableConv2D,
-            and every Dense but the last (the logits: few weights, and the score feels each of them).
+        layers: names of the layers to prune, or what several end in: ``"block_1_attention/query"`` or ``"query"``;
+            ``None`` takes every Conv2D, the pointwise half of every SeparableConv2D, the four kernels of every
+            attention, and every Dense but the last (the logits: few weights, and the score feels each of them).
         model: the network whose kernels are pruned, when ``fit`` is called on something around it (a distiller).
 
     Raises:
@@ -176,30 +177,32 @@ def kernels(model: keras.Model, *, layers: Sequence[str] | None = None) -> list[
     Raises:
         ValueError: for a name that no prunable layer has, or if there is nothing to prune.
     """
-    found = [(layer, kernel) for layer in _leaves(model) if (kernel := _kernel(layer)) is not None]
+    leaves = list(_leaves(model))
+    found = [(name, layer, kernel) for name, layer in leaves if (kernel := _kernel(layer)) is not None]
     if layers is None:
-        dense = [layer for layer, _ in found if isinstance(layer, keras.layers.Dense)]
+        dense = [layer for _, layer, _ in found if isinstance(layer, keras.layers.Dense)]
         chosen = [
-            (layer.name, kernel)
-            for layer, kernel in found
+            (name, kernel)
+            for name, layer, kernel in found
             if not isinstance(layer, keras.layers.DepthwiseConv2D) and layer not in dense[-1:]
         ]
         if not chosen:
             raise ValueError(
                 "Pruning needs at least one Conv2D, SeparableConv2D or Dense layer before the last Dense. Received: a "
-                f"model with the layers {[layer.name for layer in _leaves(model)]}. Name layers to prune in `layers`."
+                f"model with the layers {[name for name, _ in leaves]}. Name layers to prune in `layers`."
             )
         return chosen
-    names = [layer.name for layer, _ in found]
+    names = [name for name, _, _ in found]
+    ends = {name.rpartition("/")[2] for name in names}
     for name in layers:
-        if name not in names:
+        if name not in names and name not in ends:
             near = difflib.get_close_matches(name, names)
             raise ValueError(
                 f"Pruning needs names of layers with a kernel. Received: {name!r}. Near: {near}; all: {names}."
             )
     if not layers:
         raise ValueError(f"Pruning needs at least one layer. Received: no layer names. Available: {names}.")
-    return [(layer.name, kernel) for layer, kernel in found if layer.name in layers]
+    return [(name, kernel) for name, _, kernel in found if name in layers or name.rpartition("/")[2] in layers]
 
 
 def achieved(model: keras.Model, *, layers: Sequence[str] | None = None) -> float:
@@ -213,17 +216,27 @@ def achieved(model: keras.Model, *, layers: Sequence[str] | None = None) -> floa
     return float(sum(np.sum(kernel == 0) for kernel in weights) / sum(kernel.size for kernel in weights))
 
 
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def _leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
+    """Layers without layers inside, by their names; one inside a layer that is no model, by both names."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _leaves(layer)
-        else:
-            yield layer
+            continue
+        inside = list(layer._flatten_layers(include_self=False))
+        if _kernel(layer) is not None or not inside:
+            yield layer.name, layer
+            continue
+        names = {id(layer): layer.name}
+        for parent in (layer, *inside):  # each before what is inside of it
+            for child in parent._flatten_layers(include_self=False, recursive=False):
+                names.setdefault(id(child), f"{names[id(parent)]}/{child.name}")
+        yield from ((names[id(child)], child) for child in inside if _kernel(child) is not None)
 
 
 def _kernel(layer: keras.layers.Layer) -> keras.Variable | None:
     if isinstance(layer, keras.layers.SeparableConv2D):
         return layer.pointwise_kernel
-    if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
+    kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense | keras.layers.EinsumDense
+    if isinstance(layer, kinds):
         return layer.kernel
     return None

@@ -1,28 +1,34 @@
 """Post-training quantization of a float TFLite file with ai-edge-quantizer: bytes in, bytes out.
 
 Every function takes a float32 file as the converter wrote it. Quantizing a file that is quantized already would stack
-one error on another without a word, so it is refused.
+one error on another without a word, so it is refused. `quantize` knows them by ai-edge-quantizer's own names, which say
+how many bits weights (``w``) and activations (``a``) have, integers (``i``) or floats (``f``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
-from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
+from ai_edge_quantizer import algorithm_manager, qtyping
+
+from kerastl.compress import float_file
 
 _ALL, _CONV, _DENSE = (
     qtyping.TFLOperationName.ALL_SUPPORTED,
     qtyping.TFLOperationName.CONV_2D,
     qtyping.TFLOperationName.FULLY_CONNECTED,
 )
-
+_BLOCKS = {
+    int(name.rpartition("_")[2]): each for name, each in qtyping.QuantGranularity.__members__.items() if "_" in name
+}
 _BYTES = qtyping.OpQuantizationConfig(
     activation_tensor_config=qtyping.TensorQuantizationConfig(
         num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
@@ -42,13 +48,15 @@ def dynamic_int8(model: bytes, *, per_channel: bool = True) -> bytes:
     Raises:
         ValueError: if ``model`` is no TFLite file, or is quantized already.
     """
-    work = _open(model)
+    work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
-    return _quantize(work)
+    return float_file.quantized(work)
 
 
-def int4_weights(model: bytes) -> bytes:
-    """4-bit kernels of convolutions and dense layers, 8-bit depthwise kernels (4 bits have no operator), float32 else.
+def weight_only_int8(model: bytes) -> bytes:
+    """8-bit kernels, a scale a channel, that are made float32 before they are computed with: no activation is rounded.
+
+    The size of `dynamic_int8` and nearer to the float file's answers; it computes in float32 and is no faster.
 
     Args:
         model: a float32 TFLite file.
@@ -56,11 +64,34 @@ def int4_weights(model: bytes) -> bytes:
     Raises:
         ValueError: if ``model`` is no TFLite file, or is quantized already.
     """
-    work = _open(model)
+    work = float_file.opened(model)
+    work.add_weight_only_config(".*", _ALL, num_bits=8)
+    return float_file.quantized(work)
+
+
+def int4_weights(model: bytes, *, block_size: int | None = None) -> bytes:
+    """4-bit kernels of convolutions and dense layers, 8-bit depthwise kernels (4 bits have no operator), float32 else.
+
+    Args:
+        model: a float32 TFLite file.
+        block_size: weights of a row of a dense kernel that share a scale; ``None``: all of them. Smaller blocks are
+            nearer to the float file and take more bytes. Convolutions, and dense layers whose rows are no multiple of
+            it, have no operator for blocks and keep a scale a channel.
+
+    Raises:
+        ValueError: if ``model`` is no TFLite file, or is quantized already; or no operator has blocks of that size.
+    """
+    if block_size is not None and block_size not in _BLOCKS:
+        raise ValueError(f"block_size is one of {', '.join(map(str, _BLOCKS))}. Received: {block_size}.")
+    work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8)
     for operation in (_CONV, _DENSE):
         work.add_dynamic_config(".*", operation, num_bits=4)
-    return _quantize(work)
+    if block_size is not None:
+        for operator in float_file.operators(model):
+            if operator.kind == _DENSE.value and operator.shape[-1] % block_size == 0:
+                work.add_dynamic_config(operator.pattern, _DENSE, num_bits=4, granularity=_BLOCKS[block_size])
+    return float_file.quantized(work)
 
 
 def float16(model: bytes) -> bytes:
@@ -72,9 +103,9 @@ def float16(model: bytes) -> bytes:
     Raises:
         ValueError: if ``model`` is no TFLite file, or is quantized already.
     """
-    work = _open(model)
+    work = float_file.opened(model)
     work.add_weight_only_config(".*", _ALL, num_bits=16, algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING)
-    return _quantize(work)
+    return float_file.quantized(work)
 
 
 def static_int8(model: bytes, *, calibration: np.ndarray, per_channel: bool = True) -> bytes:
@@ -93,7 +124,60 @@ def static_int8(model: bytes, *, calibration: np.ndarray, per_channel: bool = Tr
         ValueError: if ``model`` is no TFLite file, is quantized already, or would keep a float operator; if
             ``calibration`` is empty, of another shape, all zeros, or not within 0..255 or clearly scaled to 0..1.
     """
-    work = _open(model)
+    return _static(model, calibration, bits=8, granularity=_granularity(per_channel))
+
+
+def static_int16_activations(model: bytes, *, calibration: np.ndarray) -> bytes:
+    """Integers throughout: 8-bit kernels with a scale a channel, 16-bit activations, 64-bit biases.
+
+    For chips without floats on which `static_int8` loses too much. LiteRT's own kernels for it are plain ones: on a
+    server's processor a small CNN took a hundred times as long as with 8 bits. The input takes raw bytes, as that of
+    `static_int8`; the output is int16 and carries its scale, for no operator makes bytes of it.
+
+    Args:
+        model, calibration: as for `static_int8`.
+
+    Raises:
+        ValueError: as `static_int8`.
+    """
+    return _static(model, calibration, bits=16, granularity=qtyping.QuantGranularity.CHANNELWISE)
+
+
+BY_NAME: dict[str, Callable[..., bytes]] = {
+    "dynamic_wi8_afp32": dynamic_int8,
+    "dynamic_wi4_afp32": int4_weights,
+    **{f"dynamic_wi4b{size}_afp32": functools.partial(int4_weights, block_size=size) for size in _BLOCKS},
+    "weight_only_wi8_afp32": weight_only_int8,
+    "float16": float16,
+    "static_wi8_ai8": static_int8,
+    "static_wi8_ai16": static_int16_activations,
+}
+"""ai-edge-quantizer's names of its recipes, and what does the same here."""
+_CALIBRATED = ("static_wi8_ai8", "static_wi8_ai16")
+
+
+def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None) -> bytes:
+    """A file quantized as ai-edge-quantizer's recipe of that name says, by the function that is named in `BY_NAME`.
+
+    Args:
+        model: a float32 TFLite file.
+        name: a key of `BY_NAME`.
+        calibration: for static recipes, as for `static_int8`; others use none, and may be given it.
+
+    Raises:
+        ValueError: another name, a static recipe without calibration, or what the function itself refuses.
+    """
+    if name not in BY_NAME:
+        raise ValueError(f"Wanted the name of a recipe. Received: {name!r}. Available: {', '.join(BY_NAME)}.")
+    if name not in _CALIBRATED:
+        return BY_NAME[name](model)
+    if calibration is None:
+        raise ValueError(f"{name} needs calibration pictures, some hundred of the training split. Received: none.")
+    return BY_NAME[name](model, calibration=calibration)
+
+
+def _static(model: bytes, calibration: np.ndarray, *, bits: int, granularity: qtyping.QuantGranularity) -> bytes:
+    work = float_file.opened(model)
     interpreter = Interpreter(model_content=model)
     image, *others = interpreter.get_input_details()
     if others or np.issubdtype(image["dtype"], np.integer):
@@ -103,10 +187,9 @@ def static_int8(model: bytes, *, calibration: np.ndarray, per_channel: bool = Tr
             "dynamic_int8."
         )
     _refuse_other_than_pixels(calibration, shape=tuple(int(size) for size in image["shape"][1:]))
-    work.add_static_config(
-        ".*", _ALL, activation_num_bits=8, weight_num_bits=8, weight_granularity=_granularity(per_channel)
-    )
-    for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+    work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
+    ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
+    for end in ends if bits == 8 else ends[:1]:
         work.update_quantization_recipe(".*", end, op_config=_BYTES)
     ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [image["name"]]}}).items()
     (argument,) = names["inputs"]
@@ -123,33 +206,13 @@ def static_int8(model: bytes, *, calibration: np.ndarray, per_channel: bool = Tr
         "min": np.zeros((1,) * len(image["shape"])),
         "max": np.full((1,) * len(image["shape"]), 255.0),
     }
-    result = _quantize(work, statistics)
+    result = float_file.quantized(work, statistics)
     _refuse_float_activations(result)
     return _keep_constants(result, model)
 
 
 def _granularity(per_channel: bool) -> qtyping.QuantGranularity:
     return qtyping.QuantGranularity.CHANNELWISE if per_channel else qtyping.QuantGranularity.TENSORWISE
-
-
-def _open(model: bytes) -> quantizer.Quantizer:
-    """A quantizer over a file that is a float32 TFLite file."""
-    if bytes(model[4:8]) != b"TFL3":
-        raise ValueError(
-            f"Quantization needs the bytes of a TFLite file. Received: {len(model)} bytes starting {model[:8]!r}."
-        )
-    reduced = {
-        tensor.name.decode(): _type_name(tensor.type)
-        for tensor in _tensors(model)
-        if tensor.type == schema.TensorType.FLOAT16 or (tensor.quantization and tensor.quantization.scale is not None)
-    }
-    if reduced:
-        name, kind = next(iter(reduced.items()))
-        raise ValueError(
-            f"Quantization needs a float32 file. Received: a file that is quantized already, with {len(reduced)} "
-            f"reduced tensors, among them {name!r} of {kind}. Quantize the float file that it was made from."
-        )
-    return quantizer.Quantizer(bytes(model))
 
 
 def _widen(statistics: dict, model: bytes, batches: Iterable[np.ndarray]) -> None:
@@ -175,11 +238,6 @@ def _widen(statistics: dict, model: bytes, batches: Iterable[np.ndarray]) -> Non
             values = interpreter.get_tensor(place)
             found["min"] = np.minimum(found["min"], values.min())
             found["max"] = np.maximum(found["max"], values.max())
-
-
-def _quantize(work: quantizer.Quantizer, statistics: dict | None = None) -> bytes:
-    result = work.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
-    return bytes(result.quantized_model or b"")
 
 
 def _keep_constants(quantized: bytes, model: bytes) -> bytes:
@@ -233,18 +291,6 @@ def _kernels(model: Any) -> Iterator[tuple[int, Any, Any, Any]]:
             yield _CHANNELS[kind], source, kernel, bias
 
 
-def _tensors(model: bytes) -> Iterable:
-    return (
-        tensor
-        for graph in flatbuffer_utils.read_model_from_bytearray(bytearray(model)).subgraphs
-        for tensor in graph.tensors
-    )
-
-
-def _type_name(kind: int) -> str:
-    return next(name for name, value in vars(schema.TensorType).items() if value == kind).lower()
-
-
 def _refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]) -> None:
     calibration = np.asarray(calibration)
     if calibration.shape[1:] != shape or not len(calibration):
@@ -260,7 +306,7 @@ def _refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]
 
 
 def _refuse_float_activations(model: bytes) -> None:
-    floats = [tensor.name.decode() for tensor in _tensors(model) if tensor.type == schema.TensorType.FLOAT32]
+    floats = [tensor.name.decode() for tensor in float_file.tensors(model) if tensor.type == schema.TensorType.FLOAT32]
     if floats:
         raise ValueError(
             "Static quantization needs operators with an integer version, and a fixed batch axis (a free one makes "

@@ -2,25 +2,24 @@
 
 ``x_train`` and ``y_train`` of an ``.npz``, ``train-images.npy`` and ``train-labels.npy``, idx files as MNIST's: inputs,
 labels and splits are known by their names (`array_file.parts`). A parquet file has named columns, as the Hugging Face
-hub's data sets have; of a folder of them each begins with its split's name, ``train-00000-of-00001.parquet``.
+hub's data sets have; of a folder of them each begins with its split's name, ``train-00000-of-00001.parquet``. Every row
+is looked at before anything is trained. What cannot be used is listed with its reason: all of it at once.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerastl import types
-from kerastl.data import array_file, image_folder, pictures, splits
+from kerastl.data import array_file, image_folder, label_sets, parquet_table, splits
 
 _SHOWN = 20  # rows that an error names
-_AT_ONCE = 64_000_000  # bytes
 _SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 
 
@@ -30,8 +29,10 @@ def load(
     input_column: str = "image",
     label_column: str = "label",
     split_column: str = "split",
+    label_columns: Sequence[str] = (),
     size: Sequence[int] | None = None,
     channels: int = 3,
+    policy: str = "fail",
     validation: int | float = 0.15,
     test: int | float = 0.15,
     seed: int = 0,
@@ -45,47 +46,70 @@ def load(
             a folder of either.
         input_column, label_column, split_column: names of a parquet file's columns; splits may be absent. Inputs are
             encoded pictures (bytes, or the hub's ``{bytes, path}``) or lists of numbers, all of one shape.
+        label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1 of a parquet file,
+            where an example may have none, one or several of them. Its label may also be a list, of words or of class
+            indices; and other files' labels an array ``(examples, classes)`` of 0 and 1.
         size: height and width that encoded pictures are brought to; by default those of the first.
         channels: of encoded pictures, 3 for colour, 1 for grey.
+        policy: what becomes of rows that cannot be used, with NaN in their inputs or without a label, say: ``"fail"``
+            raises and lists them, ``"skip"`` lists them on stderr and leaves them out.
         validation, test: how many (int), or what share (float), where there is no such split yet.
         seed: decides which examples validate and test, and the order.
         limit: keeps so many training examples, see `splits.dataset`.
         class_names: of labels that are numbers; by default the hub's names where the file has them, else the numbers.
-            Where labels are words, the order of the classes.
+            Where labels are words, or columns, the order of the classes.
 
     Returns:
         Inputs ``(examples, ...)`` as they are in the file, whole bytes of pictures without an axis of channels with
-        one; labels int32.
+        one; labels int32 ``(examples,)``, or where an example may have several classes uint8 ``(examples, classes)`` of
+        0 and 1.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
-        ValueError: a file that is not read; no inputs or no labels under the names known; labels that are neither
-            class indices nor words, or have holes; inputs that are not numbers of one shape; or no such split can be
-            made.
+        ValueError: a file that is not read; no inputs or no labels under the names known; rows that cannot be used
+            under ``"fail"``; labels that are neither class indices nor words nor sets of classes; inputs that are not
+            numbers of one shape; or no such split can be made.
     """
-    path, columns = Path(path), {"input_column": input_column, "label_column": label_column}
-    columns |= {"split_column": split_column}
-    inputs, labels, known = read(path, **columns, size=size, channels=channels)
+    if policy not in ("fail", "skip"):
+        raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
+    path = Path(path)
+    columns: dict[str, Any] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
+    columns |= label_sets.several(None, label_columns)
+    inputs, labels, known, problems = read(path, **columns, size=size, channels=channels)
+    inputs, labels = _usable(inputs, labels, problems, skip=policy == "skip", where=path)
     if "train" not in inputs:
         raise ValueError(f"Wanted examples to train on. Received: {', '.join(inputs)} in {path}.")
-    names = _class_names(labels, wanted=class_names, known=known, where=path)
+    multi_label = any(types.is_multi_label(some) for some in labels.values())
+    if multi_label:
+        names, labels = _sets(labels, wanted=class_names, known=known, where=path)
+    else:
+        names = _class_names(labels, wanted=class_names, known=known, where=path)
     arrays: dict[str, np.ndarray] = {}
     for split, values in inputs.items():
-        arrays[f"{split}_inputs"] = _inputs(values, where=f"{split} of {path}")
-        arrays[f"{split}_labels"] = _labels(labels[split], names, wanted=len(values), where=f"{split} of {path}")
+        whole_bytes = values.dtype == np.uint8 and values.ndim == 3
+        arrays[f"{split}_inputs"] = values[..., None] if whole_bytes else values
+        arrays[f"{split}_labels"] = (
+            labels[split] if multi_label else _labels(labels[split], names, where=f"{split} of {path}")
+        )
     shapes = {name: array.shape[1:] for name, array in arrays.items() if name.endswith("inputs")}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"Wanted inputs of one shape in all splits. Received: {shapes} in {path}.")
     if "test" not in inputs:
-        train, held_out = splits.stratified(arrays["train_labels"], validation=test, seed=seed)
+        train, held_out = (
+            splits.stratified_sets(
+                arrays["train_labels"], validation=test, seed=seed, leave=1 if "validation" in inputs else 2
+            )
+            if multi_label
+            else splits.stratified(arrays["train_labels"], validation=test, seed=seed)
+        )
         for what in ("inputs", "labels"):
             whole = arrays[f"train_{what}"]
             arrays[f"train_{what}"], arrays[f"test_{what}"] = whole[train], whole[held_out]
-    arguments = {"path": os.path.abspath(path), "test": test, "class_names": list(names)}
-    if parquet(path):
+    arguments = {"path": os.path.abspath(path), "test": test, "class_names": list(names), "policy": policy}
+    if parquet_table.files(path):
         arguments |= {**columns, "size": None if size is None else list(size), "channels": channels}
     return splits.dataset(
-        types.Task(path.resolve().stem, names, arrays["train_inputs"].shape[1:]),
+        types.Task(path.resolve().stem, names, arrays["train_inputs"].shape[1:], multi_label=multi_label),
         arrays,
         seed=seed,
         validation=validation,
@@ -101,30 +125,124 @@ def read(
     input_column: str = "image",
     label_column: str = "label",
     split_column: str = "split",
+    label_columns: Sequence[str] = (),
     size: Sequence[int] | None = None,
     channels: int = 3,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...]]:
-    """Inputs and labels of each split as the files have them, and the names of the classes that these bring.
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], list[str]]:
+    """Inputs and labels of each split as the files have them, the names of the classes that these bring, and what is
+    wrong with the rows of a parquet file that are left out.
 
-    Arguments and errors as for `load`.
+    Arguments and errors as for `load`. One label an example is one axis; sets of classes are uint8 of 0 and 1.
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder of arrays {path}.")
-    files = parquet(path)
+    files = parquet_table.files(path)
     if not files:
-        return *_files(path), ()
+        if label_columns:
+            raise ValueError(f"Columns of classes are those of a parquet file. Received: {label_columns} for {path}.")
+        inputs, labels = _files(path)
+        return inputs, {split: in_rows(some) for split, some in labels.items()}, (), []
     columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    inputs, labels, known, problems = tables(files, **columns, size=size, channels=channels)
+    return parquet_table.read(files, **columns, label_columns=label_columns, size=size, channels=channels)
+
+
+def in_rows(labels: np.ndarray) -> np.ndarray:
+    """Labels that stand in one column as one axis, and truth values of every class as 0 and 1."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return labels[:, 0]
+    return labels.astype(np.uint8) if labels.ndim == 2 and labels.dtype == bool else labels
+
+
+def _usable(
+    inputs: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    problems: Sequence[str],
+    *,
+    skip: bool,
+    where: Path,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Inputs and labels without the rows that cannot be used.
+
+    Raises:
+        ValueError: there are such rows, and they are not to be skipped; or arrays that are no examples and labels.
+    """
+    problems, found = list(problems), {}
+    for split, values in inputs.items():
+        if values.dtype.kind not in "buif" or values.ndim < 2:
+            raise ValueError(
+                f"Wanted inputs (examples, ...) of numbers. Received: {values.dtype} of shape {values.shape} in "
+                f"{split} of {where}."
+            )
+        if len(values) != len(labels[split]):
+            raise ValueError(
+                f"Wanted a label an input. Received: {len(labels[split])} labels for {len(values)} inputs in {split} "
+                f"of {where}."
+            )
+        found[split] = _problems(values, labels[split])
+        problems += [f"row {row} of {split}: {problem}" for row, problem in sorted(found[split].items())]
     if problems:
-        words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
         more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise ValueError(f"{len(problems)} rows of {path} cannot be used:{words}{more}")
-    return inputs, labels, known
+        words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
+        if not skip:
+            raise ValueError(f"{len(problems)} rows of {where} cannot be used; policy='skip' leaves them out:{words}")
+        print(f"kerastl: {len(problems)} rows of {where} are left out:{words}", file=sys.stderr)
+    kept_inputs, kept_labels = dict(inputs), dict(labels)
+    for split, rows in found.items():
+        if rows:
+            kept = np.delete(np.arange(len(inputs[split])), list(rows))
+            kept_inputs[split], kept_labels[split] = inputs[split][kept], labels[split][kept]
+            some = kept_labels[split]
+            if some.dtype.kind == "f" and (some == np.floor(some)).all():  # they were float for the sake of NaN
+                kept_labels[split] = some.astype(np.int64)
+    return kept_inputs, kept_labels
 
 
-def parquet(path: Path) -> list[Path]:
-    """The parquet files at a path, in the order of their names."""
-    return sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
+def _problems(inputs: np.ndarray, labels: np.ndarray) -> dict[int, str]:
+    """Row -> why it cannot be used."""
+    found: dict[int, str] = {}
+    if labels.dtype.kind == "f":
+        for row in np.flatnonzero(~np.isfinite(labels).reshape(len(labels), -1).all(1)).tolist():
+            holes = np.isnan(labels[row])
+            found[row] = "no label" if holes.any() else f"the label {labels[row]}"
+    elif labels.dtype.kind in "UO":
+        found |= {row: "no label" for row, word in enumerate(labels.tolist()) if not str(word).strip()}
+    elif types.is_multi_label(labels):
+        for row, column in np.argwhere((labels != 0) & (labels != 1)).tolist():
+            found.setdefault(row, f"{labels[row, column]} for class {column}, where 0 or 1 is wanted")
+    elif labels.ndim == 1 and labels.dtype.kind == "i":
+        found |= {row: f"the label {labels[row]}" for row in np.flatnonzero(labels < 0).tolist()}
+    if inputs.dtype.kind == "f" and not (finite := np.isfinite(inputs)).all():
+        for row in np.flatnonzero(~finite.reshape(len(inputs), -1).all(1)).tolist():
+            place = tuple(np.argwhere(~finite[row])[0].tolist())
+            found[row] = f"{inputs[row, *place]} in column {', '.join(map(str, place))}"
+    return found
+
+
+def _sets(
+    labels: Mapping[str, np.ndarray], *, wanted: Sequence[str] | None, known: Sequence[str], where: Path
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The classes' names, and 0 and 1 ``(examples, classes)`` of each split in their order."""
+    widths = {split: some.shape[1] if some.ndim == 2 else 1 for split, some in labels.items()}
+    width = max(widths.values())
+    if len(set(widths.values())) > 1 or (wanted and not known and len(wanted) < width):
+        raise ValueError(
+            f"Wanted labels (examples, classes) of the same classes in all splits. Received: {widths} classes in "
+            f"{where}{f', and {len(wanted)} names of them' if wanted else ''}."
+        )
+    if not known and all((some.sum(1) == 1).all() for some in labels.values()):
+        raise ValueError(
+            "Wanted 0 and 1 for each class where an example may have none or several. Received: one 1 in every row of "
+            f"{where}; of examples of one class give class indices (examples,), labels.argmax(1)."
+        )
+    if known and wanted:
+        splits.check_names(known, wanted, what="labels")
+    names = tuple(wanted or known or map(str, range(width)))
+    order = [known.index(name) for name in names] if known else list(range(width))
+    made = {}
+    for split, some in labels.items():
+        made[split] = np.zeros((len(some), len(names)), np.uint8)
+        made[split][:, : len(order)] = some[:, order]
+    return names, made
 
 
 def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -149,158 +267,10 @@ def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return inputs, labels
 
 
-def tables(
-    files: Sequence[Path],
-    *,
-    input_column: str = "image",
-    label_column: str = "label",
-    split_column: str = "split",
-    size: Sequence[int] | None = None,
-    channels: int = 3,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], list[str]]:
-    """Inputs and labels of each split in parquet files, the names of the classes that these bring, and what is wrong.
-
-    Arguments and errors as for `load`. Rows that cannot be used are left out, each with its reason: ``set.parquet, row
-    7: nothing under label``.
-    """
-    columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    rows: dict[str, tuple[list[np.ndarray], list[Any]]] = {}
-    known: tuple[str, ...] = ()
-    shape: tuple[int, ...] | None = None
-    problems: list[str] = []
-    left = array_file.LARGEST
-    for file in files:
-        of_file = next((_SPLITS[word] for word in _SPLITS if file.stem.lower().startswith(word)), "train")
-        for number, value, label, word, names in _rows(file, **columns):
-            known, split = known or names, of_file if word is _NOTHING else _SPLITS.get(str(word).lower())
-            try:
-                array = _usable(value, label, split, word, **columns, size=size, channels=channels)
-                shape = shape or array.shape
-                if array.shape != shape:
-                    raise ValueError(f"inputs of one shape are wanted, {shape} as before; received {array.shape}")
-            except ValueError as error:
-                problems.append(f"{file.name}, row {number}: {error}")
-                continue
-            left -= array.nbytes
-            if left < 0:
-                raise ValueError(f"Wanted at most {array_file.LARGEST:,} bytes of inputs. Received: more, in {file}.")
-            pair = rows.setdefault(str(split), ([], []))
-            pair[0].append(array)
-            pair[1].append(label)
-            if size is None and array.ndim == 3:
-                size = array.shape[:2]
-    inputs = {split: np.stack(pair[0]) for split, pair in rows.items()}
-    return inputs, {split: np.asarray(pair[1]) for split, pair in rows.items()}, known, problems
-
-
-_NOTHING = object()  # where there is no column of splits
-
-
-def _rows(
-    file: Path, *, input_column: str, label_column: str, split_column: str
-) -> Iterator[tuple[int, Any, Any, Any, tuple[str, ...]]]:
-    """Row by row: its number, input, label and split, and the names of classes that the file brings.
-
-    Raises:
-        ValueError: no such column, a file that cannot be read, or one that unpacks to far more than it holds.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    held, unpacked, number = file.stat().st_size, 0, 0
-    try:
-        with pyarrow.parquet.ParquetFile(file) as opened:
-            names = opened.schema_arrow.names
-            groups = [opened.metadata.row_group(index) for index in range(opened.num_row_groups)]
-            if lacking := [name for name in (input_column, label_column) if name not in names]:
-                raise ValueError(f"{file} has no column {', '.join(lacking)}. Its columns: {', '.join(names)}.")
-            # A value that a page holds once may stand in any number of rows: they come a few at a time.
-            if opened.metadata.num_rows > held:
-                raise ValueError(f"{file} of {held:,} bytes declares {opened.metadata.num_rows:,} rows.")
-            largest = max((group.total_byte_size for group in groups), default=0)
-            wanted = [name for name in (input_column, label_column, split_column) if name in names]
-            known = _hub_names(opened.schema_arrow.metadata, label_column)
-            at_once = min(max(_AT_ONCE // max(largest, 1), 1), 1000)
-            for batch in opened.iter_batches(batch_size=at_once, columns=wanted):
-                unpacked += batch.nbytes
-                if array_file.unpacks_too_far(unpacked, held=held):
-                    raise ValueError(f"{file} of {held:,} bytes unpacks to more than {array_file.RATIO} times as many.")
-                values = [batch.column(name).to_pylist() for name in wanted]
-                if len(values) < 3:
-                    values.append([_NOTHING] * len(batch))
-                for value, label, word in zip(*values, strict=True):
-                    yield number, value, label, word, known
-                    number += 1
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
-
-
-def _usable(
-    value: Any,
-    label: Any,
-    split: str | None,
-    word: Any,
-    *,
-    input_column: str,
-    label_column: str,
-    split_column: str,
-    size: Sequence[int] | None,
-    channels: int,
-) -> np.ndarray:
-    """A row's input as an array.
-
-    Raises:
-        ValueError: saying what is wrong with the row, without naming it.
-    """
-    if split is None:
-        raise ValueError(f"the split {word!r} under {split_column}, which is none of {', '.join(splits.WORDS)}")
-    if value is None or label is None:
-        raise ValueError(f"nothing under {input_column if value is None else label_column}")
-    if isinstance(label, float):
-        raise ValueError(f"the label {label!r} under {label_column}, which is neither a class index nor a word")
-    content = value.get("bytes") if isinstance(value, dict) else value
-    if isinstance(content, bytes):
-        side = None if size is None else (int(size[0]), int(size[1]))
-        return pictures.read(io.BytesIO(content), size=side, channels=channels).pixels
-    if isinstance(value, dict):
-        raise ValueError(f"no picture under {input_column} but a path alone, {value.get('path')}")
-    array = np.asarray(value)  # raises ValueError where lists are not of one length
-    if array.dtype.kind not in "buif" or array.ndim == 0:
-        raise ValueError(f"no list of numbers under {input_column} but {array.dtype} of shape {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        raise ValueError(f"{array[place]} under {input_column}, column {', '.join(map(str, place))}")
-    return array
-
-
-def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...]:
-    """The names of classes that the Hugging Face hub writes into a parquet file's metadata."""
-    try:
-        info = json.loads((metadata or {})[b"huggingface"])
-        names = info["info"]["features"][label_column]["names"]
-        return tuple(names) if all(isinstance(name, str) for name in names) else ()
-    except (KeyError, TypeError, ValueError):
-        return ()
-
-
-def _inputs(values: np.ndarray, *, where: str) -> np.ndarray:
-    if values.dtype.kind not in "buif" or values.ndim < 2:
-        raise ValueError(
-            f"Wanted inputs (examples, ...) of numbers. Received: {values.dtype} of shape {values.shape} in {where}."
-        )
-    if values.dtype.kind == "f" and not np.isfinite(values).all():  # said here, where rows are still those of the file
-        row, *place = np.argwhere(~np.isfinite(values))[0].tolist()
-        raise ValueError(
-            f"Inputs have to be finite. Received: {values[row, *place]} in {where}, row {row}, column "
-            f"{', '.join(map(str, place))}."
-        )
-    return values[..., None] if values.dtype == np.uint8 and values.ndim == 3 else values
-
-
 def _class_names(
     labels: Mapping[str, np.ndarray], *, wanted: Sequence[str] | None, known: Sequence[str], where: Path
 ) -> tuple[str, ...]:
-    every = [array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array for array in labels.values()]
+    every = list(labels.values())
     if all(array.dtype.kind in "UO" for array in every):
         found = sorted({str(word) for array in every for word in array.tolist()}, key=image_folder.natural)
         splits.check_names(found, wanted, what="labels")
@@ -326,10 +296,7 @@ def _class_names(
     return tuple(str(index) for index in range(highest + 1))
 
 
-def _labels(values: np.ndarray, names: Sequence[str], *, wanted: int, where: str) -> np.ndarray:
-    values = values[:, 0] if values.ndim == 2 else values
-    if len(values) != wanted:
-        raise ValueError(f"Wanted a label an input. Received: {len(values)} labels for {wanted} inputs in {where}.")
+def _labels(values: np.ndarray, names: Sequence[str], *, where: str) -> np.ndarray:
     if values.dtype.kind in "UO":
         number = {name: index for index, name in enumerate(names)}
         values = np.array([number[str(word)] for word in values.tolist()])

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,13 @@ from kerastl.data import (
     audit_texts,
     duplicates,
     label_errors,
+    label_sets,
     near_duplicates,
-    picture_table,
+    parquet_table,
     text_file,
     unpack,
 )
-from kerastl.types import Finding
+from kerastl.types import Finding, is_multi_label
 
 
 def audit(
@@ -50,30 +52,31 @@ def audit(
             one; or a table (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with
             ``path_column`` and without ``text_column``.
         path_column, text_column, label_column, split_column: names of a table's columns; splits may be absent.
-        label_separator, label_columns: of a table of pictures that may have none or several classes, see
-            `picture_table.read`.
+        label_separator, label_columns: of a table of pictures or of sentences that may have none or several classes,
+            see `picture_table.read` and `text_csv.load`; columns also of a parquet file, see `arrays.load`.
         near: whether to look for near duplicates across splits as well (a minute for 10,000 against 60,000 pictures).
 
     Raises:
-        ValueError: there is nothing at the path that this can read, or several classes are asked for of anything but a
-            table of pictures.
+        ValueError: there is nothing at the path that this can read, or several classes are asked for of what cannot
+            say them so.
     """
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    several = picture_table.several(label_separator, label_columns)
+    several = label_sets.several(label_separator, label_columns)
     is_table = path.is_file() and path.suffix.lower() in text_file.ENDINGS
     of_pictures = is_table and path_column in (names := text_file.columns(path)) and text_column not in names
-    if several and not of_pictures:
+    if several and not is_table and not (label_columns and parquet_table.files(path)):
         raise ValueError(
-            f"Several classes an example are read from tables of pictures. Received: {several} for {path}."
+            "Several classes an example are read from tables of pictures and of sentences, in columns also from "
+            f"parquet files. Received: {several} for {path}."
         )
     if is_table:
         columns = {"label_column": label_column, "split_column": split_column}
         found = (
             audit_pictures.table(path, near=near, path_column=path_column, **columns, **several)
             if of_pictures
-            else audit_texts.table(path, text_column=text_column, **columns)
+            else audit_texts.table(path, text_column=text_column, **columns, **several)
         )
         return _in_order(found)
     if path.is_file() and path.suffix != ".npz" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
@@ -84,8 +87,9 @@ def audit(
                 return [Finding("error", path.name, str(error))]
             return audit(unpack.innermost(unpacked), near=near)
     files = sorted(path.iterdir()) if path.is_dir() else []
-    if arrays.parquet(path):
-        found = _parquet(path, near=near, label_column=label_column, split_column=split_column)
+    if parquet_table.files(path):
+        columns = {"label_column": label_column, "split_column": split_column, "label_columns": label_columns}
+        found = _parquet(path, near=near, **columns)
     elif array_file.is_array(path):
         found = _audit_arrays(*_read(path), near=near)
     elif any(file.suffix == ".npz" for file in files):
@@ -141,23 +145,27 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
     return read, [Finding("error", name, problem) for name, problem in problems.items()]
 
 
-def _parquet(path: Path, *, near: bool, label_column: str, split_column: str) -> list[Finding]:
+def _parquet(path: Path, *, near: bool, **columns: Any) -> list[Finding]:
     try:
-        inputs, labels, _, problems = arrays.tables(
-            arrays.parquet(path), label_column=label_column, split_column=split_column
-        )
+        inputs, labels, names, problems = parquet_table.read(parquet_table.files(path), **columns)
     except ValueError as error:  # no such column, damaged, or a bomb
         return [Finding("error", path.name, str(error))]
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
     if not inputs:
         return [*found, Finding("error", path.name, "no row that can be used")]
     read = {f"{split}_inputs": array for split, array in inputs.items()}
-    return _audit_arrays(read | {f"{split}_labels": array for split, array in labels.items()}, found, near=near)
+    read |= {f"{split}_labels": array for split, array in labels.items()}
+    return _audit_arrays(read, found, near=near, named=names)
 
 
-def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool) -> list[Finding]:
+def _audit_arrays(
+    read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool, named: Sequence[str] = ()
+) -> list[Finding]:
+    """Findings about arrays; ``named`` are the classes of labels ``(examples, classes)``."""
     parts = array_file.parts(read)
     read, words = _with_indices(read, [pair["labels"] for pair in parts.values() if "labels" in pair])
+    if any(is_multi_label(read[pair["labels"]]) for pair in parts.values() if "labels" in pair):
+        words = named or words
     if read and not parts:
         found.append(
             Finding(
@@ -192,7 +200,9 @@ def _audit_arrays(read: Mapping[str, np.ndarray], found: list[Finding], *, near:
             found.append(Finding("error", name, "has no axis of examples"))
             continue
         _value_findings(name, inputs, found)
-        answers = labels.tolist() if labels is not None and labels.ndim == 1 else [None] * len(inputs)
+        answers: list[object] = [None] * len(inputs)
+        if labels is not None and (labels.ndim == 1 or is_multi_label(labels)):
+            answers = [tuple(one) if isinstance(one, list) else one for one in labels.tolist()]
         rows = (np.ascontiguousarray(row).tobytes() for row in inputs)
         digests[group] = [
             (hashlib.sha256(row).digest(), f"{name}[{index}]", answer)
@@ -217,9 +227,7 @@ def _with_indices(
 ) -> tuple[Mapping[str, np.ndarray], Sequence[str] | None]:
     """Labels in a column as a row; words, where all are words, as their places among all, which are returned."""
     words = None
-    labels = {
-        name: read[name][:, 0] if read[name].ndim == 2 and read[name].shape[1] == 1 else read[name] for name in names
-    }
+    labels = {name: arrays.in_rows(read[name]) for name in names}
     if labels and all(array.dtype.kind == "U" and array.ndim == 1 for array in labels.values()):
         words = np.unique(np.concatenate(list(labels.values()))).tolist()
         labels = {name: np.searchsorted(words, array) for name, array in labels.items()}
@@ -241,6 +249,16 @@ def _label_findings(
     if name is None:
         return set()
     labels = read[name]
+    if is_multi_label(labels):
+        odd = np.argwhere((labels != 0) & (labels != 1))
+        if len(odd):
+            what = f"{len(odd)} numbers other than 0 and 1 where each class is there or not, first in row {odd[0, 0]}"
+            found.append(Finding("error", name, what))
+            return set()
+        absent = [str(one) if not words else words[one] for one in np.flatnonzero(~labels.any(0)).tolist()]
+        if absent:
+            found.append(Finding("error", name, f"no example of class {duplicates.some(absent)}"))
+        return set()  # which are there is said here, split by split
     if labels.ndim != 1:
         found.append(Finding("error", name, f"wanted class indices on one axis, received shape {labels.shape}"))
         return set()

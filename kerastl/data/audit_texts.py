@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import collections
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
-from kerastl.data import duplicates, text_csv
+from kerastl.data import duplicates, label_sets, text_csv
 from kerastl.types import Finding
 
 _LONG = 100_000
 
 
-def table(path: Path, *, text_column: str, label_column: str, split_column: str) -> list[Finding]:
-    """Findings about sentences, see `text_file.read` and `audit.audit`."""
+def table(
+    path: Path,
+    *,
+    text_column: str,
+    label_column: str,
+    split_column: str,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
+) -> list[Finding]:
+    """Findings about sentences, see `text_csv.load` and `audit.audit`."""
+    several = label_sets.several(label_separator, label_columns)
     try:
-        examples, problems = text_csv.rows(path, [text_column, label_column], split_column)
+        examples, problems = text_csv.rows(path, [text_column, label_column], split_column, several=several)
     except ValueError as error:  # no table, no such column, no encoding
         return [Finding("error", path.name, str(error))]
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
@@ -28,10 +38,11 @@ def table(path: Path, *, text_column: str, label_column: str, split_column: str)
         split = (example.split or "train") if divided else "all"
         digest = hashlib.sha256(text_csv.plain(example.text).encode()).digest()
         digests[split].append((digest, example.where, example.label))
-        counts[split][example.label] += 1
+        counts[split].update(example.names)
         if len(example.text) > _LONG:
             found.append(Finding("warning", example.where, f"{len(example.text):,} characters: most are not read"))
     total = sum(counts.values(), collections.Counter())
+    total.update(dict.fromkeys(label_columns, 0))  # a column may name a class that no text has
     every = set(total)
     for split, count in counts.items():
         if len(every) == 1:

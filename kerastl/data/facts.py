@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from kerastl import wordpiece
-from kerastl.data import array_file, arrays, bert_vocabulary, image_folder, text_csv, text_file
+from kerastl import types, wordpiece
+from kerastl.data import array_file, arrays, bert_vocabulary, image_folder, label_sets, text_csv, text_file
 
 _SAMPLE, _LONGEST = 300, 512
 _PIECES = 2.0
@@ -26,12 +27,14 @@ class Facts(NamedTuple):
         length: of pictures the shorter side in pixels, the median of some; of texts the tokens, [CLS] and [SEP] among
             them, that nine in ten of some do not exceed.
         familiar: of texts, whether BERT's uncased English vocabulary has most of their words.
+        examples: how many there are, where one may have none or several of the classes; ``None`` where each has one.
     """
 
     kind: str
     counts: dict[str, int]
     length: int
     familiar: bool = True
+    examples: int | None = None
 
 
 def look(
@@ -41,6 +44,8 @@ def look(
     text_column: str = "text",
     label_column: str = "label",
     split_column: str = "split",
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
 ) -> Facts:
     """Facts about a data set of one's own.
 
@@ -48,27 +53,34 @@ def look(
         path: what `image_folder.load`, `text_csv.load` or `arrays.load` take. A table is one of pictures where it has
             the ``path_column`` and no ``text_column``.
         path_column, text_column, label_column, split_column: names of a table's columns.
+        label_separator, label_columns: of a table whose examples may have none or several classes, see
+            `image_folder.load` and `text_csv.load`; columns also of a parquet file, see `arrays.load`.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
-        ValueError: it cannot be read, or holds arrays that are no pictures.
+        ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
+            what cannot say them so.
     """
-    path = Path(path)
+    path, several = Path(path), label_sets.several(label_separator, label_columns)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []
     if names and (text_column in names or path_column not in names):
-        return _texts(path, [text_column, label_column], split_column)
+        return _texts(path, [text_column, label_column], split_column, several)
     files = list(path.iterdir()) if path.is_dir() else [path]
     if any(array_file.is_array(file) or file.suffix == ".parquet" for file in files):
-        return _arrays(path, label_column, split_column)
+        if label_separator is not None:
+            raise ValueError(f"Separated labels are read from tables. Received: {label_separator!r} for {path}.")
+        return _arrays(path, label_column, split_column, label_columns)
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": None}
-    _, rows, _ = image_folder.listed(path, columns=columns)
-    return Facts("pictures", dict(collections.Counter(row.label for row in rows)), _side([row.path for row in rows]))
+    _, rows, names = image_folder.listed(path, columns=columns, several=several)
+    counts = collections.Counter(name for row in rows for name in (row.labels if several else (row.label,)))
+    counts.update(dict.fromkeys(names, 0))  # of no picture at all
+    return Facts("pictures", dict(counts), _side([row.path for row in rows]), examples=len(rows) if several else None)
 
 
-def _texts(path: Path, columns: list[str], split_column: str) -> Facts:
-    examples, _ = text_csv.rows(path, columns, split_column)
+def _texts(path: Path, columns: list[str], split_column: str, several: Mapping[str, Any]) -> Facts:
+    examples, _ = text_csv.rows(path, columns, split_column, several=several)
     some = [examples[index].text for index in _spread(len(examples))]
     tokenizer = wordpiece.Tokenizer(bert_vocabulary.tokens())
 
@@ -81,26 +93,36 @@ def _texts(path: Path, columns: list[str], split_column: str) -> Facts:
     ids = [np.asarray(tokenizer.encode(" ".join(words), _LONGEST)) for words in beginnings]
     # a word without a spelling, as of a script that the vocabulary lacks, counts as one of many pieces
     pieces = sum(np.count_nonzero(one) - 2 + 4 * np.count_nonzero(one == unknown) for one in ids)
-    counts = collections.Counter(example.label for example in examples)
+    counts = collections.Counter(name for example in examples for name in example.names)
+    counts.update(dict.fromkeys(several.get("label_columns", ()), 0))
     return Facts(
         "texts",
         dict(counts),
         int(np.percentile(lengths, 90)) if lengths else 2,
         familiar=bool(pieces < _PIECES * max(sum(len(words) for words in beginnings), 1)),
+        examples=len(examples) if any(example.labels is not None for example in examples) else None,
     )
 
 
-def _arrays(path: Path, label_column: str, split_column: str) -> Facts:
-    inputs, labels, names = arrays.read(path, label_column=label_column, split_column=split_column)
+def _arrays(path: Path, label_column: str, split_column: str, label_columns: Sequence[str]) -> Facts:
+    inputs, labels, names, _ = arrays.read(
+        path, label_column=label_column, split_column=split_column, label_columns=label_columns
+    )
     shapes = {values.shape[1:] for values in inputs.values()}
     if any(values.dtype != np.uint8 or values.ndim not in (3, 4) for values in inputs.values()):
         raise ValueError(
             f"Wanted arrays of pictures, bytes (examples, height, width, channels). Received: {sorted(shapes)} in "
             f"{path}. No recipe takes other numbers; `kerastl copy mnist_cnn FILE` starts one of your own."
         )
+    side = min((min(shape[:2]) for shape in shapes), default=0)
+    if any(types.is_multi_label(values) for values in labels.values()):
+        having = np.concatenate([values != 0 for values in labels.values()])
+        names = names or tuple(map(str, range(having.shape[1])))
+        each = dict(zip(names, having.sum(0).tolist(), strict=True))
+        return Facts("pictures", each, side, examples=len(having))
     found = collections.Counter(label for values in labels.values() for label in np.ravel(values).tolist())
     counts = {names[label] if names and isinstance(label, int) else str(label): count for label, count in found.items()}
-    return Facts("pictures", counts, min(min(shape[:2]) for shape in shapes))
+    return Facts("pictures", counts, side)
 
 
 def _side(paths: list[str]) -> int:

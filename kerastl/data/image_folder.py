@@ -88,7 +88,7 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
-    several = picture_table.several(label_separator, label_columns)
+    several = label_sets.several(label_separator, label_columns)
     title, rows, names = listed(Path(path), table=table, columns=columns, root=root, several=several)
     names = _class_names(names, wanted=class_names, where=path)
     task = types.Task(title, names, (*(int(side) for side in size), channels), multi_label=bool(several))

@@ -1,4 +1,4 @@
-"""Examples that may have none, one or several classes, divided in two so that every class is on both sides.
+"""Examples that may have none, one or several classes: how a file says so, and divided so that all are on both sides.
 
 Iterative stratification: Sechidis, Tsoumakas & Vlahavas 2011, "On the Stratification of Multi-Label Data", figure 1,
 for two subsets. The classes are served in turn, the one with the fewest examples left first, for its examples are the
@@ -7,9 +7,36 @@ hardest to share out; each example goes to the side that lacks most of that clas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from kerastl import types
+
+
+def several(label_separator: str | None, label_columns: Sequence[str]) -> dict[str, Any]:
+    """How a table gives an example several classes, as arguments of who reads it; empty where each has one.
+
+    Raises:
+        ValueError: both are given, the separator is blank, or the columns are not two or more with a name each.
+    """
+    names = [label_columns] if isinstance(label_columns, str) else list(label_columns)
+    if label_separator is not None and (names or not label_separator.strip()):
+        raise ValueError(
+            "A table says with a separator, which is no space, or with columns which classes an example has. Received: "
+            f"label_separator={label_separator!r}, label_columns={names}."
+        )
+    if len(names) == 1 or len(set(names)) < len(names):
+        raise ValueError(f"Classes in columns are two at least, each named once. Received: label_columns={names}.")
+    return (
+        {"label_columns": names} if names else {} if label_separator is None else {"label_separator": label_separator}
+    )
+
+
+def names_of(found: Sequence[str]) -> tuple[str, ...]:
+    """The classes that somebody wrote down for an example: in alphabetical order, each once, blank ones left out."""
+    return tuple(sorted({name.strip() for name in found} - {""}))
 
 
 def pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,6 +54,19 @@ def pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def counts(labels: np.ndarray, *, classes: int) -> np.ndarray:
     """Examples of each class; ``labels`` as for `pairs`."""
     return np.bincount(pairs(labels)[1], minlength=classes)
+
+
+def fewest(labels: np.ndarray) -> int:
+    """How few examples have every class that there is, by taking the one with most classes that lack, again and again.
+
+    Args:
+        labels: 0 and 1, ``(examples, classes)``.
+    """
+    lacking, taken = labels.any(0), 0
+    while lacking.any():
+        lacking = lacking & (labels[int(labels[:, lacking].sum(1).argmax())] == 0)
+        taken += 1
+    return taken
 
 
 def divide(labels: np.ndarray, *, wanted: int, leave: int, order: np.ndarray) -> np.ndarray:

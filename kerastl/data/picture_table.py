@@ -13,7 +13,9 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from kerastl.data import label_sets
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 10  # lines that an error names
@@ -132,8 +134,9 @@ def read(
 
 def _labels(label: str, flags: Mapping[str, str], separator: str | None) -> tuple[str, ...]:
     """The classes of a picture in alphabetical order: those between separators, or whose flag is 1."""
-    found = label.split(separator) if separator else [name for name, flag in flags.items() if flag == "1"]
-    return tuple(sorted({name.strip() for name in found} - {""}))
+    return label_sets.names_of(
+        label.split(separator) if separator else [name for name, flag in flags.items() if flag == "1"]
+    )
 
 
 def _differences(row: Row, earlier: Row) -> Iterator[str]:
@@ -142,25 +145,6 @@ def _differences(row: Row, earlier: Row) -> Iterator[str]:
         one, other = getattr(earlier, what), getattr(row, what)
         if one != other:
             yield f"the {what} {other!r}, and {one!r} in line {earlier.line}"
-
-
-def several(label_separator: str | None, label_columns: Sequence[str]) -> dict[str, Any]:
-    """How a table gives a picture several classes, as arguments of `read`; empty where each has one.
-
-    Raises:
-        ValueError: both are given, the separator is blank, or the columns are not two or more with a name each.
-    """
-    names = [label_columns] if isinstance(label_columns, str) else list(label_columns)
-    if label_separator is not None and (names or not label_separator.strip()):
-        raise ValueError(
-            "A table says with a separator, which is no space, or with columns which classes a picture has. Received: "
-            f"label_separator={label_separator!r}, label_columns={names}."
-        )
-    if len(names) == 1 or len(set(names)) < len(names):
-        raise ValueError(f"Classes in columns are two at least, each named once. Received: label_columns={names}.")
-    return (
-        {"label_columns": names} if names else {} if label_separator is None else {"label_separator": label_separator}
-    )
 
 
 def columns_of(path: Path, wanted: Sequence[str] = ()) -> list[str]:

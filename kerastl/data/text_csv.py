@@ -12,12 +12,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from kerastl import types, wordpiece
-from kerastl.data import bert_vocabulary, image_folder, splits, text_file
+from kerastl.data import bert_vocabulary, image_folder, label_sets, splits, text_file
 
 SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 """Words in a column of splits, in any case -> the split."""
@@ -25,16 +26,29 @@ LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
 _SHOWN = 20
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell it
+_FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
+"""What may stand in a column of a class, and whether it says that the class is there; JSON has words for it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A sentence, its label, the split that the file gives it (``None``: none), and where it stands, for messages."""
+    """A sentence, its label, the split that the file gives it (``None``: none), and where it stands, for messages.
+
+    Attributes:
+        label: its class; where it may have none or several, their names in words.
+        labels: its classes, where it may have none or several; else ``None``.
+    """
 
     text: str
     label: str
     split: str | None
     where: str
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its classes, however many it may have."""
+        return (self.label,) if self.labels is None else self.labels
 
 
 def load(
@@ -43,6 +57,8 @@ def load(
     text_column: str = "text",
     label_column: str = "label",
     split_column: str = "split",
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
     sequence_length: int = 128,
     vocabulary: str | Path | None = "bert",
     vocabulary_size: int = 8000,
@@ -61,6 +77,10 @@ def load(
         text_column, label_column: names of the columns; labels are any text or number.
         split_column: a column with train, validation and test, where the file has one; a row without such a word is
             training.
+        label_separator: stands between the classes of a text, ``"|"`` for example, where a text may have none (an empty
+            field), one or several of them. Of a JSON lines file a label may also be a list of names: then every text of
+            it may have several, and no separator is needed.
+        label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
         sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
         vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; or ``None``
             to learn one from the training texts, see `learned`, for a model that is trained from nothing.
@@ -78,7 +98,8 @@ def load(
             texts is in the report.
 
     Returns:
-        Inputs int32 ``(examples, sequence_length)``, labels int32; ``task.vocabulary`` holds the token of each id.
+        Inputs int32 ``(examples, sequence_length)``, labels int32 ``(examples,)``, or where a text may have several
+        classes uint8 ``(examples, classes)`` of 0 and 1; ``task.vocabulary`` holds the token of each id.
 
     Raises:
         FileNotFoundError: there is no such file, or the vocabulary cannot be had.
@@ -87,16 +108,17 @@ def load(
     """
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
-    path = Path(path)
-    examples, problems = rows(path, [text_column, label_column], split_column)
+    path, several = Path(path), label_sets.several(label_separator, label_columns)
+    examples, problems = rows(path, [text_column, label_column], split_column, several=several)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
-    arguments |= {"split_column": split_column, "policy": policy}
+    arguments |= {"split_column": split_column, "policy": policy} | several
     dataset = made(
         examples,
         name=path.stem,
         source="text_csv",
         problems=problems,
         skip=policy == "skip",
+        columns=several.get("label_columns", ()),
         sequence_length=sequence_length,
         vocabulary=vocabulary,
         vocabulary_size=vocabulary_size,
@@ -113,33 +135,75 @@ def load(
     return dataclasses.replace(dataset, arguments=again)
 
 
-def rows(path: Path, columns: Sequence[str], split_column: str) -> tuple[list[Example], list[str]]:
+def rows(
+    path: Path, columns: Sequence[str], split_column: str, *, several: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[list[Example], list[str]]:
     """The rows that can be used, and what is wrong with each of the others: ``line 7: empty text``.
 
     Args:
         path, split_column: as for `load`.
         columns: of texts and of labels.
+        several: one of ``label_separator`` and ``label_columns``, see `label_sets.several`.
 
     Raises:
-        FileNotFoundError, ValueError: as `text_file.read`.
+        FileNotFoundError, ValueError: as `text_file.read`; or a separator that stands in no label.
     """
     examples, problems = [], []
-    for line, (text, label, split) in text_file.read(path, columns=columns, optional=[split_column]):
-        where = f"line {line}"
-        label, split = (label or "").strip(), (split or "").strip().lower()
-        if not (text or "").strip():
-            problems.append(f"{where}: empty text")
-        elif not label:
-            problems.append(f"{where}: no label")
-        elif any(_HALF.search(value or "") for value in (text, label)):
-            problems.append(f"{where}: half a character (a lone surrogate), which no file can hold")
-        elif len(label.splitlines()) > 1:
-            problems.append(f"{where}: the label {label[:60]!r}, which is not one line of text")
-        elif split and split not in SPLITS:
-            problems.append(f"{where}: split {split!r}, which is none of train, validation, test")
+    flags, separator = several.get("label_columns", ()), several.get("label_separator")
+    lists = {} if flags else text_file.lists(path, columns[1])
+    wanted, separated = [columns[0], *(flags or columns[1:])], bool(lists)
+    for line, (text, *cells, split) in text_file.read(path, columns=wanted, optional=[split_column]):
+        where, split = f"line {line}", (split or "").strip().lower()
+        separated |= separator is not None and separator in (cells[0] or "")
+        if flags:
+            found, problem = _flagged(dict(zip(flags, cells, strict=True)))
+        elif several or lists:
+            found, problem = _listed(lists.get(line, cells[0]), separator=separator)
+            found = list(label_sets.names_of(found))
         else:
-            examples.append(Example(text or "", label, SPLITS.get(split), where))
+            found = [(cells[0] or "").strip()]
+            problem = None if found[0] else "no label"
+        if not (text or "").strip():
+            problem = "empty text"
+        elif problem is None and any(_HALF.search(value or "") for value in (text, *found)):
+            problem = "half a character (a lone surrogate), which no file can hold"
+        elif problem is None and (odd := [name for name in found if len(name.splitlines()) > 1]):
+            problem = f"the label {odd[0][:60]!r}, which is not one line of text"
+        elif problem is None and split and split not in SPLITS:
+            problem = f"split {split!r}, which is none of train, validation, test"
+        if problem is not None:
+            problems.append(f"{where}: {problem}")
+            continue
+        labels = tuple(sorted(found)) if several or lists else None
+        label = found[0] if labels is None else (separator or ", ").join(labels)
+        examples.append(Example(text or "", label, SPLITS.get(split), where, labels))
+    if separator is not None and not separated and (examples or problems):
+        raise ValueError(
+            f"Wanted texts of several classes with {separator!r} between them under {columns[1]!r}. Received: {path}, "
+            f"where it stands in no field{f'; the first is {examples[0].label!r}' if examples else ''}."
+        )
     return examples, problems
+
+
+def _listed(label: str | Sequence[str | None] | None, *, separator: str | None) -> tuple[list[str], str | None]:
+    """The names that a label holds, and what is wrong with it: a list has them apart, a text between separators."""
+    if label is None:
+        return [], "no label"
+    if isinstance(label, str):
+        return (label.split(separator), None) if separator else ([label], None if label.strip() else "no label")
+    names = [name for name in label if name is not None]
+    return names, None if len(names) == len(label) else "a list of labels with something in it that is no name"
+
+
+def _flagged(flags: Mapping[str, str | None]) -> tuple[list[str], str | None]:
+    """The classes whose column says that they are there, and what is wrong with the columns."""
+    values = {name: None if flag is None else _FLAGS.get(flag.strip()) for name, flag in flags.items()}
+    odd = [
+        f"nothing under {name}" if flags[name] is None else f"{flags[name]!r} under {name}"
+        for name, value in values.items()
+        if value is None
+    ]
+    return [name for name in values if values[name]], f"{', '.join(odd)}, where 0 or 1 is wanted" if odd else None
 
 
 def made(
@@ -149,6 +213,7 @@ def made(
     source: str,
     problems: Sequence[str] = (),
     skip: bool,
+    columns: Sequence[str] = (),
     sequence_length: int,
     vocabulary: str | Path | None,
     vocabulary_size: int,
@@ -171,11 +236,12 @@ def made(
         source: the module that loads it again, with ``arguments`` and those that are given here.
         problems: what is wrong with examples that are not among these.
         skip: whether to go on without them.
+        columns: names of classes, those without an example too, where the file has a column of each.
     """
     examples, contradicting = _without_copies(examples)
     _tell([*problems, *contradicting], found=len(examples), skip=skip)
-    names = _class_names(examples, wanted=class_names, least=1 if measure_on_train else LEAST)
-    labels = np.asarray([names.index(example.label) for example in examples], np.int32)
+    names = _class_names(examples, columns, wanted=class_names, least=1 if measure_on_train else LEAST)
+    labels = _labels(examples, names)
     if measure_on_train:
         learned_from = [index for index, one in enumerate(examples) if (one.split or "train") == "train"]
         parts = dict.fromkeys(splits.WORDS, np.asarray(learned_from, np.int64))
@@ -191,7 +257,8 @@ def made(
         ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]
         arrays[f"{split}_inputs"] = np.asarray(ids, np.int32).reshape(len(rows), sequence_length)
         arrays[f"{split}_labels"] = labels[rows]
-    task = types.Task(name, names, (sequence_length,), vocabulary=tuple(tokens))
+    multi_label = types.is_multi_label(labels)
+    task = types.Task(name, names, (sequence_length,), vocabulary=tuple(tokens), multi_label=multi_label)
     again = {"sequence_length": sequence_length, "vocabulary": None if vocabulary is None else str(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}
@@ -213,7 +280,8 @@ def _origin(examples: Sequence[Example], parts: Mapping[str, np.ndarray], *, see
     for split, rows in parts.items():
         sha256.update(f"{split} {len(rows)}\n".encode())
         for index in rows:
-            for part in (examples[index].text, examples[index].label):
+            one = examples[index]
+            for part in (one.text, *((one.label,) if one.labels is None else (str(len(one.labels)), *one.labels))):
                 written = part.encode(errors="surrogatepass")
                 sha256.update(f"{len(written)}:".encode() + written)
     return sha256.hexdigest()
@@ -273,10 +341,11 @@ def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[st
     kept: set[int] = set()
     problems = []
     for group in groups.values():
-        labels = sorted({example.label for example in group})
+        labels = {example.names for example in group}
         if len(labels) > 1:
             where = ", ".join(f"{example.where} {example.label!r}" for example in group[:4])
-            problems.append(f"{where}: the same text with {len(labels)} labels")
+            what = "labels" if group[0].labels is None else "sets of labels"
+            problems.append(f"{where}: the same text with {len(labels)} {what}")
             continue
         # a split that was published keeps its examples: min takes the first of equal ones
         kept.add(id(min(group, key=lambda one: ("test", "validation", "train", None).index(one.split))))
@@ -293,8 +362,22 @@ def _tell(problems: Sequence[str], *, found: int, skip: bool) -> None:
     print(f"kerastl: {len(problems)} texts are left out, {found} are kept:\n{words}", file=sys.stderr)
 
 
-def _class_names(examples: Sequence[Example], *, wanted: Sequence[str] | None, least: int) -> tuple[str, ...]:
-    counts = collections.Counter(example.label for example in examples)
+def _labels(examples: Sequence[Example], names: Sequence[str]) -> np.ndarray:
+    """Class indices ``(examples,)``, or 0 and 1 ``(examples, classes)`` where an example may have several."""
+    number = {name: index for index, name in enumerate(names)}
+    if all(example.labels is None for example in examples):
+        return np.asarray([number[example.label] for example in examples], np.int32)
+    labels = np.zeros((len(examples), len(names)), np.uint8)
+    for row, example in zip(labels, examples, strict=True):
+        row[[number[name] for name in example.names]] = 1
+    return labels
+
+
+def _class_names(
+    examples: Sequence[Example], columns: Sequence[str], *, wanted: Sequence[str] | None, least: int
+) -> tuple[str, ...]:
+    counts = collections.Counter(name for example in examples for name in example.names)
+    counts.update(dict.fromkeys(columns, 0))
     whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in counts)
     names = sorted(counts, key=int) if whole else sorted(counts, key=image_folder.natural)
     splits.check_names(names, wanted, what="labels")
@@ -319,13 +402,19 @@ def _divided(
         split: np.asarray([index for index, one in enumerate(examples) if (one.split or "train") == split], np.int64)
         for split in ("train", "validation", "test")
     }
-    least = len(set(labels.tolist()))  # one of each class, where a share of a small file would be less
+    multi_label = types.is_multi_label(labels)
+    # one of each class, where a share of a small file would be less
+    least = label_sets.fewest(labels) if multi_label else len(set(labels.tolist()))
     for number, (split, wanted) in enumerate((("test", test), ("validation", validation))):
         if len(parts[split]):
             continue
         left = parts["train"]
         if isinstance(wanted, float) and 0 < wanted < 1:
             wanted = max(round(wanted * len(examples)), least)
-        kept, taken = splits.stratified(labels[left], validation=wanted, seed=2 * seed + number)
+        if multi_label:
+            missing = sum(not len(parts[one]) for one in ("test", "validation"))
+            kept, taken = splits.stratified_sets(labels[left], validation=wanted, seed=2 * seed + number, leave=missing)
+        else:
+            kept, taken = splits.stratified(labels[left], validation=wanted, seed=2 * seed + number)
         parts[split], parts["train"] = left[taken], left[kept]
     return parts

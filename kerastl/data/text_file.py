@@ -58,6 +58,24 @@ def read(path: Path, *, columns: Sequence[str], optional: Sequence[str] = ()) ->
         yield from _csv_rows(text, path, DELIMITERS[ending], columns=columns, optional=optional)
 
 
+def lists(path: Path, column: str) -> dict[int, list[str | None]]:
+    """Line -> what the column's list holds there, of those lines of a JSON lines file in which it is a list.
+
+    What is no text or number in a list is ``None``. A table has no lists.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read`.
+    """
+    if path.suffix.lower() not in JSON_LINES or not path.is_file():
+        return {}
+    objects = _objects(_decoded(path.read_bytes(), path), path)
+    return {
+        number: [_plain(one) for one in content[column]]
+        for number, content in objects
+        if isinstance(content.get(column), list)
+    }
+
+
 def columns(path: Path) -> list[str]:
     """The names in the first line of a table, or in the first object; none where it cannot be read."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
@@ -141,6 +159,15 @@ def _any_length() -> Iterator[None]:
 
 def _json_rows(text: str, path: Path, *, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
     first = True
+    for number, content in _objects(text, path):
+        if first:
+            _check_columns(columns, list(content), path)
+            first = False
+        yield Row(number, tuple(_plain(content.get(name)) for name in (*columns, *optional)))
+
+
+def _objects(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The object of every line that is not blank, and the line's number."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -150,10 +177,7 @@ def _json_rows(text: str, path: Path, *, columns: Sequence[str], optional: Seque
             raise ValueError(f"{path}, line {number}, is no JSON: {error}.") from error
         if not isinstance(content, dict):
             raise ValueError(f"{path}, line {number}: wanted an object with names. Received: {line[:60]}.")
-        if first:
-            _check_columns(columns, list(content), path)
-            first = False
-        yield Row(number, tuple(_plain(content.get(name)) for name in (*columns, *optional)))
+        yield number, content
 
 
 def _plain(value: Any) -> str | None:

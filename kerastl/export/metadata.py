@@ -82,7 +82,7 @@ def add(
     labels = _checked_labels(class_names)
     model = packing.unpack(_without_archive(data))
     model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
-    model = packing.unpack(packing.shrink(packing.pack(model), names=_has_floats(model)))
+    model = packing.unpack(packing.shrink(packing.pack(model), names=_may_be_quantized(model)))
     graph = model.subgraphs[0]
     classes = int(graph.tensors[graph.outputs[0]].shape[-1])
     if classes != len(labels):
@@ -203,10 +203,11 @@ def _without_archive(data: bytes) -> bytes:
         return data[: min((entry.header_offset for entry in archive.infolist()), default=len(data))]
 
 
-def _has_floats(model: Any) -> bool:
-    """Whether someone may yet want to quantize the file, which goes by the names of tensors."""
-    types = {tensor.type for graph in model.subgraphs for tensor in graph.tensors}
-    return schema.TensorType.FLOAT32 in types
+def _may_be_quantized(model: Any) -> bool:
+    """Whether someone may yet want to quantize the file, which goes by the names of tensors: once is enough."""
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    scaled = any(tensor.quantization is not None and tensor.quantization.scale is not None for tensor in tensors)
+    return not scaled and all(tensor.type != schema.TensorType.FLOAT16 for tensor in tensors)
 
 
 def _check_vocabulary(graph: Any, vocabulary: Sequence[str], between_words: str) -> None:

@@ -208,6 +208,8 @@ def _shorten(graph: Any, *, names: bool) -> None:
     for index, tensor in enumerate(graph.tensors):
         if index not in ends:
             tensor.name = str(index).encode() if names else None
+        if tensor.shape is not None and len(tensor.shape):
+            tensor.hasRank = False  # only of a scalar it says what the shape does not
         quantization = tensor.quantization
         if quantization is None:
             continue

@@ -64,12 +64,12 @@ let answer = try interpreter.output(at: 0).data  // {classes} values of {output[
 """
 
 
-_BEST = """print(open("labels.txt").read().splitlines()[probabilities.argmax()], probabilities.max())"""
-_SETS = """ A picture may
+_BEST = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
+print(labels[probabilities.argmax()], probabilities.max())"""
+_SETS = """ A {what} may
 have none of these classes, one or several: those with a probability of {threshold:g} or more."""
-_THOSE = (
-    """print([name for name, p in zip(open("labels.txt").read().splitlines(), probabilities) if p >= {threshold:g}])"""
-)
+_THOSE = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
+print([name for name, p in zip(labels, probabilities) if p >= {threshold:g}])"""
 
 _TASKS = """## MediaPipe Tasks
 
@@ -104,7 +104,8 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
     labels, vocabulary = described["class_names"], described["input"].get("vocabulary")
     if described["input"].get("between_words"):
         raise ValueError("Wanted a file of pictures or of a text's three inputs. Received: one that takes whole words.")
-    threshold = described["output"].get("score_threshold")  # of a picture that may have several classes
+    threshold = described["output"].get("score_threshold")  # of an example that may have several classes
+    of_tasks = _BEST_OF_TASKS if threshold is None else _THOSE_OF_TASKS
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
     floating = row["input"]["dtype"] == "float32"
     size = 4 if floating else 1
@@ -119,11 +120,12 @@ def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
         latency=row["latency_ms"]["median"],
         classes=len(labels),
         inputs=", ".join(f"`{name}`" for name in types.TEXT_INPUTS),
-        sets="" if threshold is None else _SETS.format(threshold=threshold),
+        sets=""
+        if threshold is None
+        else _SETS.format(what="picture" if vocabulary is None else "text", threshold=threshold),
         answer=_BEST if threshold is None else _THOSE.format(threshold=threshold),
-        tasks=_TASKS % (_BEST_OF_TASKS if threshold is None else _THOSE_OF_TASKS)
-        if described["input"].get("color_space") == "rgb"
-        else "",
+        tasks=_TASKS % of_tasks if described["input"].get("color_space") == "rgb" else "",
+        of_tasks=of_tasks,
         length=row["input"]["shape"][-1],
         as_float=" as float32" if floating else ", one byte each, as the camera gives them",
         kotlin_array="FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",

@@ -2,7 +2,7 @@
 
 PAGE = """# {recipe}
 
-`model.tflite` ({kilobytes:.1f} kB) answers with one probability for each line of `labels.txt`.
+`model.tflite` ({kilobytes:.1f} kB) answers with one probability for each line of `labels.txt`.{sets}
 
 | | type | shape | scale | zero point |
 |---|---|---|---|---|
@@ -32,7 +32,7 @@ for source in interpreter.get_input_details():
     interpreter.set_tensor(source["index"], fed[source["name"]])
 interpreter.invoke()
 probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
-print(open("labels.txt", encoding="utf-8").read().splitlines()[probabilities.argmax()], probabilities.max())
+{answer}
 ```
 
 ## MediaPipe Tasks
@@ -44,8 +44,7 @@ For Android add `implementation("com.google.mediapipe:tasks-text:latest.release"
 val folding = Normalizer2.getNFKCCasefoldInstance()  // of android.icu.text, there from API 24 on
 val bare = Normalizer2.getNFDInstance().normalize("a sentence of yours").replace(Regex("\\\\p{{Mn}}+"), "")
 val answer = TextClassifier.createFromFile(context, "model.tflite").classify(folding.normalize(bare))
-val best = answer.classificationResult().classifications()[0].categories()[0]
-println("${{best.categoryName()}} ${{best.score()}}")
+{of_tasks}
 ```
 
 The first two lines are for letters that are not ASCII: MediaPipe leaves their accents and capitals as they are, and the

@@ -72,11 +72,11 @@ _HUB = """
     AlibiBias CachedMultiHeadAttention FNetEncoder MaskedLMHead PositionEmbedding ReversibleEmbedding RotaryEmbedding
     SinePositionEncoding TokenAndPositionEmbedding TransformerDecoder TransformerEncoder
     AlbertBackbone BertBackbone CSPNetBackbone DebertaV3Backbone DeiTBackbone DenseNetBackbone DINOV2Backbone
-    DistilBertBackbone EfficientNetBackbone HGNetV2Backbone MiTBackbone MobileNetBackbone ResNetBackbone RobertaBackbone
-    SwinTransformerBackbone VGGBackbone ViTBackbone XceptionBackbone
-    CSPNetImageConverter DeiTImageConverter DenseNetImageConverter DINOV2ImageConverter EfficientNetImageConverter
-    HGNetV2ImageConverter ImageConverter MiTImageConverter MobileNetImageConverter ResNetImageConverter
-    SwinTransformerImageConverter VGGImageConverter ViTImageConverter XceptionImageConverter
+    DINOV3Backbone DistilBertBackbone EfficientNetBackbone HGNetV2Backbone MiTBackbone MobileNetBackbone ResNetBackbone
+    RobertaBackbone SwinTransformerBackbone VGGBackbone ViTBackbone XceptionBackbone
+    CSPNetImageConverter DeiTImageConverter DenseNetImageConverter DINOV2ImageConverter DINOV3ImageConverter
+    EfficientNetImageConverter HGNetV2ImageConverter ImageConverter MiTImageConverter MobileNetImageConverter
+    ResNetImageConverter SwinTransformerImageConverter VGGImageConverter ViTImageConverter XceptionImageConverter
 """
 ALLOWED: dict[str, frozenset[str]] = {
     module: frozenset(names.split())
@@ -105,7 +105,9 @@ ALLOWED: dict[str, frozenset[str]] = {
 FUNCTIONS = frozenset(_ACTIVATIONS.split())
 """Functions that it may name."""
 _FUNCTION_MODULES = (None, "builtins", "keras.activations", "keras.ops", "keras.ops.nn")
-_HUB_NAMES = frozenset(_HUB.split())
+# Which keras-hub does not register, so that files name them plainly.
+_HUB_INNER = frozenset({"DINOV2LayerScale", "DINOV3Embedding", "DINOV3Layer", "DINOV3RopePositionEmbedding"})
+_HUB_NAMES = frozenset(_HUB.split()) | _HUB_INNER
 _HUB_FUNCTIONS = frozenset({"keras_hub>gelu_approximate"})
 _HUB_MODULE = re.compile(r"keras_hub(\.src)?\.(layers|models)(\.[a-z0-9_]+)*")
 # Mathematics on tensors, hundreds of classes that take numbers; Keras itself refuses there whatever is no operation.
@@ -188,7 +190,7 @@ def _check_object(value: dict[str, Any], where: str) -> Iterator[str]:
             yield f"{where} names the function {function!r} of {module}, which is not on the list"
         return
     if module is not None and _HUB_MODULE.fullmatch(module):
-        known, registered_as = name in _HUB_NAMES, (None, f"keras_hub>{name}")
+        known, registered_as = name in _HUB_NAMES, (None, name if name in _HUB_INNER else f"keras_hub>{name}")
     else:
         known, registered_as = _is_known(name, module), (None, name)
     if not known:

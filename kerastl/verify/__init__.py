@@ -12,7 +12,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "answers": ["run_file"],
-        "choice": ["choose"],
+        "choice": ["choose", "frontier"],
         "layers": ["layer_errors"],
         "lesson": ["recovered"],
         "proof": [
@@ -22,7 +22,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
             "INT8",
             "LAYERS_INT4",
             "LAYERS_INT8",
-            "LAYERS_OF_TEXT",
+            "LAYERS_OF_TRANSFORMERS",
             "LayerTolerance",
             "Tolerance",
             "VerificationError",

@@ -1,4 +1,4 @@
-"""Which of the measured files goes to the phone."""
+"""Which of the measured files goes to the phone, and which others somebody else might rather take."""
 
 from __future__ import annotations
 
@@ -53,3 +53,23 @@ def choose(
         listed = ", ".join(f"{v.artifact.name} ({v.validation.score.value:.4f})" for v in ahead)
         why += f" {'Smaller' if prefer == 'smallest' else 'Faster'} but outside the budget: {listed}."
     return types.Choice(best.artifact.name, why)
+
+
+def frontier(variants: Sequence[types.Variant]) -> tuple[str, ...]:
+    """Names of the variants that no other one beats: none is as small, as fast and as good, and better in one of them.
+
+    Args:
+        variants: the files with everything measured about them; their validation scores count, not those on test.
+
+    Returns:
+        The smallest first (the Pareto frontier of bytes, median latency and validation score).
+    """
+
+    def costs(variant: types.Variant) -> tuple[float, float, float]:
+        return variant.facts.bytes, variant.latency.median, -variant.validation.score.value
+
+    def beaten(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+        return one != other and all(theirs <= own for own, theirs in zip(one, other, strict=True))
+
+    kept = [one for one in variants if not any(beaten(costs(one), costs(other)) for other in variants)]
+    return tuple(one.artifact.name for one in sorted(kept, key=costs))

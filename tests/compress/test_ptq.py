@@ -6,17 +6,23 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from ai_edge_quantizer import quantizer, recipe
 
 from kerastl import verify
 from kerastl.compress import ptq
+from kerastl.compress.float_file import tensors
 
 TECHNIQUES = {
     "dynamic_int8": ptq.dynamic_int8,
     "static_int8": lambda model: ptq.static_int8(model, calibration=PICTURES[:64]),
+    "static_int16_activations": lambda model: ptq.static_int16_activations(model, calibration=PICTURES[:64]),
+    "weight_only_int8": ptq.weight_only_int8,
     "int4_weights": ptq.int4_weights,
     "float16": ptq.float16,
 }
 CLASSES = 3
+INDICES = {schema.TensorType.INT32}
+"""Types of shapes and axes."""
 
 
 def blobs(count: int = 192) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +86,16 @@ def run(model: bytes, pictures: np.ndarray) -> np.ndarray:
     return (answers - zero_point) * scale if scale else answers
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("dynamic_int8", 0.02), ("static_int8", 0.05), ("float16", 0.001)])
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("dynamic_int8", 0.02),
+        ("static_int8", 0.05),
+        ("static_int16_activations", 0.01),
+        ("weight_only_int8", 0.01),
+        ("float16", 0.001),
+    ],
+)
 def test_answers_stay_close_and_files_shrink(float_model, float_file, name, tolerance):
     result = TECHNIQUES[name](float_file)
     wanted = float_model.predict(PICTURES.astype("float32"), verbose=0)
@@ -95,7 +110,7 @@ def test_int4_is_the_smallest_and_still_answers(float_file):
     result = ptq.int4_weights(float_file)
     assert len(result) < len(ptq.dynamic_int8(float_file)) - 2000  # 32 * 256 weights of half a byte less
     assert np.mean(run(result, PICTURES).argmax(1) == LABELS) > 0.9
-    assert schema.TensorType.INT4 in {tensor.type for tensor in ptq._tensors(result)}
+    assert schema.TensorType.INT4 in {tensor.type for tensor in tensors(result)}
 
 
 def test_static_files_take_raw_bytes_and_compute_in_integers(float_file):
@@ -106,6 +121,77 @@ def test_static_files_take_raw_bytes_and_compute_in_integers(float_file):
     assert output["dtype"] == np.uint8
     assert output["quantization"] == (1 / 256, 0)
     assert {detail["dtype"] for detail in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
+
+
+def test_sixteen_bits_take_raw_bytes_and_give_scaled_integers(float_file):
+    interpreter = Interpreter(model_content=TECHNIQUES["static_int16_activations"](float_file))
+    image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    assert (image["dtype"], image["quantization"]) == (np.uint8, (1.0, 0))
+    assert (output["dtype"], output["quantization"]) == (np.int16, (1 / 32768, 0))
+    kinds = {detail["dtype"] for detail in interpreter.get_tensor_details()}
+    assert kinds == {np.uint8, np.int8, np.int16, np.int32, np.int64}
+
+
+def test_weights_alone_are_rounded_and_nothing_else(float_model, float_file):
+    """The answers are those of the float model with its kernels rounded to 127 steps a channel."""
+    rounded = keras.models.clone_model(float_model)
+    rounded.set_weights(float_model.get_weights())
+    for name, axes in (("hidden", 0), ("logits", 0)):
+        kernel = float_model.get_layer(name).kernel.numpy()
+        steps = np.abs(kernel).max(axes) / 127
+        rounded.get_layer(name).kernel.assign(np.rint(kernel / steps) * steps)
+    work = tensors(ptq.weight_only_int8(float_file))
+    assert {tensor.type for tensor in work} == {schema.TensorType.FLOAT32, schema.TensorType.INT8, *INDICES}
+    wanted = rounded.predict(PICTURES.astype("float32"), verbose=0)
+    assert np.abs(run(ptq.weight_only_int8(float_file), PICTURES) - wanted).max() < 0.004  # two convolutions are left
+
+
+@pytest.fixture(scope="module")
+def dense_file() -> bytes:
+    """Logits of random kernels with rows of 64 and of 40 weights."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Dense(40, activation="relu", name="hidden")(keras.layers.Flatten(name="flatten")(image))
+    return convert(keras.Model(image, keras.layers.Dense(3, name="logits")(x)))
+
+
+def test_blocks_of_a_row_have_scales_of_their_own(dense_file):
+    wanted = run(dense_file, PICTURES)
+    whole, blocks = ptq.int4_weights(dense_file), ptq.int4_weights(dense_file, block_size=32)
+    errors = [np.square(run(file, PICTURES) - wanted).mean() for file in (whole, blocks)]
+    assert errors[1] < 0.8 * errors[0]
+    with pytest.raises(ValueError, match=r"32, 64, 128, 256\. Received: 48"):
+        ptq.int4_weights(dense_file, block_size=48)
+
+
+def test_rows_that_are_no_multiple_of_a_block_keep_a_scale_a_channel(dense_file):
+    details = {
+        tuple(tensor.shape): tensor.quantization.details
+        for tensor in tensors(ptq.int4_weights(dense_file, block_size=64))
+        if tensor.type == schema.TensorType.INT4
+    }
+    assert set(details) == {(40, 64), (3, 40)}
+    assert details[40, 64] is not None
+    assert details[3, 40] is None
+
+
+@pytest.mark.parametrize("name", ptq.BY_NAME)
+def test_the_quantizers_own_names(float_file, name):
+    """Every recipe of ai-edge-quantizer that is named here gives the answers of its own, or nearer ones."""
+    result = ptq.quantize(float_file, name, calibration=PICTURES[:64])
+    assert np.abs(run(result, PICTURES) - run(float_file, PICTURES)).max() < (0.3 if "wi4" in name else 0.05)
+    if name.startswith(("dynamic", "weight_only")) and not name.startswith("dynamic_wi4"):
+        work = quantizer.Quantizer(float_file)
+        work.load_quantization_recipe(getattr(recipe, name)())
+        theirs = work.quantize(enable_progress_bar=False, enable_progress_report=False).quantized_model
+        np.testing.assert_array_equal(run(result, PICTURES), run(bytes(theirs), PICTURES))
+
+
+def test_a_name_that_there_is_not_and_a_calibration_that_is_missing(float_file):
+    with pytest.raises(ValueError, match=r"Received: 'dynamic_wi3_afp32'\. Available: dynamic_wi8_afp32, "):
+        ptq.quantize(float_file, "dynamic_wi3_afp32")
+    with pytest.raises(ValueError, match="static_wi8_ai8 needs calibration pictures"):
+        ptq.quantize(float_file, "static_wi8_ai8")
 
 
 def test_a_free_batch_axis_is_refused_where_it_leaves_float_operators(float_model):

@@ -121,15 +121,21 @@ def test_parquet_of_numbers_and_words_with_a_column_of_splits(tmp_path):
     ("changes", "words"),
     [
         ({"y": np.arange(60) % 3 + 0.5}, r"class indices or words. Received: float64 .*, 0.5 in row 0 of train"),
-        ({"y": np.where(np.arange(60) == 7, np.nan, 1.0)}, "nan in row 7 of train"),
-        ({"y": np.where(np.arange(60) == 7, np.inf, 1.0)}, "inf in row 7 of train"),
+        ({"y": np.where(np.arange(60) == 7, np.nan, 1.0)}, r"row 7 of train: no label$"),
+        ({"y": np.where(np.arange(60) == 7, np.inf, 1.0)}, r"row 7 of train: the label inf$"),
         ({"x": np.zeros((0, 5)), "y": np.zeros(0, int)}, "Wanted examples to train on. Received: none"),
         ({"y": np.arange(59) % 3}, "59 labels for 60 inputs"),
-        ({"y": np.arange(60) % 3 - 1}, r"0\.\.1. Received: -1 in train of .*, row 0 \(20 such labels\)"),
+        (
+            {"y": np.arange(60) % 3 - 1},
+            r"20 rows of .* cannot be used; policy='skip' leaves .*\n  row 0 of train: the label -1\n",
+        ),
         ({"y": np.where(np.arange(60) == 7, 4096, np.arange(60) % 3)}, "Labels reach 4096"),
         ({"y": np.eye(3)[np.arange(60) % 3]}, "class indices or words"),
         ({"x": np.array(["a"] * 60)}, "Wanted inputs"),
-        ({"x": np.where(np.arange(300).reshape(60, 5) == 38, np.nan, 1.0)}, "nan in train of .*, row 7, column 3"),
+        (
+            {"x": np.where(np.arange(300).reshape(60, 5) == 38, np.nan, 1.0)},
+            r"1 rows of .*\n  row 7 of train: nan in column 3$",
+        ),
         ({"x": np.array([{}] * 60, dtype=object)}, "Python objects"),
     ],
 )
@@ -232,3 +238,121 @@ def test_tables_that_unpack_to_far_more_than_they_hold_are_refused(tmp_path):
     assert tracemalloc.get_traced_memory()[1] < 200_000_000
     tracemalloc.stop()
     assert "unpacks to more" in audit.audit(bomb)[0].what
+
+
+def of_sets(count: int = 60, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures whose first pixels are their classes, 0 and 1 for each of three; some have none, some all."""
+    pictures = np.random.default_rng(seed).integers(0, 256, (count, 6, 5), np.uint8)
+    labels = (np.arange(count)[:, None] >> np.arange(3)) & 1
+    pictures[:, 0, :3] = labels
+    return pictures, labels
+
+
+def sets_hold_together(dataset):
+    assert dataset.task.multi_label
+    for split in (dataset.train, dataset.validation, dataset.test):
+        assert split.labels.dtype == np.uint8
+        np.testing.assert_array_equal(split.inputs[:, 0, :3, 0], split.labels)
+        assert (split.labels.sum(0) > 0).all()
+    return [len(split) for split in (dataset.train, dataset.validation, dataset.test)]
+
+
+def test_an_array_of_0_and_1_says_which_of_several_classes_are_there(tmp_path):
+    inputs, labels = of_sets()
+    digests = set()
+    for kind in (np.int64, np.uint8, bool):
+        np.savez(tmp_path / "set.npz", x=inputs, y=labels.astype(kind))
+        dataset = arrays.load(tmp_path / "set.npz", validation=9, test=6, class_names=["a", "b", "c"])
+        assert sets_hold_together(dataset) == [45, 9, 6]
+        assert dataset.task.class_names == ("a", "b", "c")
+        assert arrays.load(**json.loads(json.dumps(dict(dataset.arguments)))).digest == dataset.digest
+        digests.add(dataset.digest)
+    assert len(digests) == 1
+    assert arrays.load(tmp_path / "set.npz").task.class_names == ("0", "1", "2")
+    assert sets_hold_together(arrays.load(tmp_path / "set.npz", limit=20))[0] == 20
+    parts = {"x_train": inputs[:40], "y_train": labels[:40], "x_test": inputs[40:], "y_test": labels[40:]}
+    np.savez(tmp_path / "parts.npz", **parts)
+    assert sets_hold_together(arrays.load(tmp_path / "parts.npz", validation=10)) == [30, 10, 20]
+
+
+def test_three_examples_of_each_of_several_classes_are_enough(tmp_path):
+    """So many stay of the first that is taken out that the second has one as well."""
+    inputs, labels = of_sets(27)
+    labels = np.concatenate([labels, np.zeros((27, 1), int)], 1)
+    labels[24:] = [0, 0, 0, 1]
+    np.savez(tmp_path / "set.npz", x=inputs, y=labels)
+    for seed in range(4):
+        dataset = arrays.load(tmp_path / "set.npz", test=0.6, validation=5, seed=seed)
+        assert [split.labels[:, 3].sum() for split in (dataset.train, dataset.validation, dataset.test)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        (lambda y: np.eye(3, dtype=int)[y.sum(1) % 3], {}, r"one 1 in every row of .*labels\.argmax\(1\)"),
+        (
+            lambda y: y + (np.arange(60)[:, None] == 7),
+            {},
+            r"1 rows of .*\n  row 7 of train: 2 for class 0, where 0 or 1",
+        ),
+        (lambda y: y, {"class_names": ["a", "b"]}, "the same classes in all splits.* and 2 names of them"),
+        (lambda y: y, {"label_columns": ["a", "b"]}, "Columns of classes are those of a parquet file"),
+        (lambda y: y * [1, 1, 0], {}, "Every class|too few examples"),
+    ],
+)
+def test_sets_of_classes_that_are_none(tmp_path, change, options, words):
+    inputs, labels = of_sets()
+    np.savez(tmp_path / "set.npz", x=inputs, y=change(labels))
+    with pytest.raises(ValueError, match=words):
+        arrays.load(tmp_path / "set.npz", **options)
+
+
+def test_rows_that_cannot_be_used_are_skipped_where_that_is_asked_for(tmp_path, capsys):
+    inputs, labels = made()
+    numbers = np.stack([inputs[:, 0, 0], np.arange(60)], 1).astype(float)  # each row tells its label and its place
+    numbers[7, 1] = np.nan
+    numbers[9, 1] = -np.inf
+    broken = np.where(np.arange(60) == 11, np.nan, labels.astype(float))
+    words = np.where(np.arange(60) == 11, " ", np.array(["cat", "dog", "emu"])[labels])
+    negative = np.where(np.arange(60) == 11, -1, labels)
+    said = {"nan": (broken, "no label"), "word": (words, "no label"), "negative": (negative, "the label -1")}
+    for name, (given, what) in said.items():
+        np.savez(tmp_path / f"{name}.npz", x=numbers, y=given)
+        listed = ["row 7 of train: nan in column 1", "row 9 of train: -inf in column 1", f"row 11 of train: {what}"]
+        with pytest.raises(ValueError, match=r"3 rows of .* cannot be used; policy='skip' leaves them out") as caught:
+            arrays.load(tmp_path / f"{name}.npz")
+        assert sorted(line.strip() for line in str(caught.value).splitlines()[1:]) == sorted(listed)
+        dataset = arrays.load(tmp_path / f"{name}.npz", policy="skip", validation=9, test=6)
+        printed = capsys.readouterr().err
+        assert printed.startswith("kerastl: 3 rows of")
+        assert all(f"\n  {line}" in printed for line in listed)
+        kept = np.concatenate([split.inputs for split in (dataset.train, dataset.validation, dataset.test)])
+        assert sorted(kept[:, 1].astype(int)) == [row for row in range(60) if row not in (7, 9, 11)]
+        assert (
+            kept[:, 0] == np.concatenate([s.labels for s in (dataset.train, dataset.validation, dataset.test)])
+        ).all()
+        assert arrays.load(**json.loads(json.dumps(dict(dataset.arguments)))).digest == dataset.digest
+    sets = of_sets()[1].astype(float)
+    sets[3, 1] = np.nan
+    np.savez(tmp_path / "sets.npz", x=inputs, y=sets)
+    dataset = arrays.load(tmp_path / "sets.npz", policy="skip")
+    assert dataset.task.multi_label
+    assert sum(len(split) for split in (dataset.train, dataset.validation, dataset.test)) == 59
+    with pytest.raises(ValueError, match="policy is 'fail' or 'skip'"):
+        arrays.load(tmp_path / "sets.npz", policy="ignore")
+
+
+def test_rows_of_a_table_are_skipped_as_well(tmp_path, capsys):
+    inputs = [[float(number % 2), float(number)] for number in range(40)]
+    inputs[3], labels = [math.nan, 3.0], [str(number % 2) for number in range(40)]
+    labels[5] = " "
+    path = table(tmp_path / "set.parquet", image=inputs, label=labels)
+    with pytest.raises(ValueError, match=r"2 rows of .*; policy='skip' leaves them out"):
+        arrays.load(path)
+    dataset = arrays.load(path, policy="skip")
+    assert "2 rows of" in (printed := capsys.readouterr().err)
+    assert "set.parquet, row 3: nan under image, column 0" in printed
+    assert "set.parquet, row 5: nothing under label" in printed
+    for split in (dataset.train, dataset.validation, dataset.test):
+        np.testing.assert_array_equal(split.inputs[:, 0], split.labels)
+        assert not {3.0, 5.0} & set(split.inputs[:, 1].tolist())

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kerastl import cli
 from kerastl.data import audit, text_csv
 
 SOUND = [
@@ -92,3 +93,29 @@ def test_what_no_file_could_hold_is_named_with_its_line(tmp_path):
     assert findings(tmp_path / "set.jsonl") == [("error", *one) for one in wrong]
     with pytest.raises(ValueError, match="3 of the texts cannot be used"):
         text_csv.load(tmp_path / "set.jsonl", vocabulary=None)
+
+
+def test_texts_of_several_classes(tmp_path, capsys):
+    sets = ["red|round", "", "round", "red", "red|round", "round"]
+    rows = [(f"text {n}", names, str(int("red" in names)), str(int("round" in names))) for n, names in enumerate(sets)]
+    path = written(tmp_path / "set.csv", rows, header="text,label,red,round")
+    columns = ["red", "round"]
+    for how in ({"label_separator": "|"}, {"label_columns": columns}):
+        assert findings(path, **how) == []
+    lines = [json.dumps({"text": text, "label": names.split("|") if names else []}) for text, names, *_ in rows]
+    (tmp_path / "set.jsonl").write_text("\n".join(lines))
+    assert findings(tmp_path / "set.jsonl") == []
+    path = written(
+        tmp_path / "set.csv", [*rows, ("TEXT 0", "red", "1", "0"), ("x", "", "no", "0")], "text,label,red,round"
+    )
+    found = findings(path, label_separator="|")
+    assert ("error", "labels", "1 examples carry different labels: line 2 (red|round) = line 8 (red)") in found
+    assert findings(path, label_columns=columns)[-2][:2] == ("error", "line 9")
+    assert findings(path, label_separator=";")[0][:2] == ("error", "set.csv")
+    path = written(tmp_path / "few.csv", [(f"text {n}", str(n % 2), "1", "0") for n in range(9)], "text,a,b,c")
+    assert findings(path, label_columns=["a", "b", "c"]) == [
+        ("error", "all", "no example of class c"),
+        ("error", "few.csv", "1 classes of fewer than 3 texts: 'c' (0)"),
+    ]
+    assert cli.main(["audit", str(path), "--label-columns", "a", "b", "c"]) == 1
+    assert "2 finding(s)" in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,26 @@ def test_labels_are_checked_before_training(labels, words):
     with pytest.raises(ValueError, match=words):
         splits.check(task, types.Split("train", np.zeros((4, 2), np.float32), labels))
     splits.check(task, types.Split("train", np.zeros((4, 2), np.float32), np.eye(2, dtype=np.uint8)[[0, 1, 1, 0]]))
+
+
+def test_how_a_table_says_it():
+    for separator, columns in (("|", ["red", "round"]), (" ", ()), ("", ()), (None, ["red"]), (None, ["red", "red"])):
+        with pytest.raises(ValueError, match="Received: label_"):
+            label_sets.several(separator, columns)
+    assert label_sets.several(None, ()) == {}
+    assert label_sets.several("|", ()) == {"label_separator": "|"}
+    assert label_sets.several(None, ("a", "b")) == {"label_columns": ["a", "b"]}
+    assert label_sets.names_of([" b ", "a", "", "b", " "]) == ("a", "b")
+    assert label_sets.names_of([]) == ()
+
+
+def test_how_few_examples_have_every_class():
+    labels = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0]], np.uint8)
+    for rows in (slice(0, 5), slice(0, 1), slice(4, 5), slice(1, 4)):
+        some = labels[rows]
+        sizes = [
+            sum(taken)
+            for taken in itertools.product((0, 1), repeat=len(some))
+            if ((taken @ some > 0) == some.any(0)).all()
+        ]
+        assert label_sets.fewest(some) == min(sizes)

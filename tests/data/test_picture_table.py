@@ -135,9 +135,3 @@ def test_what_is_wrong_with_sets_is_said(tmp_path):
     write(tmp_path, SETS.replace("a.jpg,red|round,1,1", "a.jpg,red,yes,2"))
     with pytest.raises(picture_table.TableError, match=r"line 2: 'yes' under red, '2' under round, where 0 or 1"):
         picture_table.read(path, label_columns=["red", "round"])
-    for separator, columns in (("|", ["red", "round"]), (" ", ()), ("", ()), (None, ["red"]), (None, ["red", "red"])):
-        with pytest.raises(ValueError, match="Received: label_"):
-            picture_table.several(separator, columns)
-    assert picture_table.several(None, ()) == {}
-    assert picture_table.several("|", ()) == {"label_separator": "|"}
-    assert picture_table.several(None, ("a", "b")) == {"label_columns": ["a", "b"]}

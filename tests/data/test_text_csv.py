@@ -233,3 +233,120 @@ def test_a_sentence_of_a_hundred_thousand_words(tmp_path):
     made = load(written(tmp_path / "news.csv", rows))
     long = np.concatenate([split.inputs for split in (made.train, made.validation, made.test)])
     assert (long[:, -2] != 0).sum() == 1
+
+
+TOPICS = ("goal", "rain", "vote")
+
+
+def articles(count: int = 90) -> list[tuple[str, tuple[str, ...]]]:
+    """Texts that name every class which they have, and no other: 0 to 3 of them in turn."""
+    found = []
+    for number in range(count):
+        having = tuple(name for bit, name in enumerate(TOPICS) if number % 8 >> bit & 1)
+        found.append((f"number {number} about {' '.join(having) or 'nothing'}", having))
+    return found
+
+
+def files_of(folder, rows):
+    """The same sets of classes, written down in every way: path and the arguments that read it."""
+    flags = [[int(name in having) for name in TOPICS] for _, having in rows]
+    separated = [(text, " | ".join(reversed(having))) for text, having in rows]
+    in_columns = [(text, *row) for (text, _), row in zip(rows, flags, strict=True)]
+    listed = [{"text": text, "label": [*having, *having[:1]]} for text, having in rows]
+    objects = [
+        {"text": text, **dict(zip(TOPICS, map(bool, row), strict=True))}
+        for (text, _), row in zip(rows, flags, strict=True)
+    ]
+    for name, content in (("lists.jsonl", listed), ("objects.jsonl", objects)):
+        (folder / name).write_text("".join(json.dumps(one) + "\n" for one in content))
+    return [
+        (written(folder / "separated.csv", separated), {"label_separator": "|"}),
+        (written(folder / "columns.csv", in_columns, ("text", *TOPICS)), {"label_columns": TOPICS}),
+        (folder / "lists.jsonl", {}),
+        (folder / "lists.jsonl", {"label_separator": "|"}),
+        (folder / "objects.jsonl", {"label_columns": TOPICS[::-1]}),
+    ]
+
+
+def test_a_text_may_have_several_classes_or_none(tmp_path):
+    rows = articles()
+    vocabulary = vocabulary_of(tmp_path / "vocab.txt", rows)
+    made = [load(path, vocabulary=vocabulary, **how) for path, how in files_of(tmp_path, rows)]
+    first = made[0]
+    for one in made:
+        assert one.task.multi_label
+        assert one.task.class_names == TOPICS
+        assert (one.digest, one.origin) == (first.digest, first.origin)
+        assert text_csv.load(**json.loads(json.dumps(dict(one.arguments)))).digest == first.digest
+    assert [len(split) for split in (first.train, first.validation, first.test)] == [62, 14, 14]
+    whole = np.bincount([TOPICS.index(name) for _, having in rows for name in having], minlength=3) / len(rows)
+    for split in (first.train, first.validation, first.test):
+        assert split.labels.dtype == np.uint8
+        for text, label in zip(read_back(first, split), split.labels.tolist(), strict=True):
+            assert label == [int(name in text.split()) for name in TOPICS]
+        # each class as nearly in proportion as can be: a text more or less
+        np.testing.assert_allclose(split.labels.sum(0), whole * len(split), atol=1.01)
+    smaller = load(tmp_path / "lists.jsonl", vocabulary=vocabulary, limit=30)
+    assert len(smaller.train) == 30
+    assert smaller.origin != first.origin
+
+
+def test_the_origin_of_texts_knows_their_sets(tmp_path):
+    rows = articles(40)
+    origins = set()
+    for changed in (("goal", "vote"), ("goal",), ("goal, vote",)):
+        other = [("the first", changed), *rows, *((f"more {n}", ("goal, vote",)) for n in range(3))]
+        lines = [json.dumps({"text": text, "label": list(having)}) for text, having in other]
+        (tmp_path / "set.jsonl").write_text("\n".join(lines))
+        origins.add(load(tmp_path / "set.jsonl").origin)
+    assert len(origins) == 3
+
+
+def test_three_texts_of_each_of_several_classes_are_enough(tmp_path):
+    rows = [("a", "x|y"), ("b", "y|x"), ("c", "x|y"), ("d", "z"), ("e", "z"), ("f", "z"), ("g", "")]
+    made = load(written(tmp_path / "a.csv", rows), label_separator="|")
+    for split in (made.train, made.validation, made.test):
+        assert (split.labels.sum(0) >= 1).all()
+    many = [(f"text {n}", ("x", "x|y", "", "y")[n % 4]) for n in range(24)]
+    path = written(tmp_path / "many.csv", [*many, *((f"rare {n}", "rare") for n in range(3))])
+    for seed in range(4):  # most are taken out first, and still each split has one of the rare ones
+        made = load(path, label_separator="|", test=0.6, validation=0.2, seed=seed)
+        assert [split.labels.sum(0)[0] for split in (made.train, made.validation, made.test)] == [1, 1, 1]
+    with pytest.raises(ValueError, match=r"3 different texts at least.*Received: 2 of 'x', 2 of 'y'"):
+        load(written(tmp_path / "a.csv", [*rows[:2], *rows[3:]]), label_separator="|")
+    flags = [(f"text {n}", n % 2, 1 - n % 2, 0) for n in range(30)]
+    with pytest.raises(ValueError, match=r"Received: 0 of 'never'"):
+        load(written(tmp_path / "b.csv", flags, ("text", "a", "b", "never")), label_columns=("a", "b", "never"))
+
+
+def test_what_is_wrong_with_sets_of_classes_is_said(tmp_path, capsys):
+    rows = [*[(text, "|".join(having)) for text, having in articles(40)]]
+    path = written(tmp_path / "a.csv", [*rows, ("SAME  text", "goal"), ("same text", "goal|vote")])
+    with pytest.raises(ValueError, match=r"line 42 'goal', line 43 'goal\|vote': the same text with 2 sets of labels"):
+        load(path, label_separator="|")
+    assert sum(load(path, label_separator="|", policy="skip").train.labels.shape) > 3
+    assert "1 texts are left out, 40 are kept" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"with ';' between them under 'label'.*in no field; the first is ''"):
+        load(path, label_separator=";")
+    for wrong in ({"label_separator": " "}, {"label_separator": "|", "label_columns": TOPICS}):
+        with pytest.raises(ValueError, match="Received: label_separator"):
+            load(path, **wrong)
+    lines = [{"text": f"text {n}", "label": [TOPICS[n % 3]]} for n in range(30)]
+    lines += [{"text": "a", "label": ["goal", None]}, {"text": "b", "label": [["goal"]]}, {"text": "c"}]
+    lines += [{"text": "d", "label": ["go\nal"]}, {"text": "e", "label": "goal|vote"}, {"text": "f", "label": ""}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    examples, problems = text_csv.rows(tmp_path / "a.jsonl", ["text", "label"], "split")
+    odd = "a list of labels with something in it that is no name"
+    assert problems[:3] == [f"line 31: {odd}", f"line 32: {odd}", "line 33: no label"]
+    assert problems[3:] == ["line 34: the label 'go\\nal', which is not one line of text", "line 36: no label"]
+    assert examples[-1].names == ("goal|vote",), "of a list no separator was said"
+    several = {"label_separator": "|"}
+    assert text_csv.rows(tmp_path / "a.jsonl", ["text", "label"], "split", several=several)[0][-2].names == TOPICS[::2]
+    flags = [("a", "1", "0"), ("b", "2", ""), ("c", "yes"), ("d", "false", "true")]
+    path = written(tmp_path / "b.csv", flags, ("text", "x", "y"))
+    examples, problems = text_csv.rows(path, ["text", "label"], "split", several={"label_columns": ["x", "y"]})
+    assert [example.names for example in examples] == [("x",), ("y",)]
+    assert problems == [
+        "line 3: '2' under x, where 0 or 1 is wanted",
+        "line 4: 'yes' under x, nothing under y, where 0 or 1 is wanted",
+    ]

@@ -123,3 +123,12 @@ def test_numbers_that_are_none_count_as_missing(tmp_path):
         ("b", None),
         ("1.5", "2"),
     ]
+
+
+def test_lists_of_names_in_json_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"label": ["a", 2, true]}\n\n{"label": "a"}\n{"label": []}\n{"label": [null, {}, ["b"]]}\n{}\n')
+    assert text_file.lists(path, "label") == {1: ["a", "2", "true"], 4: [], 5: [None, None, None]}
+    assert text_file.lists(path, "text") == {}
+    (tmp_path / "a.csv").write_text('label\n"[""a""]"\n')
+    assert text_file.lists(tmp_path / "a.csv", "label") == {}

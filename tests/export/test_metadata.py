@@ -9,6 +9,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import verify
+from kerastl.compress import ptq
 from kerastl.export import metadata, packing, phone
 
 NAMES = [f"digit {index}" for index in range(10)]
@@ -109,6 +110,10 @@ def test_adding_twice_replaces_and_is_the_same_every_time(described, integer_fil
 def test_colour_pictures_and_names_that_a_quantizer_needs(float_file):
     model = packing.unpack(metadata.add(float_file, class_names=NAMES, name="d", description="d"))
     assert all(tensor.name for tensor in model.subgraphs[0].tensors)
+    dynamic = ptq.dynamic_int8(float_file)  # float activations, and nobody quantizes it again
+    reduced = packing.unpack(metadata.add(dynamic, class_names=NAMES, name="d", description="d")).subgraphs[0]
+    named = [index for index, tensor in enumerate(reduced.tensors) if tensor.name]
+    assert sorted(named) == sorted([*reduced.inputs, *reduced.outputs])
     graph = packing.unpack(float_file).subgraphs[0]
     graph.tensors[graph.inputs[0]].shape = np.array([1, 28, 28, 3], np.int32)
     described = metadata._described(graph, name="d", description="d")

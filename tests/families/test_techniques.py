@@ -13,13 +13,14 @@ import pytest
 import tensorflow as tf
 
 import kerastl.compress
-from kerastl import bridge
-from kerastl.compress import channels, cluster, prune, ptq, qat
+from kerastl import bridge, verify
+from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat
 
 # How TF-MOT quantizes each layer is no technique, nor is the training of what is compressed; `qat` and `cluster` are.
-# And what channels are tied, how much they matter and how a model is made again are parts of `channels`.
-PARTS = {"scheme", "fine_tuning", "channel_rules", "coupling", "importance", "labels", "narrow"}
-MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - PARTS
+# Nor is what is read off a file before it is quantized. Which channels are tied, how much they are missed, and how a
+# model is made again are parts of `channels`.
+INNER = {"scheme", "fine_tuning", "float_file", "channel_rules", "coupling", "importance", "labels", "narrow"}
+MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
 
@@ -92,13 +93,30 @@ def by_rewriting(model: keras.Model) -> None:
     copy = bytes(original)
     functions = public_functions(ptq)
     print("post-training techniques:", sorted(functions))
-    assert set(functions) == {"dynamic_int8", "static_int8", "int4_weights", "float16"}
+    eight, sixteen = {"dynamic_int8", "static_int8", "weight_only_int8"}, {"float16", "static_int16_activations"}
+    assert set(functions) == {*eight, *sixteen, "int4_weights", "quantize"}
     for name, technique in functions.items():
-        options = {"calibration": PIXELS} if "calibration" in inspect.signature(technique).parameters else {}
+        options: dict = {"calibration": PIXELS} if "calibration" in inspect.signature(technique).parameters else {}
+        options |= {"name": "dynamic_wi4b32_afp32"} if name == "quantize" else {}
         first, second = technique(original, **options), technique(original, **options)
         assert isinstance(first, bytes), name
         assert first[4:8] == b"TFL3", name
         assert first == second, f"{name} does not give the same bytes twice"
+    assert original == copy
+
+
+def by_measuring(model: keras.Model) -> None:
+    original = float_file(model)
+    copy = bytes(original)
+    measured = mixed_precision.sensitivities(original, answers=lambda file: verify.run_file(file, PIXELS))
+    assert [(one.operator.kind, one.bits) for one in measured] == [
+        ("CONV_2D", 8),
+        ("CONV_2D", 4),
+        ("FULLY_CONNECTED", 8),
+        ("FULLY_CONNECTED", 4),
+    ]
+    found = mixed_precision.cheapest(original, measured, score=lambda file: 1.0, least=1.0)
+    assert set(found.assignment.bits.values()) == {4}
     assert original == copy
 
 
@@ -111,18 +129,19 @@ def public_functions(module: types.ModuleType) -> dict:
 
 
 CONTRACTS = {
-    "prune": by_pruning,
     "channels": by_rebuilding,
-    "qat": by_training,
-    "ptq": by_rewriting,
     "cluster": by_clustering,
+    "mixed_precision": by_measuring,
+    "prune": by_pruning,
+    "ptq": by_rewriting,
+    "qat": by_training,
 }
 
 
 def test_every_member_has_its_contract():
     print("techniques:", sorted(MEMBERS))
     assert set(CONTRACTS) == MEMBERS
-    assert len(MEMBERS) == 5
+    assert len(MEMBERS) == 6
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))

@@ -73,6 +73,9 @@ def function(name, module="builtins", registered="function"):
         (layer("BytePairTokenizer", "keras_hub.tokenizers", "keras_hub>BytePairTokenizer"), "not on the list"),
         (layer("Dense", registered="Custom>Evil"), "registered name"),
         (layer("BertBackbone", "keras_hub.models", "Custom>Evil"), "registered name"),
+        (layer("BertBackbone", "keras_hub.models", "BertBackbone"), "registered name"),
+        (layer("DINOV2LayerScale", "keras_hub.src.models.dinov2.dinov2_layers", "Custom>Evil"), "registered name"),
+        (layer("DINOV2LayerScale", "os", "DINOV2LayerScale"), "not on the list"),
         (layer("Dense", ["os"]), "no text"),
         (layer("Activation", activation=function("system", "os")), "the function 'system'"),
         (layer("Activation", activation=function("get_file", "keras.utils")), "the function 'get_file'"),
@@ -102,6 +105,9 @@ def test_harmless_configurations_pass():
         layer("Add", "keras.src.ops.numpy", "Add"),
         layer("BertBackbone", "keras_hub.src.models.bert.bert_backbone", "keras_hub>BertBackbone"),
         layer("EinsumDense", equation="ab,bc->ac"),
+        layer("MultiHeadAttention", num_heads=2, key_dim=8),
+        layer("PositionEmbedding", "keras_hub.src.layers.modeling.position_embedding", "keras_hub>PositionEmbedding"),
+        layer("DINOV2LayerScale", "keras_hub.src.models.dinov2.dinov2_layers", "DINOV2LayerScale"),
     ))  # fmt: skip
 
 

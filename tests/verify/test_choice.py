@@ -37,3 +37,18 @@ def test_choice_is_made_on_validation_within_the_budget():
         verify.choose(variants, float_validation_score=0.99, prefer="prettiest")
     with pytest.raises(ValueError, match="0 variants"):
         verify.choose([], float_validation_score=0.99)
+
+
+def test_the_frontier_is_what_no_other_file_beats():
+    variants = [
+        variant("float32", size=900, milliseconds=0.3, validation=0.99),
+        variant("float16", size=450, milliseconds=0.35, validation=0.99),
+        variant("slow", size=450, milliseconds=0.4, validation=0.99, test=1.0),
+        variant("integer", size=300, milliseconds=0.2, validation=0.988),
+        variant("worse", size=310, milliseconds=0.2, validation=0.988, test=1.0),
+        variant("twin", size=300, milliseconds=0.2, validation=0.988),
+        variant("int4", size=100, milliseconds=0.5, validation=0.9),
+    ]
+    assert verify.frontier(variants) == ("int4", "integer", "twin", "float16", "float32")
+    assert verify.frontier(variants[::-1]) == ("int4", "twin", "integer", "float16", "float32")
+    assert verify.frontier([]) == ()

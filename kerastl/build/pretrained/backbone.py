@@ -30,12 +30,14 @@ class Backbone:
             pooled features ``(batch, channels)``. The range that its weights were trained for is made inside.
         image_size: side of the pictures in pixels.
         accounting: what became of every weight; ``None`` for random ones.
+        class_token: whether the first of its tokens speaks for the whole picture.
     """
 
     name: str
     model: keras.Model
     image_size: int
     accounting: Accounting | None
+    class_token: bool = False
 
 
 class Group(NamedTuple):
@@ -46,7 +48,10 @@ class Group(NamedTuple):
 
 
 def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.Model:
-    """A classifier as one flat graph: the backbone, global average pooling, dropout, a new dense layer of logits.
+    """A classifier as one flat graph: the backbone, its pooled features, dropout, a new dense layer of logits.
+
+    Pooled is the mean over all places, or over all tokens; of a backbone with a class token, as transformers for
+    pictures mostly are, it is that token alone, which their own classifiers read (Dosovitskiy et al. 2021, ViT).
 
     Args:
         backbone: its layers are shared, not copied: what is trained in the classifier is trained in the backbone.
@@ -68,6 +73,9 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
     x = backbone.model.output
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name="pool")(x)
+    elif backbone.class_token:
+        x = layers.Cropping1D((0, x.shape[1] - 1), name="class_token")(x)
+        x = layers.Flatten(name="pool")(x)
     elif len(x.shape) == 3:
         x = layers.GlobalAveragePooling1D(name="pool")(x)
     if dropout:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 
@@ -36,6 +38,18 @@ def laid_flat(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor
     return output
 
 
+def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, **options: Any) -> Any:
+    """What a copy of a layer answers, under another name, with the weights of the first.
+
+    Raises:
+        ValueError: it cannot be made again from its configuration, or its weights do not fit.
+    """
+    copy = _made_again(layer, name=name)
+    output = copy(*arguments, **options)
+    _give_weights(layer, copy)
+    return output
+
+
 def _walked(model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.Layer]) -> list:
     graph = keras.Model(model.inputs, model.outputs)  # a Sequential shows no graph of its own; makes no new node
     tensors = {id(theirs): ours for theirs, ours in zip(graph.inputs, inputs, strict=True)}
@@ -65,9 +79,9 @@ def _walked(model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.
     return [tensors[id(output)] for output in graph.outputs]
 
 
-def _made_again(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _made_again(layer: keras.layers.Layer, *, name: str | None = None) -> keras.layers.Layer:
     try:
-        return type(layer).from_config(layer.get_config())
+        return type(layer).from_config({**layer.get_config(), **({"name": name} if name else {})})
     except Exception as error:  # whatever its constructor says to what its configuration holds
         raise ValueError(
             f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made again from its own "

@@ -1,10 +1,14 @@
 """Any backbone for pictures that keras-hub knows: its presets, folders it saved, folders of Hugging Face and timm.
 
+Convolutional ones, and of the transformers ViT, DeiT, DINOv2 and DINOv3. Others (Swin, MiT) are made of layers that no
+saved model could bring back, and are refused by name.
+
 A preset's own preprocessing, which keras-hub keeps apart from the model, becomes the first layer of the graph.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -15,12 +19,12 @@ import keras
 import keras_hub
 import numpy as np
 
-from kerastl.build.pretrained import graph, names
+from kerastl.build.pretrained import graph, names, vision_transformer, vision_transformer_folder
 from kerastl.build.pretrained.backbone import Backbone
 from kerastl.build.pretrained.weights import Accounting, account, load_file
 from kerastl.foreign import hdf5, keras_config
 
-_SCHEMES = ("kaggle://", "hf://", "modelscope://")
+SCHEMES = ("kaggle://", "hf://", "modelscope://")
 _CONVERTER = "image_converter.json"
 _SIZE = 224  # of pictures, where neither the caller nor the preset says
 _TOLERANCE = 1e-3
@@ -45,34 +49,45 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
         ValueError: an unknown name (near names are offered); a folder that is no preset, or holds more than the
             configuration and weights of a known backbone; a backbone that takes more than a picture, gives more than
             one tensor, or cannot take pictures of this size; a preset that does not say which range it wants.
+        weights.WeightsError: weights of a folder that are not where they belong, each named.
     """
-    folder = Path(name)
-    if folder.is_dir():
-        _inspect(folder)
-        source = f"folder {name}"
-    elif name in available() or name.startswith(_SCHEMES):
-        source = f"keras-hub preset {name}"
-    else:
+    if not Path(name).is_dir() and name not in available() and not name.startswith(SCHEMES):
         raise ValueError(
             f"keras-hub has no preset {name!r} that takes pictures, and there is no such folder."
             f"{names.near(name, available())} Available: {len(available())} presets, listed by "
             "`kerastl.build.pretrained.presets.available()`, and a folder, or a handle starting with "
-            f"{', '.join(_SCHEMES)}."
+            f"{', '.join(SCHEMES)}."
         )
-    body, accounting = _body(name, source=source)
+    body, accounting = loaded(name)
     side = _side(body)
-    converter = _asked(name, lambda: _converter(name))
+    converter = _converter(name)
     own = converter.image_size if converter is not None else None
     size = image_size or side or (own[0] if own else _SIZE)
-    model = _one_graph(body, converter, image_size=size, name=name)
-    return Backbone(f"preset:{name}", model, size, accounting)
+    model, class_token = _one_graph(body, converter, image_size=size, name=name)
+    return Backbone(f"preset:{name}", model, size, accounting, class_token)
 
 
-def _body(name: str, *, source: str) -> tuple[keras.Model, Accounting]:
+def loaded(name: str) -> tuple[Any, Accounting]:
+    """The backbone of keras-hub in a folder or behind a name or handle, with its weights, and their accounting.
+
+    Raises:
+        FileNotFoundError: the preset could not be downloaded.
+        ValueError: a folder that is no preset, or holds more than the configuration and weights of a known backbone.
+    """
+    if Path(name).is_dir():
+        _inspect(Path(name))
+    source = f"folder {name}" if Path(name).is_dir() else f"keras-hub preset {name}"
+    if vision_transformer_folder.is_one(Path(name)):
+        return vision_transformer_folder.load(Path(name))
     file = Path(name, "model.weights.h5")
     kept = file.is_file()  # a folder that Keras wrote; the weights of others are converted by keras-hub
-    body = _asked(name, lambda: keras_hub.models.Backbone.from_preset(name, load_weights=not kept))
-    return body, load_file(body, file, source=source) if kept else account(body, source=source)
+    body = asked(name, lambda: keras_hub.models.Backbone.from_preset(name, load_weights=not kept))
+    accounting = load_file(body, file, source=source) if kept else account(body, source=source)
+    if not vision_transformer.is_one(body):
+        return body, accounting
+    unused = vision_transformer.left_out(body)
+    used = tuple(path for path in accounting.loaded if path not in unused)
+    return body, dataclasses.replace(accounting, loaded=used, left_out=unused)
 
 
 def _inspect(folder: Path) -> None:
@@ -99,7 +114,7 @@ def _inspect(folder: Path) -> None:
             raise ValueError(f"{file} is not opened: {error}.") from error
 
 
-def _asked(name: str, ask: Callable[[], _Result]) -> _Result:
+def asked(name: str, ask: Callable[[], _Result]) -> _Result:
     """What keras-hub answers; its many ways to fail are told apart by whether the files lie here."""
     try:
         return ask()
@@ -114,10 +129,15 @@ def _asked(name: str, ask: Callable[[], _Result]) -> _Result:
 
 
 def _converter(name: str) -> Any:
-    try:
-        return keras_hub.layers.ImageConverter.from_preset(name)
-    except FileNotFoundError:
-        return None
+    def ask() -> Any:
+        try:
+            return keras_hub.layers.ImageConverter.from_preset(name)
+        except FileNotFoundError:
+            return None
+
+    if vision_transformer_folder.is_one(Path(name)):
+        return vision_transformer_folder.converter(Path(name))
+    return asked(name, ask)
 
 
 def _side(body: keras.Model) -> int | None:
@@ -129,36 +149,54 @@ def _side(body: keras.Model) -> int | None:
     return height if height == width else None
 
 
-def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str) -> keras.Model:
+def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str) -> tuple[keras.Model, bool]:
+    """The graph from pixels to features, and whether the first of them is a class token."""
     if converter is None:
         raise ValueError(
             f"The preset {name!r} says nowhere which range of pixels it wants. Received: a preset without "
-            f"{_CONVERTER}. Save one beside it: `keras_hub.layers.ImageConverter(scale=...).save_to_preset(...)`."
+            f"{_CONVERTER} or preprocessor_config.json. Save one beside it: "
+            "`keras_hub.layers.ImageConverter(scale=...).save_to_preset(...)`."
         )
-    image = keras.Input((image_size, image_size, 3), name="image")
+    shape = (image_size, image_size)
+    own = tuple(body.inputs[0].shape[1:3])
+    # what was made for one size can be compared at that one only
+    checked, class_token = _laid_out(body, converter, shape=shape if None in own else own, name=name)
+    _compare(checked, body, converter, name=name)
+    if checked.input_shape[1:3] == shape:
+        return checked, class_token
+    return _laid_out(body, converter, shape=shape, name=name)
+
+
+def _laid_out(body: keras.Model, converter: Any, *, shape: tuple[int, int], name: str) -> tuple[keras.Model, bool]:
+    image = keras.Input((*shape, 3), name="image")
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
     scaled = keras.layers.Rescaling(_plain(scale), offset=_plain(offset), name="rescale")(image)
     try:
-        model = keras.Model(image, graph.laid_flat(body, scaled), name=body.name)
+        if vision_transformer.is_one(body):
+            output, class_token = vision_transformer.laid_out(body, scaled)
+        else:
+            output, class_token = graph.laid_flat(body, scaled), False
+        return keras.Model(image, output, name=body.name), class_token
     except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
         raise ValueError(
-            f"The preset {name!r} cannot be laid out for pictures of {image_size} pixels: "
+            f"The preset {name!r} cannot be laid out for pictures of {shape[0]} pixels: "
             f"{' '.join(str(error).split())[:300]}"
         ) from error
-    _compare(model, body, converter, image_size=image_size, name=name)
-    return model
 
 
 def _plain(value: Any) -> Any:
     return np.asarray(value, "float64").tolist()
 
 
-def _compare(model: keras.Model, body: keras.Model, converter: Any, *, image_size: int, name: str) -> None:
+def _compare(model: keras.Model, body: keras.Model, converter: Any, *, name: str) -> None:
     """The graph must answer a picture as the preset's own preprocessing and backbone do, one after the other."""
-    probe = np.random.default_rng(0).integers(0, 256, (1, image_size, image_size, 3)).astype("float32")
-    converter.image_size = (image_size, image_size)
-    wanted = np.asarray(body(converter(probe), training=False))
+    shape = model.input_shape[1:]
+    probe = np.random.default_rng(0).integers(0, 256, (1, *shape)).astype("float32")
+    converter.image_size = shape[:2]
+    scaled = converter(probe)
+    fed = {body.inputs[0].name: scaled} if isinstance(body.input, dict) else scaled
+    wanted = np.asarray(body(fed, training=False))
     received = np.asarray(model(probe, training=False))
     difference = np.max(np.abs(received - wanted))
     if not difference <= _TOLERANCE * max(1.0, float(np.max(np.abs(wanted)))):

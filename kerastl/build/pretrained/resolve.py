@@ -18,7 +18,8 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
 
     1. weights that ``kerastl fetch`` brings: ``"mobilenet_v2"``, ``"efficientnet_lite0"``;
     2. ``"applications:ResNet50"``: a model of ``keras.applications`` with ImageNet's weights;
-    3. ``"preset:resnet_18_imagenet"``: a preset of keras-hub, a handle (``"preset:hf://..."``) or a preset's folder;
+    3. ``"preset:resnet_18_imagenet"``: a preset of keras-hub, vision transformers among them, a handle
+       (``"preset:hf://..."``) or a preset's folder;
     4. a path: of a folder with a ``config.json`` (a preset, or one of Hugging Face), of the folder of a finished run,
        which holds a ``model.keras``, or of a `.keras` or `.h5` file.
 

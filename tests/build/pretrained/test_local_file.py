@@ -59,3 +59,57 @@ def test_models_of_something_else_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Wanted image_size"):
         local_file.load(tmp_path / "any.keras")
     assert local_file.load(tmp_path / "any.keras", image_size=40).image_size == 40
+
+
+@pytest.mark.parametrize("pixels", local_file.RANGES)
+def test_a_whole_classifier_takes_bytes_whatever_range_it_was_trained_for(tmp_path, pixels):
+    keras.utils.set_random_seed(0)
+    model = strided_cnn.tiny(Task("grey", ("a", "b"), (28, 28, 1)))
+    image = keras.Input((28, 28, 1))
+    nested = keras.Model(image, layers.Softmax()(model(image)))
+    nested.save(tmp_path / "mine.keras")
+    raw = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1)).astype("float32")
+    found = local_file.classifier(tmp_path / "mine.keras", pixels=pixels)
+    own = {"0..255": raw, "0..1": raw / 255, "-1..1": raw / 127.5 - 1}[pixels]
+    answers = keras.ops.softmax(found(raw, training=False))
+    np.testing.assert_allclose(answers, nested(own, training=False), atol=1e-5)
+    assert not any(isinstance(layer, keras.Model) for layer in found.layers)
+    assert found.input.name == "image"
+    assert nested.count_params() == found.count_params()
+
+
+def test_what_is_no_classifier_of_pictures_is_refused(tmp_path):
+    image = keras.Input((None, None, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
+    keras.Model(image, layers.Dense(2)(x)).save(tmp_path / "any.keras")
+    with pytest.raises(ValueError, match="Wanted image_size"):
+        local_file.classifier(tmp_path / "any.keras")
+    assert local_file.classifier(tmp_path / "any.keras", image_size=40).input_shape == (None, 40, 40, 3)
+    with pytest.raises(ValueError, match=r"one of 0\.\.255, 0\.\.1, -1\.\.1\. Received: '0\.\.2'"):
+        local_file.classifier(tmp_path / "any.keras", pixels="0..2")
+    image = keras.Input((8, 8, 3))
+    keras.Model(image, layers.Conv2D(4, 3)(image)).save(tmp_path / "maps.keras")
+    with pytest.raises(ValueError, match=r"to one vector\. Received: .*maps\.keras"):
+        local_file.classifier(tmp_path / "maps.keras")
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.keras"):
+        local_file.classifier(tmp_path / "none.keras")
+
+
+@pytest.mark.parametrize("last", ["linear", "dense", "activation", "layer", "operation", "sigmoid"])
+def test_probabilities_are_taken_back_to_logits(tmp_path, last):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    x = layers.Flatten()(image)
+    x = layers.Dense(3, name="logits", activation={"dense": "softmax", "sigmoid": "sigmoid"}.get(last))(x)
+    behind = {"activation": layers.Activation("softmax"), "layer": layers.Softmax(), "operation": keras.ops.softmax}
+    x = behind[last](x) if last in behind else x
+    model = keras.Model(image, x)
+    model.save(tmp_path / "mine.keras")
+    if last == "sigmoid":
+        with pytest.raises(ValueError, match=r"mine\.keras, whose last layer 'logits' ends in sigmoid"):
+            local_file.classifier(tmp_path / "mine.keras")
+        return
+    raw = np.random.default_rng(0).uniform(0, 1, (4, 8, 8, 3)).astype("float32")
+    kernel, bias = model.get_layer("logits").get_weights()
+    logits = local_file.classifier(tmp_path / "mine.keras")(raw, training=False)
+    np.testing.assert_allclose(logits, raw.reshape(4, -1) @ kernel + bias, atol=1e-5)

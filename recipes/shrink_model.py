@@ -1,0 +1,320 @@
+"""Your own Keras model made small: every technique tried, measured, and the best file chosen.
+
+A functional `.keras` model of pictures and the data that it is for go in. Its weights are stored in 16, 8 and 4 bits,
+in as many as each kernel needs, and as integers throughout; whole channels are removed and single weights set to zero,
+each time with a short training under the model itself as teacher (Hinton et al. 2015,
+https://arxiv.org/abs/1503.02531); it learns to live with integers. Out come the files that no other one beats in size,
+latency and score, with a plot, and the one for the phone. What a technique cannot do with this model is said.
+
+Minutes: 40
+Data: fashion_mnist, or yours
+Command: kerastl run shrink_model --model my.keras --data FOLDER
+Expect: without a model, a small net on Fashion-MNIST: to be measured
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kerastl
+from kerastl.types import Curves, Dataset, Schedule, Workspace
+
+_NAMED = ("mnist", "fashion_mnist", "cifar10")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of the run; every field is a flag of `kerastl run shrink_model`."""
+
+    model: str = ""
+    """A `.keras` or `.h5` file, or the folder of a finished run; by default a small net is trained here."""
+    data: str = "fashion_mnist"
+    """A folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), "mnist", "fashion_mnist",
+    "cifar10", or "tfds:NAME". Its classes in the order of the model's answers."""
+    pixels: str = "auto"
+    """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers best by."""
+    image_size: int | None = None
+    """Side of the square pictures, where the model takes any."""
+    seed: int = 0
+    """Of order and split, and of weights where a model is trained here."""
+    validation: float = 0.1
+    """Share of the training pictures held out; every choice is made on them."""
+    limit: int | None = None
+    """Keeps only so many training pictures."""
+    from_nothing: Schedule = Schedule(epochs=6, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Of the small net, where no model is given."""
+    tune: Schedule = Schedule(epochs=3, batch_size=64, peak_learning_rate=5e-4, weight_decay=1e-4)
+    """After channels or weights were removed, and to learn integers. 0 epochs leave all training out."""
+    keep: tuple[float, ...] = (0.7, 0.5, 0.35)
+    """Shares of the multiply-adds that stay where channels are removed: a model each."""
+    sparsity: float = 0.75
+    """Share of zeros where single weights are removed: it zips smaller, and is no faster on a phone."""
+    temperature: float = 2.0
+    """Softens the answers of the model as a teacher."""
+    teacher_weight: float = 0.7
+    """Share of the model as a teacher in the loss; the labels have the rest."""
+    prefer: str = "smallest"
+    """What the phone gets among the files within the budget: "smallest" or "fastest"."""
+    budget: float = 0.01
+    """Validation accuracy that the chosen file may lose against the model: a point."""
+    score_drop: float = 0.02
+    """Accuracy that an 8-bit file may lose against the model it was made from; what loses more is left out."""
+    agreement: float = 0.95
+    """Least share of pictures on which an 8-bit file answers like the model it was made from."""
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Everything tiny: no score worth reading."""
+        tiny = Schedule(epochs=1, batch_size=32, peak_learning_rate=2e-3)
+        return cls(
+            from_nothing=tiny, tune=tiny, keep=(0.5,), limit=400, budget=1.0, score_drop=1.0, agreement=0.0, seed=1
+        )
+
+
+def run(config: Config, folder: Path) -> dict[str, Any]:
+    """Open or train, load, remove channels and weights, learn integers, quantize, verify, report."""
+    with kerastl.store.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
+        data = load(config)
+        run.record(data)
+        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        files = {"save": kerastl.export.tflite.save, "load": kerastl.export.tflite.load}
+        lesson = [config.seed, config.tune, config.temperature, config.teacher_weight]
+        left_out: dict[str, str] = {}
+
+        own = run.stage(
+            "model", lambda at: opened(config, data, at), key=[config.seed, origin(config), data.digest], **models
+        )
+        smaller = {}
+        for keep in config.keep if config.tune.epochs else ():
+            name = f"channels_{round(100 * keep)}"
+            smaller[name] = attempt(
+                left_out,
+                name,
+                lambda name=name, keep=keep: run.stage(
+                    name,
+                    lambda at: narrowed(config, data, own.model, keep, at),
+                    key=[lesson, keep, run.key("model")],
+                    **models,
+                ),
+            )
+        pruned = quantized = None
+        if config.tune.epochs:
+            key = [lesson, run.key("model")]
+            pruned = attempt(
+                left_out,
+                "pruned",
+                lambda: run.stage(
+                    "pruned", lambda at: prune(config, data, own.model, at), key=[key, config.sparsity], **models
+                ),
+            )
+            quantized = attempt(
+                left_out,
+                "qat_int8",
+                lambda: run.stage("quantized", lambda at: quantize(config, data, own.model, at), key=key, **files),
+            )
+        candidates = [*ladder(config, data, "", own.model, left_out)]
+        for name, made in smaller.items():
+            candidates += ladder(config, data, f"{name}_", made.model, left_out) if made else []
+        if pruned:
+            candidates += ladder(config, data, "pruned_", pruned.model, left_out, sparsity=config.sparsity)
+        if quantized:
+            candidates.append(kerastl.ship.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
+        return kerastl.ship.ship(
+            run,
+            data,
+            model=own.model,
+            candidates=candidates,
+            curves=[made.curves for made in (own, *smaller.values(), pruned, quantized) if made],
+            prefer=config.prefer,
+            budget=config.budget,
+            score_drop=config.score_drop,
+            agreement=config.agreement,
+            left_out=left_out,
+        )
+
+
+def attempt(left_out: dict[str, str], name: str, make: Callable[[], Any]) -> Any:
+    """What a technique gives; ``None`` where it cannot be done with this model, and the reason is kept."""
+    try:
+        return make()
+    except ValueError as error:
+        left_out[name] = " ".join(str(error).split())
+        print(f"left out: {name}: {left_out[name]}")
+        return None
+
+
+def origin(config: Config) -> str:
+    """What the model comes from: the digest of its file, or how it is trained here."""
+    if not config.model:
+        return str(config.from_nothing)
+    path = Path(config.model)
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no file {file}.")
+    return f"{hashlib.sha256(file.read_bytes()).hexdigest()} {config.pixels} {config.image_size}"
+
+
+def load(config: Config) -> Dataset:
+    """The data at the size and colours of the model."""
+    settings = {"seed": config.seed, "validation": config.validation, "limit": config.limit}
+    name = config.data.removeprefix("tfds:")
+    if name in _NAMED and name == config.data:
+        return getattr(kerastl.data, name).load(**settings)
+    height, width, channels = (28, 28, 1) if not config.model else shape_of(config)
+    if name != config.data:
+        return kerastl.data.tfds.load(name, size=(height, width), **settings)
+    if Path(config.data).suffix in (".npz", ".npy"):
+        return kerastl.data.arrays.load(config.data, **settings)
+    kind = kerastl.data.arrays if Path(config.data).suffix == ".parquet" else kerastl.data.image_folder
+    return kind.load(config.data, size=(height, width), channels=channels, **settings)
+
+
+def shape_of(config: Config) -> tuple[int, int, int]:
+    """Height, width and channels of the pictures that the model takes."""
+    model = kerastl.build.pretrained.local_file.classifier(config.model, image_size=config.image_size)
+    return model.input_shape[1:]
+
+
+def opened(config: Config, data: Dataset, workspace: Workspace):
+    """The model as one graph from pixels 0..255 to logits; without a file, a small net that is trained here."""
+    if not config.model:
+        return from_nothing(config, data, workspace)
+    file = kerastl.build.pretrained.local_file
+    held, models, scores = data.validation.head(1000), {}, {}
+    for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
+        model = file.classifier(config.model, pixels=pixels, image_size=config.image_size)
+        if (model.input_shape[1:], model.output_shape[1:]) != (data.task.input_shape, (data.task.classes,)):
+            raise ValueError(
+                f"A model and its data have the same pictures and as many classes. Received: {config.model}, from "
+                f"{model.input_shape[1:]} to {model.output_shape[1:]}; {config.data} has {data.task.input_shape} and "
+                f"{data.task.classes} classes."
+            )
+        models[pixels] = model
+        scores[pixels] = kerastl.verify.score(kerastl.train.predict(model, held.inputs), held.labels).value
+    best = max(scores, key=lambda pixels: scores[pixels])
+    words = ", ".join(f"{100 * score:.1f} % of pixels {pixels}" for pixels, score in scores.items())
+    print(f"{config.model} answers {words} right: it gets {best}.")
+    if scores[best] < 2 / data.task.classes and len(held) >= 50:
+        raise ValueError(
+            "Wanted a model that knows these classes, in the order of its answers: "
+            f"{', '.join(data.task.class_names[:10])}. Received: {config.model}, which answers {words} right."
+        )
+    return kerastl.train.Trained(kerastl.train.as_float32(models[best]), Curves(workspace.stage, {}))
+
+
+def from_nothing(config: Config, data: Dataset, workspace: Workspace):
+    """A small residual net on the labels."""
+    kerastl.train.set_seed(config.seed)
+    model = kerastl.build.residual_cnn.mobile(data.task)
+    curves = kerastl.train.fit(
+        model,
+        shuffled(config, data, config.from_nothing),
+        schedule=config.from_nothing,
+        workspace=workspace,
+        validation=held_out(data),
+    )
+    return kerastl.train.Trained(model, curves)
+
+
+def narrowed(config: Config, data: Dataset, model, keep: float, workspace: Workspace):
+    """The channels that are missed least are gone, and the others have learnt to do without."""
+    kerastl.train.set_seed(config.seed)
+    channels = kerastl.compress.channels
+    plan = channels.plan(model, keep=keep, batches=shuffled(config, data, config.tune).take(50))
+    return tuned(config, data, model, channels.apply(model, plan), workspace)
+
+
+def prune(config: Config, data: Dataset, model, workspace: Workspace):
+    """Single weights go, the smallest first, over the first half of the training."""
+    kerastl.train.set_seed(config.seed)
+    student = kerastl.train.as_float32(model)  # a copy
+    steps = config.tune.epochs * int(shuffled(config, data, config.tune).cardinality())
+    pruning = kerastl.compress.prune.Prune(
+        sparsity=config.sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student
+    )
+    return tuned(config, data, model, student, workspace, callbacks=[pruning], keep="last")
+
+
+def tuned(config: Config, data: Dataset, model, student, workspace: Workspace, **options: Any):
+    """A student with a part missing, taught by the model that it was a part of."""
+    soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+    curves = kerastl.train.fit(
+        kerastl.distil.distiller.Distiller(student=student, teacher=model, loss=soft, weight=config.teacher_weight),
+        shuffled(config, data, config.tune),
+        schedule=config.tune,
+        workspace=workspace,
+        validation=held_out(data),
+        **options,
+    )
+    return kerastl.train.Trained(student, curves)
+
+
+def quantize(config: Config, data: Dataset, model, workspace: Workspace):
+    """Quantization-aware training: the model's twin learns to give its float answers in integers."""
+    kerastl.train.set_seed(config.seed)
+    twin = kerastl.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32"))
+    soft = kerastl.distil.losses.temperature_kullback_leibler
+    aware = kerastl.compress.qat.train(
+        twin,
+        shuffled(config, data, config.tune),
+        epochs=config.tune.epochs,
+        learning_rate=config.tune.peak_learning_rate / 5,
+        teacher=functools.partial(model, training=False),
+        loss=lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
+        validation=held_out(data),
+        workspace=workspace,
+        callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
+    )
+    content = kerastl.export.tflite.convert(aware, integer=True)
+    return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
+
+
+def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str, str], sparsity: float | None = None):
+    """Every way of storing a model's weights, from all 32 bits to as few as its answers allow."""
+    float32, ptq = kerastl.export.tflite.convert(model), kerastl.compress.ptq
+    made = {
+        "float32": lambda: float32,
+        "float16": lambda: ptq.float16(float32),
+        "dynamic_int8": lambda: ptq.dynamic_int8(float32),
+        "weight_only_int8": lambda: ptq.weight_only_int8(float32),
+        "static_int8": lambda: ptq.static_int8(float32, calibration=data.train.inputs[:500]),
+        "int4_weights": lambda: ptq.int4_weights(float32),
+        "mixed_precision": lambda: mixed(config, data, float32),
+    }
+    for technique, make in made.items():
+        content = attempt(left_out, prefix + technique, make)
+        if content:
+            yield kerastl.ship.Candidate(prefix + technique, technique, content, model, sparsity=sparsity)
+
+
+def mixed(config: Config, data: Dataset, float32: bytes) -> bytes:
+    """The smallest file of 4-bit, 8-bit and float kernels that loses no more than the budget."""
+    precision, answers, held = kerastl.compress.mixed_precision, kerastl.verify.run_file, data.validation.head(1000)
+
+    def score(file: bytes) -> float:
+        return kerastl.verify.score(answers(file, held.inputs), held.labels).value
+
+    measured = precision.sensitivities(float32, answers=lambda file: answers(file, held.head(200).inputs))
+    return precision.cheapest(float32, measured, score=score, least=score(float32) - config.budget).content
+
+
+def shuffled(config: Config, data: Dataset, schedule: Schedule):
+    """Training batches."""
+    return kerastl.data.pipeline.batches(
+        data.train, batch_size=schedule.batch_size, shuffle=True, seed=config.seed, drop_remainder=True
+    )
+
+
+def held_out(data: Dataset):
+    """Validation batches, as they are."""
+    return kerastl.data.pipeline.batches(data.validation, batch_size=500)
+
+
+if __name__ == "__main__":
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import keras
+import pytest
+import tensorflow as tf
+from ai_edge_quantizer import qtyping
+
+from kerastl.compress import float_file
+from tests.compress.test_ptq import convert
+
+
+@pytest.fixture(scope="module")
+def file() -> bytes:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(6, 3, strides=2, name="conv")(image)
+    x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="depthwise")(x)
+    x = layers.Conv2DTranspose(4, 2, strides=2, name="up")(x)
+    x = layers.Flatten(name="flatten")(x)
+    return convert(keras.Model(image, layers.Dense(5, name="logits")(x)))
+
+
+def test_every_kernel_with_its_kind_and_shape(file):
+    found = float_file.operators(file)
+    shapes = {operator.kind: operator.shape for operator in found}
+    assert len(found) == 4
+    assert shapes == {
+        "CONV_2D": (6, 3, 3, 1),
+        "DEPTHWISE_CONV_2D": (1, 3, 3, 12),
+        "CONV_2D_TRANSPOSE": (4, 2, 2, 12),
+        "FULLY_CONNECTED": (5, 6 * 6 * 4),
+    }
+    assert [operator.weights for operator in found] == [54, 108, 192, 720]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_the_pattern_finds_that_operator_and_no_other(file, place):
+    chosen = float_file.operators(file)[place]
+    work = float_file.opened(file)
+    work.add_dynamic_config(chosen.pattern, qtyping.TFLOperationName(chosen.kind), num_bits=8)
+    whole = float_file.quantized(work)
+    integers = [tensor for tensor in float_file.tensors(whole) if tensor.type == 9]  # INT8
+    assert [tuple(tensor.shape) for tensor in integers] == [chosen.shape]
+
+
+def test_kinds_are_the_names_of_the_quantizer():
+    assert {qtyping.TFLOperationName(kind).value for kind in float_file.KINDS} == set(float_file.KINDS)
+
+
+def test_a_product_of_two_activations_has_no_kernel():
+    @tf.function(input_signature=[tf.TensorSpec((3, 4), tf.float32), tf.TensorSpec((4, 5), tf.float32)])
+    def product(one, other):
+        return tf.matmul(one, other)
+
+    holder = tf.Module()
+    holder.product = product
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([product.get_concrete_function()], holder)
+    assert float_file.operators(converter.convert()) == ()
+
+
+def test_what_is_no_file_or_has_no_names_is_refused(file):
+    with pytest.raises(ValueError, match="bytes of a TFLite file"):
+        float_file.operators(b"no file at all")
+    with pytest.raises(ValueError, match="bytes of a TFLite file"):
+        float_file.opened(b"no file at all")
+    parsed = float_file._parsed(file)
+    for tensor in parsed.subgraphs[0].tensors:
+        tensor.name = b""
+    nameless = bytes(float_file.flatbuffer_utils.convert_object_to_bytearray(parsed))
+    with pytest.raises(ValueError, match="4 kernels and 0 names"):
+        float_file.operators(nameless)
