@@ -41,14 +41,11 @@ def follow(trace: Trace, node: Any, known: Mapping[int, Channels]) -> list[Chann
     """The channels of what one call of a layer or operation gives; ``known`` holds those of its inputs."""
     operation, tensors = node.operation, list(node.input_tensors)
     inputs = [known[id(tensor)] for tensor in tensors]
-    if id(operation) in trace.first_inputs:  # its weights are cut once, so every call reads the same channels
-        for before, now in zip(trace.first_inputs[id(operation)], inputs, strict=False):
-            if before.axis == now.axis and len(before.labels) == len(now.labels):
+    if isinstance(operation, keras.layers.Layer) and (operation.weights or type(operation) is layers.Reshape):
+        # A layer is cut once, so every call of it reads the same channels.
+        for before, now in zip(trace.first_inputs.setdefault(id(operation), inputs), inputs, strict=False):
+            if len(before.labels) == len(now.labels):
                 trace.tie(before.labels, now.labels)
-            else:
-                for channels in (before, now):
-                    trace.freeze(channels.labels, f"{_called(operation)} is called on tensors of two shapes")
-    trace.first_inputs.setdefault(id(operation), inputs)
     rule = _rule_of(operation)
     if rule is None or len(node.outputs) != 1:
         why = f"{_called(operation)} is not known to treat every channel by itself"

@@ -50,6 +50,7 @@ class Plan:
         multiply_adds: of one example; ``None`` for a model of pictures of any size.
         parameters: numbers in all weights.
         untouchable: layer -> why channels that it makes cannot be removed, and how many.
+        uncounted: layers with kernels that are in none of the multiply-adds, because it is not known what they do.
     """
 
     removed: Mapping[str, tuple[int, ...]]
@@ -57,6 +58,7 @@ class Plan:
     multiply_adds: Shrunk | None
     parameters: Shrunk
     untouchable: Mapping[str, str]
+    uncounted: tuple[str, ...] = ()
 
 
 def plan(
@@ -113,7 +115,7 @@ def plan(
     cost = _Cost(_products(flat, found, of))
     # What data says has a unit, and can be paid for what it saves; the others are ranks within a family.
     _remove(found, cost, scores, keep=keep, of=of, floor=floor, multiple=multiple, priced=of_data)
-    return _planned(found, cost.gone)
+    return _planned(flat, found, cost.gone)
 
 
 def apply(model: keras.Model, plan: Plan) -> keras.Model:
@@ -155,7 +157,7 @@ def multiply_adds(model: keras.Model) -> int:
     """Multiplications of one example's answer that are added up: of convolutions and dense layers, as papers count.
 
     Biases, batch norms (which are folded into kernels), activations and poolings are not counted, nor are layers that
-    `channel_rules` do not know.
+    `channel_rules` do not know; a plan names these as ``uncounted``.
 
     Raises:
         ValueError: no functional model, or one of pictures of any size.
@@ -295,7 +297,7 @@ def _told(found: Coupling) -> str:
     return "; ".join(f"{count} because {why}" for why, count in counts.most_common(3)) + "."
 
 
-def _planned(found: Coupling, gone: set[int]) -> Plan:
+def _planned(flat: keras.Model, found: Coupling, gone: set[int]) -> Plan:
     removed, channels, untouchable = {}, {}, {}
     for name, units in found.made.items():
         places = np.flatnonzero(np.isin(units, list(gone))).tolist()
@@ -306,6 +308,8 @@ def _planned(found: Coupling, gone: set[int]) -> Plan:
         if reasons:
             why = "; ".join(reasons)
             untouchable[name] = f"{sum(reasons.values())} of {len(units)} channels: {why}"
+    read = {*found.cuts, *(item.layer for item in found.work)}
+    kernels = (layer.name for layer in flat.layers if any(len(weight.shape) > 1 for weight in layer.weights))
     known = all(item.constant is not None for item in found.work)
     return Plan(
         removed=removed,
@@ -313,6 +317,7 @@ def _planned(found: Coupling, gone: set[int]) -> Plan:
         multiply_adds=_shrunk(found.work, gone) if known else None,
         parameters=_shrunk(found.parameters, gone),
         untouchable=untouchable,
+        uncounted=tuple(name for name in kernels if name not in read),
     )
 
 

@@ -51,6 +51,12 @@ def shared(x):
     return layers.Subtract(name="sub")([both(left), both(right)])
 
 
+def shared_activation(x):
+    """One layer without weights, called on tensors of two widths, which have nothing to do with one another."""
+    relu = layers.ReLU(name="relu")
+    return relu(conv(relu(x), 4))
+
+
 def mean_of_places(x):
     return keras.ops.mean(layers.Reshape((64, 6), name="rows")(x), axis=1) + keras.ops.max(x, axis=(1, 2))
 
@@ -108,6 +114,7 @@ PASSED: dict[str, tuple[Callable, set[str]]] = {
     "squeeze and excite": (gated, {"first", "squeeze", "excite"}),
     "squeeze and excite, reshaped": (reshaped_gate, {"first", "excite"}),
     "shared layer": (shared, {"first", "left", "right", "both"}),
+    "shared activation": (shared_activation, {"first", "conv"}),
     "operators over places": (mean_of_places, {"first"}),
     "one over all": (spread, {"first"}),
 }  # fmt: skip
@@ -134,6 +141,14 @@ def least(model: keras.Model) -> float:
     with pytest.raises(ValueError, match="the least that is reached") as caught:
         channels.plan(model, keep=1e-6, of="parameters", multiple=1, floor=0.01)
     return float(str(caught.value).split("the least that is reached is ")[1].split(",")[0]) + 1e-3
+
+
+def test_a_single_channel_over_all_others_is_not_tied_to_them():
+    image = keras.Input((8, 8, 2), name="image")
+    x = layers.Flatten(name="flat")(spread(layers.Conv2D(6, 3, name="first")(image)))
+    plan = channels.plan(keras.Model(image, layers.Dense(3, name="logits")(x)), keep=0.5, of="parameters", multiple=1)
+    assert plan.untouchable["where"] == "1 of 1 channels: 'attended' of class Multiply spreads a single channel over many"
+    assert "first" not in plan.untouchable
 
 
 def test_texts_of_one_axis():
@@ -214,28 +229,18 @@ def test_a_sum_along_another_axis_leaves_both_sides():
     assert set(plan.removed) == {"free"}
 
 
-def test_a_residual_sum_with_the_input_and_tensors_of_two_shapes():
+def test_a_residual_sum_with_the_input_and_a_layer_called_on_tensors_of_two_ranks():
     image = keras.Input((8, 8, 3), name="image")
-    held = layers.Conv2D(3, 3, padding="same", name="held")(image)
+    x = layers.Add(name="add")([image, layers.Conv2D(3, 3, padding="same", name="held")(image)])
+    one, other = layers.Conv2D(5, 1, name="one")(x), layers.Conv2D(5, 4, strides=2, name="other")(x)
     twice = layers.Dense(4, name="twice")
-    x = layers.Add(name="add")([image, held])
-    a = twice(layers.Conv2D(5, 1, name="a")(x))
-    b = twice(
-        layers.Permute((3, 2, 1), name="turned")(
-            layers.Conv2D(8, 4, strides=2, name="b")(
-                layers.Cropping2D(((0, 0), (0, 0)), name="crop")(layers.Conv2D(6, (1, 1), name="c")(x))
-            )
-        )[..., :1]
-        * np.ones((1, 1, 1, 5))
-    )
-    x = layers.Concatenate(name="join")(
-        [layers.GlobalAveragePooling2D(name="p")(a), layers.GlobalAveragePooling2D(name="q")(b)]
-    )
+    rows = twice(layers.GlobalMaxPooling2D(name="most")(one)), layers.GlobalMaxPooling2D(name="top")(twice(other))
+    x = layers.Concatenate(name="join")(rows)
     model = at_random(keras.Model(image, layers.Dense(2, name="logits")(x)))
-    plan = channels.plan(model, keep=least(model), of="parameters", multiple=1, floor=0.01)
+    plan = channels.plan(model, keep=0.6, of="parameters", multiple=1)
     assert plan.untouchable["held"] == "3 of 3 channels: they are an input of the model"
-    assert "a" in plan.untouchable
-    assert {"c", "twice"} <= set(plan.removed)
+    assert {"one", "other", "twice"} <= set(plan.removed)
+    assert plan.removed["one"] == plan.removed["other"]
     assert_like_masked(model, channels.apply(model, plan), np.random.default_rng(1).normal(size=(4, 8, 8, 3)))
 
 

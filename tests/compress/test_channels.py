@@ -290,6 +290,21 @@ def test_a_goal_out_of_reach_names_the_least():
     assert channels.plan(model, keep=0.25, multiple=2, floor=0.2).channels["hidden"] == (8, 2)
 
 
+def test_layers_inside_layers_are_left_and_named():
+    tokens = keras.Input((6, 8), name="tokens")
+    x = layers.Dense(8, name="before")(tokens)
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = layers.Dense(16, activation="gelu", name="hidden")(layers.LayerNormalization(name="norm")(x))
+    x = layers.Dense(8, name="back")(x)
+    model = keras.Model(tokens, layers.Dense(2, name="logits")(layers.LayerNormalization(name="norm_2")(x)))
+    plan = channels.plan(model, keep=0.6, multiple=4)
+    assert set(plan.removed) == {"hidden"}
+    assert plan.uncounted == ("attention",)
+    assert "'attention' of class MultiHeadAttention is not known" in plan.untouchable["before"]
+    inputs = np.random.default_rng(0).normal(size=(2, 6, 8)).astype("float32")
+    assert channels.apply(model, plan)(inputs).shape == (2, 6, 2)
+
+
 def test_scales_of_norms_leave_what_has_no_norm():
     model = small_net()
     plan = channels.plan(model, keep=0.6, multiple=1, criterion="norm_scale")
