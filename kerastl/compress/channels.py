@@ -271,8 +271,9 @@ def _remove(
             )
         price, index, units = heapq.heappop(heap)
         now = offer(index)
-        if now is not None and now[0] > price:  # it saves less by now than when it was offered
-            heapq.heappush(heap, now)
+        if now is None or now[0] > price:  # it saves less by now than when it was offered
+            if now is not None:
+                heapq.heappush(heap, now)
             continue
         if cost.total - cost.saving(units) <= keep * whole:  # the last step: no more than has to be
             ends = [one for one in [offer(other) for other in range(len(orders))] if one is not None]

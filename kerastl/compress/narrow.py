@@ -100,7 +100,6 @@ class _Maker:
             ours.assign(value)
         if isinstance(copy, keras.layers.Normalization):
             copy.finalize_state()  # it computes with what it has made of its weights
-        copy.trainable = layer.trainable
         return results
 
 

@@ -147,7 +147,9 @@ def test_a_single_channel_over_all_others_is_not_tied_to_them():
     image = keras.Input((8, 8, 2), name="image")
     x = layers.Flatten(name="flat")(spread(layers.Conv2D(6, 3, name="first")(image)))
     plan = channels.plan(keras.Model(image, layers.Dense(3, name="logits")(x)), keep=0.5, of="parameters", multiple=1)
-    assert plan.untouchable["where"] == "1 of 1 channels: 'attended' of class Multiply spreads a single channel over many"
+    assert (
+        plan.untouchable["where"] == "1 of 1 channels: 'attended' of class Multiply spreads a single channel over many"
+    )
     assert "first" not in plan.untouchable
 
 
