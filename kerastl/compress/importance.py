@@ -145,7 +145,7 @@ def _squared(
     ]
     variables = [weight.value for weight, _ in readers]
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def changes(inputs, labels, seed):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
