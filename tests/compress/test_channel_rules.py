@@ -153,6 +153,33 @@ def test_a_single_channel_over_all_others_is_not_tied_to_them():
     assert "first" not in plan.untouchable
 
 
+def test_channels_that_come_first():
+    image = keras.Input((2, 8, 8), name="image")
+    first = {"data_format": "channels_first"}
+    x = layers.Conv2D(6, 3, name="first", **first)(image)
+    x = layers.ReLU(name="relu")(layers.BatchNormalization(axis=1, name="norm")(x))
+    x = layers.ZeroPadding2D(1, name="pad", **first)(layers.DepthwiseConv2D(3, name="deep", **first)(x))
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="mean", **first)(x)
+    x = layers.Multiply(name="gated")([x, layers.Conv2D(6, 1, activation="sigmoid", name="gate", **first)(gate)])
+    x = layers.Flatten(name="flat", **first)(layers.Concatenate(axis=1, name="join")([x, x]))
+    model = at_random(keras.Model(image, layers.Dense(3, name="logits")(x)))
+    plan = channels.plan(model, keep=0.5, of="parameters", multiple=1)
+    assert set(plan.removed) == {"first", "gate"}
+    assert channels.multiply_adds(model) == 36 * 9 * 2 * 6 + 16 * 9 * 6 + 36 + 6 * 6 * 12 * 3
+    small = channels.apply(model, plan)  # a CPU cannot run it, so slices are compared
+    assert small.count_params() == plan.parameters.after
+    kept = [place for place in range(6) if place not in plan.removed["first"]]
+    both = [*kept, *(6 + place for place in kept)]
+    for name, take in {
+        "first": lambda kernel: kernel[..., kept],
+        "deep": lambda kernel: kernel[:, :, kept],
+        "gate": lambda kernel: kernel[:, :, kept][..., kept],
+        "logits": lambda kernel: kernel.reshape(36, 12, 3)[:, both].reshape(-1, 3),  # moved to the end, then flattened
+    }.items():
+        kernel = model.get_layer(name).kernel.numpy()
+        np.testing.assert_array_equal(small.get_layer(name).kernel, take(kernel), err_msg=name)
+
+
 def test_texts_of_one_axis():
     """An embedding, a mask over it, a convolution over tokens, sums by operators: the `text_cnn`."""
     ids = keras.Input((12,), dtype="int32", name="token_ids")
