@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -111,9 +112,17 @@ def _is_graph(operation: Any) -> bool:
 
 def _made_again(layer: keras.layers.Layer, settings: Mapping[str, Any]) -> keras.layers.Layer:
     try:
-        return type(layer).from_config({**layer.get_config(), **settings})
+        copy = type(layer).from_config({**layer.get_config(), **settings})
     except Exception as error:  # whatever its constructor says to what its configuration holds
         raise ValueError(
             f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made again from its own "
             f"configuration, so that no file with it could be loaded either: {error}"
         ) from error
+    activation = getattr(layer, "activation", None)
+    if isinstance(activation, types.FunctionType) and copy.activation is not activation:
+        raise ValueError(
+            f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made again from its own "
+            f"configuration, which takes Keras' {activation.__name__!r} for the function of that name in "
+            f"{activation.__module__}. Register it with keras.saving.register_keras_serializable."
+        )
+    return copy
