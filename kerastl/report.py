@@ -283,7 +283,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("variant", no_wrap=True)
+    table.add_column("variant", overflow="fold")  # long names give way to the numbers
     # shares in percent without the sign: the whole row fits a terminal of 80 columns
     for header in ("bytes", "valid. %", "test %", "interval", "agree %", "ms"):
         table.add_column(header, justify="right", no_wrap=True)

@@ -141,7 +141,8 @@ def ship(
     measured: list[tuple[Candidate, Variant]] = []
     for candidate in candidates:
         reference = floats.get(id(candidate.model))
-        with _leaving_out(candidate, refused, run.folder, needed=reference is candidate.content):
+        needed = candidate.model is model and candidate.technique == "float32"
+        with _leaving_out(candidate, refused, run.folder, needed=needed):
             variant = _measure(candidate, run.folder, dataset, check, reference=reference, clipped=clipped)
             measured.append((candidate, variant))
     choice = verify.choose(

@@ -11,7 +11,7 @@ hour in which it answers. One that may have seen the student's test texts is ref
 Minutes: 45
 Data: movie_reviews
 Command: kerastl run text_mobile --teacher saved_models/text_classifier/default
-Expect: to be measured with its teacher; the student alone had 0.90 on validation, in a file of 891,496 bytes
+Expect: 0.903 (0.891 to 0.914) in a file of 892,000 bytes, as the teacher of 23.6 MB; alone it learnt the test as well
 """
 
 from __future__ import annotations

@@ -1,0 +1,89 @@
+"""A model of one's own through `shrink_model`: opened, its range found, and what cannot be done said."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from recipes import shrink_model
+
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Arrays of bytes, and a model that was trained on them from 0 to 1, as most tutorials do."""
+    folder = tmp_path_factory.mktemp("own")
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, CLASSES, 600)
+    pictures = generator.integers(0, 50, (600, 12, 12, 1)) + 90 * labels[:, None, None, None] // (CLASSES - 1) + 50
+    np.savez(folder / "data.npz", x=pictures.astype("uint8"), y=labels)
+    keras.utils.set_random_seed(0)
+    convolutions = [layers.Conv2D(16, 3, activation="relu"), layers.Conv2D(32, 3, activation="relu")]
+    body = keras.Sequential([keras.Input((12, 12, 1)), *convolutions, layers.GlobalAveragePooling2D()])
+    image = keras.Input((12, 12, 1))
+    model = keras.Model(image, layers.Dense(CLASSES, activation="softmax")(body(image)))
+    model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(pictures / 255.0, labels, epochs=8, batch_size=16, verbose=0)
+    model.save(folder / "mine.keras")
+    return folder
+
+
+def settings(folder, **changes) -> shrink_model.Config:
+    config = dataclasses.replace(
+        shrink_model.Config.smoke(), model=str(folder / "mine.keras"), data=str(folder / "data.npz"), limit=None
+    )
+    without = dataclasses.replace(config.tune, epochs=0)
+    return dataclasses.replace(config, **({"tune": without, "budget": 0.02} | changes))
+
+
+def test_a_nested_model_of_another_range_becomes_a_ladder_of_files(folder, tmp_path, capfd):
+    result = shrink_model.run(settings(folder), tmp_path / "run")
+    said = capfd.readouterr().out
+    assert "mine.keras answers" in said
+    assert "it gets 0..1." in said
+    rows = {row["name"]: row for row in result["variants"]}
+    wanted = {
+        "float32",
+        "float16",
+        "dynamic_int8",
+        "weight_only_int8",
+        "static_int8",
+        "int4_weights",
+        "mixed_precision",
+    }
+    assert set(rows) == wanted
+    assert result["left_out"] == {}
+    assert rows["float32"]["validation_score"] > 0.95
+    assert rows["static_int8"]["input"]["dtype"] == "uint8"
+    assert rows[result["chosen"]]["bytes"] == min(rows[name]["bytes"] for name in result["frontier"])
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["frontier"] == result["frontier"]
+
+
+def test_channels_go_from_ones_own_model(folder, tmp_path):
+    tiny = dataclasses.replace(shrink_model.Config.smoke().tune, epochs=1, batch_size=16)
+    result = shrink_model.run(settings(folder, tune=tiny, keep=(0.5, 0.001), score_drop=1.0), tmp_path / "run")
+    rows = {row["name"]: row for row in result["variants"]}
+    assert rows["channels_50_float32"]["bytes"] < rows["float32"]["bytes"]
+    assert rows["channels_50_float32"]["parameters"] < 0.7 * rows["float32"]["parameters"]
+    assert rows["pruned_float32"]["sparsity"] > 0.5
+    assert set(result["left_out"]) == {"channels_0"}, "so few multiply-adds cannot be reached, and the rest goes on"
+    assert "Received" in result["left_out"]["channels_0"]
+
+
+def test_what_is_no_match_is_refused(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*nothing\.keras"):
+        shrink_model.run(settings(folder, model=str(folder / "nothing.keras")), tmp_path / "nothing")
+    generator = np.random.default_rng(1)
+    np.savez(tmp_path / "more.npz", x=generator.integers(0, 256, (90, 12, 12, 1), np.uint8), y=np.arange(90) % 5)
+    with pytest.raises(ValueError, match=r"as many classes\. Received: .*mine\.keras, from .* has .* 5 classes"):
+        shrink_model.run(settings(folder, data=str(tmp_path / "more.npz")), tmp_path / "more")
+    held = np.load(folder / "data.npz")
+    np.savez(tmp_path / "moved.npz", x=held["x"], y=(held["y"] + 1) % CLASSES)
+    with pytest.raises(ValueError, match=r"in the order of its answers: 0, 1, 2\. Received: .*mine\.keras"):
+        shrink_model.run(settings(folder, data=str(tmp_path / "moved.npz")), tmp_path / "moved")
