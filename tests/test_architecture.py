@@ -54,7 +54,12 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/numerics": TENSORFLOW,
     "bridge": KERAS | TF_KERAS,
     "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
-    "compress/channels": KERAS | TFMOT,
+    "compress/channels": KERAS,
+    "compress/coupling": KERAS,
+    "compress/labels": KERAS,
+    "compress/channel_rules": KERAS,
+    "compress/importance": KERAS | TENSORFLOW,  # gradients
+    "compress/narrow": KERAS,  # lays a model flat as `build` does, but with layers of other sizes: no door for it
     "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # ranges are variables
     "compress/scheme": TF_KERAS | TFMOT | TENSORFLOW,  # quantizers written as graph operations
     "compress/cluster": TF_KERAS | TFMOT | TENSORFLOW,  # TF-MOT's first centroids are made of tensors

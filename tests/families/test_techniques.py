@@ -14,11 +14,12 @@ import tensorflow as tf
 
 import kerastl.compress
 from kerastl import bridge, verify
-from kerastl.compress import cluster, mixed_precision, prune, ptq, qat
+from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat
 
 # How TF-MOT quantizes each layer is no technique, nor is the training of what is compressed; `qat` and `cluster` are.
-# Nor is what is read off a file before it is quantized.
-INNER = {"scheme", "fine_tuning", "float_file"}
+# Nor is what is read off a file before it is quantized. Which channels are tied, how much they are missed, and how a
+# model is made again are parts of `channels`.
+INNER = {"scheme", "fine_tuning", "float_file", "channel_rules", "coupling", "importance", "labels", "narrow"}
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
@@ -75,6 +76,18 @@ def by_clustering(model: keras.Model) -> None:
     assert home.get_layer("conv") is not model.get_layer("conv")
 
 
+def by_rebuilding(model: keras.Model) -> None:
+    weights = model.get_weights()
+    batches = tf.data.Dataset.from_tensor_slices((PIXELS.astype("float32"), LABELS)).batch(8)
+    plan = channels.plan(model, keep=0.5, batches=batches, multiple=1)
+    small = channels.apply(model, plan)
+    for old, new in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert plan.channels["conv"] == (4, 2)
+    assert [layer.name for layer in small.layers] == [layer.name for layer in model.layers]
+    assert len(float_file(small)) < len(float_file(model))
+
+
 def by_rewriting(model: keras.Model) -> None:
     original = float_file(model)
     copy = bytes(original)
@@ -116,6 +129,7 @@ def public_functions(module: types.ModuleType) -> dict:
 
 
 CONTRACTS = {
+    "channels": by_rebuilding,
     "cluster": by_clustering,
     "mixed_precision": by_measuring,
     "prune": by_pruning,
@@ -127,7 +141,7 @@ CONTRACTS = {
 def test_every_member_has_its_contract():
     print("techniques:", sorted(MEMBERS))
     assert set(CONTRACTS) == MEMBERS
-    assert len(MEMBERS) == 5
+    assert len(MEMBERS) == 6
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))
