@@ -89,7 +89,7 @@ def relu(x):
 
 def test_what_cannot_be_made_again_is_named():
     image = keras.Input((8, 8, 3), name="image")
-    with pytest.raises(ValueError, match="'turned' of class Activation .* takes Keras' 'relu' for the function"):
+    with pytest.raises(ValueError, match=r"'turned' of class Activation .* takes Keras' 'relu' for the function"):
         narrow.rebuilt(keras.Model(image, layers.Activation(relu, name="turned")(image)), {})
     narrow.rebuilt(keras.Model(image, layers.Dense(2, activation=layers.ReLU())(image)), {})  # a layer is a new one
     with pytest.raises(ValueError, match="'forgetful' of class Forgetful cannot be made again"):
