@@ -49,6 +49,8 @@ MAY_NAME: dict[str, set[str]] = {
     "transfer": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
+    "distil/schedules": TENSORFLOW,  # of the step, inside the graph
+    "distil/terms": TENSORFLOW,
     "distil/feature_losses": TENSORFLOW,
     "distil/losses": TENSORFLOW,
     "distil/numerics": TENSORFLOW,

@@ -49,6 +49,12 @@ def taps(model: keras.Model, *, layers: Sequence[str]) -> keras.Model:
     return keras.Model(graph._inputs_struct, outputs, name=f"{model.name}_taps")
 
 
+def shape_of(tapped: keras.Model, *, name: str) -> tuple[int | None, ...]:
+    """Shape, with the batch first, of what a model of `taps` says under ``name``."""
+    outputs: Any = getattr(tapped, "_outputs_struct")  # noqa: B009  # `outputs` lists them in no told order
+    return tuple(outputs[name].shape)
+
+
 def projection(
     student_shape: Sequence[int | None],
     teacher_shape: Sequence[int | None],
