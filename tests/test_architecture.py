@@ -50,6 +50,7 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
     "distil/schedules": TENSORFLOW,  # of the step, inside the graph
+    "distil/teachers": KERAS | TENSORFLOW,  # an average is a model, moved inside the graph
     "distil/terms": TENSORFLOW,
     "distil/feature_losses": TENSORFLOW,
     "distil/losses": TENSORFLOW,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kerastl.distil import features, numerics, schedules, terms
+from kerastl.distil import features, numerics, schedules, teachers, terms
 from kerastl.types import is_multi_label
 
 DistillationLoss = Callable[[Any, Any], Any]
@@ -24,8 +24,8 @@ class Distiller(keras.Model):
     With ``loss`` and ``weight`` it is ``weight * distillation + (1 - weight) * cross-entropy``; ``losses`` names any
     number of terms instead, each with its weight, and logs tell the mean of each as ``NAME_loss``. All are averaged
     over the batch (weighted by the sample weights where there are any). However many there are, one step runs the
-    student once and the teacher once, on the same view of the picture (Beyer et al. 2022, "Knowledge distillation: a
-    good teacher is patient and consistent"). The teacher runs in inference mode and is not tracked: its weights, its
+    student once and each teacher once, on the same view of the picture (Beyer et al. 2022, "Knowledge distillation: a
+    good teacher is patient and consistent"). A teacher runs in inference mode and is not tracked: its weights, its
     ``trainable`` flags and its compilation stay as they were. A teacher of the student's own architecture makes a
     born-again network (Furlanello et al. 2018, "Born Again Neural Networks"); nothing else is needed for it.
 
@@ -34,54 +34,65 @@ class Distiller(keras.Model):
     Args:
         student: emits logits ``(batch, classes)``; trained in place. Features are taken of functional and sequential
             models.
-        teacher: takes the same inputs, emits logits ``(batch, classes)``. ``None`` where its answers were computed
-            beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher logits)``,
-            see ``answers`` of ``data.pipeline.batches``.
+        teacher: takes the same inputs, emits logits ``(batch, classes)``; or a `teachers.Teacher` that sees them in its
+            own way, `teachers.Several`, or the student's `teachers.MovingAverage`. ``None`` where its answers were
+            computed beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher
+            logits)``, see ``answers`` of ``data.pipeline.batches``.
         loss: of teacher and student logits, see ``distil.losses``.
         weight: of ``loss``, 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches).
         losses: in place of the two, `terms.Labels`, `terms.Soft` and `terms.Feature` by names of the caller's choice.
             Without `terms.Labels` batches need no labels.
 
+    Attributes:
+        student: the caller's model.
+        average: the moving average, a model of its own that checkpoints hold and that is often the better one; ``None``
+            where nobody asked for one.
+
     Raises:
-        ValueError: if the weight is outside 0..1, the two models differ in their number of outputs, not exactly one of
-            ``loss`` and ``losses`` is given, a layer is not there, or a projection is not possible; in training, if
-            labels are missing, or an example may have several classes and a loss of answers is not for that.
+        ValueError: if the weight is outside 0..1, the models differ in their number of outputs, not exactly one of
+            ``loss`` and ``losses`` is given, a layer or a teacher is not there, or a projection is not possible; in
+            training, if labels are missing, or an example may have several classes and a loss of answers is not for
+            that.
     """
 
     def __init__(
         self,
         *,
         student: keras.Model,
-        teacher: keras.Model | None,
+        teacher: keras.Model | teachers.Teacher | teachers.MovingAverage | teachers.Several | None,
         loss: DistillationLoss | None = None,
         weight: float = 0.9,
         losses: Mapping[str, terms.Term] | None = None,
         name: str = "distiller",
     ) -> None:
         self._check_terms(loss, weight, losses)
-        if teacher is not None and student.output_shape != teacher.output_shape:
-            raise ValueError(
-                "Teacher and student must answer in the same shape. Received: "
-                f"student {student.output_shape}, teacher {teacher.output_shape}."
-            )
+        found = teachers.listed(teacher)
+        simple = {} if loss is None else _simple(loss, weight)
+        named = dict(simple if losses is None else losses)
+        _check_listening(named, found)
         super().__init__(name=name)
         self.student = student
         self.weight = weight
-        simple = {} if loss is None else _simple(loss, weight)
-        # tuples of pairs, which Keras leaves as they are
-        self._terms = tuple((simple if losses is None else losses).items())
+        self._terms = tuple(named.items())  # pairs, which Keras leaves as they are
         self._means = [keras.metrics.Mean(name=f"{key}_loss") for key in losses or ()]
-        listened = [term for _, term in self._terms if isinstance(term, terms.Feature)]
-        if listened and teacher is None:
-            raise ValueError(
-                "Features are compared with those of a teacher that is there: stored answers hold its logits alone. "
-                f"Received: teacher=None with {len(listened)} terms of features."
-            )
+        self.average: keras.Model | None = None
+        self._decay: schedules.Scheduled = 0.0
+        self._by = teacher.by if isinstance(teacher, teachers.Several) else "mean"
+        listened = [term for term in named.values() if isinstance(term, terms.Feature)]
         student_taps = _tapped(student, [term.student for term in listened])
-        teacher_taps = None if teacher is None else _tapped(teacher, [term.teacher for term in listened])
-        self._projections = self._projected(student_taps, teacher_taps)
-        # behind a closure Keras does not track the teacher: it is neither trained, nor saved, nor changed
-        self._teach = None if teacher_taps is None else _speaker(teacher_taps, training=False)
+        taps, speakers = [], []
+        for place, one in enumerate(found):
+            if isinstance(one, teachers.MovingAverage):
+                model = self.average = teachers.copy_of(student)
+                self._decay = one.decay
+            else:
+                model = one.model
+            _check_shapes(student, model)
+            taps.append(_tapped(model, [term.teacher for term in listened if term.of == place]))
+            speakers.append(_speaker(taps[-1], training=False, view=one.view))
+        self._projections = self._projected(student_taps, taps)
+        # behind closures Keras does not track the teachers: they are neither trained, nor saved, nor changed
+        self._teach = tuple(speakers)
         self._answer = _speaker(student_taps, training=True)
         self.built = True
 
@@ -99,13 +110,13 @@ class Distiller(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self._teach is None:
+        # outside the tape: nothing of it is kept for the backward pass
+        heard = [speak(inputs) for speak in self._teach]
+        if not heard:
             labels, answers = labels
-            heard = {features.LOGITS: answers}
-        else:
-            heard = self._teach(inputs)  # outside the tape: nothing of it is kept for the backward pass
+            heard = [{features.LOGITS: answers}]
         self._check_labels(labels)
-        step = self.optimizer.iterations.value
+        step = tf.identity(self.optimizer.iterations.value)  # what it is now, when the optimizer has counted on as well
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             said = self._answer(inputs)
@@ -118,6 +129,8 @@ class Distiller(keras.Model):
             scaled_loss = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(scaled_loss, [v.value for v in variables]), variables)
+        if self.average is not None:
+            teachers.follow(self.average, self.student, decay=self._decay, step=step)
         examples = tf.shape(said[features.LOGITS])[0]
         self._loss_tracker.update_state(loss, sample_weight=examples)
         for mean, value in zip(self._means, values, strict=False):
@@ -137,38 +150,44 @@ class Distiller(keras.Model):
         for metric in self.metrics:
             if metric is self._compile_metrics and not metric.built:
                 continue
-            if metric in self._means and tf.executing_eagerly() and not float(metric.count):
+            if metric in self._means and tf.executing_eagerly() and not keras.ops.convert_to_numpy(metric.count):
                 continue
             result = metric.result()
             found |= result if isinstance(result, dict) else {metric.name: result}
         return found
 
     def _values(
-        self, inputs: Any, labels: Any, *, said: dict[str, Any], heard: dict[str, Any], sample_weight: Any, step: Any
+        self,
+        inputs: Any,
+        labels: Any,
+        *,
+        said: dict[str, Any],
+        heard: list[dict[str, Any]],
+        sample_weight: Any,
+        step: Any,
     ) -> list[Any]:
         """Every term's mean over the batch, a scalar, not yet weighted."""
         found = []
         for key, term in self._terms:
             if isinstance(term, terms.Labels):
-                found.append(self._labels_value(term, inputs, labels, said[features.LOGITS], sample_weight))
+                value = self._labels_value(term, inputs, labels, said[features.LOGITS], sample_weight)
             elif isinstance(term, terms.Soft):
-                found.append(
-                    terms.soft_value(
-                        term,
-                        heard[features.LOGITS],
-                        said[features.LOGITS],
-                        labels=labels,
-                        temperature=None if term.temperature is None else schedules.at(term.temperature, step),
-                        sample_weight=sample_weight,
-                    )
+                heat = None if term.temperature is None else schedules.at(term.temperature, step)
+                answers = [one[features.LOGITS] for one in (heard if term.of is None else [heard[term.of]])]
+                value = terms.soft_value(
+                    term,
+                    teachers.combined(answers, by=self._by, temperature=1.0 if heat is None else heat),
+                    said[features.LOGITS],
+                    labels=labels,
+                    temperature=heat,
+                    sample_weight=sample_weight,
                 )
             else:
                 own = said[term.student]
-                if key in self._projections:
-                    own = self._projections[key](own)
-                found.append(
-                    terms.feature_value(term, heard[term.teacher], own, inputs=inputs, sample_weight=sample_weight)
-                )
+                own = self._projections[key](own) if key in self._projections else own
+                theirs = heard[term.of][term.teacher]
+                value = terms.feature_value(term, theirs, own, inputs=inputs, sample_weight=sample_weight)
+            found.append(value)
         return found
 
     def _labels_value(self, term: terms.Labels, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> Any:
@@ -195,12 +214,15 @@ class Distiller(keras.Model):
                 sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, there)
         return self.compute_metrics(inputs, labels, logits, sample_weight)
 
-    def _projected(self, student: keras.Model, teacher: keras.Model | None) -> dict[str, keras.Model]:
+    def _projected(self, student: keras.Model, taps: list[keras.Model]) -> dict[str, keras.Model]:
         """A projection for each term of features that asks for one, by the term's name."""
         found = {}
         for key, term in self._terms:
-            if isinstance(term, terms.Feature) and teacher is not None and (term.projection or term.resize):
-                shapes = [features.shape_of(student, name=term.student), features.shape_of(teacher, name=term.teacher)]
+            if isinstance(term, terms.Feature) and (term.projection or term.resize):
+                shapes = [
+                    features.shape_of(student, name=term.student),
+                    features.shape_of(taps[term.of], name=term.teacher),
+                ]
                 found[key] = features.projection(*shapes, width=term.projection, name=f"{key}_projection")
         return found
 
@@ -241,9 +263,38 @@ def _tapped(model: keras.Model, layers: list[str]) -> keras.Model:
     return features.taps(model, layers=list(dict.fromkeys(layers))) if layers else model
 
 
-def _speaker(model: keras.Model, *, training: bool) -> Speaker:
+def _speaker(model: keras.Model, *, training: bool, view: teachers.View | None = None) -> Speaker:
     def speak(inputs: Any) -> dict[str, Any]:
-        found = model(inputs, training=training)
+        found = model(inputs if view is None else view(inputs), training=training)
         return found if isinstance(found, dict) else {features.LOGITS: found}
 
     return speak
+
+
+def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
+    if student.output_shape != teacher.output_shape:
+        raise ValueError(
+            "Teacher and student must answer in the same shape. Received: "
+            f"student {student.output_shape}, teacher {teacher.output_shape}."
+        )
+
+
+def _check_listening(named: Mapping[str, terms.Term], found: Sequence[Any]) -> None:
+    """Whether the teachers are there that terms speak of."""
+    for key, term in named.items():
+        if isinstance(term, terms.Feature) and not found:
+            raise ValueError(
+                "Features are compared with those of a teacher that is there: stored answers hold its logits alone. "
+                f"Received: teacher=None with {key!r}, a term of features."
+            )
+        place = None if isinstance(term, terms.Labels) else term.of
+        if place is not None and not 0 <= place < max(len(found), 1):
+            raise ValueError(
+                f"Wanted the place of one of {max(len(found), 1)} teachers, counted from 0. Received: {key!r} with "
+                f"of={place}."
+            )
+        if isinstance(term, terms.Soft) and term.multi_label and place is None and len(found) > 1:
+            raise ValueError(
+                "Probabilities of several teachers are combined where they sum to one. Received: "
+                f"{key!r} with multi_label=True; say which teacher it is of."
+            )
