@@ -29,7 +29,8 @@ class Distiller(keras.Model):
     ``trainable`` flags and its compilation stay as they were. A teacher of the student's own architecture makes a
     born-again network (Furlanello et al. 2018, "Born Again Neural Networks"); nothing else is needed for it.
 
-    Calling, evaluating and saving go to the student.
+    Calling, evaluating and saving go to the student. Under a strategy of `tf.distribute` all models and the distiller
+    are made in its scope; losses that compare examples with each other then see those of their own device.
 
     Args:
         student: emits logits ``(batch, classes)``; trained in place. Features are taken of functional and sequential
@@ -196,8 +197,8 @@ class Distiller(keras.Model):
         if term.unlabelled is not None:
             there = term.present(labels)
             labels = tf.maximum(labels, 0)
-            present = tf.cast(there, logits.dtype)
-            sample_weight = present if sample_weight is None else present * tf.cast(sample_weight, logits.dtype)
+            present = tf.cast(there, tf.float32)
+            sample_weight = present if sample_weight is None else present * tf.cast(sample_weight, tf.float32)
         value = self.compute_loss(inputs, labels, logits, sample_weight, training=True)
         # Keras divides by the number of replicas, and adds the student's own losses, which belong to no term
         value *= tf.distribute.get_strategy().num_replicas_in_sync

@@ -238,6 +238,23 @@ def test_maps_of_other_sizes_are_brought_together():
     assert 0 < logs["places_loss"] < 1 < 1 + logs["hints_loss"]
 
 
+def test_a_student_in_half_precision_learns_in_full_ones_losses():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        student = two_layers(1, width=5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    terms = {"labels": Labels(0.2, unlabelled=-1), "soft": Soft(KULLBACK_LEIBLER, 0.7), "hints": hint()}
+    distiller = taught(terms, student=student)
+    _, logits = forward(arrays(student))
+    expected = entropies(logits).mean()
+    logs = distiller.train_on_batch(INPUTS, LABELS, return_dict=True)
+    assert logs["labels_loss"] == pytest.approx(expected, rel=0.02)
+    assert {v.dtype for v in distiller.trainable_variables} == {"float32"}
+    (projection,) = distiller._projections.values()
+    assert projection.compute_dtype == "float32"
+
+
 def test_several_classes_an_example_where_every_loss_is_for_them():
     labels = np.eye(3, dtype="int32")[LABELS]
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
