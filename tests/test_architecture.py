@@ -49,6 +49,9 @@ MAY_NAME: dict[str, set[str]] = {
     "transfer": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
+    "distil/schedules": TENSORFLOW,  # of the step, inside the graph
+    "distil/teachers": KERAS | TENSORFLOW,  # an average is a model, moved inside the graph
+    "distil/terms": TENSORFLOW,
     "distil/feature_losses": TENSORFLOW,
     "distil/losses": TENSORFLOW,
     "distil/numerics": TENSORFLOW,

@@ -2,110 +2,300 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kerastl.distil import features, numerics, schedules, teachers, terms
 from kerastl.types import is_multi_label
 
 DistillationLoss = Callable[[Any, Any], Any]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
 
+Speaker = Callable[[Any], dict[str, Any]]
+"""A model as a step sees it: inputs to its logits, and to what the layers say that somebody listens to, by name."""
+
 
 class Distiller(keras.Model):
-    """Trains ``student`` on a blend of the teacher's answers and the labels.
+    """Trains ``student`` on a weighted sum of losses: of the labels, of a teacher's answers, of its features.
 
-    The loss is ``weight * distillation + (1 - weight) * cross-entropy``, averaged over the batch (weighted by the
-    sample weights where there are any). One step runs the student once and the teacher once, on the same view of the
-    picture (Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent"). The teacher runs
-    in inference mode and is not tracked: its weights, its ``trainable`` flags and its compilation stay as they were.
+    With ``loss`` and ``weight`` it is ``weight * distillation + (1 - weight) * cross-entropy``; ``losses`` names any
+    number of terms instead, each with its weight, and logs tell the mean of each as ``NAME_loss``. All are averaged
+    over the batch (weighted by the sample weights where there are any). However many there are, one step runs the
+    student once and each teacher once, on the same view of the picture (Beyer et al. 2022, "Knowledge distillation: a
+    good teacher is patient and consistent"). A teacher runs in inference mode and is not tracked: its weights, its
+    ``trainable`` flags and its compilation stay as they were. A teacher of the student's own architecture makes a
+    born-again network (Furlanello et al. 2018, "Born Again Neural Networks"); nothing else is needed for it.
 
-    Calling, evaluating and saving go to the student.
+    Calling, evaluating and saving go to the student. Under a strategy of `tf.distribute` all models and the distiller
+    are made in its scope; losses that compare examples with each other then see those of their own device.
 
     Args:
-        student: emits logits ``(batch, classes)``; trained in place.
-        teacher: takes the same inputs, emits logits ``(batch, classes)``. ``None`` where its answers were computed
-            beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher logits)``,
-            see ``answers`` of ``data.pipeline.batches``.
+        student: emits logits ``(batch, classes)``; trained in place. Features are taken of functional and sequential
+            models.
+        teacher: takes the same inputs, emits logits ``(batch, classes)``; or a `teachers.Teacher` that sees them in its
+            own way, `teachers.Several`, or the student's `teachers.MovingAverage`. ``None`` where its answers were
+            computed beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher
+            logits)``, see ``answers`` of ``data.pipeline.batches``.
         loss: of teacher and student logits, see ``distil.losses``.
-        weight: 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches).
+        weight: of ``loss``, 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches).
+        losses: in place of the two, `terms.Labels`, `terms.Soft` and `terms.Feature` by names of the caller's choice.
+            Without `terms.Labels` batches need no labels.
+
+    Attributes:
+        student: the caller's model.
+        average: the moving average, a model of its own that checkpoints hold and that is often the better one; ``None``
+            where nobody asked for one.
 
     Raises:
-        ValueError: if the weight is outside 0..1 or the two models differ in their number of outputs; in training, if
-            an example may have several classes.
+        ValueError: if the weight is outside 0..1, the models differ in their number of outputs, not exactly one of
+            ``loss`` and ``losses`` is given, a layer or a teacher is not there, or a projection is not possible; in
+            training, if labels are missing, or an example may have several classes and a loss of answers is not for
+            that.
     """
 
     def __init__(
         self,
         *,
         student: keras.Model,
-        teacher: keras.Model | None,
-        loss: DistillationLoss,
+        teacher: keras.Model | teachers.Teacher | teachers.MovingAverage | teachers.Several | None,
+        loss: DistillationLoss | None = None,
         weight: float = 0.9,
+        losses: Mapping[str, terms.Term] | None = None,
         name: str = "distiller",
     ) -> None:
-        if not 0 <= weight <= 1:
-            raise ValueError(f"`weight` is a share from 0 to 1. Received: weight={weight}.")
-        if teacher is not None and student.output_shape != teacher.output_shape:
-            raise ValueError(
-                "Teacher and student must answer in the same shape. Received: "
-                f"student {student.output_shape}, teacher {teacher.output_shape}."
-            )
+        self._check_terms(loss, weight, losses)
+        found = teachers.listed(teacher)
+        simple = {} if loss is None else _simple(loss, weight)
+        named = dict(simple if losses is None else losses)
+        _check_listening(named, found)
         super().__init__(name=name)
         self.student = student
         self.weight = weight
-        self._distillation_loss = loss
-        # behind a closure Keras does not track the teacher: it is neither trained, nor saved, nor changed
-        self._teach = None if teacher is None else lambda inputs: teacher(inputs, training=False)
+        self._terms = tuple(named.items())  # pairs, which Keras leaves as they are
+        self._means = [keras.metrics.Mean(name=f"{key}_loss") for key in losses or ()]
+        self.average: keras.Model | None = None
+        self._decay: schedules.Scheduled = 0.0
+        self._by = teacher.by if isinstance(teacher, teachers.Several) else "mean"
+        listened = [term for term in named.values() if isinstance(term, terms.Feature)]
+        student_taps = _tapped(student, [term.student for term in listened])
+        taps, speakers = [], []
+        for place, one in enumerate(found):
+            if isinstance(one, teachers.MovingAverage):
+                model = self.average = teachers.copy_of(student)
+                self._decay = one.decay
+            else:
+                model = one.model
+            _check_shapes(student, model)
+            taps.append(_tapped(model, [term.teacher for term in listened if term.of == place]))
+            speakers.append(_speaker(taps[-1], training=False, view=one.view))
+        self._projections = self._projected(student_taps, taps)
+        # behind closures Keras does not track the teachers: they are neither trained, nor saved, nor changed
+        self._teach = tuple(speakers)
+        self._answer = _speaker(student_taps, training=True)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.student(inputs, training=training)
 
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Saves the student as Keras saves any model."""
+        self.student.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    @property
+    def losses(self) -> list[Any]:
+        """The student's own: its regularizers, and what its layers have added."""
+        return self.student.losses
+
     def train_step(self, data: Any) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self._teach is None:
-            labels, teacher_logits = labels
-        else:
-            teacher_logits = self._teach(inputs)  # outside the tape: nothing of it is kept for the backward pass
-        if labels is not None and is_multi_label(labels):
-            raise ValueError(
-                "Distillation is for examples of one class each: its losses compare answers that sum to one. "
-                f"Received: labels of shape {labels.shape}."
-            )
+        # outside the tape: nothing of it is kept for the backward pass
+        heard = [speak(inputs) for speak in self._teach]
+        if not heard:
+            labels, answers = labels
+            heard = [{features.LOGITS: answers}]
+        self._check_labels(labels)
+        step = tf.identity(self.optimizer.iterations.value)  # what it is now, when the optimizer has counted on as well
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            student_logits = self.student(inputs, training=True)
-            loss = self.blended_loss(
-                inputs,
-                labels,
-                teacher_logits=teacher_logits,
-                student_logits=student_logits,
-                sample_weight=sample_weight,
-            )
-            scaled_loss = self.optimizer.scale_loss(loss)
-        variables = self.student.trainable_variables
+            said = self._answer(inputs)
+            values = self._values(inputs, labels, said=said, heard=heard, sample_weight=sample_weight, step=step)
+            weights = [schedules.at(term.weight, step) for _, term in self._terms]
+            own = [tf.reduce_sum(extra) for extra in self.losses]
+            parts = [tf.cast(w, value.dtype) * value for w, value in zip(weights, values, strict=True)]
+            loss = tf.add_n(numerics.real(*parts, *own))
+            # gradients of replicas are added up
+            scaled_loss = self.optimizer.scale_loss(loss / replicas)
+        variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(scaled_loss, [v.value for v in variables]), variables)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(student_logits)[0])
-        return self.compute_metrics(inputs, labels, student_logits, sample_weight)
+        if self.average is not None:
+            teachers.follow(self.average, self.student, decay=self._decay, step=step)
+        examples = tf.shape(said[features.LOGITS])[0]
+        self._loss_tracker.update_state(loss, sample_weight=examples)
+        for mean, value in zip(self._means, values, strict=False):
+            mean.update_state(value, sample_weight=examples)
+        return self._scored(inputs, labels, said[features.LOGITS], sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if isinstance(labels, tuple):  # training batches that bring answers are evaluated as well, when a run goes on
             labels, _ = labels
-        return super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
+        logs = super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
+        return {key: value for key, value in logs.items() if key not in [mean.name for mean in self._means]}
 
-    def blended_loss(
-        self, inputs: Any, labels: Any, *, teacher_logits: Any, student_logits: Any, sample_weight: Any = None
-    ) -> tf.Tensor:
-        """The scalar that a step minimizes, the student's own regularization losses included."""
-        soft = self._distillation_loss(teacher_logits, student_logits)
-        # weighted sums are divided by the number of examples, as Keras' own losses are
-        soft = tf.reduce_mean(soft if sample_weight is None else soft * tf.cast(sample_weight, soft.dtype))
-        # compute_loss below brings the student's own losses (regularizers) once, the missing share comes from here
-        loss = self.weight * tf.add_n([soft, *(tf.cast(extra, soft.dtype) for extra in self.student.losses)])
-        if self.weight == 1:
-            return loss
-        hard = self.compute_loss(inputs, labels, student_logits, sample_weight, training=True)
-        return loss + (1 - self.weight) * tf.cast(hard, soft.dtype)
+    def get_metrics_result(self) -> dict[str, Any]:
+        """What there is, without metrics that have seen no labels and, after evaluation, the losses of training."""
+        found = {}
+        for metric in self.metrics:
+            if metric is self._compile_metrics and not metric.built:
+                continue
+            if metric in self._means and tf.executing_eagerly() and not keras.ops.convert_to_numpy(metric.count):
+                continue
+            result = metric.result()
+            found |= result if isinstance(result, dict) else {metric.name: result}
+        return found
+
+    def _values(
+        self,
+        inputs: Any,
+        labels: Any,
+        *,
+        said: dict[str, Any],
+        heard: list[dict[str, Any]],
+        sample_weight: Any,
+        step: Any,
+    ) -> list[Any]:
+        """Every term's mean over the batch, a scalar, not yet weighted."""
+        found = []
+        for key, term in self._terms:
+            if isinstance(term, terms.Labels):
+                value = self._labels_value(term, inputs, labels, said[features.LOGITS], sample_weight)
+            elif isinstance(term, terms.Soft):
+                heat = None if term.temperature is None else schedules.at(term.temperature, step)
+                answers = [one[features.LOGITS] for one in (heard if term.of is None else [heard[term.of]])]
+                value = terms.soft_value(
+                    term,
+                    teachers.combined(answers, by=self._by, temperature=1.0 if heat is None else heat),
+                    said[features.LOGITS],
+                    labels=labels,
+                    temperature=heat,
+                    sample_weight=sample_weight,
+                )
+            else:
+                own = said[term.student]
+                own = self._projections[key](own) if key in self._projections else own
+                theirs = heard[term.of][term.teacher]
+                value = terms.feature_value(term, theirs, own, inputs=inputs, sample_weight=sample_weight)
+            found.append(value)
+        return found
+
+    def _labels_value(self, term: terms.Labels, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> Any:
+        if labels is None:
+            raise ValueError("Wanted labels, which one of the losses is of. Received: batches without.")
+        if term.unlabelled is not None:
+            there = term.present(labels)
+            labels = tf.maximum(labels, 0)
+            present = tf.cast(there, tf.float32)
+            sample_weight = present if sample_weight is None else present * tf.cast(sample_weight, tf.float32)
+        value = self.compute_loss(inputs, labels, logits, sample_weight, training=True)
+        # Keras divides by the number of replicas, and adds the student's own losses, which belong to no term
+        value *= tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.add_n(numerics.real(value, *(-tf.reduce_sum(extra) for extra in self.losses)))
+
+    def _scored(self, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> dict[str, Any]:
+        """Metrics, of the rows that have labels."""
+        if labels is None:
+            return self.get_metrics_result()
+        for _, term in self._terms:
+            if isinstance(term, terms.Labels) and term.unlabelled is not None:
+                there = term.present(labels)
+                labels, logits = tf.boolean_mask(labels, there), tf.boolean_mask(logits, there)
+                sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, there)
+        return self.compute_metrics(inputs, labels, logits, sample_weight)
+
+    def _projected(self, student: keras.Model, taps: list[keras.Model]) -> dict[str, keras.Model]:
+        """A projection for each term of features that asks for one, by the term's name."""
+        found = {}
+        for key, term in self._terms:
+            if isinstance(term, terms.Feature) and (term.projection or term.resize):
+                shapes = [
+                    features.shape_of(student, name=term.student),
+                    features.shape_of(taps[term.of], name=term.teacher),
+                ]
+                found[key] = features.projection(*shapes, width=term.projection, name=f"{key}_projection")
+        return found
+
+    def _check_labels(self, labels: Any) -> None:
+        if labels is None or not is_multi_label(labels):
+            return
+        if any(isinstance(term, terms.Soft) and not term.multi_label for _, term in self._terms):
+            raise ValueError(
+                "Distillation is for examples of one class each: its losses compare answers that sum to one. "
+                f"Received: labels of shape {labels.shape}. A loss that is for several says so: Soft(multi_label=True)."
+            )
+
+    @staticmethod
+    def _check_terms(loss: Any, weight: float, losses: Mapping[str, terms.Term] | None) -> None:
+        if (loss is None) == (losses is None):
+            raise ValueError(
+                "Wanted either `loss`, with its `weight`, or `losses`. Received: "
+                f"{'neither' if loss is None else 'both'}."
+            )
+        if not 0 <= weight <= 1:
+            raise ValueError(f"`weight` is a share from 0 to 1. Received: weight={weight}.")
+        if losses is not None and (not losses or not all(isinstance(term, terms.Term) for term in losses.values())):
+            raise ValueError(
+                "Wanted one or more of terms.Labels, terms.Soft and terms.Feature by name. Received: "
+                f"{ {key: type(term).__name__ for key, term in losses.items()} }."
+            )
+
+
+def _simple(loss: DistillationLoss, weight: float) -> dict[str, terms.Term]:
+    found: dict[str, terms.Term] = {"soft": terms.Soft(loss, weight)}
+    if weight < 1:
+        found["labels"] = terms.Labels(1 - weight)
+    return found
+
+
+def _tapped(model: keras.Model, layers: list[str]) -> keras.Model:
+    """The model itself where nobody listens to a layer: it need not be functional then."""
+    return features.taps(model, layers=list(dict.fromkeys(layers))) if layers else model
+
+
+def _speaker(model: keras.Model, *, training: bool, view: teachers.View | None = None) -> Speaker:
+    def speak(inputs: Any) -> dict[str, Any]:
+        found = model(inputs if view is None else view(inputs), training=training)
+        return found if isinstance(found, dict) else {features.LOGITS: found}
+
+    return speak
+
+
+def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
+    if student.output_shape != teacher.output_shape:
+        raise ValueError(
+            "Teacher and student must answer in the same shape. Received: "
+            f"student {student.output_shape}, teacher {teacher.output_shape}."
+        )
+
+
+def _check_listening(named: Mapping[str, terms.Term], found: Sequence[Any]) -> None:
+    """Whether the teachers are there that terms speak of."""
+    for key, term in named.items():
+        if isinstance(term, terms.Feature) and not found:
+            raise ValueError(
+                "Features are compared with those of a teacher that is there: stored answers hold its logits alone. "
+                f"Received: teacher=None with {key!r}, a term of features."
+            )
+        place = None if isinstance(term, terms.Labels) else term.of
+        if place is not None and not 0 <= place < max(len(found), 1):
+            raise ValueError(
+                f"Wanted the place of one of {max(len(found), 1)} teachers, counted from 0. Received: {key!r} with "
+                f"of={place}."
+            )
+        if isinstance(term, terms.Soft) and term.multi_label and place is None and len(found) > 1:
+            raise ValueError(
+                "Probabilities of several teachers are combined where they sum to one. Received: "
+                f"{key!r} with multi_label=True; say which teacher it is of."
+            )

@@ -165,6 +165,8 @@ def standardized(logits: tf.Tensor) -> tf.Tensor:
 
 
 def _check_temperature(temperature: float) -> None:
+    if tf.is_tensor(temperature):
+        return  # of a schedule, which was looked at when it was made: inside a graph there is no number to look at
     if temperature <= 0:
         raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
 

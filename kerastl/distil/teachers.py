@@ -1,0 +1,169 @@
+"""Who teaches: a model that sees the inputs another way, several models, or the student's own moving average."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerastl.distil import numerics, schedules
+
+View = Callable[[Any], Any]
+"""A batch of the student's inputs to what a teacher takes: another size, another scale. Without state of its own: that
+of a random one is in no checkpoint."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A model that is not changed.
+
+    Attributes:
+        model: emits logits ``(batch, classes)``.
+        view: makes its inputs of the student's, in the compiled step.
+    """
+
+    model: keras.Model
+    view: View | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class MovingAverage:
+    """The exponential moving average of the student's own weights: a mean teacher, self-distillation.
+
+    After every step it becomes ``d * average + (1 - d) * student``, where d is ``min(decay, 1 - 1 / (steps + 1))``:
+    the plain mean of all weights so far until the exponential one is the better. Tarvainen & Valpola 2017, "Mean
+    teachers are better role models", section 3, and their code. Statistics of normalizations are averaged too.
+
+    It answers in inference mode. Student and average see the same view unless ``view`` says otherwise; in the paper
+    each has a noise of its own (a student's dropout is one).
+
+    Attributes:
+        decay: 0 or more and below 1; may be a schedule.
+        view: as of a `Teacher`.
+
+    Raises:
+        ValueError: the decay is out of range.
+    """
+
+    decay: schedules.Scheduled = 0.999
+    _: dataclasses.KW_ONLY
+    view: View | None = None
+
+    def __post_init__(self) -> None:
+        ends = [self.decay.start, self.decay.end] if isinstance(self.decay, schedules.Ramp) else [self.decay]
+        for decay in ends:
+            if not callable(decay) and not 0 <= decay < 1:
+                raise ValueError(f"A decay is 0 or more and below 1. Received: decay={self.decay}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """Teachers whose probabilities are combined.
+
+    At the temperature of the `terms.Soft` that compares, at 1 where it names none. You et al. 2017, "Learning from
+    Multiple Teacher Networks", take the mean. By confidence, a teacher counts for each example as much as
+    its largest probability (at a temperature of 1): that needs no labels.
+
+    Attributes:
+        teachers: models, `Teacher`, or one `MovingAverage` among them. Features are those of one, which a term names by
+            its place (``of``).
+        by: ``"mean"`` or ``"confidence"``.
+
+    Raises:
+        ValueError: there are none, or ``by`` is another word.
+    """
+
+    teachers: Sequence[keras.Model | Teacher | MovingAverage]
+    _: dataclasses.KW_ONLY
+    by: str = "mean"
+
+    def __post_init__(self) -> None:
+        if not self.teachers or self.by not in ("mean", "confidence"):
+            raise ValueError(
+                "Wanted one or more teachers, combined by 'mean' or 'confidence'. Received: "
+                f"{len(self.teachers)} teachers, by={self.by!r}."
+            )
+
+
+def listed(teacher: keras.Model | Teacher | MovingAverage | Several | None) -> list[Teacher | MovingAverage]:
+    """All teachers, each as what says how it sees the inputs.
+
+    Raises:
+        ValueError: one is none, or more than one is a moving average.
+    """
+    if teacher is None:
+        return []
+    found = []
+    for one in teacher.teachers if isinstance(teacher, Several) else [teacher]:
+        found.append(Teacher(one) if isinstance(one, keras.Model) else one)
+        if not isinstance(found[-1], Teacher | MovingAverage):
+            raise ValueError(
+                "Wanted a model, or one of teachers.Teacher, MovingAverage, Several. Received: "
+                f"{type(one).__name__}{' within another' if isinstance(one, Several) else ''}."
+            )
+    if sum(isinstance(one, MovingAverage) for one in found) > 1:
+        raise ValueError("A student has one moving average. Received: more than one MovingAverage.")
+    return found
+
+
+def combined(logits: Sequence[Any], *, by: str, temperature: Any = 1.0) -> Any:
+    """Logits whose softmax at a temperature is the combination of the teachers' softmaxes at it.
+
+    Args:
+        logits: ``(batch, classes)`` of each teacher.
+        by: see `Several`.
+        temperature: above 0.
+
+    Returns:
+        ``(batch, classes)``; those of a teacher alone come back as they are.
+    """
+    if len(logits) == 1:
+        return logits[0]
+    every = tf.stack(numerics.real(*logits))
+    heat = tf.cast(temperature, every.dtype)
+    share = tf.zeros_like(every[:, :, :1])
+    if by == "confidence":
+        share = tf.reduce_max(tf.nn.log_softmax(every), -1, keepdims=True)
+    share = tf.nn.log_softmax(share, axis=0)
+    return heat * tf.reduce_logsumexp(tf.nn.log_softmax(every / heat) + share, 0)
+
+
+def copy_of(student: keras.Model) -> keras.Model:
+    """A model of the same layers and weights, which does not train.
+
+    Raises:
+        ValueError: the student is of a kind that cannot be made anew from its configuration.
+    """
+    copy = keras.models.clone_model(student)
+    copy.set_weights(student.get_weights())
+    for layer in copy._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):  # it computes with what it made of its weights
+            layer.finalize_state()
+    copy.trainable = False
+    return copy
+
+
+def follow(average: keras.Model, student: keras.Model, *, decay: schedules.Scheduled, step: Any) -> None:
+    """Moves an average towards the student, after the step numbered ``step`` from 0, see `MovingAverage`.
+
+    Runs in the compiled step, of each replica where there are several.
+    """
+    done = tf.cast(step, tf.float32) + 1
+    keep = tf.minimum(tf.cast(schedules.at(decay, step), tf.float32), 1 - 1 / (done + 1))
+
+    def assign(old: Any, new: Any, share: Any) -> None:
+        if not old.dtype.is_floating:
+            old.assign(new)
+            return
+        share = tf.cast(share, old.dtype)
+        old.assign(share * old + (1 - share) * new)
+
+    def update(strategy: Any, share: Any) -> None:
+        for old, new in zip(average.weights, student.weights, strict=True):
+            strategy.extended.update(old.value, assign, args=(new.value, share))
+
+    # a mirrored variable is written by all replicas together
+    tf.distribute.get_replica_context().merge_call(update, args=(keep,))

@@ -1,0 +1,190 @@
+"""What a distiller's loss is the sum of: labels, answers compared with a teacher's, features compared with a teacher's.
+
+A recipe names each::
+
+    losses={
+        "labels": terms.Labels(weight=0.1),
+        "soft": terms.Soft(temperature_kullback_leibler, weight=0.9, temperature=schedules.cosine(8, 2, steps=900)),
+        "hints": terms.Feature(hint, weight=0.5, student="block2_relu", teacher="stage3", projection=True),
+    }
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from kerastl.distil import numerics, schedules
+
+Loss = Callable[..., Any]
+"""Takes what the teacher says and what the student says, batch first; returns ``(batch,)``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """The loss that the distiller is compiled with, of the student's logits and the labels.
+
+    Attributes:
+        weight: 0 or more; may be a schedule (`schedules`).
+        unlabelled: a label below 0, -1 for example, of the rows of a batch that have none. They count like rows of
+            sample weight 0, so the mean stays that over the whole batch, and metrics do not see them. ``None`` where
+            every row has a label.
+
+    Raises:
+        ValueError: the weight is negative or not finite, or ``unlabelled`` could be a class.
+    """
+
+    weight: schedules.Scheduled = 1.0
+    _: dataclasses.KW_ONLY
+    unlabelled: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
+        if self.unlabelled is not None and self.unlabelled >= 0:
+            raise ValueError(f"A row without a label has one below 0. Received: unlabelled={self.unlabelled}.")
+
+    def present(self, labels: Any) -> Any:
+        """Bool ``(batch,)``: which rows have labels, of ``labels (batch,)`` or ``(batch, classes)``."""
+        unlabelled: Any = self.unlabelled
+        found = tf.not_equal(labels, tf.cast(unlabelled, labels.dtype))
+        return tf.reduce_any(tf.reshape(found, [tf.shape(labels)[0], -1]), -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Soft:
+    """The student's answers compared with the teacher's (Hinton et al. 2015).
+
+    Attributes:
+        loss: of teacher and student logits ``(batch, classes)``, see `losses`; one with an argument ``labels`` is given
+            those too, and rows without a label then count nothing.
+        weight: 0 or more; may be a schedule.
+        temperature: above 0, handed to ``loss``; may be a schedule. ``None`` where the loss has its own or needs none.
+        of: which of several teachers, counted from 0; ``None`` combines them all, see `teachers.Several`.
+        multi_label: whether the loss is for examples of none or several classes, whose answers do not sum to one.
+
+    Raises:
+        ValueError: the weight is negative or not finite, or the temperature is not positive.
+    """
+
+    loss: Loss
+    weight: schedules.Scheduled = 1.0
+    _: dataclasses.KW_ONLY
+    temperature: schedules.Scheduled | None = None
+    of: int | None = None
+    multi_label: bool = False
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
+        if self.temperature is not None:
+            least = schedules.least(self.temperature)
+            if least is not None and not 0 < least < math.inf:
+                raise ValueError(f"A temperature must be above 0. Received: temperature={self.temperature}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """What a layer of the student says compared with what a layer of the teacher says (Romero et al. 2015, "FitNets").
+
+    Attributes:
+        loss: of the two layers' outputs, see `feature_losses`.
+        weight: 0 or more; may be a schedule.
+        student, teacher: names of layers.
+        of: which of several teachers, counted from 0.
+        projection: whether trainable weights bring the student's features to the teacher's width, and to its size of
+            map where that differs, see `features.projection`. They learn with the student and are not saved with it.
+        resize: whether a map of the student is brought to the teacher's height and width and keeps its own width, for
+            losses like `feature_losses.attention_transfer`.
+        mask: makes the ``mask`` of losses that have one out of the student's inputs, ``lambda tokens: tokens != 0``.
+            Of one that is ``(batch,)`` the mean is taken over the rows that it lets in.
+
+    Raises:
+        ValueError: the weight is negative or not finite.
+    """
+
+    loss: Loss
+    weight: schedules.Scheduled = 1.0
+    _: dataclasses.KW_ONLY
+    student: str
+    teacher: str
+    of: int = 0
+    projection: bool = False
+    resize: bool = False
+    mask: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
+
+
+Term = Labels | Soft | Feature
+
+
+def soft_value(
+    term: Soft, teacher_logits: Any, student_logits: Any, *, labels: Any, temperature: Any, sample_weight: Any
+) -> Any:
+    """Mean over the batch of a term of answers, a scalar.
+
+    Args:
+        term: whose loss it is.
+        teacher_logits, student_logits: ``(batch, classes)``.
+        labels: ``(batch,)``, below 0 for those without; for losses that ask for them.
+        temperature: what the term's is at this step.
+        sample_weight: ``(batch,)`` or ``None``.
+
+    Raises:
+        ValueError: the loss needs labels and there are none.
+    """
+    pair = numerics.real(teacher_logits, student_logits)
+    extra: dict[str, Any] = {}
+    if temperature is not None:
+        extra["temperature"] = tf.cast(temperature, pair[0].dtype) if tf.is_tensor(temperature) else temperature
+    if not _takes_labels(term.loss):
+        return mean(term.loss(*pair, **extra), sample_weight)
+    if labels is None:
+        raise ValueError("Wanted labels, which the loss has an argument for. Received: batches without.")
+    labels = tf.reshape(labels, [-1])
+    values = term.loss(*pair, tf.maximum(labels, 0), **extra)
+    return mean(tf.where(labels >= 0, values, tf.zeros_like(values)), sample_weight)
+
+
+def feature_value(
+    term: Feature, teacher_features: Any, student_features: Any, *, inputs: Any, sample_weight: Any
+) -> Any:
+    """Mean over the batch of a term of features, a scalar; ``inputs`` are the student's, for the term's mask."""
+    pair = numerics.real(teacher_features, student_features)
+    if term.mask is None:
+        return mean(term.loss(*pair), sample_weight)
+    mask = term.mask(inputs)
+    return mean(term.loss(*pair, mask=mask), sample_weight, rows=mask if len(mask.shape) == 1 else None)
+
+
+def mean(values: Any, sample_weight: Any, *, rows: Any = None) -> Any:
+    """Mean of ``values (batch,)``; weighted sums are divided by the number of examples, as Keras' own losses are.
+
+    Args:
+        values: one an example.
+        sample_weight: ``(batch,)`` or ``None``.
+        rows: bool ``(batch,)``, the examples that are divided by; ``None`` takes all.
+    """
+    if sample_weight is not None:
+        values = values * tf.cast(tf.reshape(sample_weight, tf.shape(values)), values.dtype)
+    if rows is None:
+        return tf.reduce_mean(values)
+    return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(tf.cast(rows, values.dtype)))
+
+
+def _takes_labels(loss: Loss) -> bool:
+    """Whether a loss has an argument ``labels`` that nobody has filled yet."""
+    filled = loss.keywords if isinstance(loss, functools.partial) else {}
+    return "labels" in inspect.signature(loss).parameters and "labels" not in filled
+
+
+def _check_weight(weight: schedules.Scheduled) -> None:
+    least = schedules.least(weight)
+    if least is not None and not 0 <= least < math.inf:
+        raise ValueError(f"A weight is a number of 0 or more. Received: weight={weight}.")
