@@ -154,7 +154,7 @@ PICTURES: dict[str, Callable[[], tuple[keras.Model, str]]] = {
     "residual_cnn.small": lambda: _own(kerastl.build.residual_cnn.small),
     "strided_cnn.tiny": lambda: _own(kerastl.build.strided_cnn.tiny),
 }
-"""Name -> its body, from pixels in a range of its own to features, and that range (`pretrained.applications.RANGES`)."""
+"""Name -> its body, from pixels in a range of its own to features, and that range as `applications.RANGES` has it."""
 
 WORDS: dict[str, Callable[[Task], keras.Model]] = {
     "text_cnn": lambda task: kerastl.build.text.text_cnn.build(task),
@@ -261,7 +261,7 @@ def _solved(model: keras.Model, train: Split, test: Split) -> Row:
     wanted = _SPREAD * np.eye(CLASSES)[train.labels]
     mean, centred = features.mean(0), features - features.mean(0)
     gram = centred @ centred.T  # ridge regression in the space of examples, of which there are fewer than features
-    kernel = centred.T @ np.linalg.solve(gram + 0.01 * np.trace(gram) / len(gram) * np.eye(len(gram)), wanted)
+    kernel = centred.T @ np.linalg.solve(gram + 0.1 * np.trace(gram) / len(gram) * np.eye(len(gram)), wanted)
     head.set_weights([kernel.astype("float32"), (-mean @ kernel).astype("float32")])
     return Row(model, train, test)
 

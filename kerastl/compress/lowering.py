@@ -1,8 +1,8 @@
-"""A tf_keras model made of layers that have an integer kernel, before it is quantized: the same function, laid out anew.
+"""A tf_keras model made of layers that have an integer kernel, before it is quantized: the same function.
 
 What would stay a float operator in the file is replaced:
 
-- a factor and an offset a channel (``Rescaling``, ``Normalization``, ``Scale``, a ``BatchNormalization`` that follows no
+- a factor and an offset a channel (``Rescaling``, ``Normalization``, ``Scale``, a ``BatchNormalization`` behind no
   convolution) by a 1x1 depthwise convolution;
 - a hard sigmoid by two of those with a ReLU6 between them; an ``Average`` by a sum and one;
 - a ``Dense`` over a picture by a 1x1 convolution;
@@ -14,7 +14,6 @@ What would stay a float operator in the file is replaced:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -141,13 +140,20 @@ def _pad(layer: twins.Pad) -> _Layers:
     if layer.value == 0.0 and len(layer.paddings) == 4 and layer.paddings[0] == layer.paddings[3] == (0, 0):
         return [tf_keras.layers.ZeroPadding2D(layer.paddings[1:3], name=layer.name)]
     readers = [node.outbound_layer for node in layer.outbound_nodes]
-    maxima = all(isinstance(one, tf_keras.layers.MaxPooling2D) and one.padding == "valid" for one in readers)
-    if layer.value == -np.inf and readers and maxima:
+    if layer.value == -np.inf and readers and all(_sees_its_mirror(reader, layer.paddings) for reader in readers):
         return [twins.Pad(layer.paddings, None, name=layer.name)]
     raise ValueError(
         f"Integers hold a padding of zeros, or of minus infinity before a MaxPooling2D. Received: layer {layer.name!r} "
         f"of class Pad, with {layer.value} around it. Pad with zeros, or take compress.ptq.dynamic_int8."
     )
+
+
+def _sees_its_mirror(reader: tf_keras.layers.Layer, paddings: tuple) -> bool:
+    """Whether every window of a pooling that sees a number in the mirror around a picture sees it inside as well."""
+    if not isinstance(reader, tf_keras.layers.MaxPooling2D) or reader.padding != "valid" or len(paddings) != 4:
+        return False
+    windows = (1, *reader.pool_size, 1)
+    return all(2 * max(pair) <= window for pair, window in zip(paddings, windows, strict=True))
 
 
 def _ones(layer: tf_keras.layers.Layer, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

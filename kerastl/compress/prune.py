@@ -9,13 +9,15 @@ Paper: Zhu & Gupta 2017, "To prune, or not to prune" (https://arxiv.org/abs/1710
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
+
+from kerastl import composites
 
 _SLACK = 0.005  # a kernel keeps whole numbers of weights, and weights tied with the cut-off are kept
 
@@ -176,18 +178,17 @@ def kernels(model: keras.Model, *, layers: Sequence[str] | None = None) -> list[
     Raises:
         ValueError: for a name that no prunable layer has, or if there is nothing to prune.
     """
-    found = [(layer, kernel) for layer in _leaves(model) if (kernel := _kernel(layer)) is not None]
+    found = [(layer, kernel) for layer in composites.leaves(model) if (kernel := _kernel(layer)) is not None]
     if layers is None:
         dense = [layer for layer, _ in found if isinstance(layer, keras.layers.Dense)]
         chosen = [
-            (layer.name, kernel)
-            for layer, kernel in found
-            if not isinstance(layer, keras.layers.DepthwiseConv2D) and layer not in dense[-1:]
+            (layer.name, kernel) for layer, kernel in found if not _is_depthwise(layer) and layer not in dense[-1:]
         ]
         if not chosen:
             raise ValueError(
                 "Pruning needs at least one Conv2D, SeparableConv2D or Dense layer before the last Dense. Received: a "
-                f"model with the layers {[layer.name for layer in _leaves(model)]}. Name layers to prune in `layers`."
+                f"model with the layers {[layer.name for layer in composites.leaves(model)]}. Name layers to prune in "
+                "`layers`."
             )
         return chosen
     names = [layer.name for layer, _ in found]
@@ -213,17 +214,15 @@ def achieved(model: keras.Model, *, layers: Sequence[str] | None = None) -> floa
     return float(sum(np.sum(kernel == 0) for kernel in weights) / sum(kernel.size for kernel in weights))
 
 
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
-
-
 def _kernel(layer: keras.layers.Layer) -> keras.Variable | None:
     if isinstance(layer, keras.layers.SeparableConv2D):
         return layer.pointwise_kernel
     if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
         return layer.kernel
     return None
+
+
+def _is_depthwise(layer: keras.layers.Layer) -> bool:
+    """A DepthwiseConv2D, or what some models write for it: a Conv2D with as many groups as channels."""
+    grouped = isinstance(layer, keras.layers.Conv2D) and layer.groups > 1 and layer.kernel.shape[2] == 1
+    return grouped or isinstance(layer, keras.layers.DepthwiseConv2D)

@@ -191,7 +191,7 @@ class Registry(default_8bit_quantize_registry.Default8BitQuantizeRegistry):
             SteppedNormalization: SteppedConfig(),
             twins.Pad: nothing(),
             twins.Channels: nothing(),
-            # The file's kernel has one scale for what comes in and what goes out: a range of its own would contradict it.
+            # The file's kernel has one scale for what comes in and goes out; a range of its own would contradict it.
             layers.AveragePooling2D: nothing(),
         }
         for kind in (layers.Multiply, layers.Subtract, layers.Maximum, layers.Minimum):

@@ -16,8 +16,9 @@ import kerastl.compress
 from kerastl import bridge
 from kerastl.compress import cluster, prune, ptq, qat
 
-# How TF-MOT quantizes each layer is no technique, nor is the training of what is compressed; `qat` and `cluster` are.
-MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - {"scheme", "fine_tuning"}
+# How layers are quantized is no technique, nor is the training of what is compressed; `qat` and `cluster` are.
+MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)}
+MEMBERS -= {"scheme", "lowering", "fine_tuning"}
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
 
