@@ -1,6 +1,6 @@
 """Every backbone through every technique: the file is made and proven, or the reason why not is given.
 
-    python benchmarks/compression_matrix.py [--only NAME ...] [--techniques NAME ...] [--jobs 2] [--json FILE] [--again]
+    python benchmarks/compression_matrix.py [--only NAME ...] [--flat] [--techniques NAME ...] [--json FILE [--again]]
 
 A cell is green if the technique gave a file that is what it claims to be (`kerastl.verify.check`: operators, dtypes,
 share of zeros, distinct values) and that answers 64 pictures like the model it was made from, to `TOLERANCES` (4 bits:
@@ -47,6 +47,7 @@ class Cell:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", help="names of backbones, or of rows")
+    parser.add_argument("--flat", action="store_true", help="leaves out nested rows")
     parser.add_argument("--techniques", nargs="+", choices=TECHNIQUES, default=list(TECHNIQUES))
     parser.add_argument("--jobs", type=int, default=2, help="rows at a time")
     parser.add_argument("--json", type=Path, help="keeps the cells")
@@ -58,7 +59,7 @@ def main() -> None:
         return
     kept = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
     cells = {(cell["row"], cell["technique"]): Cell(**cell) for cell in kept}
-    rows = rows_named(options.only)
+    rows = [row for row in rows_named(options.only) if not (options.flat and "," in row)]
     lock = threading.Lock()
 
     def add(cell: Cell) -> None:

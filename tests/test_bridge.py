@@ -214,6 +214,7 @@ def test_a_root_mean_square_norm_is_named():
         bridge.to_tf_keras(keras.Model(image, layer(image)), probe=PROBE)
 
 
+@keras.saving.register_keras_serializable()
 class Block(keras.layers.Layer):
     """A layer made of others, which have the names that those of every such block have; and of one like itself."""
 

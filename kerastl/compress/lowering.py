@@ -98,7 +98,7 @@ def _replacement(layer: tf_keras.layers.Layer) -> tuple[_Layers, _Filling]:
         return _pad(layer), _nothing
     copy = fine_tuning.with_stateful_randomness(layer)
     if isinstance(layer, tf_keras.layers.Dense) and len(layer.output_shape) == 4:
-        copy = tf_keras.layers.Conv2D(layer.units, 1, layer.activation, use_bias=layer.use_bias, name=name)
+        copy = tf_keras.layers.Conv2D(layer.units, 1, activation=layer.activation, use_bias=layer.use_bias, name=name)
         copy.trainable = layer.trainable
     behind, fill_behind = [], _nothing
     if isinstance(layer, KERNELS) and getattr(layer.activation, "__name__", "") not in _INSIDE:
@@ -198,8 +198,7 @@ def _affine(layer: tf_keras.layers.Layer) -> tuple[np.ndarray, np.ndarray] | Non
 
 
 def _is_folded(norm: tf_keras.layers.BatchNormalization) -> bool:
-    """Whether TF-MOT and the converter fold it into the kernel before it."""
+    """Whether TF-MOT and the converter fold it into the kernel before it; that of a Dense has one scale, and cannot."""
     (node,) = norm.inbound_nodes
     before = node.inbound_layers
-    kinds = CONVOLUTIONS if len(norm.output_shape) == 4 else (tf_keras.layers.Dense,)
-    return isinstance(before, kinds) and before.activation is tf_keras.activations.linear
+    return isinstance(before, CONVOLUTIONS) and before.activation is tf_keras.activations.linear

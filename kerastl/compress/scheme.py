@@ -11,6 +11,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
+from tensorflow_model_optimization.python.core.keras.utils import smart_cond
 from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
 from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
     default_8bit_quantize_configs,
@@ -130,11 +131,16 @@ class SteppedNormalization(tf_keras.layers.Layer):
         for step in self.STEPS:
             setattr(self, step, tf_keras.activations.linear)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """``(inputs - mean) / sqrt(variance + epsilon)``."""
         centred = self.centred(inputs - self.mean(tf.reduce_mean(inputs, -1, keepdims=True)))
         variance = self.variance(tf.reduce_mean(self.squares(centred * centred), -1, keepdims=True))
-        return self.normal(centred * self.inverse(tf.math.rsqrt(self.lifted(variance + self.epsilon))))
+        lifted = self.lifted(variance + self.epsilon)
+        # In 8 bits a small variance is zero. The range of `inverse` cuts off what becomes of it, but a gradient is
+        # infinite there, and so is what a moving range would learn.
+        learns = False if training is None else training
+        lifted = smart_cond(learns, lambda: tf.maximum(lifted, tf.reduce_max(lifted) / 255), lambda: lifted)
+        return self.normal(centred * self.inverse(tf.math.rsqrt(lifted)))
 
     def get_config(self):
         """Epsilon."""

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerastl import benchmark, verify
 from kerastl.compress import ptq
-from kerastl.export import packing, quantizable, tflite
+from kerastl.export import quantizable, tflite
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3)).astype("uint8")
 
@@ -43,7 +43,6 @@ def test_an_operator_becomes_others_that_answer_the_same(function, before, after
     assert set(operators(new)) == after
     values = np.random.default_rng(1).normal(-3, 2, (1, 6, 6, 4)).astype("float32")
     np.testing.assert_allclose(verify.run_file(new, values), function(tf.constant(values)), rtol=1e-6)
-    assert packing.first_difference(old, new) is None
 
 
 @pytest.mark.parametrize(
