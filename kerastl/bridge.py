@@ -194,8 +194,9 @@ class _Crossing:
         # tf_keras would hold on to it, and the dropout would never act.
         given = {key: value for key, value in node.arguments.kwargs.items() if value is not None and key != "training"}
         if type(layer) not in _SETTINGS and type(layer) not in _SPECIAL and composites.parts(layer):
+            tensors = [ours(tensor) for tensor in node.input_tensors]
             with composites.graph_of(layer, (node.arguments.args, given)) as graph:
-                return self.walk(graph, keras.tree.flatten(keras.tree.map_structure(ours, node.input_tensors)))
+                return self.walk(graph, tensors)
         if id(layer) not in self._layers:  # a shared layer is called twice and made once
             self._layers[id(layer)] = _bridge(layer, name=self._names[id(layer)])
         bridged = self._layers[id(layer)]
@@ -223,7 +224,8 @@ def _bridge(layer: keras.layers.Layer, *, name: str) -> tf_keras.layers.Layer:
 def _unknown(layer: keras.Operation, available: list[str]) -> str:
     return (
         "The bridge needs layers that tf_keras has and that are known to compute the same there. Received: layer "
-        f"{layer.name!r} of class {type(layer).__module__}.{type(layer).__name__}. Available: {available}."
+        f"{layer.name!r} of class {type(layer).__module__}.{type(layer).__name__}. Available: {available}; and "
+        "compress.prune and compress.ptq, which need no bridge."
     )
 
 

@@ -86,7 +86,10 @@ def graph_of(layer: keras.layers.Layer, arguments: Any) -> Iterator[keras.Model]
     described = f"layer {layer.name!r} of class {type(layer).__module__}.{type(layer).__name__}"
     own = [variable.path for variable in (*layer._trainable_variables, *layer._non_trainable_variables)]
     if own:
-        raise ValueError(f"A layer is taken apart if all its weights are its parts'. Received: {described} with {own}.")
+        raise ValueError(
+            f"A layer is taken apart if all its weights are its parts'. Received: {described} with {own}. "
+            "compress.prune and compress.ptq need no parts."
+        )
     every = list(layer._flatten_layers(recursive=True, include_self=False))
     nodes = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in every]
     inputs: list[keras.KerasTensor] = []

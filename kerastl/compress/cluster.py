@@ -224,15 +224,18 @@ def _clustered(values: np.ndarray, number: int, *, initialization: str, zeros: b
 
 def _by_k_means(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """The centroid of every value, where centroids are the means of what is nearest to them (Lloyd 1982)."""
+    ordered = np.sort(values)  # once: the members of a centroid then lie side by side, and their sum is a difference
+    totals = np.concatenate([[0.0], np.cumsum(ordered, dtype="float64")])
     for _ in range(_ROUNDS):
         centroids = np.sort(centroids)
-        members = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values)
-        counts = np.bincount(members, minlength=len(centroids))
-        sums = np.bincount(members, weights=values, minlength=len(centroids))
+        ends = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2, side="right")
+        bounds = np.concatenate([[0], ends, [len(ordered)]])
+        counts, sums = np.diff(bounds), np.diff(totals[bounds])
         means = np.where(counts, sums / np.maximum(counts, 1), centroids)
         if np.array_equal(means, centroids):
             break
         centroids = means
+    members = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values)
     return centroids[members].astype("float32")
 
 
