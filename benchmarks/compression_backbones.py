@@ -251,6 +251,9 @@ def _solved(model: keras.Model, train: Split, test: Split) -> Row:
             norm.gamma.assign(random.uniform(0.5, 1.0, norm.gamma.shape))
         if norm.center:
             norm.beta.assign(random.uniform(*_SHIFTS, norm.beta.shape))
+    for layer in every_layer(model):
+        if type(layer).__name__ == "LayerScale":  # begins at a millionth, so that its block would not count
+            layer.gamma.assign(random.uniform(0.1, 0.5, layer.gamma.shape))
     if norms:
         model(inputs[:64], training=True)
     for norm, momentum in zip(norms, momenta, strict=True):
