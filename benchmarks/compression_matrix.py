@@ -243,9 +243,10 @@ class Work:
         return bridge.to_tf_keras(self.model, probe=self.inputs[:4])
 
     def _batches(self) -> Any:
+        """Few and large: batch norms learn new statistics in a training, and small batches have others each."""
         import tensorflow as tf
 
-        return tf.data.Dataset.from_tensor_slices((self.inputs[:64], self.train.labels[:64])).batch(BATCH)
+        return tf.data.Dataset.from_tensor_slices((self.inputs[:64], self.train.labels[:64])).batch(32)
 
     def _exported(self, model: Any) -> bytes:
         from kerastl.export import tflite
