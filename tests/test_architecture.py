@@ -56,6 +56,8 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/losses": TENSORFLOW,
     "distil/numerics": TENSORFLOW,
     "bridge": KERAS | TF_KERAS,
+    "composites": KERAS,  # it draws their graphs
+    "twins": TF_KERAS | TENSORFLOW,  # layers written as graph operations
     "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
     "compress/channels": KERAS,
     "compress/coupling": KERAS,
@@ -65,6 +67,7 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/narrow": KERAS,  # lays a model flat as `build` does, but with layers of other sizes: no door for it
     "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # ranges are variables
     "compress/scheme": TF_KERAS | TFMOT | TENSORFLOW,  # quantizers written as graph operations
+    "compress/lowering": TF_KERAS | TENSORFLOW,  # a graph is walked
     "compress/cluster": TF_KERAS | TFMOT | TENSORFLOW,  # TF-MOT's first centroids are made of tensors
     "compress/fine_tuning": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
     "compress/ptq": LITERT,
@@ -117,6 +120,10 @@ DOORS = {
     ("build", "downloads"): "weights come from a registry as data sets do",
     ("build", "foreign"): "weights are a stranger's file, and looked at as such",
     ("build", "wordpiece"): "an encoder's vocabulary has to be the texts' own, read off its file the one way",
+    ("bridge", "composites"): "what is taken apart to cross is named and found again by the same walk",
+    ("compress", "composites"): "kernels are found wherever they are, by the same walk",
+    ("bridge", "twins"): "what tf_keras lacks is written once",
+    ("compress", "twins"): "and has to be known to be quantized",
     ("resume", "memory"): "as for training",
     ("train", "callbacks"): "`fit` is Keras' fit with these callbacks",
     ("resume", "callbacks"): "as for training",

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tf_keras
+from keras.src.applications import convnext
 
-from kerastl import bridge
+from kerastl import bridge, twins
 
 
 def randomize(model: keras.Model) -> keras.Model:
@@ -115,12 +116,145 @@ def test_an_unknown_layer_is_named():
         bridge.to_tf_keras(model, probe=PROBE)
 
 
-@pytest.mark.parametrize("name", ["hard_sigmoid", "hard_silu"])
-def test_an_activation_that_differs_is_named(name):
+@pytest.mark.parametrize("activation", ["squareplus", "a function of one's own"])
+def test_an_activation_that_differs_is_named(activation):
     image = keras.Input((12, 12, 3), name="image")
-    model = keras.Model(image, keras.layers.Conv2D(2, 1, activation=name, name="gate")(image))
-    with pytest.raises(ValueError, match=f"Received: '{name}' in layer 'gate' of class Conv2D"):
-        bridge.to_tf_keras(model, probe=PROBE)
+    layer = keras.layers.Conv2D(2, 1, activation="squareplus", name="gate")
+    if activation != "squareplus":
+        layer = keras.layers.Conv2D(2, 1, activation=lambda x: x * 2, name="gate")
+    with pytest.raises(ValueError, match=r"Received: .* in layer 'gate' of class Conv2D.*'hard_sigmoid', 'hard_silu'"):
+        bridge.to_tf_keras(keras.Model(image, layer(image)), probe=PROBE)
+
+
+@pytest.mark.parametrize("name", sorted([*bridge._ACTIVATIONS, *twins.ACTIVATIONS]))
+def test_every_activation_is_keras_3s(name):
+    """In a layer of its own and inside a convolution, against Keras 3's numbers."""
+    image = keras.Input((6, 6, 3), name="image")
+    x = keras.layers.Activation(name, name="alone")(image)
+    model = randomize(keras.Model(image, keras.layers.Conv2D(4, 1, activation=name, name="inside")(x)))
+    values = np.linspace(-8, 8, 2 * 6 * 6 * 3, dtype="float32").reshape(2, 6, 6, 3)
+    bridged = bridge.to_tf_keras(model, probe=values)
+    np.testing.assert_allclose(bridged(values), model(values), rtol=1e-5, atol=1e-5)
+
+
+def test_operations_between_tensors_cross():
+    ops = keras.ops
+    image = keras.Input((8, 8, 4), name="image")
+    vector = np.array([0.5, -1.0, 2.0, 3.0], "float32")
+    x = 2.0 - (image / 64.0 - 1.5) * vector + vector
+    x = ops.maximum(x, ops.relu6(x + 3.0) * (1 / 6)) - ops.hard_silu(x)
+    x = x * ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True)) + ops.minimum(ops.tanh(x), ops.silu(x))
+    first, second, third = ops.split(x, [1, 3], axis=-1)
+    x = ops.concatenate([third, second, first], axis=-1)
+    x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=float("-inf"))
+    x = keras.layers.MaxPooling2D(3, 2, name="pool")(x)
+    x = ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, 64))
+    model = keras.Model(image, ops.hard_sigmoid(ops.relu(x)))
+    values = np.random.default_rng(3).normal(60, 90, (3, 8, 8, 4)).astype("float32")
+    bridged = bridge.to_tf_keras(model, probe=values)
+    np.testing.assert_allclose(bridged(values[::-1]), model(values[::-1]), rtol=1e-4, atol=1e-4)
+    assert np.ptp(np.asarray(bridged(values))) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        (lambda x: 1.0 / (x + 2.0), "'true_divide' of class .*TrueDivide"),
+        (lambda x: x * np.ones((8, 1, 1), "float32"), "'multiply' of class .*Multiply"),
+        (lambda x: keras.ops.mean(x, axis=1), "'mean' of class .*Mean"),
+        (lambda x: keras.ops.split(x, 2, axis=1)[0], "'split' of class .*Split"),
+        (lambda x: keras.ops.flip(x, axis=1), "'flip' of class .*Flip"),
+    ],
+)
+def test_an_operation_that_cannot_cross_is_named(operation, named):
+    keras.backend.clear_session()
+    image = keras.Input((8, 8, 4), name="image")
+    with pytest.raises(ValueError, match=f"Received: layer {named}.*Available: .*'Add'"):
+        bridge.to_tf_keras(keras.Model(image, operation(image)), probe=np.ones((1, 8, 8, 4), "float32"))
+
+
+def test_layers_of_newer_networks_cross():
+    """Those of ConvNeXt, MobileNetV3 and others, some of which tf_keras lacks."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 4), name="image")
+    x = layers.Conv2D(8, 3, groups=4, padding="same", name="as_many_groups_as_channels")(image)
+    x = layers.Conv2D(8, 3, groups=2, padding="same", use_bias=False, name="two_groups")(x)
+    x = layers.LayerNormalization(epsilon=1e-3, name="layer_norm")(x)
+    x = convnext.LayerScale(0.5, 8, name="layer_scale")(layers.Dense(8, name="pointwise")(x))
+    x = convnext.StochasticDepth(0.3, name="stochastic_depth")(x)
+    x = layers.ELU(alpha=0.7, name="elu")(layers.PReLU(shared_axes=[1, 2], name="prelu")(x))
+    x = layers.Conv2DTranspose(4, 3, strides=2, padding="same", name="transposed")(x)
+    x = layers.Maximum(name="maximum")([x, layers.Minimum(name="minimum")([x * 0.5, x + 1.0])])
+    model = randomize(keras.Model(image, layers.Flatten(name="flatten")(x)))
+    values = np.random.default_rng(3).normal(0, 2, (3, 8, 8, 4)).astype("float32")
+    bridged = bridge.to_tf_keras(model, probe=values)
+    assert type(bridged.get_layer("as_many_groups_as_channels")) is tf_keras.layers.DepthwiseConv2D
+    np.testing.assert_allclose(bridged(values[::-1]), model(values[::-1]), rtol=1e-4, atol=1e-4)
+    for weight in bridged.weights:
+        weight.assign(weight * 1.25)
+    home = bridge.to_keras(bridged, like=model)
+    np.testing.assert_allclose(home(values), bridged(values), rtol=1e-4, atol=1e-4)
+
+
+def test_the_depth_that_is_left_out_by_chance_is_left_out_for_whole_pictures():
+    image = keras.Input((4, 4, 2), name="image")
+    model = keras.Model(image, convnext.StochasticDepth(0.25, name="depth")(image))
+    values = np.ones((400, 4, 4, 2), "float32")
+    bridged = bridge.to_tf_keras(model, probe=values)
+    answers = bridged(values, training=True).numpy().reshape(400, -1)
+    assert (np.ptp(answers, axis=1) == 0).all()
+    assert set(np.unique(answers.round(4))) == {0.0, np.float32(1.3333)}
+    assert np.mean(answers == 0) == pytest.approx(0.25, abs=0.08)
+
+
+def test_a_root_mean_square_norm_is_named():
+    image = keras.Input((12, 12, 3), name="image")
+    layer = keras.layers.LayerNormalization(rms_scaling=True, name="norm")
+    with pytest.raises(ValueError, match="layer 'norm' of class LayerNormalization, rms_scaling=True"):
+        bridge.to_tf_keras(keras.Model(image, layer(image)), probe=PROBE)
+
+
+@keras.saving.register_keras_serializable()
+class Block(keras.layers.Layer):
+    """A layer made of others, which have the names that those of every such block have; and of one like itself."""
+
+    def __init__(self, depth=1, **options):
+        super().__init__(**options)
+        self.depth = depth
+        self.conv = keras.layers.Conv2D(3, 3, padding="same", use_bias=False, name="conv")
+        self.norm = keras.layers.BatchNormalization(name="norm")
+        self.inner = Block(depth - 1, name="inner") if depth else None
+
+    def build(self, shape):
+        for part in (self.conv, self.norm, *([self.inner] if self.inner else [])):
+            part.build(shape)
+        self.built = True
+
+    def call(self, inputs):
+        x = self.norm(self.conv(inputs))
+        return inputs + (self.inner(x) if self.inner else keras.ops.relu6(x))
+
+    def get_config(self):
+        return {**super().get_config(), "depth": self.depth}
+
+
+def test_layers_made_of_layers_are_taken_apart_and_found_again():
+    image = keras.Input((12, 12, 3), name="image")
+    nested = keras.Sequential([keras.Input((12, 12, 3)), Block(1, name="third")], name="nested")
+    block = Block(1, name="first")
+    x = nested(block(Block(1, name="second")(block(image))))
+    model = randomize(keras.Model(image, keras.layers.Flatten(name="flatten")(x)))
+    nodes = [(len(one._inbound_nodes), len(one._outbound_nodes)) for one in model._flatten_layers()]
+    bridged = bridge.to_tf_keras(model, probe=PROBE)
+    assert [(len(one._inbound_nodes), len(one._outbound_nodes)) for one in model._flatten_layers()] == nodes
+    convolutions = [layer.name for layer in bridged.layers if isinstance(layer, tf_keras.layers.Conv2D)]
+    assert len(set(convolutions)) == len(convolutions) == 6
+    assert {"conv", "first_inner_conv", "second_conv", "nested_third_inner_conv"} <= set(convolutions)
+    np.testing.assert_allclose(bridged(PROBE[::-1]), model(PROBE[::-1]), rtol=1e-4, atol=1e-3)
+    for weight in bridged.weights:
+        weight.assign(weight * 1.1)
+    home = bridge.to_keras(bridged, like=model)
+    np.testing.assert_allclose(home(PROBE), bridged(PROBE), rtol=1e-4, atol=1e-3)
 
 
 def test_an_inverted_normalization_is_named():

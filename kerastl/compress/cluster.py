@@ -14,7 +14,7 @@ https://www.tensorflow.org/model_optimization/guide/clustering.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow_model_optimization.python.core.clustering.keras import cluster_config, clustering_centroids
 
+from kerastl import composites
 from kerastl.compress import fine_tuning
 from kerastl.compress.fine_tuning import Shared
 from kerastl.types import Clusters, Curves, Workspace
@@ -223,15 +224,18 @@ def _clustered(values: np.ndarray, number: int, *, initialization: str, zeros: b
 
 def _by_k_means(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """The centroid of every value, where centroids are the means of what is nearest to them (Lloyd 1982)."""
+    ordered = np.sort(values)  # once: the members of a centroid then lie side by side, and their sum is a difference
+    totals = np.concatenate([[0.0], np.cumsum(ordered, dtype="float64")])
     for _ in range(_ROUNDS):
         centroids = np.sort(centroids)
-        members = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values)
-        counts = np.bincount(members, minlength=len(centroids))
-        sums = np.bincount(members, weights=values, minlength=len(centroids))
+        ends = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2, side="right")
+        bounds = np.concatenate([[0], ends, [len(ordered)]])
+        counts, sums = np.diff(bounds), np.diff(totals[bounds])
         means = np.where(counts, sums / np.maximum(counts, 1), centroids)
         if np.array_equal(means, centroids):
             break
         centroids = means
+    members = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values)
     return centroids[members].astype("float32")
 
 
@@ -268,12 +272,12 @@ def _refuse_small(model: Any, chosen: Sequence, number: int, *, per_channel: boo
 
 def _chosen(model: Any, layers: Sequence[str] | None) -> list:
     """The layers that are clustered, in the order of the model."""
-    found = [layer for layer in _leaves(model) if type(layer).__name__ in _KERNELS]
+    found = [layer for layer in composites.leaves(model) if type(layer).__name__ in _KERNELS]
     names = [layer.name for layer in found]
     kinds = sorted({type(layer).__name__ for layer in found})
     if layers is None:
         dense = [layer for layer in found if type(layer).__name__ == "Dense"]
-        chosen = [layer for layer in found if type(layer).__name__ != "DepthwiseConv2D" and layer not in dense[-1:]]
+        chosen = [layer for layer in found if not _is_depthwise(layer) and layer not in dense[-1:]]
     else:
         if isinstance(layers, str):
             raise ValueError(f"Clustering needs a sequence of layers. Received: the one string {layers!r}.")
@@ -288,17 +292,16 @@ def _chosen(model: Any, layers: Sequence[str] | None) -> list:
     if not chosen:
         raise ValueError(
             "Clustering needs at least one Conv2D, SeparableConv2D or Dense layer before the last Dense. Received: a "
-            f"model with the layers {[layer.name for layer in _leaves(model)]}. Name layers to cluster in `layers`."
+            f"model with the layers {[layer.name for layer in composites.leaves(model)]}. Name layers to cluster in "
+            "`layers`."
         )
     return chosen
 
 
-def _leaves(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from _leaves(layer)
-        else:
-            yield layer
+def _is_depthwise(layer: Any) -> bool:
+    """A DepthwiseConv2D, or what some models write for it: a Conv2D with as many groups as channels."""
+    kind = type(layer).__name__
+    return kind == "DepthwiseConv2D" or (kind == "Conv2D" and layer.groups > 1 and layer.kernel.shape[2] == 1)
 
 
 def _kernel(layer: Any) -> Any:

@@ -182,9 +182,7 @@ def kernels(model: keras.Model, *, layers: Sequence[str] | None = None) -> list[
     if layers is None:
         dense = [layer for _, layer, _ in found if isinstance(layer, keras.layers.Dense)]
         chosen = [
-            (name, kernel)
-            for name, layer, kernel in found
-            if not isinstance(layer, keras.layers.DepthwiseConv2D) and layer not in dense[-1:]
+            (name, kernel) for name, layer, kernel in found if not _is_depthwise(layer) and layer not in dense[-1:]
         ]
         if not chosen:
             raise ValueError(
@@ -240,3 +238,9 @@ def _kernel(layer: keras.layers.Layer) -> keras.Variable | None:
     if isinstance(layer, kinds):
         return layer.kernel
     return None
+
+
+def _is_depthwise(layer: keras.layers.Layer) -> bool:
+    """A DepthwiseConv2D, or what some models write for it: a Conv2D with as many groups as channels."""
+    grouped = isinstance(layer, keras.layers.Conv2D) and layer.groups > 1 and layer.kernel.shape[2] == 1
+    return grouped or isinstance(layer, keras.layers.DepthwiseConv2D)

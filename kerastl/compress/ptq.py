@@ -186,6 +186,7 @@ def _static(model: bytes, calibration: np.ndarray, *, bits: int, granularity: qt
             f"{', '.join(end['name'] for end in (image, *others))}: a text's file keeps float activations, see "
             "dynamic_int8."
         )
+    _refuse_endless_padding(model)
     _refuse_other_than_pixels(calibration, shape=tuple(int(size) for size in image["shape"][1:]))
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
@@ -305,10 +306,35 @@ def _refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]
         )
 
 
+def _refuse_endless_padding(model: bytes) -> None:
+    """The quantizer would end the process: the scale of such a number is infinite."""
+    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    for graph in parsed.subgraphs:
+        for operator in graph.operators:
+            if flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex) != "PADV2":
+                continue
+            held = parsed.buffers[graph.tensors[operator.inputs[2]].buffer].data
+            value = np.frombuffer(bytes(held), "<f4")[0] if held is not None else 0.0
+            if not abs(value) < np.finfo("float32").max:
+                raise ValueError(
+                    "Static quantization needs paddings that 8 bits can hold. Received: the operator PADV2 of "
+                    f"{graph.tensors[operator.outputs[0]].name.decode()!r}, which pads with {value:g}. Files of "
+                    "export.tflite.convert go on with the edge there, where the maxima of a MAX_POOL_2D are the same."
+                )
+
+
 def _refuse_float_activations(model: bytes) -> None:
-    floats = [tensor.name.decode() for tensor in float_file.tensors(model) if tensor.type == schema.TensorType.FLOAT32]
+    parsed: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    floats = {
+        graph.tensors[operator.outputs[0]].name.decode(): flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex)
+        for graph in parsed.subgraphs
+        for operator in graph.operators
+        if any(graph.tensors[index].type == schema.TensorType.FLOAT32 for index in operator.outputs)
+    }
+    kinds = sorted({kind for kind in floats.values() if kind != "DEQUANTIZE"})
     if floats:
         raise ValueError(
             "Static quantization needs operators with an integer version, and a fixed batch axis (a free one makes "
-            f"shape arithmetic of Flatten). Received: a model in which these tensors stay float32: {floats}."
+            f"shape arithmetic of Flatten). Received: a model of which {', '.join(kinds)} would stay float, in these "
+            f"tensors: {list(floats)}. dynamic_int8 keeps all activations float."
         )

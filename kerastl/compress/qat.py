@@ -5,8 +5,8 @@ What is added to TF-MOT's default 8-bit scheme, besides what `compress.scheme` c
 - the input is pinned to raw pixels 0..255, so that the exported file takes uint8 with scale 1 and zero point 0;
 - a ``Rescaling`` in front of kernels is folded into them after training, and is no operator in the file. Left to the
   converter, the kernels shrink, their scales do not, and the file answers the same to every picture;
-- what would stay a float operator in the file (another ``Rescaling``, ``Normalization``, and a ``BatchNormalization``
-  that follows no convolution) becomes a 1x1 depthwise convolution of the same values;
+- what would stay a float operator in the file (another ``Rescaling``, ``Normalization``, a ``BatchNormalization`` that
+  follows no convolution, hard swish, layer norms ...) is made of what has an integer kernel (`compress.lowering`);
 - zeros and clusters are kept by the training step itself (TF-MOT's collaborative schemes, PQAT, CQAT and PCQAT, put
   quantizers of their own in the place of these, and give every channel of a clustered kernel other integers).
 
@@ -25,14 +25,12 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
-from kerastl.compress import fine_tuning, scheme
+from kerastl.compress import fine_tuning, lowering, scheme
 from kerastl.compress.fine_tuning import Shared
-from kerastl.compress.scheme import CONVOLUTIONS, KERNELS, ActivationRange, DepthwiseConfig, DepthwiseKernelRange
+from kerastl.compress.scheme import KERNELS, ActivationRange
 from kerastl.types import Curves, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
-# Layers through which a factor passes unchanged on its way to a kernel.
-_PASSING = (tf_keras.layers.ZeroPadding2D, tf_keras.layers.Flatten, tf_keras.layers.Reshape, tf_keras.layers.Dropout)
 
 
 def train(
@@ -126,10 +124,10 @@ def prepare(tf_model: tf_keras.Model, calibration: Iterable, *, preserve_cluster
     inputs = [np.asarray(batch[0], "float32") for batch in calibration]
     _refuse_other_than_pixels(inputs)
     kerases = tfmot.quantization.keras
-    scope = {kind.__name__: kind for kind in (ActivationRange, DepthwiseKernelRange, DepthwiseConfig)}
+    scope = {kind.__name__: kind for kind in scheme.KINDS}
     try:
         with kerases.quantize_scope(scope):
-            annotated = kerases.quantize_annotate_model(_replace_float_layers(tf_model))
+            annotated = kerases.quantize_annotate_model(lowering.lowered(tf_model))
             network = kerases.quantize_apply(annotated, scheme=scheme.Scheme())
     except (RuntimeError, ValueError) as error:  # TF-MOT names the layer and its class
         raise ValueError(
@@ -185,66 +183,6 @@ def _refuse_other_than_pixels(inputs: list[np.ndarray]) -> None:
         )
 
 
-def _replace_float_layers(model: tf_keras.Model) -> tf_keras.Model:
-    """A copy of ``model`` in which layers that would stay float operators are 1x1 depthwise convolutions."""
-    affine = {layer.name: values for layer in model.layers if (values := _affine(layer)) is not None}
-
-    def copy(layer):
-        if layer.name in affine:
-            trainable = layer.trainable and isinstance(layer, tf_keras.layers.BatchNormalization)
-            return tf_keras.layers.DepthwiseConv2D(1, name=layer.name, trainable=trainable)
-        return fine_tuning.with_stateful_randomness(layer)
-
-    replaced = tf_keras.models.clone_model(model, clone_function=copy)
-    for layer in model.layers:
-        twin = replaced.get_layer(layer.name)
-        if layer.name in affine:
-            kernel, bias = affine[layer.name]
-            twin.set_weights([np.reshape(kernel, twin.depthwise_kernel.shape), bias])
-        else:
-            twin.set_weights(layer.get_weights())
-    return replaced
-
-
-def _affine(layer: tf_keras.layers.Layer) -> tuple[np.ndarray, np.ndarray] | None:
-    """``(kernel, bias)``, one number a channel, of a layer that must be replaced, else ``None``."""
-    if len(layer.output_shape) != 4:
-        return None
-    ones = np.ones(layer.output_shape[-1], "float32")
-    if isinstance(layer, tf_keras.layers.Rescaling):
-        foldable = np.ndim(layer.scale) == 0 and not np.any(layer.offset) and _feeds_only_kernels(layer)
-        return None if foldable else (ones * layer.scale, ones * layer.offset)
-    if isinstance(layer, tf_keras.layers.Normalization):
-        kernel = ones / np.sqrt(np.ravel(layer.variance))
-        return kernel, -kernel * np.ravel(layer.mean)
-    if isinstance(layer, tf_keras.layers.BatchNormalization):
-        (node,) = layer.inbound_nodes
-        if (
-            isinstance(node.inbound_layers, CONVOLUTIONS)
-            and node.inbound_layers.activation is tf_keras.activations.linear
-        ):
-            return None  # TF-MOT and the converter fold it into that kernel
-        gamma = layer.gamma.numpy() if layer.scale else ones
-        beta = layer.beta.numpy() if layer.center else 0.0 * ones
-        kernel = gamma / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
-        return kernel, beta - kernel * layer.moving_mean.numpy()
-    return None
-
-
-def _consumers(layer: tf_keras.layers.Layer) -> Iterator[tf_keras.layers.Layer]:
-    """The layers that a factor on the output of ``layer`` reaches; wrappers are seen as what they wrap."""
-    for node in layer.outbound_nodes:
-        consumer = node.outbound_layer
-        if isinstance(getattr(consumer, "layer", consumer), _PASSING):
-            yield from _consumers(consumer)
-        else:
-            yield consumer
-
-
-def _feeds_only_kernels(layer: tf_keras.layers.Layer) -> bool:
-    return all(isinstance(consumer, KERNELS) for consumer in _consumers(layer))
-
-
 def _fold_rescalings(network: tf_keras.Model) -> None:
     """Moves factors into the kernels behind them, with the kernels' ranges: the same function, exactly.
 
@@ -253,7 +191,7 @@ def _fold_rescalings(network: tf_keras.Model) -> None:
     for wrapper in _wrappers(network):
         if not isinstance(wrapper.layer, tf_keras.layers.Rescaling):
             continue
-        for consumer in _consumers(wrapper):
+        for consumer in lowering.consumers(wrapper):
             ((kernel, _, ranges),) = consumer._weight_vars
             for variable in (kernel, *ranges.values()):
                 variable.assign(variable * wrapper.layer.scale)

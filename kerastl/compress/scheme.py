@@ -11,6 +11,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
+from tensorflow_model_optimization.python.core.keras.utils import smart_cond
 from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
 from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
     default_8bit_quantize_configs,
@@ -18,6 +19,8 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit i
     default_8bit_quantize_registry,
     default_8bit_quantize_scheme,
 )
+
+from kerastl import twins
 
 quantizers = tfmot.quantization.keras.quantizers
 CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.SeparableConv2D)
@@ -110,14 +113,102 @@ class DepthwiseConfig(default_8bit_quantize_registry.Default8BitQuantizeConfig):
         return {}
 
 
+@tf_keras.utils.register_keras_serializable("kerastl")
+class SteppedNormalization(tf_keras.layers.Layer):
+    """Mean zero and variance one along the last axis, as a layer norm has before its factors, step by step.
+
+    Every step is an operator in the file and needs a range; each is an attribute, an activation that does nothing.
+
+    Args:
+        epsilon: added to the variance.
+    """
+
+    STEPS = ("mean", "centred", "squares", "variance", "lifted", "inverse", "normal")
+
+    def __init__(self, epsilon: float, **options):
+        super().__init__(**options)
+        self.epsilon = epsilon
+        for step in self.STEPS:
+            setattr(self, step, tf_keras.activations.linear)
+
+    def call(self, inputs, training=None):
+        """``(inputs - mean) / sqrt(variance + epsilon)``."""
+        centred = self.centred(inputs - self.mean(tf.reduce_mean(inputs, -1, keepdims=True)))
+        variance = self.variance(tf.reduce_mean(self.squares(centred * centred), -1, keepdims=True))
+        lifted = self.lifted(variance + self.epsilon)
+        # In 8 bits a small variance is zero. The range of `inverse` cuts off what becomes of it, but a gradient is
+        # infinite there, and so is what a moving range would learn.
+        learns = False if training is None else training
+        lifted = smart_cond(learns, lambda: tf.maximum(lifted, tf.reduce_max(lifted) / 255), lambda: lifted)
+        return self.normal(centred * self.inverse(tf.math.rsqrt(lifted)))
+
+    def get_config(self):
+        """Epsilon."""
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+class SteppedConfig(default_8bit_quantize_registry.Default8BitQuantizeConfig):
+    """How a SteppedNormalization is quantized: after each of its steps."""
+
+    def __init__(self):
+        super().__init__([], list(SteppedNormalization.STEPS), False)
+
+    def get_config(self):
+        """No settings."""
+        return {}
+
+
+class ActivationConfig(default_8bit_quantize_registry.Default8BitActivationQuantizeConfig):
+    """How an Activation is quantized: what comes out of it, unless its kernel has a range of its own."""
+
+    _OWN_RANGE = ("sigmoid", "tanh", "softmax", "linear")
+    _OBSERVED = ("relu", "silu", "swish", "gelu", "hard_silu")
+
+    def get_output_quantizers(self, layer):
+        """None, or one moving range.
+
+        Raises:
+            ValueError: naming the layer, for a function without an integer kernel.
+        """
+        name = getattr(layer.activation, "__name__", str(layer.activation))
+        if not self.quantize_output or name in self._OWN_RANGE:
+            return []
+        if name in self._OBSERVED:
+            return [ActivationRange()]
+        raise ValueError(
+            f"layer {layer.name!r} of class Activation, {name!r}, which has no integer kernel. Available: "
+            f"{sorted((*self._OWN_RANGE, *self._OBSERVED, 'relu6', 'leaky_relu', 'hard_sigmoid'))}; or take "
+            "compress.ptq.dynamic_int8, which keeps activations float."
+        )
+
+
 class Registry(default_8bit_quantize_registry.Default8BitQuantizeRegistry):
     def __init__(self):
         super().__init__()
-        self._layer_quantize_map[tf_keras.layers.DepthwiseConv2D] = DepthwiseConfig()
-        self._layer_quantize_map[tf_keras.layers.Multiply] = (
-            default_8bit_quantize_configs.Default8BitOutputQuantizeConfig()
+        output, nothing = (
+            default_8bit_quantize_configs.Default8BitOutputQuantizeConfig,
+            default_8bit_quantize_configs.NoOpQuantizeConfig,
         )
-        self._layer_quantize_map[tf_keras.layers.Rescaling] = default_8bit_quantize_configs.NoOpQuantizeConfig()
+        layers = tf_keras.layers
+        self._layer_quantize_map |= {
+            layers.DepthwiseConv2D: DepthwiseConfig(),
+            layers.Activation: ActivationConfig(),
+            layers.Rescaling: nothing(),
+            SteppedNormalization: SteppedConfig(),
+            twins.Pad: nothing(),
+            twins.Channels: nothing(),
+            # The file's kernel has one scale for what comes in and goes out; a range of its own would contradict it.
+            layers.AveragePooling2D: nothing(),
+        }
+        for kind in (layers.Multiply, layers.Subtract, layers.Maximum, layers.Minimum):
+            self._layer_quantize_map[kind] = output()
+
+
+KINDS = (
+    ActivationConfig, ActivationRange, DepthwiseConfig, DepthwiseKernelRange, SteppedConfig, SteppedNormalization,
+    twins.Channels, twins.Pad,
+)  # fmt: skip
+"""What TF-MOT has to know to make copies of a network."""
 
 
 class Layout(default_8bit_quantize_layout_transform.Default8BitQuantizeLayoutTransform):

@@ -58,26 +58,27 @@ def _lookup(model: Any, graph: Any, operator: Any) -> list[Any]:
     """Ids in a row, their rows of the table, and these in the shape that is wanted."""
     table, ids = (int(index) for index in operator.inputs)
     count, width = int(np.prod(graph.tensors[ids].shape)), int(graph.tensors[table].shape[1])
-    row = _tensor(model, graph, [count], _TYPES.INT32, name=b"ids_in_a_row")
-    rows = _tensor(model, graph, [count, width], _TYPES.FLOAT32, name=b"rows")
+    row = tensor_of(model, graph, [count], _TYPES.INT32, name=b"ids_in_a_row")
+    rows = tensor_of(model, graph, [count, width], _TYPES.FLOAT32, name=b"rows")
     wanted = [int(size) for size in graph.tensors[operator.outputs[0]].shape]
     return [
         _reshape(model, graph, ids, row, [count]),
-        _operator(model, _CODES.EMBEDDING_LOOKUP, [row, table], rows),
+        operator_of(model, _CODES.EMBEDDING_LOOKUP, [row, table], rows),
         _reshape(model, graph, rows, int(operator.outputs[0]), wanted),
     ]
 
 
 def _reshape(model: Any, graph: Any, source: int, target: int, shape: list[int]) -> Any:
-    sizes = _tensor(model, graph, [len(shape)], _TYPES.INT32, name=b"shape", values=np.asarray(shape, np.int32))
-    operator = _operator(model, _CODES.RESHAPE, [source, sizes], target)
+    sizes = tensor_of(model, graph, [len(shape)], _TYPES.INT32, name=b"shape", values=np.asarray(shape, np.int32))
+    operator = operator_of(model, _CODES.RESHAPE, [source, sizes], target)
     operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
     operator.builtinOptions = schema.ReshapeOptionsT()
     operator.builtinOptions.newShape = shape
     return operator
 
 
-def _operator(model: Any, code: int, inputs: list[int], output: int) -> Any:
+def operator_of(model: Any, code: int, inputs: list[int], output: int) -> Any:
+    """A new operator of a parsed model, which is not in its graph yet."""
     known = [max(one.builtinCode, one.deprecatedBuiltinCode) for one in model.operatorCodes]
     if code not in known:
         entry: Any = schema.OperatorCodeT()
@@ -90,7 +91,8 @@ def _operator(model: Any, code: int, inputs: list[int], output: int) -> Any:
     return operator
 
 
-def _tensor(model: Any, graph: Any, shape: list[int], kind: int, *, name: bytes, values: Any = None) -> int:
+def tensor_of(model: Any, graph: Any, shape: list[int], kind: int, *, name: bytes, values: Any = None) -> int:
+    """The index of a new tensor of a graph, constant if it has values."""
     tensor: Any = schema.TensorT()
     tensor.shape, tensor.type, tensor.buffer = shape, kind, 0
     tensor.name = name + f"_{len(graph.tensors)}".encode()

@@ -19,7 +19,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from kerastl import durable, memory, types
-from kerastl.export import lookup, negation, packing, serving
+from kerastl.export import lookup, packing, quantizable, serving
 from kerastl.types import Curves
 
 # Operators that multiply their first input with their second and so can take over a factor.
@@ -127,7 +127,9 @@ def convert(
         data = _absorb(_convert(model, body, scale=scale, **options), scale=scale)
     if data is None:  # no Rescaling, or what follows it cannot take the factor over
         data = _convert(model, model, scale=1.0, **options)
-    data = negation.as_products(lookup.as_lookups(_named(data)))
+    data = lookup.as_lookups(_named(data))
+    if not integer:
+        data = quantizable.as_quantizable(data)
     data = packing.shrink(data, names=not integer)
     _check_answers(model, data, integer=integer, multi_label=multi_label)
     return data

@@ -537,3 +537,20 @@ def test_the_way_of_a_recipe(model, clustered):
     _, home = clustered
     assert train.predict(home, SPLIT.inputs).shape == (len(SPLIT), 4)
     assert [layer.name for layer in home.layers] == [layer.name for layer in model.layers]
+
+
+def test_a_convolution_of_as_many_groups_as_channels_is_left_out_on_both_sides():
+    """Behind the bridge it is a DepthwiseConv2D; what is claimed of the model that comes home is the same."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(6, 3, name="wide")(image)
+    x = keras.layers.Conv2D(12, 3, groups=6, name="deep")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3)).astype("float32")
+    few = tf.data.Dataset.from_tensor_slices((pictures, np.zeros(8, "int32"))).batch(4)
+    bridged = bridge.to_tf_keras(model, probe=pictures)
+    home = bridge.to_keras(cluster.train(bridged, few, number_of_clusters=4, epochs=0), like=model)
+    assert list(cluster.distinct(bridged)) == list(cluster.distinct(home)) == ["wide"]
+    assert cluster.claim(home, number_of_clusters=4).sizes == (3 * 3 * 3 * 6,)
+    np.testing.assert_array_equal(home.get_layer("deep").kernel, model.get_layer("deep").kernel)

@@ -202,3 +202,33 @@ def test_nothing_to_prune_is_refused():
     with pytest.raises(ValueError, match="Name layers to prune"):
         prune.kernels(model)
     assert [name for name, _ in prune.kernels(model, layers=["logits"])] == ["logits"]
+
+
+def in_layers_made_of_layers() -> keras.Model:
+    """Kernels inside of a layer that is made of others, one of them as many groups as it has channels."""
+
+    class Block(keras.layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.wide = keras.layers.Conv2D(6, 3, name="wide")
+            self.deep = keras.layers.Conv2D(6, 3, groups=6, name="deep")
+
+        def build(self, shape):
+            self.wide.build(shape)
+            self.deep.build(self.wide.compute_output_shape(shape))
+
+        def call(self, inputs):
+            return self.deep(self.wide(inputs))
+
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Flatten(name="flatten")(Block(name="block")(image))
+    return keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+
+
+def test_kernels_are_found_in_layers_made_of_layers_and_depthwise_ones_left_out():
+    model = in_layers_made_of_layers()
+    assert [name for name, _ in prune.kernels(model)] == ["block/wide"]
+    fit(model, prune.Prune(sparsity=0.5, begin_step=0, end_step=10, frequency=2), epochs=1)
+    wide, deep = model.get_layer("block").wide.kernel, model.get_layer("block").deep.kernel
+    assert np.mean(np.asarray(wide) == 0) == pytest.approx(0.5, abs=0.01)
+    assert np.all(np.asarray(deep) != 0)

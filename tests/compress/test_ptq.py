@@ -195,7 +195,7 @@ def test_a_name_that_there_is_not_and_a_calibration_that_is_missing(float_file):
 
 
 def test_a_free_batch_axis_is_refused_where_it_leaves_float_operators(float_model):
-    with pytest.raises(ValueError, match=r"fixed batch axis.*stay float32: .*pool"):
+    with pytest.raises(ValueError, match=r"fixed batch axis.*stay float.*pool"):
         TECHNIQUES["static_int8"](convert(float_model, batch=None))
 
 
@@ -271,7 +271,7 @@ def test_calibration_that_is_no_pixels_is_refused(float_file, calibration, recei
 def test_an_operator_without_an_integer_version_is_named():
     image = keras.Input((8, 8, 1), name="image")
     model = keras.Model(image, keras.ops.sin(keras.layers.Conv2D(2, 3, name="conv")(image)))
-    with pytest.raises(ValueError, match=r"stay float32: .*convolution"):
+    with pytest.raises(ValueError, match=r"stay float.*convolution"):
         TECHNIQUES["static_int8"](convert(model))
 
 

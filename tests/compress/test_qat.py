@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import bridge, callbacks
 from kerastl.checkpoints import Workspace
-from kerastl.compress import qat, scheme
+from kerastl.compress import lowering, qat, scheme
 from kerastl.data import pipeline
 from kerastl.types import Split
 
@@ -142,40 +142,9 @@ def test_offsets_and_lone_batch_norms_stay_integer(options):
     pictures, _ = blobs()
     bridged = bridge.to_tf_keras(model, probe=pictures)
     np.testing.assert_allclose(
-        qat._replace_float_layers(bridged)(pictures).numpy(), bridged(pictures).numpy(), atol=1e-4, rtol=1e-4
+        lowering.lowered(bridged)(pictures).numpy(), bridged(pictures).numpy(), atol=1e-4, rtol=1e-4
     )
     assert_integer_file_agrees(qat.train(bridged, batches(), epochs=1, learning_rate=1e-4), pictures[:32])
-
-
-def test_what_is_replaced_and_what_is_not():
-    """Of what would be a float operator a depthwise convolution of the same values is made, and of nothing else."""
-    layers, generator = tf_keras.layers, np.random.default_rng(3)
-    image = x = tf_keras.Input((6, 6, 3), name="image")
-    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0], name="normalization")(x)
-    x = layers.Rescaling([1 / 255, 1 / 127, 1 / 63], name="a_factor_a_channel")(x)
-    x = layers.Conv2D(4, 3, activation="relu", name="rectified")(x)
-    x = layers.BatchNormalization(scale=False, name="behind_a_relu")(x)
-    x = layers.Conv2D(4, 1, name="linear")(x)
-    x = layers.BatchNormalization(name="behind_a_kernel")(x)
-    x = layers.BatchNormalization(center=False, name="frozen", trainable=False)(x)
-    x = layers.Dense(5, name="hidden")(layers.Flatten(name="flat")(x))
-    x = layers.BatchNormalization(name="of_vectors")(x)
-    model = tf_keras.Model(image, layers.Dense(CLASSES, name="logits")(x))
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.set_weights([generator.uniform(0.5, 2, weight.shape) for weight in layer.get_weights()])
-    replaced = qat._replace_float_layers(model)
-    trainable = {
-        layer.name: layer.trainable
-        for layer in replaced.layers
-        if type(layer) is layers.DepthwiseConv2D and type(model.get_layer(layer.name)) is not type(layer)
-    }
-    assert trainable == {
-        "normalization": False, "a_factor_a_channel": False, "behind_a_relu": True, "frozen": False,
-    }  # fmt: skip
-    assert len(replaced.layers) == len(model.layers)
-    pictures = generator.uniform(0, 255, (7, 6, 6, 3)).astype("float32")
-    np.testing.assert_allclose(replaced(pictures), model(pictures), rtol=1e-4, atol=1e-4)
 
 
 def test_a_padded_rescaling_is_folded_and_a_shared_one_is_not():
@@ -213,7 +182,7 @@ def test_a_padding_behind_an_offset_pads_with_the_middle_grey():
     model.get_layer("conv").set_weights([np.abs(kernel), bias])
     pictures, _ = blobs()
     bridged = bridge.to_tf_keras(model, probe=pictures)
-    replaced = qat._replace_float_layers(bridged)
+    replaced = lowering.lowered(bridged)
     assert isinstance(replaced.get_layer("rescale"), tf_keras.layers.DepthwiseConv2D)
     np.testing.assert_allclose(replaced(pictures), model(pictures), atol=1e-5)
     assert_integer_file_agrees(qat.train(bridged, batches(), epochs=0), pictures[:32])

@@ -16,10 +16,11 @@ import kerastl.compress
 from kerastl import bridge, verify
 from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat
 
-# How TF-MOT quantizes each layer is no technique, nor is the training of what is compressed; `qat` and `cluster` are.
-# Nor is what is read off a file before it is quantized. Which channels are tied, how much they are missed, and how a
-# model is made again are parts of `channels`.
-INNER = {"scheme", "fine_tuning", "float_file", "channel_rules", "coupling", "importance", "labels", "narrow"}
+# How layers are quantized is no technique, nor is the training of what is compressed; `qat` and `cluster` are. Nor is
+# what is read off a file before it is quantized. Which channels are tied, how much they are missed, and how a model is
+# made again are parts of `channels`.
+INNER = {"scheme", "lowering", "fine_tuning", "float_file"}
+INNER |= {"channel_rules", "coupling", "importance", "labels", "narrow"}
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
