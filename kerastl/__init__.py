@@ -13,6 +13,8 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     callbacks   what watches over a fit: finite weights, progress, checkpoints
     distil      a small model learns from a large one
     bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
+    composites  layers made of layers, taken apart
+    twins       layers that tf_keras lacks
     compress    pruning of weights and channels, clustering, quantization-aware training, post-training quantization
     export      SavedModel, TFLite, metadata
     foreign     files of strangers: looked at first, or read in a process of their own
