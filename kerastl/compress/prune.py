@@ -33,6 +33,15 @@ class Schedule(pruning_schedule.PolynomialDecay):
         return tf.logical_or(should_prune, tf.equal(step, self.end_step)), sparsity
 
 
+class Constant(pruning_schedule.ConstantSparsity):
+    """The whole sparsity from ``begin_step`` on; masks are renewed as those of `Schedule` are."""
+
+    def __call__(self, step):
+        """``(should_prune, sparsity)`` at ``step``, as scalar tensors."""
+        should_prune, sparsity = super().__call__(step)
+        return tf.logical_or(should_prune, tf.equal(step, self.end_step)), sparsity
+
+
 class Prune(keras.callbacks.Callback):
     """Drives the kernels of a network to a sparsity while it trains.
 
@@ -40,6 +49,11 @@ class Prune(keras.callbacks.Callback):
     ``sparsity + (initial_sparsity - sparsity) * (1 - (n - begin_step) / (end_step - begin_step)) ** 3``, renewed every
     ``frequency`` steps and at ``end_step``. The smallest magnitudes of each kernel go. Masks are applied after every
     step, so that validation and checkpoints see the pruned network, and again when training ends.
+
+    With ``schedule="constant"`` the sparsity is there from ``begin_step`` on. Zeros may also come in patterns, which
+    some chips and kernels can use (LiteRT's on a processor cannot: no file is faster for them): ``pattern=(2, 4)`` sets
+    two of every four neighbouring inputs of a channel to zero (Mishra et al. 2021, https://arxiv.org/abs/2104.08378),
+    ``block`` whole blocks of a dense kernel, those of the smallest mean magnitude.
 
     Args:
         sparsity: share of zeros wanted in every pruned kernel, 0 < sparsity < 1.
@@ -50,6 +64,10 @@ class Prune(keras.callbacks.Callback):
             ``None`` takes every Conv2D, the pointwise half of every SeparableConv2D, the four kernels of every
             attention, and every Dense but the last (the logits: few weights, and the score feels each of them).
         model: the network whose kernels are pruned, when ``fit`` is called on something around it (a distiller).
+        schedule: ``"polynomial"`` or ``"constant"``.
+        pattern: so many zeros among so many neighbours along the inputs, for kernels with a multiple of so many inputs;
+            ``sparsity`` is their quotient then, and the schedule constant.
+        block: inputs and outputs that a block of a dense kernel spans; both have to be a multiple of theirs.
 
     Raises:
         ValueError: for numbers out of range; for unknown layer names; before training, when the steps there are cannot
@@ -67,6 +85,9 @@ class Prune(keras.callbacks.Callback):
         initial_sparsity: float = 0.0,
         layers: Sequence[str] | None = None,
         model: keras.Model | None = None,
+        schedule: str = "polynomial",
+        pattern: tuple[int, int] | None = None,
+        block: tuple[int, int] = (1, 1),
     ):
         super().__init__()
         if not 0.0 <= initial_sparsity <= sparsity < 1.0 or sparsity == 0.0:
@@ -79,10 +100,17 @@ class Prune(keras.callbacks.Callback):
                 "Pruning needs 0 <= begin_step < end_step and a frequency of at least 1. "
                 f"Received: begin_step={begin_step}, end_step={end_step}, frequency={frequency}."
             )
+        constant = schedule == "constant" or pattern is not None
+        _check_shape_of_zeros(sparsity, initial_sparsity, schedule=schedule, pattern=pattern, block=block)
         self.sparsity, self.end_step = sparsity, end_step
         self.layers = layers
         self.network = model
-        self.schedule = Schedule(initial_sparsity, sparsity, begin_step, end_step, power=3, frequency=frequency)
+        self.pattern, self.block = pattern, block
+        self.schedule = (
+            Constant(sparsity, begin_step, end_step, frequency=frequency)
+            if constant
+            else Schedule(initial_sparsity, sparsity, begin_step, end_step, power=3, frequency=frequency)
+        )
         self._apply_masks: Callable | None = None
         self._steps = 0
 
@@ -91,7 +119,7 @@ class Prune(keras.callbacks.Callback):
         network = self.network if self.network is not None else self.model
         self._refuse_short_run()
         if self._apply_masks is None:
-            self._build([kernel for _, kernel in kernels(network, layers=self.layers)])
+            self._build(self._fitting(network))
         self._mask()
 
     def on_train_batch_end(self, batch, logs=None) -> None:
@@ -103,8 +131,8 @@ class Prune(keras.callbacks.Callback):
     def on_train_end(self, logs=None) -> None:
         """Applies the masks once more (an averaging optimizer has just replaced weights) and checks the sparsity."""
         self._mask()
-        network = self.network if self.network is not None else self.model
-        reached = achieved(network, layers=self.layers)
+        pruned = [np.asarray(weight) for weight, _, _ in self._rows]
+        reached = float(sum(np.sum(one == 0) for one in pruned) / sum(one.size for one in pruned))
         if self._steps < self.end_step or reached < self.sparsity - _SLACK:
             raise ValueError(
                 f"Pruning wanted a sparsity of {self.sparsity} at step {self.end_step}. Received: a sparsity of "
@@ -147,6 +175,25 @@ class Prune(keras.callbacks.Callback):
                 f"Received: {self.model.steps_per_execution}."
             )
 
+    def _fitting(self, network: keras.Model) -> list[keras.Variable]:
+        """The kernels that are pruned: of those that nobody named, the ones that the pattern or the blocks fit."""
+        found = kernels(network, layers=self.layers)
+        other = [name for name, kernel in found if not self._fits(kernel)]
+        if other and (self.layers is not None or len(other) == len(found)):
+            raise ValueError(
+                f"Pruning in patterns {self.pattern} and blocks {self.block} needs kernels of two or four axes with a "
+                "multiple of so many inputs, and for blocks dense ones with a multiple of so many outputs. Received: "
+                f"{', '.join(f'{name} {tuple(kernel.shape)}' for name, kernel in found if name in other)}."
+            )
+        return [kernel for name, kernel in found if name not in other]
+
+    def _fits(self, kernel: keras.Variable) -> bool:
+        inputs, outputs = kernel.shape[-2:]
+        if self.pattern is not None:
+            return len(kernel.shape) in (2, 4) and inputs % self.pattern[1] == 0
+        blocks = len(kernel.shape) == 2 and inputs % self.block[0] == 0 and outputs % self.block[1] == 0
+        return self.block == (1, 1) or blocks
+
     def _build(self, pruned: Sequence[keras.Variable]) -> None:
         self._step = tf.Variable(tf.zeros((), tf.int32), trainable=False, name="pruning_step")
         self._rows = rows = [
@@ -157,7 +204,13 @@ class Prune(keras.callbacks.Callback):
             )
             for kernel in pruned
         ]
-        pruning = pruning_impl.Pruning(lambda: self._step, rows, self.schedule, [1, 1], "AVG")
+        schedule, patterned = self.schedule, self.pattern is not None
+
+        def step():
+            # TF-MOT sets a pattern at step 1 and never again
+            return tf.cast(schedule(self._step)[0], tf.int32) if patterned else self._step
+
+        pruning = pruning_impl.Pruning(step, rows, schedule, self.block, "AVG", sparsity_m_by_n=self.pattern)
 
         @tf.function  # one graph call a step, and nothing comes back to the host
         def apply_masks():
@@ -165,6 +218,31 @@ class Prune(keras.callbacks.Callback):
             pruning.weight_mask_op()
 
         self._apply_masks = apply_masks
+
+
+def _check_shape_of_zeros(
+    sparsity: float,
+    initial_sparsity: float,
+    *,
+    schedule: str,
+    pattern: tuple[int, int] | None,
+    block: tuple[int, int],
+) -> None:
+    if schedule not in ("polynomial", "constant") or (schedule == "constant" and initial_sparsity):
+        raise ValueError(
+            "schedule is 'polynomial', or 'constant' without an initial_sparsity. "
+            f"Received: schedule={schedule!r}, initial_sparsity={initial_sparsity}."
+        )
+    if min(block) < 1 or (pattern is not None and (block != (1, 1) or not 0 < pattern[0] < pattern[1])):
+        raise ValueError(
+            "Zeros come in blocks of one or more, or in a pattern of fewer zeros than neighbours, not in both. "
+            f"Received: block={block}, pattern={pattern}."
+        )
+    if pattern is not None and (abs(sparsity - pattern[0] / pattern[1]) > 1e-6 or initial_sparsity):
+        raise ValueError(
+            f"A pattern of {pattern[0]} zeros among {pattern[1]} has a sparsity of {pattern[0] / pattern[1]:g} from "
+            f"its first step on. Received: sparsity={sparsity}, initial_sparsity={initial_sparsity}."
+        )
 
 
 def kernels(model: keras.Model, *, layers: Sequence[str] | None = None) -> list[tuple[str, keras.Variable]]:

@@ -232,3 +232,85 @@ def test_kernels_are_found_in_layers_made_of_layers_and_depthwise_ones_left_out(
     wide, deep = model.get_layer("block").wide.kernel, model.get_layer("block").deep.kernel
     assert np.mean(np.asarray(wide) == 0) == pytest.approx(0.5, abs=0.01)
     assert np.all(np.asarray(deep) != 0)
+
+
+def test_a_constant_schedule_is_there_from_its_first_step():
+    model, recorder = network(), Recorder()
+    pruning = prune.Prune(sparsity=0.6, begin_step=3, end_step=12, frequency=5, schedule="constant")
+    fit(model, pruning, recorder)
+    sizes = {name: model.get_layer(name).kernel.numpy().size for name in ("conv", "hidden")}
+    for step, row in enumerate(recorder.rows, start=1):
+        for name, size in sizes.items():
+            assert row[name] == pytest.approx(0.6 if step >= 3 else 0.0, abs=0.5001 / size), (step, name)
+
+
+def patterned() -> keras.Model:
+    """A first convolution of one channel, which fits no pattern, and kernels of 8 and 72 inputs, which do."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Conv2D(8, 3, name="stem")(image)
+    x = keras.layers.Conv2D(6, 4, name="conv")(x)
+    x = keras.layers.Dense(8, activation="relu", name="hidden")(keras.layers.Flatten(name="flatten")(x))
+    x = keras.layers.Dense(12, activation="relu", name="wide")(x)
+    return keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+
+
+@pytest.mark.parametrize("begin", [0, 4])
+def test_two_of_every_four_neighbours_are_the_smallest(begin):
+    model = patterned()
+    before = {name: model.get_layer(name).kernel.numpy() for name in ("stem", "conv", "wide")}
+    pruning = prune.Prune(
+        sparsity=0.5, begin_step=begin, end_step=8, frequency=2, pattern=(2, 4), layers=["conv", "wide"]
+    )
+    fit(model, pruning, epochs=1, learning_rate=0.0)
+    np.testing.assert_array_equal(model.get_layer("stem").kernel.numpy(), before["stem"])
+    for name in ("conv", "wide"):
+        after = np.moveaxis(model.get_layer(name).kernel.numpy(), -2, -1).reshape(-1, 4)
+        old = np.moveaxis(before[name], -2, -1).reshape(-1, 4)
+        smallest = np.argsort(np.abs(old), axis=1)[:, :2]
+        wanted = old.copy()
+        np.put_along_axis(wanted, smallest, 0.0, axis=1)
+        np.testing.assert_array_equal(after, wanted)
+
+
+def test_a_pattern_goes_on_learning_and_takes_the_kernels_that_it_fits():
+    model = patterned()
+    fit(model, prune.Prune(sparsity=0.5, begin_step=0, end_step=15, frequency=3, pattern=(2, 4)), epochs=2)
+    for name, zeros in (("stem", 0.0), ("conv", 0.5), ("wide", 0.5), ("logits", 0.0)):
+        assert np.mean(model.get_layer(name).kernel.numpy() == 0) == zeros, name
+
+
+def test_blocks_of_the_smallest_mean_go():
+    model = patterned()
+    before = model.get_layer("wide").kernel.numpy()
+    pruning = prune.Prune(sparsity=0.5, begin_step=0, end_step=6, frequency=2, block=(4, 2), layers=["wide"])
+    fit(model, pruning, epochs=1, learning_rate=0.0)
+    after = model.get_layer("wide").kernel.numpy()
+    means = np.abs(before).reshape(2, 4, 6, 2).mean((1, 3))
+    kept = means >= np.sort(means.ravel())[6]
+    np.testing.assert_array_equal(after, before * np.kron(kept, np.ones((4, 2), "float32")))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"schedule": "linear"}, "Received: schedule='linear'"),
+        ({"schedule": "constant", "initial_sparsity": 0.2}, "without an initial_sparsity"),
+        ({"pattern": (2, 4), "sparsity": 0.6}, r"sparsity of 0\.5 from its first step on"),
+        ({"pattern": (4, 4)}, "fewer zeros than neighbours"),
+        ({"pattern": (2, 4), "block": (2, 2)}, "not in both"),
+        ({"block": (0, 1)}, "blocks of one or more"),
+    ],
+)
+def test_zeros_in_no_such_shape_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        prune.Prune(**({"sparsity": 0.5, "begin_step": 0, "end_step": 4, "frequency": 1} | options))
+
+
+def test_kernels_that_a_pattern_does_not_fit_are_named():
+    pruning = prune.Prune(sparsity=0.5, begin_step=0, end_step=4, frequency=1, pattern=(2, 4), layers=["stem", "conv"])
+    with pytest.raises(ValueError, match=r"Received: stem \(3, 3, 1, 8\)"):
+        fit(patterned(), pruning, epochs=1)
+    pruning = prune.Prune(sparsity=0.5, begin_step=0, end_step=4, frequency=1, block=(2, 2), layers=["conv"])
+    with pytest.raises(ValueError, match=r"Received: conv \(4, 4, 8, 6\)"):
+        fit(patterned(), pruning, epochs=1)
