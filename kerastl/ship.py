@@ -138,11 +138,11 @@ def ship(
     check = _Check(int8=proof.Tolerance(agreement=agreement, score_drop=score_drop))
     floats = {id(candidate.model): candidate.content for candidate in candidates if candidate.technique == "float32"}
     refused = None if left_out is None else dict(left_out)
+    measures = [one for one in candidates if one.model is model and one.technique == "float32"]
     measured: list[tuple[Candidate, Variant]] = []
     for candidate in candidates:
         reference = floats.get(id(candidate.model))
-        needed = candidate.model is model and candidate.technique == "float32"
-        with _leaving_out(candidate, refused, run.folder, needed=needed):
+        with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
             variant = _measure(candidate, run.folder, dataset, check, reference=reference, clipped=clipped)
             measured.append((candidate, variant))
     choice = verify.choose(
@@ -154,7 +154,8 @@ def ship(
     # only now, with every choice made, the test split
     variants = []
     for candidate, variant in measured:
-        with _leaving_out(candidate, refused, run.folder, needed=candidate.name == choice.name):
+        needed = candidate in measures or candidate.name == choice.name
+        with _leaving_out(candidate, refused, run.folder, needed=needed):
             tested = check(variant.artifact, candidate, dataset.test)
             variants.append(dataclasses.replace(variant, test=tested))
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)

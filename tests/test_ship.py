@@ -140,6 +140,22 @@ def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
         ship.ship(run, dataset, model=model, candidates=[wrong], left_out={})
 
 
+def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
+    """A file that answers like its model on what chooses, and otherwise on what reports."""
+    other = build(0)
+    other.set_weights([value if value.ndim == 1 else -value for value in model.get_weights()])
+    blank = dataclasses.replace(dataset.validation, inputs=np.zeros_like(dataset.validation.inputs))
+    same = dataclasses.replace(dataset, validation=blank)
+    for one in (model, other):
+        one.get_layer("conv").bias.assign(np.zeros(8))
+    candidates = [
+        ship.Candidate("float32", "float32", tflite.convert(other), model),
+        ship.Candidate("float16", "float16", ptq.float16(tflite.convert(model)), model),
+    ]
+    with pytest.raises(verify.VerificationError, match=r"float32\.tflite failed"):
+        ship.ship(run, same, model=model, candidates=candidates, left_out={})
+
+
 def test_a_file_of_another_model_is_not_published(run, dataset, model):
     candidates = [
         ship.Candidate("float32", "float32", tflite.convert(model), model),

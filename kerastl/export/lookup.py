@@ -6,6 +6,7 @@ model that is more than half of all bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,33 @@ def as_lookups(data: bytes) -> bytes:
     Raises:
         ValueError: if the bytes are not a TFLite file.
     """
+    return replaced(data, _others)
+
+
+def replaced(data: bytes, others: Callable[[Any, Any, Any], list[Any] | None]) -> bytes:
+    """A file in which operators are others, or ``data`` itself where none is.
+
+    Args:
+        data: bytes of a TFLite file.
+        others: what takes the place of an operator, of model, graph and operator; ``None`` where it stays.
+
+    Raises:
+        ValueError: if the bytes are not a TFLite file.
+    """
     model = packing.unpack(data)
     found = False
     for graph in model.subgraphs:
         operators = []
         for operator in graph.operators:
-            if _reads_a_table(model, graph, operator):
-                found = True
-                operators += _lookup(model, graph, operator)
-            else:
-                operators.append(operator)
+            instead = others(model, graph, operator)
+            found |= instead is not None
+            operators += [operator] if instead is None else instead
         graph.operators = operators
     return packing.pack(model) if found else data
+
+
+def _others(model: Any, graph: Any, operator: Any) -> list[Any] | None:
+    return _lookup(model, graph, operator) if _reads_a_table(model, graph, operator) else None
 
 
 def _reads_a_table(model: Any, graph: Any, operator: Any) -> bool:

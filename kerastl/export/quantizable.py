@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kerastl.export import packing
-from kerastl.export.lookup import operator_of, tensor_of
+from kerastl.export.lookup import operator_of, replaced, tensor_of
 
 _CODES, _TYPES = schema.BuiltinOperator, schema.TensorType
 
@@ -34,16 +33,7 @@ def as_quantizable(data: bytes) -> bytes:
     Raises:
         ValueError: if the bytes are not a TFLite file.
     """
-    model = packing.unpack(data)
-    found = False
-    for graph in model.subgraphs:
-        operators = []
-        for operator in graph.operators:
-            others = _others(model, graph, operator)
-            found |= others is not None
-            operators += [operator] if others is None else others
-        graph.operators = operators
-    return packing.pack(model) if found else data
+    return replaced(data, _others)
 
 
 def _others(model: Any, graph: Any, operator: Any) -> list[Any] | None:
