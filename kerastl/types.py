@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -112,6 +112,50 @@ class Streamed(Protocol):
 
     def digests(self) -> list[bytes]:
         """SHA-256 of each example's bytes, known without reading any."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Course:
+    """What batches are made of and in which order, see ``data.pipeline.batches``: equal ones give the same batches.
+
+    Attributes:
+        inputs: of the split, in its order.
+        batch_size: examples a batch.
+        drop_remainder: whether the last batch is left out where it would be smaller.
+        shuffle, seed: whether each epoch has an order of its own, and its seed.
+        augment: what changes batches of inputs, ``None`` for nothing.
+        states: the random states that ``augment`` begins with.
+        views: epochs after which orders and views come again, ``None`` for never.
+        order: number of an epoch, from 1, to the indices of its examples, int64 ``(examples,)``.
+    """
+
+    inputs: np.ndarray | Streamed
+    batch_size: int
+    drop_remainder: bool
+    shuffle: bool
+    seed: int
+    augment: Any
+    states: tuple[np.ndarray, ...]
+    views: int | None
+    order: Callable[[int], np.ndarray]
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """A teacher's answers to several views of every example, as ``distil.answers.Answers`` keeps them on disk."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(views, examples, classes)``."""
+        ...
+
+    def check(self, course: Course) -> None:
+        """Raises `ValueError` unless the batches are of the very examples and views that were answered."""
+        ...
+
+    def __getitem__(self, place: tuple[int, np.ndarray]) -> np.ndarray:
+        """Logits float32 ``(rows, classes)`` of one view, from 0, of examples by their indices."""
         ...
 
 

@@ -47,6 +47,8 @@ MAY_NAME: dict[str, set[str]] = {
     "resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "transfer": KERAS,
+    "distil/answers": KERAS | TENSORFLOW,  # a teacher answers inside one graph
+    "distil/identity": KERAS,
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
     "distil/schedules": TENSORFLOW,  # of the step, inside the graph
@@ -116,6 +118,10 @@ DOORS = {
     ("train", "memory"): "every room that traces graphs would hold on to them for good",
     ("export", "memory"): "as for training",
     ("compress", "memory"): "as for training",
+    ("distil", "memory"): "as for training",
+    ("distil", "durable"): "as for the store: answers that took hours are a file",
+    ("distil", "digests"): "answers are found again by the digest of teacher and examples",
+    ("distil", "callbacks"): "the bar that shows a training shows a teacher that answers for as long",
     ("transfer", "memory"): "where memory runs out the words are the same",
     ("build", "downloads"): "weights come from a registry as data sets do",
     ("build", "foreign"): "weights are a stranger's file, and looked at as such",

@@ -30,7 +30,8 @@ def batches(
     seed: int = 0,
     augment: Augment | None = None,
     drop_remainder: bool = False,
-    answers: np.ndarray | None = None,
+    answers: np.ndarray | types.Answers | None = None,
+    views: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of one split.
 
@@ -47,17 +48,20 @@ def batches(
             made side by side, and made again. For pictures: token ids are no numbers to be changed a little.
         drop_remainder: leaves out the last batch where it would be smaller.
         answers: a teacher's logits ``(examples, classes)``, computed beforehand: they go beside the labels, for a
-            ``Distiller`` without a teacher.
+            ``Distiller`` without a teacher. Or those to several views of every example, as `distil.answers` keeps them
+            on disk: of other examples, of another order of them or of other views they are refused.
+        views: how many epochs differ: one after that has the order and the views of the first again, and so on, so
+            that a teacher can have answered them all. Stored ``answers`` to changed inputs know it themselves.
 
     Returns:
         A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32, (batch,) or (batch, classes))``, of known
         length; inputs are float32, but token ids are int32. With ``answers`` the labels are ``(labels, answers (batch,
         classes))``. Its attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever
-        sets it to n goes on with the order and the views of the epoch after n.
+        sets it to n goes on with the order and the views of the epoch after n. Its ``course`` is a `types.Course`.
 
     Raises:
-        ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids; or
-            there is not one answer an example.
+        ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids; there
+            are fewer views than one, not one answer an example, or answers to something else.
     """
     examples = len(split)
     steps = examples // batch_size if drop_remainder else -(-examples // max(batch_size, 1))
@@ -68,21 +72,37 @@ def batches(
         )
     if split.is_text and augment is not None:
         raise ValueError(f"Views are made of pictures. Received: augment with the token ids of split {split.name!r}.")
-    if answers is not None and len(answers) != examples:
-        raise ValueError(f"Wanted one answer an example. Received: {len(answers)} for {examples} in {split.name!r}.")
+    views = _views(views, answers, split, changed=augment is not None)
     change = augment if augment is None else _by_place(augment, split.inputs.shape[1:])
     kind = tf.int32 if split.is_text else tf.float32
+
+    def order_of(epoch: Any) -> tf.Tensor:
+        return _order(examples, seed=seed, epoch=epoch) if shuffle else tf.range(examples, dtype=tf.int64)
+
+    course = types.Course(
+        split.inputs,
+        batch_size,
+        drop_remainder,
+        shuffle,
+        seed,
+        augment,
+        states=tuple(variable.numpy() for variable in getattr(augment, "variables", ())),
+        views=views,
+        order=lambda epoch: order_of(_number(tf.constant(epoch, tf.int64), views)).numpy(),
+    )
+    if isinstance(answers, types.Answers):
+        answers.check(course)
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
         read = _reader(split.inputs)
         labels = tf.constant(split.labels, tf.int32)
-        taught = None if answers is None else tf.constant(answers, tf.float32)
+        taught = None if answers is None else _teacher(answers)
         epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
         steps_of_epoch = tf.data.Dataset.range(steps)
 
         @_as_written
         def number(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            epoch = epochs.assign_add(1)
-            return epoch, _order(examples, seed=seed, epoch=epoch) if shuffle else tf.range(examples, dtype=tf.int64)
+            epoch = _number(epochs.assign_add(1), views)
+            return epoch, order_of(epoch)
 
         @_as_written
         def places(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
@@ -98,7 +118,8 @@ def batches(
             targets = tf.ensure_shape(tf.gather(labels, rows), (size, *split.labels.shape[1:]))
             if taught is None:
                 return batch, targets
-            return batch, (targets, tf.ensure_shape(tf.gather(taught, rows), (size, *taught.shape[1:])))
+            logits = taught(epoch, rows)
+            return batch, (targets, tf.ensure_shape(logits, (size, *logits.shape[1:])))
 
         indices: Any = tf.data.Dataset.from_tensors(0).map(number)
         indices = indices.flat_map(places)
@@ -124,7 +145,51 @@ def batches(
             made = indices.map(whole, **options)
         made = made.prefetch(ahead)
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
+    made.course = course  # pyright: ignore[reportAttributeAccessIssue]
     return made
+
+
+def _views(
+    views: int | None, answers: np.ndarray | types.Answers | None, split: types.Split, *, changed: bool
+) -> int | None:
+    """How many epochs differ: as was said, or as often as stored answers were given."""
+    if views is not None and views < 1:
+        raise ValueError(f"Wanted one view of every example or more. Received: views={views}.")
+    if answers is None:
+        return views
+    stored = isinstance(answers, types.Answers)
+    count = answers.shape[1] if stored else len(answers)
+    if count != len(split):
+        raise ValueError(f"Wanted one answer an example. Received: {count} for {len(split)} in {split.name!r}.")
+    if stored and changed:  # of inputs that nothing changes there is one view, and any order of them will do
+        if views not in (None, answers.shape[0]):
+            raise ValueError(f"Wanted as many views as were answered, {answers.shape[0]}. Received: views={views}.")
+        return answers.shape[0]
+    return views
+
+
+def _number(epoch: tf.Tensor, views: int | None) -> tf.Tensor:
+    """The number, from 1, of the epoch whose order and views this one has."""
+    return epoch if views is None else (epoch - 1) % views + 1
+
+
+def _teacher(answers: np.ndarray | types.Answers) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A teacher's logits ``(batch, classes)`` by the number of the epoch and the indices, as a graph operation."""
+    if not isinstance(answers, types.Answers):
+        held = tf.constant(answers, tf.float32)
+        return lambda epoch, rows: tf.gather(held, rows)
+
+    gate, (views, _, classes) = _gate(), answers.shape
+
+    def taken(epoch: Any, rows: Any) -> Any:
+        with gate as open_:
+            return answers[int(epoch - 1) % views, rows] if open_ else np.zeros((len(rows), classes), np.float32)
+
+    def read(epoch: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        logits: Any = tf.numpy_function(taken, [epoch, rows], tf.float32)
+        return tf.ensure_shape(logits, (None, classes))
+
+    return read
 
 
 def _reader(inputs: Any) -> Callable[[tf.Tensor], tf.Tensor]:

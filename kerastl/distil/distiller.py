@@ -115,6 +115,7 @@ class Distiller(keras.Model):
         heard = [speak(inputs) for speak in self._teach]
         if not heard:
             labels, answers = labels
+            _check_answers(self.student, answers)
             heard = [{features.LOGITS: answers}]
         self._check_labels(labels)
         step = tf.identity(self.optimizer.iterations.value)  # what it is now, when the optimizer has counted on as well
@@ -277,6 +278,14 @@ def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
         raise ValueError(
             "Teacher and student must answer in the same shape. Received: "
             f"student {student.output_shape}, teacher {teacher.output_shape}."
+        )
+
+
+def _check_answers(student: keras.Model, answers: Any) -> None:
+    if answers.shape[-1] != student.output_shape[-1]:
+        raise ValueError(
+            "Stored answers have as many classes as the student. Received: "
+            f"student {student.output_shape}, answers {answers.shape}."
         )
 
 
