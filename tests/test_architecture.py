@@ -49,6 +49,7 @@ MAY_NAME: dict[str, set[str]] = {
     "transfer": KERAS,
     "distil/answers": KERAS | TENSORFLOW,  # a teacher answers inside one graph
     "distil/identity": KERAS,
+    "distil/compact": set(),
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
     "distil/schedules": TENSORFLOW,  # of the step, inside the graph

@@ -168,7 +168,7 @@ def _views(
     return views
 
 
-def _number(epoch: tf.Tensor, views: int | None) -> tf.Tensor:
+def _number(epoch: Any, views: int | None) -> Any:
     """The number, from 1, of the epoch whose order and views this one has."""
     return epoch if views is None else (epoch - 1) % views + 1
 

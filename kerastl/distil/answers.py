@@ -1,7 +1,7 @@
 """A teacher's answers to several views of every example, computed once and kept on disk beside the run.
 
 A teacher and its student see the same view of a picture (Beyer et al. 2022, "Knowledge distillation: A good teacher is
-patient and consistent", section 3), and training asks for many views of each. Answers to them can be stored, as Shen &
+patient and consistent"), and training asks for many views of each. Answers to them can be stored, as Shen &
 Xing 2021 do ("A Fast Knowledge Distillation Framework for Visual Recognition", https://arxiv.org/abs/2112.01528)::
 
     def lesson(answers=None):
@@ -38,8 +38,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl import callbacks, digests, durable, memory, types
-from kerastl.distil import identity, teachers
+from kerastl.distil import compact, identity, teachers
 
+_SCHEMA = 1
 _ARRAY, _FACTS, _PROGRESS = "answers.npy", "answers.json", "progress.json"
 _MEANING = {
     "teacher": "its layers, weights or view",
@@ -62,7 +63,7 @@ class Answers:
     Attributes:
         folder: where they are.
         facts: what they are of and how they are stored, as in ``answers.json``.
-        stored: ``(views, examples, classes)`` float16, or ``(views, examples)`` of records as `encoded` makes them.
+        stored: ``(views, examples, classes)`` float16, or ``(views, examples)`` of records, see `compact.encoded`.
     """
 
     folder: Path
@@ -77,7 +78,7 @@ class Answers:
 
     def __getitem__(self, place: tuple[int, np.ndarray]) -> np.ndarray:
         view, rows = place
-        return decoded(self.stored[view][rows], classes=self.facts["classes"])
+        return compact.decoded(self.stored[view][rows], classes=self.facts["classes"])
 
     def check(self, course: types.Course) -> None:
         """Compares what batches are made of with what was answered.
@@ -136,7 +137,7 @@ def write(
             changes the examples there is one view, and the answers serve in any order and any size of batch.
         teacher: a model, or several whose answers are combined. Not a moving average: it changes.
         storage: ``"float16"``, 2 bytes a class; or ``"top_k"``, 4 bytes for each of the ``top`` likeliest classes and 2
-            for all others, see `encoded`. The likeliest alone are for losses of classes that exclude each other.
+            for all others, see `compact.encoded`: for losses of classes that exclude each other.
         top: how many.
         temperature: the one that the student's loss has. At it several teachers are combined and the other classes of
             ``"top_k"`` have their exact share of probability together; else it has no effect.
@@ -155,10 +156,12 @@ def write(
             "Wanted batches of data.pipeline, of all examples where nothing changes them. Received: "
             f"{'drop_remainder=True' if course else 'batches of unknown examples'}."
         )
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
     classes = identity.answering(teacher)[0].model.output_shape[-1]
-    kind = _kind(storage, classes=classes, top=top)
+    kind = compact.kind_of(storage, classes=classes, top=top)
     facts = {
-        "schema": 1,
+        "schema": _SCHEMA,
         "teacher": identity.of_teacher(teacher, temperature=temperature),
         **identity.of_course(course),
         "drop_remainder": course.drop_remainder,
@@ -168,10 +171,11 @@ def write(
         "top": top,
         "temperature": float(temperature),
     }
-    found = _finished(folder, facts)
+    found, spec = _finished(folder, facts), batches.element_spec
     with memory.released(), memory.named("a teacher answers"):
-        answer = _answer(teacher, temperature, spec=batches.element_spec[0])
+        answer = _answer(teacher, temperature, spec=spec)
         if found is not None and _still(found, batches, course, answer=answer):
+            durable.remove(_desk_of(folder))  # of other settings
             return found
         desk = _Desk(folder, facts, kind=kind)
         if progress:
@@ -198,59 +202,12 @@ def read(folder: Path, *, teacher: identity.Teaches | str) -> Answers:
     return answers
 
 
-def encoded(logits: np.ndarray, *, kind: np.dtype, temperature: float = 1.0) -> np.ndarray:
-    """Logits as they are stored.
-
-    With ``kind`` float16 they are rounded. A record of the ``top`` likeliest classes holds their indices, their logits,
-    and the logit that each other class is given: with T the temperature and C classes,
-
-        rest = T (logsumexp over the others of logit / T - log(C - top)),
-
-    so that the softmax at T gives the likeliest classes the probability that they had, and all others the mean of
-    theirs. (Shen & Xing 2021, section 3.3, "marginal smoothing", of logits instead of probabilities.)
-
-    Args:
-        logits: ``(batch, classes)``.
-        kind: the element type of the stored array.
-        temperature: T.
-
-    Returns:
-        ``(batch, classes)`` float16, or ``(batch,)`` records.
-
-    Raises:
-        ValueError: a logit is not finite or beyond float16.
-    """
-    largest = np.abs(logits).max(initial=0)
-    if not largest <= np.finfo(np.float16).max:
-        raise ValueError(f"Wanted logits that are finite, and at most 65,504 of size. Received: one of {largest}.")
-    if kind.names is None:
-        return logits.astype(kind)
-    top = kind["classes"].shape[0]
-    order = np.argsort(-logits, axis=1, kind="stable")
-    likeliest, others = order[:, :top], np.take_along_axis(logits, order[:, top:], 1).astype(np.float64) / temperature
-    peak = others.max(1, keepdims=True)
-    mean = np.log(np.exp(others - peak).mean(1)) + peak[:, 0]
-    found = np.empty(len(logits), kind)
-    found["classes"], found["logits"] = likeliest, np.take_along_axis(logits, likeliest, 1)
-    found["rest"] = temperature * mean
-    return found
-
-
-def decoded(stored: np.ndarray, *, classes: int) -> np.ndarray:
-    """Logits float32 ``(batch, classes)`` out of what `encoded` made."""
-    if stored.dtype.names is None:
-        return stored.astype(np.float32)
-    logits = np.repeat(stored["rest"].astype(np.float32)[:, None], classes, axis=1)
-    np.put_along_axis(logits, stored["classes"].astype(np.int64), stored["logits"].astype(np.float32), axis=1)
-    return logits
-
-
 class _Desk:
     """Answers in the making, in a hidden folder beside the one that they will be in."""
 
     def __init__(self, folder: Path, facts: Mapping[str, Any], *, kind: np.dtype) -> None:
         self._folder, self._facts = folder, facts
-        self._desk = folder.with_name(f".work-{folder.name}")
+        self._desk = _desk_of(folder)
         shape = (facts["views"], facts["examples"], *(() if kind.names else (facts["classes"],)))
         size = kind.itemsize * math.prod(shape)
         self.words = (
@@ -276,7 +233,7 @@ class _Desk:
 
     def encode(self, view: int, rows: np.ndarray, logits: np.ndarray) -> None:
         """Puts the answers to a batch in their places."""
-        made = encoded(logits, kind=self.stored.dtype, temperature=self._facts["temperature"])
+        made = compact.encoded(logits, kind=self.stored.dtype, temperature=self._facts["temperature"])
         self.stored[view, rows] = made
         self.done += 1
 
@@ -325,11 +282,11 @@ def _fill(desk: _Desk, batches: Any, course: types.Course, *, answer: Any, bar: 
     shown.on_train_end()
 
 
-def _answer(teacher: identity.Teaches, temperature: float, *, spec: tf.TensorSpec) -> Callable[[Any], Any]:
+def _answer(teacher: identity.Teaches, temperature: float, *, spec: Any) -> Callable[[Any], Any]:
     """Inputs to logits ``(batch, classes)``, in inference mode, of all teachers together."""
     found, by = identity.answering(teacher), teacher.by if isinstance(teacher, teachers.Several) else "mean"
 
-    @tf.function(input_signature=[spec], autograph=False, jit_compile=False)
+    @tf.function(input_signature=[spec[0]], autograph=False, jit_compile=False)
     def answer(inputs: Any) -> Any:
         logits = [one.model(inputs if one.view is None else one.view(inputs), training=False) for one in found]
         return tf.cast(teachers.combined(logits, by=by, temperature=temperature), tf.float32)
@@ -337,16 +294,8 @@ def _answer(teacher: identity.Teaches, temperature: float, *, spec: tf.TensorSpe
     return answer
 
 
-def _kind(storage: str, *, classes: int, top: int | None) -> np.dtype:
-    """The element type of the stored array."""
-    if storage == "float16" and top is None:
-        return np.dtype("<f2")
-    if storage == "top_k" and top is not None and 1 <= top < classes:
-        index = "<u2" if classes <= 2**16 else "<u4"
-        return np.dtype([("classes", index, (top,)), ("logits", "<f2", (top,)), ("rest", "<f2")])
-    raise ValueError(
-        f"Wanted 'float16', or 'top_k' with a `top` from 1 to {classes - 1}. Received: storage={storage!r}, top={top}."
-    )
+def _desk_of(folder: Path) -> Path:
+    return folder.with_name(f".work-{folder.name}")
 
 
 def _reserve(path: Path, shape: tuple[int, ...], kind: np.dtype) -> None:
@@ -384,9 +333,9 @@ def _still(found: Answers, batches: Any, course: types.Course, *, answer: Callab
     with _counting(batches) as counter:
         counter.assign(0)
         logits = next(iter(answer(inputs).numpy() for inputs, *_ in batches.take(1)))
-    again = encoded(logits, kind=found.stored.dtype, temperature=found.facts["temperature"])
+    again = compact.encoded(logits, kind=found.stored.dtype, temperature=found.facts["temperature"])
     before = found[0, course.order(1)[: len(logits)]]
-    apart = np.abs(before - decoded(again, classes=found.shape[2])).max(1)
+    apart = np.abs(before - compact.decoded(again, classes=found.shape[2])).max(1)
     # of two classes that are nearly as likely either may be the last of the likeliest
     alike = float(np.mean(apart <= 0.02 * (1 + np.abs(before).max(1))))
     if alike < 0.9:
@@ -414,21 +363,24 @@ def _opened(folder: Path) -> Answers:
     array = folder / _ARRAY
     try:
         facts = json.loads((folder / _FACTS).read_text())
-        size, wanted = array.stat().st_size, facts["file"]
+        size, wanted = array.stat().st_size, (facts["file"]["bytes"], facts["file"]["sha256"])
+        if facts["schema"] != _SCHEMA:
+            raise ValueError(facts["schema"])
     except FileNotFoundError as error:
-        begun = folder.with_name(f".work-{folder.name}").exists()
+        begun = _desk_of(folder).exists()
         raise FileNotFoundError(
             f"Wanted the answers of a teacher, as `distil.answers.write` leaves them. Received: {folder}, where "
             f"{'their writing was interrupted: the same call goes on with it' if begun else 'there are none'}."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"Stored answers are read as they were written. Received: {folder / _FACTS} damaged."
+            f"Stored answers are read as they were written. Received: {folder / _FACTS}, which is damaged or of "
+            "another version."
         ) from error
-    if size != wanted["bytes"] or digests.of_file(array) != wanted["sha256"]:
+    if size != wanted[0] or digests.of_file(array) != wanted[1]:
         raise ValueError(
             f"Stored answers are read as they were written. Received: {array} of {size:,} bytes where "
-            f"{wanted['bytes']:,} were written{'' if size != wanted['bytes'] else ', with other contents'}."
+            f"{wanted[0]:,} were written{'' if size != wanted[0] else ', with other contents'}."
         )
     return Answers(folder, facts, np.load(array, mmap_mode="r"))
 

@@ -47,8 +47,8 @@ def of_teacher(teacher: Teaches, *, temperature: float = 1.0) -> str:
         ValueError: a model cannot be made anew from its configuration, or a view is no function of plain values.
     """
     found = [[_of_layer(one.model), of_function(one.view)] for one in answering(teacher)]
-    several = isinstance(teacher, teachers.Several) and len(found) > 1
-    return digests.of([found, [teacher.by, float(temperature)] if several else []])
+    together = [teacher.by, float(temperature)] if isinstance(teacher, teachers.Several) and len(found) > 1 else []
+    return digests.of([found, together])
 
 
 def of_course(course: types.Course) -> dict[str, Any]:
