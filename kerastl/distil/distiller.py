@@ -38,7 +38,7 @@ class Distiller(keras.Model):
         teacher: takes the same inputs, emits logits ``(batch, classes)``; or a `teachers.Teacher` that sees them in its
             own way, `teachers.Several`, or the student's `teachers.MovingAverage`. ``None`` where its answers were
             computed beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher
-            logits)``, see ``answers`` of ``data.pipeline.batches``.
+            logits)``, see ``answers`` of ``data.pipeline.batches``; `distil.answers` keeps those to several views.
         loss: of teacher and student logits, see ``distil.losses``.
         weight: of ``loss``, 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches).
         losses: in place of the two, `terms.Labels`, `terms.Soft` and `terms.Feature` by names of the caller's choice.
@@ -52,8 +52,8 @@ class Distiller(keras.Model):
     Raises:
         ValueError: if the weight is outside 0..1, the models differ in their number of outputs, not exactly one of
             ``loss`` and ``losses`` is given, a layer or a teacher is not there, or a projection is not possible; in
-            training, if labels are missing, or an example may have several classes and a loss of answers is not for
-            that.
+            training, if labels are missing, an example may have several classes and a loss of answers is not for that,
+            or stored answers are of other classes.
     """
 
     def __init__(

@@ -280,6 +280,70 @@ def test_answers_go_with_their_examples(drop_remainder):
         pipeline.batches(split, batch_size=16, answers=answers[1:])
 
 
+class Told:
+    """Stored answers that say which view and which row they are of, and note what they were asked about."""
+
+    def __init__(self, *shape):
+        self.shape, self.courses = shape, []
+
+    def check(self, course):
+        self.courses.append(course)
+
+    def __getitem__(self, place):
+        view, rows = place
+        return np.stack([np.full(len(rows), view), rows], 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_after_its_views_the_first_epoch_comes_again(views):
+    """With order, composition of batches and changes; up to then it is as if it never came."""
+    split, options = _split(), {"batch_size": 16, "shuffle": True, "seed": 4}
+    made = pipeline.batches(split, **options, augment=_augment(1), views=views)
+    plain = pipeline.batches(split, **options, augment=_augment(1))
+    found, endless = ([_read(one) for _ in range(2 * views + 1)] for one in (made, plain))
+    for epoch, one in enumerate(found):
+        for mine, first in zip(one, endless[epoch % views], strict=True):
+            np.testing.assert_array_equal(mine, first)
+    assert len({inputs.tobytes() for inputs, _ in endless}) == 2 * views + 1
+    made.epochs_begun.assign(2 * views + views - 1)  # as after an interruption
+    for one, other in zip(_read(made.skip(2)), endless[views - 1], strict=True):
+        np.testing.assert_array_equal(one, other[32:])
+
+
+def test_stored_answers_go_with_their_view_and_their_row():
+    split, told = _split(), Told(3, 50, 2)
+    made = pipeline.batches(split, batch_size=16, shuffle=True, augment=lambda batch: batch / 2, answers=told)
+    assert made.element_spec[1][1] == tf.TensorSpec((None, 2), tf.float32)
+    for epoch in range(7):
+        order = made.course.order(epoch + 1)
+        inputs, labels, taught = (np.concatenate(part) for part in zip(*[(x, *pair) for x, pair in made], strict=True))
+        rows = (2 * inputs[:, 0, 0, 0]).astype(int)
+        np.testing.assert_array_equal(taught, np.stack([np.full(50, epoch % 3), rows], 1))
+        np.testing.assert_array_equal(rows, order)
+        np.testing.assert_array_equal(labels, split.labels[rows])
+    (course,) = told.courses
+    assert course is made.course
+    assert course.inputs is split.inputs
+    assert (course.views, course.batch_size, course.shuffle, course.seed, course.states) == (3, 16, True, 0, ())
+    still = pipeline.batches(split, batch_size=16, shuffle=True, answers=Told(1, 50, 2))
+    assert still.course.views is None  # what nothing changes may come in a new order for ever
+    assert len({_order_of(still) for _ in range(4)}) == 4
+
+
+def _order_of(made):
+    return tuple(int(row) for _, (_, taught) in made for row in taught[:, 1])
+
+
+def test_refuses_views_that_do_not_go_with_the_answers():
+    options = {"batch_size": 16, "augment": lambda batch: batch}
+    with pytest.raises(ValueError, match=r"one view of every example or more\. Received: views=0"):
+        pipeline.batches(_split(), **options, views=0)
+    with pytest.raises(ValueError, match=r"as many views as were answered, 3\. Received: views=4"):
+        pipeline.batches(_split(), **options, views=4, answers=Told(3, 50, 2))
+    with pytest.raises(ValueError, match=r"one answer an example\. Received: 49 for 50"):
+        pipeline.batches(_split(), **options, answers=Told(3, 49, 2))
+
+
 ENDS = """
 import sys, numpy as np
 from kerastl import types

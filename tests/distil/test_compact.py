@@ -74,5 +74,5 @@ def test_refuses_what_float16_cannot_hold(logits, wrong, options):
 
 @pytest.mark.parametrize("options", [("float16", 3), ("top_k", None), ("top_k", 0), ("top_k", 12), ("float8", None)])
 def test_refuses_what_does_not_go_together(options):
-    with pytest.raises(ValueError, match="`top` from 1 to 11. Received: storage="):
+    with pytest.raises(ValueError, match=r"`top` from 1 to 11\. Received: storage="):
         compact.kind_of(options[0], classes=12, top=options[1])

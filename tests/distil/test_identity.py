@@ -131,6 +131,11 @@ def test_a_course_is_the_examples_and_all_that_decides_their_views():
         assert [key for key in one if one[key] != other[key]] == [name]
     for other in (course_of(strength=0.2), course_of(augment=lambda batch: batch / 2)):
         assert one["augment"] != other["augment"]
+    used = augment.build(horizontal_flip=True, rotation=0.3)
+    assert used is not None
+    assert course_of(augment=used) == one
+    used(PIXELS.astype(np.float32))  # its random states move on
+    assert course_of(augment=used)["augment"] != one["augment"]
     assert course_of(inputs=PIXELS.reshape(30, 2, 8, 1))["inputs"] != one["inputs"]
     with pytest.raises(ValueError, match=r"a number of views, `views=8` for example"):
         course_of(views=None)
