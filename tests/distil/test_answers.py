@@ -387,6 +387,9 @@ def test_answers_that_are_no_numbers_are_refused(tmp_path):
 
 
 def test_want_of_room_is_known_before_the_teacher_begins(teacher, tmp_path):
+    answers._reserve(tmp_path / "array", (1000, 1000), np.dtype("<f2"))
+    assert 512 * (tmp_path / "array").stat().st_blocks >= 2_000_000  # zeros that are there, and no promise of them
+    np.testing.assert_array_equal(np.load(tmp_path / "array"), np.zeros((1000, 1000), np.float16))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
@@ -452,9 +455,10 @@ def test_memory_does_not_grow_with_the_answers(tmp_path):
     options = {"batch_size": 1000, "shuffle": True}
     known = answers.write(tmp_path / "answers", pipeline.batches(split, **options), teacher=model, progress=False)
     assert known.stored.nbytes == 120_000_000
+    del known
     assert sum(len(inputs) for inputs, _ in pipeline.batches(split, **options)) == examples  # what reading takes anyway
     before = anonymous()
-    known = answers.read(known.folder, teacher=model)
+    known = answers.read(tmp_path / "answers", teacher=model)
     made = pipeline.batches(split, answers=known, **options)
     assert sum(len(taught) for _, (_, taught) in made) == examples
     assert anonymous() - before < 60_000_000
