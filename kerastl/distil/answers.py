@@ -228,7 +228,7 @@ class _Desk:
             before = json.loads((self._desk / _PROGRESS).read_text())
             np.load(self._desk / _ARRAY, mmap_mode="r")
             return before["batches"] if before["facts"] == self._facts else None
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def encode(self, view: int, rows: np.ndarray, logits: np.ndarray) -> None:
