@@ -61,8 +61,8 @@ class Prune(keras.callbacks.Callback):
         frequency: training steps between two renewals.
         initial_sparsity: share of zeros at ``begin_step``.
         layers: names of the layers to prune, or what several end in: ``"block_1_attention/query"`` or ``"query"``;
-            ``None`` takes every Conv2D, the pointwise half of every SeparableConv2D, the four kernels of every
-            attention, and every Dense but the last (the logits: few weights, and the score feels each of them).
+            ``None`` takes every Conv1D and Conv2D, the pointwise half of every SeparableConv2D, the four kernels of
+            every attention, and every Dense but the last (the logits: few weights, and the score feels each of them).
         model: the network whose kernels are pruned, when ``fit`` is called on something around it (a distiller).
         schedule: ``"polynomial"`` or ``"constant"``.
         pattern: so many zeros among so many neighbours along the inputs, for kernels with a multiple of so many inputs;
@@ -264,8 +264,8 @@ def kernels(model: keras.Model, *, layers: Sequence[str] | None = None) -> list[
         ]
         if not chosen:
             raise ValueError(
-                "Pruning needs at least one Conv2D, SeparableConv2D or Dense layer before the last Dense. Received: a "
-                f"model with the layers {[name for name, _ in leaves]}. Name layers to prune in `layers`."
+                "Pruning needs at least one Conv1D, Conv2D, SeparableConv2D or Dense layer before the last Dense. "
+                f"Received: a model with the layers {[name for name, _ in leaves]}. Name layers to prune in `layers`."
             )
         return chosen
     names = [name for name, _, _ in found]
@@ -312,8 +312,8 @@ def _leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
 def _kernel(layer: keras.layers.Layer) -> keras.Variable | None:
     if isinstance(layer, keras.layers.SeparableConv2D):
         return layer.pointwise_kernel
-    kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense | keras.layers.EinsumDense
-    if isinstance(layer, kinds):
+    kinds = keras.layers
+    if isinstance(layer, kinds.Conv1D | kinds.Conv2D | kinds.DepthwiseConv2D | kinds.Dense | kinds.EinsumDense):
         return layer.kernel
     return None
 

@@ -234,6 +234,20 @@ def test_kernels_are_found_in_layers_made_of_layers_and_depthwise_ones_left_out(
     assert np.all(np.asarray(deep) != 0)
 
 
+def test_a_convolution_over_a_text_is_pruned():
+    keras.utils.set_random_seed(3)
+    signal = keras.Input((8, 8), name="signal")
+    x = keras.layers.Conv1D(6, 3, name="patterns")(signal)
+    model = keras.Model(signal, keras.layers.Dense(3, name="logits")(keras.layers.GlobalMaxPooling1D()(x)))
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    kernel = model.get_layer("patterns").kernel.numpy()
+    pictures, labels = blobs()
+    callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=10, frequency=5)
+    model.fit(pictures[..., 0], labels, batch_size=8, epochs=1, verbose=0, callbacks=[callback])
+    smallest = np.abs(kernel) < np.sort(np.abs(kernel).ravel())[kernel.size // 2]
+    np.testing.assert_array_equal(model.get_layer("patterns").kernel.numpy(), np.where(smallest, 0, kernel))
+
+
 def test_a_constant_schedule_is_there_from_its_first_step():
     model, recorder = network(), Recorder()
     pruning = prune.Prune(sparsity=0.6, begin_step=3, end_step=12, frequency=5, schedule="constant")
