@@ -129,6 +129,15 @@ def test_named_layers_only():
         prune.kernels(model, layers=[])
 
 
+def test_layers_of_a_type():
+    """A type that is named takes the last Dense as well, and depthwise kernels."""
+    assert [name for name, _ in prune.kernels(network(), layers=[keras.layers.Dense])] == ["hidden", "logits"]
+    both = [keras.layers.DepthwiseConv2D, "conv"]
+    assert [name for name, _ in prune.kernels(network(), layers=both)] == ["conv", "depthwise"]
+    with pytest.raises(ValueError, match=r"Received: 'Conv1D'\. Near: \['Conv2D'"):
+        prune.kernels(network(), layers=[keras.layers.Conv1D])
+
+
 def test_two_fits_count_as_one_run():
     model = network()
     callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=10, frequency=1)
