@@ -301,6 +301,8 @@ def round_kernels(model: Any) -> None:
             axes = (0,)
         elif kind in ("SeparableConv2D", "Conv2D"):  # with groups as well: in the file it is a CONV_2D
             axes = (0, 1, 2)
+        elif kind == "Conv1D":
+            axes = (0, 1)
         else:
             continue
         kernel = layer.pointwise_kernel if kind == "SeparableConv2D" else layer.kernel

@@ -1,8 +1,8 @@
 """Your own Keras model made small: every technique tried, measured, and the best file chosen.
 
 A functional `.keras` model of pictures and the data that it is for go in. Its weights are stored in 16, 8 and 4 bits,
-in as many as each kernel needs, and as integers throughout; whole channels are removed and single weights set to zero,
-each time with a short training under the model itself as teacher (Hinton et al. 2015,
+in as many as each kernel needs, and as integers throughout; whole channels are removed, single weights set to zero and
+near ones made equal, each time with a short training under the model itself as teacher (Hinton et al. 2015,
 https://arxiv.org/abs/1503.02531); it learns to live with integers. Out come the files that no other one beats in size,
 latency and score, with a plot, and the one for the phone. What a technique cannot do with this model is said.
 
@@ -55,6 +55,8 @@ class Config:
     """Shares of the multiply-adds that stay where channels are removed: a model each."""
     sparsity: float = 0.75
     """Share of zeros where single weights are removed: it zips smaller, and is no faster on a phone."""
+    clusters: int = 16
+    """Distinct numbers in a kernel where near weights become one: it zips smaller, and is no faster either."""
     temperature: float = 2.0
     """Softens the answers of the model as a teacher."""
     teacher_weight: float = 0.7
@@ -90,29 +92,17 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         own = run.stage(
             "model", lambda at: opened(config, data, at), key=[config.seed, origin(config), data.digest], **models
         )
-        smaller = {}
-        for keep in config.keep if config.tune.epochs else ():
-            name = f"channels_{round(100 * keep)}"
-            smaller[name] = attempt(
-                left_out,
-                name,
-                lambda name=name, keep=keep: run.stage(
-                    name,
-                    lambda at: narrowed(config, data, own.model, keep, at),
-                    key=[lesson, keep, run.key("model")],
-                    **models,
-                ),
-            )
-        pruned = quantized = None
+        quantized, smaller, key = None, {}, [lesson, run.key("model")]
         if config.tune.epochs:
-            key = [lesson, run.key("model")]
-            pruned = attempt(
-                left_out,
-                "pruned",
-                lambda: run.stage(
-                    "pruned", lambda at: prune(config, data, own.model, at), key=[key, config.sparsity], **models
-                ),
-            )
+            for name, (way, setting) in ways(config).items():
+                smaller[name] = attempt(
+                    left_out,
+                    name,
+                    lambda name=name, way=way, setting=setting: run.stage(
+                        name, lambda at: way(config, data, own.model, setting, at), key=[key, setting], **models
+                    ),
+                )
+            smaller = {name: made for name, made in smaller.items() if made}
             quantized = attempt(
                 left_out,
                 "qat_int8",
@@ -120,9 +110,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             )
         candidates = [*ladder(config, data, "", own.model, left_out)]
         for name, made in smaller.items():
-            candidates += ladder(config, data, f"{name}_", made.model, left_out) if made else []
-        if pruned:
-            candidates += ladder(config, data, "pruned_", pruned.model, left_out, sparsity=config.sparsity)
+            candidates += ladder(config, data, f"{name}_", made.model, left_out, **claims(config, name, made.model))
         if quantized:
             candidates.append(kerastl.ship.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
         return kerastl.ship.ship(
@@ -130,13 +118,26 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             data,
             model=own.model,
             candidates=candidates,
-            curves=[made.curves for made in (own, *smaller.values(), pruned, quantized) if made],
+            curves=[made.curves for made in (own, *smaller.values(), quantized) if made],
             prefer=config.prefer,
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
             left_out=left_out,
         )
+
+
+def ways(config: Config) -> dict[str, tuple[Callable, float]]:
+    """The smaller models that are trained: name -> who makes it, and how much of it."""
+    found = {f"channels_{round(100 * keep)}": (narrowed, keep) for keep in config.keep}
+    return {**found, "pruned": (prune, config.sparsity), "clustered": (cluster, config.clusters)}
+
+
+def claims(config: Config, name: str, model) -> dict[str, Any]:
+    """What the files of a smaller model have to hold, beside its answers."""
+    if name == "clustered":
+        return {"clusters": kerastl.compress.cluster.claim(model, number_of_clusters=config.clusters)}
+    return {"sparsity": config.sparsity} if name == "pruned" else {}
 
 
 def attempt(left_out: dict[str, str], name: str, make: Callable[[], Any]) -> Any:
@@ -230,13 +231,13 @@ def narrowed(config: Config, data: Dataset, model, keep: float, workspace: Works
     return tuned(config, data, model, channels.apply(model, plan), workspace)
 
 
-def prune(config: Config, data: Dataset, model, workspace: Workspace):
+def prune(config: Config, data: Dataset, model, sparsity: float, workspace: Workspace):
     """Single weights go, the smallest first, over the first half of the training."""
     kerastl.train.set_seed(config.seed)
     student = kerastl.train.as_float32(model)  # a copy
     steps = config.tune.epochs * int(shuffled(config, data, config.tune).cardinality())
     pruning = kerastl.compress.prune.Prune(
-        sparsity=config.sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student
+        sparsity=sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student
     )
     return tuned(config, data, model, student, workspace, callbacks=[pruning], keep="last")
 
@@ -255,27 +256,39 @@ def tuned(config: Config, data: Dataset, model, student, workspace: Workspace, *
     return kerastl.train.Trained(student, curves)
 
 
+def cluster(config: Config, data: Dataset, model, clusters: int, workspace: Workspace):
+    """Weights that lie near each other become one number, and learn as one."""
+    twin, lesson = as_twin(config, data, model, workspace)
+    network = kerastl.compress.cluster.train(twin, number_of_clusters=clusters, **lesson)
+    curves = kerastl.compress.cluster.curves(network, stage=workspace.stage)
+    return kerastl.train.Trained(kerastl.bridge.to_keras(network, like=model), curves)
+
+
 def quantize(config: Config, data: Dataset, model, workspace: Workspace):
     """Quantization-aware training: the model's twin learns to give its float answers in integers."""
-    kerastl.train.set_seed(config.seed)
-    twin = kerastl.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32"))
-    soft = kerastl.distil.losses.temperature_kullback_leibler
-    aware = kerastl.compress.qat.train(
-        twin,
-        shuffled(config, data, config.tune),
-        epochs=config.tune.epochs,
-        learning_rate=config.tune.peak_learning_rate / 5,
-        teacher=functools.partial(model, training=False),
-        loss=lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
-        validation=held_out(data),
-        workspace=workspace,
-        callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
-    )
+    twin, lesson = as_twin(config, data, model, workspace)
+    aware = kerastl.compress.qat.train(twin, **lesson)
     content = kerastl.export.tflite.convert(aware, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
 
 
-def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str, str], sparsity: float | None = None):
+def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple[Any, dict[str, Any]]:
+    """The model in tf_keras, which TF-MOT speaks, and its lesson there: to answer as the model does in floats."""
+    kerastl.train.set_seed(config.seed)
+    soft = kerastl.distil.losses.temperature_kullback_leibler
+    return kerastl.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32")), {
+        "batches": shuffled(config, data, config.tune),
+        "epochs": config.tune.epochs,
+        "learning_rate": config.tune.peak_learning_rate / 5,
+        "teacher": functools.partial(model, training=False),
+        "loss": lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
+        "validation": held_out(data),
+        "workspace": workspace,
+        "callbacks": [kerastl.callbacks.ProgressBar(workspace.stage)],
+    }
+
+
+def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str, str], **claims: Any):
     """Every way of storing a model's weights, from all 32 bits to as few as its answers allow."""
     float32, ptq = kerastl.export.tflite.convert(model), kerastl.compress.ptq
     made = {
@@ -290,7 +303,7 @@ def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str
     for technique, make in made.items():
         content = attempt(left_out, prefix + technique, make)
         if content:
-            yield kerastl.ship.Candidate(prefix + technique, technique, content, model, sparsity=sparsity)
+            yield kerastl.ship.Candidate(prefix + technique, technique, content, model, **claims)
 
 
 def mixed(config: Config, data: Dataset, float32: bytes) -> bytes:

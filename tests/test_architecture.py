@@ -63,11 +63,7 @@ MAY_NAME: dict[str, set[str]] = {
     "twins": TF_KERAS | TENSORFLOW,  # layers written as graph operations
     "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
     "compress/channels": KERAS,
-    "compress/coupling": KERAS,
-    "compress/labels": KERAS,
-    "compress/channel_rules": KERAS,
-    "compress/importance": KERAS | TENSORFLOW,  # gradients
-    "compress/narrow": KERAS,  # lays a model flat as `build` does, but with layers of other sizes: no door for it
+    "compress/channels/importance": KERAS | TENSORFLOW,  # gradients
     "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # ranges are variables
     "compress/scheme": TF_KERAS | TFMOT | TENSORFLOW,  # quantizers written as graph operations
     "compress/lowering": TF_KERAS | TENSORFLOW,  # a graph is walked
@@ -329,13 +325,11 @@ def test_every_room_has_its_mirror_in_the_tests():
         room, name = room_of(path), path.stem
         if (name == "__init__" and room != "cli") or name == "types":  # a door; and types only carries
             continue
-        if path.parent.name == "pretrained":
-            mirrors = [ROOT / "tests" / "build" / "pretrained" / f"test_{name}.py"]
-        elif room == "build":  # every builder through one contract test
+        if room == "build" and path.parent.name != "pretrained":  # every builder through one contract test
             mirrors = [ROOT / "tests" / "families" / "test_builders.py"]
         elif path.parent == HOUSE or room == "cli":
             mirrors = [ROOT / "tests" / f"test_{room}.py"]
         else:
-            mirrors = [ROOT / "tests" / room / f"test_{name}.py"]
+            mirrors = [ROOT / "tests" / path.relative_to(HOUSE).parent / f"test_{name}.py"]
         lacking += [label(path)] if not any(mirror.is_file() for mirror in mirrors) else []
     assert lacking == []

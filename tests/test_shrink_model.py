@@ -8,6 +8,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow_datasets
 from keras import layers
 
 from recipes import shrink_model
@@ -72,6 +73,7 @@ def test_channels_go_from_ones_own_model(folder, tmp_path):
     assert rows["channels_50_float32"]["bytes"] < rows["float32"]["bytes"]
     assert rows["channels_50_float32"]["parameters"] < 0.7 * rows["float32"]["parameters"]
     assert rows["pruned_float32"]["sparsity"] > 0.5
+    assert rows["clustered_float32"]["gzip_bytes"] < 0.6 * rows["float32"]["gzip_bytes"]
     assert set(result["left_out"]) == {"channels_0"}, "so few multiply-adds cannot be reached, and the rest goes on"
     assert "Received" in result["left_out"]["channels_0"]
 
@@ -87,3 +89,34 @@ def test_what_is_no_match_is_refused(folder, tmp_path):
     np.savez(tmp_path / "moved.npz", x=held["x"], y=(held["y"] + 1) % CLASSES)
     with pytest.raises(ValueError, match=r"in the order of its answers: 0, 1, 2\. Received: .*mine\.keras"):
         shrink_model.run(settings(folder, data=str(tmp_path / "moved.npz")), tmp_path / "moved")
+
+
+class KerastlBrightness(tensorflow_datasets.core.GeneratorBasedBuilder):
+    """The same three classes in colour and twice as large."""
+
+    VERSION = tensorflow_datasets.core.Version("1.0.0")
+
+    def _info(self):
+        features = tensorflow_datasets.features
+        pair = {"image": features.Image(shape=(24, 24, 3)), "label": features.ClassLabel(num_classes=CLASSES)}
+        return tensorflow_datasets.core.DatasetInfo(
+            builder=self, features=features.FeaturesDict(pair), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(90), "test": self._generate_examples(30)}
+
+    def _generate_examples(self, count):
+        for number in range(count):
+            picture = np.full((24, 24, 3), 60 + 60 * (number % CLASSES), np.uint8)
+            yield number, {"image": picture, "label": number % CLASSES}
+
+
+def test_a_set_of_tfds_comes_at_the_models_size(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    image = keras.Input((12, 12, 3))
+    keras.Model(image, layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(image))).save(tmp_path / "colour.keras")
+    data = shrink_model.load(settings(folder, model=str(tmp_path / "colour.keras"), data="tfds:kerastl_brightness"))
+    assert data.task.input_shape == (12, 12, 3)
+    assert len(data.train) + len(data.validation) == 90
+    np.testing.assert_array_equal(data.test.inputs[:, 6, 6, 0], 60 + 60 * data.test.labels)

@@ -60,9 +60,10 @@ class Prune(keras.callbacks.Callback):
         begin_step, end_step: first and last step at which masks are renewed, counted over all calls of ``fit``.
         frequency: training steps between two renewals.
         initial_sparsity: share of zeros at ``begin_step``.
-        layers: names of the layers to prune, or what several end in: ``"block_1_attention/query"`` or ``"query"``;
-            ``None`` takes every Conv2D, the pointwise half of every SeparableConv2D, the four kernels of every
-            attention, and every Dense but the last (the logits: few weights, and the score feels each of them).
+        layers: names of the layers to prune, or what several end in (``"block_1_attention/query"``, ``"query"``), or
+            their types (``keras.layers.Conv2D``). ``None`` takes every Conv1D and Conv2D, the pointwise half of every
+            SeparableConv2D, the four kernels of every attention, and every Dense but the last (the logits: few weights,
+            and the score feels each of them).
         model: the network whose kernels are pruned, when ``fit`` is called on something around it (a distiller).
         schedule: ``"polynomial"`` or ``"constant"``.
         pattern: so many zeros among so many neighbours along the inputs, for kernels with a multiple of so many inputs;
@@ -83,7 +84,7 @@ class Prune(keras.callbacks.Callback):
         end_step: int,
         frequency: int,
         initial_sparsity: float = 0.0,
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str | type[keras.layers.Layer]] | None = None,
         model: keras.Model | None = None,
         schedule: str = "polynomial",
         pattern: tuple[int, int] | None = None,
@@ -245,15 +246,17 @@ def _check_shape_of_zeros(
         )
 
 
-def kernels(model: keras.Model, *, layers: Sequence[str] | None = None) -> list[tuple[str, keras.Variable]]:
+def kernels(
+    model: keras.Model, *, layers: Sequence[str | type[keras.layers.Layer]] | None = None
+) -> list[tuple[str, keras.Variable]]:
     """Names and kernels of the layers that are pruned, in the order of the model.
 
     Args:
         model: a built Keras 3 model.
-        layers: names of layers, or ``None`` for the default choice of `Prune`.
+        layers: names or types of layers, or ``None`` for the default choice of `Prune`.
 
     Raises:
-        ValueError: for a name that no prunable layer has, or if there is nothing to prune.
+        ValueError: for a name or type that no prunable layer has, or if there is nothing to prune.
     """
     leaves = list(_leaves(model))
     found = [(name, layer, kernel) for name, layer in leaves if (kernel := _kernel(layer)) is not None]
@@ -264,24 +267,26 @@ def kernels(model: keras.Model, *, layers: Sequence[str] | None = None) -> list[
         ]
         if not chosen:
             raise ValueError(
-                "Pruning needs at least one Conv2D, SeparableConv2D or Dense layer before the last Dense. Received: a "
-                f"model with the layers {[name for name, _ in leaves]}. Name layers to prune in `layers`."
+                "Pruning needs at least one Conv1D, Conv2D, SeparableConv2D or Dense layer before the last Dense. "
+                f"Received: a model with the layers {[name for name, _ in leaves]}. Name layers to prune in `layers`."
             )
         return chosen
     names = [name for name, _, _ in found]
-    ends = {name.rpartition("/")[2] for name in names}
-    for name in layers:
-        if name not in names and name not in ends:
-            near = difflib.get_close_matches(name, names)
-            raise ValueError(
-                f"Pruning needs names of layers with a kernel. Received: {name!r}. Near: {near}; all: {names}."
-            )
+    for wanted in layers:
+        if any(_is_meant(name, layer, wanted) for name, layer, _ in found):
+            continue
+        word = wanted.__name__ if isinstance(wanted, type) else wanted
+        kinds = sorted({type(layer).__name__ for _, layer, _ in found})
+        raise ValueError(
+            f"Pruning needs names or types of layers with a kernel. Received: {word!r}. "
+            f"Near: {difflib.get_close_matches(word, [*names, *kinds])}; all: {names}, of the types {kinds}."
+        )
     if not layers:
         raise ValueError(f"Pruning needs at least one layer. Received: no layer names. Available: {names}.")
-    return [(name, kernel) for name, _, kernel in found if name in layers or name.rpartition("/")[2] in layers]
+    return [(name, kernel) for name, layer, kernel in found if any(_is_meant(name, layer, one) for one in layers)]
 
 
-def achieved(model: keras.Model, *, layers: Sequence[str] | None = None) -> float:
+def achieved(model: keras.Model, *, layers: Sequence[str | type[keras.layers.Layer]] | None = None) -> float:
     """Share of exact zeros among the weights of the pruned kernels, 0..1.
 
     Args:
@@ -290,6 +295,12 @@ def achieved(model: keras.Model, *, layers: Sequence[str] | None = None) -> floa
     """
     weights = [keras.ops.convert_to_numpy(kernel) for _, kernel in kernels(model, layers=layers)]
     return float(sum(np.sum(kernel == 0) for kernel in weights) / sum(kernel.size for kernel in weights))
+
+
+def _is_meant(name: str, layer: keras.layers.Layer, wanted: str | type[keras.layers.Layer]) -> bool:
+    if isinstance(wanted, type):
+        return isinstance(layer, wanted)
+    return wanted in (name, name.rpartition("/")[2])
 
 
 def _leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -312,8 +323,8 @@ def _leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
 def _kernel(layer: keras.layers.Layer) -> keras.Variable | None:
     if isinstance(layer, keras.layers.SeparableConv2D):
         return layer.pointwise_kernel
-    kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense | keras.layers.EinsumDense
-    if isinstance(layer, kinds):
+    kinds = keras.layers
+    if isinstance(layer, kinds.Conv1D | kinds.Conv2D | kinds.DepthwiseConv2D | kinds.Dense | kinds.EinsumDense):
         return layer.kernel
     return None
 

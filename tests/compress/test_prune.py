@@ -129,6 +129,15 @@ def test_named_layers_only():
         prune.kernels(model, layers=[])
 
 
+def test_layers_of_a_type():
+    """A type that is named takes the last Dense as well, and depthwise kernels."""
+    assert [name for name, _ in prune.kernels(network(), layers=[keras.layers.Dense])] == ["hidden", "logits"]
+    both = [keras.layers.DepthwiseConv2D, "conv"]
+    assert [name for name, _ in prune.kernels(network(), layers=both)] == ["conv", "depthwise"]
+    with pytest.raises(ValueError, match=r"Received: 'Conv1D'\. Near: \['Conv2D'"):
+        prune.kernels(network(), layers=[keras.layers.Conv1D])
+
+
 def test_two_fits_count_as_one_run():
     model = network()
     callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=10, frequency=1)
@@ -232,6 +241,20 @@ def test_kernels_are_found_in_layers_made_of_layers_and_depthwise_ones_left_out(
     wide, deep = model.get_layer("block").wide.kernel, model.get_layer("block").deep.kernel
     assert np.mean(np.asarray(wide) == 0) == pytest.approx(0.5, abs=0.01)
     assert np.all(np.asarray(deep) != 0)
+
+
+def test_a_convolution_over_a_text_is_pruned():
+    keras.utils.set_random_seed(3)
+    signal = keras.Input((8, 8), name="signal")
+    x = keras.layers.Conv1D(6, 3, name="patterns")(signal)
+    model = keras.Model(signal, keras.layers.Dense(3, name="logits")(keras.layers.GlobalMaxPooling1D()(x)))
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    kernel = model.get_layer("patterns").kernel.numpy()
+    pictures, labels = blobs()
+    callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=10, frequency=5)
+    model.fit(pictures[..., 0], labels, batch_size=8, epochs=1, verbose=0, callbacks=[callback])
+    smallest = np.abs(kernel) < np.sort(np.abs(kernel).ravel())[kernel.size // 2]
+    np.testing.assert_array_equal(model.get_layer("patterns").kernel.numpy(), np.where(smallest, 0, kernel))
 
 
 def test_a_constant_schedule_is_there_from_its_first_step():

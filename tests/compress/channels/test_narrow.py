@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kerastl.compress import narrow
+from kerastl.compress.channels import narrow
 
 
 def nested() -> keras.Model:

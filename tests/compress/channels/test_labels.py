@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl.compress.labels import Cut, Trace
+from kerastl.compress.channels.labels import Cut, Trace
 
 
 def test_ties_are_those_of_a_graph_of_labels():

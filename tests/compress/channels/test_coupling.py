@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerastl.compress import coupling
+from kerastl.compress.channels import coupling
 
 
 def families(model: keras.Model) -> set[frozenset[str]]:

@@ -1,6 +1,6 @@
 """Labels of channels: who makes them, which are tied, which cannot be removed, and where each is counted.
 
-The vocabulary of `coupling`, which walks through a model, and of `channel_rules`, which say what each layer does.
+The vocabulary of `coupling`, which walks through a model, and of `rules`, which say what each layer does.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ labels are tied are one unit: it is removed everywhere or nowhere. After DepGrap
 Structural Pruning", https://arxiv.org/abs/2301.12900), whose groups these are, with single channels as the nodes
 instead of layers, so that no index has to be translated between a concatenation and what reads it.
 
-What passes on what is written in `channel_rules`. A layer that is not known there is no error: the channels it touches
+What passes on what is written in `rules`. A layer that is not known there is no error: the channels it touches
 are untouchable, and it is said which and why.
 """
 
@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import keras
 import numpy as np
 
-from kerastl.compress import channel_rules
-from kerastl.compress.labels import Channels, Cut, Product, Size, Trace
+from kerastl.compress.channels import rules
+from kerastl.compress.channels.labels import Channels, Cut, Product, Size, Trace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def coupled(flat: keras.Model, *, leave: Iterable[str] = ()) -> Coupling:
     for depth in sorted(flat._nodes_by_depth, reverse=True):
         for node in flat._nodes_by_depth[depth]:
             if not node.is_input:
-                results = channel_rules.follow(trace, node, known)
+                results = rules.follow(trace, node, known)
                 known.update((id(output), result) for output, result in zip(node.outputs, results, strict=True))
     for tensor in flat.outputs:
         trace.freeze_output(known[id(tensor)].labels)

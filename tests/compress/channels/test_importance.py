@@ -7,7 +7,7 @@ import tensorflow as tf
 from channel_masking import at_random
 from keras import layers
 
-from kerastl.compress import coupling, importance
+from kerastl.compress.channels import coupling, importance
 
 
 def network() -> keras.Model:

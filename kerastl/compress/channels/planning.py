@@ -1,33 +1,21 @@
-"""Channel pruning: whole channels are removed, and a smaller Keras 3 model is built that keeps the rest of its weights.
-
-Its files are smaller and faster everywhere, for nothing in them is sparse. Channels that are tied (by a residual sum,
-a depthwise convolution, a squeeze-and-excite gate) go together, as `coupling` finds them. `plan` chooses, `apply`
-builds; in between a plan can be read, and training what comes out is the recipe's: with `train.fit`, alone or under
-the unpruned model as a teacher. Several rounds of little each do better than one of much (Molchanov et al. 2017)::
-
-    for _ in range(3):
-        plan = channels.plan(model, keep=0.5 ** (1 / 3), batches=batches.take(50))
-        model = channels.apply(model, plan)
-        train.fit(model, batches, schedule=short)
-
-TF-MOT was asked for it in its issues 541 and 732.
-"""
+"""Which channels go, chosen over all layers at once until the model costs little enough; and the smaller model."""
 
 from __future__ import annotations
 
 import dataclasses
 import heapq
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from kerastl.compress import coupling, importance, narrow
-from kerastl.compress.coupling import Coupling
-from kerastl.compress.labels import Product
+from kerastl.compress.channels import coupling, importance, narrow
+from kerastl.compress.channels.cost import Cost, products
+from kerastl.compress.channels.coupling import Coupling
+from kerastl.compress.channels.labels import Product
 
 COSTS = ("multiply_adds", "parameters", "bytes")
 CRITERIA = ("taylor", "outputs", "l1", "l2", "norm_scale")
@@ -112,7 +100,7 @@ def plan(
     flat = narrow.rebuilt(model, {})
     found = coupling.coupled(flat, leave=leave)
     scores = _scores(flat, found, criterion=criterion, batches=batches, loss=loss)
-    cost = _Cost(_products(flat, found, of))
+    cost = Cost(products(flat, found, of=of))
     # What data says has a unit, and can be paid for what it saves; the others are ranks within a family.
     _remove(found, cost, scores, keep=keep, of=of, floor=floor, multiple=multiple, priced=of_data)
     return _planned(flat, found, cost.gone)
@@ -157,13 +145,13 @@ def multiply_adds(model: keras.Model) -> int:
     """Multiplications of one example's answer that are added up: of convolutions and dense layers, as papers count.
 
     Biases, batch norms (which are folded into kernels), activations and poolings are not counted, nor are layers that
-    `channel_rules` do not know; a plan names these as ``uncounted``.
+    `rules` do not know; a plan names these as ``uncounted``.
 
     Raises:
         ValueError: no functional model, or one of pictures of any size.
     """
     flat = narrow.rebuilt(model, {})
-    return _Cost(_products(flat, coupling.coupled(flat), "multiply_adds")).total
+    return Cost(products(flat, coupling.coupled(flat), of="multiply_adds")).total
 
 
 def _scores(flat: keras.Model, found: Coupling, *, criterion: str, batches: Any, loss: Callable | None) -> np.ndarray:
@@ -176,62 +164,9 @@ def _scores(flat: keras.Model, found: Coupling, *, criterion: str, batches: Any,
     return importance.magnitude(flat, found, order=int(criterion[1]))
 
 
-class _Cost:
-    """The sum of all products, and what it becomes as units go."""
-
-    def __init__(self, products: Sequence[tuple[int, tuple[np.ndarray, ...]]]) -> None:
-        self._constants = [constant for constant, _ in products]
-        self._left = [[len(factor) for factor in factors] for _, factors in products]
-        self._places: dict[int, Counter[tuple[int, int]]] = defaultdict(Counter)
-        for product, (_, factors) in enumerate(products):
-            for place, factor in enumerate(factors):
-                for unit in factor.tolist():
-                    self._places[unit][product, place] += 1
-        self.total = sum(self._value(product) for product in range(len(products)))
-        self.gone: set[int] = set()
-
-    def saving(self, units: Iterable[int]) -> int:
-        """What would be saved without these."""
-        return sum(before - after for before, after, _ in self._changed(units))
-
-    def remove(self, units: Sequence[int]) -> None:
-        """Takes units away."""
-        for before, after, (product, left) in self._changed(units):
-            self._left[product] = left
-            self.total -= before - after
-        self.gone |= set(units)
-
-    def _changed(self, units: Iterable[int]) -> list[tuple[int, int, tuple[int, list[int]]]]:
-        touched: dict[int, list[int]] = {}
-        for unit in units:
-            for (product, place), count in self._places[unit].items():
-                touched.setdefault(product, list(self._left[product]))[place] -= count
-        return [
-            (self._value(product), self._constants[product] * math.prod(left), (product, left))
-            for product, left in touched.items()
-        ]
-
-    def _value(self, product: int) -> int:
-        return self._constants[product] * math.prod(self._left[product])
-
-
-def _products(flat: keras.Model, found: Coupling, of: str) -> list[tuple[int, tuple[np.ndarray, ...]]]:
-    items: Sequence[Product] = found.work if of == "multiply_adds" else found.parameters
-    unknown = [item.layer for item in items if item.constant is None]
-    if unknown:
-        raise ValueError(
-            "Multiply-adds depend on the size of the pictures. Received: a model of pictures of any size, of which "
-            f"layers {unknown[:5]} make maps. Build it for one size, or prune by `of='parameters'`."
-        )
-    bytes_each = {layer.name: max((w.value.dtype.size for w in layer.weights), default=4) for layer in flat.layers}
-    return [
-        (int(item.constant or 0) * (bytes_each[item.layer] if of == "bytes" else 1), item.factors) for item in items
-    ]
-
-
 def _remove(
     found: Coupling,
-    cost: _Cost,
+    cost: Cost,
     scores: np.ndarray,
     *,
     keep: float,
@@ -323,7 +258,7 @@ def _planned(flat: keras.Model, found: Coupling, gone: set[int]) -> Plan:
 
 
 def _shrunk(items: Sequence[Product], gone: set[int]) -> Shrunk:
-    cost = _Cost([(int(item.constant or 0), item.factors) for item in items])
+    cost = Cost([(int(item.constant or 0), item.factors) for item in items])
     before = cost.total
     cost.remove(list(gone))
     return Shrunk(before, cost.total)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerastl.compress.labels import Channels, Cut, Product, Trace
+from kerastl.compress.channels.labels import Channels, Cut, Product, Trace
 
 Rule = Callable[[Trace, Any, Sequence[Channels], Sequence[keras.KerasTensor], Any], Channels]
 """Takes the trace, the layer, the channels of its inputs, these inputs, and its output; returns the output's channels.

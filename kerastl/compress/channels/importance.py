@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl import memory
-from kerastl.compress.coupling import Coupling
+from kerastl.compress.channels.coupling import Coupling
 from kerastl.types import is_multi_label
 
 

@@ -12,7 +12,8 @@ from keras import layers
 
 import kerastl.build
 from kerastl import train
-from kerastl.compress import channels, coupling, importance
+from kerastl.compress import channels
+from kerastl.compress.channels import coupling, importance
 from kerastl.distil import distiller, losses
 from kerastl.types import Schedule, Task
 
@@ -82,7 +83,7 @@ def test_own_builders_answer_like_zeros(module, size):
 @pytest.mark.usefixtures("_float64")
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=SLOW) for name in APPLICATIONS])
 def test_applications_answer_like_zeros(name):
-    """Of the rest every kind of layer has a net of its own in `test_channel_rules`."""
+    """Of the rest every kind of layer has a net of its own in `test_rules`."""
     model = getattr(keras.applications, name)(
         weights=None, input_shape=(32, 32, 3), classes=7, classifier_activation=None, **QUICK.get(name, {})
     )
