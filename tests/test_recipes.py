@@ -16,12 +16,15 @@ import recipes
 from kerastl.cli import results
 
 NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
+CONTROLLED = ["distil_logits"]
+"""Recipes that train every student without its teacher as well."""
 
 
 def test_how_many_were_found():
     print(f"{len(NAMES)} recipes: {NAMES}")
     assert {"mnist_cnn", "mnist_mobile", "fashion_mobile", "cifar_convnet", "text_classifier"} <= set(NAMES)
     assert {"text_mobile", "image_classifier", "image_few_labels"} <= set(NAMES)
+    assert set(CONTROLLED) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,11 +44,25 @@ def test_contract(name):
         assert after.strip().startswith('"""'), field.name
 
 
+STEPS = {}
+"""Of each recipe that was run: steps that its stages' optimizers have counted."""
+
+
 @pytest.fixture(scope="module", params=NAMES)
 def finished(request, tmp_path_factory):
     recipe = importlib.import_module(f"recipes.{request.param}")
     folder = tmp_path_factory.mktemp("runs") / "a run with spaces"
-    return recipe, recipe.run(recipe.Config.smoke(), folder), folder
+    fit, steps = kerastl.resume.fit, STEPS.setdefault(recipe, {})
+
+    def counted(model, *arguments, workspace, **options):
+        history = fit(model, *arguments, workspace=workspace, **options)
+        steps[workspace.stage] = steps.get(workspace.stage, 0) + int(model.optimizer.iterations)
+        return history
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kerastl.resume, "fit", counted)
+        report = recipe.run(recipe.Config.smoke(), folder)
+    return recipe, report, folder
 
 
 def test_smoke(finished):
@@ -73,6 +90,18 @@ def test_smoke(finished):
         assert ("vocab.txt" in archive.namelist()) == bool(data.task.vocabulary)
     assert "<html" in (folder / "report.html").read_text()
     assert kerastl.cli.main(["verify", str(folder)]) == 0
+
+
+def test_a_student_and_its_control_learn_for_as_many_steps(finished):
+    recipe, report, _ = finished
+    assert bool(report["control"]) == (recipe.__name__.split(".")[1] in CONTROLLED)
+    if not report["control"]:
+        return
+    seeds, stated = report["control"]["seeds"], report["control"]["steps"]
+    counted = {stage: steps for stage, steps in STEPS[recipe].items() if stage.startswith(("distilled", "alone"))}
+    assert counted == {f"{arm}-{seed}": stated for seed in seeds for arm in ("distilled", "alone")}
+    for arm in ("distilled", "alone"):
+        assert len(report["control"][arm]) == len(seeds)
 
 
 def test_the_float_models_are_the_files(finished):
