@@ -1,8 +1,9 @@
 """Three lessons about features beside the teacher's answers, and the same student without any, seed by seed.
 
-A hint in the middle of the network (Romero et al. 2015, "FitNets"), where the last map looks (Zagoruyko & Komodakis 2017,
-attention transfer), and which pictures of a batch are alike (Tung & Mori 2019, similarity preserving) are three terms of
-one loss. The student runs once a step however many there are. Views, mixup and patience are those of `distil_features`.
+A hint in the middle of the network (Romero et al. 2015, "FitNets"), where its last maps look (Zagoruyko & Komodakis
+2017, "Paying More Attention to Attention"), and which pictures of a batch are alike (Tung & Mori 2019, "Similarity-
+Preserving Knowledge Distillation") are three terms of one loss, and the student runs once a step all the same. Views,
+mixup and patience are those of `distil_logits`.
 
 Minutes: 160
 Data: fashion_mnist
