@@ -16,7 +16,7 @@ import recipes
 from kerastl.cli import results
 
 NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
-CONTROLLED = ["distil_logits", "distil_features"]
+CONTROLLED = ["distil_logits", "distil_features", "distil_quantized"]
 """Recipes that train every student without its teacher as well."""
 
 

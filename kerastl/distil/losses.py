@@ -52,6 +52,32 @@ def temperature_kullback_leibler(
     return temperature**2 * numerics.divergence(teacher / temperature, student / temperature)
 
 
+def label_cross_entropy(labels: tf.Tensor, student_logits: tf.Tensor, *, smoothing: float = 0.0) -> tf.Tensor:
+    """Cross-entropy of the labels, which for a share of ``smoothing`` may be any class.
+
+    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7. For a loss of one's own
+    that is of labels as well as of a teacher, and for the labels of a teacher that has few.
+
+    Args:
+        labels: class indices ``(batch,)`` or ``(batch, 1)``.
+        student_logits: ``(batch, classes)``.
+        smoothing: 0 or more and below 1.
+
+    Returns:
+        ``(batch,)``, in nats.
+
+    Raises:
+        ValueError: the smoothing is out of range.
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"A share of smoothing is 0 or more and below 1. Received: smoothing={smoothing}.")
+    (logits,) = numerics.real(student_logits)
+    indices = tf.reshape(tf.cast(labels, tf.int32), [-1])
+    logs = tf.nn.log_softmax(logits)
+    found = -tf.gather(logs, indices, batch_dims=1)
+    return (1 - smoothing) * found - smoothing * tf.reduce_mean(logs, -1)
+
+
 def decoupled_kullback_leibler(
     teacher_logits: tf.Tensor,
     student_logits: tf.Tensor,

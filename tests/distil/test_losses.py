@@ -167,4 +167,17 @@ def test_every_loss_is_tested():
     import inspect
 
     public = {name for name, _ in inspect.getmembers(losses, inspect.isfunction) if not name.startswith("_")}
-    assert len(public - {"standardized"}) == len(BY_LOGITS)
+    assert len(public - {"standardized", "label_cross_entropy"}) == len(BY_LOGITS)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_of_labels_equals_numpy(logits, smoothing):
+    student = logits[1]
+    labels = np.arange(len(student), dtype="int32") % 10
+    targets = (1 - smoothing) * np.eye(10)[labels] + smoothing / 10
+    expected = -(targets * np.log(numpy_softmax(student))).sum(-1)
+    for shape in ((-1,), (-1, 1)):
+        found = losses.label_cross_entropy(labels.reshape(shape), student, smoothing=smoothing)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="smoothing=1"):
+        losses.label_cross_entropy(labels, student, smoothing=1)
