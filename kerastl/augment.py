@@ -68,6 +68,25 @@ def build(
     return keras.Sequential(steps, name="augment") if steps else None
 
 
+def inside(model: keras.Model, views: keras.Sequential, *, name: str = "with_views") -> keras.Model:
+    """``model`` that changes pictures at random before it looks at them, in training alone.
+
+    A teacher that is its moving average then sees the pictures as they came, for it answers in inference mode: the
+    strong and the weak view of Sohn et al. 2020, "FixMatch", section 2. The layers and weights are the caller's, and
+    ``get_layer(model.name)`` of it, or of its average, is the model without views.
+
+    Args:
+        model: takes pictures ``(batch, height, width, channels)``.
+        views: what `build` makes.
+        name: of the new model.
+    """
+    image = keras.Input(model.input_shape[1:], name="image")
+    changed = image
+    for layer in views.layers:
+        changed = layer(changed)
+    return keras.Model(image, model(changed), name=name)
+
+
 @keras.saving.register_keras_serializable(package="kerastl")
 class RandomAffine(layers.Layer):
     """Rotates, shifts, zooms and shears every picture about its centre in one resampling.

@@ -2,7 +2,8 @@
 
 Teacher and student see the very same view of a picture, mixed with another one, for many epochs, and the student learns
 from the teacher's answers alone (Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent",
-https://arxiv.org/abs/2106.05237). The control learns from the labels, for as many steps of the same schedule, on the
+https://arxiv.org/abs/2106.05237). The teacher is three networks that answer together (You et al. 2017, "Learning from
+Multiple Teacher Networks"). The control learns from the labels, for as many steps of the same schedule, on the
 same moved pictures, unmixed. The report holds both over seeds, and the share of the gap that was recovered.
 
 Minutes: 150
@@ -47,10 +48,12 @@ class Config:
     """Keeps only so many training pictures."""
     views: Views = Views()
     """Of teacher, students and control alike."""
+    teachers: int = 3
+    """Networks that answer together, each of a seed of its own: surer of what is right, and softer where it is not."""
     teacher: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of `residual_cnn.medium`, 309,000 parameters."""
+    """Of each, `residual_cnn.medium` of 309,000 parameters."""
     widths: tuple[int, ...] = (16, 24, 40)
-    """Filters of the student's stages: 39,000 parameters, an eighth of the teacher's."""
+    """Filters of the student's stages: 39,000 parameters, an eighth of one teacher's."""
     student: Schedule = Schedule(epochs=40, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience (Beyer et al. 2022, section 3.2); the control gets the same."""
     mixup: float = 1.0
@@ -68,32 +71,44 @@ class Config:
     agreement: float = 0.97
     """Least share of pictures on which an int8 file answers like its float model."""
 
+    def __post_init__(self) -> None:
+        if self.mixup and self.teacher_weight < 1:
+            raise ValueError(
+                "A label says nothing of mixed pictures: with mixup the teacher's share is 1. Received: "
+                f"mixup={self.mixup}, teacher_weight={self.teacher_weight}."
+            )
+
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        sizes = {"seeds": 2, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny}
+        sizes = {"seeds": 2, "teachers": 2, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny}
         return cls(**sizes, budget=0.2, score_drop=0.2, agreement=0.7)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
-    """Load, train the teacher, then for every seed a student under it and one without, export, verify, report."""
+    """Load, train the teachers, then for every seed a student under them and one alone, export, verify, report."""
     with kerastl.store.Run(folder, recipe="distil_logits", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
         models = {"save": kerastl.train.save, "load": kerastl.train.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
-        lesson = [config.mixup, config.temperature, config.teacher_weight]
 
-        teacher = run.stage(
-            "teacher", lambda at: train_teacher(config, data, at), key=[config.seed, basis, config.teacher], **models
+        members = run.each(
+            "teacher",
+            lambda seed, at: train_teacher(config, data, seed, at),
+            seeds=range(config.seed, config.seed + config.teachers),
+            key=[basis, config.teacher],
+            **models,
         )
+        teacher = kerastl.distil.teachers.as_one([one.model for one in members])
+        lesson = [config.mixup, config.temperature, config.teacher_weight, [run.key(row["name"]) for row in run.stages]]
         distilled = run.each(
             "distilled",
-            lambda seed, at: learn(config, data, seed, at, teacher=teacher.model),
+            lambda seed, at: learn(config, data, seed, at, teacher=teacher),
             seeds=seeds,
-            key=[basis, config.widths, config.student, lesson, run.key("teacher")],
+            key=[basis, config.widths, config.student, lesson],
             **models,
         )
         alone = run.each(
@@ -105,7 +120,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         best = max(distilled, key=lambda one: max(one.curves.values["val_accuracy"]))
         float32 = kerastl.export.tflite.convert(best.model)
-        teacher_float32 = kerastl.export.tflite.convert(teacher.model)
+        teacher_float32 = kerastl.export.tflite.convert(teacher)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
         candidate = functools.partial(kerastl.ship.Candidate, model=best.model)
         return kerastl.ship.ship(
@@ -113,19 +128,18 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             data,
             model=best.model,
             candidates=[
-                candidate("teacher_float32", "float32", teacher_float32, model=teacher.model, eligible=False),
+                candidate("teacher_float32", "float32", teacher_float32, model=teacher, eligible=False),
                 candidate("float32", "float32", float32),
-                candidate("float16", "float16", ptq.float16(float32)),
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
                 candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures)),
             ],
-            curves=[teacher.curves, best.curves, *(one.curves for one in alone)],
+            curves=[members[0].curves, best.curves, *(one.curves for one in alone)],
             prefer=config.prefer,
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
             control=kerastl.ship.Control(
-                teacher.model,
+                teacher,
                 distilled=[one.model for one in distilled],
                 alone=[one.model for one in alone],
                 seeds=seeds,
@@ -134,13 +148,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
 
 
-def train_teacher(config: Config, data: Dataset, workspace: Workspace):
+def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
-    kerastl.train.set_seed(config.seed)
+    kerastl.train.set_seed(seed)
     teacher = kerastl.build.residual_cnn.medium(data.task)
     curves = kerastl.train.fit(
         teacher,
-        moved(config, data, config.teacher, seed=config.seed),
+        moved(config, data, config.teacher, seed=seed),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),

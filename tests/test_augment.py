@@ -224,3 +224,16 @@ def test_cutout_blanks_one_square_a_picture():
     assert augment.Cutout.from_config(augment.Cutout(0.4, seed=2).get_config()).side == 0.4
     with pytest.raises(ValueError, match="side=-1"):
         augment.Cutout(-1)
+
+
+def test_views_inside_of_a_model_are_of_training_alone(pictures):
+    image = keras.Input((9, 9, 1), name="image")
+    inner = keras.Model(image, keras.layers.Flatten()(image), name="inner")
+    model = augment.inside(inner, augment.build(translation=0.3, cutout=0.4, seed=2))
+    np.testing.assert_array_equal(model(pictures, training=False), pictures.reshape(4, 81))
+    one, two = (np.asarray(model(pictures, training=True)) for _ in range(2))
+    assert not np.array_equal(one, pictures.reshape(4, 81))
+    assert not np.array_equal(one, two)
+    assert model.get_layer("inner") is inner
+    again = keras.models.clone_model(model).get_layer("inner")
+    np.testing.assert_array_equal(again(pictures), pictures.reshape(4, 81))

@@ -78,6 +78,27 @@ def label_cross_entropy(labels: tf.Tensor, student_logits: tf.Tensor, *, smoothi
     return (1 - smoothing) * found - smoothing * tf.reduce_mean(logs, -1)
 
 
+def confident_cross_entropy(
+    teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, threshold: float = 0.95
+) -> tf.Tensor:
+    """Cross-entropy of the class that the teacher names, where it is sure of it; else 0.
+
+    Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence", eq. 4: of
+    pictures without labels, the teacher sees one changed a little, the student one changed a lot.
+
+    Args:
+        teacher_logits, student_logits: ``(batch, classes)``.
+        threshold: least probability of the class that is named, 0 to 1.
+
+    Returns:
+        ``(batch,)``, in nats.
+    """
+    teacher, student = numerics.real(teacher_logits, student_logits)
+    sure = tf.reduce_max(tf.nn.softmax(teacher), -1) >= threshold
+    values = label_cross_entropy(tf.argmax(teacher, -1), student)
+    return tf.where(sure, values, tf.zeros_like(values))
+
+
 def decoupled_kullback_leibler(
     teacher_logits: tf.Tensor,
     student_logits: tf.Tensor,

@@ -135,21 +135,24 @@ def combined(logits: Sequence[Any], *, by: str, temperature: Any = 1.0) -> Any:
 def as_one(models: Sequence[keras.Model], *, name: str = "several") -> keras.Model:
     """One model that answers as `Several` of them do: the logarithm of the mean of their probabilities.
 
-    For where one model is wanted: a score, a file, a stage. Nothing is copied; the models are the caller's.
+    For where one model is wanted: a score, a file, a stage. Nothing is copied; the layers are the caller's.
 
     Args:
-        models: on the same inputs, one each, emit logits ``(batch, classes)``; no two of one name.
-        name: of the new one.
+        models: functional, on the same inputs, one each; emit logits ``(batch, classes)``.
+        name: of the new one; its parts are numbered.
 
     Raises:
-        ValueError: there is none, or two have the same name.
+        ValueError: there is none.
     """
-    names = [model.name for model in models]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"Wanted models with names of their own. Received: {', '.join(names) or 'none'}.")
+    if not models:
+        raise ValueError("Wanted one or more models. Received: none.")
     (first,) = models[0].inputs
     inputs = keras.Input(first.shape[1:], dtype=first.dtype, name=first.name)
-    every = [keras.ops.log_softmax(keras.ops.cast(model(inputs), "float32")) for model in models]
+    parts = [
+        keras.Model(model.inputs, model.outputs[0], name=f"{name}_{place}")
+        for place, model in enumerate(models, start=1)
+    ]
+    every = [keras.ops.log_softmax(keras.ops.cast(part(inputs), "float32")) for part in parts]
     together = keras.ops.logsumexp(keras.ops.stack(every, axis=1), axis=1)
     return keras.Model(inputs, together - math.log(len(every)), name=name)
 
