@@ -176,7 +176,7 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
     noise = kerastl.augment.build(**dataclasses.asdict(config.noise), seed=config.seed + 100)
     share = config.labelled_share
     labelled = again(few, round(len(rest) * share / (1 - share)))
-    pictures = np.concatenate([rest.inputs, labelled.inputs])
+    pictures = np.concatenate([np.asarray(rest.inputs), np.asarray(labelled.inputs)])
     train = Split("train", pictures, np.concatenate([rest.labels, labelled.labels]))
     batches = moved(config, train, config.teacher, seed=config.seed)
     steps = config.teacher.epochs * int(batches.cardinality())
