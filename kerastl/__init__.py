@@ -28,6 +28,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     durable     files that appear whole or not at all
     digests     what a result depends on, as one number
     report      report.json, the table, the page
+    plots       its plots
     ship        the last stretch of a recipe: verify, measure, choose, report, publish
     cli         the `kerastl` command
 

@@ -20,6 +20,8 @@ def build(
     brightness: float = 0.0,
     contrast: float = 0.0,
     erasing: float = 0.0,
+    cutout: float = 0.0,
+    mixup: float = 0.0,
     seed: int = 0,
 ) -> keras.Sequential | None:
     """A model that takes a batch of pictures and returns randomly changed ones of the same shape.
@@ -37,6 +39,9 @@ def build(
         brightness: largest change as a share of the range, to either side.
         contrast: largest change of the distance from a picture's mean, as a share, to either side.
         erasing: probability with which a random rectangle is blanked (Zhong et al. 2020, random erasing).
+        cutout: side of a square that is blanked in every picture, as a share of height and width, see `Cutout`.
+        mixup: above 0 mixes every picture with another one of its batch, see `Mixup`; 1 draws shares evenly. Labels are
+            NOT mixed: for lessons of a teacher alone, who answers to the mixed picture.
         seed: of the random stream.
 
     Returns:
@@ -56,7 +61,30 @@ def build(
         steps.append(
             layers.RandomErasing(factor=erasing, scale=(0.02, 0.2), fill_value=0.0, value_range=(0, 255), seed=seed + 2)
         )
+    if cutout:
+        steps.append(Cutout(cutout, seed=seed + 6))
+    if mixup:
+        steps.append(Mixup(mixup, seed=seed + 5))
     return keras.Sequential(steps, name="augment") if steps else None
+
+
+def inside(model: keras.Model, views: keras.Sequential, *, name: str = "with_views") -> keras.Model:
+    """``model`` that changes pictures at random before it looks at them, in training alone.
+
+    A teacher that is its moving average then sees the pictures as they came, for it answers in inference mode: the
+    strong and the weak view of Sohn et al. 2020, "FixMatch", section 2. The layers and weights are the caller's, and
+    ``get_layer(model.name)`` of it, or of its average, is the model without views.
+
+    Args:
+        model: takes pictures ``(batch, height, width, channels)``.
+        views: what `build` makes.
+        name: of the new model.
+    """
+    image = keras.Input(model.input_shape[1:], name="image")
+    changed = image
+    for layer in views.layers:
+        changed = layer(changed)
+    return keras.Model(image, model(changed), name=name)
 
 
 @keras.saving.register_keras_serializable(package="kerastl")
@@ -116,6 +144,101 @@ class RandomAffine(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.limits, "fill": self.fill, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="kerastl")
+class Mixup(layers.Layer):
+    """Mixes every picture of a batch with another one of it: ``share * picture + (1 - share) * other``.
+
+    Each picture draws a share of its own; the others are the batch moved on by a random number of places, so that none
+    meets itself in a batch of two or more. Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", eq. 1, of
+    the pictures alone: a label says nothing of the mixture, and so it is for lessons in which a teacher answers to the
+    very picture that its student sees. Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and
+    consistent", section 3, call this function matching: they draw shares evenly from 0 to 1, and so show pictures that
+    no data set holds; that is ``alpha=1``.
+
+    Args:
+        alpha: of the shares' distribution Beta(alpha, alpha), above 0: 1 is even, less leaves most pictures nearly
+            whole.
+        seed: of the random stream.
+
+    Raises:
+        ValueError: ``alpha`` is not a positive number.
+    """
+
+    def __init__(self, alpha: float = 1.0, *, seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        if not 0 < alpha < math.inf:
+            raise ValueError(f"Shares are drawn from Beta(alpha, alpha) with alpha above 0. Received: alpha={alpha}.")
+        self.alpha, self.seed = alpha, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = True) -> Any:
+        """Pictures ``(batch, height, width, channels)`` to pictures of the same shape."""
+        if not training:
+            return inputs
+        batch = ops.shape(inputs)[0]
+        shares = keras.random.beta((batch, 1, 1, 1), self.alpha, self.alpha, seed=self.seed_generator)
+        places = ops.maximum(batch - 1, 1)
+        # of whole numbers, for a float32 that is rounded up to the end of its range would be a step too far
+        step = 1 + keras.random.randint((), 0, 2**30, seed=self.seed_generator) % places
+        return mixed(inputs, shares, step=step)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha, "seed": self.seed}
+
+
+def mixed(pictures: Any, shares: Any, *, step: Any) -> Any:
+    """Each picture with the one that stands ``step`` places behind it in the batch, or begins it anew.
+
+    Args:
+        pictures: ``(batch, height, width, channels)``.
+        shares: ``(batch, 1, 1, 1)``, of the picture itself; the other one has the rest.
+        step: a whole number.
+
+    Returns:
+        ``(batch, height, width, channels)``.
+    """
+    shares = ops.cast(shares, pictures.dtype)
+    return shares * pictures + (1 - shares) * ops.roll(pictures, -step, axis=0)
+
+
+@keras.saving.register_keras_serializable(package="kerastl")
+class Cutout(layers.Layer):
+    """Blanks a square in every picture; its centre lies anywhere, so that part of it may fall outside.
+
+    DeVries & Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout", section 3.
+
+    Args:
+        side: of the square, as a share of height and width, above 0.
+        seed: of the random stream.
+
+    Raises:
+        ValueError: ``side`` is not a positive number.
+    """
+
+    def __init__(self, side: float, *, seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        if not 0 < side < math.inf:
+            raise ValueError(f"A square has a side above 0. Received: side={side}.")
+        self.side, self.seed = side, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = True) -> Any:
+        """Pictures ``(batch, height, width, channels)`` to pictures of the same shape."""
+        if not training:
+            return inputs
+        _, height, width, _ = inputs.shape
+        centres = keras.random.uniform((2, ops.shape(inputs)[0], 1), seed=self.seed_generator)
+        rows, columns = (
+            ops.abs(ops.arange(size, dtype="float32") + 0.5 - size * centre) < self.side * size / 2
+            for size, centre in ((height, centres[0]), (width, centres[1]))
+        )
+        hidden = ops.logical_and(rows[:, :, None, None], columns[:, None, :, None])
+        return ops.where(hidden, ops.zeros_like(inputs), inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "side": self.side, "seed": self.seed}
 
 
 def affine_transforms(

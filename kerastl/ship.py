@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import benchmark, durable, report, store, train, verify
+from kerastl.distil import control as lessons
 from kerastl.export import metadata, phone, saved_model, serving
 from kerastl.types import Artifact, Clusters, Curves, Dataset, Distillation, Score, Split, Variant, Verification
 from kerastl.verify import proof
@@ -91,6 +92,36 @@ class Lesson:
     alone: str
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Control:
+    """Students that a teacher taught beside the same students without it, for as many steps.
+
+    Each of them is a Keras model, or the bytes of a TFLite file.
+
+    Attributes:
+        teacher: of all of them.
+        distilled, alone: one a seed each, a pair a place.
+        seeds: of the pairs.
+        steps: of the optimizer that each student has learnt for.
+
+    Raises:
+        ValueError: the numbers of seeds, distilled and alone differ.
+    """
+
+    teacher: Any
+    distilled: Sequence[Any]
+    alone: Sequence[Any]
+    seeds: Sequence[int]
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not len(self.seeds) == len(self.distilled) == len(self.alone) or not self.seeds:
+            raise ValueError(
+                f"Wanted a student that was taught and one that was not for each seed. Received: {len(self.distilled)} "
+                f"and {len(self.alone)} for seeds {list(self.seeds)}."
+            )
+
+
 def ship(
     run: store.Run,
     dataset: Dataset,
@@ -104,6 +135,7 @@ def ship(
     agreement: float = 0.98,
     clipped: float = 0.005,
     lesson: Lesson | None = None,
+    control: Control | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
@@ -124,6 +156,7 @@ def ship(
         clipped: largest share of a layer's numbers on held-out examples that may lie outside the range that its
             calibration found. Few calibration examples know the range less well.
         lesson: for the report, a teacher without a file here, and who learnt from it.
+        control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
         left_out: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
             some will not do. The float32 file of ``model`` and the chosen one have to hold all the same.
@@ -171,6 +204,7 @@ def ship(
         distillation=None if lesson is None else _recovered(lesson, dataset, variants),
         left_out=refused,
         frontier=verify.frontier(variants),
+        control=None if control is None else _gained(control, dataset, check),
     )
     task = dataset.task
     mistakes = report.mistakes(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
@@ -200,6 +234,26 @@ def _recovered(lesson: Lesson, dataset: Dataset, variants: Sequence[Variant]) ->
         for split in (dataset.validation, dataset.test)
     }
     return verify.recovered(variants, **scores, distilled=lesson.distilled, alone=lesson.alone)
+
+
+def _gained(control: Control, dataset: Dataset, check: _Check) -> dict[str, Any]:
+    def scores(student: Any) -> dict[str, float]:
+        found = {}
+        for key, split in (("validation_score", dataset.validation), ("score", dataset.test)):
+            is_file = isinstance(student, bytes)
+            answers = verify.run_file(student, split.inputs) if is_file else check.expected(student, split)
+            found[key] = verify.score(answers, split.labels).value
+        return found
+
+    teacher = scores(control.teacher)
+    distilled, alone = ([scores(student) for student in each] for each in (control.distilled, control.alone))
+    found = lessons.gap_recovered(
+        teacher=teacher["score"],
+        distilled=[one["score"] for one in distilled],
+        alone=[one["score"] for one in alone],
+    )
+    rows = {"teacher": teacher, "distilled": distilled, "alone": alone}
+    return {**rows, "seeds": list(control.seeds), "steps": control.steps, **dataclasses.asdict(found)}
 
 
 _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)

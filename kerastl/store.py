@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import errno
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -265,6 +266,29 @@ class Run:
         except Exception as error:
             error.add_note(f"Stage {name!r} is kept in {folder}; delete that folder to make it anew.")
             raise
+
+    def each(
+        self,
+        name: str,
+        make: Callable[[int, types.Workspace], Any],
+        *,
+        seeds: Sequence[int],
+        key: Sequence[object],
+        save: Callable[[Any, Path], object],
+        load: Callable[[Path], Any],
+    ) -> list[Any]:
+        """A `stage` a seed, named ``NAME-SEED``: what they made, in the order of the seeds.
+
+        Args:
+            name: of all of them.
+            make: as for `stage`, with the seed before the place.
+            seeds: no two the same.
+            key, save, load: as for `stage`; the seed joins the key.
+        """
+        return [
+            self.stage(f"{name}-{seed}", functools.partial(make, seed), key=[seed, *key], save=save, load=load)
+            for seed in seeds
+        ]
 
     def _intact(self, folder: Path, key: str) -> float | None:
         """Seconds the stage took if its folder is as it was committed, else None; a damaged one is taken away."""

@@ -28,6 +28,7 @@ FRAMEWORKS = KERAS | TF_KERAS | TFMOT | TENSORFLOW | LITERT
 MAY_NAME: dict[str, set[str]] = {
     "types": set(),
     "report": set(),
+    "plots": set(),
     "store": set(),
     "digests": set(),
     "durable": set(),
@@ -51,6 +52,7 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/identity": KERAS,
     "distil/compact": set(),
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
+    "distil/control": set(),  # numbers
     "distil/features": KERAS,
     "distil/schedules": TENSORFLOW,  # of the step, inside the graph
     "distil/teachers": KERAS | TENSORFLOW,  # an average is a model, moved inside the graph
@@ -106,6 +108,7 @@ DOORS = {
     ("data", "durable"): "as for the store",
     ("data", "downloads"): "the way from a registry to a pinned file is the same for every source",
     ("report", "durable"): "as for the store",
+    ("report", "plots"): "what the page shows of its rows is drawn in a file of its own",
     ("data", "wordpiece"): "texts become token ids the one way that the phone and `predict` know as well",
     ("report", "wordpiece"): "a text that was answered wrong is read back out of its tokens",
     ("export", "wordpiece"): "the tokenizer goes to the phone as a file",

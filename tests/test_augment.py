@@ -143,3 +143,97 @@ def test_brightness_shifts_and_contrast_stretches_every_picture(pictures):
     spread = np.nanmax(factor, axis=(1, 2, 3)) - np.nanmin(factor, axis=(1, 2, 3))
     assert (spread < 1e-2).all()
     assert (np.abs(np.nanmedian(factor, axis=(1, 2, 3)) - 1) <= 0.3 + 1e-3).all()
+
+
+def test_every_picture_is_mixed_with_another_by_its_own_share(pictures):
+    """Against NumPy: the only two pictures that explain a mixture, and a share that explains every pixel of it."""
+    mix = augment.Mixup(1.0, seed=2)
+    partners = set()
+    for _ in range(20):
+        answer = np.asarray(mix(pictures))
+        for place, picture in enumerate(answer):
+            fits = []
+            for other in range(len(pictures)):
+                if other == place:
+                    continue
+                distance = pictures[place] - pictures[other]
+                share = ((picture - pictures[other]) * distance).sum() / (distance**2).sum()
+                off = np.abs(share * pictures[place] + (1 - share) * pictures[other] - picture).max()
+                if off < 1e-2 and 0 <= share <= 1:
+                    fits.append((other - place) % len(pictures))
+            assert len(fits) == 1
+            partners.add(fits[0])
+    assert partners == {1, 2, 3}, "all the others come up"
+    by_hand = augment.mixed(pictures, np.float32([1, 0.25, 0, 0.5]).reshape(4, 1, 1, 1), step=3)
+    expected = [pictures[0], (pictures[1] + 3 * pictures[0]) / 4, pictures[1], (pictures[3] + pictures[2]) / 2]
+    np.testing.assert_allclose(by_hand, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("alpha", "spread"), [(1.0, 1 / 12), (0.2, 0.25 / 1.4), (8.0, 0.25 / 17)])
+def test_shares_are_of_a_beta_distribution(alpha, spread):
+    """Of 20,000 pictures, every other one black: Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1))."""
+    pictures = np.zeros((20_000, 1, 1, 1), "float32")
+    pictures[::2] = 1.0
+    found = np.asarray(augment.Mixup(alpha, seed=4)(pictures)).ravel()
+    mixing = augment.Mixup(alpha, seed=5)
+    while np.isin(found, (0, 1)).all():  # a step of an even number of places mixes like with like
+        found = np.asarray(mixing(pictures)).ravel()
+    shares = np.where(np.arange(len(pictures)) % 2, 1 - found, found)
+    assert shares.mean() == pytest.approx(0.5, abs=0.012)
+    assert shares.var() == pytest.approx(spread, rel=0.04)
+
+
+def test_a_batch_of_one_is_not_mixed_and_neither_is_inference(pictures):
+    model = augment.build(mixup=1.0, seed=1)
+    np.testing.assert_allclose(model(pictures[:1], training=True), pictures[:1], rtol=1e-6)
+    np.testing.assert_array_equal(model(pictures, training=False), pictures)
+    assert augment.Mixup.from_config(augment.Mixup(0.3, seed=7).get_config()).alpha == 0.3
+    with pytest.raises(ValueError, match=r"alpha above 0\. Received: alpha=0"):
+        augment.Mixup(0)
+
+
+def test_a_pipeline_mixes_anew_in_every_epoch_and_the_same_again(pictures):
+    split = Split("train", np.repeat(pictures, 8, 0).astype("uint8"), np.arange(32, dtype="int32") // 8)
+
+    def epochs(first):
+        batches = pipeline.batches(split, batch_size=8, augment=augment.build(mixup=1.0, cutout=0.3, seed=3))
+        batches.epochs_begun.assign(first)
+        return [np.concatenate([np.asarray(batch) for batch, _ in batches]) for _ in range(2)]
+
+    one, two = epochs(0)
+    np.testing.assert_array_equal(epochs(1)[0], two)
+    assert not np.array_equal(one, two)
+
+
+def test_cutout_blanks_one_square_a_picture():
+    pictures = np.full((400, 20, 30, 2), 9.0, "float32")
+    blanked = np.asarray(augment.build(cutout=0.2, seed=1)(pictures, training=True))
+    assert set(np.unique(blanked)) == {0.0, 9.0}
+    rows, columns = set(), set()
+    for picture in blanked:
+        np.testing.assert_array_equal(picture[..., 0], picture[..., 1])
+        down, across = np.any(picture[..., 0] == 0, 1), np.any(picture[..., 0] == 0, 0)
+        np.testing.assert_array_equal(picture[..., 0] == 0, down[:, None] & across)
+        assert 2 <= down.sum() <= 4, "four of twenty rows, fewer at the edge"
+        assert 3 <= across.sum() <= 6
+        rows.add(int(np.flatnonzero(down)[0]))
+        columns.add(int(np.flatnonzero(across)[0]))
+    assert len(rows) > 10
+    assert len(columns) > 15
+    np.testing.assert_array_equal(augment.build(cutout=0.2)(pictures, training=False), pictures)
+    assert augment.Cutout.from_config(augment.Cutout(0.4, seed=2).get_config()).side == 0.4
+    with pytest.raises(ValueError, match="side=-1"):
+        augment.Cutout(-1)
+
+
+def test_views_inside_of_a_model_are_of_training_alone(pictures):
+    image = keras.Input((9, 9, 1), name="image")
+    inner = keras.Model(image, keras.layers.Flatten()(image), name="inner")
+    model = augment.inside(inner, augment.build(translation=0.3, cutout=0.4, seed=2))
+    np.testing.assert_array_equal(model(pictures, training=False), pictures.reshape(4, 81))
+    one, two = (np.asarray(model(pictures, training=True)) for _ in range(2))
+    assert not np.array_equal(one, pictures.reshape(4, 81))
+    assert not np.array_equal(one, two)
+    assert model.get_layer("inner") is inner
+    again = keras.models.clone_model(model).get_layer("inner")
+    np.testing.assert_array_equal(again(pictures), pictures.reshape(4, 81))

@@ -16,12 +16,15 @@ import recipes
 from kerastl.cli import results
 
 NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
+CONTROLLED = ["cifar_mobile", "distil_features", "distil_few_labels", "distil_logits", "distil_quantized"]
+"""Recipes that train every student without its teacher as well."""
 
 
 def test_how_many_were_found():
     print(f"{len(NAMES)} recipes: {NAMES}")
     assert {"mnist_cnn", "mnist_mobile", "fashion_mobile", "cifar_convnet", "text_classifier"} <= set(NAMES)
     assert {"text_mobile", "image_classifier", "image_few_labels"} <= set(NAMES)
+    assert set(CONTROLLED) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,11 +44,25 @@ def test_contract(name):
         assert after.strip().startswith('"""'), field.name
 
 
+STEPS = {}
+"""Of each recipe that was run: steps that its stages' optimizers have counted."""
+
+
 @pytest.fixture(scope="module", params=NAMES)
 def finished(request, tmp_path_factory):
     recipe = importlib.import_module(f"recipes.{request.param}")
     folder = tmp_path_factory.mktemp("runs") / "a run with spaces"
-    return recipe, recipe.run(recipe.Config.smoke(), folder), folder
+    fit, steps = kerastl.resume.fit, STEPS.setdefault(recipe, {})
+
+    def counted(model, *arguments, workspace, **options):
+        history = fit(model, *arguments, workspace=workspace, **options)
+        steps[workspace.stage] = steps.get(workspace.stage, 0) + int(model.optimizer.iterations)
+        return history
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kerastl.resume, "fit", counted)
+        report = recipe.run(recipe.Config.smoke(), folder)
+    return recipe, report, folder
 
 
 def test_smoke(finished):
@@ -73,6 +90,18 @@ def test_smoke(finished):
         assert ("vocab.txt" in archive.namelist()) == bool(data.task.vocabulary)
     assert "<html" in (folder / "report.html").read_text()
     assert kerastl.cli.main(["verify", str(folder)]) == 0
+
+
+def test_a_student_and_its_control_learn_for_as_many_steps(finished):
+    recipe, report, _ = finished
+    assert bool(report["control"]) == (recipe.__name__.split(".")[1] in CONTROLLED)
+    if not report["control"]:
+        return
+    seeds, stated = report["control"]["seeds"], report["control"]["steps"]
+    counted = {stage: steps for stage, steps in STEPS[recipe].items() if stage.startswith(("distilled", "alone"))}
+    assert counted == {f"{arm}-{seed}": stated for seed in seeds for arm in ("distilled", "alone")}
+    for arm in ("distilled", "alone"):
+        assert len(report["control"][arm]) == len(seeds)
 
 
 def test_the_float_models_are_the_files(finished):
@@ -219,3 +248,41 @@ def test_few_labels_are_so_many_of_each_class():
     assert np.bincount(few.train.labels).tolist() == [10] * whole.task.classes
     assert (len(few.validation), len(few.test)) == (len(whole.validation), len(whole.test))
     assert len(whole.train) > 4 * len(few.train)
+
+
+def test_labels_are_hidden_but_for_so_many_of_each_class():
+    recipe = importlib.import_module("recipes.distil_few_labels")
+    config = recipe.Config(limit=3000, labels=20)
+    data = kerastl.data.fashion_mnist.load(seed=0, validation=1000, limit=3000)
+    few, rest = recipe.hidden(config, data)
+    assert np.bincount(few.labels).tolist() == [20] * 10
+    assert len(few) + len(rest) == len(data.train)
+    assert set(rest.labels.tolist()) == {-1}
+    labels = {picture.tobytes(): label for picture, label in zip(data.train.inputs, data.train.labels, strict=True)}
+    assert [labels[picture.tobytes()] for picture in few.inputs] == few.labels.tolist()
+    assert not {picture.tobytes() for picture in few.inputs} & {picture.tobytes() for picture in rest.inputs}
+    many = recipe.again(few, 450)
+    np.testing.assert_array_equal(many.labels, np.tile(few.labels, 3)[:450])
+    np.testing.assert_array_equal(many.inputs, np.tile(few.inputs, (3, 1, 1, 1))[:450])
+
+
+def test_students_are_as_small_as_is_asked():
+    """A student of at most 40,000 parameters; the integer file of CIFAR-10 within MLPerf Tiny's reference."""
+    for name in ("distil_logits", "distil_features", "distil_quantized", "distil_few_labels"):
+        config = importlib.import_module(f"recipes.{name}").Config()
+        task = kerastl.data.fashion_mnist.TASK
+        assert kerastl.build.residual_cnn.build(task, widths=config.widths, stem_pool=2).count_params() <= 40_000
+    config, task = importlib.import_module("recipes.cifar_mobile").Config(), kerastl.data.cifar10.TASK
+    student = kerastl.build.residual_cnn.build(task, widths=config.widths, blocks=config.blocks)
+    pictures = np.random.default_rng(0).integers(0, 256, (20, *task.input_shape)).astype("uint8")
+    integers = kerastl.compress.ptq.static_int8(kerastl.export.tflite.convert(student), calibration=pictures)
+    named = kerastl.export.metadata.add(
+        integers, class_names=task.class_names, name=task.name, description="cifar10, quantization-aware training"
+    )
+    assert len(named) <= 98_496
+
+
+@pytest.mark.parametrize("name", ["distil_logits", "cifar_mobile"])
+def test_labels_of_mixed_pictures_are_refused(name):
+    with pytest.raises(ValueError, match="A label says nothing of mixed pictures"):
+        importlib.import_module(f"recipes.{name}").Config(mixup=1.0, teacher_weight=0.5)

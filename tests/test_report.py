@@ -76,7 +76,7 @@ def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
         "why", "by_class", "balanced_accuracy", "majority_baseline", "distillation", "left_out",
-        "frontier",
+        "frontier", "control",
     }  # fmt: skip
     assert built["schema"] == 1
     assert built["distillation"] is None
@@ -210,6 +210,39 @@ def test_a_teacher_without_a_file_is_on_the_page_and_in_the_table(tmp_path, data
     console = Console(record=True, width=80, file=io.StringIO())
     report.print_table(built, console=console)
     assert "Half of the gap <is> recovered." in console.export_text()
+
+
+def test_what_a_teacher_gave_is_on_the_page_and_in_the_table(tmp_path, dataset):
+    pairs = {
+        "teacher": {"validation_score": 0.93, "score": 0.92},
+        "distilled": [{"validation_score": 0.91, "score": 0.905}, {"validation_score": 0.9, "score": 0.9123}],
+        "alone": [{"validation_score": 0.88, "score": 0.8876}, {"validation_score": 0.89, "score": 0.885}],
+    }
+    found = {"gain": 0.02, "gain_low": 0.01, "gain_high": 0.03, "gap": 0.5, "low": None, "high": None}
+    built = report.build(
+        {"recipe": "r", "tag": "t", "seed": None, "versions": {}},
+        dataset,
+        folder=tmp_path,
+        stages=[],
+        variants=[variant(tmp_path, "float32", size=999)],
+        choice=types.Choice("float32", "the only one"),
+        by_class=BY_CLASS,
+        control={**pairs, "seeds": [3, 4], "steps": 1200, **found, "words": "Half <of> it."},
+    )
+    report.write(built, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text())["control"]["alone"] == pairs["alone"]
+    text = (tmp_path / "report.html").read_text()
+    assert "Half &lt;of&gt; it." in text
+    assert "the same 1,200 steps" in text
+    texts = Page(text).texts
+    start = texts.index("With the teacher and without")
+    cells = [cell for cell in texts[start:] if cell][9:]
+    assert cells[:6] == ["3", "88.00 %", "91.00 %", "88.76 %", "90.50 %", "+1.74 points"]
+    assert cells[6:12] == ["4", "89.00 %", "90.00 %", "88.50 %", "91.23 %", "+2.73 points"]
+    assert cells[12:15] == ["teacher", "93.00 %", "92.00 %"]
+    console = Console(record=True, width=80, file=io.StringIO())
+    report.print_table(built, console=console)
+    assert "Half <of> it." in console.export_text()
 
 
 def test_write_refuses_nan_and_keeps_the_old_report(tmp_path, built):

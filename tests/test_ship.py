@@ -117,6 +117,33 @@ def test_a_teacher_that_reads_other_inputs_is_reported(run, dataset, model):
     assert result["chosen"] == "float32"
 
 
+def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, dataset, model):
+    """Models and files alike, by NumPy; the share of the gap is that of the test scores."""
+    others = [build(seed) for seed in (5, 6, 8)]
+    file = tflite.convert(others[2])
+    control = ship.Control(model, distilled=[others[0], file], alone=[others[1], others[0]], seeds=[7, 9], steps=30)
+    candidates = [ship.Candidate("float32", "float32", tflite.convert(model), model)]
+    found = ship.ship(run, dataset, model=model, candidates=candidates, control=control)["control"]
+
+    def scores(student):
+        return {
+            key: pytest.approx((train.predict(student, split.inputs).argmax(-1) == split.labels).mean())
+            for key, split in (("validation_score", dataset.validation), ("score", dataset.test))
+        }
+
+    assert found["teacher"] == scores(model)
+    assert found["distilled"] == [scores(others[0]), scores(others[2])]
+    assert found["alone"] == [scores(others[1]), scores(others[0])]
+    assert (found["seeds"], found["steps"]) == ([7, 9], 30)
+    gains = [found["distilled"][pair]["score"] - found["alone"][pair]["score"] for pair in range(2)]
+    gaps = [found["teacher"]["score"] - found["alone"][pair]["score"] for pair in range(2)]
+    assert found["gain"] == pytest.approx(sum(gains) / 2)
+    assert found["gap"] == pytest.approx(sum(gains) / sum(gaps))
+    assert found["words"] in (run.folder / "report.html").read_text()
+    with pytest.raises(ValueError, match=r"2 and 1 for seeds \[7, 9\]"):
+        ship.Control(model, distilled=[model, model], alone=[model], seeds=[7, 9], steps=1)
+
+
 def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, model):
     float32, strange = tflite.convert(model), build(7)
     candidates = [

@@ -393,3 +393,24 @@ def test_stage_names_and_keys_are_checked(tmp_path):
                 Maker().stage(run, name=name)
     with pytest.raises(ValueError, match="inside `with"):
         Maker().stage(run, name="late")
+
+
+def test_a_stage_for_each_seed_is_a_stage_of_its_own(tmp_path):
+    made = []
+
+    def make(seed, workspace):
+        made.append((seed, workspace.stage))
+        return seed
+
+    def passed(seeds, key=1):
+        with open_run(tmp_path) as run:
+            save, load = (lambda it, path: (path / "n").write_text(str(it))), (lambda path: (path / "n").read_text())
+            found = run.each("student", make, seeds=seeds, key=[key], save=save, load=load)
+            return found, [row["name"] for row in run.stages], [row["reused"] for row in run.stages]
+
+    assert passed([3, 4]) == (["3", "4"], ["student-3", "student-4"], [False, False])
+    assert passed([4, 5]) == (["4", "5"], ["student-4", "student-5"], [True, False])
+    assert made == [(3, "student-3"), (4, "student-4"), (5, "student-5")]
+    assert passed([3], key=2)[2] == [False]
+    with pytest.raises(ValueError, match="a name of its own"):
+        passed([1, 1])

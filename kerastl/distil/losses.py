@@ -52,6 +52,53 @@ def temperature_kullback_leibler(
     return temperature**2 * numerics.divergence(teacher / temperature, student / temperature)
 
 
+def label_cross_entropy(labels: tf.Tensor, student_logits: tf.Tensor, *, smoothing: float = 0.0) -> tf.Tensor:
+    """Cross-entropy of the labels, which for a share of ``smoothing`` may be any class.
+
+    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7. For a loss of one's own
+    that is of labels as well as of a teacher, and for the labels of a teacher that has few.
+
+    Args:
+        labels: class indices ``(batch,)`` or ``(batch, 1)``.
+        student_logits: ``(batch, classes)``.
+        smoothing: 0 or more and below 1.
+
+    Returns:
+        ``(batch,)``, in nats.
+
+    Raises:
+        ValueError: the smoothing is out of range.
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"A share of smoothing is 0 or more and below 1. Received: smoothing={smoothing}.")
+    (logits,) = numerics.real(student_logits)
+    indices = tf.reshape(tf.cast(labels, tf.int32), [-1])
+    logs = tf.nn.log_softmax(logits)
+    found = -tf.gather(logs, indices, batch_dims=1)
+    return (1 - smoothing) * found - smoothing * tf.reduce_mean(logs, -1)
+
+
+def confident_cross_entropy(
+    teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, threshold: float = 0.95
+) -> tf.Tensor:
+    """Cross-entropy of the class that the teacher names, where it is sure of it; else 0.
+
+    Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence", eq. 4: of
+    pictures without labels, the teacher sees one changed a little, the student one changed a lot.
+
+    Args:
+        teacher_logits, student_logits: ``(batch, classes)``.
+        threshold: least probability of the class that is named, 0 to 1.
+
+    Returns:
+        ``(batch,)``, in nats.
+    """
+    teacher, student = numerics.real(teacher_logits, student_logits)
+    sure = tf.reduce_max(tf.nn.softmax(teacher), -1) >= threshold
+    values = label_cross_entropy(tf.argmax(teacher, -1), student)
+    return tf.where(sure, values, tf.zeros_like(values))
+
+
 def decoupled_kullback_leibler(
     teacher_logits: tf.Tensor,
     student_logits: tf.Tensor,

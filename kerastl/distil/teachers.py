@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -129,6 +130,31 @@ def combined(logits: Sequence[Any], *, by: str, temperature: Any = 1.0) -> Any:
         share = tf.reduce_max(tf.nn.log_softmax(every), -1, keepdims=True)
     share = tf.nn.log_softmax(share, axis=0)
     return heat * tf.reduce_logsumexp(tf.nn.log_softmax(every / heat) + share, 0)
+
+
+def as_one(models: Sequence[keras.Model], *, name: str = "several") -> keras.Model:
+    """One model that answers as `Several` of them do: the logarithm of the mean of their probabilities.
+
+    For where one model is wanted: a score, a file, a stage. Nothing is copied; the layers are the caller's.
+
+    Args:
+        models: functional, on the same inputs, one each; emit logits ``(batch, classes)``.
+        name: of the new one; its parts are numbered.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not models:
+        raise ValueError("Wanted one or more models. Received: none.")
+    (first,) = models[0].inputs
+    inputs = keras.Input(first.shape[1:], dtype=first.dtype, name=first.name)
+    parts = [
+        keras.Model(model.inputs, model.outputs[0], name=f"{name}_{place}")
+        for place, model in enumerate(models, start=1)
+    ]
+    every = [keras.ops.log_softmax(keras.ops.cast(part(inputs), "float32")) for part in parts]
+    together = keras.ops.logsumexp(keras.ops.stack(every, axis=1), axis=1)
+    return keras.Model(inputs, together - math.log(len(every)), name=name)
 
 
 def copy_of(student: keras.Model) -> keras.Model:

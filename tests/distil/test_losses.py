@@ -167,4 +167,26 @@ def test_every_loss_is_tested():
     import inspect
 
     public = {name for name, _ in inspect.getmembers(losses, inspect.isfunction) if not name.startswith("_")}
-    assert len(public - {"standardized"}) == len(BY_LOGITS)
+    assert len(public - {"standardized", "label_cross_entropy", "confident_cross_entropy"}) == len(BY_LOGITS)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_of_labels_equals_numpy(logits, smoothing):
+    student = logits[1]
+    labels = np.arange(len(student), dtype="int32") % 10
+    targets = (1 - smoothing) * np.eye(10)[labels] + smoothing / 10
+    expected = -(targets * np.log(numpy_softmax(student))).sum(-1)
+    for shape in ((-1,), (-1, 1)):
+        found = losses.label_cross_entropy(labels.reshape(shape), student, smoothing=smoothing)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="smoothing=1"):
+        losses.label_cross_entropy(labels, student, smoothing=1)
+
+
+def test_the_class_that_a_sure_teacher_names_is_the_label():
+    teacher = np.log(np.array([[0.96, 0.03, 0.01], [0.5, 0.3, 0.2], [0.02, 0.08, 0.9]], "float32"))
+    student = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]], "float32"))
+    found = losses.confident_cross_entropy(teacher, student, threshold=0.89)
+    np.testing.assert_allclose(found, [np.log(2), 0, -np.log(0.6)], rtol=1e-5)
+    found = losses.confident_cross_entropy(teacher, student)
+    np.testing.assert_allclose(found, [np.log(2), 0, 0], rtol=1e-5)

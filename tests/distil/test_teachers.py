@@ -278,3 +278,14 @@ def test_two_devices_learn_what_one_does():
     child = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True, timeout=300, check=False)
     assert child.returncode == 0, child.stderr[-3000:]
     assert child.stdout.endswith("as one\n")
+
+
+def test_models_as_one_answer_with_their_mean_probabilities(tmp_path):
+    models = [dense_model(seed) for seed in (3, 4, 5)]
+    one = teachers.as_one(models)
+    expected = np.log(np.mean([softmax(logits_of(model)) for model in models], axis=0))
+    np.testing.assert_allclose(one(INPUTS), expected, rtol=1e-5)
+    train.save_model(one, tmp_path / "one.keras")
+    np.testing.assert_allclose(train.load_model(tmp_path / "one.keras")(INPUTS), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="Received: none"):
+        teachers.as_one([])

@@ -1,0 +1,198 @@
+"""Three lessons about features beside the teacher's answers, and the same student without any, seed by seed.
+
+A hint in the middle of the network (Romero et al. 2015, "FitNets"), where its last maps look (Zagoruyko & Komodakis
+2017, "Paying More Attention to Attention"), and which pictures of a batch are alike (Tung & Mori 2019, "Similarity-
+Preserving Knowledge Distillation") are three terms of one loss, and the student runs once a step all the same. Views,
+mixup and patience are those of `distil_logits`.
+
+Minutes: 160
+Data: fashion_mnist
+Command: kerastl run distil_features
+Expect: to be measured
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import kerastl
+from kerastl.types import Dataset, Schedule, Workspace
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """How far training pictures are moved; see `kerastl.augment.build`."""
+
+    horizontal_flip: bool = True
+    """Clothes have no left and right."""
+    translation: float = 0.04
+    """Share of height and width: a pixel to every side, as in `fashion_mobile`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of the run; every field is a flag of `kerastl run distil_features`."""
+
+    seed: int = 0
+    """Of the teacher, the split, and the first of the students."""
+    seeds: int = 3
+    """Students with a teacher, and as many without: three are the fewest whose interval says much."""
+    validation: int = 5000
+    """Pictures held out of train; every choice is made on them."""
+    limit: int | None = None
+    """Keeps only so many training pictures."""
+    views: Views = Views()
+    """Of teacher, students and control alike."""
+    teacher: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Of `residual_cnn.medium`, 309,000 parameters."""
+    widths: tuple[int, ...] = (16, 24, 40)
+    """Filters of the student's stages: 39,000 parameters, an eighth of the teacher's."""
+    student: Schedule = Schedule(epochs=40, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Patience (Beyer et al. 2022, section 3.2); the control gets the same."""
+    mixup: float = 1.0
+    """Of the students' pictures, not of the control's: its shares are drawn evenly. See `kerastl.augment.Mixup`."""
+    temperature: float = 1.0
+    """Of both sides' answers: none, as in the paper."""
+    hint: float = 0.5
+    """Weight of the hint, half a mean squared difference, beside 1 of the answers; 0 leaves it out."""
+    attention: float = 0.5
+    """Weight of the attention transfer."""
+    similarity: float = 1.0
+    """Weight of the similarities in a batch."""
+    prefer: str = "smallest"
+    """What the phone gets among the files within the budget: "smallest" or "fastest"."""
+    budget: float = 0.003
+    """Validation accuracy that the chosen file may lose against the float model: 0.3 points."""
+    score_drop: float = 0.003
+    """Accuracy that an int8 file may lose against its own float model: 0.3 points."""
+    agreement: float = 0.97
+    """Least share of pictures on which an int8 file answers like its float model."""
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Everything tiny: no score worth reading."""
+        tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
+        sizes = {"seeds": 2, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny}
+        return cls(**sizes, budget=0.2, score_drop=0.2, agreement=0.7)
+
+
+def run(config: Config, folder: Path) -> dict[str, Any]:
+    """Load, train the teacher, then for every seed a student under it and one without, export, verify, report."""
+    with kerastl.store.Run(folder, recipe="distil_features", tag=folder.name, config=config) as run:
+        data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+        run.record(data)
+        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        seeds = range(config.seed, config.seed + config.seeds)
+        basis = [config.views, data.digest]
+        lesson = [config.mixup, config.temperature, config.hint, config.attention, config.similarity]
+
+        teacher = run.stage(
+            "teacher", lambda at: train_teacher(config, data, at), key=[config.seed, basis, config.teacher], **models
+        )
+        distilled = run.each(
+            "distilled",
+            lambda seed, at: learn(config, data, seed, at, teacher=teacher.model),
+            seeds=seeds,
+            key=[basis, config.widths, config.student, lesson, run.key("teacher")],
+            **models,
+        )
+        alone = run.each(
+            "alone",
+            lambda seed, at: learn(config, data, seed, at),
+            seeds=seeds,
+            key=[basis, config.widths, config.student],
+            **models,
+        )
+        best = max(distilled, key=lambda one: max(one.curves.values["val_accuracy"]))
+        float32 = kerastl.export.tflite.convert(best.model)
+        teacher_float32 = kerastl.export.tflite.convert(teacher.model)
+        ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
+        candidate = functools.partial(kerastl.ship.Candidate, model=best.model)
+        return kerastl.ship.ship(
+            run,
+            data,
+            model=best.model,
+            candidates=[
+                candidate("teacher_float32", "float32", teacher_float32, model=teacher.model, eligible=False),
+                candidate("float32", "float32", float32),
+                candidate("float16", "float16", ptq.float16(float32)),
+                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
+                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures)),
+            ],
+            curves=[teacher.curves, best.curves, *(one.curves for one in alone)],
+            prefer=config.prefer,
+            budget=config.budget,
+            score_drop=config.score_drop,
+            agreement=config.agreement,
+            control=kerastl.ship.Control(
+                teacher.model,
+                distilled=[one.model for one in distilled],
+                alone=[one.model for one in alone],
+                seeds=seeds,
+                steps=config.student.epochs * (len(data.train) // config.student.batch_size),
+            ),
+        )
+
+
+def train_teacher(config: Config, data: Dataset, workspace: Workspace):
+    """A wider residual CNN on the labels."""
+    kerastl.train.set_seed(config.seed)
+    teacher = kerastl.build.residual_cnn.medium(data.task)
+    curves = kerastl.train.fit(
+        teacher,
+        moved(config, data, config.teacher, seed=config.seed),
+        schedule=config.teacher,
+        workspace=workspace,
+        validation=held_out(data),
+    )
+    return kerastl.train.Trained(teacher, curves)
+
+
+def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher=None):
+    """A student from the teacher's answers and features where there is one, else from the labels; the rest is equal."""
+    kerastl.train.set_seed(seed + 1)
+    student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    if teacher is not None:
+        model = kerastl.distil.distiller.Distiller(student=student, teacher=teacher, losses=lessons(config))
+    curves = kerastl.train.fit(
+        model,
+        moved(config, data, config.student, seed=seed, mixup=0.0 if teacher is None else config.mixup),
+        schedule=config.student,
+        workspace=workspace,
+        validation=held_out(data),
+    )
+    return kerastl.train.Trained(student, curves)
+
+
+def lessons(config: Config):
+    """What the student's loss is the sum of: teacher and student have stages of the same names, of other widths."""
+    losses, terms = kerastl.distil.feature_losses, kerastl.distil.terms
+    middle, last = ({"student": name, "teacher": name} for name in ("stage2_block1_relu2", "stage3_block1_relu2"))
+    found = {
+        "hint": terms.Feature(losses.hint, config.hint, **middle, projection=True),
+        "attention": terms.Feature(losses.attention_transfer, config.attention, **last),
+        "similarity": terms.Feature(losses.similarity_preserving, config.similarity, student="pool", teacher="pool"),
+    }
+    soft = terms.Soft(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+    return {"answers": soft} | {name: term for name, term in found.items() if term.weight}
+
+
+def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, mixup: float = 0.0):
+    """Training batches, every picture moved anew in every epoch, and mixed with another one where that is asked for."""
+    views = kerastl.augment.build(**dataclasses.asdict(config.views), mixup=mixup, seed=seed)
+    return kerastl.data.pipeline.batches(
+        data.train, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
+    )
+
+
+def held_out(data: Dataset):
+    """Validation batches, as they are."""
+    return kerastl.data.pipeline.batches(data.validation, batch_size=500)
+
+
+if __name__ == "__main__":
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))

@@ -1,0 +1,224 @@
+"""A few hundred labels and tens of thousands of pictures without: a teacher learns from them, a student from it.
+
+The teacher has six hundred labels and all the regularisation there is: dropout, weight decay, pictures changed a lot,
+and of the pictures without labels those that its own moving average is sure of (Sohn et al. 2020, "FixMatch",
+https://arxiv.org/abs/2001.07685; Tarvainen & Valpola 2017, "Mean teachers", https://arxiv.org/abs/1703.01780). The
+small student learns from its answers to all pictures, and sees no label. The control, the same student, has the six
+hundred labels, for as many steps. With so few labels there are none to choose by: every training keeps its last epoch,
+the first seed is shipped, and validation pictures only compare the exported files with the model.
+
+Minutes: 120
+Data: fashion_mnist
+Command: kerastl run distil_few_labels
+Expect: to be measured
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kerastl
+from kerastl.types import Dataset, Schedule, Split, Workspace
+
+NO_LABEL = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """How far training pictures are moved; see `kerastl.augment.build`."""
+
+    horizontal_flip: bool = True
+    """Clothes have no left and right."""
+    translation: float = 0.04
+    """Share of height and width: a pixel to every side."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """How much more pictures are changed that the teacher in training sees, and its moving average does not."""
+
+    cutout: float = 0.3
+    """Side of a blank square, a share of the picture's. Turned, scaled and shifted far, clothes were learnt worse."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of the run; every field is a flag of `kerastl run distil_few_labels`."""
+
+    seed: int = 0
+    """Of the teacher, the split, which pictures have labels, and the first of the students."""
+    seeds: int = 3
+    """Students with a teacher, and as many without."""
+    validation: int = 1000
+    """Pictures held out of train; nothing in training is chosen by them."""
+    limit: int | None = None
+    """Keeps only so many training pictures."""
+    labels: int = 60
+    """Labelled pictures of each class: 600 of Fashion-MNIST's. The others' labels are not looked at."""
+    views: Views = Views()
+    """Of teacher, students and control alike."""
+    noise: Noise = Noise()
+    """Of the teacher alone."""
+    teacher: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=5e-3)
+    """Of `residual_cnn.medium`, 309,000 parameters, over all pictures and the labelled ones again and again."""
+    labelled_share: float = 0.2
+    """Of the teacher's batches, the labelled pictures; the paper takes an eighth."""
+    threshold: float = 0.9
+    """Probability from which on the moving average names a picture's class; 0.95 in the paper, for easier pictures."""
+    decay: float = 0.998
+    """Of the moving average: it remembers five hundred steps, an epoch."""
+    widths: tuple[int, ...] = (16, 24, 40)
+    """Filters of the student's stages: 39,000 parameters."""
+    student: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """The control gets the same, and as many pictures an epoch: each of its own comes a hundred times."""
+    mixup: float = 1.0
+    """Of the students' pictures, not of the control's, see `kerastl.augment.Mixup`; 0 is none."""
+    temperature: float = 1.0
+    """Of both sides' answers: none."""
+    budget: float = 0.005
+    """Validation accuracy that the chosen file may lose against the float model: 5 of a thousand pictures."""
+    score_drop: float = 0.005
+    """Accuracy that an int8 file may lose against its own float model."""
+    agreement: float = 0.96
+    """Least share of pictures on which an int8 file answers like its float model."""
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Everything tiny: no score worth reading."""
+        tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
+        sizes = {"seeds": 1, "validation": 200, "limit": 640, "labels": 6, "teacher": tiny, "student": tiny}
+        return cls(**sizes, budget=0.3, score_drop=0.3, agreement=0.6)
+
+
+def run(config: Config, folder: Path) -> dict[str, Any]:
+    """Load, hide labels, train the teacher, for every seed a student under it and one alone, export, verify, report."""
+    with kerastl.store.Run(folder, recipe="distil_few_labels", tag=folder.name, config=config) as run:
+        data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+        run.record(data)
+        few, rest = hidden(config, data)
+        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        seeds = range(config.seed, config.seed + config.seeds)
+        basis = [config.seed, config.labels, config.views, data.digest]
+        regularised = [config.noise, config.labelled_share, config.threshold, config.decay]
+        lesson = [config.mixup, config.temperature]
+
+        teacher = run.stage(
+            "teacher",
+            lambda at: train_teacher(config, data, few, rest, at),
+            key=[basis, config.teacher, regularised],
+            **models,
+        )
+        distilled = run.each(
+            "distilled",
+            lambda seed, at: learn(config, data, rest, seed, at, teacher=teacher.model),
+            seeds=seeds,
+            key=[basis, config.widths, config.student, lesson, run.key("teacher")],
+            **models,
+        )
+        alone = run.each(
+            "alone",
+            lambda seed, at: learn(config, data, again(few, len(rest)), seed, at),
+            seeds=seeds,
+            key=[basis, config.widths, config.student],
+            **models,
+        )
+        model, ptq = distilled[0].model, kerastl.compress.ptq
+        float32 = kerastl.export.tflite.convert(model)
+        teacher_float32 = kerastl.export.tflite.convert(teacher.model)
+        candidate = functools.partial(kerastl.ship.Candidate, model=model)
+        return kerastl.ship.ship(
+            run,
+            data,
+            model=model,
+            candidates=[
+                candidate("teacher_float32", "float32", teacher_float32, model=teacher.model, eligible=False),
+                candidate("float32", "float32", float32),
+                candidate("float16", "float16", ptq.float16(float32)),
+                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
+                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=rest.inputs[:500])),
+            ],
+            curves=[teacher.curves, distilled[0].curves, alone[0].curves],
+            budget=config.budget,
+            score_drop=config.score_drop,
+            agreement=config.agreement,
+            control=kerastl.ship.Control(
+                teacher.model,
+                distilled=[one.model for one in distilled],
+                alone=[one.model for one in alone],
+                seeds=seeds,
+                steps=config.student.epochs * (len(rest) // config.student.batch_size),
+            ),
+        )
+
+
+def hidden(config: Config, data: Dataset) -> tuple[Split, Split]:
+    """So many labelled pictures of each class, and all the others with nothing where their labels were."""
+    rows = kerastl.data.splits.each(data.train.labels, count=config.labels, seed=config.seed)
+    others = data.train.part(np.setdiff1d(np.arange(len(data.train)), rows))
+    return data.train.part(rows), dataclasses.replace(others, labels=np.full_like(others.labels, NO_LABEL))
+
+
+def again(few: Split, count: int) -> Split:
+    """The same pictures again and again, until they are so many."""
+    return few.part(np.resize(np.arange(len(few)), count))
+
+
+def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, workspace: Workspace):
+    """The moving average of a wider network: of labels, and of what the average itself is sure of in other pictures."""
+    kerastl.train.set_seed(config.seed)
+    network = kerastl.build.residual_cnn.medium(data.task)
+    noise = kerastl.augment.build(**dataclasses.asdict(config.noise), seed=config.seed + 100)
+    share = config.labelled_share
+    labelled = again(few, round(len(rest) * share / (1 - share)))
+    pictures = np.concatenate([np.asarray(rest.inputs), np.asarray(labelled.inputs)])
+    train = Split("train", pictures, np.concatenate([rest.labels, labelled.labels]))
+    batches = moved(config, train, config.teacher, seed=config.seed)
+    steps = config.teacher.epochs * int(batches.cardinality())
+    distil = kerastl.distil
+    sure = functools.partial(distil.losses.confident_cross_entropy, threshold=config.threshold)
+    model = distil.distiller.Distiller(
+        student=kerastl.augment.inside(network, noise),
+        teacher=distil.teachers.MovingAverage(config.decay),
+        losses={
+            # rows without a label count as zeros in the mean
+            "labels": distil.terms.Labels(1 / share, unlabelled=NO_LABEL),
+            "sure": distil.terms.Soft(sure, distil.schedules.linear(0.0, 1 / (1 - share), steps=max(steps // 10, 1))),
+        },
+    )
+    curves = kerastl.train.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")
+    return kerastl.train.Trained(model.average.get_layer(network.name), curves)
+
+
+def learn(config: Config, data: Dataset, pictures: Split, seed: int, workspace: Workspace, *, teacher=None):
+    """A student from the teacher's answers where there is one, else from the labels; all else is the same."""
+    kerastl.train.set_seed(seed + 1)
+    student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    if teacher is not None:
+        soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+        model = kerastl.distil.distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=1.0)
+    curves = kerastl.train.fit(
+        model,
+        moved(config, pictures, config.student, seed=seed, mixup=0.0 if teacher is None else config.mixup),
+        schedule=config.student,
+        workspace=workspace,
+        keep="last",
+    )
+    return kerastl.train.Trained(student, curves)
+
+
+def moved(config: Config, pictures: Split, schedule: Schedule, *, seed: int, mixup: float = 0.0):
+    """Training batches, every picture moved anew in every epoch, and mixed with another one where that is asked for."""
+    views = kerastl.augment.build(**dataclasses.asdict(config.views), mixup=mixup, seed=seed)
+    return kerastl.data.pipeline.batches(
+        pictures, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))

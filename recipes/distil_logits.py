@@ -1,0 +1,198 @@
+"""A small student under a patient and consistent teacher, beside the same student without it, seed by seed.
+
+Teacher and student see the very same view of a picture, mixed with another one, for many epochs, and the student learns
+from the teacher's answers alone (Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent",
+https://arxiv.org/abs/2106.05237). The teacher is three networks that answer together (You et al. 2017, "Learning from
+Multiple Teacher Networks"). The control learns from the labels, for as many steps of the same schedule, on the
+same moved pictures, unmixed. The report holds both over seeds, and the share of the gap that was recovered.
+
+Minutes: 150
+Data: fashion_mnist
+Command: kerastl run distil_logits
+Expect: to be measured
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import kerastl
+from kerastl.types import Dataset, Schedule, Workspace
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """How far training pictures are moved; see `kerastl.augment.build`."""
+
+    horizontal_flip: bool = True
+    """Clothes have no left and right."""
+    translation: float = 0.04
+    """Share of height and width: a pixel to every side, as in `fashion_mobile`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of the run; every field is a flag of `kerastl run distil_logits`."""
+
+    seed: int = 0
+    """Of the teacher, the split, and the first of the students."""
+    seeds: int = 3
+    """Students with a teacher, and as many without: three are the fewest whose interval says much."""
+    validation: int = 5000
+    """Pictures held out of train; every choice is made on them."""
+    limit: int | None = None
+    """Keeps only so many training pictures."""
+    views: Views = Views()
+    """Of teacher, students and control alike."""
+    teachers: int = 3
+    """Networks that answer together, each of a seed of its own: surer of what is right, and softer where it is not."""
+    teacher: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Of each, `residual_cnn.medium` of 309,000 parameters."""
+    widths: tuple[int, ...] = (16, 24, 40)
+    """Filters of the student's stages: 39,000 parameters, an eighth of one teacher's."""
+    student: Schedule = Schedule(epochs=40, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Patience (Beyer et al. 2022, section 3.2); the control gets the same."""
+    mixup: float = 1.0
+    """Of the students' pictures, not of the control's: its shares are drawn evenly. See `kerastl.augment.Mixup`."""
+    temperature: float = 1.0
+    """Of both sides' answers: none, as in the paper."""
+    teacher_weight: float = 1.0
+    """Share of the teacher in the loss; labels have the rest, and say nothing of mixed pictures."""
+    prefer: str = "smallest"
+    """What the phone gets among the files within the budget: "smallest" or "fastest"."""
+    budget: float = 0.003
+    """Validation accuracy that the chosen file may lose against the float model: 0.3 points."""
+    score_drop: float = 0.003
+    """Accuracy that an int8 file may lose against its own float model: 0.3 points."""
+    agreement: float = 0.97
+    """Least share of pictures on which an int8 file answers like its float model."""
+
+    def __post_init__(self) -> None:
+        if self.mixup and self.teacher_weight < 1:
+            raise ValueError(
+                "A label says nothing of mixed pictures: with mixup the teacher's share is 1. Received: "
+                f"mixup={self.mixup}, teacher_weight={self.teacher_weight}."
+            )
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Everything tiny: no score worth reading."""
+        tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
+        sizes = {"seeds": 2, "teachers": 2, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny}
+        return cls(**sizes, budget=0.2, score_drop=0.2, agreement=0.7)
+
+
+def run(config: Config, folder: Path) -> dict[str, Any]:
+    """Load, train the teachers, then for every seed a student under them and one alone, export, verify, report."""
+    with kerastl.store.Run(folder, recipe="distil_logits", tag=folder.name, config=config) as run:
+        data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+        run.record(data)
+        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        seeds = range(config.seed, config.seed + config.seeds)
+        basis = [config.views, data.digest]
+
+        members = run.each(
+            "teacher",
+            lambda seed, at: train_teacher(config, data, seed, at),
+            seeds=range(config.seed, config.seed + config.teachers),
+            key=[basis, config.teacher],
+            **models,
+        )
+        teacher = kerastl.distil.teachers.as_one([one.model for one in members])
+        lesson = [config.mixup, config.temperature, config.teacher_weight, [run.key(row["name"]) for row in run.stages]]
+        distilled = run.each(
+            "distilled",
+            lambda seed, at: learn(config, data, seed, at, teacher=teacher),
+            seeds=seeds,
+            key=[basis, config.widths, config.student, lesson],
+            **models,
+        )
+        alone = run.each(
+            "alone",
+            lambda seed, at: learn(config, data, seed, at),
+            seeds=seeds,
+            key=[basis, config.widths, config.student],
+            **models,
+        )
+        best = max(distilled, key=lambda one: max(one.curves.values["val_accuracy"]))
+        float32 = kerastl.export.tflite.convert(best.model)
+        teacher_float32 = kerastl.export.tflite.convert(teacher)
+        ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
+        candidate = functools.partial(kerastl.ship.Candidate, model=best.model)
+        return kerastl.ship.ship(
+            run,
+            data,
+            model=best.model,
+            candidates=[
+                candidate("teacher_float32", "float32", teacher_float32, model=teacher, eligible=False),
+                candidate("float32", "float32", float32),
+                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
+                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures)),
+            ],
+            curves=[members[0].curves, best.curves, *(one.curves for one in alone)],
+            prefer=config.prefer,
+            budget=config.budget,
+            score_drop=config.score_drop,
+            agreement=config.agreement,
+            control=kerastl.ship.Control(
+                teacher,
+                distilled=[one.model for one in distilled],
+                alone=[one.model for one in alone],
+                seeds=seeds,
+                steps=config.student.epochs * (len(data.train) // config.student.batch_size),
+            ),
+        )
+
+
+def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
+    """A wider residual CNN on the labels."""
+    kerastl.train.set_seed(seed)
+    teacher = kerastl.build.residual_cnn.medium(data.task)
+    curves = kerastl.train.fit(
+        teacher,
+        moved(config, data, config.teacher, seed=seed),
+        schedule=config.teacher,
+        workspace=workspace,
+        validation=held_out(data),
+    )
+    return kerastl.train.Trained(teacher, curves)
+
+
+def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher=None):
+    """A student from the teacher's answers where there is one, else from the labels; all else is the same."""
+    kerastl.train.set_seed(seed + 1)
+    student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    if teacher is not None:
+        soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+        model = kerastl.distil.distiller.Distiller(
+            student=student, teacher=teacher, loss=soft, weight=config.teacher_weight
+        )
+    curves = kerastl.train.fit(
+        model,
+        moved(config, data, config.student, seed=seed, mixup=0.0 if teacher is None else config.mixup),
+        schedule=config.student,
+        workspace=workspace,
+        validation=held_out(data),
+    )
+    return kerastl.train.Trained(student, curves)
+
+
+def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, mixup: float = 0.0):
+    """Training batches, every picture moved anew in every epoch, and mixed with another one where that is asked for."""
+    views = kerastl.augment.build(**dataclasses.asdict(config.views), mixup=mixup, seed=seed)
+    return kerastl.data.pipeline.batches(
+        data.train, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
+    )
+
+
+def held_out(data: Dataset):
+    """Validation batches, as they are."""
+    return kerastl.data.pipeline.batches(data.validation, batch_size=500)
+
+
+if __name__ == "__main__":
+    raise SystemExit(kerastl.cli.main(["run", __file__, *sys.argv[1:]]))
