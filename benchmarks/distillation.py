@@ -251,7 +251,8 @@ def every(bench: Bench) -> bool:
     short = bench.epochs(Schedule(epochs=10, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3))
     config = dataclasses.replace(bench.config(distil_logits), student=short, mixup=0.0)
     data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-    teacher = logits_teacher(config, bench.finished(distil_logits)[1])
+    folder = bench.finished(distil_logits)[1]
+    teacher = stage(folder, f"teacher-{config.seed}")  # one of them: layers inside of several cannot be heard
 
     def taught(named: dict[str, terms.Term], seed: int, workspace: Workspace) -> kerastl.train.Trained:
         kerastl.train.set_seed(seed + 1)

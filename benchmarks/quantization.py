@@ -4,7 +4,8 @@
 
 Two networks on Fashion-MNIST, trained on the labels: the student of `recipes/fashion_mobile`, and one of depthwise-
 separable blocks. From each come the files of every post-training technique, those of mixed precision (4, 8 and 32 bits,
-at most half a point below the float file on validation), of quantization-aware training, and, pruned to 75 %, of
+at most half a point below the float file on validation), both with weights rounded to the nearest integer and with
+integers chosen by what they answer on 500 training pictures, of quantization-aware training, and, pruned to 75 %, of
 quantizing afterwards (PTQ) and of training on with the zeros kept (PQAT). The peers get the same float network and
 the same calibration pictures. A file of kerastl has its labels and metadata inside.
 
@@ -73,7 +74,10 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
         "dynamic_int8": ptq.dynamic_int8(float32),
         "static_int8": ptq.static_int8(float32, calibration=some),
         "int4_weights": ptq.int4_weights(float32),
+        "int4, rounded by answers": ptq.int4_weights(float32, calibration=some),
+        "int4, and one scale": ptq.int4_weights(float32, calibration=some, per_channel=False),
         "mixed_precision": mixed(float32, data),
+        "mixed, rounded by answers": mixed(float32, data, calibration=some),
         "qat_int8": aware(model, data, epochs=fine_tuning),
     }
     pruned = kerastl.train.as_float32(model)
@@ -128,16 +132,17 @@ def aware(model: keras.Model, data: Dataset, *, epochs: int, **options: bool) ->
     return kerastl.export.tflite.convert(network, integer=True)
 
 
-def mixed(float32: bytes, data: Dataset) -> bytes:
+def mixed(float32: bytes, data: Dataset, *, calibration: np.ndarray | None = None) -> bytes:
     held = data.validation
 
     def score(file: bytes) -> float:
         return kerastl.verify.score(kerastl.verify.run_file(file, held.inputs), held.labels).value
 
     measured = mixed_precision.sensitivities(
-        float32, answers=lambda file: kerastl.verify.run_file(file, held.inputs[:500])
+        float32, answers=lambda file: kerastl.verify.run_file(file, held.inputs[:500]), calibration=calibration
     )
-    return mixed_precision.cheapest(float32, measured, score=score, least=score(float32) - 0.005).content
+    least = score(float32) - 0.005
+    return mixed_precision.cheapest(float32, measured, score=score, least=least, calibration=calibration).content
 
 
 def converted(model: keras.Model, *, quantize: bool = False, calibration: np.ndarray | None = None) -> bytes:

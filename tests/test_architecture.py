@@ -74,6 +74,8 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/ptq": LITERT,
     "compress/float_file": LITERT,
     "compress/mixed_precision": LITERT,
+    "compress/optimal_brain": set(),
+    "compress/rounding": LITERT,
     "export": TENSORFLOW | LITERT,
     "foreign/hdf5": set(),
     "foreign/keras_config": set(),  # a written list; what the installed Keras offers is not asked

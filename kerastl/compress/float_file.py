@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from ai_edge_quantizer import quantizer
@@ -32,16 +33,28 @@ class Operator:
         kind: a key of `KINDS`.
         shape: of the kernel; a dense one's is ``(outputs, inputs)``, a convolution's
             ``(channels, height, width, inputs)``.
+        groups: of a convolution, each with inputs of its own.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
+    groups: int = 1
 
     @property
     def weights(self) -> int:
         """How many numbers the kernel has."""
         return math.prod(self.shape)
+
+    @property
+    def channels(self) -> int:
+        """How many numbers a place has that comes out, each with a scale of its own if the kernel has one a channel."""
+        return self.shape[-1 if self.kind == "DEPTHWISE_CONV_2D" else 0]
+
+    @property
+    def may_have_one_scale(self) -> bool:
+        """Whether LiteRT computes with a 4-bit kernel of one scale: it does not with groups, nor row by row."""
+        return self.kind in ("CONV_2D", "FULLY_CONNECTED") and self.groups == 1
 
     @property
     def pattern(self) -> str:
@@ -58,21 +71,25 @@ def operators(model: bytes) -> tuple[Operator, ...]:
     Raises:
         ValueError: if ``model`` is no TFLite file; if its tensors have no names, or several the same.
     """
-    parsed = _parsed(model)
+    held = parsed(model)
     kinds = {number: name for name, number in KINDS.items()}
     found = []
-    for graph in parsed.subgraphs:
+    for graph in held.subgraphs:
         for operator in graph.operators:
-            code = parsed.operatorCodes[operator.opcodeIndex]
+            code = held.operatorCodes[operator.opcodeIndex]
             number = max(code.builtinCode, code.deprecatedBuiltinCode)
             if number not in kinds:
                 continue
             kernel = graph.tensors[operator.inputs[_PLACE]]
-            data = parsed.buffers[kernel.buffer].data
+            data = held.buffers[kernel.buffer].data
             if data is None or not len(data):
                 continue  # computed, as in the product of two activations
             name = (graph.tensors[operator.outputs[0]].name or b"").decode()
-            found.append(Operator(name, kinds[number], tuple(int(size) for size in kernel.shape)))
+            shape = tuple(int(size) for size in kernel.shape)
+            groups = 1
+            if number == schema.BuiltinOperator.CONV_2D:
+                groups = int(graph.tensors[operator.inputs[0]].shape[-1]) // shape[-1]
+            found.append(Operator(name, kinds[number], shape, groups))
     names = [operator.name for operator in found]
     if "" in names or len(set(names)) < len(names):
         raise ValueError(
@@ -110,15 +127,35 @@ def quantized(work: quantizer.Quantizer, statistics: dict | None = None) -> byte
 
 def tensors(model: bytes) -> Iterable[Any]:
     """Every tensor of a file, of the generated API."""
-    return (tensor for graph in _parsed(model).subgraphs for tensor in graph.tensors)
+    return (tensor for graph in parsed(model).subgraphs for tensor in graph.tensors)
 
 
-def _parsed(model: bytes) -> Any:
+def parsed(model: bytes) -> Any:
+    """A file as an object of the generated API.
+
+    Raises:
+        ValueError: if ``model`` is no TFLite file.
+    """
     if bytes(model[4:8]) != b"TFL3":
         raise ValueError(
             f"Quantization needs the bytes of a TFLite file. Received: {len(model)} bytes starting {model[:8]!r}."
         )
     return flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+
+
+def refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]) -> None:
+    """Raises a `ValueError` if calibration pictures are none, of another shape, or no pixels 0..255."""
+    calibration = np.asarray(calibration)
+    if calibration.shape[1:] != shape or not len(calibration):
+        raise ValueError(
+            f"Calibration needs pictures (examples, {', '.join(map(str, shape))}). Received: {calibration.shape}."
+        )
+    low, high = float(calibration.min()), float(calibration.max())
+    if not (low >= 0.0 and 1.0 < high <= 255.0):
+        raise ValueError(
+            "Calibration needs raw pixels, from 0 to 255: the file takes them as the camera gives them. "
+            f"Received: values from {low:g} to {high:g}."
+        )
 
 
 def _type_name(kind: int) -> str:

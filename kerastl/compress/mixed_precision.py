@@ -4,23 +4,29 @@ What quantizing one kernel alone does to the answers says how much that kernel m
 several do adds up (ZeroQ, Cai et al. 2020, https://arxiv.org/abs/2001.00281, section 3.2). So there is one way from the
 float file to the smallest one on which every step saves the most bytes for what it costs, and the cheapest file within
 a budget is looked for along it: by the score of whole files, for the sum is only an approximation.
+
+With calibration examples the integers are chosen by what they answer (`rounding`), and a 4-bit kernel may then have one
+scale in place of one a channel: of small kernels, scales are a tenth of all bytes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from ai_edge_quantizer import qtyping
 
-from kerastl.compress import float_file
+from kerastl.compress import float_file, rounding
 from kerastl.compress.float_file import Operator
 
 FLOAT = 32
 """Bits of a kernel that is left as it is."""
 _FOUR = ("CONV_2D", "FULLY_CONNECTED", "EMBEDDING_LOOKUP")  # operators that take 4-bit kernels
+_SCALE = 4  # bytes
 _BEYOND = 2  # files that are tried past the smallest one found: scores along the way are not quite in order
 
 
@@ -33,11 +39,13 @@ class Sensitivity:
         bits: 8 or 4.
         error: mean Kullback-Leibler divergence of the answers from the float file's, in nats; of several classes an
             example, the sum over its classes.
+        per_channel: whether each of its channels has a scale, or all have one.
     """
 
     operator: Operator
     bits: int
     error: float
+    per_channel: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +55,14 @@ class Assignment:
     Attributes:
         bits: name of the operator -> 32, 8 or 4.
         error: the sum of the sensitivities.
-        weight_bytes: of all kernels together, scales not counted.
+        weight_bytes: of all kernels together, with their scales.
+        one_scale: names of the operators whose kernels have one scale in place of one a channel.
     """
 
     bits: Mapping[str, int]
     error: float
     weight_bytes: int
+    one_scale: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,8 +82,24 @@ class Found:
     tried: Mapping[int, float]
 
 
+class _Width(NamedTuple):
+    """How a kernel is stored."""
+
+    bits: int
+    per_channel: bool = True
+
+    def size(self, operator: Operator) -> float:
+        """Bytes of a kernel and its scales; zero points are shared by all kernels of as many channels."""
+        scales = 0 if self.bits == FLOAT else operator.channels if self.per_channel else 1
+        return operator.weights * self.bits / 8 + _SCALE * scales
+
+
 def sensitivities(
-    model: bytes, *, answers: Callable[[bytes], np.ndarray], bits: Sequence[int] = (8, 4)
+    model: bytes,
+    *,
+    answers: Callable[[bytes], np.ndarray],
+    bits: Sequence[int] = (8, 4),
+    calibration: np.ndarray | None = None,
 ) -> tuple[Sensitivity, ...]:
     """Measures every kernel of a file in every width that its operator takes: one quantization and one run each.
 
@@ -81,10 +107,13 @@ def sensitivities(
         model: a float32 TFLite file, as the converter wrote it.
         answers: runs a file on some hundred validation examples; probabilities ``(examples, classes)``.
         bits: widths to measure, of 8 and 4.
+        calibration: some hundred training examples, as for `rounding.nearest_answers`: measures kernels rounded by
+            them, those of 4 bits also with one scale, and is then given to `apply` or `cheapest` as well. ``None``:
+            each weight is the integer nearest to it.
 
     Raises:
         ValueError: if ``model`` is no float32 TFLite file, has no kernel that can be quantized, or another width is
-            asked for.
+            asked for; if ``calibration`` is not what `rounding.nearest_answers` takes.
     """
     if not bits or set(bits) - {8, 4}:
         raise ValueError(f"Kernels are quantized to 8 or 4 bits. Received: bits={tuple(bits)}.")
@@ -94,10 +123,14 @@ def sensitivities(
         raise ValueError("Wanted a file with convolutions, dense layers or embeddings. Received: one with none.")
     wanted = np.asarray(answers(model), np.float64)
     return tuple(
-        Sensitivity(operator, width, _divergence(wanted, np.asarray(answers(_quantized(model, {operator: width})))))
+        Sensitivity(
+            operator,
+            width.bits,
+            _divergence(wanted, np.asarray(answers(_quantized(model, {operator: width}, calibration)))),
+            width.per_channel,
+        )
         for operator in found
-        for width in sorted(bits, reverse=True)
-        if width != 4 or operator.kind in _FOUR
+        for width in _widths(operator, bits, rounds=calibration is not None)
     )
 
 
@@ -120,38 +153,38 @@ def assignments(measured: Sequence[Sensitivity]) -> tuple[Assignment, ...]:
     """
     if not measured:
         raise ValueError("Wanted sensitivities. Received: none.")
-    widths: dict[Operator, list[tuple[int, float]]] = {}
+    points: dict[Operator, list[_Point]] = {}
     for one in measured:
-        widths.setdefault(one.operator, [(FLOAT, 0.0)]).append((one.bits, max(one.error, 0.0)))
-    steps = []
-    for operator, points in widths.items():
-        hull = _hull(sorted(points, reverse=True))
-        steps += [
-            ((after[1] - before[1]) / ((before[0] - after[0]) * operator.weights), operator, before, after)
-            for before, after in itertools.pairwise(hull)
-        ]
-    # on a hull steps grow dearer, so that each kernel's own stay in order; a tie is broken by the wider first
-    steps.sort(key=lambda step: (step[0], -step[2][0], step[1].name))
-    bits = dict.fromkeys((operator.name for operator in widths), FLOAT)
-    error, weight_bits = 0.0, FLOAT * sum(operator.weights for operator in widths)
-    way = [Assignment(dict(bits), error, weight_bits // 8)]
-    for _, operator, before, after in steps:
-        bits[operator.name] = after[0]
-        error += after[1] - before[1]
-        weight_bits -= (before[0] - after[0]) * operator.weights
-        way.append(Assignment(dict(bits), error, -(-weight_bits // 8)))
+        first = _Width(FLOAT)
+        held = points.setdefault(one.operator, [_Point(first.size(one.operator), 0.0, first)])
+        width = _Width(one.bits, one.per_channel)
+        held.append(_Point(width.size(one.operator), max(one.error, 0.0), width))
+    steps = [
+        (_slope(before, after), operator, before, after)
+        for operator, choices in points.items()
+        for before, after in itertools.pairwise(_hull(choices))
+    ]
+    # on a hull steps grow dearer, so that each kernel's own stay in order; a tie is broken by the larger first
+    steps.sort(key=lambda step: (step[0], -step[2].size, step[1].name))
+    held = {operator: choices[0] for operator, choices in points.items()}
+    way = [_assignment(held)]
+    for _, operator, _, after in steps:
+        held[operator] = after
+        way.append(_assignment(held))
     return tuple(way)
 
 
-def apply(model: bytes, assignment: Assignment) -> bytes:
+def apply(model: bytes, assignment: Assignment, *, calibration: np.ndarray | None = None) -> bytes:
     """A file with the kernels of an assignment; activations stay float32.
 
     Args:
         model: the float32 TFLite file that was measured.
         assignment: of `assignments`.
+        calibration: as for `sensitivities`.
 
     Raises:
-        ValueError: if ``model`` is no float32 TFLite file, or not the one that the assignment was made for.
+        ValueError: if ``model`` is no float32 TFLite file, or not the one that the assignment was made for; if
+            ``calibration`` is not what `rounding.nearest_answers` takes.
     """
     held = {operator.name: operator for operator in float_file.operators(model)}
     if lacking := sorted(set(assignment.bits) - set(held)):
@@ -159,10 +192,18 @@ def apply(model: bytes, assignment: Assignment) -> bytes:
             f"An assignment is for the file that was measured. Received: one without {', '.join(map(repr, lacking))}; "
             f"it has {', '.join(map(repr, held))}."
         )
-    return _quantized(model, {held[name]: bits for name, bits in assignment.bits.items()})
+    widths = {held[name]: _Width(bits, name not in assignment.one_scale) for name, bits in assignment.bits.items()}
+    return _quantized(model, widths, calibration)
 
 
-def cheapest(model: bytes, measured: Sequence[Sensitivity], *, score: Callable[[bytes], float], least: float) -> Found:
+def cheapest(
+    model: bytes,
+    measured: Sequence[Sensitivity],
+    *,
+    score: Callable[[bytes], float],
+    least: float,
+    calibration: np.ndarray | None = None,
+) -> Found:
     """The smallest file along the way whose score is within the budget.
 
     The way is halved again and again, as if scores fell along it; then a few files past the smallest one found are
@@ -173,6 +214,7 @@ def cheapest(model: bytes, measured: Sequence[Sensitivity], *, score: Callable[[
         measured: of `sensitivities`.
         score: of a file on validation examples, the higher the better.
         least: score that the file has to have.
+        calibration: as for `sensitivities`.
 
     Raises:
         ValueError: if the float file itself is below ``least``, or ``model`` was not measured.
@@ -181,7 +223,7 @@ def cheapest(model: bytes, measured: Sequence[Sensitivity], *, score: Callable[[
 
     def good(place: int) -> bool:
         if place not in scores:
-            files[place] = apply(model, way[place])
+            files[place] = apply(model, way[place], calibration=calibration)
             scores[place] = float(score(files[place]))
         return scores[place] >= least
 
@@ -196,12 +238,30 @@ def cheapest(model: bytes, measured: Sequence[Sensitivity], *, score: Callable[[
     return Found(files[best], way[best], scores[best], tried)
 
 
-def _quantized(model: bytes, bits: Mapping[Operator, int]) -> bytes:
+def _widths(operator: Operator, bits: Sequence[int], *, rounds: bool) -> list[_Width]:
+    """Those that an operator takes, widest first."""
+    found = [_Width(8)] if 8 in bits else []
+    if 4 in bits and operator.kind in _FOUR:
+        found.append(_Width(4))
+        if rounds and operator.may_have_one_scale and operator.channels > 1:
+            found.append(_Width(4, per_channel=False))
+    return found
+
+
+def _quantized(model: bytes, widths: Mapping[Operator, _Width], calibration: np.ndarray | None) -> bytes:
     work = float_file.opened(model)
-    chosen = {operator: width for operator, width in bits.items() if width != FLOAT}
+    chosen = {operator: width for operator, width in widths.items() if width.bits != FLOAT}
     for operator, width in chosen.items():
-        work.add_dynamic_config(operator.pattern, qtyping.TFLOperationName(operator.kind), num_bits=width)
-    return float_file.quantized(work) if chosen else model
+        work.add_dynamic_config(
+            operator.pattern,
+            qtyping.TFLOperationName(operator.kind),
+            num_bits=width.bits,
+            granularity=qtyping.QuantGranularity["CHANNELWISE" if width.per_channel else "TENSORWISE"],
+        )
+    result = float_file.quantized(work) if chosen else model
+    if calibration is None or not any(operator.kind in rounding.KINDS for operator in chosen):
+        return result
+    return rounding.nearest_answers(model, result, calibration=calibration)
 
 
 def _divergence(wanted: np.ndarray, received: np.ndarray) -> float:
@@ -215,15 +275,35 @@ def _divergence(wanted: np.ndarray, received: np.ndarray) -> float:
     return float(sum((p * np.log(np.maximum(p, least) / np.maximum(q, least))).sum(1).mean() for p, q in parts))
 
 
-def _hull(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Of ``(bits, error)``, widest first, those on the lower convex hull."""
-    hull: list[tuple[int, float]] = []
-    for point in points:
+class _Point(NamedTuple):
+    """A way to store a kernel: its bytes, and what they cost."""
+
+    size: float
+    error: float
+    width: _Width
+
+
+def _hull(points: Sequence[_Point]) -> list[_Point]:
+    """Those on the lower convex hull from the first, the float one, on, the largest first."""
+    start, *others = points
+    hull = [start]
+    for point in sorted(others, key=lambda point: (-point.size, point.error)):
+        if point.size >= hull[-1].size:
+            continue  # a scale a channel makes a kernel of single weights larger
         while len(hull) > 1 and _slope(hull[-2], hull[-1]) >= _slope(hull[-2], point):
             hull.pop()
         hull.append(point)
     return hull
 
 
-def _slope(before: tuple[int, float], after: tuple[int, float]) -> float:
-    return (after[1] - before[1]) / (before[0] - after[0])
+def _slope(before: _Point, after: _Point) -> float:
+    return (after.error - before.error) / (before.size - after.size)
+
+
+def _assignment(held: Mapping[Operator, _Point]) -> Assignment:
+    return Assignment(
+        bits={operator.name: point.width.bits for operator, point in held.items()},
+        error=sum(point.error for point in held.values()),
+        weight_bytes=math.ceil(sum(point.size for point in held.values())),
+        one_scale=frozenset(operator.name for operator, point in held.items() if not point.width.per_channel),
+    )

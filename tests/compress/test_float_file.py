@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import qtyping
 
 from kerastl.compress import float_file
@@ -32,6 +33,27 @@ def test_every_kernel_with_its_kind_and_shape(file):
         "FULLY_CONNECTED": (5, 6 * 6 * 4),
     }
     assert [operator.weights for operator in found] == [54, 108, 192, 720]
+    assert [operator.channels for operator in found] == [6, 12, 4, 5]
+    assert [operator.groups for operator in found] == [1, 1, 1, 1]
+
+
+def test_only_whole_convolutions_and_dense_layers_do_with_one_scale(file):
+    """LiteRT itself says so: it refuses to run the others at 4 bits and one scale."""
+    assert [operator.may_have_one_scale for operator in float_file.operators(file)] == [True, False, False, True]
+    image = keras.Input((8, 8, 4), name="image")
+    grouped = convert(keras.Model(image, keras.layers.Conv2D(6, 3, groups=2, name="grouped")(image)))
+    (operator,) = float_file.operators(grouped)
+    assert (operator.groups, operator.shape, operator.may_have_one_scale) == (2, (6, 3, 3, 2), False)
+    for made, chosen in ((grouped, operator), (file, float_file.operators(file)[0])):
+        work = float_file.opened(made)
+        one = qtyping.QuantGranularity.TENSORWISE
+        work.add_dynamic_config(chosen.pattern, qtyping.TFLOperationName.CONV_2D, num_bits=4, granularity=one)
+        interpreter = Interpreter(model_content=float_file.quantized(work))
+        if chosen.may_have_one_scale:
+            interpreter.allocate_tensors()
+        else:
+            with pytest.raises(RuntimeError, match="affine_quantization->scale->size"):
+                interpreter.allocate_tensors()
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -64,7 +86,7 @@ def test_what_is_no_file_or_has_no_names_is_refused(file):
         float_file.operators(b"no file at all")
     with pytest.raises(ValueError, match="bytes of a TFLite file"):
         float_file.opened(b"no file at all")
-    parsed = float_file._parsed(file)
+    parsed = float_file.parsed(file)
     for tensor in parsed.subgraphs[0].tensors:
         tensor.name = b""
     nameless = bytes(float_file.flatbuffer_utils.convert_object_to_bytearray(parsed))

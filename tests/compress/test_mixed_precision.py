@@ -24,7 +24,9 @@ def measured(converted):  # noqa: F811
 
 
 def made_up(*rows: tuple[str, int, int, float]) -> list[Sensitivity]:
-    return [Sensitivity(Operator(name, "CONV_2D", (weights,)), bits, error) for name, weights, bits, error in rows]
+    return [
+        Sensitivity(Operator(name, "FULLY_CONNECTED", (1, weights)), bits, error) for name, weights, bits, error in rows
+    ]
 
 
 def kernel_types(file: bytes) -> dict[tuple[int, ...], int]:
@@ -74,7 +76,7 @@ def test_the_way_lies_on_the_hull_of_all_assignments():
     errors = {(name, bits): error for name, _, bits, error in rows} | {(name, 32): 0.0 for name in names}
     every = []
     for bits in itertools.product((32, 8, 4), repeat=5):
-        size = sum(width * count for width, count in zip(bits, weights, strict=True)) / 8
+        size = sum(width * count / 8 + 4 * (width < 32) for width, count in zip(bits, weights, strict=True))
         every.append((size, sum(errors[pair] for pair in zip(names, bits, strict=True))))
     for before, after in itertools.pairwise(way):
         assert before.weight_bytes > after.weight_bytes
@@ -84,12 +86,71 @@ def test_the_way_lies_on_the_hull_of_all_assignments():
     assert way[0].bits == dict.fromkeys(names, 32)
     assert way[0].error == 0
     assert way[-1].bits == dict.fromkeys(names, 4)
-    assert way[-1].weight_bytes == sum(weights) // 2
+    assert way[-1].weight_bytes == sum(weights) // 2 + 4 * 5  # and a scale each
 
 
 def test_a_width_that_is_never_worth_it_is_left_out():
     way = mixed_precision.assignments(made_up(("a", 100, 8, 0.5), ("a", 100, 4, 0.1)))
     assert [one.bits["a"] for one in way] == [32, 4]
+
+
+def test_a_kernel_that_its_scales_make_larger_stays_as_it_is():
+    """A scale of four bytes for every weight."""
+    depthwise = Operator("a", "DEPTHWISE_CONV_2D", (1, 1, 1, 50))
+    way = mixed_precision.assignments([Sensitivity(depthwise, 8, 0.1), *made_up(("b", 50, 8, 0.1))])
+    assert [one.bits for one in way] == [{"a": 32, "b": 32}, {"a": 32, "b": 8}]
+    assert [one.weight_bytes for one in way] == [400, 200 + 54]
+
+
+def test_one_scale_is_a_width_of_its_own(converted):  # noqa: F811
+    """Fewer bytes than a scale a channel; of a kernel of one channel there is nothing to be saved."""
+    measured = mixed_precision.sensitivities(converted, answers=answers, calibration=PICTURES[64:128])
+    widths = [(one.operator.kind, one.bits, one.per_channel) for one in measured]
+    assert widths == [
+        *[("CONV_2D", 8, True), ("CONV_2D", 4, True), ("CONV_2D", 4, False), ("DEPTHWISE_CONV_2D", 8, True)],
+        *[("FULLY_CONNECTED", 8, True), ("FULLY_CONNECTED", 4, True), ("FULLY_CONNECTED", 4, False)] * 2,
+    ]
+    plain = {(one.operator, one.bits): one.error for one in mixed_precision.sensitivities(converted, answers=answers)}
+    by_width = {(one.operator, one.bits): one.error for one in measured if one.per_channel}
+    assert sum(by_width.values()) < 0.7 * sum(plain.values())
+    way = mixed_precision.assignments(measured)
+    last, held = way[-1], float_file.operators(converted)
+    assert last.one_scale == {one.name for one in held if one.kind != "DEPTHWISE_CONV_2D"}
+    assert last.weight_bytes == sum(
+        one.weights + 4 * 16 if one.kind == "DEPTHWISE_CONV_2D" else one.weights // 2 + 4 for one in held
+    )
+    smallest = mixed_precision.apply(converted, last, calibration=PICTURES[64:128])
+    assert smallest == ptq.int4_weights(converted, calibration=PICTURES[64:128], per_channel=False)
+    sizes = [len(mixed_precision.apply(converted, one)) for one in way]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_kernel_of_one_channel_or_of_groups_has_no_scales_to_spare():
+    for operator in (Operator("a", "FULLY_CONNECTED", (1, 50)), Operator("a", "CONV_2D", (4, 3, 3, 2), groups=2)):
+        assert [width.per_channel for width in mixed_precision._widths(operator, (8, 4), rounds=True)] == [True, True]
+
+
+def test_embeddings_beside_what_is_rounded(tiny_text):
+    ids = tiny_text.inputs
+    measured = mixed_precision.sensitivities(
+        tiny_text.float32, answers=lambda file: verify.run_file(file, ids[:20]), calibration=ids[60:]
+    )
+    assert [(one.operator.kind, one.bits, one.per_channel) for one in measured] == [
+        *[("EMBEDDING_LOOKUP", 8, True), ("EMBEDDING_LOOKUP", 4, True)],
+        *[("FULLY_CONNECTED", 8, True), ("FULLY_CONNECTED", 4, True), ("FULLY_CONNECTED", 4, False)],
+    ]
+
+
+def test_the_cheapest_file_is_rounded_by_its_calibration(converted):  # noqa: F811
+    def score(file: bytes) -> float:
+        return float(np.mean(verify.run_file(file, PICTURES[:64]).argmax(1) == LABELS[:64]))
+
+    some = PICTURES[64:128]
+    measured = mixed_precision.sensitivities(converted, answers=answers, bits=(4,), calibration=some)
+    found = mixed_precision.cheapest(converted, measured, score=score, least=score(converted) - 0.02, calibration=some)
+    assert found.content == mixed_precision.apply(converted, found.assignment, calibration=some)
+    assert found.content != mixed_precision.apply(converted, found.assignment)
+    assert found.assignment.one_scale
 
 
 def test_applying_an_assignment_quantizes_those_kernels(converted, measured):  # noqa: F811

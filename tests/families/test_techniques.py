@@ -14,11 +14,11 @@ import tensorflow as tf
 
 import kerastl.compress
 from kerastl import bridge, verify
-from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat
+from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat, rounding
 
 # How layers are quantized is no technique, nor is the training of what is compressed; `qat` and `cluster` are. Nor is
-# what is read off a file before it is quantized.
-INNER = {"scheme", "lowering", "fine_tuning", "float_file"}
+# what is read off a file before it is quantized, nor how one kernel is rounded.
+INNER = {"scheme", "lowering", "fine_tuning", "float_file", "optimal_brain"}
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
@@ -119,6 +119,19 @@ def by_measuring(model: keras.Model) -> None:
     assert original == copy
 
 
+def by_recalculating(model: keras.Model) -> None:
+    original = float_file(model)
+    plain = ptq.int4_weights(original)
+    copies = bytes(original), bytes(plain)
+    result = rounding.nearest_answers(original, plain, calibration=PIXELS)
+    assert result == ptq.int4_weights(original, calibration=PIXELS)
+    assert len(result) == len(plain)
+    wanted = verify.run_file(original, PIXELS)
+    errors = [np.square(verify.run_file(file, PIXELS) - wanted).mean() for file in (plain, result)]
+    assert errors[1] < errors[0]
+    assert (original, plain) == copies
+
+
 def public_functions(module: types.ModuleType) -> dict:
     """Its own; of a folder those that its door gives."""
     return {
@@ -135,13 +148,14 @@ CONTRACTS = {
     "prune": by_pruning,
     "ptq": by_rewriting,
     "qat": by_training,
+    "rounding": by_recalculating,
 }
 
 
 def test_every_member_has_its_contract():
     print("techniques:", sorted(MEMBERS))
     assert set(CONTRACTS) == MEMBERS
-    assert len(MEMBERS) == 6
+    assert len(MEMBERS) == 7
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))
