@@ -3,8 +3,8 @@
     python benchmarks/compression_matrix.py [--only NAME ...] [--flat] [--techniques NAME ...] [--json FILE [--again]]
 
 A cell is green if the technique gave a file that is what it claims to be (`kerastl.verify.check`: operators, dtypes,
-share of zeros, distinct values) and that answers 64 pictures like the model it was made from, to `TOLERANCES` (4 bits:
-like that model with its kernels rounded to 4 bits). The bar of the bridge is a relative difference of 1e-4 on pictures.
+share of zeros, distinct values) and that answers 64 pictures like the model it was made from, to `TOLERANCES`. The bar
+of the bridge is a relative difference of 1e-4 on pictures.
 Backbones have random weights that behave like trained ones (`compression_backbones.py`); each is judged laid flat, and
 nested as one layer of a transfer model. A row runs in a process of its own: what it leaks or breaks is its own. With
 --json the cells are kept, and those there are not run again without --again. Exits non-zero where fewer than 90 % of
@@ -224,12 +224,8 @@ class Work:
     def int4_weights(self) -> str:
         from kerastl.compress import ptq
 
-        data, weights = ptq.int4_weights(self._exported_once()), self.model.get_weights()
-        try:  # random kernels lose much in 4 bits; that the file does not lose more is what has to be proven
-            round_kernels(self.model)
-            return f"of what 4 bits are: {self._proved(data, 'int4_weights')}"
-        finally:
-            self.model.set_weights(weights)
+        data = ptq.int4_weights(self._exported_once(), calibration=self.train.inputs[:64])
+        return self._proved(data, "int4_weights")
 
     def static_int8(self) -> str:
         from kerastl.compress import ptq
@@ -284,31 +280,6 @@ class Work:
         if not error <= wanted:
             raise ValueError(f"its answers are off by {error:.3f} of how they vary, more than {wanted}")
         return f"off by {error:.3f}, agrees on {found.agreement:.0%}, {len(data) / 1e3:,.0f} kB"
-
-
-def round_kernels(model: Any) -> None:
-    """Rounds kernels to 15 levels an output channel, as 4-bit files have them; depthwise kernels stay."""
-    import numpy as np
-
-    from kerastl import composites
-
-    for layer in composites.leaves(model):
-        kind = type(layer).__name__
-        if kind == "EinsumDense":
-            inputs, outputs = layer.equation.split("->")
-            axes = tuple(place for place, name in enumerate(inputs.split(",")[1]) if name not in outputs)
-        elif kind == "Dense":
-            axes = (0,)
-        elif kind in ("SeparableConv2D", "Conv2D"):  # with groups as well: in the file it is a CONV_2D
-            axes = (0, 1, 2)
-        elif kind == "Conv1D":
-            axes = (0, 1)
-        else:
-            continue
-        kernel = layer.pointwise_kernel if kind == "SeparableConv2D" else layer.kernel
-        values = np.asarray(kernel)
-        step = np.maximum(np.abs(values).max(axes, keepdims=True), 1e-30) / 7
-        kernel.assign(np.rint(values / step) * step)
 
 
 # Technique -> least agreement of answers, and most that probabilities may be off: root mean square, as a share of how
