@@ -291,14 +291,16 @@ def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple
 def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str, str], **claims: Any):
     """Every way of storing a model's weights, from all 32 bits to as few as its answers allow."""
     float32, ptq = kerastl.export.tflite.convert(model), kerastl.compress.ptq
+    # chosen by what they answer, the integers of a cluster would be several
+    some = None if "clusters" in claims else data.train.inputs[:200]
     made = {
         "float32": lambda: float32,
         "float16": lambda: ptq.float16(float32),
         "dynamic_int8": lambda: ptq.dynamic_int8(float32),
         "weight_only_int8": lambda: ptq.weight_only_int8(float32),
         "static_int8": lambda: ptq.static_int8(float32, calibration=data.train.inputs[:500]),
-        "int4_weights": lambda: ptq.int4_weights(float32),
-        "mixed_precision": lambda: mixed(config, data, float32),
+        "int4_weights": lambda: ptq.int4_weights(float32, calibration=some),
+        "mixed_precision": lambda: mixed(config, data, float32, some),
     }
     for technique, make in made.items():
         content = attempt(left_out, prefix + technique, make)
@@ -306,15 +308,18 @@ def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str
             yield kerastl.ship.Candidate(prefix + technique, technique, content, model, **claims)
 
 
-def mixed(config: Config, data: Dataset, float32: bytes) -> bytes:
+def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
     """The smallest file of 4-bit, 8-bit and float kernels that loses no more than the budget."""
     precision, answers, held = kerastl.compress.mixed_precision, kerastl.verify.run_file, data.validation.head(1000)
 
     def score(file: bytes) -> float:
         return kerastl.verify.score(answers(file, held.inputs), held.labels).value
 
-    measured = precision.sensitivities(float32, answers=lambda file: answers(file, held.head(200).inputs))
-    return precision.cheapest(float32, measured, score=score, least=score(float32) - config.budget).content
+    measured = precision.sensitivities(
+        float32, answers=lambda file: answers(file, held.head(200).inputs), calibration=calibration
+    )
+    least = score(float32) - config.budget
+    return precision.cheapest(float32, measured, score=score, least=least, calibration=calibration).content
 
 
 def shuffled(config: Config, data: Dataset, schedule: Schedule):
