@@ -140,7 +140,11 @@ def parsed(model: bytes) -> Any:
         raise ValueError(
             f"Quantization needs the bytes of a TFLite file. Received: {len(model)} bytes starting {model[:8]!r}."
         )
-    return flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    found: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    for buffer in found.buffers:
+        if buffer.data is not None:  # of files that were quantized bytes, which are written again one by one
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    return found
 
 
 def refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
@@ -231,18 +231,29 @@ class _Examples:
 
     def at(self, file: bytes, place: int) -> Iterator[np.ndarray]:
         """What a file has in one tensor, a batch of the file after the other."""
-        interpreter = Interpreter(
-            model_content=file,
-            num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            experimental_preserve_all_tensors=True,
-        )
+        interpreter = Interpreter(model_content=_cut(file, place), num_threads=1)
         interpreter.allocate_tensors()
+        taken = {source["index"] for source in interpreter.get_input_details()}
         for start in range(0, self._count, self._size):
             for index, values in self._fed:
-                interpreter.set_tensor(index, values[start : start + self._size])
+                if index in taken:
+                    interpreter.set_tensor(index, values[start : start + self._size])
             interpreter.invoke()
             yield interpreter.get_tensor(place)
+
+
+def _cut(file: bytes, place: int) -> bytes:
+    """The file up to one tensor, which it answers with: what comes behind need not be computed."""
+    model = float_file.parsed(file)
+    graph = model.subgraphs[0]
+    needed, kept = {place}, []
+    for operator in reversed(graph.operators):
+        if needed & {int(output) for output in operator.outputs}:
+            needed |= {int(source) for source in operator.inputs if source >= 0}
+            kept.append(operator)
+    graph.operators, graph.outputs, model.signatureDefs = kept[::-1], [place], None
+    graph.inputs = [source for source in graph.inputs if int(source) in needed]
+    return _bytes(model)
 
 
 def _windows(inputs: np.ndarray, size: tuple[int, int], options: Any) -> np.ndarray:

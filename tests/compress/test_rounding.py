@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kerastl import verify
 from kerastl.compress import float_file, optimal_brain, ptq, rounding
@@ -94,7 +94,7 @@ def read(file: bytes, inputs: np.ndarray) -> tuple[list[np.ndarray], list[np.nda
     """What every operator with a kernel takes and gives, over all inputs, by plain kernels."""
     interpreter = Interpreter(
         model_content=file,
-        experimental_op_resolver_type=rounding.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
