@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
@@ -231,7 +231,11 @@ class _Examples:
 
     def at(self, file: bytes, place: int) -> Iterator[np.ndarray]:
         """What a file has in one tensor, a batch of the file after the other."""
-        interpreter = Interpreter(model_content=_cut(file, place), num_threads=1)
+        interpreter = Interpreter(  # plain kernels, which compute the same on every machine
+            model_content=_cut(file, place),
+            num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
         interpreter.allocate_tensors()
         taken = {source["index"] for source in interpreter.get_input_details()}
         for start in range(0, self._count, self._size):
