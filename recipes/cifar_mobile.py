@@ -83,8 +83,8 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        sizes = {"validation": 200, "limit": 640, "teacher": tiny, "student": tiny, "quantize": tiny}
-        return cls(**sizes, budget=0.3, score_drop=0.3, agreement=0.5)
+        sizes = {"validation": 100, "limit": 320, "teacher": tiny, "student": tiny, "quantize": tiny}
+        return cls(**sizes, budget=0.3, score_drop=0.3, agreement=0.2)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:

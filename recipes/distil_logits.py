@@ -82,7 +82,7 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        sizes = {"seeds": 2, "teachers": 2, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny}
+        sizes = {"seeds": 1, "teachers": 2, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny}
         return cls(**sizes, budget=0.2, score_drop=0.2, agreement=0.7)
 
 
