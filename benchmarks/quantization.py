@@ -5,16 +5,16 @@
 Two networks on Fashion-MNIST, trained on the labels: the student of `recipes/fashion_mobile`, and one of depthwise-
 separable blocks. From each come the files of every post-training technique, those of mixed precision (4, 8 and 32 bits,
 at most half a point below the float file on validation), both with weights rounded to the nearest integer and with
-integers chosen by what they answer on 500 training pictures, of quantization-aware training, and, pruned to 75 %, of
-quantizing afterwards (PTQ) and of training on with the zeros kept (PQAT). The peers get the same float network and
-the same calibration pictures. A file of kerastl has its labels and metadata inside.
+integers chosen by what they answer on 500 training pictures, and of quantization-aware training; pruned networks have
+a benchmark of their own, `prune_and_quantize.py`. The peers get the same float network and the same calibration
+pictures. A file of kerastl has its labels and metadata inside.
 
 Latency is one thread's in the runtime that phones use, files in turns, as the ratio to the float file within a round
 (median and quartiles). Validation made every choice; the test pictures are touched once, by the finished files.
 
 Asked: static int8 within 0.5 and quantization-aware training within 0.3 points of the float file and at most 1.02 times
 the smallest peer; 4-bit weights 7 times smaller than float within a point; integers 1.3 times faster on the second
-network; PQAT above PTQ at equal sparsity; 10,000 pictures through a file in 1.1 times a bare loop.
+network; 10,000 pictures through a file in 1.1 times a bare loop.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from rich.console import Console
 from rich.table import Table
 
 import kerastl
-from kerastl.compress import mixed_precision, prune, ptq, qat
+from kerastl.compress import mixed_precision, ptq, qat
 from kerastl.types import Dataset, Schedule
 
-BATCH, RATE, SPARSITY = 128, 4e-3, 0.75
+BATCH, RATE = 128, 4e-3
 NETWORKS: dict[str, Callable] = {
     "student": kerastl.build.residual_cnn.mobile,
     "mobilenet_v2": kerastl.build.mobile_cnn.small,
@@ -66,7 +66,7 @@ def main() -> None:
 def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) -> dict[str, bytes]:
     """Every file, those of the peers under names that begin with "their"."""
     kerastl.train.set_seed(0)
-    fit(model, data, epochs=epochs, rate=RATE)
+    fit(model, data, epochs=epochs)
     float32, some = kerastl.export.tflite.convert(model), data.train.inputs[:500]
     files = {
         "float32": float32,
@@ -80,14 +80,6 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
         "mixed, rounded by answers": mixed(float32, data, calibration=some),
         "qat_int8": aware(model, data, epochs=fine_tuning),
     }
-    pruned = kerastl.train.as_float32(model)
-    steps = fine_tuning * (len(data.train) // BATCH)
-    pruning = prune.Prune(
-        sparsity=SPARSITY, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=pruned
-    )
-    fit(pruned, data, epochs=fine_tuning, rate=RATE / 8, callbacks=[pruning])
-    files["pruned, PTQ"] = ptq.static_int8(kerastl.export.tflite.convert(pruned), calibration=some)
-    files["pruned, PQAT"] = aware(pruned, data, epochs=fine_tuning, preserve_sparsity=True)
     named = functools.partial(
         kerastl.export.metadata.add, class_names=data.task.class_names, name=data.task.name, description=""
     )
@@ -102,19 +94,17 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
     }
 
 
-def fit(model: keras.Model, data: Dataset, *, epochs: int, rate: float, callbacks: tuple | list = ()) -> None:
+def fit(model: keras.Model, data: Dataset, *, epochs: int) -> None:
     batches = kerastl.data.pipeline.batches
     kerastl.train.fit(
         model,
         batches(data.train, batch_size=BATCH, shuffle=True, drop_remainder=True),
-        schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=rate, weight_decay=1e-3),
+        schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=RATE, weight_decay=1e-3),
         validation=batches(data.validation, batch_size=500),
-        callbacks=callbacks,
-        keep="last" if callbacks else "best",
     )
 
 
-def aware(model: keras.Model, data: Dataset, *, epochs: int, **options: bool) -> bytes:
+def aware(model: keras.Model, data: Dataset, *, epochs: int) -> bytes:
     """Quantization-aware training under the float model's own answers."""
     twin = kerastl.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32"))
     batches = kerastl.data.pipeline.batches(data.train, batch_size=BATCH, shuffle=True, drop_remainder=True)
@@ -127,7 +117,6 @@ def aware(model: keras.Model, data: Dataset, *, epochs: int, **options: bool) ->
         teacher=functools.partial(model, training=False),
         loss=lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
         callbacks=[kerastl.callbacks.ProgressBar("quantization-aware")],
-        **options,
     )
     return kerastl.export.tflite.convert(network, integer=True)
 
