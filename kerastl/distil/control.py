@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ def gap_recovered(
     share = gain / gap if gap > 0 else None
     low = high = gain_low = gain_high = None
     if len(gains) > 1:
-        half = _quantile(len(gains) - 1)
+        half = float(stats.t.ppf(0.975, len(gains) - 1))
         spread = np.cov(gains, gaps) / len(gains)
         gain_low, gain_high = (gain + sign * half * math.sqrt(spread[0, 0]) for sign in (-1, 1))
         if share is not None:
@@ -84,28 +85,6 @@ def _fieller(top: float, bottom: float, spread: np.ndarray) -> tuple[float | Non
     middle = (top * bottom - spread[0, 1]) / square
     root = math.sqrt(max(0.0, middle**2 - (top**2 - spread[0, 0]) / square))
     return middle - root, middle + root
-
-
-def _quantile(freedom: int) -> float:
-    """The 97.5 % point of Student's t, by halving: 12.706 with one degree of freedom, 1.960 with very many."""
-    low, high = 0.0, 13.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < 0.95 else (low, middle)
-    return high
-
-
-def _within(value: float, freedom: int) -> float:
-    """Probability that Student's t lies within ``value`` of 0 (Abramowitz & Stegun 1964, eqs. 26.7.3 and 26.7.4)."""
-    angle = math.atan(value / math.sqrt(freedom))
-    cosine, odd = math.cos(angle), freedom % 2
-    term = total = cosine if odd else 1.0
-    for number in range(2 + odd, freedom, 2):
-        term *= cosine**2 * (number - 1) / number
-        total += term
-    if not odd:
-        return math.sin(angle) * total
-    return 2 / math.pi * (angle + (math.sin(angle) * total if freedom > 1 else 0.0))
 
 
 def _words(found: Recovered, means: Sequence[float], *, seeds: int) -> str:

@@ -7,14 +7,6 @@ import pytest
 
 from kerastl.distil import control
 
-T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228, 29: 2.045, 30: 2.042, 120: 1.980}
-"""97.5 % points of Student's t, from a printed table."""
-
-
-@pytest.mark.parametrize("freedom", T)
-def test_students_t_is_the_tables(freedom):
-    assert control._quantile(freedom) == pytest.approx(T[freedom], abs=6e-4)
-
 
 def test_one_seed_has_a_share_and_no_interval():
     found = control.gap_recovered(teacher=0.94, alone=[0.90], distilled=[0.91])
