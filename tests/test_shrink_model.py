@@ -40,7 +40,7 @@ def settings(folder, **changes) -> shrink_model.Config:
         shrink_model.Config.smoke(), model=str(folder / "mine.keras"), data=str(folder / "data.npz"), limit=None
     )
     without = dataclasses.replace(config.tune, epochs=0)
-    return dataclasses.replace(config, **({"tune": without, "budget": 0.02} | changes))
+    return dataclasses.replace(config, **({"tune": without, "budget": 0.02, "rounding": 8} | changes))
 
 
 def test_a_nested_model_of_another_range_becomes_a_ladder_of_files(folder, tmp_path, capfd):
