@@ -167,14 +167,13 @@ def under_keras(
     kerastl.train.set_seed(seed + 1)
     student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
     model = keras.distillation.Distiller(
-        teacher=keras.models.clone_model(teacher),  # it freezes the one that it is given
+        teacher=kerastl.distil.teachers.copy_of(teacher),  # it freezes the one that it is given
         student=student,
         distillation_losses=keras.distillation.LogitsDistillation(
             temperature=config.temperature, loss=keras.losses.KLDivergence()
         ),
         student_loss_weight=1 - config.teacher_weight,
     )
-    model.teacher.set_weights(teacher.get_weights())
     curves = kerastl.train.fit(
         model,
         distil_logits.moved(config, data, config.student, seed=seed, mixup=config.mixup),

@@ -122,7 +122,7 @@ def quantization_aware(
     pruned: keras.Model, data: Dataset, *, teacher: keras.Model, seed: int, options: argparse.Namespace, **kept: bool
 ) -> bytes:
     def loss(labels, logits, answers):
-        own = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        own = kerastl.distil.losses.label_cross_entropy(labels, logits)
         return TEACHER_WEIGHT * soft(answers, logits, temperature=TEMPERATURE) + (1 - TEACHER_WEIGHT) * own
 
     network = qat.train(

@@ -76,8 +76,7 @@ def operators(model: bytes) -> tuple[Operator, ...]:
     found = []
     for graph in held.subgraphs:
         for operator in graph.operators:
-            code = held.operatorCodes[operator.opcodeIndex]
-            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            number = builtin_code(held, operator)
             if number not in kinds:
                 continue
             kernel = graph.tensors[operator.inputs[_PLACE]]
@@ -145,6 +144,17 @@ def parsed(model: bytes) -> Any:
         if buffer.data is not None:  # of files that were quantized bytes, which are written again one by one
             buffer.data = np.frombuffer(buffer.data, np.uint8)
     return found
+
+
+def serialized(model: Any) -> bytes:
+    """The bytes of a file that `parsed` opened."""
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def builtin_code(model: Any, operator: Any) -> int:
+    """What an operator is, a number of ``schema.BuiltinOperator``: small ones stand in an old field of their own."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]) -> None:

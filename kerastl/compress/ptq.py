@@ -263,7 +263,7 @@ def _keep_constants(quantized: bytes, model: bytes) -> bytes:
     more steps than 32 bits count, and comes out as nothing. There the kernel becomes zero, with a scale that serves the
     bias: what the kernel adds is less than a ten-thousandth of it.
     """
-    result, floats = (flatbuffer_utils.read_model_from_bytearray(bytearray(file)) for file in (quantized, model))
+    result, floats = (float_file.parsed(file) for file in (quantized, model))
     changed = False
     for (axis, source, kernel, bias), (_, _, _, meant) in zip(_kernels(result), _kernels(floats), strict=True):
         wanted = np.frombuffer(floats.buffers[meant.buffer].data, "<f4").astype("float64")
@@ -285,7 +285,7 @@ def _keep_constants(quantized: bytes, model: bytes) -> bytes:
             tensor.quantization.quantizedDimension = dimension
         result.buffers[kernel.buffer].data = np.frombuffer(weights.tobytes(), "uint8")
         result.buffers[bias.buffer].data = np.frombuffer(integers.tobytes(), "uint8")
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(result)) if changed else quantized
+    return float_file.serialized(result) if changed else quantized
 
 
 _INTEGERS = {schema.TensorType.INT32: "<i4", schema.TensorType.INT64: "<i8"}
@@ -300,8 +300,7 @@ def _kernels(model: Any) -> Iterator[tuple[int, Any, Any, Any]]:
     """The axis of channels, and the tensors of input, kernel and bias, of every operator that has the three."""
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        kind = float_file.builtin_code(model, operator)
         if kind in _CHANNELS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
             source, kernel, bias = (graph.tensors[place] for place in operator.inputs[:3])
             yield _CHANNELS[kind], source, kernel, bias
@@ -309,7 +308,7 @@ def _kernels(model: Any) -> Iterator[tuple[int, Any, Any, Any]]:
 
 def _refuse_endless_padding(model: bytes) -> None:
     """The quantizer would end the process: the scale of such a number is infinite."""
-    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    parsed = float_file.parsed(model)
     for graph in parsed.subgraphs:
         for operator in graph.operators:
             if flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex) != "PADV2":
@@ -325,7 +324,7 @@ def _refuse_endless_padding(model: bytes) -> None:
 
 
 def _refuse_float_activations(model: bytes) -> None:
-    parsed: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    parsed = float_file.parsed(model)
     floats = {
         graph.tensors[operator.outputs[0]].name.decode(): flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex)
         for graph in parsed.subgraphs

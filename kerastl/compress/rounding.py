@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
 from kerastl.compress import float_file, optimal_brain
@@ -58,9 +57,9 @@ def nearest_answers(model: bytes, quantized: bytes, *, calibration: np.ndarray) 
     for layer in layers:
         readers.setdefault(layer.sources[0], []).append(layer)
     for together in readers.values():
-        for layer, sums in zip(together, _sums(model, _bytes(result), together, examples), strict=True):
+        for layer, sums in zip(together, _sums(model, float_file.serialized(result), together, examples), strict=True):
             _round(layer, sums, result)
-    return _bytes(result)
+    return float_file.serialized(result)
 
 
 class _Sums:
@@ -172,7 +171,8 @@ def _layers(floats: Any, result: Any) -> list[_Layer]:
         )
     found = []
     for operator in rounded:
-        twin, kind, place = theirs[_written(result, operator)], _kind(result, operator), int(operator.inputs[1])
+        twin, place = theirs[_written(result, operator)], int(operator.inputs[1])
+        kind = float_file.builtin_code(result, operator)
         weights = _constant(floats, twin.inputs[1])
         in_blocks = result.subgraphs[0].tensors[place].quantization.details is not None
         if weights is None or in_blocks or uses.count(place) > 1:
@@ -188,7 +188,7 @@ def _layers(floats: Any, result: Any) -> list[_Layer]:
 
 
 def _has_integers(result: Any, operator: Any) -> bool:
-    if _kind(result, operator) not in [float_file.KINDS[name] for name in KINDS]:
+    if float_file.builtin_code(result, operator) not in [float_file.KINDS[name] for name in KINDS]:
         return False
     source, kernel = (result.subgraphs[0].tensors[place] for place in operator.inputs[:2])
     return kernel.type in _LARGEST and source.type == _TYPES.FLOAT32
@@ -257,7 +257,7 @@ def _cut(file: bytes, place: int) -> bytes:
             kept.append(operator)
     graph.operators, graph.outputs, model.signatureDefs = kept[::-1], [place], None
     graph.inputs = [source for source in graph.inputs if int(source) in needed]
-    return _bytes(model)
+    return float_file.serialized(model)
 
 
 def _windows(inputs: np.ndarray, size: tuple[int, int], options: Any) -> np.ndarray:
@@ -305,15 +305,6 @@ def _constant(model: Any, place: int) -> np.ndarray | None:
     return np.frombuffer(bytes(data), "<f4").reshape(tensor.shape)
 
 
-def _kind(model: Any, operator: Any) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
-
-
 def _written(model: Any, operator: Any) -> bytes:
     """The name of what an operator writes."""
     return model.subgraphs[0].tensors[operator.outputs[0]].name or b""
-
-
-def _bytes(model: Any) -> bytes:
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
