@@ -7,6 +7,7 @@ only its own frameworks. Where practice proves a row wrong, change it here, with
 from __future__ import annotations
 
 import ast
+import fnmatch
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,6 +220,14 @@ def test_how_many_files_were_looked_at():
     found = {name for path in MODULES for name in imports_of(path)}
     assert {"keras", "tf_keras", "tensorflow"} <= found, "the reader of imports finds nothing"
     assert any(name.startswith("kerastl.types") for name in found)
+
+
+def test_no_folder_of_tests_is_passed_over(pytestconfig):
+    """By default pytest does not look into folders of some names, "build" among them, and says nothing."""
+    folders = {folder for path in Path(__file__).parent.rglob("test_*.py") for folder in path.relative_to(ROOT).parts}
+    assert "build" in folders
+    passed_over = pytestconfig.getini("norecursedirs")
+    assert not [name for name in folders for pattern in passed_over if fnmatch.fnmatch(name, pattern)]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)

@@ -275,7 +275,7 @@ def test_students_are_as_small_as_is_asked():
     config, task = importlib.import_module("recipes.cifar_mobile").Config(), kerastl.data.cifar10.TASK
     student = kerastl.build.residual_cnn.build(task, widths=config.widths, blocks=config.blocks)
     pictures = np.random.default_rng(0).integers(0, 256, (20, *task.input_shape)).astype("uint8")
-    integers = kerastl.compress.ptq.static_int8(kerastl.export.tflite.convert(student), calibration=pictures)
+    integers = kerastl.export.tflite.convert(student, integer=True, calibration=pictures)
     named = kerastl.export.metadata.add(
         integers, class_names=task.class_names, name=task.name, description="cifar10, quantization-aware training"
     )

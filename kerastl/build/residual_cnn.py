@@ -14,7 +14,7 @@ def build(
     task: Task,
     *,
     widths: Sequence[int] = (16, 32, 64),
-    blocks: int = 1,
+    blocks: int | Sequence[int] = 1,
     stem_pool: int = 1,
     dropout: float = 0.0,
     name: str = "residual_cnn",
@@ -24,20 +24,27 @@ def build(
     Args:
         task: gives the input shape and the number of classes.
         widths: filters of each stage; every stage after the first halves height and width.
-        blocks: residual blocks a stage.
+        blocks: residual blocks a stage, or of each stage. With none in the first, the whole picture is seen by the stem
+            alone, and what that saves can be spent on smaller maps.
         stem_pool: side in pixels of a max pooling behind the first convolution; 2 quarters the work of all that
             follows, and costs less accuracy than a convolution that strides.
         dropout: share dropped before the logits.
         name: of the model.
+
+    Raises:
+        ValueError: blocks are not one number a stage.
     """
+    each = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
+    if len(each) != len(widths):
+        raise ValueError(f"Wanted the number of blocks of each stage. Received: widths={widths}, blocks={blocks}.")
     image = keras.Input(task.input_shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     x = _convolution(x, widths[0], kernel_size=3, stride=1, name="stem")
     if stem_pool > 1:
         x = layers.MaxPooling2D(stem_pool, name="stem_pool")(x)
     x = layers.ReLU(name="stem_relu")(x)
-    for stage, width in enumerate(widths, start=1):
-        for block in range(1, blocks + 1):
+    for stage, (width, count) in enumerate(zip(widths, each, strict=True), start=1):
+        for block in range(1, count + 1):
             stride = 2 if block == 1 and stage > 1 else 1
             x = _residual_block(x, width, stride=stride, name=f"stage{stage}_block{block}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)

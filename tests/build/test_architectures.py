@@ -40,7 +40,7 @@ def test_strided_cnn_tiny():
 
 def test_residual_cnn_mobile_keeps_its_bound():
     """The bound of ``fashion_mobile``: at most 100,000 parameters, the moving averages counted."""
-    assert residual_cnn.mobile(GREY).count_params() == 99_618
+    assert residual_cnn.mobile(GREY).count_params() == 99_234
 
 
 def test_mobile_cnn_tiny():
@@ -59,6 +59,23 @@ def test_residual_cnn_small_is_resnet8():
 
     expected = convolution(3, 3, 16) + block(16, 16) + block(16, 32) + block(32, 64) + dense(64, 10)
     assert residual_cnn.small(COLOUR).count_params() == expected == 78_714
+
+
+def test_residual_cnn_has_as_many_blocks_a_stage_as_are_asked():
+    def block(inputs, outputs):
+        shortcut = convolution(1, inputs, outputs) if inputs != outputs else 0
+        return convolution(3, inputs, outputs) + convolution(3, outputs, outputs) + shortcut
+
+    model = residual_cnn.build(COLOUR, widths=(16, 32, 60), blocks=(0, 2, 1))
+    expected = convolution(3, 3, 16) + block(16, 32) + block(32, 32) + block(32, 60) + dense(60, 10)
+    assert model.count_params() == expected == 86_834
+    # with no block in the first stage the second halves the maps all the same
+    assert [model.get_layer(f"stage{stage}_block1_relu2").output.shape[1] for stage in (2, 3)] == [16, 8]
+
+
+def test_residual_cnn_refuses_blocks_of_other_stages():
+    with pytest.raises(ValueError, match=r"the number of blocks of each stage.*blocks=\(1, 1\)"):
+        residual_cnn.build(GREY, widths=(8, 8, 8), blocks=(1, 1))
 
 
 def test_strided_cnn_refuses_sequences_of_different_length():

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import json
-import struct
 import time
 
 import keras
 import numpy as np
 import pytest
+from encoder_files import TASK, TOKENS, write_safetensors
 
-from kerastl import wordpiece
 from kerastl.build.pretrained import bert_folder, minilm_l6, weights
 from kerastl.types import Task
 
-TOKENS = (*wordpiece.SPECIAL, *(f"word{n}" for n in range(45)))
-TASK = Task("toy", ("a", "b", "c"), (12,), vocabulary=TOKENS)
 CONFIG = {
     "model_type": "bert",
     "hidden_act": "gelu",
@@ -26,20 +23,6 @@ CONFIG = {
     "type_vocab_size": 2,
 }
 IDS = np.random.default_rng(0).integers(5, len(TOKENS), (4, 12)).astype(np.int32)
-
-
-def write_safetensors(path, arrays):
-    header, content = {}, b""
-    for name, array in arrays.items():
-        array = np.ascontiguousarray(array, "<f4")
-        header[name] = {
-            "dtype": "F32",
-            "shape": array.shape,
-            "data_offsets": [len(content), len(content) + array.nbytes],
-        }
-        content += array.tobytes()
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + content)
 
 
 def published(encoder):

@@ -8,37 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
-import keras_hub
 import numpy as np
 import pytest
+from encoder_files import TASK, TOKENS, save_preset
 
-from kerastl import wordpiece
 from kerastl.build.pretrained import bert_preset, weights
 from kerastl.types import Task
 
-TOKENS = (*wordpiece.SPECIAL, *(f"word{n}" for n in range(45)))
-TASK = Task("toy", ("a", "b", "c"), (12,), vocabulary=TOKENS)
-SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32, "max_sequence_length": 40}
 IDS = np.random.default_rng(0).integers(5, len(TOKENS), (4, 12)).astype(np.int32)
 IDS[:2, 8:] = 0
 
 
-def save(folder, *, tokens=TOKENS, lowercase=True, backbone="BertBackbone", rows=50, **options) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    body = getattr(keras_hub.models, backbone)(vocabulary_size=rows, **SIZES, **options)
-    for weight in body.weights:
-        array = np.random.default_rng(weight.shape[0]).normal(0, 0.2, weight.shape)
-        weight.assign(1 + np.abs(array) if weight.name == "gamma" else array)
-    body.save_to_preset(str(folder))
-    if tokens:
-        keras_hub.models.BertTokenizer(vocabulary=list(tokens), lowercase=lowercase).save_to_preset(str(folder))
-    return body
-
-
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_a_folder_answers_as_its_preset(tmp_path, pooling):
-    body = save(tmp_path)
+    body = save_preset(tmp_path)
     file = bert_preset.vocabulary_file(str(tmp_path))
     assert tuple(file.read_text().splitlines()) == TOKENS
     model = bert_preset.load(str(tmp_path), TASK, pooling=pooling, dropout=0.0)
@@ -54,16 +37,16 @@ def test_a_folder_answers_as_its_preset(tmp_path, pooling):
 
 
 def test_another_vocabulary(tmp_path):
-    save(tmp_path / "small")
+    save_preset(tmp_path / "small")
     with pytest.raises(ValueError, match=r"its own vocabulary, 50 tokens; load the texts with vocabulary='.*vocab"):
         bert_preset.load(str(tmp_path / "small"), Task("toy", ("a", "b"), (12,), vocabulary=TOKENS[:-1]))
-    save(tmp_path / "rows", rows=60)
+    save_preset(tmp_path / "rows", rows=60)
     with pytest.raises(ValueError, match=r"each of 60 rows of embeddings.* knows 50"):
         bert_preset.load(str(tmp_path / "rows"), TASK)
-    save(tmp_path / "cased", lowercase=False)
+    save_preset(tmp_path / "cased", lowercase=False)
     with pytest.raises(ValueError, match=r"lowercase False. Take the uncased model"):
         bert_preset.vocabulary_file(str(tmp_path / "cased"))
-    save(tmp_path / "without", tokens=())
+    save_preset(tmp_path / "without", tokens=())
     with pytest.raises(ValueError, match=r"which holds no tokenizer\.json"):
         bert_preset.vocabulary_file(str(tmp_path / "without"))
     (tmp_path / "without" / "tokenizer.json").write_text("[]")
@@ -72,16 +55,16 @@ def test_another_vocabulary(tmp_path):
 
 
 def test_another_backbone(tmp_path):
-    save(tmp_path / "roberta", backbone="RobertaBackbone")
+    save_preset(tmp_path / "roberta", backbone="RobertaBackbone")
     with pytest.raises(ValueError, match=r"Wanted a BertBackbone with two segments.* a RobertaBackbone"):
         bert_preset.load(str(tmp_path / "roberta"), TASK)
-    save(tmp_path / "segments", num_segments=3)
+    save_preset(tmp_path / "segments", num_segments=3)
     with pytest.raises(ValueError, match=r"Wanted a BertBackbone with two segments"):
         bert_preset.load(str(tmp_path / "segments"), TASK)
 
 
 def test_a_folder_that_is_damaged_or_hostile(tmp_path):
-    body = save(tmp_path)
+    body = save_preset(tmp_path)
     good = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(json.dumps({**json.loads(good), "class_name": "system", "module": "os"}))
     with pytest.raises(ValueError, match=r"config\.json is not opened"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_bert_preset import TASK, TOKENS, save
+from encoder_files import TASK, TOKENS, save_preset
 
 from kerastl.build.pretrained import bert_preset, encoders, minilm_l6
 from kerastl.data import text_csv
@@ -33,7 +33,7 @@ def test_each_kind_of_name_goes_through_its_own_door(tmp_path, monkeypatch):
 
 
 def test_text_classifier_takes_a_preset_folder(tmp_path):
-    save(tmp_path / "preset")
+    save_preset(tmp_path / "preset")
     assert encoders.vocabulary(str(tmp_path / "preset")).endswith("vocabulary.txt")
     rows = [f"word{n} word{n + 3} word{n % 5},{'low' if n < 20 else 'high'}" for n in range(40)]
     (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]) + "\n")

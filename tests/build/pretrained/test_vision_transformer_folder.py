@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from test_bert_folder import write_safetensors
+from encoder_files import write_safetensors
 
 from kerastl.build import pretrained
 from kerastl.build.pretrained import vision_transformer_folder as subject
