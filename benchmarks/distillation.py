@@ -5,8 +5,8 @@
 Questions: `forwards` (how often a step runs the student), `labels` (a student of at most 40,000 parameters with all
 labels, as `recipes/distil_logits` trains it; beside it under `keras.distillation.Distiller` with its loss put right,
 and under a teacher that was never trained), `few` (600 labels and the other pictures without, `distil_few_labels`),
-`quantized` (integers under a teacher and without, `distil_quantized`), `losses` (every loss of `kerastl.distil`, a
-shorter schedule) and `mnist` (Hinton et al. 2015, section 3).
+`quantized` (integers under a teacher and without, `distil_quantized`), `losses` (every loss of `kerastl.distil`, on
+fewer pictures) and `mnist` (Hinton et al. 2015, section 3).
 
 The students of a table take as many steps of the same schedule, and their order, views and first weights are the same
 within a seed. g is the share of the gap between student and teacher that is recovered, see `distil.control`. Choices
@@ -44,6 +44,8 @@ from recipes import distil_few_labels, distil_logits, distil_quantized
 
 MODELS = {"save": kerastl.train.save, "load": kerastl.train.load}
 BATCH = 128
+FEWER = 12_000
+"""Training pictures for the table of every loss: forty-five trainings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +92,12 @@ def of_test(rows: Sequence[dict[str, float]]) -> list[float]:
     return [row["score"] for row in rows]
 
 
-def show(title: str, *, teacher: float, ways: dict[str, list[float]]) -> dict[str, control.Recovered]:
-    """A row a way of teaching, with its test scores over seeds; the first is that without a teacher."""
+def show(
+    title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"
+) -> dict[str, control.Recovered]:
+    """A row a way of teaching, with its scores over seeds; the first is that without a teacher."""
     table = Table(title=title)
-    for column in ("", "test", "every seed", "above alone, points", "g"):
+    for column in ("", split, "every seed", "above alone, points", "g"):
         table.add_column(column, justify="right" if column else "left")
     table.add_row("teacher", f"{100 * teacher:.2f}", "", "", "")
     found, alone = {}, next(iter(ways.values()))
@@ -121,14 +125,15 @@ def labels(bench: Bench) -> bool:
     report, folder = bench.finished(distil_logits)
     config, found = bench.config(distil_logits), report["control"]
     data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-    teacher = logits_teacher(config, folder)
-    stranger = kerastl.build.residual_cnn.medium(data.task)
-    learn = functools.partial(distil_logits.learn, config, data, teacher=stranger)
-    by_keras = functools.partial(under_keras, config, data, teacher=teacher)
+    answered = functools.partial(distil_logits.answered, config, data)
+    known = answered(folder / "answers", teacher=logits_teacher(config, folder))
+    random = answered(bench.run.folder / "answers-random", teacher=kerastl.build.residual_cnn.medium(data.task))
+    by_keras = functools.partial(under_keras, config, data, answers=known)
+    by_none = functools.partial(distil_logits.learn, config, data, answers=random)
     ways = {"alone": of_test(found["alone"]), "distilled": of_test(found["distilled"])}
     for name, students in (
-        ("keras.distillation, its loss put right", bench.students("keras", by_keras, config)),
-        ("under a teacher of random weights", bench.students("stranger", learn, config)),
+        ("keras.distillation, its loss put right", bench.students("keras", by_keras, config, known.facts)),
+        ("under a teacher of random weights", bench.students("random", by_none, config, random.facts)),
     ):
         ways[name] = [accuracy(student, data.test) for student in students]
     title = f"Fashion-MNIST, all labels, {config.student.epochs} epochs"
@@ -157,18 +162,35 @@ def logits_teacher(config: distil_logits.Config, folder: Path) -> keras.Model:
     return kerastl.distil.teachers.as_one([stage(folder, f"teacher-{seed}") for seed in members])
 
 
-def under_keras(
-    config: distil_logits.Config, data: Dataset, seed: int, workspace: Workspace, *, teacher: keras.Model
-) -> kerastl.train.Trained:
-    """Keras' own: with an instance of the divergence it takes a softmax and T squared, with its name neither.
+class Answered(keras.distillation.Distiller):
+    """Keras' own on stored answers: its teacher hands on what comes in beside the picture."""
 
-    Temperature, weight and views are the recipe's.
+    def __init__(self, student: keras.Model, **options: Any) -> None:
+        pair = (keras.Input(student.input_shape[1:]), keras.Input(student.output_shape[1:]))
+        teacher = keras.Model(pair, layers.Identity()(pair[1]))
+        super().__init__(teacher=teacher, student=keras.Model(pair, student(pair[0])), **options)
+
+    def train_step(self, data: Any) -> Any:
+        inputs, (labels, answers) = data
+        return super().train_step(((inputs, answers), labels))
+
+    def test_step(self, data: Any) -> Any:
+        inputs, labels = data
+        unused = keras.ops.one_hot(labels, self.student.output_shape[-1])
+        return super().test_step(((inputs, unused), labels))
+
+
+def under_keras(
+    config: distil_logits.Config, data: Dataset, seed: int, workspace: Workspace, *, answers: Any
+) -> kerastl.train.Trained:
+    """With an instance of the divergence it takes a softmax and T squared, with its name neither.
+
+    Temperature, weight, views and answers are the recipe's.
     """
     kerastl.train.set_seed(seed + 1)
     student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
-    model = keras.distillation.Distiller(
-        teacher=kerastl.distil.teachers.copy_of(teacher),  # it freezes the one that it is given
-        student=student,
+    model = Answered(
+        student,
         distillation_losses=keras.distillation.LogitsDistillation(
             temperature=config.temperature, loss=keras.losses.KLDivergence()
         ),
@@ -176,7 +198,7 @@ def under_keras(
     )
     curves = kerastl.train.fit(
         model,
-        distil_logits.moved(config, data, config.student, seed=seed, mixup=config.mixup),
+        distil_logits.moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=distil_logits.held_out(data),
@@ -246,32 +268,30 @@ def every_loss() -> dict[str, dict[str, terms.Term]]:
 
 
 def every(bench: Bench) -> bool:
-    """Every loss of the library in a table; which of them help is for the reader. Asked: that it is published."""
-    short = bench.epochs(Schedule(epochs=10, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3))
-    config = dataclasses.replace(bench.config(distil_logits), student=short, mixup=0.0)
+    """Every loss of the library in a table, on validation: which of them help is for the reader, who may choose."""
+    short = bench.epochs(Schedule(epochs=6, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3))
+    config = dataclasses.replace(bench.config(distil_logits), student=short)
     data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-    folder = bench.finished(distil_logits)[1]
-    teacher = stage(folder, f"teacher-{config.seed}")  # one of them: layers inside of several cannot be heard
+    teach = functools.partial(distil_logits.train_teacher, config, data, config.seed)
+    # one of distil_logits': layers inside of several cannot be heard
+    teacher = bench.run.stage("teacher", teach, key=[config.erasing, config.teacher, data.digest], **MODELS).model
+    data = dataclasses.replace(data, train=data.train.head(min(len(data.train), FEWER)))
 
     def taught(named: dict[str, terms.Term], seed: int, workspace: Workspace) -> kerastl.train.Trained:
         kerastl.train.set_seed(seed + 1)
         student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
         model = distiller.Distiller(student=student, teacher=teacher, losses=named)
-        curves = kerastl.train.fit(
-            model,
-            distil_logits.moved(config, data, short, seed=seed),
-            schedule=short,
-            workspace=workspace,
-            validation=distil_logits.held_out(data),
-        )
+        batches = distil_logits.moved(config, data, short, seed=config.seed)
+        curves = kerastl.train.fit(model, batches, schedule=short, workspace=workspace, keep="last")
         return kerastl.train.Trained(student, curves)
 
-    alone = bench.students("short-alone", functools.partial(distil_logits.learn, config, data), config)
-    ways = {"alone": [accuracy(student, data.test) for student in alone]}
+    alone = bench.students("short-alone", functools.partial(distil_logits.learn, config, data), config, FEWER)
+    ways = {"alone": [accuracy(student, data.validation) for student in alone]}
     for place, (name, named) in enumerate(every_loss().items()):
-        students = bench.students(f"loss-{place}", functools.partial(taught, named), config, name)
-        ways[name] = [accuracy(student, data.test) for student in students]
-    show(f"Fashion-MNIST, every loss, {short.epochs} epochs", teacher=accuracy(teacher, data.test), ways=ways)
+        students = bench.students(f"loss-{place}", functools.partial(taught, named), config, name, FEWER)
+        ways[name] = [accuracy(student, data.validation) for student in students]
+    title = f"Fashion-MNIST, every loss, {short.epochs} epochs of {len(data.train):,} pictures"
+    show(title, teacher=accuracy(teacher, data.validation), ways=ways, split="validation")
     return told(f"{len(every_loss())} ways to compare", reached=True)
 
 
@@ -295,32 +315,29 @@ def mnist(bench: Bench) -> bool:
             x = layers.Dropout(dropout, name=f"hidden{place}_dropout")(x)
         return keras.Model(image, layers.Dense(data.task.classes, name="logits")(x))
 
-    def fit(model: keras.Model, schedule: Schedule, seed: int, workspace: Workspace, **jitter: float) -> Any:
+    def fit(model: keras.Model, schedule: Schedule, seed: int, workspace: Workspace, **options: Any) -> Any:
         batches = kerastl.data.pipeline.batches(
-            data.train,
-            batch_size=BATCH,
-            shuffle=True,
-            seed=seed,
-            augment=kerastl.augment.build(**jitter, seed=seed) if jitter else None,
-            drop_remainder=True,
+            data.train, batch_size=BATCH, shuffle=True, seed=seed, drop_remainder=True, **options
         )
         held = kerastl.data.pipeline.batches(data.validation, batch_size=500)
         return kerastl.train.fit(model, batches, schedule=schedule, workspace=workspace, validation=held, keep="last")
 
     def teach(workspace: Workspace) -> kerastl.train.Trained:
         kerastl.train.set_seed(0)
-        model = network(1200, dropout=0.5)
-        return kerastl.train.Trained(model, fit(model, teaching, 0, workspace, translation=2 / 28))
+        model, jitter = network(1200, dropout=0.5), kerastl.augment.build(translation=2 / 28)
+        return kerastl.train.Trained(model, fit(model, teaching, 0, workspace, augment=jitter))
 
     teacher = bench.run.stage("mnist-teacher", teach, key=[bench.limit, teaching], **MODELS).model
+    answers = kerastl.train.predict(teacher, data.train.inputs)  # nothing moves the students' pictures
 
     def learn(seed: int, workspace: Workspace, *, taught: bool) -> kerastl.train.Trained:
         kerastl.train.set_seed(seed + 1)
         student = model = network(800, dropout=0.0)
         if taught:
             soft = functools.partial(losses.temperature_kullback_leibler, temperature=20.0)
-            model = distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=0.9)
-        return kerastl.train.Trained(student, fit(model, learning, seed, workspace))
+            model = distiller.Distiller(student=student, teacher=None, loss=soft, weight=0.9)
+        options = {"answers": answers} if taught else {}
+        return kerastl.train.Trained(student, fit(model, learning, seed, workspace, **options))
 
     students = {
         "alone": bench.students("mnist-alone", functools.partial(learn, taught=False), learning),
