@@ -126,7 +126,8 @@ def labels(bench: Bench) -> bool:
     config, found = bench.config(distil_logits), report["control"]
     data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
     answered = functools.partial(distil_logits.answered, config, data)
-    known = answered(folder / "answers", teacher=logits_teacher(config, folder))
+    members = [stage(folder, f"teacher-{seed}") for seed in range(config.seed, config.seed + config.teachers)]
+    known = answered(folder / "answers", teacher=kerastl.distil.teachers.Several(members))
     random = answered(bench.run.folder / "answers-random", teacher=kerastl.build.residual_cnn.medium(data.task))
     by_keras = functools.partial(under_keras, config, data, answers=known)
     by_none = functools.partial(distil_logits.learn, config, data, answers=random)
@@ -155,11 +156,6 @@ def stage(folder: Path, name: str) -> keras.Model:
     """What a stage of a finished run has trained."""
     (found,) = folder.glob(f"stages/{name}-????????????")
     return kerastl.train.load(found).model
-
-
-def logits_teacher(config: distil_logits.Config, folder: Path) -> keras.Model:
-    members = range(config.seed, config.seed + config.teachers)
-    return kerastl.distil.teachers.as_one([stage(folder, f"teacher-{seed}") for seed in members])
 
 
 class Answered(keras.distillation.Distiller):

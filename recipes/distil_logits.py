@@ -108,8 +108,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[basis, config.erasing, config.teacher],
             **models,
         )
-        teacher = kerastl.distil.teachers.as_one([one.model for one in members])
-        answers = answered(config, data, folder / "answers", teacher=teacher)
+        teachers, trained = kerastl.distil.teachers, [one.model for one in members]
+        teacher, together = teachers.as_one(trained), teachers.Several(trained)
+        answers = answered(config, data, folder / "answers", teacher=together)
         lesson = [config.mixup, config.temperature, config.teacher_weight, answers.facts]
         distilled = run.each(
             "distilled",
@@ -173,7 +174,7 @@ def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):
-    """What the teacher says of every view that the students will see, computed once for all of them."""
+    """What the teachers say of every view that the students will see, computed once for all of them."""
     views = moved(config, data, config.student, seed=config.seed, mixup=config.mixup, views=config.answered)
     return kerastl.distil.answers.write(folder, views, teacher=teacher, temperature=config.temperature)
 

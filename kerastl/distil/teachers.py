@@ -135,7 +135,8 @@ def combined(logits: Sequence[Any], *, by: str, temperature: Any = 1.0) -> Any:
 def as_one(models: Sequence[keras.Model], *, name: str = "several") -> keras.Model:
     """One model that answers as `Several` of them do: the logarithm of the mean of their probabilities.
 
-    For where one model is wanted: a score, a file, a stage. Nothing is copied; the layers are the caller's.
+    For where one model is wanted: a score, a file, a stage. Nothing is copied; the layers are the caller's. Stored
+    answers (`distil.answers`) are found again by `Several`: the joints of this model get new names every time.
 
     Args:
         models: functional, on the same inputs, one each; emit logits ``(batch, classes)``.
