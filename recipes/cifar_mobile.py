@@ -64,7 +64,8 @@ class Config:
     student: Schedule = Schedule(epochs=60, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience; the control gets the same."""
     answered: int = 12
-    """Views of each picture that the teacher answers beforehand; the next epoch is the first again."""
+    """Views of each picture that the teacher answers beforehand; the thirteenth epoch is the first again, for the
+    control too."""
     mixup: float = 0.0
     """Of the students' pictures, see `kerastl.augment.Mixup`: a small network may have enough to do without."""
     temperature: float = 2.0
@@ -200,7 +201,7 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
     kerastl.train.set_seed(seed + 1)
     student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, blocks=config.blocks)
     if answers is None:
-        batches = moved(config, data, config.student, seed=config.seed)
+        batches = moved(config, data, config.student, seed=config.seed, views=config.answered)
     else:
         batches = moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers)
         soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)

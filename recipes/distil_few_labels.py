@@ -77,8 +77,8 @@ class Config:
     """Filters of the student's stages: 39,000 parameters."""
     student: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """The control gets the same, and as many pictures an epoch: each of its own comes a hundred times."""
-    mixup: float = 1.0
-    """Of the students' pictures, not of the control's, see `kerastl.augment.Mixup`; 0 is none."""
+    mixup: float = 0.0
+    """Of the students' pictures, not of the control's, see `kerastl.augment.Mixup`; as in `distil_logits`."""
     temperature: float = 1.0
     """Of both sides' answers: none."""
     budget: float = 0.005

@@ -60,7 +60,8 @@ class Config:
     student: Schedule = Schedule(epochs=24, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience (Beyer et al. 2022, section 3.2); the control gets the same."""
     answered: int = 8
-    """Views of each picture that the teacher answers beforehand; the ninth epoch is the first again."""
+    """Views of each picture that the teacher answers beforehand; the ninth epoch is the first again, for the control
+    too."""
     mixup: float = 0.0
     """Of the students' pictures, not of the control's, see `kerastl.augment.Mixup`. The paper draws shares evenly (1),
     for networks that could learn the pictures by heart; one this small has enough to do without."""
@@ -184,7 +185,7 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
     kerastl.train.set_seed(seed + 1)
     student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
     if answers is None:
-        batches = moved(config, data, config.student, seed=config.seed)
+        batches = moved(config, data, config.student, seed=config.seed, views=config.answered)
     else:
         batches = moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers)
         soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
