@@ -45,7 +45,7 @@ from recipes import distil_few_labels, distil_logits, distil_quantized
 MODELS = {"save": kerastl.train.save, "load": kerastl.train.load}
 BATCH = 128
 FEWER = 12_000
-"""Training pictures for the table of every loss: forty-five trainings."""
+"""Training pictures for the table of every loss: forty-eight trainings."""
 
 
 @dataclasses.dataclass(frozen=True)

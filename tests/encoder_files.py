@@ -18,7 +18,7 @@ SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 
 
 def save_preset(folder, *, tokens=TOKENS, lowercase=True, backbone="BertBackbone", rows=50, **options) -> keras.Model:
     """A preset, saved by keras-hub itself."""
-    import keras_hub
+    import keras_hub  # takes seconds, and only presets need it
 
     keras.utils.set_random_seed(0)
     body = getattr(keras_hub.models, backbone)(vocabulary_size=rows, **SIZES, **options)

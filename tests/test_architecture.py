@@ -224,7 +224,8 @@ def test_how_many_files_were_looked_at():
 
 def test_no_folder_of_tests_is_passed_over(pytestconfig):
     """By default pytest does not look into folders of some names, "build" among them, and says nothing."""
-    folders = {folder for path in Path(__file__).parent.rglob("test_*.py") for folder in path.relative_to(ROOT).parts}
+    files = Path(__file__).parent.rglob("test_*.py")
+    folders = {folder for path in files for folder in path.parent.relative_to(ROOT).parts}
     assert "build" in folders
     passed_over = pytestconfig.getini("norecursedirs")
     assert not [name for name in folders for pattern in passed_over if fnmatch.fnmatch(name, pattern)]

@@ -17,6 +17,11 @@ def dense(inputs, outputs):
     return inputs * outputs + outputs
 
 
+def residual_block(inputs, outputs):
+    shortcut = convolution(1, inputs, outputs) if inputs != outputs else 0
+    return convolution(3, inputs, outputs) + convolution(3, outputs, outputs) + shortcut
+
+
 def test_plain_cnn():
     expected = (
         convolution(3, 1, 32, bias=True, norm=False)
@@ -53,21 +58,17 @@ def test_mobile_cnn_tiny():
 
 
 def test_residual_cnn_small_is_resnet8():
-    def block(inputs, outputs):
-        shortcut = convolution(1, inputs, outputs) if inputs != outputs else 0
-        return convolution(3, inputs, outputs) + convolution(3, outputs, outputs) + shortcut
-
-    expected = convolution(3, 3, 16) + block(16, 16) + block(16, 32) + block(32, 64) + dense(64, 10)
+    expected = (
+        convolution(3, 3, 16) + residual_block(16, 16) + residual_block(16, 32) + residual_block(32, 64) + dense(64, 10)
+    )
     assert residual_cnn.small(COLOUR).count_params() == expected == 78_714
 
 
 def test_residual_cnn_has_as_many_blocks_a_stage_as_are_asked():
-    def block(inputs, outputs):
-        shortcut = convolution(1, inputs, outputs) if inputs != outputs else 0
-        return convolution(3, inputs, outputs) + convolution(3, outputs, outputs) + shortcut
-
     model = residual_cnn.build(COLOUR, widths=(16, 32, 60), blocks=(0, 2, 1))
-    expected = convolution(3, 3, 16) + block(16, 32) + block(32, 32) + block(32, 60) + dense(60, 10)
+    expected = (
+        convolution(3, 3, 16) + residual_block(16, 32) + residual_block(32, 32) + residual_block(32, 60) + dense(60, 10)
+    )
     assert model.count_params() == expected == 86_834
     # with no block in the first stage the second halves the maps all the same
     assert [model.get_layer(f"stage{stage}_block1_relu2").output.shape[1] for stage in (2, 3)] == [16, 8]
