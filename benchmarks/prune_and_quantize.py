@@ -69,12 +69,12 @@ def made(build: Callable, data: Dataset, *, seed: int, options: argparse.Namespa
     kerastl.train.set_seed(seed)
     model, some = build(data.task), data.train.inputs[:500]
     fit(model, data, epochs=options.epochs, rate=RATE, seed=seed)
-    pruned = kerastl.train.as_float32(model)
+    pruned = kerastl.precision.as_float32(model)
     steps = options.pruning * (len(data.train) // BATCH)
     held = functools.partial(prune.Prune, sparsity=options.sparsity, begin_step=0)
     ramp = held(end_step=steps // 2, frequency=max(steps // 100, 1), model=pruned)
     fit(pruned, data, epochs=options.pruning, rate=RATE / 4, seed=seed, teacher=model, callbacks=[ramp])
-    longer = kerastl.train.as_float32(pruned)
+    longer = kerastl.precision.as_float32(pruned)
     zeros = held(end_step=1, frequency=1, schedule="constant", model=longer)  # those that are there, at its first step
     rate = options.learning_rate
     fit(longer, data, epochs=options.fine_tuning, rate=rate, seed=seed + 1, teacher=model, callbacks=[zeros])

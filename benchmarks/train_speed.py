@@ -61,8 +61,8 @@ def main() -> None:
 def measure(build, split: Split, rounds: int) -> list[list[str]]:
     """A row by the clock and one by processor time."""
     inputs, labels = split.inputs[:BATCH].astype("float32"), split.labels[:BATCH]
-    policy = kerastl.train.fastest_precision(build, inputs, labels)
-    with kerastl.train.precision(policy):
+    fastest = kerastl.precision.fastest(build, inputs, labels)
+    with kerastl.precision.policy(fastest):
         chosen = build()
     ours, resident = run_ours(chosen, split), run_resident(build(), inputs, labels, len(split) // BATCH)
     bare = run_bare(build(), split)
@@ -79,7 +79,7 @@ def measure(build, split: Split, rounds: int) -> list[list[str]]:
     rows = []
     for which, name in enumerate(Seconds._fields):
         speed = len(split) / statistics.median(own[which] for own in taken["ours"])
-        rows.append([f"{speed:,.0f}", name, ratio("bare", which), ratio("resident", which), policy])
+        rows.append([f"{speed:,.0f}", name, ratio("bare", which), ratio("resident", which), fastest])
     return rows
 
 

@@ -7,6 +7,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     build       architectures, one file each; build.pretrained, foundation models
     augment     random views of training pictures
     train       Keras' fit, with guards
+    precision   half precision where it is faster, and back to float32
     advice      which foundation model for which data, and what it costs
     transfer    cached features, a head, gentle fine-tuning of a pretrained backbone
     resume      a fit of either Keras that goes on from its newest checkpoint

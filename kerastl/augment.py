@@ -19,6 +19,7 @@ def build(
     horizontal_flip: bool = False,
     brightness: float = 0.0,
     contrast: float = 0.0,
+    exposure: float = 0.0,
     erasing: float = 0.0,
     cutout: float = 0.0,
     mixup: float = 0.0,
@@ -38,6 +39,7 @@ def build(
         horizontal_flip: whether to mirror half of the pictures.
         brightness: largest change as a share of the range, to either side.
         contrast: largest change of the distance from a picture's mean, as a share, to either side.
+        exposure: largest change of the light as a share, to either side, see `Exposure`.
         erasing: probability with which a random rectangle is blanked (Zhong et al. 2020, random erasing).
         cutout: side of a square that is blanked in every picture, as a share of height and width, see `Cutout`.
         mixup: above 0 mixes every picture with another one of its batch, see `Mixup`; 1 draws shares evenly. Labels are
@@ -57,6 +59,8 @@ def build(
         steps.append(layers.RandomBrightness(brightness, value_range=(0, 255), seed=seed + 3))
     if contrast:
         steps.append(layers.RandomContrast(contrast, value_range=(0, 255), seed=seed + 4))
+    if exposure:
+        steps.append(Exposure(exposure, seed=seed + 7))
     if erasing:
         steps.append(
             layers.RandomErasing(factor=erasing, scale=(0.02, 0.2), fill_value=0.0, value_range=(0, 255), seed=seed + 2)
@@ -144,6 +148,41 @@ class RandomAffine(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.limits, "fill": self.fill, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="kerastl")
+class Exposure(layers.Layer):
+    """Multiplies all pixels of a picture by one number around 1, as more light or less would: black stays black.
+
+    What is called brightness in RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719) and in Pillow's
+    ``ImageEnhance``; `layers.RandomBrightness` adds, and so makes a black background grey.
+
+    Args:
+        share: largest change to either side, above 0 and at most 1.
+        seed: of the random stream.
+
+    Raises:
+        ValueError: ``share`` is out of range.
+    """
+
+    def __init__(self, share: float, *, seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        if not 0 < share <= 1:
+            raise ValueError(f"Light changes by a share above 0 and at most 1. Received: share={share}.")
+        self.share, self.seed = share, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = True) -> Any:
+        """Pictures ``(batch, height, width, channels)`` of pixels 0..255 to pictures of the same shape."""
+        if not training:
+            return inputs
+        light = keras.random.uniform(
+            (ops.shape(inputs)[0], 1, 1, 1), 1 - self.share, 1 + self.share, seed=self.seed_generator
+        )
+        return ops.clip(inputs * ops.cast(light, inputs.dtype), 0, 255)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "share": self.share, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="kerastl")

@@ -175,11 +175,7 @@ def train_teacher(config: Config, data: Dataset, workspace: Workspace):
         blocks=config.teacher_blocks,
         dropout=0.2,
     )
-    size = config.teacher.batch_size
-    fastest = kerastl.train.fastest_precision(wide, data.train.inputs[:size], data.train.labels[:size])
-    kerastl.train.set_seed(config.seed)
-    with kerastl.train.precision(fastest):
-        teacher = wide()
+    teacher = kerastl.precision.build_fastest(wide, data.train.head(config.teacher.batch_size), seed=config.seed)
     curves = kerastl.train.fit(
         teacher,
         moved(config, data, config.teacher, seed=config.seed, cutout=config.cutout),
@@ -187,7 +183,7 @@ def train_teacher(config: Config, data: Dataset, workspace: Workspace):
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(kerastl.train.as_float32(teacher), curves)
+    return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):

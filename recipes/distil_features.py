@@ -141,10 +141,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     """A wider residual CNN on the labels."""
     medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    fastest = kerastl.train.fastest_precision(medium, data.train.inputs[:size], data.train.labels[:size])
-    kerastl.train.set_seed(config.seed)
-    with kerastl.train.precision(fastest):
-        teacher = medium()
+    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=config.seed)
     curves = kerastl.train.fit(
         teacher,
         moved(config, data, config.teacher, seed=config.seed),
@@ -152,7 +149,7 @@ def train_teacher(config: Config, data: Dataset, workspace: Workspace):
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(kerastl.train.as_float32(teacher), curves)
+    return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
 
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher=None):

@@ -43,7 +43,11 @@ class Views:
 class Noise:
     """How much more pictures are changed that the teacher in training sees, and its moving average does not."""
 
-    cutout: float = 0.3
+    contrast: float = 0.3
+    """Largest change of a pixel's distance from the picture's mean, as a share."""
+    exposure: float = 0.3
+    """Largest change of the light, as a share."""
+    cutout: float = 0.5
     """Side of a blank square, a share of the picture's. Turned, scaled and shifted far, clothes were learnt worse."""
 
 
@@ -71,6 +75,8 @@ class Config:
     """Of the teacher's batches, the labelled pictures; the paper takes an eighth."""
     threshold: float = 0.9
     """Probability from which on the moving average names a picture's class; 0.95 in the paper, for easier pictures."""
+    unlabelled_weight: float = 2.0
+    """Of pictures without labels beside those that have one; 1 in the paper. Reached after a tenth of all steps."""
     decay: float = 0.998
     """Of the moving average: it remembers five hundred steps, an epoch."""
     widths: tuple[int, ...] = (16, 24, 40)
@@ -105,7 +111,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         models = {"save": kerastl.train.save, "load": kerastl.train.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.seed, config.labels, config.views, data.digest]
-        regularised = [config.noise, config.labelled_share, config.threshold, config.decay]
+        regularised = [config.noise, config.labelled_share, config.threshold, config.unlabelled_weight, config.decay]
         lesson = [config.mixup, config.temperature]
 
         teacher = run.stage(
@@ -182,13 +188,14 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
     steps = config.teacher.epochs * int(batches.cardinality())
     distil = kerastl.distil
     sure = functools.partial(distil.losses.confident_cross_entropy, threshold=config.threshold)
+    growing = distil.schedules.linear(0.0, config.unlabelled_weight, steps=max(steps // 10, 1))
     model = distil.distiller.Distiller(
         student=kerastl.augment.inside(network, noise),
         teacher=distil.teachers.MovingAverage(config.decay),
         losses={
             # rows without a label count as zeros in the mean
             "labels": distil.terms.Labels(1 / share, unlabelled=NO_LABEL),
-            "sure": distil.terms.Soft(sure, distil.schedules.linear(0.0, 1 / (1 - share), steps=max(steps // 10, 1))),
+            "sure": distil.terms.Soft(sure, growing),
         },
     )
     curves = kerastl.train.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")

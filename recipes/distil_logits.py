@@ -160,10 +160,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
     medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    fastest = kerastl.train.fastest_precision(medium, data.train.inputs[:size], data.train.labels[:size])
-    kerastl.train.set_seed(seed)
-    with kerastl.train.precision(fastest):
-        teacher = medium()
+    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=seed)
     curves = kerastl.train.fit(
         teacher,
         moved(config, data, config.teacher, seed=seed, erasing=config.erasing),
@@ -171,7 +168,7 @@ def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(kerastl.train.as_float32(teacher), curves)
+    return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):

@@ -217,7 +217,7 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
             "Wanted a model that knows these classes, in the order of its answers: "
             f"{', '.join(data.task.class_names[:10])}. Received: {config.model}, which answers {words} right."
         )
-    return kerastl.train.Trained(kerastl.train.as_float32(models[best]), Curves(workspace.stage, {}))
+    return kerastl.train.Trained(kerastl.precision.as_float32(models[best]), Curves(workspace.stage, {}))
 
 
 def from_nothing(config: Config, data: Dataset, workspace: Workspace):
@@ -245,7 +245,7 @@ def narrowed(config: Config, data: Dataset, model, keep: float, workspace: Works
 def prune(config: Config, data: Dataset, model, sparsity: float, workspace: Workspace):
     """Single weights go, the smallest first, over the first half of the training."""
     kerastl.train.set_seed(config.seed)
-    student = kerastl.train.as_float32(model)  # a copy
+    student = kerastl.precision.as_float32(model)  # a copy
     steps = config.tune.epochs * int(shuffled(config, data, config.tune).cardinality())
     pruning = kerastl.compress.prune.Prune(
         sparsity=sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student

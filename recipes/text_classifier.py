@@ -121,7 +121,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
         def train(workspace):
             kerastl.train.set_seed(config.seed)
-            with kerastl.train.precision(config.precision):
+            with kerastl.precision.policy(config.precision):
                 model = built(config, data)
             if config.lora_rank is not None:
                 kerastl.transfer.add_lora(model, rank=config.lora_rank)
@@ -144,7 +144,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=kerastl.train.save,
             load=kerastl.train.load,
         )
-        model = kerastl.train.as_float32(classifier.model)
+        model = kerastl.precision.as_float32(classifier.model)
         float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
         ptq = kerastl.compress.ptq
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}

@@ -45,6 +45,7 @@ MAY_NAME: dict[str, set[str]] = {
     "build": KERAS,
     "augment": KERAS,  # Keras' own layers
     "train": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
+    "precision": KERAS,
     "memory": TENSORFLOW,  # what it lets go of is TensorFlow's
     "resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph

@@ -145,6 +145,23 @@ def test_brightness_shifts_and_contrast_stretches_every_picture(pictures):
     assert (np.abs(np.nanmedian(factor, axis=(1, 2, 3)) - 1) <= 0.3 + 1e-3).all()
 
 
+def test_light_of_another_strength_leaves_black_black(pictures):
+    """One factor a picture, of which no two are alike; what would be brighter than white is white."""
+    dark = pictures / 2
+    light = augment.build(exposure=0.4, seed=1)
+    assert light is not None
+    answer = np.asarray(light(dark, training=True))
+    factors = (answer / np.where(dark == 0, np.nan, dark)).reshape(len(dark), -1)
+    spread = np.nanmax(factors, axis=1) - np.nanmin(factors, axis=1)
+    assert (spread < 1e-3).all()
+    assert (np.abs(np.nanmean(factors, axis=1) - 1) <= 0.4 + 1e-3).all()
+    assert len(np.unique(np.nanmean(factors, axis=1).round(3))) == len(dark)
+    assert np.asarray(light(np.full_like(pictures, 250), training=True)).max() <= 255
+    np.testing.assert_array_equal(light(dark, training=False), dark)
+    with pytest.raises(ValueError, match="share=1.5"):
+        augment.build(exposure=1.5)
+
+
 def test_every_picture_is_mixed_with_another_by_its_own_share(pictures):
     """Against NumPy: the only two pictures that explain a mixture, and a share that explains every pixel of it."""
     mix = augment.Mixup(1.0, seed=2)

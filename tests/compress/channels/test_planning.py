@@ -11,7 +11,7 @@ from channel_masking import assert_like_masked, at_random
 from keras import layers
 
 import kerastl.build
-from kerastl import train
+from kerastl import precision, train
 from kerastl.compress import channels
 from kerastl.compress.channels import coupling, importance
 from kerastl.distil import distiller, losses
@@ -155,7 +155,7 @@ def test_the_rest_of_the_model_stays_as_it_was():
 
 
 def test_mixed_precision_and_saving(tmp_path):
-    with train.precision("mixed_bfloat16"):
+    with precision.policy("mixed_bfloat16"):
         model = small_net()
     small = channels.apply(model, channels.plan(model, keep=0.5, multiple=1))
     assert small.get_layer("conv").dtype_policy.name == "mixed_bfloat16"
