@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastl.distil import features, numerics, schedules, teachers, terms
+from kerastl.distil import alignment, features, numerics, schedules, teachers, terms
 from kerastl.types import is_multi_label
 
 DistillationLoss = Callable[[Any, Any], Any]
@@ -92,6 +92,11 @@ class Distiller(keras.Model):
             taps.append(_tapped(model, [term.teacher for term in listened if term.of == place]))
             speakers.append(_speaker(taps[-1], training=False, view=one.view))
         self._projections = self._projected(student_taps, taps)
+        self._aligned = [
+            (place, self._equal_shares(place), float(one.align))
+            for place, one in enumerate(found)
+            if one.align is not None
+        ]
         # behind closures Keras does not track the teachers: they are neither trained, nor saved, nor changed
         self._teach = tuple(speakers)
         self._answer = _speaker(student_taps, training=True)
@@ -113,6 +118,9 @@ class Distiller(keras.Model):
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         # outside the tape: nothing of it is kept for the backward pass
         heard = [speak(inputs) for speak in self._teach]
+        for place, shares, decay in self._aligned:
+            logits = alignment.aligned(heard[place][features.LOGITS], shares, decay=decay)
+            heard[place] = {**heard[place], features.LOGITS: logits}
         if not heard:
             labels, answers = labels
             _check_answers(self.student, answers)
@@ -215,6 +223,12 @@ class Distiller(keras.Model):
                 labels, logits = tf.boolean_mask(labels, there), tf.boolean_mask(logits, there)
                 sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, there)
         return self.compute_metrics(inputs, labels, logits, sample_weight)
+
+    def _equal_shares(self, place: int) -> keras.Variable:
+        """Where the running mean of a teacher's probabilities begins."""
+        classes = self.student.output_shape[-1]
+        even = keras.initializers.Constant(1 / classes)
+        return self.add_weight(shape=(classes,), initializer=even, trainable=False, name=f"shares_{place}")
 
     def _projected(self, student: keras.Model, taps: list[keras.Model]) -> dict[str, keras.Model]:
         """A projection for each term of features that asks for one, by the term's name."""

@@ -22,13 +22,18 @@ def answering(teacher: Teaches) -> list[teachers.Teacher]:
     """All teachers, each as what says how it sees the inputs.
 
     Raises:
-        ValueError: there is none, or one is a moving average.
+        ValueError: there is none, one is a moving average, or is aligned by a running mean.
     """
     found = teachers.listed(teacher)
     if not found or any(isinstance(one, teachers.MovingAverage) for one in found):
         raise ValueError(
             "Wanted a teacher that stays as it is. Received: "
             f"{'a moving average of the student' if found else 'teacher=None'}."
+        )
+    if any(one.align is not None for one in found):
+        raise ValueError(
+            "A running mean depends on what came before: bring a teacher to equal shares with `alignment.balanced` "
+            f"before its answers are stored. Received: align={[one.align for one in found]}."
         )
     return [one for one in found if isinstance(one, teachers.Teacher)]
 

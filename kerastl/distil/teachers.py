@@ -24,10 +24,20 @@ class Teacher:
     Attributes:
         model: emits logits ``(batch, classes)``.
         view: makes its inputs of the student's, in the compiled step.
+        align: share of its running mean that stays in every step, by which its answers are divided so that all classes
+            come equally often, see `alignment.aligned`; 0 or more and below 1. ``None`` leaves them as they are.
+
+    Raises:
+        ValueError: ``align`` is out of range.
     """
 
     model: keras.Model
     view: View | None = None
+    _: dataclasses.KW_ONLY
+    align: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_align(self.align)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,21 +53,28 @@ class MovingAverage:
 
     Attributes:
         decay: 0 or more and below 1; may be a schedule.
-        view: as of a `Teacher`.
+        view, align: as of a `Teacher`.
 
     Raises:
-        ValueError: the decay is out of range.
+        ValueError: the decay or ``align`` is out of range.
     """
 
     decay: schedules.Scheduled = 0.999
     _: dataclasses.KW_ONLY
     view: View | None = None
+    align: float | None = None
 
     def __post_init__(self) -> None:
+        _check_align(self.align)
         ends = [self.decay.start, self.decay.end] if isinstance(self.decay, schedules.Ramp) else [self.decay]
         for decay in ends:
             if not callable(decay) and not 0 <= decay < 1:
                 raise ValueError(f"A decay is 0 or more and below 1. Received: decay={self.decay}.")
+
+
+def _check_align(align: float | None) -> None:
+    if align is not None and not 0 <= align < 1:
+        raise ValueError(f"The share of a running mean that stays is 0 or more and below 1. Received: align={align}.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,6 +90,11 @@ def test_a_teacher_stays_as_it_is(teacher, words):
         identity.of_teacher(teacher)
 
 
+def test_a_teacher_whose_answers_depend_on_earlier_ones_is_refused():
+    with pytest.raises(ValueError, match=r"alignment\.balanced.*align=\[0\.9\]"):
+        identity.of_teacher(teachers.Teacher(teacher_of(), align=0.9))
+
+
 def test_a_model_that_cannot_be_made_anew_is_refused():
     class Odd(keras.Model):
         def __init__(self, secret):

@@ -249,7 +249,7 @@ for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
         keras.utils.set_random_seed(3)
         distiller = Distiller(
             student=student,
-            teacher=teachers.Several([teacher, teachers.MovingAverage(0.7)]),
+            teacher=teachers.Several([teacher, teachers.MovingAverage(0.7, align=0.6)]),
             losses={
                 "labels": Labels(0.5, unlabelled=-1),
                 "soft": Soft(losses.temperature_kullback_leibler, schedules.linear(0, 1, steps=4), temperature=2.0),
@@ -263,7 +263,7 @@ for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
     history |= {f"val_{name}": value for name, value in scores.items()}
     found.append(([np.asarray(v) for v in distiller.weights], history))
 (two, several), (one, alone) = found
-assert len(two) == 4 + 4 + 2
+assert len(two) == 4 + 4 + 2 + 1
 for first, second in zip(two, one):
     np.testing.assert_allclose(first, second, atol=2e-6)
 assert len(several) == 2 + 3 + 2, several
