@@ -1,7 +1,7 @@
 """Integers under a teacher: quantization-aware training with its answers, and without, file against file, seed by seed.
 
-A student learns from the labels and then learns to live with integers: once on the answers of a wider network to the
-very views that it sees itself, once on the labels, for as many steps from the same weights (Mishra & Marr 2018,
+A student learns from a wider network's answers to the very views that it sees itself, and then learns to live with
+integers: once from the same answers, once from the labels, for as many steps from the same weights (Mishra & Marr 2018,
 "Apprentice", https://arxiv.org/abs/1711.05852, there called scheme C). Scores are those of the integer files.
 
 Minutes: 25
@@ -46,18 +46,20 @@ class Config:
     """Keeps only so many training pictures."""
     views: Views = Views()
     """Of teacher, students and control alike."""
-    teacher: Schedule = Schedule(epochs=16, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    erasing: float = 0.25
+    """Share of the teacher's pictures in which a rectangle is blanked, as in `distil_logits`."""
+    teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of `residual_cnn.medium`, 309,000 parameters."""
     widths: tuple[int, ...] = (16, 24, 40)
     """Filters of the student's stages: 39,000 parameters, an eighth of the teacher's."""
     student: Schedule = Schedule(epochs=12, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of the float student, on the labels."""
-    quantize: Schedule = Schedule(epochs=4, batch_size=128, peak_learning_rate=5e-4)
+    """Of the float student."""
+    quantize: Schedule = Schedule(epochs=8, batch_size=128, peak_learning_rate=1e-3)
     """Longer than fine-tuning needs, for there is something to learn; the control gets the same."""
     temperature: float = 2.0
     """Softens the teacher's answers, as in `fashion_mobile`."""
     teacher_weight: float = 0.7
-    """Share of the teacher in the loss; the labels have the rest."""
+    """Share of the teacher in both losses; the labels have the rest."""
     budget: float = 0.003
     """Validation accuracy that the file may lose against the float student: 0.3 points."""
     score_drop: float = 0.003
@@ -84,13 +86,17 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         basis = [config.views, data.digest]
 
         teacher = run.stage(
-            "teacher", lambda at: train_teacher(config, data, at), key=[config.seed, basis, config.teacher], **models
+            "teacher",
+            lambda at: train_teacher(config, data, at),
+            key=[config.seed, basis, config.erasing, config.teacher],
+            **models,
         )
+        lesson = [config.temperature, config.teacher_weight, run.key("teacher")]
         students = run.each(
             "student",
-            lambda seed, at: learn(config, data, seed, at),
+            lambda seed, at: learn(config, data, seed, at, teacher=teacher.model),
             seeds=seeds,
-            key=[basis, config.widths, config.student],
+            key=[basis, config.widths, config.student, lesson],
             **models,
         )
         floats = dict(zip(seeds, [one.model for one in students], strict=True))
@@ -99,7 +105,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             "distilled",
             lambda seed, at: quantize(config, data, floats[seed], seed, at, teacher=teacher.model),
             seeds=seeds,
-            key=[start, config.temperature, config.teacher_weight, run.key("teacher")],
+            key=[start, lesson],
             **files,
         )
         alone = run.each(
@@ -143,7 +149,7 @@ def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=config.seed)
     curves = kerastl.train.fit(
         teacher,
-        moved(config, data, config.teacher, seed=config.seed),
+        moved(config, data, config.teacher, seed=config.seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
@@ -151,12 +157,13 @@ def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
 
 
-def learn(config: Config, data: Dataset, seed: int, workspace: Workspace):
-    """The float student, from the labels."""
+def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher):
+    """The float student, from the teacher's answers and the labels."""
     kerastl.train.set_seed(seed + 1)
     student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
     curves = kerastl.train.fit(
-        student,
+        kerastl.distil.distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=config.teacher_weight),
         moved(config, data, config.student, seed=seed),
         schedule=config.student,
         workspace=workspace,
@@ -201,9 +208,9 @@ def validated(data: Dataset, file: bytes) -> float:
     return kerastl.verify.score(answers, data.validation.labels).value
 
 
-def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int):
+def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, erasing: float = 0.0):
     """Training batches, every picture moved anew in every epoch."""
-    views = kerastl.augment.build(**dataclasses.asdict(config.views), seed=seed)
+    views = kerastl.augment.build(**dataclasses.asdict(config.views), erasing=erasing, seed=seed)
     return kerastl.data.pipeline.batches(
         data.train, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
     )
