@@ -83,10 +83,7 @@ def row(model: keras.Model, data: Dataset) -> list[str]:
         full = variants[0].validation.score.value
         chosen = kerastl.verify.choose(variants, float_validation_score=full, prefer="fastest", budget=BUDGET).name
     within = [v.artifact.name for v in variants if v.validation.score.value >= full - BUDGET - 1e-12]
-    times: dict[str, list[float]] = {name: [] for name in within}
-    for _ in range(ROUNDS):
-        for name in within:
-            times[name].append(kerastl.benchmark.latency(files[name], runs=300).median)
+    times = kerastl.benchmark.in_turns({name: files[name] for name in within}, rounds=ROUNDS, runs=300)
     best = min(within, key=lambda name: statistics.median(times[name]))
 
     def slower(name: str) -> str:

@@ -177,15 +177,6 @@ def file_accuracy(content: bytes, split) -> float:
     return kerastl.verify.score(kerastl.verify.run_file(content, split.inputs), split.labels).value
 
 
-def latencies(files: dict[str, bytes], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of every file in every round."""
-    found: dict[str, list[float]] = {name: [] for name in files}
-    for turn in range(rounds):
-        for name in list(files)[:: -1 if turn % 2 else 1]:
-            found[name].append(kerastl.benchmark.latency(files[name], threads=1, runs=1000).median)
-    return found
-
-
 def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
     """Trains, prunes and measures one network; whether it does what is asked."""
     build = NETWORKS[name]
@@ -200,7 +191,7 @@ def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
         print(f"{name}: narrower from its start", flush=True)
         models["narrower, from scratch"] = narrower(build, model, data, options)
     files = {row: kerastl.export.tflite.convert(one) for row, one in models.items()}
-    times = latencies(files, options.latency_rounds)
+    times = kerastl.benchmark.in_turns(files, rounds=options.latency_rounds, runs=1000)
     table = Table(title=f"{name} on Fashion-MNIST, {options.epochs} epochs and {options.fine_tuning} of fine-tuning")
     for column in ("", "multiply-adds", "parameters", "bytes", "gzip", "us", "times faster", "validation", "test"):
         table.add_column(column, justify="right" if column else "left")

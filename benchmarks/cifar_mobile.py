@@ -60,10 +60,7 @@ def main() -> int:
     else:
         ours, accuracy = finished(Path("saved_models", "cifar_mobile", options.tag))
     files = {"reference, ResNet-8": integers(reference, data), "cifar_mobile": ours}
-    times: dict[str, list[float]] = {name: [] for name in files}
-    for turn in range(options.rounds):
-        for name in list(files)[:: -1 if turn % 2 else 1]:
-            times[name].append(kerastl.benchmark.latency(files[name], runs=300).median)
+    times = kerastl.benchmark.in_turns(files, rounds=options.rounds, runs=300)
     slow, fast = (np.array(rows) for rows in times.values())
     low, ratio, high = statistics.quantiles((slow / fast).tolist(), n=4, method="inclusive")
     table = Table(title="CIFAR-10, integers throughout, one thread")

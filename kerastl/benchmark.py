@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,32 @@ def latency(
     times = _timed(interpreter, runs)
     median, p95 = np.percentile(times, [50, 95]) / 1e6
     return types.Latency(median=float(median), p95=float(p95), threads=threads, runs=len(times))
+
+
+def in_turns(
+    files: Mapping[str, Path | str | bytes], *, rounds: int, runs: int, threads: int = 1
+) -> dict[str, list[float]]:
+    """Latencies of several files that are to be compared on a machine whose speed drifts.
+
+    Every round times each of them, every other one in reverse order: take ratios within a round, and their median.
+
+    Args:
+        files: by name; paths of TFLite files, or their bytes.
+        rounds: how often each is timed.
+        runs: inferences of a file in a round.
+        threads: threads the interpreter may use.
+
+    Returns:
+        Of each file the median of every round, in milliseconds.
+
+    Raises:
+        ValueError: as of `latency`.
+    """
+    found: dict[str, list[float]] = {name: [] for name in files}
+    for turn in range(rounds):
+        for name in list(files)[:: -1 if turn % 2 else 1]:
+            found[name].append(latency(files[name], threads=threads, runs=runs).median)
+    return found
 
 
 def _timed(interpreter: Interpreter, runs: int | None) -> list[int]:

@@ -180,6 +180,23 @@ def test_runs_as_asked(tiny_files):
         benchmark.latency(tiny_files.integer, threads=0)
 
 
+def test_files_are_timed_in_turns(tiny_files, monkeypatch):
+    """Who goes first changes from round to round, and every median stands under its own name."""
+    order = []
+
+    def timed(file, *, threads, runs):
+        order.append(file)
+        return types.Latency(median=float(len(order)), p95=0.0, threads=threads, runs=runs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(benchmark, "latency", timed)
+        found = benchmark.in_turns({"a": b"A", "b": b"B"}, rounds=3, runs=5)
+    assert b"".join(order) == b"ABBAAB"
+    assert found == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
+    found = benchmark.in_turns({"float": tiny_files.float32, "integer": tiny_files.integer}, rounds=2, runs=3)
+    assert all(len(times) == 2 and min(times) > 0 for times in found.values())
+
+
 def test_other_bytes_are_refused():
     for function in (benchmark.facts, benchmark.latency):
         with pytest.raises(ValueError, match="TFLite"):
