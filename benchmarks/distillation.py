@@ -6,7 +6,7 @@ Questions: `forwards` (how often a step runs the student), `labels` (a student o
 labels, as `recipes/distil_logits` trains it; beside it under `keras.distillation.Distiller` with its loss put right,
 and under a teacher that was never trained), `few` (600 labels and the other pictures without, `distil_few_labels`),
 `quantized` (integers under a teacher and without, `distil_quantized`), `losses` (every loss of `kerastl.distil`, on
-fewer pictures) and `mnist` (Hinton et al. 2015, section 3).
+fewer pictures), `teachers` (who gives a lesson, on these too) and `mnist` (Hinton et al. 2015, section 3).
 
 The students of a table take as many steps of the same schedule, and their order, views and first weights are the same
 within a seed. g is the share of the gap between student and teacher that is recovered, see `distil.control`. Choices
@@ -18,12 +18,10 @@ a bar is missed.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import os
 import sys
-import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,93 +29,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import distillation_losses
+import distillation_mnist
 import keras
 import numpy as np
+from distillation_bench import Bench, Settings, accuracy, of_test, show, told
 from keras import layers
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from kerastl.distil import control, distiller, feature_losses, losses, terms
-from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.distil import distiller, feature_losses, terms
+from kerastl.types import Dataset, Workspace
 from recipes import distil_few_labels, distil_logits, distil_quantized
-
-MODELS = {"save": kerastl.train.save, "load": kerastl.train.load}
-BATCH = 128
-FEWER = 12_000
-"""Training pictures for the table of every loss: forty-eight trainings."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Of all questions."""
-
-    seeds: tuple[int, ...]
-    limit: int | None
-    smoke: bool
-
-
-class Bench:
-    """What every question gets: a run that keeps trainings, and the settings."""
-
-    def __init__(self, run: kerastl.store.Run, settings: Settings) -> None:
-        self.run, self.seeds, self.limit, self.smoke = run, settings.seeds, settings.limit, settings.smoke
-
-    def students(self, name: str, learn: Callable[[int, Workspace], Any], *key: object) -> list[keras.Model]:
-        """One trained student a seed."""
-        made = self.run.each(name, learn, seeds=self.seeds, key=[self.limit, *key], **MODELS)
-        return [trained.model for trained in made]
-
-    def config(self, recipe: types.ModuleType) -> Any:
-        """A recipe's own settings, for these seeds."""
-        if self.smoke:
-            return dataclasses.replace(recipe.Config.smoke(), seed=self.seeds[0], seeds=len(self.seeds))
-        return dataclasses.replace(recipe.Config(), seed=self.seeds[0], seeds=len(self.seeds), limit=self.limit)
-
-    def epochs(self, schedule: Schedule) -> Schedule:
-        return dataclasses.replace(schedule, epochs=1) if self.smoke else schedule
-
-    def finished(self, recipe: types.ModuleType) -> tuple[dict[str, Any], Path]:
-        """The report of a recipe's run, and its folder; what is finished of it is not done again."""
-        folder = Path("saved_models", recipe.__name__.rpartition(".")[2], self.run.folder.name)
-        return recipe.run(self.config(recipe), folder), folder
-
-
-def accuracy(model: keras.Model, split: Any) -> float:
-    return kerastl.verify.score(kerastl.train.predict(model, split.inputs), split.labels).value
-
-
-def of_test(rows: Sequence[dict[str, float]]) -> list[float]:
-    """Test scores in a report's control."""
-    return [row["score"] for row in rows]
-
-
-def show(
-    title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"
-) -> dict[str, control.Recovered]:
-    """A row a way of teaching, with its scores over seeds; the first is that without a teacher."""
-    table = Table(title=title)
-    for column in ("", split, "every seed", "above alone, points", "g"):
-        table.add_column(column, justify="right" if column else "left")
-    table.add_row("teacher", f"{100 * teacher:.2f}", "", "", "")
-    found, alone = {}, next(iter(ways.values()))
-    for name, scores in ways.items():
-        found[name] = got = control.gap_recovered(teacher=teacher, alone=alone, distilled=scores)
-        gain, share = f"{100 * got.gain:+.2f}", "" if got.gap is None else f"{got.gap:.2f}"
-        if got.gain_low is not None and got.gain_high is not None:
-            gain += f" ({100 * got.gain_low:+.2f} to {100 * got.gain_high:+.2f})"
-        if got.low is not None and got.high is not None:
-            share += f" ({got.low:.2f} to {got.high:.2f})"
-        each = ", ".join(f"{100 * score:.2f}" for score in scores)
-        first = scores is alone
-        table.add_row(name, f"{100 * np.mean(scores):.2f}", each, "" if first else gain, "" if first else share)
-    Console(width=150).print(table)
-    return found
-
-
-def told(words: str, *, reached: bool) -> bool:
-    print(f"{'reached' if reached else 'MISSED '}  {words}", flush=True)
-    return reached
 
 
 def labels(bench: Bench) -> bool:
@@ -226,131 +148,6 @@ def quantized(bench: Bench) -> bool:
     return told(f"{words} points by the teacher, at least 0 for every seed", reached=min(gains) >= 0)
 
 
-def every_loss() -> dict[str, dict[str, terms.Term]]:
-    """Each loss beside the labels, at the weight that its paper gives or, where it gives none, at 1.
-
-    Features are of the last stage, whose maps are 4x4 on both sides, and of the pooled vectors.
-    """
-
-    def soft(loss: Callable, **options: Any) -> dict[str, terms.Term]:
-        return {"labels": terms.Labels(0.3), "soft": terms.Soft(loss, 0.7, **options)}
-
-    def feature(loss: Callable, weight: float, layer: str, **options: Any) -> dict[str, terms.Term]:
-        return {
-            "labels": terms.Labels(),
-            "feature": terms.Feature(loss, weight, student=layer, teacher=layer, **options),
-        }
-
-    def on_probabilities(teacher: Any, student: Any) -> Any:
-        return losses.soft_label_mean_squared_error(keras.ops.softmax(teacher), keras.ops.softmax(student))
-
-    # by default the classes that it is not weigh 8, as the paper has it for a hundred of them
-    gentle = functools.partial(losses.decoupled_kullback_leibler, other_weight=1.0)
-    maps, pooled = "stage3_block1_relu2", "pool"
-    return {
-        "temperature_kullback_leibler, T = 1": soft(losses.temperature_kullback_leibler, temperature=1.0),
-        "temperature_kullback_leibler, T = 2": soft(losses.temperature_kullback_leibler, temperature=2.0),
-        "temperature_kullback_leibler, T = 4": soft(losses.temperature_kullback_leibler, temperature=4.0),
-        "mean squared error of logits": soft(losses.soft_label_mean_squared_error),
-        "mean squared error of probabilities": soft(on_probabilities),
-        "decoupled_kullback_leibler": soft(losses.decoupled_kullback_leibler),
-        "correlation_distance": soft(losses.correlation_distance),
-        "standardized_kullback_leibler": soft(losses.standardized_kullback_leibler),
-        "hint, with a projection": feature(feature_losses.hint, 1.0, maps, projection=True),
-        # the authors' code takes 1000 / 2 times the mean over 16 places, not half the sum over them
-        "attention_transfer, weight 62.5": feature(feature_losses.attention_transfer, 62.5, maps),
-        "relational_distance": feature(feature_losses.relational_distance, 25.0, pooled),
-        "relational_angle": feature(feature_losses.relational_angle, 50.0, pooled),
-        "similarity_preserving": feature(feature_losses.similarity_preserving, 3000.0, maps),
-        "contrastive, with a projection": feature(feature_losses.contrastive, 0.2, pooled, projection=True),
-        "decoupled_kullback_leibler, others weigh 1": soft(gentle, temperature=2.0),
-    }
-
-
-def every(bench: Bench) -> bool:
-    """Every loss of the library in a table, on validation: which of them help is for the reader, who may choose."""
-    short = bench.epochs(Schedule(epochs=6, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3))
-    config = dataclasses.replace(bench.config(distil_logits), student=short)
-    data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-    teach = functools.partial(distil_logits.train_teacher, config, data, config.seed)
-    # one of distil_logits': layers inside of several cannot be heard
-    teacher = bench.run.stage("teacher", teach, key=[config.erasing, config.teacher, data.digest], **MODELS).model
-    data = dataclasses.replace(data, train=data.train.head(min(len(data.train), FEWER)))
-
-    def taught(named: dict[str, terms.Term], seed: int, workspace: Workspace) -> kerastl.train.Trained:
-        kerastl.train.set_seed(seed + 1)
-        student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
-        model = distiller.Distiller(student=student, teacher=teacher, losses=named)
-        batches = distil_logits.moved(config, data, short, seed=config.seed)
-        curves = kerastl.train.fit(model, batches, schedule=short, workspace=workspace, keep="last")
-        return kerastl.train.Trained(student, curves)
-
-    alone = bench.students("short-alone", functools.partial(distil_logits.learn, config, data), config, FEWER)
-    ways = {"alone": [accuracy(student, data.validation) for student in alone]}
-    for place, (name, named) in enumerate(every_loss().items()):
-        students = bench.students(f"loss-{place}", functools.partial(taught, named), config, name, FEWER)
-        ways[name] = [accuracy(student, data.validation) for student in students]
-    title = f"Fashion-MNIST, every loss, {short.epochs} epochs of {len(data.train):,} pictures"
-    show(title, teacher=accuracy(teacher, data.validation), ways=ways, split="validation")
-    return told(f"{len(every_loss())} ways to compare", reached=True)
-
-
-def mnist(bench: Bench) -> bool:
-    """Hinton et al. 2015, section 3: 67 errors of the teacher, 146 of the student alone, 74 of the distilled one.
-
-    A teacher of 2 x 1200 rectified units with dropout (0.2 of the pixels, 0.5 of the units) and pictures moved by up to
-    two pixels; students of 2 x 800 with neither, at a temperature of 20. The paper bounds the teacher's weights by
-    their norm; weight decay is in its place here.
-    """
-    data = kerastl.data.mnist.load(seed=0, validation=5000, limit=bench.limit)
-    teaching = bench.epochs(Schedule(epochs=60, batch_size=BATCH, peak_learning_rate=1e-3, weight_decay=1e-3))
-    learning = bench.epochs(Schedule(epochs=40, batch_size=BATCH, peak_learning_rate=1e-3, weight_decay=0.0))
-
-    def network(units: int, *, dropout: float) -> keras.Model:
-        image = keras.Input(data.task.input_shape, name="image")
-        x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, name="rescale")(image))
-        x = layers.Dropout(0.4 * dropout, name="pixels_dropout")(x)
-        for place in (1, 2):
-            x = layers.Dense(units, activation="relu", name=f"hidden{place}")(x)
-            x = layers.Dropout(dropout, name=f"hidden{place}_dropout")(x)
-        return keras.Model(image, layers.Dense(data.task.classes, name="logits")(x))
-
-    def fit(model: keras.Model, schedule: Schedule, seed: int, workspace: Workspace, **options: Any) -> Any:
-        batches = kerastl.data.pipeline.batches(
-            data.train, batch_size=BATCH, shuffle=True, seed=seed, drop_remainder=True, **options
-        )
-        held = kerastl.data.pipeline.batches(data.validation, batch_size=500)
-        return kerastl.train.fit(model, batches, schedule=schedule, workspace=workspace, validation=held, keep="last")
-
-    def teach(workspace: Workspace) -> kerastl.train.Trained:
-        kerastl.train.set_seed(0)
-        model, jitter = network(1200, dropout=0.5), kerastl.augment.build(translation=2 / 28)
-        return kerastl.train.Trained(model, fit(model, teaching, 0, workspace, augment=jitter))
-
-    teacher = bench.run.stage("mnist-teacher", teach, key=[bench.limit, teaching], **MODELS).model
-    answers = kerastl.train.predict(teacher, data.train.inputs)  # nothing moves the students' pictures
-
-    def learn(seed: int, workspace: Workspace, *, taught: bool) -> kerastl.train.Trained:
-        kerastl.train.set_seed(seed + 1)
-        student = model = network(800, dropout=0.0)
-        if taught:
-            soft = functools.partial(losses.temperature_kullback_leibler, temperature=20.0)
-            model = distiller.Distiller(student=student, teacher=None, loss=soft, weight=0.9)
-        options = {"answers": answers} if taught else {}
-        return kerastl.train.Trained(student, fit(model, learning, seed, workspace, **options))
-
-    students = {
-        "alone": bench.students("mnist-alone", functools.partial(learn, taught=False), learning),
-        "distilled": bench.students("mnist-distilled", functools.partial(learn, taught=True), learning, teaching),
-    }
-    above = accuracy(teacher, data.test)
-    ways = {name: [accuracy(student, data.test) for student in each] for name, each in students.items()}
-    found = show("MNIST, 2 x 1200 teaches 2 x 800", teacher=above, ways=ways)["distilled"]
-    wrong = [round((1 - float(np.mean(scores))) * len(data.test)) for scores in (above, *ways.values())]
-    print(f"errors of teacher, alone, distilled: {', '.join(map(str, wrong))}; the paper's: 67, 146, 74")
-    return told(f"g = {found.gap or 0:.2f}, at least 0.80", reached=(found.gap or 0) >= 0.8)
-
-
 def forwards(bench: Bench) -> bool:
     """How often one training step runs the student when three losses look at its features, here and in Keras."""
     data = kerastl.data.fashion_mnist.load(limit=640)
@@ -398,8 +195,9 @@ QUESTIONS: dict[str, Callable[[Bench], bool]] = {
     "labels": labels,
     "few": few,
     "quantized": quantized,
-    "losses": every,
-    "mnist": mnist,
+    "losses": distillation_losses.every,
+    "teachers": distillation_losses.who,
+    "mnist": distillation_mnist.mnist,
 }
 
 

@@ -1,0 +1,171 @@
+"""The questions `losses` and `teachers` of `distillation.py`: what a lesson is made of, and who gives it.
+
+Both teach the same student for 6 epochs of 12,000 pictures, short of what it could learn, and look at validation alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from distillation_bench import BATCH, MODELS, Bench, accuracy, show, told
+
+import kerastl
+from kerastl.distil import distiller, feature_losses, losses, schedules, teachers, terms
+from kerastl.types import Dataset, Schedule, Workspace
+from recipes import distil_logits
+
+FEWER = 12_000
+"""Training pictures: there are dozens of trainings."""
+ASSISTANT = (24, 40, 64)
+"""Widths of a network between teacher and student, taught by the one and teaching the other (Mirzadeh et al. 2020,
+"Improved Knowledge Distillation via Teacher Assistant", https://arxiv.org/abs/1902.03393)."""
+
+
+def every_loss() -> dict[str, dict[str, terms.Term]]:
+    """Each loss beside the labels, at the weight that its paper gives or, where it gives none, at 1.
+
+    Features are of the last stage, whose maps are 4x4 on both sides, and of the pooled vectors.
+    """
+
+    def soft(loss: Callable, **options: Any) -> dict[str, terms.Term]:
+        return {"labels": terms.Labels(0.3), "soft": terms.Soft(loss, 0.7, **options)}
+
+    def feature(loss: Callable, weight: float, layer: str, **options: Any) -> dict[str, terms.Term]:
+        return {
+            "labels": terms.Labels(),
+            "feature": terms.Feature(loss, weight, student=layer, teacher=layer, **options),
+        }
+
+    def on_probabilities(teacher: Any, student: Any) -> Any:
+        return losses.soft_label_mean_squared_error(keras.ops.softmax(teacher), keras.ops.softmax(student))
+
+    # by default the classes that it is not weigh 8, as the paper has it for a hundred of them
+    gentle = functools.partial(losses.decoupled_kullback_leibler, other_weight=1.0)
+    maps, pooled = "stage3_block1_relu2", "pool"
+    return {
+        "temperature_kullback_leibler, T = 1": soft(losses.temperature_kullback_leibler, temperature=1.0),
+        "temperature_kullback_leibler, T = 2": soft(losses.temperature_kullback_leibler, temperature=2.0),
+        "temperature_kullback_leibler, T = 4": soft(losses.temperature_kullback_leibler, temperature=4.0),
+        "mean squared error of logits": soft(losses.soft_label_mean_squared_error),
+        "mean squared error of probabilities": soft(on_probabilities),
+        "decoupled_kullback_leibler": soft(losses.decoupled_kullback_leibler),
+        "correlation_distance": soft(losses.correlation_distance),
+        "standardized_kullback_leibler": soft(losses.standardized_kullback_leibler),
+        "hint, with a projection": feature(feature_losses.hint, 1.0, maps, projection=True),
+        # the authors' code takes 1000 / 2 times the mean over 16 places, not half the sum over them
+        "attention_transfer, weight 62.5": feature(feature_losses.attention_transfer, 62.5, maps),
+        "relational_distance": feature(feature_losses.relational_distance, 25.0, pooled),
+        "relational_angle": feature(feature_losses.relational_angle, 50.0, pooled),
+        "similarity_preserving": feature(feature_losses.similarity_preserving, 3000.0, maps),
+        "contrastive, with a projection": feature(feature_losses.contrastive, 0.2, pooled, projection=True),
+        "decoupled_kullback_leibler, others weigh 1": soft(gentle, temperature=2.0),
+    }
+
+
+class Classroom:
+    """What both tables share: the pictures, the teacher, and how a student learns."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, config = bench, bench.config(distil_logits)
+        self.short = bench.epochs(Schedule(epochs=6, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3))
+        self.config = dataclasses.replace(config, student=self.short)
+        data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+        teach = functools.partial(distil_logits.train_teacher, config, data, config.seed)
+        # one of distil_logits': layers inside of several cannot be heard
+        key = [config.erasing, config.teacher, data.digest]
+        self.teacher = bench.run.stage("teacher", teach, key=key, **MODELS).model
+        self.all = data
+        self.data = dataclasses.replace(data, train=data.train.head(min(len(data.train), FEWER)))
+
+    def new(self, seed: int, widths: Sequence[int] | None = None) -> keras.Model:
+        """A student with the first weights of its seed."""
+        kerastl.train.set_seed(seed + 1)
+        return kerastl.build.residual_cnn.build(self.data.task, widths=widths or self.config.widths, stem_pool=2)
+
+    def fit(self, model: keras.Model, data: Dataset, schedule: Schedule, workspace: Workspace) -> kerastl.types.Curves:
+        batches = distil_logits.moved(self.config, data, schedule, seed=self.config.seed)
+        return kerastl.train.fit(model, batches, schedule=schedule, workspace=workspace, keep="last")
+
+    def students(self, name: str, model: Callable[[keras.Model, int], keras.Model], *key: object) -> list[keras.Model]:
+        """One of each seed, under what ``model`` makes of it."""
+
+        def learn(seed: int, workspace: Workspace) -> kerastl.train.Trained:
+            student = self.new(seed)
+            curves = self.fit(model(student, seed), self.data, self.short, workspace)
+            return kerastl.train.Trained(student, curves)
+
+        basis = [self.config.seed, self.config.views, self.config.widths, self.short, FEWER]
+        return self.bench.students(name, learn, basis, *key)
+
+    def show(self, title: str, students: dict[str, list[keras.Model]]) -> bool:
+        """The table, on validation; which of them help is for the reader, who may choose."""
+        validation = self.data.validation
+        ways = {name: [accuracy(student, validation) for student in each] for name, each in students.items()}
+        title = f"Fashion-MNIST, {title}, {self.short.epochs} epochs of {len(self.data.train):,} pictures"
+        show(title, teacher=accuracy(self.teacher, validation), ways=ways, split="validation")
+        return told(f"{len(ways) - 1} ways to compare", reached=True)
+
+
+def alone(student: keras.Model, seed: int) -> keras.Model:
+    """From the labels."""
+    return student
+
+
+def every(bench: Bench) -> bool:
+    """Every loss of the library."""
+    room = Classroom(bench)
+    students = {"alone": room.students("alone", alone)}
+    for place, (name, named) in enumerate(every_loss().items()):
+
+        def taught(student: keras.Model, seed: int, named: dict[str, terms.Term] = named) -> keras.Model:
+            return distiller.Distiller(student=student, teacher=room.teacher, losses=named)
+
+        students[name] = room.students(f"loss-{place}", taught, name)
+    return room.show("every loss", students)
+
+
+def who(bench: Bench) -> bool:
+    """Who teaches: the teacher, an assistant that it has taught, the student before it, its own moving average."""
+    room = Classroom(bench)
+    soft = {
+        "labels": terms.Labels(0.3),
+        "soft": terms.Soft(losses.temperature_kullback_leibler, 0.7, temperature=2.0),
+    }
+
+    def under(teacher: Any, **more: terms.Term) -> Callable[[keras.Model, int], keras.Model]:
+        return lambda student, seed: distiller.Distiller(student=student, teacher=teacher, losses=soft | more)
+
+    def assist(workspace: Workspace) -> kerastl.train.Trained:
+        assistant = room.new(bench.seeds[0], ASSISTANT)
+        curves = room.fit(under(room.teacher)(assistant, 0), room.all, longer, workspace)
+        return kerastl.train.Trained(assistant, curves)
+
+    longer = bench.epochs(dataclasses.replace(room.short, epochs=12))
+    key = [room.config.views, ASSISTANT, longer, room.all.digest]
+    assistant = bench.run.stage("assistant", assist, key=key, **MODELS).model
+    before = room.students("alone", alone)
+    born_again = dict(zip(bench.seeds, before, strict=True))
+    # as a mean teacher's: the lesson grows while the average is still worth little
+    steps = room.short.epochs * (len(room.data.train) // BATCH)
+    growing = terms.Soft(
+        losses.temperature_kullback_leibler, schedules.linear(0.0, 0.7, steps=steps // 2), temperature=2.0
+    )
+    students = {
+        "alone": before,
+        "the teacher": room.students("who-teacher", under(room.teacher)),
+        f"an assistant, {assistant.count_params():,} parameters": room.students("who-assistant", under(assistant)),
+        "teacher and assistant, by confidence": room.students(
+            "who-both", under(teachers.Several([room.teacher, assistant], by="confidence"))
+        ),
+        "the student before it (born again)": room.students(
+            "who-born-again", lambda student, seed: under(born_again[seed])(student, seed)
+        ),
+        "its own moving average": room.students(
+            "who-average", under(teachers.MovingAverage(0.99), labels=terms.Labels(), soft=growing)
+        ),
+    }
+    return room.show("who teaches", students)
