@@ -179,7 +179,8 @@ class Exposure(layers.Layer):
         light = keras.random.uniform(
             (ops.shape(inputs)[0], 1, 1, 1), 1 - self.share, 1 + self.share, seed=self.seed_generator
         )
-        return ops.clip(inputs * ops.cast(light, inputs.dtype), 0, 255)
+        # whole numbers would make of a factor 0 or 1
+        return ops.cast(ops.clip(ops.cast(inputs, light.dtype) * light, 0, 255), inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "share": self.share, "seed": self.seed}

@@ -3,7 +3,8 @@
 The teacher has six hundred labels and all the regularisation there is: dropout, weight decay, pictures changed a lot,
 and of the pictures without labels those that its own moving average is sure of (Sohn et al. 2020, "FixMatch",
 https://arxiv.org/abs/2001.07685; Tarvainen & Valpola 2017, "Mean teachers", https://arxiv.org/abs/1703.01780). Its
-answers are brought to what is known beforehand, that no class is more frequent than another (Berthelot et al. 2020,
+answers, and in the end its last biases, are brought to what is known beforehand, that no class is more frequent than
+another (Berthelot et al. 2020,
 "ReMixMatch", section 3.1, https://arxiv.org/abs/1911.09785). The small student learns from them, of a few views of all
 pictures, and sees no label. The control, the same student, has the six hundred labels, for as many steps. With so few
 labels there are none to choose by: every training keeps its last epoch, the first seed is shipped, and validation
@@ -78,11 +79,12 @@ class Config:
     threshold: float = 0.9
     """Probability from which on the moving average names a picture's class; 0.95 in the paper, for easier pictures."""
     unlabelled_weight: float = 2.0
-    """Of pictures without labels beside those that have one; 1 in the paper. Reached after a tenth of all steps."""
+    """Of what is sure, a mean over all pictures of a batch; 1.25 here is the paper's 1, over those without labels.
+    Reached after a tenth of all steps."""
     decay: float = 0.998
     """Of the moving average: it remembers five hundred steps, an epoch."""
     align: float = 0.99
-    """Of the running mean by which the average's answers are divided, so that it names all classes equally often."""
+    """How slowly the average's answers are brought to where it names all classes equally often."""
     widths: tuple[int, ...] = (12, 16, 28)
     """Filters of the student's stages: 19,000 parameters. Twice as many learnt no more."""
     student: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
@@ -124,7 +126,15 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[basis, config.teacher, regularised, config.align],
             **models,
         )
-        answers = answered(config, rest, folder / "answers", teacher=teacher.model)
+        even = run.stage(
+            "even",
+            lambda at: kerastl.train.Trained(
+                kerastl.distil.alignment.balanced(teacher.model, rest.inputs), teacher.curves
+            ),
+            key=[run.key("teacher")],
+            **models,
+        )
+        answers = answered(config, rest, folder / "answers", teacher=even.model)
         distilled = run.each(
             "distilled",
             lambda seed, at: learn(config, data, rest, seed, at, answers=answers),
@@ -136,19 +146,19 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             "alone",
             lambda seed, at: learn(config, data, again(few, len(rest)), seed, at),
             seeds=seeds,
-            key=[basis, config.widths, config.student],
+            key=[basis, config.widths, config.student, config.answered],
             **models,
         )
         model, ptq = distilled[0].model, kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model)
-        teacher_float32 = kerastl.export.tflite.convert(teacher.model)
+        teacher_float32 = kerastl.export.tflite.convert(even.model)
         candidate = functools.partial(kerastl.ship.Candidate, model=model)
         return kerastl.ship.ship(
             run,
             data,
             model=model,
             candidates=[
-                candidate("teacher_float32", "float32", teacher_float32, model=teacher.model, eligible=False),
+                candidate("teacher_float32", "float32", teacher_float32, model=even.model, eligible=False),
                 candidate("float32", "float32", float32),
                 candidate("float16", "float16", ptq.float16(float32)),
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
@@ -159,7 +169,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             score_drop=config.score_drop,
             agreement=config.agreement,
             control=kerastl.ship.Control(
-                teacher.model,
+                even.model,
                 distilled=[one.model for one in distilled],
                 alone=[one.model for one in alone],
                 seeds=seeds,
@@ -208,10 +218,9 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
 
 
 def answered(config: Config, rest: Split, folder: Path, *, teacher):
-    """What the teacher says of every view that the students will see, all classes equally often."""
-    even = kerastl.distil.alignment.balanced(teacher, rest.inputs)
+    """What the teacher says of every view that the students will see, computed once for all of them."""
     views = moved(config, rest, config.student, seed=config.seed, views=config.answered)
-    return kerastl.distil.answers.write(folder, views, teacher=even, temperature=config.temperature)
+    return kerastl.distil.answers.write(folder, views, teacher=teacher, temperature=config.temperature)
 
 
 def learn(config: Config, data: Dataset, pictures: Split, seed: int, workspace: Workspace, *, answers=None):

@@ -125,7 +125,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             "alone",
             lambda seed, at: learn(config, data, seed, at),
             seeds=seeds,
-            key=[basis, config.widths, config.student],
+            key=[basis, config.widths, config.student, config.answered],
             **models,
         )
         best = max(distilled, key=lambda one: max(one.curves.values["val_accuracy"]))

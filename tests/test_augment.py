@@ -148,6 +148,7 @@ def test_brightness_shifts_and_contrast_stretches_every_picture(pictures):
 def test_light_of_another_strength_leaves_black_black(pictures):
     """One factor a picture, of which no two are alike; what would be brighter than white is white."""
     dark = pictures / 2
+    dark[:, 0, 0] = 0
     light = augment.build(exposure=0.4, seed=1)
     assert light is not None
     answer = np.asarray(light(dark, training=True))
@@ -156,6 +157,11 @@ def test_light_of_another_strength_leaves_black_black(pictures):
     assert (spread < 1e-3).all()
     assert (np.abs(np.nanmean(factors, axis=1) - 1) <= 0.4 + 1e-3).all()
     assert len(np.unique(np.nanmean(factors, axis=1).round(3))) == len(dark)
+    assert not answer[dark == 0].any()
+    bytes_in = pictures.astype("uint8")
+    bytes_out = np.asarray(augment.Exposure(0.4, seed=1, dtype="uint8")(bytes_in, training=True))
+    assert bytes_out.dtype == np.uint8
+    assert (bytes_out[bytes_in > 9] > 0.4 * bytes_in[bytes_in > 9]).all()
     assert np.asarray(light(np.full_like(pictures, 250), training=True)).max() <= 255
     np.testing.assert_array_equal(light(dark, training=False), dark)
     with pytest.raises(ValueError, match=r"share=1\.5"):

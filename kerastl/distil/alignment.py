@@ -3,7 +3,8 @@
 A teacher of few labels mistakes some classes for others more often than the other way round, and a student that learns
 from what it names learns that too. Where it is known how often each class comes, the answers can be brought to it
 (Berthelot et al. 2020, "ReMixMatch: Semi-Supervised Learning with Distribution Alignment and Augmentation Anchoring",
-section 3.1, https://arxiv.org/abs/1911.09785). Here every class comes as often as any other.
+section 3.1, https://arxiv.org/abs/1911.09785). There probabilities are divided once, by their running mean, which does
+little to answers that are sure; here the odds of a class are multiplied until it is as frequent as any other.
 """
 
 from __future__ import annotations
@@ -14,71 +15,96 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl.distil import teachers
+from kerastl.distil import numerics, teachers
+
+LEAST_SHARE = 1e-6
+"""Of a class in a batch that is taken for one that does not come at all: its odds then grow by a bounded step."""
 
 
-def aligned(logits: Any, shares: keras.Variable, *, decay: float) -> Any:
-    """The logits of probabilities divided by their running mean, which this batch moves on.
+def aligned(logits: Any, odds: keras.Variable, *, decay: float) -> Any:
+    """The logits with every class made as much likelier as it has come too seldom so far.
 
-    Runs in the compiled step, of each replica where there are several; the mean is that over all of them.
+    Runs in the compiled step, of each replica where there are several; shares are those over all of them. The logarithm
+    of every class's odds moves by ``(decay - 1) * log(share * classes)``, ``share`` its mean probability in the batch:
+    at rest all shares are equal.
 
     Args:
         logits: ``(batch, classes)``.
-        shares: ``(classes,)``, the running mean of probabilities; begins with equal ones.
-        decay: how much of it stays, 0 or more and below 1.
+        odds: float32 ``(classes,)``, logarithms of what the odds are multiplied by; begins with zeros.
+        decay: how slowly they follow, 0 or more and below 1: 0.99 takes some hundred steps.
 
     Returns:
-        ``(batch, classes)``, up to a constant a row.
+        ``(batch, classes)``, float32, or float64 of such logits.
     """
+    (logits,) = numerics.real(logits)
+    moved = logits + tf.cast(odds.value, logits.dtype)
     context = tf.distribute.get_replica_context()
-    now = tf.reduce_mean(tf.nn.softmax(tf.cast(logits, tf.float32)), 0)
-    mean = decay * shares.value + (1 - decay) * context.all_reduce(tf.distribute.ReduceOp.MEAN, now)
+    total, rows = context.all_reduce(
+        tf.distribute.ReduceOp.SUM,
+        [tf.cast(tf.reduce_sum(tf.nn.softmax(moved), 0), tf.float32), tf.cast(tf.shape(logits)[0], tf.float32)],
+    )
+    shares = tf.maximum(tf.math.divide_no_nan(total, rows), LEAST_SHARE)
+    change = (decay - 1) * tf.math.log(shares * tf.cast(tf.shape(shares)[0], tf.float32))
+    change = tf.where(rows > 0, change, tf.zeros_like(change))
 
     def update(strategy: Any, value: Any) -> None:
-        strategy.extended.update(shares.value, lambda old, new: old.assign(new), args=(value,))
+        strategy.extended.update(odds.value, lambda old, new: old.assign_add(new), args=(value,))
 
     # a mirrored variable is written by all replicas together
-    context.merge_call(update, args=(mean,))
-    return logits - tf.cast(tf.math.log(mean), logits.dtype)
+    context.merge_call(update, args=(change,))
+    return moved + tf.cast(change, logits.dtype)
 
 
 def balanced(model: keras.Model, inputs: np.ndarray, *, rounds: int = 1000, tolerance: float = 1e-4) -> keras.Model:
     """A copy whose mean probability over ``inputs`` is the same for every class.
 
-    The biases of its last layer are moved: multiplying classes' odds is what alignment does, and it is repeated until
-    nothing is left to align. No label is looked at.
+    The biases of its last layer are moved: they multiply classes' odds. No label is looked at.
 
     Args:
-        model: functional, ends in a dense layer without activation; emits logits ``(batch, classes)``.
+        model: functional or sequential, with one output, logits ``(batch, classes)`` of a dense layer without
+            activation that is used once.
         inputs: examples among which every class is as frequent as any other.
         rounds: most repetitions.
         tolerance: largest distance of a class's mean probability from an equal share.
 
     Raises:
-        ValueError: the model does not end in a dense layer with a bias and without activation, or a class is so rare in
-            its answers that the rounds do not suffice.
+        ValueError: the model ends in another way, or its answers cannot be brought to equal shares: a class is hardly
+            ever among them, or the layer's numbers are too coarse.
     """
-    (output,) = model.outputs
-    last = output._keras_history.operation
-    if not isinstance(last, keras.layers.Dense) or last.bias is None or last.activation is not keras.activations.linear:
-        raise ValueError(
-            "Wanted a model that ends in a dense layer with a bias, without activation. Received: "
-            f"{type(last).__name__} {last.name!r}."
-        )
+    last = _last(model)
     logits = model.predict(inputs, batch_size=500, verbose=0).astype(np.float64)
     moved, classes = np.zeros(logits.shape[1]), logits.shape[1]
     for _ in range(rounds):
-        odds = np.exp(logits + moved - (logits + moved).max(1, keepdims=True))
-        shares = (odds / odds.sum(1, keepdims=True)).mean(0)
-        if np.abs(shares - 1 / classes).max() <= tolerance:
+        shares = _shares(logits + moved)
+        if not shares.min() > 0 or np.abs(shares - 1 / classes).max() <= tolerance / 2:
             break
         moved -= np.log(shares * classes)
-    else:
-        raise ValueError(
-            f"Wanted answers that can be brought to equal shares within {rounds} rounds. Received: shares "
-            f"{np.round(shares, 3).tolist()} after them."
-        )
     copy = teachers.copy_of(model)
     bias = copy.get_layer(last.name).bias
     bias.assign(bias + moved)
+    shares = _shares(copy.predict(inputs, batch_size=500, verbose=0).astype(np.float64))
+    if not np.abs(shares - 1 / classes).max() <= tolerance:
+        raise ValueError(
+            f"Wanted answers that can be brought to equal shares, to {tolerance:g}. Received: shares "
+            f"{np.round(shares, 4).tolist()} after {rounds} rounds at most."
+        )
     return copy
+
+
+def _shares(logits: np.ndarray) -> np.ndarray:
+    """Mean probability of every class."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return (powers / powers.sum(1, keepdims=True)).mean(0)
+
+
+def _last(model: keras.Model) -> keras.layers.Dense:
+    """The dense layer that a model's logits come out of."""
+    outputs = getattr(model, "outputs", None) or []
+    last = outputs[0]._keras_history.operation if len(outputs) == 1 else None
+    if not isinstance(last, keras.layers.Dense) or last.bias is None or last.activation is not keras.activations.linear:
+        received = f"{len(outputs)} outputs" if last is None else f"{type(last).__name__} {last.name!r}"
+        raise ValueError(
+            "Wanted a functional model with one output, of a dense layer with a bias and without activation. Received: "
+            f"{received}."
+        )
+    return last

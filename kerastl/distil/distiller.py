@@ -93,9 +93,7 @@ class Distiller(keras.Model):
             speakers.append(_speaker(taps[-1], training=False, view=one.view))
         self._projections = self._projected(student_taps, taps)
         self._aligned = [
-            (place, self._equal_shares(place), float(one.align))
-            for place, one in enumerate(found)
-            if one.align is not None
+            (place, self._odds(place), float(one.align)) for place, one in enumerate(found) if one.align is not None
         ]
         # behind closures Keras does not track the teachers: they are neither trained, nor saved, nor changed
         self._teach = tuple(speakers)
@@ -118,8 +116,8 @@ class Distiller(keras.Model):
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         # outside the tape: nothing of it is kept for the backward pass
         heard = [speak(inputs) for speak in self._teach]
-        for place, shares, decay in self._aligned:
-            logits = alignment.aligned(heard[place][features.LOGITS], shares, decay=decay)
+        for place, odds, decay in self._aligned:
+            logits = alignment.aligned(heard[place][features.LOGITS], odds, decay=decay)
             heard[place] = {**heard[place], features.LOGITS: logits}
         if not heard:
             labels, answers = labels
@@ -224,11 +222,10 @@ class Distiller(keras.Model):
                 sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, there)
         return self.compute_metrics(inputs, labels, logits, sample_weight)
 
-    def _equal_shares(self, place: int) -> keras.Variable:
-        """Where the running mean of a teacher's probabilities begins."""
-        classes = self.student.output_shape[-1]
-        even = keras.initializers.Constant(1 / classes)
-        return self.add_weight(shape=(classes,), initializer=even, trainable=False, name=f"shares_{place}")
+    def _odds(self, place: int) -> keras.Variable:
+        """What a teacher's answers are aligned by; checkpoints hold it."""
+        shape, name = (self.student.output_shape[-1],), f"odds_{place}"
+        return self.add_weight(shape=shape, initializer="zeros", dtype="float32", trainable=False, name=name)
 
     def _projected(self, student: keras.Model, taps: list[keras.Model]) -> dict[str, keras.Model]:
         """A projection for each term of features that asks for one, by the term's name."""
@@ -317,7 +314,13 @@ def _check_listening(named: Mapping[str, terms.Term], found: Sequence[Any]) -> N
                 f"Wanted the place of one of {max(len(found), 1)} teachers, counted from 0. Received: {key!r} with "
                 f"of={place}."
             )
-        if isinstance(term, terms.Soft) and term.multi_label and place is None and len(found) > 1:
+        several = isinstance(term, terms.Soft) and term.multi_label
+        if several and any(one.align is not None for one in (found if place is None else found[place : place + 1])):
+            raise ValueError(
+                f"Answers are brought to equal shares where they sum to one. Received: {key!r} with multi_label=True "
+                "of a teacher with `align`."
+            )
+        if several and place is None and len(found) > 1:
             raise ValueError(
                 "Probabilities of several teachers are combined where they sum to one. Received: "
                 f"{key!r} with multi_label=True; say which teacher it is of."

@@ -22,7 +22,7 @@ def answering(teacher: Teaches) -> list[teachers.Teacher]:
     """All teachers, each as what says how it sees the inputs.
 
     Raises:
-        ValueError: there is none, one is a moving average, or is aligned by a running mean.
+        ValueError: there is none, one is a moving average, or is aligned step by step.
     """
     found = teachers.listed(teacher)
     if not found or any(isinstance(one, teachers.MovingAverage) for one in found):
@@ -32,7 +32,7 @@ def answering(teacher: Teaches) -> list[teachers.Teacher]:
         )
     if any(one.align is not None for one in found):
         raise ValueError(
-            "A running mean depends on what came before: bring a teacher to equal shares with `alignment.balanced` "
+            "What a teacher is aligned by depends on what came before: bring it to equal shares, `alignment.balanced`, "
             f"before its answers are stored. Received: align={[one.align for one in found]}."
         )
     return [one for one in found if isinstance(one, teachers.Teacher)]

@@ -24,8 +24,8 @@ class Teacher:
     Attributes:
         model: emits logits ``(batch, classes)``.
         view: makes its inputs of the student's, in the compiled step.
-        align: share of its running mean that stays in every step, by which its answers are divided so that all classes
-            come equally often, see `alignment.aligned`; 0 or more and below 1. ``None`` leaves them as they are.
+        align: how slowly its answers are brought to where all classes come equally often, see `alignment.aligned`; 0 or
+            more and below 1. ``None`` leaves them as they are.
 
     Raises:
         ValueError: ``align`` is out of range.
@@ -74,7 +74,7 @@ class MovingAverage:
 
 def _check_align(align: float | None) -> None:
     if align is not None and not 0 <= align < 1:
-        raise ValueError(f"The share of a running mean that stays is 0 or more and below 1. Received: align={align}.")
+        raise ValueError(f"Answers come to equal shares at a pace of 0 or more and below 1. Received: align={align}.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,22 +23,57 @@ def softmax(logits):
     return powers / powers.sum(-1, keepdims=True)
 
 
-def test_a_running_mean_divides_the_answers():
+def step(odds, logits, decay):
+    """What alignment does in one step: the new odds, and the answers under them."""
+    shares = np.maximum(softmax(logits + odds).mean(0), 1e-6)
+    odds = odds - (1 - decay) * np.log(shares * len(shares))
+    return odds, softmax(logits + odds)
+
+
+def test_odds_follow_the_shares_of_the_classes():
     """Three batches one after another: what comes out, and what stays."""
-    shares = keras.Variable(np.full(3, 1 / 3, "float32"), trainable=False)
-    expected = np.full(3, 1 / 3)
+    odds = keras.Variable(np.zeros(3, "float32"), trainable=False)
+    expected = np.zeros(3)
     for _ in range(3):
         logits = GENERATOR.normal(size=(6, 3)).astype("float32") * 2
-        found = np.asarray(alignment.aligned(keras.ops.convert_to_tensor(logits), shares, decay=0.8))
-        expected = 0.8 * expected + 0.2 * softmax(logits).mean(0)
-        wanted = softmax(logits) / expected
-        np.testing.assert_allclose(softmax(found), wanted / wanted.sum(-1, keepdims=True), atol=1e-6)
-        np.testing.assert_allclose(shares.numpy(), expected, atol=1e-6)
+        found = np.asarray(alignment.aligned(keras.ops.convert_to_tensor(logits), odds, decay=0.8))
+        expected, answers = step(expected, logits, 0.8)
+        np.testing.assert_allclose(softmax(found), answers, atol=1e-6)
+        np.testing.assert_allclose(odds.numpy(), expected, atol=1e-6)
+
+
+def test_at_rest_all_classes_come_equally_often():
+    """Answers that are sure, 70, 20 and 10 of a hundred: one division by their mean would leave them as they are."""
+    labels = np.repeat([0, 1, 2], [70, 20, 10])
+    logits = (np.eye(3)[labels] * 6 + GENERATOR.normal(size=(100, 3))).astype("float32")
+    odds = keras.Variable(np.zeros(3, "float32"), trainable=False)
+    for _ in range(400):
+        found = np.asarray(alignment.aligned(keras.ops.convert_to_tensor(logits), odds, decay=0.9))
+    np.testing.assert_allclose(softmax(found).mean(0), 1 / 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "float64"])
+def test_other_types_are_aligned_in_theirs_or_better(policy):
+    logits = GENERATOR.normal(size=(6, 3))
+    odds = keras.Variable(np.zeros(3, "float32"), trainable=False, dtype="float32")
+    found = alignment.aligned(keras.ops.cast(logits, policy), odds, decay=0.5)
+    assert found.dtype.name == ("float64" if policy == "float64" else "float32")
+    coarse = np.asarray(keras.ops.cast(keras.ops.cast(logits, policy), "float64"))
+    np.testing.assert_allclose(softmax(np.asarray(found)), step(np.zeros(3), coarse, 0.5)[1], atol=1e-6)
+
+
+def test_a_class_that_never_comes_leaves_numbers_finite():
+    logits = np.tile(np.array([[3.0, 0.0, -1e9]], "float32"), (8, 1))
+    odds = keras.Variable(np.zeros(3, "float32"), trainable=False)
+    for _ in range(50):
+        found = np.asarray(alignment.aligned(keras.ops.convert_to_tensor(logits), odds, decay=0.0))
+    assert np.isfinite(found).all()
+    assert np.isfinite(odds.numpy()).all()
 
 
 @pytest.mark.parametrize("average", [False, True])
 def test_a_student_hears_aligned_answers(average):
-    """The loss of the first step is that of answers divided by the mean that it has just moved; checkpoints hold it."""
+    """The loss of the first step is that of answers under the odds that it has just moved; checkpoints hold them."""
     teacher = dense_model(2)
     student = dense_model(1)
     options = {"align": 0.5}
@@ -48,17 +83,14 @@ def test_a_student_hears_aligned_answers(average):
         losses={"soft": Soft(losses.temperature_kullback_leibler, temperature=1.0)},
     )
     distiller.compile(keras.optimizers.SGD(0.0), jit_compile=False)
-    probabilities = softmax((student if average else teacher)(INPUTS).numpy())
+    odds, aligned = step(np.zeros(3), (student if average else teacher)(INPUTS).numpy(), 0.5)
     answers = softmax(student(INPUTS).numpy())
     history = distiller.fit(INPUTS, batch_size=40, epochs=1, verbose=0).history
-    shares = 0.5 / 3 + 0.5 * probabilities.mean(0)
-    aligned = probabilities / shares
-    aligned /= aligned.sum(-1, keepdims=True)
     expected = (aligned * np.log(aligned / answers)).sum(-1).mean()
     assert history["soft_loss"][0] == pytest.approx(expected, rel=1e-4)
-    (held,) = [weight for weight in distiller.non_trainable_weights if weight.name == "shares_0"]
-    np.testing.assert_allclose(held.numpy(), shares, atol=1e-6)
-    assert len(student.weights) == 2, "shares belong to the distiller"
+    (held,) = [weight for weight in distiller.non_trainable_weights if weight.name == "odds_0"]
+    np.testing.assert_allclose(held.numpy(), odds, atol=1e-6)
+    assert len(student.weights) == 2, "odds belong to the distiller"
 
 
 def test_balanced_answers_have_equal_shares_and_the_model_stays_as_it_was():
@@ -91,12 +123,28 @@ def test_balance_mends_a_teacher_that_prefers_a_class():
     assert accuracy(alignment.balanced(model, pictures)) > accuracy(model) + 0.1
 
 
+def two_outputs():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, [keras.layers.Dense(3)(inputs), keras.layers.Dense(3)(inputs)])
+
+
+def aligned_teacher():
+    return teachers.Teacher(dense_model(2), align=0.9)
+
+
+def several():
+    return {"soft": Soft(losses.soft_label_mean_squared_error, multi_label=True)}
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: alignment.balanced(dense_model(1, activation="softmax"), INPUTS), "Dense 'logits'"),
         (lambda: alignment.balanced(keras.Sequential([keras.Input((4,)), keras.layers.ReLU()]), INPUTS), "ReLU"),
-        (lambda: alignment.balanced(dense_model(1), INPUTS, rounds=1, tolerance=1e-9), "shares"),
+        (lambda: alignment.balanced(dense_model(1, use_bias=False), INPUTS), "Dense 'logits'"),
+        (lambda: alignment.balanced(dense_model(1), INPUTS, rounds=1, tolerance=1e-9), "equal shares"),
+        (lambda: alignment.balanced(two_outputs(), INPUTS), "2 outputs"),
+        (lambda: Distiller(student=dense_model(1), teacher=aligned_teacher(), losses=several()), "multi_label"),
         (lambda: teachers.Teacher(dense_model(1), align=1.0), "align=1.0"),
         (lambda: teachers.MovingAverage(align=-0.1), "align=-0.1"),
     ],
