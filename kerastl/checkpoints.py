@@ -11,7 +11,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,18 @@ class Workspace:
                 f"Delete {self._folder} to start the stage anew."
             )
         return None
+
+    def once(self, name: str, choose: Callable[[], str]) -> str:
+        """A choice that depends on more than the stage's key, and stays the same while the stage goes on.
+
+        Args:
+            name: of the choice.
+            choose: makes it; called only where the stage has none yet.
+        """
+        path = self._folder / f"{name}.txt"
+        if not path.exists():
+            durable.write_bytes(path, choose().encode())
+        return path.read_text()
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*.checkpoint"), key=_number)

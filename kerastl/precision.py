@@ -68,7 +68,9 @@ def fastest(
     return "mixed_bfloat16" if gain >= required_gain else "float32"
 
 
-def build_fastest(build: Callable[[], keras.Model], batch: types.Split, *, seed: int) -> keras.Model:
+def build_fastest(
+    build: Callable[[], keras.Model], batch: types.Split, *, seed: int, workspace: types.Workspace | None = None
+) -> keras.Model:
     """The model in the precision that trains it fastest on this machine, see `fastest`; its weights are the seed's.
 
     A teacher is trained once and then answers: what it computes in is of no matter to its students, and `as_float32`
@@ -76,10 +78,15 @@ def build_fastest(build: Callable[[], keras.Model], batch: types.Split, *, seed:
 
     Args:
         build: makes the model anew; called once a precision, and once more.
-        batch: a typical one.
+        batch: a typical one, of one class an example.
         seed: of the weights.
+        workspace: remembers the precision, so that a training that was interrupted goes on in it.
     """
-    name = fastest(build, np.asarray(batch.inputs), batch.labels)
+
+    def timed() -> str:
+        return fastest(build, np.asarray(batch.inputs), batch.labels)
+
+    name = timed() if workspace is None else workspace.once("precision", timed)
     keras.utils.set_random_seed(seed)  # after the timing, which draws weights too
     with policy(name):
         return build()

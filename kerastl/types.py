@@ -574,3 +574,7 @@ class Workspace(Protocol):
     def newest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """Arrays and facts of the newest sound checkpoint, ``None`` where there is none."""
         ...
+
+    def once(self, name: str, choose: Callable[[], str]) -> str:
+        """What was chosen under ``name`` when the stage began, chosen now if it begins now."""
+        ...

@@ -175,7 +175,9 @@ def train_teacher(config: Config, data: Dataset, workspace: Workspace):
         blocks=config.teacher_blocks,
         dropout=0.2,
     )
-    teacher = kerastl.precision.build_fastest(wide, data.train.head(config.teacher.batch_size), seed=config.seed)
+    teacher = kerastl.precision.build_fastest(
+        wide, data.train.head(config.teacher.batch_size), seed=config.seed, workspace=workspace
+    )
     curves = kerastl.train.fit(
         teacher,
         moved(config, data, config.teacher, seed=config.seed, cutout=config.cutout),

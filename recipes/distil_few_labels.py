@@ -193,7 +193,7 @@ def again(few: Split, count: int) -> Split:
 def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, workspace: Workspace):
     """The moving average of a wider network: of labels, and of what the average itself is sure of in other pictures."""
     medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    network = kerastl.precision.build_fastest(medium, few.head(size), seed=config.seed)
+    network = kerastl.precision.build_fastest(medium, few.head(size), seed=config.seed, workspace=workspace)
     noise = kerastl.augment.build(**dataclasses.asdict(config.noise), seed=config.seed + 100)
     share = config.labelled_share
     labelled = again(few, round(len(rest) * share / (1 - share)))

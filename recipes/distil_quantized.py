@@ -146,7 +146,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     """A wider residual CNN on the labels."""
     medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=config.seed)
+    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=config.seed, workspace=workspace)
     curves = kerastl.train.fit(
         teacher,
         moved(config, data, config.teacher, seed=config.seed, erasing=config.erasing),

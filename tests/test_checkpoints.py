@@ -99,6 +99,17 @@ def test_a_state_with_nan_is_not_worth_keeping(tmp_path):
     assert len(files(tmp_path)) == 1
 
 
+def test_a_choice_is_made_once_and_outlives_checkpoints(tmp_path):
+    answers = iter(["first", "second"])
+    place = workspace(tmp_path)
+    assert place.once("precision", lambda: next(answers)) == "first"
+    for number in range(4):
+        place.keep(state(number), {})
+    assert workspace(tmp_path).once("precision", lambda: next(answers)) == "first"
+    assert workspace(tmp_path).once("order", lambda: next(answers)) == "second"
+    assert workspace(tmp_path).newest() is not None
+
+
 def test_seconds_add_up_over_processes_and_a_checkpoint_is_due_after_a_while(tmp_path):
     first = workspace(tmp_path, every_seconds=0.2)
     assert not first.is_due()

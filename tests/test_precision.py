@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerastl import precision
+from kerastl.checkpoints import Workspace
 from kerastl.types import Split
 
 
@@ -84,6 +85,18 @@ def test_fastest_precision_takes_the_faster(examples):
     inputs, labels = examples
     assert precision.fastest(slow_in("float32"), inputs, labels) == "mixed_bfloat16"
     assert precision.fastest(slow_in("bfloat16"), inputs, labels) == "float32"
+
+
+def test_a_training_that_goes_on_does_so_in_its_precision(tmp_path, examples, monkeypatch):
+    """A second timing could come out the other way; it is not taken."""
+    batch, found = Split("train", *examples), []
+    for name in ("mixed_bfloat16", "float32"):
+        monkeypatch.setattr(precision, "fastest", lambda build, inputs, labels, name=name: name)
+        workspace = Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
+        model = precision.build_fastest(small_model, batch, seed=5, workspace=workspace)
+        found.append(model.get_layer("hidden").dtype_policy.name)
+    assert found == ["mixed_bfloat16", "mixed_bfloat16"]
+    assert precision.build_fastest(small_model, batch, seed=5).get_layer("hidden").dtype_policy.name == "float32"
 
 
 def test_the_fastest_model_has_the_weights_of_its_seed(examples, monkeypatch):

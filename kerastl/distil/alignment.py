@@ -100,11 +100,13 @@ def _shares(logits: np.ndarray) -> np.ndarray:
 def _last(model: keras.Model) -> keras.layers.Dense:
     """The dense layer that a model's logits come out of."""
     outputs = getattr(model, "outputs", None) or []
-    last = outputs[0]._keras_history.operation if len(outputs) == 1 else None
-    if not isinstance(last, keras.layers.Dense) or last.bias is None or last.activation is not keras.activations.linear:
-        received = f"{len(outputs)} outputs" if last is None else f"{type(last).__name__} {last.name!r}"
-        raise ValueError(
-            "Wanted a functional model with one output, of a dense layer with a bias and without activation. Received: "
-            f"{received}."
-        )
-    return last
+    received = f"{len(outputs)} outputs"
+    if len(outputs) == 1:
+        last = outputs[0]._keras_history.operation
+        if isinstance(last, keras.layers.Dense) and last.use_bias and last.activation is keras.activations.linear:
+            return last
+        received = f"{type(last).__name__} {last.name!r}"
+    raise ValueError(
+        "Wanted a functional model with one output, of a dense layer with a bias and without activation. Received: "
+        f"{received}."
+    )
