@@ -75,7 +75,7 @@ class Classroom:
         self.config = dataclasses.replace(config, student=self.short)
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         teach = functools.partial(distil_logits.train_teacher, config, data, config.seed)
-        # one of distil_logits': layers inside of several cannot be heard
+        # one of distil_logits' is enough here
         key = [config.erasing, config.teacher, data.digest]
         self.teacher = bench.run.stage("teacher", teach, key=key, **MODELS).model
         self.all = data

@@ -15,12 +15,12 @@ LOGITS = "logits"
 def taps(model: keras.Model, *, layers: Sequence[str]) -> keras.Model:
     """A model of the same layers that answers with the outputs of some of them as well.
 
-    However many losses look at them, a step runs the model once. Nothing is copied and nothing changed: the layers are
-    the caller's, and training one model trains the other.
+    However many losses look at them, a step runs the model once. Nothing is copied and no weight is changed: the layers
+    are the caller's, and training one model trains the other.
 
     Args:
         model: functional or sequential, with one output.
-        layers: names of layers in it. Layers of a model inside of it cannot be reached.
+        layers: names of layers in it; ``"backbone/block3"`` is ``block3`` of the model ``backbone`` inside of it.
 
     Returns:
         A model on the same inputs; its outputs are a mapping of ``"logits"``, the model's own output, and of each name
@@ -37,16 +37,21 @@ def taps(model: keras.Model, *, layers: Sequence[str]) -> keras.Model:
             "Wanted a functional or sequential model with one output, built: only its layers can be listened to. "
             f"Received: {type(model).__name__} {model.name!r}."
         )
-    outputs = {LOGITS: graph.outputs[0]}
+    inputs, answer, inside = graph._inputs_struct, graph.outputs[0], {}
+    if nested := [name for name in layers if "/" in name]:
+        inputs, answer, inside = _opened(graph, nested)
+        # the layers behind an opened model stand in a graph of their own now
+        graph = keras.Model(inputs, answer, name=graph.name)
+    outputs = {LOGITS: answer}
     for name in layers:
-        output = _output(graph, name)
+        output = inside[name] if name in inside else _output(graph, name)
         if name == LOGITS and output is not outputs[LOGITS]:
             raise ValueError(
                 f"The name {LOGITS!r} stands for the model's own output. Received: a layer of this name in "
                 f"{model.name!r} that others follow; give it another name."
             )
         outputs[name] = output
-    return keras.Model(graph._inputs_struct, outputs, name=f"{model.name}_taps")
+    return keras.Model(inputs, outputs, name=f"{model.name}_taps")
 
 
 def shape_of(tapped: keras.Model, *, name: str) -> tuple[int | None, ...]:
@@ -109,6 +114,29 @@ def projection(
     elif width:
         outputs = keras.layers.Dense(teacher[-1], dtype="float32", name=f"{name}_dense")(outputs)
     return keras.Model(inputs, outputs, name=name)
+
+
+def _opened(graph: Any, names: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]:
+    """The graph anew, with models inside of it that tell what their layers say: its inputs, its output, what they say.
+
+    Every layer is called once more by name; with its old calls a model that contains it would run it a second time.
+    """
+    wanted: dict[str, list[str]] = {}
+    for name in names:
+        outer, _, rest = name.partition("/")
+        _output(graph, outer)
+        wanted.setdefault(outer, []).append(rest)
+    inside: dict[str, Any] = {}
+
+    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+        if layer.name not in wanted:
+            return layer(*arguments, **options)
+        found = taps(layer, layers=wanted[layer.name])(*arguments, **options)
+        inside.update({f"{layer.name}/{rest}": found[rest] for rest in wanted[layer.name]})
+        return found[LOGITS]
+
+    again: Any = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    return again._inputs_struct, again.outputs[0], inside
 
 
 def _output(graph: Any, name: str) -> Any:

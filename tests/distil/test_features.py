@@ -54,6 +54,46 @@ def test_a_sequential_model_and_named_inputs_have_taps():
     np.testing.assert_array_equal(answer, [[3, 3]])
 
 
+def nested_model():
+    """A model in a model in a model, and a layer behind them."""
+    keras.utils.set_random_seed(2)
+    image = keras.Input((8, 8, 2), name="photo")
+    x = keras.layers.Rescaling(0.5, name="rescale")(image)
+    x = keras.Sequential([picture_model(), keras.layers.Dropout(0.5, name="drop")], name="backbone")(x)
+    x = keras.layers.Dense(6, activation="relu", name="neck")(x)
+    return keras.Model(image, keras.layers.Dense(3, name="head")(x), name="classifier")
+
+
+def test_layers_of_models_inside_are_heard_in_one_pass(pictures):
+    model = nested_model()
+    wanted = ["backbone/pictures/block1_norm", "neck", "backbone/pictures/pool", "backbone/drop"]
+    tapped = features.taps(model, layers=wanted)
+    assert [id(v) for v in tapped.weights] == [id(v) for v in model.weights]
+    found = tapped(pictures, training=False)
+    assert list(found) == ["logits", *wanted]
+    np.testing.assert_allclose(found["logits"], model(pictures, training=False), atol=1e-6)
+    inner = model.get_layer("backbone").get_layer("pictures")
+    alone = features.taps(inner, layers=["block1_norm", "pool"])(pictures * 0.5, training=False)
+    for name in ("block1_norm", "pool"):
+        np.testing.assert_allclose(found[f"backbone/pictures/{name}"], alone[name], atol=1e-6)
+    kernel, bias = model.get_layer("neck").get_weights()
+    np.testing.assert_allclose(found["neck"], np.maximum(found["backbone/drop"] @ kernel + bias, 0), atol=1e-5)
+    # statistics move once a pass: nothing inside runs twice
+    norm = inner.get_layer("block1_norm")
+    mean = norm.moving_mean.numpy()
+    maps = inner.get_layer("block1_conv")(pictures * 0.5).numpy().mean((0, 1, 2))
+    tapped(pictures, training=True)
+    np.testing.assert_allclose(norm.moving_mean.numpy(), 0.99 * mean + 0.01 * maps, atol=1e-6)
+
+
+def test_a_path_that_leads_nowhere_is_answered_with_near_ones():
+    for path, words in (("bakbone/pool", "Near: .*'backbone'"), ("backbone/pictures/pol", "Near: .*'pool'")):
+        with pytest.raises(ValueError, match=words):
+            features.taps(nested_model(), layers=[path])
+    with pytest.raises(ValueError, match="functional or sequential"):
+        features.taps(nested_model(), layers=["neck/inside"])
+
+
 def test_a_layer_that_other_models_use_as_well_is_not_unclear(pictures):
     model = picture_model()
     other = keras.Input((8, 8, 2))
