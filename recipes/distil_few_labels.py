@@ -233,7 +233,14 @@ def learn(config: Config, data: Dataset, pictures: Split, seed: int, workspace: 
         batches = moved(config, pictures, config.student, seed=config.seed, answers=answers)
         soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
         model = kerastl.distil.distiller.Distiller(student=student, teacher=None, loss=soft, weight=1.0)
-    curves = kerastl.train.fit(model, batches, schedule=config.student, workspace=workspace, keep="last")
+    curves = kerastl.train.fit(
+        model,
+        batches,
+        schedule=config.student,
+        workspace=workspace,
+        keep="last",
+        metrics=None if answers is None else [],  # of pictures without labels there is no accuracy
+    )
     return kerastl.train.Trained(student, curves)
 
 
