@@ -10,10 +10,10 @@ pictures, and sees no label. The control, the same student, has the six hundred 
 labels there are none to choose by: every training keeps its last epoch, the first seed is shipped, and validation
 pictures only compare the exported files with the model.
 
-Minutes: 120
+Minutes: 40
 Data: fashion_mnist
 Command: kerastl run distil_few_labels
-Expect: to be measured
+Expect: 0.876 on test from 600 labels in 25 kB, 0.879 of the teacher; the same student alone 0.81
 """
 
 from __future__ import annotations
