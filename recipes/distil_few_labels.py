@@ -4,11 +4,10 @@ The teacher has six hundred labels and all the regularisation there is: dropout,
 and of the pictures without labels those that its own moving average is sure of (Sohn et al. 2020, "FixMatch",
 https://arxiv.org/abs/2001.07685; Tarvainen & Valpola 2017, "Mean teachers", https://arxiv.org/abs/1703.01780). Its
 answers, and in the end its last biases, are brought to what is known beforehand, that no class is more frequent than
-another (Berthelot et al. 2020,
-"ReMixMatch", section 3.1, https://arxiv.org/abs/1911.09785). The small student learns from them, of a few views of all
-pictures, and sees no label. The control, the same student, has the six hundred labels, for as many steps. With so few
-labels there are none to choose by: every training keeps its last epoch, the first seed is shipped, and validation
-pictures only compare the exported files with the model.
+another (Berthelot et al. 2020, "ReMixMatch", section 3.1, https://arxiv.org/abs/1911.09785). The small student learns
+from them, of a few views of all pictures, and sees no label. The control, the same student, has the six hundred labels,
+for as many steps. With so few labels there are none to choose by: every training keeps its last epoch, the first seed
+is shipped, and validation pictures only compare the exported files with the model.
 
 Minutes: 40
 Data: fashion_mnist

@@ -100,12 +100,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         floats = dict(zip(seeds, [one.model for one in students], strict=True))
-        start = [basis, config.widths, config.student, config.quantize, lesson]
+        start = [basis, config.quantize, [run.key(f"student-{seed}") for seed in seeds]]
         distilled = run.each(
             "distilled",
             lambda seed, at: quantize(config, data, floats[seed], seed, at, teacher=teacher.model),
             seeds=seeds,
-            key=start,
+            key=[start, lesson],
             **files,
         )
         alone = run.each(
