@@ -50,7 +50,7 @@ MAY_NAME: dict[str, set[str]] = {
     "resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "transfer": KERAS,
-    "distil/alignment": KERAS | TENSORFLOW,  # the running mean is moved inside the graph
+    "distil/alignment": KERAS | TENSORFLOW,  # odds are moved inside the graph
     "distil/answers": KERAS | TENSORFLOW,  # a teacher answers inside one graph
     "distil/identity": KERAS,
     "distil/compact": set(),

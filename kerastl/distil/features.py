@@ -119,7 +119,7 @@ def projection(
 def _opened(graph: Any, names: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]:
     """The graph anew, with models inside of it that tell what their layers say: its inputs, its output, what they say.
 
-    Every layer is called once more by name; with its old calls a model that contains it would run it a second time.
+    Every layer is called anew: beside the old calls, an opened model would run a second time.
     """
     wanted: dict[str, list[str]] = {}
     for name in names:
