@@ -3,10 +3,11 @@
     python benchmarks/distillation.py [--only QUESTION ...] [--seeds 0 1 2] [--tag default]
 
 Questions: `forwards` (how often a step runs the student), `labels` (a student of at most 40,000 parameters with all
-labels, as `recipes/distil_logits` trains it; beside it under `keras.distillation.Distiller` with its loss put right,
-and under a teacher that was never trained), `few` (600 labels and the other pictures without, `distil_few_labels`),
-`quantized` (integers under a teacher and without, `distil_quantized`), `losses` (every loss of `kerastl.distil`, on
-fewer pictures), `teachers` (who gives a lesson, on these too) and `mnist` (Hinton et al. 2015, section 3).
+labels, as `recipes/distil_logits` trains it; beside it under `keras.distillation.Distiller` with its loss put right and
+one teacher, the first, and under one that was never trained), `few` (600 labels and the other pictures without,
+`distil_few_labels`), `quantized` (integers under a teacher and without, `distil_quantized`), `losses` (every loss of
+`kerastl.distil`, on fewer pictures), `teachers` (who gives a lesson, on these too) and `mnist` (Hinton et al. 2015,
+section 3).
 
 The students of a table take as many steps of the same schedule, and their order, views and first weights are the same
 within a seed. g is the share of the gap between student and teacher that is recovered, see `distil.control`. Choices
@@ -48,14 +49,14 @@ def labels(bench: Bench) -> bool:
     config, found = bench.config(distil_logits), report["control"]
     data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
     answered = functools.partial(distil_logits.answered, config, data)
-    members = [stage(folder, f"teacher-{seed}") for seed in range(config.seed, config.seed + config.teachers)]
-    known = answered(folder / "answers", teacher=kerastl.distil.teachers.Several(members))
+    first = answered(bench.run.folder / "answers-first", teacher=stage(folder, f"teacher-{config.seed}"))
+    kerastl.train.set_seed(config.seed)  # the same one when the command goes on
     random = answered(bench.run.folder / "answers-random", teacher=kerastl.build.residual_cnn.medium(data.task))
-    by_keras = functools.partial(under_keras, config, data, answers=known)
+    by_keras = functools.partial(under_keras, config, data, answers=first)
     by_none = functools.partial(distil_logits.learn, config, data, answers=random)
     ways = {"alone": of_test(found["alone"]), "distilled": of_test(found["distilled"])}
     for name, students in (
-        ("keras.distillation, its loss put right", bench.students("keras", by_keras, config, known.facts)),
+        ("keras.distillation, its loss put right, one teacher", bench.students("keras", by_keras, config, first.facts)),
         ("under a teacher of random weights", bench.students("random", by_none, config, random.facts)),
     ):
         ways[name] = [accuracy(student, data.test) for student in students]
@@ -101,19 +102,14 @@ class Answered(keras.distillation.Distiller):
 def under_keras(
     config: distil_logits.Config, data: Dataset, seed: int, workspace: Workspace, *, answers: Any
 ) -> kerastl.train.Trained:
-    """With an instance of the divergence it takes a softmax and T squared, with its name neither.
+    """As its own example has it, with its temperature and weight; views and schedule are the recipe's.
 
-    Temperature, weight, views and answers are the recipe's.
+    With an instance of the divergence it takes a softmax and T squared, with its name neither.
     """
     kerastl.train.set_seed(seed + 1)
     student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
-    model = Answered(
-        student,
-        distillation_losses=keras.distillation.LogitsDistillation(
-            temperature=config.temperature, loss=keras.losses.KLDivergence()
-        ),
-        student_loss_weight=1 - config.teacher_weight,
-    )
+    put_right = keras.distillation.LogitsDistillation(loss=keras.losses.KLDivergence())
+    model = Answered(student, distillation_losses=put_right)
     curves = kerastl.train.fit(
         model,
         distil_logits.moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers),

@@ -111,7 +111,6 @@ def build(
     variants: Sequence[types.Variant],
     choice: types.Choice,
     by_class: types.ByClass,
-    distillation: types.Distillation | None = None,
     left_out: Mapping[str, str] | None = None,
     frontier: Sequence[str] = (),
     control: Mapping[str, Any] | None = None,
@@ -126,7 +125,6 @@ def build(
         variants: every file measured.
         choice: the one that goes to the phone.
         by_class: how it fares on the test split, class by class.
-        distillation: what a teacher gave that is none of the variants.
         left_out: techniques without a file, and why.
         frontier: variants that no other one beats in size, latency and validation score.
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
@@ -160,7 +158,6 @@ def build(
         "chosen": choice.name,
         "why": choice.why,
         **_by_class(by_class),
-        "distillation": None if distillation is None else dataclasses.asdict(distillation),
         "left_out": dict(left_out or {}),
         "frontier": list(frontier),
         "control": None if control is None else dict(control),
@@ -303,8 +300,6 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         )
     console.print(table)
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
-    if report["distillation"]:
-        console.print(report["distillation"]["words"], markup=False, highlight=False)
     if report["control"]:
         console.print(report["control"]["words"], markup=False, highlight=False)
     for name, why in report["left_out"].items():

@@ -16,7 +16,7 @@ import numpy as np
 from kerastl import benchmark, durable, report, store, train, verify
 from kerastl.distil import control as lessons
 from kerastl.export import metadata, phone, saved_model, serving
-from kerastl.types import Artifact, Clusters, Curves, Dataset, Distillation, Score, Split, Variant, Verification
+from kerastl.types import Artifact, Clusters, Curves, Dataset, Score, Split, Variant, Verification
 from kerastl.verify import proof
 
 
@@ -78,28 +78,14 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Lesson:
-    """A teacher that reads other inputs than the files, and so cannot be a candidate beside them.
-
-    Attributes:
-        teacher: its answers ``(examples, classes)`` by split, ``"validation"`` and ``"test"``.
-        distilled: name of the candidate that it taught.
-        alone: name of the candidate that learnt as long without it.
-    """
-
-    teacher: Mapping[str, np.ndarray]
-    distilled: str
-    alone: str
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Control:
     """Students that a teacher taught beside the same students without it, for as many steps.
 
-    Each of them is a Keras model, or the bytes of a TFLite file.
+    Each of them is a Keras model, the bytes of a TFLite file, or answers ``(examples, classes)`` by split,
+    ``"validation"`` and ``"test"``: those of a teacher that reads other inputs.
 
     Attributes:
-        teacher: of all of them.
+        teacher: of all students.
         distilled, alone: one a seed each, a pair a place.
         seeds: of the pairs.
         steps: of the optimizer that each student has learnt for.
@@ -134,7 +120,6 @@ def ship(
     score_drop: float = 0.003,
     agreement: float = 0.98,
     clipped: float = 0.005,
-    lesson: Lesson | None = None,
     control: Control | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -155,7 +140,6 @@ def ship(
             lie so close to the border that any rounding moves them over it.
         clipped: largest share of a layer's numbers on held-out examples that may lie outside the range that its
             calibration found. Few calibration examples know the range less well.
-        lesson: for the report, a teacher without a file here, and who learnt from it.
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
         left_out: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
@@ -201,7 +185,6 @@ def ship(
         variants=variants,
         choice=choice,
         by_class=verify.by_class(answers, dataset.test.labels, class_names=dataset.task.class_names),
-        distillation=None if lesson is None else _recovered(lesson, dataset, variants),
         left_out=refused,
         frontier=verify.frontier(variants),
         control=None if control is None else _gained(control, dataset, check),
@@ -228,22 +211,15 @@ def _leaving_out(candidate: Candidate, refused: dict[str, str] | None, folder: P
         refused[candidate.name] = f"failed the check of {error.check}: wanted {error.wanted}, got {error.got}"
 
 
-def _recovered(lesson: Lesson, dataset: Dataset, variants: Sequence[Variant]) -> Distillation:
-    scores = {
-        split.name: verify.score(lesson.teacher[split.name], split.labels)
-        for split in (dataset.validation, dataset.test)
-    }
-    return verify.recovered(variants, **scores, distilled=lesson.distilled, alone=lesson.alone)
-
-
 def _gained(control: Control, dataset: Dataset, check: _Check) -> dict[str, Any]:
-    def scores(student: Any) -> dict[str, float]:
-        found = {}
-        for key, split in (("validation_score", dataset.validation), ("score", dataset.test)):
-            is_file = isinstance(student, bytes)
-            answers = verify.run_file(student, split.inputs) if is_file else check.expected(student, split)
-            found[key] = verify.score(answers, split.labels).value
-        return found
+    def answers(one: Any, split: Split) -> np.ndarray:
+        if isinstance(one, Mapping):
+            return one[split.name]
+        return verify.run_file(one, split.inputs) if isinstance(one, bytes) else check.expected(one, split)
+
+    def scores(one: Any) -> dict[str, float]:
+        splits = {"validation_score": dataset.validation, "score": dataset.test}
+        return {key: verify.score(answers(one, split), split.labels).value for key, split in splits.items()}
 
     teacher = scores(control.teacher)
     distilled, alone = ([scores(student) for student in each] for each in (control.distilled, control.alone))

@@ -507,26 +507,6 @@ class Variant:
 
 
 @dataclasses.dataclass(frozen=True)
-class Distillation:
-    """What a student got out of a teacher that has no row in the report, because it reads other inputs.
-
-    Attributes:
-        teacher: its scores, ``validation_score``, ``score``, ``score_low`` and ``score_high`` as in a row.
-        distilled: name of the student's variant.
-        alone: name of the variant of the same student, trained as long on the labels alone.
-        gap_recovered: (distilled - alone) / (teacher - alone), of ``validation_score`` and of ``score``; ``None`` where
-            the teacher is not above it.
-        words: the same in a sentence.
-    """
-
-    teacher: Mapping[str, float]
-    distilled: str
-    alone: str
-    gap_recovered: Mapping[str, float | None]
-    words: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Choice:
     """The variant that goes to the phone, and why, in words."""
 

@@ -58,7 +58,7 @@ class Config:
     """Of each, `residual_cnn.medium` of 309,000 parameters."""
     widths: tuple[int, ...] = (16, 24, 40)
     """Filters of the student's stages: 39,000 parameters, an eighth of one teacher's."""
-    student: Schedule = Schedule(epochs=60, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    student: Schedule = Schedule(epochs=90, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience (Beyer et al. 2022, section 3.2); the control gets the same."""
     answered: int = 8
     """Views of each picture that the teacher answers beforehand; the ninth epoch is the first again, for the control

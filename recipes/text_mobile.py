@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            lesson=kerastl.ship.Lesson(answers, distilled="float32", alone="alone_float32"),
+            control=kerastl.ship.Control(
+                answers,
+                distilled=[student.model],
+                alone=[alone.model],
+                seeds=[config.seed],
+                steps=config.student.epochs * math.ceil(len(data.train) / config.student.batch_size),
+            ),
         )
 
 

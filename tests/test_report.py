@@ -75,11 +75,10 @@ def built(tmp_path, dataset):
 def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
-        "why", "by_class", "balanced_accuracy", "majority_baseline", "distillation", "left_out",
+        "why", "by_class", "balanced_accuracy", "majority_baseline", "left_out",
         "frontier", "control",
     }  # fmt: skip
     assert built["schema"] == 1
-    assert built["distillation"] is None
     assert built["by_class"][0] == {"name": "<a>", "examples": 4, "recall": 0.75}
     assert built["by_class"][2] == {"name": "c", "examples": 0, "recall": None}
     assert built["data"] == {
@@ -191,27 +190,6 @@ def test_the_page_without_teacher_curves_and_mistakes(tmp_path, dataset):
     assert "gets wrong" not in text
 
 
-def test_a_teacher_without_a_file_is_on_the_page_and_in_the_table(tmp_path, dataset):
-    scores = {"validation_score": 0.9, "score": 0.9, "score_low": 0.8, "score_high": 0.95}
-    shares = {"validation_score": None, "score": 0.5}
-    built = report.build(
-        {"recipe": "r", "tag": "t", "seed": None, "versions": {}},
-        dataset,
-        folder=tmp_path,
-        stages=[],
-        variants=[variant(tmp_path, "float32", size=999)],
-        choice=types.Choice("float32", "the only one"),
-        by_class=BY_CLASS,
-        distillation=types.Distillation(scores, "float32", "alone", shares, "Half of the gap <is> recovered."),
-    )
-    assert built["distillation"]["teacher"] == scores
-    assert built["distillation"]["gap_recovered"] == shares
-    assert "Half of the gap &lt;is&gt; recovered." in report.render(built)
-    console = Console(record=True, width=80, file=io.StringIO())
-    report.print_table(built, console=console)
-    assert "Half of the gap <is> recovered." in console.export_text()
-
-
 def test_what_a_teacher_gave_is_on_the_page_and_in_the_table(tmp_path, dataset):
     pairs = {
         "teacher": {"validation_score": 0.93, "score": 0.92},
@@ -233,7 +211,7 @@ def test_what_a_teacher_gave_is_on_the_page_and_in_the_table(tmp_path, dataset):
     assert json.loads((tmp_path / "report.json").read_text())["control"]["alone"] == pairs["alone"]
     text = (tmp_path / "report.html").read_text()
     assert "Half &lt;of&gt; it." in text
-    assert "the same 1,200 steps" in text
+    assert "the same 1,200 steps, a pair a seed; intervals are 95 %, over seeds." in text
     texts = Page(text).texts
     start = texts.index("With the teacher and without")
     cells = [cell for cell in texts[start:] if cell][9:]

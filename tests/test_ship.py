@@ -94,29 +94,6 @@ def test_an_ineligible_file_is_never_chosen(run, dataset, model):
     assert ship.ship(run, dataset, model=model, candidates=candidates)["chosen"] == "float32"
 
 
-def test_a_teacher_that_reads_other_inputs_is_reported(run, dataset, model):
-    """Its answers come along: the report says what it scores, and how much of the gap its student closed."""
-    answers = {
-        split.name: np.eye(4)[np.where(np.arange(len(split)) % 10, split.labels, (split.labels + 1) % 4)]
-        for split in (dataset.validation, dataset.test)
-    }
-    alone = build(5)
-    candidates = [
-        ship.Candidate("float32", "float32", tflite.convert(model), model),
-        ship.Candidate("alone", "float32", tflite.convert(alone), alone, eligible=False),
-    ]
-    lesson = ship.Lesson(answers, distilled="float32", alone="alone")
-    result = ship.ship(run, dataset, model=model, candidates=candidates, lesson=lesson)
-    right = {name: float((answers[name].argmax(1) == getattr(dataset, name).labels).mean()) for name in answers}
-    assert right["validation"] == pytest.approx(0.9)
-    stated, rows = result["distillation"], {row["name"]: row for row in result["variants"]}
-    assert (stated["teacher"]["validation_score"], stated["teacher"]["score"]) == (right["validation"], right["test"])
-    for key, teacher in (("validation_score", right["validation"]), ("score", right["test"])):
-        low, high = rows["alone"][key], rows["float32"][key]
-        assert stated["gap_recovered"][key] == pytest.approx((high - low) / (teacher - low))
-    assert result["chosen"] == "float32"
-
-
 def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, dataset, model):
     """Models and files alike, by NumPy; the share of the gap is that of the test scores."""
     others = [build(seed) for seed in (5, 6, 8)]
@@ -142,6 +119,23 @@ def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, datase
     assert found["words"] in (run.folder / "report.html").read_text()
     with pytest.raises(ValueError, match=r"2 and 1 for seeds \[7, 9\]"):
         ship.Control(model, distilled=[model, model], alone=[model], seeds=[7, 9], steps=1)
+
+
+def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, model):
+    answers = {
+        split.name: np.eye(4)[np.where(np.arange(len(split)) % 10, split.labels, (split.labels + 1) % 4)]
+        for split in (dataset.validation, dataset.test)
+    }
+    control = ship.Control(answers, distilled=[model], alone=[build(5)], seeds=[0], steps=30)
+    candidates = [ship.Candidate("float32", "float32", tflite.convert(model), model)]
+    found = ship.ship(run, dataset, model=model, candidates=candidates, control=control)["control"]
+    right = {name: float((answers[name].argmax(1) == getattr(dataset, name).labels).mean()) for name in answers}
+    assert right["validation"] == pytest.approx(0.9)
+    assert found["teacher"] == {"validation_score": right["validation"], "score": right["test"]}
+    low, high = found["alone"][0]["score"], found["distilled"][0]["score"]
+    assert found["gap"] == pytest.approx((high - low) / (right["test"] - low))
+    text = (run.folder / "report.html").read_text()
+    assert "the same 30 steps, a pair a seed." in text  # of one seed there is no interval to explain
 
 
 def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, model):

@@ -14,7 +14,6 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "answers": ["run_file"],
         "choice": ["choose", "frontier"],
         "layers": ["layer_errors"],
-        "lesson": ["recovered"],
         "proof": [
             "FLOAT16",
             "FLOAT32",
