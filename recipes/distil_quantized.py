@@ -1,8 +1,9 @@
 """Integers under a teacher: quantization-aware training with its answers, and without, file against file, seed by seed.
 
-A student learns from a wider network's answers to the very views that it sees itself, and then learns to live with
-integers: once from the same answers, once from the labels, for as many steps from the same weights (Mishra & Marr 2018,
-"Apprentice", https://arxiv.org/abs/1711.05852, there called scheme C). Scores are those of the integer files.
+A student learns from wider networks' answers to the very views that it sees itself, as in `distil_logits`, and then
+learns to live with integers: once from the same stored answers, once from the labels, for as many steps from the same
+weights (Mishra & Marr 2018, "Apprentice", https://arxiv.org/abs/1711.05852, there called scheme C). Scores are those of
+the integer files.
 
 Minutes: 40
 Data: fashion_mnist
@@ -37,7 +38,7 @@ class Config:
     """Settings of the run; every field is a flag of `kerastl run distil_quantized`."""
 
     seed: int = 0
-    """Of the teacher, the split, and the first of the students."""
+    """Of the first teacher, the split, and the first of the students."""
     seeds: int = 3
     """Students, each of which becomes two files."""
     validation: int = 5000
@@ -45,21 +46,26 @@ class Config:
     limit: int | None = None
     """Keeps only so many training pictures."""
     views: Views = Views()
-    """Of teacher, students and control alike."""
+    """Of teachers, students and control alike."""
+    teachers: int = 5
+    """Networks that answer together, as in `distil_logits`."""
     erasing: float = 0.25
-    """Share of the teacher's pictures in which a rectangle is blanked, as in `distil_logits`."""
+    """Share of the teachers' pictures in which a rectangle is blanked, as there."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of `residual_cnn.medium`, 309,000 parameters."""
+    """Of each, `residual_cnn.medium` of 309,000 parameters."""
     widths: tuple[int, ...] = (16, 24, 40)
-    """Filters of the student's stages: 39,000 parameters, an eighth of the teacher's."""
-    student: Schedule = Schedule(epochs=12, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of the float student."""
-    quantize: Schedule = Schedule(epochs=8, batch_size=128, peak_learning_rate=1e-3)
+    """Filters of the student's stages: 39,000 parameters, an eighth of one teacher's."""
+    student: Schedule = Schedule(epochs=90, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    """Of the float student, as there: what it owes to patience under a teacher is to be kept."""
+    quantize: Schedule = Schedule(epochs=12, batch_size=128, peak_learning_rate=1e-3)
     """Longer than fine-tuning needs, for there is something to learn; the control gets the same."""
+    answered: int = 8
+    """Views of each picture that the teachers answer beforehand; the ninth epoch is the first again, for the control
+    too."""
     temperature: float = 2.0
-    """Softens the teacher's answers, as in `fashion_mobile`."""
+    """Softens both sides' answers, as in `fashion_mobile`."""
     teacher_weight: float = 0.7
-    """Share of the teacher in both losses; the labels have the rest."""
+    """Share of the teachers in both losses; the labels have the rest."""
     budget: float = 0.003
     """Validation accuracy that the file may lose against the float student: 0.3 points."""
     score_drop: float = 0.003
@@ -71,12 +77,12 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        sizes = {"validation": 200, "limit": 640, "teacher": tiny, "student": tiny, "quantize": tiny}
+        sizes = {"teachers": 2, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny, "quantize": tiny}
         return cls(**sizes, seeds=1, budget=0.3, score_drop=0.3, agreement=0.3)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
-    """Load, train the teacher, for every seed a student and its integers, with the teacher and without, report."""
+    """Load, train the teachers, for every seed a student and its integers, under them and without, report."""
     with kerastl.store.Run(folder, recipe="distil_quantized", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
@@ -85,25 +91,28 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
 
-        teacher = run.stage(
+        members = run.each(
             "teacher",
-            lambda at: train_teacher(config, data, at),
-            key=[config.seed, basis, config.erasing, config.teacher],
+            lambda seed, at: train_teacher(config, data, seed, at),
+            seeds=range(config.seed, config.seed + config.teachers),
+            key=[basis, config.erasing, config.teacher],
             **models,
         )
-        lesson = [config.temperature, config.teacher_weight, run.key("teacher")]
+        teachers, trained = kerastl.distil.teachers, [one.model for one in members]
+        answers = answered(config, data, folder / "answers", teacher=teachers.Several(trained))
+        lesson = [config.temperature, config.teacher_weight, answers.facts]
         students = run.each(
             "student",
-            lambda seed, at: learn(config, data, seed, at, teacher=teacher.model),
+            lambda seed, at: learn(config, data, seed, at, answers=answers),
             seeds=seeds,
             key=[basis, config.widths, config.student, lesson],
             **models,
         )
         floats = dict(zip(seeds, [one.model for one in students], strict=True))
-        start = [basis, config.quantize, [run.key(f"student-{seed}") for seed in seeds]]
+        start = [basis, config.quantize, config.answered, [run.key(f"student-{seed}") for seed in seeds]]
         distilled = run.each(
             "distilled",
-            lambda seed, at: quantize(config, data, floats[seed], seed, at, teacher=teacher.model),
+            lambda seed, at: quantize(config, data, floats[seed], seed, at, answers=answers),
             seeds=seeds,
             key=[start, lesson],
             **files,
@@ -113,9 +122,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         scores = [validated(data, one.content) for one in distilled]
         best = scores.index(max(scores))
-        model, ptq = students[best].model, kerastl.compress.ptq
+        model, teacher, ptq = students[best].model, teachers.as_one(trained), kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model)
-        teacher_float32 = kerastl.export.tflite.convert(teacher.model)
+        teacher_float32 = kerastl.export.tflite.convert(teacher)
         static_int8 = ptq.static_int8(float32, calibration=data.train.inputs[:500])
         candidate = functools.partial(kerastl.ship.Candidate, model=model, eligible=False)
         return kerastl.ship.ship(
@@ -123,18 +132,18 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             data,
             model=model,
             candidates=[
-                candidate("teacher_float32", "float32", teacher_float32, model=teacher.model),
+                candidate("teacher_float32", "float32", teacher_float32, model=teacher),
                 candidate("float32", "float32", float32),
                 candidate("static_int8", "static_int8", static_int8),
                 candidate("alone_qat_int8", "qat_int8", alone[best].content),
                 candidate("qat_int8", "qat_int8", distilled[best].content, eligible=True),
             ],
-            curves=[teacher.curves, students[best].curves, distilled[best].curves, alone[best].curves],
+            curves=[members[0].curves, students[best].curves, distilled[best].curves, alone[best].curves],
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
             control=kerastl.ship.Control(
-                teacher.model,
+                teacher,
                 distilled=[one.content for one in distilled],
                 alone=[one.content for one in alone],
                 seeds=seeds,
@@ -143,13 +152,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
 
 
-def train_teacher(config: Config, data: Dataset, workspace: Workspace):
+def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
     medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=config.seed, workspace=workspace)
+    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=seed, workspace=workspace)
     curves = kerastl.train.fit(
         teacher,
-        moved(config, data, config.teacher, seed=config.seed, erasing=config.erasing),
+        moved(config, data, config.teacher, seed=seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
@@ -157,14 +166,20 @@ def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
 
 
-def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher):
-    """The float student, from the teacher's answers and the labels."""
+def answered(config: Config, data: Dataset, folder: Path, *, teacher):
+    """What the teachers say of every view that the students will see, computed once for all of them."""
+    views = moved(config, data, config.student, seed=config.seed, views=config.answered)
+    return kerastl.distil.answers.write(folder, views, teacher=teacher, temperature=config.temperature)
+
+
+def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, answers):
+    """The float student, from the teachers' answers and the labels."""
     kerastl.train.set_seed(seed + 1)
     student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
     soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
     curves = kerastl.train.fit(
-        kerastl.distil.distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=config.teacher_weight),
-        moved(config, data, config.student, seed=seed),
+        kerastl.distil.distiller.Distiller(student=student, teacher=None, loss=soft, weight=config.teacher_weight),
+        moved(config, data, config.student, seed=config.seed, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
@@ -172,17 +187,17 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, tea
     return kerastl.train.Trained(student, curves)
 
 
-def quantize(config: Config, data: Dataset, student, seed: int, workspace: Workspace, *, teacher=None):
-    """The student's integer file: from the labels, and the teacher's answers where there is one."""
+def quantize(config: Config, data: Dataset, student, seed: int, workspace: Workspace, *, answers=None):
+    """The student's integer file: from the labels, and the teachers' answers where they are given."""
     kerastl.train.set_seed(seed + 2)
     twin = kerastl.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
+    views = config.answered if answers is None else None
     aware = kerastl.compress.qat.train(
         twin,
-        moved(config, data, config.quantize, seed=seed),
+        moved(config, data, config.quantize, seed=config.seed, answers=answers, views=views),
         epochs=config.quantize.epochs,
         learning_rate=config.quantize.peak_learning_rate,
-        teacher=None if teacher is None else functools.partial(teacher, training=False),
-        loss=None if teacher is None else lesson(config),
+        loss=None if answers is None else lesson(config),
         validation=held_out(data),
         workspace=workspace,
         callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
@@ -192,7 +207,7 @@ def quantize(config: Config, data: Dataset, student, seed: int, workspace: Works
 
 
 def lesson(config: Config):
-    """The teacher's answers and the labels, weighed."""
+    """The teachers' answers and the labels, weighed."""
     losses, share = kerastl.distil.losses, config.teacher_weight
 
     def loss(labels, logits, answers):
@@ -208,11 +223,17 @@ def validated(data: Dataset, file: bytes) -> float:
     return kerastl.verify.score(answers, data.validation.labels).value
 
 
-def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, erasing: float = 0.0):
-    """Training batches, every picture moved anew in every epoch."""
-    views = kerastl.augment.build(**dataclasses.asdict(config.views), erasing=erasing, seed=seed)
+def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answers=None, views=None, **more: float):
+    """Training batches, every picture moved anew in every epoch, or in as many as a teacher answers beforehand."""
     return kerastl.data.pipeline.batches(
-        data.train, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
+        data.train,
+        batch_size=schedule.batch_size,
+        shuffle=True,
+        seed=seed,
+        augment=kerastl.augment.build(**dataclasses.asdict(config.views), **more, seed=seed),
+        drop_remainder=True,
+        answers=answers,
+        views=views,
     )
 
 

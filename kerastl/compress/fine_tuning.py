@@ -48,11 +48,18 @@ def fit(
         shared: kernels whose clusters stay clusters.
 
     Raises:
-        ValueError: for batches without a known length, or of examples that may have several classes.
+        ValueError: for batches without a known length, or of examples that may have several classes; for a teacher
+            beside stored answers, or answers of other classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     spec: Any = batches.element_spec
-    if is_multi_label(labels := spec[1]):
+    labels, answers = _parts(spec[1])
+    if answers is not None and (teacher is not None or answers.shape[-1] != network.output_shape[-1]):
+        raise ValueError(
+            f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "
+            f"network {network.output_shape}, answers {answers.shape}, teacher={teacher}."
+        )
+    if is_multi_label(labels):
         raise ValueError(
             f"{purpose} is for examples of one class each. Received: labels of shape {labels.shape}. "
             "compress.ptq.static_int8 makes the integer file of a model whose examples may have several."
@@ -66,7 +73,10 @@ def fit(
                 f"{purpose} needs batches of a known length. Received: cardinality {steps}. "
                 "Take a number of batches with `.take(count)`, or state it with `assert_cardinality`."
             )
-        trainer = _Trainer(network, loss=loss, teacher=teacher, trained=trained, zeros=zeros, shared=shared)
+        stored = answers is not None
+        trainer = _Trainer(
+            network, loss=loss, teacher=teacher, stored=stored, trained=trained, zeros=zeros, shared=shared
+        )
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
         logs = [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
@@ -198,11 +208,14 @@ class _Together(tf_keras.callbacks.Callback):
 class _Trainer(tf_keras.Model):
     """Fits a network by a loss of its own; its variables go by the names that Keras 3 gives them."""
 
-    def __init__(self, network, *, loss, teacher, trained, zeros, shared):
+    def __init__(self, network, *, loss, teacher, stored, trained, zeros, shared):
         super().__init__()
         self.network = network
         self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
-        self._loss: Callable = loss or (_soft_cross_entropy if teacher is not None else _cross_entropy)
+        taught = stored or teacher is not None
+        self._loss: Callable = loss or (_soft_cross_entropy if taught else _cross_entropy)
+        # validation brings no answers
+        self._loss_of_labels: Callable = _cross_entropy if taught else self._loss
         self._trained = list(trained)
         self._masks = [(kernel, tf.cast(kernel != 0, kernel.dtype)) for kernel in zeros]
         self._shared = {id(one.kernel): one for one in shared}
@@ -231,10 +244,10 @@ class _Trainer(tf_keras.Model):
         return self.network(inputs, training=training)
 
     def train_step(self, data):
-        inputs, labels = data
+        inputs, targets = data
         with tf.GradientTape() as tape:
             logits = self.network(inputs, training=True)
-            loss = self._mean_loss(inputs, labels, logits)
+            loss = self._mean_loss(inputs, targets, logits)
         gradients = [
             self._shared[id(weight)].tied(gradient) if id(weight) in self._shared else gradient
             for weight, gradient in zip(self._trained, tape.gradient(loss, self._trained), strict=True)
@@ -244,24 +257,32 @@ class _Trainer(tf_keras.Model):
             shared.snap()
         for kernel, mask in self._masks:
             kernel.assign(kernel * mask)
-        return self._update(loss, labels, logits)
+        return self._update(loss, targets, logits)
 
     def test_step(self, data):
-        inputs, labels = data
+        inputs, targets = data
         logits = self.network(inputs, training=False)
-        return self._update(self._mean_loss(inputs, labels, logits), labels, logits)
+        return self._update(self._mean_loss(inputs, targets, logits), targets, logits)
 
-    def _mean_loss(self, inputs, labels, logits):
-        if self._answer is None:
-            return tf.reduce_mean(self._loss(labels, logits))
-        answers = tf.stop_gradient(tf.cast(tf.convert_to_tensor(self._answer(inputs)), logits.dtype))
+    def _mean_loss(self, inputs, targets, logits):
+        labels, answers = _parts(targets)
+        if self._answer is not None:
+            answers = self._answer(inputs)
+        if answers is None:
+            return tf.reduce_mean(self._loss_of_labels(labels, logits))
+        answers = tf.stop_gradient(tf.cast(tf.convert_to_tensor(answers), logits.dtype))
         return tf.reduce_mean(self._loss(labels, logits, answers))
 
-    def _update(self, loss, labels, logits):
+    def _update(self, loss, targets, logits):
         mean, accuracy = self._means
         mean.update_state(loss)
-        accuracy.update_state(labels, logits)
+        accuracy.update_state(_parts(targets)[0], logits)
         return {metric.name: metric.result() for metric in self._means}
+
+
+def _parts(targets):
+    """Labels, and a teacher's stored answers where there are any."""
+    return targets if isinstance(targets, tuple) else (targets, None)
 
 
 def _cross_entropy(labels, logits):

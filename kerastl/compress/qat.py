@@ -52,14 +52,16 @@ def train(
 
     Args:
         tf_model: trained tf_keras model (from the bridge) that ends in logits ``(examples, classes)``; left as it is.
-        batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255, and int class indices.
+        batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255, and int class indices; or of ``(inputs,
+            (labels, teacher_logits))``, with the stored answers of a teacher (`distil.answers`).
         epochs: passes over ``batches``; 0 calibrates only.
         learning_rate: at the first step; a tenth of the one the model was trained with is a good start.
-        loss: function of tensors, ``loss(labels, logits)`` or with a teacher ``loss(labels, logits, teacher_logits)``;
-            its mean is minimized. ``None``: cross-entropy with the labels, or with a teacher its soft answers at
+        loss: function of tensors, ``loss(labels, logits)`` or with a teacher's answers ``loss(labels, logits,
+            teacher_logits)``; its mean is minimized. ``None``: cross-entropy with the labels, or with the answers at
             temperature 1.
         teacher: callable from a batch of inputs to logits. It is called inside the compiled step, once a batch.
-        validation: data set like ``batches`` that is scored after every epoch.
+        validation: data set of ``(inputs, labels)`` that is scored after every epoch; where answers are stored, its
+            loss is the cross-entropy with the labels.
         preserve_sparsity: weights of kernels that are exactly zero stay zero.
         preserve_clusters: kernels with at most so many distinct values keep them: the weights of a cluster learn as one
             (`compress.cluster`). A clustered kernel has one range and not one a channel, so that a cluster is one
@@ -75,7 +77,8 @@ def train(
 
     Raises:
         ValueError: for a model that ends in probabilities or has a layer that cannot be quantized; for batches without
-            a known length, or whose values are not pixels 0..255; for no kernel with clusters to preserve.
+            a known length, or whose values are not pixels 0..255; for no kernel with clusters to preserve; for a
+            teacher beside stored answers, or answers of other classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     network = prepare(tf_model, batches.take(calibration_batches), preserve_clusters=preserve_clusters)

@@ -133,3 +133,68 @@ def test_examples_of_several_classes_are_refused(epochs):
             callbacks=(),
             trained=(),
         )
+
+
+class TestStoredAnswers:
+    """They teach as the teacher that gave them would, step by step."""
+
+    LABELS = np.arange(32) % 3
+    INPUTS = np.random.default_rng(3).normal(size=(32, 6)).astype("float32")
+
+    @staticmethod
+    def network():
+        return tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(6,), name="logits")])
+
+    def fitted(self, targets, *, loss=None, teacher=None, validation=None):
+        tf_keras.utils.set_random_seed(0)
+        network = self.network()
+        batches = tf.data.Dataset.from_tensor_slices((self.INPUTS, targets)).batch(8)
+        fine_tuning.fit(
+            network,
+            batches,
+            purpose="This",
+            epochs=2,
+            learning_rate=1e-2,
+            loss=loss,
+            teacher=teacher,
+            validation=validation,
+            workspace=None,
+            callbacks=(),
+            trained=network.trainable_variables,
+        )
+        return network
+
+    @staticmethod
+    def teacher(inputs):
+        return inputs[:, :3] - 2 * inputs[:, 3:]
+
+    @staticmethod
+    def squares(labels, logits, answers):
+        assert labels.shape == (None,)
+        return tf.reduce_sum((logits - answers) ** 2, -1)
+
+    @pytest.mark.parametrize("loss", [None, "squares"])
+    def test_the_weights_are_those_under_the_teacher(self, loss):
+        loss = loss and self.squares
+        under = self.fitted(self.LABELS, loss=loss, teacher=self.teacher).get_weights()
+        stored = self.fitted((self.LABELS, self.teacher(self.INPUTS)), loss=loss).get_weights()
+        alone = self.fitted(self.LABELS).get_weights()
+        for one, other in zip(stored, under, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+        assert np.abs(stored[0] - alone[0]).max() > 1e-3
+
+    def test_validation_without_answers_is_scored_by_its_labels(self):
+        targets = (self.LABELS, self.teacher(self.INPUTS))
+        validation = tf.data.Dataset.from_tensor_slices((self.INPUTS, self.LABELS)).batch(32)
+        network = self.fitted(targets, loss=self.squares, validation=validation)
+        logits = network(self.INPUTS).numpy()
+        chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        found = fine_tuning.curves(network, stage="this").values
+        assert found["val_loss"][-1] == pytest.approx(-np.log(chances[np.arange(32), self.LABELS]).mean(), rel=1e-5)
+        assert found["val_accuracy"][-1] == pytest.approx((logits.argmax(1) == self.LABELS).mean())
+
+    def test_answers_of_other_classes_and_a_second_teacher_are_refused(self):
+        with pytest.raises(ValueError, match=r"as many classes as the network.*\(None, 3\), answers \(None, 6\)"):
+            self.fitted((self.LABELS, self.INPUTS))
+        with pytest.raises(ValueError, match="a teacher or stored answers"):
+            self.fitted((self.LABELS, self.teacher(self.INPUTS)), teacher=self.teacher)
