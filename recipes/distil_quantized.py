@@ -5,7 +5,7 @@ learns to live with integers: once from the same stored answers, once from the l
 weights (Mishra & Marr 2018, "Apprentice", https://arxiv.org/abs/1711.05852, there called scheme C). Scores are those of
 the integer files.
 
-Minutes: 40
+Minutes: 120
 Data: fashion_mnist
 Command: kerastl run distil_quantized
 Expect: to be measured
