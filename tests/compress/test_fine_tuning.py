@@ -72,6 +72,13 @@ def test_which_batch_norm_is_folded_into_a_kernel():
     assert norm is network.get_layer("folded")
 
 
+def fit(network, batches, purpose="This", **options):
+    """`fine_tuning.fit` of all variables, for a moment, with what is not named left out."""
+    usual = {"epochs": 2, "learning_rate": 1e-2, "loss": None, "teacher": None, "validation": None, "workspace": None}
+    usual |= {"callbacks": (), "trained": network.trainable_variables}
+    fine_tuning.fit(network, batches, purpose=purpose, **(usual | options))
+
+
 @pytest.mark.parametrize("kept", ["shared", "zeros"])
 def test_every_step_keeps_what_a_kernel_holds(kept):
     """Whatever moves the weights: here, noise before every step."""
@@ -86,20 +93,8 @@ def test_every_step_keeps_what_a_kernel_holds(kept):
     noise = tf_keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: layer.kernel.assign_add(generator.normal(0, 1e-3, (6, 40)))
     )
-    fine_tuning.fit(
-        network,
-        batches,
-        purpose="This",
-        epochs=2,
-        learning_rate=1e-2,
-        loss=None,
-        teacher=None,
-        validation=None,
-        workspace=None,
-        callbacks=[noise],
-        trained=network.trainable_variables,
-        **({"shared": [Shared(layer.kernel)]} if kept == "shared" else {"zeros": [layer.kernel]}),
-    )
+    holding = {"shared": [Shared(layer.kernel)]} if kept == "shared" else {"zeros": [layer.kernel]}
+    fit(network, batches, callbacks=[noise], **holding)
     after = layer.kernel.numpy()
     assert np.abs(after - before).max() > 1e-3
     if kept == "shared":
@@ -120,19 +115,7 @@ def test_soft_cross_entropy_against_numpy():
 def test_examples_of_several_classes_are_refused(epochs):
     batches = tf.data.Dataset.from_tensors((np.zeros((2, 4), "float32"), np.ones((2, 3), "int32")))
     with pytest.raises(ValueError, match=r"Clustering is for examples of one class.*\(2, 3\).*static_int8"):
-        fine_tuning.fit(
-            tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))]),
-            batches,
-            purpose="Clustering",
-            epochs=epochs,
-            learning_rate=1e-3,
-            loss=None,
-            teacher=None,
-            validation=None,
-            workspace=None,
-            callbacks=(),
-            trained=(),
-        )
+        fit(tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))]), batches, "Clustering", epochs=epochs)
 
 
 class TestStoredAnswers:
@@ -141,27 +124,10 @@ class TestStoredAnswers:
     LABELS = np.arange(32) % 3
     INPUTS = np.random.default_rng(3).normal(size=(32, 6)).astype("float32")
 
-    @staticmethod
-    def network():
-        return tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(6,), name="logits")])
-
-    def fitted(self, targets, *, loss=None, teacher=None, validation=None):
+    def fitted(self, targets, **options):
         tf_keras.utils.set_random_seed(0)
-        network = self.network()
-        batches = tf.data.Dataset.from_tensor_slices((self.INPUTS, targets)).batch(8)
-        fine_tuning.fit(
-            network,
-            batches,
-            purpose="This",
-            epochs=2,
-            learning_rate=1e-2,
-            loss=loss,
-            teacher=teacher,
-            validation=validation,
-            workspace=None,
-            callbacks=(),
-            trained=network.trainable_variables,
-        )
+        network = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(6,), name="logits")])
+        fit(network, tf.data.Dataset.from_tensor_slices((self.INPUTS, targets)).batch(8), **options)
         return network
 
     @staticmethod
