@@ -6,10 +6,10 @@ together (You et al. 2017, "Learning from Multiple Teacher Networks"); what they
 computed once, for all students. The control learns from the labels, for as many steps of the same schedule, on the
 same views. The report holds both over seeds, and the share of the gap that was recovered.
 
-Minutes: 150
+Minutes: 210
 Data: fashion_mnist
 Command: kerastl run distil_logits
-Expect: to be measured
+Expect: 0.938 on test under the teachers, which have 0.948 together; 0.932 alone; the shipped file has 45,122 bytes
 """
 
 from __future__ import annotations

