@@ -205,9 +205,11 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="keeps only so many training pictures")
     parser.add_argument("--smoke", action="store_true", help="everything tiny: no number worth reading")
     options = parser.parse_args()
-    folder = Path("saved_models", "distillation", options.tag)
+    # a trial has folders of its own, of the recipes too: other settings would withdraw a finished run's report
+    tag = f"{options.tag}-smoke" if options.smoke else options.tag
+    folder = Path("saved_models", "distillation", tag)
     settings = Settings(tuple(options.seeds), 640 if options.smoke else options.limit, options.smoke)
-    with kerastl.store.Run(folder, recipe="distillation", tag=options.tag, config=settings) as run:
+    with kerastl.store.Run(folder, recipe="distillation", tag=tag, config=settings) as run:
         bench = Bench(run, settings)
         reached = [QUESTIONS[name](bench) for name in options.only]
     return 0 if all(reached) else 1

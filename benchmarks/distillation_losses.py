@@ -26,7 +26,9 @@ ASSISTANT = (24, 40, 64)
 
 
 def every_loss() -> dict[str, dict[str, terms.Term]]:
-    """Each loss beside the labels, at the weight that its paper gives or, where it gives none, at 1.
+    """Each loss beside the labels: of answers at 0.7, of features at the weight of its paper or of its code.
+
+    Where neither says one it is 1, and 0.2 of the contrastive loss, which else outweighs the labels.
 
     Features are of the last stage, whose maps are 4x4 on both sides, and of the pooled vectors.
     """
@@ -98,7 +100,8 @@ class Classroom:
             curves = self.fit(model(student, seed), self.data, self.short, workspace)
             return kerastl.train.Trained(student, curves)
 
-        basis = [self.config.seed, self.config.views, self.config.widths, self.short, FEWER]
+        taught_by = self.bench.run.key("teacher")
+        basis = [self.config.seed, self.config.views, self.config.widths, self.short, self.data.digest, taught_by]
         return self.bench.students(name, learn, basis, *key)
 
     def show(self, title: str, students: dict[str, list[keras.Model]]) -> bool:
@@ -108,6 +111,17 @@ class Classroom:
         title = f"Fashion-MNIST, {title}, {self.short.epochs} epochs of {len(self.data.train):,} pictures"
         show(title, teacher=accuracy(self.teacher, validation), ways=ways, split="validation")
         return told(f"{len(ways) - 1} ways to compare", reached=True)
+
+
+def plain(value: Any) -> Any:
+    """What the key of a stage can hold of a term: of a function its code, which a key does not find in a closure."""
+    if isinstance(value, functools.partial):
+        return [plain(value.func), value.keywords]
+    if dataclasses.is_dataclass(value):
+        return [type(value).__name__, *(plain(getattr(value, field.name)) for field in dataclasses.fields(value))]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return kerastl.digests.of_function(value) if callable(value) else value
 
 
 def alone(student: keras.Model, seed: int) -> keras.Model:
@@ -124,7 +138,7 @@ def every(bench: Bench) -> bool:
         def taught(student: keras.Model, seed: int, named: dict[str, terms.Term] = named) -> keras.Model:
             return distiller.Distiller(student=student, teacher=room.teacher, losses=named)
 
-        students[name] = room.students(f"loss-{place}", taught, name)
+        students[name] = room.students(f"loss-{place}", taught, plain(named))
     return room.show("every loss", students)
 
 
@@ -145,7 +159,7 @@ def who(bench: Bench) -> bool:
         return kerastl.train.Trained(assistant, curves)
 
     longer = bench.epochs(dataclasses.replace(room.short, epochs=12))
-    key = [room.config.views, ASSISTANT, longer, room.all.digest]
+    key = [room.config.views, ASSISTANT, longer, room.all.digest, bench.run.key("teacher"), plain(soft)]
     assistant = bench.run.stage("assistant", assist, key=key, **MODELS).model
     before = room.students("alone", alone)
     born_again = dict(zip(bench.seeds, before, strict=True))
@@ -154,18 +168,21 @@ def who(bench: Bench) -> bool:
     growing = terms.Soft(
         losses.temperature_kullback_leibler, schedules.linear(0.0, 0.7, steps=steps // 2), temperature=2.0
     )
+    lesson = [plain(soft), plain(growing), bench.run.key("assistant")]
     students = {
         "alone": before,
-        "the teacher": room.students("who-teacher", under(room.teacher)),
-        f"an assistant, {assistant.count_params():,} parameters": room.students("who-assistant", under(assistant)),
+        "the teacher": room.students("who-teacher", under(room.teacher), lesson),
+        f"an assistant, {assistant.count_params():,} parameters": room.students(
+            "who-assistant", under(assistant), lesson
+        ),
         "teacher and assistant, by confidence": room.students(
-            "who-both", under(teachers.Several([room.teacher, assistant], by="confidence"))
+            "who-both", under(teachers.Several([room.teacher, assistant], by="confidence")), lesson
         ),
         "the student before it (born again)": room.students(
-            "who-born-again", lambda student, seed: under(born_again[seed])(student, seed)
+            "who-born-again", lambda student, seed: under(born_again[seed])(student, seed), lesson
         ),
         "its own moving average": room.students(
-            "who-average", under(teachers.MovingAverage(0.99), labels=terms.Labels(), soft=growing)
+            "who-average", under(teachers.MovingAverage(0.99), labels=terms.Labels(), soft=growing), lesson
         ),
     }
     return room.show("who teaches", students)

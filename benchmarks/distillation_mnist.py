@@ -12,7 +12,18 @@ from keras import layers
 
 import kerastl
 from kerastl.distil import distiller, losses
-from kerastl.types import Schedule, Workspace
+from kerastl.types import Schedule, Task, Workspace
+
+
+def network(task: Task, units: int, *, dropout: float) -> keras.Model:
+    """Two layers of rectified units on the pixels."""
+    image = keras.Input(task.input_shape, name="image")
+    x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, name="rescale")(image))
+    x = layers.Dropout(0.4 * dropout, name="pixels_dropout")(x)
+    for place in (1, 2):
+        x = layers.Dense(units, activation="relu", name=f"hidden{place}")(x)
+        x = layers.Dropout(dropout, name=f"hidden{place}_dropout")(x)
+    return keras.Model(image, layers.Dense(task.classes, name="logits")(x))
 
 
 def mnist(bench: Bench) -> bool:
@@ -26,15 +37,6 @@ def mnist(bench: Bench) -> bool:
     teaching = bench.epochs(Schedule(epochs=60, batch_size=BATCH, peak_learning_rate=1e-3, weight_decay=1e-3))
     learning = bench.epochs(Schedule(epochs=40, batch_size=BATCH, peak_learning_rate=1e-3, weight_decay=0.0))
 
-    def network(units: int, *, dropout: float) -> keras.Model:
-        image = keras.Input(data.task.input_shape, name="image")
-        x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, name="rescale")(image))
-        x = layers.Dropout(0.4 * dropout, name="pixels_dropout")(x)
-        for place in (1, 2):
-            x = layers.Dense(units, activation="relu", name=f"hidden{place}")(x)
-            x = layers.Dropout(dropout, name=f"hidden{place}_dropout")(x)
-        return keras.Model(image, layers.Dense(data.task.classes, name="logits")(x))
-
     def fit(model: keras.Model, schedule: Schedule, seed: int, workspace: Workspace, **options: Any) -> Any:
         batches = kerastl.data.pipeline.batches(
             data.train, batch_size=BATCH, shuffle=True, seed=seed, drop_remainder=True, **options
@@ -44,24 +46,25 @@ def mnist(bench: Bench) -> bool:
 
     def teach(workspace: Workspace) -> kerastl.train.Trained:
         kerastl.train.set_seed(0)
-        model, jitter = network(1200, dropout=0.5), kerastl.augment.build(translation=2 / 28)
+        model, jitter = network(data.task, 1200, dropout=0.5), kerastl.augment.build(translation=2 / 28)
         return kerastl.train.Trained(model, fit(model, teaching, 0, workspace, augment=jitter))
 
-    teacher = bench.run.stage("mnist-teacher", teach, key=[bench.limit, teaching], **MODELS).model
+    teacher = bench.run.stage("mnist-teacher", teach, key=[data.digest, teaching], **MODELS).model
     answers = kerastl.train.predict(teacher, data.train.inputs)  # nothing moves the students' pictures
 
     def learn(seed: int, workspace: Workspace, *, taught: bool) -> kerastl.train.Trained:
         kerastl.train.set_seed(seed + 1)
-        student = model = network(800, dropout=0.0)
+        student = model = network(data.task, 800, dropout=0.0)
         if taught:
             soft = functools.partial(losses.temperature_kullback_leibler, temperature=20.0)
             model = distiller.Distiller(student=student, teacher=None, loss=soft, weight=0.9)
         options = {"answers": answers} if taught else {}
         return kerastl.train.Trained(student, fit(model, learning, seed, workspace, **options))
 
+    taught_by, student = bench.run.key("mnist-teacher"), functools.partial(learn, taught=True)
     students = {
-        "alone": bench.students("mnist-alone", functools.partial(learn, taught=False), learning),
-        "distilled": bench.students("mnist-distilled", functools.partial(learn, taught=True), learning, teaching),
+        "alone": bench.students("mnist-alone", functools.partial(learn, taught=False), learning, data.digest),
+        "distilled": bench.students("mnist-distilled", student, learning, taught_by),
     }
     above = accuracy(teacher, data.test)
     ways = {name: [accuracy(student, data.test) for student in each] for name, each in students.items()}

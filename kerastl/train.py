@@ -96,6 +96,7 @@ def fit(
         )
     spec = batches.element_spec
     labels: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    labels = labels[0] if isinstance(labels, tuple) else labels  # beside a teacher's stored answers
     multi_label = is_multi_label(labels)
     default_loss, metric = objective(multi_label=multi_label)
     if class_weight is not None and multi_label:

@@ -3,7 +3,7 @@
 A hint in the middle of the network (Romero et al. 2015, "FitNets"), where its last maps look (Zagoruyko & Komodakis
 2017, "Paying More Attention to Attention"), and which pictures of a batch are alike (Tung & Mori 2019, "Similarity-
 Preserving Knowledge Distillation") are three terms of one loss, and the student runs once a step all the same. Views
-and patience are those of `distil_logits`.
+are those of `distil_logits`; the training is shorter, for features cannot be stored as answers can.
 
 Minutes: 160
 Data: fashion_mnist

@@ -73,6 +73,13 @@ class Config:
     agreement: float = 0.94
     """Least share of pictures on which the file answers like the float student: it has learnt more than that one."""
 
+    def __post_init__(self) -> None:
+        if self.quantize.batch_size != self.student.batch_size:
+            raise ValueError(
+                "Stored answers are of the very batches that the float student learns from: its integers have as many "
+                f"pictures in one. Received: student {self.student.batch_size}, quantize {self.quantize.batch_size}."
+            )
+
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""

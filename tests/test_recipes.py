@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 import kerastl
 import recipes
 from kerastl.cli import results
+from kerastl.types import Schedule
 
 NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
 CONTROLLED = [
@@ -292,3 +293,8 @@ def test_students_are_as_small_as_is_asked():
 def test_labels_of_mixed_pictures_are_refused(name):
     with pytest.raises(ValueError, match="A label says nothing of mixed pictures"):
         importlib.import_module(f"recipes.{name}").Config(mixup=1.0, teacher_weight=0.5)
+
+
+def test_integers_under_stored_answers_learn_from_batches_of_the_same_size():
+    with pytest.raises(ValueError, match="Received: student 128, quantize 64"):
+        importlib.import_module("recipes.distil_quantized").Config(quantize=Schedule(epochs=1, batch_size=64))

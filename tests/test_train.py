@@ -10,6 +10,7 @@ from tiny_training import batches, quiet, small_model
 
 from kerastl import train
 from kerastl.checkpoints import Workspace
+from kerastl.distil import distiller, terms
 from kerastl.types import Schedule
 
 
@@ -286,6 +287,23 @@ def test_the_best_epoch_of_several_classes_is_that_of_the_best_exact_match(examp
     model = small_model()
     curves = quiet(model, data, validation=data, schedule=Schedule(epochs=8, peak_learning_rate=0.5), keep="best")
     score = model.evaluate(data, verbose=0, return_dict=True)["exact_match"]
+    assert score == pytest.approx(max(curves.values["val_exact_match"]))
+    assert score > curves.values["val_exact_match"][0]
+
+
+def test_several_classes_are_seen_beside_stored_answers(examples):
+    inputs, labels = several(examples)
+    answers = inputs @ np.random.default_rng(2).normal(size=(4, 3)).astype("float32")
+
+    def each(teacher, student):
+        chances = keras.ops.sigmoid(teacher)
+        return keras.ops.mean(keras.ops.binary_crossentropy(chances, student, from_logits=True), -1)
+
+    named = {"labels": terms.Labels(0.5), "soft": terms.Soft(each, 0.5, multi_label=True)}
+    model = distiller.Distiller(student=small_model(), teacher=None, losses=named)
+    lesson, held = batches(inputs, (labels, answers)), batches(inputs, labels)
+    curves = quiet(model, lesson, validation=held, schedule=Schedule(epochs=8, peak_learning_rate=0.5), keep="best")
+    score = model.evaluate(held, verbose=0, return_dict=True)["exact_match"]
     assert score == pytest.approx(max(curves.values["val_exact_match"]))
     assert score > curves.values["val_exact_match"][0]
 

@@ -275,7 +275,7 @@ class _Trainer(tf_keras.Model):
 
     def _update(self, loss, targets, logits):
         mean, accuracy = self._means
-        mean.update_state(loss)
+        mean.update_state(loss, sample_weight=tf.shape(logits)[0])  # the last batch may be smaller
         accuracy.update_state(_parts(targets)[0], logits)
         return {metric.name: metric.result() for metric in self._means}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,8 @@ class Distiller(keras.Model):
             computed beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher
             logits)``, see ``answers`` of ``data.pipeline.batches``; `distil.answers` keeps those to several views.
         loss: of teacher and student logits, see ``distil.losses``.
-        weight: of ``loss``, 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches).
+        weight: of ``loss``, 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches); 0.9
+            where none is said.
         losses: in place of the two, `terms.Labels`, `terms.Soft` and `terms.Feature` by names of the caller's choice.
             Without `terms.Labels` batches need no labels.
 
@@ -62,18 +64,17 @@ class Distiller(keras.Model):
         student: keras.Model,
         teacher: keras.Model | teachers.Teacher | teachers.MovingAverage | teachers.Several | None,
         loss: DistillationLoss | None = None,
-        weight: float = 0.9,
+        weight: float | None = None,
         losses: Mapping[str, terms.Term] | None = None,
         name: str = "distiller",
     ) -> None:
         self._check_terms(loss, weight, losses)
         found = teachers.listed(teacher)
-        simple = {} if loss is None else _simple(loss, weight)
+        simple = {} if loss is None else _simple(loss, 0.9 if weight is None else weight)
         named = dict(simple if losses is None else losses)
         _check_listening(named, found)
         super().__init__(name=name)
         self.student = student
-        self.weight = weight
         self._terms = tuple(named.items())  # pairs, which Keras leaves as they are
         self._means = [keras.metrics.Mean(name=f"{key}_loss") for key in losses or ()]
         self.average: keras.Model | None = None
@@ -119,8 +120,13 @@ class Distiller(keras.Model):
         for place, odds, decay in self._aligned:
             logits = alignment.aligned(heard[place][features.LOGITS], odds, decay=decay)
             heard[place] = {**heard[place], features.LOGITS: logits}
-        if not heard:
-            labels, answers = labels
+        labels, answers = _parts(labels)
+        if (answers is None) == (not heard):
+            raise ValueError(
+                "A student learns under a teacher, or with teacher=None from stored answers that batches bring. "
+                f"Received: {'both' if heard else 'neither'}."
+            )
+        if answers is not None:
             _check_answers(self.student, answers)
             heard = [{features.LOGITS: answers}]
         self._check_labels(labels)
@@ -147,9 +153,17 @@ class Distiller(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(labels, tuple):  # training batches that bring answers are evaluated as well, when a run goes on
-            labels, _ = labels
-        logs = super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
+        labels, _ = _parts(labels)  # training batches are evaluated as well, when a run goes on
+        missing = None if labels is None else self._missing(labels)
+        if missing is None:
+            logs = super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
+        else:
+            filled, weights, _ = terms.known(labels, missing=missing, sample_weight=sample_weight)
+            logits = self.student(inputs, training=False)
+            loss = self.compute_loss(inputs, filled, logits, weights, training=False)
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(logits)[0])
+            logs = self._scored(inputs, labels, logits, sample_weight)
         return {key: value for key, value in logs.items() if key not in [mean.name for mean in self._means]}
 
     def get_metrics_result(self) -> dict[str, Any]:
@@ -201,11 +215,9 @@ class Distiller(keras.Model):
     def _labels_value(self, term: terms.Labels, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> Any:
         if labels is None:
             raise ValueError("Wanted labels, which one of the losses is of. Received: batches without.")
-        if term.unlabelled is not None:
-            there = term.present(labels)
-            labels = tf.maximum(labels, 0)
-            present = tf.cast(there, tf.float32)
-            sample_weight = present if sample_weight is None else present * tf.cast(sample_weight, tf.float32)
+        missing = term.missing(labels)
+        if missing is not None:
+            labels, sample_weight, _ = terms.known(labels, missing=missing, sample_weight=sample_weight)
         value = self.compute_loss(inputs, labels, logits, sample_weight, training=True)
         # Keras divides by the number of replicas, and adds the student's own losses, which belong to no term
         value *= tf.distribute.get_strategy().num_replicas_in_sync
@@ -215,12 +227,23 @@ class Distiller(keras.Model):
         """Metrics, of the rows that have labels."""
         if labels is None:
             return self.get_metrics_result()
-        for _, term in self._terms:
-            if isinstance(term, terms.Labels) and term.unlabelled is not None:
-                there = term.present(labels)
-                labels, logits = tf.boolean_mask(labels, there), tf.boolean_mask(logits, there)
-                sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, there)
+        missing = self._missing(labels)
+        if missing is not None:
+            _, _, there = terms.known(labels, missing=missing, sample_weight=None)
+            labels, logits = tf.boolean_mask(labels, there), tf.boolean_mask(logits, there)
+            sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, there)
         return self.compute_metrics(inputs, labels, logits, sample_weight)
+
+    def _missing(self, labels: Any) -> Any:
+        """Bool, of the shape of ``labels``: where there is none; ``None`` where every row has one.
+
+        Where no term is of labels, those below 0 are none.
+        """
+        of_labels = [term for _, term in self._terms if isinstance(term, terms.Labels)]
+        if not of_labels:
+            return labels < 0
+        found = [missing for term in of_labels if (missing := term.missing(labels)) is not None]
+        return functools.reduce(tf.logical_or, found) if found else None
 
     def _odds(self, place: int) -> keras.Variable:
         """What a teacher's answers are aligned by; checkpoints hold it."""
@@ -249,14 +272,17 @@ class Distiller(keras.Model):
             )
 
     @staticmethod
-    def _check_terms(loss: Any, weight: float, losses: Mapping[str, terms.Term] | None) -> None:
+    def _check_terms(loss: Any, weight: float | None, losses: Mapping[str, terms.Term] | None) -> None:
         if (loss is None) == (losses is None):
             raise ValueError(
                 "Wanted either `loss`, with its `weight`, or `losses`. Received: "
                 f"{'neither' if loss is None else 'both'}."
             )
-        if not 0 <= weight <= 1:
-            raise ValueError(f"`weight` is a share from 0 to 1. Received: weight={weight}.")
+        if weight is not None and (losses is not None or not 0 <= weight <= 1):
+            raise ValueError(
+                "`weight` is the share of `loss`, from 0 to 1; each of `losses` has its own. Received: "
+                f"weight={weight}{'' if losses is None else ' beside `losses`'}."
+            )
         if losses is not None and (not losses or not all(isinstance(term, terms.Term) for term in losses.values())):
             raise ValueError(
                 "Wanted one or more of terms.Labels, terms.Soft and terms.Feature by name. Received: "
@@ -290,6 +316,11 @@ def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
             "Teacher and student must answer in the same shape. Received: "
             f"student {student.output_shape}, teacher {teacher.output_shape}."
         )
+
+
+def _parts(labels: Any) -> tuple[Any, Any]:
+    """Labels, and a teacher's stored answers where batches bring them."""
+    return labels if isinstance(labels, tuple) else (labels, None)
 
 
 def _check_answers(student: keras.Model, answers: Any) -> None:

@@ -49,11 +49,9 @@ class Labels:
         if self.unlabelled is not None and self.unlabelled >= 0:
             raise ValueError(f"A row without a label has one below 0. Received: unlabelled={self.unlabelled}.")
 
-    def present(self, labels: Any) -> Any:
-        """Bool ``(batch,)``: which rows have labels, of ``labels (batch,)`` or ``(batch, classes)``."""
-        unlabelled: Any = self.unlabelled
-        found = tf.not_equal(labels, tf.cast(unlabelled, labels.dtype))
-        return tf.reduce_any(tf.reshape(found, [tf.shape(labels)[0], -1]), -1)
+    def missing(self, labels: Any) -> Any:
+        """Bool, of the shape of ``labels``: where there is none; ``None`` where every row has one."""
+        return None if self.unlabelled is None else tf.equal(labels, tf.cast(self.unlabelled, labels.dtype))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +159,24 @@ def feature_value(
         return mean(term.loss(*pair), sample_weight)
     mask = term.mask(inputs)
     return mean(term.loss(*pair, mask=mask), sample_weight, rows=mask if len(mask.shape) == 1 else None)
+
+
+def known(labels: Any, *, missing: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Labels and weights by which rows without a label count nothing, but in the number that is divided by.
+
+    Args:
+        labels: ``(batch,)`` or ``(batch, classes)``.
+        missing: bool, of their shape.
+        sample_weight: ``(batch,)``, ``(batch, 1)`` or ``None``.
+
+    Returns:
+        The labels, 0 where they are missing; weights ``(batch,)`` float32; bool ``(batch,)``, which rows have a label.
+    """
+    there = tf.reduce_any(tf.reshape(tf.logical_not(missing), [tf.shape(labels)[0], -1]), -1)
+    weights = tf.cast(there, tf.float32)
+    if sample_weight is not None:
+        weights *= tf.cast(tf.reshape(sample_weight, tf.shape(weights)), tf.float32)
+    return tf.where(missing, tf.zeros_like(labels), labels), weights, there
 
 
 def mean(values: Any, sample_weight: Any, *, rows: Any = None) -> Any:

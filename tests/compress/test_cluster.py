@@ -356,7 +356,8 @@ def test_a_frozen_layer_is_clustered_and_stays_as_it_is():
         assert np.array_equal(one, other) == same
 
 
-def test_the_teachers_answers_are_learnt():
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_teachers_answers_are_learnt(stored):
     given = net()
     seen = []
 
@@ -367,9 +368,10 @@ def test_the_teachers_answers_are_learnt():
     def teacher(inputs):
         return tf.one_hot(tf.zeros(tf.shape(inputs)[0], tf.int32), 4, 5.0, -5.0)
 
-    network = cluster.train(
-        given, batches(), number_of_clusters=NUMBER, epochs=3, learning_rate=1e-2, loss=loss, teacher=teacher
-    )
+    taught = {"batches": batches(), "teacher": teacher}
+    if stored:
+        taught = {"batches": batches().map(lambda inputs, labels: (inputs, (labels, teacher(inputs))))}
+    network = cluster.train(given, number_of_clusters=NUMBER, epochs=3, learning_rate=1e-2, loss=loss, **taught)
     assert seen[0] == ((None, 4), (None, 4))
     assert set(network(PIXELS, training=False).numpy().argmax(-1)) == {0}
 

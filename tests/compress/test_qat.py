@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import signal
 
@@ -10,10 +11,11 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from kerastl import bridge, callbacks
+from kerastl import augment, bridge, callbacks
 from kerastl.checkpoints import Workspace
 from kerastl.compress import lowering, qat, scheme
 from kerastl.data import pipeline
+from kerastl.distil import answers
 from kerastl.types import Split
 
 CLASSES = 3
@@ -384,6 +386,26 @@ def test_the_teachers_answers_are_learnt(bridged, float_model):
     assert np.mean(model(pictures, training=False).numpy().argmax(1) == (labels + 1) % CLASSES) > 0.9
     for old, new in zip(frozen, float_model.weights, strict=True):
         np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, float_model, tmp_path):
+    """Row by row and view by view, up to the 16 bits that an answer has."""
+    pictures, labels = blobs()
+    split = Split("train", pictures.astype("uint8"), labels)
+
+    def lesson(known=None):
+        moves = augment.build(translation=0.2, seed=0)
+        views = {"views": 2} if known is None else {"answers": known}
+        return pipeline.batches(split, batch_size=32, shuffle=True, augment=moves, drop_remainder=True, **views)
+
+    def learnt(batches, **options):
+        tf_keras.utils.set_random_seed(0)
+        return qat.train(bridged, batches, epochs=2, learning_rate=1e-3, **options)(pictures, training=False).numpy()
+
+    known = answers.write(tmp_path / "answers", lesson(), teacher=float_model, progress=False)
+    under = learnt(lesson(), teacher=functools.partial(float_model, training=False))
+    stored, alone = learnt(lesson(known)), learnt(lesson())
+    assert np.abs(stored - under).mean() < 0.1 * np.abs(alone - under).mean()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The distiller against gradients worked out by hand, and its promises about the caller's objects."""
 
 import contextlib
+import dataclasses
 import functools
 import os
 import signal
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +15,7 @@ from kerastl import checkpoints, train, types
 from kerastl.data import pipeline
 from kerastl.distil import losses
 from kerastl.distil.distiller import Distiller
+from kerastl.distil.terms import Labels, Soft
 
 KULLBACK_LEIBLER = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
 
@@ -139,7 +142,7 @@ def test_regularization_counts_once(batch):
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1])
 def test_weight_outside_its_range_is_refused(weight):
-    with pytest.raises(ValueError, match="share from 0 to 1"):
+    with pytest.raises(ValueError, match="share of `loss`, from 0 to 1"):
         Distiller(student=dense_model(1), teacher=dense_model(2), loss=KULLBACK_LEIBLER, weight=weight)
 
 
@@ -167,8 +170,14 @@ def test_answers_beside_the_labels_teach_like_the_teacher_itself(batch, weight):
     assert plain == distiller.evaluate(inputs, (labels, answers), return_dict=True, verbose=0)
 
 
-def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path):
+@pytest.mark.parametrize("labelled", ["all", "some", "none"])
+def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path, labelled):
     """Asked to stop after six of eight steps, it ends with bitwise the weights that it would have had."""
+    lesson: dict[str, Any] = {
+        "all": {"loss": KULLBACK_LEIBLER, "weight": 0.5},
+        "some": {"losses": {"labels": Labels(0.5, unlabelled=-1), "soft": Soft(KULLBACK_LEIBLER, 0.5)}},
+        "none": {"loss": KULLBACK_LEIBLER, "weight": 1.0},
+    }[labelled]
 
     class Ask(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -178,24 +187,44 @@ def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path
     generator = np.random.default_rng(1)
     split = types.Split("train", generator.integers(0, 9, (64, 4), np.uint8), np.arange(64, dtype=np.int32) % 3)
     answers = generator.normal(size=(64, 3)).astype("float32")
+    there = {"all": split.labels >= 0, "some": split.labels == 1, "none": split.labels < 0}[labelled]
+    seen = dataclasses.replace(split, labels=np.where(there, split.labels, -1).astype(np.int32))
     weights = []
     for folder, endings in (("whole", [False]), ("stopped", [True, False])):
         for asked in endings:
             student = dense_model(1)
-            distiller = Distiller(student=student, teacher=None, loss=KULLBACK_LEIBLER, weight=0.5)
+            distiller = Distiller(student=student, teacher=None, **lesson)
             with pytest.raises(KeyboardInterrupt) if asked else contextlib.nullcontext():
                 train.fit(
                     distiller,
-                    pipeline.batches(split, batch_size=8, shuffle=True, answers=answers),
+                    pipeline.batches(seen, batch_size=8, shuffle=True, answers=answers),
                     schedule=types.Schedule(epochs=2, batch_size=8),
                     workspace=checkpoints.Workspace("lesson", folder=tmp_path / folder, logs=tmp_path / "logs"),
                     validation=pipeline.batches(split, batch_size=32),
                     callbacks=[Ask()],
+                    keep="last" if labelled == "none" else "best",
+                    metrics=[] if labelled == "none" else None,
                     progress=False,
                 )
         weights.append(student.get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_teacher_beside_stored_answers_is_refused_and_so_is_neither(batch):
+    inputs, labels = batch
+    with_teacher = compiled(Distiller(student=dense_model(1), teacher=dense_model(2), loss=KULLBACK_LEIBLER, weight=1))
+    with pytest.raises(ValueError, match=r"stored answers that batches bring\. Received: both"):
+        with_teacher.train_on_batch(inputs, (labels, np.zeros((8, 3), "float32")))
+    without = compiled(Distiller(student=dense_model(1), teacher=None, loss=KULLBACK_LEIBLER, weight=1))
+    with pytest.raises(ValueError, match=r"stored answers that batches bring\. Received: neither"):
+        without.train_on_batch(inputs, labels)
+
+
+def test_a_weight_beside_losses_is_refused():
+    losses_by_name = {"soft": Soft(KULLBACK_LEIBLER)}
+    with pytest.raises(ValueError, match=r"weight=0\.3 beside `losses`"):
+        Distiller(student=dense_model(1), teacher=dense_model(2), losses=losses_by_name, weight=0.3)
 
 
 def test_examples_of_several_classes_are_refused(batch):

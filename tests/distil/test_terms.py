@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kerastl.distil import feature_losses, losses, schedules
+from kerastl.distil import feature_losses, losses, schedules, terms
 from kerastl.distil.distiller import Distiller
 from kerastl.distil.terms import Feature, Labels, Soft
 
@@ -144,7 +145,41 @@ def test_rows_without_a_label_learn_from_the_teacher_alone():
 
 def test_rows_without_any_of_several_labels_are_left_out():
     labels = np.array([[1, 0, 1], [-1, -1, -1], [0, 0, 0]] * 2, "int32")
-    np.testing.assert_array_equal(Labels(unlabelled=-1).present(labels), [True, False, True] * 2)
+    missing = Labels(unlabelled=-1).missing(labels)
+    filled, weights, rows = terms.known(labels, missing=missing, sample_weight=None)
+    np.testing.assert_array_equal(filled, np.maximum(labels, 0))
+    np.testing.assert_array_equal(weights, [1, 0, 1] * 2)
+    np.testing.assert_array_equal(rows, [True, False, True] * 2)
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 1)])
+def test_rows_without_a_label_and_weights_go_together(shape):
+    distiller = taught({"labels": Labels(unlabelled=-1)}, learning_rate=0.0)
+    labels = np.where(np.arange(8) % 2, LABELS, -1).astype("int32")
+    weights = np.linspace(0, 2, 8).astype("float32")
+    _, logits = forward(arrays(distiller.student))
+    expected = (entropies(logits) * weights * (labels >= 0)).mean()
+    logs = distiller.train_on_batch(INPUTS, labels, sample_weight=weights.reshape(shape), return_dict=True)
+    assert logs["labels_loss"] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_evaluation_leaves_out_rows_without_a_label(labelled):
+    """Also where no term is of labels: those below 0 are none."""
+    named = {"labels": Labels(unlabelled=-1)} if labelled else {"soft": Soft(KULLBACK_LEIBLER)}
+    distiller = taught(named)
+    labels = np.where(np.arange(8) < 3, LABELS, -1).astype("int32")
+    _, logits = forward(arrays(distiller.student))
+    there = labels >= 0
+    logs = distiller.evaluate(INPUTS, labels, return_dict=True, verbose=0)
+    assert logs["loss"] == pytest.approx((entropies(logits) * there).mean(), abs=1e-5)
+    assert logs["accuracy"] == pytest.approx((logits.argmax(-1) == labels)[there].mean())
+
+
+def test_a_label_below_zero_that_is_not_said_to_be_none_is_no_class():
+    distiller = taught({"labels": Labels(unlabelled=-100)})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label value of -1"):
+        distiller.train_on_batch(INPUTS, np.where(np.arange(8) < 3, LABELS, -1).astype("int32"))
 
 
 def test_batches_may_have_no_labels_at_all():
