@@ -16,7 +16,7 @@ from keras import ops
 
 from kerastl import durable, memory, resume
 from kerastl.callbacks import FiniteWatch, ProgressBar
-from kerastl.types import THRESHOLD, Curves, Schedule, Streamed, Workspace, is_multi_label, is_text
+from kerastl.types import THRESHOLD, Curves, Schedule, Streamed, Workspace, is_multi_label, is_text, labels_and_answers
 
 
 class Trained(NamedTuple):
@@ -96,7 +96,7 @@ def fit(
         )
     spec = batches.element_spec
     labels: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
-    labels = labels[0] if isinstance(labels, tuple) else labels  # beside a teacher's stored answers
+    labels, _ = labels_and_answers(labels)
     multi_label = is_multi_label(labels)
     default_loss, metric = objective(multi_label=multi_label)
     if class_weight is not None and multi_label:

@@ -179,6 +179,11 @@ def text_inputs(ids: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(TEXT_INPUTS, (ids, (ids != PADDING).astype(ids.dtype), ids * 0), strict=True))
 
 
+def labels_and_answers(targets: Any) -> tuple[Any, Any]:
+    """What a batch has beside its inputs: labels, and a teacher's stored answers, ``None`` where it brings none."""
+    return targets if isinstance(targets, tuple) else (targets, None)
+
+
 def is_multi_label(labels: Any) -> bool:
     """Whether labels say of every class whether it is there: integers ``(examples, classes)``, 0 and 1.
 

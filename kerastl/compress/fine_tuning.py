@@ -16,7 +16,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware
 
 from kerastl import memory, resume
 from kerastl.callbacks import AsOne, FiniteWatch
-from kerastl.types import Curves, Workspace, is_multi_label
+from kerastl.types import Curves, Workspace, is_multi_label, labels_and_answers
 
 _RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
 
@@ -53,7 +53,7 @@ def fit(
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     spec: Any = batches.element_spec
-    labels, answers = _parts(spec[1])
+    labels, answers = labels_and_answers(spec[1])
     if answers is not None and (teacher is not None or answers.shape[-1] != network.output_shape[-1]):
         raise ValueError(
             f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "
@@ -265,7 +265,7 @@ class _Trainer(tf_keras.Model):
         return self._update(self._mean_loss(inputs, targets, logits), targets, logits)
 
     def _mean_loss(self, inputs, targets, logits):
-        labels, answers = _parts(targets)
+        labels, answers = labels_and_answers(targets)
         if self._answer is not None:
             answers = self._answer(inputs)
         if answers is None:
@@ -276,13 +276,8 @@ class _Trainer(tf_keras.Model):
     def _update(self, loss, targets, logits):
         mean, accuracy = self._means
         mean.update_state(loss, sample_weight=tf.shape(logits)[0])  # the last batch may be smaller
-        accuracy.update_state(_parts(targets)[0], logits)
+        accuracy.update_state(labels_and_answers(targets)[0], logits)
         return {metric.name: metric.result() for metric in self._means}
-
-
-def _parts(targets):
-    """Labels, and a teacher's stored answers where there are any."""
-    return targets if isinstance(targets, tuple) else (targets, None)
 
 
 def _cross_entropy(labels, logits):

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from kerastl.distil import alignment, features, numerics, schedules, teachers, terms
-from kerastl.types import is_multi_label
+from kerastl.types import is_multi_label, labels_and_answers
 
 DistillationLoss = Callable[[Any, Any], Any]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
@@ -120,7 +120,7 @@ class Distiller(keras.Model):
         for place, odds, decay in self._aligned:
             logits = alignment.aligned(heard[place][features.LOGITS], odds, decay=decay)
             heard[place] = {**heard[place], features.LOGITS: logits}
-        labels, answers = _parts(labels)
+        labels, answers = labels_and_answers(labels)
         if (answers is None) == (not heard):
             raise ValueError(
                 "A student learns under a teacher, or with teacher=None from stored answers that batches bring. "
@@ -153,7 +153,7 @@ class Distiller(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels, _ = _parts(labels)  # training batches are evaluated as well, when a run goes on
+        labels, _ = labels_and_answers(labels)  # training batches are evaluated as well, when a run goes on
         missing = None if labels is None else self._missing(labels)
         if missing is None:
             logs = super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
@@ -316,11 +316,6 @@ def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
             "Teacher and student must answer in the same shape. Received: "
             f"student {student.output_shape}, teacher {teacher.output_shape}."
         )
-
-
-def _parts(labels: Any) -> tuple[Any, Any]:
-    """Labels, and a teacher's stored answers where batches bring them."""
-    return labels if isinstance(labels, tuple) else (labels, None)
 
 
 def _check_answers(student: keras.Model, answers: Any) -> None:
