@@ -129,19 +129,17 @@ def few(bench: Bench) -> bool:
     found, config = bench.finished(distil_few_labels)[0]["control"], bench.config(distil_few_labels)
     data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
     learnt = functools.partial(from_labels_alone, config, data)
-    key = [config.seed, config.labels, config.views, config.noise, config.teacher, data.digest]
+    lesson = [config.views, config.noise, config.teacher, config.labelled_share]
+    key = [config.seed, config.labels, lesson, data.digest]
     without = accuracy(bench.run.stage("teacher-labels", learnt, key=key, **MODELS).model, data.test)
     teacher, ways = found["teacher"]["score"], {name: of_test(found[name]) for name in ("alone", "distilled")}
     shown = show("Fashion-MNIST, 600 labels", teacher=teacher, ways=ways)["distilled"]
-    score = float(np.mean(ways["distilled"]))
-    above = {"its teacher": score - teacher, "its teacher's network that has only the labels": score - without}
+    above, beyond = (float(np.mean(ways["distilled"])) - score for score in (teacher, without))
     return all(
         [
             told(f"{100 * shown.gain:+.2f} points above alone, at least +6", reached=shown.gain >= 0.06),
-            *(
-                told(f"{100 * gain:+.2f} points above {of}, at least 0", reached=gain >= 0)
-                for of, gain in above.items()
-            ),
+            told(f"{100 * above:+.2f} points above its teacher, at least 0", reached=above >= 0),
+            told(f"{100 * beyond:+.2f} points above its network that has only the labels", reached=beyond >= 0),
         ]
     )
 
@@ -152,7 +150,8 @@ def from_labels_alone(config: distil_few_labels.Config, data: Dataset, workspace
     kerastl.train.set_seed(config.seed)
     network = kerastl.build.residual_cnn.medium(data.task)
     noise = kerastl.augment.build(**dataclasses.asdict(config.noise), seed=config.seed + 100)
-    pictures = distil_few_labels.again(labelled, len(others))
+    # the teacher's own batches hold the labelled pictures beside all the others
+    pictures = distil_few_labels.again(labelled, round(len(others) / (1 - config.labelled_share)))
     curves = kerastl.train.fit(
         kerastl.augment.inside(network, noise),
         distil_few_labels.moved(config, pictures, config.teacher, seed=config.seed),
