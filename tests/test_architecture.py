@@ -57,6 +57,7 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/control": set(),  # numbers
     "distil/features": KERAS,
+    "distil/label_propagation": set(),  # numbers
     "distil/schedules": TENSORFLOW,  # of the step, inside the graph
     "distil/teachers": KERAS | TENSORFLOW,  # an average is a model, moved inside the graph
     "distil/terms": TENSORFLOW,
