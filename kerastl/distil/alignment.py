@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import special
 
 from kerastl.distil import numerics, teachers
 
@@ -93,8 +94,7 @@ def balanced(model: keras.Model, inputs: np.ndarray, *, rounds: int = 1000, tole
 
 def _shares(logits: np.ndarray) -> np.ndarray:
     """Mean probability of every class."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return (powers / powers.sum(1, keepdims=True)).mean(0)
+    return special.softmax(logits, axis=1).mean(0)
 
 
 def _last(model: keras.Model) -> keras.layers.Dense:

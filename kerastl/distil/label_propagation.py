@@ -10,6 +10,7 @@ trials was as good, from all neighbours alike.
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from kerastl import types
 
@@ -70,9 +71,7 @@ def propagated(answers: types.Answers | np.ndarray, *, neighbours: np.ndarray | 
         )
     rows, own = np.arange(examples), np.zeros(answers.shape[1:], np.float64)
     for view in range(views):
-        logits = np.asarray(answers[view, rows], np.float64)
-        powers = np.exp(logits - logits.max(1, keepdims=True))
-        own += powers / powers.sum(1, keepdims=True) / views
+        own += special.softmax(np.asarray(answers[view, rows], np.float64), axis=1) / views
     if not np.isfinite(own).all():
         raise ValueError("Wanted finite answers. Received: NaN or infinity among them.")
     if neighbours is None:
