@@ -1,6 +1,6 @@
 """CIFAR-10 for a microcontroller: MLPerf Tiny's image classification, smaller and faster than its reference model.
 
-A residual network of 90,000 parameters, under one of 660,000 that answers to the very views that its student sees
+A residual network of 88,000 parameters, under one of 660,000 that answers to the very views that its student sees
 (Beyer et al. 2022, https://arxiv.org/abs/2106.05237), and the same student alone. The reference, a ResNet-8 (Banbury et
 al. 2021, "MLPerf Tiny Benchmark", https://arxiv.org/abs/2106.07597; here `residual_cnn.small`), has its first block on
 the whole picture, where a multiplication costs the most time; the student has that block one stage further down. What
@@ -53,7 +53,7 @@ class Config:
     teacher_widths: tuple[int, ...] = (32, 64, 128)
     """Filters of their stages."""
     teacher_blocks: tuple[int, ...] = (0, 2, 2)
-    """Their residual blocks: 67 million multiply-adds each."""
+    """Their residual blocks: 68 million multiply-adds each."""
     cutout: float = 0.5
     """Side of the square that is blanked in the teachers' pictures (DeVries & Taylor 2017, section 4): to the student,
     small as it is, it would cost more than it gives."""

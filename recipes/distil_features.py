@@ -1,4 +1,4 @@
-"""Three lessons about features beside the teacher's answers, and the same student without any, seed by seed.
+"""Three lessons about features beside the teacher's answers, and the same student without all four, seed by seed.
 
 A hint in the middle of the network (Romero et al. 2015, "FitNets"), where its last maps look (Zagoruyko & Komodakis
 2017, "Paying More Attention to Attention"), and which pictures of a batch are alike (Tung & Mori 2019, "Similarity-
@@ -61,8 +61,8 @@ class Config:
     """Weight of the hint, half a mean squared difference, beside 1 of the answers; 0 leaves it out."""
     attention: float = 0.5
     """Weight of the attention transfer."""
-    similarity: float = 1.0
-    """Weight of the similarities in a batch."""
+    similarity: float = 3000.0
+    """Weight of the similarities in a batch, the paper's: the term is at most 2 / batch size."""
     prefer: str = "smallest"
     """What the phone gets among the files within the budget: "smallest" or "fastest"."""
     budget: float = 0.003

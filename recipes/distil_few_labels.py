@@ -62,7 +62,7 @@ class Config:
     seed: int = 0
     """Of the teacher, the split, which pictures have labels, and the first of the students."""
     seeds: int = 3
-    """Students with a teacher, and as many without."""
+    """Students with a teacher, and as many without; they differ in their first weights, their views are the same."""
     validation: int = 1000
     """Pictures held out of train; nothing in training is chosen by them."""
     limit: int | None = None

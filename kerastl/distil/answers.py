@@ -38,7 +38,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl import callbacks, digests, durable, memory, types
-from kerastl.distil import compact, identity, teachers
+from kerastl.distil import compact, identity, numerics, teachers
 
 _SCHEMA = 1
 _ARRAY, _FACTS, _PROGRESS = "answers.npy", "answers.json", "progress.json"
@@ -126,9 +126,9 @@ def write(
 ) -> Answers:
     """Lets a teacher answer every view of every example, unless it has done so before.
 
-    The same call finds what it wrote, or goes on where it was interrupted. Of what it finds the first batch is answered
-    again: code is in no digest, neither that of the teacher's layers nor that of what changes pictures. What stood in
-    the folder before is replaced when all the new answers are there.
+    The same call finds what it wrote, or goes on where it was interrupted. Of what it finds or goes on with the first
+    batch is answered again: code is in no digest, neither that of the teacher's layers nor that of what changes
+    pictures. What stood in the folder before is replaced when all the new answers are there.
 
     Args:
         folder: for the answers alone, ``saved_models/RECIPE/TAG/answers`` for example.
@@ -156,9 +156,11 @@ def write(
             "Wanted batches of data.pipeline, of all examples where nothing changes them. Received: "
             f"{'drop_remainder=True' if course else 'batches of unknown examples'}."
         )
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
-    classes = identity.answering(teacher)[0].model.output_shape[-1]
+    numerics.check_temperature(temperature)
+    asked = identity.answering(teacher)
+    for one in asked:
+        teachers.check_outputs(one.model)
+    classes = asked[0].model.output_shape[-1]
     kind = compact.kind_of(storage, classes=classes, top=top)
     facts = {
         "schema": _SCHEMA,
@@ -178,6 +180,8 @@ def write(
             durable.remove(_desk_of(folder))  # of other settings
             return found
         desk = _Desk(folder, facts, kind=kind)
+        if desk.done and not _still(Answers(folder, facts, desk.stored), batches, course, answer=answer):
+            desk.forget()
         if progress:
             print(f"answers: {desk.words}", flush=True)
         _fill(desk, batches, course, answer=answer, bar=progress, every_seconds=every_seconds)
@@ -230,6 +234,11 @@ class _Desk:
             return before["batches"] if before["facts"] == self._facts else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def forget(self) -> None:
+        """Begins anew, in the same place."""
+        durable.remove(self._desk / _PROGRESS)
+        self.done = 0
 
     def encode(self, view: int, rows: np.ndarray, logits: np.ndarray) -> None:
         """Puts the answers to a batch in their places."""

@@ -34,12 +34,12 @@ class Distiller(keras.Model):
     are made in its scope; losses that compare examples with each other then see those of their own device.
 
     Args:
-        student: emits logits ``(batch, classes)``; trained in place. Features are taken of functional and sequential
-            models.
-        teacher: takes the same inputs, emits logits ``(batch, classes)``; or a `teachers.Teacher` that sees them in its
-            own way, `teachers.Several`, or the student's `teachers.MovingAverage`. ``None`` where its answers were
-            computed beforehand, for one that is slow or reads other inputs: batches bring them as ``(labels, teacher
-            logits)``, see ``answers`` of ``data.pipeline.batches``; `distil.answers` keeps those to several views.
+        student: functional or sequential, emits logits ``(batch, classes)``; trained in place.
+        teacher: of these kinds, takes the same inputs, emits logits ``(batch, classes)``; or a `teachers.Teacher` that
+            sees them in its own way, `teachers.Several`, or the student's `teachers.MovingAverage`. ``None`` where its
+            answers were computed beforehand, for one that is slow or reads other inputs: batches bring them as
+            ``(labels, teacher logits)``, see ``answers`` of ``data.pipeline.batches``; `distil.answers` keeps those to
+            several views.
         loss: of teacher and student logits, see ``distil.losses``.
         weight: of ``loss``, 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches); 0.9
             where none is said.
@@ -52,10 +52,11 @@ class Distiller(keras.Model):
             where nobody asked for one.
 
     Raises:
-        ValueError: if the weight is outside 0..1, the models differ in their number of outputs, not exactly one of
-            ``loss`` and ``losses`` is given, a layer or a teacher is not there, or a projection is not possible; in
+        ValueError: if the weight is outside 0..1, the models differ in their number of outputs or do not say it, not
+            exactly one of ``loss`` and ``losses`` is given, a layer or a teacher is not there, a projection is not
+            possible, or a loss for several classes is of a teacher that is aligned, or of several teachers; in
             training, if labels are missing, an example may have several classes and a loss of answers is not for that,
-            or stored answers are of other classes.
+            stored answers are of other classes, or there are a teacher and stored answers, or neither.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class Distiller(keras.Model):
         simple = {} if loss is None else _simple(loss, 0.9 if weight is None else weight)
         named = dict(simple if losses is None else losses)
         _check_listening(named, found)
-        super().__init__(name=name)
+        # Keras scales the loss of a model whose own policy is float16; what goes to the student is not cast here
+        super().__init__(name=name, dtype=student.dtype_policy, autocast=False)
         self.student = student
         self._terms = tuple(named.items())  # pairs, which Keras leaves as they are
         self._means = [keras.metrics.Mean(name=f"{key}_loss") for key in losses or ()]
@@ -130,7 +132,7 @@ class Distiller(keras.Model):
             _check_answers(self.student, answers)
             heard = [{features.LOGITS: answers}]
         self._check_labels(labels)
-        step = tf.identity(self.optimizer.iterations.value)  # what it is now, when the optimizer has counted on as well
+        step = self._step()
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             said = self._answer(inputs)
@@ -144,7 +146,9 @@ class Distiller(keras.Model):
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(scaled_loss, [v.value for v in variables]), variables)
         if self.average is not None:
-            teachers.follow(self.average, self.student, decay=self._decay, step=step)
+            # not while the optimizer only gathers gradients
+            moved = tf.not_equal(self._step(), step)
+            teachers.follow(self.average, self.student, decay=self._decay, step=step, moved=moved)
         examples = tf.shape(said[features.LOGITS])[0]
         self._loss_tracker.update_state(loss, sample_weight=examples)
         for mean, value in zip(self._means, values, strict=False):
@@ -177,6 +181,10 @@ class Distiller(keras.Model):
             result = metric.result()
             found |= result if isinstance(result, dict) else {metric.name: result}
         return found
+
+    def _step(self) -> Any:
+        """The optimizer's count as it is now, also when it counts on."""
+        return tf.identity(keras.ops.convert_to_tensor(self.optimizer.iterations))
 
     def _values(
         self,
@@ -298,7 +306,7 @@ def _simple(loss: DistillationLoss, weight: float) -> dict[str, terms.Term]:
 
 
 def _tapped(model: keras.Model, layers: list[str]) -> keras.Model:
-    """The model itself where nobody listens to a layer: it need not be functional then."""
+    """The model itself where nobody listens to a layer."""
     return features.taps(model, layers=list(dict.fromkeys(layers))) if layers else model
 
 
@@ -311,6 +319,8 @@ def _speaker(model: keras.Model, *, training: bool, view: teachers.View | None =
 
 
 def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
+    for model in (student, teacher):
+        teachers.check_outputs(model)
     if student.output_shape != teacher.output_shape:
         raise ValueError(
             "Teacher and student must answer in the same shape. Received: "

@@ -39,15 +39,22 @@ def attention_transfer(teacher_features: tf.Tensor, student_features: tf.Tensor)
     More Attention to Attention", eq. 2 with p = 2; squared, as in the authors' code: a distance has no gradient at 0.
 
     Args:
-        teacher_features, student_features: ``(batch, height, width, channels)``, channels of any number.
+        teacher_features, student_features: ``(batch, height, width, channels)``, channels of any number; or ``(batch,
+            tokens, channels)``.
 
     Returns:
         ``(batch,)``, from 0 to 1.
 
     Raises:
-        ValueError: height and width differ.
+        ValueError: height and width differ, or there are no places, as in a pooled vector.
     """
-    pair = [tf.reduce_sum(tf.square(features), -1) for features in numerics.real(teacher_features, student_features)]
+    pair = numerics.real(teacher_features, student_features)
+    if any(len(features.shape) < 3 for features in pair):
+        raise ValueError(
+            "Attention is paid to places: wanted maps (batch, height, width, channels). Received: teacher "
+            f"{tuple(pair[0].shape)}, student {tuple(pair[1].shape)}."
+        )
+    pair = [tf.reduce_sum(tf.square(features), -1) for features in pair]
     teacher, student = (_unit(one) for one in _flat(*pair))
     return 0.5 * tf.reduce_sum(tf.square(teacher - student), -1)
 
@@ -152,8 +159,7 @@ def contrastive(
     Raises:
         ValueError: the shapes differ, or the temperature is not positive.
     """
-    if temperature <= 0:
-        raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
+    numerics.check_temperature(temperature)
     teacher, student = (_unit(features) for features in _flat(teacher_features, student_features))
     real = _present(_of_examples(teacher), mask)
     similarities = tf.matmul(student, teacher, transpose_b=True) / temperature

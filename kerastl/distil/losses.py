@@ -47,7 +47,7 @@ def temperature_kullback_leibler(
     Raises:
         ValueError: if the temperature is not positive.
     """
-    _check_temperature(temperature)
+    numerics.check_temperature(temperature)
     teacher, student = numerics.real(teacher_logits, student_logits)
     return temperature**2 * numerics.divergence(teacher / temperature, student / temperature)
 
@@ -92,7 +92,12 @@ def confident_cross_entropy(
 
     Returns:
         ``(batch,)``, in nats.
+
+    Raises:
+        ValueError: the threshold is no probability.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"A threshold of confidence is a probability, 0 to 1. Received: threshold={threshold}.")
     teacher, student = numerics.real(teacher_logits, student_logits)
     sure = tf.reduce_max(tf.nn.softmax(teacher), -1) >= threshold
     values = label_cross_entropy(tf.argmax(teacher, -1), student)
@@ -117,7 +122,7 @@ def decoupled_kullback_leibler(
 
     Args:
         teacher_logits, student_logits: ``(batch, classes)``, two classes or more.
-        labels: class indices ``(batch,)``.
+        labels: class indices ``(batch,)`` or ``(batch, 1)``.
         temperature: above 0.
         target_weight: alpha.
         other_weight: beta, a number or ``(batch,)``. The paper takes 8 on CIFAR-100 and 0.5 on ImageNet; the surer the
@@ -129,10 +134,11 @@ def decoupled_kullback_leibler(
     Raises:
         ValueError: if the temperature is not positive.
     """
-    _check_temperature(temperature)
+    numerics.check_temperature(temperature)
     pair = [logits / temperature for logits in numerics.real(teacher_logits, student_logits)]
     classes = tf.shape(pair[0])[-1]
-    chosen = tf.one_hot(tf.cast(labels, tf.int32), classes, on_value=True, off_value=False, dtype=tf.bool)
+    indices = tf.reshape(tf.cast(labels, tf.int32), [-1])
+    chosen = tf.one_hot(indices, classes, on_value=True, off_value=False, dtype=tf.bool)
     others = [tf.where(chosen, numerics.absent(logits), logits) for logits in pair]
     binary = [
         tf.stack(
@@ -157,7 +163,7 @@ def correlation_distance(
 
     Pearson's correlation lets the student's answers have another size and offset than the teacher's. Huang et al. 2022,
     "Knowledge Distillation from A Stronger Teacher", section 3. The second term is of the whole batch and is added to
-    every example.
+    every example; of a single one, which varies in no class, it is a constant and teaches nothing.
 
     Args:
         teacher_logits, student_logits: ``(batch, classes)``.
@@ -171,7 +177,7 @@ def correlation_distance(
     Raises:
         ValueError: if the temperature is not positive.
     """
-    _check_temperature(temperature)
+    numerics.check_temperature(temperature)
     teacher, student = (tf.nn.softmax(logits / temperature) for logits in numerics.real(teacher_logits, student_logits))
     real = tf.ones_like(teacher[:, :1]) if mask is None else tf.cast(mask, teacher.dtype)[:, None]
     by_example = 1 - _correlation(teacher, student, tf.ones_like(teacher), axis=1)
@@ -209,13 +215,6 @@ def standardized(logits: tf.Tensor) -> tf.Tensor:
     freedom = tf.cast(tf.shape(logits)[-1] - 1, logits.dtype)
     variance = tf.reduce_sum(tf.square(centred), -1, keepdims=True) / freedom
     return centred / (numerics.root(variance) + 1e-7)
-
-
-def _check_temperature(temperature: float) -> None:
-    if tf.is_tensor(temperature):
-        return  # of a schedule, which was looked at when it was made: inside a graph there is no number to look at
-    if temperature <= 0:
-        raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
 
 
 def _correlation(one: tf.Tensor, other: tf.Tensor, weight: tf.Tensor, *, axis: int) -> tf.Tensor:

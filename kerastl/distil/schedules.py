@@ -28,7 +28,7 @@ class Ramp:
         form: of the share of the way at share ``x`` of the steps: ``"linear"`` x, ``"cosine"`` (1 - cos(pi x)) / 2.
 
     Raises:
-        ValueError: a number is not finite, or there are no steps.
+        ValueError: a number is not finite, there are no steps, ``after`` is negative, or the form is another word.
     """
 
     start: float
@@ -43,6 +43,8 @@ class Ramp:
                 "A schedule goes from one finite number to another in at least one step, after none or more. Received: "
                 f"start={self.start}, end={self.end}, steps={self.steps}, after={self.after}."
             )
+        if self.form not in ("linear", "cosine"):
+            raise ValueError(f"A schedule is 'linear' or 'cosine'. Received: form={self.form!r}.")
 
     def __call__(self, step: Any) -> Any:
         """The value at ``step``, a float32 tensor of the same shape."""

@@ -127,6 +127,15 @@ def listed(teacher: keras.Model | Teacher | MovingAverage | Several | None) -> l
     return found
 
 
+def check_outputs(model: keras.Model) -> None:
+    """Raises `ValueError` for a model that does not say what it emits before it has seen something."""
+    if not hasattr(model, "output_shape"):
+        raise ValueError(
+            "Wanted a functional or a sequential model, which says the shape of what it emits. Received: "
+            f"{model.name!r}, a {type(model).__name__}; keras.Model(inputs, model(inputs)) makes one of it."
+        )
+
+
 def combined(logits: Sequence[Any], *, by: str, temperature: Any = 1.0) -> Any:
     """Logits whose softmax at a temperature is the combination of the teachers' softmaxes at it.
 
@@ -190,13 +199,17 @@ def copy_of(student: keras.Model) -> keras.Model:
     return copy
 
 
-def follow(average: keras.Model, student: keras.Model, *, decay: schedules.Scheduled, step: Any) -> None:
+def follow(
+    average: keras.Model, student: keras.Model, *, decay: schedules.Scheduled, step: Any, moved: Any = True
+) -> None:
     """Moves an average towards the student, after the step numbered ``step`` from 0, see `MovingAverage`.
 
-    Runs in the compiled step, of each replica where there are several.
+    Runs in the compiled step, of each replica where there are several. Where the student's weights have not ``moved``,
+    the average stays.
     """
     done = tf.cast(step, tf.float32) + 1
     keep = tf.minimum(tf.cast(schedules.at(decay, step), tf.float32), 1 - 1 / (done + 1))
+    keep = tf.where(moved, keep, 1.0)
 
     def assign(old: Any, new: Any, share: Any) -> None:
         if not old.dtype.is_floating:

@@ -21,6 +21,7 @@ from typing import Any
 import tensorflow as tf
 
 from kerastl.distil import numerics, schedules
+from kerastl.types import is_multi_label
 
 Loss = Callable[..., Any]
 """Takes what the teacher says and what the student says, batch first; returns ``(batch,)``."""
@@ -32,9 +33,9 @@ class Labels:
 
     Attributes:
         weight: 0 or more; may be a schedule (`schedules`).
-        unlabelled: a label below 0, -1 for example, of the rows of a batch that have none. They count like rows of
-            sample weight 0, so the mean stays that over the whole batch, and metrics do not see them. ``None`` where
-            every row has a label.
+        unlabelled: a label below 0, -1 for example, of the rows of a batch that have none, or of several classes not
+            all. They count like rows of sample weight 0, so the mean stays that over the whole batch, and metrics do
+            not see them. ``None`` where every row has a label.
 
     Raises:
         ValueError: the weight is negative or not finite, or ``unlabelled`` could be a class.
@@ -81,8 +82,8 @@ class Soft:
         _check_weight(self.weight)
         if self.temperature is not None:
             least = schedules.least(self.temperature)
-            if least is not None and not 0 < least < math.inf:
-                raise ValueError(f"A temperature must be above 0. Received: temperature={self.temperature}.")
+            if least is not None:
+                numerics.check_temperature(least)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +131,8 @@ def soft_value(
     Args:
         term: whose loss it is.
         teacher_logits, student_logits: ``(batch, classes)``.
-        labels: ``(batch,)``, below 0 for those without; for losses that ask for them.
+        labels: ``(batch,)``, ``(batch, 1)`` or ``(batch, classes)``, below 0 for those without; for losses that ask for
+            them.
         temperature: what the term's is at this step.
         sample_weight: ``(batch,)`` or ``None``.
 
@@ -145,9 +147,10 @@ def soft_value(
         return mean(term.loss(*pair, **extra), sample_weight)
     if labels is None:
         raise ValueError("Wanted labels, which the loss has an argument for. Received: batches without.")
-    labels = tf.reshape(labels, [-1])
-    values = term.loss(*pair, tf.maximum(labels, 0), **extra)
-    return mean(tf.where(labels >= 0, values, tf.zeros_like(values)), sample_weight)
+    labels = labels if is_multi_label(labels) else tf.reshape(labels, [-1])
+    filled, _, there = known(labels, missing=labels < 0, sample_weight=None)
+    values = term.loss(*pair, filled, **extra)
+    return mean(tf.where(there, values, tf.zeros_like(values)), sample_weight)
 
 
 def feature_value(
@@ -170,9 +173,10 @@ def known(labels: Any, *, missing: Any, sample_weight: Any) -> tuple[Any, Any, A
         sample_weight: ``(batch,)``, ``(batch, 1)`` or ``None``.
 
     Returns:
-        The labels, 0 where they are missing; weights ``(batch,)`` float32; bool ``(batch,)``, which rows have a label.
+        The labels, 0 where they are missing; weights ``(batch,)`` float32; bool ``(batch,)``, which rows have theirs,
+        of several classes all: of one that is not known nothing can be learnt, and a row has one loss.
     """
-    there = tf.reduce_any(tf.reshape(tf.logical_not(missing), [tf.shape(labels)[0], -1]), -1)
+    there = tf.reduce_all(tf.reshape(tf.logical_not(missing), [tf.shape(labels)[0], -1]), -1)
     weights = tf.cast(there, tf.float32)
     if sample_weight is not None:
         weights *= tf.cast(tf.reshape(sample_weight, tf.shape(weights)), tf.float32)
@@ -185,13 +189,17 @@ def mean(values: Any, sample_weight: Any, *, rows: Any = None) -> Any:
     Args:
         values: one an example.
         sample_weight: ``(batch,)`` or ``None``.
-        rows: bool ``(batch,)``, the examples that are divided by; ``None`` takes all.
+        rows: bool ``(batch,)``, the examples that are divided by, of all devices together where a batch is divided
+            among several; ``None`` takes all.
     """
     if sample_weight is not None:
         values = values * tf.cast(tf.reshape(sample_weight, tf.shape(values)), values.dtype)
     if rows is None:
         return tf.reduce_mean(values)
-    return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(tf.cast(rows, values.dtype)))
+    count, device = tf.reduce_sum(tf.cast(rows, values.dtype)), tf.distribute.get_replica_context()
+    if device.num_replicas_in_sync > 1:  # what comes back is added up, and divided by the number of devices
+        count = device.all_reduce(tf.distribute.ReduceOp.MEAN, count)
+    return tf.math.divide_no_nan(tf.reduce_sum(values), count)
 
 
 def _takes_labels(loss: Loss) -> bool:

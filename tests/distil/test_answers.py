@@ -383,6 +383,8 @@ def test_a_folder_with_something_else_in_it_is_left_alone(teacher, tmp_path):
         answers.write(tmp_path / "answers", lesson(views=None), teacher=teacher)
     with pytest.raises(ValueError, match="temperature must be above 0"):
         answers.write(tmp_path / "answers", lesson(), teacher=teacher, temperature=0.0)
+    with pytest.raises(ValueError, match="a functional or a sequential model"):
+        answers.write(tmp_path / "answers", lesson(), teacher=type("Own", (keras.Model,), {})())
     with pytest.raises(FileNotFoundError, match="where there are none"):
         answers.read(tmp_path / "answers", teacher=teacher)
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
@@ -446,6 +448,30 @@ def test_a_begun_writing_of_other_views_is_begun_anew(whole, teacher, tmp_path, 
     assert "goes on" not in capsys.readouterr().out
     assert (tmp_path / "answers" / "answers.npy").read_bytes() == (whole.folder / "answers.npy").read_bytes()
     assert not desk.exists()
+
+
+def test_a_begun_writing_of_code_that_changed_since_is_begun_anew(tmp_path, monkeypatch, capsys):
+    image = keras.Input((SIZE, SIZE, 1))
+    model = keras.Model(image, Factor()(model_of(2)(image)))
+    folder, desk = tmp_path / "answers", tmp_path / ".work-answers"
+    answers.write(folder, lesson(), teacher=model, progress=False)
+    folder.rename(desk)
+    facts = json.loads((desk / "answers.json").read_text())
+    del facts["file"]
+    (desk / "answers.json").unlink()
+    for factor in (1.0, 1.5):
+        (desk / "progress.json").write_text(json.dumps({"batches": 5, "facts": facts}))
+        monkeypatch.setattr(Factor, "factor", factor)
+        kept = desk.with_name("kept")
+        shutil.copytree(desk, kept)
+        found = answers.write(folder, lesson(), teacher=model)
+        told = capsys.readouterr()
+        assert ("goes on after step 5" in told.out) == (factor == 1.0)
+        assert ("not what this teacher says today" in told.err) == (factor == 1.5)
+        inputs, _, taught = read(lesson(found))
+        np.testing.assert_array_equal(taught, answer(model, inputs).astype(np.float16))
+        shutil.rmtree(folder)
+        kept.rename(desk)
 
 
 def anonymous() -> int:

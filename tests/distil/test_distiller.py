@@ -151,6 +151,16 @@ def test_different_numbers_of_classes_are_refused():
         Distiller(student=dense_model(1), teacher=dense_model(2, units=5), loss=KULLBACK_LEIBLER)
 
 
+def test_models_that_do_not_say_what_they_emit_are_refused():
+    class Own(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    for models in ((Own(), dense_model(1)), (dense_model(1), Own())):
+        with pytest.raises(ValueError, match=r"a functional or a sequential model.*a Own"):
+            Distiller(student=models[0], teacher=models[1], loss=KULLBACK_LEIBLER)
+
+
 @pytest.mark.parametrize("weight", [0.3, 1.0])
 def test_answers_beside_the_labels_teach_like_the_teacher_itself(batch, weight):
     inputs, labels = batch

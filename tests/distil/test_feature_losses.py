@@ -245,3 +245,13 @@ def test_other_shapes_are_refused_in_words():
         feature_losses.self_attention_relation(STATES[0], NARROW, heads=4)
     with pytest.raises(ValueError, match="above 0"):
         feature_losses.contrastive(TEACHER, STUDENT, temperature=0.0)
+    with pytest.raises(ValueError, match="one shape"):
+        feature_losses.hidden_state(STATES[0], STATES[1][:, :, :3])
+    heads = np.full((2, 3, 4, 4), 0.25, "float32")
+    with pytest.raises(ValueError, match="one shape"):
+        feature_losses.attention_distribution(heads, heads[:, :1])
+    maps = np.zeros((2, 4, 4, 3), "float32")
+    with pytest.raises(ValueError, match="one shape"):
+        feature_losses.attention_transfer(maps, maps[:, :2])
+    with pytest.raises(ValueError, match=r"places: wanted maps.*Received: teacher \(6, 5\), student \(6, 5\)"):
+        feature_losses.attention_transfer(TEACHER, TEACHER)

@@ -1,5 +1,7 @@
 """Distillation losses against NumPy twins and numbers worked out by hand."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -67,9 +69,18 @@ def test_kullback_leibler_survives_extreme_and_half_precision_logits():
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0])
-def test_temperature_must_be_positive(temperature):
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.temperature_kullback_leibler,
+        functools.partial(losses.decoupled_kullback_leibler, labels=np.zeros(1, "int32")),
+        losses.correlation_distance,
+        losses.standardized_kullback_leibler,
+    ],
+)
+def test_temperature_must_be_positive(loss, temperature):
     with pytest.raises(ValueError, match="above 0"):
-        losses.temperature_kullback_leibler(np.zeros((1, 2)), np.zeros((1, 2)), temperature=temperature)
+        loss(np.zeros((1, 2)), np.zeros((1, 2)), temperature=temperature)
 
 
 def test_decoupled_by_hand():
@@ -81,6 +92,12 @@ def test_decoupled_by_hand():
         teacher, student, np.array([0]), temperature=1.0, target_weight=2.0, other_weight=3.0
     )
     np.testing.assert_allclose(actual, [2 * target + 3 * other], atol=1e-9)
+
+
+def test_decoupled_takes_labels_as_columns(logits):
+    labels = np.arange(len(logits[0])) % 10
+    column = losses.decoupled_kullback_leibler(*logits, labels[:, None])
+    np.testing.assert_array_equal(column, losses.decoupled_kullback_leibler(*logits, labels))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -137,6 +154,8 @@ BY_LOGITS = {
     "decoupled_kullback_leibler": lambda teacher, student: losses.decoupled_kullback_leibler(teacher, student, LABELS),
     "correlation_distance": losses.correlation_distance,
     "standardized_kullback_leibler": losses.standardized_kullback_leibler,
+    "label_cross_entropy": lambda teacher, student: losses.label_cross_entropy(LABELS, student, smoothing=0.1),
+    "confident_cross_entropy": functools.partial(losses.confident_cross_entropy, threshold=0.0),
 }
 
 
@@ -169,8 +188,8 @@ def test_every_loss_is_tested():
     import inspect
 
     public = {name for name, _ in inspect.getmembers(losses, inspect.isfunction) if not name.startswith("_")}
-    assert public - {"standardized", "label_cross_entropy", "confident_cross_entropy"} == set(BY_LOGITS)
-    assert len(BY_LOGITS) == 5
+    assert public - {"standardized"} == set(BY_LOGITS)
+    assert len(BY_LOGITS) == 7
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -193,3 +212,6 @@ def test_the_class_that_a_sure_teacher_names_is_the_label():
     np.testing.assert_allclose(found, [np.log(2), 0, -np.log(0.6)], rtol=1e-5)
     found = losses.confident_cross_entropy(teacher, student)
     np.testing.assert_allclose(found, [np.log(2), 0, 0], rtol=1e-5)
+    for threshold in (90, -0.1, np.nan):
+        with pytest.raises(ValueError, match="is a probability"):
+            losses.confident_cross_entropy(teacher, student, threshold=threshold)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kerastl.distil import numerics
@@ -10,6 +11,14 @@ def test_float64_stays_and_everything_else_becomes_float32():
     half, single, double = (tf.constant([1.0], kind) for kind in (tf.bfloat16, tf.float32, tf.float64))
     assert [one.dtype for one in numerics.real(half, single)] == [tf.float32] * 2
     assert [one.dtype for one in numerics.real(half, double)] == [tf.float64] * 2
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan, np.inf])
+def test_a_temperature_is_above_nothing_and_finite(temperature):
+    with pytest.raises(ValueError, match="must be above 0"):
+        numerics.check_temperature(temperature)
+    numerics.check_temperature(0.5)
+    numerics.check_temperature(tf.constant(0.0))  # of a schedule
 
 
 def test_the_root_of_nothing_has_no_gradient():

@@ -37,3 +37,8 @@ def test_a_schedule_that_leads_nowhere_is_refused(numbers):
     start, end, steps, after = numbers
     with pytest.raises(ValueError, match="from one finite number"):
         schedules.linear(start, end, steps=steps, after=after)
+
+
+def test_a_form_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="form='square'"):
+        schedules.Ramp(0.0, 1.0, 5, 0, "square")

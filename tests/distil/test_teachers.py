@@ -125,6 +125,34 @@ def test_an_average_follows_the_student():
     assert {id(v) for v in distiller.trainable_variables} == {id(v) for v in student.trainable_variables}
 
 
+def test_an_average_waits_while_gradients_are_gathered():
+    distiller = taught(teachers.MovingAverage(0.6), {"labels": Labels()})
+    distiller.compile(
+        keras.optimizers.SGD(0.5, gradient_accumulation_steps=2),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    student, average = distiller.student, distiller.average
+    assert average is not None
+    expected, kernel = student.get_weights(), student.get_weights()[0].astype("float64")
+    for step in range(3):
+        error = (softmax(logits_of(student)) - np.eye(3)[LABELS]) / 8
+        kernel = kernel - 0.5 * INPUTS.T @ error
+        before = student.get_weights()
+        distiller.train_on_batch(INPUTS, LABELS)
+        for values in zip(before, student.get_weights(), strict=True):
+            np.testing.assert_array_equal(*values)
+        for values in zip(average.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(*values)
+        distiller.train_on_batch(INPUTS, LABELS)
+        np.testing.assert_allclose(student.get_weights()[0], kernel, atol=1e-5)
+        decay = min(0.6, 1 - 1 / (step + 2))
+        expected = [decay * old + (1 - decay) * new for old, new in zip(expected, student.get_weights(), strict=True)]
+        for value, wanted in zip(average.get_weights(), expected, strict=True):
+            np.testing.assert_allclose(value, wanted, atol=1e-6)
+        expected = average.get_weights()
+
+
 def test_the_average_is_what_teaches():
     distiller = taught(
         teachers.MovingAverage(schedules.linear(0.0, 0.9, steps=4)),
@@ -240,6 +268,11 @@ def model(seed):
 generator = np.random.default_rng(0)
 inputs, labels = generator.normal(size=(16, 4)).astype("float32"), generator.integers(0, 3, 16).astype("int32")
 labels[::8] = -1
+inputs[:, 0] = np.abs(inputs[:, 0]) * np.where(np.arange(16) % 8 < 3, 1, -1)  # 3 on one device, 0 on the other
+
+def let_in(teacher, student, *, mask):
+    return tf.where(mask, feature_losses.hint(teacher, student), 0.0)
+
 found = []
 for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
     strategy = tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
@@ -254,6 +287,7 @@ for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
                 "labels": Labels(0.5, unlabelled=-1),
                 "soft": Soft(losses.temperature_kullback_leibler, schedules.linear(0, 1, steps=4), temperature=2.0),
                 "hints": Feature(feature_losses.hint, student="hidden", teacher="hidden", projection=True),
+                "masked": Feature(let_in, student="hidden", teacher="hidden", mask=lambda inputs: inputs[:, 0] > 0),
             })
         distiller.compile(keras.optimizers.SGD(0.5), keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                           metrics=["accuracy"], jit_compile=False)
@@ -266,7 +300,7 @@ for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
 assert len(two) == 4 + 4 + 2 + 1
 for first, second in zip(two, one):
     np.testing.assert_allclose(first, second, atol=2e-6)
-assert len(several) == 2 + 3 + 2, several
+assert len(several) == 2 + 4 + 2, several
 for name in several:
     np.testing.assert_allclose(several[name], alone[name], rtol=1e-5)
 print("as one")

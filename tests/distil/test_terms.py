@@ -143,13 +143,13 @@ def test_rows_without_a_label_learn_from_the_teacher_alone():
     assert logs["accuracy"] == pytest.approx((logits.argmax(-1) == labels)[there].mean())
 
 
-def test_rows_without_any_of_several_labels_are_left_out():
-    labels = np.array([[1, 0, 1], [-1, -1, -1], [0, 0, 0]] * 2, "int32")
+def test_rows_without_all_of_several_labels_are_left_out():
+    labels = np.array([[1, 0, 1], [-1, -1, -1], [0, 0, 0], [1, -1, 0]] * 2, "int32")
     missing = Labels(unlabelled=-1).missing(labels)
     filled, weights, rows = terms.known(labels, missing=missing, sample_weight=None)
     np.testing.assert_array_equal(filled, np.maximum(labels, 0))
-    np.testing.assert_array_equal(weights, [1, 0, 1] * 2)
-    np.testing.assert_array_equal(rows, [True, False, True] * 2)
+    np.testing.assert_array_equal(weights, [1, 0, 1, 0] * 2)
+    np.testing.assert_array_equal(rows, [True, False, True, False] * 2)
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 1)])
@@ -269,8 +269,22 @@ def test_maps_of_other_sizes_are_brought_together():
     )
     assert len(distiller.trainable_variables) == 4 + 2
     pictures = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
+    own, theirs = (
+        keras.Model(model.input, model.get_layer(name).output)(pictures).numpy()
+        for model, name in ((student, "small"), (teacher, "large"))
+    )
+    resized = tf.image.resize(own, theirs.shape[1:3]).numpy()
+    (kernel, bias) = distiller._projections["hints"].get_weights()
+    projected = resized @ kernel.reshape(4, 6) + bias
     logs = distiller.train_on_batch(pictures, return_dict=True)
-    assert 0 < logs["places_loss"] < 1 < 1 + logs["hints_loss"]
+    assert logs["hints_loss"] == pytest.approx(np.mean(0.5 * (projected - theirs) ** 2), rel=1e-5)
+    own_places, their_places = (
+        (strength := (maps.astype("float64") ** 2).sum(-1).reshape(4, -1))
+        / np.linalg.norm(strength, axis=1, keepdims=True)
+        for maps in (resized, theirs)
+    )
+    expected = 0.5 * ((own_places - their_places) ** 2).sum(-1).mean()
+    assert logs["places_loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_student_in_half_precision_learns_in_full_ones_losses():
@@ -281,13 +295,56 @@ def test_a_student_in_half_precision_learns_in_full_ones_losses():
         keras.config.set_dtype_policy("float32")
     terms = {"labels": Labels(0.2, unlabelled=-1), "soft": Soft(KULLBACK_LEIBLER, 0.7), "hints": hint()}
     distiller = taught(terms, student=student)
-    _, logits = forward(arrays(student))
-    expected = entropies(logits).mean()
+    hidden, logits = forward(arrays(student))
+    teacher_hidden, teacher_logits = forward(arrays(two_layers(2, width=6)))
+    regressor, offset = arrays(distiller._projections["hints"])
+    expected = {
+        "labels_loss": entropies(logits).mean(),
+        "soft_loss": soft_losses(teacher_logits, logits, 2.0).mean(),
+        "hints_loss": 0.5 * ((hidden @ regressor + offset - teacher_hidden) ** 2).mean(),
+    }
     logs = distiller.train_on_batch(INPUTS, LABELS, return_dict=True)
-    assert logs["labels_loss"] == pytest.approx(expected, rel=0.02)
+    for name, value in expected.items():
+        assert logs[name] == pytest.approx(value, rel=0.02), name
     assert {v.dtype for v in distiller.trainable_variables} == {"float32"}
     (projection,) = distiller._projections.values()
     assert projection.compute_dtype == "float32"
+
+
+def test_losses_of_a_student_in_float16_are_scaled():
+    """As Keras scales those of the student alone, without which small gradients are 0."""
+    steps = []
+    for policy in ("float32", "mixed_float16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            student = two_layers(1, width=5)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        # gradients of 1e-7 and less, where float16 ends
+        distiller = taught({"labels": Labels(1e-7)}, student=student, learning_rate=1e6)
+        scaled = isinstance(distiller.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert scaled == (policy == "mixed_float16")
+        before = arrays(student)
+        distiller.train_on_batch(INPUTS, LABELS)
+        steps.append([new - old for new, old in zip(arrays(student), before, strict=True)])
+    for half, full in zip(*steps[::-1], strict=True):
+        assert np.abs(full).max() > 1e-3
+        np.testing.assert_allclose(half, full, atol=0.02 * np.abs(full).max())
+
+
+def test_a_loss_of_several_classes_that_asks_for_labels_has_them():
+    labels = np.array([[1, 0, 1], [-1, -1, -1], [0, 0, 0], [1, -1, 0]] * 2, "int32")
+
+    def of_labels(teacher_logits, student_logits, labels):
+        return tf.reduce_sum(tf.cast(labels + 1, tf.float32) * tf.square(teacher_logits - student_logits), -1)
+
+    named = {"soft": Soft(of_labels, multi_label=True), "labels": Labels(unlabelled=-1)}
+    distiller = taught(named, loss=keras.losses.BinaryCrossentropy(from_logits=True), learning_rate=0.0)
+    _, logits = forward(arrays(distiller.student))
+    _, teacher_logits = forward(arrays(two_layers(2, width=6)))
+    values = ((labels + 1) * (teacher_logits - logits) ** 2).sum(-1) * (labels >= 0).all(-1)
+    logs = distiller.train_on_batch(INPUTS, labels, return_dict=True)
+    assert logs["soft_loss"] == pytest.approx(values.mean(), rel=1e-5)
 
 
 def test_several_classes_an_example_where_every_loss_is_for_them():
