@@ -58,12 +58,18 @@ class FiniteWatch(keras.callbacks.Callback):
 
         self._watch = watch
         self._step = step
-        self._steps_seen: int | None = None
+        self._steps_seen = 0
+
+    def get_state(self) -> dict[str, int]:
+        """Steps seen, for a checkpoint: an optimizer that gathers gradients or skips steps counts fewer."""
+        return {"steps": self._steps_seen}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """A training that goes on counts on."""
+        self._steps_seen = state["steps"]
+        self._step.assign(self._steps_seen)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self._steps_seen is None:  # only now it is known whether the training began anew or went on
-            self._steps_seen = int(self.model.optimizer.iterations) - 1
-            self._step.assign(self._steps_seen)
         self._watch()
         self._steps_seen += 1
         if self._steps_seen % self.read_every == 0:
@@ -95,6 +101,7 @@ class ProgressBar(keras.callbacks.Callback):
     def __init__(self, stage: str) -> None:
         super().__init__()
         self._stage = stage
+        self._shown = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._epochs, self._done, self._done_before = self.params["epochs"], 0, 0
@@ -130,6 +137,11 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         if self._shown:
             self._bar.update(self._task, completed=self._total)
+            self._bar.stop()
+
+    def close(self) -> None:
+        """Gives the terminal back, its cursor too, where there is no end to be told of."""
+        if self._shown:
             self._bar.stop()
 
     def get_state(self) -> dict[str, int]:
@@ -180,20 +192,15 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         workspace: keeps the checkpoints.
-        batches: the training data. Their ``epochs_begun``, if there is one, is a variable that counts the epochs
-            (``data.pipeline.batches`` has it) and makes the order and the views go on as they would have.
         others: the callbacks before this one.
 
     Attributes:
         place: epochs done, steps done of the one after them, and whether the training has been stopped early.
     """
 
-    def __init__(
-        self, workspace: Workspace, batches: tf.data.Dataset, *, others: Sequence[keras.callbacks.Callback]
-    ) -> None:
+    def __init__(self, workspace: Workspace, *, others: Sequence[keras.callbacks.Callback]) -> None:
         super().__init__()
         self._workspace, self._others = workspace, list(others)
-        self._counter: tf.Variable | None = getattr(batches, "epochs_begun", None)
         self._found = workspace.newest()
         facts = self._found[1] if self._found else {}
         self.place = epoch, step, _ = facts.get("place", (0, 0, False))
@@ -207,8 +214,6 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ValueError: if the checkpoint is of other variables or other callbacks.
         """
-        if self._counter is not None:  # whatever looked at the data before, to calibrate or to count
-            self._counter.assign(self._epoch)
         if self._found is None:
             return
         arrays, facts = self._found
@@ -270,7 +275,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _keep(self) -> None:
         arrays = {
-            f"{group}/{index:05d}": np.asarray(variable)
+            f"{group}/{index:05d}": _storable(np.asarray(variable))
             for group, variables in self._groups().items()
             for index, variable in enumerate(variables)
         }
@@ -278,7 +283,7 @@ class Checkpoints(keras.callbacks.Callback):
         for index, callback in enumerate(self._others):
             plain, tensors = _state(callback)
             states.append(plain)
-            arrays |= {f"callback/{index}/{name}": array for name, array in tensors.items()}
+            arrays |= {f"callback/{index}/{name}": _storable(array) for name, array in tensors.items()}
         name, words, *rest = np.random.get_state()
         arrays["numpy_random"] = np.asarray(words)
         facts = {
@@ -315,6 +320,11 @@ def _assign(group: str, variables: Sequence[keras.Variable], arrays: Mapping[str
         )
     for name, variable in zip(sorted(saved), variables, strict=True):
         variable.assign(saved[name])
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """NumPy's archives know no bfloat16, whose every number is one of float32 too."""
+    return array.astype(np.float32) if array.dtype == tf.bfloat16.as_numpy_dtype else array
 
 
 def _tagged(arrays: Mapping[str, np.ndarray], tag: str) -> dict[str, np.ndarray]:

@@ -79,7 +79,8 @@ def of_function(function: object) -> str:
     """SHA-256 (hex) of what a function does, wherever it stands: its code and that of what it names in its module.
 
     Functions and plain constants (numbers, strings, tuples of them) of the function's own module count, as far as they
-    are reached from it; what it calls in other modules, and what it closes over, does not.
+    are reached from it, and the defaults of arguments; what it calls in other modules, and what it closes over, does
+    not.
     """
     while isinstance(function, functools.partial):
         function = function.func
@@ -92,6 +93,10 @@ def of_function(function: object) -> str:
 def _reach(function: FunctionType, sink: list[object], *, seen: set[str]) -> None:
     seen.add(function.__qualname__)
     sink.append(_code(function.__code__))
+    defaults = {**dict(enumerate(function.__defaults__ or ())), **(function.__kwdefaults__ or {})}
+    for name, default in defaults.items():
+        with contextlib.suppress(ValueError):  # an object says nothing about its contents
+            sink.append(("default", name, of(default)))
     space = function.__globals__
     for name in sorted(_names(function.__code__)):
         value = space.get(name)

@@ -6,7 +6,7 @@ Who trains brings a compiled model and its callbacks; the watch over signals, me
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -33,7 +33,8 @@ def fit(
     Args:
         model: of Keras 3, or of tf_keras with the ``variables``, ``trainable_variables`` and ``metrics_variables`` that
             a model of Keras 3 has: a checkpoint holds them and the optimizer's.
-        batches: as for ``train.fit``.
+        batches: as for ``train.fit``. Their ``epochs_begun``, if there is one, is a variable that counts the epochs
+            (``data.pipeline.batches`` has it) and makes the order and the views go on as they would have.
         epochs: in all, those before an interruption included.
         validation: scored after every epoch.
         watchers: callbacks, in the order in which they are told.
@@ -51,7 +52,8 @@ def fit(
     model.optimizer.build(model.trainable_variables)
     history = keras.callbacks.History()
     watchers = [history, *watchers]
-    checkpoints = Checkpoints(workspace, batches, others=watchers) if workspace else None
+    checkpoints = Checkpoints(workspace, others=watchers) if workspace else None
+    counter: tf.Variable | None = getattr(batches, "epochs_begun", None)
     everyone = AsOne(
         [*watchers, *([checkpoints] if checkpoints else [])],
         model=model,
@@ -60,6 +62,9 @@ def fit(
     )
 
     def part(some: tf.data.Dataset, *, begin: int, end: int) -> None:
+        if workspace is not None and counter is not None:
+            # whatever looked at the data before, to calibrate or to count; under a strategy every fit does so itself
+            counter.assign(begin)
         model.fit(
             some,
             initial_epoch=begin,
@@ -75,12 +80,38 @@ def fit(
     if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
         model.evaluate(batches.take(1), verbose=0)
     logs = durable.told(workspace.logs) if workspace else contextlib.nullcontext()
-    with memory.named("training"), logs, checkpoints or contextlib.nullcontext():
+    with memory.named("training"), logs, checkpoints or contextlib.nullcontext(), _closed(watchers):
         everyone.begin()
-        if step:
-            part(batches.skip(step), begin=epoch, end=epoch + 1)
-            epoch, stopped = epoch + 1, model.stop_training
-        if epoch < epochs and not stopped:
-            part(batches, begin=epoch, end=epochs)
+        with _averages_taken_once(model):
+            if step:
+                part(batches.skip(step), begin=epoch, end=epoch + 1)
+                epoch, stopped = epoch + 1, model.stop_training
+            if epoch < epochs and not stopped:
+                part(batches, begin=epoch, end=epochs)
         everyone.end()
     return history.history
+
+
+@contextlib.contextmanager
+def _averages_taken_once(model: Any) -> Iterator[None]:
+    """An optimizer with ``use_ema`` puts averages in the weights' place at the end of every ``fit``: here of all."""
+    optimizer = model.optimizer
+    finalize = optimizer.finalize_variable_values
+    optimizer.finalize_variable_values = lambda variables: None
+    try:
+        yield
+    finally:
+        del optimizer.finalize_variable_values
+    finalize(model.trainable_variables)
+
+
+@contextlib.contextmanager
+def _closed(watchers: Sequence[Any]) -> Iterator[None]:
+    """A training that fails or is stopped has no end that callbacks are told of: those that can are closed."""
+    try:
+        yield
+    except BaseException:
+        for watcher in watchers:
+            if hasattr(watcher, "close"):
+                watcher.close()
+        raise

@@ -58,7 +58,7 @@ def fit(
         schedule: epochs, learning rate, weight decay. Its batch size is the caller's to apply to ``batches``.
         workspace: keeps checkpoints, gives TensorBoard logs a place, and curves and progress bar their name.
         validation: as ``batches``; scored after every epoch.
-        loss, metrics: by default those of `objective`.
+        loss, metrics: by default those of `objective`; ``keep="best"`` adds its score to metrics that lack it.
         callbacks: further Keras callbacks.
         optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``, for example a
             ``functools.partial`` of ``transfer.LayerwiseAdamW``.
@@ -109,15 +109,19 @@ def fit(
         # not left to Keras, which would weigh all of an example by the first class that it has
         default_loss = PositiveWeights([class_weight[index] for index in sorted(class_weight)])
         class_weight = None
+    best = keep == "best" and validation is not None
+    watched = [metric] if metrics is None else list(metrics)
+    if best and metric.name not in [one if isinstance(one, str) else one.name for one in watched]:
+        watched.append(metric)
     model.compile(
         optimizer=optimizer(warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay),
         loss=loss or default_loss,
-        metrics=[metric] if metrics is None else list(metrics),
+        metrics=watched,
         jit_compile=False,
     )
     stage = workspace.stage if workspace else "training"
     watchers: list[keras.callbacks.Callback] = [FiniteWatch(), *callbacks]
-    if keep == "best" and validation is not None:
+    if best:
         # with patience beyond the last epoch it never stops, it only restores the best weights at the end
         watchers.append(
             keras.callbacks.EarlyStopping(

@@ -213,7 +213,8 @@ def freeze_statistics(model: keras.Model) -> int:
 
     A few hundred pictures in small batches would replace statistics of a million by their own noise.
     """
-    found = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = model._flatten_layers(include_self=False)  # those of models inside too
+    found = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in found:
         layer.trainable = False
     return len(found)

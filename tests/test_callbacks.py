@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import random
 import signal
+import sys
 import threading
 
 import keras
 import numpy as np
 import pytest
+import rich.console
+import rich.file_proxy
 from tiny_training import batches, quiet, small_model
 
 from kerastl import augment, callbacks, checkpoints, train
@@ -36,10 +40,21 @@ class Poison(keras.callbacks.Callback):
             kernel.assign(value)
 
 
+@pytest.mark.parametrize("gathered", [None, 4])
 @pytest.mark.parametrize("step", [1, 5, 9])
-def test_a_weight_that_is_not_finite_stops_the_run_and_names_the_step(examples, step):
+def test_a_weight_that_is_not_finite_stops_the_run_and_names_the_step(examples, step, gathered):
+    """A step is a batch, also where an optimizer gathers the gradients of several."""
+    optimizer = functools.partial(keras.optimizers.AdamW, gradient_accumulation_steps=gathered)
     with pytest.raises(callbacks.NonFiniteError, match=rf"after step {step} .*hidden/kernel"):
-        quiet(small_model(), batches(*examples), callbacks=[Poison(step)])
+        quiet(small_model(), batches(*examples), callbacks=[Poison(step)], optimizer=optimizer)
+
+
+def test_a_training_that_went_on_names_the_step_of_the_whole(tmp_path, examples):
+    workspace = checkpoints.Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
+    quiet(small_model(), batches(*examples), callbacks=[Poison(0)], workspace=workspace, schedule=Schedule(epochs=1))
+    workspace = checkpoints.Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
+    with pytest.raises(callbacks.NonFiniteError, match="after step 11 "):
+        quiet(small_model(), batches(*examples), callbacks=[Poison(3)], workspace=workspace)
 
 
 def test_one_nan_feature_behind_a_relu_stops_the_run(examples):
@@ -69,6 +84,16 @@ def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, examples, caps
     assert len(lines) == 3
     assert "epoch 3/3" in lines[2]
     assert "0 s left" in lines[2]
+
+
+def test_a_training_that_fails_gives_the_terminal_back(examples, monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(rich, "_console", rich.console.Console(file=screen, force_terminal=True, width=80))
+    with pytest.raises(callbacks.NonFiniteError):
+        train.fit(small_model(), batches(*examples), schedule=Schedule(epochs=1), callbacks=[Poison(3)])
+    hide, show = "\x1b[?25l", "\x1b[?25h"
+    assert screen.getvalue().count(hide) == screen.getvalue().count(show) == 1
+    assert not isinstance(sys.stdout, rich.file_proxy.FileProxy)
 
 
 # A training that goes on. Eight steps an epoch, three epochs, and everything that has a state: dropout, batch

@@ -55,7 +55,7 @@ def make(config):
 def train(part):
     return part * RATE, other(part)
 
-def other(part):
+def other(part, count=3, *, least=0.5, kind=print):
     return make if part in {"a", "b", "c"} else None
 
 def unrelated():
@@ -70,6 +70,8 @@ def test_a_functions_digest_follows_its_own_module():
         PIECE.replace("0.1", "0.2"),
         PIECE.replace("part * RATE", "part + RATE"),
         PIECE.replace('"c"', '"d"'),
+        PIECE.replace("count=3", "count=4"),
+        PIECE.replace("least=0.5", "least=0.6"),
         PIECE.replace("for part in config", "for part in config if part"),
     ]
     assert [digests.of_function(module(text)["make"]) for text in same] == [start] * len(same)

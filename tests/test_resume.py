@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import keras
 import numpy as np
 import pytest
-from tiny_training import At, Killed, batches, small_model
+import tensorflow as tf
+from tiny_training import At, Killed, batches, quiet, small_model
 
-from kerastl import resume, train, transfer, wordpiece
+from kerastl import precision, resume, train, transfer, wordpiece
 from kerastl.build.pretrained import minilm_l6
 from kerastl.checkpoints import Workspace
 from kerastl.data import pipeline
@@ -48,6 +50,61 @@ def test_data_that_were_looked_at_before_come_in_the_same_order(tmp_path):
         resume.fit(model, data, epochs=1, validation=None, watchers=[], workspace=workspace)
         found.append(model.get_weights())
     for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_under_a_strategy_it_goes_on_in_the_same_orders(tmp_path):
+    """There every call of `fit` looks at the data once before it begins."""
+    inputs = np.random.default_rng(0).integers(0, 256, (32, 4), np.uint8)
+    split, found = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32)), {}
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        for name, step in (("whole", 0), ("parts", 2), ("parts", 0)):
+            data = pipeline.batches(split, batch_size=8, shuffle=True, seed=1)
+            workspace = Workspace("lesson", folder=tmp_path / name, logs=tmp_path / "logs", every_seconds=0)
+            model = small_model()
+            model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+            with pytest.raises(Killed) if step else contextlib.nullcontext():
+                resume.fit(model, data, epochs=3, validation=None, watchers=[At(step)], workspace=workspace)
+            found[name] = model.get_weights()
+    for one, other in zip(found["whole"], found["parts"], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("step", [5, 0])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_averages_take_the_weights_places_once_at_the_end(examples, tmp_path, averaged, step):
+    """Within an epoch, and after the last one, where there is nothing left to train."""
+    optimizer = functools.partial(keras.optimizers.AdamW, use_ema=averaged, ema_momentum=0.9)
+    found = []
+    for folder, steps in (("whole", [0]), ("parts", [step, 0])):
+        for stop in steps:
+            workspace = Workspace("lesson", folder=tmp_path / folder, logs=tmp_path / "logs", every_seconds=0)
+            model = small_model()
+            with pytest.raises(Killed) if stop else contextlib.nullcontext():
+                quiet(model, batches(*examples), optimizer=optimizer, workspace=workspace, callbacks=[At(stop)])
+        found.append(model)
+    whole, parts = found
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    if averaged:
+        averages = [v for v in whole.optimizer.variables if "average" in v.path]
+        assert len(averages) == len(whole.weights)
+        for one, other in zip(whole.get_weights(), averages, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_all_in_bfloat16_goes_on(examples, tmp_path):
+    found = {}
+    for folder, stop in (("whole", 0), ("parts", 5), ("parts", 0)):
+        with precision.policy("bfloat16"):
+            model = small_model()
+        assert {v.dtype for v in model.get_layer("hidden").weights} == {"bfloat16"}
+        workspace = Workspace("lesson", folder=tmp_path / folder, logs=tmp_path / "logs", every_seconds=0)
+        data = batches(*examples)
+        with pytest.raises(Killed) if stop else contextlib.nullcontext():
+            quiet(model, data, validation=data, workspace=workspace, callbacks=[At(stop)])
+        found[folder] = [np.asarray(weight, np.float32) for weight in model.get_weights()]
+    for one, other in zip(found["whole"], found["parts"], strict=True):
         np.testing.assert_array_equal(one, other)
 
 

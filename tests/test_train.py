@@ -153,7 +153,10 @@ def test_frozen_layers_are_bitwise_unchanged_by_fine_tuning(examples):
     assert changed == {"logits"}
 
 
-def test_patience_stops_and_keeps_the_best_epoch(examples):
+@pytest.mark.parametrize(
+    "metrics", [None, [], ["accuracy"], [keras.metrics.SparseTopKCategoricalAccuracy(k=2, name="top_2")]]
+)
+def test_patience_stops_and_keeps_the_best_epoch(examples, metrics):
     """Validation labels that training can only unlearn: the first epoch is the best, and the third the last."""
     inputs, labels = examples
     curves = quiet(
@@ -162,7 +165,9 @@ def test_patience_stops_and_keeps_the_best_epoch(examples):
         validation=batches(inputs, (labels + 1) % 3),
         schedule=Schedule(epochs=9, batch_size=8, peak_learning_rate=0.05),
         patience=2,
+        metrics=metrics,
     )
+    assert set(curves.values) - {"val_top_2", "top_2"} == {"loss", "accuracy", "val_loss", "val_accuracy"}
     scores = curves.values["val_accuracy"]
     assert len(scores) < 9
     assert int(np.argmax(scores)) == len(scores) - 3

@@ -169,6 +169,18 @@ def test_statistics_stay_bitwise_as_they_came(pictures):
     np.testing.assert_allclose(alone, among, atol=1e-6)
 
 
+def test_statistics_of_a_model_inside_a_model_stay_too(pictures):
+    inner = network()
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, keras.layers.Dense(3, name="last")(inner(image)))
+    assert transfer.freeze_statistics(model) == 1
+    before = inner.get_layer("normalization").get_weights()
+    data = pipeline.batches(pictures, batch_size=10)
+    train.fit(model, data, schedule=Schedule(epochs=1, peak_learning_rate=0.01), progress=False)
+    for one, other in zip(inner.get_layer("normalization").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_rates_fall_from_group_to_group():
     rates = transfer.layer_rates([["stem"], ["a", "b"], ["logits"]], decay=0.5)
     assert rates == {"stem": 0.25, "a": 0.5, "b": 0.5, "logits": 1.0}

@@ -286,6 +286,8 @@ def _fill(desk: _Desk, batches: Any, course: types.Course, *, answer: Any, bar: 
                         last = time.monotonic()
                 shown.on_epoch_end(view)
         except BaseException:
+            if isinstance(shown, callbacks.ProgressBar):
+                shown.close()
             desk.keep()
             raise
     shown.on_train_end()
