@@ -172,13 +172,14 @@ class AsOne(keras.callbacks.CallbackList):
         """A call of ``fit`` ends, which is nobody's concern."""
 
 
-# What Keras' own callbacks have to remember. A callback that brings `get_state() -> dict` and `set_state(dict)`, with
-# numbers, words, arrays and lists of arrays for values, is asked itself.
-_REMEMBERED: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
-    keras.callbacks.History: ("epoch", "history"),
-    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
-    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
-    keras.callbacks.ModelCheckpoint: ("best", "epochs_since_last_save"),
+# What Keras' own callbacks have to remember, those of Keras 3 and of tf_keras alike, by the names of their classes. A
+# callback that brings `get_state() -> dict` and `set_state(dict)`, with numbers, words, arrays and lists of arrays for
+# values, is asked itself.
+_REMEMBERED: dict[str, tuple[str, ...]] = {
+    "History": ("epoch", "history"),
+    "EarlyStopping": ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
+    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
+    "ModelCheckpoint": ("best", "epochs_since_last_save"),
 }
 
 
@@ -341,8 +342,8 @@ def _state(callback: keras.callbacks.Callback) -> tuple[dict[str, Any], dict[str
     for name, value in state.items():
         if isinstance(value, np.ndarray):
             arrays[name] = value
-        elif isinstance(value, list) and value and all(isinstance(item, np.ndarray) for item in value):
-            arrays |= {f"{name}/{index:05d}": item for index, item in enumerate(value)}
+        elif isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):  # numbers among them
+            arrays |= {f"{name}/{index:05d}": np.asarray(item) for index, item in enumerate(value)}
         else:
             plain[name] = _plain(value)
     return plain, arrays
@@ -365,7 +366,8 @@ def _set_state(callback: keras.callbacks.Callback, arrays: Mapping[str, np.ndarr
 
 
 def _remembered(callback: keras.callbacks.Callback) -> tuple[str, ...]:
-    names = [name for kind, names in _REMEMBERED.items() if isinstance(callback, kind) for name in names]
+    kinds = [kind for kind in type(callback).__mro__ if kind.__module__.startswith(("keras.", "tf_keras."))]
+    names = [name for kind in kinds for name in _REMEMBERED.get(kind.__name__, ())]
     return tuple(name for name in names if hasattr(callback, name))
 
 

@@ -87,7 +87,8 @@ def train(
             kernels hold few weights and lose most (TF-MOT leaves them alone too), but can be named.
         per_channel: whether every channel of a kernel has values of its own, ``number_of_clusters`` of them. A kernel
             loses less, and gains less.
-        preserve_sparsity: weights that are exactly zero stay zero, and no others become so.
+        preserve_sparsity: weights that are exactly zero stay zero, in kernels that are not clustered too, and no others
+            become so.
         learning_rate: at the first step; a tenth of the one the model was trained with is a good start.
         loss, teacher, validation: as in `qat.train`.
         workspace: keeps checkpoints, from which the same call goes on after an interruption and ends, on a CPU, with
@@ -109,7 +110,7 @@ def train(
         network.get_layer(layer.name).set_weights(layer.get_weights())
     chosen = _chosen(network, layers)
     _refuse_small(network, chosen, number_of_clusters, per_channel=per_channel)
-    kernels, shared = [], []
+    shared = []
     for layer in chosen:
         kernel, channels = _kernel(layer), _channels(layer) if per_channel else 1
         norm = None if per_channel else fine_tuning.norm_behind(layer)
@@ -121,7 +122,6 @@ def train(
             for column in columns
         ]
         kernel.assign(np.stack(clustered, -1).reshape(kernel.shape))
-        kernels.append(kernel)
         shared.append(Shared(kernel, channels=channels, norm=norm))
     fine_tuning.fit(
         network,
@@ -135,7 +135,7 @@ def train(
         workspace=workspace,
         callbacks=callbacks,
         trained=network.trainable_variables,
-        zeros=kernels if preserve_sparsity else (),
+        zeros=[weight for weight in network.trainable_variables if len(weight.shape) > 1] if preserve_sparsity else (),
         shared=shared,
     )
     return network

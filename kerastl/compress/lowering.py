@@ -6,6 +6,7 @@ What would stay a float operator in the file is replaced:
   convolution) by a 1x1 depthwise convolution;
 - a hard sigmoid by two of those with a ReLU6 between them; an ``Average`` by a sum and one;
 - a ``Dense`` over a picture by a 1x1 convolution;
+- a ``SeparableConv2D`` by its two halves: TF-MOT's halves have Keras' default names, which other layers may have;
 - a ``LayerNormalization`` by its arithmetic, with a range for each step;
 - minus infinity around a picture, before a maximum is taken, by its own edge: the maxima are the same;
 - an activation inside a convolution that no kernel computes on its way out by a layer behind it.
@@ -100,6 +101,11 @@ def _replacement(layer: tf_keras.layers.Layer) -> tuple[_Layers, _Filling]:
     if isinstance(layer, tf_keras.layers.Dense) and len(layer.output_shape) == 4:
         copy = tf_keras.layers.Conv2D(layer.units, 1, activation=layer.activation, use_bias=layer.use_bias, name=name)
         copy.trainable = layer.trainable
+    before: list[tf_keras.layers.Layer] = []
+    if kind is tf_keras.layers.SeparableConv2D:
+        before = [_first_half(layer)]
+        copy = tf_keras.layers.Conv2D(layer.filters, 1, activation=layer.activation, use_bias=layer.use_bias, name=name)
+        copy.trainable = layer.trainable
     behind, fill_behind = [], _nothing
     if isinstance(layer, KERNELS) and getattr(layer.activation, "__name__", "") not in _INSIDE:
         copy.activation = tf_keras.activations.linear
@@ -107,11 +113,25 @@ def _replacement(layer: tf_keras.layers.Layer) -> tuple[_Layers, _Filling]:
         behind, fill_behind = _activation(twin, shape=layer.output_shape)
 
     def fill():
-        shapes = [weight.shape for weight in copy.weights]
-        copy.set_weights([np.reshape(*pair) for pair in zip(layer.get_weights(), shapes, strict=True)])
+        weights = [weight for one in (*before, copy) for weight in one.weights]
+        for weight, value in zip(weights, layer.get_weights(), strict=True):
+            weight.assign(np.reshape(value, weight.shape))
         fill_behind()
 
-    return [copy, *behind], fill
+    return [*before, copy, *behind], fill
+
+
+def _first_half(layer: tf_keras.layers.SeparableConv2D) -> tf_keras.layers.DepthwiseConv2D:
+    return tf_keras.layers.DepthwiseConv2D(
+        layer.kernel_size,
+        strides=layer.strides,
+        padding=layer.padding,
+        depth_multiplier=layer.depth_multiplier,
+        dilation_rate=layer.dilation_rate,
+        use_bias=False,
+        name=f"{layer.name}_depthwise",
+        trainable=layer.trainable,
+    )
 
 
 def _nothing() -> None:

@@ -71,8 +71,8 @@ def rounded(
     """
     counts = np.ones(weights.shape) if zeros is None else ~zeros
     limits = np.abs(weights).max(-1)
-    limits = np.where(limits > _NOTHING, limits, 1.0)
     limits = np.full_like(limits, limits.max()) if one_scale else limits
+    limits = np.where(limits > _NOTHING, limits, 1.0)
     triangle = _triangle(moments)
     best, least = Rounded(np.zeros_like(weights), limits / largest), np.full(limits.shape, np.inf)
     for share in _SHARES:

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
 
-_SLACK = 0.005  # a kernel keeps whole numbers of weights, and weights tied with the cut-off are kept
+_SLACK = 0.005  # weights tied with the cut-off are kept
 
 
 class Schedule(pruning_schedule.PolynomialDecay):
@@ -68,7 +68,8 @@ class Prune(keras.callbacks.Callback):
         schedule: ``"polynomial"`` or ``"constant"``.
         pattern: so many zeros among so many neighbours along the inputs, for kernels with a multiple of so many inputs;
             ``sparsity`` is their quotient then, and the schedule constant.
-        block: inputs and outputs that a block of a dense kernel spans; both have to be a multiple of theirs.
+        block: inputs and outputs that a block of a dense kernel spans; both have to be a multiple of theirs, twice it
+            or more.
 
     Raises:
         ValueError: for numbers out of range; for unknown layer names; before training, when the steps there are cannot
@@ -134,11 +135,19 @@ class Prune(keras.callbacks.Callback):
         self._mask()
         pruned = [np.asarray(weight) for weight, _, _ in self._rows]
         reached = float(sum(np.sum(one == 0) for one in pruned) / sum(one.size for one in pruned))
-        if self._steps < self.end_step or reached < self.sparsity - _SLACK:
+        if self._steps < self.end_step or reached < self._attainable(pruned) - _SLACK:
             raise ValueError(
                 f"Pruning wanted a sparsity of {self.sparsity} at step {self.end_step}. Received: a sparsity of "
                 f"{reached:.4f} when training ended after step {self._steps}. Stopped early, or are weights tied?"
             )
+
+    def _attainable(self, pruned: Sequence[np.ndarray]) -> float:
+        """The share of zeros of kernels that keep whole numbers of weights, or of blocks, one at least."""
+        zeros = 0.0
+        for kernel in pruned:
+            blocks = kernel.size / (self.block[0] * self.block[1])
+            zeros += kernel.size * (1 - max(np.round(blocks * (1 - self.sparsity)), 1) / blocks)
+        return zeros / sum(kernel.size for kernel in pruned)
 
     def get_state(self) -> dict[str, Any]:
         """Steps done and the masks with their thresholds, for a checkpoint."""
@@ -183,7 +192,8 @@ class Prune(keras.callbacks.Callback):
         if other and (self.layers is not None or len(other) == len(found)):
             raise ValueError(
                 f"Pruning in patterns {self.pattern} and blocks {self.block} needs kernels of two or four axes with a "
-                "multiple of so many inputs, and for blocks dense ones with a multiple of so many outputs. Received: "
+                "multiple of so many inputs, and for blocks dense ones with a multiple of so many outputs, two or more "
+                "each way. Received: "
                 f"{', '.join(f'{name} {tuple(kernel.shape)}' for name, kernel in found if name in other)}."
             )
         return [kernel for name, kernel in found if name not in other]
@@ -192,8 +202,11 @@ class Prune(keras.callbacks.Callback):
         inputs, outputs = kernel.shape[-2:]
         if self.pattern is not None:
             return len(kernel.shape) in (2, 4) and inputs % self.pattern[1] == 0
-        blocks = len(kernel.shape) == 2 and inputs % self.block[0] == 0 and outputs % self.block[1] == 0
-        return self.block == (1, 1) or blocks
+        if self.block == (1, 1):
+            return True
+        if len(kernel.shape) != 2 or inputs % self.block[0] or outputs % self.block[1]:
+            return False
+        return min(inputs // self.block[0], outputs // self.block[1]) > 1  # of one row of blocks TF-MOT makes a vector
 
     def _build(self, pruned: Sequence[keras.Variable]) -> None:
         self._step = tf.Variable(tf.zeros((), tf.int32), trainable=False, name="pruning_step")

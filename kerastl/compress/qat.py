@@ -164,6 +164,8 @@ def _shared(wrapper: quantize_wrapper.QuantizeWrapper, number: int | None) -> Sh
     if number is None or not wrapper._weight_vars:
         return None
     ((kernel, _, _),) = wrapper._weight_vars
+    if not wrapper.layer.trainable and len(np.unique(kernel)) == 1:
+        return None  # a constant, of lowering's
     depthwise = isinstance(wrapper.layer, tf_keras.layers.DepthwiseConv2D)
     channels = int(np.prod(kernel.shape[-2:] if depthwise else kernel.shape[-1:]))
     for groups in (1, channels):

@@ -212,7 +212,11 @@ KINDS = (
 
 
 class Layout(default_8bit_quantize_layout_transform.Default8BitQuantizeLayoutTransform):
-    """TF-MOT's own, but a kernel before a ReLU layer is quantized: TF-MOT leaves it float, and the file rounds it."""
+    """TF-MOT's own, but for two kernels.
+
+    One before a ReLU layer is quantized: TF-MOT leaves it float, and the file rounds it. A depthwise one has a scale a
+    channel also before a Concatenate, where TF-MOT looks in a registry of its own.
+    """
 
     def apply(self, model, layer_quantize_map):
         changed, configs = super().apply(model, layer_quantize_map)
@@ -221,6 +225,9 @@ class Layout(default_8bit_quantize_layout_transform.Default8BitQuantizeLayoutTra
             if isinstance(config, default_8bit_quantize_configs.NoOpQuantizeConfig) and isinstance(layer, KERNELS):
                 configs[layer.name]["quantize_config"] = kernel = Registry().get_quantize_config(layer)
                 kernel.activation_attrs = []  # its output has the range of the ReLU behind it
+            elif isinstance(layer, tf_keras.layers.DepthwiseConv2D) and not isinstance(config, DepthwiseConfig | None):
+                configs[layer.name]["quantize_config"] = kernel = DepthwiseConfig()
+                kernel.activation_attrs = config.activation_attrs
         return changed, configs
 
 

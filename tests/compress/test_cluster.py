@@ -376,19 +376,19 @@ def test_the_teachers_answers_are_learnt(stored):
     assert set(network(PIXELS, training=False).numpy().argmax(-1)) == {0}
 
 
-def lesson(folder, watcher):
-    """Nine steps in three epochs, with a checkpoint after every step."""
+def lesson(folder, *watchers, epochs=3):
+    """Three steps an epoch, with a checkpoint after every step."""
     keras.utils.set_random_seed(7)
     workspace = Workspace("cluster", folder=folder / "checkpoints", logs=folder / "logs", every_seconds=0)
     return cluster.train(
         net(),
         pipeline.batches(quarters(96), batch_size=32, shuffle=True, seed=2),
         number_of_clusters=NUMBER,
-        epochs=3,
+        epochs=epochs,
         learning_rate=1e-3,
         validation=batches(),
         workspace=workspace,
-        callbacks=[watcher],
+        callbacks=watchers,
     )
 
 
@@ -402,6 +402,22 @@ def test_a_training_that_died_ends_bitwise_as_one_that_did_not(tmp_path):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.name)
     assert cluster.curves(whole) == cluster.curves(parts)
     assert clustered_layers(parts) == {"conv", "hidden"}
+
+
+def test_what_tf_keras_own_callbacks_remember_outlives_a_death(tmp_path):
+    """The first epoch is taken for the best: after two others the training ends, with the weights of the first."""
+
+    def stopping():
+        return tf_keras.callbacks.EarlyStopping("val_loss", mode="max", patience=2, restore_best_weights=True)
+
+    whole = lesson(tmp_path / "whole", At(0), stopping(), epochs=5)
+    assert len(cluster.curves(whole).values["loss"]) == 3
+    with pytest.raises(Killed):
+        lesson(tmp_path / "parts", At(5), stopping(), epochs=5)
+    parts = lesson(tmp_path / "parts", At(0), stopping(), epochs=5)
+    assert cluster.curves(whole) == cluster.curves(parts)
+    for one, other in zip(whole.weights, parts.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.name)
 
 
 def few_values(values, **options):
@@ -423,12 +439,18 @@ def test_zeros_and_only_they_stay_zero():
     kernel, *rest = given.get_layer("hidden").get_weights()
     kernel = generator.normal(size=kernel.shape) * (generator.random(kernel.shape) < 0.6)  # some are all but zero
     given.get_layer("hidden").set_weights([kernel, *rest])
+    other = given.get_layer("conv")  # not clustered
+    halved = other.get_weights()[0] * (generator.random(other.kernel.shape) < 0.5)
+    other.kernel.assign(halved)
     network = cluster.train(
         given, batches(), number_of_clusters=5, epochs=1, layers=["hidden"], preserve_sparsity=True, learning_rate=1e-2
     )
     found = network.get_layer("hidden").get_weights()[0]
     np.testing.assert_array_equal(found == 0, kernel == 0)
     assert len(np.unique(found)) == 5
+    found = network.get_layer("conv").get_weights()[0]
+    assert not found[halved == 0].any()
+    assert np.abs(found - halved).max() > 1e-3, "nothing was trained"
 
 
 @pytest.mark.parametrize("use_bias", [True, False])

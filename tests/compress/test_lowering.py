@@ -137,6 +137,27 @@ def test_a_layer_becomes_a_full_integer_file_that_answers_alike(name):
     assert np.sqrt(np.mean((answers - wanted) ** 2)) < 0.25 * spread + 0.004  # 1/256 is one step of the output
 
 
+def test_halves_of_a_separable_convolution_take_nobodys_name():
+    """TF-MOT calls its own "depthwise_conv2d" and "conv2d", as Keras calls layers that nobody has named."""
+    tf_keras.backend.clear_session()
+    image = tf_keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(6, 3, name="conv2d")(layers.Rescaling(1 / 255, name="rescaling")(image))
+    x = layers.SeparableConv2D(5, 3, activation="relu", name="separable_conv2d")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    model = tf_keras.Model(image, layers.Dense(CLASSES, name="dense")(x))
+    aware = qat.train(model, tf.data.Dataset.from_tensor_slices((PIXELS, LABELS)).batch(16), epochs=0)
+    kernels = {layer.layer.name for layer in aware.layers if hasattr(layer, "layer") and layer.weights}
+    assert {"conv2d", "separable_conv2d_depthwise", "separable_conv2d", "dense"} <= kernels
+    wanted = tf.nn.softmax(model(PIXELS)).numpy()
+    assert np.abs(verify.run_file(tflite.convert(aware, integer=True), PIXELS) - wanted).max() < 0.02
+
+
+def test_constants_of_lowering_are_no_clusters():
+    batches = tf.data.Dataset.from_tensor_slices((PIXELS, LABELS)).batch(16)
+    with pytest.raises(ValueError, match="at most 4 distinct values"):
+        qat.train(around(MIDDLES["hard squeeze and excite"]), batches, epochs=0, preserve_clusters=4)
+
+
 def test_a_hard_swish_is_one_operator():
     batches = tf.data.Dataset.from_tensor_slices((PIXELS, LABELS)).batch(16)
     file = tflite.convert(qat.train(around(MIDDLES["hard_silu"]), batches, epochs=0), integer=True)

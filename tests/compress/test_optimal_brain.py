@@ -71,6 +71,18 @@ def test_never_worse_than_nearest_and_mostly_far_better(one_scale):
     assert len(np.unique(found.scales)) == (1 if one_scale else 8)
 
 
+@pytest.mark.parametrize("largest", [7, 127])
+def test_a_row_of_zeros_leaves_the_others_their_scale(largest):
+    weights, moments = drawn(groups=1, rows=3, columns=9)
+    weights *= 0.01
+    weights[0, 0] = 0.0
+    found = optimal_brain.rounded(weights, moments, largest=largest, one_scale=True)
+    without = optimal_brain.rounded(weights[:, 1:], moments, largest=largest, one_scale=True)
+    np.testing.assert_array_equal(found.integers[:, 1:], without.integers)
+    np.testing.assert_array_equal(found.scales[:, 1:], without.scales)
+    assert not found.integers[0, 0].any()
+
+
 def test_zeros_stay_and_the_others_make_up_for_them():
     weights, moments = drawn(groups=2, rows=4, columns=40)
     zeros = np.random.default_rng(3).uniform(size=weights.shape) < 0.5

@@ -314,6 +314,23 @@ def test_blocks_of_the_smallest_mean_go():
     np.testing.assert_array_equal(after, before * np.kron(kept, np.ones((4, 2), "float32")))
 
 
+def test_kernels_reach_what_whole_weights_and_blocks_allow():
+    """54 weights keep 22 of the 21.6 that were wanted, 12 blocks 4 of 3.6."""
+    model = network()
+    fit(model, prune.Prune(sparsity=0.6, begin_step=0, end_step=6, frequency=2, layers=["conv"]), epochs=1)
+    assert np.sum(model.get_layer("conv").kernel.numpy() != 0) == 22
+    model = patterned()
+    blocks = {"block": (4, 2), "layers": ["wide"]}
+    fit(model, prune.Prune(sparsity=0.7, begin_step=0, end_step=6, frequency=2, **blocks), epochs=1)
+    assert np.sum(model.get_layer("wide").kernel.numpy() != 0) == 4 * 8
+
+
+def test_one_row_of_blocks_is_none():
+    options = {"sparsity": 0.5, "begin_step": 0, "end_step": 6, "frequency": 2}
+    with pytest.raises(ValueError, match=r"two or more each way.*wide \(8, 12\)"):
+        fit(patterned(), prune.Prune(**options, block=(8, 2), layers=["wide"]), epochs=1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

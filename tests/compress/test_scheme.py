@@ -73,6 +73,27 @@ def test_depthwise_kernels_have_a_scale_a_channel():
     np.testing.assert_allclose(received, np.round(kernel / scale) * scale, rtol=1e-4, atol=1e-6)
 
 
+def test_a_depthwise_kernel_before_a_concatenation_has_a_scale_a_channel_too():
+    """There TF-MOT looks in its own registry. A batch norm behind a ReLU becomes such a kernel."""
+    keras.utils.set_random_seed(2)
+    image = keras.Input((8, 8, 1), name="image")
+    scaled = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    branches = []
+    for name in ("one", "two"):
+        x = keras.layers.Conv2D(8, 3, activation="relu", name=name)(scaled)
+        branches.append(keras.layers.BatchNormalization(name=f"{name}_norm")(x))
+    x = keras.layers.Flatten(name="flatten")(keras.layers.Concatenate(name="both")(branches))
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    pictures = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices((pictures, np.zeros(32, "int32"))).batch(16)
+    aware = qat.train(bridge.to_tf_keras(model, probe=pictures), batches, epochs=0)
+    for name in ("one", "two"):
+        ((_, _, ranges),) = aware.get_layer(f"quant_{name}_norm")._weight_vars
+        assert tuple(ranges["min_var"].shape) == (8,)
+        assert not aware.get_layer(f"quant_{name}_norm")._output_quantizers, "the concatenation has the range"
+    tflite.convert(aware, integer=True)
+
+
 def test_an_activation_range_is_observed_first_and_averaged_then():
     variables = {"min_var": tf.Variable(0.0), "max_var": tf.Variable(0.0)}
     quantizer = scheme.ActivationRange()

@@ -102,12 +102,13 @@ def outputs(flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset) 
 
     The same gates as in `taylor`, with what the network says in the place of its loss: no label is asked for, and it
     does not vanish where the network is sure of itself. What moves all outputs alike does not count, for it moves no
-    probability. This is the diagonal of the Gauss-Newton matrix of the squared distance between the outputs, with and
-    without a unit (after LeCun et al. 1990, "Optimal brain damage").
+    probability, unless labels say that an example may have several classes. This is the diagonal of the Gauss-Newton
+    matrix of the squared distance between the outputs, with and without a unit (after LeCun et al. 1990, "Optimal brain
+    damage").
 
     Args:
         flat, coupling: as in `taylor`.
-        batches: yields inputs, or ``(inputs, labels)``.
+        batches: yields inputs, or ``(inputs, labels)``, of which nothing counts but whether there may be several.
 
     Returns:
         ``(units,)``, in squares of the outputs: comparable from layer to layer as it is.
@@ -120,7 +121,7 @@ def outputs(flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset) 
         projected = []
         for number, answer in enumerate(keras.tree.flatten(answers)):
             signs = _signs(tf.shape(answer), tf.add(seed, [0, number]))
-            if answer.shape[-1] != 1:
+            if answer.shape[-1] != 1 and not is_multi_label(labels):
                 signs -= tf.reduce_mean(signs, -1, keepdims=True)
             projected.append(tf.reduce_sum(tf.cast(answer, tf.float32) * signs))
         return tf.add_n(projected)

@@ -117,6 +117,17 @@ def test_outputs_move_by_the_gates_whatever_the_labels():
     np.testing.assert_allclose(importance.outputs(model, found, batches=labelled), received, rtol=1e-5)
 
 
+def test_what_moves_all_outputs_alike_counts_where_each_is_a_probability_of_its_own():
+    model, (inputs, labels) = network(), examples()
+    found = coupling.coupled(model)
+    units, wanted = [*found.made["stem"].tolist(), *found.made["hidden"].tolist()], np.zeros(found.count)
+    for unit in units:
+        wanted[unit] = np.mean(np.sum(slopes(model, found, unit, inputs, lambda logits: logits) ** 2, -1))
+    several = tf.data.Dataset.from_tensor_slices((inputs, np.eye(3, dtype="int32")[labels])).batch(6).repeat(300)
+    received = importance.outputs(model, found, batches=several)
+    np.testing.assert_allclose(received[units], wanted[units], rtol=0.2, atol=0.02 * wanted.max())
+
+
 def test_taylor_of_several_classes_and_of_a_loss_of_ones_own():
     model, (inputs, labels) = network(), examples()
     found = coupling.coupled(model)
