@@ -276,7 +276,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _keep(self) -> None:
         arrays = {
-            f"{group}/{index:05d}": _storable(np.asarray(variable))
+            f"{group}/{index:05d}": np.asarray(variable)
             for group, variables in self._groups().items()
             for index, variable in enumerate(variables)
         }
@@ -284,7 +284,7 @@ class Checkpoints(keras.callbacks.Callback):
         for index, callback in enumerate(self._others):
             plain, tensors = _state(callback)
             states.append(plain)
-            arrays |= {f"callback/{index}/{name}": _storable(array) for name, array in tensors.items()}
+            arrays |= {f"callback/{index}/{name}": array for name, array in tensors.items()}
         name, words, *rest = np.random.get_state()
         arrays["numpy_random"] = np.asarray(words)
         facts = {
@@ -294,7 +294,7 @@ class Checkpoints(keras.callbacks.Callback):
             "random": random.getstate(),
             "numpy_random": [name, *rest],
         }
-        self._workspace.keep(arrays, facts)
+        self._workspace.keep({name: _storable(array) for name, array in arrays.items()}, facts)
 
     def _classes(self) -> list[str]:
         return [type(callback).__name__ for callback in self._others]

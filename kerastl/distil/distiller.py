@@ -70,6 +70,7 @@ class Distiller(keras.Model):
         name: str = "distiller",
     ) -> None:
         self._check_terms(loss, weight, losses)
+        teachers.check_outputs(student)
         found = teachers.listed(teacher)
         simple = {} if loss is None else _simple(loss, 0.9 if weight is None else weight)
         named = dict(simple if losses is None else losses)
@@ -319,8 +320,7 @@ def _speaker(model: keras.Model, *, training: bool, view: teachers.View | None =
 
 
 def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
-    for model in (student, teacher):
-        teachers.check_outputs(model)
+    teachers.check_outputs(teacher)
     if student.output_shape != teacher.output_shape:
         raise ValueError(
             "Teacher and student must answer in the same shape. Received: "

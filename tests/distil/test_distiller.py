@@ -156,7 +156,7 @@ def test_models_that_do_not_say_what_they_emit_are_refused():
         def call(self, inputs):
             return inputs
 
-    for models in ((Own(), dense_model(1)), (dense_model(1), Own())):
+    for models in ((Own(), dense_model(1)), (Own(), None), (dense_model(1), Own())):
         with pytest.raises(ValueError, match=r"a functional or a sequential model.*a Own"):
             Distiller(student=models[0], teacher=models[1], loss=KULLBACK_LEIBLER)
 
