@@ -651,6 +651,9 @@ def test_audit_looks_at_models_too(here, capsys):
     assert cli.main(["audit", "set.npz", "--model", "hostile.keras"]) == 1
     assert "hostile.keras is not opened" in capsys.readouterr().err
     assert cli.main(["audit", "hostile.keras", "--model", "model.keras"]) == 1
+    (here / "class").mkdir()
+    assert cli.main(["audit", ".", "--model", "model.keras"]) == 1
+    assert "--model goes with an array file" in capsys.readouterr().err
     assert cli.main(["audit", "set.npz", "--model", "set.npz"]) == 1
     assert "neither a finished run nor a model" in capsys.readouterr().err
 

@@ -135,7 +135,9 @@ def _parser() -> argparse.ArgumentParser:
         "audit", "files:audit", help="everything wrong with a data set, or suspicious in a model, before it is used"
     )
     one.add_argument("path", metavar="PATH", help="an array file, class folders of pictures, a table, or a model")
-    one.add_argument("--model", metavar="MODEL", help="also list labels that this run's folder, or model, doubts")
+    one.add_argument(
+        "--model", metavar="MODEL", help="also list labels of an array file that this run, or model, doubts"
+    )
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
     with_columns(one)
     with_json(one)

@@ -70,6 +70,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
 
     Raises:
         FileNotFoundError: no such file or folder.
+        ValueError: a model given for what is no array file, or nothing that can be read.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
@@ -82,6 +83,8 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
         with models.Reader() as reader:
             found = reader.audit(path)
     else:
+        if model is not None and not kerastl.data.array_file.is_array(Path(path)):  # not after minutes of audit
+            raise ValueError(f"--model goes with an array file (.npz, .npy, idx). Received: {path}.")
         found = kerastl.data.audit.audit(Path(path), near=not quick, **columns)
         if model is not None:
             file = Path(model, "mobile", "model.tflite")

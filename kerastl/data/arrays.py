@@ -2,7 +2,7 @@
 
 ``x_train`` and ``y_train`` of an ``.npz``, ``train-images.npy`` and ``train-labels.npy``, idx files as MNIST's: inputs,
 labels and splits are known by their names (`array_file.parts`). A parquet file has named columns, as the Hugging Face
-hub's data sets have; of a folder of them each begins with its split's name, ``train-00000-of-00001.parquet``. Every row
+hub's data sets have; of a folder of them each has its split in its name, ``train-00000-of-00001.parquet``. Every row
 is looked at before anything is trained. What cannot be used is listed with its reason: all of it at once.
 """
 
@@ -20,7 +20,8 @@ from kerastl import types
 from kerastl.data import array_file, image_folder, label_sets, parquet_table, splits
 
 _SHOWN = 20  # rows that an error names
-_SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
+SPLITS = {word: split for split, words in splits.WORDS.items() for word in words} | {"t10k": "test"}
+"""What people call the splits in names of arrays -> the split; the last as in MNIST's files."""
 
 
 def load(
@@ -43,7 +44,7 @@ def load(
 
     Args:
         path: an ``.npz`` file; a ``.npy`` or idx file, whose partners are looked for beside it; a ``.parquet`` file; or
-            a folder of either.
+            a folder of any of these but ``.npz``.
         input_column, label_column, split_column: names of a parquet file's columns; splits may be absent. Inputs are
             encoded pictures (bytes, or the hub's ``{bytes, path}``) or lists of numbers, all of one shape.
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1 of a parquet file,
@@ -51,8 +52,9 @@ def load(
             indices; and other files' labels an array ``(examples, classes)`` of 0 and 1.
         size: height and width that encoded pictures are brought to; by default those of the first.
         channels: of encoded pictures, 3 for colour, 1 for grey.
-        policy: what becomes of rows that cannot be used, with NaN in their inputs or without a label, say: ``"fail"``
-            raises and lists them, ``"skip"`` lists them on stderr and leaves them out.
+        policy: what becomes of rows that cannot be used, with NaN in their inputs or without a label, say, and of
+            inputs and labels whose name is no split's: ``"fail"`` raises and lists them, ``"skip"`` lists them on
+            stderr and leaves them out.
         validation, test: how many (int), or what share (float), where there is no such split yet.
         seed: decides which examples validate and test, and the order.
         limit: keeps so many training examples, see `splits.dataset`.
@@ -130,7 +132,7 @@ def read(
     channels: int = 3,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], list[str]]:
     """Inputs and labels of each split as the files have them, the names of the classes that these bring, and what is
-    wrong with the rows of a parquet file that are left out.
+    wrong with what is left out: rows of a parquet file, arrays whose name is no split's.
 
     Arguments and errors as for `load`. One label an example is one axis; sets of classes are uint8 of 0 and 1.
     """
@@ -140,8 +142,8 @@ def read(
     if not files:
         if label_columns:
             raise ValueError(f"Columns of classes are those of a parquet file. Received: {label_columns} for {path}.")
-        inputs, labels = _files(path)
-        return inputs, {split: in_rows(some) for split, some in labels.items()}, (), []
+        inputs, labels, problems = _files(path)
+        return inputs, {split: in_rows(some) for split, some in labels.items()}, (), problems
     columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
     return parquet_table.read(files, **columns, label_columns=label_columns, size=size, channels=channels)
 
@@ -161,7 +163,7 @@ def _usable(
     skip: bool,
     where: Path,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Inputs and labels without the rows that cannot be used.
+    """Inputs and labels without the rows that cannot be used, and without splits of which no row can.
 
     Raises:
         ValueError: there are such rows, and they are not to be skipped; or arrays that are no examples and labels.
@@ -184,8 +186,8 @@ def _usable(
         more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
         if not skip:
-            raise ValueError(f"{len(problems)} rows of {where} cannot be used; policy='skip' leaves them out:{words}")
-        print(f"kerastl: {len(problems)} rows of {where} are left out:{words}", file=sys.stderr)
+            raise ValueError(f"{len(problems)} parts of {where} cannot be used; policy='skip' leaves them out:{words}")
+        print(f"kerastl: {len(problems)} parts of {where} are left out:{words}", file=sys.stderr)
     kept_inputs, kept_labels = dict(inputs), dict(labels)
     for split, rows in found.items():
         if rows:
@@ -194,6 +196,8 @@ def _usable(
             some = kept_labels[split]
             if some.dtype.kind == "f" and (some == np.floor(some)).all():  # they were float for the sake of NaN
                 kept_labels[split] = some.astype(np.int64)
+            if not len(kept):  # labels that are held back, as of the hub's test splits
+                del kept_inputs[split], kept_labels[split]
     return kept_inputs, kept_labels
 
 
@@ -245,26 +249,31 @@ def _sets(
     return names, made
 
 
-def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Inputs and labels of each split in NumPy or idx files."""
+def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
+    """Inputs and labels of each split in NumPy or idx files, and the pairs that belong to none."""
     if path.is_file() and not array_file.is_array(path):
         raise ValueError(f"Wanted a .npz, .npy, idx or .parquet file, or a folder of them. Received: {path}.")
     read, problems = array_file.read_set(path)
     if problems:
         words = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         raise ValueError(f"Wanted arrays that can be read. Received: {path}: {words}.")
-    inputs, labels = {}, {}
+    inputs, labels, problems = {}, {}, []
     for group, pair in array_file.parts(read).items():
-        split = "train" if group == "all" else _SPLITS.get(group)
-        if split is None or split in inputs or len(pair) < 2:
+        if len(pair) < 2:
+            continue
+        split = "train" if group == "all" else SPLITS.get(group)
+        if split is None or split in inputs:
+            why = "which is no split" if split is None else f"of which there is one for {split} already"
+            problems.append(f"{pair['inputs']} and {pair['labels']}: {group!r}, {why}")
             continue
         inputs[split], labels[split] = read[pair["inputs"]], read[pair["labels"]]
     if not inputs:
         raise ValueError(
             f"Wanted inputs ({', '.join(array_file.INPUT_WORDS)}) and labels ({', '.join(array_file.LABEL_WORDS)}) by "
-            f"their names, as x_train and y_train. Received: {', '.join(read) or 'no array'} in {path}."
+            f"their names, as x_train and y_train. Received: {', '.join(read) or 'no array'} in {path}"
+            f"{', a folder, of whose .npz files one has to be named' if path.is_dir() and not read else ''}."
         )
-    return inputs, labels
+    return inputs, labels, problems
 
 
 def _class_names(

@@ -23,6 +23,7 @@ from kerastl.data import (
     audit_pictures,
     audit_texts,
     duplicates,
+    image_folder,
     label_errors,
     label_sets,
     near_duplicates,
@@ -125,13 +126,19 @@ def mislabelled(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) ->
     path = Path(path)
     if not array_file.is_array(path):
         raise ValueError(f"Wanted a .npz, .npy or idx file to look for wrong labels in. Received: {path}.")
-    read, found = _read(path)
-    for pair in array_file.parts(read).values():
-        if {"inputs", "labels"} <= set(pair):
-            labels = read[pair["labels"]]
-            doubted = label_errors.find(labels, answer(read[pair["inputs"]]))
+    read, _ = array_file.read_set(path)  # what cannot be read is a finding of the audit
+    found: list[Finding] = []
+    pairs = [pair for pair in array_file.parts(read).values() if {"inputs", "labels"} <= set(pair)]
+    indices, names = _with_indices(read, [pair["labels"] for pair in pairs])
+    for pair in pairs:
+        labels = indices[pair["labels"]]
+        if labels.ndim == 1 and labels.dtype.kind in "iu":  # of sets of classes nothing is said
+            answers = answer(read[pair["inputs"]])
+            known = np.flatnonzero((labels >= 0) & (labels < answers.shape[-1]))  # the others are findings already
+            doubted = known[label_errors.find(labels[known], answers[known])]
             if len(doubted):
-                words = [f"{pair['labels']}[{row}] = {labels[row]}" for row in doubted]
+                given = labels if names is None else [names[label] for label in labels.tolist()]
+                words = [f"{pair['labels']}[{row}] = {given[row]}" for row in doubted]
                 found.append(
                     Finding(
                         "warning", pair["labels"], f"{len(doubted)} labels look wrong: {duplicates.some(words, 20)}"
@@ -162,7 +169,11 @@ def _audit_arrays(
     read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool, named: Sequence[str] = ()
 ) -> list[Finding]:
     """Findings about arrays; ``named`` are the classes of labels ``(examples, classes)``."""
-    parts = array_file.parts(read)
+    parts = {
+        group: pair
+        for group, pair in array_file.parts(read).items()
+        if len(pair) == 2 or group == "all" or group in arrays.SPLITS  # num_labels, image_size are something else
+    }
     read, words = _with_indices(read, [pair["labels"] for pair in parts.values() if "labels" in pair])
     if any(is_multi_label(read[pair["labels"]]) for pair in parts.values() if "labels" in pair):
         words = named or words
@@ -229,8 +240,10 @@ def _with_indices(
     words = None
     labels = {name: arrays.in_rows(read[name]) for name in names}
     if labels and all(array.dtype.kind == "U" and array.ndim == 1 for array in labels.values()):
-        words = np.unique(np.concatenate(list(labels.values()))).tolist()
-        labels = {name: np.searchsorted(words, array) for name, array in labels.items()}
+        # in the order in which `arrays.load` takes them for classes
+        words = sorted(np.unique(np.concatenate(list(labels.values()))).tolist(), key=image_folder.natural)
+        number = {word: index for index, word in enumerate(words)}
+        labels = {name: np.array([number[word] for word in some.tolist()], int) for name, some in labels.items()}
     return {**read, **labels}, words
 
 
@@ -238,8 +251,9 @@ def _are_pictures(inputs: np.ndarray) -> bool:
     """Large enough that two of one class need not be alike, and of numbers."""
     shape = inputs.shape[1:]
     grey_or_coloured = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-    sound = inputs.dtype.kind in "buif" and len(inputs) > 0 and bool(np.isfinite(inputs).all())
-    return grey_or_coloured and min(shape[:2]) >= 16 and sound
+    if not grey_or_coloured or min(shape[:2]) < 16:
+        return False
+    return inputs.dtype.kind in "buif" and len(inputs) > 0 and bool(np.isfinite(inputs).all())
 
 
 def _label_findings(

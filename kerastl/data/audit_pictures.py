@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import duplicates, label_sets, near_duplicates, picture_table, pictures, splits
+from kerastl.data import duplicates, image_folder, label_sets, near_duplicates, picture_table, pictures, splits
 from kerastl.types import Finding
 
 Listed = Mapping[str, Mapping[str, Sequence[tuple[Path, str]]]]
@@ -21,7 +21,7 @@ _SPLITS = {word: split for split, words in splits.WORDS.items() for word in word
 def folder(root: Path, *, near: bool) -> list[Finding]:
     """Findings about ``class/picture`` or ``split/class/picture``, see `audit.audit`."""
     found: list[Finding] = []
-    tops = _folders(root)
+    tops = sorted(image_folder.folders(root))
     by_split = {top.name: top for top in tops if top.name.lower() in _SPLITS}
     if by_split and len(by_split) < len(tops):
         strays = [top.name for top in tops if top.name not in by_split]
@@ -30,9 +30,10 @@ def folder(root: Path, *, near: bool) -> list[Finding]:
         )
     listed: dict[str, dict[str, list[tuple[Path, str]]]] = {}
     for split, top in (by_split or {"all": root}).items():
-        listed[split] = {inner.name: list(_files(inner, root, found)) for inner in _folders(top)}
+        inside = sorted(image_folder.folders(top))
+        listed[split] = {inner.name: list(_files(inner, root, found)) for inner in inside}
         for stray in sorted(top.iterdir()):
-            if stray.is_file() and stray.suffix.lower() in pictures.ENDINGS:
+            if stray.is_file() and image_folder.is_picture(stray):
                 found.append(Finding("warning", _name(stray, root), "picture outside any class folder"))
     return _judged(listed, root.name, found, near=near)
 
@@ -133,17 +134,11 @@ def _read(
 
 
 def _files(inner: Path, root: Path, found: list[Finding]) -> Iterator[tuple[Path, str]]:
-    for path in sorted(inner.rglob("*")):
-        if path.is_dir() or path.name.startswith("."):
-            continue
-        if path.suffix.lower() in pictures.ENDINGS:
+    for path in image_folder.files(inner):
+        if image_folder.is_picture(path):
             yield path, _name(path, root)
         else:
             found.append(Finding("warning", _name(path, root), "not a picture by its name"))
-
-
-def _folders(top: Path) -> list[Path]:
-    return [path for path in sorted(top.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 
 
 def _name(path: Path, root: Path) -> str:

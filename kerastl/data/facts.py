@@ -121,6 +121,8 @@ def _arrays(path: Path, label_column: str, split_column: str, label_columns: Seq
         each = dict(zip(names, having.sum(0).tolist(), strict=True))
         return Facts("pictures", each, side, examples=len(having))
     found = collections.Counter(label for values in labels.values() for label in np.ravel(values).tolist())
+    if names:  # labels that are held back are -1 in the hub's test splits
+        found = {one: count for one, count in found.items() if not isinstance(one, int) or 0 <= one < len(names)}
     counts = {names[label] if names and isinstance(label, int) else str(label): count for label, count in found.items()}
     return Facts("pictures", counts, side)
 

@@ -187,7 +187,7 @@ def listed(
             )
         parts = _parts(folder)
         rows = [row for split, part in parts.items() for row in _listed(part, split)]
-        return title, rows, {inner.name for part in parts.values() for inner in _folders(part)}
+        return title, rows, {inner.name for part in parts.values() for inner in folders(part)}
     file = folder / table
     if not file.is_file():
         raise FileNotFoundError(f"There is no table {table} in {folder}.")
@@ -236,24 +236,38 @@ def _parts(root: Path) -> dict[str, Path]:
     found = {
         split: folder
         for split, words in splits.WORDS.items()
-        for folder in _folders(root)
+        for folder in folders(root)
         if folder.name.lower() in words
     }
     if "train" not in found:
+        _refuse_nameless_splits(root)
         return {"train": root}
-    strays = [folder.name for folder in _folders(root) if folder not in found.values()]
+    strays = [folder.name for folder in folders(root) if folder not in found.values()]
     if strays:
         raise ValueError(f"Folders beside the splits are of no class. Received: {', '.join(strays)} in {root}.")
     return found
+
+
+def _refuse_nameless_splits(root: Path) -> None:
+    """Raises `ValueError` where every folder holds the same classes: a model would learn to tell splits apart."""
+    tops = folders(root)
+    classes = [{inner.name for inner in folders(top)} for top in tops]
+    alike = len(tops) > 1 and len(classes[0]) > 1 and all(one == classes[0] for one in classes)
+    if alike and not any(is_picture(file) for top in tops for file in top.iterdir()):
+        raise ValueError(
+            f"Folders that hold the same classes are splits, and one of them is called train. Received: "
+            f"{', '.join(sorted(top.name for top in tops))} with {', '.join(sorted(classes[0])[:5])} in {root}; name "
+            f"them {', '.join(splits.WORDS)}."
+        )
 
 
 def _listed(folder: Path, split: str) -> list[picture_table.Row]:
     """Every picture below the class folders, in the order of the classes and of the file names."""
     return [
         picture_table.Row(str(file), inner.name, split, None, 0)
-        for inner in sorted(_folders(folder), key=lambda inner: natural(inner.name))
-        for file in _files(inner)
-        if file.suffix.lower() in pictures.ENDINGS
+        for inner in sorted(folders(folder), key=lambda inner: natural(inner.name))
+        for file in files(inner)
+        if is_picture(file)
     ]
 
 
@@ -328,11 +342,28 @@ def _refuse_small_classes(
         )
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
+def folders(folder: Path) -> list[Path]:
+    """The folders in a folder, without those that no person made."""
+    return [path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name)]
 
 
-def _files(folder: Path) -> list[Path]:
-    """Files below a class folder, in an order that does not depend on the file system."""
-    found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+def files(folder: Path) -> list[Path]:
+    """Files below a class folder, in an order that does not depend on the file system.
+
+    Hidden ones are left out, and what lies in hidden folders: thumbnails are copies that no digest knows again.
+    """
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(map(_is_hidden, path.relative_to(folder).parts))
+    ]
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))
+
+
+def is_picture(file: Path) -> bool:
+    """Whether it is one by its name, be it of a format that is not read."""
+    return file.suffix.lower() in (*pictures.ENDINGS, *pictures.FOREIGN)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX", "@eaDir"))  # the last two: macOS' archives, Synology's thumbnails

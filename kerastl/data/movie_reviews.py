@@ -62,7 +62,7 @@ def load(
     """
     path = downloads.fetch(FILES)[_NAME]
     examples = []
-    for line, (text, label, source) in text_file.read(path, columns=["text", "label", "source"]):
+    for line, (text, label, source), _ in text_file.read(path, columns=["text", "label", "source"]):
         if source == "imdb" or rotten_tomatoes:
             examples.append(text_csv.Example(text or "", TASK.class_names[int(label or "")], None, f"line {line}"))
     return text_csv.made(

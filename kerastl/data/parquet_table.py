@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def read(
     problems: list[str] = []
     left = array_file.LARGEST
     for file in files:
-        of_file = next((_SPLITS[word] for word in _SPLITS if file.stem.lower().startswith(word)), "train")
+        words = re.split("[^a-z]+", file.stem.lower())
+        of_file = next((_SPLITS[word] for word in words if word in _SPLITS), "train")
         for number, value, label, word, names in _rows(file, **columns):
             known, split = known or names, of_file if word is _NOTHING else _SPLITS.get(str(word).lower())
             try:

@@ -16,6 +16,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 ENDINGS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
     ".png": "PNG",
     ".bmp": "BMP",
     ".gif": "GIF",
@@ -23,8 +25,10 @@ ENDINGS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-LARGEST = 50_000_000
-"""Pixels: larger than any camera's picture today, small enough to be decoded anywhere (600 MB)."""
+FOREIGN = (".heic", ".heif", ".avif", ".jxl", ".jp2")
+"""Endings of pictures, as phones take them, in formats that are not read: they are listed, not passed over."""
+LARGEST = 80_000_000
+"""Pixels that are decoded at most: 960 MB. A JPEG may have more where it is decoded at a fraction of its size."""
 
 _LYING = (5, 6, 7, 8)  # EXIF orientations that change places of height and width
 
@@ -60,7 +64,7 @@ def read(
         size: height and width to resize to (bilinear, averaging when it shrinks; a JPEG that is more than twice as
             large is halved while it is decoded, which changes photographs by less than 1.5 of 255 on average, 8 at the
             99th percentile, against decoding all of it); ``None`` keeps the file's.
-        largest: pixels beyond which a picture is refused, before it is decoded.
+        largest: pixels beyond which a picture is not decoded.
 
     Raises:
         PictureError: no picture, of another format, damaged, or too large.
@@ -71,22 +75,22 @@ def read(
     try:
         # only these decoders are tried: some of Pillow's others start programs, or follow links
         with Image.open(source, formats=FORMATS) as opened:
-            width, height = opened.size
-            if width * height > largest:
-                raise PictureError(f"{width} x {height} pixels are more than the {largest:,} that are decoded")
-            remarks = _remarks(path, opened)
-            orientation = opened.getexif().get(0x0112, 1)
+            orientation = _orientation(opened)
+            remarks = _remarks(path, opened, orientation=orientation)
             if size is not None:
                 # A JPEG is decoded at a half, a quarter or an eighth of its size where that is no smaller than wanted:
                 # the same for everyone who asks for this size, and many times faster for the pictures of a camera.
                 opened.draft(None, size if orientation in _LYING else (size[1], size[0]))
+            width, height = opened.size
+            if width * height > largest:
+                raise PictureError(f"{width} x {height} pixels are more than the {largest:,} that are decoded")
             upright: Any = opened if orientation in (0, 1) else ImageOps.exif_transpose(opened)
             upright.load()
+        picture = _eight_bits(upright)
     except PictureError:
         raise
     except Exception as error:  # decoders raise whatever the file provokes in them
         raise PictureError(_reason(path, error)) from error
-    picture = _eight_bits(upright)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -98,20 +102,29 @@ def read(
     return Picture(pixels.reshape(*pixels.shape[:2], channels), remarks)
 
 
-def _remarks(path: Path, opened: Any) -> tuple[str, ...]:
+def _orientation(opened: Any) -> int:
+    """As EXIF has it, 1 for upright; a block that was blanked out says nothing, and the picture is sound without."""
+    try:
+        return opened.getexif().get(0x0112, 1)
+    except Exception:  # whatever damage provokes
+        return 1
+
+
+def _remarks(path: Path, opened: Any, *, orientation: int) -> tuple[str, ...]:
     remarks = []
     named = ENDINGS.get(path.suffix.lower())
     if named is not None and named != opened.format:
         remarks.append(f"a {opened.format} file under the name of a {named}")
     if getattr(opened, "n_frames", 1) > 1:
         remarks.append(f"{opened.n_frames} frames: the first is taken")
-    orientation = opened.getexif().get(0x0112, 1)
     if orientation not in (0, 1):
         remarks.append(f"EXIF orientation {orientation}: turned upright")
     if opened.mode == "CMYK":
         remarks.append("CMYK: converted to RGB")
-    elif opened.mode.startswith("I") or opened.mode == "F":
+    elif opened.mode.startswith("I"):
         remarks.append("16 bits a pixel: reduced to 8")
+    elif opened.mode == "F":
+        remarks.append("numbers with a fraction: reduced to 8 bits")
     elif opened.has_transparency_data:
         remarks.append("transparent parts turn white")
     elif opened.mode in ("L", "LA", "1"):
@@ -120,11 +133,22 @@ def _remarks(path: Path, opened: Any) -> tuple[str, ...]:
 
 
 def _eight_bits(picture: Any) -> Any:
-    """16-bit grey brought to 8 bits; ``convert`` would clip it to white."""
+    """Grey of more bits brought to 8; ``convert`` would clip it to white.
+
+    Raises:
+        PictureError: fractions beyond what a picture's are, 0 to 1 or 0 to 255.
+    """
     if not (picture.mode.startswith("I") or picture.mode == "F"):
         return picture
     values = np.asarray(picture, np.float64)
-    return Image.fromarray(np.clip(values / 257 if values.max() > 255 else values, 0, 255).astype(np.uint8))
+    low, high = float(values.min()), float(values.max())
+    if picture.mode == "F":
+        if not (low >= 0 and high <= 255):  # NaN too
+            raise PictureError(f"numbers from {low:g} to {high:g}, where a picture has 0 to 1 or 0 to 255")
+        factor = 255.0 if high <= 1 else 1.0
+    else:  # 32 bits may hold 8 or 16; a picture of 16 is one, however dark
+        factor = 1 / 257 if high > 255 or picture.mode != "I" else 1.0
+    return Image.fromarray(np.clip(values * factor, 0, 255).astype(np.uint8))
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -132,6 +156,8 @@ def _reason(path: Path, error: Exception) -> str:
         return "there is no such file"
     if path.is_file() and path.stat().st_size == 0:
         return "an empty file"
+    if path.suffix.lower() in FOREIGN:
+        return f"a {path.suffix} file, which is not read: save it as JPEG or PNG"
     if isinstance(error, Image.DecompressionBombError):
         return f"too many pixels: {error}"
     try:

@@ -42,7 +42,8 @@ def stratified(labels: np.ndarray, *, validation: int | float, seed: int) -> tup
 
     Returns:
         ``(train_indices, validation_indices)``: int64, disjoint, together all examples, both shuffled. Every class
-        keeps at least one example in train.
+        keeps at least one example in train, and where so many are taken out and the class has two, one in validation.
+        A share that is less than one of each class is one of each.
 
     Raises:
         ValueError: labels are not class indices, or so many cannot be taken out.
@@ -51,12 +52,16 @@ def stratified(labels: np.ndarray, *, validation: int | float, seed: int) -> tup
     counts = np.bincount(labels)
     largest = int(np.maximum(counts - 1, 0).sum())  # one example of each class stays
     wanted = _wanted(validation, labels.size)
+    one_each = np.minimum(np.maximum(counts - 1, 0), 1)
+    if isinstance(validation, float):
+        wanted = max(wanted, int(one_each.sum()))
     if not 1 <= wanted <= largest:
         raise ValueError(
             f"validation has to be between 1 and {largest} examples (train keeps one of each class). "
             f"Received: {validation}{f', that is {wanted}' if wanted != validation else ''}."
         )
-    take = _apportion(counts, int(wanted), upper=np.maximum(counts - 1, 0), lower=np.zeros_like(counts))
+    lower = one_each if wanted >= one_each.sum() else np.zeros_like(counts)
+    take = _apportion(counts, int(wanted), upper=np.maximum(counts - 1, 0), lower=lower)
     return _divide(labels, take, seed)
 
 
@@ -386,7 +391,7 @@ def check(task: types.Task, *made: types.Split) -> None:
             raise ValueError(
                 f"Every class needs an example in every split. Received: none of {', '.join(map(repr, lacking[:5]))}"
                 f"{' ...' if len(lacking) > 5 else ''} in {split.name} ({len(split)} examples). Get more examples of "
-                "it, take more for validation, or leave the class out."
+                "it, take more for validation and test, or leave the class out."
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -152,7 +153,7 @@ def rows(
     flags, separator = several.get("label_columns", ()), several.get("label_separator")
     lists = {} if flags else text_file.lists(path, columns[1])
     wanted, separated = [columns[0], *(flags or columns[1:])], bool(lists)
-    for line, (text, *cells, split) in text_file.read(path, columns=wanted, optional=[split_column]):
+    for line, (text, *cells, split), torn in text_file.read(path, columns=wanted, optional=[split_column]):
         where, split = f"line {line}", (split or "").strip().lower()
         separated |= separator is not None and separator in (cells[0] or "")
         if flags:
@@ -163,7 +164,9 @@ def rows(
         else:
             found = [(cells[0] or "").strip()]
             problem = None if found[0] else "no label"
-        if not (text or "").strip():
+        if torn is not None:
+            problem = torn
+        elif not (text or "").strip():
             problem = "empty text"
         elif problem is None and any(_HALF.search(value or "") for value in (text, *found)):
             problem = "half a character (a lone surrogate), which no file can hold"
@@ -259,7 +262,7 @@ def made(
         arrays[f"{split}_labels"] = labels[rows]
     multi_label = types.is_multi_label(labels)
     task = types.Task(name, names, (sequence_length,), vocabulary=tuple(tokens), multi_label=multi_label)
-    again = {"sequence_length": sequence_length, "vocabulary": None if vocabulary is None else str(vocabulary)}
+    again = {"sequence_length": sequence_length, "vocabulary": _from_anywhere(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}
     dataset = splits.dataset(
@@ -272,6 +275,11 @@ def made(
         arguments={**arguments, **again},
     )
     return dataclasses.replace(dataset, origin=_origin(examples, parts, seed=seed))
+
+
+def _from_anywhere(vocabulary: str | Path | None) -> str | None:
+    """A vocabulary's name, or a path that is the same from another working folder."""
+    return None if vocabulary is None else "bert" if vocabulary == "bert" else os.path.abspath(vocabulary)
 
 
 def _origin(examples: Sequence[Example], parts: Mapping[str, np.ndarray], *, seed: int) -> str:

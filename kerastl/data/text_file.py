@@ -24,10 +24,14 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codec
 
 
 class Row(NamedTuple):
-    """A row's values of the columns asked for, ``None`` where it has none, and the line of the file it begins in."""
+    """A row's values of the columns asked for, ``None`` where it has none, and the line of the file it begins in.
+
+    Where a table's row has more fields than there are names, the ``problem`` says so: its values may be anyone's.
+    """
 
     line: int
     values: tuple[str | None, ...]
+    problem: str | None = None
 
 
 def read(path: Path, *, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
@@ -130,8 +134,13 @@ def _csv_rows(
             while True:
                 line = reader.line_num + 1
                 fields = next(reader)
-                if fields:  # not a blank line
-                    yield Row(line, tuple(None if p is None or p >= len(fields) else fields[p] for p in places))
+                if not fields:  # a blank line
+                    continue
+                values = tuple(None if place is None or place >= len(fields) else fields[place] for place in places)
+                # a separator within a text that nobody quoted; empty fields at the end are a spreadsheet's
+                torn = any(field.strip() for field in fields[len(header) :])
+                problem = f"{len(fields)} fields, where the first line has {len(header)}" if torn else None
+                yield Row(line, values, problem)
         except StopIteration:
             return
         except csv.Error as error:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from kerastl.data import arrays, audit
+from kerastl.data import arrays, audit, facts
 
 
 def made(count: int = 60, classes: int = 3, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -127,14 +127,14 @@ def test_parquet_of_numbers_and_words_with_a_column_of_splits(tmp_path):
         ({"y": np.arange(59) % 3}, "59 labels for 60 inputs"),
         (
             {"y": np.arange(60) % 3 - 1},
-            r"20 rows of .* cannot be used; policy='skip' leaves .*\n  row 0 of train: the label -1\n",
+            r"20 parts of .* cannot be used; policy='skip' leaves .*\n  row 0 of train: the label -1\n",
         ),
         ({"y": np.where(np.arange(60) == 7, 4096, np.arange(60) % 3)}, "Labels reach 4096"),
         ({"y": np.eye(3)[np.arange(60) % 3]}, "class indices or words"),
         ({"x": np.array(["a"] * 60)}, "Wanted inputs"),
         (
             {"x": np.where(np.arange(300).reshape(60, 5) == 38, np.nan, 1.0)},
-            r"1 rows of .*\n  row 7 of train: nan in column 3$",
+            r"1 parts of .*\n  row 7 of train: nan in column 3$",
         ),
         ({"x": np.array([{}] * 60, dtype=object)}, "Python objects"),
     ],
@@ -198,7 +198,7 @@ def test_everything_wrong_with_a_table_is_said_at_once_by_row_and_column(tmp_pat
         "row 11: nothing under label",
         "row 29: the split 'tomorrow' under split, which is none of train, validation, test",
     )
-    with pytest.raises(ValueError, match=r"6 rows of .* cannot be used") as caught:
+    with pytest.raises(ValueError, match=r"6 parts of .* cannot be used") as caught:
         arrays.load(path)
     assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [f"set.parquet, {words}" for words in wrong]
     found = audit.audit(path)
@@ -293,7 +293,7 @@ def test_three_examples_of_each_of_several_classes_are_enough(tmp_path):
         (
             lambda y: y + (np.arange(60)[:, None] == 7),
             {},
-            r"1 rows of .*\n  row 7 of train: 2 for class 0, where 0 or 1",
+            r"1 parts of .*\n  row 7 of train: 2 for class 0, where 0 or 1",
         ),
         (lambda y: y, {"class_names": ["a", "b"]}, "the same classes in all splits.* and 2 names of them"),
         (lambda y: y, {"label_columns": ["a", "b"]}, "Columns of classes are those of a parquet file"),
@@ -319,12 +319,12 @@ def test_rows_that_cannot_be_used_are_skipped_where_that_is_asked_for(tmp_path, 
     for name, (given, what) in said.items():
         np.savez(tmp_path / f"{name}.npz", x=numbers, y=given)
         listed = ["row 7 of train: nan in column 1", "row 9 of train: -inf in column 1", f"row 11 of train: {what}"]
-        with pytest.raises(ValueError, match=r"3 rows of .* cannot be used; policy='skip' leaves them out") as caught:
+        with pytest.raises(ValueError, match=r"3 parts of .* cannot be used; policy='skip' leaves them out") as caught:
             arrays.load(tmp_path / f"{name}.npz")
         assert sorted(line.strip() for line in str(caught.value).splitlines()[1:]) == sorted(listed)
         dataset = arrays.load(tmp_path / f"{name}.npz", policy="skip", validation=9, test=6)
         printed = capsys.readouterr().err
-        assert printed.startswith("kerastl: 3 rows of")
+        assert printed.startswith("kerastl: 3 parts of")
         assert all(f"\n  {line}" in printed for line in listed)
         kept = np.concatenate([split.inputs for split in (dataset.train, dataset.validation, dataset.test)])
         assert sorted(kept[:, 1].astype(int)) == [row for row in range(60) if row not in (7, 9, 11)]
@@ -347,12 +347,79 @@ def test_rows_of_a_table_are_skipped_as_well(tmp_path, capsys):
     inputs[3], labels = [math.nan, 3.0], [str(number % 2) for number in range(40)]
     labels[5] = " "
     path = table(tmp_path / "set.parquet", image=inputs, label=labels)
-    with pytest.raises(ValueError, match=r"2 rows of .*; policy='skip' leaves them out"):
+    with pytest.raises(ValueError, match=r"2 parts of .*; policy='skip' leaves them out"):
         arrays.load(path)
     dataset = arrays.load(path, policy="skip")
-    assert "2 rows of" in (printed := capsys.readouterr().err)
+    assert "2 parts of" in (printed := capsys.readouterr().err)
     assert "set.parquet, row 3: nan under image, column 0" in printed
     assert "set.parquet, row 5: nothing under label" in printed
     for split in (dataset.train, dataset.validation, dataset.test):
         np.testing.assert_array_equal(split.inputs[:, 0], split.labels)
         assert not {3.0, 5.0} & set(split.inputs[:, 1].tolist())
+
+
+def idx(path, array):
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+def test_the_four_files_of_mnist_keep_their_test_set(tmp_path):
+    inputs, labels = made()
+    for name, part in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
+        idx(tmp_path / f"{name}-images-idx3-ubyte", inputs[part])
+        idx(tmp_path / f"{name}-labels-idx1-ubyte", labels[part])
+    dataset = arrays.load(tmp_path, validation=10)
+    assert hold_together(dataset) == [30, 10, 20]
+    assert {row.tobytes() for row in dataset.test.inputs} == {row.tobytes() for row in inputs[40:]}
+
+
+def test_sets_that_are_no_split_or_a_second_one_are_named(tmp_path, capsys):
+    inputs, labels = made()
+    sets = {f"x_{name}": inputs[:20] for name in ("train", "extra", "training")} | {"image_size": np.array(6)}
+    sets |= {f"y_{name}": labels[:20] for name in ("train", "extra", "training")}
+    np.savez(tmp_path / "set.npz", **sets)
+    with pytest.raises(ValueError, match=r"2 parts of .*\n  x_extra and y_extra: 'extra', which is no split") as caught:
+        arrays.load(tmp_path / "set.npz")
+    assert "'training', of which there is one for train already" in str(caught.value)
+    assert sum(hold_together(arrays.load(tmp_path / "set.npz", policy="skip"))) == 20
+    assert "x_extra and y_extra" in capsys.readouterr().err
+
+
+def test_a_test_split_whose_labels_are_held_back_is_no_split(tmp_path, capsys):
+    """-1 throughout, as in test sets on the hub: one is made."""
+    inputs, labels = made()
+    hub = {"info": {"features": {"label": {"names": ["cat", "dog", "emu"], "_type": "ClassLabel"}}}}
+    for name, part, given in (("train", slice(0, 40), labels[:40]), ("test", slice(40, 60), np.full(20, -1))):
+        table = pyarrow.table({"image": [png(picture) for picture in inputs[part]], "label": given})
+        table = table.replace_schema_metadata({"huggingface": json.dumps(hub)})
+        pyarrow.parquet.write_table(table, tmp_path / f"{name}-00000-of-00001.parquet")
+    dataset = arrays.load(tmp_path, policy="skip", validation=6, test=6)
+    assert hold_together(dataset) == [28, 6, 6]
+    assert "20 parts of" in capsys.readouterr().err
+    assert facts.look(tmp_path).counts == {"cat": 14, "dog": 13, "emu": 13}
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train-00000-of-00001", "train"),
+        ("mnist_test", "test"),
+        ("validation_matched-0", "validation"),
+        ("values", "train"),
+        ("testimonials", "train"),
+        ("part-0000", "train"),
+    ],
+)
+def test_the_split_is_a_word_of_the_file_s_name(tmp_path, name, split):
+    inputs, labels = made(6)
+    table = pyarrow.table({"image": [png(picture) for picture in inputs], "label": labels})
+    pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet")
+    found, *_ = arrays.read(tmp_path / f"{name}.parquet")
+    assert list(found) == [split]
+
+
+def test_of_a_folder_of_npz_files_one_is_to_be_named(tmp_path):
+    inputs, labels = made()
+    np.savez(tmp_path / "set.npz", x=inputs, y=labels)
+    with pytest.raises(ValueError, match="one has to be named"):
+        arrays.load(tmp_path)

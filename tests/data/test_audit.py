@@ -247,3 +247,22 @@ def test_nothing_to_audit_is_said(tmp_path):
         audit.audit(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="Received"):
         audit.audit(tmp_path)
+
+
+def test_numbers_beside_the_arrays_are_no_set(tmp_path):
+    assert _found(tmp_path, image_size=np.array(6), num_labels=np.array(4), label_names=np.array(["a", "b"])) == []
+    found = _found(tmp_path, x=np.array(6.0), y=np.array(3))
+    assert any("has no axis of examples" in one.what for one in found)
+
+
+@pytest.mark.parametrize("kind", ["column", "words", "held back"])
+def test_doubts_about_labels_as_audit_takes_them(tmp_path, kind):
+    labels = np.arange(90) % 3
+    inputs = np.eye(3)[labels]
+    labels[[5, 40]] = (labels[[5, 40]] + 1) % 3
+    if kind == "held back":
+        labels[7] = -1
+    given = {"column": labels[:, None], "words": np.array(["1", "2", "10"])[labels], "held back": labels}[kind]
+    np.savez(tmp_path / "set.npz", x_train=inputs, y_train=given)
+    (found,) = audit.mislabelled(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1)
+    assert f"2 labels look wrong: y_train[5] = {np.ravel(given)[5]}, y_train[40] = {np.ravel(given)[40]}" in found.what

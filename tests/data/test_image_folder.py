@@ -10,7 +10,7 @@ from PIL import Image
 
 from kerastl import downloads, types
 from kerastl.cli import results
-from kerastl.data import image_folder, pictures, splits, streamed, unpack
+from kerastl.data import audit, image_folder, pictures, splits, streamed, unpack
 
 
 @pytest.fixture(autouse=True)
@@ -443,3 +443,51 @@ def test_the_same_picture_with_other_classes_is_refused(tmp_path):
     shutil.copy(tmp_path / "photos" / "7.png", tmp_path / "photos" / "1.png")
     dataset = image_folder.load(path, **LOAD, label_separator="|")  # of the same classes it is left out
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 28
+
+
+def test_no_picture_is_passed_over_for_its_name(tmp_path):
+    planted = plant(tmp_path, ["a", "b"])
+    Image.fromarray(np.full((12, 10, 3), 90, np.uint8)).save(tmp_path / "a" / "more.jfif", format="JPEG")
+    dataset = image_folder.load(tmp_path, **LOAD)
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == len(planted) + 1
+    (tmp_path / "a" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(ValueError, match=r"1 pictures of .*\n.*phone\.heic: a \.heic file, which is not read"):
+        image_folder.load(tmp_path, **LOAD)
+    assert [(one.severity, one.where) for one in audit.audit(tmp_path)] == [("error", "a/phone.heic")]
+
+
+@pytest.mark.parametrize("hidden", [".thumbnails", "__MACOSX", "@eaDir", "inner/.cache"])
+def test_copies_in_hidden_folders_are_no_pictures(tmp_path, hidden):
+    planted = plant(tmp_path, ["a", "b"])
+    folder = tmp_path / "a" / hidden
+    folder.mkdir(parents=True)
+    Image.fromarray(next(iter(planted.values()))).resize((7, 9)).save(folder / "0.png")
+    (tmp_path / hidden.split("/")[-1]).mkdir()  # beside the classes, as in macOS' archives
+    dataset = image_folder.load(tmp_path, **LOAD)
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == len(planted)
+    assert audit.audit(tmp_path) == []
+
+
+@pytest.mark.parametrize("names", [("training_set", "test_set"), ("val", "test")])
+def test_splits_of_other_names_are_no_classes(tmp_path, names):
+    for seed, name in enumerate(names):
+        plant(tmp_path / name, ["cats", "dogs"], seed=seed)
+    with pytest.raises(ValueError, match=r"cats, dogs in .*; name them train, validation, test"):
+        image_folder.load(tmp_path, **LOAD)
+
+
+def test_folders_within_classes_are_no_splits(tmp_path):
+    plant(tmp_path / "cats", ["black", "white"])
+    plant(tmp_path / "dogs", ["brown", "white"], seed=1)
+    assert image_folder.load(tmp_path, **LOAD).task.class_names == ("cats", "dogs")
+
+
+def test_a_share_smaller_than_the_classes_is_one_of_each(tmp_path):
+    plant(tmp_path / "many", [f"class {number}" for number in range(30)], each=4)
+    dataset = image_folder.load(tmp_path / "many", size=(12, 10))
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [60, 30, 30]
+    for index in range(80):  # and a rare class beside large ones
+        pixels = np.random.default_rng(index + 10_000).integers(0, 256, (12, 10, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "many" / "class 0" / f"more {index}.png")
+    dataset = image_folder.load(tmp_path / "many", size=(12, 10))
+    assert all(set(split.labels.tolist()) == set(range(30)) for split in (dataset.train, dataset.test))

@@ -36,7 +36,7 @@ def test_stratified_divides_every_class_in_proportion(seed, counts):
     labels = _labels(*counts)
     train, validation = splits.stratified(labels, validation=0.34, seed=seed)
     assert sorted([*train, *validation]) == list(range(len(labels)))  # disjoint and complete
-    assert len(validation) == round(0.34 * len(labels))
+    assert len(validation) == max(round(0.34 * len(labels)), sum(count > 1 for count in counts))
     taken = np.bincount(labels[validation], minlength=len(counts))
     exact = np.array(counts) * len(validation) / len(labels)
     assert np.abs(taken - exact).max() <= 1.0
@@ -282,3 +282,19 @@ def test_grouped_refuses_what_it_cannot_divide():
     for validation in (0, 10, 1.0, -0.5):
         with pytest.raises(ValueError, match="Received"):
             splits.grouped(labels, np.arange(10), validation=validation, seed=0)
+
+
+@pytest.mark.parametrize("counts", [(1000, 4), (300, 2, 2), (50, 1)])
+def test_rare_classes_stand_on_both_sides(counts):
+    """Where they have two, whatever their quota."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    train, held_out = splits.stratified(labels, validation=0.15, seed=0)
+    assert set(labels[train].tolist()) == set(range(len(counts)))
+    assert set(labels[held_out].tolist()) == {index for index, count in enumerate(counts) if count > 1}
+    assert len(held_out) == round(0.15 * len(labels))
+
+
+def test_a_count_that_cannot_hold_every_class_goes_to_the_largest():
+    labels = np.repeat(np.arange(10), 5)
+    assert len(splits.stratified(labels, validation=3, seed=0)[1]) == 3
+    assert len(splits.stratified(labels, validation=0.06, seed=0)[1]) == 10

@@ -350,3 +350,28 @@ def test_what_is_wrong_with_sets_of_classes_is_said(tmp_path, capsys):
         "line 3: '2' under x, where 0 or 1 is wanted",
         "line 4: 'yes' under x, nothing under y, where 0 or 1 is wanted",
     ]
+
+
+def test_a_row_torn_by_its_own_comma_is_no_shorter_text(tmp_path):
+    path = tmp_path / "a.csv"
+    lines = [f"{label},{text}" for text, label in ((text.replace(",", ""), label) for text, label in sentences())]
+    path.write_text("label,text\n" + "\n".join(lines) + "\nsports,a match, and more\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="line 92: 3 fields, where the first line has 2"):
+        load(path)
+    made = load(path, policy="skip")
+    assert len(made.train) + len(made.validation) + len(made.test) == 90
+
+
+def test_three_texts_of_a_rare_class_are_enough_for_three_splits(tmp_path):
+    rows = [(f"ham, number {n}", "ham") for n in range(1000)] + [(f"spam, number {n}", "spam") for n in range(3)]
+    made = load(written(tmp_path / "a.csv", rows))
+    assert [(split.labels == 1).sum() for split in (made.train, made.validation, made.test)] == [1, 1, 1]
+
+
+def test_a_vocabulary_is_found_again_from_another_folder(tmp_path, monkeypatch):
+    path = written(tmp_path / "news.csv", sentences())
+    vocabulary_of(tmp_path / "letters.txt", sentences())
+    monkeypatch.chdir(tmp_path)
+    made = load(path, vocabulary="letters.txt")
+    monkeypatch.chdir("/")
+    assert text_csv.load(**made.arguments).digest == made.digest

@@ -132,3 +132,12 @@ def test_lists_of_names_in_json_lines(tmp_path):
     assert text_file.lists(path, "text") == {}
     (tmp_path / "a.csv").write_text('label\n"[""a""]"\n')
     assert text_file.lists(tmp_path / "a.csv", "label") == {}
+
+
+def test_rows_with_more_fields_than_names_say_so(tmp_path):
+    """A comma in a text that nobody quoted moves what follows it; empty fields at the end are a spreadsheet's."""
+    path = tmp_path / "a.csv"
+    path.write_text("label,text\npos,I liked it, a lot\nneg,awful,,\npos\n", encoding="utf-8")
+    found = list(text_file.read(path, columns=["text", "label"]))
+    assert [row.problem for row in found] == ["3 fields, where the first line has 2", None, None]
+    assert found[1].values == ("awful", "neg")
