@@ -178,8 +178,9 @@ def _drop_operator_codes(model: Any) -> None:
 
 
 def _drop_tensors(model: Any, graph: Any) -> None:
-    """Drops tensors that no operator, input, output or signature names."""
-    lists = [graph.inputs, graph.outputs]
+    """Drops tensors that no operator, input, output, signature or blockwise scale names."""
+    blockwise = [details for tensor in graph.tensors if (details := _scales_of_blocks(tensor)) is not None]
+    lists = [graph.inputs, graph.outputs, *([details.scales, details.zeroPoints] for details in blockwise)]
     for operator in graph.operators:
         lists += [operator.inputs, operator.outputs, operator.intermediates]
     used = sorted({int(index) for indices in lists if indices is not None for index in indices if index >= 0})
@@ -196,11 +197,19 @@ def _drop_tensors(model: Any, graph: Any) -> None:
     graph.outputs = [place[index] for index in graph.outputs]
     for entry in signatures:
         entry.tensorIndex = place[entry.tensorIndex]
+    for details in blockwise:
+        details.scales, details.zeroPoints = place.get(details.scales, -1), place.get(details.zeroPoints, -1)
     for operator in graph.operators:
         for name in ("inputs", "outputs", "intermediates"):
             indices = getattr(operator, name)
             if indices is not None:
                 setattr(operator, name, [place[int(index)] for index in indices])
+
+
+def _scales_of_blocks(tensor: Any) -> Any:
+    """What says by which tensors a kernel's blocks are scaled, or ``None``."""
+    details = None if tensor.quantization is None else tensor.quantization.details
+    return details if isinstance(details, schema.BlockwiseQuantizationT) else None
 
 
 def _shorten(graph: Any, *, names: bool) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 OUTPUT_NAME = "probabilities"
@@ -90,26 +91,75 @@ def probabilities_of(logits: tf.Tensor, *, multi_label: bool) -> tf.Tensor:
 def ends_in_probabilities(model: Any, *, multi_label: bool = False) -> bool:
     """Whether the model's last layer is a softmax, or with ``multi_label`` a sigmoid.
 
+    A last operation that has no activation, as the mean of several models, is judged by its answers to noise.
+
     Raises:
-        ValueError: if the model has more than one output, or its last layer ends in another activation.
+        ValueError: if the model has more than one output, or one number in it; or its last layer ends in another
+            activation, or in numbers that may be the probabilities of several classes or not.
     """
     wanted = "sigmoid" if multi_label else "softmax"
     if len(model.outputs) != 1:
         raise ValueError(f"Wanted a model with one output. Received: {len(model.outputs)} outputs in {model.name!r}.")
-    layer = _producer(model.outputs[0])
-    layer = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
+    if model.outputs[0].shape[-1] == 1 and not multi_label:
+        raise ValueError(
+            f"Wanted an output a class, two at least: of one, softmax makes 1. Received: one, from {model.name!r}."
+        )
+    layer = _last_layer(model)
     softmax = type(layer).__name__ == "Softmax"
     if softmax and not multi_label:
         return True
     activation = getattr(layer, "activation", None)
-    activation = getattr(activation, "activation", activation)  # and each activation
-    name = "softmax" if softmax else getattr(activation, "__name__", "linear")
-    if name not in ("linear", wanted, "no_activation"):
+    activation = getattr(activation, "activation", activation)  # TF-MOT wraps each of these, too
+    if activation is None and not softmax:
+        return _answers_probabilities(model, multi_label=multi_label)
+    # a layer may stand for an activation; TF-MOT has a class for none
+    name = "softmax" if softmax else getattr(activation, "__name__", type(activation).__name__.lower())
+    if name not in ("linear", wanted, "noopactivation"):
         raise ValueError(
             f"Wanted a model that ends in logits (linear) or probabilities ({wanted}). Received: layer {layer.name!r} "
             f"of model {model.name!r}, which ends in {name!r}."
         )
     return name == wanted
+
+
+def _last_layer(model: Any) -> Any:
+    """Where a model's answers come from: inside of models in it, and before layers that change nothing."""
+    value = model.outputs[0]
+    while True:
+        layer, node, place = value._keras_history
+        inner = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
+        if getattr(inner, "layers", None) and getattr(inner, "outputs", None):
+            value = inner.outputs[place]
+        elif type(inner).__name__ in ("Dropout", "Identity") or _is_linear_activation(inner):
+            value = tf.nest.flatten(layer._inbound_nodes[node].input_tensors)[0]
+        else:
+            return inner
+
+
+def _is_linear_activation(layer: Any) -> bool:
+    return type(layer).__name__ == "Activation" and getattr(layer.activation, "__name__", "") == "linear"
+
+
+def _answers_probabilities(model: Any, *, multi_label: bool) -> bool:
+    """Whether a model's answers to noise look like what a softmax makes.
+
+    Raises:
+        ValueError: with ``multi_label``, where they are shares at all: nobody can tell whether a sigmoid made them.
+    """
+    answers = np.asarray(model(noise(model), training=False), np.float64)
+    shares = bool((answers >= 0).all() and (answers <= 1).all())
+    if multi_label and shares:
+        raise ValueError(
+            "Wanted a model of several classes an example that ends in logits, or in a layer with a sigmoid. Received: "
+            f"{model.name!r}, whose last operation {_last_layer(model).name!r} answers with numbers from 0 to 1."
+        )
+    return shares and not multi_label and bool(np.allclose(answers.sum(-1), 1, rtol=0, atol=0.01))
+
+
+def noise(model: Any, *, examples: int = 4) -> np.ndarray:
+    """Random raw inputs of a model, ``(examples, *input_shape)``: pixels, or ids that every vocabulary has."""
+    shape, dtype, _ = input_of(model)
+    return np.random.default_rng(0).integers(0, 5 if dtype == "int32" else 256, (examples, *shape)).astype(dtype)
 
 
 def serve(model: Any, *, batch: int | None = None, multi_label: bool = False) -> Serving:

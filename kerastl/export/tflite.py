@@ -159,16 +159,27 @@ def _checked_calibration(calibration: np.ndarray, shape: tuple[int, ...]) -> np.
 
 def _behind_rescaling(model: Any) -> tuple[float | None, Any]:
     """The factor of a scale-only Rescaling that alone reads the input, and the rest of the model behind it."""
-    for layer in model.layers:
+    value, kind = model.inputs[0], "QuantizeLayer"
+    while kind == "QuantizeLayer":  # which TF-MOT puts behind the input
+        readers = [
+            (layer, node)
+            for layer in getattr(model, "operations", model.layers)
+            for node in layer._inbound_nodes
+            if any(one._keras_history == value._keras_history for one in _read_by(node))
+        ]
+        if len(readers) != 1:
+            return None, model
+        ((layer, node),) = readers
         inner = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
-        kind = type(inner).__name__
-        if kind == "Rescaling":
-            if np.ndim(inner.scale) == 0 and np.ndim(inner.offset) == 0 and float(inner.offset) == 0.0:
-                return float(inner.scale), serving.class_of_models(model)(layer.output, model.outputs[0])
-            return None, model
-        if kind not in ("InputLayer", "QuantizeLayer"):
-            return None, model
-    return None, model
+        kind, value = type(inner).__name__, tf.nest.flatten(node.outputs)[0]
+    if kind != "Rescaling" or np.ndim(inner.scale) or np.ndim(inner.offset) or float(inner.offset) != 0.0:
+        return None, model
+    return float(inner.scale), serving.class_of_models(model)(value, model.outputs[0])
+
+
+def _read_by(node: Any) -> list[Any]:
+    """The symbolic tensors that a node of a graph takes, in whatever argument; of an input there is none."""
+    return node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors
 
 
 def _convert(
@@ -320,9 +331,8 @@ def _check_answers(model: Any, data: bytes, *, integer: bool, multi_label: bool 
             )
     if integer:
         return
-    (shape, dtype, name), text = serving.input_of(model), serving.reads_text(model)
-    # the ids of the special tokens: every vocabulary has them
-    probe = np.random.default_rng(0).integers(0, 5 if dtype == "int32" else 256, (4, *shape)).astype(dtype)
+    (_, _, name), text = serving.input_of(model), serving.reads_text(model)
+    probe = serving.noise(model)
     wanted = serving.serve(model, multi_label=multi_label).function(tf.constant(probe))[serving.OUTPUT_NAME].numpy()
     interpreter = packing.Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()

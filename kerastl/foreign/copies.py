@@ -19,11 +19,13 @@ def of(path: Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: there is nothing.
-        CopyError: a folder with something in it that is `strange`.
+        CopyError: neither a file nor a folder; or a folder with something in it that is `strange`.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
+    if not (path.is_file() or path.is_dir()):  # /dev/zero has no end
+        raise CopyError(f"{path} is a device")
     for words in strange(path):
         raise CopyError(words)
     with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:

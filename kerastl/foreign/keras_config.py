@@ -162,12 +162,17 @@ def _walk(value: Any, where: str) -> Iterator[str]:
         for key, item in value.items():
             if key in _FILES and isinstance(item, str):
                 yield f"{where} takes its {key} from {item!r}: only what the file itself holds is read"
-            elif key in _WORDS and not isinstance(item, dict):
+            elif key in _WORDS and not _is_nested(item):
                 continue
             else:
                 yield from _walk(item, where)
     elif isinstance(value, str) and ("://" in value or "../" in value or value.startswith(("/", "~/", "\\\\"))):
         yield f"{where} holds {value!r}, which names a file or an address"
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether something stands in it that Keras may build."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict | list) for one in value))
 
 
 def _name(value: dict[str, Any]) -> str:
@@ -182,6 +187,8 @@ def _check_object(value: dict[str, Any], where: str) -> Iterator[str]:
         yield f"{where} names an object by something that is no text"
         return
     if name in _VALUES:
+        if registered not in (None, name):  # Keras would build what is registered so
+            yield f"{where} names {name} under the registered name {registered!r}"
         return
     if name == "function":
         function = value.get("config")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from kerastl.foreign import child, keras_file, saved_model_folder
@@ -55,7 +56,8 @@ class _Keras:
     def __init__(self, path: Path) -> None:
         self._model = keras_file.load_unshared(path)
         self.inputs = [_end(one) for one in self._model.inputs]
-        self.outputs = [_end(*pair) for pair in zip(self._model.outputs, self._model.output_names, strict=True)]
+        self.output_names = list(self._model.output_names)
+        self.outputs = [_end(*pair) for pair in zip(self._model.outputs, self.output_names, strict=True)]
         self.dtype = self._model.inputs[0].dtype
 
     def facts(self) -> Iterator[tuple[str, str, str]]:
@@ -69,7 +71,8 @@ class _Keras:
         return len(self._model.inputs[0].shape)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        return np.asarray(self._model(inputs, training=False))
+        answers = keras.tree.flatten(self._model(inputs, training=False))
+        return np.asarray(answers[_asked(self.output_names)])
 
 
 class _SavedModel:
@@ -80,7 +83,7 @@ class _SavedModel:
         self._signature = self._loaded.signatures["serving_default"]
         self._input = self._signature.structured_input_signature[1]
         self.inputs = [_end(self._input[name], name) for name in sorted(self._input)]
-        self.outputs = sorted(self._signature.structured_outputs)
+        self.outputs = self.output_names = sorted(self._signature.structured_outputs)
         first = next(iter(self._input.values()), None)
         self.dtype = first.dtype.name if first is not None else ""
         self.rank = len(first.shape) if first is not None and first.shape.rank is not None else 0
@@ -92,7 +95,12 @@ class _SavedModel:
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         (name,) = self._input
         answers = self._signature(**{name: saved_model_folder.tensor(inputs)})
-        return answers["probabilities" if "probabilities" in answers else self.outputs[0]].numpy()
+        return answers[self.output_names[_asked(self.output_names)]].numpy()
+
+
+def _asked(names: list[str]) -> int:
+    """The place of the output that is a model's answer: the one of this name, or the first."""
+    return names.index("probabilities") if "probabilities" in names else 0
 
 
 def _end(tensor: Any, name: str | None = None) -> str:
@@ -107,7 +115,7 @@ def _unsound(weights: Iterator[tuple[str, np.ndarray]]) -> Iterator[tuple[str, s
 
 
 def _answers(model: _Keras | _SavedModel, inputs: np.ndarray) -> np.ndarray:
-    if len(model.inputs) != 1 or (len(model.outputs) != 1 and "probabilities" not in model.outputs):
+    if len(model.inputs) != 1 or (len(model.outputs) != 1 and "probabilities" not in model.output_names):
         raise ValueError(
             f"Wanted one input and one output. Received: {', '.join(model.inputs)} and {', '.join(model.outputs)}."
         )

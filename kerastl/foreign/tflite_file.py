@@ -22,7 +22,7 @@ MEMORY = 4_000_000_000
 """Bytes of address space that the child may take: a file of a few hundred megabytes fits, several times over."""
 _LARGEST = 2**31 - 1  # offsets in a flatbuffer are signed
 _LARGEST_ANSWER = 1_000_000_000
-_CHUNK = 256  # streamed examples that go to the child at once
+_CHUNK, _AT_ONCE = 256, 256_000_000  # streamed examples, and bytes of others, that go to the child at once
 
 
 class TfliteError(ValueError):
@@ -98,14 +98,19 @@ class Reader:
     def run(self, file: Path | str | bytes, inputs: np.ndarray | types.Streamed) -> np.ndarray:
         """A file's answers, float32 ``(examples, classes)``, as `verify.run_file` gives them for ``inputs``.
 
-        Streamed inputs go to the child a few at a time.
+        What is too large for the child goes to it in parts.
 
         Raises:
             TfliteError: the inputs do not fit the file, it takes too long, or the child did not survive it.
         """
-        if isinstance(inputs, types.Streamed) and len(inputs) > _CHUNK:
-            starts = range(0, len(inputs), _CHUNK)
-            return np.concatenate([self.run(file, inputs[start : start + _CHUNK]) for start in starts])
+        if isinstance(inputs, types.Streamed):
+            most = _CHUNK
+        else:
+            inputs = np.asarray(inputs)
+            most = max(_AT_ONCE * inputs.shape[0] // max(inputs.nbytes, 1), 1) if inputs.ndim else 1
+        if inputs.ndim and len(inputs) > most:
+            starts = range(0, len(inputs), most)
+            return np.concatenate([self.run(file, inputs[start : start + most]) for start in starts])
         content, inputs = _bytes_of(file), np.ascontiguousarray(inputs)
         question = {"do": "run", "shape": list(inputs.shape), "dtype": inputs.dtype.str}
         if inputs.dtype.hasobject:

@@ -19,11 +19,13 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> types.Score:
             ``(examples, classes)``, of which `types.answered` has to get all.
 
     Raises:
-        ValueError: if there is no example, or the two differ in length.
+        ValueError: if there is no example, the two differ in length, or labels are of another shape.
     """
     if not len(labels) or len(probabilities) != len(labels):
         raise ValueError(f"Wanted one label a row. Received: {len(probabilities)} rows and {len(labels)} labels.")
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    if labels.ndim != 1 and not types.is_multi_label(labels):  # in a column each would be compared with all answers
+        raise ValueError(f"Wanted labels (examples,) or (examples, classes). Received: {labels.shape}.")
     answers = types.answered(probabilities, multi_label=types.is_multi_label(labels))
     count, share = len(labels), float(np.mean(types.agrees(answers, labels)))
     z = 1.959963984540054  # the normal distribution's 97.5 % point

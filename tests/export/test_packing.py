@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import flatbuffers
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from kerastl.export import metadata, packing
+from kerastl.compress import ptq
+from kerastl.export import metadata, packing, tflite
 
 
 def unshared(data: bytes) -> bytes:
@@ -115,3 +117,18 @@ def test_files_with_an_archive_appended_are_refused(float_file):
     finished = metadata.add(float_file, class_names=names, name="digits", description="")
     with pytest.raises(ValueError, match="appended"):
         packing.shrink(finished)
+
+
+def test_scales_of_blocks_stay_where_their_kernels_look_for_them():
+    """They are tensors that only the kernel's own quantization names."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Dense(40, activation="relu")(keras.layers.Flatten()(image))
+    blocks = ptq.int4_weights(
+        tflite.convert(keras.Model(image, keras.layers.Dense(3, name="logits")(x))), block_size=32
+    )
+    shrunk = packing.shrink(blocks)
+    assert packing.first_difference(blocks, shrunk) is None
+    kernel = next(tensor for tensor in packing.unpack(shrunk).subgraphs[0].tensors if packing._scales_of_blocks(tensor))
+    scales = packing.unpack(shrunk).subgraphs[0].tensors[kernel.quantization.details.scales]
+    assert tuple(scales.shape) == (40, 2)

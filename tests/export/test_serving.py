@@ -97,3 +97,65 @@ def test_several_classes_have_a_probability_each(float_student, aware_student, p
         for other, multi_label in ((model, False), (serving.with_probabilities(student), True)):
             with pytest.raises(ValueError, match="Wanted a model that ends in logits"):
                 serving.with_probabilities(other, multi_label=multi_label)
+
+
+def behind(last, *, classes=3):
+    """Probabilities of random weights, with something behind them that keeps them what they are."""
+    keras.utils.set_random_seed(0)
+    numbers = keras.Input((4,), name="numbers")
+    heads = [keras.layers.Dense(classes, activation="softmax")(numbers) for _ in range(2)]
+    return keras.Model(numbers, last(*heads), name="model")
+
+
+def nested(one, _):
+    inner = keras.Input((3,))
+    return keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(3), keras.Model(inner, keras.layers.Softmax()(inner))]
+    )(one)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        nested,
+        lambda one, other: keras.layers.Average()([one, other]),
+        lambda one, _: keras.layers.Activation("linear", dtype="float32")(one),
+        lambda one, _: keras.layers.Dropout(0.5)(one),
+        lambda one, _: keras.ops.softmax(one),
+        lambda one, _: keras.layers.Dense(3, activation=keras.layers.Softmax())(one),
+    ],
+    ids=["nested", "mean", "linear", "dropout", "operation", "layer as activation"],
+)
+def test_probabilities_are_known_wherever_they_come_from(last):
+    """A second softmax would make them nearly equal, in the file and in what it is compared with alike."""
+    model = behind(last)
+    assert serving.with_probabilities(model) is model
+    inputs = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    served = serving.serve(model).function(inputs)["probabilities"]
+    np.testing.assert_allclose(served, model.predict(inputs, verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda one, other: keras.layers.Add()([one, other]),
+        lambda one, _: keras.ops.log(one),
+        lambda one, _: keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])(one),
+    ],
+    ids=["sum", "logarithm", "nested"],
+)
+def test_other_numbers_are_logits_wherever_they_come_from(last):
+    assert not serving.ends_in_probabilities(behind(last))
+
+
+def test_shares_of_several_classes_that_nobody_can_judge_are_refused():
+    model = behind(lambda one, _: keras.ops.sigmoid(one))
+    with pytest.raises(ValueError, match="answers with numbers from 0 to 1"):
+        serving.with_probabilities(model, multi_label=True)
+
+
+def test_one_number_is_no_class():
+    numbers = keras.Input((4,), name="numbers")
+    model = keras.Model(numbers, keras.layers.Dense(1)(numbers))
+    with pytest.raises(ValueError, match="two at least: of one, softmax makes 1"):
+        serving.with_probabilities(model)

@@ -227,3 +227,19 @@ def test_files_for_several_classes_answer_like_the_model(float_student, aware_st
         if options:
             target = Interpreter(model_content=data).get_output_details()[0]
             assert (target["dtype"], target["quantization"]) == (np.uint8, (1 / 256, 0))
+
+
+@pytest.mark.parametrize("branch", ["another scale", "none"])
+def test_an_input_that_others_read_as_well_stays_as_it_is(branch):
+    """The factor cannot be taken out of a graph whose other readers want plain pixels."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((4, 4, 1), name="image")
+    one = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    other = keras.layers.Flatten()(keras.layers.Rescaling(1 / 127.5)(image) if branch == "another scale" else image)
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Concatenate()([one, other])))
+    inputs = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1)).astype(np.float32)
+    np.testing.assert_allclose(
+        answers(tflite.convert(model), inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5
+    )

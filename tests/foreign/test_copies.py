@@ -30,3 +30,9 @@ def test_links_and_devices_are_not_copied(tmp_path):
         make(folder / name)
         with pytest.raises(copies.CopyError, match=f"{name} is a link or a device"), copies.of(folder):
             pass
+
+
+def test_a_link_to_a_device_is_not_copied(tmp_path):
+    (tmp_path / "model.keras").symlink_to("/dev/null")
+    with pytest.raises(copies.CopyError, match="is a device"), copies.of(tmp_path / "model.keras"):
+        pass

@@ -89,6 +89,10 @@ def function(name, module="builtins", registered="function"):
         (layer("Dense", anything="hf://somebody/something"), "names a file"),
         (layer("Dense", anything={"deep": [["/etc/passwd"]]}), "names a file"),
         (layer("Dense", anything="../../x"), "names a file"),
+        (layer("TensorShape", registered="Custom>Evil"), "registered name"),
+        (layer("Dense", anything={"class_name": "__tuple__", "registered_name": "Custom>Evil"}), "registered name"),
+        (layer("Dense", inside={"name": [layer("Lambda")]}), "not on the list"),
+        (layer("StringLookup", vocabulary=[["a"], layer("Dense", registered="Custom>Evil")]), "registered name"),
     ],
 )  # fmt: skip
 def test_what_is_not_on_the_list_is_refused(hostile, said):

@@ -205,6 +205,19 @@ def test_odd_members_are_refused(tmp_path):
     with zipfile.ZipFile(hostile, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("assets/words.txt", bytes(20_000_000))
     refused("more than 200 times")
+    rewritten(original, hostile)
+    with zipfile.ZipFile(hostile, "a", zipfile.ZIP_DEFLATED) as archive:  # each of them small
+        for number in range(40):
+            archive.writestr(f"assets/{number}.txt", bytes(9_900_000))
+    refused("unpacks to .*more than 200 times")
+    rewritten(original, hostile, **{"config.json": None})
+    with zipfile.ZipFile(hostile, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{" + " " * 1000)
+        start = archive.getinfo("config.json").header_offset + 30 + len("config.json")
+    content = bytearray(hostile.read_bytes())
+    content[start] = 0xFF  # no block of deflated data begins so
+    hostile.write_bytes(content)
+    refused("Error -3|invalid block")
     rewritten(original, hostile, **{"config.json": None})
     refused("no config.json")
     for text, words in (("{", "no JSON"), ("[" * 200_000, "no JSON"), ("[]", "describes no model")):
@@ -226,7 +239,8 @@ def test_registered_classes_are_out_of_reach(tmp_path):
         def __init__(self, **options):
             raise AssertionError("built")
 
-    for name, registered in (("Mine", "hostile>Mine"), ("Dense", "hostile>Mine")):
+    for name in ("Mine", "Dense", "TensorShape", "__tuple__"):
+        registered = "hostile>Mine"
         layer = {"module": "keras.layers", "class_name": name, "registered_name": registered,
                  "config": {"name": "m"}}  # fmt: skip
         with pytest.raises(keras_file.KerasFileError, match=r"is not on the list|registered name"):

@@ -30,3 +30,7 @@ def test_batches_are_put_together_and_what_does_not_fit_is_refused(tmp_path):
     two.save(path)
     with pytest.raises(ValueError, match=r"one input and one output\. Received: image float32 .* and one .*, two"):
         model_child.answer(question, inputs.tobytes())
+    answer = keras.layers.Identity(name="probabilities")(model(image))
+    keras.Model(image, [keras.layers.Flatten(name="one")(image), answer]).save(path)
+    said, raw = model_child.answer(question, inputs.tobytes())
+    np.testing.assert_allclose(np.frombuffer(raw, "<f4").reshape(said["shape"]), wanted, rtol=1e-5, atol=1e-3)

@@ -208,3 +208,14 @@ def test_streamed_pictures_go_to_the_child_a_few_at_a_time(reader, tiny_files, s
     np.testing.assert_array_equal(
         reader.run(tiny_files.float32, stream(inputs)), verify.run_file(tiny_files.float32, inputs)
     )
+
+
+def test_arrays_larger_than_the_child_go_to_it_in_parts(reader, tiny_files, monkeypatch):
+    asked = []
+    ask = reader._child.ask
+    monkeypatch.setattr(tflite_file, "_AT_ONCE", 100 * tiny_files.inputs[0].nbytes)
+    monkeypatch.setattr(reader._child, "ask", lambda question, *more, **options: (
+        asked.append(question["shape"][0]), ask(question, *more, **options))[1])  # fmt: skip
+    inputs = tiny_files.inputs[np.arange(250) % len(tiny_files.inputs)]
+    np.testing.assert_array_equal(reader.run(tiny_files.float32, inputs), verify.run_file(tiny_files.float32, inputs))
+    assert asked == [100, 100, 50]

@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types, verify
+from kerastl.verify import proof
 
 LOOSE = verify.Tolerance(agreement=0.0, score_drop=1.0)
 
@@ -346,3 +347,60 @@ def test_answers_of_several_classes(tiny_files, tmp_path):
             several(tiny_files, tmp_path, change(expected), expected, labels)
     with fails("agreement with its model"):
         several(tiny_files, tmp_path, answers, expected, labels, tolerance=verify.INT8)
+
+
+def test_a_file_that_is_less_sure_than_its_model(tiny_files, checked):
+    """It answers alike on every example."""
+
+    def with_another_temperature(model):
+        model.subgraphs[0].operators[-1].builtinOptions.beta = 0.3
+
+    data = changed(tiny_files.float32, with_another_temperature)
+    assert checked(data, tolerance=LOOSE).agreement == 1.0
+    with fails("mean difference"):
+        checked(data, tolerance=verify.INT8)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_an_output_whose_numbers_do_not_end_at_one(factor, tiny_files, checked):
+    def rescaled(model):
+        graph = model.subgraphs[0]
+        quantization = graph.tensors[graph.outputs[0]].quantization
+        quantization.scale = np.asarray(quantization.scale, np.float32) * np.float32(factor)
+
+    with fails("output scale"):
+        checked(changed(tiny_files.integer, rescaled), tolerance=LOOSE, integer=True)
+
+
+def test_a_picture_is_no_array_of_32_bit_integers(tiny_files, checked):
+    def widened(model):
+        """Reads int32 and casts them to the bytes that the network takes."""
+        graph = model.subgraphs[0]
+        inner = graph.inputs[0]
+        source = schema.TensorT()
+        source.shape, source.type, source.buffer = graph.tensors[inner].shape, schema.TensorType.INT32, 0
+        source.name, graph.tensors[inner].name = b"image", b"inner"
+        graph.tensors.append(source)
+        graph.inputs = [len(graph.tensors) - 1]
+        for signature in model.signatureDefs or []:
+            signature.inputs[0].tensorIndex = graph.inputs[0]
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CAST
+        code.version = 1
+        model.operatorCodes.append(code)
+        cast = schema.OperatorT()
+        cast.opcodeIndex = len(model.operatorCodes) - 1
+        cast.inputs, cast.outputs = [graph.inputs[0]], [inner]
+        graph.operators.insert(0, cast)
+
+    with fails("input dtype"):
+        checked(changed(tiny_files.integer, widened), tolerance=LOOSE, integer=True)
+
+
+@pytest.mark.parametrize("what", ["error", "clipped"])
+def test_a_layer_that_is_no_number_off_is_not_proven(what, monkeypatch, tiny_files, tmp_path):
+    row = types.LayerError(**{"layer": "1. CONV_2D", "error": 0.0, "clipped": 0.0, what: float("nan")})
+    monkeypatch.setattr(proof, "layer_errors", lambda *_, **__: [row])
+    artifact = types.Artifact("tiny", "test", tmp_path / "model.tflite")
+    with fails(".*1. CONV_2D"):
+        verify.check_layers(artifact, b"", inputs=tiny_files.inputs, tolerance=verify.LAYERS_INT8)

@@ -84,3 +84,9 @@ def test_by_class_of_several_against_a_count_by_hand():
     assert found.balanced_accuracy == pytest.approx(np.mean(recalls))
     sets = [tuple(row) for row in labels.tolist()]
     assert found.majority_baseline == max(sets.count(one) for one in sets) / 300
+
+
+def test_labels_in_a_column_are_refused():
+    """Each would be compared with the answers to all examples."""
+    with pytest.raises(ValueError, match=r"Wanted labels .* Received: \(3, 1\)"):
+        verify.score(np.eye(3), np.array([[0], [1], [2]]))
