@@ -56,7 +56,10 @@ FEW = 20
 """Examples of a class up to which `image_few_labels` is for them."""
 AFFORDABLE = 12 * 60
 """Minutes that a teacher may take: a night."""
+TEXT_LESSONS = 2
+"""Epochs of `text_classifier`, and of the teacher in `text_mobile`."""
 _STUDENT = 20  # lessons of `text_mobile`'s: ten epochs, and as many of its control
+_FROM_NOTHING = {"schedule.peak-learning-rate": 1e-3, "schedule.epochs": 10}  # what an encoder without weights needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +104,7 @@ def advise(
         familiar: of texts, whether they are of the language that the pretrained vocabulary was made for.
         examples: how many there are, where one may have none or several of the classes; ``None``: each has one.
         looks: how often the plan for so many examples sends each through the frozen model.
-        lessons: how often each is learnt from.
+        lessons: how often each is learnt from; an encoder that starts from nothing takes its own number.
         megabytes: that the file may have; ``None``: any.
         milliseconds: that an answer may take on one thread of `MACHINE`; ``None``: any.
 
@@ -138,6 +141,8 @@ def advise(
         teacher = teacher if familiar and examples is None else None  # its answers sum to one
         useful = _encoders(within if teacher else alone, length=length, familiar=familiar, why=why)
     best, others = useful[0], tuple(useful[1:])
+    if best.name == "small":
+        lessons = _FROM_NOTHING["schedule.epochs"]
     minutes = total * _minutes(best, looks=looks, lessons=lessons)
     flags: Mapping[str, object]
     if teacher and best.name == "text_cnn":
@@ -172,7 +177,8 @@ def _plain(kind: str, best: Model, why: list[str], *, budget: bool) -> tuple[str
     why.append(f"{best.name} has the best features {limits}.")
     if kind == "pictures":
         return "image_classifier", {"backbone": best.name, "image-size": best.size}
-    return "text_classifier", {"encoder": best.name, "sequence-length": best.size}
+    flags: dict[str, object] = {"encoder": best.name, "sequence-length": best.size}
+    return "text_classifier", {**flags, **(_FROM_NOTHING if best.name == "small" else {})}
 
 
 def _encoders(within: Sequence[Model], *, length: int, familiar: bool, why: list[str]) -> list[Model]:

@@ -170,6 +170,7 @@ def learn(config: Config, data: Dataset, workspace: Workspace, *, teacher=None):
 
 def prune(config: Config, data: Dataset, teacher, student, workspace: Workspace):
     """The smallest weights go while the teacher goes on teaching."""
+    student = kerastl.precision.as_float32(student)  # a copy: the control compares the student as it was
     kerastl.train.set_seed(config.seed + 2)
     batches = moved(config, data, config.prune)
     steps = config.prune.epochs * int(batches.cardinality())

@@ -33,7 +33,7 @@ class Views:
     zoom: float = 0.2
     """Share of the scale."""
     horizontal_flip: bool = True
-    """Set it to False where left and right mean something."""
+    """Off where left and right mean something: --views.no-horizontal-flip."""
     brightness: float = 0.15
     """Share of the range, to either side."""
     contrast: float = 0.2
@@ -47,8 +47,14 @@ class Config:
     """Settings of the run; every field is a flag of `kerastl run image_classifier`."""
 
     data: str | None = None
-    """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file.
-    The groceries where there is none."""
+    """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file or
+    a folder of them. The groceries where there is none."""
+    path_column: str = "path"
+    """A table's column of pictures."""
+    label_column: str = "label"
+    """A table's or a parquet file's column of classes."""
+    split_column: str = "split"
+    """Their column of train, validation and test, which is respected; it may be absent."""
     label_separator: str | None = None
     """Stands between the classes of a picture, "|" say, in a table of pictures that may have none, one or several."""
     label_columns: tuple[str, ...] = ()
@@ -81,7 +87,7 @@ class Config:
     """Share of the features dropped before the head."""
     integer: bool = True
     """Whether a file of integers throughout is made as well. A large transformer's numbers may lie too far apart for 8
-    bits, and the proof stops the run; False leaves this file out."""
+    bits, and the proof stops the run; --no-integer leaves this file out."""
     prefer: str = "smallest"
     """What the phone gets among the files within the budget: "smallest" or "fastest"."""
     budget: float = 0.01
@@ -108,7 +114,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         run.record(data)
         plan = planned(config, data)
         print(plan.why)
-        basis = [config.seed, config.views, config.backbone, data.digest]
+        backbone = kerastl.build.pretrained.names.contents(config.backbone)
+        basis = [config.seed, config.views, backbone, data.digest]
 
         features = run.stage(
             "features",
@@ -154,34 +161,24 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def load(config: Config) -> Dataset:
     """The pictures at the backbone's size."""
-    size = (config.image_size, config.image_size)
     table = str(config.data).endswith((".csv", ".tsv", ".txt"))
-    parquet = Path(config.data or "").suffix == ".parquet"
+    parquet = config.data is not None and bool(kerastl.data.parquet_table.files(Path(config.data)))
     if (config.label_separator and not table) or (config.label_columns and not (table or parquet)):
         raise ValueError(f"Pictures of several classes are listed in a table. Received: --data {config.data}.")
+    settings = {
+        "size": (config.image_size, config.image_size),
+        "seed": config.seed,
+        "validation": config.validation,
+        "limit": config.limit,
+    }
     if config.data is None:
-        return kerastl.data.groceries.load(
-            size=size, seed=config.seed, validation=config.validation, limit=config.limit
-        )
+        return kerastl.data.groceries.load(**settings)
+    settings |= {"policy": config.policy, "label_columns": config.label_columns}
+    settings |= {"label_column": config.label_column, "split_column": config.split_column}
     if parquet:
-        return kerastl.data.arrays.load(
-            config.data,
-            size=size,
-            policy=config.policy,
-            seed=config.seed,
-            validation=config.validation,
-            limit=config.limit,
-            label_columns=config.label_columns,
-        )
+        return kerastl.data.arrays.load(config.data, **settings)
     return kerastl.data.image_folder.load(
-        config.data,
-        size=size,
-        policy=config.policy,
-        seed=config.seed,
-        validation=config.validation,
-        limit=config.limit,
-        label_separator=config.label_separator,
-        label_columns=config.label_columns,
+        config.data, path_column=config.path_column, label_separator=config.label_separator, **settings
     )
 
 

@@ -34,7 +34,7 @@ class Views:
     zoom: float = 0.2
     """Share of the scale."""
     horizontal_flip: bool = True
-    """Set it to False where left and right mean something."""
+    """Off where left and right mean something: --views.no-horizontal-flip."""
     brightness: float = 0.15
     """Share of the range, to either side."""
     contrast: float = 0.2
@@ -48,8 +48,14 @@ class Config:
     """Settings of the run; every field is a flag of `kerastl run image_few_labels`."""
 
     data: str | None = None
-    """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file.
-    The groceries where there is none."""
+    """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file or
+    a folder of them. The groceries where there is none."""
+    path_column: str = "path"
+    """A table's column of pictures."""
+    label_column: str = "label"
+    """A table's or a parquet file's column of classes."""
+    split_column: str = "split"
+    """Their column of train, validation and test, which is respected; it may be absent."""
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     labels: int = 10
@@ -101,7 +107,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             examples=len(data.train), classes=data.task.classes, batch_size=config.batch_size, epochs=config.epochs
         )
         print(plan.why)
-        basis = [config.seed, config.labels, config.views, config.backbone, data.digest]
+        backbone = kerastl.build.pretrained.names.contents(config.backbone)
+        basis = [config.seed, config.labels, config.views, backbone, data.digest]
 
         features = run.stage(
             "features",
@@ -155,28 +162,18 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def load(config: Config) -> Dataset:
     """The pictures at the backbone's size."""
-    size = (config.image_size, config.image_size)
+    settings = {
+        "size": (config.image_size, config.image_size),
+        "seed": config.seed,
+        "validation": config.validation,
+        "limit": config.limit,
+    }
     if config.data is None:
-        return kerastl.data.groceries.load(
-            size=size, seed=config.seed, validation=config.validation, limit=config.limit
-        )
-    if Path(config.data).suffix == ".parquet":
-        return kerastl.data.arrays.load(
-            config.data,
-            size=size,
-            policy=config.policy,
-            seed=config.seed,
-            validation=config.validation,
-            limit=config.limit,
-        )
-    return kerastl.data.image_folder.load(
-        config.data,
-        size=size,
-        policy=config.policy,
-        seed=config.seed,
-        validation=config.validation,
-        limit=config.limit,
-    )
+        return kerastl.data.groceries.load(**settings)
+    settings |= {"policy": config.policy, "label_column": config.label_column, "split_column": config.split_column}
+    if kerastl.data.parquet_table.files(Path(config.data)):
+        return kerastl.data.arrays.load(config.data, **settings)
+    return kerastl.data.image_folder.load(config.data, path_column=config.path_column, **settings)
 
 
 def labelled(config: Config, data: Dataset) -> Dataset:

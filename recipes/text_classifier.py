@@ -31,7 +31,9 @@ class Config:
     text_column: str = "text"
     """Its column of sentences."""
     label_column: str = "label"
-    """Its column of labels, text or numbers; a column `split` with train, validation and test is respected."""
+    """Its column of labels, text or numbers."""
+    split_column: str = "split"
+    """Its column of train, validation and test, which is respected; it may be absent."""
     label_separator: str | None = None
     """Stands between the classes of a text, "|" say, in a file of texts that may have none, one or several; where a
     label of JSON lines is a list of names, none is needed."""
@@ -102,6 +104,7 @@ def texts(config: Config) -> Dataset:
     if not config.data:
         return kerastl.data.movie_reviews.load(**settings)
     columns = {"text_column": config.text_column, "label_column": config.label_column}
+    columns["split_column"] = config.split_column
     settings |= {"policy": config.policy, "measure_on_train": config.measure_on_train} | several
     return kerastl.data.text_csv.load(config.data, **columns, **settings)
 
@@ -136,7 +139,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             )
             return kerastl.train.Trained(model, curves)
 
-        adapted = [config.encoder, config.pooling, config.lora_rank, config.precision]
+        encoder = kerastl.build.pretrained.names.contents(config.encoder)
+        adapted = [encoder, config.pooling, config.lora_rank, config.precision]
         classifier = run.stage(
             "classifier",
             train,

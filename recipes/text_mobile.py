@@ -40,7 +40,9 @@ class Config:
     text_column: str = "text"
     """Its column of sentences."""
     label_column: str = "label"
-    """Its column of labels, text or numbers; a column `split` with train, validation and test is respected."""
+    """Its column of labels, text or numbers."""
+    split_column: str = "split"
+    """Its column of train, validation and test, which is respected; it may be absent."""
     policy: str = "fail"
     """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
     seed: int = 0
@@ -98,11 +100,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         lessons = as_the_teacher_reads(config, data)
         models = {"save": kerastl.train.save, "load": kerastl.train.load}
         finished = Path(config.teacher, "model.keras") if config.teacher else None
+        contents = kerastl.build.pretrained.names.contents
 
         teacher = run.stage(
             "teacher",
             lambda at: taught(config, lessons, at),
-            key=[config.seed, config.encoder, config.fine_tune, lessons.digest, finished],
+            key=[config.seed, contents(config.encoder), config.fine_tune, lessons.digest, finished],
             **models,
         )
         answers = run.stage(
@@ -158,8 +161,9 @@ def load(config: Config, **reading: Any) -> Dataset:
     settings = {"validation": config.validation, "test": config.test, "seed": config.seed, "limit": config.limit}
     if not config.data:
         return kerastl.data.movie_reviews.load(**settings, **reading)
-    columns = {"text_column": config.text_column, "label_column": config.label_column, "policy": config.policy}
-    return one_each(kerastl.data.text_csv.load(config.data, **columns, **settings, **reading), where=config.data)
+    settings |= {"text_column": config.text_column, "label_column": config.label_column, "policy": config.policy}
+    settings["split_column"] = config.split_column
+    return one_each(kerastl.data.text_csv.load(config.data, **settings, **reading), where=config.data)
 
 
 def one_each(data: Dataset, *, where: str) -> Dataset:
@@ -167,7 +171,8 @@ def one_each(data: Dataset, *, where: str) -> Dataset:
     if data.task.multi_label:
         raise ValueError(
             "A teacher's answers to a text sum to one, so that texts have one class each. Received: texts of none or "
-            f"several classes in {where}; `kerastl run text_classifier --encoder small` learns them without a teacher."
+            f"several classes in {where}; `kerastl run text_classifier --encoder small "
+            "--schedule.peak-learning-rate 1e-3 --schedule.epochs 10` learns them without a teacher."
         )
     return data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import shlex
@@ -18,6 +19,8 @@ from pathlib import Path
 import flatbuffers
 import keras
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
@@ -802,3 +805,59 @@ def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     assert "8 pictures of 2 classes, 4 to 4 each." in rest[0]
     assert cli.main(["advise", str(tmp_path / "my set"), "--json", "--milliseconds", "0.01"]) == 1
     assert "below the smallest" in capsys.readouterr().err
+
+
+def test_advise_prints_the_columns_that_it_read_by(tmp_path, capsys):
+    """The command finds the same pictures, texts, labels and splits."""
+    for index in range(120):
+        pixels = np.random.default_rng(index).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    folds = ["train"] * 80 + ["val"] * 20 + ["test"] * 20
+    lines = [f"{index}.png,{'ab'[index % 2]},{fold}" for index, fold in enumerate(folds)]
+    (tmp_path / "set.csv").write_text("\n".join(["file,kind,fold", *lines]))
+    lines = [f"film {index} was fine,{'ab'[index % 2]},{fold}" for index, fold in enumerate(folds)]
+    (tmp_path / "texts.csv").write_text("\n".join(["words,kind,fold", *lines]))
+    columns = ["--label-column", "kind", "--split-column", "fold"]
+    for file, column, loads in (
+        ("set", ["--path-column", "file"], "load"),
+        ("texts", ["--text-column", "words"], "texts"),
+    ):
+        assert cli.main(["advise", str(tmp_path / f"{file}.csv"), *column, *columns]) == 0
+        words = shlex.split(capsys.readouterr().out.splitlines()[0])
+        recipe = running.load(catalogue.find(words[2]))
+        data = getattr(recipe, loads)(running.parse(recipe, recipe.Config(), words[3:], given=words[2]))
+        assert [len(split) for split in (data.train, data.validation, data.test)] == [80, 20, 20]
+
+
+def test_advise_of_arrays_says_what_to_do_and_of_a_folder_of_parquet_what_to_run(tmp_path, capsys):
+    pictures = np.random.default_rng(0).integers(0, 256, (120, 40, 40, 3)).astype(np.uint8)
+    np.savez(tmp_path / "set.npz", x=pictures, y=np.arange(120) % 2)
+    assert cli.main(["advise", str(tmp_path / "set.npz")]) == 1
+    assert "Save the pictures as files" in capsys.readouterr().err
+    (tmp_path / "hub").mkdir()
+    for name, part in (("train", slice(0, 80)), ("test", slice(80, 120))):
+        content = []
+        for picture in pictures[part]:
+            Image.fromarray(picture).save(memory := io.BytesIO(), "PNG")
+            content.append(memory.getvalue())
+        table = pyarrow.table({"image": content, "label": np.arange(len(content)) % 2})
+        pyarrow.parquet.write_table(table, tmp_path / "hub" / f"{name}-00000-of-00001.parquet")
+    assert cli.main(["advise", str(tmp_path / "hub"), "--megabytes", "3"]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[0])
+    recipe = running.load(catalogue.find(words[2]))
+    config = running.parse(recipe, recipe.Config(), [*words[3:], "--image-size", "32"], given=words[2])
+    assert len(recipe.load(config).test) == 40
+
+
+def test_a_folder_and_a_tag_are_one_thing(here, toy, monkeypatch, capsys):
+    assert cli.main(["run", "my_recipe.py", "--out", "there", "--tag", "second"]) == 1
+    assert "give one of --out and --tag" in capsys.readouterr().err
+    (here / "inside").mkdir()
+    monkeypatch.chdir(here / "inside")
+    assert cli.main(["run", "../my_recipe.py", "--out", "."]) == 0
+    assert json.loads((here / "inside" / "report.json").read_text())["tag"] == "inside"
+
+
+def test_what_is_on_or_off_takes_no_value(capsys):
+    assert cli.main(["run", "image_classifier", "--integer", "False"]) == 1
+    assert "--integer, or --no-integer" in capsys.readouterr().err

@@ -141,6 +141,7 @@ def test_the_same_command_again_reuses_every_stage(finished):
     assert all(stage["reused"] for stage in again["stages"])
     for before, after in zip(report["variants"], again["variants"], strict=True):
         assert (before["sha256"], before["score"]) == (after["sha256"], after["score"])
+    assert again.get("control") == report.get("control")  # of students as they were, whatever was made of them since
 
 
 def test_a_flipped_byte_anywhere_in_a_run_is_noticed(finished):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -120,3 +121,32 @@ def test_a_set_of_tfds_comes_at_the_models_size(folder, tmp_path, monkeypatch):
     assert data.task.input_shape == (12, 12, 3)
     assert len(data.train) + len(data.validation) == 90
     np.testing.assert_array_equal(data.test.inputs[:, 6, 6, 0], 60 + 60 * data.test.labels)
+
+
+def test_a_model_of_two_classes_need_not_be_perfect(tmp_path):
+    """And one that knows them the other way round is still refused."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 600)
+    pictures = (60 + 120 * labels[:, None, None, None] + generator.integers(0, 50, (600, 12, 12, 1))).astype(np.uint8)
+    image, dense = keras.Input((12, 12, 1)), layers.Dense(2, activation="softmax")
+    model = keras.Model(image, dense(layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(image))))
+    dense.set_weights([np.array([[-9.0, 9.0]]), np.array([5.2, -5.2])])  # from 147 on it is the second
+    model.save(tmp_path / "mine.keras")
+    wrong = generator.random(600) < 0.1
+    for name, given in (("set", np.where(wrong, 1 - labels, labels)), ("moved", 1 - labels)):
+        np.savez(tmp_path / f"{name}.npz", x=pictures, y=given)
+    config = shrink_model.Config(model=str(tmp_path / "mine.keras"), data=str(tmp_path / "set.npz"), validation=200)
+    workspace = SimpleNamespace(stage="opened")
+    made = shrink_model.opened(config, shrink_model.load(config), workspace)
+    assert made.model.output_shape == (None, 2)
+    config = dataclasses.replace(config, data=str(tmp_path / "moved.npz"))
+    with pytest.raises(ValueError, match="in the order of its answers: 0, 1"):
+        shrink_model.opened(config, shrink_model.load(config), workspace)
+
+
+def test_pictures_of_several_classes_are_not_its_own(tmp_path):
+    generator = np.random.default_rng(0)
+    pictures = generator.integers(0, 256, (200, 28, 28, 1)).astype(np.uint8)
+    np.savez(tmp_path / "set.npz", x=pictures, y=generator.integers(0, 2, (200, 3)).astype(np.uint8))
+    with pytest.raises(ValueError, match="Wanted pictures of one class each"):
+        shrink_model.load(shrink_model.Config(data=str(tmp_path / "set.npz")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 
@@ -12,11 +13,17 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
     """Prints the command to run, the reasons and the cost.
 
     Raises:
-        FileNotFoundError, ValueError: the data cannot be read, or no model is within the budget.
+        FileNotFoundError, ValueError: the data cannot be read, or is arrays, which no foundation model is for; or no
+            model is within the budget.
     """
     import kerastl
 
     facts = kerastl.data.facts.look(path, **columns)
+    if any(map(kerastl.data.array_file.is_array, [Path(path), *Path(path).glob("*")])):
+        raise ValueError(
+            f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
+            "files, a folder a class; or `kerastl copy mnist_cnn FILE` starts a recipe of your own."
+        )
     if facts.kind == "pictures":
         total = sum(facts.counts.values())
         plan = kerastl.transfer.plan(
@@ -26,7 +33,7 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
         )
         looks, lessons = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
     else:
-        looks, lessons = 0, 3  # the text recipe's epochs
+        looks, lessons = 0, kerastl.advice.TEXT_LESSONS
     found = kerastl.advice.advise(
         **facts._asdict(), looks=looks, lessons=lessons, megabytes=megabytes, milliseconds=milliseconds
     )
@@ -35,8 +42,9 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
         return 0
     words = ["kerastl", "run", found.recipe, "--data", path]
     words += [word for name, value in found.flags.items() for word in (f"--{name}", str(value))]
-    if facts.kind == "texts":
-        words += ["--text-column", columns["text_column"], "--label-column", columns["label_column"]]
+    for name in ("text" if facts.kind == "texts" else "path", "label", "split"):
+        if (column := columns[f"{name}_column"]) != name:
+            words += [f"--{name}-column", column]
     words += ["--label-separator", separator] if (separator := columns["label_separator"]) else []
     words += ["--label-columns", *columns["label_columns"]] if columns["label_columns"] else []
     print(shlex.join(words))

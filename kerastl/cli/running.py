@@ -19,7 +19,7 @@ _LIBRARIES = 5_000_000_000
 """Bytes of addresses that TensorFlow, its threads and NumPy's arrays of a small data set take before any training."""
 
 _OPTIONS = """options of every recipe:
-  --out DIR    the run's folder (default saved_models/{name}/TAG)
+  --out DIR    the run's folder (default saved_models/{name}/TAG), whose name is the tag
   --tag TAG    name of the run (default "default"; "smoke" with --smoke)
   --smoke      tiny sizes, to see in a minute that everything works
   --debug      show where an error comes from
@@ -47,6 +47,8 @@ def run(arguments: list[str]) -> int:
     base = module.Config.smoke() if options["smoke"] else module.Config()
     config = parse(module, base, flags, given=given)
     name, tag = recipe.name, options["tag"] or ("smoke" if options["smoke"] else "default")
+    if options["out"] and options["tag"]:
+        raise ValueError("The last folder of --out is the run's tag: give one of --out and --tag. Received: both.")
     if tag != Path(tag).name or tag in (".", ".."):
         raise ValueError(f"A tag is one folder's name. Received: {tag!r}.")
 
@@ -57,6 +59,7 @@ def run(arguments: list[str]) -> int:
     # kernel ends the process without a word when the promise falls due.
     os.environ.setdefault("TF_MKL_ALLOC_MAX_BYTES", str(free_memory() * 9 // 10))
     folder = Path(options["out"] or Path("saved_models", name, tag))
+    folder = folder.resolve() if folder.name in ("", "..") else folder  # whose name is the tag
     asked_before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         module.run(config, folder)
@@ -178,6 +181,8 @@ def parse(module: ModuleType, base: Any, flags: list[str], *, given: str) -> Any
         last = {f"--{name}": name.rpartition(".")[2] for name in names}  # `--epochs` for `--teacher.epochs`
         near = [flag for flag, word in last.items() if word == plain.rpartition(".")[2]][:3]
         hint = f" Did you mean {', '.join(near)}?" if near else catalogue.did_you_mean(f"--{plain}", options)
+        if wrong.lower() in ("true", "false"):
+            hint = " What is on or off takes no value: --integer, or --no-integer, for example."
         raise ValueError(f"{given} has no setting {wrong!r}.{hint} All of them: kerastl run {given} --help")
     return config
 

@@ -78,6 +78,8 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
         x = layers.Flatten(name="pool")(x)
     elif len(x.shape) == 3:
         x = layers.GlobalAveragePooling1D(name="pool")(x)
+    elif x._keras_history.operation.name != "pool":  # pooled, under another name
+        x = layers.Flatten(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     logits = layers.Dense(task.classes, dtype="float32", name="logits")(x)
@@ -112,5 +114,7 @@ def groups(model: keras.Model) -> list[Group]:
 def _sliced(body: list[keras.layers.Layer]) -> list[str | None]:
     """A name for the first layer of every slice, behind a stem of one convolution; ``None`` for the rest."""
     heavy = [place for place, layer in enumerate(body) if len(layer.weights) and layer.count_params() > 0]
+    if len(heavy) < 2:
+        return ["slice_1" if place == len(body) - 1 else None for place in range(len(body))]
     starts = {heavy[1 + index * (len(heavy) - 1) // _SLICES]: f"slice_{index + 1}" for index in range(_SLICES)}
     return [starts.get(place) for place in range(len(body))]

@@ -1,7 +1,8 @@
 """A BERT-type encoder of one's own choice, from the folder that the Hugging Face hub has of it.
 
 The folder holds ``config.json``, ``vocab.txt`` and ``model.safetensors``; ``tokenizer_config.json`` if there is one.
-Layers of BERT's plain kind only: what would be computed otherwise than here is refused, not approximated.
+Layers of BERT's plain kind only: what would be computed otherwise than here is refused. One thing is approximated: GELU
+is computed by its formula with tanh, as in keras-hub's BERT, also where a configuration asks for the exact one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kerastl.types import Task
 
 _PLAIN = {
     "model_type": ("bert",),
-    "hidden_act": ("gelu",),
+    "hidden_act": ("gelu", "gelu_new", "gelu_pytorch_tanh"),
     "position_embedding_type": ("absolute", None),
     "layer_norm_eps": (1e-12, None),
     "type_vocab_size": (2, None),

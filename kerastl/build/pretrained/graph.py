@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -12,7 +14,9 @@ def is_flat(model: keras.Model) -> bool:
     return not any(isinstance(layer, keras.Model) for layer in model.layers)
 
 
-def laid_flat(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor:
+def laid_flat(
+    model: keras.Model, image: keras.KerasTensor, *, names: Mapping[str, str] = MappingProxyType({})
+) -> keras.KerasTensor:
     """The output of copies of a model's layers, called on ``image`` in the order of its graph.
 
     Copies, because a layer that was called twice has two outputs, and whoever asks for ``layer.output`` gets the first.
@@ -20,6 +24,7 @@ def laid_flat(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor
     Args:
         model: functional, with one input and one output; models inside it are taken apart.
         image: takes the place of its input.
+        names: other ones for the copies of layers: old name -> new name.
 
     Raises:
         ValueError: no functional model of one input and one output; a layer that cannot be made again from its
@@ -34,7 +39,7 @@ def laid_flat(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor
             f"Wanted a model from one picture to one tensor. Received: {model.name!r} with inputs "
             f"{[tensor.name for tensor in model.inputs]} and {len(outputs)} outputs."
         )
-    (output,) = _walked(model, [image], copies={})
+    (output,) = _walked(model, [image], copies={}, names=names)
     return output
 
 
@@ -50,7 +55,9 @@ def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, 
     return output
 
 
-def _walked(model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.Layer]) -> list:
+def _walked(
+    model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.Layer], names: Mapping[str, str]
+) -> list:
     graph = keras.Model(model.inputs, model.outputs)  # a Sequential shows no graph of its own; makes no new node
     tensors = {id(theirs): ours for theirs, ours in zip(graph.inputs, inputs, strict=True)}
 
@@ -64,11 +71,11 @@ def _walked(model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.
             operation = node.operation
             arguments, options = keras.tree.map_structure(ours, (node.arguments.args, node.arguments.kwargs))
             if isinstance(operation, keras.Model):
-                results = _walked(operation, keras.tree.flatten(arguments[0]), copies=copies)
+                results = _walked(operation, keras.tree.flatten(arguments[0]), copies=copies, names=names)
             elif isinstance(operation, keras.layers.Layer):
                 shared = id(operation) in copies  # a shared layer is called twice and copied once
                 if not shared:
-                    copies[id(operation)] = _made_again(operation)
+                    copies[id(operation)] = _made_again(operation, name=names.get(operation.name))
                 copy = copies[id(operation)]
                 results = keras.tree.flatten(copy(*arguments, **options))
                 if not shared:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import keras
 from keras import layers
@@ -41,7 +43,12 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
     size = image_size or shape[0]
     if not size:
         raise ValueError(f"Wanted image_size, for {file} takes pictures of any. Received: image_size={image_size}.")
-    flat = _laid_out(keras.Model(model.inputs, _features(model)), file, shape=(size, size, 3), name=model.name)
+    features = keras.Model(model.inputs, _features(model))
+    # as the layers of a head are called; one that pools the features is such a layer
+    names = {name: f"inner_{name}" for name in ("pool", "dropout", "logits")}
+    if features.output._keras_history.operation.name == "pool":
+        del names["pool"]
+    flat = _laid_out(features, file, shape=(size, size, 3), name=model.name, names=names)
     if not _makes_its_range(flat):
         raise ValueError(
             f"Wanted a graph that scales pixels 0..255 itself. Received: {file}, without a Rescaling or Normalization "
@@ -126,10 +133,12 @@ def _laid_out(
     shape: tuple[int, int, int],
     name: str,
     front: keras.layers.Layer | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> keras.Model:
     image = keras.Input(shape, name="image")
     try:
-        return keras.Model(image, graph.laid_flat(model, image if front is None else front(image)), name=name)
+        start = image if front is None else front(image)
+        return keras.Model(image, graph.laid_flat(model, start, names=names), name=name)
     except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
         raise ValueError(f"{file} cannot be laid out for pictures of {shape[0]} pixels: {error}") from error
 

@@ -1,9 +1,22 @@
-"""Names that come near a mistyped one."""
+"""Names of foundation models: which come near a mistyped one, and what stands under one that is a path."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
+
+
+def contents(name: str) -> object:
+    """What a stage's key holds of a model that it starts from: its name, or the files that stand there where it is a
+    path, so that a file which was trained anew is another model.
+    """
+    path = Path(name.removeprefix("preset:"))
+    if path.is_dir() and (path / "model.keras").is_file():  # of a finished run nothing else is read
+        return path / "model.keras"
+    if path.is_dir():
+        return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+    return path if path.is_file() else name
 
 
 def near(name: str, options: Iterable[str]) -> str:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
+from kerastl import transfer
 from kerastl.build import mobile_cnn, strided_cnn
-from kerastl.build.pretrained import local_file
+from kerastl.build.pretrained import backbone, local_file
 from kerastl.types import Task
 
 TASK = Task("colour", ("a", "b", "c"), (32, 32, 3))
@@ -113,3 +114,29 @@ def test_probabilities_are_taken_back_to_logits(tmp_path, last):
     kernel, bias = model.get_layer("logits").get_weights()
     logits = local_file.classifier(tmp_path / "mine.keras")(raw, training=False)
     np.testing.assert_allclose(logits, raw.reshape(4, -1) @ kernel + bias, atol=1e-5)
+
+
+def test_an_ordinary_model_of_keras_gets_a_head(tmp_path):
+    """Its layers have the names that a head's have, and its features are pooled under another one."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3))
+    x = layers.Conv2D(4, 3, name="logits")(layers.Rescaling(1 / 255)(image))
+    x = layers.Conv2D(6, 3)(layers.MaxPooling2D(name="pool")(layers.Dropout(0.1, name="dropout")(x)))
+    pooled = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, layers.Dense(2)(layers.Dropout(0.2)(pooled)))
+    model.save(tmp_path / "mine.keras")
+    headed = backbone.with_head(local_file.load(tmp_path / "mine.keras"), TASK)
+    wanted = keras.Model(image, pooled)(RAW, training=False)
+    np.testing.assert_allclose(transfer.body(headed)(RAW, training=False), wanted, atol=1e-6)
+    found = backbone.groups(headed)
+    assert [group.name for group in found][-1] == "head"
+    assert [layer.name for layer in found[-1].layers] == ["pool", "dropout", "logits"]
+    assert sum(len(group.layers) for group in found) == len(headed.layers)
+
+
+def test_a_model_with_a_single_layer_of_weights_is_one_group(tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(image)))
+    keras.Model(image, layers.Dense(2)(x)).save(tmp_path / "shallow.keras")
+    found = backbone.groups(backbone.with_head(local_file.load(tmp_path / "shallow.keras"), TASK))
+    assert [group.name for group in found if any(layer.weights for layer in group.layers)] == ["stem", "head"]

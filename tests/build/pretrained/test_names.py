@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from kerastl.build.pretrained.names import near
+from kerastl import digests
+from kerastl.build.pretrained.names import contents, near
 
 
 def test_near_names():
@@ -8,3 +9,19 @@ def test_near_names():
     assert near("resnet-50", options) == " Did you mean ResNet50, ResNet50V2?"
     assert near("vgg-16", options) == " Did you mean VGG16?"
     assert near("zebra", options) == ""
+
+
+def test_what_stands_under_a_path_is_its_files(tmp_path):
+    assert contents("mobilenet_v2") == "mobilenet_v2"
+    assert contents("preset:bert_tiny_en_uncased") == "preset:bert_tiny_en_uncased"
+    (tmp_path / "run").mkdir()
+    for path in (tmp_path / "mine.keras", tmp_path / "run" / "model.keras", tmp_path / "hub" / "model.safetensors"):
+        path.parent.mkdir(exist_ok=True)
+        name = str(path if path.suffix == ".keras" and path.parent == tmp_path else path.parent)
+        found = []
+        for content in (b"one", b"other"):
+            path.write_bytes(content)
+            found.append(digests.of(contents(name)))
+        assert found[0] != found[1]
+    assert digests.of(contents(str(tmp_path / "run"))) == digests.of(contents(str(tmp_path / "run" / "model.keras")))
+    assert digests.of(contents(f"preset:{tmp_path / 'hub'}")) == digests.of(contents(str(tmp_path / "hub")))
