@@ -63,7 +63,13 @@ def build(
         steps.append(Exposure(exposure, seed=seed + 7))
     if erasing:
         steps.append(
-            layers.RandomErasing(factor=erasing, scale=(0.02, 0.2), fill_value=0.0, value_range=(0, 255), seed=seed + 2)
+            layers.RandomErasing(
+                factor=(erasing, erasing),  # of a single number Keras draws one below it, half of it on average
+                scale=(0.02, 0.2),
+                fill_value=0.0,
+                value_range=(0, 255),
+                seed=seed + 2,
+            )
         )
     if cutout:
         steps.append(Cutout(cutout, seed=seed + 6))

@@ -231,6 +231,8 @@ def _unknown(layer: keras.Operation, available: list[str]) -> str:
 
 def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
     config = layer.get_config()
+    if isinstance(layer, keras.layers.Rescaling):  # whose configuration holds arrays in Keras' own disguise
+        config |= {"scale": np.asarray(layer.scale).tolist(), "offset": np.asarray(layer.offset).tolist()}
     settings = {key: config[key] for key in _SETTINGS[type(layer)]}
     activation = settings.get("activation", "linear")
     known = isinstance(activation, str)
@@ -274,7 +276,12 @@ def _of_one_output(
             return tf_keras.layers.Rescaling(affine[0], offset=affine[1], name=name)
     if kind in _FUNCTIONS and len(values) == 1:
         return tf_keras.layers.Activation(_FUNCTIONS[kind], name=name)
-    if kind == "Mean" and rank == 4 and settings["keepdims"] and tuple(settings["axis"]) in ((1, 2), (-3, -2)):
+    if (
+        kind == "Mean"
+        and rank == 4
+        and settings["keepdims"]
+        and settings["axis"] in ([1, 2], (1, 2), [-3, -2], (-3, -2))
+    ):
         return tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)
     if kind == "Reshape" and settings["newshape"][0] in (-1, None):
         return tf_keras.layers.Reshape(settings["newshape"][1:], name=name)
@@ -298,14 +305,16 @@ def _affine(kind: str, constant: Any, *, first: bool, channels: int | None) -> t
         return None
     value = float(value.reshape(-1)[0]) if value.size == 1 else value.reshape(-1)
     ones = np.ones_like(value)
+    if kind in ("TrueDivide", "Divide"):
+        if not first or not np.all(value):
+            return None
+        kind, value = "Multiply", 1.0 / value
     found = {
         "Add": (ones, value),
         "Subtract": (ones, -value) if first else (-ones, value),
         "Multiply": (value, 0.0 * ones),
-        "TrueDivide": (1.0 / value, 0.0 * ones) if first else None,
-        "Divide": (1.0 / value, 0.0 * ones) if first else None,
     }[kind]
-    return None if found is None else tuple(np.asarray(part).tolist() for part in found)
+    return np.asarray(found[0]).tolist(), np.asarray(found[1]).tolist()
 
 
 def _is_depthwise(layer: keras.layers.Layer) -> bool:

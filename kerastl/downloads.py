@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     Decode = Callable[[Mapping[str, Path]], dict[str, np.ndarray]]
+
+
+_FAILURES = (OSError, ValueError, KeyError, EOFError, tarfile.TarError, zipfile.BadZipFile, http.client.HTTPException)
+"""Of a way that does not lead to the files, after which the next is tried."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +131,6 @@ def fetch(files: Files) -> dict[str, Path]:
                 os.fsync(file.fileno())
         return finished
 
-    shutil.rmtree(folder, ignore_errors=True)  # damaged
     first_way(files.name, files.ways, folder, finish=finish)
     return paths
 
@@ -166,10 +170,10 @@ def first_way(
             desk.mkdir()
             try:
                 finished = finish(way, _files(way, desk), desk)
-            except (OSError, ValueError, KeyError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+            except _FAILURES as error:
                 failures.append(f"  - {way}: {error}")
                 continue
-            os.replace(finished, path)
+            _take_place(finished, path)
             return
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -179,6 +183,13 @@ def first_way(
         + f"\nOn a machine with a network, or once there is one, run:\n  kerastl fetch {name}\n"
         f"and, for a machine without, copy {path} there."
     )
+
+
+def _take_place(finished: Path, path: Path) -> None:
+    """Moves what was made to its place, from where a damaged one goes, or what another process has just brought."""
+    if path.is_dir():
+        os.rename(path, finished.with_name("replaced"))  # to the folder that goes when all is done
+    os.replace(finished, path)
 
 
 def check(path: Path, wanted: str) -> None:

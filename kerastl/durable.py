@@ -105,7 +105,7 @@ def told(path: Path) -> Iterator[None]:
 
 def _take_place(temporary: Path, path: Path) -> None:
     """Renames into place; a folder needs two renames, and if the second fails the old one goes back."""
-    if not path.is_dir() or path.is_symlink():
+    if not path.is_dir() or (path.is_symlink() and not temporary.is_dir()):  # no folder is renamed onto a link
         os.replace(temporary, path)
         _flush(path.parent)
         return

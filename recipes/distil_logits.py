@@ -51,7 +51,7 @@ class Config:
     teachers: int = 5
     """Networks that answer together, each of a seed of its own: surer of what is right, and softer where it is not.
     Under five a student gained twice of what it gained under one or two."""
-    erasing: float = 0.25
+    erasing: float = 0.125
     """Share of the teachers' pictures in which a rectangle is blanked (Zhong et al. 2020): what they answer to pictures
     that they have learnt from has to be worth hearing."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)

@@ -49,7 +49,7 @@ class Config:
     """Of teachers, students and control alike."""
     teachers: int = 5
     """Networks that answer together, as in `distil_logits`."""
-    erasing: float = 0.25
+    erasing: float = 0.125
     """Share of the teachers' pictures in which a rectangle is blanked, as there."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of each, `residual_cnn.medium` of 309,000 parameters."""

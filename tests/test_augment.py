@@ -260,3 +260,10 @@ def test_views_inside_of_a_model_are_of_training_alone(pictures):
     assert model.get_layer("inner") is inner
     again = keras.models.clone_model(model).get_layer("inner")
     np.testing.assert_array_equal(again(pictures), pictures.reshape(4, 81))
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_rectangle_is_blanked_in_so_many_pictures(share):
+    white = np.full((2000, 16, 16, 1), 255, np.float32)
+    blanked = (np.asarray(augment.build(erasing=share)(white, training=True)) == 0).any((1, 2, 3))
+    assert blanked.mean() == pytest.approx(share, abs=0.04)

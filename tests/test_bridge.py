@@ -141,7 +141,7 @@ def test_operations_between_tensors_cross():
     ops = keras.ops
     image = keras.Input((8, 8, 4), name="image")
     vector = np.array([0.5, -1.0, 2.0, 3.0], "float32")
-    x = 2.0 - (image / 64.0 - 1.5) * vector + vector
+    x = 2.0 - ((image - 0.0) / 64.0 - 1.5) * vector + vector + 0.0
     x = ops.maximum(x, ops.relu6(x + 3.0) * (1 / 6)) - ops.hard_silu(x)
     x = x * ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True)) + ops.minimum(ops.tanh(x), ops.silu(x))
     first, second, third = ops.split(x, [1, 3], axis=-1)
@@ -162,6 +162,8 @@ def test_operations_between_tensors_cross():
         (lambda x: 1.0 / (x + 2.0), "'true_divide' of class .*TrueDivide"),
         (lambda x: x * np.ones((8, 1, 1), "float32"), "'multiply' of class .*Multiply"),
         (lambda x: keras.ops.mean(x, axis=1), "'mean' of class .*Mean"),
+        (lambda x: keras.ops.mean(x, keepdims=True), "'mean' of class .*Mean"),
+        (lambda x: x / 0.0, "'true_divide' of class .*TrueDivide"),
         (lambda x: keras.ops.split(x, 2, axis=1)[0], "'split' of class .*Split"),
         (lambda x: keras.ops.flip(x, axis=1), "'flip' of class .*Flip"),
     ],
@@ -171,6 +173,16 @@ def test_an_operation_that_cannot_cross_is_named(operation, named):
     image = keras.Input((8, 8, 4), name="image")
     with pytest.raises(ValueError, match=f"Received: layer {named}.*Available: .*'Add'"):
         bridge.to_tf_keras(keras.Model(image, operation(image)), probe=np.ones((1, 8, 8, 4), "float32"))
+
+
+def test_a_rescaling_by_arrays_crosses():
+    """As a mean and a deviation of each colour are mostly written."""
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    image = keras.Input((8, 8, 3), name="image")
+    model = keras.Model(image, keras.layers.Rescaling(1 / (255 * deviation), offset=-mean / deviation)(image))
+    values = np.random.default_rng(3).uniform(0, 255, (3, 8, 8, 3)).astype("float32")
+    bridged = bridge.to_tf_keras(model, probe=values)
+    np.testing.assert_allclose(bridged(values), (values / 255 - mean) / deviation, rtol=1e-5, atol=1e-5)
 
 
 def test_layers_of_newer_networks_cross():

@@ -249,3 +249,17 @@ def test_what_is_not_flushed_stands_as_whole(tmp_path, monkeypatch):
         assert (tmp_path / "cache" / "rows").read_text() == f"{flush}"
         assert (len(flushed) > 1) == flush
         flushed.clear()
+
+
+def test_a_folder_takes_the_place_of_a_link(tmp_path):
+    """As of a bundle that somebody has linked to another project."""
+    other, link = tmp_path / "other", tmp_path / "mobile"
+    other.mkdir()
+    (other / "kept").touch()
+    link.symlink_to(other)
+    with durable.replacing(link) as temporary:
+        temporary.mkdir()
+        (temporary / "model").touch()
+    assert [path.name for path in link.iterdir()] == ["model"]
+    assert [path.name for path in other.iterdir()] == ["kept"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mobile", "other"]
