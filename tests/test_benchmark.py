@@ -237,3 +237,9 @@ def test_a_texts_facts_are_those_of_its_ids(tiny_text):
 
 def test_a_text_is_timed_with_ids_that_its_vocabulary_has(tiny_text):
     assert benchmark.latency(tiny_text.float32, runs=5).median > 0
+
+
+def test_median_and_percentile_by_hand(tiny_files, monkeypatch):
+    monkeypatch.setattr(benchmark, "_timed", lambda interpreter, runs: [n * 1_000_000 for n in range(1, 102)])
+    found = benchmark.latency(tiny_files.float32)
+    assert (found.median, found.p95, found.runs) == (51.0, 96.0, 101)

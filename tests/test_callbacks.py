@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
@@ -9,6 +10,7 @@ import random
 import signal
 import sys
 import threading
+import types
 
 import keras
 import numpy as np
@@ -49,6 +51,27 @@ def test_a_weight_that_is_not_finite_stops_the_run_and_names_the_step(examples, 
         quiet(small_model(), batches(*examples), callbacks=[Poison(step)], optimizer=optimizer)
 
 
+def test_a_long_epoch_is_stopped_within_twenty_steps(examples):
+    poison = Poison(5)
+    with pytest.raises(callbacks.NonFiniteError, match="after step 5 "):
+        quiet(small_model(), batches(*examples, size=1), callbacks=[poison], schedule=Schedule(epochs=1))
+    assert poison.seen == 20
+
+
+def test_statistics_that_are_not_finite_stop_the_run(examples):
+    """They do not learn, and in training nothing is divided by them."""
+    inputs = keras.Input((4,))
+    norm = keras.layers.BatchNormalization(name="norm")
+    model = keras.Model(inputs, keras.layers.Dense(3, dtype="float32")(norm(inputs)))
+
+    class Variance(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            norm.moving_variance.assign(np.full(4, np.nan))
+
+    with pytest.raises(callbacks.NonFiniteError, match="norm/moving_variance"):
+        quiet(model, batches(*examples), callbacks=[Variance()])
+
+
 def test_a_training_that_went_on_names_the_step_of_the_whole(tmp_path, examples):
     workspace = checkpoints.Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
     quiet(small_model(), batches(*examples), callbacks=[Poison(0)], workspace=workspace, schedule=Schedule(epochs=1))
@@ -84,6 +107,26 @@ def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, examples, caps
     assert len(lines) == 3
     assert "epoch 3/3" in lines[2]
     assert "0 s left" in lines[2]
+
+
+@pytest.mark.parametrize(("done", "left"), [(0, [20, 10, 0]), (8, [10, 0])])
+def test_the_time_left_is_that_of_the_steps_so_far(done, left, monkeypatch, capsys):
+    """Ten seconds an epoch; a training that goes on counts its own."""
+    clock = iter(range(0, 100, 10))
+    monkeypatch.setattr(callbacks, "time", types.SimpleNamespace(monotonic=clock.__next__))
+    bar = callbacks.ProgressBar("lesson")
+    bar.set_params({"epochs": 3, "steps": 8})
+    bar.on_train_begin()
+    if done:
+        bar.set_state({"done": done})
+    for epoch in range(done // 8, 3):
+        for batch in range(8):
+            bar.on_train_batch_end(batch)
+        bar.on_epoch_end(epoch, {"accuracy": 0.5})
+    lines = [line for line in capsys.readouterr().out.splitlines() if "epoch" in line]
+    assert [line.rpartition("  ")[2] for line in lines] == [
+        f"{10 * (place + 1)} s, {seconds} s left" for place, seconds in enumerate(left)
+    ]
 
 
 def test_a_training_that_fails_gives_the_terminal_back(examples, monkeypatch):
@@ -191,11 +234,25 @@ def test_a_training_that_was_killed_ends_as_if_it_had_not_been(
 ):
     with pytest.raises(Killed):
         lesson(tmp_path, kill_after=kill_after, every_seconds=every_seconds, distil=distil)
-    random.seed(99)
-    np.random.seed(99)
     again = lesson(tmp_path, every_seconds=every_seconds, distil=distil)
     assert_same(again, undisturbed[distil])
     assert again[2] == EPOCHS * STEPS - kill_after + lost
+
+
+def test_pythons_and_numpys_random_numbers_go_on(tmp_path, examples):
+    class Draws(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            drawn.append((random.random(), np.random.random()))
+
+    found = {}
+    for folder, stop in (("whole", None), ("parts", 5), ("parts", None)):
+        drawn = []
+        place = checkpoints.Workspace("lesson", folder=tmp_path / folder, logs=tmp_path / "logs", every_seconds=0)
+        with pytest.raises(Killed) if stop else contextlib.nullcontext():
+            quiet(small_model(), batches(*examples), workspace=place, callbacks=[Draws(), KillAfter(stop)])
+        found[folder] = drawn
+    assert len(found["whole"]) == 16
+    assert found["parts"] == found["whole"][4:]  # the step that was killed comes again
 
 
 def test_killed_again_and_again(tmp_path, undisturbed):

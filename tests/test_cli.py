@@ -416,6 +416,11 @@ def test_verify_notices_other_data_and_other_labels(finished, toy, capsys):
     assert cli.main(["verify", str(finished)]) == 1
     assert "data: config.json states digest" in capsys.readouterr().out
     restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=0))
+    right = json.loads((finished / "report.json").read_text())["data"]["digest"]
+    restate(finished, "report.json", lambda report: report["data"].update(digest="0" * 64))
+    assert cli.main(["verify", str(finished)]) == 1
+    assert "data: report.json states digest" in capsys.readouterr().out
+    restate(finished, "report.json", lambda report: report["data"].update(digest=right))
     (finished / "mobile" / "labels.txt").write_text("second\nfirst\nthird\n")
     assert cli.main(["verify", str(finished)]) == 1
     assert "mobile/labels.txt: its lines are not the class names" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The last stretch: nothing is published that is not its model, and the test split chooses nothing."""
 
 import dataclasses
+import functools
 import json
 
 import keras
@@ -211,10 +212,23 @@ def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeyp
     real_check, real_choose = verify.check, verify.choose
     monkeypatch.setattr(verify, "check", lambda a, split, **o: (seen.append(split.name), real_check(a, split, **o))[1])
     monkeypatch.setattr(verify, "choose", lambda *a, **o: (seen.append("choice"), real_choose(*a, **o))[1])
+
+    def spied(real, name, *given, **named):
+        inputs = named["inputs"] if "inputs" in named else given[1]
+        seen.append(f"{'test' if np.shares_memory(inputs, dataset.test.inputs) else 'other'} pictures to {name}")
+        return real(*given, **named)
+
+    for room, name in ((verify, "check_layers"), (train, "predict")):
+        monkeypatch.setattr(room, name, functools.partial(spied, getattr(room, name), name))
     float32 = tflite.convert(model)
-    candidates = [ship.Candidate(name, "float32", float32, model) for name in ("one", "two")]
+    files = {"float32": float32, "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs)}
+    candidates = [ship.Candidate(name, name, content, model) for name, content in files.items()]
     ship.ship(run, dataset, model=model, candidates=candidates)
-    assert seen == ["validation", "validation", "choice", "test", "test"]
+    before, after = seen[: seen.index("choice")], seen[seen.index("choice") :]
+    assert not any(one.startswith("test") for one in before)
+    assert before.count("validation") == after.count("test") == 2
+    assert "other pictures to check_layers" in before
+    assert "test pictures to predict" in after
 
 
 @pytest.mark.parametrize("wrong", ["scaled range", "zeros", "noise"])
@@ -304,3 +318,13 @@ def quantization_aware(model, batches, dataset) -> bytes:
     twin = bridge.to_tf_keras(model, probe=dataset.train.inputs[:4].astype("float32"))
     aware = qat.train(twin, batches, epochs=1, learning_rate=1e-3, preserve_sparsity=True)
     return tflite.convert(aware, integer=True)
+
+
+def test_what_is_asked_of_each_kind_of_file():
+    """An int8 file that may answer a tenth otherwise; a float16 file may a quarter of that, and lose half."""
+    asked = ship._asked_of_int8(agreement=0.9, score_drop=0.02)
+    furthest = pytest.approx(verify.INT8.mean_difference + 0.08)
+    assert asked == dataclasses.replace(verify.INT8, agreement=0.9, score_drop=0.02, mean_difference=furthest)
+    assert ship._asked_of_int8(agreement=0.99, score_drop=0.0).mean_difference == verify.INT8.mean_difference
+    half = ship._Check(int8=asked)._tolerances[verify.FLOAT16]
+    assert half == dataclasses.replace(verify.FLOAT16, agreement=pytest.approx(0.975), score_drop=0.01)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ class Maker:
     def stage(self, run: store.Run, *, key=("a",), name="weights"):
         def make(workspace):
             self.made += 1
+            time.sleep(0.01)
             return np.arange(4.0)
 
         def save(array, path):
@@ -50,13 +52,33 @@ class Maker:
 
 
 def test_a_finished_stage_is_reused_with_its_seconds(tmp_path):
-    maker = Maker()
+    maker, seconds = Maker(), []
     for reused in (False, True):
         with open_run(tmp_path) as run:
             np.testing.assert_array_equal(maker.stage(run), [0, 1, 2, 3])
         assert [(row["name"], row["reused"]) for row in run.stages] == [("weights", reused)]
+        seconds.append(run.stages[0]["seconds"])
     assert maker.made == 1
     assert set(run.stages[0]) == {"name", "seconds", "reused"}
+    assert seconds[0] == seconds[1] >= 0.01
+
+
+def test_a_stage_is_made_anew_with_what_it_builds_on(tmp_path):
+    first, second = Maker(), Maker()
+    for key in ("a", "b"):
+        with open_run(tmp_path) as run:
+            first.stage(run, key=(key,), name="teacher")
+            second.stage(run, key=(run.key("teacher"),), name="student")
+    assert (first.made, second.made) == (2, 2)
+
+
+def test_a_stage_is_made_anew_by_another_kerastl(tmp_path, monkeypatch):
+    maker = Maker()
+    for version in ("1.0", "1.0", "1.1"):
+        monkeypatch.setattr(store, "versions", lambda version=version: {"kerastl": version})
+        with open_run(tmp_path) as run:
+            maker.stage(run)
+    assert maker.made == 2
 
 
 def test_a_stage_is_told_where_its_logs_and_checkpoints_go(tmp_path):

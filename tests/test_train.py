@@ -382,3 +382,14 @@ def test_weights_that_do_not_fit_several_classes_are_refused(examples):
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="positive numbers"):
             quiet(small_model(), batches(inputs, labels), class_weight={0: 1.0, 1: wrong, 2: 1.0})
+
+
+def test_an_optimizer_gets_the_schedules_weight_decay(examples):
+    given = []
+
+    def made(rate, weight_decay):
+        given.append(weight_decay)
+        return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
+
+    quiet(small_model(), batches(*examples), optimizer=made, schedule=Schedule(epochs=1, weight_decay=0.3))
+    assert given == [0.3]

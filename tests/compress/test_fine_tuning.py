@@ -164,3 +164,20 @@ class TestStoredAnswers:
             self.fitted((self.LABELS, self.INPUTS))
         with pytest.raises(ValueError, match="a teacher or stored answers"):
             self.fitted((self.LABELS, self.teacher(self.INPUTS)), teacher=self.teacher)
+
+
+def test_the_learning_rate_decays_to_nothing_along_a_cosine():
+    rates = []
+
+    class Rates(tf_keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    inputs = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices((inputs, np.arange(32, dtype="int32") % 3)).batch(8)
+    network = tf_keras.Sequential([tf_keras.Input((4,)), tf_keras.layers.Dense(3)])
+    fit(network, batches, epochs=2, learning_rate=1e-2, callbacks=[Rates()])
+    steps = len(rates)
+    assert steps == 8
+    wanted = [0.5e-2 * (1 + np.cos(np.pi * step / steps)) for step in range(steps)]
+    np.testing.assert_allclose(rates, wanted, rtol=1e-4, atol=1e-8)

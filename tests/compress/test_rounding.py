@@ -211,6 +211,9 @@ def test_eight_bits_are_rounded_as_well(trained):  # noqa: F811
     wanted, *received = (verify.run_file(file, PICTURES) for file in (trained, plain, result))
     errors = [np.abs(answers - wanted).mean() for answers in received]
     assert errors[1] < 1.1 * errors[0]
+    pairs = list(zip(held(plain).values(), held(result).values(), strict=True))
+    assert pairs
+    assert all(not np.array_equal(one[1], other[1]) for one, other in pairs)
     assert max(np.abs(integers).max() for _, integers, _, _ in held(result).values()) == 127
 
 

@@ -108,6 +108,18 @@ def test_a_teacher_sees_the_inputs_its_own_way():
     assert not {id(v) for v in model.weights} & {id(v) for v in distiller.variables}
 
 
+def test_the_student_is_in_training_mode_and_its_teacher_is_not():
+    student, teacher = normed_model(1), normed_model(2)
+    kernel, bias = student.get_layer("hidden").get_weights()
+    before = teacher.get_weights()
+    taught(teacher, {"soft": Soft(KULLBACK_LEIBLER)}, student=student).train_on_batch(INPUTS)
+    mean = (INPUTS @ kernel + bias).mean(0)
+    # 0.1 = 1 - the layer's momentum
+    np.testing.assert_allclose(student.get_layer("norm").moving_mean, 0.1 * mean, atol=1e-6)
+    for value, wanted in zip(teacher.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, wanted)
+
+
 def test_an_average_follows_the_student():
     student = normed_model(1)
     distiller = taught(teachers.MovingAverage(0.6), {"labels": Labels()}, student=student, learning_rate=0.5)

@@ -81,7 +81,7 @@ def test_contract(name, library, probabilities, tmp_path, inputs):
     # nothing is left beside it, and the model is as it was
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
-    assert len(model.layers) == 6 if probabilities else 5
+    assert len(model.layers) == (6 if probabilities else 5)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -330,3 +331,18 @@ def test_weights_alone(tmp_path, name):
     wrong = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, name="dense")])
     with pytest.raises(keras_file.KerasFileError, match="cannot load"):
         keras_file.load_weights(wrong, path)
+
+
+def test_what_was_looked_at_is_what_is_loaded(tmp_path, monkeypatch):
+    """Whoever can write the file may change it between the two."""
+    path, other = tmp_path / "model.keras", tmp_path / "other.keras"
+    small().save(path)
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(7)]).save(other)
+    real = keras.saving.load_model
+
+    def swapped(file, **options):
+        shutil.copyfile(other, path)
+        return real(file, **options)
+
+    monkeypatch.setattr(keras.saving, "load_model", swapped)
+    assert keras_file.load(path).output_shape == (None, 3)

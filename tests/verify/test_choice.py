@@ -39,6 +39,16 @@ def test_choice_is_made_on_validation_within_the_budget():
         verify.choose([], float_validation_score=0.99)
 
 
+@pytest.mark.parametrize("prefer", ["smallest", "fastest"])
+def test_what_is_equal_is_decided_by_the_other(prefer):
+    sizes, times = ((300, 300), (0.2, 0.1)) if prefer == "smallest" else ((400, 300), (0.1, 0.1))
+    variants = [
+        variant(name, size=size, milliseconds=milliseconds, validation=0.99)
+        for name, size, milliseconds in zip(("first", "better"), sizes, times, strict=True)
+    ]
+    assert verify.choose(variants, float_validation_score=0.99, prefer=prefer).name == "better"
+
+
 def test_the_frontier_is_what_no_other_file_beats():
     variants = [
         variant("float32", size=900, milliseconds=0.3, validation=0.99),

@@ -404,3 +404,18 @@ def test_a_layer_that_is_no_number_off_is_not_proven(what, monkeypatch, tiny_fil
     artifact = types.Artifact("tiny", "test", tmp_path / "model.tflite")
     with fails(".*1. CONV_2D"):
         verify.check_layers(artifact, b"", inputs=tiny_files.inputs, tolerance=verify.LAYERS_INT8)
+
+
+def test_zeros_in_a_small_kernel_are_no_sparse_file(tiny_text, tmp_path):
+    """Half of the 128 weights behind a table of 832, and the file claims half."""
+
+    def pruned(model):
+        kernel = next(tensor for tensor in model.subgraphs[0].tensors if tuple(tensor.shape) == (2, 64))
+        model.buffers[kernel.buffer].data.view(np.float32)[::2] = 0
+
+    path = tmp_path / "model.tflite"
+    path.write_bytes(changed(tiny_text.float32, pruned))
+    split = types.Split("test", tiny_text.inputs, tiny_text.labels)
+    artifact = types.Artifact("tiny", "test", path, sparsity=0.5)
+    with fails("claimed sparsity"):
+        verify.check(artifact, split, expected=tiny_text.expected, tolerance=LOOSE)
