@@ -92,7 +92,10 @@ def beside_keras(bench: Bench) -> bool:
     return all(
         [
             told(f"{100 * (ours.gain - theirs.gain):+.2f} points above Keras' own", reached=ours.gain >= theirs.gain),
-            told(f"g = {nothing.gap or 0:.2f} under random weights, at most 0.05", reached=(nothing.gap or 0) <= 0.05),
+            told(
+                f"g = {'none' if nothing.gap is None else f'{nothing.gap:.2f}'} under random weights, at most 0.05",
+                reached=nothing.gap is not None and nothing.gap <= 0.05,
+            ),
         ]
     )
 
@@ -222,8 +225,13 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="keeps only so many training pictures")
     parser.add_argument("--smoke", action="store_true", help="everything tiny: no number worth reading")
     options = parser.parse_args()
+    first, *_ = options.seeds
+    if options.seeds != list(range(first, first + len(options.seeds))):
+        parser.error("--seeds: the recipes train one after the other, 3 4 5 for example")
     # a trial has folders of its own, of the recipes too: other settings would withdraw a finished run's report
     tag = f"{options.tag}-smoke" if options.smoke else options.tag
+    if not options.smoke and (options.limit or options.seeds != [0, 1, 2]):
+        tag += f"-{options.limit or 'all'}-{first}-to-{options.seeds[-1]}"
     folder = Path("saved_models", "distillation", tag)
     settings = Settings(tuple(options.seeds), 640 if options.smoke else options.limit, options.smoke)
     with kerastl.store.Run(folder, recipe="distillation", tag=tag, config=settings) as run:

@@ -4,7 +4,7 @@
 
 The plain CNN learns from the very labels that it is to doubt afterwards, as a first model does. Printed beside it is
 the plain way: doubting every example that the model answers otherwise. Recall is the share of the planted labels
-that are flagged, precision the share of flagged ones that were planted.
+that are flagged, precision the share of flagged ones that were planted. It fails below the bars.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import kerastl
 from kerastl.types import Schedule, Split
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=0.05, help="of the labels that are made wrong")
     parser.add_argument("--limit", type=int, default=20_000, help="pictures")
@@ -50,8 +50,11 @@ def main() -> None:
         hits = len(np.intersect1d(flagged, planted))
         precision = hits / max(len(flagged), 1)
         table.add_row(way, f"{len(flagged):,}", f"{hits / len(planted):.1%}", f"{precision:.1%}")
+        if way == next(iter(ways)):
+            reached = hits / len(planted) >= 0.6 and precision >= 0.5
     Console(width=100).print(table)
+    return 0 if reached else 1
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
