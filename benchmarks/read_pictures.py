@@ -146,13 +146,15 @@ def speed(count: int, rounds: int, size: int, *, height: int, width: int) -> flo
 
 
 def memory(counts: list[int], size: int) -> bool:
-    """The table; whether ours stays flat."""
+    """The table; whether ours stays flat from the fewest to the most."""
+    if len(set(counts)) < 2:
+        raise ValueError(f"Wanted two counts to compare. Received: {counts}.")
     every: list[list[int]] = []
     table = Table(title=f"peak of resident memory, JPEGs brought to {size} x {size}")
     for column in ("files", *KINDS[:2], KINDS[3]):
         table.add_column(column)
     with tempfile.TemporaryDirectory() as temporary:
-        for count in counts:
+        for count in sorted(counts):
             folder, home = Path(temporary, str(count)), Path(temporary, "home")
             plant_alike(folder, count)
             peaks = [run(kind, folder, size, home)[2] for kind in (*KINDS[:2], KINDS[3])]

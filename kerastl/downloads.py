@@ -113,9 +113,15 @@ def fetch(files: Files) -> dict[str, Path]:
     """
     folder = cached(files)
     paths = {name: folder / name for name in files.sha256}
-    with contextlib.suppress(OSError, ValueError):
-        for name, path in paths.items():
-            check(path, files.sha256[name])
+
+    def there() -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            for name, path in paths.items():
+                check(path, files.sha256[name])
+            return True
+        return False
+
+    if there():
         return paths
 
     def finish(way: Hub | Package, taken: Mapping[str, Path], desk: Path) -> Path:
@@ -131,7 +137,7 @@ def fetch(files: Files) -> dict[str, Path]:
                 os.fsync(file.fileno())
         return finished
 
-    first_way(files.name, files.ways, folder, finish=finish)
+    first_way(files.name, files.ways, folder, finish=finish, there=there)
     return paths
 
 
@@ -141,6 +147,7 @@ def first_way(
     path: Path,
     *,
     finish: Callable[[Hub | Package, Mapping[str, Path], Path], Path],
+    there: Callable[[], bool] = lambda: False,
 ) -> None:
     """Goes the first way that leads to the end, and puts what it made in its place at once.
 
@@ -150,6 +157,7 @@ def first_way(
         path: the place, a file or a folder.
         finish: takes a way, its verified files by name, and a folder to work in; returns what is to be moved to
             ``path``. Raises `ValueError` or `OSError` where the way did not bring the right thing.
+        there: whether another process has put the right thing there meanwhile, which then stays.
 
     Raises:
         FileNotFoundError, PermissionError: as `fetch`.
@@ -173,7 +181,8 @@ def first_way(
             except _FAILURES as error:
                 failures.append(f"  - {way}: {error}")
                 continue
-            _take_place(finished, path)
+            if not there():
+                _take_place(finished, path)
             return
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -186,7 +195,7 @@ def first_way(
 
 
 def _take_place(finished: Path, path: Path) -> None:
-    """Moves what was made to its place, from where a damaged one goes, or what another process has just brought."""
+    """Moves what was made to its place, from where a damaged one goes."""
     if path.is_dir():
         os.rename(path, finished.with_name("replaced"))  # to the folder that goes when all is done
     os.replace(finished, path)

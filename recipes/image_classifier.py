@@ -162,7 +162,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def load(config: Config) -> Dataset:
     """The pictures at the backbone's size."""
     table = str(config.data).endswith((".csv", ".tsv", ".txt"))
-    parquet = config.data is not None and bool(kerastl.data.parquet_table.files(Path(config.data)))
+    parquet = config.data is not None and kerastl.data.parquet_table.is_set(Path(config.data))
     if (config.label_separator and not table) or (config.label_columns and not (table or parquet)):
         raise ValueError(f"Pictures of several classes are listed in a table. Received: --data {config.data}.")
     settings = {

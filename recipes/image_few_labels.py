@@ -171,7 +171,7 @@ def load(config: Config) -> Dataset:
     if config.data is None:
         return kerastl.data.groceries.load(**settings)
     settings |= {"policy": config.policy, "label_column": config.label_column, "split_column": config.split_column}
-    if kerastl.data.parquet_table.files(Path(config.data)):
+    if kerastl.data.parquet_table.is_set(Path(config.data)):
         return kerastl.data.arrays.load(config.data, **settings)
     return kerastl.data.image_folder.load(config.data, path_column=config.path_column, **settings)
 

@@ -37,6 +37,8 @@ class Config:
     data: str = "fashion_mnist"
     """A folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), "mnist", "fashion_mnist",
     "cifar10", or "tfds:NAME". Its classes in the order of the model's answers."""
+    policy: str = "fail"
+    """What cannot be used of it: "fail" lists it and stops, "skip" leaves it out."""
     pixels: str = "auto"
     """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers best by."""
     image_size: int | None = None
@@ -188,13 +190,14 @@ def load(config: Config) -> Dataset:
 
 def loaded(config: Config) -> Dataset:
     """Whatever `data` names."""
-    settings = {"seed": config.seed, "validation": config.validation, "limit": config.limit}
+    settings: dict[str, Any] = {"seed": config.seed, "validation": config.validation, "limit": config.limit}
     name = config.data.removeprefix("tfds:")
     if name in _NAMED and name == config.data:
         return getattr(kerastl.data, name).load(**settings)
     height, width, channels = (28, 28, 1) if not config.model else shape_of(config)
     if name != config.data:
         return kerastl.data.tfds.load(name, size=(height, width), **settings)
+    settings["policy"] = config.policy
     if Path(config.data).suffix in (".npz", ".npy"):
         return kerastl.data.arrays.load(config.data, **settings)
     kind = kerastl.data.arrays if Path(config.data).suffix == ".parquet" else kerastl.data.image_folder

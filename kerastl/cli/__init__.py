@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("recipe", metavar="RECIPE")
     one.add_argument("file", metavar="FILE")
     one = command("run", "running:run", help="run a recipe; the same command again resumes or reuses finished stages")
-    one.usage = "kerastl run RECIPE_OR_FILE [--out DIR] [--tag TAG] [--smoke] [--field.subfield VALUE ...]"
+    one.usage = "kerastl run RECIPE_OR_FILE [--out DIR | --tag TAG] [--smoke] [--field.subfield VALUE ...]"
     one.add_argument("arguments", metavar="RECIPE_OR_FILE", nargs="+", help="its flags: kerastl run RECIPE --help")
     one = command("verify", "results:verify", help="measure a finished run's files again and fail on any difference")
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")

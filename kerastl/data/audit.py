@@ -132,8 +132,9 @@ def mislabelled(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) ->
     indices, names = _with_indices(read, [pair["labels"] for pair in pairs])
     for pair in pairs:
         labels = indices[pair["labels"]]
-        if labels.ndim == 1 and labels.dtype.kind in "iu":  # of sets of classes nothing is said
-            answers = answer(read[pair["inputs"]])
+        inputs = read[pair["inputs"]]
+        if labels.ndim == 1 and labels.dtype.kind in "iu" and inputs.shape[:1] == labels.shape:  # no sets of classes
+            answers = answer(inputs)
             known = np.flatnonzero((labels >= 0) & (labels < answers.shape[-1]))  # the others are findings already
             doubted = known[label_errors.find(labels[known], answers[known])]
             if len(doubted):

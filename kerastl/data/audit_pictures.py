@@ -28,6 +28,8 @@ def folder(root: Path, *, near: bool) -> list[Finding]:
         found.append(
             Finding("warning", root.name, f"folders beside the splits are left out: {duplicates.some(strays)}")
         )
+    if words := image_folder.nameless_splits(root):
+        found.append(Finding("error", root.name, f"splits that would be taken for classes: {words}"))
     listed: dict[str, dict[str, list[tuple[Path, str]]]] = {}
     for split, top in (by_split or {"all": root}).items():
         inside = sorted(image_folder.folders(top))

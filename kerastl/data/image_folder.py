@@ -249,16 +249,28 @@ def _parts(root: Path) -> dict[str, Path]:
 
 
 def _refuse_nameless_splits(root: Path) -> None:
-    """Raises `ValueError` where every folder holds the same classes: a model would learn to tell splits apart."""
+    """Raises `ValueError` for folders of the same classes, one called a split: a model would tell splits apart."""
+    words = nameless_splits(root)
+    if words:
+        raise ValueError(f"A folder of splits has one called train. Received: {words} in {root}.")
+
+
+def nameless_splits(root: Path) -> str:
+    """Folders that hold the same classes and are splits by a part of their names, none of which is called train: in
+    words, or an empty string where there are none.
+    """
     tops = folders(root)
+    if any(top.name.lower() in splits.WORDS["train"] for top in tops):
+        return ""
     classes = [{inner.name for inner in folders(top)} for top in tops]
-    alike = len(tops) > 1 and len(classes[0]) > 1 and all(one == classes[0] for one in classes)
-    if alike and not any(is_picture(file) for top in tops for file in top.iterdir()):
-        raise ValueError(
-            f"Folders that hold the same classes are splits, and one of them is called train. Received: "
-            f"{', '.join(sorted(top.name for top in tops))} with {', '.join(sorted(classes[0])[:5])} in {root}; name "
-            f"them {', '.join(splits.WORDS)}."
-        )
+    known = {word for words in splits.WORDS.values() for word in words}
+    named = any(known.intersection(re.split("[^a-z]+", top.name.lower())) for top in tops)
+    if not named or len(tops) < 2 or len(classes[0]) < 2 or any(one != classes[0] for one in classes):
+        return ""
+    if any(is_picture(file) for top in tops for file in top.iterdir()):
+        return ""
+    names = ", ".join(sorted(top.name for top in tops))
+    return f"{names}, each with {', '.join(sorted(classes[0])[:5])}: name them {', '.join(splits.WORDS)}"
 
 
 def _listed(folder: Path, split: str) -> list[picture_table.Row]:
@@ -355,7 +367,8 @@ def files(folder: Path) -> list[Path]:
     found = [
         path
         for path in folder.rglob("*")
-        if path.is_file() and not any(map(_is_hidden, path.relative_to(folder).parts))
+        if (path.is_file() or (path.is_symlink() and not path.exists()))  # a link to nothing is to be told of
+        and not any(map(_is_hidden, path.relative_to(folder).parts))
     ]
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))
 

@@ -26,6 +26,11 @@ def files(path: Path) -> list[Path]:
     return sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
 
 
+def is_set(path: Path) -> bool:
+    """Whether a path is a data set of parquet files: one, or a folder of them and of nothing that may be classes."""
+    return bool(files(path)) and not (path.is_dir() and image_folder.folders(path))
+
+
 def read(
     files: Sequence[Path],
     *,
@@ -51,8 +56,7 @@ def read(
     problems: list[str] = []
     left = array_file.LARGEST
     for file in files:
-        words = re.split("[^a-z]+", file.stem.lower())
-        of_file = next((_SPLITS[word] for word in words if word in _SPLITS), "train")
+        of_file = _split_of(file.stem, anywhere=len(files) > 1)
         for number, value, label, word, names in _rows(file, **columns):
             known, split = known or names, of_file if word is _NOTHING else _SPLITS.get(str(word).lower())
             try:
@@ -84,6 +88,18 @@ def read(
     if listed:
         return inputs, *_sets(labels, label_columns or known, where=files[0]), problems
     return inputs, {split: np.asarray(some) for split, some in labels.items()}, known, problems
+
+
+def _split_of(stem: str, *, anywhere: bool) -> str:
+    """The split that a file's name says, alone or with ``set``, ``data``, ``split`` behind it; else train.
+
+    Args:
+        stem: of the name.
+        anywhere: whether each word may say so, else the first one alone: one file is hardly of test.
+    """
+    words = re.split("[^a-z]+", stem.lower())
+    plain = [re.sub("(set|data|split)$", "", word) for word in (words if anywhere else words[:1])]
+    return next((_SPLITS[word] for word in plain if word in _SPLITS), "train")
 
 
 def _sets(

@@ -75,15 +75,15 @@ def read(
     try:
         # only these decoders are tried: some of Pillow's others start programs, or follow links
         with Image.open(source, formats=FORMATS) as opened:
+            if opened.info.get("progressive"):  # whose coefficients are all kept, whatever size is decoded
+                _refuse_larger(opened, largest)
             orientation = _orientation(opened)
             remarks = _remarks(path, opened, orientation=orientation)
             if size is not None:
                 # A JPEG is decoded at a half, a quarter or an eighth of its size where that is no smaller than wanted:
                 # the same for everyone who asks for this size, and many times faster for the pictures of a camera.
                 opened.draft(None, size if orientation in _LYING else (size[1], size[0]))
-            width, height = opened.size
-            if width * height > largest:
-                raise PictureError(f"{width} x {height} pixels are more than the {largest:,} that are decoded")
+            _refuse_larger(opened, largest)
             upright: Any = opened if orientation in (0, 1) else ImageOps.exif_transpose(opened)
             upright.load()
         picture = _eight_bits(upright)
@@ -100,6 +100,12 @@ def read(
         picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     pixels = np.asarray(picture, np.uint8)
     return Picture(pixels.reshape(*pixels.shape[:2], channels), remarks)
+
+
+def _refuse_larger(opened: Any, largest: int) -> None:
+    width, height = opened.size
+    if width * height > largest:
+        raise PictureError(f"{width} x {height} pixels are more than the {largest:,} that are decoded")
 
 
 def _orientation(opened: Any) -> int:

@@ -86,7 +86,7 @@ def load(
     if size is not None:
         arguments["size"] = tuple(size)
     if data_dir is not None:
-        arguments["data_dir"] = os.path.abspath(data_dir)
+        arguments["data_dir"] = str(data_dir) if "://" in str(data_dir) else os.path.abspath(data_dir)
     return splits.dataset(
         task, arrays, seed=seed, validation=validation, limit=limit, source="tfds", arguments=arguments
     )

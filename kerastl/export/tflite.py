@@ -159,17 +159,15 @@ def _checked_calibration(calibration: np.ndarray, shape: tuple[int, ...]) -> np.
 
 def _behind_rescaling(model: Any) -> tuple[float | None, Any]:
     """The factor of a scale-only Rescaling that alone reads the input, and the rest of the model behind it."""
+    graph = serving.class_of_models(model)(model.inputs, model.outputs)  # a Sequential shows none of its own
+    nodes = [node for some in graph._nodes_by_depth.values() for node in some]
     value, kind = model.inputs[0], "QuantizeLayer"
     while kind == "QuantizeLayer":  # which TF-MOT puts behind the input
-        readers = [
-            (layer, node)
-            for layer in getattr(model, "operations", model.layers)
-            for node in layer._inbound_nodes
-            if any(one._keras_history == value._keras_history for one in _read_by(node))
-        ]
+        readers = [node for node in nodes if any(one._keras_history == value._keras_history for one in _read_by(node))]
         if len(readers) != 1:
             return None, model
-        ((layer, node),) = readers
+        (node,) = readers
+        layer = node.operation if hasattr(node, "operation") else node.layer
         inner = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
         kind, value = type(inner).__name__, tf.nest.flatten(node.outputs)[0]
     if kind != "Rescaling" or np.ndim(inner.scale) or np.ndim(inner.offset) or float(inner.offset) != 0.0:

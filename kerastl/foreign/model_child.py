@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerastl.foreign import child, keras_file, saved_model_folder
@@ -71,8 +70,11 @@ class _Keras:
         return len(self._model.inputs[0].shape)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        answers = keras.tree.flatten(self._model(inputs, training=False))
-        return np.asarray(answers[_asked(self.output_names)])
+        answers = self._model(inputs, training=False)
+        if isinstance(answers, dict):  # Keras has them in this order, as their names
+            answers = [answers[name] for name in sorted(answers)]
+        several = isinstance(answers, list | tuple)
+        return np.asarray(answers[_asked(self.output_names)] if several else answers)
 
 
 class _SavedModel:

@@ -217,7 +217,7 @@ def _check_contents(artifact: types.Artifact, model: Any, *, ids: bool) -> None:
 
 
 def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any, *, ids: bool) -> None:
-    """Raw bytes in, or ids; out come numbers of a scale that ends at 1."""
+    """Raw bytes in, or ids; out come probabilities: numbers of a scale that does not go beyond 1."""
     inputs = (_TYPES.INT32, _TYPES.INT64) if ids else (_TYPES.UINT8,)
     allowed = inputs if side == "input" else tuple(_LARGEST_INTEGERS)
     if tensor.type not in allowed:
@@ -231,8 +231,8 @@ def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any, *, ids:
         raise VerificationError(artifact.path, "input scale and zero point", wanted=(1.0, 0), got=got)
     if side == "output":
         highest = None if got is None else got[0] * (_LARGEST_INTEGERS[tensor.type] - got[1])
-        if highest is None or abs(highest - 1) > 0.01:
-            wanted = "one scale and zero point, whose largest number is a probability of 1"
+        if highest is None or highest > 1.01:
+            wanted = "one scale and zero point, whose largest number is a probability, at most 1"
             raise VerificationError(artifact.path, "output scale", wanted=wanted, got=got)
 
 

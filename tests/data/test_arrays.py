@@ -404,6 +404,8 @@ def test_a_test_split_whose_labels_are_held_back_is_no_split(tmp_path, capsys):
     [
         ("train-00000-of-00001", "train"),
         ("mnist_test", "test"),
+        ("testset", "test"),
+        ("valdata-1", "validation"),
         ("validation_matched-0", "validation"),
         ("values", "train"),
         ("testimonials", "train"),
@@ -413,9 +415,20 @@ def test_a_test_split_whose_labels_are_held_back_is_no_split(tmp_path, capsys):
 def test_the_split_is_a_word_of_the_file_s_name(tmp_path, name, split):
     inputs, labels = made(6)
     table = pyarrow.table({"image": [png(picture) for picture in inputs], "label": labels})
-    pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet")
-    found, *_ = arrays.read(tmp_path / f"{name}.parquet")
-    assert list(found) == [split]
+    for file in (name, "train-of-another"):
+        pyarrow.parquet.write_table(table, tmp_path / f"{file}.parquet")
+    found, *_ = arrays.read(tmp_path)
+    assert set(found) == {split, "train"}
+    assert len(found[split]) == (12 if split == "train" else 6)
+
+
+def test_a_single_file_is_no_split_by_a_word_within_its_name(tmp_path):
+    """A crash test is what pictures are of; a file that begins with a split is one all the same."""
+    inputs, labels = made(6)
+    table = pyarrow.table({"image": [png(picture) for picture in inputs], "label": labels})
+    for name, split in (("crash_test", "train"), ("test-0", "test")):
+        pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet")
+        assert list(arrays.read(tmp_path / f"{name}.parquet")[0]) == [split]
 
 
 def test_of_a_folder_of_npz_files_one_is_to_be_named(tmp_path):

@@ -255,6 +255,18 @@ def test_numbers_beside_the_arrays_are_no_set(tmp_path):
     assert any("has no axis of examples" in one.what for one in found)
 
 
+@pytest.mark.parametrize("lacking", ["inputs", "labels"])
+def test_of_labels_that_do_not_fit_nothing_is_said(tmp_path, lacking):
+    inputs, labels = np.eye(3)[np.arange(90) % 3], (np.arange(90) + 1) % 3
+    pair = {
+        "x_train": inputs[: 80 if lacking == "inputs" else 90],
+        "y_train": labels[: 80 if lacking == "labels" else 90],
+    }
+    np.savez(tmp_path / "set.npz", **pair)
+    assert audit.mislabelled(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1) == []
+    assert any("does not fit labels" in one.what for one in audit.audit(tmp_path / "set.npz"))
+
+
 @pytest.mark.parametrize("kind", ["column", "words", "held back"])
 def test_doubts_about_labels_as_audit_takes_them(tmp_path, kind):
     labels = np.arange(90) % 3

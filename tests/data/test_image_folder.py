@@ -472,14 +472,24 @@ def test_copies_in_hidden_folders_are_no_pictures(tmp_path, hidden):
 def test_splits_of_other_names_are_no_classes(tmp_path, names):
     for seed, name in enumerate(names):
         plant(tmp_path / name, ["cats", "dogs"], seed=seed)
-    with pytest.raises(ValueError, match=r"cats, dogs in .*; name them train, validation, test"):
+    with pytest.raises(ValueError, match=r"each with cats, dogs: name them train, validation, test in "):
         image_folder.load(tmp_path, **LOAD)
+    assert any("splits that would be taken for classes" in one.what for one in audit.audit(tmp_path))
 
 
 def test_folders_within_classes_are_no_splits(tmp_path):
-    plant(tmp_path / "cats", ["black", "white"])
-    plant(tmp_path / "dogs", ["brown", "white"], seed=1)
+    for number, name in enumerate(("cats", "dogs")):
+        plant(tmp_path / name, ["black", "white"], seed=number)
     assert image_folder.load(tmp_path, **LOAD).task.class_names == ("cats", "dogs")
+    assert audit.audit(tmp_path) == []
+
+
+def test_a_link_to_nothing_is_a_picture_that_is_missing(tmp_path):
+    plant(tmp_path, ["a", "b"])
+    (tmp_path / "a" / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(ValueError, match=r"1 pictures of .*\n.*lost\.png: there is no such file"):
+        image_folder.load(tmp_path, **LOAD)
+    assert [(one.severity, one.where) for one in audit.audit(tmp_path)] == [("error", "a/lost.png")]
 
 
 def test_a_share_smaller_than_the_classes_is_one_of_each(tmp_path):

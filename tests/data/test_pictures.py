@@ -210,6 +210,13 @@ def test_a_jpeg_beyond_the_limit_is_decoded_at_a_fraction(tmp_path):
     assert np.abs(shrunk.astype(int) - 200).max() <= 1
 
 
+def test_a_progressive_jpeg_is_refused_by_its_whole_size(tmp_path):
+    """All of its coefficients are held before the first pixel."""
+    path = save(tmp_path / "a.jpg", np.zeros((80, 100, 3), np.uint8), quality=95, progressive=True)
+    with pytest.raises(pictures.PictureError, match="100 x 80 pixels are more than the 2,000"):
+        pictures.read(path, largest=2_000, size=(8, 10))
+
+
 def test_formats_of_phones_that_are_not_read_are_named(tmp_path):
     (tmp_path / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     with pytest.raises(pictures.PictureError, match=r"a \.HEIC file, which is not read: save it as JPEG"):

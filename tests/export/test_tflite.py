@@ -243,3 +243,17 @@ def test_an_input_that_others_read_as_well_stays_as_it_is(branch):
     np.testing.assert_allclose(
         answers(tflite.convert(model), inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5
     )
+
+
+def test_a_sequential_takes_the_factor_over_as_well(tmp_path):
+    """Loaded from a file every layer of one was called many times on the same input."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential([keras.Input((8, 8, 1), name="image"), *layers]).save(tmp_path / "model.keras")
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    data = tflite.convert(model)
+    assert "MUL" not in operators(data)
+    inputs = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_allclose(answers(data, inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5)

@@ -361,12 +361,11 @@ def test_a_file_that_is_less_sure_than_its_model(tiny_files, checked):
         checked(data, tolerance=verify.INT8)
 
 
-@pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_an_output_whose_numbers_do_not_end_at_one(factor, tiny_files, checked):
+def test_an_output_whose_numbers_go_beyond_one(tiny_files, checked):
     def rescaled(model):
         graph = model.subgraphs[0]
         quantization = graph.tensors[graph.outputs[0]].quantization
-        quantization.scale = np.asarray(quantization.scale, np.float32) * np.float32(factor)
+        quantization.scale = np.asarray(quantization.scale, np.float32) * np.float32(2)
 
     with fails("output scale"):
         checked(changed(tiny_files.integer, rescaled), tolerance=LOOSE, integer=True)

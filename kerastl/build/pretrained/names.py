@@ -9,13 +9,18 @@ from pathlib import Path
 
 def contents(name: str) -> object:
     """What a stage's key holds of a model that it starts from: its name, or the files that stand there where it is a
-    path, so that a file which was trained anew is another model.
+    path, so that a file which was trained anew is another model. A name that `kerastl fetch` or an encoder has is none,
+    whatever lies beside.
     """
     path = Path(name.removeprefix("preset:"))
+    if name in ("small", *(file.stem for file in Path(__file__).parent.glob("*.py"))):
+        return name
     if path.is_dir() and (path / "model.keras").is_file():  # of a finished run nothing else is read
         return path / "model.keras"
     if path.is_dir():
-        return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+        files = ((file.relative_to(path), file) for file in sorted(path.rglob("*")) if file.is_file())
+        # what a hub's client or git keeps there is no model
+        return {name.as_posix(): file for name, file in files if not any(part.startswith(".") for part in name.parts)}
     return path if path.is_file() else name
 
 
