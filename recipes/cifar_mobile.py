@@ -72,8 +72,9 @@ class Config:
     """Softens both sides' answers."""
     teacher_weight: float = 0.9
     """Share of the teachers in the loss; the labels have the rest. With mixup it has to be 1."""
-    quantize: Schedule = Schedule(epochs=8, batch_size=128, peak_learning_rate=5e-4)
-    """Longer than fine-tuning needs, for the teachers have more to say, as in `distil_quantized`."""
+    quantize: Schedule = Schedule(epochs=4, batch_size=128, peak_learning_rate=1e-4)
+    """Gentle, for the student is trained out: after 8 epochs at 5e-4 its integers had 88.30 % on validation, after
+    these 88.62 %, where its floats have 88.70 %."""
     budget: float = 0.005
     """Validation accuracy that the chosen file may lose against the float model: half a point."""
     score_drop: float = 0.005
