@@ -21,6 +21,16 @@ import pytest
 CLASSES, SIZE = 4, 8
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _timed_briefly():
+    """Every run times a dozen files, for a second each; how long they take is nothing that these tests are about."""
+    from kerastl import benchmark
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "LEAST_SECONDS", 0.05)
+        yield
+
+
 @dataclasses.dataclass(frozen=True)
 class TinyFiles:
     """A network in NumPy (``expected``), the same as a float and as a full-integer file, and labelled pictures."""

@@ -154,7 +154,8 @@ def test_foreign_operators_are_flex_alone(tiny_files):
         benchmark.latency(data)
 
 
-def test_latency_against_a_clock_of_its_own(tiny_files):
+def test_latency_against_a_clock_of_its_own(tiny_files, monkeypatch):
+    monkeypatch.setattr(benchmark, "LEAST_SECONDS", 1.0)  # as it is outside of tests
     start = time.perf_counter()
     found = benchmark.latency(tiny_files.float32)
     seconds = time.perf_counter() - start
