@@ -276,12 +276,7 @@ def _of_one_output(
             return tf_keras.layers.Rescaling(affine[0], offset=affine[1], name=name)
     if kind in _FUNCTIONS and len(values) == 1:
         return tf_keras.layers.Activation(_FUNCTIONS[kind], name=name)
-    if (
-        kind == "Mean"
-        and rank == 4
-        and settings["keepdims"]
-        and settings["axis"] in ([1, 2], (1, 2), [-3, -2], (-3, -2))
-    ):
+    if kind == "Mean" and rank == 4 and settings["keepdims"] and tuple(settings["axis"] or ()) in ((1, 2), (-3, -2)):
         return tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)
     if kind == "Reshape" and settings["newshape"][0] in (-1, None):
         return tf_keras.layers.Reshape(settings["newshape"][1:], name=name)

@@ -20,7 +20,7 @@ from kerastl import types
 from kerastl.data import array_file, image_folder, label_sets, parquet_table, splits
 
 _SHOWN = 20  # rows that an error names
-SPLITS = {word: split for split, words in splits.WORDS.items() for word in words} | {"t10k": "test"}
+SPLITS = splits.BY_WORD | {"t10k": "test"}
 """What people call the splits in names of arrays -> the split; the last as in MNIST's files."""
 
 

@@ -15,14 +15,13 @@ from kerastl.types import Finding
 
 Listed = Mapping[str, Mapping[str, Sequence[tuple[Path, str]]]]
 """Split -> class -> its files, each with the words for where it stands."""
-_SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 
 
 def folder(root: Path, *, near: bool) -> list[Finding]:
     """Findings about ``class/picture`` or ``split/class/picture``, see `audit.audit`."""
     found: list[Finding] = []
     tops = sorted(image_folder.folders(root))
-    by_split = {top.name: top for top in tops if top.name.lower() in _SPLITS}
+    by_split = {top.name: top for top in tops if top.name.lower() in splits.BY_WORD}
     if by_split and len(by_split) < len(tops):
         strays = [top.name for top in tops if top.name not in by_split]
         found.append(
@@ -66,7 +65,7 @@ def table(
     found: list[Finding] = []
     listed: dict[str, dict[str, list[tuple[Path, str]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        split = "all" if row.split is None else _SPLITS.get(row.split.lower())
+        split = "all" if row.split is None else splits.BY_WORD.get(row.split.lower())
         where = f"line {row.line}: {os.path.relpath(row.path, path.parent)}"
         if split is None:
             found.append(Finding("error", where, f"split {row.split!r}, which is none of {', '.join(splits.WORDS)}"))

@@ -213,11 +213,11 @@ def listed(
 def _split_of(row: picture_table.Row, file: Path) -> str:
     if row.split is None:
         return "train"
-    for split, words in splits.WORDS.items():
-        if row.split.lower() in words:
-            return split
-    known = ", ".join(word for words in splits.WORDS.values() for word in words)
-    raise ValueError(f"A split is one of {known}. Received: {row.split!r} in line {row.line} of {file}.")
+    if row.split.lower() in splits.BY_WORD:
+        return splits.BY_WORD[row.split.lower()]
+    raise ValueError(
+        f"A split is one of {', '.join(splits.BY_WORD)}. Received: {row.split!r} in line {row.line} of {file}."
+    )
 
 
 def _unpacked(archive: Path) -> Path:
@@ -263,8 +263,7 @@ def nameless_splits(root: Path) -> str:
     if any(top.name.lower() in splits.WORDS["train"] for top in tops):
         return ""
     classes = [{inner.name for inner in folders(top)} for top in tops]
-    known = {word for words in splits.WORDS.values() for word in words}
-    named = any(known.intersection(re.split("[^a-z]+", top.name.lower())) for top in tops)
+    named = any(splits.BY_WORD.keys() & re.split("[^a-z]+", top.name.lower()) for top in tops)
     if not named or len(tops) < 2 or len(classes[0]) < 2 or any(one != classes[0] for one in classes):
         return ""
     if any(is_picture(file) for top in tops for file in top.iterdir()):

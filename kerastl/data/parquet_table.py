@@ -18,7 +18,6 @@ import numpy as np
 from kerastl.data import array_file, image_folder, label_sets, pictures, splits
 
 _AT_ONCE = 64_000_000  # bytes
-_SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
 
 
 def files(path: Path) -> list[Path]:
@@ -58,7 +57,7 @@ def read(
     for file in files:
         of_file = _split_of(file.stem, anywhere=len(files) > 1)
         for number, value, label, word, names in _rows(file, **columns):
-            known, split = known or names, of_file if word is _NOTHING else _SPLITS.get(str(word).lower())
+            known, split = known or names, of_file if word is _NOTHING else splits.BY_WORD.get(str(word).lower())
             try:
                 if split is None:
                     raise ValueError(f"the split {word!r} under {split_column}, which is none of {_WORDS}")
@@ -99,7 +98,7 @@ def _split_of(stem: str, *, anywhere: bool) -> str:
     """
     words = re.split("[^a-z]+", stem.lower())
     plain = [re.sub("(set|data|split)$", "", word) for word in (words if anywhere else words[:1])]
-    return next((_SPLITS[word] for word in plain if word in _SPLITS), "train")
+    return next((splits.BY_WORD[word] for word in plain if word in splits.BY_WORD), "train")
 
 
 def _sets(

@@ -25,6 +25,8 @@ WORDS = {
     "test": ("test", "testing"),
 }
 """What people call the splits, in folders and in columns of tables; in any case."""
+BY_WORD = {word: split for split, words in WORDS.items() for word in words}
+"""Each of these words -> the split."""
 
 
 def shuffled(count: int, *, seed: int) -> np.ndarray:

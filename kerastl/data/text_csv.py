@@ -21,8 +21,6 @@ import numpy as np
 from kerastl import types, wordpiece
 from kerastl.data import bert_vocabulary, image_folder, label_sets, splits, text_file
 
-SPLITS = {word: split for split, words in splits.WORDS.items() for word in words}
-"""Words in a column of splits, in any case -> the split."""
 LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
 _SHOWN = 20
@@ -172,14 +170,14 @@ def rows(
             problem = "half a character (a lone surrogate), which no file can hold"
         elif problem is None and (odd := [name for name in found if len(name.splitlines()) > 1]):
             problem = f"the label {odd[0][:60]!r}, which is not one line of text"
-        elif problem is None and split and split not in SPLITS:
+        elif problem is None and split and split not in splits.BY_WORD:
             problem = f"split {split!r}, which is none of train, validation, test"
         if problem is not None:
             problems.append(f"{where}: {problem}")
             continue
         labels = tuple(sorted(found)) if several or lists else None
         label = found[0] if labels is None else (separator or ", ").join(labels)
-        examples.append(Example(text or "", label, SPLITS.get(split), where, labels))
+        examples.append(Example(text or "", label, splits.BY_WORD.get(split), where, labels))
     if separator is not None and not separated and (examples or problems):
         raise ValueError(
             f"Wanted texts of several classes with {separator!r} between them under {columns[1]!r}. Received: {path}, "
