@@ -23,6 +23,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bars
+
 SIDES = ("tf-mot", "kerastl")
 SPARSITY, INITIAL_SPARSITY, PRUNING_EPOCHS, BATCH = 0.8, 0.5, 2, 128
 FEW = 1000
@@ -54,9 +56,7 @@ def main() -> int:
         f"zeros with {FEW:,} examples: {few['kerastl'][-1]['sparsity']:.3f} (TF-MOT {few['tf-mot'][-1]['sparsity']:.3f}"
         f" and no word), {SPARSITY} asked": few["kerastl"][-1]["sparsity"] >= SPARSITY - 0.005,
     }
-    for words, reached in asked.items():
-        print(f"{'reached' if reached else 'MISSED '}  {words}")
-    return 0 if all(asked.values()) else 1
+    return bars.verdict(asked)
 
 
 def answers(side: str, seed: int, options: argparse.Namespace, limit: int | None) -> list[dict]:

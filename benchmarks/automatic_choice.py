@@ -23,6 +23,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import bars
 import keras
 from rich.console import Console
 from rich.table import Table
@@ -59,9 +60,7 @@ def main() -> int:
     asked = {f"the choice is within {100 * (MOST - 1):.0f} % of the best": not any("loses" in one[2] for one in cells)}
     for place, habit in enumerate(HABITS, 3):
         asked[f"always {habit} loses somewhere"] = any("loses" in one[place] for one in cells)
-    for words, reached in asked.items():
-        print(f"{'reached' if reached else 'MISSED '}  {words}")
-    return 0 if all(asked.values()) else 1
+    return bars.verdict(asked)
 
 
 def trained(model: keras.Model, data: Dataset, *, epochs: int) -> keras.Model:

@@ -19,6 +19,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import bars
 import keras
 from rich.console import Console
 from rich.table import Table
@@ -106,8 +107,11 @@ def main() -> int:
     ratios = [slow / fast for slow, fast in zip(*seconds.values(), strict=True)]
     apart = max(abs(one - other) for one, other in zip(*scores.values(), strict=True))
     ratio = statistics.median(ratios)
-    print(f"{ratio:.1f} times faster ({min(ratios):.1f} to {max(ratios):.1f}); scores {100 * apart:.2f} points apart")
-    return 0 if ratio >= 5 and apart <= 0.002 else 1
+    asked = {
+        f"{ratio:.1f} times faster ({min(ratios):.1f} to {max(ratios):.1f}), at least 5": ratio >= 5,
+        f"scores {100 * apart:.2f} points apart, at most 0.20": apart <= 0.002,
+    }
+    return bars.verdict(asked)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import bars
 import keras
 from keras import layers
 from rich.console import Console
@@ -214,8 +215,9 @@ def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
         )
     Console(width=140).print(table)
     ratio, lost = statistics.median(ratios["channels pruned"]), scores["unpruned"] - scores["channels pruned"]
-    print(f"{name}: {ratio:.2f} times faster (asked {LEAST_RATIO}), {100 * lost:.2f} points lost (at most 1)\n")
-    return ratio >= LEAST_RATIO and lost <= MOST_LOST
+    reached = ratio >= LEAST_RATIO and lost <= MOST_LOST
+    words = f"{name}: {ratio:.2f} times faster, at least {LEAST_RATIO}; {100 * lost:.2f} points lost, at most 1"
+    return bars.told(words, reached=reached)
 
 
 def main() -> int:

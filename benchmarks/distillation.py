@@ -3,11 +3,11 @@
     python benchmarks/distillation.py [--only QUESTION ...] [--seeds 0 1 2] [--tag default]
 
 Questions: `forwards` (how often a step runs the student), `labels` (a student of at most 40,000 parameters with all
-labels, as `recipes/distil_logits` trains it), `keras` (the same student for 8 epochs under one teacher, here and under
-`keras.distillation.Distiller` with its loss put right, and under a teacher that was never trained), `few` (600 labels
-and the other pictures without, `distil_few_labels`), `quantized` (integers under a teacher and without,
-`distil_quantized`), `losses` (every loss of `kerastl.distil`, on fewer pictures), `teachers` (who gives a lesson, on
-these too) and `mnist` (Hinton et al. 2015, section 3).
+labels, as `recipes/distil_logits` trains it), `keras` (the same student for 16 epochs under five teachers, and under
+one by `keras.distillation.Distiller` with its loss put right), `random` (for 8 under a teacher that was never trained),
+`few` (600 labels and the other pictures without, `distil_few_labels`), `quantized` (integers under a teacher and
+without, `distil_quantized`), `losses` (every loss of `kerastl.distil`, on fewer pictures), `teachers` (who gives a
+lesson, on these too) and `mnist` (Hinton et al. 2015, section 3).
 
 The students of a table take as many steps of the same schedule, and their order, views and first weights are the same
 within a seed. g is the share of the gap between student and teacher that is recovered, see `distil.control`. Choices
@@ -31,15 +31,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import bars
 import distillation_losses
 import distillation_mnist
 import keras
 import numpy as np
-from distillation_bench import Bench, Settings, accuracy, of_test, show, told
+from distillation_bench import Bench, Settings, accuracy, of_test, show
 from keras import layers
 
 import kerastl
-from kerastl.distil import distiller, feature_losses, terms
+from kerastl.distil import control, distiller, feature_losses, terms
 from kerastl.types import Dataset, Workspace
 from recipes import distil_few_labels, distil_logits, distil_quantized
 
@@ -54,9 +55,9 @@ def labels(bench: Bench) -> bool:
     count = stage(folder, f"alone-{config.seed}").count_params()
     return all(
         [
-            told(f"{count:,} parameters, at most 40,000", reached=count <= 40_000),
-            told(f"{100 * ours.gain:+.2f} points above alone, at least +0.30", reached=ours.gain >= 0.003),
-            told(f"g = {ours.gap or 0:.2f}, at least 0.30", reached=(ours.gap or 0) >= 0.3),
+            bars.told(f"{count:,} parameters, at most 40,000", reached=count <= 40_000),
+            bars.told(f"{100 * ours.gain:+.2f} points above alone, at least +0.30", reached=ours.gain >= 0.003),
+            bars.told(f"g = {ours.gap or 0:.2f}, at least 0.30", reached=(ours.gap or 0) >= 0.3),
         ]
     )
 
@@ -68,36 +69,58 @@ def stage(folder: Path, name: str) -> keras.Model:
 
 
 def beside_keras(bench: Bench) -> bool:
-    """All labels, one teacher: not below Keras' own distiller; and nothing gained of a teacher that knows nothing."""
+    """All labels: under several teachers not below Keras' own distiller, which takes one."""
     room = distillation_losses.Classroom(bench)
-    data, short = room.all, bench.epochs(dataclasses.replace(room.short, epochs=8))
-    config = dataclasses.replace(room.config, student=short)
-    answered, learn = (functools.partial(done, config, data) for done in (distil_logits.answered, distil_logits.learn))
-    known = answered(bench.run.folder / "answers-teacher", teacher=room.teacher)
-    kerastl.train.set_seed(config.seed)  # the same one when the command goes on
-    random = answered(bench.run.folder / "answers-random", teacher=kerastl.build.residual_cnn.medium(data.task))
-    basis = [config.seed, config.views, config.widths, short, config.temperature, config.teacher_weight, data.digest]
-    ways = {}
-    for name, title, taught, answers in (
-        ("alone", "alone", learn, None),
-        ("ours", "distil.distiller", functools.partial(learn, answers=known), known),
-        ("theirs", "keras.distillation, put right", functools.partial(under_keras, config, data, answers=known), known),
-        ("random", "under random weights", functools.partial(learn, answers=random), random),
-    ):
-        students = bench.students(f"keras-{name}", taught, basis, answers and answers.facts)
-        ways[title] = [accuracy(student, data.test) for student in students]
-    title = f"Fashion-MNIST, all labels, one teacher, {short.epochs} epochs"
-    shown = show(title, teacher=accuracy(room.teacher, data.test), ways=ways)
-    ours, theirs, nothing = (shown[name] for name in list(ways)[1:])
-    return all(
-        [
-            told(f"{100 * (ours.gain - theirs.gain):+.2f} points above Keras' own", reached=ours.gain >= theirs.gain),
-            told(
-                f"g = {'none' if nothing.gap is None else f'{nothing.gap:.2f}'} under random weights, at most 0.05",
-                reached=nothing.gap is not None and nothing.gap <= 0.05,
-            ),
-        ]
+    answered = functools.partial(distil_logits.answered, room.config, room.all)
+    together = kerastl.distil.teachers.Several([room.teacher, *room.others(4, epochs=12)])
+    several = answered(bench.run.folder / "answers-teachers", teacher=together)
+    one = answered(bench.run.folder / "answers-teacher", teacher=room.teacher)
+    ways = {
+        "keras-alone": ("alone", distil_logits.learn, None),
+        "keras-ours": ("distil.distiller, five teachers", distil_logits.learn, several),
+        "keras-theirs": ("keras.distillation, put right", under_keras, one),
+    }
+    _, ours, theirs = side_by_side(room, ways, epochs=16)
+    above = ours.gain - theirs.gain
+    return bars.told(f"{100 * above:+.2f} points above Keras' own, at least 0", reached=above >= 0)
+
+
+def knows_nothing(bench: Bench) -> bool:
+    """All labels: nothing is gained under a teacher that was never trained."""
+    room = distillation_losses.Classroom(bench)
+    kerastl.train.set_seed(room.config.seed)  # the same one when the command goes on
+    teacher = kerastl.build.residual_cnn.medium(room.all.task)
+    answers = distil_logits.answered(room.config, room.all, bench.run.folder / "answers-random", teacher=teacher)
+    ways = {
+        "random-alone": ("alone", distil_logits.learn, None),
+        "random-taught": ("under random weights", distil_logits.learn, answers),
+    }
+    _, taught = side_by_side(room, ways, epochs=8)
+    return bars.told(
+        f"g = {'none' if taught.gap is None else f'{taught.gap:.2f}'} under random weights, at most 0.05",
+        reached=taught.gap is not None and taught.gap <= 0.05,
     )
+
+
+def side_by_side(
+    room: distillation_losses.Classroom, ways: dict[str, tuple[str, Callable[..., Any], Any]], *, epochs: int
+) -> list[control.Recovered]:
+    """The table of students that differ in their lesson, on test, and what each recovers of the gap.
+
+    Args:
+        room: of the pictures, and of the teacher whose gap it is.
+        ways: by the name of their stages, the title of the row, what trains one, and the stored answers it gets.
+        epochs: of every student.
+    """
+    short = room.bench.epochs(dataclasses.replace(room.short, epochs=epochs))
+    config, scores = dataclasses.replace(room.config, student=short), {}
+    basis = [config.seed, config.views, config.widths, short, config.temperature, config.teacher_weight]
+    for name, (title, learn, answers) in ways.items():
+        taught = functools.partial(learn, config, room.all, answers=answers)
+        students = room.bench.students(name, taught, basis, room.all.digest, answers and answers.facts)
+        scores[title] = [accuracy(student, room.all.test) for student in students]
+    title = f"Fashion-MNIST, all labels, {short.epochs} epochs"
+    return list(show(title, teacher=accuracy(room.teacher, room.all.test), ways=scores).values())
 
 
 class Answered(keras.distillation.Distiller):
@@ -147,8 +170,8 @@ def few(bench: Bench) -> bool:
     above = float(np.mean(ways["distilled"])) - teacher
     return all(
         [
-            told(f"{100 * shown.gain:+.2f} points above alone, at least +6", reached=shown.gain >= 0.06),
-            told(f"{100 * above:+.2f} points above its teacher, at least 0", reached=above >= 0),
+            bars.told(f"{100 * shown.gain:+.2f} points above alone, at least +6", reached=shown.gain >= 0.06),
+            bars.told(f"{100 * above:+.2f} points above its teacher, at least 0", reached=above >= 0),
         ]
     )
 
@@ -160,7 +183,7 @@ def quantized(bench: Bench) -> bool:
     show("Fashion-MNIST, files with integers throughout", teacher=found["teacher"]["score"], ways=ways)
     gains = [one - other for one, other in zip(ways["distilled"], ways["alone"], strict=True)]
     words = ", ".join(f"{100 * gain:+.2f}" for gain in gains)
-    return told(f"{words} points by the teacher, at least 0 for every seed", reached=min(gains) >= 0)
+    return bars.told(f"{words} points by the teacher, at least 0 for every seed", reached=min(gains) >= 0)
 
 
 def forwards(bench: Bench) -> bool:
@@ -202,13 +225,14 @@ def forwards(bench: Bench) -> bool:
             ],
         )
     )
-    return told(f"{ours} run of the student a step, keras.distillation {theirs}; one is asked", reached=ours == 1)
+    return bars.told(f"{ours} run of the student a step, keras.distillation {theirs}; one is asked", reached=ours == 1)
 
 
 QUESTIONS: dict[str, Callable[[Bench], bool]] = {
     "forwards": forwards,
     "labels": labels,
     "keras": beside_keras,
+    "random": knows_nothing,
     "few": few,
     "quantized": quantized,
     "losses": distillation_losses.every,

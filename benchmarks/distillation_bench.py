@@ -1,4 +1,4 @@
-"""What the questions of `distillation.py` share: trainings that are kept, a table of ways of teaching, a verdict."""
+"""What the questions of `distillation.py` share: trainings that are kept, a table of ways of teaching."""
 
 from __future__ import annotations
 
@@ -86,8 +86,3 @@ def show(
         table.add_row(name, f"{100 * np.mean(scores):.2f}", each, "" if first else gain, "" if first else share)
     Console(width=150).print(table)
     return found
-
-
-def told(words: str, *, reached: bool) -> bool:
-    print(f"{'reached' if reached else 'MISSED '}  {words}", flush=True)
-    return reached

@@ -10,8 +10,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import bars
 import keras
-from distillation_bench import BATCH, MODELS, Bench, accuracy, show, told
+from distillation_bench import BATCH, MODELS, Bench, accuracy, show
 
 import kerastl
 from kerastl.distil import distiller, feature_losses, losses, schedules, teachers, terms
@@ -83,6 +84,15 @@ class Classroom:
         self.all = data
         self.data = dataclasses.replace(data, train=data.train.head(min(len(data.train), FEWER)))
 
+    def others(self, count: int, *, epochs: int) -> list[keras.Model]:
+        """Teachers beside the first, of the seeds that follow its own, and of so many epochs."""
+        config = self.config
+        schedule = self.bench.epochs(dataclasses.replace(config.teacher, epochs=epochs))
+        teach = functools.partial(distil_logits.train_teacher, dataclasses.replace(config, teacher=schedule), self.all)
+        seeds = range(config.seed + 1, config.seed + 1 + count)
+        key = [config.erasing, schedule, self.all.digest]
+        return [one.model for one in self.bench.run.each("teacher", teach, seeds=seeds, key=key, **MODELS)]
+
     def new(self, seed: int, widths: Sequence[int] | None = None) -> keras.Model:
         """A student with the first weights of its seed."""
         kerastl.train.set_seed(seed + 1)
@@ -110,7 +120,7 @@ class Classroom:
         ways = {name: [accuracy(student, validation) for student in each] for name, each in students.items()}
         title = f"Fashion-MNIST, {title}, {self.short.epochs} epochs of {len(self.data.train):,} pictures"
         show(title, teacher=accuracy(self.teacher, validation), ways=ways, split="validation")
-        return told(f"{len(ways) - 1} ways to compare", reached=True)
+        return bars.told(f"{len(ways) - 1} ways to compare", reached=True)
 
 
 def plain(value: Any) -> Any:

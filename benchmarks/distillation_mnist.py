@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import bars
 import keras
 import numpy as np
-from distillation_bench import BATCH, MODELS, Bench, accuracy, show, told
+from distillation_bench import BATCH, MODELS, Bench, accuracy, show
 from keras import layers
 
 import kerastl
@@ -71,4 +72,4 @@ def mnist(bench: Bench) -> bool:
     found = show("MNIST, 2 x 1200 teaches 2 x 800", teacher=above, ways=ways)["distilled"]
     wrong = [round((1 - float(np.mean(scores))) * len(data.test)) for scores in (above, *ways.values())]
     print(f"errors of teacher, alone, distilled: {', '.join(map(str, wrong))}; the paper's: 67, 146, 74")
-    return told(f"g = {found.gap or 0:.2f}, at least 0.80", reached=(found.gap or 0) >= 0.8)
+    return bars.told(f"g = {found.gap or 0:.2f}, at least 0.80", reached=(found.gap or 0) >= 0.8)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import bars
 import keras
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -165,7 +166,12 @@ def main() -> int:
         table.add_row(*cells)
     Console(width=120).print(table)
     probe, alone, both = (arrays[name].mean(0) for name in ("linear probe", "fine-tuning alone", "LP-FT"))
-    return 0 if both[0] >= alone[0] and both[1] >= alone[1] and both[0] >= probe[0] else 1
+    asked = {
+        "LP-FT not below fine-tuning alone on clean pictures": both[0] >= alone[0],
+        "LP-FT not below fine-tuning alone on shifted pictures": both[1] >= alone[1],
+        "LP-FT not below a linear probe on clean pictures": both[0] >= probe[0],
+    }
+    return bars.verdict(asked)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import bars
 import keras
 from rich.console import Console
 from rich.table import Table
@@ -170,8 +171,9 @@ def show(name: str, scores: dict[str, list[dict[str, float]]], options: argparse
     equal = abs(
         statistics.mean(one["zeros"] - other["zeros"] for one, other in zip(scores[PQAT], scores[PTQ], strict=True))
     )
-    print(f"{name}: PQAT {means[PQAT]:+.2f} points above PTQ (asked: above), sparsities {equal:.4f} apart\n")
-    return means[PQAT] > 0 and equal < 0.005
+    reached = means[PQAT] > 0 and equal < 0.005
+    words = f"{name}: PQAT {means[PQAT]:+.2f} points above PTQ, above 0; sparsities {equal:.4f} apart, below 0.005"
+    return bars.told(words, reached=reached)
 
 
 if __name__ == "__main__":

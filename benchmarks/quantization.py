@@ -30,6 +30,7 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import bars
 import keras
 import numpy as np
 import tensorflow as tf
@@ -63,9 +64,7 @@ def main() -> int:
         asked |= {f"{name}: {words}": reached for words, reached in show(name, files, data).items()}
     ratio = evaluation(files["float32"], data)
     asked[f"10,000 pictures in {ratio:.2f} times a bare loop, at most 1.1"] = ratio <= 1.1
-    for words, reached in asked.items():
-        print(f"{'reached' if reached else 'MISSED '}  {words}")
-    return 0 if all(asked.values()) else 1
+    return bars.verdict(asked)
 
 
 def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) -> dict[str, bytes]:

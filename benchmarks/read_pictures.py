@@ -11,10 +11,10 @@ exact copies and near duplicates searched, digests pinned) and `pipeline.batches
 of ours includes all of that from an empty cache; later epochs come from the cache of pixels, or, in the last row, from
 the files. Rounds are interleaved and every epoch runs in a fresh process; the ratio of pictures a second is taken
 within a round, and printed with its median and quartiles: by the clock, and by the processor time of all threads, which
-other tenants of the machine disturb less. It fails where later epochs are less than 0.9 times as fast by the clock.
+other tenants of the machine disturb less. Asked: later epochs at least 0.9 times as fast by the clock.
 
-With ``--memory``, the peak of resident memory of a child that loads so many files and reads them all once. It fails
-where the most files take a quarter more than the fewest. Its files are smaller (160 x 120), so that making them does
+With ``--memory``, the peak of resident memory of a child that loads so many files and reads them all once. Asked:
+the most files take at most a quarter more than the fewest. Its files are smaller (160 x 120), so that making them does
 not take an hour.
 """
 
@@ -32,6 +32,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import bars
 import numpy as np
 from PIL import Image
 from rich.console import Console
@@ -192,9 +193,9 @@ def main() -> int:
         child(options.child[0], Path(options.child[1]), options.size)
         return 0
     if options.memory:
-        return 0 if memory(options.counts, options.size) else 1
+        return bars.verdict({f"memory stays flat, at most {FLAT} times": memory(options.counts, options.size)})
     later = speed(options.pictures, options.rounds, options.size, height=options.height, width=options.width)
-    return 0 if later >= LEAST else 1
+    return bars.verdict({f"later epochs {later:.2f} times as fast, at least {LEAST}": later >= LEAST})
 
 
 if __name__ == "__main__":
