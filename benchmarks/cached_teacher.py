@@ -9,7 +9,7 @@ does not decide: by the clock, and by the processor time of all threads, which o
 less. Prints both, the accuracy of both on validation and test, and what the store cost. Asked: at least 1.5 times the
 steps a second, and a mean test accuracy within 0.15 points or above.
 
-What there is to gain is the teacher's share of a step. "wide" costs the student's training twice over; "medium", the
+What there is to gain is the teacher's share of a step. "wide" costs more than the student's own training; "medium", the
 teacher of `fashion_mobile`, a third of it, so that under that one 1.5 times cannot be had.
 """
 

@@ -55,7 +55,7 @@ def every_loss() -> dict[str, dict[str, terms.Term]]:
         "temperature_kullback_leibler, T = 4": soft(losses.temperature_kullback_leibler, temperature=4.0),
         "mean squared error of logits": soft(losses.soft_label_mean_squared_error),
         "mean squared error of probabilities": soft(on_probabilities),
-        "decoupled_kullback_leibler": soft(losses.decoupled_kullback_leibler),
+        "decoupled_kullback_leibler, others weigh 8": soft(losses.decoupled_kullback_leibler),
         "correlation_distance": soft(losses.correlation_distance),
         "standardized_kullback_leibler": soft(losses.standardized_kullback_leibler),
         "hint, with a projection": feature(feature_losses.hint, 1.0, maps, projection=True),
@@ -69,8 +69,14 @@ def every_loss() -> dict[str, dict[str, terms.Term]]:
     }
 
 
+@functools.cache
+def classroom(bench: Bench) -> Classroom:
+    """The one of a run: what is taught there is taught once, whatever questions are asked of it."""
+    return Classroom(bench)
+
+
 class Classroom:
-    """What both tables share: the pictures, the teacher, and how a student learns."""
+    """What several questions share: the pictures, the teacher, and how a student learns."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench, config = bench, bench.config(distil_logits)
@@ -114,6 +120,11 @@ class Classroom:
         basis = [self.config.seed, self.config.views, self.config.widths, self.short, self.data.digest, taught_by]
         return self.bench.students(name, learn, basis, *key)
 
+    @functools.cached_property
+    def alone(self) -> list[keras.Model]:
+        """Students from the labels."""
+        return self.students("alone", lambda student, seed: student)
+
     def show(self, title: str, students: dict[str, list[keras.Model]]) -> bool:
         """The table, on validation; which of them help is for the reader, who may choose."""
         validation = self.data.validation
@@ -134,15 +145,10 @@ def plain(value: Any) -> Any:
     return kerastl.digests.of_function(value) if callable(value) else value
 
 
-def alone(student: keras.Model, seed: int) -> keras.Model:
-    """From the labels."""
-    return student
-
-
 def every(bench: Bench) -> bool:
     """Every loss of the library."""
-    room = Classroom(bench)
-    students = {"alone": room.students("alone", alone)}
+    room = classroom(bench)
+    students = {"alone": room.alone}
     for place, (name, named) in enumerate(every_loss().items()):
 
         def taught(student: keras.Model, seed: int, named: dict[str, terms.Term] = named) -> keras.Model:
@@ -154,7 +160,7 @@ def every(bench: Bench) -> bool:
 
 def who(bench: Bench) -> bool:
     """Who teaches: the teacher, an assistant that it has taught, the student before it, its own moving average."""
-    room = Classroom(bench)
+    room = classroom(bench)
     soft = {
         "labels": terms.Labels(0.3),
         "soft": terms.Soft(losses.temperature_kullback_leibler, 0.7, temperature=2.0),
@@ -171,8 +177,7 @@ def who(bench: Bench) -> bool:
     longer = bench.epochs(dataclasses.replace(room.short, epochs=12))
     key = [room.config.views, ASSISTANT, longer, room.all.digest, bench.run.key("teacher"), plain(soft)]
     assistant = bench.run.stage("assistant", assist, key=key, **MODELS).model
-    before = room.students("alone", alone)
-    born_again = dict(zip(bench.seeds, before, strict=True))
+    born_again = dict(zip(bench.seeds, room.alone, strict=True))
     # as a mean teacher's: the lesson grows while the average is still worth little
     steps = room.short.epochs * (len(room.data.train) // BATCH)
     growing = terms.Soft(
@@ -180,7 +185,7 @@ def who(bench: Bench) -> bool:
     )
     lesson = [plain(soft), plain(growing), bench.run.key("assistant")]
     students = {
-        "alone": before,
+        "alone": room.alone,
         "the teacher": room.students("who-teacher", under(room.teacher), lesson),
         f"an assistant, {assistant.count_params():,} parameters": room.students(
             "who-assistant", under(assistant), lesson

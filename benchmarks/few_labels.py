@@ -167,9 +167,12 @@ def main() -> int:
     Console(width=120).print(table)
     probe, alone, both = (arrays[name].mean(0) for name in ("linear probe", "fine-tuning alone", "LP-FT"))
     asked = {
-        "LP-FT not below fine-tuning alone on clean pictures": both[0] >= alone[0],
-        "LP-FT not below fine-tuning alone on shifted pictures": both[1] >= alone[1],
-        "LP-FT not below a linear probe on clean pictures": both[0] >= probe[0],
+        f"LP-FT {100 * (one - other):+.2f} points above {words} pictures, at least 0": bool(one >= other)
+        for one, other, words in (
+            (both[0], alone[0], "fine-tuning alone on clean"),
+            (both[1], alone[1], "fine-tuning alone on shifted"),
+            (both[0], probe[0], "the probe on clean"),
+        )
     }
     return bars.verdict(asked)
 

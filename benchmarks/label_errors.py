@@ -4,7 +4,7 @@
 
 The plain CNN learns from the very labels that it is to doubt afterwards, as a first model does. Printed beside it is
 the plain way: doubting every example that the model answers otherwise. Recall is the share of the planted labels
-that are flagged, precision the share of flagged ones that were planted.
+that are flagged, precision the share of flagged ones that were planted. Asked: a recall of 60 % at a precision of 50 %.
 """
 
 from __future__ import annotations

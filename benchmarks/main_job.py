@@ -1,9 +1,9 @@
 """What the recipes are asked to reach, beside what their reports hold.
 
-    python benchmarks/main_job.py            reads saved_models/*/default/report.json, and fashion_mobile/seed-*
+    python benchmarks/main_job.py
 
-Every number comes from a report; `kerastl verify DIR` measures it again from the files. Exit status 1 if a bar is
-missed or a report is missing.
+Reads report.json of saved_models/mnist_cnn/default, mnist_mobile/default and fashion_mobile/seed-*. `kerastl verify
+DIR` measures its numbers again from the files. Exit status 1 if a bar is missed or a report is missing.
 """
 
 from __future__ import annotations

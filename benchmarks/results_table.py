@@ -1,8 +1,10 @@
 """The README's table of results, from `report.json` files and nothing else.
 
-python benchmarks/results_table.py                  prints the table of saved_models/*/default and */seed-N
-python benchmarks/results_table.py --write          puts it between README.md's markers; rows of other runs stay there
-python benchmarks/results_table.py FILE...          of these report.json files
+    python benchmarks/results_table.py           prints the table of saved_models/*/default and */seed-N
+    python benchmarks/results_table.py --write   puts it between README.md's markers
+    python benchmarks/results_table.py FILE...   of these report.json files
+
+Rows of runs whose reports are not given stay as they are in README.md.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""CIFAR-10 for a microcontroller: MLPerf Tiny's image classification, smaller and faster than its reference model.
+"""CIFAR-10 for a microcontroller: MLPerf Tiny's image classification, in its reference model's bytes and faster.
 
 A residual network of 88,000 parameters, under one of 660,000 that answers to the very views that its student sees
 (Beyer et al. 2022, https://arxiv.org/abs/2106.05237), and the same student alone. The reference, a ResNet-8 (Banbury et
 al. 2021, "MLPerf Tiny Benchmark", https://arxiv.org/abs/2106.07597; here `residual_cnn.small`), has its first block on
 the whole picture, where a multiplication costs the most time; the student has that block one stage further down. What
-goes to the phone is integers throughout. A student takes an hour: there is one, `--seeds 3` gives the gap an interval.
+goes to the phone is integers throughout. A student takes over an hour: there is one; `--seeds 3` gives an interval.
 
 Minutes: 250
 Data: cifar10

@@ -5,8 +5,8 @@ with either vocabulary, and the teacher's answers to them are computed once. A w
 their neighbourhoods, maximum and mean go far (Kim 2014, https://arxiv.org/abs/1408.5882; Hinton, Vinyals & Dean 2015,
 https://arxiv.org/abs/1503.02531). The same student is trained alone as well; the report says what the teacher gave.
 
-Fine-tuning the teacher takes hours: a finished run of `text_classifier` on the same texts saves them, all but the half
-hour in which it answers. One that may have seen the student's test texts is refused.
+Fine-tuning the teacher takes an hour or two: a finished run of `text_classifier` on the same texts saves them, all but
+the half hour in which it answers. One that may have seen the student's test texts is refused.
 
 Minutes: 45
 Data: movie_reviews

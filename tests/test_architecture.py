@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import fnmatch
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -315,6 +316,16 @@ def test_nothing_is_an_attic():
     words = {word for name in names for word in name.split("_")}
     assert len(names) >= 25
     assert words & ATTICS == set()
+
+
+def test_every_benchmark_is_in_their_list():
+    folder = ROOT / "benchmarks"
+    listed = re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text(), re.MULTILINE)
+    docstrings = {path.stem: ast.get_docstring(tree_of(path)) or "" for path in folder.glob("*.py")}
+    # what has no usage there is a part of another, or its child
+    commands = {name for name, words in docstrings.items() if f"    python benchmarks/{name}.py" in words}
+    assert len(commands) >= 25
+    assert sorted(listed) == sorted(commands)
 
 
 def test_nobody_writes_tf_keras_with_a_dot():

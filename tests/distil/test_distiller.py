@@ -78,6 +78,34 @@ def test_one_step_follows_the_gradient_of_the_blend(batch, weight, weighted):
     np.testing.assert_allclose(student.weights[1].numpy(), bias - gradient.sum(0), atol=1e-5)
 
 
+def after_ten_steps(distiller, student, batch):
+    """What training makes of a student's weights."""
+    compiled(distiller, 0.1)
+    for _ in range(10):
+        distiller.train_on_batch(*batch)
+    return [value.numpy() for value in student.weights]
+
+
+@pytest.mark.parametrize("put_right", [True, False], ids=["put right", "by the loss's name"])
+def test_keras_own_is_the_same_calculation_once_it_is_put_right(batch, put_right):
+    """With an instance of the divergence, which takes a softmax and T squared: with its name it does neither."""
+    loss = functools.partial(losses.temperature_kullback_leibler, temperature=3.0)
+    start, student, other = (dense_model(1) for _ in range(3))
+    ours = after_ten_steps(Distiller(student=student, teacher=dense_model(2), loss=loss, weight=0.5), student, batch)
+    divergence = keras.losses.KLDivergence() if put_right else "kl_divergence"
+    theirs = keras.distillation.Distiller(
+        teacher=dense_model(2),
+        student=other,
+        distillation_losses=keras.distillation.LogitsDistillation(temperature=3.0, loss=divergence),
+        student_loss_weight=0.5,
+    )
+    found = after_ten_steps(theirs, other, batch)
+    apart = max(np.abs(one - two).max() for one, two in zip(ours, found, strict=True))
+    learnt = max(np.abs(one - two.numpy()).max() for one, two in zip(ours, start.weights, strict=True))
+    assert learnt > 0.1
+    assert apart < 1e-6 if put_right else apart > 0.05
+
+
 def test_a_step_runs_the_student_once(batch):
     student, teacher = dense_model(1, layer=CountingDense), dense_model(2)
     distiller = compiled(Distiller(student=student, teacher=teacher, loss=KULLBACK_LEIBLER))
