@@ -721,7 +721,7 @@ def test_the_readme_names_every_command_and_only_those():
 def test_ci_run_takes_its_command_from_the_readme(tmp_path):
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "run").write_text((ROOT / ".ci" / "run").read_text())
-    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("-m pytest"))
+    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("-m pytest -n 2"))
     assert "-c constraints.txt -e '.[test]'" in line
     page = (ROOT / "README.md").read_text()
     (tmp_path / "python3").write_text('#!/bin/sh\necho "$@" >> called\nexit 7\n')
