@@ -156,14 +156,11 @@ def main() -> int:
         f"{answers.stored.nbytes:,} bytes; {options.epochs} epochs online ask the teacher {options.epochs} times"
     )
     apart = [100 * (mine[1] - theirs[1]) for mine, theirs in zip(scores["cached"], scores["online"], strict=True)]
-    asked = {
-        f"cached is {clock} times as fast by the clock, {processor} by processor time, at least 1.5 by the clock": bool(
-            np.median(ratios[:, 0]) >= 1.5
-        )
-    }
+    words = f"cached is {clock} times as fast by the clock, {processor} by processor time, at least 1.5 by the clock"
+    asked = {words: statistics.median(ratios[:, 0]) >= 1.5}
     if apart:
-        seeds = ", ".join(f"{one:+.2f}" for one in apart)
-        asked[f"test: {np.mean(apart):+.2f} points, at least -0.15; by seed {seeds}"] = bool(np.mean(apart) >= -0.15)
+        mean, seeds = statistics.mean(apart), ", ".join(f"{one:+.2f}" for one in apart)
+        asked[f"test: {mean:+.2f} points, at least -0.15; by seed {seeds}"] = mean >= -0.15
     return bars.verdict(asked)
 
 

@@ -69,7 +69,10 @@ def stage(folder: Path, name: str) -> keras.Model:
 
 
 def beside_keras(bench: Bench) -> bool:
-    """All labels: under several teachers not below Keras' own distiller, which takes one."""
+    """All labels: under five teachers not below Keras' own distiller under the first of them.
+
+    Not like for like: under the same answers both are one calculation, see tests/distil/test_distiller.py.
+    """
     room = distillation_losses.classroom(bench)
     answered = functools.partial(distil_logits.answered, room.config, room.all)
     five = [room.teacher, *room.others(4, epochs=12)]

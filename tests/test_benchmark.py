@@ -173,6 +173,17 @@ def test_latency_against_a_clock_of_its_own(tiny_files, monkeypatch):
     assert mean < 10 * found.p95
 
 
+@pytest.mark.parametrize(("runs", "seconds"), [(200, 0.3), (50_000, 0.0)])
+def test_a_quick_file_runs_long_and_often_enough(tiny_files, monkeypatch, runs, seconds):
+    monkeypatch.setattr(benchmark, "LEAST_RUNS", runs)
+    monkeypatch.setattr(benchmark, "LEAST_SECONDS", seconds)
+    monkeypatch.setattr(benchmark, "MOST_RUNS", 10**9)
+    start = time.perf_counter()
+    found = benchmark.latency(tiny_files.float32)
+    assert found.runs >= runs
+    assert time.perf_counter() - start >= seconds
+
+
 def test_runs_as_asked(tiny_files):
     assert benchmark.latency(tiny_files.integer, runs=7, threads=2).runs == 7
     with pytest.raises(ValueError, match="runs=0"):
