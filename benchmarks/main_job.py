@@ -8,6 +8,7 @@ DIR` measures its numbers again from the files. Exit status 1 if a bar is missed
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 from pathlib import Path
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows: list[tuple[str, str, str, bool]] = []
     if cnn := read("mnist_cnn", rows):
         best = chosen(cnn)["float_score"]
