@@ -79,6 +79,12 @@ class Config:
     agreement: float = 0.97
     """Least share of pictures on which an int8 file answers like its float model."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.fading <= 1:
+            raise ValueError(
+                f"Features fade within a share of the steps, above 0 and at most 1. Received: {self.fading}."
+            )
+
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""

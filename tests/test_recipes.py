@@ -296,6 +296,25 @@ def test_labels_of_mixed_pictures_are_refused(name):
         importlib.import_module(f"recipes.{name}").Config(mixup=1.0, teacher_weight=0.5)
 
 
+@pytest.mark.parametrize("fading", [0.0, -0.5, 1.5])
+def test_features_fade_within_the_training(fading):
+    with pytest.raises(ValueError, match="Features fade within a share of the steps"):
+        importlib.import_module("recipes.distil_features").Config(fading=fading)
+
+
+def test_features_lead_and_fade_while_labels_and_answers_stay():
+    recipe = importlib.import_module("recipes.distil_features")
+    lessons = recipe.lessons(recipe.Config(hint=0.0), fade=10)
+    assert list(lessons) == ["labels", "answers", "attention", "similarity"]  # a weight of 0 leaves its term out
+    weights = {
+        step: [float(kerastl.distil.schedules.at(term.weight, step)) for term in lessons.values()]
+        for step in (0, 5, 10, 1000)
+    }
+    np.testing.assert_allclose(weights[0], [0.3, 0.7, 0.5, 3000], rtol=1e-6)
+    np.testing.assert_allclose(weights[5], [0.3, 0.7, 0.25, 1500], rtol=1e-6)
+    np.testing.assert_allclose([weights[10], weights[1000]], [[0.3, 0.7, 0, 0]] * 2, rtol=1e-6, atol=1e-9)
+
+
 def test_integers_under_stored_answers_learn_from_batches_of_the_same_size():
     with pytest.raises(ValueError, match="Received: student 128, quantize 64"):
         importlib.import_module("recipes.distil_quantized").Config(quantize=Schedule(epochs=1, batch_size=64))
