@@ -56,7 +56,9 @@ def labels(bench: Bench) -> dict[str, bool]:
     data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
     theirs = f"{KERAS_OWN}, one teacher"
     ways = {name: of_test(found[name]) for name in ("alone", "distilled")}
-    ways[theirs] = taught_by_keras(bench, config, data, teacher=stage(folder, f"teacher-{config.seed}"))
+    teacher = stage(folder, f"teacher-{config.seed}")
+    answers = distil_logits.answered(config, data, bench.run.folder / "answers-labels", teacher=teacher)
+    ways[theirs] = scores(bench, "labels-theirs", under_keras, config, data, answers=answers)
     title = f"Fashion-MNIST, all labels, {config.student.epochs} epochs"
     recovered = show(title, teacher=found["teacher"]["score"], ways=ways)
     ours, above = recovered["distilled"], recovered["distilled"].gain - recovered[theirs].gain
@@ -67,15 +69,6 @@ def labels(bench: Bench) -> dict[str, bool]:
         f"g = {ours.gap or 0:.2f}, at least 0.30": (ours.gap or 0) >= 0.3,
         f"{100 * above:+.2f} points above Keras' own, at least 0": above >= 0,
     }
-
-
-def taught_by_keras(bench: Bench, config: distil_logits.Config, data: Dataset, *, teacher: keras.Model) -> list[float]:
-    """Scores on test of Keras' own under one teacher, for as long as the recipe's students."""
-    answers = distil_logits.answered(config, data, bench.run.folder / "answers-labels", teacher=teacher)
-    basis = [config.seed, config.views, config.widths, config.student, config.answered, config.mixup]
-    learn = functools.partial(under_keras, config, data, answers=answers)
-    students = bench.students("labels-theirs", learn, basis, data.digest, answers.facts)
-    return [accuracy(student, data.test) for student in students]
 
 
 def stage(folder: Path, name: str) -> keras.Model:
@@ -136,15 +129,30 @@ def side_by_side(
         epochs: of every student.
     """
     short = room.bench.epochs(dataclasses.replace(room.short, epochs=epochs))
-    config, scores = dataclasses.replace(room.config, student=short), {}
-    lesson = [config.mixup, config.temperature, config.teacher_weight]
-    basis = [config.seed, config.views, config.widths, short, config.answered, lesson]
-    for name, (title, learn, answers) in ways.items():
-        taught = functools.partial(learn, config, room.all, answers=answers)
-        students = room.bench.students(name, taught, basis, room.all.digest, answers and answers.facts)
-        scores[title] = [accuracy(student, room.all.test) for student in students]
+    config = dataclasses.replace(room.config, student=short)
+    found = {
+        title: scores(room.bench, name, learn, config, room.all, answers=answers)
+        for name, (title, learn, answers) in ways.items()
+    }
     title = f"Fashion-MNIST, all labels, {short.epochs} epochs"
-    return list(show(title, teacher=accuracy(room.teacher, room.all.test), ways=scores).values())
+    return list(show(title, teacher=accuracy(room.teacher, room.all.test), ways=found).values())
+
+
+def scores(
+    bench: Bench,
+    name: str,
+    learn: Callable[..., Any],
+    config: distil_logits.Config,
+    data: Dataset,
+    *,
+    answers: Any,
+) -> list[float]:
+    """On test, of a student of each seed that ``learn`` trains from the stored answers, or from labels without any."""
+    lesson = [config.mixup, config.temperature, config.teacher_weight]
+    basis = [config.seed, config.views, config.widths, config.student, config.answered, lesson]
+    taught = functools.partial(learn, config, data, answers=answers)
+    students = bench.students(name, taught, basis, data.digest, answers and answers.facts)
+    return [accuracy(student, data.test) for student in students]
 
 
 class Answered(keras.distillation.Distiller):
