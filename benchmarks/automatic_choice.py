@@ -35,11 +35,11 @@ from kerastl.types import Artifact, Dataset, Schedule, Variant
 BUDGET, ROUNDS, MOST = 0.005, 9, 1.05
 HABITS = ("dynamic_int8", "static_int8")
 NETWORKS: dict[str, tuple[str, Callable]] = {
-    "plain CNN, MNIST": ("mnist", kerastl.build.plain_cnn.textbook),
-    "strided CNN, MNIST": ("mnist", kerastl.build.strided_cnn.tiny),
-    "residual CNN, Fashion-MNIST": ("fashion_mnist", kerastl.build.residual_cnn.mobile),
-    "depthwise-separable CNN, Fashion-MNIST": ("fashion_mnist", kerastl.build.mobile_cnn.small),
-    "convolutions, CIFAR-10": ("cifar10", kerastl.build.conv_net.small),
+    "plain CNN, MNIST": ("mnist", kerastl.models.lenet_style.textbook),
+    "strided CNN, MNIST": ("mnist", kerastl.models.all_conv_net.tiny),
+    "residual CNN, Fashion-MNIST": ("fashion_mnist", kerastl.models.resnet.mobile),
+    "depthwise-separable CNN, Fashion-MNIST": ("fashion_mnist", kerastl.models.mobile_cnn.small),
+    "convolutions, CIFAR-10": ("cifar10", kerastl.models.strided_lenet.small),
 }
 
 
@@ -65,9 +65,9 @@ def main() -> int:
 
 
 def trained(model: keras.Model, data: Dataset, *, epochs: int) -> keras.Model:
-    kerastl.train.set_seed(0)
+    kerastl.training.fitting.set_seed(0)
     batches = kerastl.data.pipeline.batches
-    kerastl.train.fit(
+    kerastl.training.fitting.fit(
         model,
         batches(data.train, batch_size=128, shuffle=True, drop_remainder=True),
         schedule=Schedule(epochs=epochs, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4),
@@ -91,7 +91,7 @@ def row(model: keras.Model, data: Dataset) -> list[str]:
         full = variants[0].validation.score.value
         chosen = kerastl.verify.choose(variants, float_validation_score=full, prefer="fastest", budget=BUDGET).name
     within = [v.artifact.name for v in variants if v.validation.score.value >= full - BUDGET - 1e-12]
-    times = kerastl.benchmark.in_turns({name: files[name] for name in within}, rounds=ROUNDS, runs=300)
+    times = kerastl.verify.benchmark.in_turns({name: files[name] for name in within}, rounds=ROUNDS, runs=300)
     best = min(within, key=lambda name: statistics.median(times[name]))
 
     def slower(name: str) -> str:
@@ -111,7 +111,11 @@ def measured(name: str, content: bytes, folder: Path, data: Dataset) -> Variant:
     score = kerastl.verify.score(kerastl.verify.run_file(content, split.inputs), split.labels)
     seen = kerastl.types.Verification(score, score.value, 1.0, 0.0)
     return Variant(
-        Artifact(name, name, path), kerastl.benchmark.facts(path), kerastl.benchmark.latency(path), seen, seen
+        Artifact(name, name, path),
+        kerastl.verify.benchmark.facts(path),
+        kerastl.verify.benchmark.latency(path),
+        seen,
+        seen,
     )
 
 

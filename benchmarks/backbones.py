@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import kerastl
-from kerastl import advice
+from kerastl.models import advice
 from kerastl.types import Task
 
 CLASSES = tuple("0123456789")
@@ -35,7 +35,7 @@ BATCH = 16
 
 def network(model: advice.Model) -> tuple[keras.Model, np.ndarray]:
     """A classifier and a batch of what it takes."""
-    pretrained, draw = kerastl.build.pretrained, np.random.default_rng(0)
+    pretrained, draw = kerastl.models.pretrained, np.random.default_rng(0)
     if model.kind == "pictures":
         task = Task("pictures", CLASSES, (model.size, model.size, 3))
         backbone = pretrained.load(model.name, image_size=model.size)
@@ -49,7 +49,7 @@ def network(model: advice.Model) -> tuple[keras.Model, np.ndarray]:
     task = Task("texts", CLASSES, (model.size,), vocabulary=tokens)
     ids = draw.integers(1, len(tokens), (BATCH, model.size)).astype(np.int32)
     if model.name == "text_cnn":
-        return kerastl.build.text.text_cnn.build(task, kernel_size=8, word_dropout=0.4), ids
+        return kerastl.models.text.text_cnn.build(task, kernel_size=8, word_dropout=0.4), ids
     build = pretrained.minilm_l6.pretrained if model.name == "minilm_l6" else pretrained.minilm_l6.small
     return build(task), ids
 
@@ -93,7 +93,7 @@ def main() -> None:
                     if turn:
                         seconds.setdefault((model, name), []).append((time.perf_counter() - start) / BATCH)
         for model, file, _ in built:
-            latency = kerastl.benchmark.latency(file, threads=1).median
+            latency = kerastl.verify.benchmark.latency(file, threads=1).median
             table.add_row(
                 model.name,
                 str(model.size),

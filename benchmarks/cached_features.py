@@ -30,7 +30,7 @@ from kerastl.types import Dataset, Schedule, Split
 
 def classifier(dataset: Dataset, size: int) -> keras.Model:
     """The frozen backbone with a head; the same head for the same seed."""
-    pretrained = kerastl.build.pretrained
+    pretrained = kerastl.models.pretrained
     keras.utils.set_random_seed(0)
     backbone = pretrained.load("mobilenet_v2", image_size=size)
     backbone.model.trainable = False
@@ -40,7 +40,7 @@ def classifier(dataset: Dataset, size: int) -> keras.Model:
 def standard(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
     """Every epoch runs the backbone over every picture, of train and of validation."""
     batches = kerastl.data.pipeline.batches
-    kerastl.train.fit(
+    kerastl.training.fitting.fit(
         model,
         batches(dataset.train, batch_size=schedule.batch_size, shuffle=True),
         schedule=schedule,
@@ -52,7 +52,7 @@ def standard(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
 
 def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
     """The backbone runs once a picture; the head learns from what came out."""
-    batches, transfer = kerastl.data.pipeline.batches, kerastl.transfer
+    batches, transfer = kerastl.data.pipeline.batches, kerastl.training.transfer
     body = transfer.body(model)
     train, validation = (
         transfer.features(body, batches(split, batch_size=64), name=split.name)
@@ -60,7 +60,7 @@ def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
     )
     head = transfer.head(dataset.task, train.inputs.shape[1])
     head.get_layer("logits").set_weights(model.get_layer("logits").get_weights())  # both ways begin alike
-    kerastl.train.fit(
+    kerastl.training.fitting.fit(
         head,
         batches(train, batch_size=schedule.batch_size, shuffle=True),
         schedule=schedule,
@@ -72,7 +72,7 @@ def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
 
 
 def score(model: keras.Model, split: Split) -> float:
-    answers = kerastl.train.predict(model, split.inputs, batch_size=64)
+    answers = kerastl.training.fitting.predict(model, split.inputs, batch_size=64)
     return kerastl.verify.score(answers, split.labels).value
 
 

@@ -44,7 +44,7 @@ STEPS = 20
 
 def lesson(split: Split, **options):
     """Batches as `fashion_mobile` makes them, and with ``views`` those that come again."""
-    augment = kerastl.augment.build(horizontal_flip=True, translation=0.04)
+    augment = kerastl.inputs.augmentation.build(horizontal_flip=True, translation=0.04)
     return kerastl.data.pipeline.batches(
         split, batch_size=BATCH, shuffle=True, augment=augment, drop_remainder=True, **options
     )
@@ -53,16 +53,16 @@ def lesson(split: Split, **options):
 def taught(dataset: Dataset, epochs: int, name: str) -> keras.Model:
     """The teacher."""
     keras.utils.set_random_seed(0)
-    teacher = getattr(kerastl.build.residual_cnn, name)(dataset.task)
+    teacher = getattr(kerastl.models.resnet, name)(dataset.task)
     schedule = Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3)
-    kerastl.train.fit(teacher, lesson(dataset.train), schedule=schedule, keep="last")
+    kerastl.training.fitting.fit(teacher, lesson(dataset.train), schedule=schedule, keep="last")
     return teacher
 
 
 def pupil(dataset: Dataset, teacher: keras.Model | None, seed: int) -> kerastl.distil.distiller.Distiller:
     """A student under its teacher; the same weights for the same seed."""
     keras.utils.set_random_seed(seed)
-    student = kerastl.build.residual_cnn.mobile(dataset.task)
+    student = kerastl.models.resnet.mobile(dataset.task)
     soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=2.0)
     return kerastl.distil.distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=0.7)
 
@@ -98,12 +98,12 @@ def spread(values: list[float]) -> str:
 
 
 def score(model: keras.Model, split: Split) -> float:
-    return kerastl.verify.score(kerastl.train.predict(model, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.training.fitting.predict(model, split.inputs), split.labels).value
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teacher", default="wide", help="a size of kerastl.build.residual_cnn")
+    parser.add_argument("--teacher", default="wide", help="a size of kerastl.models.resnet")
     parser.add_argument("--teacher-epochs", type=int, default=4)
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=16)
@@ -117,7 +117,7 @@ def main() -> int:
     print(f"teacher: {score(teacher, dataset.test):.2%} on test", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        answers = kerastl.distil.answers.write(
+        answers = kerastl.distil.logit_cache.write(
             Path(folder, "answers"), lesson(dataset.train, views=options.views), teacher=teacher
         )
         filling = time.perf_counter() - start
@@ -137,7 +137,7 @@ def main() -> int:
         for seed in range(1, options.seeds + 1):
             for name, make in ways.items():
                 model, batches = make(seed)
-                kerastl.train.fit(model, batches, schedule=schedule, keep="last", progress=False)
+                kerastl.training.fitting.fit(model, batches, schedule=schedule, keep="last", progress=False)
                 scores[name].append(tuple(score(model.student, split) for split in (dataset.validation, dataset.test)))
             words = "  ".join(f"{name} {rows[-1][0]:.4f}/{rows[-1][1]:.4f}" for name, rows in scores.items())
             print(f"seed {seed}/{options.seeds}: {words}", flush=True)

@@ -41,7 +41,7 @@ LEAST_RATIO, MOST_LOST = 1.7, 0.01
 
 def student(task: Task, width: float = 1.0) -> keras.Model:
     widths = [max(4, round(width * full / 4) * 4) for full in (24, 40, 64)]
-    return kerastl.build.residual_cnn.build(task, widths=widths, stem_pool=2, name="student")
+    return kerastl.models.resnet.build(task, widths=widths, stem_pool=2, name="student")
 
 
 def mobilenet_v2(task: Task, width: float = 1.0) -> keras.Model:
@@ -86,7 +86,7 @@ NETWORKS: dict[str, Callable[[Task, float], keras.Model]] = {"student": student,
 
 
 def batches(data: Dataset, *, seed: int, batch_size: int = BATCH, moved: bool = True):
-    views = kerastl.augment.build(horizontal_flip=True, translation=0.04, seed=seed) if moved else None
+    views = kerastl.inputs.augmentation.build(horizontal_flip=True, translation=0.04, seed=seed) if moved else None
     return kerastl.data.pipeline.batches(
         data.train, batch_size=batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
     )
@@ -101,7 +101,7 @@ def fit(
         learner = kerastl.distil.distiller.Distiller(student=model, teacher=teacher, loss=soft, weight=0.7)
     else:
         learner = model
-    kerastl.train.fit(
+    kerastl.training.fitting.fit(
         learner,
         batches(data, seed=seed),
         schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=rate, weight_decay=1e-3),
@@ -162,7 +162,7 @@ def narrower(
     build: Callable[[Task, float], keras.Model], model: keras.Model, data: Dataset, options: argparse.Namespace
 ) -> keras.Model:
     """Uniformly fewer channels, the share chosen so that the multiply-adds come closest."""
-    kerastl.train.set_seed(30)
+    kerastl.training.fitting.set_seed(30)
     wanted = options.keep * channels.multiply_adds(model)
     shares = [share / 100 for share in range(30, 100, 2)]
     share = min(shares, key=lambda one: abs(channels.multiply_adds(build(data.task, one)) - wanted))
@@ -171,7 +171,7 @@ def narrower(
 
 
 def accuracy(model: keras.Model, split) -> float:
-    return kerastl.verify.score(kerastl.train.predict(model, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.training.fitting.predict(model, split.inputs), split.labels).value
 
 
 def file_accuracy(content: bytes, split) -> float:
@@ -181,7 +181,7 @@ def file_accuracy(content: bytes, split) -> float:
 def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
     """Trains, prunes and measures one network; whether it does what is asked."""
     build = NETWORKS[name]
-    kerastl.train.set_seed(options.seed)
+    kerastl.training.fitting.set_seed(options.seed)
     print(f"{name}: training {options.epochs} epochs", flush=True)
     model = fit(build(data.task, 1.0), data, epochs=options.epochs, rate=RATE, seed=options.seed)
     models = {"unpruned": model, "channels pruned": pruned_channels(model, data, options)}
@@ -192,13 +192,13 @@ def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
         print(f"{name}: narrower from its start", flush=True)
         models["narrower, from scratch"] = narrower(build, model, data, options)
     files = {row: kerastl.export.tflite.convert(one) for row, one in models.items()}
-    times = kerastl.benchmark.in_turns(files, rounds=options.latency_rounds, runs=1000)
+    times = kerastl.verify.benchmark.in_turns(files, rounds=options.latency_rounds, runs=1000)
     table = Table(title=f"{name} on Fashion-MNIST, {options.epochs} epochs and {options.fine_tuning} of fine-tuning")
     for column in ("", "multiply-adds", "parameters", "bytes", "gzip", "us", "times faster", "validation", "test"):
         table.add_column(column, justify="right" if column else "left")
     ratios, scores = {}, {}
     for row, one in models.items():
-        facts = kerastl.benchmark.facts(files[row])
+        facts = kerastl.verify.benchmark.facts(files[row])
         ratios[row] = [slow / fast for slow, fast in zip(times["unpruned"], times[row], strict=True)]
         low, middle, high = statistics.quantiles(ratios[row], n=4, method="inclusive")
         scores[row] = file_accuracy(files[row], data.test)

@@ -80,15 +80,15 @@ def pictures(limit: int | None) -> tuple[Split, str]:
 def one(split: Split, epochs: int, folder: Path, *, ours: bool) -> tuple[list[tuple[float, float]], float]:
     """Seconds inside the callback and of the epoch, of every epoch but the first; megabytes of what it left."""
     keras.utils.set_random_seed(0)
-    model = kerastl.build.plain_cnn.textbook(TASK)
-    watched = kerastl.callbacks.Checkpoints if ours else keras.callbacks.BackupAndRestore
+    model = kerastl.models.lenet_style.textbook(TASK)
+    watched = kerastl.training.callbacks.Checkpoints if ours else keras.callbacks.BackupAndRestore
     clock, kept = Clock(watched), folder / "work"
     with clock.patched():
-        kerastl.train.fit(
+        kerastl.training.fitting.fit(
             model,
             kerastl.data.pipeline.batches(split, batch_size=BATCH, shuffle=True),
             schedule=Schedule(epochs=epochs, batch_size=BATCH),
-            workspace=kerastl.checkpoints.Workspace("cnn", folder=kept, logs=folder / "logs") if ours else None,
+            workspace=kerastl.runs.checkpoints.Workspace("cnn", folder=kept, logs=folder / "logs") if ours else None,
             callbacks=[] if ours else [keras.callbacks.BackupAndRestore(str(kept), delete_checkpoint=False)],
             progress=False,
         )

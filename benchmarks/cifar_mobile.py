@@ -3,7 +3,7 @@
     python benchmarks/cifar_mobile.py [--tag default] [--untrained]
 
 The reference is ResNet-8 (Banbury et al. 2021, "MLPerf Tiny Benchmark", https://arxiv.org/abs/2106.07597): 98,496 bytes
-in 8-bit integers, of which 0.85 is asked on CIFAR-10. Here it is `residual_cnn.small`, the same convolutions, by the
+in 8-bit integers, of which 0.85 is asked on CIFAR-10. Here it is `resnet.small`, the same convolutions, by the
 same converter; its weights are random, which its latency does not depend on. Both files hold integers throughout and
 run on one thread in the runtime that phones use, in turns; the ratio is taken within a round, and its median and
 quartiles are shown. Accuracy is that of the finished run's report, of all test pictures. ``--untrained`` compares bytes
@@ -54,14 +54,14 @@ def main() -> int:
     options = parser.parse_args()
     data = kerastl.data.cifar10.load(validation=100, limit=320)
     config, accuracy = cifar_mobile.Config(), float("nan")
-    student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, blocks=config.blocks)
-    reference = kerastl.build.residual_cnn.small(data.task)
+    student = kerastl.models.resnet.build(data.task, widths=config.widths, blocks=config.blocks)
+    reference = kerastl.models.resnet.small(data.task)
     if options.untrained:
         ours = integers(student, data)
     else:
         ours, accuracy = finished(Path("saved_models", "cifar_mobile", options.tag))
     files = {"reference, ResNet-8": integers(reference, data), "cifar_mobile": ours}
-    times = kerastl.benchmark.in_turns(files, rounds=options.rounds, runs=300)
+    times = kerastl.verify.benchmark.in_turns(files, rounds=options.rounds, runs=300)
     slow, fast = (np.array(rows) for rows in times.values())
     low, ratio, high = statistics.quantiles((slow / fast).tolist(), n=4, method="inclusive")
     table = Table(title="CIFAR-10, integers throughout, one thread")

@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 def _application(name: str) -> tuple[keras.Model, str]:
     body = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=TASK.input_shape)
-    return body, kerastl.build.pretrained.applications.range_of(name)
+    return body, kerastl.models.pretrained.applications.range_of(name)
 
 
 def _resnet(block: str, *, second: bool) -> tuple[keras.Model, str]:
@@ -148,17 +148,17 @@ PICTURES: dict[str, Callable[[], tuple[keras.Model, str]]] = {
     "hub:densenet": _densenet,
     "hub:cspnet": _cspnet,
     "hub:vit": _vit,
-    "conv_net.small": lambda: _own(kerastl.build.conv_net.small),
-    "mobile_cnn.small": lambda: _own(kerastl.build.mobile_cnn.small),
-    "plain_cnn.textbook": lambda: _own(kerastl.build.plain_cnn.textbook),
-    "residual_cnn.small": lambda: _own(kerastl.build.residual_cnn.small),
-    "strided_cnn.tiny": lambda: _own(kerastl.build.strided_cnn.tiny),
+    "strided_lenet.small": lambda: _own(kerastl.models.strided_lenet.small),
+    "mobile_cnn.small": lambda: _own(kerastl.models.mobile_cnn.small),
+    "lenet_style.textbook": lambda: _own(kerastl.models.lenet_style.textbook),
+    "resnet.small": lambda: _own(kerastl.models.resnet.small),
+    "all_conv_net.tiny": lambda: _own(kerastl.models.all_conv_net.tiny),
 }
 """Name -> its body, from pixels in a range of its own to features, and that range as `applications.RANGES` has it."""
 
 WORDS: dict[str, Callable[[Task], keras.Model]] = {
-    "text_cnn": lambda task: kerastl.build.text.text_cnn.build(task),
-    "bert_encoder": lambda task: kerastl.build.pretrained.minilm_l6.small(task),
+    "text_cnn": lambda task: kerastl.models.text.text_cnn.build(task),
+    "bert_encoder": lambda task: kerastl.models.pretrained.minilm_l6.small(task),
 }
 """Name -> builder of a classifier of texts."""
 
@@ -189,7 +189,7 @@ def row(name: str) -> Row:
     elif plain == "hub:vit":  # its first layer cannot be copied from its configuration
         x = functools.reduce(lambda value, layer: layer(value), body.layers[1:], scaled)
     else:
-        x = kerastl.build.pretrained.graph.laid_flat(body, scaled)
+        x = kerastl.models.pretrained.graph.laid_flat(body, scaled)
     (x,) = x if isinstance(x, list) else (x,)
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name="pool")(x)

@@ -197,8 +197,8 @@ class Work:
             self.model.set_weights(weights)
 
     def cluster(self) -> str:
-        from kerastl import bridge
         from kerastl.compress import cluster
+        from kerastl.compress.tf_keras import bridge
 
         network = cluster.train(
             self._bridged(), self._batches(), number_of_clusters=CLUSTERS, epochs=0, initialization="linear"
@@ -237,7 +237,7 @@ class Work:
         return self._proved(data, "static_int8", integer=True)
 
     def _bridged(self) -> Any:
-        from kerastl import bridge
+        from kerastl.compress.tf_keras import bridge
 
         return bridge.to_tf_keras(self.model, probe=self.inputs[:4])
 

@@ -76,10 +76,12 @@ Save = Callable[[Path], Any]
 
 def checkpoint(seed: int) -> Save:
     arrays = {f"model/{index}": weight for index, weight in enumerate(tiny_run.network(seed).get_weights())}
-    return lambda folder: kerastl.checkpoints.Workspace("net", folder=folder / "work", logs=folder).keep(arrays, {})
+    return lambda folder: kerastl.runs.checkpoints.Workspace("net", folder=folder / "work", logs=folder).keep(
+        arrays, {}
+    )
 
 
-class Forgetful(kerastl.checkpoints.Workspace):
+class Forgetful(kerastl.runs.checkpoints.Workspace):
     """Keeps logs and no checkpoints."""
 
     def keep(self, arrays, facts):
@@ -93,24 +95,26 @@ def logs(seed: int) -> Save:
     def save(folder: Path) -> None:
         batches = kerastl.data.pipeline.batches(tiny_run.load().train, batch_size=96)
         place = Forgetful("net", folder=desk, logs=folder / "logs")
-        kerastl.train.fit(model, batches, schedule=tiny_run.Schedule(epochs=2), workspace=place, progress=False)
+        kerastl.training.fitting.fit(
+            model, batches, schedule=tiny_run.Schedule(epochs=2), workspace=place, progress=False
+        )
 
     return save
 
 
 def stage(seed: int) -> Save:
-    trained = kerastl.train.Trained(tiny_run.network(seed), Curves("net", {}))
+    trained = kerastl.training.fitting.Trained(tiny_run.network(seed), Curves("net", {}))
 
     def save(folder: Path) -> None:
         with open_run(folder) as run:
-            run.stage("net", lambda at: trained, key=[seed], save=kerastl.train.save, load=lambda path: None)
+            run.stage("net", lambda at: trained, key=[seed], save=kerastl.training.fitting.save, load=lambda path: None)
 
     return save
 
 
 def model_file(seed: int) -> Save:
     model = tiny_run.network(seed)
-    return lambda folder: kerastl.train.save_model(model, folder / "model.keras")
+    return lambda folder: kerastl.training.fitting.save_model(model, folder / "model.keras")
 
 
 def saved_model(seed: int) -> Save:
@@ -120,12 +124,12 @@ def saved_model(seed: int) -> Save:
 
 def variant(seed: int) -> Save:
     model = tiny_run.network(seed)
-    candidate = kerastl.ship.Candidate("float32", "float32", kerastl.export.tflite.convert(model), model)
-    return lambda folder: kerastl.ship._write(candidate, folder, tiny_run.load())
+    candidate = kerastl.runs.publishing.Candidate("float32", "float32", kerastl.export.tflite.convert(model), model)
+    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load())
 
 
 def report(seed: int) -> Save:
-    return lambda folder: kerastl.report.write(report_of(folder, seed), folder)
+    return lambda folder: kerastl.runs.report.write(report_of(folder, seed), folder)
 
 
 def report_of(folder: Path, seed: int) -> dict[str, Any]:
@@ -134,8 +138,8 @@ def report_of(folder: Path, seed: int) -> dict[str, Any]:
     path.parent.mkdir(exist_ok=True)
     if not path.exists():
         path.write_bytes(kerastl.export.tflite.convert(tiny_run.network(1)))
-    facts, latency = kerastl.benchmark.facts(path), kerastl.types.Latency(1.0, 2.0, 1, 1)
-    return kerastl.report.build(
+    facts, latency = kerastl.verify.benchmark.facts(path), kerastl.types.Latency(1.0, 2.0, 1, 1)
+    return kerastl.runs.report.build(
         {"recipe": "tiny", "tag": "t", "seed": seed, "versions": {}},
         data,
         folder=folder,
@@ -149,7 +153,7 @@ def report_of(folder: Path, seed: int) -> dict[str, Any]:
 
 def bundle(seed: int) -> Save:
     content = bytes([seed]) * 100_000
-    return lambda folder: kerastl.store.publish(folder, {"model.tflite": content, "labels.txt": b"a\nb\n"})
+    return lambda folder: kerastl.runs.store.publish(folder, {"model.tflite": content, "labels.txt": b"a\nb\n"})
 
 
 def pins(seed: int) -> Save:
@@ -159,7 +163,7 @@ def pins(seed: int) -> Save:
         (folder / "variants").mkdir(exist_ok=True)
         for number in range(150):
             (folder / "variants" / f"{number}.tflite").write_bytes(bytes([number]))
-        kerastl.store.publish(folder, {"model.tflite": bytes([seed])})
+        kerastl.runs.store.publish(folder, {"model.tflite": bytes([seed])})
 
     return save
 
@@ -172,7 +176,7 @@ def config(seed: int) -> Save:
         with open_run(folder, settings):
             pass
         if seed == 1:
-            kerastl.store.publish(folder, {"model.tflite": b"model"})
+            kerastl.runs.store.publish(folder, {"model.tflite": b"model"})
 
     return save
 
@@ -188,9 +192,9 @@ def conversion(seed: int) -> Save:
     return save
 
 
-def open_run(folder: Path, settings: Any = None) -> kerastl.store.Run:
+def open_run(folder: Path, settings: Any = None) -> kerastl.runs.store.Run:
     settings = settings or tiny_run.Config()
-    return kerastl.store.Run(folder, recipe="tiny", tag="t", config=settings, needed_bytes=1)
+    return kerastl.runs.store.Run(folder, recipe="tiny", tag="t", config=settings, needed_bytes=1)
 
 
 POINTS: dict[str, Callable[[int], Save]] = {

@@ -11,7 +11,7 @@ of 12 epochs, and under the one here and by Keras' own), `random` (8 under a tea
 these too) and `mnist` (Hinton et al. 2015, section 3).
 
 The students of a table take as many steps of the same schedule, and their order, views and first weights are the same
-within a seed. g is the share of the gap between student and teacher that is recovered, see `distil.control`. Choices
+within a seed. g is the share of the gap between student and teacher that is recovered, see `verify.baseline`. Choices
 were made on validation; finished students alone touch the test split, and docs/distillation.md says where one was
 looked at again. Every training is a stage, of the recipes' runs or in saved_models/distillation/TAG: the same command
 again goes on where it stopped. Exits non-zero where a bar is missed.
@@ -41,8 +41,9 @@ from distillation_bench import Bench, Settings, accuracy, of_test, show
 from keras import layers
 
 import kerastl
-from kerastl.distil import control, distiller, feature_losses, terms
+from kerastl.distil import distiller, feature_losses, terms
 from kerastl.types import Dataset, Workspace
+from kerastl.verify import baseline
 from recipes import distil_few_labels, distil_logits, distil_quantized
 
 KERAS_OWN = "keras.distillation, put right"
@@ -74,7 +75,7 @@ def labels(bench: Bench) -> dict[str, bool]:
 def stage(folder: Path, name: str) -> keras.Model:
     """What a stage of a finished run has trained."""
     (found,) = folder.glob(f"stages/{name}-????????????")
-    return kerastl.train.load(found).model
+    return kerastl.training.fitting.load(found).model
 
 
 def beside_keras(bench: Bench) -> dict[str, bool]:
@@ -106,8 +107,8 @@ def beside_keras(bench: Bench) -> dict[str, bool]:
 def knows_nothing(bench: Bench) -> dict[str, bool]:
     """All labels: nothing is gained under a teacher that was never trained."""
     room = distillation_losses.classroom(bench)
-    kerastl.train.set_seed(room.config.seed)  # the same one when the command goes on
-    teacher = kerastl.build.residual_cnn.medium(room.all.task)
+    kerastl.training.fitting.set_seed(room.config.seed)  # the same one when the command goes on
+    teacher = kerastl.models.resnet.medium(room.all.task)
     answers = distil_logits.answered(room.config, room.all, bench.run.folder / "answers-random", teacher=teacher)
     ways = {
         "random-alone": ("alone", distil_logits.learn, None),
@@ -120,7 +121,7 @@ def knows_nothing(bench: Bench) -> dict[str, bool]:
 
 def side_by_side(
     room: distillation_losses.Classroom, ways: dict[str, tuple[str, Callable[..., Any], Any]], *, epochs: int
-) -> list[control.Recovered]:
+) -> list[baseline.Recovered]:
     """The table of students that differ in their lesson, on test, and what each recovers of the gap.
 
     Args:
@@ -175,23 +176,23 @@ class Answered(keras.distillation.Distiller):
 
 def under_keras(
     config: distil_logits.Config, data: Dataset, seed: int, workspace: Workspace, *, answers: Any
-) -> kerastl.train.Trained:
+) -> kerastl.training.fitting.Trained:
     """As its own example has it, with its temperature and weight; views and schedule are the recipe's.
 
     With an instance of the divergence it takes a softmax and T squared, with its name neither.
     """
-    kerastl.train.set_seed(seed + 1)
-    student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    kerastl.training.fitting.set_seed(seed + 1)
+    student = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     put_right = keras.distillation.LogitsDistillation(loss=keras.losses.KLDivergence())
     model = Answered(student, distillation_losses=put_right)
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         model,
         distil_logits.moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=distil_logits.held_out(data),
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def few(bench: Bench) -> dict[str, bool]:
@@ -288,7 +289,7 @@ def main() -> int:
         tag += f"-{options.limit or 'all'}-{first}-to-{options.seeds[-1]}"
     folder = Path("saved_models", "distillation", tag)
     settings = Settings(tuple(options.seeds), 640 if options.smoke else options.limit, options.smoke)
-    with kerastl.store.Run(folder, recipe="distillation", tag=tag, config=settings) as run:
+    with kerastl.runs.store.Run(folder, recipe="distillation", tag=tag, config=settings) as run:
         bench = Bench(run, settings)
         return max([bars.verdict(QUESTIONS[name](bench)) for name in options.only])
 

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 import kerastl
-from kerastl.distil import control
 from kerastl.types import Schedule, Workspace
+from kerastl.verify import baseline
 
-MODELS = {"save": kerastl.train.save, "load": kerastl.train.load}
+MODELS = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
 BATCH = 128
 
 
@@ -33,7 +33,7 @@ class Settings:
 class Bench:
     """What every question gets: a run that keeps trainings, and the settings."""
 
-    def __init__(self, run: kerastl.store.Run, settings: Settings) -> None:
+    def __init__(self, run: kerastl.runs.store.Run, settings: Settings) -> None:
         self.run, self.seeds, self.limit, self.smoke = run, settings.seeds, settings.limit, settings.smoke
 
     def students(self, name: str, learn: Callable[[int, Workspace], Any], *key: object) -> list[keras.Model]:
@@ -57,7 +57,7 @@ class Bench:
 
 
 def accuracy(model: keras.Model, split: Any) -> float:
-    return kerastl.verify.score(kerastl.train.predict(model, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.training.fitting.predict(model, split.inputs), split.labels).value
 
 
 def of_test(rows: Sequence[dict[str, float]]) -> list[float]:
@@ -67,7 +67,7 @@ def of_test(rows: Sequence[dict[str, float]]) -> list[float]:
 
 def show(
     title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"
-) -> dict[str, control.Recovered]:
+) -> dict[str, baseline.Recovered]:
     """A row a way of teaching, with its scores over seeds; the first is that without a teacher."""
     table = Table(title=title)
     for column in ("", split, "every seed", "above alone, points", "g"):
@@ -75,7 +75,7 @@ def show(
     table.add_row("teacher", f"{100 * teacher:.2f}", "", "", "")
     found, alone = {}, next(iter(ways.values()))
     for name, scores in ways.items():
-        found[name] = got = control.gap_recovered(teacher=teacher, alone=alone, distilled=scores)
+        found[name] = got = baseline.gap_recovered(teacher=teacher, alone=alone, distilled=scores)
         gain, share = f"{100 * got.gain:+.2f}", "" if got.gap is None else f"{got.gap:.2f}"
         if got.gain_low is not None and got.gain_high is not None:
             gain += f" ({100 * got.gain_low:+.2f} to {100 * got.gain_high:+.2f})"

@@ -100,20 +100,20 @@ class Classroom:
 
     def new(self, seed: int, widths: Sequence[int] | None = None) -> keras.Model:
         """A student with the first weights of its seed."""
-        kerastl.train.set_seed(seed + 1)
-        return kerastl.build.residual_cnn.build(self.data.task, widths=widths or self.config.widths, stem_pool=2)
+        kerastl.training.fitting.set_seed(seed + 1)
+        return kerastl.models.resnet.build(self.data.task, widths=widths or self.config.widths, stem_pool=2)
 
     def fit(self, model: keras.Model, data: Dataset, schedule: Schedule, workspace: Workspace) -> kerastl.types.Curves:
         batches = distil_logits.moved(self.config, data, schedule, seed=self.config.seed)
-        return kerastl.train.fit(model, batches, schedule=schedule, workspace=workspace, keep="last")
+        return kerastl.training.fitting.fit(model, batches, schedule=schedule, workspace=workspace, keep="last")
 
     def students(self, name: str, model: Callable[[keras.Model, int], keras.Model], *key: object) -> list[keras.Model]:
         """One of each seed, under what ``model`` makes of it."""
 
-        def learn(seed: int, workspace: Workspace) -> kerastl.train.Trained:
+        def learn(seed: int, workspace: Workspace) -> kerastl.training.fitting.Trained:
             student = self.new(seed)
             curves = self.fit(model(student, seed), self.data, self.short, workspace)
-            return kerastl.train.Trained(student, curves)
+            return kerastl.training.fitting.Trained(student, curves)
 
         taught_by = self.bench.run.key("teacher")
         basis = [self.config.seed, self.config.views, self.config.widths, self.short, self.data.digest, taught_by]
@@ -141,7 +141,7 @@ def plain(value: Any) -> Any:
         return [type(value).__name__, *(plain(getattr(value, field.name)) for field in dataclasses.fields(value))]
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
-    return kerastl.digests.of_function(value) if callable(value) else value
+    return kerastl.system.digests.of_function(value) if callable(value) else value
 
 
 def every(bench: Bench) -> dict[str, bool]:
@@ -168,10 +168,10 @@ def who(bench: Bench) -> dict[str, bool]:
     def under(teacher: Any, **more: terms.Term) -> Callable[[keras.Model, int], keras.Model]:
         return lambda student, seed: distiller.Distiller(student=student, teacher=teacher, losses=soft | more)
 
-    def assist(workspace: Workspace) -> kerastl.train.Trained:
+    def assist(workspace: Workspace) -> kerastl.training.fitting.Trained:
         assistant = room.new(bench.seeds[0], ASSISTANT)
         curves = room.fit(under(room.teacher)(assistant, 0), room.all, longer, workspace)
-        return kerastl.train.Trained(assistant, curves)
+        return kerastl.training.fitting.Trained(assistant, curves)
 
     longer = bench.epochs(dataclasses.replace(room.short, epochs=12))
     key = [room.config.views, ASSISTANT, longer, room.all.digest, bench.run.key("teacher"), plain(soft)]

@@ -42,24 +42,26 @@ def mnist(bench: Bench) -> dict[str, bool]:
             data.train, batch_size=BATCH, shuffle=True, seed=seed, drop_remainder=True, **options
         )
         held = kerastl.data.pipeline.batches(data.validation, batch_size=500)
-        return kerastl.train.fit(model, batches, schedule=schedule, workspace=workspace, validation=held, keep="last")
+        return kerastl.training.fitting.fit(
+            model, batches, schedule=schedule, workspace=workspace, validation=held, keep="last"
+        )
 
-    def teach(workspace: Workspace) -> kerastl.train.Trained:
-        kerastl.train.set_seed(0)
-        model, jitter = network(data.task, 1200, dropout=0.5), kerastl.augment.build(translation=2 / 28)
-        return kerastl.train.Trained(model, fit(model, teaching, 0, workspace, augment=jitter))
+    def teach(workspace: Workspace) -> kerastl.training.fitting.Trained:
+        kerastl.training.fitting.set_seed(0)
+        model, jitter = network(data.task, 1200, dropout=0.5), kerastl.inputs.augmentation.build(translation=2 / 28)
+        return kerastl.training.fitting.Trained(model, fit(model, teaching, 0, workspace, augment=jitter))
 
     teacher = bench.run.stage("mnist-teacher", teach, key=[data.digest, teaching], **MODELS).model
-    answers = kerastl.train.predict(teacher, data.train.inputs)  # nothing moves the students' pictures
+    answers = kerastl.training.fitting.predict(teacher, data.train.inputs)  # nothing moves the students' pictures
 
-    def learn(seed: int, workspace: Workspace, *, taught: bool) -> kerastl.train.Trained:
-        kerastl.train.set_seed(seed + 1)
+    def learn(seed: int, workspace: Workspace, *, taught: bool) -> kerastl.training.fitting.Trained:
+        kerastl.training.fitting.set_seed(seed + 1)
         student = model = network(data.task, 800, dropout=0.0)
         if taught:
             soft = functools.partial(losses.temperature_kullback_leibler, temperature=20.0)
             model = distiller.Distiller(student=student, teacher=None, loss=soft, weight=0.9)
         options = {"answers": answers} if taught else {}
-        return kerastl.train.Trained(student, fit(model, learning, seed, workspace, **options))
+        return kerastl.training.fitting.Trained(student, fit(model, learning, seed, workspace, **options))
 
     taught_by, student = bench.run.key("mnist-teacher"), functools.partial(learn, taught=True)
     students = {

@@ -64,22 +64,22 @@ def labelled(pool: Split, *, labels: int, seed: int) -> Split:
 
 def built(backbone: str, task: Task) -> keras.Model:
     keras.utils.set_random_seed(0)
-    pretrained = kerastl.build.pretrained
+    pretrained = kerastl.models.pretrained
     return pretrained.backbone.with_head(pretrained.load(backbone, image_size=task.input_shape[0]), task, dropout=0.3)
 
 
 def probed(backbone: str, task: Task, train: Split) -> keras.Model:
     """The backbone as it came with a head that has learnt from its features."""
-    transfer, batches = kerastl.transfer, kerastl.data.pipeline.batches
+    transfer, batches = kerastl.training.transfer, kerastl.data.pipeline.batches
     model = built(backbone, task)
     plan = transfer.plan(examples=len(train), classes=task.classes)
-    changed = batches(train, batch_size=64, augment=kerastl.augment.build(**VIEWS, fill="reflect", seed=0))
+    changed = batches(train, batch_size=64, augment=kerastl.inputs.augmentation.build(**VIEWS, fill="reflect", seed=0))
     body = transfer.body(model)
     features = transfer.joined(
         transfer.features(body, batches(train, batch_size=64)), transfer.features(body, changed, views=plan.views)
     )
     head = transfer.head(task, features.inputs.shape[1], dropout=0.3)
-    kerastl.train.fit(
+    kerastl.training.fitting.fit(
         head,
         batches(features, batch_size=plan.probe.batch_size, shuffle=True),
         schedule=plan.probe,
@@ -92,13 +92,16 @@ def probed(backbone: str, task: Task, train: Split) -> keras.Model:
 
 def fine_tuned(model: keras.Model, train: Split, epochs: int) -> keras.Model:
     """Everything learns, the early layers least; statistics stay."""
-    transfer = kerastl.transfer
+    transfer = kerastl.training.transfer
     transfer.freeze_statistics(model)
-    groups = [[layer.name for layer in group.layers] for group in kerastl.build.pretrained.backbone.groups(model)]
-    kerastl.train.fit(
+    groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
+    kerastl.training.fitting.fit(
         model,
         kerastl.data.pipeline.batches(
-            train, batch_size=32, shuffle=True, augment=kerastl.augment.build(**VIEWS, fill="reflect", seed=1)
+            train,
+            batch_size=32,
+            shuffle=True,
+            augment=kerastl.inputs.augmentation.build(**VIEWS, fill="reflect", seed=1),
         ),
         schedule=Schedule(epochs=epochs, batch_size=32, peak_learning_rate=RATE, weight_decay=1e-2),
         optimizer=functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, decay=0.8)),
@@ -111,7 +114,7 @@ def fine_tuned(model: keras.Model, train: Split, epochs: int) -> keras.Model:
 def scores(model: keras.Model, tests: dict[str, np.ndarray], labels: np.ndarray) -> tuple[float, float]:
     """Accuracy on pictures as they are, and the mean over the shifted ones."""
     right = {
-        name: float((kerastl.train.predict(model, inputs, batch_size=64).argmax(1) == labels).mean())
+        name: float((kerastl.training.fitting.predict(model, inputs, batch_size=64).argmax(1) == labels).mean())
         for name, inputs in tests.items()
     }
     return right.pop("clean"), float(np.mean(list(right.values())))

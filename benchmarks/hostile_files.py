@@ -152,19 +152,19 @@ def plain_tflite(folder: Path) -> None:
 def our_keras(folder: Path) -> None:
     import kerastl
 
-    kerastl.foreign.keras_file.load(next(folder.glob("model.*")))
+    kerastl.untrusted.keras_file.load(next(folder.glob("model.*")))
 
 
 def our_saved_model(folder: Path) -> None:
     import kerastl
 
-    kerastl.foreign.saved_model_folder.load(folder / "model")
+    kerastl.untrusted.saved_model_folder.load(folder / "model")
 
 
 def our_tflite(folder: Path) -> None:
     import kerastl
 
-    with kerastl.foreign.tflite_file.Reader() as reader:
+    with kerastl.untrusted.tflite_file.Reader() as reader:
         reader.latency(folder / "model.tflite")
 
 
@@ -213,7 +213,7 @@ def judged(case: str, step: str) -> tuple[bool, str]:
             return False, f"it hangs (over {PATIENCE} s)"
         if status < 0:
             return False, f"the process died of signal {-status}"
-        if step == "kerastl" and status and not last.startswith("kerastl.foreign."):
+        if step == "kerastl" and status and not last.startswith("kerastl.untrusted."):
             return False, f"an error of its own: {last[:80]}"
         if step == "audit" and not (status == 1 and printed.startswith("error")):
             return False, f"no error among the findings: {(last or printed)[:80]}"

@@ -117,7 +117,7 @@ def probe(folder: Path) -> Path:
     """A file whose scores depend on every one of 32 ids of BERT's vocabulary, exported as any text's file is."""
     import keras
 
-    task = Task("probe", tuple("abcd"), (32,), vocabulary=kerastl.build.pretrained.minilm_l6.vocabulary())
+    task = Task("probe", tuple("abcd"), (32,), vocabulary=kerastl.models.pretrained.minilm_l6.vocabulary())
     keras.utils.set_random_seed(0)
     ids = keras.Input(task.input_shape, dtype="int32", name="token_ids")
     rows = keras.layers.Embedding(
@@ -161,7 +161,7 @@ def our_answers(file: Path, inputs: list[Input], folder: Path) -> list[dict[str,
 
 def environment() -> Path:
     """A Python that has MediaPipe."""
-    home = kerastl.downloads.home() / f"mediapipe-{MEDIAPIPE}"
+    home = kerastl.system.downloads.home() / f"mediapipe-{MEDIAPIPE}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = python.is_file() and not subprocess.run([python, "-Ic", "import mediapipe"], capture_output=True).returncode
     if not ready:
@@ -213,7 +213,7 @@ def main() -> int:
         cases = []
         for kind, root in roots.items():
             files = files_of(root)
-            shape = kerastl.benchmark.facts(files[0]).input.shape[1:]
+            shape = kerastl.verify.benchmark.facts(files[0]).input.shape[1:]
             inputs = sentences() if kind == "text" else pictures(root, shape, folder)
             files += [probe(folder)] if kind == "text" else []
             cases += [(kind, file, inputs) for file in files]

@@ -35,8 +35,8 @@ from kerastl.types import Dataset, Schedule
 
 BATCH, RATE, TEMPERATURE, TEACHER_WEIGHT = 128, 4e-3, 2.0, 0.7
 NETWORKS: dict[str, Callable] = {
-    "student": kerastl.build.residual_cnn.mobile,
-    "mobilenet_v2": kerastl.build.mobile_cnn.small,
+    "student": kerastl.models.resnet.mobile,
+    "mobilenet_v2": kerastl.models.mobile_cnn.small,
 }
 PTQ, LONGER, PQAT, QAT = "PTQ", "longer in float, PTQ", "PQAT", "QAT, zeros not kept"
 soft = kerastl.distil.losses.temperature_kullback_leibler
@@ -67,15 +67,15 @@ def main() -> int:
 
 def made(build: Callable, data: Dataset, *, seed: int, options: argparse.Namespace) -> dict[str, bytes]:
     """Every file of one seed."""
-    kerastl.train.set_seed(seed)
+    kerastl.training.fitting.set_seed(seed)
     model, some = build(data.task), data.train.inputs[:500]
     fit(model, data, epochs=options.epochs, rate=RATE, seed=seed)
-    pruned = kerastl.precision.as_float32(model)
+    pruned = kerastl.training.precision.as_float32(model)
     steps = options.pruning * (len(data.train) // BATCH)
     held = functools.partial(prune.Prune, sparsity=options.sparsity, begin_step=0)
     ramp = held(end_step=steps // 2, frequency=max(steps // 100, 1), model=pruned)
     fit(pruned, data, epochs=options.pruning, rate=RATE / 4, seed=seed, teacher=model, callbacks=[ramp])
-    longer = kerastl.precision.as_float32(pruned)
+    longer = kerastl.training.precision.as_float32(pruned)
     zeros = held(end_step=1, frequency=1, schedule="constant", model=longer)  # those that are there, at its first step
     rate = options.learning_rate
     fit(longer, data, epochs=options.fine_tuning, rate=rate, seed=seed + 1, teacher=model, callbacks=[zeros])
@@ -104,7 +104,7 @@ def fit(
     if teacher is not None:
         loss = functools.partial(soft, temperature=TEMPERATURE)
         learner = kerastl.distil.distiller.Distiller(student=model, teacher=teacher, loss=loss, weight=TEACHER_WEIGHT)
-    kerastl.train.fit(
+    kerastl.training.fitting.fit(
         learner,
         batches(data, seed=seed),
         schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=rate, weight_decay=1e-3),
@@ -127,7 +127,7 @@ def quantization_aware(
         return TEACHER_WEIGHT * soft(answers, logits, temperature=TEMPERATURE) + (1 - TEACHER_WEIGHT) * own
 
     network = qat.train(
-        kerastl.bridge.to_tf_keras(pruned, probe=data.train.inputs[:16].astype("float32")),
+        kerastl.compress.tf_keras.bridge.to_tf_keras(pruned, probe=data.train.inputs[:16].astype("float32")),
         batches(data, seed=seed),
         epochs=options.fine_tuning,
         learning_rate=options.learning_rate,
@@ -143,7 +143,7 @@ def measured(content: bytes, data: Dataset) -> dict[str, float]:
         split.name: kerastl.verify.score(kerastl.verify.run_file(content, split.inputs), split.labels).value
         for split in (data.validation, data.test)
     }
-    return {**scores, "zeros": kerastl.benchmark.facts(content).sparsity}
+    return {**scores, "zeros": kerastl.verify.benchmark.facts(content).sparsity}
 
 
 def show(name: str, scores: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> bool:

@@ -45,8 +45,8 @@ from kerastl.types import Dataset, Schedule
 
 BATCH, RATE = 128, 4e-3
 NETWORKS: dict[str, Callable] = {
-    "student": kerastl.build.residual_cnn.mobile,
-    "mobilenet_v2": kerastl.build.mobile_cnn.small,
+    "student": kerastl.models.resnet.mobile,
+    "mobilenet_v2": kerastl.models.mobile_cnn.small,
 }
 
 
@@ -69,7 +69,7 @@ def main() -> int:
 
 def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) -> dict[str, bytes]:
     """Every file, those of the peers under names that begin with "their"."""
-    kerastl.train.set_seed(0)
+    kerastl.training.fitting.set_seed(0)
     fit(model, data, epochs=epochs)
     float32, some = kerastl.export.tflite.convert(model), data.train.inputs[:500]
     files = {
@@ -100,7 +100,7 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
 
 def fit(model: keras.Model, data: Dataset, *, epochs: int) -> None:
     batches = kerastl.data.pipeline.batches
-    kerastl.train.fit(
+    kerastl.training.fitting.fit(
         model,
         batches(data.train, batch_size=BATCH, shuffle=True, drop_remainder=True),
         schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=RATE, weight_decay=1e-3),
@@ -110,7 +110,7 @@ def fit(model: keras.Model, data: Dataset, *, epochs: int) -> None:
 
 def aware(model: keras.Model, data: Dataset, *, epochs: int) -> bytes:
     """Quantization-aware training under the float model's own answers."""
-    twin = kerastl.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32"))
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32"))
     batches = kerastl.data.pipeline.batches(data.train, batch_size=BATCH, shuffle=True, drop_remainder=True)
     soft = kerastl.distil.losses.temperature_kullback_leibler
     network = qat.train(
@@ -120,7 +120,7 @@ def aware(model: keras.Model, data: Dataset, *, epochs: int) -> bytes:
         learning_rate=2e-4,
         teacher=functools.partial(model, training=False),
         loss=lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
-        callbacks=[kerastl.callbacks.ProgressBar("quantization-aware")],
+        callbacks=[kerastl.training.callbacks.ProgressBar("quantization-aware")],
     )
     return kerastl.export.tflite.convert(network, integer=True)
 
@@ -185,7 +185,7 @@ def show(name: str, files: dict[str, bytes], data: Dataset) -> dict[str, bool]:
     """The table; what was asked of it, in words, and whether it was reached."""
     ratios: dict[str, list[float]] = {file: [] for file in files}
     for _ in range(7):
-        medians = {file: kerastl.benchmark.latency(content, runs=100).median for file, content in files.items()}
+        medians = {file: kerastl.verify.benchmark.latency(content, runs=100).median for file, content in files.items()}
         for file in files:
             ratios[file].append(medians["float32"] / medians[file])
     scores = {
@@ -205,7 +205,7 @@ def show(name: str, files: dict[str, bytes], data: Dataset) -> dict[str, bool]:
             f"{len(content):,}",
             f"{len(gzip.compress(content, 9, mtime=0)):,}",
             f"{len(files['float32']) / len(content):.2f}",
-            f"{kerastl.benchmark.facts(content).sparsity:.3f}",
+            f"{kerastl.verify.benchmark.facts(content).sparsity:.3f}",
             f"{100 * scores[file]['validation']:.2f}",
             f"{100 * scores[file]['test']:.2f}",
             f"{100 * (scores['float32']['test'] - scores[file]['test']):+.2f}",

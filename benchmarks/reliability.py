@@ -96,14 +96,19 @@ class Config:
 
 def job(folder: Path) -> None:
     """A recipe in small: a teacher, a student that is distilled and pruned, a score, a bundle."""
-    with kerastl.store.Run(folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000) as run:
+    with kerastl.runs.store.Run(
+        folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000
+    ) as run:
         train, held_out = pictures(1), pictures(2)
-        batches, models = kerastl.data.pipeline.batches, {"save": kerastl.train.save, "load": kerastl.train.load}
+        batches, models = (
+            kerastl.data.pipeline.batches,
+            {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load},
+        )
         validation = functools.partial(batches, held_out, batch_size=64)
 
         def lesson(model, workspace, callbacks=()):
-            views = kerastl.augment.build(horizontal_flip=True, translation=0.1, erasing=0.3, seed=1)
-            return kerastl.train.fit(
+            views = kerastl.inputs.augmentation.build(horizontal_flip=True, translation=0.1, erasing=0.3, seed=1)
+            return kerastl.training.fitting.fit(
                 model,
                 batches(train, batch_size=BATCH, shuffle=True, seed=4, augment=views),
                 schedule=Schedule(epochs=EPOCHS, peak_learning_rate=1e-2, weight_decay=1e-2),
@@ -116,7 +121,7 @@ def job(folder: Path) -> None:
         def teach(workspace):
             workspace.every_seconds = 0.3
             model = network(1)
-            return kerastl.train.Trained(model, lesson(model, workspace))
+            return kerastl.training.fitting.Trained(model, lesson(model, workspace))
 
         def distil(workspace):
             workspace.every_seconds = 0.3
@@ -126,28 +131,30 @@ def job(folder: Path) -> None:
             pruning = kerastl.compress.prune.Prune(
                 sparsity=0.5, begin_step=2, end_step=30, frequency=3, model=student, layers=["convolution"]
             )
-            return kerastl.train.Trained(student, lesson(model, workspace, [pruning]))
+            return kerastl.training.fitting.Trained(student, lesson(model, workspace, [pruning]))
 
         teacher = run.stage("teacher", teach, key=[1], **models)
         student = run.stage("student", distil, key=[run.key("teacher")], **models)
-        answers = kerastl.train.predict(student.model, held_out.inputs)
+        answers = kerastl.training.fitting.predict(student.model, held_out.inputs)
         score = float((answers.argmax(-1) == held_out.labels).mean())
         report = {"weights": digest(student.model), "score": score, "curves": student.curves.to_json()}
-        kerastl.durable.write_json(folder / "report.json", report)
-        kerastl.train.save_model(student.model, folder / "model.keras")
-        kerastl.store.publish(folder, {"labels.txt": b"a\nb\n", "model.tflite": digest(student.model).encode()})
+        kerastl.system.atomic_files.write_json(folder / "report.json", report)
+        kerastl.training.fitting.save_model(student.model, folder / "model.keras")
+        kerastl.runs.store.publish(folder, {"labels.txt": b"a\nb\n", "model.tflite": digest(student.model).encode()})
 
 
 def quantize(folder: Path) -> None:
     """A recipe of one stage: quantization-aware training of a network with a dropout and a batch normalization."""
-    with kerastl.store.Run(folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000) as run:
+    with kerastl.runs.store.Run(
+        folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000
+    ) as run:
         train, held_out = pictures(1), pictures(2)
         batches = kerastl.data.pipeline.batches
 
         def lesson(workspace):
             workspace.every_seconds = 0.3
-            kerastl.train.set_seed(5)
-            twin = kerastl.bridge.to_tf_keras(network(1), probe=train.inputs[:16].astype("float32"))
+            kerastl.training.fitting.set_seed(5)
+            twin = kerastl.compress.tf_keras.bridge.to_tf_keras(network(1), probe=train.inputs[:16].astype("float32"))
             aware = kerastl.compress.qat.train(
                 twin,
                 batches(train, batch_size=BATCH, shuffle=True, seed=4),
@@ -164,10 +171,10 @@ def quantize(folder: Path) -> None:
             "quantized",
             lesson,
             key=[1],
-            save=lambda found, place: kerastl.durable.write_json(place / "found.json", found),
+            save=lambda found, place: kerastl.system.atomic_files.write_json(place / "found.json", found),
             load=lambda place: json.loads((place / "found.json").read_text()),
         )
-        kerastl.durable.write_json(folder / "report.json", result)
+        kerastl.system.atomic_files.write_json(folder / "report.json", result)
 
 
 JOBS = {"distil": job, "quantize": quantize}
@@ -253,7 +260,7 @@ def full_disk_keras(folder: Path) -> tuple[bool, str]:
 
 
 def full_disk_kerastl(folder: Path) -> tuple[bool, str]:
-    return _full_disk(folder, kerastl.train.save_model)
+    return _full_disk(folder, kerastl.training.fitting.save_model)
 
 
 def _full_disk(folder: Path, save: Callable[[keras.Model, Path], None]) -> tuple[bool, str]:
@@ -296,8 +303,8 @@ def killed_keras(folder: Path) -> tuple[bool, str]:
 def killed_kerastl(folder: Path) -> tuple[bool, str]:
     def life(place: Path, die: bool) -> None:
         model = network(1)
-        workspace = kerastl.checkpoints.Workspace("lesson", folder=place / "work", logs=place / "logs")
-        kerastl.train.fit(
+        workspace = kerastl.runs.checkpoints.Workspace("lesson", folder=place / "work", logs=place / "logs")
+        kerastl.training.fitting.fit(
             model,
             kerastl.data.pipeline.batches(pictures(1), batch_size=BATCH, shuffle=True),
             schedule=Schedule(epochs=EPOCHS),
@@ -366,11 +373,11 @@ def worse_epoch_keras(folder: Path) -> tuple[bool, str]:
 def worse_epoch_kerastl(folder: Path) -> tuple[bool, str]:
     def life() -> None:
         split, model, good = pictures(1), network(1), network(9).get_weights()
-        kerastl.train.fit(
+        kerastl.training.fitting.fit(
             model,
             kerastl.data.pipeline.batches(split, batch_size=BATCH),
             schedule=Schedule(epochs=EPOCHS),
-            workspace=kerastl.checkpoints.Workspace("lesson", folder=folder / "work", logs=folder / "logs"),
+            workspace=kerastl.runs.checkpoints.Workspace("lesson", folder=folder / "work", logs=folder / "logs"),
             validation=kerastl.data.pipeline.batches(_labelled_by(good, split), batch_size=BATCH),
             callbacks=[Scripted(folder, good)],
             progress=False,
@@ -425,14 +432,14 @@ def nan_kerastl(folder: Path) -> tuple[bool, str]:
 
     def life() -> None:
         try:
-            kerastl.train.fit(
+            kerastl.training.fitting.fit(
                 network(1),
                 kerastl.data.pipeline.batches(pictures(1), batch_size=BATCH),
                 schedule=Schedule(epochs=2),
                 callbacks=[Poison()],
                 progress=False,
             )
-        except kerastl.callbacks.NonFiniteError as error:
+        except kerastl.training.callbacks.NonFiniteError as error:
             said.write_text(str(error))
 
     child(life)

@@ -64,7 +64,7 @@ def soak(cycles: int, warm_up: int) -> dict[str, object]:
             folder = Path(root, "run")
             with contextlib.redirect_stdout(io.StringIO()):
                 tiny_run.run(settings, folder)
-            kerastl.durable.remove(folder)
+            kerastl.system.atomic_files.remove(folder)
         curve.append(resident())
         after = open_files()
         return {

@@ -49,8 +49,8 @@ def main() -> None:
     for column in columns:
         table.add_column(column)
     models = {
-        "strided_cnn.tiny (student)": kerastl.build.strided_cnn.tiny,
-        "strided_cnn.wide (teacher)": kerastl.build.strided_cnn.wide,
+        "all_conv_net.tiny (student)": kerastl.models.all_conv_net.tiny,
+        "all_conv_net.wide (teacher)": kerastl.models.all_conv_net.wide,
     }
     for name, build in models.items():
         for row in measure(lambda build=build: build(TASK), split, options.rounds):
@@ -61,8 +61,8 @@ def main() -> None:
 def measure(build, split: Split, rounds: int) -> list[list[str]]:
     """A row by the clock and one by processor time."""
     inputs, labels = split.inputs[:BATCH].astype("float32"), split.labels[:BATCH]
-    fastest = kerastl.precision.fastest(build, inputs, labels)
-    with kerastl.precision.policy(fastest):  # all three: what half precision saves is none of `fit`'s doing
+    fastest = kerastl.training.precision.fastest(build, inputs, labels)
+    with kerastl.training.precision.policy(fastest):  # all three: what half precision saves is none of `fit`'s doing
         ours, bare = run_ours(build(), split), run_bare(build(), split)
         resident = run_resident(build(), inputs, labels, len(split) // BATCH)
     taken: dict[str, list[Seconds]] = {"ours": [], "bare": [], "resident": []}
@@ -112,7 +112,7 @@ def run_ours(model: keras.Model, split: Split):
     def run() -> Seconds:
         clock = SecondEpoch()
         schedule = Schedule(epochs=2, batch_size=BATCH)
-        kerastl.train.fit(model, batches, schedule=schedule, progress=False, callbacks=[clock])
+        kerastl.training.fitting.fit(model, batches, schedule=schedule, progress=False, callbacks=[clock])
         return clock.seconds
 
     return run

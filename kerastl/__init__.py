@@ -3,34 +3,18 @@
 The map. A folder is a family that grows, a file is a stage that exists once:
 
     types       what crosses from one room to the next
-    data        sources of examples, one file each
-    build       architectures, one file each; build.pretrained, foundation models
-    augment     random views of training pictures
-    train       Keras' fit, with guards
-    precision   half precision where it is faster, and back to float32
-    advice      which foundation model for which data, and what it costs
-    transfer    cached features, a head, gentle fine-tuning of a pretrained backbone
-    resume      a fit of either Keras that goes on from its newest checkpoint
-    callbacks   what watches over a fit: finite weights, progress, checkpoints
-    distil      a small model learns from a large one
-    bridge      a Keras 3 model rebuilt in tf_keras, for TF-MOT
-    composites  layers made of layers, taken apart
-    twins       layers that tf_keras lacks
-    compress    pruning of weights and channels, clustering, quantization-aware training, post-training quantization
-    export      SavedModel, TFLite, metadata
-    foreign     files of strangers: looked at first, or read in a process of their own
-    verify      the exported file against its model, on real data
-    benchmark   size and latency of a file, measured
-    store       run folders and their stages
-    checkpoints where a stage in the making keeps what it goes on from
-    memory      what TensorFlow would hold until the process ends
-    wordpiece   texts as token ids, on the phone as here
-    downloads   public files, from their hub or a registry, pinned and cached
-    durable     files that appear whole or not at all
-    digests     what a result depends on, as one number
-    report      report.json, the table, the page
-    plots       its plots
-    ship        the last stretch of a recipe: verify, measure, choose, report, publish
+    inputs      what goes into a model, one file a kind: reading, tokens, augmentation
+    data        sources of examples, one file each; splits, batches, audit
+    models      architectures, one file each; models.pretrained, foundation models; advice on which to take
+    training    Keras' fit with guards, callbacks, exact resume, number formats, transfer learning
+    distil      knowledge distillation: losses, features, the distiller, cached teacher logits
+    compress    pruning of weights and channels, clustering, quantization-aware training, post-training quantization;
+                compress.tf_keras, the one room with two Kerases
+    export      SavedModel, TFLite, metadata, the phone's bundle
+    verify      the exported file against its model, on real data; its size and latency
+    runs        run folders and their stages, checkpoints, publishing, the report and its page
+    untrusted   other people's files: looked at first, or read in a sandbox
+    system      atomic files, digests, downloads, TensorFlow's memory, near names
     cli         the `kerastl` command
 
 Rooms do not open into one another; the recipe is the corridor. `import kerastl` imports nothing heavy: a room is

@@ -143,7 +143,7 @@ class Course:
 
 @runtime_checkable
 class Answers(Protocol):
-    """A teacher's answers to several views of every example, as ``distil.answers.Answers`` keeps them on disk."""
+    """A teacher's answers to several views of every example, as ``distil.logit_cache.Answers`` keeps them on disk."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -266,7 +266,7 @@ class Dataset:
         digest: SHA-256 (hex) over the contents of all three splits, their order included; see ``data.splits``.
         source: the module under ``kerastl.data`` that loads it again, for example ``"mnist"``.
         arguments: the keyword arguments that make its ``load`` return exactly this data set.
-        overlaps: what the splits share, as counts; see ``data.overlaps``.
+        overlaps: what the splits share, as counts; see ``data.leakage``.
         origin: SHA-256 (hex) over texts and labels as they were before any vocabulary, the splits and their order
             included: two data sets with the same one hold the same texts in the same places, however each is read.
             Empty where the source does not say.

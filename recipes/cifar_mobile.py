@@ -2,7 +2,7 @@
 
 A residual network of 88,000 parameters, under one of 660,000 that answers to the very views that its student sees
 (Beyer et al. 2022, https://arxiv.org/abs/2106.05237), and the same student alone. The reference, a ResNet-8 (Banbury et
-al. 2021, "MLPerf Tiny Benchmark", https://arxiv.org/abs/2106.07597; here `residual_cnn.small`), has its first block on
+al. 2021, "MLPerf Tiny Benchmark", https://arxiv.org/abs/2106.07597; here `resnet.small`), has its first block on
 the whole picture, where a multiplication costs the most time; the student has that block one stage further down. What
 goes to the phone is integers throughout. A student takes over an hour: there is one; `--seeds 3` gives an interval.
 
@@ -26,7 +26,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How training pictures are changed; see `kerastl.augment.build`."""
+    """How training pictures are changed; see `kerastl.inputs.augmentation.build`."""
 
     horizontal_flip: bool = True
     """As usual for CIFAR-10 (He et al. 2016, section 4.2)."""
@@ -67,7 +67,8 @@ class Config:
     """Views of each picture that the teachers answer beforehand; the 41st epoch is the first again, for the control
     too. Twelve views, each seen ten times, were half a point worse."""
     mixup: float = 0.0
-    """Of the students' pictures, see `kerastl.augment.Mixup`: a small network may have enough to do without."""
+    """Of the students' pictures, see `kerastl.inputs.augmentation.Mixup`: a small network may have enough to do
+    without."""
     temperature: float = 2.0
     """Softens both sides' answers."""
     teacher_weight: float = 0.9
@@ -104,10 +105,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teachers, for every seed a student under them and one alone, quantize, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="cifar_mobile", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="cifar_mobile", tag=folder.name, config=config) as run:
         data = kerastl.data.cifar10.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
         size = [config.widths, config.blocks]
@@ -150,8 +151,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         teacher_float32 = kerastl.export.tflite.convert(teacher)
         # TensorFlow's own converter: its file is 6 % smaller here than ai-edge-quantizer's, and bytes are what is asked
         static_int8 = kerastl.export.tflite.convert(best.model, integer=True, calibration=data.train.inputs[:500])
-        candidate = functools.partial(kerastl.ship.Candidate, model=best.model)
-        return kerastl.ship.ship(
+        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=best.model)
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=best.model,
@@ -165,7 +166,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.ship.Control(
+            control=kerastl.runs.publishing.Control(
                 teacher,
                 distilled=[one.model for one in distilled],
                 alone=[one.model for one in alone],
@@ -178,34 +179,34 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
     wide = functools.partial(
-        kerastl.build.residual_cnn.build,
+        kerastl.models.resnet.build,
         data.task,
         widths=config.teacher_widths,
         blocks=config.teacher_blocks,
         dropout=0.2,
     )
     size = config.teacher.batch_size
-    teacher = kerastl.precision.build_fastest(wide, data.train.head(size), seed=seed, workspace=workspace)
-    curves = kerastl.train.fit(
+    teacher = kerastl.training.precision.build_fastest(wide, data.train.head(size), seed=seed, workspace=workspace)
+    curves = kerastl.training.fitting.fit(
         teacher,
         moved(config, data, config.teacher, seed=seed),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
+    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):
     """What the teachers say of every view that the students will see, computed once for all of them."""
     views = moved(config, data, config.student, seed=config.seed, mixup=config.mixup, views=config.answered)
-    return kerastl.distil.answers.write(folder, views, teacher=teacher, temperature=config.temperature)
+    return kerastl.distil.logit_cache.write(folder, views, teacher=teacher, temperature=config.temperature)
 
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, answers=None):
     """A student from the teachers' answers and the labels where there are any, else from the labels alone."""
-    kerastl.train.set_seed(seed + 1)
-    student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, blocks=config.blocks)
+    kerastl.training.fitting.set_seed(seed + 1)
+    student = model = kerastl.models.resnet.build(data.task, widths=config.widths, blocks=config.blocks)
     if answers is None:
         batches = moved(config, data, config.student, seed=config.seed, views=config.answered)
     else:
@@ -214,20 +215,20 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
         model = kerastl.distil.distiller.Distiller(
             student=student, teacher=None, loss=soft, weight=config.teacher_weight
         )
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         model,
         batches,
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def quantize(config: Config, data: Dataset, student, workspace: Workspace, *, answers):
     """The student's integer file, from the same lesson as its floats."""
-    kerastl.train.set_seed(config.seed + 3)
-    twin = kerastl.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
+    kerastl.training.fitting.set_seed(config.seed + 3)
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
     aware = kerastl.compress.qat.train(
         twin,
         moved(config, data, config.quantize, seed=config.seed, mixup=config.mixup, answers=answers),
@@ -236,7 +237,7 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace, *, an
         loss=lesson(config),
         validation=held_out(data),
         workspace=workspace,
-        callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
+        callbacks=[kerastl.training.callbacks.ProgressBar(workspace.stage)],
     )
     content = kerastl.export.tflite.convert(aware, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
@@ -260,7 +261,7 @@ def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answe
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.augment.build(**dataclasses.asdict(config.views), **more, seed=seed),
+        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), **more, seed=seed),
         drop_remainder=True,
         answers=answers,
         views=views,

@@ -26,7 +26,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.augment.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -51,7 +51,7 @@ class Config:
     erasing: float = 0.125
     """Share of the teacher's pictures in which a rectangle is blanked, as in `distil_logits`."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of `residual_cnn.medium`, 309,000 parameters."""
+    """Of `resnet.medium`, 309,000 parameters."""
     widths: tuple[int, ...] = (8, 16, 24)
     """Filters of the student's stages: 15,000 parameters, a twentieth of the teacher's."""
     student: Schedule = Schedule(epochs=40, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
@@ -94,10 +94,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teacher, then for every seed a student under it and one without, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="distil_features", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="distil_features", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
         lesson = [config.temperature, config.teacher_weight]
@@ -123,8 +123,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         float32 = kerastl.export.tflite.convert(best.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher.model)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
-        candidate = functools.partial(kerastl.ship.Candidate, model=best.model)
-        return kerastl.ship.ship(
+        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=best.model)
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=best.model,
@@ -140,7 +140,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.ship.Control(
+            control=kerastl.runs.publishing.Control(
                 teacher.model,
                 distilled=[one.model for one in distilled],
                 alone=[one.model for one in alone],
@@ -152,33 +152,35 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     """A wider residual CNN on the labels."""
-    medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=config.seed, workspace=workspace)
-    curves = kerastl.train.fit(
+    medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
+    teacher = kerastl.training.precision.build_fastest(
+        medium, data.train.head(size), seed=config.seed, workspace=workspace
+    )
+    curves = kerastl.training.fitting.fit(
         teacher,
         moved(config, data, config.teacher, seed=config.seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
+    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher=None):
     """A student from the teacher's answers and features where there is one, else from the labels; the rest is equal."""
-    kerastl.train.set_seed(seed + 1)
-    student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    kerastl.training.fitting.set_seed(seed + 1)
+    student = model = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     if teacher is not None:
         losses = lessons(config, fade=int(config.fading * steps(config, data)))
         model = kerastl.distil.distiller.Distiller(student=student, teacher=teacher, losses=losses)
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         model,
         moved(config, data, config.student, seed=seed),
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def lessons(config: Config, *, fade: int):
@@ -213,7 +215,7 @@ def steps(config: Config, data: Dataset) -> int:
 
 def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, erasing: float = 0.0):
     """Training batches, every picture moved anew in every epoch."""
-    views = kerastl.augment.build(**dataclasses.asdict(config.views), erasing=erasing, seed=seed)
+    views = kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), erasing=erasing, seed=seed)
     return kerastl.data.pipeline.batches(
         data.train, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
     )

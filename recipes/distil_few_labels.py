@@ -35,7 +35,7 @@ NO_LABEL = -1
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.augment.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -74,7 +74,7 @@ class Config:
     noise: Noise = Noise()
     """Of the teacher alone."""
     teacher: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=5e-3)
-    """Of `residual_cnn.medium`, 309,000 parameters, over all pictures and the labelled ones again and again."""
+    """Of `resnet.medium`, 309,000 parameters, over all pictures and the labelled ones again and again."""
     labelled_share: float = 0.2
     """Of the teacher's batches, the labelled pictures; the paper takes an eighth."""
     threshold: float = 0.9
@@ -114,11 +114,11 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, hide labels, train the teacher, for every seed a student under it and one alone, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="distil_few_labels", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="distil_few_labels", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
         few, rest = hidden(config, data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.seed, config.labels, config.views, data.digest]
         regularised = [config.noise, config.labelled_share, config.threshold, config.unlabelled_weight, config.decay]
@@ -131,8 +131,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         even = run.stage(
             "even",
-            lambda at: kerastl.train.Trained(
-                kerastl.distil.alignment.balanced(teacher.model, rest.inputs), teacher.curves
+            lambda at: kerastl.training.fitting.Trained(
+                kerastl.distil.distribution_alignment.balanced(teacher.model, rest.inputs), teacher.curves
             ),
             key=[run.key("teacher")],
             **models,
@@ -162,8 +162,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         model, ptq = distilled[0].model, kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model)
         teacher_float32 = kerastl.export.tflite.convert(even.model)
-        candidate = functools.partial(kerastl.ship.Candidate, model=model)
-        return kerastl.ship.ship(
+        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=model)
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=model,
@@ -178,7 +178,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.ship.Control(
+            control=kerastl.runs.publishing.Control(
                 even.model,
                 distilled=[one.model for one in distilled],
                 alone=[one.model for one in alone],
@@ -202,9 +202,9 @@ def again(few: Split, count: int) -> Split:
 
 def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, workspace: Workspace):
     """The moving average of a wider network: of labels, and of what the average itself is sure of in other pictures."""
-    medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    network = kerastl.precision.build_fastest(medium, few.head(size), seed=config.seed, workspace=workspace)
-    noise = kerastl.augment.build(**dataclasses.asdict(config.noise), seed=config.seed + 100)
+    medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
+    network = kerastl.training.precision.build_fastest(medium, few.head(size), seed=config.seed, workspace=workspace)
+    noise = kerastl.inputs.augmentation.build(**dataclasses.asdict(config.noise), seed=config.seed + 100)
     share = config.labelled_share
     labelled = again(few, round(len(rest) * share / (1 - share)))
     pictures = np.concatenate([np.asarray(rest.inputs), np.asarray(labelled.inputs)])
@@ -215,7 +215,7 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
     sure = functools.partial(distil.losses.confident_cross_entropy, threshold=config.threshold)
     growing = distil.schedules.linear(0.0, config.unlabelled_weight, steps=max(steps // 10, 1))
     model = distil.distiller.Distiller(
-        student=kerastl.augment.inside(network, noise),
+        student=kerastl.inputs.augmentation.inside(network, noise),
         teacher=distil.teachers.MovingAverage(config.decay, align=config.align),
         losses={
             # rows without a label count as zeros in the mean
@@ -223,14 +223,16 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
             "sure": distil.terms.Soft(sure, growing),
         },
     )
-    curves = kerastl.train.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")
-    return kerastl.train.Trained(kerastl.precision.as_float32(model.average.get_layer(network.name)), curves)
+    curves = kerastl.training.fitting.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")
+    return kerastl.training.fitting.Trained(
+        kerastl.training.precision.as_float32(model.average.get_layer(network.name)), curves
+    )
 
 
 def answered(config: Config, rest: Split, folder: Path, *, teacher):
     """What the teacher says of a few views of every picture, computed once."""
     views = moved(config, rest, config.student, seed=config.seed, views=config.answered, drop_remainder=False)
-    return kerastl.distil.answers.write(folder, views, teacher=teacher)
+    return kerastl.distil.logit_cache.write(folder, views, teacher=teacher)
 
 
 def smoothed(config: Config, rest: Split, answers, *, teacher) -> np.ndarray:
@@ -242,13 +244,13 @@ def smoothed(config: Config, rest: Split, answers, *, teacher) -> np.ndarray:
 
 def learn(config: Config, data: Dataset, pictures: Split, seed: int, workspace: Workspace, *, answers=None):
     """A student from what the teacher says of the pictures, else from their labels; all else is the same."""
-    kerastl.train.set_seed(seed + 1)
-    student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    kerastl.training.fitting.set_seed(seed + 1)
+    student = model = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     batches = moved(config, pictures, config.student, seed=config.seed, answers=answers)
     if answers is not None:
         soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
         model = kerastl.distil.distiller.Distiller(student=student, teacher=None, loss=soft, weight=1.0)
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         model,
         batches,
         schedule=config.student,
@@ -256,7 +258,7 @@ def learn(config: Config, data: Dataset, pictures: Split, seed: int, workspace: 
         keep="last",
         metrics=None if answers is None else [],  # of pictures without labels there is no accuracy
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def moved(config: Config, pictures: Split, schedule: Schedule, *, seed: int, drop_remainder: bool = True, **more):
@@ -266,7 +268,7 @@ def moved(config: Config, pictures: Split, schedule: Schedule, *, seed: int, dro
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.augment.build(**dataclasses.asdict(config.views), seed=seed),
+        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), seed=seed),
         drop_remainder=drop_remainder,
         **more,
     )

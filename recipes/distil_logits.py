@@ -26,7 +26,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.augment.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -55,7 +55,7 @@ class Config:
     """Share of the teachers' pictures in which a rectangle is blanked (Zhong et al. 2020): what they answer to pictures
     that they have learnt from has to be worth hearing."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of each, `residual_cnn.medium` of 309,000 parameters."""
+    """Of each, `resnet.medium` of 309,000 parameters."""
     widths: tuple[int, ...] = (16, 24, 40)
     """Filters of the student's stages: 39,000 parameters, an eighth of one teacher's."""
     student: Schedule = Schedule(epochs=90, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
@@ -64,8 +64,8 @@ class Config:
     """Views of each picture that the teacher answers beforehand; the ninth epoch is the first again, for the control
     too."""
     mixup: float = 0.0
-    """Of the students' pictures, not of the control's, see `kerastl.augment.Mixup`. The paper draws shares evenly (1),
-    for networks that could learn the pictures by heart; one this small has enough to do without."""
+    """Of the students' pictures, not of the control's, see `kerastl.inputs.augmentation.Mixup`. The paper draws shares
+    evenly (1), for networks that could learn the pictures by heart; one this small has enough to do without."""
     temperature: float = 2.0
     """Softens both sides' answers, as in `fashion_mobile`."""
     teacher_weight: float = 0.7
@@ -96,10 +96,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teachers, then for every seed a student under them and one alone, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="distil_logits", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="distil_logits", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
 
@@ -132,8 +132,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         float32 = kerastl.export.tflite.convert(best.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
-        candidate = functools.partial(kerastl.ship.Candidate, model=best.model)
-        return kerastl.ship.ship(
+        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=best.model)
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=best.model,
@@ -148,7 +148,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.ship.Control(
+            control=kerastl.runs.publishing.Control(
                 teacher,
                 distilled=[one.model for one in distilled],
                 alone=[one.model for one in alone],
@@ -160,28 +160,28 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
-    medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=seed, workspace=workspace)
-    curves = kerastl.train.fit(
+    medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
+    teacher = kerastl.training.precision.build_fastest(medium, data.train.head(size), seed=seed, workspace=workspace)
+    curves = kerastl.training.fitting.fit(
         teacher,
         moved(config, data, config.teacher, seed=seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
+    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):
     """What the teachers say of every view that the students will see, computed once for all of them."""
     views = moved(config, data, config.student, seed=config.seed, mixup=config.mixup, views=config.answered)
-    return kerastl.distil.answers.write(folder, views, teacher=teacher, temperature=config.temperature)
+    return kerastl.distil.logit_cache.write(folder, views, teacher=teacher, temperature=config.temperature)
 
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, answers=None):
     """A student from the teacher's answers where there are any, else from the labels; all else is the same."""
-    kerastl.train.set_seed(seed + 1)
-    student = model = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    kerastl.training.fitting.set_seed(seed + 1)
+    student = model = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     if answers is None:
         batches = moved(config, data, config.student, seed=config.seed, views=config.answered)
     else:
@@ -190,14 +190,14 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
         model = kerastl.distil.distiller.Distiller(
             student=student, teacher=None, loss=soft, weight=config.teacher_weight
         )
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         model,
         batches,
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answers=None, views=None, **more: float):
@@ -207,7 +207,7 @@ def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answe
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.augment.build(**dataclasses.asdict(config.views), **more, seed=seed),
+        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), **more, seed=seed),
         drop_remainder=True,
         answers=answers,
         views=views,

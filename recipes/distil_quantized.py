@@ -25,7 +25,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.augment.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -52,7 +52,7 @@ class Config:
     erasing: float = 0.125
     """Share of the teachers' pictures in which a rectangle is blanked, as there."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of each, `residual_cnn.medium` of 309,000 parameters."""
+    """Of each, `resnet.medium` of 309,000 parameters."""
     widths: tuple[int, ...] = (16, 24, 40)
     """Filters of the student's stages: 39,000 parameters, an eighth of one teacher's."""
     student: Schedule = Schedule(epochs=90, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
@@ -90,10 +90,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teachers, for every seed a student and its integers, under them and without, report."""
-    with kerastl.store.Run(folder, recipe="distil_quantized", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="distil_quantized", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         files = {"save": kerastl.export.tflite.save, "load": kerastl.export.tflite.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
@@ -133,8 +133,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         float32 = kerastl.export.tflite.convert(model)
         teacher_float32 = kerastl.export.tflite.convert(teacher)
         static_int8 = ptq.static_int8(float32, calibration=data.train.inputs[:500])
-        candidate = functools.partial(kerastl.ship.Candidate, model=model, eligible=False)
-        return kerastl.ship.ship(
+        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=model, eligible=False)
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=model,
@@ -149,7 +149,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.ship.Control(
+            control=kerastl.runs.publishing.Control(
                 teacher,
                 distilled=[one.content for one in distilled],
                 alone=[one.content for one in alone],
@@ -161,43 +161,43 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
-    medium, size = functools.partial(kerastl.build.residual_cnn.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.precision.build_fastest(medium, data.train.head(size), seed=seed, workspace=workspace)
-    curves = kerastl.train.fit(
+    medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
+    teacher = kerastl.training.precision.build_fastest(medium, data.train.head(size), seed=seed, workspace=workspace)
+    curves = kerastl.training.fitting.fit(
         teacher,
         moved(config, data, config.teacher, seed=seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(kerastl.precision.as_float32(teacher), curves)
+    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):
     """What the teachers say of every view that the students will see, computed once for all of them."""
     views = moved(config, data, config.student, seed=config.seed, views=config.answered)
-    return kerastl.distil.answers.write(folder, views, teacher=teacher, temperature=config.temperature)
+    return kerastl.distil.logit_cache.write(folder, views, teacher=teacher, temperature=config.temperature)
 
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, answers):
     """The float student, from the teachers' answers and the labels."""
-    kerastl.train.set_seed(seed + 1)
-    student = kerastl.build.residual_cnn.build(data.task, widths=config.widths, stem_pool=2)
+    kerastl.training.fitting.set_seed(seed + 1)
+    student = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         kerastl.distil.distiller.Distiller(student=student, teacher=None, loss=soft, weight=config.teacher_weight),
         moved(config, data, config.student, seed=config.seed, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def quantize(config: Config, data: Dataset, student, seed: int, workspace: Workspace, *, answers=None):
     """The student's integer file: from the labels, and the teachers' answers where they are given."""
-    kerastl.train.set_seed(seed + 2)
-    twin = kerastl.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
+    kerastl.training.fitting.set_seed(seed + 2)
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
     views = config.answered if answers is None else None
     aware = kerastl.compress.qat.train(
         twin,
@@ -207,7 +207,7 @@ def quantize(config: Config, data: Dataset, student, seed: int, workspace: Works
         loss=None if answers is None else lesson(config),
         validation=held_out(data),
         workspace=workspace,
-        callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
+        callbacks=[kerastl.training.callbacks.ProgressBar(workspace.stage)],
     )
     content = kerastl.export.tflite.convert(aware, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
@@ -237,7 +237,7 @@ def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answe
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.augment.build(**dataclasses.asdict(config.views), **more, seed=seed),
+        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), **more, seed=seed),
         drop_remainder=True,
         answers=answers,
         views=views,

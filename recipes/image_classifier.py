@@ -24,7 +24,7 @@ from kerastl.types import Dataset, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How training pictures are changed at random; see `kerastl.augment.build`."""
+    """How training pictures are changed at random; see `kerastl.inputs.augmentation.build`."""
 
     rotation: float = 0.04
     """Turns to either side: 14 degrees."""
@@ -63,7 +63,7 @@ class Config:
     policy: str = "fail"
     """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
     backbone: str = "efficientnet_lite0"
-    """A foundation model, see `kerastl.build.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate.
+    """A foundation model, see `kerastl.models.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate.
     "preset:vit_base_patch16_224_imagenet" is a vision transformer; it wants pictures of whole patches."""
     image_size: int = 224
     """Side of the square pictures that the backbone gets, in pixels."""
@@ -72,7 +72,7 @@ class Config:
     limit: int | None = None
     """Keeps only so many training pictures."""
     balanced: bool = False
-    """Rare classes count as much in the loss as frequent ones, see `kerastl.train.balanced_weights`."""
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.training.fitting.balanced_weights`."""
     seed: int = 0
     """Of weights, order, views and split."""
     views: Views = Views()
@@ -109,22 +109,22 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, plan, probe, fine-tune, quantize, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="image_classifier", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="image_classifier", tag=folder.name, config=config) as run:
         data = load(config)
         run.record(data)
         plan = planned(config, data)
         print(plan.why)
-        backbone = kerastl.build.pretrained.names.contents(config.backbone)
+        backbone = kerastl.models.pretrained.names.contents(config.backbone)
         basis = [config.seed, config.views, backbone, data.digest]
 
         features = run.stage(
             "features",
             lambda at: cached(config, data, plan, at),
             key=[basis, plan.views],
-            save=kerastl.transfer.save,
-            load=kerastl.transfer.load,
+            save=kerastl.training.transfer.save,
+            load=kerastl.training.transfer.load,
         )
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         probe = run.stage(
             "probe",
             lambda at: probed(config, data, plan, features, at),
@@ -145,11 +145,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
         if config.integer:
             contents["static_int8"] = ptq.static_int8(float32, calibration=data.train.inputs[:500])
-        return kerastl.ship.ship(
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=model,
-            candidates=[kerastl.ship.Candidate(name, name, content, model) for name, content in contents.items()],
+            candidates=[
+                kerastl.runs.publishing.Candidate(name, name, content, model) for name, content in contents.items()
+            ],
             curves=[stage.curves for stage in trained],
             prefer=config.prefer,
             budget=config.budget,
@@ -182,9 +184,9 @@ def load(config: Config) -> Dataset:
     )
 
 
-def planned(config: Config, data: Dataset) -> kerastl.transfer.Plan:
+def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
     """The plan for so many pictures, with what the settings say otherwise."""
-    plan = kerastl.transfer.plan(
+    plan = kerastl.training.transfer.plan(
         examples=len(data.train),
         classes=data.task.classes,
         batch_size=config.batch_size,
@@ -199,23 +201,27 @@ def planned(config: Config, data: Dataset) -> kerastl.transfer.Plan:
 
 def weights(config: Config, data: Dataset) -> dict[int, float] | None:
     """How much each class counts in the loss, ``None`` where all count as they come."""
-    return kerastl.train.balanced_weights(data.train.labels, classes=data.task.classes) if config.balanced else None
+    return (
+        kerastl.training.fitting.balanced_weights(data.train.labels, classes=data.task.classes)
+        if config.balanced
+        else None
+    )
 
 
 def built(config: Config, data: Dataset):
     """The backbone with its weights and a new head."""
-    kerastl.train.set_seed(config.seed)
-    pretrained = kerastl.build.pretrained
+    kerastl.training.fitting.set_seed(config.seed)
+    pretrained = kerastl.models.pretrained
     backbone = pretrained.load(config.backbone, image_size=config.image_size)
     return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
 
 
 def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every training picture and of its views, and of every validation picture: computed once."""
-    transfer = kerastl.transfer
+    transfer = kerastl.training.transfer
     body = transfer.body(built(config, data))
     batches = functools.partial(kerastl.data.pipeline.batches, batch_size=64)
-    changed = batches(data.train, augment=kerastl.augment.build(**vars(config.views), seed=config.seed))
+    changed = batches(data.train, augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed))
     features = functools.partial(transfer.features, body, workspace=workspace)
     train = transfer.joined(features(batches(data.train)), features(changed, views=plan.views, name="views"))
     return train, features(batches(data.validation), name="validation")
@@ -226,8 +232,8 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
     train, validation = features
     batches = kerastl.data.pipeline.batches
     model = built(config, data)
-    head = kerastl.transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
-    curves = kerastl.train.fit(
+    head = kerastl.training.transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
+    curves = kerastl.training.fitting.fit(
         head,
         batches(train, batch_size=plan.probe.batch_size, shuffle=True, seed=config.seed),
         schedule=plan.probe,
@@ -235,23 +241,23 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
         validation=batches(validation, batch_size=500),
         class_weight=weights(config, data),
     )
-    kerastl.transfer.put_head(model, head)
-    return kerastl.train.Trained(model, curves)
+    kerastl.training.transfer.put_head(model, head)
+    return kerastl.training.fitting.Trained(model, curves)
 
 
 def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace):
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
-    batches, transfer = kerastl.data.pipeline.batches, kerastl.transfer
-    kerastl.train.set_seed(config.seed)
+    batches, transfer = kerastl.data.pipeline.batches, kerastl.training.transfer
+    kerastl.training.fitting.set_seed(config.seed)
     transfer.freeze_statistics(model)
-    groups = [[layer.name for layer in group.layers] for group in kerastl.build.pretrained.backbone.groups(model)]
-    curves = kerastl.train.fit(
+    groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
+    curves = kerastl.training.fitting.fit(
         model,
         batches(
             data.train,
             batch_size=plan.fine_tune.batch_size,
             shuffle=True,
-            augment=kerastl.augment.build(**vars(config.views), seed=config.seed + 1),
+            augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed + 1),
             seed=config.seed,
         ),
         schedule=plan.fine_tune,
@@ -263,7 +269,7 @@ def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace)
         keep="last",
         class_weight=weights(config, data),
     )
-    return kerastl.train.Trained(model, curves)
+    return kerastl.training.fitting.Trained(model, curves)
 
 
 if __name__ == "__main__":

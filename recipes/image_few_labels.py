@@ -25,7 +25,7 @@ from kerastl.types import Dataset, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How training pictures are changed at random; see `kerastl.augment.build`."""
+    """How training pictures are changed at random; see `kerastl.inputs.augmentation.build`."""
 
     rotation: float = 0.04
     """Turns to either side: 14 degrees."""
@@ -62,7 +62,7 @@ class Config:
     """Pictures of each class to learn from, drawn from train by the seed; all there are of a class with fewer. The rest
     of train is not looked at."""
     backbone: str = "efficientnet_lite0"
-    """A foundation model, see `kerastl.build.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate."""
+    """A foundation model, see `kerastl.models.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate."""
     image_size: int = 224
     """Side of the square pictures that the backbone gets, in pixels."""
     validation: float = 0.1
@@ -99,25 +99,25 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, draw the labelled pictures, plan, probe, fine-tune, quantize, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="image_few_labels", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="image_few_labels", tag=folder.name, config=config) as run:
         data = load(config)
         run.record(data)
         data = labelled(config, data)
-        plan = kerastl.transfer.plan(
+        plan = kerastl.training.transfer.plan(
             examples=len(data.train), classes=data.task.classes, batch_size=config.batch_size, epochs=config.epochs
         )
         print(plan.why)
-        backbone = kerastl.build.pretrained.names.contents(config.backbone)
+        backbone = kerastl.models.pretrained.names.contents(config.backbone)
         basis = [config.seed, config.labels, config.views, backbone, data.digest]
 
         features = run.stage(
             "features",
             lambda at: cached(config, data, plan, at),
             key=[basis, plan.views],
-            save=kerastl.transfer.save,
-            load=kerastl.transfer.load,
+            save=kerastl.training.transfer.save,
+            load=kerastl.training.transfer.load,
         )
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         probe = run.stage(
             "probe",
             lambda at: probed(config, data, plan, features, at),
@@ -135,7 +135,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             trained.append(tuned)
         model, ptq = trained[-1].model, kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model)
-        candidate = functools.partial(kerastl.ship.Candidate, model=model)
+        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=model)
         candidates = [
             candidate("float32", "float32", float32),
             candidate("float16", "float16", ptq.float16(float32)),
@@ -147,7 +147,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         if plan.fine_tune:
             before = kerastl.export.tflite.convert(probe.model)
             candidates.append(candidate("probe_float32", "float32", before, model=probe.model, eligible=False))
-        return kerastl.ship.ship(
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=model,
@@ -187,17 +187,19 @@ def labelled(config: Config, data: Dataset) -> Dataset:
 
 def built(config: Config, data: Dataset):
     """The backbone with its weights and a new head."""
-    kerastl.train.set_seed(config.seed)
-    pretrained = kerastl.build.pretrained
+    kerastl.training.fitting.set_seed(config.seed)
+    pretrained = kerastl.models.pretrained
     backbone = pretrained.load(config.backbone, image_size=config.image_size)
     return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
 
 
 def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every labelled picture and of its views, computed once."""
-    transfer, batches = kerastl.transfer, kerastl.data.pipeline.batches
+    transfer, batches = kerastl.training.transfer, kerastl.data.pipeline.batches
     body = transfer.body(built(config, data))
-    changed = batches(data.train, batch_size=64, augment=kerastl.augment.build(**vars(config.views), seed=config.seed))
+    changed = batches(
+        data.train, batch_size=64, augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed)
+    )
     features = functools.partial(transfer.features, body, workspace=workspace)
     plain = features(batches(data.train, batch_size=64))
     return (transfer.joined(plain, features(changed, views=plan.views, name="views")),)
@@ -207,31 +209,31 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
     """The backbone as it came, with a head that has learnt from its features."""
     (train,) = features
     model = built(config, data)
-    head = kerastl.transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
-    curves = kerastl.train.fit(
+    head = kerastl.training.transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
+    curves = kerastl.training.fitting.fit(
         head,
         kerastl.data.pipeline.batches(train, batch_size=plan.probe.batch_size, shuffle=True, seed=config.seed),
         schedule=plan.probe,
         workspace=workspace,
         keep="last",
     )
-    kerastl.transfer.put_head(model, head)
-    return kerastl.train.Trained(model, curves)
+    kerastl.training.transfer.put_head(model, head)
+    return kerastl.training.fitting.Trained(model, curves)
 
 
 def fine_tuned(config: Config, data: Dataset, plan, probe, workspace: Workspace):
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
-    transfer, model = kerastl.transfer, built(config, data)
+    transfer, model = kerastl.training.transfer, built(config, data)
     model.set_weights(probe.get_weights())  # a copy: the report shows the probe as it was
     transfer.freeze_statistics(model)
-    groups = [[layer.name for layer in group.layers] for group in kerastl.build.pretrained.backbone.groups(model)]
-    curves = kerastl.train.fit(
+    groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
+    curves = kerastl.training.fitting.fit(
         model,
         kerastl.data.pipeline.batches(
             data.train,
             batch_size=plan.fine_tune.batch_size,
             shuffle=True,
-            augment=kerastl.augment.build(**vars(config.views), seed=config.seed + 1),
+            augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed + 1),
             seed=config.seed,
         ),
         schedule=plan.fine_tune,
@@ -239,7 +241,7 @@ def fine_tuned(config: Config, data: Dataset, plan, probe, workspace: Workspace)
         workspace=workspace,
         keep="last",
     )
-    return kerastl.train.Trained(model, curves)
+    return kerastl.training.fitting.Trained(model, curves)
 
 
 if __name__ == "__main__":

@@ -47,42 +47,42 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="mnist_cnn", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="mnist_cnn", tag=folder.name, config=config) as run:
         data = kerastl.data.mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
 
         def train(workspace):
-            kerastl.train.set_seed(config.seed)
-            model = kerastl.build.plain_cnn.textbook(data.task)
+            kerastl.training.fitting.set_seed(config.seed)
+            model = kerastl.models.lenet_style.textbook(data.task)
             batches = kerastl.data.pipeline.batches
             size = config.schedule.batch_size
-            curves = kerastl.train.fit(
+            curves = kerastl.training.fitting.fit(
                 model,
                 batches(data.train, batch_size=size, shuffle=True, seed=config.seed),
                 schedule=config.schedule,
                 workspace=workspace,
                 validation=batches(data.validation, batch_size=500),
             )
-            return kerastl.train.Trained(model, curves)
+            return kerastl.training.fitting.Trained(model, curves)
 
         cnn = run.stage(
             "cnn",
             train,
             key=[config.seed, config.schedule, data.digest],
-            save=kerastl.train.save,
-            load=kerastl.train.load,
+            save=kerastl.training.fitting.save,
+            load=kerastl.training.fitting.load,
         )
         float32 = kerastl.export.tflite.convert(cnn.model)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
         candidates = [
-            kerastl.ship.Candidate("float32", "float32", float32, cnn.model),
-            kerastl.ship.Candidate("float16", "float16", ptq.float16(float32), cnn.model),
-            kerastl.ship.Candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32), cnn.model),
-            kerastl.ship.Candidate(
+            kerastl.runs.publishing.Candidate("float32", "float32", float32, cnn.model),
+            kerastl.runs.publishing.Candidate("float16", "float16", ptq.float16(float32), cnn.model),
+            kerastl.runs.publishing.Candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32), cnn.model),
+            kerastl.runs.publishing.Candidate(
                 "static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures), cnn.model
             ),
         ]
-        return kerastl.ship.ship(
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=cnn.model,

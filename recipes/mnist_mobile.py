@@ -26,7 +26,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.augment.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
 
     rotation: float = 0.02
     """Turns to either side: 7 degrees."""
@@ -81,10 +81,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teacher, distil, prune, quantize, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="mnist_mobile", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="mnist_mobile", tag=folder.name, config=config) as run:
         data = kerastl.data.mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
         run.record(data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         basis = [config.seed, config.views, data.digest]
         lesson = [config.temperature, config.teacher_weight]
 
@@ -114,8 +114,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         float32 = kerastl.export.tflite.convert(pruned.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher.model)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
-        candidate = functools.partial(kerastl.ship.Candidate, model=pruned.model, sparsity=config.sparsity)
-        return kerastl.ship.ship(
+        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=pruned.model, sparsity=config.sparsity)
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=pruned.model,
@@ -135,7 +135,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.ship.Control(
+            control=kerastl.runs.publishing.Control(
                 teacher.model,
                 distilled=[student.model],
                 alone=[alone.model],
@@ -147,42 +147,42 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     """A wide CNN on the labels."""
-    kerastl.train.set_seed(config.seed)
-    teacher = kerastl.build.strided_cnn.wide(data.task)
-    curves = kerastl.train.fit(
+    kerastl.training.fitting.set_seed(config.seed)
+    teacher = kerastl.models.all_conv_net.wide(data.task)
+    curves = kerastl.training.fitting.fit(
         teacher,
         moved(config, data, config.teacher),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(teacher, curves)
+    return kerastl.training.fitting.Trained(teacher, curves)
 
 
 def learn(config: Config, data: Dataset, workspace: Workspace, *, teacher=None):
     """A small CNN, on a teacher's answers to the very views that it sees itself where there is one, else on labels."""
-    kerastl.train.set_seed(config.seed + 1)
-    student = kerastl.build.strided_cnn.tiny(data.task)
-    curves = kerastl.train.fit(
+    kerastl.training.fitting.set_seed(config.seed + 1)
+    student = kerastl.models.all_conv_net.tiny(data.task)
+    curves = kerastl.training.fitting.fit(
         student if teacher is None else lesson_of(config, teacher, student),
         moved(config, data, config.student),
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def prune(config: Config, data: Dataset, teacher, student, workspace: Workspace):
     """The smallest weights go while the teacher goes on teaching."""
-    student = kerastl.precision.as_float32(student)  # a copy: the control compares the student as it was
-    kerastl.train.set_seed(config.seed + 2)
+    student = kerastl.training.precision.as_float32(student)  # a copy: the control compares the student as it was
+    kerastl.training.fitting.set_seed(config.seed + 2)
     batches = moved(config, data, config.prune)
     steps = config.prune.epochs * int(batches.cardinality())
     pruning = kerastl.compress.prune.Prune(
         sparsity=config.sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student
     )
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         lesson_of(config, teacher, student),
         batches,
         schedule=config.prune,
@@ -191,7 +191,7 @@ def prune(config: Config, data: Dataset, teacher, student, workspace: Workspace)
         callbacks=[pruning],
         keep="last",
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def quantize(config: Config, data: Dataset, student, workspace: Workspace):
@@ -199,8 +199,8 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
 
     Its own float answers are the lesson, so that the file stays the model it was made from.
     """
-    kerastl.train.set_seed(config.seed + 3)
-    twin = kerastl.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
+    kerastl.training.fitting.set_seed(config.seed + 3)
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
     soft = kerastl.distil.losses.temperature_kullback_leibler
     aware = kerastl.compress.qat.train(
         twin,
@@ -212,7 +212,7 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
         validation=held_out(data),
         preserve_sparsity=True,
         workspace=workspace,
-        callbacks=[kerastl.callbacks.ProgressBar(workspace.stage)],
+        callbacks=[kerastl.training.callbacks.ProgressBar(workspace.stage)],
     )
     content = kerastl.export.tflite.convert(aware, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
@@ -226,7 +226,7 @@ def lesson_of(config: Config, teacher, student):
 
 def moved(config: Config, data: Dataset, schedule: Schedule):
     """Training batches, every picture moved anew in every epoch."""
-    views = kerastl.augment.build(**dataclasses.asdict(config.views), seed=config.seed)
+    views = kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), seed=config.seed)
     return kerastl.data.pipeline.batches(
         data.train, batch_size=schedule.batch_size, shuffle=True, seed=config.seed, augment=views, drop_remainder=True
     )

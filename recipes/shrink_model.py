@@ -94,10 +94,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Open or train, load, remove channels and weights, learn integers, quantize, verify, report."""
-    with kerastl.store.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
         data = load(config)
         run.record(data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         files = {"save": kerastl.export.tflite.save, "load": kerastl.export.tflite.load}
         lesson = [config.seed, config.tune, config.temperature, config.teacher_weight]
         left_out: dict[str, str] = {}
@@ -125,8 +125,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         for name, made in smaller.items():
             candidates += ladder(config, data, f"{name}_", made.model, left_out, **claims(config, name, made.model))
         if quantized:
-            candidates.append(kerastl.ship.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
-        return kerastl.ship.ship(
+            candidates.append(kerastl.runs.publishing.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=own.model,
@@ -206,7 +206,7 @@ def loaded(config: Config) -> Dataset:
 
 def shape_of(config: Config) -> tuple[int, int, int]:
     """Height, width and channels of the pictures that the model takes."""
-    model = kerastl.build.pretrained.local_file.classifier(config.model, image_size=config.image_size)
+    model = kerastl.models.pretrained.local_file.classifier(config.model, image_size=config.image_size)
     return model.input_shape[1:]
 
 
@@ -214,7 +214,7 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
     """The model as one graph from pixels 0..255 to logits; without a file, a small net that is trained here."""
     if not config.model:
         return from_nothing(config, data, workspace)
-    file = kerastl.build.pretrained.local_file
+    file = kerastl.models.pretrained.local_file
     held, models, answers, scores = data.validation.head(1000), {}, {}, {}
     for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
         model = file.classifier(config.model, pixels=pixels, image_size=config.image_size)
@@ -225,7 +225,7 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
                 f"{data.task.classes} classes."
             )
         models[pixels] = model
-        answers[pixels] = kerastl.train.predict(model, held.inputs)
+        answers[pixels] = kerastl.training.fitting.predict(model, held.inputs)
         scores[pixels] = kerastl.verify.score(answers[pixels], held.labels).value
     best = max(scores, key=lambda pixels: scores[pixels])
     words = ", ".join(f"{100 * score:.1f} % of pixels {pixels}" for pixels, score in scores.items())
@@ -238,26 +238,28 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
             "Wanted a model that knows these classes, in the order of its answers: "
             f"{', '.join(names[:10])}. Received: {config.model}, which answers {words} right."
         )
-    return kerastl.train.Trained(kerastl.precision.as_float32(models[best]), Curves(workspace.stage, {}))
+    return kerastl.training.fitting.Trained(
+        kerastl.training.precision.as_float32(models[best]), Curves(workspace.stage, {})
+    )
 
 
 def from_nothing(config: Config, data: Dataset, workspace: Workspace):
     """A small residual net on the labels."""
-    kerastl.train.set_seed(config.seed)
-    model = kerastl.build.residual_cnn.mobile(data.task)
-    curves = kerastl.train.fit(
+    kerastl.training.fitting.set_seed(config.seed)
+    model = kerastl.models.resnet.mobile(data.task)
+    curves = kerastl.training.fitting.fit(
         model,
         shuffled(config, data, config.from_nothing),
         schedule=config.from_nothing,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.train.Trained(model, curves)
+    return kerastl.training.fitting.Trained(model, curves)
 
 
 def narrowed(config: Config, data: Dataset, model, keep: float, workspace: Workspace):
     """The channels that are missed least are gone, and the others have learnt to do without."""
-    kerastl.train.set_seed(config.seed)
+    kerastl.training.fitting.set_seed(config.seed)
     channels = kerastl.compress.channels
     plan = channels.plan(model, keep=keep, batches=shuffled(config, data, config.tune).take(50))
     return tuned(config, data, model, channels.apply(model, plan), workspace)
@@ -265,8 +267,8 @@ def narrowed(config: Config, data: Dataset, model, keep: float, workspace: Works
 
 def prune(config: Config, data: Dataset, model, sparsity: float, workspace: Workspace):
     """Single weights go, the smallest first, over the first half of the training."""
-    kerastl.train.set_seed(config.seed)
-    student = kerastl.precision.as_float32(model)  # a copy
+    kerastl.training.fitting.set_seed(config.seed)
+    student = kerastl.training.precision.as_float32(model)  # a copy
     steps = config.tune.epochs * int(shuffled(config, data, config.tune).cardinality())
     pruning = kerastl.compress.prune.Prune(
         sparsity=sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student
@@ -277,7 +279,7 @@ def prune(config: Config, data: Dataset, model, sparsity: float, workspace: Work
 def tuned(config: Config, data: Dataset, model, student, workspace: Workspace, **options: Any):
     """A student with a part missing, taught by the model that it was a part of."""
     soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         kerastl.distil.distiller.Distiller(student=student, teacher=model, loss=soft, weight=config.teacher_weight),
         shuffled(config, data, config.tune),
         schedule=config.tune,
@@ -285,7 +287,7 @@ def tuned(config: Config, data: Dataset, model, student, workspace: Workspace, *
         validation=held_out(data),
         **options,
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 def cluster(config: Config, data: Dataset, model, clusters: int, workspace: Workspace):
@@ -293,7 +295,7 @@ def cluster(config: Config, data: Dataset, model, clusters: int, workspace: Work
     twin, lesson = as_twin(config, data, model, workspace)
     network = kerastl.compress.cluster.train(twin, number_of_clusters=clusters, **lesson)
     curves = kerastl.compress.cluster.curves(network, stage=workspace.stage)
-    return kerastl.train.Trained(kerastl.bridge.to_keras(network, like=model), curves)
+    return kerastl.training.fitting.Trained(kerastl.compress.tf_keras.bridge.to_keras(network, like=model), curves)
 
 
 def quantize(config: Config, data: Dataset, model, workspace: Workspace):
@@ -306,9 +308,9 @@ def quantize(config: Config, data: Dataset, model, workspace: Workspace):
 
 def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple[Any, dict[str, Any]]:
     """The model in tf_keras, which TF-MOT speaks, and its lesson there: to answer as the model does in floats."""
-    kerastl.train.set_seed(config.seed)
+    kerastl.training.fitting.set_seed(config.seed)
     soft = kerastl.distil.losses.temperature_kullback_leibler
-    return kerastl.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32")), {
+    return kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32")), {
         "batches": shuffled(config, data, config.tune),
         "epochs": config.tune.epochs,
         "learning_rate": config.tune.peak_learning_rate / 5,
@@ -316,7 +318,7 @@ def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple
         "loss": lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
         "validation": held_out(data),
         "workspace": workspace,
-        "callbacks": [kerastl.callbacks.ProgressBar(workspace.stage)],
+        "callbacks": [kerastl.training.callbacks.ProgressBar(workspace.stage)],
     }
 
 
@@ -337,7 +339,7 @@ def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str
     for technique, make in made.items():
         content = attempt(left_out, prefix + technique, make)
         if content:
-            yield kerastl.ship.Candidate(prefix + technique, technique, content, model, **claims)
+            yield kerastl.runs.publishing.Candidate(prefix + technique, technique, content, model, **claims)
 
 
 def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:

@@ -60,7 +60,7 @@ class Config:
     limit: int | None = None
     """Keeps only so many training texts."""
     balanced: bool = False
-    """Rare classes count as much in the loss as frequent ones, see `kerastl.train.balanced_weights`."""
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.training.fitting.balanced_weights`."""
     measure_on_train: bool = False
     """Scores are of the training texts: for a file of a few sentences to try things out, and for nothing else."""
     precision: str = "float32"
@@ -92,7 +92,7 @@ def texts(config: Config) -> Dataset:
     """
     settings = {
         "sequence_length": config.sequence_length,
-        "vocabulary": kerastl.build.pretrained.encoders.vocabulary(config.encoder),
+        "vocabulary": kerastl.models.pretrained.encoders.vocabulary(config.encoder),
         "validation": config.validation,
         "test": config.test,
         "seed": config.seed,
@@ -111,25 +111,25 @@ def texts(config: Config) -> Dataset:
 
 def built(config: Config, data: Dataset):
     """The encoder with its weights and a new head."""
-    return kerastl.build.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
+    return kerastl.models.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, fine-tune, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
         data = texts(config)
         run.record(data)
-        balanced = kerastl.train.balanced_weights
+        balanced = kerastl.training.fitting.balanced_weights
         weights = balanced(data.train.labels, classes=data.task.classes) if config.balanced else None
 
         def train(workspace):
-            kerastl.train.set_seed(config.seed)
-            with kerastl.precision.policy(config.precision):
+            kerastl.training.fitting.set_seed(config.seed)
+            with kerastl.training.precision.policy(config.precision):
                 model = built(config, data)
             if config.lora_rank is not None:
-                kerastl.transfer.add_lora(model, rank=config.lora_rank)
+                kerastl.training.transfer.add_lora(model, rank=config.lora_rank)
             batches, size = kerastl.data.pipeline.batches, config.schedule.batch_size
-            curves = kerastl.train.fit(
+            curves = kerastl.training.fitting.fit(
                 model,
                 batches(data.train, batch_size=size, shuffle=True, seed=config.seed),
                 schedule=config.schedule,
@@ -137,26 +137,28 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 validation=batches(data.validation, batch_size=50),
                 class_weight=weights,
             )
-            return kerastl.train.Trained(model, curves)
+            return kerastl.training.fitting.Trained(model, curves)
 
-        encoder = kerastl.build.pretrained.names.contents(config.encoder)
+        encoder = kerastl.models.pretrained.names.contents(config.encoder)
         adapted = [encoder, config.pooling, config.lora_rank, config.precision]
         classifier = run.stage(
             "classifier",
             train,
             key=[config.seed, adapted, config.schedule, weights, data.digest],
-            save=kerastl.train.save,
-            load=kerastl.train.load,
+            save=kerastl.training.fitting.save,
+            load=kerastl.training.fitting.load,
         )
-        model = kerastl.precision.as_float32(classifier.model)
+        model = kerastl.training.precision.as_float32(classifier.model)
         float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
         ptq = kerastl.compress.ptq
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
-        return kerastl.ship.ship(
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=model,
-            candidates=[kerastl.ship.Candidate(name, name, content, model) for name, content in contents.items()],
+            candidates=[
+                kerastl.runs.publishing.Candidate(name, name, content, model) for name, content in contents.items()
+            ],
             curves=[classifier.curves],
             budget=config.budget,
             score_drop=config.score_drop,

@@ -93,14 +93,14 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load twice, take or train a teacher, let it answer, distil, train alone, export, verify, report."""
-    with kerastl.store.Run(folder, recipe="text_mobile", tag=folder.name, config=config) as run:
+    with kerastl.runs.store.Run(folder, recipe="text_mobile", tag=folder.name, config=config) as run:
         size = config.vocabulary_size
         data = load(config, sequence_length=config.sequence_length, vocabulary=None, vocabulary_size=size)
         run.record(data)
         lessons = as_the_teacher_reads(config, data)
-        models = {"save": kerastl.train.save, "load": kerastl.train.load}
+        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
         finished = Path(config.teacher, "model.keras") if config.teacher else None
-        contents = kerastl.build.pretrained.names.contents
+        contents = kerastl.models.pretrained.names.contents
 
         teacher = run.stage(
             "teacher",
@@ -112,8 +112,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             "answers",
             lambda at: answered(teacher.model, lessons, at),
             key=[run.key("teacher"), lessons.digest],
-            save=kerastl.transfer.save,
-            load=kerastl.transfer.load,
+            save=kerastl.training.transfer.save,
+            load=kerastl.training.transfer.load,
         )
         answers = {split.name: split.inputs for split in answers}
         basis = [config.seed, config.kernel_size, config.word_dropout, config.student, data.digest]
@@ -127,13 +127,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
         float32 = kerastl.export.tflite.convert(student.model)
         control = kerastl.export.tflite.convert(alone.model)
-        ptq, candidate = kerastl.compress.ptq, functools.partial(kerastl.ship.Candidate, model=student.model)
-        return kerastl.ship.ship(
+        ptq, candidate = kerastl.compress.ptq, functools.partial(kerastl.runs.publishing.Candidate, model=student.model)
+        return kerastl.runs.publishing.ship(
             run,
             data,
             model=student.model,
             candidates=[
-                kerastl.ship.Candidate("alone_float32", "float32", control, alone.model, eligible=False),
+                kerastl.runs.publishing.Candidate("alone_float32", "float32", control, alone.model, eligible=False),
                 candidate("float32", "float32", float32),
                 candidate("float16", "float16", ptq.float16(float32)),
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
@@ -142,7 +142,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.ship.Control(
+            control=kerastl.runs.publishing.Control(
                 answers,
                 distilled=[student.model],
                 alone=[alone.model],
@@ -199,7 +199,7 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
             )
         one_each(lessons, where=config.teacher)
     else:
-        vocabulary = kerastl.build.pretrained.encoders.vocabulary(config.encoder)
+        vocabulary = kerastl.models.pretrained.encoders.vocabulary(config.encoder)
         lessons = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
     if (lessons.origin, lessons.task.class_names) != (data.origin, data.task.class_names):
         mine, its = ({"source": one.source, **one.arguments} for one in (data, lessons))
@@ -219,33 +219,33 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
 def taught(config: Config, lessons: Dataset, workspace: Workspace):
     """The teacher: that of the finished run, or an encoder fine-tuned here as `text_classifier` does."""
     if config.teacher:
-        model = kerastl.train.load_model(Path(config.teacher, "model.keras"))
-        return kerastl.train.Trained(kerastl.export.serving.with_logits(model), Curves(workspace.stage, {}))
-    kerastl.train.set_seed(config.seed)
-    model = kerastl.build.pretrained.encoders.load(config.encoder, lessons.task)
+        model = kerastl.training.fitting.load_model(Path(config.teacher, "model.keras"))
+        return kerastl.training.fitting.Trained(kerastl.export.serving.with_logits(model), Curves(workspace.stage, {}))
+    kerastl.training.fitting.set_seed(config.seed)
+    model = kerastl.models.pretrained.encoders.load(config.encoder, lessons.task)
     batches, size = kerastl.data.pipeline.batches, config.fine_tune.batch_size
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         model,
         batches(lessons.train, batch_size=size, shuffle=True, seed=config.seed),
         schedule=config.fine_tune,
         workspace=workspace,
         validation=batches(lessons.validation, batch_size=50),
     )
-    return kerastl.train.Trained(model, curves)
+    return kerastl.training.fitting.Trained(model, curves)
 
 
 def answered(teacher, lessons: Dataset, workspace: Workspace):
     """The teacher's logits for every text, split by split. Those of test are for the report and for nothing else."""
     batches = kerastl.data.pipeline.batches
-    features = functools.partial(kerastl.transfer.features, teacher, workspace=workspace)
+    features = functools.partial(kerastl.training.transfer.features, teacher, workspace=workspace)
     splits = (lessons.train, lessons.validation, lessons.test)
     return tuple(features(batches(split, batch_size=50), name=split.name) for split in splits)
 
 
 def learn(config: Config, data: Dataset, workspace: Workspace, *, answers: Any = None):
     """A student from the labels, and from the teacher's answers where there are any; else all is the same."""
-    kerastl.train.set_seed(config.seed + 1)
-    student = model = kerastl.build.text.text_cnn.build(
+    kerastl.training.fitting.set_seed(config.seed + 1)
+    student = model = kerastl.models.text.text_cnn.build(
         data.task, kernel_size=config.kernel_size, word_dropout=config.word_dropout
     )
     if answers is not None:
@@ -254,14 +254,14 @@ def learn(config: Config, data: Dataset, workspace: Workspace, *, answers: Any =
             student=student, teacher=None, loss=soft, weight=config.teacher_weight
         )
     batches, size = kerastl.data.pipeline.batches, config.student.batch_size
-    curves = kerastl.train.fit(
+    curves = kerastl.training.fitting.fit(
         model,
         batches(data.train, batch_size=size, shuffle=True, seed=config.seed, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=batches(data.validation, batch_size=500),
     )
-    return kerastl.train.Trained(student, curves)
+    return kerastl.training.fitting.Trained(student, curves)
 
 
 if __name__ == "__main__":

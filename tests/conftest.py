@@ -24,7 +24,7 @@ CLASSES, SIZE = 4, 8
 @pytest.fixture(scope="session", autouse=True)
 def _timed_briefly():
     """Every run times a dozen files, for a second each; how long they take is nothing that these tests are about."""
-    from kerastl import benchmark
+    from kerastl.verify import benchmark
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "LEAST_SECONDS", 0.05)
@@ -135,7 +135,7 @@ def stream(tmp_path_factory, monkeypatch):
     def made(array: np.ndarray, **options):
         from PIL import Image
 
-        from kerastl.data import first_look
+        from kerastl.data import decoding
 
         folder = tmp_path_factory.mktemp("streamed")
         monkeypatch.setenv("KERASTL_HOME", str(folder / "home"))
@@ -143,7 +143,7 @@ def stream(tmp_path_factory, monkeypatch):
         for file, picture in zip(files, array, strict=True):
             Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file)
         size, channels = array.shape[1:3], array.shape[3]
-        return first_look.look(list(map(str, files)), size=size, channels=channels, in_memory=0, **options).inputs
+        return decoding.look(list(map(str, files)), size=size, channels=channels, in_memory=0, **options).inputs
 
     return made
 
@@ -168,8 +168,8 @@ class TinyText:
 def tiny_text() -> TinyText:
     import keras
 
-    from kerastl import wordpiece
     from kerastl.export import tflite
+    from kerastl.inputs import wordpiece
 
     random = np.random.default_rng(0)
     labels = (np.arange(120) % 2).astype(np.int32)

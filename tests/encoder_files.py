@@ -8,7 +8,7 @@ import struct
 import keras
 import numpy as np
 
-from kerastl import wordpiece
+from kerastl.inputs import wordpiece
 from kerastl.types import Task
 
 TOKENS = (*wordpiece.SPECIAL, *(f"word{n}" for n in range(45)))

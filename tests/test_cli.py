@@ -26,8 +26,9 @@ from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
 import kerastl
-from kerastl import cli, digests, types
+from kerastl import cli, types
 from kerastl.cli import catalogue, doctor, files, results, running
+from kerastl.system import digests
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -43,7 +44,9 @@ import dataclasses
 import pathlib
 
 import kerastl
-from kerastl import durable, report, store, types
+from kerastl import types
+from kerastl.runs import report, store
+from kerastl.system import atomic_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,7 @@ def run(config: Config, folder: pathlib.Path) -> dict:
             save=lambda data, path: (path / "file").write_bytes(data), load=lambda path: (path / "file").read_bytes(),
         )
         path = folder / "variants" / "float32.tflite"
-        durable.write_bytes(path, content)
+        atomic_files.write_bytes(path, content)
         artifact = types.Artifact("float32", "written by hand", path)
 
         def measured(split):
@@ -88,7 +91,7 @@ def run(config: Config, folder: pathlib.Path) -> dict:
             return kerastl.verify.check(artifact, split, expected=answers, tolerance=kerastl.verify.FLOAT32)
 
         variant = types.Variant(
-            artifact, kerastl.benchmark.facts(path), kerastl.benchmark.latency(path, runs=5),
+            artifact, kerastl.verify.benchmark.facts(path), kerastl.verify.benchmark.latency(path, runs=5),
             measured(dataset.validation), measured(dataset.test),
         )
         result = report.build(
@@ -671,7 +674,7 @@ def test_what_can_be_fetched():
     assert {"mnist", "fashion_mnist"} <= set(found)
     assert "archive" not in found, "its fetch needs a source"
     assert {"mobilenet_v2", "efficientnet_lite0"} <= set(found)
-    assert found["mobilenet_v2"] == "kerastl.build.pretrained.mobilenet_v2"
+    assert found["mobilenet_v2"] == "kerastl.models.pretrained.mobilenet_v2"
     assert {"presets", "applications", "resolve", "torch_file"}.isdisjoint(found)
 
 
@@ -734,11 +737,6 @@ def test_ci_run_takes_its_command_from_the_readme(tmp_path):
         assert done.returncode == status, done.stderr
         assert ((tmp_path / "called").read_text().splitlines() if called else None) == called
     assert line in (ROOT / "README.md").read_text()
-
-
-def test_near_names():
-    assert catalogue.did_you_mean("cifar", ["cifar_convnet", "mnist_cnn"]) == " Did you mean cifar_convnet?"
-    assert catalogue.did_you_mean("zzz", ["cifar_convnet"]) == ""
 
 
 def test_commands_without_a_model_are_quick_and_import_nothing_heavy():

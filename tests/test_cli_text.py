@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from kerastl import cli, wordpiece
+from kerastl import cli
+from kerastl.inputs import wordpiece
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ import pytest
 from PIL import Image
 
 import kerastl
-from kerastl import report, ship, store, train, types, verify
-from kerastl.checkpoints import Workspace
+from kerastl import types, verify
 from kerastl.compress import ptq
 from kerastl.data import image_folder, pipeline
 from kerastl.export import metadata, serving, tflite
+from kerastl.runs import publishing, report, store
+from kerastl.runs.checkpoints import Workspace
+from kerastl.training import fitting
 from recipes import image_classifier
 
 NAMES = ("disc", "green", "red", "square")
@@ -72,7 +74,7 @@ def model(dataset):
     x = keras.layers.ReLU(name="relu2")(keras.layers.Conv2D(32, 3, name="conv2")(x))
     x = keras.layers.Flatten(name="flatten")(x)
     model = keras.Model(image, keras.layers.Dense(4, name="logits")(x))
-    curves = train.fit(
+    curves = fitting.fit(
         model,
         pipeline.batches(dataset.train, batch_size=16, shuffle=True),
         schedule=types.Schedule(epochs=40, peak_learning_rate=3e-3),
@@ -100,9 +102,9 @@ def shipped(dataset, model, files, tmp_path_factory):
         tmp_path_factory.mktemp("runs") / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1
     ) as run:
         run.record(dataset)
-        candidates = [ship.Candidate(name, name, content, model) for name, content in files.items()]
+        candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
         loose = {"budget": 0.1, "score_drop": 0.1, "agreement": 0.9, "clipped": 0.05}
-        return run.folder, ship.ship(run, dataset, model=model, candidates=candidates, **loose)
+        return run.folder, publishing.ship(run, dataset, model=model, candidates=candidates, **loose)
 
 
 def test_both_kinds_of_table_give_the_same_data_set(table, dataset):
@@ -129,14 +131,14 @@ def test_both_kinds_of_table_give_the_same_data_set(table, dataset):
 
 
 def test_files_answer_like_the_model(dataset, model, files):
-    logits = train.predict(model, dataset.test.inputs).astype(np.float64)
+    logits = fitting.predict(model, dataset.test.inputs).astype(np.float64)
     expected = 1 / (1 + np.exp(-logits))
     assert (expected.sum(-1) > 1.5).any(), "several classes at once, which no softmax says"
     for name, allowed in {"float32": 1e-5, "float16": 1e-2, "dynamic_int8": 0.1, "static_int8": 0.15}.items():
         answers = verify.run_file(files[name], dataset.test.inputs)
         assert np.abs(answers - expected).max() < allowed, name
         assert ((answers >= 0.5) == (expected >= 0.5)).all(-1).mean() > 0.9, name
-    integer = kerastl.benchmark.facts(files["static_int8"])
+    integer = kerastl.verify.benchmark.facts(files["static_int8"])
     assert integer.operators.float == 0
     assert (integer.output.name, integer.output.dtype) == ("probabilities", "uint8")
     assert (integer.output.scale, integer.output.zero_point) == (1 / 256, 0)
@@ -172,8 +174,8 @@ def test_the_published_files_say_what_they_are(shipped, dataset, model):
     assert "none of these classes, one or several: those with a probability of 0.5 or more" in page
     assert "argmax" not in page
     saved = keras.saving.load_model(folder / "model.keras")
-    expected = train.predict(serving.with_probabilities(model, multi_label=True), dataset.test.inputs)
-    np.testing.assert_allclose(train.predict(saved, dataset.test.inputs), expected, atol=1e-6)
+    expected = fitting.predict(serving.with_probabilities(model, multi_label=True), dataset.test.inputs)
+    np.testing.assert_allclose(fitting.predict(saved, dataset.test.inputs), expected, atol=1e-6)
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
@@ -221,9 +223,9 @@ def test_a_softmax_in_place_of_the_sigmoid_is_not_published(dataset, model, tmp_
     """What is shipped when a recipe forgets `multi_label`."""
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
         run.record(dataset)
-        wrong = ship.Candidate("float32", "float32", tflite.convert(model), model)
+        wrong = publishing.Candidate("float32", "float32", tflite.convert(model), model)
         with pytest.raises(verify.VerificationError):
-            ship.ship(run, dataset, model=model, candidates=[wrong])
+            publishing.ship(run, dataset, model=model, candidates=[wrong])
         assert not (run.folder / "mobile").exists()
 
 
@@ -246,10 +248,10 @@ def test_the_recipe_takes_such_a_table(table, tmp_path):
         dataclasses.replace(config, balanced=False),
         data,
         image_classifier.planned(config, data),
-        kerastl.transfer.load(stage["features"]),
+        kerastl.training.transfer.load(stage["features"]),
         Workspace("plain", folder=tmp_path / "plain", logs=tmp_path / "logs"),
     )
-    assert plain.curves.values["loss"] != train.load(stage["probe"]).curves.values["loss"]
+    assert plain.curves.values["loss"] != fitting.load(stage["probe"]).curves.values["loss"]
     for wrong in (dataclasses.replace(config, data=None), dataclasses.replace(columns, data=str(table.parent))):
         with pytest.raises(ValueError, match="listed in a table"):
             image_classifier.load(wrong)

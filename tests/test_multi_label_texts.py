@@ -13,9 +13,12 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl import cli, ship, store, train, types, verify, wordpiece
+from kerastl import cli, types, verify
 from kerastl.cli import catalogue, running
 from kerastl.export import metadata, tflite
+from kerastl.inputs import wordpiece
+from kerastl.runs import publishing, store
+from kerastl.training import fitting
 from recipes import text_classifier, text_mobile
 
 NAMES = ("goal", "rain", "vote")
@@ -74,7 +77,7 @@ def test_the_report_states_what_a_count_by_hand_gives(finished):
 def test_the_file_answers_with_a_sigmoid_of_the_models_logits(finished):
     folder, _, data = finished
     stage = next((folder / "stages").glob("classifier-*"))
-    logits = train.predict(train.load(stage).model, data.test.inputs).astype(np.float64)
+    logits = fitting.predict(fitting.load(stage).model, data.test.inputs).astype(np.float64)
     for name, allowed in {"float32": 1e-5, "float16": 1e-2, "dynamic_int8": 0.1}.items():
         answers = verify.run_file(folder / "variants" / f"{name}.tflite", data.test.inputs)
         assert np.abs(answers - 1 / (1 + np.exp(-logits))).max() < allowed, name
@@ -163,10 +166,10 @@ def test_the_recipe_weighs_what_is_rare(config, finished, tmp_path):
 def test_a_softmax_in_place_of_the_sigmoid_is_not_published(config, finished, tmp_path):
     """What is shipped when a recipe forgets `multi_label`."""
     folder, _, data = finished
-    model = train.load(next((folder / "stages").glob("classifier-*"))).model
+    model = fitting.load(next((folder / "stages").glob("classifier-*"))).model
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=config, needed_bytes=1) as run:
         run.record(data)
-        wrong = ship.Candidate("float32", "float32", tflite.convert(model), model)
+        wrong = publishing.Candidate("float32", "float32", tflite.convert(model), model)
         with pytest.raises(verify.VerificationError):
-            ship.ship(run, data, model=model, candidates=[wrong])
+            publishing.ship(run, data, model=model, candidates=[wrong])
         assert not (run.folder / "mobile").exists()

@@ -56,7 +56,7 @@ STEPS = {}
 def finished(request, tmp_path_factory):
     recipe = importlib.import_module(f"recipes.{request.param}")
     folder = tmp_path_factory.mktemp("runs") / "a run with spaces"
-    fit, steps = kerastl.resume.fit, STEPS.setdefault(recipe, {})
+    fit, steps = kerastl.training.resume.fit, STEPS.setdefault(recipe, {})
 
     def counted(model, *arguments, workspace, **options):
         history = fit(model, *arguments, workspace=workspace, **options)
@@ -64,7 +64,7 @@ def finished(request, tmp_path_factory):
         return history
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kerastl.resume, "fit", counted)
+        patch.setattr(kerastl.training.resume, "fit", counted)
         report = recipe.run(recipe.Config.smoke(), folder)
     return recipe, report, folder
 
@@ -202,7 +202,9 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
     taught = next(row for row in stated["variants"] if row["name"] == "float32")
     assert report["control"]["teacher"]["score"] == pytest.approx(taught["float_score"])
     assert report["data"]["digest"] != stated["data"]["digest"], "other ids of the same texts"
-    answers = {split.name: split for split in kerastl.transfer.load(next((tmp_path / "stages").glob("answers-*")))}
+    answers = {
+        split.name: split for split in kerastl.training.transfer.load(next((tmp_path / "stages").glob("answers-*")))
+    }
     arguments = json.loads((teacher / "config.json").read_text())["data"]["arguments"]
     lessons = kerastl.data.text_csv.load(**arguments)
     model = keras.saving.load_model(teacher / "model.keras")
@@ -279,9 +281,9 @@ def test_students_are_as_small_as_is_asked():
     for name in ("distil_logits", "distil_features", "distil_quantized", "distil_few_labels"):
         config = importlib.import_module(f"recipes.{name}").Config()
         task = kerastl.data.fashion_mnist.TASK
-        assert kerastl.build.residual_cnn.build(task, widths=config.widths, stem_pool=2).count_params() <= 40_000
+        assert kerastl.models.resnet.build(task, widths=config.widths, stem_pool=2).count_params() <= 40_000
     config, task = importlib.import_module("recipes.cifar_mobile").Config(), kerastl.data.cifar10.TASK
-    student = kerastl.build.residual_cnn.build(task, widths=config.widths, blocks=config.blocks)
+    student = kerastl.models.resnet.build(task, widths=config.widths, blocks=config.blocks)
     pictures = np.random.default_rng(0).integers(0, 256, (20, *task.input_shape)).astype("uint8")
     integers = kerastl.export.tflite.convert(student, integer=True, calibration=pictures)
     named = kerastl.export.metadata.add(

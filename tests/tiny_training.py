@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from kerastl import train
+from kerastl.training import fitting
 from kerastl.types import Schedule
 
 
@@ -23,7 +23,7 @@ def batches(inputs, labels, size=8):
 
 def quiet(model, data, **options):
     options.setdefault("schedule", Schedule(epochs=2, batch_size=8, peak_learning_rate=1e-2))
-    return train.fit(model, data, progress=False, **options)
+    return fitting.fit(model, data, progress=False, **options)
 
 
 class Killed(Exception):

@@ -68,9 +68,9 @@ def _dispatch(words: list[str]) -> int:
         return 0
     commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
     if not words[0].startswith("-") and words[0] not in commands:
-        from kerastl.cli import catalogue
+        from kerastl.system import near_names
 
-        hint = catalogue.did_you_mean(words[0], commands)
+        hint = near_names.did_you_mean(words[0], commands)
         raise ValueError(f"There is no command {words[0]!r}.{hint} Available: {', '.join(commands)}.")
     options = vars(parser.parse_args(words))
     module, function = options.pop("handler").split(":")

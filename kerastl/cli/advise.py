@@ -26,15 +26,15 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
         )
     if facts.kind == "pictures":
         total = sum(facts.counts.values())
-        plan = kerastl.transfer.plan(
+        plan = kerastl.training.transfer.plan(
             examples=total if facts.examples is None else facts.examples,
             classes=len(facts.counts),
             each=None if facts.examples is None else total / max(len(facts.counts), 1),
         )
         looks, lessons = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
     else:
-        looks, lessons = 0, kerastl.advice.TEXT_LESSONS
-    found = kerastl.advice.advise(
+        looks, lessons = 0, kerastl.models.advice.TEXT_LESSONS
+    found = kerastl.models.advice.advise(
         **facts._asdict(), looks=looks, lessons=lessons, megabytes=megabytes, milliseconds=milliseconds
     )
     if as_json:
@@ -53,7 +53,7 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
     model = found.model
     print(
         f"  It takes {_minutes(found.minutes)} of training, gives a file of about {model.megabytes:g} MB that answers "
-        f"in {model.milliseconds:g} ms, measured on {kerastl.advice.MACHINE}."
+        f"in {model.milliseconds:g} ms, measured on {kerastl.models.advice.MACHINE}."
     )
     for other in found.others:
         print(f"  also: {other.name} at {other.size}: {other.megabytes:g} MB, {other.milliseconds:g} ms")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
+
+from kerastl.system import near_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,18 +76,10 @@ def find(name: str) -> Recipe:
     name = name.removeprefix("recipes.")
     if name not in files:
         raise ValueError(
-            f"There is no recipe {name!r}.{did_you_mean(name, files)} Available: {', '.join(files) or 'none'}; "
-            "or the path of a recipe file of your own, ending in .py."
+            f"There is no recipe {name!r}.{near_names.did_you_mean(name, files)} Available: "
+            f"{', '.join(files) or 'none'}; or the path of a recipe file of your own, ending in .py."
         )
     return read(files[name], built_in=True)
-
-
-def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """` Did you mean a, b?` for the options that come near a name, else nothing."""
-    options = list(options)
-    close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
-    close += [option for option in options if option not in close and (name in option or option in name)]
-    return f" Did you mean {', '.join(close[:3])}?" if close else ""
 
 
 def show_list(*, as_json: bool) -> int:

@@ -82,7 +82,7 @@ def _compare(name: str, version: str, wanted: str) -> Finding:
 
 
 def _settings() -> Iterator[Finding]:
-    from kerastl import store
+    from kerastl.runs import store
 
     try:
         store.check_backend()

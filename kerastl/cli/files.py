@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerastl.cli import catalogue
+from kerastl.system import near_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     import kerastl
 
     rows = []
-    with kerastl.foreign.tflite_file.Reader() as reader:  # the file may be anybody's
+    with kerastl.untrusted.tflite_file.Reader() as reader:  # the file may be anybody's
         for file in files:
             facts = reader.facts(file)
             latency = reader.latency(file, threads=threads)
@@ -76,7 +76,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
         raise FileNotFoundError(f"There is no file or folder {path}.")
     import kerastl
 
-    models = kerastl.foreign.model_file
+    models = kerastl.untrusted.model_file
     if models.kind_of(Path(path)) is not None:
         if model is not None:
             raise ValueError(f"--model goes with a data set. Received: the model {path}.")
@@ -117,7 +117,7 @@ def _probabilities(answers: np.ndarray) -> np.ndarray:
 def sources() -> dict[str, str]:
     """Data sets and weights that can be fetched, and the module of each: one with a `fetch()` that needs nothing."""
     found = {}
-    for family in ("data", "build/pretrained"):
+    for family in ("data", "models/pretrained"):
         for path in sorted((Path(__file__).resolve().parents[1] / family).glob("*.py")):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.FunctionDef) and node.name == "fetch":
@@ -138,7 +138,7 @@ def fetch(*, name: str) -> int:
     names = sources()
     if name not in names:
         raise ValueError(
-            f"There is nothing called {name!r} to fetch.{catalogue.did_you_mean(name, list(names))} "
+            f"There is nothing called {name!r} to fetch.{near_names.did_you_mean(name, list(names))} "
             f"Available: {', '.join(names)}."
         )
     print(importlib.import_module(names[name]).fetch())

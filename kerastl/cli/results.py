@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerastl.cli import catalogue
+from kerastl.system import near_names
 
 if TYPE_CHECKING:
     import numpy as np
 
     from kerastl import types
-    from kerastl.foreign import tflite_file
+    from kerastl.untrusted import tflite_file
 
 _LARGEST_VOCABULARY, _LONGEST_TEXT = 50_000_000, 100_000
 """Bytes, and tokens: of a bundle that may be anybody's."""
@@ -53,14 +53,14 @@ def _verify(root: Path) -> int:
     rows = {row["name"]: row for row in report["variants"]}
     chosen = rows.get(report["chosen"])
     bundle = root / "mobile" / "model.tflite"
-    with kerastl.foreign.tflite_file.Reader() as reader:  # whoever wrote the files wrote their digests too
+    with kerastl.untrusted.tflite_file.Reader() as reader:  # whoever wrote the files wrote their digests too
         for name, row in rows.items():
             differences += _scores(reader, _inside(root, row["file"]), row, dataset, name=name)
         if chosen is None or not bundle.is_file():
             differences.append(f"mobile/: holds no model.tflite of the chosen variant {report['chosen']!r}")
         else:
             differences += _scores(reader, bundle, chosen, dataset, name="mobile/model.tflite")
-            if (found := kerastl.digests.of_file(bundle)) != chosen["sha256"]:
+            if (found := kerastl.system.digests.of_file(bundle)) != chosen["sha256"]:
                 differences.append(f"mobile/model.tflite: the chosen file has SHA-256 {chosen['sha256']}, this {found}")
             if _labels(bundle.parent) != list(dataset.task.class_names):
                 differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
@@ -89,7 +89,7 @@ def _inside(root: Path, name: str) -> Path:
 
 def _digests(root: Path, report: dict[str, Any]) -> list[str]:
     """Files whose bytes are not those that `files.json` and `report.json` state, and files that neither knows."""
-    from kerastl import digests
+    from kerastl.system import digests
 
     pinned = _read(root / "files.json")
     stated = {("files.json", name): digest for name, digest in pinned.items()}
@@ -119,7 +119,7 @@ def _load_data(config: dict[str, Any]) -> types.Dataset:
     source, arguments = str(data.get("source")), data.get("arguments")
     load = getattr(getattr(kerastl.data, source), "load", None) if source in kerastl.data.__all__ else None
     if load is None:
-        hint = catalogue.did_you_mean(source, kerastl.data.__all__)
+        hint = near_names.did_you_mean(source, kerastl.data.__all__)
         raise ValueError(f"kerastl.data has no source {source!r}, which config.json names.{hint}")
     try:
         inspect.signature(load).bind(**arguments)
@@ -157,7 +157,7 @@ def _labels(folder: Path) -> list[str]:
 
 
 def _vocabulary(folder: Path) -> tuple[str, ...]:
-    from kerastl import wordpiece
+    from kerastl.inputs import wordpiece
 
     path = _inside(folder, "vocab.txt")
     if not path.is_file() or path.stat().st_size > _LARGEST_VOCABULARY:
@@ -185,7 +185,7 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
         raise FileNotFoundError(f"{folder} holds no bundle: mobile/model.tflite is missing. Has the run finished?")
     labels = _labels(bundle)
     answers = []
-    with kerastl.foreign.tflite_file.Reader() as reader:  # a bundle may be anybody's
+    with kerastl.untrusted.tflite_file.Reader() as reader:  # a bundle may be anybody's
         tensor, threshold = reader.facts(model).input, reader.score_threshold(model)
         read_text = _reader_of_text(bundle, tensor) if tensor.dtype == "int32" else None
         for name in inputs:
@@ -200,7 +200,7 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps(answers, indent=2))
         return 0
-    shown = kerastl.foreign.tflite_file.printable
+    shown = kerastl.untrusted.tflite_file.printable
     for answer in answers:
         by_label = ((shown(label), p) for label, p in answer["probabilities"].items())
         ranked = sorted(by_label, key=lambda pair: -pair[1])
@@ -229,7 +229,7 @@ def _reader_of_text(bundle: Path, tensor: types.Tensor) -> Callable[[str], np.nd
     """From a sentence to a batch of token ids for a file; what ends in ``.npy`` and is a file holds the ids itself."""
     import numpy as np
 
-    from kerastl import wordpiece
+    from kerastl.inputs import wordpiece
 
     if len(tensor.shape) != 2 or not 3 <= tensor.shape[1] <= _LONGEST_TEXT:
         raise ValueError(f"A model of texts takes int32 (1, sequence_length). Received: {tensor.shape}.")
@@ -263,7 +263,7 @@ def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:
     if path.suffix.lower() != ".npy":
         if len(shape) != 3:
             raise ValueError(f"This file takes arrays of shape {shape}, given as .npy. Received: {path}.")
-        from kerastl.data import pictures
+        from kerastl.inputs import pictures
 
         try:
             return pictures.read(path, channels=shape[2], size=(shape[0], shape[1])).pixels[None]

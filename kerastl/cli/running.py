@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from kerastl.cli import catalogue
+from kerastl.system import near_names
 
 _LIBRARIES = 5_000_000_000
 """Bytes of addresses that TensorFlow, its threads and NumPy's arrays of a small data set take before any training."""
@@ -52,7 +53,7 @@ def run(arguments: list[str]) -> int:
     if tag != Path(tag).name or tag in (".", ".."):
         raise ValueError(f"A tag is one folder's name. Received: {tag!r}.")
 
-    from kerastl import store
+    from kerastl.runs import store
 
     store.check_backend()  # before the recipe's first line imports Keras
     # Tensors on the CPU; a limit that is asked for stays. Without one TensorFlow takes whatever it is promised, and the
@@ -180,7 +181,7 @@ def parse(module: ModuleType, base: Any, flags: list[str], *, given: str) -> Any
         options = [*(f"--{name}" for name in names), "--out", "--tag", "--smoke"]
         last = {f"--{name}": name.rpartition(".")[2] for name in names}  # `--epochs` for `--teacher.epochs`
         near = [flag for flag, word in last.items() if word == plain.rpartition(".")[2]][:3]
-        hint = f" Did you mean {', '.join(near)}?" if near else catalogue.did_you_mean(f"--{plain}", options)
+        hint = f" Did you mean {', '.join(near)}?" if near else near_names.did_you_mean(f"--{plain}", options)
         if wrong.lower() in ("true", "false"):
             hint = " What is on or off takes no value: --integer, or --no-integer, for example."
         raise ValueError(f"{given} has no setting {wrong!r}.{hint} All of them: kerastl run {given} --help")

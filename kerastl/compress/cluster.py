@@ -22,9 +22,9 @@ import tensorflow as tf
 import tf_keras
 from tensorflow_model_optimization.python.core.clustering.keras import cluster_config, clustering_centroids
 
-from kerastl import composites
 from kerastl.compress import fine_tuning
 from kerastl.compress.fine_tuning import Shared
+from kerastl.compress.tf_keras import composite_layers
 from kerastl.types import Clusters, Curves, Workspace
 
 _ROUNDS = 300  # of k-means; it has long stood still by then
@@ -166,7 +166,7 @@ def distinct(model: Any, *, layers: Sequence[str] | None = None) -> dict[str, Di
 
 
 def claim(model: Any, *, number_of_clusters: int, layers: Sequence[str] | None = None, whole: bool = False) -> Clusters:
-    """What a file of a clustered model has to hold, for ``ship.Candidate`` and ``verify.check``.
+    """What a file of a clustered model has to hold, for ``publishing.Candidate`` and ``verify.check``.
 
     Args:
         model: the clustered model, of either Keras.
@@ -273,7 +273,7 @@ def _refuse_small(model: Any, chosen: Sequence, number: int, *, per_channel: boo
 
 def _chosen(model: Any, layers: Sequence[str] | None) -> list:
     """The layers that are clustered, in the order of the model."""
-    found = [layer for layer in composites.leaves(model) if type(layer).__name__ in _KERNELS]
+    found = [layer for layer in composite_layers.leaves(model) if type(layer).__name__ in _KERNELS]
     names = [layer.name for layer in found]
     kinds = sorted({type(layer).__name__ for layer in found})
     if layers is None:
@@ -293,8 +293,8 @@ def _chosen(model: Any, layers: Sequence[str] | None) -> list:
     if not chosen:
         raise ValueError(
             "Clustering needs at least one Conv2D, SeparableConv2D or Dense layer before the last Dense. Received: a "
-            f"model with the layers {[layer.name for layer in composites.leaves(model)]}. Name layers to cluster in "
-            "`layers`."
+            f"model with the layers {[layer.name for layer in composite_layers.leaves(model)]}. Name layers to cluster "
+            "in `layers`."
         )
     return chosen
 

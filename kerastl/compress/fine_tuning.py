@@ -14,8 +14,9 @@ import tensorflow as tf
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import NoOpActivation
 
-from kerastl import memory, resume
-from kerastl.callbacks import AsOne, FiniteWatch
+from kerastl.system import memory
+from kerastl.training import resume
+from kerastl.training.callbacks import AsOne, FiniteWatch
 from kerastl.types import Curves, Workspace, is_multi_label, labels_and_answers
 
 _RANDOM = tf_keras.__internal__.layers.BaseRandomLayer

@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from kerastl import twins
 from kerastl.compress import fine_tuning
-from kerastl.compress.scheme import CONVOLUTIONS, KERNELS, SteppedNormalization
+from kerastl.compress.quantize_scheme import CONVOLUTIONS, KERNELS, SteppedNormalization
+from kerastl.compress.tf_keras import tf_keras_layers
 
 # Layers through which a factor passes unchanged on its way to a kernel.
 _PASSING = (tf_keras.layers.ZeroPadding2D, tf_keras.layers.Flatten, tf_keras.layers.Reshape, tf_keras.layers.Dropout)
@@ -82,7 +82,7 @@ def _replacement(layer: tf_keras.layers.Layer) -> tuple[_Layers, _Filling]:
     name, kind = layer.name, type(layer)
     affine = _affine(layer)
     if affine is not None:
-        trainable = layer.trainable and kind in (tf_keras.layers.BatchNormalization, twins.Scale)
+        trainable = layer.trainable and kind in (tf_keras.layers.BatchNormalization, tf_keras_layers.Scale)
         return _depthwise(name, layer.output_shape, *affine, trainable=trainable)
     if kind is tf_keras.layers.Activation:
         return _activation(layer)
@@ -95,7 +95,7 @@ def _replacement(layer: tf_keras.layers.Layer) -> tuple[_Layers, _Filling]:
         beta = layer.beta.numpy() if layer.center else _ones(layer)[1]
         scaled, fill = _depthwise(name, layer.output_shape, gamma, beta, trainable=layer.trainable)
         return [SteppedNormalization(layer.epsilon, name=f"{name}_steps"), *scaled], fill
-    if kind is twins.Pad:
+    if kind is tf_keras_layers.Pad:
         return _pad(layer), _nothing
     copy = fine_tuning.with_stateful_randomness(layer)
     if isinstance(layer, tf_keras.layers.Dense) and len(layer.output_shape) == 4:
@@ -143,11 +143,11 @@ def _activation(layer: tf_keras.layers.Activation, *, shape: tuple | None = None
     name, function, shape = layer.name, layer.activation, shape or layer.output_shape
     if function is tf_keras.activations.linear:
         return [], _nothing
-    if function is twins.relu6:
+    if function is tf_keras_layers.relu6:
         return [tf_keras.layers.ReLU(6.0, name=name)], _nothing
-    if function is twins.leaky_relu:
+    if function is tf_keras_layers.leaky_relu:
         return [tf_keras.layers.LeakyReLU(0.2, name=name)], _nothing
-    if function is twins.hard_sigmoid:
+    if function is tf_keras_layers.hard_sigmoid:
         ones = np.ones(shape[-1], "float32")
         shifted, fill = _depthwise(f"{name}_shifted", shape, ones, 3 * ones, trainable=False)
         scaled, fill_too = _depthwise(name, shape, ones / 6, 0 * ones, trainable=False)
@@ -156,12 +156,12 @@ def _activation(layer: tf_keras.layers.Activation, *, shape: tuple | None = None
     return [tf_keras.layers.Activation(function, name=name)], _nothing
 
 
-def _pad(layer: twins.Pad) -> _Layers:
+def _pad(layer: tf_keras_layers.Pad) -> _Layers:
     if layer.value == 0.0 and len(layer.paddings) == 4 and layer.paddings[0] == layer.paddings[3] == (0, 0):
         return [tf_keras.layers.ZeroPadding2D(layer.paddings[1:3], name=layer.name)]
     readers = [node.outbound_layer for node in layer.outbound_nodes]
     if layer.value == -np.inf and readers and all(_sees_its_mirror(reader, layer.paddings) for reader in readers):
-        return [twins.Pad(layer.paddings, None, name=layer.name)]
+        return [tf_keras_layers.Pad(layer.paddings, None, name=layer.name)]
     raise ValueError(
         f"Integers hold a padding of zeros, or of minus infinity before a MaxPooling2D. Received: layer {layer.name!r} "
         f"of class Pad, with {layer.value} around it. Pad with zeros, or take compress.ptq.dynamic_int8."
@@ -196,11 +196,16 @@ def _depthwise(
 
 def _affine(layer: tf_keras.layers.Layer) -> tuple[np.ndarray, np.ndarray] | None:
     """``(kernel, bias)``, one number a channel, of a layer that must be replaced, else ``None``."""
-    kinds = (tf_keras.layers.Rescaling, tf_keras.layers.Normalization, tf_keras.layers.BatchNormalization, twins.Scale)
+    kinds = (
+        tf_keras.layers.Rescaling,
+        tf_keras.layers.Normalization,
+        tf_keras.layers.BatchNormalization,
+        tf_keras_layers.Scale,
+    )
     if not isinstance(layer, kinds):
         return None
     ones, zeros = _ones(layer)
-    if isinstance(layer, twins.Scale):
+    if isinstance(layer, tf_keras_layers.Scale):
         return layer.gamma.numpy(), zeros
     if isinstance(layer, tf_keras.layers.Rescaling):
         foldable = np.ndim(layer.scale) == 0 and not np.any(layer.offset)

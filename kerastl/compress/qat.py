@@ -25,9 +25,9 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
-from kerastl.compress import fine_tuning, lowering, scheme
+from kerastl.compress import fine_tuning, lowering, quantize_scheme
 from kerastl.compress.fine_tuning import Shared
-from kerastl.compress.scheme import KERNELS, ActivationRange
+from kerastl.compress.quantize_scheme import KERNELS, ActivationRange
 from kerastl.types import Curves, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
@@ -127,11 +127,11 @@ def prepare(tf_model: tf_keras.Model, calibration: Iterable, *, preserve_cluster
     inputs = [np.asarray(batch[0], "float32") for batch in calibration]
     _refuse_other_than_pixels(inputs)
     kerases = tfmot.quantization.keras
-    scope = {kind.__name__: kind for kind in scheme.KINDS}
+    scope = {kind.__name__: kind for kind in quantize_scheme.KINDS}
     try:
         with kerases.quantize_scope(scope):
             annotated = kerases.quantize_annotate_model(lowering.lowered(tf_model))
-            network = kerases.quantize_apply(annotated, scheme=scheme.Scheme())
+            network = kerases.quantize_apply(annotated, scheme=quantize_scheme.Scheme())
     except (RuntimeError, ValueError) as error:  # TF-MOT names the layer and its class
         raise ValueError(
             f"Quantization-aware training needs layers that TF-MOT can quantize. Received: {error}"
@@ -156,7 +156,7 @@ def _give_one_range(network: tf_keras.Model, number: int) -> None:
         shared = found.get(wrapper.layer.name)
         if shared is not None and shared.channels == 1:
             ((kernel, quantizer, ranges),) = wrapper._weight_vars
-            wrapper._weight_vars[0] = (kernel, scheme.OneRange(quantizer), ranges)
+            wrapper._weight_vars[0] = (kernel, quantize_scheme.OneRange(quantizer), ranges)
 
 
 def _shared(wrapper: quantize_wrapper.QuantizeWrapper, number: int | None) -> Shared | None:

@@ -4,7 +4,7 @@ the float file, on some hundred examples.
 Rounding to the nearest integer is the best for a weight, not for a sum of hundreds of products. Here the kernels are
 rounded one after the other, from the input on, to give the float file's sums of what the kernels before, rounded
 already, hand them (Nagel et al. 2020, "Up or down? Adaptive rounding for post-training quantization",
-https://arxiv.org/abs/2004.10568). `optimal_brain` does one kernel; its bias, which stays float, takes up what is missed
+https://arxiv.org/abs/2004.10568). `gptq` does one kernel; its bias, which stays float, takes up what is missed
 on the mean (Nagel et al. 2019, "Data-free quantization through weight equalization and bias correction",
 https://arxiv.org/abs/1906.04721, section 4.2).
 """
@@ -20,7 +20,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kerastl import types
-from kerastl.compress import float_file, optimal_brain
+from kerastl.compress import float_file, gptq
 
 _CODES, _TYPES = schema.BuiltinOperator, schema.TensorType
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -140,13 +140,11 @@ def _round(layer: _Layer, sums: _Sums, result: Any) -> None:
     kernel = result.subgraphs[0].tensors[layer.kernel]
     weights = layer.rows(len(sums.given)).astype(np.float64)
     wanted, given, moments, shifts = sums.centred(layer.bias is not None)
-    moments = optimal_brain.damped(moments)
+    moments = gptq.damped(moments)
     # the kernel that comes nearest to the float file's sums with the inputs that it is given
     meant = weights + np.linalg.solve(moments, (weights @ shifts).mT).mT
     one_scale = len(kernel.quantization.scale) == 1
-    found = optimal_brain.rounded(
-        meant, moments, largest=_LARGEST[kernel.type], one_scale=one_scale, zeros=weights == 0
-    )
+    found = gptq.rounded(meant, moments, largest=_LARGEST[kernel.type], one_scale=one_scale, zeros=weights == 0)
     if layer.bias is not None:
         missed = np.einsum("grc,gc->gr", weights, wanted) - np.einsum("grc,gc->gr", found.weights, given)
         _write(result, layer.bias_place, (layer.bias + missed.reshape(-1)).astype("<f4"))

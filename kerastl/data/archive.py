@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl import downloads
-from kerastl.downloads import Hub, Package
+from kerastl.system import downloads
+from kerastl.system.downloads import Hub, Package
 
 ARRAYS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
 

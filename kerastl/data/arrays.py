@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import array_file, image_folder, label_sets, parquet_table, splits
+from kerastl.data import array_file, image_folder, multi_label_sets, parquet_table, splits
 
 _SHOWN = 20  # rows that an error names
 SPLITS = splits.BY_WORD | {"t10k": "test"}
@@ -76,7 +76,7 @@ def load(
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     path = Path(path)
     columns: dict[str, Any] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    columns |= label_sets.several(None, label_columns)
+    columns |= multi_label_sets.several(None, label_columns)
     inputs, labels, known, problems = read(path, **columns, size=size, channels=channels)
     inputs, labels = _usable(inputs, labels, problems, skip=policy == "skip", where=path)
     if "train" not in inputs:

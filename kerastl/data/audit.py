@@ -25,7 +25,7 @@ from kerastl.data import (
     duplicates,
     image_folder,
     label_errors,
-    label_sets,
+    multi_label_sets,
     near_duplicates,
     parquet_table,
     text_file,
@@ -64,7 +64,7 @@ def audit(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    several = label_sets.several(label_separator, label_columns)
+    several = multi_label_sets.several(label_separator, label_columns)
     is_table = path.is_file() and path.suffix.lower() in text_file.ENDINGS
     of_pictures = is_table and path_column in (names := text_file.columns(path)) and text_column not in names
     if several and not is_table and not (label_columns and parquet_table.files(path)):

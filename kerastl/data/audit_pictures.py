@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import duplicates, image_folder, label_sets, near_duplicates, picture_table, pictures, splits
+from kerastl.data import duplicates, image_folder, multi_label_sets, near_duplicates, picture_table, splits
+from kerastl.inputs import pictures
 from kerastl.types import Finding
 
 Listed = Mapping[str, Mapping[str, Sequence[tuple[Path, str]]]]
@@ -50,7 +51,7 @@ def table(
     label_columns: Sequence[str] = (),
 ) -> list[Finding]:
     """Findings about a table of picture files, see `picture_table.read` and `audit.audit`."""
-    several = label_sets.several(label_separator, label_columns)
+    several = multi_label_sets.several(label_separator, label_columns)
     has_splits = split_column in picture_table.columns_of(path)
     try:
         rows = picture_table.read(

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerastl.data import duplicates, label_sets, text_csv
+from kerastl.data import duplicates, multi_label_sets, text_csv
 from kerastl.types import Finding
 
 _LONG = 100_000
@@ -23,7 +23,7 @@ def table(
     label_columns: Sequence[str] = (),
 ) -> list[Finding]:
     """Findings about sentences, see `text_csv.load` and `audit.audit`."""
-    several = label_sets.several(label_separator, label_columns)
+    several = multi_label_sets.several(label_separator, label_columns)
     try:
         examples, problems = text_csv.rows(path, [text_column, label_column], split_column, several=several)
     except ValueError as error:  # no table, no such column, no encoding

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kerastl import downloads, wordpiece
+from kerastl.inputs import wordpiece
+from kerastl.system import downloads
 
 _SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
 FILES = downloads.Files(

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl import downloads, types
+from kerastl import types
 from kerastl.data import archive, splits
+from kerastl.system import downloads
 
 TASK = types.Task(
     "cifar10",

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from kerastl import types, wordpiece
-from kerastl.data import array_file, arrays, bert_vocabulary, image_folder, label_sets, text_csv, text_file
+from kerastl import types
+from kerastl.data import array_file, arrays, bert_vocabulary, image_folder, multi_label_sets, text_csv, text_file
+from kerastl.inputs import wordpiece
 
 _SAMPLE, _LONGEST = 300, 512
 _PIECES = 2.0
@@ -61,7 +62,7 @@ def look(
         ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
             what cannot say them so.
     """
-    path, several = Path(path), label_sets.several(label_separator, label_columns)
+    path, several = Path(path), multi_label_sets.several(label_separator, label_columns)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []

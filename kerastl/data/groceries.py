@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl import downloads, types
-from kerastl.data import pictures, splits
+from kerastl import types
+from kerastl.data import splits
+from kerastl.inputs import pictures
+from kerastl.system import downloads
 
 FILES = downloads.Files(
     name="groceries",

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from kerastl import downloads, types
-from kerastl.data import first_look, label_sets, picture_table, pictures, splits, unpack
+from kerastl import types
+from kerastl.data import decoding, multi_label_sets, picture_table, splits, unpack
+from kerastl.inputs import pictures
+from kerastl.system import downloads
 
 _TABLES = (".csv", ".tsv", ".txt")
 _COLUMNS = {"path": "path", "label": "label", "split": "split", "group": None}
@@ -73,7 +75,7 @@ def load(
             may have none, one or several of them.
         root: folder that a table's paths start from and stay in; by default its own.
         in_memory: bytes of decoded pixels up to which a split's inputs are an array; beyond, they are streamed.
-        cache_bytes: that the pixels of streamed sets may take on disk, see `first_look.look`.
+        cache_bytes: that the pixels of streamed sets may take on disk, see `decoding.look`.
 
     Returns:
         Inputs uint8 ``(examples, *size, channels)``, an array or `streamed.Pictures`; labels int32 ``(examples,)``, or
@@ -88,11 +90,11 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
-    several = label_sets.several(label_separator, label_columns)
+    several = multi_label_sets.several(label_separator, label_columns)
     title, rows, names = listed(Path(path), table=table, columns=columns, root=root, several=several)
     names = _class_names(names, wanted=class_names, where=path)
     task = types.Task(title, names, (*(int(side) for side in size), channels), multi_label=bool(several))
-    looked = first_look.look(
+    looked = decoding.look(
         [row.path for row in rows],
         size=(task.input_shape[0], task.input_shape[1]),
         channels=channels,
@@ -301,7 +303,7 @@ def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, po
 
 def _refuse_empty_classes(labels_of: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
     for split, labels in labels_of.items():
-        counts = label_sets.counts(labels, classes=len(names))
+        counts = multi_label_sets.counts(labels, classes=len(names))
         empty = [name for name, count in zip(names, counts, strict=True) if not count]
         if empty:
             raise ValueError(f"Every class needs pictures in {split}. Received: none that can be read of {empty}.")
@@ -339,7 +341,7 @@ def _refuse_small_classes(
     labels: np.ndarray, units: np.ndarray, names: Sequence[str], missing: Sequence[str], *, grouped: bool
 ) -> None:
     """Raises `ValueError` for classes of which not every split that is to be made can have one."""
-    examples, classes = label_sets.pairs(labels)
+    examples, classes = multi_label_sets.pairs(labels)
     units = np.unique(units, return_inverse=True)[1][examples]
     _, first = np.unique(np.stack([classes, units]), axis=1, return_index=True)
     counts = np.bincount(classes[first], minlength=len(names))

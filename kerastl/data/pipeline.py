@@ -43,9 +43,9 @@ def batches(
             how often it was iterated before, not on any global seed: an equal call gives bitwise the same batches.
         seed: of the orders.
         augment: takes and returns a float32 batch ``(batch, *shape)`` on the scale of the inputs (0..255 for pictures):
-            a Keras model of random layers, as ``augment.build`` makes it, or a function without state. What a model
-            does to a batch depends only on its layers' seeds, the epoch and the batch's place in it, so batches can be
-            made side by side, and made again. For pictures: token ids are no numbers to be changed a little.
+            a Keras model of random layers, as ``augmentation.build`` makes it, or a function without state. What a
+            model does to a batch depends only on its layers' seeds, the epoch and the batch's place in it, so batches
+            can be made side by side, and made again. For pictures: token ids are no numbers to be changed a little.
         drop_remainder: leaves out the last batch where it would be smaller.
         answers: a teacher's logits ``(examples, classes)``, computed beforehand: they go beside the labels, for a
             ``Distiller`` without a teacher. Or those to several views of every example, as `distil.answers` keeps them

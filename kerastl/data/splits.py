@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import label_sets, overlaps
+from kerastl.data import leakage, multi_label_sets
 
 _FEW, _STARTS = 100, 16
 """Groups up to which pairs of them are exchanged, from so many starts: among more, no two make a difference."""
@@ -73,7 +73,7 @@ def stratified_sets(
     """As `stratified`, of examples that may have several classes, each class as nearly in proportion as can be.
 
     Args:
-        labels: 0 and 1, ``(examples, classes)``; see `label_sets.divide`.
+        labels: 0 and 1, ``(examples, classes)``; see `multi_label_sets.divide`.
         validation, seed: as for `stratified`.
         leave: as for `grouped`, of single examples.
 
@@ -123,7 +123,7 @@ def grouped(
         raise ValueError(f"validation has to be between 1 and {examples - 1} examples. Received: {validation}.")
     _, number = np.unique(groups, return_inverse=True)
     if types.is_multi_label(labels):
-        rows, classes = label_sets.pairs(labels)
+        rows, classes = multi_label_sets.pairs(labels)
         # all examples as one class more, for those of no class count as well
         classes = np.concatenate([classes, np.full(examples, labels.shape[1])])
         of_pairs = number[np.concatenate([rows, np.arange(examples)])]
@@ -362,7 +362,7 @@ def dataset(
     whole = digest(*made)
     arguments = {"seed": seed, "validation": validation, "limit": limit, **(arguments or {})}
     return types.Dataset(
-        task, *made, digest=whole, source=source, arguments=arguments, overlaps=overlaps.between(*made, digest=whole)
+        task, *made, digest=whole, source=source, arguments=arguments, overlaps=leakage.between(*made, digest=whole)
     )
 
 
@@ -387,7 +387,7 @@ def check(task: types.Task, *made: types.Split) -> None:
                 f"{', '.join(map(str, place[1:]))}."
             )
         _check_labels(task, split)
-        counts = label_sets.counts(split.labels, classes=task.classes)
+        counts = multi_label_sets.counts(split.labels, classes=task.classes)
         if not counts.all():
             lacking = [task.class_names[index] for index in np.flatnonzero(counts == 0)]
             raise ValueError(
@@ -465,7 +465,7 @@ def _divide(labels: np.ndarray, take: np.ndarray, seed: int) -> tuple[np.ndarray
 def _divide_sets(labels: np.ndarray, take: int, *, leave: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """As `_divide`, of examples that may have several classes."""
     decide, keep = (np.argsort(half, kind="stable") for half in _draws(2 * len(labels), seed).reshape(2, -1))
-    taken = label_sets.divide(labels, wanted=take, leave=leave, order=decide)
+    taken = multi_label_sets.divide(labels, wanted=take, leave=leave, order=decide)
     return keep[~taken[keep]], keep[taken[keep]]
 
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from kerastl.data import near_duplicates, pictures
+from kerastl.data import near_duplicates
+from kerastl.inputs import pictures
 
 PIXELS, SMALL = "pixels", "small"
 """Files in the cache folder: one row of bytes a picture; what `near_duplicates.small` makes of each, float32."""
@@ -31,7 +32,7 @@ _AT_ONCE = 64  # pictures held while all of them are gone through
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Album:
-    """Picture files as they were when `first_look.look` had decoded each of them.
+    """Picture files as they were when `decoding.look` had decoded each of them.
 
     Attributes:
         files: their paths.

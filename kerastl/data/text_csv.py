@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from kerastl import types, wordpiece
-from kerastl.data import bert_vocabulary, image_folder, label_sets, splits, text_file
+from kerastl import types
+from kerastl.data import bert_vocabulary, image_folder, multi_label_sets, splits, text_file
+from kerastl.inputs import wordpiece
 
 LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
@@ -107,7 +108,7 @@ def load(
     """
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
-    path, several = Path(path), label_sets.several(label_separator, label_columns)
+    path, several = Path(path), multi_label_sets.several(label_separator, label_columns)
     examples, problems = rows(path, [text_column, label_column], split_column, several=several)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
     arguments |= {"split_column": split_column, "policy": policy} | several
@@ -142,7 +143,7 @@ def rows(
     Args:
         path, split_column: as for `load`.
         columns: of texts and of labels.
-        several: one of ``label_separator`` and ``label_columns``, see `label_sets.several`.
+        several: one of ``label_separator`` and ``label_columns``, see `multi_label_sets.several`.
 
     Raises:
         FileNotFoundError, ValueError: as `text_file.read`; or a separator that stands in no label.
@@ -158,7 +159,7 @@ def rows(
             found, problem = _flagged(dict(zip(flags, cells, strict=True)))
         elif several or lists:
             found, problem = _listed(lists.get(line, cells[0]), separator=separator)
-            found = list(label_sets.names_of(found))
+            found = list(multi_label_sets.names_of(found))
         else:
             found = [(cells[0] or "").strip()]
             problem = None if found[0] else "no label"
@@ -410,7 +411,7 @@ def _divided(
     }
     multi_label = types.is_multi_label(labels)
     # one of each class, where a share of a small file would be less
-    least = label_sets.fewest(labels) if multi_label else len(set(labels.tolist()))
+    least = multi_label_sets.fewest(labels) if multi_label else len(set(labels.tolist()))
     for number, (split, wanted) in enumerate((("test", test), ("validation", validation))):
         if len(parts[split]):
             continue

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from kerastl import durable
+from kerastl.system import atomic_files
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _DAMAGED = (
@@ -67,7 +67,7 @@ def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio:
     try:
         with _opened(archive, ratio=ratio) as members:
             listed = list(_checked(members, archive=archive, largest=largest, ratio=ratio))
-            with durable.replacing(folder, needed_bytes=sum(member.size for member in listed)) as temporary:
+            with atomic_files.replacing(folder, needed_bytes=sum(member.size for member in listed)) as temporary:
                 temporary.mkdir()
                 for member in listed:
                     _write(member, temporary)

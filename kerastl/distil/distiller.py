@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastl.distil import alignment, features, numerics, schedules, teachers, terms
+from kerastl.distil import distribution_alignment, features, numerics, schedules, teachers, terms
 from kerastl.types import is_multi_label, labels_and_answers
 
 DistillationLoss = Callable[[Any, Any], Any]
@@ -121,7 +121,7 @@ class Distiller(keras.Model):
         # outside the tape: nothing of it is kept for the backward pass
         heard = [speak(inputs) for speak in self._teach]
         for place, odds, decay in self._aligned:
-            logits = alignment.aligned(heard[place][features.LOGITS], odds, decay=decay)
+            logits = distribution_alignment.aligned(heard[place][features.LOGITS], odds, decay=decay)
             heard[place] = {**heard[place], features.LOGITS: logits}
         labels, answers = labels_and_answers(labels)
         if (answers is None) == (not heard):

@@ -162,7 +162,7 @@ def as_one(models: Sequence[keras.Model], *, name: str = "several") -> keras.Mod
     """One model that answers as `Several` of them do: the logarithm of the mean of their probabilities.
 
     For where one model is wanted: a score, a file, a stage. Nothing is copied; the layers are the caller's. Stored
-    answers (`distil.answers`) are found again by `Several`: the joints of this model get new names every time.
+    answers (`distil.logit_cache`) are found again by `Several`: the joints of this model get new names every time.
 
     Args:
         models: functional, on the same inputs, one each; emit logits ``(batch, classes)``.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kerastl import types, wordpiece
+from kerastl import types
 from kerastl.export import packing
 from kerastl.export.metadata_schema.AssociatedFile import AssociatedFileT
 from kerastl.export.metadata_schema.AssociatedFileType import AssociatedFileType
@@ -34,6 +34,7 @@ from kerastl.export.metadata_schema.ScoreThresholdingOptions import ScoreThresho
 from kerastl.export.metadata_schema.Stats import StatsT
 from kerastl.export.metadata_schema.SubGraphMetadata import SubGraphMetadataT
 from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
+from kerastl.inputs import wordpiece
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"

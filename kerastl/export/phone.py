@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerastl import types, wordpiece
+from kerastl import types
 from kerastl.export import metadata, phone_text
+from kerastl.inputs import wordpiece
 
 _PAGE = """# {recipe}
 

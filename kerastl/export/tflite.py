@@ -18,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from kerastl import durable, memory, types
+from kerastl import types
 from kerastl.export import lookup, packing, quantizable, serving
+from kerastl.system import atomic_files, memory
 from kerastl.types import Curves
 
 # Operators that multiply their first input with their second and so can take over a factor.
@@ -73,7 +74,7 @@ def write(
     if not path.parent.is_dir():
         raise ValueError(f"Wanted a file in a folder that exists. Received: {path}.")
     data = convert(model, integer=integer, calibration=calibration, multi_label=multi_label)
-    durable.write_bytes(path, data)
+    atomic_files.write_bytes(path, data)
     return data
 
 
@@ -220,7 +221,7 @@ def _saved(function: Any, model: Any) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "saved_model")
-        with durable.told(folder):
+        with atomic_files.told(folder):
             tf.saved_model.save(serving.Held(model), str(folder), signatures=function.get_concrete_function())
         yield folder
 

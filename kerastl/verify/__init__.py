@@ -4,17 +4,19 @@ The file is read and run here by other means than it was written with: operators
 the whole split goes through the interpreter one example at a time, as it will on the phone.
 """
 
+import pkgutil
 from typing import Any
 
 import lazy_loader
 
 _load, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={
-        "answers": ["run_file"],
-        "choice": ["choose", "frontier"],
+    [member.name for member in pkgutil.iter_modules(__path__)],
+    {
+        "predictions": ["run_file"],
+        "selection": ["choose", "frontier"],
         "layers": ["layer_errors"],
-        "proof": [
+        "checks": [
             "FLOAT16",
             "FLOAT32",
             "INT4",

@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kerastl.types import LayerError
-from kerastl.verify import answers
+from kerastl.verify import predictions
 
 # What only carries numbers from one layer to the next, and what the interpreter puts in by itself.
 _CARRIERS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "DELEGATE")
@@ -54,7 +54,7 @@ class _Layers:
     def __init__(self, file: Path | bytes) -> None:
         name = "the file" if isinstance(file, bytes) else str(file)
         self._interpreter = Interpreter(
-            model_content=answers.bytes_of(file),
+            model_content=predictions.bytes_of(file),
             num_threads=1,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             experimental_preserve_all_tensors=True,
@@ -73,7 +73,7 @@ class _Layers:
 
     def run(self, example: np.ndarray) -> list[np.ndarray]:
         """Every layer's numbers for one example, as they are meant: dequantized."""
-        for place, values in answers.fed_to(self._sources, example[None], self._name):
+        for place, values in predictions.fed_to(self._sources, example[None], self._name):
             self._interpreter.set_tensor(place, values)
         self._interpreter.invoke()
         return [_meant(self._interpreter.get_tensor(tensor["index"]), tensor) for tensor in self._ends]

@@ -12,13 +12,15 @@ import tf_keras
 from ai_edge_litert.tools import flatbuffer_utils
 from tiny_training import At, Killed
 
-from kerastl import bridge, train, types, verify
-from kerastl.build import mobile_cnn, plain_cnn, strided_cnn
-from kerastl.checkpoints import Workspace
+from kerastl import types, verify
 from kerastl.compress import cluster, prune, ptq, qat
+from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
 from kerastl.export import tflite
-from kerastl.verify import kernels
+from kerastl.models import all_conv_net, lenet_style, mobile_cnn
+from kerastl.runs.checkpoints import Workspace
+from kerastl.training import fitting
+from kerastl.verify import kernel_stats
 
 NUMBER, SIZE = 16, 12
 TASK = types.Task("quarters", ("a", "b", "c", "d"), (SIZE, SIZE, 1))
@@ -52,10 +54,10 @@ def fitted(model: keras.Model, *, epochs: int = 4, callbacks=()) -> keras.Model:
 
 
 BUILDERS = {  # with batch norms behind every convolution, and without any
-    "strided": lambda: strided_cnn.build(
+    "strided": lambda: all_conv_net.build(
         TASK, filters=(8, 16, 16), kernel_sizes=(5, 3, 3), strides=(2, 1, 2), flatten=True
     ),
-    "plain": lambda: plain_cnn.build(TASK, filters=(8, 16), dense_units=24),
+    "plain": lambda: lenet_style.build(TASK, filters=(8, 16), dense_units=24),
 }
 
 
@@ -548,7 +550,7 @@ def test_mobilenet_v2_keeps_its_clusters_to_the_file():
     home = bridge.to_keras(network, like=model)
     aware = qat.train(network, batches, preserve_clusters=32, **options)
     content = tflite.convert(aware, integer=True)
-    found = kernels.of(flatbuffer_utils.read_model_from_bytearray(bytearray(content)))
+    found = kernel_stats.of(flatbuffer_utils.read_model_from_bytearray(bytearray(content)))
     claim = cluster.claim(home, number_of_clusters=32, whole=True)
     assert len(claim.sizes) == 35
     assert sorted(claim.sizes) == sorted(one.size for one in found if one.distinct <= 32 < one.size)
@@ -559,7 +561,7 @@ def test_mobilenet_v2_keeps_its_clusters_to_the_file():
 def test_the_way_of_a_recipe(model, clustered):
     """A clustered model is a Keras 3 model like any other: it is saved, predicted with and trained on."""
     _, home = clustered
-    assert train.predict(home, SPLIT.inputs).shape == (len(SPLIT), 4)
+    assert fitting.predict(home, SPLIT.inputs).shape == (len(SPLIT), 4)
     assert [layer.name for layer in home.layers] == [layer.name for layer in model.layers]
 
 

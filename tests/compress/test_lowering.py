@@ -6,9 +6,11 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from kerastl import benchmark, twins, verify
-from kerastl.compress import lowering, qat, scheme
+from kerastl import verify
+from kerastl.compress import lowering, qat, quantize_scheme
+from kerastl.compress.tf_keras import tf_keras_layers
 from kerastl.export import tflite
+from kerastl.verify import benchmark
 
 layers = tf_keras.layers
 CLASSES = 3
@@ -72,19 +74,21 @@ def squeezed(x, activation):
 
 
 def padded(x):
-    x = twins.Pad(((0, 0), (1, 1), (1, 1), (0, 0)), -np.inf, name="pad")(x)
+    x = tf_keras_layers.Pad(((0, 0), (1, 1), (1, 1), (0, 0)), -np.inf, name="pad")(x)
     return layers.MaxPooling2D(3, 2, name="max_pool")(x)
 
 
 def halves(x):
-    one, other = twins.Channels(0, 2, name="one")(x), twins.Channels(2, 6, name="other")(x)
+    one, other = tf_keras_layers.Channels(0, 2, name="one")(x), tf_keras_layers.Channels(2, 6, name="other")(x)
     other = layers.Conv2D(4, 1, activation="relu", name="conv_of_other")(other)
     return layers.Concatenate(name="joined")([other, one, layers.AveragePooling2D(1, name="average_pool")(one)])
 
 
 def hidden(x):
     x = layers.Dense(5, name="hidden")(layers.Flatten(name="flat")(x))
-    x = layers.Activation(twins.hard_silu, name="hard_silu")(layers.BatchNormalization(name="norm_of_vectors")(x))
+    x = layers.Activation(tf_keras_layers.hard_silu, name="hard_silu")(
+        layers.BatchNormalization(name="norm_of_vectors")(x)
+    )
     x = layers.Rescaling(2.0, offset=0.5, name="rescaled_vectors")(x)
     return layers.Reshape((1, 1, 5), name="picture_of_vectors")(x)
 
@@ -92,21 +96,21 @@ def hidden(x):
 MIDDLES = {
     "silu": layers.Activation("silu", name="silu"),
     "gelu": layers.Activation("gelu", name="gelu"),
-    "hard_silu": layers.Activation(twins.hard_silu, name="hard_silu"),
-    "hard_sigmoid": layers.Activation(twins.hard_sigmoid, name="hard_sigmoid"),
-    "relu6": layers.Activation(twins.relu6, name="relu6"),
-    "leaky_relu": layers.Activation(twins.leaky_relu, name="leaky_relu"),
+    "hard_silu": layers.Activation(tf_keras_layers.hard_silu, name="hard_silu"),
+    "hard_sigmoid": layers.Activation(tf_keras_layers.hard_sigmoid, name="hard_sigmoid"),
+    "relu6": layers.Activation(tf_keras_layers.relu6, name="relu6"),
+    "leaky_relu": layers.Activation(tf_keras_layers.leaky_relu, name="leaky_relu"),
     "sigmoid": layers.Activation("sigmoid", name="sigmoid"),
     "tanh": layers.Activation("tanh", name="tanh"),
     "linear": layers.Activation("linear", name="identity"),
     "lone batch norm": lambda x: layers.BatchNormalization(name="norm")(layers.ReLU(name="relu")(x)),
     "normalization": layers.Normalization(mean=[0.1] * 6, variance=[2.0] * 6, name="normalization"),
     "factors and offsets": layers.Rescaling([0.5] * 6, offset=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], name="factors"),
-    "scale": twins.Scale(name="scale"),
+    "scale": tf_keras_layers.Scale(name="scale"),
     "dense over a picture": layers.Dense(4, activation="gelu", name="pointwise"),
     "layer norm": layers.LayerNormalization(epsilon=1e-3, name="layer_norm"),
     "squeeze and excite": lambda x: squeezed(x, "sigmoid"),
-    "hard squeeze and excite": lambda x: squeezed(x, twins.hard_sigmoid),
+    "hard squeeze and excite": lambda x: squeezed(x, tf_keras_layers.hard_sigmoid),
     "average": lambda x: layers.Average(name="average")([x, layers.ReLU(name="relu")(x)]),
     "subtract": lambda x: layers.Subtract(name="subtract")([x, layers.ReLU(name="relu")(x)]),
     "maximum": lambda x: layers.Maximum(name="maximum")([x, layers.Conv2D(6, 1, name="second")(x)]),
@@ -178,7 +182,7 @@ def test_what_was_replaced_learns(name):
 
 def test_steps_of_a_layer_norm_are_the_layer_norm():
     values = np.random.default_rng(3).normal(3, 2, (2, 4, 4, 6)).astype("float32")
-    layer = tf_keras.layers.deserialize(tf_keras.layers.serialize(scheme.SteppedNormalization(1e-3)))
+    layer = tf_keras.layers.deserialize(tf_keras.layers.serialize(quantize_scheme.SteppedNormalization(1e-3)))
     centred = values - values.mean(-1, keepdims=True)
     wanted = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + 1e-3)
     np.testing.assert_allclose(layer(values), wanted, rtol=1e-4, atol=1e-5)
@@ -195,7 +199,7 @@ def test_an_activation_without_an_integer_kernel_is_named(activation):
 @pytest.mark.parametrize(("pads", "value", "pool"), [(1, 0.5, 3), (2, -np.inf, 3), (1, -np.inf, None)])
 def test_a_padding_that_integers_cannot_hold_is_named(pads, value, pool):
     def middle(x):
-        x = twins.Pad(((0, 0), (pads, pads), (pads, pads), (0, 0)), value, name="pad")(x)
+        x = tf_keras_layers.Pad(((0, 0), (pads, pads), (pads, pads), (0, 0)), value, name="pad")(x)
         return layers.MaxPooling2D(pool, name="max_pool")(x) if pool else layers.ReLU(name="relu")(x)
 
     with pytest.raises(ValueError, match=f"layer 'pad' of class Pad, with {value} around it"):

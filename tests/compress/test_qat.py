@@ -11,11 +11,13 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from kerastl import augment, bridge, callbacks
-from kerastl.checkpoints import Workspace
-from kerastl.compress import lowering, qat, scheme
+from kerastl.compress import lowering, qat, quantize_scheme
+from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
-from kerastl.distil import answers
+from kerastl.distil import logit_cache
+from kerastl.inputs import augmentation
+from kerastl.runs.checkpoints import Workspace
+from kerastl.training import callbacks
 from kerastl.types import Split
 
 CLASSES = 3
@@ -351,7 +353,7 @@ def test_clusters_stay_clusters(float_model):
             columns = kernel.numpy().reshape(-1, kernel.shape[-1]).T
             most = max(len(np.unique(column)) for column in columns)
             counts[wrapper.layer.name] = (len(np.unique(kernel)), most)
-            one = isinstance(quantizer, scheme.OneRange)
+            one = isinstance(quantizer, quantize_scheme.OneRange)
             assert one == (wrapper.layer.name in ("conv", "depthwise"))
             if one:
                 assert len(np.unique(ranges["max_var"])) == len(np.unique(ranges["min_var"])) == 1
@@ -394,7 +396,7 @@ def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, f
     split = Split("train", pictures.astype("uint8"), labels)
 
     def lesson(known=None):
-        moves = augment.build(translation=0.2, seed=0)
+        moves = augmentation.build(translation=0.2, seed=0)
         views = {"views": 2} if known is None else {"answers": known}
         return pipeline.batches(split, batch_size=32, shuffle=True, augment=moves, drop_remainder=True, **views)
 
@@ -402,7 +404,7 @@ def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, f
         tf_keras.utils.set_random_seed(0)
         return qat.train(bridged, batches, epochs=2, learning_rate=1e-3, **options)(pictures, training=False).numpy()
 
-    known = answers.write(tmp_path / "answers", lesson(), teacher=float_model, progress=False)
+    known = logit_cache.write(tmp_path / "answers", lesson(), teacher=float_model, progress=False)
     under = learnt(lesson(), teacher=functools.partial(float_model, training=False))
     stored, alone = learnt(lesson(known)), learnt(lesson())
     assert np.abs(stored - under).mean() < 0.1 * np.abs(alone - under).mean()

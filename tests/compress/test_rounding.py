@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kerastl import verify
-from kerastl.compress import float_file, optimal_brain, ptq, rounding
+from kerastl.compress import float_file, gptq, ptq, rounding
 from kerastl.export import metadata, packing
 from tests.compress.test_ptq import LABELS, PICTURES, convert, float_model  # noqa: F401  a fixture
 from tests.compress.test_ptq import float_file as trained  # noqa: F401  a fixture
@@ -150,7 +150,7 @@ def test_the_first_kernel_is_that_of_an_independent_calculation(varied):
     mean, covariance = np.mean(rows, 0), np.cov(np.transpose(rows), bias=True)
     covariance += np.eye(27) * 0.01 * np.trace(covariance) / 27
     flat = kernel.reshape(8, 27).astype("float64")
-    wanted = optimal_brain.rounded(flat[None], covariance[None], largest=7)
+    wanted = gptq.rounded(flat[None], covariance[None], largest=7)
     np.testing.assert_array_equal(integers.reshape(8, 27), wanted.integers[0])
     np.testing.assert_allclose(scales, wanted.scales[0], rtol=1e-6)
     np.testing.assert_allclose(corrected, bias + (flat - wanted.weights[0]) @ mean, rtol=1e-4, atol=1e-5)
@@ -166,7 +166,7 @@ def test_the_last_kernel_makes_most_of_what_those_before_hand_it(varied):
     covariance = np.cov(given.T, bias=True)
     covariance += np.eye(7) * 0.01 * np.trace(covariance) / 7
     meant = kernel + kernel @ (apart.T @ about / len(given)) @ np.linalg.inv(covariance)
-    found = optimal_brain.rounded(meant[None], covariance[None], largest=7)
+    found = gptq.rounded(meant[None], covariance[None], largest=7)
     np.testing.assert_array_equal(integers, found.integers[0])
     np.testing.assert_allclose(scales, found.scales[0], rtol=1e-5)
     missed = kernel @ wanted.mean(0) - found.weights[0] @ given.mean(0)

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerastl import downloads
 from kerastl.data import archive
+from kerastl.system import downloads
 
 
 def _arrays(offset: int = 0) -> dict[str, np.ndarray]:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kerastl import wordpiece
 from kerastl.data import bert_vocabulary
+from kerastl.inputs import wordpiece
 
 
 def test_it_is_the_published_one():

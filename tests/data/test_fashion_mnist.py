@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from kerastl import downloads
 from kerastl.data import archive, fashion_mnist
+from kerastl.system import downloads
 
 
 def test_it_is_the_published_data_set():

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from kerastl.data import groceries, pictures
+from kerastl.data import groceries
+from kerastl.inputs import pictures
 
 
 @pytest.fixture(scope="module")

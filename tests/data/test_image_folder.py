@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerastl import downloads, types
+from kerastl import types
 from kerastl.cli import results
-from kerastl.data import audit, image_folder, pictures, splits, streamed, unpack
+from kerastl.data import audit, image_folder, splits, streamed, unpack
+from kerastl.inputs import pictures
+from kerastl.system import downloads
 
 
 @pytest.fixture(autouse=True)

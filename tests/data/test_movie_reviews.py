@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kerastl import wordpiece
 from kerastl.data import movie_reviews
+from kerastl.inputs import wordpiece
 
 
 @pytest.fixture(scope="module")

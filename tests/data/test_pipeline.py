@@ -347,9 +347,9 @@ def test_refuses_views_that_do_not_go_with_the_answers():
 ENDS = """
 import sys, numpy as np
 from kerastl import types
-from kerastl.data import first_look, pipeline
+from kerastl.data import decoding, pipeline
 files = sys.argv[1:]
-inputs = first_look.look(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
+inputs = decoding.look(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
 split = types.Split("train", inputs, np.zeros(len(files), np.int32))
 iterator = iter(pipeline.batches(split, batch_size=16))
 next(iterator)

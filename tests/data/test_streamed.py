@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from kerastl import types
-from kerastl.data import first_look, near_duplicates, overlaps, pictures, streamed
+from kerastl.data import decoding, leakage, near_duplicates, streamed
+from kerastl.inputs import pictures
 
 SIZE = (20, 16)
 
@@ -33,7 +34,7 @@ def files(tmp_path):
 
 
 def looked(files, **changes) -> streamed.Pictures:
-    found = first_look.look(files, **{"size": SIZE, "channels": 3, "in_memory": 0, **changes}).inputs
+    found = decoding.look(files, **{"size": SIZE, "channels": 3, "in_memory": 0, **changes}).inputs
     assert isinstance(found, streamed.Pictures)
     return found
 
@@ -72,7 +73,7 @@ def test_it_is_the_array_of_what_pictures_read_gives(both):
     np.testing.assert_array_equal(np.asarray(found, np.float32), read.astype(np.float32))
     np.testing.assert_array_equal(np.stack(list(found)), read)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(found.part([3, 1])))[:], read[[3, 1]])
-    assert found.digests() == overlaps.of_rows(read)
+    assert found.digests() == leakage.of_rows(read)
     for wrong in (40, np.array([0, 40]), (0, 1), None, "a"):
         with pytest.raises(IndexError):
             found[wrong]
@@ -128,4 +129,4 @@ def test_splits_are_cut_without_reading(both):
     assert split.head(None).inputs.shape == found.shape
     part = split.part(np.array([8, 2]))
     assert part.labels.tolist() == [8, 2]
-    assert part.inputs.digests() == overlaps.of_rows(read[[8, 2]])
+    assert part.inputs.digests() == leakage.of_rows(read[[8, 2]])

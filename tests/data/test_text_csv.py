@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from kerastl import wordpiece
 from kerastl.data import splits, text_csv, text_file
+from kerastl.inputs import wordpiece
 
 KINDS = ("sports", "politics", "weather")
 

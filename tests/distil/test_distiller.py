@@ -11,11 +11,13 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl import checkpoints, train, types
+from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import losses
 from kerastl.distil.distiller import Distiller
 from kerastl.distil.terms import Labels, Soft
+from kerastl.runs import checkpoints
+from kerastl.training import fitting
 
 KULLBACK_LEIBLER = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
 
@@ -233,7 +235,7 @@ def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path
             student = dense_model(1)
             distiller = Distiller(student=student, teacher=None, **lesson)
             with pytest.raises(KeyboardInterrupt) if asked else contextlib.nullcontext():
-                train.fit(
+                fitting.fit(
                     distiller,
                     pipeline.batches(seen, batch_size=8, shuffle=True, answers=answers),
                     schedule=types.Schedule(epochs=2, batch_size=8),

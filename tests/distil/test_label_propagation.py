@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.spatial import distance
 
-from kerastl import augment
 from kerastl.data import pipeline
-from kerastl.distil import answers, label_propagation
+from kerastl.distil import label_propagation, logit_cache
+from kerastl.inputs import augmentation
 from kerastl.types import Split
 
 GENERATOR = np.random.default_rng(0)
@@ -85,11 +85,11 @@ def stored(folder, *, drop_remainder):
         Split("train", pictures, np.full(10, -1, np.int32)),
         batch_size=4,
         shuffle=True,
-        augment=augment.build(translation=0.3, seed=1),
+        augment=augmentation.build(translation=0.3, seed=1),
         drop_remainder=drop_remainder,
         views=2,
     )
-    return answers.write(folder, views, teacher=teacher, progress=False)
+    return logit_cache.write(folder, views, teacher=teacher, progress=False)
 
 
 def test_stored_answers_are_taken(tmp_path):

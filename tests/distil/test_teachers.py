@@ -12,11 +12,13 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl import checkpoints, train, types
+from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import feature_losses, losses, schedules, teachers
 from kerastl.distil.distiller import Distiller
 from kerastl.distil.terms import Feature, Labels, Soft
+from kerastl.runs import checkpoints
+from kerastl.training import fitting
 
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.normal(size=(8, 4)).astype("float32")
@@ -244,7 +246,7 @@ def test_a_training_under_its_own_average_goes_on_exactly(tmp_path):
             }
             distiller = Distiller(student=student, teacher=teachers.MovingAverage(0.7), losses=terms)
             with pytest.raises(KeyboardInterrupt) if asked else contextlib.nullcontext():
-                found = train.fit(
+                found = fitting.fit(
                     distiller,
                     pipeline.batches(split, batch_size=8, shuffle=True),
                     schedule=types.Schedule(epochs=2, batch_size=8),
@@ -331,7 +333,7 @@ def test_models_as_one_answer_with_their_mean_probabilities(tmp_path):
     one = teachers.as_one(models)
     expected = np.log(np.mean([softmax(logits_of(model)) for model in models], axis=0))
     np.testing.assert_allclose(one(INPUTS), expected, rtol=1e-5)
-    train.save_model(one, tmp_path / "one.keras")
-    np.testing.assert_allclose(train.load_model(tmp_path / "one.keras")(INPUTS), expected, rtol=1e-5)
+    fitting.save_model(one, tmp_path / "one.keras")
+    np.testing.assert_allclose(fitting.load_model(tmp_path / "one.keras")(INPUTS), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="Received: none"):
         teachers.as_one([])

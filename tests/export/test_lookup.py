@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from kerastl import benchmark, verify
+from kerastl import verify
 from kerastl.compress import ptq
 from kerastl.export import lookup, packing
+from kerastl.verify import benchmark
 
 
 def gathers(rows=10, width=4, *, axis=0, constant=True) -> bytes:

@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from kerastl import benchmark, wordpiece
 from kerastl.export import metadata, phone, phone_text
+from kerastl.inputs import wordpiece
+from kerastl.verify import benchmark
 
 
 @pytest.fixture

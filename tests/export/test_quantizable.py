@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastl import benchmark, verify
+from kerastl import verify
 from kerastl.compress import ptq
 from kerastl.export import quantizable, tflite
+from kerastl.verify import benchmark
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3)).astype("uint8")
 

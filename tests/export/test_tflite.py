@@ -5,9 +5,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from kerastl import benchmark, verify
+from kerastl import verify
 from kerastl.export import packing, serving, tflite
 from kerastl.types import Curves
+from kerastl.verify import benchmark
 
 
 def answers(data: bytes, inputs: np.ndarray) -> np.ndarray:

@@ -13,12 +13,13 @@ import pytest
 import tensorflow as tf
 
 import kerastl.compress
-from kerastl import bridge, verify
+from kerastl import verify
 from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat, rounding
+from kerastl.compress.tf_keras import bridge
 
 # How layers are quantized is no technique, nor is the training of what is compressed; `qat` and `cluster` are. Nor is
 # what is read off a file before it is quantized, nor how one kernel is rounded.
-INNER = {"scheme", "lowering", "fine_tuning", "float_file", "optimal_brain"}
+INNER = {"quantize_scheme", "lowering", "fine_tuning", "float_file", "gptq", "tf_keras"}
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 3, 32)

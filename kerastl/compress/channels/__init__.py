@@ -2,7 +2,7 @@
 
 Its files are smaller and faster everywhere, for nothing in them is sparse. Channels that are tied (by a residual sum,
 a depthwise convolution, a squeeze-and-excite gate) go together, as `coupling` finds them. `plan` chooses, `apply`
-builds; in between a plan can be read, and training what comes out is the recipe's: with `train.fit`, alone or under
+builds; in between a plan can be read, and training what comes out is the recipe's: with `fitting.fit`, alone or under
 the unpruned model as a teacher. Several rounds of little each do better than one of much (Molchanov et al. 2017)::
 
     for _ in range(3):

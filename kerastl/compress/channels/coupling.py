@@ -54,7 +54,7 @@ def coupled(flat: keras.Model, *, leave: Iterable[str] = ()) -> Coupling:
     """Follows the channels through a flat functional model.
 
     Args:
-        flat: no model inside it; see `narrow.rebuilt`.
+        flat: no model inside it; see `rebuild.rebuilt`.
         leave: patterns (``fnmatch``) of names of layers that are to keep all their channels.
 
     Raises:

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl import memory
 from kerastl.compress.channels.coupling import Coupling
+from kerastl.system import memory
 from kerastl.types import is_multi_label
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerastl.compress.channels import coupling, importance, narrow
+from kerastl.compress.channels import coupling, importance, rebuild
 from kerastl.compress.channels.cost import Cost, products
 from kerastl.compress.channels.coupling import Coupling
 from kerastl.compress.channels.labels import Product
@@ -97,7 +97,7 @@ def plan(
             f"Wanted of= one of {COSTS}, criterion= one of {CRITERIA}, and batches for the first two and no others. "
             f"Received: of={of!r}, criterion={criterion!r}, {'no ' * (batches is None)}batches."
         )
-    flat = narrow.rebuilt(model, {})
+    flat = rebuild.rebuilt(model, {})
     found = coupling.coupled(flat, leave=leave)
     scores = _scores(flat, found, criterion=criterion, batches=batches, loss=loss)
     cost = Cost(products(flat, found, of=of))
@@ -118,7 +118,7 @@ def apply(model: keras.Model, plan: Plan) -> keras.Model:
     Raises:
         ValueError: if the plan is not of this model.
     """
-    flat = narrow.rebuilt(model, {})
+    flat = rebuild.rebuilt(model, {})
     found = coupling.coupled(flat)
     received = {name: len(units) for name, units in found.made.items()}
     wanted = {name: count.before for name, count in plan.channels.items()}
@@ -138,7 +138,7 @@ def apply(model: keras.Model, plan: Plan) -> keras.Model:
                 f"The plan does not fit {model.name!r}: its layers tie channels otherwise. Received: for layer "
                 f"{name!r} channels {list(plan.removed.get(name, ()))}, wanted {list(places)}. {' '.join(frozen[:1])}"
             )
-    return narrow.rebuilt(flat, _changes(flat, found, gone))
+    return rebuild.rebuilt(flat, _changes(flat, found, gone))
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -150,7 +150,7 @@ def multiply_adds(model: keras.Model) -> int:
     Raises:
         ValueError: no functional model, or one of pictures of any size.
     """
-    flat = narrow.rebuilt(model, {})
+    flat = rebuild.rebuilt(model, {})
     return Cost(products(flat, coupling.coupled(flat), of="multiply_adds")).total
 
 
@@ -264,7 +264,7 @@ def _shrunk(items: Sequence[Product], gone: set[int]) -> Shrunk:
     return Shrunk(before, cost.total)
 
 
-def _changes(flat: keras.Model, found: Coupling, gone: set[int]) -> dict[str, narrow.Change]:
+def _changes(flat: keras.Model, found: Coupling, gone: set[int]) -> dict[str, rebuild.Change]:
     """What becomes of each layer, of those that become anything else."""
 
     def kept(units: np.ndarray) -> np.ndarray:
@@ -287,5 +287,5 @@ def _changes(flat: keras.Model, found: Coupling, gone: set[int]) -> dict[str, na
             place: [(cut.axis, kept(cut.labels)) for cut in by_axis]
             for place, by_axis in found.cuts.get(name, {}).items()
         }
-        changes[name] = narrow.Change(settings, cuts)
+        changes[name] = rebuild.Change(settings, cuts)
     return changes

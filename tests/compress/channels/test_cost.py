@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl.compress.channels import cost, coupling, narrow
+from kerastl.compress.channels import cost, coupling, rebuild
 
 
 def test_what_is_left_is_counted_again_as_units_go():
@@ -31,7 +31,7 @@ def flat() -> keras.Model:
     image = keras.Input((6, 6, 2), name="image")
     x = keras.layers.Conv2D(4, 3, name="conv")(image)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return narrow.rebuilt(keras.Model(image, keras.layers.Dense(3, name="logits")(x)), {})
+    return rebuild.rebuilt(keras.Model(image, keras.layers.Dense(3, name="logits")(x)), {})
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_pictures_of_any_size_have_no_multiply_adds():
     image = keras.Input((None, None, 2), name="image")
     x = keras.layers.Conv2D(4, 3, name="conv")(image)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    flat = narrow.rebuilt(keras.Model(image, keras.layers.Dense(3, name="logits")(x)), {})
+    flat = rebuild.rebuilt(keras.Model(image, keras.layers.Dense(3, name="logits")(x)), {})
     with pytest.raises(ValueError, match=r"size of the pictures.*'conv'"):
         cost.products(flat, coupling.coupled(flat), of="multiply_adds")

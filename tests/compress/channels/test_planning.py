@@ -10,20 +10,20 @@ import tensorflow as tf
 from channel_masking import assert_like_masked, at_random
 from keras import layers
 
-import kerastl.build
-from kerastl import precision, train
+import kerastl.models
 from kerastl.compress import channels
 from kerastl.compress.channels import coupling, importance
 from kerastl.distil import distiller, losses
+from kerastl.training import fitting, precision
 from kerastl.types import Schedule, Task
 
 GREY = Task("grey", tuple("0123456789"), (28, 28, 1))
 BUILDERS = [
-    (kerastl.build.conv_net, "small"),
-    (kerastl.build.mobile_cnn, "small"),
-    (kerastl.build.plain_cnn, "textbook"),
-    (kerastl.build.residual_cnn, "mobile"),
-    (kerastl.build.strided_cnn, "tiny"),
+    (kerastl.models.strided_lenet, "small"),
+    (kerastl.models.mobile_cnn, "small"),
+    (kerastl.models.lenet_style, "textbook"),
+    (kerastl.models.resnet, "mobile"),
+    (kerastl.models.all_conv_net, "tiny"),
 ]
 APPLICATIONS = ["MobileNetV2", "MobileNetV3Small", "ResNet50V2", "EfficientNetB0", "DenseNet121", "NASNetMobile"]
 QUICK = {"MobileNetV2": {"alpha": 0.35}}
@@ -159,9 +159,9 @@ def test_mixed_precision_and_saving(tmp_path):
         model = small_net()
     small = channels.apply(model, channels.plan(model, keep=0.5, multiple=1))
     assert small.get_layer("conv").dtype_policy.name == "mixed_bfloat16"
-    train.save_model(small, tmp_path / "model.keras")
+    fitting.save_model(small, tmp_path / "model.keras")
     inputs, _ = examples(16)
-    again = train.load_model(tmp_path / "model.keras")
+    again = fitting.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(inputs, training=False), small(inputs, training=False))
     plan = channels.plan(again, keep=0.9, multiple=1)  # and a pruned one is pruned again
     assert channels.apply(again, plan).count_params() < small.count_params()
@@ -222,9 +222,9 @@ def test_by_data_those_go_that_are_missed_least_for_what_they_save(widths, seed)
 
 @functools.cache
 def trained() -> keras.Model:
-    train.set_seed(0)
+    fitting.set_seed(0)
     model = small_net()
-    train.fit(model, batches(), schedule=Schedule(epochs=8, batch_size=8, peak_learning_rate=0.02), progress=False)
+    fitting.fit(model, batches(), schedule=Schedule(epochs=8, batch_size=8, peak_learning_rate=0.02), progress=False)
     return model
 
 
@@ -262,7 +262,7 @@ def test_what_data_says_is_better_than_most_of_all_plans(criterion):
 
 
 def test_numbers_of_channels_are_multiples_and_families_keep_a_share():
-    model = kerastl.build.residual_cnn.small(GREY)
+    model = kerastl.models.resnet.small(GREY)
     plan = channels.plan(model, keep=0.3, multiple=8, floor=0.45)
     for name, (before, after) in plan.channels.items():
         if after != before:
@@ -287,7 +287,7 @@ def test_whole_groups_make_the_multiples():
 
 
 def test_layers_that_are_to_be_left():
-    model = kerastl.build.residual_cnn.small(GREY)
+    model = kerastl.models.resnet.small(GREY)
     plan = channels.plan(model, keep=0.7, multiple=4, leave=["stem*", "stage2_block1_conv1"])
     assert plan.untouchable["stem"] == "16 of 16 channels: the layer was to be left"
     assert plan.untouchable["stage1_block1_conv2"] == "16 of 16 channels: the layer was to be left"  # tied to the stem
@@ -361,7 +361,7 @@ def test_words_and_numbers_out_of_range_are_refused(wrong):
 def test_a_plan_of_another_model_is_refused():
     model = small_net()
     plan = channels.plan(model, keep=0.6, multiple=1)
-    other = kerastl.build.residual_cnn.small(GREY)
+    other = kerastl.models.resnet.small(GREY)
     with pytest.raises(ValueError, match="The plan is of a model with other layers"):
         channels.apply(other, plan)
     part = channels.plan(other, keep=0.6, multiple=4)
@@ -386,19 +386,19 @@ def test_a_plan_is_for_the_weights_of_later_as_well():
 def test_what_is_pruned_learns_on_under_the_unpruned_model():
     inputs, labels = examples(128)
     data = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(16)
-    train.set_seed(0)
+    fitting.set_seed(0)
     image = keras.Input((10, 10, 1), name="image")
     x = layers.Conv2D(16, 3, strides=2, name="conv")(layers.Rescaling(1 / 255, name="rescale")(image))
     x = layers.ReLU(name="relu")(layers.BatchNormalization(momentum=0.5, name="norm")(x))
     x = layers.Flatten(name="flat")(layers.Conv2D(16, 3, activation="relu", name="second")(x))
     model = keras.Model(image, layers.Dense(3, name="logits")(x))
     schedule = Schedule(epochs=6, batch_size=16, peak_learning_rate=0.01)
-    train.fit(model, data, schedule=schedule, progress=False)
+    fitting.fit(model, data, schedule=schedule, progress=False)
     small = channels.apply(model, channels.plan(model, keep=0.5, batches=data, multiple=4))
     soft = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
     lesson = distiller.Distiller(student=small, teacher=model, loss=soft, weight=0.5)
-    train.fit(lesson, data, schedule=schedule, progress=False)
-    whole, pruned = (np.mean(train.predict(one, inputs).argmax(1) == labels) for one in (model, small))
+    fitting.fit(lesson, data, schedule=schedule, progress=False)
+    whole, pruned = (np.mean(fitting.predict(one, inputs).argmax(1) == labels) for one in (model, small))
     print(f"accuracy {whole:.3f}, pruned {pruned:.3f}")
     assert channels.multiply_adds(small) <= 0.5 * channels.multiply_adds(model)
     assert pruned >= whole - 0.05 >= 0.85

@@ -1,0 +1,131 @@
+"""A BERT-type encoder of one's own choice, from the folder that the Hugging Face hub has of it.
+
+The folder holds ``config.json``, ``vocab.txt`` and ``model.safetensors``; ``tokenizer_config.json`` if there is one.
+Layers of BERT's plain kind only: what would be computed otherwise than here is refused. One thing is approximated: GELU
+is computed by its formula with tanh, as in keras-hub's BERT, also where a configuration asks for the exact one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastl.models.pretrained import minilm_l6, safetensors_file
+from kerastl.types import Task
+
+_PLAIN = {
+    "model_type": ("bert",),
+    "hidden_act": ("gelu", "gelu_new", "gelu_pytorch_tanh"),
+    "position_embedding_type": ("absolute", None),
+    "layer_norm_eps": (1e-12, None),
+    "type_vocab_size": (2, None),
+    "is_decoder": (False, None),
+}
+_SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+# Heads of pretraining and of classifiers; the encoder is everything else.
+_HEADS = ("cls.", "classifier.", "qa_outputs.", "lm_head.")
+_OLD = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
+
+
+def vocabulary(folder: str | Path) -> tuple[str, ...]:
+    """The token of each id.
+
+    Raises:
+        FileNotFoundError: the folder has no ``vocab.txt``.
+        ValueError: its words keep their case, which `wordpiece` does not.
+    """
+    settings = _json(Path(folder, "tokenizer_config.json"), needed=False)
+    if settings.get("do_lower_case", True) is False or settings.get("strip_accents") is False:
+        raise ValueError(
+            f"Wanted an uncased vocabulary without accents, which is what texts are brought to. Received: {folder}, "
+            "whose tokenizer keeps them. Take the uncased model of that name."
+        )
+    path = Path(folder, "vocab.txt")
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no vocabulary {path}.")
+    return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:
+    """A classifier of texts on the folder's encoder, every weight of which is accounted for; see `minilm_l6.build`.
+
+    Args:
+        folder: as the hub has it.
+        task: of texts with the folder's vocabulary.
+        dropout, pooling: see `minilm_l6.build`.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: an encoder of another kind, naming the setting; another vocabulary than the task's; or texts longer
+            than its positions.
+        weights.WeightsError: weights that are missing, unexpected, of another shape or not finite.
+    """
+    folder = Path(folder)
+    config = _json(folder / "config.json")
+    other = {name: config.get(name) for name, plain in _PLAIN.items() if config.get(name) not in plain}
+    sizes = {name: config.get(name) for name in (*_SIZES, "max_position_embeddings")}
+    if other or not all(isinstance(size, int) and 0 < size <= 100_000 for size in sizes.values()):
+        raise ValueError(
+            f"Wanted an encoder of BERT's plain kind ({', '.join(f'{name} {_PLAIN[name][0]!r}' for name in _PLAIN)}). "
+            f"Received: {folder} with {other or sizes}."
+        )
+    tokens = vocabulary(folder)
+    if task.vocabulary != tokens:
+        raise ValueError(
+            f"{folder} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
+            f"vocabulary={str(folder / 'vocab.txt')!r}. Received: {len(task.vocabulary):,} tokens in {task.name!r}."
+        )
+    layers_count, width, heads, inner_width = (int(config[name]) for name in _SIZES)
+    arrays = _named_as_published(safetensors_file.arrays(folder / "model.safetensors"))
+    embedded = len(tokens) + int(config["max_position_embeddings"])
+    parameters = width * (embedded + layers_count * (4 * width + 2 * inner_width))
+    held = sum(array.size for array in arrays.values())
+    if parameters > 2 * held:  # before it takes that memory
+        raise ValueError(
+            f"{folder}/config.json describes an encoder of {parameters:,} parameters ({sizes}); model.safetensors "
+            f"holds {held:,}."
+        )
+    model = minilm_l6.build(
+        task,
+        layers_count=layers_count,
+        width=width,
+        heads=heads,
+        inner_width=inner_width,
+        longest=int(config["max_position_embeddings"]),
+        dropout=dropout,
+        pooling=pooling,
+        name="bert",
+    )
+    minilm_l6.put(model.get_layer("encoder"), arrays, source=str(folder))
+    return model
+
+
+def _named_as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Without heads, without the prefix that models with a head have, and by today's names of a norm's two vectors."""
+    found = {}
+    for name, array in arrays.items():
+        if name.startswith(_HEADS):
+            continue
+        for old, new in _OLD.items():
+            name = name.removesuffix(old) + new if name.endswith(old) else name
+        found[name.removeprefix("bert.")] = array
+    return found
+
+
+def _json(path: Path, *, needed: bool = True) -> dict[str, Any]:
+    if not path.is_file():
+        if needed:
+            raise FileNotFoundError(f"There is no file {path}.")
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"Wanted settings by their names. Received: {path}, which holds something else.")
+    return content

@@ -1,0 +1,121 @@
+"""A BERT-type encoder by the name of a keras-hub preset, or from a folder that keras-hub saved.
+
+The folder is what ``save_to_preset`` of a ``BertBackbone`` and of its ``BertTokenizer`` write into. Texts are read as
+BERT's own uncased training read them: in small letters and without accents.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_hub
+from keras_hub.src.utils import preset_utils
+
+from kerastl.inputs import wordpiece
+from kerastl.models.pretrained import minilm_l6, names, presets
+from kerastl.types import Task
+
+_VOCABULARY, _SETTINGS = "assets/tokenizer/vocabulary.txt", "tokenizer.json"
+
+
+def available() -> list[str]:
+    """Names of keras-hub's presets of BERT's kind. Needs no network."""
+    return sorted(keras_hub.models.BertBackbone.presets)
+
+
+def vocabulary_file(name: str) -> Path:
+    """The file with the token of each id, downloaded where it has to be.
+
+    Args:
+        name: of a preset, a handle (``"hf://..."``, ``"kaggle://..."``), or the path of a preset folder.
+
+    Raises:
+        FileNotFoundError: the preset could not be downloaded.
+        ValueError: an unknown name (near names are offered); a folder without a tokenizer; or a vocabulary whose words
+            keep their case, which `wordpiece` does not.
+    """
+    _known(name)
+    settings = _file(name, _SETTINGS)
+    try:
+        content = json.loads(settings.read_text(encoding="utf-8"))
+        kind, config = content["class_name"], content["config"]
+        lowercase = config["lowercase"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{settings} describes no tokenizer of keras-hub: {error!r}.") from error
+    if kind != "BertTokenizer" or lowercase is not True:
+        raise ValueError(
+            f"Wanted a BertTokenizer of small letters, lowercase true. Received: {name}, a {kind} with lowercase "
+            f"{lowercase!r}. Take the uncased model of that name."
+        )
+    return _file(name, _VOCABULARY)
+
+
+def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:
+    """A classifier of texts on the preset's encoder, every weight of which is accounted for; see `minilm_l6.build`.
+
+    Args:
+        name: as for `vocabulary_file`.
+        task: of texts with the preset's vocabulary.
+        dropout, pooling: see `minilm_l6.build`.
+
+    Raises:
+        FileNotFoundError: the preset could not be downloaded.
+        ValueError: as for `vocabulary_file`; another backbone than BERT's; a folder that holds more than configuration
+            and weights; another vocabulary than the task's; or texts longer than its positions.
+        weights.WeightsError: weights that are missing or not finite.
+    """
+    file = vocabulary_file(name)
+    tokens = wordpiece.Tokenizer.from_file(file).vocabulary
+    if task.vocabulary != tuple(tokens):
+        raise ValueError(
+            f"{name} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
+            f"vocabulary={str(file)!r}. Received: {len(task.vocabulary):,} tokens in {task.name!r}."
+        )
+    body, _ = presets.loaded(name)
+    if type(body) is not keras_hub.models.BertBackbone or body.num_segments != 2:
+        raise ValueError(f"Wanted a BertBackbone with two segments. Received: {name}, a {type(body).__name__}.")
+    if body.vocabulary_size != len(tokens):
+        raise ValueError(
+            f"Wanted a token for each of {body.vocabulary_size:,} rows of embeddings. Received: {name}, whose "
+            f"tokenizer knows {len(tokens):,}."
+        )
+    model = minilm_l6.build(
+        task,
+        layers_count=body.num_layers,
+        width=body.hidden_dim,
+        heads=body.num_heads,
+        inner_width=body.intermediate_dim,
+        longest=body.max_sequence_length,
+        dropout=dropout,
+        pooling=pooling,
+        name="bert",
+    )
+    for layer in model.get_layer("encoder").layers:  # the same layers, but for BERT's pooler
+        layer.set_weights(body.get_layer(layer.name).get_weights())
+    return model
+
+
+def _known(name: str) -> None:
+    if Path(name).is_dir() or name in available() or name.startswith(presets.SCHEMES):
+        return
+    raise ValueError(
+        f"There is no encoder {name!r}: no such folder, and no preset of keras-hub.{names.near(name, available())} "
+        f"Available: minilm_l6, small, {', '.join(available())}, the path of a folder, or a handle starting with "
+        f"{', '.join(presets.SCHEMES)}."
+    )
+
+
+def _file(name: str, inner: str) -> Path:
+    if Path(name).is_dir():
+        path = Path(name, inner)
+        if not path.is_file():
+            raise ValueError(
+                f"Wanted a preset folder of a backbone and its tokenizer. Received: {name}, which holds no {inner}. "
+                "Save one beside it: `keras_hub.models.BertTokenizer(...).save_to_preset(...)`."
+            )
+        return path
+    found: Any = presets.asked(name, lambda: preset_utils.get_file(name, inner))
+    return Path(found)

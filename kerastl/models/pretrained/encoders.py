@@ -1,0 +1,63 @@
+"""One door to every pretrained encoder of texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerastl.types import Task
+
+if TYPE_CHECKING:
+    import keras
+
+
+def vocabulary(name: str) -> str | None:
+    """What texts for an encoder are loaded with: ``"bert"``, the path of a file, or ``None`` to learn one from them.
+
+    Args:
+        name: as for `load`.
+
+    Raises:
+        FileNotFoundError, ValueError: see `bert_preset.vocabulary_file`.
+    """
+    if name in ("minilm_l6", "small"):
+        return {"minilm_l6": "bert", "small": None}[name]
+    if _is_published(name):
+        return str(Path(name, "vocab.txt"))
+    from kerastl.models.pretrained import bert_preset  # keras-hub takes seconds to import
+
+    return str(bert_preset.vocabulary_file(name))
+
+
+def load(name: str, task: Task, *, pooling: str = "mean") -> keras.Model:
+    """A classifier of texts on the encoder of that name, with its weights and a head that knows nothing yet.
+
+    Args:
+        name: ``"minilm_l6"``; ``"small"``, without weights of anybody; the path of a folder of the Hugging Face hub, or
+            of one that keras-hub saved; the name of a preset of keras-hub (``"bert_tiny_en_uncased"``) or its handle.
+        task: of texts, loaded with this encoder's `vocabulary`.
+        pooling: see `minilm_l6.build`.
+
+    Raises:
+        FileNotFoundError: the weights are not here and no source could be reached.
+        ValueError: an unknown name, or what `bert_folder.load` and `bert_preset.load` raise.
+    """
+    from kerastl.models.pretrained import bert_folder, bert_preset, minilm_l6
+
+    if name == "minilm_l6":
+        return minilm_l6.pretrained(task, pooling=pooling)
+    if name == "small":
+        return minilm_l6.small(task, pooling=pooling)
+    return (bert_folder if _is_published(name) else bert_preset).load(name, task, pooling=pooling)
+
+
+def _is_published(name: str) -> bool:
+    """Whether it is a folder as the Hugging Face hub has it; keras-hub's own names a class in its configuration."""
+    if not Path(name).is_dir():
+        return False
+    try:
+        config = json.loads(Path(name, "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return not Path(name, "assets").is_dir()  # `load` says what is wrong with it
+    return not isinstance(config, dict) or "class_name" not in config

@@ -1,0 +1,223 @@
+"""Keras models of strangers, `.keras` and `.h5`: looked at whole before Keras sees them, and loaded as a copy.
+
+Keras' own safe mode is on as well, but stands second: what it refuses has changed with every release, and it does not
+look at files of the older format as closely. Nothing here reaches tf_keras, which runs a Lambda's code on loading.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import io
+import json
+import lzma
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from kerastl.untrusted import hdf5, keras_config
+
+_SMALL, _RATIO = 10_000_000, 200
+_WEIGHTS = "model.weights.h5"
+# What Keras writes; the only assets that the layers on the list have are vocabularies.
+_MEMBER = re.compile(r"config\.json|metadata\.json|model\.weights\.h5|assets/(?:[^/\\]+/)*[^/\\]+\.txt")
+
+
+class KerasFileError(ValueError):
+    """A Keras file that is not opened, and why."""
+
+
+def load(path: Path) -> keras.Model:
+    """The model in a foreign `.keras` or `.h5` file, not compiled.
+
+    Raises:
+        FileNotFoundError: no such file.
+        KerasFileError: neither format, or damaged; an archive with other members than Keras writes, or that unpacks
+            to far more than it is; a class or function that is not on the list (`keras_config.ALLOWED`); the name of
+            a file or an address in the configuration; links, references, objects or other files' bytes among the
+            weights; or what Keras itself refuses.
+    """
+    with _copied(path) as copy:
+        if copy.suffix == ".h5":
+            for words in _configuration_findings(_text_in_hdf5(copy)):
+                raise KerasFileError(f"{path} is not opened: {words}.")
+        return _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True))
+
+
+def load_unshared(path: Path) -> keras.Model:
+    """As `load`, of a file that nobody else can change: it makes no copy, and works where nothing may be written.
+
+    Raises:
+        KerasFileError: as for `load`; or its ending is not that of its format, by which Keras chooses how to read it;
+            or it keeps a vocabulary beside its weights (a layer that was adapted), which Keras unpacks onto the disk.
+    """
+    for words in findings(path):
+        raise KerasFileError(f"{path} is not opened: {words}.")
+    if zipfile.is_zipfile(path) != (path.suffix == ".keras"):
+        raise KerasFileError(f"{path} is not opened: its ending is not that of its format.")
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.startswith("assets/") and not name.endswith("/"):
+                    raise KerasFileError(
+                        f"{path} is not opened: {name} is a vocabulary in a file of its own, and Keras would have to "
+                        "write it to the disk first. Save the model with the words in its configuration: "
+                        "StringLookup(vocabulary=layer.get_vocabulary(include_special_tokens=False))."
+                    )
+    return _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True))
+
+
+def findings(path: Path) -> Iterator[str]:
+    """Everything for which `load` would refuse a file, without giving it to Keras.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    if zipfile.is_zipfile(path):
+        yield from _archive_findings(path)
+        return
+    yield from hdf5.findings(path)
+    with contextlib.suppress(OSError):  # damaged, which has been said
+        yield from _configuration_findings(_text_in_hdf5(path))
+
+
+def contents(path: Path) -> Iterator[tuple[str, str]]:
+    """What can be read off a file without building the model: ``(what, in words)``.
+
+    Raises:
+        ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile: as much of it is damaged.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as opened:
+            configuration = _parsed(opened.read("config.json"))
+            if "metadata.json" in opened.namelist():
+                yield "written by", f"Keras {_parsed(opened.read('metadata.json')).get('keras_version')}"
+    else:
+        text = _text_in_hdf5(path)
+        configuration = _parsed(text) if text is not None else None
+        yield "written by", "a Keras that writes HDF5"
+    found = collections.Counter(keras_config.layers(configuration))
+    types = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
+    yield "layers", f"{found.total()}: {types}"
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Gives a model the weights in a foreign `.weights.h5`, `.h5` or `.keras` file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        KerasFileError: as for `load`, or the weights do not fit the model.
+    """
+    with _copied(path) as copy:
+        if copy.suffix == ".h5":
+            with h5py.File(copy, "r") as file:
+                old = "layer_names" in file.attrs or "model_weights" in file
+            copy = copy.rename(copy.with_name("old.h5" if old else _WEIGHTS))
+        _by_keras(path, lambda: model.load_weights(copy))
+
+
+@contextlib.contextmanager
+def _copied(path: Path) -> Iterator[Path]:
+    """A copy that has been looked at, in a folder of its own and named for what it is: what is checked is loaded."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:
+        copy = Path(shutil.copyfile(path, Path(folder, "model")))
+        if zipfile.is_zipfile(copy):
+            copy = copy.rename(copy.with_suffix(".keras"))
+            found = _archive_findings(copy)
+        else:
+            copy = copy.rename(copy.with_suffix(".h5"))
+            found = hdf5.findings(copy)
+        for words in found:
+            raise KerasFileError(f"{path} is not opened: {words}.")
+        yield copy
+
+
+def _by_keras(path: Path, load: Any) -> Any:
+    try:
+        return load()
+    except Exception as error:  # Keras raises whatever a configuration that does not fit provokes in a layer
+        raise KerasFileError(f"Keras cannot load {path}: {error}") from error
+
+
+def _archive_findings(archive: Path) -> Iterator[str]:
+    """Why an archive is not opened: it holds something else than what Keras writes, or not all of it is harmless."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names, harmless = set(), True
+            # in all and by the file's own size: what members say of theirs may be a lie, and many are a bomb of parts
+            unpacked, held = sum(member.file_size for member in opened.infolist()), archive.stat().st_size
+            if unpacked > _SMALL and unpacked > _RATIO * held:
+                harmless = False
+                yield f"the archive of {held:,} bytes unpacks to {unpacked:,}: more than {_RATIO} times"
+            for member in opened.infolist():
+                if words := _member_finding(member, names):
+                    harmless = False
+                    yield words
+                names.add(member.filename)
+            missing = {"config.json", _WEIGHTS} - names
+            if missing:
+                yield f"the archive holds no {min(missing)}"
+            if "config.json" in names:
+                configuration = _parsed(opened.read("config.json"))
+                if isinstance(configuration, dict):  # Keras drops this one unread where a model is not compiled
+                    configuration = {**configuration, "compile_config": None}
+                yield from keras_config.findings(configuration)
+            if harmless and _WEIGHTS in names:
+                yield from hdf5.findings(io.BytesIO(opened.read(_WEIGHTS)))
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        yield str(error)
+
+
+def _member_finding(member: zipfile.ZipInfo, names: set[str]) -> str | None:
+    name = member.filename
+    if member.is_dir() and re.fullmatch(r"assets/(?:[^/\\]+/)*", name):
+        return None
+    if not _MEMBER.fullmatch(name) or "\0" in name or {"..", "."} & set(name.split("/")):
+        return f"the archive holds {name!r}, which Keras does not write"
+    if name in names:
+        return f"the archive holds {name!r} twice"
+    if member.flag_bits & 1 or stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        return f"{name!r} in the archive is encrypted, or no file"
+    if member.file_size > _SMALL and member.file_size > _RATIO * max(member.compress_size, 1):
+        return f"{name!r} unpacks from {member.compress_size:,} bytes to {member.file_size:,}: more than {_RATIO} times"
+    return None
+
+
+def _parsed(text: bytes | str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise KerasFileError(f"its configuration is no JSON: {error}") from error
+
+
+def _text_in_hdf5(path: Path) -> bytes | str | None:
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get("model_config")
+    return text if isinstance(text, bytes | str) else None
+
+
+def _configuration_findings(text: bytes | str | None) -> Iterator[str]:
+    if text is None:
+        yield "it holds weights and no model: build the model and take `load_weights`"
+        return
+    try:
+        configuration = _parsed(text)
+    except ValueError as error:
+        yield str(error)
+        return
+    yield from keras_config.findings(configuration)

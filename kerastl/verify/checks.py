@@ -1,0 +1,303 @@
+"""The proof that a file is its model: what it holds, what it answers, and what each of its layers makes of pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from kerastl import types
+from kerastl.verify import kernel_stats
+from kerastl.verify.layers import layer_errors
+from kerastl.verify.predictions import run_file
+from kerastl.verify.scores import score
+
+SPARSITY_SLACK = 0.005
+"""Half a point: how far the share of zeros may be from the claim."""
+PRUNED_SHARE = 0.5
+"""Share of all weights that has to lie in pruned kernels; first and last layers usually stay dense."""
+LOST_CLASS = 5
+"""How often a model has to answer a class for a file that never does to have lost it."""
+
+_TYPES = schema.TensorType
+_LARGEST_INTEGERS = {_TYPES.UINT8: 255, _TYPES.INT8: 127, _TYPES.INT16: 32_767}
+_FLOATS = (_TYPES.FLOAT16, _TYPES.BFLOAT16, _TYPES.FLOAT32, _TYPES.FLOAT64, _TYPES.COMPLEX64, _TYPES.COMPLEX128)
+
+
+class VerificationError(Exception):
+    """A file is not what it claims to be.
+
+    Attributes:
+        file: the file, or the run's variants, that failed.
+        check: which check failed, for example ``"agreement"``.
+        wanted, got: what the check asks for and what was found.
+    """
+
+    def __init__(self, file: object, check: str, *, wanted: object, got: object) -> None:
+        super().__init__(f"{file} failed the check of {check}: wanted {wanted}, got {got}.")
+        self.file, self.check, self.wanted, self.got = file, check, wanted, got
+
+
+@dataclasses.dataclass(frozen=True)
+class Tolerance:
+    """How far a file may be from its model on one split. One example is always allowed, for a split may be tiny.
+
+    Attributes:
+        agreement: least share of examples with the same answer (`types.Verification`), 0..1.
+        score_drop: most that the score may fall below the model's.
+        max_difference: largest absolute difference of a probability, or ``None`` where it is only reported: one
+            undecided example moves far under quantization and says little of the file.
+        mean_difference: most that the class that moves furthest may move on average over the examples; ``None`` asks
+            nothing. A file that has the right answers may still be twice as sure of them as its model.
+    """
+
+    agreement: float
+    score_drop: float
+    max_difference: float | None = None
+    mean_difference: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerTolerance:
+    """How far any layer of a quantized file may be from the float file's; see `types.LayerError`.
+
+    Attributes:
+        error: most that it may be off, as a share of its own root mean square.
+        clipped: largest share of its numbers that may lie outside its range.
+    """
+
+    error: float
+    clipped: float
+
+
+FLOAT32 = Tolerance(agreement=0.9995, score_drop=0.0005, max_difference=1e-3)
+FLOAT16 = Tolerance(agreement=0.998, score_drop=0.001, max_difference=0.1)
+INT8 = Tolerance(agreement=0.98, score_drop=0.003, mean_difference=0.1)
+INT4 = Tolerance(agreement=0.95, score_drop=0.02, mean_difference=0.2)
+
+# Sound files of the recipes: errors up to 0.02 (8 bits) and 0.15 (4 bits), 0.1 % outside. Calibrated on one digit, on
+# noise or on negatives: 0.9 % to 47 % outside, though all of them still agreed on 99 % of the pictures.
+LAYERS_INT8 = LayerTolerance(error=0.3, clipped=0.005)
+LAYERS_INT4 = LayerTolerance(error=0.6, clipped=0.005)
+# A transformer adds one small correction after the other to what it was given, and takes means that are almost zero:
+# sound 8-bit files of MiniLM are off by up to 0.25 there, and vision transformers are built alike.
+LAYERS_OF_TRANSFORMERS = LayerTolerance(error=0.6, clipped=0.005)
+
+
+def check(
+    artifact: types.Artifact, split: types.Split, *, expected: np.ndarray, tolerance: Tolerance
+) -> types.Verification:
+    """Proves on one split that a file is the model it was made from.
+
+    Args:
+        artifact: the file and its claims (integer throughout, share of zeros, distinct values).
+        split: the examples, all of which are run.
+        expected: the model's probabilities on the same inputs, ``(examples, classes)``.
+        tolerance: how far the file may be from them.
+
+    Returns:
+        The score of the file and of the model, their agreement and largest difference.
+
+    Raises:
+        VerificationError: naming file, check, and both numbers, if the file holds an operator that is not built in, a
+            float operator or wrong dtypes though it claims to be integer (or the other way round), fewer zeros or
+            more distinct values than it claims; if it answers with numbers that are not finite or not probabilities; if
+            it answers the same to everything, or no better than that; or if agreement, score or differences are outside
+            the tolerance.
+        ValueError: if ``expected`` does not fit the split or is not finite itself.
+    """
+    expected = np.asarray(expected)
+    if expected.ndim != 2 or len(expected) != len(split) or not len(split):
+        raise ValueError(f"Wanted probabilities ({len(split)}, classes), not empty. Received: {expected.shape}.")
+    if not np.isfinite(expected).all():
+        raise ValueError("Wanted finite probabilities of the Keras model. Received: some that are not.")
+    data = artifact.path.read_bytes()
+    if data[4:8] != b"TFL3":
+        raise VerificationError(artifact.path, "format", wanted="a TFLite file, b'TFL3' at byte 4", got=data[:8])
+    _check_contents(artifact, flatbuffer_utils.read_model_from_bytearray(bytearray(data)), ids=split.is_text)
+    try:
+        answers = run_file(data, split.inputs)
+    except ValueError as error:
+        wanted = f"answers to raw inputs {split.inputs.shape}"
+        raise VerificationError(artifact.path, "running it", wanted=wanted, got=error) from error
+    several = split.multi_label
+    _check_answers(artifact, answers, expected, multi_label=several)
+    asked, given = (types.answered(table, multi_label=several) for table in (expected, answers))
+    measured, floating = score(answers, split.labels), score(expected, split.labels)
+    agreement = float(np.mean(types.agrees(given, asked)))
+    differences = np.abs(answers - expected).max(-1)
+    difference, mean = float(differences.max()), float(differences.mean())
+    one = 1 / len(split)
+    if (1 - agreement) > max(1 - tolerance.agreement, one) + 1e-12:
+        raise VerificationError(
+            artifact.path, "agreement with its model", wanted=f">= {tolerance.agreement}", got=agreement
+        )
+    if floating.value - measured.value > max(tolerance.score_drop, one) + 1e-12:
+        wanted = f">= {floating.value:.4f} - {tolerance.score_drop}"
+        raise VerificationError(artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value)
+    chance = _best_constant(split.labels) if several else 1 / expected.shape[1]
+    if floating.low > chance >= measured.value:
+        raise VerificationError(artifact.path, "score above chance", wanted=f"> {chance:.4f}", got=measured.value)
+    _check_classes(artifact, given, asked, classes=expected.shape[1])
+    if tolerance.max_difference is not None and difference > tolerance.max_difference:
+        raise VerificationError(
+            artifact.path, "largest difference", wanted=f"<= {tolerance.max_difference}", got=difference
+        )
+    if tolerance.mean_difference is not None and mean > tolerance.mean_difference:
+        raise VerificationError(artifact.path, "mean difference", wanted=f"<= {tolerance.mean_difference}", got=mean)
+    return types.Verification(measured, floating.value, agreement, difference)
+
+
+def check_layers(
+    artifact: types.Artifact, reference: bytes, *, inputs: np.ndarray, tolerance: LayerTolerance
+) -> types.LayerError:
+    """Proves that no layer of a file from post-training quantization has lost its numbers.
+
+    Args:
+        artifact: the quantized file.
+        reference: the float file that it was made from.
+        inputs: raw examples ``(examples, *input_shape)`` like those on the phone, not those of the calibration.
+        tolerance: how far a layer may be off.
+
+    Returns:
+        The layer that is furthest off.
+
+    Raises:
+        VerificationError: naming the layer, if it is further off than the tolerance, or if its range was set by other
+            pictures than these, so that its numbers are cut off.
+        ValueError: if the two files do not have the same layers.
+    """
+    rows = layer_errors(artifact.path, reference, inputs=inputs)
+    for row in rows:
+        if not row.clipped <= tolerance.clipped:  # NaN, too
+            wanted = f"<= {tolerance.clipped:.1%} of its numbers outside; calibrate with pictures like those of use"
+            raise VerificationError(artifact.path, f"the range of {row.layer}", wanted=wanted, got=f"{row.clipped:.1%}")
+        if not row.error <= tolerance.error:
+            wanted = f"an error <= {tolerance.error} of its root mean square"
+            raise VerificationError(artifact.path, f"layer {row.layer}", wanted=wanted, got=f"{row.error:.3f}")
+    return max(rows, key=lambda row: row.error)
+
+
+def _check_contents(artifact: types.Artifact, model: Any, *, ids: bool) -> None:
+    """What the file says of itself before it is run: operators, dtypes, zeros; ``ids``: whether it reads token ids."""
+    foreign, floating = [], []
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            if max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.CUSTOM:
+                foreign.append((code.customCode or b"?").decode())
+            touched = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
+            if any(graph.tensors[index].type in _FLOATS for index in touched):
+                floating.append(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
+    if foreign:
+        raise VerificationError(
+            artifact.path, "built-in operators only", wanted="no Flex or custom operator", got=foreign
+        )
+    graph = model.subgraphs[0]
+    ends = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
+    if not artifact.integer:
+        for side, tensor in ends.items():
+            wanted = _TYPES.INT32 if ids and side == "input" else _TYPES.FLOAT32
+            if tensor.type != wanted:
+                names = [flatbuffer_utils.type_to_name(kind) for kind in (wanted, tensor.type)]
+                raise VerificationError(artifact.path, f"{side} dtype", wanted=names[0], got=names[1])
+    else:
+        for side, tensor in ends.items():
+            _check_integer_end(artifact, side, tensor, ids=ids)
+        if floating:
+            raise VerificationError(artifact.path, "integer operators", wanted="no float operator", got=floating)
+    if artifact.sparsity is not None:
+        _check_sparsity(artifact, model, claim=artifact.sparsity)
+    if artifact.clusters is not None:
+        _check_clusters(artifact, model, claim=artifact.clusters)
+
+
+def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any, *, ids: bool) -> None:
+    """Raw bytes in, or ids; out come probabilities: numbers of a scale that does not go beyond 1."""
+    inputs = (_TYPES.INT32, _TYPES.INT64) if ids else (_TYPES.UINT8,)
+    allowed = inputs if side == "input" else tuple(_LARGEST_INTEGERS)
+    if tensor.type not in allowed:
+        wanted = " or ".join(flatbuffer_utils.type_to_name(kind) for kind in allowed)
+        got = flatbuffer_utils.type_to_name(tensor.type)
+        raise VerificationError(artifact.path, f"{side} dtype", wanted=wanted, got=got)
+    quantization, got = tensor.quantization, None
+    if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
+        got = (float(quantization.scale[0]), int(quantization.zeroPoint[0]))
+    if side == "input" and tensor.type == _TYPES.UINT8 and got != (1.0, 0):
+        raise VerificationError(artifact.path, "input scale and zero point", wanted=(1.0, 0), got=got)
+    if side == "output":
+        highest = None if got is None else got[0] * (_LARGEST_INTEGERS[tensor.type] - got[1])
+        if highest is None or highest > 1.01:
+            wanted = "one scale and zero point, whose largest number is a probability, at most 1"
+            raise VerificationError(artifact.path, "output scale", wanted=wanted, got=got)
+
+
+def _check_sparsity(artifact: types.Artifact, model: Any, *, claim: float) -> None:
+    """Pruned kernels have the zeros that were asked for: exactly in float, no fewer where small weights round to 0."""
+    held = kernel_stats.of(model)
+    # a mask cannot cut between two elements of a small kernel
+    pruned = [one for one in held if one.zeros / one.size >= claim - max(SPARSITY_SLACK, 1 / one.size)]
+    size, total = sum(one.size for one in pruned), sum(one.size for one in held)
+    got = ", ".join(f"{one.zeros / one.size:.3f} of {one.size}" for one in held)
+    if not total or size < PRUNED_SHARE * total:
+        wanted = f"{claim:.3f} zeros in kernels that hold half of the weights"
+        raise VerificationError(artifact.path, "claimed sparsity", wanted=wanted, got=got)
+    achieved = sum(one.zeros for one in pruned) / size
+    rounded = any(one.rounded for one in pruned)
+    if achieved < claim - SPARSITY_SLACK or (achieved > claim + SPARSITY_SLACK and not rounded):
+        wanted = f"{claim:.3f} zeros, to {SPARSITY_SLACK}, in the pruned kernels"
+        raise VerificationError(artifact.path, "claimed sparsity", wanted=wanted, got=f"{achieved:.4f} ({got})")
+
+
+def _check_clusters(artifact: types.Artifact, model: Any, *, claim: types.Clusters) -> None:
+    """Clustered kernels have no more values than was claimed: in a channel, or in a kernel as it is stored."""
+    held, where = kernel_stats.of(model), "kernel" if claim.whole else "channel"
+    for size, wanted in Counter(claim.sizes).items():
+        counts = sorted(one.distinct if claim.whole else one.distinct_in_channel for one in held if one.size == size)
+        if sum(count <= claim.number for count in counts) < wanted:
+            wish = f"at most {claim.number} distinct values a {where} in {wanted} kernels of {size:,} weights"
+            got = f"{len(counts)} such kernels, with {counts}"
+            raise VerificationError(artifact.path, "claimed clusters", wanted=wish, got=got)
+
+
+def _check_answers(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray, *, multi_label: bool) -> None:
+    if answers.shape != expected.shape:
+        raise VerificationError(artifact.path, "output shape", wanted=expected.shape, got=answers.shape)
+    finite = int(np.isfinite(answers).all(-1).sum())
+    if finite < len(answers):
+        raise VerificationError(artifact.path, "finite answers", wanted=f"{len(answers)} rows", got=f"{finite} rows")
+    if multi_label and not (answers.min() >= -1e-6 and answers.max() <= 1 + 1e-6):
+        got = f"from {answers.min():.4f} to {answers.max():.4f}"
+        raise VerificationError(artifact.path, "probabilities", wanted="each in 0..1", got=got)
+    # An 8-bit probability is off by up to half a step of 1/256, each of them.
+    slack = 0.01 + (answers.shape[1] / 512 if artifact.integer else 0)
+    sums = answers.sum(-1)
+    worst = float(sums[np.abs(sums - 1).argmax()])
+    if not multi_label and (abs(worst - 1) > slack or answers.min() < -1e-6):
+        got = f"a row that sums to {worst:.4f}, least value {answers.min():.4f}"
+        raise VerificationError(artifact.path, "probabilities", wanted="rows >= 0 that sum to 1", got=got)
+    if len(answers) > 1 and (answers == answers[0]).all() and not (expected == expected[0]).all():
+        got = f"{answers[0].tolist()} to all {len(answers)} examples"
+        raise VerificationError(artifact.path, "answers that depend on the input", wanted="more than one", got=got)
+
+
+def _best_constant(labels: np.ndarray) -> float:
+    """Share of the most frequent set of classes: the score of who always answers it."""
+    return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))
+
+
+def _check_classes(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray, *, classes: int) -> None:
+    """No class is lost on the way; agreement alone would let a rare one go."""
+    asked, given = (
+        table.sum(0) if table.ndim == 2 else np.bincount(table, minlength=classes) for table in (expected, answers)
+    )
+    lost = [
+        f"class {index}: {asked[index]}" for index in range(classes) if asked[index] >= LOST_CLASS and not given[index]
+    ]
+    if lost:
+        wanted = f"every class that the model answers {LOST_CLASS} times or more"
+        raise VerificationError(artifact.path, "predictions of every class", wanted=wanted, got=f"none of {lost}")

@@ -1,0 +1,101 @@
+"""Preset folders that keras-hub itself saves here, from a small encoder of random weights; nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from encoder_files import TASK, TOKENS, save_preset
+
+from kerastl.models.pretrained import bert_preset, weights
+from kerastl.types import Task
+
+IDS = np.random.default_rng(0).integers(5, len(TOKENS), (4, 12)).astype(np.int32)
+IDS[:2, 8:] = 0
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_folder_answers_as_its_preset(tmp_path, pooling):
+    body = save_preset(tmp_path)
+    file = bert_preset.vocabulary_file(str(tmp_path))
+    assert tuple(file.read_text().splitlines()) == TOKENS
+    model = bert_preset.load(str(tmp_path), TASK, pooling=pooling, dropout=0.0)
+    mask = IDS != 0
+    fed = {"token_ids": IDS, "segment_ids": np.zeros_like(IDS), "padding_mask": mask.astype("int32")}
+    sequence = np.asarray(body(fed, training=False)["sequence_output"])
+    means = (sequence * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+    kernel, bias = model.get_layer("logits").get_weights()
+    wanted = (means if pooling == "mean" else sequence[:, 0]) @ kernel + bias
+    np.testing.assert_allclose(np.asarray(model(IDS, training=False)), wanted, atol=1e-5)
+    with pytest.raises(ValueError, match=r"40 positions"):
+        bert_preset.load(str(tmp_path), Task("toy", ("a", "b"), (41,), vocabulary=TOKENS))
+
+
+def test_another_vocabulary(tmp_path):
+    save_preset(tmp_path / "small")
+    with pytest.raises(ValueError, match=r"its own vocabulary, 50 tokens; load the texts with vocabulary='.*vocab"):
+        bert_preset.load(str(tmp_path / "small"), Task("toy", ("a", "b"), (12,), vocabulary=TOKENS[:-1]))
+    save_preset(tmp_path / "rows", rows=60)
+    with pytest.raises(ValueError, match=r"each of 60 rows of embeddings.* knows 50"):
+        bert_preset.load(str(tmp_path / "rows"), TASK)
+    save_preset(tmp_path / "cased", lowercase=False)
+    with pytest.raises(ValueError, match=r"lowercase False. Take the uncased model"):
+        bert_preset.vocabulary_file(str(tmp_path / "cased"))
+    save_preset(tmp_path / "without", tokens=())
+    with pytest.raises(ValueError, match=r"which holds no tokenizer\.json"):
+        bert_preset.vocabulary_file(str(tmp_path / "without"))
+    (tmp_path / "without" / "tokenizer.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"describes no tokenizer of keras-hub"):
+        bert_preset.vocabulary_file(str(tmp_path / "without"))
+
+
+def test_another_backbone(tmp_path):
+    save_preset(tmp_path / "roberta", backbone="RobertaBackbone")
+    with pytest.raises(ValueError, match=r"Wanted a BertBackbone with two segments.* a RobertaBackbone"):
+        bert_preset.load(str(tmp_path / "roberta"), TASK)
+    save_preset(tmp_path / "segments", num_segments=3)
+    with pytest.raises(ValueError, match=r"Wanted a BertBackbone with two segments"):
+        bert_preset.load(str(tmp_path / "segments"), TASK)
+
+
+def test_a_folder_that_is_damaged_or_hostile(tmp_path):
+    body = save_preset(tmp_path)
+    good = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(json.dumps({**json.loads(good), "class_name": "system", "module": "os"}))
+    with pytest.raises(ValueError, match=r"config\.json is not opened"):
+        bert_preset.load(str(tmp_path), TASK)
+    (tmp_path / "config.json").write_text(good)
+    weight = body.get_layer("transformer_layer_1").weights[3]
+    weight.assign(np.full(weight.shape, np.inf))
+    body.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(weights.WeightsError, match=r"with NaN or infinity: transformer_layer_1"):
+        bert_preset.load(str(tmp_path), TASK)
+
+
+def test_presets_are_listed_without_a_network():
+    assert {"bert_tiny_en_uncased", "bert_base_en_uncased"} <= set(bert_preset.available())
+    with pytest.raises(ValueError, match=r"There is no encoder 'bert_tiny_uncased'.*Did you mean bert_tiny_en_uncased"):
+        bert_preset.vocabulary_file("bert_tiny_uncased")
+
+
+def test_without_a_network_it_says_so(tmp_path):
+    code = """
+from kerastl.models.pretrained import bert_preset
+try:
+    bert_preset.vocabulary_file("bert_tiny_en_uncased")
+except FileNotFoundError as error:
+    print("refused:", error)
+"""
+    environment = {**os.environ, "KAGGLEHUB_CACHE": str(tmp_path), "HF_HOME": str(tmp_path)}
+    environment |= {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "refused: The preset 'bert_tiny_en_uncased' could not be downloaded (" in done.stdout

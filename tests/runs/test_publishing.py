@@ -1,0 +1,335 @@
+"""The last stretch: nothing is published that is not its model, and the test split chooses nothing."""
+
+import dataclasses
+import functools
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kerastl import verify
+from kerastl.compress import cluster, mixed_precision, prune, ptq, qat
+from kerastl.compress.tf_keras import bridge
+from kerastl.data import pipeline
+from kerastl.export import tflite
+from kerastl.runs import publishing, store
+from kerastl.training import fitting
+from kerastl.types import Dataset, Schedule, Split, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seed: int = 0
+
+
+def build(seed):
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = keras.layers.Conv2D(8, 3, strides=2, name="conv")(x)
+    x = keras.layers.Flatten(name="flatten")(keras.layers.ReLU(name="relu")(x))
+    return keras.Model(image, keras.layers.Dense(4, name="logits")(x))
+
+
+@pytest.fixture
+def dataset(tiny_files):
+    inputs, labels = tiny_files.inputs, tiny_files.labels
+    task = Task("toy", ("upper left", "upper right", "lower left", "lower right"), (8, 8, 1))
+    splits = [
+        Split(name, inputs[part], labels[part])
+        for name, part in (("train", slice(0, 100)), ("validation", slice(100, 150)), ("test", slice(150, None)))
+    ]
+    return Dataset(task, *splits, digest="0" * 64, source="toy")
+
+
+@pytest.fixture
+def model(dataset):
+    model = build(0)
+    batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
+    fitting.fit(model, batches, schedule=Schedule(epochs=20, peak_learning_rate=1e-2), progress=False)
+    return model
+
+
+@pytest.fixture
+def run(tmp_path, dataset):
+    with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
+        run.record(dataset)
+        yield run
+
+
+def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
+    float32 = tflite.convert(model)
+    small = ptq.static_int8(float32, calibration=dataset.train.inputs)
+    candidates = [
+        publishing.Candidate("float32", "float32", float32, model),
+        publishing.Candidate("static_int8", "static_int8", small, model),
+        publishing.Candidate("teacher", "static_int8", small, model, eligible=False),
+    ]
+    result = publishing.ship(run, dataset, model=model, candidates=candidates)
+    assert result["chosen"] == "static_int8"
+    assert json.loads((run.folder / "report.json").read_text()) == result
+    rows = {row["name"]: row for row in result["variants"]}
+    expected = fitting.predict(model, dataset.test.inputs).argmax(-1)
+    assert rows["float32"]["float_score"] == pytest.approx((expected == dataset.test.labels).mean())
+    assert rows["float32"]["agreement"] == 1.0
+    assert (run.folder / "mobile" / "model.tflite").read_bytes() == (
+        run.folder / "variants" / "static_int8.tflite"
+    ).read_bytes()
+    assert (run.folder / "saved_model" / "saved_model.pb").is_file()
+
+
+def test_the_fastest_when_asked(run, dataset, model):
+    float32 = tflite.convert(model)
+    files = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
+    candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
+    result = publishing.ship(run, dataset, model=model, candidates=candidates, prefer="fastest")
+    milliseconds = {row["name"]: row["latency_ms"]["median"] for row in result["variants"]}
+    assert milliseconds[result["chosen"]] == min(milliseconds.values())  # two may be as fast
+    assert "fastest" in result["why"]
+
+
+def test_an_ineligible_file_is_never_chosen(run, dataset, model):
+    float32 = tflite.convert(model)
+    candidates = [
+        publishing.Candidate("teacher", "dynamic_int8", ptq.dynamic_int8(float32), model, eligible=False),
+        publishing.Candidate("float32", "float32", float32, model),
+    ]
+    assert publishing.ship(run, dataset, model=model, candidates=candidates)["chosen"] == "float32"
+
+
+def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, dataset, model):
+    """Models and files alike, by NumPy; the share of the gap is that of the test scores."""
+    others = [build(seed) for seed in (5, 6, 8)]
+    file = tflite.convert(others[2])
+    control = publishing.Control(
+        model, distilled=[others[0], file], alone=[others[1], others[0]], seeds=[7, 9], steps=30
+    )
+    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model), model)]
+    found = publishing.ship(run, dataset, model=model, candidates=candidates, control=control)["control"]
+
+    def scores(student):
+        return {
+            key: pytest.approx((fitting.predict(student, split.inputs).argmax(-1) == split.labels).mean())
+            for key, split in (("validation_score", dataset.validation), ("score", dataset.test))
+        }
+
+    assert found["teacher"] == scores(model)
+    assert found["distilled"] == [scores(others[0]), scores(others[2])]
+    assert found["alone"] == [scores(others[1]), scores(others[0])]
+    assert (found["seeds"], found["steps"]) == ([7, 9], 30)
+    gains = [found["distilled"][pair]["score"] - found["alone"][pair]["score"] for pair in range(2)]
+    gaps = [found["teacher"]["score"] - found["alone"][pair]["score"] for pair in range(2)]
+    assert found["gain"] == pytest.approx(sum(gains) / 2)
+    assert found["gap"] == pytest.approx(sum(gains) / sum(gaps))
+    assert found["words"] in (run.folder / "report.html").read_text()
+    with pytest.raises(ValueError, match=r"2 and 1 for seeds \[7, 9\]"):
+        publishing.Control(model, distilled=[model, model], alone=[model], seeds=[7, 9], steps=1)
+
+
+def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, model):
+    answers = {
+        split.name: np.eye(4)[np.where(np.arange(len(split)) % 10, split.labels, (split.labels + 1) % 4)]
+        for split in (dataset.validation, dataset.test)
+    }
+    control = publishing.Control(answers, distilled=[model], alone=[build(5)], seeds=[0], steps=30)
+    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model), model)]
+    found = publishing.ship(run, dataset, model=model, candidates=candidates, control=control)["control"]
+    right = {name: float((answers[name].argmax(1) == getattr(dataset, name).labels).mean()) for name in answers}
+    assert right["validation"] == pytest.approx(0.9)
+    assert found["teacher"] == {"validation_score": right["validation"], "score": right["test"]}
+    low, high = found["alone"][0]["score"], found["distilled"][0]["score"]
+    assert found["gap"] == pytest.approx((high - low) / (right["test"] - low))
+    text = (run.folder / "report.html").read_text()
+    assert "the same 30 steps, a pair a seed." in text  # of one seed there is no interval to explain
+
+
+def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, model):
+    float32, strange = tflite.convert(model), build(7)
+    candidates = [
+        publishing.Candidate("float32", "float32", float32, model),
+        publishing.Candidate("strange", "dynamic_int8", ptq.dynamic_int8(tflite.convert(strange)), model),
+    ]
+    with pytest.raises(verify.VerificationError):
+        publishing.ship(run, dataset, model=model, candidates=candidates)
+    result = publishing.ship(run, dataset, model=model, candidates=candidates, left_out={"qat_int8": "no such <layer>"})
+    assert [row["name"] for row in result["variants"]] == ["float32"]
+    assert set(result["left_out"]) == {"qat_int8", "strange"}
+    assert result["left_out"]["strange"].startswith("failed the check of ")
+    assert [path.name for path in (run.folder / "variants").iterdir()] == ["float32.tflite"]
+    page = (run.folder / "report.html").read_text()
+    assert "<li><b>qat_int8</b>: no such &lt;layer&gt;</li>" in page
+
+
+def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
+    wrong = publishing.Candidate("float32", "float32", tflite.convert(build(7)), model)
+    with pytest.raises(verify.VerificationError):
+        publishing.ship(run, dataset, model=model, candidates=[wrong], left_out={})
+
+
+def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
+    """A file that answers like its model on what chooses, and otherwise on what reports."""
+    other = build(0)
+    other.set_weights([value if value.ndim == 1 else -value for value in model.get_weights()])
+    blank = dataclasses.replace(dataset.validation, inputs=np.zeros_like(dataset.validation.inputs))
+    same = dataclasses.replace(dataset, validation=blank)
+    for one in (model, other):
+        one.get_layer("conv").bias.assign(np.zeros(8))
+    candidates = [
+        publishing.Candidate("float32", "float32", tflite.convert(other), model),
+        publishing.Candidate("float16", "float16", ptq.float16(tflite.convert(model)), model),
+    ]
+    with pytest.raises(verify.VerificationError, match=r"float32\.tflite failed"):
+        publishing.ship(run, same, model=model, candidates=candidates, left_out={})
+
+
+def test_a_file_of_another_model_is_not_published(run, dataset, model):
+    candidates = [
+        publishing.Candidate("float32", "float32", tflite.convert(model), model),
+        publishing.Candidate("wrong", "float32", tflite.convert(build(5)), model),
+    ]
+    with pytest.raises(verify.VerificationError, match="wrong"):
+        publishing.ship(run, dataset, model=model, candidates=candidates)
+    assert not (run.folder / "mobile").exists()
+    assert not (run.folder / "report.json").exists()
+
+
+def test_a_float_file_that_claims_to_be_integer_is_not_published(run, dataset, model):
+    with pytest.raises(verify.VerificationError):
+        publishing.ship(
+            run,
+            dataset,
+            model=model,
+            candidates=[publishing.Candidate("static_int8", "static_int8", tflite.convert(model), model)],
+        )
+    assert not (run.folder / "mobile").exists()
+
+
+def test_sparsity_that_is_not_there_is_not_published(run, dataset, model):
+    candidate = publishing.Candidate("float32", "float32", tflite.convert(model), model, sparsity=0.5)
+    with pytest.raises(verify.VerificationError, match="sparsity"):
+        publishing.ship(run, dataset, model=model, candidates=[candidate])
+
+
+def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeypatch):
+    """Whatever is run before the choice, no test picture is among it."""
+    seen = []
+    real_check, real_choose = verify.check, verify.choose
+    monkeypatch.setattr(verify, "check", lambda a, split, **o: (seen.append(split.name), real_check(a, split, **o))[1])
+    monkeypatch.setattr(verify, "choose", lambda *a, **o: (seen.append("choice"), real_choose(*a, **o))[1])
+
+    def spied(real, name, *given, **named):
+        inputs = named["inputs"] if "inputs" in named else given[1]
+        seen.append(f"{'test' if np.shares_memory(inputs, dataset.test.inputs) else 'other'} pictures to {name}")
+        return real(*given, **named)
+
+    for room, name in ((verify, "check_layers"), (fitting, "predict")):
+        monkeypatch.setattr(room, name, functools.partial(spied, getattr(room, name), name))
+    float32 = tflite.convert(model)
+    files = {"float32": float32, "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs)}
+    candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
+    publishing.ship(run, dataset, model=model, candidates=candidates)
+    before, after = seen[: seen.index("choice")], seen[seen.index("choice") :]
+    assert not any(one.startswith("test") for one in before)
+    assert before.count("validation") == after.count("test") == 2
+    assert "other pictures to check_layers" in before
+    assert "test pictures to predict" in after
+
+
+@pytest.mark.parametrize("wrong", ["scaled range", "zeros", "noise"])
+def test_bad_calibration_is_not_published(wrong, run, dataset, model):
+    """Whichever gate sees it first: the pictures themselves, a layer's range, the answers, the agreement."""
+    generator, inputs = np.random.default_rng(0), dataset.train.inputs
+    pictures = {
+        "scaled range": inputs // 64,  # 0..3, as if scaled by the wrong number
+        "zeros": np.zeros_like(inputs),
+        "noise": generator.integers(0, 256, inputs.shape).astype(np.uint8),
+    }[wrong]
+    float32 = tflite.convert(model)
+
+    def make_and_ship():
+        small = ptq.static_int8(float32, calibration=pictures)
+        files = {"float32": float32, "static_int8": small}
+        candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
+        publishing.ship(run, dataset, model=model, candidates=candidates)
+
+    with pytest.raises((ValueError, verify.VerificationError), match=r"raw pixels|range of|depend on|agreement"):
+        make_and_ship()
+    assert not (run.folder / "mobile").exists()
+    assert not (run.folder / "report.json").exists()
+
+
+@pytest.mark.parametrize("technique", sorted(publishing.TECHNIQUES))
+def test_sparsity_survives_every_technique(technique, run, dataset):
+    """Half of each kernel is zero in the model, and in the file whatever became of its other weights."""
+    model = build(0)
+    batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
+    pruning = prune.Prune(sparsity=0.5, begin_step=0, end_step=50, frequency=5, layers=["conv", "logits"], model=model)
+    fitting.fit(
+        model, batches, schedule=Schedule(epochs=10, peak_learning_rate=1e-2), progress=False, callbacks=[pruning]
+    )
+    float32 = tflite.convert(model)
+    made = {
+        "float32": lambda: float32,
+        "qat_int8": lambda: quantization_aware(model, batches, dataset),
+        "static_int8": lambda: ptq.static_int8(float32, calibration=dataset.train.inputs),
+        "static_int16_activations": lambda: ptq.static_int16_activations(float32, calibration=dataset.train.inputs),
+        "mixed_precision": lambda: mixed(float32, dataset),
+    }
+    content = made.get(technique, lambda: getattr(ptq, technique)(float32))()
+    candidate = publishing.Candidate("pruned", technique, content, model, sparsity=0.5)
+    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    row = publishing.ship(run, dataset, model=model, candidates=[candidate], **loose)["variants"][0]
+    assert row["sparsity"] >= 0.495
+    denser = dataclasses.replace(candidate, name="denser", sparsity=row["sparsity"] + 0.02)
+    with pytest.raises(verify.VerificationError, match="claimed sparsity"):
+        publishing.ship(run, dataset, model=model, candidates=[denser], **loose)
+
+
+def mixed(float32, dataset):
+    """4-bit kernels in one layer and 8-bit ones in the other."""
+    measured = mixed_precision.sensitivities(
+        float32, answers=lambda file: verify.run_file(file, dataset.validation.inputs)
+    )
+    way = mixed_precision.assignments(measured)
+    chosen = next(one for one in way if set(one.bits.values()) == {4, 8})
+    return mixed_precision.apply(float32, chosen)
+
+
+@pytest.mark.parametrize("technique", ["dynamic_int8", "qat_int8"])
+def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
+    batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
+    twin = bridge.to_tf_keras(model, probe=dataset.train.inputs[:4].astype("float32"))
+    network = cluster.train(
+        twin, batches, number_of_clusters=8, epochs=2, learning_rate=1e-3, layers=["conv", "logits"]
+    )
+    home = bridge.to_keras(network, like=model)
+    if technique == "qat_int8":
+        aware = qat.train(network, batches, epochs=1, learning_rate=1e-3, preserve_clusters=8)
+        content = tflite.convert(aware, integer=True)
+    else:
+        content = ptq.dynamic_int8(tflite.convert(home))
+    claim = cluster.claim(home, number_of_clusters=8, layers=["conv", "logits"], whole=technique == "qat_int8")
+    candidate = publishing.Candidate("clustered", technique, content, home, clusters=claim)
+    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    publishing.ship(run, dataset, model=home, candidates=[candidate], **loose)
+    assert (run.folder / "mobile" / "model.tflite").is_file()
+    fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, number=6))
+    with pytest.raises(verify.VerificationError, match="claimed clusters"):
+        publishing.ship(run, dataset, model=home, candidates=[fewer], **loose)
+
+
+def quantization_aware(model, batches, dataset) -> bytes:
+    twin = bridge.to_tf_keras(model, probe=dataset.train.inputs[:4].astype("float32"))
+    aware = qat.train(twin, batches, epochs=1, learning_rate=1e-3, preserve_sparsity=True)
+    return tflite.convert(aware, integer=True)
+
+
+def test_what_is_asked_of_each_kind_of_file():
+    """An int8 file that may answer a tenth otherwise; a float16 file may a quarter of that, and lose half."""
+    asked = publishing._asked_of_int8(agreement=0.9, score_drop=0.02)
+    furthest = pytest.approx(verify.INT8.mean_difference + 0.08)
+    assert asked == dataclasses.replace(verify.INT8, agreement=0.9, score_drop=0.02, mean_difference=furthest)
+    assert publishing._asked_of_int8(agreement=0.99, score_drop=0.0).mean_difference == verify.INT8.mean_difference
+    half = publishing._Check(int8=asked)._tolerances[verify.FLOAT16]
+    assert half == dataclasses.replace(verify.FLOAT16, agreement=pytest.approx(0.975), score_drop=0.01)

@@ -1,0 +1,297 @@
+"""The report: the schema as the design states it, and a page that stands alone."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import errno
+import html.parser
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from kerastl import types
+from kerastl.runs import report
+
+VARIANT_KEYS = {
+    "name", "file", "sha256", "technique", "bytes", "gzip_bytes", "parameters", "sparsity", "validation_score", "score",
+    "score_low", "score_high", "float_score", "agreement", "max_difference", "worst_layer",
+    "latency_ms", "ops", "input", "output",
+}  # fmt: skip
+
+
+OVERLAPS = {
+    "exact_duplicates": 3, "contradicting_labels": 1, "near_duplicates": 4, "near_duplicates_looked_for": 30,
+}  # fmt: skip
+BY_CLASS = types.ByClass({"<a>": 4, "b": 3, "c": 0}, {"<a>": 0.75, "b": 1.0, "c": None}, 0.875, 4 / 7)
+
+
+def variant(folder: Path, name: str, *, size: int, score: float = 0.9, integer: bool = True) -> types.Variant:
+    verification = types.Verification(types.Score(score, score - 0.01, score + 0.01, 10), 0.91, 0.995, 0.01)
+    tensor = types.Tensor("image", "uint8", (1, 4, 4, 1), 1.0, 0)
+    return types.Variant(
+        artifact=types.Artifact(name, f"made as {name}", folder / "variants" / f"{name}.tflite", integer),
+        facts=types.FileFacts("0" * 64, size, size // 2, 100, 0.25, types.Operators(3, 3, 0, 0), tensor, tensor),
+        latency=types.Latency(0.021, 0.034, 1, 500),
+        validation=dataclasses.replace(verification, score=types.Score(score - 0.002, 0.0, 1.0, 20)),
+        test=verification,
+    )
+
+
+@pytest.fixture
+def dataset() -> types.Dataset:
+    generator = np.random.default_rng(0)
+
+    def split(name, count):
+        pictures = generator.integers(0, 256, (count, 4, 4, 1), np.uint8)
+        return types.Split(name, pictures, np.arange(count, dtype=np.int32) % 3)
+
+    task = types.Task("toy", ("<a>", "b", "c"), (4, 4, 1))
+    splits = split("train", 30), split("validation", 20), split("test", 10)
+    return types.Dataset(task, *splits, "d" * 64, "toy", overlaps=OVERLAPS)
+
+
+@pytest.fixture
+def built(tmp_path, dataset):
+    return report.build(
+        {"recipe": "toy_mobile", "tag": "default", "seed": 3, "versions": {"keras": "3.15.1"}},
+        dataset,
+        folder=tmp_path,
+        stages=[{"name": "teacher", "seconds": 61.5, "reused": True, "more": 1}],
+        variants=[
+            variant(tmp_path, "teacher_float32", size=1_000_000, score=0.95),
+            variant(tmp_path, "static_int8", size=20_000),
+        ],
+        choice=types.Choice("static_int8", "the smallest within 0.3 points"),
+        by_class=BY_CLASS,
+    )
+
+
+def test_the_schema_is_the_designs(built):
+    assert set(built) == {
+        "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
+        "why", "by_class", "balanced_accuracy", "majority_baseline", "left_out",
+        "frontier", "control",
+    }  # fmt: skip
+    assert built["schema"] == 1
+    assert built["by_class"][0] == {"name": "<a>", "examples": 4, "recall": 0.75}
+    assert built["by_class"][2] == {"name": "c", "examples": 0, "recall": None}
+    assert built["data"] == {
+        "name": "toy", "digest": "d" * 64, "train": 30, "validation": 20, "test": 10, "overlaps": OVERLAPS,
+    }  # fmt: skip
+    assert built["stages"] == [{"name": "teacher", "seconds": 61.5, "reused": True}]
+    assert [row["name"] for row in built["variants"]] == ["teacher_float32", "static_int8"]
+    row = built["variants"][1]
+    assert set(row) == VARIANT_KEYS
+    assert row["file"] == "variants/static_int8.tflite"
+    assert (row["validation_score"], row["score"], row["float_score"]) == (0.898, 0.9, 0.91)
+    assert (row["score_low"], row["score_high"]) == (0.89, 0.91)
+    assert row["latency_ms"] == {"median": 0.021, "p95": 0.034, "threads": 1, "runs": 500}
+    assert row["ops"] == {"total": 3, "integer": 3, "float": 0, "flex": 0}
+    assert row["input"] == {"dtype": "uint8", "shape": [1, 4, 4, 1], "scale": 1.0, "zero_point": 0}
+
+
+def test_build_refuses_what_does_not_fit(tmp_path, dataset):
+    arguments = {"folder": tmp_path, "stages": [], "by_class": BY_CLASS}
+    metadata = {"recipe": "r", "tag": "t", "seed": 0, "versions": {}}
+    one = variant(tmp_path, "one", size=10)
+    with pytest.raises(ValueError, match="chosen 'two'"):
+        report.build(metadata, dataset, variants=[one], choice=types.Choice("two", ""), **arguments)
+    with pytest.raises(ValueError, match="names of their own"):
+        report.build(metadata, dataset, variants=[one, one], choice=types.Choice("one", ""), **arguments)
+    outside = variant(tmp_path.parent / "elsewhere", "one", size=10)
+    with pytest.raises(ValueError, match="lies in its run folder"):
+        report.build(metadata, dataset, variants=[outside], choice=types.Choice("one", ""), **arguments)
+
+
+def test_mistakes_are_the_most_confident_ones():
+    split = types.Split(
+        "test", np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1), np.array([0, 0, 1, 1, 0], np.int32)
+    )
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
+    found = report.mistakes(split, probabilities, class_names=("a", "b"), limit=2)
+    assert (found.total, found.examples) == (3, 5)
+    assert found.labels == ("b", "a")
+    assert found.predictions == ("a", "b")
+    assert found.probabilities == pytest.approx((0.95, 0.7))
+    np.testing.assert_array_equal(found.pictures, split.inputs[[2, 4]])
+    with pytest.raises(ValueError, match=r"\(5, 2\).*Received: \(4, 2\)"):
+        report.mistakes(split, probabilities[:4], class_names=("a", "b"))
+    with pytest.raises(ValueError, match="needs pictures"):
+        report.mistakes(types.Split("test", np.zeros((5, 2)), split.labels), probabilities, class_names=("a", "b"))
+
+
+class Page(html.parser.HTMLParser):
+    """Collects every tag, attribute and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.texts: list[str] = []
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href", "data") and value]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
+    wrong = report.mistakes(dataset.test, np.eye(3)[np.zeros(10, int)], class_names=dataset.task.class_names)
+    curves = [
+        types.Curves("teacher", {"loss": (2.0, 1.0, 0.5), "val_loss": (2.0, 1.5, 1.0), "accuracy": (0.1, 0.5, 0.9)}),
+        types.Curves("student", {"loss": (1.0,), "learning_rate": (0.1,)}),
+        types.Curves("nothing", {}),
+    ]
+    path = report.write(built, tmp_path, curves=curves, mistakes=wrong)
+    text = path.read_text()
+    page = Page(text)
+    assert json.loads((tmp_path / "report.json").read_text()) == built
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    assert not re.search(r"url\((?!#)|@import|<link", text)
+    assert page.tags.count("svg") == 4
+    assert len(page.ids) == len(set(page.ids)) > 3, "ids of two plots on one page must not meet"
+    assert "currentColor" in text
+    assert "50 times" in page.texts
+    assert "90.00 %" in text
+    assert "21 µs" in text
+    assert "87.50 %" in text
+    assert "no example" in text
+    assert "1 min 02 s" in text
+    assert page.tags.count("img") == 6
+    assert "<a>" not in text, "class names are escaped"
+    picture = Image.open(io.BytesIO(base64.b64decode(next(link for link in page.links if "png" in link)[22:])))
+    np.testing.assert_array_equal(np.asarray(picture), wrong.pictures[0, ..., 0])
+
+
+def test_the_page_without_teacher_curves_and_mistakes(tmp_path, dataset):
+    built = report.build(
+        {"recipe": "r", "tag": "t", "seed": None, "versions": {}},
+        dataset,
+        folder=tmp_path,
+        stages=[],
+        variants=[variant(tmp_path, "float32", size=999)],
+        choice=types.Choice("float32", "the only one"),
+        by_class=BY_CLASS,
+    )
+    text = report.render(built)
+    assert "Against the teacher" not in text
+    assert "999 B" in text
+    assert "gets wrong" not in text
+
+
+def test_what_a_teacher_gave_is_on_the_page_and_in_the_table(tmp_path, dataset):
+    pairs = {
+        "teacher": {"validation_score": 0.93, "score": 0.92},
+        "distilled": [{"validation_score": 0.91, "score": 0.905}, {"validation_score": 0.9, "score": 0.9123}],
+        "alone": [{"validation_score": 0.88, "score": 0.8876}, {"validation_score": 0.89, "score": 0.885}],
+    }
+    found = {"gain": 0.02, "gain_low": 0.01, "gain_high": 0.03, "gap": 0.5, "low": None, "high": None}
+    built = report.build(
+        {"recipe": "r", "tag": "t", "seed": None, "versions": {}},
+        dataset,
+        folder=tmp_path,
+        stages=[],
+        variants=[variant(tmp_path, "float32", size=999)],
+        choice=types.Choice("float32", "the only one"),
+        by_class=BY_CLASS,
+        control={**pairs, "seeds": [3, 4], "steps": 1200, **found, "words": "Half <of> it."},
+    )
+    report.write(built, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text())["control"]["alone"] == pairs["alone"]
+    text = (tmp_path / "report.html").read_text()
+    assert "Half &lt;of&gt; it." in text
+    assert "the same 1,200 steps, a pair a seed; intervals are 95 %, over seeds." in text
+    texts = Page(text).texts
+    start = texts.index("With the teacher and without")
+    cells = [cell for cell in texts[start:] if cell][9:]
+    assert cells[:6] == ["3", "88.00 %", "91.00 %", "88.76 %", "90.50 %", "+1.74 points"]
+    assert cells[6:12] == ["4", "89.00 %", "90.00 %", "88.50 %", "91.23 %", "+2.73 points"]
+    assert cells[12:15] == ["teacher", "93.00 %", "92.00 %"]
+    console = Console(record=True, width=80, file=io.StringIO())
+    report.print_table(built, console=console)
+    assert "Half <of> it." in console.export_text()
+
+
+def test_write_refuses_nan_and_keeps_the_old_report(tmp_path, built):
+    report.write(built, tmp_path)
+    before = (tmp_path / "report.json").read_text()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        report.write({**built, "seed": float("nan")}, tmp_path)
+    assert (tmp_path / "report.json").read_text() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.html"}
+    report.write({**built, "seed": np.int64(7)}, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text())["seed"] == 7
+
+
+def test_rows_that_do_not_fit_leave_the_earlier_page(tmp_path, built, monkeypatch):
+    report.write(built, tmp_path)
+    before = (tmp_path / "report.html").read_bytes()
+    real = Path.write_bytes
+
+    def write_bytes(path, content):
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, "full")
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match=r"No room for .*report\.html: it needs"):
+        report.write({**built, "tag": "other"}, tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.html"}
+
+
+def test_a_tag_may_look_like_markup(built):
+    console = Console(record=True, width=80, file=io.StringIO())
+    report.print_table({**built, "tag": "[/red]"}, console=console)
+    assert f"{built['recipe']} / [/red]" in console.export_text()
+
+
+def test_the_table_is_sorted_by_size_and_marks_the_choice(built):
+    console = Console(record=True, width=80, file=io.StringIO())
+    report.print_table(built, console=console)
+    lines = console.export_text().splitlines()
+    first, second = (
+        next(i for i, line in enumerate(lines) if name in line) for name in ("static_int8 *", "teacher_float32")
+    )
+    assert first < second
+    assert re.search(r"20,000 +89.80 +90.00 +89.00-91.00 +99.50 +0.021$", lines[first].rstrip()), lines[first]
+    end = " ".join(line.strip() for line in lines[second + 1 :])
+    assert "the smallest within 0.3 points" in end
+    assert (
+        "balanced accuracy 87.50 %; worst class <a> 75.00 %; always answering the most frequent class: 57.14 %" in end
+    )
+
+
+def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
+    labels = np.array([0, 0, 1, 1, 0], np.int32)
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
+    one, other = (
+        report.mistakes(types.Split("test", inputs, labels), probabilities, class_names=("a", "b"), limit=2)
+        for inputs in (pictures, stream(pictures))
+    )
+    np.testing.assert_array_equal(one.pictures, other.pictures)
+    assert one.labels == other.labels
+
+
+def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
+    split = types.Split("test", tiny_text.inputs, 1 - tiny_text.labels)  # every answer is wrong
+    found = report.mistakes(
+        split, tiny_text.expected, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, limit=5
+    )
+    assert found.total == len(split)
+    assert found.pictures is None
+    assert len(found.texts) == 5
+    assert all(text.split()[0] in ("good", "bad") for text in found.texts)

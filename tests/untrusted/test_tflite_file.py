@@ -1,0 +1,223 @@
+"""TFLite files that crash, hang, eat memory or lie: the process that asks lives, and says what was wrong."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import time
+
+import flatbuffers
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.tools import flatbuffer_utils
+
+from kerastl import types, verify
+from kerastl.export import metadata
+from kerastl.system import digests
+from kerastl.untrusted import tflite_file
+from kerastl.verify import benchmark
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with tflite_file.Reader() as found:
+        yield found
+
+
+def test_harmless_files_give_the_same_facts_answers_and_latency(reader, tiny_files, tmp_path):
+    for file in (tiny_files.float32, tiny_files.integer):
+        path = tmp_path / "model.tflite"
+        path.write_bytes(file)
+        assert reader.facts(path) == reader.facts(file) == benchmark.facts(file)
+        np.testing.assert_array_equal(reader.run(path, tiny_files.inputs), verify.run_file(file, tiny_files.inputs))
+        found = reader.latency(path, threads=2, runs=7)
+        assert (found.threads, found.runs) == (2, 7)
+        assert 0 < found.median <= found.p95 < 100
+
+
+def test_what_is_wrong_is_said_in_words(reader, tiny_files, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_text("no model")
+    with pytest.raises(tflite_file.TfliteError, match=r"model\.tflite is no TFLite file that can be read: .*TFL3"):
+        reader.facts(path)
+    with pytest.raises(tflite_file.TfliteError, match=r"the file cannot be run: .*wants inputs of shape"):
+        reader.run(tiny_files.float32, tiny_files.inputs[:, :4])
+    with pytest.raises(tflite_file.TfliteError, match="at least one thread"):
+        reader.latency(tiny_files.float32, threads=0)
+    with pytest.raises(ValueError, match="Wanted numbers"):
+        reader.run(tiny_files.float32, np.array([object()]))
+    with pytest.raises(FileNotFoundError):
+        reader.facts(tmp_path / "none.tflite")
+    with pytest.raises(FileNotFoundError):
+        reader.facts(tmp_path)
+
+
+def test_a_threshold_is_read_and_not_believed_if_it_is_no_share(reader, tiny_files, monkeypatch):
+    options = {"class_names": "abcd", "name": "toy", "description": "toy"}
+    assert reader.score_threshold(metadata.add(tiny_files.float32, **options, multi_label=True)) == 0.5
+    assert reader.score_threshold(metadata.add(tiny_files.float32, **options)) is None
+    assert reader.score_threshold(tiny_files.float32) is None
+    with pytest.raises(tflite_file.TfliteError, match="metadata of the file cannot be read"):
+        reader.score_threshold(b"no file")
+    monkeypatch.setattr(types, "THRESHOLD", 7.0)
+    with pytest.raises(tflite_file.TfliteError, match=r"a threshold of 7\.0"):
+        reader.score_threshold(metadata.add(tiny_files.float32, **options, multi_label=True))
+
+
+def converted(function, shape=(1, 4)) -> bytes:
+    traced = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
+    return tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], tf.Module()).convert()
+
+
+def test_a_file_that_never_ends(tiny_files):
+    endless = converted(lambda x: tf.while_loop(lambda x: tf.reduce_all(x < 1e30), lambda x: x * 1.0, [x])[0])
+    with tflite_file.Reader(seconds=2) as reader:
+        assert reader.facts(endless).operators.by_type["WHILE"] == 1
+        for ask in (lambda: reader.run(endless, np.zeros((1, 4))), lambda: reader.latency(endless)):
+            start = time.monotonic()
+            with pytest.raises(tflite_file.TfliteError, match="took longer than 2 seconds") as error:
+                ask()
+            assert error.value.how == "late"
+            assert time.monotonic() - start < 10
+        assert reader.facts(tiny_files.float32) == benchmark.facts(tiny_files.float32)
+
+
+def test_a_file_that_wants_all_memory(tiny_files):
+    def greedy(x):
+        return tf.reduce_sum(tf.sqrt(tf.broadcast_to(x, (200_000, 50_000, 4))), (0, 1))[None]
+
+    file = converted(greedy)
+    with tflite_file.Reader() as reader:
+        with pytest.raises(tflite_file.TfliteError):
+            reader.run(file, np.ones((1, 4)))
+        assert reader.facts(tiny_files.float32) == benchmark.facts(tiny_files.float32)
+
+
+def renamed(file: bytes, name: bytes) -> bytes:
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(file))
+    model.signatureDefs = None
+    for tensor in model.subgraphs[0].tensors:
+        tensor.name = name
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_names_cannot_write_to_the_terminal(reader, tiny_files):
+    found = reader.facts(renamed(tiny_files.float32, b"\x1b[2J\nfine"))
+    assert found.input.name == "\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}fine"
+    assert found.input.name.isprintable()
+
+
+def test_words_of_a_child_are_not_believed(tiny_files, monkeypatch):
+    """A stranger's file that has taken the child over may say anything."""
+    with tflite_file.Reader() as reader:
+        for said, raw in (
+            ({"shape": [3, 1]}, bytes(12)),
+            ({}, b""),
+            ({"shape": [1]}, b""),
+            ({"shape": [2, -1]}, b"x" * 32),
+            ({"shape": "x"}, b""),
+        ):
+            monkeypatch.setattr(reader._child, "ask", lambda *_, said=said, raw=raw, **__: (said, raw))
+            with pytest.raises(ValueError, match=r"wanted 2 answers|reshape"):
+                reader.run(tiny_files.float32, tiny_files.inputs[:2])
+            with pytest.raises(tflite_file.TfliteError, match="no facts"):
+                reader.facts(tiny_files.float32)
+
+
+# ------------------------------------------------------------------------------------------------------ changed files
+
+
+def mutated(file: bytes, draw: np.random.Generator) -> bytes:
+    """The file with something wrong in it: a flipped bit, a part lost, blank, doubled, moved or overwritten."""
+    while True:
+        content = bytearray(file)
+        for _ in range(draw.choice([1, 1, 2, 8])):
+            if not content:
+                break
+            at = int(draw.integers(len(content)))
+            length = int(min(draw.geometric(1 / 40), len(content) - at))
+            match int(draw.choice([0, 0, 1, 2, 3, 4, 4, 4, 5])):
+                case 0:
+                    content[at] ^= 1 << int(draw.integers(8))
+                case 1:
+                    content = content[: max(at, 1)]
+                case 2:
+                    content[at : at + length] = bytes(length)
+                case 3:
+                    content[at:at] = content[at : at + length]
+                case 4:
+                    at -= at % 4
+                    number = int(draw.choice([-1, 0, 1, 2, 3, 9, 255, 2**31 - 1, draw.integers(-(2**31), 2**31)]))
+                    content[at : at + 4] = number.to_bytes(4, "little", signed=True)
+                case 5:
+                    del content[at : at + length]
+        if bytes(content) != file:
+            return bytes(content)
+
+
+def fuzz(files: list[bytes], inputs: np.ndarray, count: int, folder) -> collections.Counter:
+    """Asks about changed files; every one either answers or raises TfliteError, within ten seconds."""
+    path = folder / "model.tflite"
+    stated = []
+    for file in files:
+        path.write_bytes(file)
+        stated.append(digests.of_file(path))
+    draw, became = np.random.default_rng(0), collections.Counter()
+    with tflite_file.Reader(seconds=4) as reader:
+        for index in range(count):
+            changed = mutated(files[index % len(files)], draw)
+            path.write_bytes(changed)
+            assert digests.of_file(path) not in stated, "a changed file passed for the original"
+            for ask in (lambda: reader.facts(path), lambda: reader.run(path, inputs)):
+                start = time.monotonic()
+                try:
+                    answer = ask()
+                    became["answered"] += 1
+                except tflite_file.TfliteError as error:
+                    answer = None
+                    became[error.how] += 1
+                assert time.monotonic() - start < 10, f"mutant {index} held up its reader"
+                if isinstance(answer, np.ndarray):
+                    assert answer.shape[0] == len(inputs)
+                elif answer is not None:
+                    assert answer.sha256 == hashlib.sha256(changed).hexdigest() not in stated
+        assert reader.facts(files[0]) == benchmark.facts(files[0]), "the reader still reads"
+    return became
+
+
+def test_two_hundred_changed_files(tiny_files, tmp_path):
+    became = fuzz([tiny_files.float32, tiny_files.integer], tiny_files.inputs[:2], 200, tmp_path)
+    print(dict(became))
+    assert became["answered"] > 20
+    assert became["refused"] > 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_twenty_thousand_changed_files(tiny_files, tmp_path):
+    start = time.monotonic()
+    became = fuzz([tiny_files.float32, tiny_files.integer], tiny_files.inputs[:2], 20_000, tmp_path)
+    print(f"{dict(became)} in {time.monotonic() - start:.0f} s")
+    assert sum(became.values()) == 40_000
+    assert became["died"] > 0, "no child died: nothing was proved"
+
+
+def test_streamed_pictures_go_to_the_child_a_few_at_a_time(reader, tiny_files, stream):
+    inputs = np.concatenate([tiny_files.inputs, tiny_files.inputs[::-1]])
+    np.testing.assert_array_equal(
+        reader.run(tiny_files.float32, stream(inputs)), verify.run_file(tiny_files.float32, inputs)
+    )
+
+
+def test_arrays_larger_than_the_child_go_to_it_in_parts(reader, tiny_files, monkeypatch):
+    asked = []
+    ask = reader._child.ask
+    monkeypatch.setattr(tflite_file, "_AT_ONCE", 100 * tiny_files.inputs[0].nbytes)
+    monkeypatch.setattr(reader._child, "ask", lambda question, *more, **options: (
+        asked.append(question["shape"][0]), ask(question, *more, **options))[1])  # fmt: skip
+    inputs = tiny_files.inputs[np.arange(250) % len(tiny_files.inputs)]
+    np.testing.assert_array_equal(reader.run(tiny_files.float32, inputs), verify.run_file(tiny_files.float32, inputs))
+    assert asked == [100, 100, 50]
