@@ -1,4 +1,4 @@
-"""Files of one trained network, kerastl's beside those of the TF converter and of ai-edge-quantizer alone.
+"""Files of one trained network, kerastl's beside those of the TF converter and of litert-quantizer alone.
 
     python benchmarks/quantization.py [--only student|mobilenet_v2] [--epochs 8] [--fine-tuning 2] [--limit N]
 
@@ -35,7 +35,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import quantizer, recipe
+from litert_quantizer import quantizer, recipe
 from rich.console import Console
 from rich.table import Table
 
@@ -152,7 +152,7 @@ def converted(model: keras.Model, *, quantize: bool = False, calibration: np.nda
 
 
 def by_quantizer(model: bytes, name: str, *, calibration: np.ndarray | None = None) -> bytes:
-    """By ai-edge-quantizer as its guide has it."""
+    """By litert-quantizer as its guide has it."""
     work = quantizer.Quantizer(model)
     work.load_quantization_recipe(getattr(recipe, name)())
     statistics = None

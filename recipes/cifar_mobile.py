@@ -149,7 +149,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         float32 = kerastl.export.tflite.convert(best.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher)
-        # TensorFlow's own converter: its file is 6 % smaller here than ai-edge-quantizer's, and bytes are what is asked
+        # TensorFlow's own converter: its file is 6 % smaller here than litert-quantizer's, and bytes are what is asked
         static_int8 = kerastl.export.tflite.convert(best.model, integer=True, calibration=data.train.inputs[:500])
         candidate = functools.partial(kerastl.runs.publishing.Candidate, model=best.model)
         return kerastl.runs.publishing.ship(

@@ -22,7 +22,7 @@ KERAS = {"keras", "keras_hub"}
 TF_KERAS = {"tf_keras"}
 TFMOT = {"tensorflow_model_optimization"}
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "tensorflow_text"}
-LITERT = {"ai_edge_litert", "ai_edge_quantizer"}
+LITERT = {"ai_edge_litert", "litert_quantizer"}
 FRAMEWORKS = KERAS | TF_KERAS | TFMOT | TENSORFLOW | LITERT
 
 # Which frameworks each room may name. A folder's row stands for all its files unless a file has a row of its own;

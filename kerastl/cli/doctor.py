@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 _IMPORTS = (
     "tensorflow", "keras", "keras_hub", "tf_keras", "tensorflow_model_optimization", "tensorflow_datasets",
-    "ai_edge_litert.interpreter", "ai_edge_quantizer",
+    "ai_edge_litert.interpreter", "litert_quantizer",
 )  # fmt: skip
 _ROOM = 2_000_000_000
 

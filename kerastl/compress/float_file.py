@@ -1,4 +1,4 @@
-"""A float32 TFLite file as ai-edge-quantizer takes it: its operators that hold kernels, and the quantizer over it."""
+"""A float32 TFLite file as litert-quantizer takes it: its operators that hold kernels, and the quantizer over it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
-from ai_edge_quantizer import quantizer
+from litert_quantizer import quantizer
 
 KINDS = {
     "CONV_2D": schema.BuiltinOperator.CONV_2D,
@@ -20,7 +20,7 @@ KINDS = {
     "FULLY_CONNECTED": schema.BuiltinOperator.FULLY_CONNECTED,
     "EMBEDDING_LOOKUP": schema.BuiltinOperator.EMBEDDING_LOOKUP,
 }
-"""Operators whose constants are quantized, by ai-edge-quantizer's names."""
+"""Operators whose constants are quantized, by litert-quantizer's names."""
 _PLACE = 1  # of the kernel among the inputs, in all of these
 
 
@@ -58,7 +58,7 @@ class Operator:
 
     @property
     def pattern(self) -> str:
-        """A regular expression that ai-edge-quantizer finds this operator by, and no other."""
+        """A regular expression that litert-quantizer finds this operator by, and no other."""
         return f"^{re.escape(self.name)};$"
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from ai_edge_quantizer import qtyping
+from litert_quantizer import qtyping
 
 from kerastl.compress import float_file, rounding
 from kerastl.compress.float_file import Operator

@@ -1,7 +1,7 @@
-"""Post-training quantization of a float TFLite file with ai-edge-quantizer: bytes in, bytes out.
+"""Post-training quantization of a float TFLite file with litert-quantizer: bytes in, bytes out.
 
 Every function takes a float32 file as the converter wrote it. Quantizing a file that is quantized already would stack
-one error on another without a word, so it is refused. `quantize` knows them by ai-edge-quantizer's own names, which say
+one error on another without a word, so it is refused. `quantize` knows them by litert-quantizer's own names, which say
 how many bits weights (``w``) and activations (``a``) have, integers (``i``) or floats (``f``).
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
-from ai_edge_quantizer import algorithm_manager, qtyping
+from litert_quantizer import algorithm_manager, qtyping
 
 from kerastl.compress import float_file, rounding
 
@@ -167,12 +167,12 @@ BY_NAME: dict[str, Callable[..., bytes]] = {
     "static_wi8_ai8": static_int8,
     "static_wi8_ai16": static_int16_activations,
 }
-"""ai-edge-quantizer's names of its recipes, and what does the same here."""
+"""litert-quantizer's names of its recipes, and what does the same here."""
 _CALIBRATED = ("static_wi8_ai8", "static_wi8_ai16")
 
 
 def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None) -> bytes:
-    """A file quantized as ai-edge-quantizer's recipe of that name says, by the function that is named in `BY_NAME`.
+    """A file quantized as litert-quantizer's recipe of that name says, by the function that is named in `BY_NAME`.
 
     Args:
         model: a float32 TFLite file.

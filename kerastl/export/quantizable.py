@@ -1,6 +1,6 @@
 """Float files of operators that can be quantized after training: those that cannot become others of the same numbers.
 
-ai-edge-quantizer knows no NEG (of which Keras makes its layer norms) and no LEAKY_RELU, and leaves them and all their
+litert-quantizer knows no NEG (of which Keras makes its layer norms) and no LEAKY_RELU, and leaves them and all their
 neighbours float. From an infinite padding, which keras-hub puts around a picture before it takes maxima, it makes a
 scale that is infinite, and the process ends in an abort.
 """

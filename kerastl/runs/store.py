@@ -43,7 +43,7 @@ _PACKAGES = (
     "tf_keras",
     "tensorflow-model-optimization",
     "ai-edge-litert",
-    "ai-edge-quantizer",
+    "litert-quantizer",
     "numpy",
 )
 

@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import qtyping
+from litert_quantizer import qtyping
 
 from kerastl.compress import float_file
 from tests.compress.test_ptq import convert

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import quantizer, recipe
+from litert_quantizer import quantizer, recipe
 
 from kerastl import verify
 from kerastl.compress import ptq
@@ -177,7 +177,7 @@ def test_rows_that_are_no_multiple_of_a_block_keep_a_scale_a_channel(dense_file)
 
 @pytest.mark.parametrize("name", ptq.BY_NAME)
 def test_the_quantizers_own_names(float_file, name):
-    """Every recipe of ai-edge-quantizer that is named here gives the answers of its own, or nearer ones."""
+    """Every recipe of litert-quantizer that is named here gives the answers of its own, or nearer ones."""
     result = ptq.quantize(float_file, name, calibration=PICTURES[:64])
     assert np.abs(run(result, PICTURES) - run(float_file, PICTURES)).max() < (0.3 if "wi4" in name else 0.05)
     if name.startswith(("dynamic", "weight_only")) and not name.startswith("dynamic_wi4"):
