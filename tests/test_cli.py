@@ -755,7 +755,7 @@ def test_commands_without_a_model_are_quick_and_import_nothing_heavy():
         done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
         assert (
             time.perf_counter() - start < 3
-        )  # half a second where nothing else runs; benchmarks/cli_speed.py measures
+        )  # half a second where nothing else runs; benchmarks/cli/cli_speed.py measures
         assert done.stderr.strip() == "loaded []", words
     help_of_recipe = textwrap.dedent("""
         import sys

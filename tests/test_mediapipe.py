@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def command():
-    spec = importlib.util.spec_from_file_location("benchmark_of_mediapipe", ROOT / "benchmarks" / "mediapipe.py")
+    spec = importlib.util.spec_from_file_location(
+        "benchmark_of_mediapipe", ROOT / "benchmarks" / "export" / "mediapipe.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look themselves up
     spec.loader.exec_module(module)
@@ -65,7 +67,7 @@ def test_folding(command):
 
 def run(*words: str | Path) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = (sys.executable, ROOT / "benchmarks" / "mediapipe.py", *words)
+    words = (sys.executable, ROOT / "benchmarks" / "export" / "mediapipe.py", *words)
     return subprocess.run(words, env=environment, capture_output=True, text=True)
 
 

@@ -1,6 +1,6 @@
 """Which foundation model to start from, for so many examples and a phone with so much room: the reasons, and the cost.
 
-The numbers were measured, see `MACHINE`; `python benchmarks/backbones.py` measures them on another.
+The numbers were measured, see `MACHINE`; `python benchmarks/training/backbones.py` measures them on another.
 """
 
 from __future__ import annotations

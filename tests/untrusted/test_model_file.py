@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def hostile():
-    specification = importlib.util.spec_from_file_location("hostile_files", ROOT / "benchmarks" / "hostile_files.py")
+    specification = importlib.util.spec_from_file_location(
+        "hostile_files", ROOT / "benchmarks" / "untrusted" / "hostile_files.py"
+    )
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

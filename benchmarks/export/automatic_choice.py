@@ -1,0 +1,125 @@
+"""The file that kerastl chooses, beside the fastest one there is and beside two habits, over five trained networks.
+
+    python benchmarks/export/automatic_choice.py [--epochs 3] [--limit 20000]
+
+Each network is trained on the labels; every post-training file of it is measured as `ship` does, and the fastest within
+half a point of the float model on validation is chosen. Then all files within that budget are timed anew, in turns, one
+thread: the best of these is what an exhaustive search would take. Shown is how many times slower than it the chosen
+file is, and the files of who always takes 8-bit weights, or always integers; medians and quartiles of the ratios within
+a round. A habit that is over the budget is said to lose.
+
+Asked: the choice within 5 % of the best; each habit loses somewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import keras
+from rich.console import Console
+from rich.table import Table
+
+import kerastl
+from benchmarks.tools import bars
+from kerastl.compress import ptq
+from kerastl.types import Artifact, Dataset, Schedule, Variant
+
+BUDGET, ROUNDS, MOST = 0.005, 9, 1.05
+HABITS = ("dynamic_int8", "static_int8")
+NETWORKS: dict[str, tuple[str, Callable]] = {
+    "plain CNN, MNIST": ("mnist", kerastl.models.lenet_style.textbook),
+    "strided CNN, MNIST": ("mnist", kerastl.models.all_conv_net.tiny),
+    "residual CNN, Fashion-MNIST": ("fashion_mnist", kerastl.models.resnet.mobile),
+    "depthwise-separable CNN, Fashion-MNIST": ("fashion_mnist", kerastl.models.mobile_cnn.small),
+    "convolutions, CIFAR-10": ("cifar10", kerastl.models.strided_lenet.small),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--limit", type=int, default=20_000)
+    options = parser.parse_args()
+    table = Table(title="times slower than the fastest file within half a point on validation")
+    for column in ("network", "fastest", "chosen", "times slower", *(f"always {habit}" for habit in HABITS)):
+        table.add_column(column)
+    cells: list[list[str]] = []
+    for name, (source, build) in NETWORKS.items():
+        data = getattr(kerastl.data, source).load(seed=0, limit=options.limit)
+        cells.append(row(trained(build(data.task), data, epochs=options.epochs), data))
+        table.add_row(name, *cells[-1])
+    Console(width=150).print(table)
+    chosen, *habits = (sum("loses" in one[place] for one in cells) for place in range(2, 3 + len(HABITS)))
+    asked = {f"the choice loses for {chosen} of {len(cells)} networks, at most 0": chosen == 0}
+    for habit, count in zip(HABITS, habits, strict=True):
+        asked[f"always {habit} loses for {count} of {len(cells)}, at least 1"] = count > 0
+    return bars.verdict(asked)
+
+
+def trained(model: keras.Model, data: Dataset, *, epochs: int) -> keras.Model:
+    kerastl.training.fitting.set_seed(0)
+    batches = kerastl.data.pipeline.batches
+    kerastl.training.fitting.fit(
+        model,
+        batches(data.train, batch_size=128, shuffle=True, drop_remainder=True),
+        schedule=Schedule(epochs=epochs, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4),
+        validation=batches(data.validation, batch_size=500),
+    )
+    return model
+
+
+def row(model: keras.Model, data: Dataset) -> list[str]:
+    float32 = kerastl.export.tflite.convert(model)
+    files = {
+        "float32": float32,
+        "float16": ptq.float16(float32),
+        "dynamic_int8": ptq.dynamic_int8(float32),
+        "weight_only_int8": ptq.weight_only_int8(float32),
+        "static_int8": ptq.static_int8(float32, calibration=data.train.inputs[:500]),
+        "int4_weights": ptq.int4_weights(float32),
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        variants = [measured(name, content, Path(temporary), data) for name, content in files.items()]
+        full = variants[0].validation.score.value
+        chosen = kerastl.verify.choose(variants, float_validation_score=full, prefer="fastest", budget=BUDGET).name
+    within = [v.artifact.name for v in variants if v.validation.score.value >= full - BUDGET - 1e-12]
+    times = kerastl.verify.benchmark.in_turns({name: files[name] for name in within}, rounds=ROUNDS, runs=300)
+    best = min(within, key=lambda name: statistics.median(times[name]))
+
+    def slower(name: str) -> str:
+        if name not in within:
+            return "loses: over the budget"
+        ratios = [own / fastest for own, fastest in zip(times[name], times[best], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        return f"{middle:.2f} ({low:.2f} to {high:.2f})" + (" loses" if middle > MOST else "")
+
+    return [f"{best} {1000 * statistics.median(times[best]):.0f} us", chosen, slower(chosen), *map(slower, HABITS)]
+
+
+def measured(name: str, content: bytes, folder: Path, data: Dataset) -> Variant:
+    path = folder / f"{name}.tflite"
+    path.write_bytes(content)
+    split = data.validation
+    score = kerastl.verify.score(kerastl.verify.run_file(content, split.inputs), split.labels)
+    seen = kerastl.types.Verification(score, score.value, 1.0, 0.0)
+    return Variant(
+        Artifact(name, name, path),
+        kerastl.verify.benchmark.facts(path),
+        kerastl.verify.benchmark.latency(path),
+        seen,
+        seen,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,90 @@
+"""What the recipes are asked to reach, beside what their reports hold.
+
+    python benchmarks/runs/main_job.py
+
+Reads report.json of saved_models/mnist_cnn/default, mnist_mobile/default and fashion_mobile/seed-*. `kerastl verify
+DIR` measures its numbers again from the files. Exit status 1 if a bar is missed or a report is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    rows: list[tuple[str, str, str, bool]] = []
+    if cnn := read("mnist_cnn", rows):
+        best = chosen(cnn)["float_score"]
+        rows.append(("mnist_cnn: test accuracy of the model", ">= 0.990", f"{best:.4f}", best >= 0.990))
+        rows.append(minutes(cnn, 3))
+    if mobile := read("mnist_mobile", rows):
+        row, teacher = chosen(mobile), next(r for r in mobile["variants"] if r["name"] == "teacher_float32")
+        rows.append(("mnist_mobile: accuracy of the file", ">= 0.993", f"{row['score']:.4f}", row["score"] >= 0.993))
+        rows.append(("mnist_mobile: bytes", "<= 30,000", f"{row['bytes']:,}", row["bytes"] <= 30_000))
+        smaller, lost = teacher["bytes"] / row["bytes"], teacher["score"] - row["score"]
+        rows.append(("mnist_mobile: times smaller than teacher", ">= 40", f"{smaller:.0f}", smaller >= 40))
+        rows.append(("mnist_mobile: lost against teacher", "<= 0.003", f"{lost:.4f}", lost <= 0.003))
+        rows += [minutes(mobile, 15), *fidelity(mobile, 0.99)]
+    seeds = [
+        json.loads(path.read_text()) for path in sorted(ROOT.glob("saved_models/fashion_mobile/seed-*/report.json"))
+    ]
+    if len(seeds) < 3:
+        command = "python benchmarks/tools/seeds.py fashion_mobile --seeds 0 1 2"
+        rows.append(("fashion_mobile: three seeds", command, f"{len(seeds)} reports", False))
+    if seeds:
+        most = max(chosen(seed)["parameters"] for seed in seeds)
+        mean = statistics.mean(chosen(seed)["score"] for seed in seeds)
+        rows.append(("fashion_mobile: parameters", "<= 100,000", f"{most:,}", most <= 100_000))
+        rows.append((f"fashion_mobile: mean accuracy of {len(seeds)} seeds", ">= 0.925", f"{mean:.4f}", mean >= 0.925))
+    for seed in seeds:
+        rows += fidelity(seed, 0.98)
+    table = Table(title="Bars of the main job")
+    for column in ("what", "asked", "measured", ""):
+        table.add_column(column)
+    for what, asked, measured, reached in rows:
+        table.add_row(what, asked, measured, "reached" if reached else "[bold red]missed")
+    Console(width=110).print(table)
+    return 0 if all(row[3] for row in rows) else 1
+
+
+def read(recipe: str, rows: list) -> dict[str, Any] | None:
+    path = ROOT / "saved_models" / recipe / "default" / "report.json"
+    if not path.is_file():
+        rows.append((recipe, f"kerastl run {recipe}", "no report", False))
+        return None
+    return json.loads(path.read_text())
+
+
+def chosen(report: dict[str, Any]) -> dict[str, Any]:
+    return next(row for row in report["variants"] if row["name"] == report["chosen"])
+
+
+def minutes(report: dict[str, Any], most: float) -> tuple[str, str, str, bool]:
+    spent = sum(stage["seconds"] for stage in report["stages"]) / 60
+    return f"{report['recipe']}: minutes of its stages", f"<= {most}", f"{spent:.1f}", spent <= most
+
+
+def fidelity(report: dict[str, Any], agreement: float) -> list[tuple[str, str, str, bool]]:
+    """Every integer file against its own float model."""
+    rows = []
+    for row in report["variants"]:
+        if row["ops"]["float"] == 0:
+            name, lost = f"{report['recipe']}/{report['tag']}/{row['name']}", row["float_score"] - row["score"]
+            rows.append((f"{name}: lost against its model", "<= 0.003", f"{lost:.4f}", lost <= 0.003))
+            measured = row["agreement"]
+            rows.append((f"{name}: agreement", f">= {agreement}", f"{measured:.4f}", measured >= agreement))
+    return rows
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

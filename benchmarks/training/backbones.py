@@ -1,0 +1,109 @@
+"""What each foundation model costs: bytes and latency of its files, seconds of training a picture or a sentence.
+
+    python benchmarks/training/backbones.py [--only NAME] [--rounds 5]
+
+The numbers that `kerastl advise` goes by come from here (`kerastl/advice.py`, which says on what machine). A model of
+ten classes with its published weights is exported as full-integer (pictures) or dynamic int8 (texts) and timed on one
+thread in the runtime that phones use; training steps are timed on all cores, in turns, the first of each left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import kerastl
+from kerastl.models import advice
+from kerastl.types import Task
+
+CLASSES = tuple("0123456789")
+BATCH = 16
+
+
+def network(model: advice.Model) -> tuple[keras.Model, np.ndarray]:
+    """A classifier and a batch of what it takes."""
+    pretrained, draw = kerastl.models.pretrained, np.random.default_rng(0)
+    if model.kind == "pictures":
+        task = Task("pictures", CLASSES, (model.size, model.size, 3))
+        backbone = pretrained.load(model.name, image_size=model.size)
+        return pretrained.backbone.with_head(backbone, task), draw.integers(
+            0, 256, (BATCH, *task.input_shape), np.uint8
+        )
+    tokens = pretrained.minilm_l6.vocabulary()
+    tokens = tokens if model.name == "minilm_l6" else tokens[:8000]
+    if model.name == "text_cnn":  # as `text_mobile` builds it
+        tokens = pretrained.minilm_l6.vocabulary()[:10_000]
+    task = Task("texts", CLASSES, (model.size,), vocabulary=tokens)
+    ids = draw.integers(1, len(tokens), (BATCH, model.size)).astype(np.int32)
+    if model.name == "text_cnn":
+        return kerastl.models.text.text_cnn.build(task, kernel_size=8, word_dropout=0.4), ids
+    build = pretrained.minilm_l6.pretrained if model.name == "minilm_l6" else pretrained.minilm_l6.small
+    return build(task), ids
+
+
+def exported(model: advice.Model, net: keras.Model, inputs: np.ndarray) -> bytes:
+    float32 = kerastl.export.tflite.convert(net)
+    if model.kind == "texts":
+        return kerastl.compress.ptq.dynamic_int8(float32)
+    return kerastl.compress.ptq.static_int8(float32, calibration=inputs)
+
+
+def step(net: keras.Model, inputs: np.ndarray) -> Callable[[], object]:
+    """One training step of all layers."""
+    labels = np.arange(len(inputs)) % len(CLASSES)
+    net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    return lambda: net.train_on_batch(inputs, labels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="one model")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    chosen = [model for model in advice.MODELS if options.only in (None, model.name)]
+    table = Table(title=f"ten classes, batches of {BATCH}, medians of {options.rounds} rounds")
+    for column in ("model", "size", "MB", "ms an answer, one thread", "seconds an example, forward", "trained"):
+        table.add_column(column)
+    built, seconds = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for model in chosen:
+            net, inputs = network(model)
+            file = Path(folder, f"{model.name}-{model.size}.tflite")
+            file.write_bytes(exported(model, net, inputs))
+            forward = lambda net=net, inputs=inputs: net.predict_on_batch(inputs)  # noqa: E731
+            built.append((model, file, {"forward": forward, "train": step(net, inputs)}))
+        for turn in range(options.rounds + 1):
+            for model, _, jobs in built:
+                for name, job in jobs.items():
+                    start = time.perf_counter()
+                    job()
+                    if turn:
+                        seconds.setdefault((model, name), []).append((time.perf_counter() - start) / BATCH)
+        for model, file, _ in built:
+            latency = kerastl.verify.benchmark.latency(file, threads=1).median
+            table.add_row(
+                model.name,
+                str(model.size),
+                f"{file.stat().st_size / 1e6:.2f}",
+                f"{latency:.1f}",
+                f"{statistics.median(seconds[model, 'forward']):.4f}",
+                f"{statistics.median(seconds[model, 'train']):.4f}",
+            )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
