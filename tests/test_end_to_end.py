@@ -7,8 +7,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import kerastl
+from kerastl.recipes import mnist_cnn
 from kerastl.types import Schedule
-from recipes import mnist_cnn
 
 
 @pytest.fixture(scope="module")

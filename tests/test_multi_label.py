@@ -20,10 +20,10 @@ from kerastl import types, verify
 from kerastl.compress import ptq
 from kerastl.data import image_folder, pipeline
 from kerastl.export import metadata, serving, tflite
+from kerastl.recipes import image_classifier
 from kerastl.runs import publishing, report, store
 from kerastl.runs.checkpoints import Workspace
 from kerastl.training import fitting
-from recipes import image_classifier
 
 NAMES = ("disc", "green", "red", "square")
 

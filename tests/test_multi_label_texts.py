@@ -17,9 +17,9 @@ from kerastl import cli, types, verify
 from kerastl.cli import catalogue, running
 from kerastl.export import metadata, tflite
 from kerastl.inputs import wordpiece
+from kerastl.recipes import text_classifier, text_mobile
 from kerastl.runs import publishing, store
 from kerastl.training import fitting
-from recipes import text_classifier, text_mobile
 
 NAMES = ("goal", "rain", "vote")
 

@@ -12,11 +12,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import kerastl
-import recipes
+import kerastl.recipes
 from kerastl.cli import results
 from kerastl.types import Schedule
 
-NAMES = [member.name for member in pkgutil.iter_modules(recipes.__path__)]
+NAMES = [member.name for member in pkgutil.iter_modules(kerastl.recipes.__path__)]
 CONTROLLED = [
     "cifar_mobile", "distil_features", "distil_few_labels", "distil_logits", "distil_quantized", "fashion_mobile",
     "mnist_mobile", "text_mobile",
@@ -33,7 +33,7 @@ def test_how_many_were_found():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name):
-    recipe = importlib.import_module(f"recipes.{name}")
+    recipe = importlib.import_module(f"kerastl.recipes.{name}")
     assert dataclasses.is_dataclass(recipe.Config)
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.Config().seed = 1
@@ -42,7 +42,7 @@ def test_contract(name):
     for word in ("Minutes:", "Data:", "Command:", "Expect:"):
         assert any(line.startswith(word) for line in lines), word
     # a comment under each field says where its value comes from
-    source = (importlib.resources.files(recipes) / f"{name}.py").read_text()
+    source = (importlib.resources.files(kerastl.recipes) / f"{name}.py").read_text()
     for field in dataclasses.fields(recipe.Config):
         after = source.split(f"    {field.name}: ", 1)[1].splitlines()[1]
         assert after.strip().startswith('"""'), field.name
@@ -54,7 +54,7 @@ STEPS = {}
 
 @pytest.fixture(scope="module", params=NAMES)
 def finished(request, tmp_path_factory):
-    recipe = importlib.import_module(f"recipes.{request.param}")
+    recipe = importlib.import_module(f"kerastl.recipes.{request.param}")
     folder = tmp_path_factory.mktemp("runs") / "a run with spaces"
     fit, steps = kerastl.training.resume.fit, STEPS.setdefault(recipe, {})
 
@@ -188,14 +188,14 @@ def sentences(tmp_path_factory):
 @pytest.fixture(scope="module")
 def teacher(sentences, tmp_path_factory):
     """A finished run of text_classifier on a file of sentences."""
-    recipe = importlib.import_module("recipes.text_classifier")
+    recipe = importlib.import_module("kerastl.recipes.text_classifier")
     folder = tmp_path_factory.mktemp("teacher")
     recipe.run(dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, budget=1.0), folder)
     return folder
 
 
 def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
-    recipe = importlib.import_module("recipes.text_mobile")
+    recipe = importlib.import_module("kerastl.recipes.text_mobile")
     config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, teacher=str(teacher))
     report = recipe.run(dataclasses.replace(config, budget=1.0), tmp_path)
     stated = json.loads((teacher / "report.json").read_text())
@@ -227,7 +227,7 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
     ],
 )
 def test_a_teacher_of_another_split_is_refused(changes, words, sentences, teacher):
-    recipe = importlib.import_module("recipes.text_mobile")
+    recipe = importlib.import_module("kerastl.recipes.text_mobile")
     config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, teacher=str(teacher))
     config = dataclasses.replace(config, **changes)
     data = recipe.load(config, sequence_length=48, vocabulary=None, vocabulary_size=1000)
@@ -236,7 +236,7 @@ def test_a_teacher_of_another_split_is_refused(changes, words, sentences, teache
 
 
 def test_a_teacher_whose_texts_changed_is_refused(sentences, teacher, tmp_path):
-    recipe = importlib.import_module("recipes.text_mobile")
+    recipe = importlib.import_module("kerastl.recipes.text_mobile")
     config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), limit=None, teacher=str(tmp_path))
     data = recipe.load(config, sequence_length=48, vocabulary=None, vocabulary_size=1000)
     with pytest.raises(FileNotFoundError, match=r"without config\.json, report\.json, model\.keras"):
@@ -251,7 +251,7 @@ def test_a_teacher_whose_texts_changed_is_refused(sentences, teacher, tmp_path):
 
 
 def test_few_labels_are_so_many_of_each_class():
-    recipe = importlib.import_module("recipes.image_few_labels")
+    recipe = importlib.import_module("kerastl.recipes.image_few_labels")
     config = dataclasses.replace(recipe.Config(), image_size=32)
     whole = recipe.load(config)
     few = recipe.labelled(config, whole)
@@ -261,7 +261,7 @@ def test_few_labels_are_so_many_of_each_class():
 
 
 def test_labels_are_hidden_but_for_so_many_of_each_class():
-    recipe = importlib.import_module("recipes.distil_few_labels")
+    recipe = importlib.import_module("kerastl.recipes.distil_few_labels")
     config = recipe.Config(limit=3000, labels=20)
     data = kerastl.data.fashion_mnist.load(seed=0, validation=1000, limit=3000)
     few, rest = recipe.hidden(config, data)
@@ -279,10 +279,10 @@ def test_labels_are_hidden_but_for_so_many_of_each_class():
 def test_students_are_as_small_as_is_asked():
     """A student of at most 40,000 parameters; the integer file of CIFAR-10 within MLPerf Tiny's reference."""
     for name in ("distil_logits", "distil_features", "distil_quantized", "distil_few_labels"):
-        config = importlib.import_module(f"recipes.{name}").Config()
+        config = importlib.import_module(f"kerastl.recipes.{name}").Config()
         task = kerastl.data.fashion_mnist.TASK
         assert kerastl.models.resnet.build(task, widths=config.widths, stem_pool=2).count_params() <= 40_000
-    config, task = importlib.import_module("recipes.cifar_mobile").Config(), kerastl.data.cifar10.TASK
+    config, task = importlib.import_module("kerastl.recipes.cifar_mobile").Config(), kerastl.data.cifar10.TASK
     student = kerastl.models.resnet.build(task, widths=config.widths, blocks=config.blocks)
     pictures = np.random.default_rng(0).integers(0, 256, (20, *task.input_shape)).astype("uint8")
     integers = kerastl.export.tflite.convert(student, integer=True, calibration=pictures)
@@ -295,17 +295,17 @@ def test_students_are_as_small_as_is_asked():
 @pytest.mark.parametrize("name", ["distil_logits", "cifar_mobile"])
 def test_labels_of_mixed_pictures_are_refused(name):
     with pytest.raises(ValueError, match="A label says nothing of mixed pictures"):
-        importlib.import_module(f"recipes.{name}").Config(mixup=1.0, teacher_weight=0.5)
+        importlib.import_module(f"kerastl.recipes.{name}").Config(mixup=1.0, teacher_weight=0.5)
 
 
 @pytest.mark.parametrize("fading", [0.0, -0.5, 1.5])
 def test_features_fade_within_the_training(fading):
     with pytest.raises(ValueError, match="Features fade within a share of the steps"):
-        importlib.import_module("recipes.distil_features").Config(fading=fading)
+        importlib.import_module("kerastl.recipes.distil_features").Config(fading=fading)
 
 
 def test_features_lead_and_fade_while_labels_and_answers_stay():
-    recipe = importlib.import_module("recipes.distil_features")
+    recipe = importlib.import_module("kerastl.recipes.distil_features")
     lessons = recipe.lessons(recipe.Config(hint=0.0), fade=10)
     assert list(lessons) == ["labels", "answers", "attention", "similarity"]  # a weight of 0 leaves its term out
     weights = {
@@ -319,4 +319,4 @@ def test_features_lead_and_fade_while_labels_and_answers_stay():
 
 def test_integers_under_stored_answers_learn_from_batches_of_the_same_size():
     with pytest.raises(ValueError, match="Received: student 128, quantize 64"):
-        importlib.import_module("recipes.distil_quantized").Config(quantize=Schedule(epochs=1, batch_size=64))
+        importlib.import_module("kerastl.recipes.distil_quantized").Config(quantize=Schedule(epochs=1, batch_size=64))

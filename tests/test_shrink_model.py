@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets
 from keras import layers
 
-from recipes import shrink_model
+from kerastl.recipes import shrink_model
 
 CLASSES = 3
 

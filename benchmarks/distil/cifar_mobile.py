@@ -30,8 +30,8 @@ from rich.table import Table
 import kerastl
 from benchmarks.tools import bars
 from kerastl.compress import channels
+from kerastl.recipes import cifar_mobile
 from kerastl.types import Dataset
-from recipes import cifar_mobile
 
 MOST_BYTES, LEAST_ACCURACY = 98_496, 0.88
 

@@ -41,9 +41,9 @@ from benchmarks.distil import distillation_losses, distillation_mnist
 from benchmarks.tools import bars
 from benchmarks.tools.distillation_bench import Bench, Settings, accuracy, of_test, show
 from kerastl.distil import distiller, feature_losses, terms
+from kerastl.recipes import distil_few_labels, distil_logits, distil_quantized
 from kerastl.types import Dataset, Workspace
 from kerastl.verify import baseline
-from recipes import distil_few_labels, distil_logits, distil_quantized
 
 KERAS_OWN = "keras.distillation, put right"
 """Its title in tables."""

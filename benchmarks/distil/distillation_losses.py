@@ -15,8 +15,8 @@ import keras
 import kerastl
 from benchmarks.tools.distillation_bench import BATCH, MODELS, Bench, accuracy, show
 from kerastl.distil import distiller, feature_losses, losses, schedules, teachers, terms
+from kerastl.recipes import distil_logits
 from kerastl.types import Dataset, Schedule, Workspace
-from recipes import distil_logits
 
 FEWER = 12_000
 """Training pictures: there are dozens of trainings."""

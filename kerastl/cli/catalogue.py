@@ -32,8 +32,10 @@ class Recipe:
 
 
 def folder() -> Path:
-    """Where kerastl's own recipes lie: beside the package, in a checkout as in an installation."""
-    return Path(__file__).resolve().parents[2] / "recipes"
+    """Where kerastl's own recipes lie: at the top of a checkout, in the package where it is installed."""
+    import kerastl
+
+    return Path(kerastl.recipes.__path__[0]).resolve()
 
 
 def recipes() -> list[Recipe]:
@@ -61,7 +63,7 @@ def read(path: Path, *, built_in: bool) -> Recipe:
 
 
 def find(name: str) -> Recipe:
-    """A recipe by name, by module name (`recipes.mnist_mobile`), or by the path of its file.
+    """A recipe by name, by module name (`kerastl.recipes.mnist_mobile`), or by the path of its file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -73,7 +75,7 @@ def find(name: str) -> Recipe:
             raise FileNotFoundError(f"There is no recipe file {name}.")
         return read(path, built_in=path.parent == folder())
     files = _files()
-    name = name.removeprefix("recipes.")
+    name = name.removeprefix("kerastl.").removeprefix("recipes.")
     if name not in files:
         raise ValueError(
             f"There is no recipe {name!r}.{near_names.did_you_mean(name, files)} Available: "

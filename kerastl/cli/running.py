@@ -126,7 +126,7 @@ def load(recipe: catalogue.Recipe) -> ModuleType:
     Raises:
         ValueError: the file lacks a dataclass `Config` or a function `run(config, folder)`.
     """
-    name = f"recipes.{recipe.name}" if recipe.built_in else f"recipe_{recipe.name}"
+    name = f"kerastl.recipes.{recipe.name}" if recipe.built_in else f"recipe_{recipe.name}"
     if not recipe.built_in and str(recipe.path.parent) not in sys.path:
         sys.path.append(str(recipe.path.parent))  # so that it finds its neighbours, as with `python FILE`
     spec = importlib.util.spec_from_file_location(name, recipe.path)

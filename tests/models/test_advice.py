@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kerastl.models import advice
-from recipes import text_classifier, text_mobile
+from kerastl.recipes import text_classifier, text_mobile
 
 FRUIT = {"pear": 60, "fig": 40}
 

@@ -7,7 +7,7 @@ from encoder_files import TASK, TOKENS, save_preset
 
 from kerastl.data import text_csv
 from kerastl.models.pretrained import bert_preset, encoders, minilm_l6
-from recipes import text_classifier
+from kerastl.recipes import text_classifier
 
 
 def test_each_kind_of_name_goes_through_its_own_door(tmp_path, monkeypatch):

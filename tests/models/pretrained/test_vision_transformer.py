@@ -16,11 +16,11 @@ from kerastl.compress import prune, ptq
 from kerastl.export import tflite
 from kerastl.models import pretrained
 from kerastl.models.pretrained import backbone, graph, presets
+from kerastl.recipes import image_classifier
 from kerastl.training import transfer
 from kerastl.types import Task
 from kerastl.untrusted import keras_file
 from kerastl.verify import benchmark
-from recipes import image_classifier
 
 SIZE, PATCH, WIDTH, BLOCKS = 32, 8, 16, 3
 SIZES = {"image_shape": (SIZE, SIZE, 3), "num_layers": BLOCKS, "num_heads": 2, "hidden_dim": WIDTH}

@@ -1,0 +1,122 @@
+"""What is built from a checkout: a wheel whose recipes are `kerastl.recipes`, a source archive that lacks nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = """
+import sys
+from setuptools import build_meta
+print(getattr(build_meta, sys.argv[1])(sys.argv[2]))
+"""
+PASSED_OVER = (".git", ".venv", "__pycache__", "*.egg-info", "build", "dist", ".*_cache")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Where pyproject.toml's setuptools is found: here, or brought by pip into a folder of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    (wanted,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    if int(importlib.metadata.version("setuptools").partition(".")[0]) < int(wanted.partition(">=")[2]):
+        subprocess.run([sys.executable, "-m", "pip", "-q", "install", "--target", folder, wanted], check=True)
+        environment["PYTHONPATH"] = str(folder)
+    return environment
+
+
+def _built(kind: str, source: Path, target: Path, environment: dict[str, str]) -> Path:
+    target.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", BUILD, kind, str(target)]
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return target / done.stdout.splitlines()[-1]
+
+
+def _names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as file:
+        return set(file.namelist())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> dict[str, Path]:
+    """A wheel and a source archive of a copy of this checkout, and a wheel of what the archive holds."""
+    folder = tmp_path_factory.mktemp("packaging")
+    ignored = shutil.ignore_patterns(*PASSED_OVER)
+
+    def passed_over(place: str, names: list[str]) -> set[str]:
+        runs = Path(place) == ROOT / "saved_models"
+        return {name for name in names if runs and name != "README.md"} | ignored(place, names)
+
+    shutil.copytree(ROOT, folder / "checkout", ignore=passed_over)
+    environment = _environment(folder / "setuptools")
+    wheel = _built("build_wheel", folder / "checkout", folder / "wheel", environment)
+    shutil.rmtree(folder / "checkout" / "build", ignore_errors=True)
+    sdist = _built("build_sdist", folder / "checkout", folder / "sdist", environment)
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    (unpacked,) = (folder / "unpacked").iterdir()
+    again = _built("build_wheel", unpacked, folder / "again", environment)
+    return {"checkout": folder / "checkout", "wheel": wheel, "unpacked": unpacked, "again": again}
+
+
+def test_a_wheel_holds_recipes_inside_the_package_and_one_name_at_its_top(built):
+    names = _names(built["wheel"])
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"kerastl"}
+    recipes = {path.name for path in (ROOT / "recipes").glob("*.py")}
+    assert {name.rpartition("/")[2] for name in names if name.startswith("kerastl/recipes/")} == recipes
+    code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kerastl").rglob("*.py")}
+    assert code <= names, code - names
+    assert {"kerastl/runs/report.html", "kerastl/export/metadata.fbs"} <= names
+
+
+def test_a_source_archive_is_the_checkout(built):
+    """Whoever unpacks it can build, test, lint and read all that a checkout holds."""
+    made = {"PKG-INFO", "setup.cfg"}
+
+    def files(folder: Path) -> set[str]:
+        found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        return {path.as_posix() for path in found if "egg-info" not in path.parts[0] and path.parts[0] != "build"}
+
+    lacking = files(built["checkout"]) - files(built["unpacked"])
+    assert lacking <= {".gitignore"}, lacking
+    assert files(built["unpacked"]) - files(built["checkout"]) <= made
+    assert {"constraints.txt", ".ci/run", "tests/conftest.py", "docs/distillation.md"} <= files(built["unpacked"])
+    assert _names(built["again"]) == _names(built["wheel"])
+
+
+def test_an_installed_wheel_finds_its_recipes(built, tmp_path):
+    target = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "-q", "install", "--no-deps", "--target", target, built["wheel"]]
+    subprocess.run(install, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(target)}
+    command = [sys.executable, str(target / "bin" / "kerastl")]
+
+    def said(words: list[str]) -> str:
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    names = {row["name"] for row in json.loads(said([*command, "list", "--json"]))}
+    assert names == {path.stem for path in (ROOT / "recipes").glob("[!_]*.py")}
+    assert said([*command, "show", "mnist_cnn"]) == (ROOT / "recipes" / "mnist_cnn.py").read_text()
+    where = "import kerastl; print(kerastl.recipes.mnist_cnn.__name__, kerastl.recipes.mnist_cnn.__file__)"
+    found = said([sys.executable, "-c", where]).split()
+    assert found == ["kerastl.recipes.mnist_cnn", str(target / "kerastl" / "recipes" / "mnist_cnn.py")]
+
+
+def test_a_checkout_finds_its_own_recipes_whatever_is_installed():
+    import kerastl
+
+    assert [Path(place) for place in kerastl.recipes.__path__] == [ROOT / "recipes"]
+    assert kerastl.recipes.mnist_cnn.Config.smoke()
+    assert Path(str(kerastl.recipes.mnist_cnn.__file__)) == ROOT / "recipes" / "mnist_cnn.py"
