@@ -63,7 +63,7 @@ def main() -> int:
     else:
         ours, accuracy = finished(Path("saved_models", "cifar_mobile", options.tag))
     files = {"reference, ResNet-8": integers(reference, data), "cifar_mobile": ours}
-    times = kerastl.verify.benchmark.in_turns(files, rounds=options.rounds, runs=300)
+    times = kerastl.verify.benchmark.interleaved_latency(files, rounds=options.rounds, runs=300)
     slow, fast = (np.array(rows) for rows in times.values())
     low, ratio, high = statistics.quantiles((slow / fast).tolist(), n=4, method="inclusive")
     table = Table(title="CIFAR-10, integers throughout, one thread")

@@ -17,7 +17,7 @@ import kerastl
 from kerastl.types import Schedule, Workspace
 from kerastl.verify import baseline
 
-MODELS = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+MODELS = {"save": kerastl.training.save, "load": kerastl.training.load}
 BATCH = 128
 
 
@@ -33,12 +33,12 @@ class Settings:
 class Bench:
     """What every question gets: a run that keeps trainings, and the settings."""
 
-    def __init__(self, run: kerastl.runs.store.Run, settings: Settings) -> None:
+    def __init__(self, run: kerastl.runs.Run, settings: Settings) -> None:
         self.run, self.seeds, self.limit, self.smoke = run, settings.seeds, settings.limit, settings.smoke
 
     def students(self, name: str, learn: Callable[[int, Workspace], Any], *key: object) -> list[keras.Model]:
         """One trained student a seed."""
-        made = self.run.each(name, learn, seeds=self.seeds, key=[self.limit, *key], **MODELS)
+        made = self.run.stage_per_seed(name, learn, seeds=self.seeds, key=[self.limit, *key], **MODELS)
         return [trained.model for trained in made]
 
     def config(self, recipe: types.ModuleType) -> Any:
@@ -57,7 +57,7 @@ class Bench:
 
 
 def accuracy(model: keras.Model, split: Any) -> float:
-    return kerastl.verify.score(kerastl.training.fitting.predict(model, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.training.predict(model, split.inputs), split.labels).value
 
 
 def of_test(rows: Sequence[dict[str, float]]) -> list[float]:
@@ -67,7 +67,7 @@ def of_test(rows: Sequence[dict[str, float]]) -> list[float]:
 
 def show(
     title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"
-) -> dict[str, baseline.Recovered]:
+) -> dict[str, baseline.DistillationGain]:
     """A row a way of teaching, with its scores over seeds; the first is that without a teacher."""
     table = Table(title=title)
     for column in ("", split, "every seed", "above alone, points", "g"):
@@ -75,7 +75,7 @@ def show(
     table.add_row("teacher", f"{100 * teacher:.2f}", "", "", "")
     found, alone = {}, next(iter(ways.values()))
     for name, scores in ways.items():
-        found[name] = got = baseline.gap_recovered(teacher=teacher, alone=alone, distilled=scores)
+        found[name] = got = baseline.recovered_gap(teacher=teacher, alone=alone, distilled=scores)
         gain, share = f"{100 * got.gain:+.2f}", "" if got.gap is None else f"{got.gap:.2f}"
         if got.gain_low is not None and got.gain_high is not None:
             gain += f" ({100 * got.gain_low:+.2f} to {100 * got.gain_high:+.2f})"

@@ -35,8 +35,8 @@ def plant(folder, count: int, *, seed: int = 0) -> list[str]:
     return [str(path) for path in sorted(folder.iterdir())]
 
 
-def look(files, **changes) -> decoding.Looked:
-    return decoding.look(files, **{"size": SIZE, "channels": 3, "in_memory": 0, **changes})
+def look(files, **changes) -> decoding.Decoded:
+    return decoding.decode_all(files, **{"size": SIZE, "channels": 3, "in_memory": 0, **changes})
 
 
 def counted(monkeypatch) -> list[str]:
