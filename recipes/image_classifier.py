@@ -191,7 +191,7 @@ def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
     """The plan for so many pictures, with what the settings say otherwise."""
     plan = kerastl.training.transfer.plan(
         examples=len(data.train),
-        classes=data.task.num_classes,
+        classes=data.task.target.outputs,
         batch_size=config.batch_size,
         epochs=config.epochs,
         each=float(data.train.labels.sum(0).mean()) if data.task.multi_label else None,
@@ -204,7 +204,9 @@ def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
 
 def weights(config: Config, data: Dataset) -> dict[int, float] | None:
     """How much each class counts in the loss, ``None`` where all count as they come."""
-    return kerastl.training.class_weights(data.train.labels, classes=data.task.num_classes) if config.balanced else None
+    return (
+        kerastl.training.class_weights(data.train.labels, classes=data.task.target.outputs) if config.balanced else None
+    )
 
 
 def built(config: Config, data: Dataset):

@@ -104,7 +104,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         run.use_dataset(data)
         data = labelled(config, data)
         plan = kerastl.training.transfer.plan(
-            examples=len(data.train), classes=data.task.num_classes, batch_size=config.batch_size, epochs=config.epochs
+            examples=len(data.train),
+            classes=data.task.target.outputs,
+            batch_size=config.batch_size,
+            epochs=config.epochs,
         )
         print(plan.why)
         backbone = kerastl.models.pretrained.names.contents(config.backbone)

@@ -218,11 +218,11 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
     held, models, answers, scores = data.validation.take(1000), {}, {}, {}
     for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
         model = file.classifier(config.model, pixels=pixels, image_size=config.image_size)
-        if (model.input_shape[1:], model.output_shape[1:]) != (data.task.input_shape, (data.task.num_classes,)):
+        if (model.input_shape[1:], model.output_shape[1:]) != (data.task.inputs.shape, (data.task.target.outputs,)):
             raise ValueError(
                 f"A model and its data have the same pictures and as many classes. Received: {config.model}, from "
-                f"{model.input_shape[1:]} to {model.output_shape[1:]}; {config.data} has {data.task.input_shape} and "
-                f"{data.task.num_classes} classes."
+                f"{model.input_shape[1:]} to {model.output_shape[1:]}; {config.data} has {data.task.inputs.shape} and "
+                f"{data.task.target.outputs} classes."
             )
         models[pixels] = model
         answers[pixels] = kerastl.training.predict(model, held.inputs)
@@ -230,7 +230,7 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
     best = max(scores, key=lambda pixels: scores[pixels])
     words = ", ".join(f"{100 * score:.1f} % of pixels {pixels}" for pixels, score in scores.items())
     print(f"{config.model} answers {words} right: it gets {best}.")
-    classes, names = data.task.num_classes, data.task.class_names
+    classes, names = data.task.target.outputs, data.task.target.names
     recall = kerastl.verify.per_class_metrics(answers[best], held.labels, class_names=names).balanced_accuracy
     # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
     if recall < min(2 / classes, 1 / classes + 0.1 * (1 - 1 / classes)) and len(held) >= 50:

@@ -120,7 +120,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         data = texts(config)
         run.use_dataset(data)
         balanced = kerastl.training.class_weights
-        weights = balanced(data.train.labels, classes=data.task.num_classes) if config.balanced else None
+        weights = balanced(data.train.labels, classes=data.task.target.outputs) if config.balanced else None
 
         def train(workspace):
             kerastl.training.set_seed(config.seed)

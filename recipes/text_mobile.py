@@ -201,7 +201,7 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
     else:
         vocabulary = kerastl.models.pretrained.encoders.vocabulary(config.encoder)
         lessons = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
-    if (lessons.origin, lessons.task.class_names) != (data.origin, data.task.class_names):
+    if (lessons.origin, lessons.task.target.names) != (data.origin, data.task.target.names):
         mine, its = ({"source": one.source, **one.arguments} for one in (data, lessons))
         other = [
             f"{name} {its.get(name)!r} where the student has {mine.get(name)!r}"

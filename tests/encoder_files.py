@@ -9,10 +9,12 @@ import keras
 import numpy as np
 
 from kerastl.inputs import wordpiece
+from kerastl.inputs.text import Text
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 TOKENS = (*wordpiece.SPECIAL, *(f"word{n}" for n in range(45)))
-TASK = Task("toy", ("a", "b", "c"), (12,), vocabulary=TOKENS)
+TASK = Task("toy", Text(12, TOKENS), SingleLabel(("a", "b", "c")))
 SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32, "max_sequence_length": 40}
 
 

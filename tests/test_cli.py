@@ -28,7 +28,9 @@ from PIL import Image
 import kerastl
 from kerastl import cli, types
 from kerastl.cli import catalogue, doctor, files, results, running
+from kerastl.inputs import image as images
 from kerastl.system import digests
+from kerastl.tasks.single_label import SingleLabel
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -99,11 +101,11 @@ def run(config: Config, folder: pathlib.Path) -> dict:
             choice=types.Choice("float32", "the only one"),
             by_class=kerastl.verify.per_class_metrics(
                 kerastl.verify.predict_tflite(path, dataset.test.inputs), dataset.test.labels,
-                class_names=dataset.task.class_names,
+                class_names=dataset.task.target.names,
             ),
         )
         report.write(result, folder)
-        labels = "".join(name + "\\n" for name in dataset.task.class_names)
+        labels = "".join(name + "\\n" for name in dataset.task.target.names)
         store.publish(folder, {"model.tflite": content, "labels.txt": labels.encode()})
     return result
 '''.lstrip()
@@ -160,7 +162,11 @@ def toy_load(*, seed: int = 0) -> types.Dataset:
     parts = split("train", 30), split("validation", 20), split("test", 40)
     digest = digests.sha256_of([part.inputs for part in parts] + [part.labels for part in parts])
     return types.Dataset(
-        types.Task("toy", ("first", "second", "third"), (4, 4, 1)), *parts, digest, "toy", {"seed": seed}
+        types.Task("toy", images.Image((4, 4, 1)), SingleLabel(("first", "second", "third"))),
+        *parts,
+        digest,
+        "toy",
+        {"seed": seed},
     )
 
 

@@ -109,9 +109,9 @@ def shipped(dataset, model, files, tmp_path_factory):
 
 def test_both_kinds_of_table_give_the_same_data_set(table, dataset):
     columns = image_folder.load(table, size=(16, 16), validation=0.2, test=0.25, label_columns=NAMES)
-    assert dataset.task.class_names == columns.task.class_names == NAMES
+    assert dataset.task.target.names == columns.task.target.names == NAMES
     assert dataset.task.multi_label
-    assert dataset.task.metric == "exact match"
+    assert dataset.task.target.metric == "exact match"
     assert columns.digest == dataset.digest
     assert image_folder.load(**json.loads(json.dumps(dict(columns.arguments)))).digest == dataset.digest
     assert image_folder.load(**json.loads(json.dumps(dict(dataset.arguments)))).digest == dataset.digest
@@ -268,7 +268,7 @@ def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_pa
     config = dataclasses.replace(config, image_size=16, label_columns=NAMES, policy="skip")
     data = image_classifier.load(config)
     assert "row 160: unreadable picture" in capsys.readouterr().err
-    assert data.task.class_names == NAMES
+    assert data.task.target.names == NAMES
     stated = dict(zip(contents, zip(*columns.values(), strict=True), strict=True))
     stated = {np.asarray(Image.open(io.BytesIO(content))).tobytes(): row for content, row in stated.items()}
     for split in (data.train, data.validation, data.test):

@@ -88,10 +88,10 @@ def test_smoke(finished):
     chosen = next(row for row in report["variants"] if row["name"] == report["chosen"])
     assert (folder / "mobile" / "model.tflite").read_bytes() == (folder / chosen["file"]).read_bytes()
     labels = (folder / "mobile" / "labels.txt").read_text().splitlines()
-    assert labels == list(data.task.class_names)
+    assert labels == list(data.task.target.names)
     with zipfile.ZipFile(folder / "mobile" / "model.tflite") as archive:
         assert archive.read("labels.txt").decode().splitlines() == labels
-        assert ("vocab.txt" in archive.namelist()) == bool(data.task.vocabulary)
+        assert ("vocab.txt" in archive.namelist()) == bool(data.task.inputs.vocabulary)
     assert "<html" in (folder / "report.html").read_text()
     assert kerastl.cli.main(["verify", str(folder)]) == 0
 
@@ -255,7 +255,7 @@ def test_few_labels_are_so_many_of_each_class():
     config = dataclasses.replace(recipe.Config(), image_size=32)
     whole = recipe.load(config)
     few = recipe.labelled(config, whole)
-    assert np.bincount(few.train.labels).tolist() == [10] * whole.task.num_classes
+    assert np.bincount(few.train.labels).tolist() == [10] * whole.task.target.outputs
     assert (len(few.validation), len(few.test)) == (len(whole.validation), len(whole.test))
     assert len(whole.train) > 4 * len(few.train)
 
@@ -284,10 +284,10 @@ def test_students_are_as_small_as_is_asked():
         assert kerastl.models.resnet.build(task, widths=config.widths, stem_pool=2).count_params() <= 40_000
     config, task = importlib.import_module("kerastl.recipes.cifar_mobile").Config(), kerastl.data.cifar10.TASK
     student = kerastl.models.resnet.build(task, widths=config.widths, blocks=config.blocks)
-    pictures = np.random.default_rng(0).integers(0, 256, (20, *task.input_shape)).astype("uint8")
+    pictures = np.random.default_rng(0).integers(0, 256, (20, *task.inputs.shape)).astype("uint8")
     integers = kerastl.export.tflite.convert(student, integer=True, calibration=pictures)
     named = kerastl.export.metadata.add(
-        integers, class_names=task.class_names, name=task.name, description="cifar10, quantization-aware training"
+        integers, class_names=task.target.names, name=task.name, description="cifar10, quantization-aware training"
     )
     assert len(named) <= 98_496
 

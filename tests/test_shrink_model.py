@@ -118,7 +118,7 @@ def test_a_set_of_tfds_comes_at_the_models_size(folder, tmp_path, monkeypatch):
     image = keras.Input((12, 12, 3))
     keras.Model(image, layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(image))).save(tmp_path / "colour.keras")
     data = shrink_model.load(settings(folder, model=str(tmp_path / "colour.keras"), data="tfds:kerastl_brightness"))
-    assert data.task.input_shape == (12, 12, 3)
+    assert data.task.inputs.shape == (12, 12, 3)
     assert len(data.train) + len(data.validation) == 90
     np.testing.assert_array_equal(data.test.inputs[:, 6, 6, 0], 60 + 60 * data.test.labels)
 

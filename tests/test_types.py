@@ -7,6 +7,9 @@ import os
 import numpy as np
 import pytest
 
+from kerastl.inputs.image import Image
+from kerastl.inputs.text import Text
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import TEXT_INPUTS, Task, is_multi_label, text_inputs
 
 
@@ -25,19 +28,19 @@ from kerastl.types import TEXT_INPUTS, Task, is_multi_label, text_inputs
 )
 def test_a_class_name_is_a_line_of_its_own(names):
     with pytest.raises(ValueError, match="one line of text each, no two the same"):
-        Task("animals", names, (8, 8, 1))
+        Task("animals", Image((8, 8, 1)), SingleLabel(names))
 
 
 def test_any_line_of_text_is_a_class_name():
     names = ("with space", "näme-日本", "100%s", "quote'\"", "<b>", "[/red]", "{0}", "tab\there", " edge ")
-    assert Task("animals", names, (8, 8, 1)).classes == len(names)
+    assert Task("animals", Image((8, 8, 1)), SingleLabel(names)).classes == len(names)
 
 
 def test_a_vocabulary_is_of_lines_and_of_texts():
-    assert Task("texts", ("a", "b"), (16,), vocabulary=("[PAD]", "a")).vocabulary == ("[PAD]", "a")
+    assert Task("texts", Text(16, ("[PAD]", "a")), SingleLabel(("a", "b"))).vocabulary == ("[PAD]", "a")
     for shape, vocabulary in (((16,), ("a", "b\n")), ((16,), ("a", "")), ((16,), ("a", "## ")), ((8, 8, 1), ("a",))):
         with pytest.raises(ValueError, match="tokens are one line of text each"):
-            Task("texts", ("a", "b"), shape, vocabulary=vocabulary)
+            Task("texts", Text(shape[0], vocabulary), SingleLabel(("a", "b")))
 
 
 def test_a_texts_three_inputs():

@@ -63,7 +63,7 @@ def mobilenet_v2(task: Task, width: float = 1.0) -> keras.Model:
         )(x)
         return norm(x, name)
 
-    image = keras.Input(task.input_shape, name="image")
+    image = keras.Input(task.inputs.shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     x = layers.ReLU(6.0, name="stem_relu")(convolution(x, wide(16), "stem", size=3, stride=2))
     rows = ((1, 8, 1, 1), (6, 16, 2, 1), (6, 24, 3, 2), (6, 32, 3, 1), (6, 48, 3, 2), (6, 80, 1, 1))
@@ -82,7 +82,7 @@ def mobilenet_v2(task: Task, width: float = 1.0) -> keras.Model:
                 x = layers.Add(name=f"{name}_add")([x, shortcut])
     x = layers.ReLU(6.0, name="top_relu")(convolution(x, wide(320), "top"))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(image, layers.Dense(task.num_classes, name="logits")(x), name="mobilenet_v2")
+    return keras.Model(image, layers.Dense(task.target.outputs, name="logits")(x), name="mobilenet_v2")
 
 
 # For a task, and a share of the usual number of channels.

@@ -88,7 +88,7 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
         "qat_int8": aware(model, data, epochs=fine_tuning),
     }
     named = functools.partial(
-        kerastl.export.metadata.add, class_names=data.task.class_names, name=data.task.name, description=""
+        kerastl.export.metadata.add, class_names=data.task.target.names, name=data.task.name, description=""
     )
     files = {name: named(content) for name, content in files.items()}
     return files | {

@@ -229,11 +229,11 @@ def forwards(bench: Bench) -> dict[str, bool]:
             return super().call(inputs)
 
     def network(kind: type[layers.Layer]) -> keras.Model:
-        x = image = keras.Input(data.task.input_shape, name="image")
+        x = image = keras.Input(data.task.inputs.shape, name="image")
         for name in taps:
             x = (kind if name == "first" else layers.Conv2D)(8, 3, activation="relu", name=name)(x)
         x = layers.GlobalAveragePooling2D(name="pool")(x)
-        return keras.Model(image, layers.Dense(data.task.num_classes, name="logits")(x))
+        return keras.Model(image, layers.Dense(data.task.target.outputs, name="logits")(x))
 
     def counted(make: Callable[[keras.Model], keras.Model]) -> int:
         model = make(network(Counted))

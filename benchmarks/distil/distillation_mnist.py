@@ -17,13 +17,13 @@ from kerastl.types import Schedule, Task, Workspace
 
 def network(task: Task, units: int, *, dropout: float) -> keras.Model:
     """Two layers of rectified units on the pixels."""
-    image = keras.Input(task.input_shape, name="image")
+    image = keras.Input(task.inputs.shape, name="image")
     x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, name="rescale")(image))
     x = layers.Dropout(0.4 * dropout, name="pixels_dropout")(x)
     for place in (1, 2):
         x = layers.Dense(units, activation="relu", name=f"hidden{place}")(x)
         x = layers.Dropout(dropout, name=f"hidden{place}_dropout")(x)
-    return keras.Model(image, layers.Dense(task.num_classes, name="logits")(x))
+    return keras.Model(image, layers.Dense(task.target.outputs, name="logits")(x))
 
 
 def mnist(bench: Bench) -> dict[str, bool]:

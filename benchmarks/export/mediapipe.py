@@ -40,6 +40,8 @@ from rich.text import Text
 import kerastl
 from kerastl.cli import main as command
 from kerastl.export import metadata
+from kerastl.inputs import text as texts
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 MEDIAPIPE = "1.2.2"
@@ -117,18 +119,18 @@ def probe(folder: Path) -> Path:
     """A file whose scores depend on every one of 32 ids of BERT's vocabulary, exported as any text's file is."""
     import keras
 
-    task = Task("probe", tuple("abcd"), (32,), vocabulary=kerastl.models.pretrained.minilm_l6.vocabulary())
+    task = Task("probe", texts.Text(32, kerastl.models.pretrained.minilm_l6.vocabulary()), SingleLabel(tuple("abcd")))
     keras.utils.set_random_seed(0)
-    ids = keras.Input(task.input_shape, dtype="int32", name="token_ids")
+    ids = keras.Input(task.inputs.shape, dtype="int32", name="token_ids")
     rows = keras.layers.Embedding(
-        len(task.vocabulary), 8, embeddings_initializer=keras.initializers.RandomNormal(0, 0.08)
+        len(task.inputs.vocabulary), 8, embeddings_initializer=keras.initializers.RandomNormal(0, 0.08)
     )
     whole = keras.layers.Flatten()(rows(ids))
-    logits = keras.layers.Dense(task.num_classes, kernel_initializer=keras.initializers.RandomNormal(0, 1))(whole)
+    logits = keras.layers.Dense(task.target.outputs, kernel_initializer=keras.initializers.RandomNormal(0, 1))(whole)
     content = metadata.add(
         kerastl.export.tflite.convert(keras.Model(ids, logits, name=task.name)),
-        class_names=task.class_names,
-        vocabulary=task.vocabulary,
+        class_names=task.target.names,
+        vocabulary=task.inputs.vocabulary,
         name=task.name,
         description=task.name,
     )

@@ -146,7 +146,7 @@ def report_of(folder: Path, seed: int) -> dict[str, Any]:
         choice=Choice("float32", "the only one"),
         by_class=kerastl.verify.per_class_metrics(
             kerastl.verify.predict_tflite(path, data.test.inputs), data.test.labels,
-                                         class_names=data.task.class_names),
+                                         class_names=data.task.target.names),
     )  # fmt: skip
 
 

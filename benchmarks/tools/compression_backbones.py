@@ -17,11 +17,14 @@ import numpy as np
 from keras import layers
 
 import kerastl
+from kerastl.inputs.image import Image
+from kerastl.inputs.text import Text
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Split, Task
 
 SIDE, CLASSES, TRAIN, TEST = 64, 5, 120, 64
-TASK = Task("pictures", tuple("abcde"), (SIDE, SIDE, 3))
-TEXTS = Task("texts", tuple("abcde"), (16,), vocabulary=("[PAD]", *(f"word{index}" for index in range(199))))
+TASK = Task("pictures", Image((SIDE, SIDE, 3)), SingleLabel(tuple("abcde")))
+TEXTS = Task("texts", Text(16, ("[PAD]", *(f"word{index}" for index in range(199)))), SingleLabel(tuple("abcde")))
 _SPREAD = 4.0  # between the logit of the right class and the others: probabilities that are not all 0 or 1
 
 # Of every BatchNormalization. Around zero, a deep net of random weights is chaos: each ReLU tears apart what is alike,
@@ -38,7 +41,7 @@ class Row(NamedTuple):
 
 
 def _application(name: str) -> tuple[keras.Model, str]:
-    body = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=TASK.input_shape)
+    body = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=TASK.inputs.shape)
     return body, kerastl.models.pretrained.applications.range_of(name)
 
 
@@ -51,7 +54,7 @@ def _resnet(block: str, *, second: bool) -> tuple[keras.Model, str]:
         stackwise_num_strides=[1, 2],
         block_type=block,
         use_pre_activation=second,
-        image_shape=TASK.input_shape,
+        image_shape=TASK.inputs.shape,
     )
     return body, "torch"
 
@@ -73,7 +76,7 @@ def _mobilenet() -> tuple[keras.Model, str]:
         depthwise_residual=False,
         last_layer_filter=128,
         squeeze_and_excite=0.5,
-        image_shape=TASK.input_shape,
+        image_shape=TASK.inputs.shape,
     )
     return body, "torch"
 
@@ -93,7 +96,7 @@ def _efficientnet_lite() -> tuple[keras.Model, str]:
         width_coefficient=1.0,
         depth_coefficient=1.0,
         activation="relu6",
-        input_shape=TASK.input_shape,
+        input_shape=TASK.inputs.shape,
     )
     return body, "tf"
 
@@ -112,18 +115,18 @@ def _cspnet() -> tuple[keras.Model, str]:
         bottle_ratio=[0.5, 1.0],
         expand_ratio=[2.0, 1.0],
         stem_padding="same",
-        image_shape=TASK.input_shape,
+        image_shape=TASK.inputs.shape,
     )
     return body, "torch"
 
 
 def _densenet() -> tuple[keras.Model, str]:
-    body = keras_hub.models.DenseNetBackbone([2, 2, 2], image_shape=TASK.input_shape, growth_rate=16)
+    body = keras_hub.models.DenseNetBackbone([2, 2, 2], image_shape=TASK.inputs.shape, growth_rate=16)
     return body, "torch"
 
 
 def _vit() -> tuple[keras.Model, str]:
-    return keras_hub.models.ViTBackbone(TASK.input_shape, 16, 2, 2, 64, 128), "tf"
+    return keras_hub.models.ViTBackbone(TASK.inputs.shape, 16, 2, 2, 64, 128), "tf"
 
 
 def _own(builder: Callable[[Task], keras.Model]) -> tuple[keras.Model, str]:
@@ -178,11 +181,11 @@ def row(name: str) -> Row:
         model = WORDS[plain](TEXTS)
         if nested:
             body = keras.Model(model.input, model.get_layer("logits").input, name="body")
-            ids = keras.Input(TEXTS.input_shape, dtype="int32", name="token_ids")
+            ids = keras.Input(TEXTS.inputs.shape, dtype="int32", name="token_ids")
             model = keras.Model(ids, layers.Dense(CLASSES, name="logits")(body(ids)), name="transfer")
         return _solved(model, *_texts())
     body, pixels = PICTURES[plain]()
-    image = keras.Input(TASK.input_shape, name="image")
+    image = keras.Input(TASK.inputs.shape, name="image")
     scaled = _scaled(image, pixels)
     if nested:
         x = body(scaled)
@@ -227,7 +230,7 @@ def _texts() -> tuple[Split, Split]:
     """Each class prefers words of its own."""
     random = np.random.default_rng(0)
     labels = np.arange(TRAIN + TEST) % CLASSES
-    ids = random.integers(1, len(TEXTS.vocabulary), (len(labels), *TEXTS.input_shape))
+    ids = random.integers(1, len(TEXTS.inputs.vocabulary), (len(labels), *TEXTS.inputs.shape))
     own = 1 + labels[:, None] * 20 + random.integers(0, 20, ids.shape)
     ids = np.where(random.random(ids.shape) < 0.5, own, ids)
     ids[:, 12:] *= random.random(len(labels))[:, None] < 0.5  # some are shorter

@@ -21,6 +21,8 @@ import keras
 import numpy as np
 
 import kerastl
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Dataset, Schedule, Split, Task
 
 NAMES = {
@@ -63,7 +65,7 @@ def load(*, names: str = "plain", examples: int = 192) -> Dataset:
     parts = split("train", examples), split("validation", 40), split("test", 40)
     digest = kerastl.system.digests.sha256_of([array for part in parts for array in (part.inputs, part.labels)])
     arguments = {"names": names, "examples": examples}
-    return Dataset(Task("made-up", NAMES[names], (8, 8, 1)), *parts, digest, "made_up", arguments)
+    return Dataset(Task("made-up", Image((8, 8, 1)), SingleLabel(NAMES[names])), *parts, digest, "made_up", arguments)
 
 
 # `kerastl verify` loads a run's data by the name of their source.

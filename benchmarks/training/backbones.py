@@ -26,7 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 import kerastl
+from kerastl.inputs.image import Image
+from kerastl.inputs.text import Text
 from kerastl.models import advice
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 CLASSES = tuple("0123456789")
@@ -37,16 +40,16 @@ def network(model: advice.Model) -> tuple[keras.Model, np.ndarray]:
     """A classifier and a batch of what it takes."""
     pretrained, draw = kerastl.models.pretrained, np.random.default_rng(0)
     if model.kind == "pictures":
-        task = Task("pictures", CLASSES, (model.size, model.size, 3))
+        task = Task("pictures", Image((model.size, model.size, 3)), SingleLabel(CLASSES))
         backbone = pretrained.load(model.name, image_size=model.size)
         return pretrained.backbone.with_head(backbone, task), draw.integers(
-            0, 256, (BATCH, *task.input_shape), np.uint8
+            0, 256, (BATCH, *task.inputs.shape), np.uint8
         )
     tokens = pretrained.minilm_l6.vocabulary()
     tokens = tokens if model.name == "minilm_l6" else tokens[:8000]
     if model.name == "text_cnn":  # as `text_mobile` builds it
         tokens = pretrained.minilm_l6.vocabulary()[:10_000]
-    task = Task("texts", CLASSES, (model.size,), vocabulary=tokens)
+    task = Task("texts", Text(model.size, tokens), SingleLabel(CLASSES))
     ids = draw.integers(1, len(tokens), (BATCH, model.size)).astype(np.int32)
     if model.name == "text_cnn":
         return kerastl.models.text.text_cnn.build(task, kernel_size=8, word_dropout=0.4), ids

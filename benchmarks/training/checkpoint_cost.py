@@ -31,9 +31,11 @@ from rich.console import Console
 from rich.table import Table
 
 import kerastl
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Schedule, Split, Task
 
-TASK = Task("mnist-shaped", tuple("0123456789"), (28, 28, 1))
+TASK = Task("mnist-shaped", Image((28, 28, 1)), SingleLabel(tuple("0123456789")))
 BATCH = 128
 
 
@@ -73,7 +75,7 @@ def pictures(limit: int | None) -> tuple[Split, str]:
     except (OSError, ValueError) as error:
         print(f"no MNIST here ({error}): made-up pictures of its size")
     generator = np.random.default_rng(0)
-    inputs = generator.integers(0, 256, (55_000, *TASK.input_shape), dtype=np.uint8)
+    inputs = generator.integers(0, 256, (55_000, *TASK.inputs.shape), dtype=np.uint8)
     return Split("train", inputs, generator.integers(0, 10, 55_000).astype(np.int32)).take(limit), "made up"
 
 

@@ -68,14 +68,14 @@ def labelled(pool: Split, *, labels: int, seed: int) -> Split:
 def built(backbone: str, task: Task) -> keras.Model:
     keras.utils.set_random_seed(0)
     pretrained = kerastl.models.pretrained
-    return pretrained.backbone.with_head(pretrained.load(backbone, image_size=task.input_shape[0]), task, dropout=0.3)
+    return pretrained.backbone.with_head(pretrained.load(backbone, image_size=task.inputs.shape[0]), task, dropout=0.3)
 
 
 def probed(backbone: str, task: Task, train: Split) -> keras.Model:
     """The backbone as it came with a head that has learnt from its features."""
     transfer, batches = kerastl.training.transfer, kerastl.data.pipeline.batches
     model = built(backbone, task)
-    plan = transfer.plan(examples=len(train), classes=task.num_classes)
+    plan = transfer.plan(examples=len(train), classes=task.target.outputs)
     changed = batches(
         train, batch_size=64, augment=kerastl.inputs.augmentation.image_augmentation(**VIEWS, fill="reflect", seed=0)
     )

@@ -22,9 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 import kerastl
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Schedule, Split, Task
 
-TASK = Task("mnist-shaped", tuple("0123456789"), (28, 28, 1))
+TASK = Task("mnist-shaped", Image((28, 28, 1)), SingleLabel(tuple("0123456789")))
 BATCH = 128
 
 
@@ -41,7 +43,7 @@ def main() -> None:
     count = options.steps * BATCH
     split = Split(
         "train",
-        generator.integers(0, 256, (count, *TASK.input_shape), dtype=np.uint8),
+        generator.integers(0, 256, (count, *TASK.inputs.shape), dtype=np.uint8),
         generator.integers(0, 10, count).astype(np.int32),
     )
     table = Table(title=f"{options.rounds} rounds of {options.steps} steps of {BATCH} pictures")

@@ -83,7 +83,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
         with models.Reader() as reader:
             found = reader.audit(path)
     else:
-        if model is not None and not kerastl.data.array_file.is_array(Path(path)):  # not after minutes of audit
+        if model is not None and not kerastl.inputs.array_file.is_array(Path(path)):  # not after minutes of audit
             raise ValueError(f"--model goes with an array file (.npz, .npy, idx). Received: {path}.")
         found = kerastl.data.audit.audit(Path(path), near=not quick, **columns)
         if model is not None:

@@ -62,9 +62,9 @@ def _verify(root: Path) -> int:
             differences += _scores(reader, bundle, chosen, dataset, name="mobile/model.tflite")
             if (found := kerastl.system.digests.of_file(bundle)) != chosen["sha256"]:
                 differences.append(f"mobile/model.tflite: the chosen file has SHA-256 {chosen['sha256']}, this {found}")
-            if _labels(bundle.parent) != list(dataset.task.class_names):
+            if _labels(bundle.parent) != list(dataset.task.target.names):
                 differences.append("mobile/labels.txt: its lines are not the class names in the model's order")
-            if dataset.task.vocabulary and _vocabulary(bundle.parent) != dataset.task.vocabulary:
+            if dataset.task.inputs.vocabulary and _vocabulary(bundle.parent) != dataset.task.inputs.vocabulary:
                 differences.append("mobile/vocab.txt: its lines are not the tokens that the model was trained with")
     for difference in differences:
         print(f"differs: {difference}")
@@ -269,7 +269,7 @@ def read_input(path: Path, tensor: types.Tensor) -> np.ndarray:
             return pictures.read(path, channels=shape[2], size=(shape[0], shape[1])).pixels[None]
         except pictures.PictureError as error:
             raise ValueError(f"{path} is no picture that can be read: {error}.") from error
-    from kerastl.data import array_file
+    from kerastl.inputs import array_file
 
     try:
         array = array_file.read_npy(path)

@@ -17,7 +17,11 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import array_file, image_folder, multi_label_sets, parquet_table, splits
+from kerastl.data import image_folder, multi_label_sets, parquet_table, splits
+from kerastl.inputs import array_file
+from kerastl.inputs.image import Image
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
 
 _SHOWN = 20  # rows that an error names
 SPLITS = splits.BY_WORD | {"t10k": "test"}
@@ -111,7 +115,11 @@ def load(
     if parquet_table.files(path):
         arguments |= {**columns, "size": None if size is None else list(size), "channels": channels}
     return splits.dataset(
-        types.Task(path.resolve().stem, names, arrays["train_inputs"].shape[1:], multi_label=multi_label),
+        types.Task(
+            path.resolve().stem,
+            Image(arrays["train_inputs"].shape[1:]),
+            (MultiLabel if multi_label else SingleLabel)(names),
+        ),
         arrays,
         seed=seed,
         validation=validation,

@@ -11,12 +11,14 @@ import numpy as np
 
 from kerastl import types
 from kerastl.data import archive, splits
+from kerastl.inputs.image import Image
 from kerastl.system import downloads
+from kerastl.tasks.single_label import SingleLabel
 
 TASK = types.Task(
     "cifar10",
-    ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-    (32, 32, 3),
+    Image((32, 32, 3)),
+    SingleLabel(("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")),
 )
 _BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 

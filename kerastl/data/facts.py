@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from kerastl import types
-from kerastl.data import array_file, arrays, bert_vocabulary, image_folder, multi_label_sets, text_csv, text_file
-from kerastl.inputs import wordpiece
+from kerastl.data import arrays, bert_vocabulary, image_folder, multi_label_sets, text_csv, text_file
+from kerastl.inputs import array_file, wordpiece
 
 _SAMPLE, _LONGEST = 300, 512
 _PIECES = 2.0

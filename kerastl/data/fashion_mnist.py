@@ -9,12 +9,16 @@ import numpy as np
 
 from kerastl import types
 from kerastl.data import archive, splits
+from kerastl.inputs.image import Image
 from kerastl.system import downloads
+from kerastl.tasks.single_label import SingleLabel
 
 TASK = types.Task(
     "fashion_mnist",
-    ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    (28, 28, 1),
+    Image((28, 28, 1)),
+    SingleLabel(
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+    ),
 )
 
 

@@ -17,7 +17,9 @@ import numpy as np
 from kerastl import types
 from kerastl.data import splits
 from kerastl.inputs import pictures
+from kerastl.inputs.image import Image
 from kerastl.system import downloads
+from kerastl.tasks.single_label import SingleLabel
 
 FILES = downloads.Files(
     name="groceries",
@@ -81,7 +83,7 @@ def load(
         arrays[f"{split}_inputs"] = np.stack(pixels)
         arrays[f"{split}_labels"] = np.array([names.index(row["finegrained_cat"]) for row in chosen], np.int32)
     return splits.dataset(
-        types.Task("groceries", tuple(names), (height, width, 3)),
+        types.Task("groceries", Image((height, width, 3)), SingleLabel(tuple(names))),
         arrays,
         seed=seed,
         validation=validation,

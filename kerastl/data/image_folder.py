@@ -21,7 +21,10 @@ import numpy as np
 from kerastl import types
 from kerastl.data import decoding, multi_label_sets, picture_table, splits, unpack
 from kerastl.inputs import pictures
+from kerastl.inputs.image import Image
 from kerastl.system import downloads
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
 
 _TABLES = (".csv", ".tsv", ".txt")
 _COLUMNS = {"path": "path", "label": "label", "split": "split", "group": None}
@@ -93,10 +96,12 @@ def load(
     several = multi_label_sets.columns_or_separator(label_separator, label_columns)
     title, rows, names = listed(Path(path), table=table, columns=columns, root=root, several=several)
     names = _class_names(names, wanted=class_names, where=path)
-    task = types.Task(title, names, (*(int(side) for side in size), channels), multi_label=bool(several))
+    task = types.Task(
+        title, Image((*(int(side) for side in size), channels)), (MultiLabel if bool(several) else SingleLabel)(names)
+    )
     looked = decoding.decode_all(
         [row.path for row in rows],
-        size=(task.input_shape[0], task.input_shape[1]),
+        size=(task.inputs.shape[0], task.inputs.shape[1]),
         channels=channels,
         in_memory=in_memory,
         cache_bytes=cache_bytes,
@@ -136,7 +141,7 @@ def load(
     everything = types.Split("all", looked.inputs, labels)
     parts = {name: everything.subset(where) for name, where in places.items()}
     arrays = {f"{name}_{what}": getattr(part, what) for name, part in parts.items() for what in ("inputs", "labels")}
-    arguments = {"path": os.path.abspath(path), "size": list(task.input_shape[:2]), "channels": channels}
+    arguments = {"path": os.path.abspath(path), "size": list(task.inputs.shape[:2]), "channels": channels}
     arguments |= {"policy": policy, "test": test, "class_names": list(names), "in_memory": in_memory}
     if table is not None or Path(path).suffix.lower() in _TABLES:
         arguments |= {f"{what}_column": name for what, name in columns.items()}

@@ -9,9 +9,11 @@ import numpy as np
 
 from kerastl import types
 from kerastl.data import archive, splits
+from kerastl.inputs.image import Image
 from kerastl.system import downloads
+from kerastl.tasks.single_label import SingleLabel
 
-TASK = types.Task("mnist", tuple("0123456789"), (28, 28, 1))
+TASK = types.Task("mnist", Image((28, 28, 1)), SingleLabel(tuple("0123456789")))
 
 
 def _from_npz(files: Mapping[str, Path]) -> dict[str, np.ndarray]:

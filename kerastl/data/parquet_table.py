@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kerastl.data import array_file, image_folder, multi_label_sets, splits
-from kerastl.inputs import pictures
+from kerastl.data import image_folder, multi_label_sets, splits
+from kerastl.inputs import array_file, pictures
 
 _AT_ONCE = 64_000_000  # bytes
 

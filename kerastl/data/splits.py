@@ -352,7 +352,7 @@ def dataset(
         picked = {"train": train, "validation": held_out, "test": shuffled(len(arrays["test_labels"]), seed=seed)}
     if limit is not None:
         labels = {name: arrays[f"{kind}_labels"] for name, kind in origin.items()}
-        picked = limit_examples(picked, labels, limit=limit, least=10 * task.num_classes, seed=seed)
+        picked = limit_examples(picked, labels, limit=limit, least=10 * task.target.outputs, seed=seed)
     made = []
     for name, indices in picked.items():
         labels = arrays[f"{origin[name]}_labels"]
@@ -373,9 +373,9 @@ def check(task: types.Task, *made: types.Split) -> None:
     without an example in one of the splits, which would be learnt blindly or judged by nothing.
     """
     for split in made:
-        if split.inputs.shape[1:] != task.input_shape:
+        if split.inputs.shape[1:] != task.inputs.shape:
             raise ValueError(
-                f"Wanted inputs (examples, {', '.join(map(str, task.input_shape))}). Received: {split.inputs.shape} in "
+                f"Wanted inputs (examples, {', '.join(map(str, task.inputs.shape))}). Received: {split.inputs.shape} in "
                 f"{split.name}."
             )
         inputs = split.inputs
@@ -387,9 +387,9 @@ def check(task: types.Task, *made: types.Split) -> None:
                 f"{', '.join(map(str, place[1:]))}."
             )
         _check_labels(task, split)
-        counts = multi_label_sets.counts(split.labels, classes=task.num_classes)
+        counts = multi_label_sets.counts(split.labels, classes=task.target.outputs)
         if not counts.all():
-            lacking = [task.class_names[index] for index in np.flatnonzero(counts == 0)]
+            lacking = [task.target.names[index] for index in np.flatnonzero(counts == 0)]
             raise ValueError(
                 f"Every class needs an example in every split. Received: none of {', '.join(map(repr, lacking[:5]))}"
                 f"{' ...' if len(lacking) > 5 else ''} in {split.name} ({len(split)} examples). Get more examples of "
@@ -401,12 +401,12 @@ def _check_labels(task: types.Task, split: types.Split) -> None:
     labels = split.labels
     if labels.dtype.kind not in "iu":
         raise ValueError(f"Labels have to be integers. Received: {labels.dtype} in {split.name}.")
-    if labels.shape != ((len(split), task.num_classes) if task.multi_label else (len(split),)):
+    if labels.shape != ((len(split), task.target.outputs) if task.multi_label else (len(split),)):
         words = "(examples, classes), for an example may have several" if task.multi_label else "(examples,)"
         raise ValueError(
-            f"Labels of {task.num_classes} classes are {words}. Received: shape {labels.shape} in {split.name}."
+            f"Labels of {task.target.outputs} classes are {words}. Received: shape {labels.shape} in {split.name}."
         )
-    classes = 2 if task.multi_label else task.num_classes
+    classes = 2 if task.multi_label else task.target.outputs
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         where = np.argwhere(outside)[0]

@@ -21,6 +21,9 @@ import numpy as np
 from kerastl import types
 from kerastl.data import bert_vocabulary, image_folder, multi_label_sets, splits, text_file
 from kerastl.inputs import wordpiece
+from kerastl.inputs.text import Text
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
 
 LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
@@ -99,7 +102,7 @@ def load(
 
     Returns:
         Inputs int32 ``(examples, sequence_length)``, labels int32 ``(examples,)``, or where a text may have several
-        classes uint8 ``(examples, classes)`` of 0 and 1; ``task.vocabulary`` holds the token of each id.
+        classes uint8 ``(examples, classes)`` of 0 and 1; ``task.inputs.vocabulary`` holds the token of each id.
 
     Raises:
         FileNotFoundError: there is no such file, or the vocabulary cannot be had.
@@ -131,7 +134,7 @@ def load(
         arguments=arguments,
     )
     # so that a label which was renamed since is found out when the data set is loaded again
-    again = {**dataset.arguments, "class_names": list(dataset.task.class_names)}
+    again = {**dataset.arguments, "class_names": list(dataset.task.target.names)}
     return dataclasses.replace(dataset, arguments=again)
 
 
@@ -260,7 +263,7 @@ def build_dataset(
         arrays[f"{split}_inputs"] = np.asarray(ids, np.int32).reshape(len(rows), sequence_length)
         arrays[f"{split}_labels"] = labels[rows]
     multi_label = types.is_multi_label(labels)
-    task = types.Task(name, names, (sequence_length,), vocabulary=tuple(tokens), multi_label=multi_label)
+    task = types.Task(name, Text(sequence_length, tuple(tokens)), (MultiLabel if multi_label else SingleLabel)(names))
     again = {"sequence_length": sequence_length, "vocabulary": _from_anywhere(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}

@@ -16,6 +16,8 @@ import tensorflow_datasets
 
 from kerastl import types
 from kerastl.data import splits
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 
 
 def fetch(name: str, *, data_dir: str | os.PathLike | None = None) -> Path:
@@ -81,7 +83,7 @@ def load(
         for part in ("inputs", "labels"):
             whole = arrays[f"train_{part}"]
             arrays[f"train_{part}"], arrays[f"test_{part}"] = whole[train], whole[test]
-    task = types.Task(builder.info.name, class_names, arrays["train_inputs"].shape[1:])
+    task = types.Task(builder.info.name, Image(arrays["train_inputs"].shape[1:]), SingleLabel(class_names))
     arguments: dict[str, Any] = {"name": name}
     if size is not None:
         arguments["size"] = tuple(size)

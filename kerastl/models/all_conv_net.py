@@ -25,8 +25,8 @@ def build(
     dropout: float = 0.0,
     name: str = "strided_cnn",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
-    task.num_classes)``.
+    """A functional model: pictures ``(batch, *task.inputs.shape)`` of raw pixels to logits ``(batch,
+    task.target.outputs)``.
 
     Args:
         task: gives the input shape and the number of classes.
@@ -44,7 +44,7 @@ def build(
             "A strided CNN needs one kernel size and one stride a convolution. Received: "
             f"filters={tuple(filters)}, kernel_sizes={tuple(kernel_sizes)}, strides={tuple(strides)}."
         )
-    image = keras.Input(task.input_shape, name="image")
+    image = keras.Input(task.inputs.shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     for index, (width, kernel_size, stride) in enumerate(zip(filters, kernel_sizes, strides, strict=True), start=1):
         x = layers.Conv2D(
@@ -66,7 +66,7 @@ def build(
         x = layers.ReLU(name="dense_relu")(x)
         if dropout:
             x = layers.Dropout(dropout, name="dense_dropout")(x)
-    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
 
 
 def tiny(task: Task) -> keras.Model:

@@ -20,8 +20,8 @@ def build(
     normalize: bool = False,
     name: str = "plain_cnn",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
-    task.num_classes)``.
+    """A functional model: pictures ``(batch, *task.inputs.shape)`` of raw pixels to logits ``(batch,
+    task.target.outputs)``.
 
     Args:
         task: gives the input shape and the number of classes.
@@ -32,7 +32,7 @@ def build(
         normalize: whether a BatchNormalization follows every convolution.
         name: of the model.
     """
-    image = keras.Input(task.input_shape, name="image")
+    image = keras.Input(task.inputs.shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     for index, width in enumerate(filters, start=1):
         x = layers.Conv2D(width, kernel_size, padding="same", use_bias=not normalize, name=f"block{index}_conv")(x)
@@ -48,7 +48,7 @@ def build(
     x = layers.ReLU(name="dense_relu")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dense_dropout")(x)
-    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
 
 
 def textbook(task: Task) -> keras.Model:

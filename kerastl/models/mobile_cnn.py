@@ -20,8 +20,8 @@ def build(
     dropout: float = 0.0,
     name: str = "mobile_cnn",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
-    task.num_classes)``.
+    """A functional model: pictures ``(batch, *task.inputs.shape)`` of raw pixels to logits ``(batch,
+    task.target.outputs)``.
 
     Args:
         task: gives the input shape and the number of classes.
@@ -38,7 +38,7 @@ def build(
         raise ValueError(
             f"A mobile CNN needs one stride a block. Received: filters={tuple(filters)}, strides={tuple(strides)}."
         )
-    image = keras.Input(task.input_shape, name="image")
+    image = keras.Input(task.inputs.shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     x = layers.Conv2D(
         stem_filters,
@@ -56,7 +56,7 @@ def build(
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
 
 
 def tiny(task: Task) -> keras.Model:

@@ -19,8 +19,8 @@ def build(
     dropout: float = 0.0,
     name: str = "residual_cnn",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
-    task.num_classes)``.
+    """A functional model: pictures ``(batch, *task.inputs.shape)`` of raw pixels to logits ``(batch,
+    task.target.outputs)``.
 
     Args:
         task: gives the input shape and the number of classes.
@@ -38,7 +38,7 @@ def build(
     each = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
     if len(each) != len(widths):
         raise ValueError(f"Wanted the number of blocks of each stage. Received: widths={widths}, blocks={blocks}.")
-    image = keras.Input(task.input_shape, name="image")
+    image = keras.Input(task.inputs.shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     x = _convolution(x, widths[0], kernel_size=3, stride=1, name="stem")
     if stem_pool > 1:
@@ -51,7 +51,7 @@ def build(
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
 
 
 def small(task: Task) -> keras.Model:

@@ -20,8 +20,8 @@ def build(
     dropout: float = 0.5,
     name: str = "conv_net",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
-    task.num_classes)``.
+    """A functional model: pictures ``(batch, *task.inputs.shape)`` of raw pixels to logits ``(batch,
+    task.target.outputs)``.
 
     Unlike ``lenet_style`` its convolutions stride by two instead of being pooled, which needs a quarter of the work.
 
@@ -34,7 +34,7 @@ def build(
         dropout: share dropped before the hidden dense layer.
         name: of the model.
     """
-    image = keras.Input(task.input_shape, name="image")
+    image = keras.Input(task.inputs.shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     for index, width in enumerate(filters, start=1):
         x = layers.Conv2D(width, kernel_size, strides=2, padding="same", use_bias=not normalize, name=f"conv{index}")(x)
@@ -46,7 +46,7 @@ def build(
         x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(dense_units, name="dense")(x)
     x = layers.ReLU(name="dense_relu")(x)
-    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
 
 
 def small(task: Task) -> keras.Model:

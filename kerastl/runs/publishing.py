@@ -189,13 +189,15 @@ def publish(
         stages=run.stages,
         variants=variants,
         choice=choice,
-        by_class=verify.per_class_metrics(answers, dataset.test.labels, class_names=dataset.task.class_names),
+        by_class=verify.per_class_metrics(answers, dataset.test.labels, class_names=dataset.task.target.names),
         left_out=refused,
         frontier=verify.pareto_front(variants),
         control=None if control is None else _gained(control, dataset, check),
     )
     task = dataset.task
-    mistakes = report.misclassified(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
+    mistakes = report.misclassified(
+        dataset.test, answers, class_names=task.target.names, vocabulary=task.inputs.vocabulary
+    )
     fitting.save_model(serving.with_probabilities(model, multi_label=task.multi_label), run.folder / "model.keras")
     saved_model.write(model, run.folder / "saved_model", multi_label=task.multi_label)
     report.write(result, run.folder, curves=curves, mistakes=mistakes)
@@ -292,8 +294,8 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     technique = TECHNIQUES[candidate.technique]
     content = metadata.add(
         candidate.content,
-        class_names=dataset.task.class_names,
-        vocabulary=dataset.task.vocabulary,
+        class_names=dataset.task.target.names,
+        vocabulary=dataset.task.inputs.vocabulary,
         name=dataset.task.name,
         description=f"{dataset.task.name}, {technique.words}",
         multi_label=dataset.task.multi_label,

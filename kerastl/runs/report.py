@@ -155,7 +155,7 @@ def build(
             **{split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
             "overlaps": dict(dataset.leakage),
         },
-        "metric": dataset.task.metric,
+        "metric": dataset.task.target.metric,
         "stages": [{key: row[key] for key in ("name", "seconds", "reused")} for row in stages],
         "variants": [_row(variant, folder) for variant in variants],
         "chosen": choice.name,

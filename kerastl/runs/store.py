@@ -190,7 +190,7 @@ class Run:
                 then would answer with other names.
         """
         content = json.loads((self.folder / "config.json").read_text())
-        names, before = list(dataset.task.class_names), (content.get("data") or {}).get("class_names")
+        names, before = list(dataset.task.target.names), (content.get("data") or {}).get("class_names")
         if before is not None and before != names:
             raise ValueError(
                 f"The run in {self.folder} began with the classes {', '.join(before)}. Received: {', '.join(names)}. "

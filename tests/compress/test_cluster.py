@@ -17,13 +17,15 @@ from kerastl.compress import cluster, prune, ptq, qat
 from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
 from kerastl.export import tflite
+from kerastl.inputs.image import Image
 from kerastl.models import all_conv_net, lenet_style, mobile_cnn
 from kerastl.runs.checkpoints import Workspace
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 from kerastl.verify import kernel_stats
 
 NUMBER, SIZE = 16, 12
-TASK = types.Task("quarters", ("a", "b", "c", "d"), (SIZE, SIZE, 1))
+TASK = types.Task("quarters", Image((SIZE, SIZE, 1)), SingleLabel(("a", "b", "c", "d")))
 LOOSE = verify.Tolerance(agreement=0.8, score_drop=0.2)
 
 

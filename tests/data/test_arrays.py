@@ -35,8 +35,8 @@ def test_one_pair_is_split_in_three_and_loads_again(tmp_path):
     inputs, labels = made()
     np.savez(tmp_path / "set.npz", x=inputs, y=labels)
     dataset = arrays.load(tmp_path / "set.npz", validation=9, test=6)
-    assert dataset.task.class_names == ("0", "1", "2")
-    assert dataset.task.input_shape == (6, 5, 1)
+    assert dataset.task.target.names == ("0", "1", "2")
+    assert dataset.task.inputs.shape == (6, 5, 1)
     assert hold_together(dataset) == [45, 9, 6]
     assert arrays.load(**dataset.arguments).digest == dataset.digest
     assert arrays.load(tmp_path / "set.npz", validation=9, test=6, seed=1).digest != dataset.digest
@@ -53,7 +53,7 @@ def test_splits_by_name_stay_and_columns_of_labels_are_taken(tmp_path):
     )
     dataset = arrays.load(tmp_path / "set.npz", validation=10, class_names=["cat", "dog", "emu"])
     assert hold_together(dataset) == [30, 10, 20]
-    assert dataset.task.class_names == ("cat", "dog", "emu")
+    assert dataset.task.target.names == ("cat", "dog", "emu")
     assert sorted(dataset.test.inputs.reshape(20, -1).tolist()) == sorted(inputs[40:].reshape(20, -1).tolist())
 
 
@@ -90,11 +90,11 @@ def test_parquet_as_the_hub_has_it(tmp_path):
         table = table.replace_schema_metadata({"huggingface": json.dumps(hub)})
         pyarrow.parquet.write_table(table, tmp_path / f"{name}-00000-of-00001.parquet")
     dataset = arrays.load(tmp_path, validation=10)
-    assert dataset.task.class_names == ("cat", "dog", "emu")
-    assert dataset.task.input_shape == (6, 5, 3)
+    assert dataset.task.target.names == ("cat", "dog", "emu")
+    assert dataset.task.inputs.shape == (6, 5, 3)
     assert hold_together(dataset) == [30, 10, 20]
     assert arrays.load(**dataset.arguments).digest == dataset.digest
-    assert arrays.load(tmp_path, size=(12, 10), channels=1).task.input_shape == (12, 10, 1)
+    assert arrays.load(tmp_path, size=(12, 10), channels=1).task.inputs.shape == (12, 10, 1)
 
 
 def test_parquet_of_numbers_and_words_with_a_column_of_splits(tmp_path):
@@ -110,7 +110,7 @@ def test_parquet_of_numbers_and_words_with_a_column_of_splits(tmp_path):
     dataset = arrays.load(
         tmp_path / "set.parquet", input_column="x", label_column="kind", split_column="part", validation=5
     )
-    assert dataset.task.class_names == ("class 1", "class 10")
+    assert dataset.task.target.names == ("class 1", "class 10")
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [15, 5, 10]
     rows = {tuple(row): index % 2 for index, row in enumerate(features.tolist())}
     for split in (dataset.train, dataset.validation, dataset.test):
@@ -173,7 +173,7 @@ def test_a_table_larger_than_allowed_is_refused_by_its_header(tmp_path, monkeypa
     pyarrow.parquet.write_table(
         pyarrow.table({"image": [[0.0] * 1000] * 100, "label": [0, 1] * 50}), tmp_path / "big.parquet"
     )
-    monkeypatch.setattr("kerastl.data.array_file.LARGEST", 200)
+    monkeypatch.setattr("kerastl.inputs.array_file.LARGEST", 200)
     with pytest.raises(ValueError, match="at most 200 bytes"):
         arrays.load(tmp_path / "big.parquet")
 
@@ -264,11 +264,11 @@ def test_an_array_of_0_and_1_says_which_of_several_classes_are_there(tmp_path):
         np.savez(tmp_path / "set.npz", x=inputs, y=labels.astype(kind))
         dataset = arrays.load(tmp_path / "set.npz", validation=9, test=6, class_names=["a", "b", "c"])
         assert sets_hold_together(dataset) == [45, 9, 6]
-        assert dataset.task.class_names == ("a", "b", "c")
+        assert dataset.task.target.names == ("a", "b", "c")
         assert arrays.load(**json.loads(json.dumps(dict(dataset.arguments)))).digest == dataset.digest
         digests.add(dataset.digest)
     assert len(digests) == 1
-    assert arrays.load(tmp_path / "set.npz").task.class_names == ("0", "1", "2")
+    assert arrays.load(tmp_path / "set.npz").task.target.names == ("0", "1", "2")
     assert sets_hold_together(arrays.load(tmp_path / "set.npz", limit=20))[0] == 20
     parts = {"x_train": inputs[:40], "y_train": labels[:40], "x_test": inputs[40:], "y_test": labels[40:]}
     np.savez(tmp_path / "parts.npz", **parts)

@@ -24,8 +24,8 @@ def test_it_is_the_published_data_set():
     assert np.round(planes.mean(0, dtype=np.float64) / 255, 4).tolist() == [0.4914, 0.4822, 0.4465]
     deviation = [planes[:, channel].std(dtype=np.float64) / 255 for channel in range(3)]
     assert np.round(deviation, 4).tolist() == [0.2470, 0.2435, 0.2616]
-    assert arrays["train_inputs"].shape == (50_000, *cifar10.TASK.input_shape)
-    assert arrays["test_inputs"].shape == (10_000, *cifar10.TASK.input_shape)
+    assert arrays["train_inputs"].shape == (50_000, *cifar10.TASK.inputs.shape)
+    assert arrays["test_inputs"].shape == (10_000, *cifar10.TASK.inputs.shape)
     assert archive.digest(arrays) == cifar10.SOURCE.sha256
 
 

@@ -20,8 +20,8 @@ def test_it_is_the_published_data_set():
     # The mean and deviation the data set is normalized with everywhere.
     assert np.round(arrays["train_inputs"].mean(dtype=np.float64) / 255, 4) == 0.2860
     assert np.round(arrays["train_inputs"].std(dtype=np.float64) / 255, 4) == 0.3530
-    assert arrays["train_inputs"].shape == (60_000, *fashion_mnist.TASK.input_shape)
-    assert arrays["test_inputs"].shape == (10_000, *fashion_mnist.TASK.input_shape)
+    assert arrays["train_inputs"].shape == (60_000, *fashion_mnist.TASK.inputs.shape)
+    assert arrays["test_inputs"].shape == (10_000, *fashion_mnist.TASK.inputs.shape)
     assert archive.digest(arrays) == fashion_mnist.SOURCE.sha256
 
 

@@ -28,13 +28,13 @@ def test_copies_are_left_out(rows, dataset):
     assert (len(rows), len(unique)) == (2054, 1393)
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [675, 57, 661]
     assert dataset.leakage["exact_duplicates"] == 0
-    assert dataset.task.num_classes == 14
+    assert dataset.task.target.outputs == 14
 
 
 def test_test_pictures_are_the_published_ones_under_their_names(rows, dataset, tmp_path):
     published = {row["image_data"]: row["finegrained_cat"] for row in rows if row["dataset"] == "test"}
     expected = collections.Counter(published.values())
-    found = collections.Counter(dataset.task.class_names[label] for label in dataset.test.labels)
+    found = collections.Counter(dataset.task.target.names[label] for label in dataset.test.labels)
     assert found == expected
     by_pixels = {
         picture.tobytes(): label for picture, label in zip(dataset.test.inputs, dataset.test.labels, strict=True)
@@ -43,7 +43,7 @@ def test_test_pictures_are_the_published_ones_under_their_names(rows, dataset, t
         path = tmp_path / "picture.jpg"
         path.write_bytes(content)
         pixels = pictures.read(path, size=(32, 32)).pixels
-        assert dataset.task.class_names[by_pixels[pixels.tobytes()]] == name
+        assert dataset.task.target.names[by_pixels[pixels.tobytes()]] == name
 
 
 def test_validation_has_every_class_and_nothing_of_train(dataset):

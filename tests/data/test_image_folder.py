@@ -40,14 +40,14 @@ def test_every_picture_is_there_once_with_its_class(tmp_path):
     planted = plant(tmp_path / "animals", ["1", "2", "10", "Äpfel", "zebra"])
     dataset = image_folder.load(tmp_path / "animals", **LOAD)
     assert dataset.task.name == "animals"
-    assert dataset.task.class_names == ("1", "2", "10", "zebra", "Äpfel")  # by number, then by code point
+    assert dataset.task.target.names == ("1", "2", "10", "zebra", "Äpfel")  # by number, then by code point
     counts = [len(split) for split in (dataset.train, dataset.validation, dataset.test)]
     assert counts == [32, 8, 10]
     received = {}
     for split in (dataset.train, dataset.validation, dataset.test):
         assert set(split.labels.tolist()) == set(range(5))
         for row, label in zip(split.inputs, split.labels, strict=True):
-            received[row.tobytes()] = dataset.task.class_names[label]
+            received[row.tobytes()] = dataset.task.target.names[label]
     assert received == {pixels.tobytes(): path.parent.name for path, pixels in planted.items()}
     again = image_folder.load(**dataset.arguments)
     assert again.digest == dataset.digest
@@ -139,7 +139,7 @@ def test_a_changed_class_is_refused_where_the_order_is_known(tmp_path):
         image_folder.load(**dataset.arguments)
     (tmp_path / "set" / "kitten").rename(tmp_path / "set" / "cat")
     turned = image_folder.load(**{**dataset.arguments, "class_names": ["dog", "cat"]})
-    assert turned.task.class_names == ("dog", "cat")
+    assert turned.task.target.names == ("dog", "cat")
 
 
 @pytest.mark.parametrize("names", [[], ["alone"]])
@@ -174,7 +174,7 @@ def contents(dataset):
     """Split -> bytes of its pictures -> class."""
     return {
         split.name: {
-            row.tobytes(): dataset.task.class_names[label]
+            row.tobytes(): dataset.task.target.names[label]
             for row, label in zip(split.inputs, split.labels, strict=True)
         }
         for split in (dataset.train, dataset.validation, dataset.test)
@@ -189,7 +189,7 @@ def test_a_table_is_the_folder_it_lists(tmp_path):
     rows = [(path.relative_to(tmp_path), path.parent.name) for path in planted]
     table = tabled(tmp_path, sorted(rows, key=lambda row: image_folder.natural(row[1])))
     one, other = image_folder.load(tmp_path, **LOAD), image_folder.load(table, **LOAD)
-    assert other.task.class_names == one.task.class_names == ("10", "a", "b")
+    assert other.task.target.names == one.task.target.names == ("10", "a", "b")
     assert contents(other) == contents(one)
     assert other.task.name == "set"
     assert image_folder.load(**other.arguments).digest == other.digest
@@ -307,7 +307,7 @@ def test_an_archive_is_unpacked_once(tmp_path, kind, around, monkeypatch):
     monkeypatch.setattr(unpack, "unpack", lambda *anything: pytest.fail("unpacked twice"))
     assert image_folder.load(**dataset.arguments).digest == dataset.digest
     table = image_folder.load(path, **LOAD, table="set.csv")
-    assert table.task.class_names == ("c", "d")
+    assert table.task.target.names == ("c", "d")
     assert image_folder.load(**table.arguments).digest == table.digest
     with pytest.raises(FileNotFoundError, match=r"no table other\.csv"):
         image_folder.load(path, **LOAD, table="other.csv")
@@ -373,7 +373,7 @@ def test_pictures_of_several_classes(tmp_path):
     path, planted = table_of_sets(tmp_path, SETS)
     dataset = image_folder.load(path, **LOAD, label_separator="|")
     assert dataset.task.multi_label
-    assert dataset.task.class_names == ("a", "b", "c")
+    assert dataset.task.target.names == ("a", "b", "c")
     expected = {
         pixels.tobytes(): [int(name in names) for name in "abc"] for pixels, names in zip(planted, SETS, strict=True)
     }
@@ -482,7 +482,7 @@ def test_splits_of_other_names_are_no_classes(tmp_path, names):
 def test_folders_within_classes_are_no_splits(tmp_path):
     for number, name in enumerate(("cats", "dogs")):
         plant(tmp_path / name, ["black", "white"], seed=number)
-    assert image_folder.load(tmp_path, **LOAD).task.class_names == ("cats", "dogs")
+    assert image_folder.load(tmp_path, **LOAD).task.target.names == ("cats", "dogs")
     assert audit.audit(tmp_path) == []
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from kerastl.data import leakage, splits
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Split, Task
 
 
@@ -95,7 +97,7 @@ def test_every_source_counts_them():
         "train_inputs": inputs[:40], "train_labels": labels[:40],
         "test_inputs": np.concatenate([inputs[40:], inputs[:2]]), "test_labels": np.r_[labels[40:], labels[:2]],
     }  # fmt: skip
-    task = Task("waves", ("even", "odd"), (16, 16, 1))
+    task = Task("waves", Image((16, 16, 1)), SingleLabel(("even", "odd")))
     dataset = splits.dataset(task, arrays, seed=0, validation=10, limit=None, source="waves")
     assert dataset.leakage["exact_duplicates"] == 2
 

@@ -10,6 +10,8 @@ import pytest
 
 from kerastl import types
 from kerastl.data import archive, mnist, splits
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 
 # Published by LeCun et al., and in every description of the data set.
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -84,4 +86,4 @@ def test_hub_file_and_registry_file_decode_to_the_same_arrays(arrays, tmp_path):
 
 
 def test_task():
-    assert types.Task("mnist", tuple("0123456789"), (28, 28, 1)) == mnist.TASK
+    assert types.Task("mnist", Image((28, 28, 1)), SingleLabel(tuple("0123456789"))) == mnist.TASK

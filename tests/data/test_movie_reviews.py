@@ -16,9 +16,9 @@ def reviews():
 
 
 def test_the_reviews_read_like_reviews(reviews):
-    assert reviews.task.class_names == ("negative", "positive")
+    assert reviews.task.target.names == ("negative", "positive")
     assert (len(reviews.train), len(reviews.validation), len(reviews.test)) == (400, 50, 50)
-    texts = [wordpiece.decode(row, reviews.task.vocabulary) for row in reviews.train.inputs.tolist()]
+    texts = [wordpiece.decode(row, reviews.task.inputs.vocabulary) for row in reviews.train.inputs.tolist()]
     assert sum("movie" in text or "film" in text for text in texts) > 100
     bad = [label for text, label in zip(texts, reviews.train.labels.tolist(), strict=True) if " worst " in text]
     assert bad.count(0) > bad.count(1)
@@ -33,8 +33,8 @@ def test_the_vocabulary_moves_no_review(reviews):
         (reviews.test, again.test),
     ):
         assert one.labels.tolist() == other.labels.tolist()
-        mine = [wordpiece.decode(row, reviews.task.vocabulary).split() for row in one.inputs.tolist()]
-        its = [wordpiece.decode(row, again.task.vocabulary).split() for row in other.inputs.tolist()]
+        mine = [wordpiece.decode(row, reviews.task.inputs.vocabulary).split() for row in one.inputs.tolist()]
+        its = [wordpiece.decode(row, again.task.inputs.vocabulary).split() for row in other.inputs.tolist()]
         # the first words of each, as far as both vocabularies spell them
         pairs = [zip(left[:10], right[:10], strict=False) for left, right in zip(mine, its, strict=True)]
         shared = [sum(a == b for a, b in pair) for pair in pairs]

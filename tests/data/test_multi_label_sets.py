@@ -9,6 +9,8 @@ import pytest
 
 from kerastl import types
 from kerastl.data import multi_label_sets, splits
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.multi_label import MultiLabel
 
 
 def drawn(examples: int, shares: tuple[float, ...], *, seed: int = 0) -> np.ndarray:
@@ -127,7 +129,7 @@ def test_a_smaller_set_keeps_every_class():
     ],
 )
 def test_labels_are_checked_before_training(labels, words):
-    task = types.Task("toy", ("a", "b"), (2,), multi_label=True)
+    task = types.Task("toy", Numbers((2,)), MultiLabel(("a", "b")))
     with pytest.raises(ValueError, match=words):
         splits.check(task, types.Split("train", np.zeros((4, 2), np.float32), labels))
     splits.check(task, types.Split("train", np.zeros((4, 2), np.float32), np.eye(2, dtype=np.uint8)[[0, 1, 1, 0]]))

@@ -51,7 +51,7 @@ def test_lists_and_columns_say_which_classes_are_there(tmp_path):
     for path, how, names in every_way(tmp_path):
         dataset = arrays.load(path, validation=8, test=8, **how)
         assert dataset.task.multi_label
-        assert dataset.task.class_names == names, path
+        assert dataset.task.target.names == names, path
         for split, count in ((dataset.train, 32), (dataset.validation, 8), (dataset.test, 8)):
             assert len(split) == count
             np.testing.assert_array_equal(split.inputs[:, 1:], split.labels)

@@ -7,6 +7,9 @@ import pytest
 
 from kerastl import types
 from kerastl.data import splits
+from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.single_label import SingleLabel
 
 
 def _labels(*counts: int) -> np.ndarray:
@@ -86,7 +89,7 @@ def test_subset_keeps_one_of_each_class():
 
 
 def _dataset(**changes) -> types.Dataset:
-    task = types.Task("rows", ("a", "b"), (1,))
+    task = types.Task("rows", Numbers((1,)), SingleLabel(("a", "b")))
     arrays = {
         "train_inputs": np.arange(1000, dtype=np.uint16)[:, None],
         "train_labels": _labels(500, 500),
@@ -143,7 +146,7 @@ def test_digest_sees_every_byte_and_the_order():
     assert splits.digest(turned) != splits.digest(split)
 
 
-TASK = types.Task("toy", ("a", "b", "c"), (2, 3))
+TASK = types.Task("toy", Numbers((2, 3)), SingleLabel(("a", "b", "c")))
 
 
 def _made(inputs=None, labels=None):
@@ -198,9 +201,9 @@ def test_digest_of_streamed_inputs_is_written_down(stream):
     by_hand = b"train inputs streamed |u1 (3, 4, 5, 1)\n" + rows + labels
     assert splits.digest(split) == hashlib.sha256(by_hand).hexdigest()
     assert splits.digest(split.subset(slice(None, None, -1))) != splits.digest(split)
-    splits.check(types.Task("toy", ("a", "b"), (4, 5, 1)), split)
+    splits.check(types.Task("toy", Image((4, 5, 1)), SingleLabel(("a", "b"))), split)
     with pytest.raises(ValueError, match="Wanted inputs"):
-        splits.check(types.Task("toy", ("a", "b"), (5, 4, 1)), split)
+        splits.check(types.Task("toy", Image((5, 4, 1)), SingleLabel(("a", "b"))), split)
 
 
 def _groups(seed: int, *, groups: int, classes: int, largest: int = 12) -> tuple[np.ndarray, np.ndarray]:

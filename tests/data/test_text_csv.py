@@ -33,19 +33,19 @@ def load(path, **options):
 
 
 def read_back(made, split) -> list[str]:
-    return [wordpiece.decode(row, made.task.vocabulary) for row in split.inputs.tolist()]
+    return [wordpiece.decode(row, made.task.inputs.vocabulary) for row in split.inputs.tolist()]
 
 
 def test_three_splits_of_token_ids(tmp_path):
     made = load(written(tmp_path / "news.csv", sentences()))
     assert made.task.name == "news"
-    assert made.task.class_names == tuple(sorted(KINDS))
-    assert made.task.input_shape == (16,)
+    assert made.task.target.names == tuple(sorted(KINDS))
+    assert made.task.inputs.shape == (16,)
     assert (len(made.train), len(made.validation), len(made.test)) == (62, 14, 14)
     for split in (made.train, made.validation, made.test):
         assert split.is_text
         for text, label in zip(read_back(made, split), split.labels.tolist(), strict=True):
-            assert made.task.class_names[label] in text
+            assert made.task.target.names[label] in text
     assert splits.digest(made.train, made.validation, made.test) == made.digest
 
 
@@ -94,28 +94,28 @@ def test_two_vocabularies_of_the_same_texts(tmp_path):
 def test_any_labels(tmp_path, labels):
     rows = [(f"sentence {n}", labels[n % 3]) for n in range(60)]
     made = load(written(tmp_path / "a.csv", rows))
-    assert made.task.class_names == labels
+    assert made.task.target.names == labels
 
 
 def test_numbers_in_json_lines(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"text": f"text {n}", "label": n % 2}) + "\n" for n in range(40)))
-    assert load(path).task.class_names == ("0", "1")
+    assert load(path).task.target.names == ("0", "1")
 
 
 def test_any_language(tmp_path):
     words = {"good": ("хорошо", "很好", "ดีมาก", "جيد"), "bad": ("плохо", "不好", "แย่", "سيئ")}
     rows = [(f"{words[kind][n % 4]} {n}", kind) for n in range(40) for kind in words]
     made = load(written(tmp_path / "a.csv", rows))
-    assert not (made.test.inputs == made.task.vocabulary.index("[UNK]")).any()
+    assert not (made.test.inputs == made.task.inputs.vocabulary.index("[UNK]")).any()
 
 
 def test_the_vocabulary_is_learnt_from_training_texts_alone(tmp_path):
     rows = [(f"{'alpha beta'[6 * (n % 2) :]} {n}", str(n % 2), "train") for n in range(30)]
     rows += [(f"gamma {n}", str(n % 2), "test") for n in range(100, 130)]
     made = load(written(tmp_path / "a.csv", rows, ("text", "label", "split")))
-    assert "alpha" in made.task.vocabulary
-    assert "gamma" not in made.task.vocabulary
+    assert "alpha" in made.task.inputs.vocabulary
+    assert "gamma" not in made.task.inputs.vocabulary
 
 
 def test_learned_vocabularies():
@@ -136,7 +136,7 @@ def test_a_vocabulary_of_ones_own(tmp_path):
     path = written(tmp_path / "news.csv", sentences())
     (tmp_path / "vocab.txt").write_text("\n".join([*wordpiece.SPECIAL, "sports", "politics"]) + "\n")
     made = load(path, vocabulary=tmp_path / "vocab.txt")
-    assert made.task.vocabulary[-1] == "politics"
+    assert made.task.inputs.vocabulary[-1] == "politics"
     with pytest.raises(FileNotFoundError, match="no vocabulary file"):
         load(path, vocabulary="berta")
 
@@ -218,7 +218,7 @@ def test_three_texts_a_class_are_enough(tmp_path):
 def test_classes_of_another_model(tmp_path):
     path = written(tmp_path / "news.csv", sentences())
     wanted = ("weather", "sports", "politics")
-    assert load(path, class_names=wanted).task.class_names == wanted
+    assert load(path, class_names=wanted).task.target.names == wanted
     with pytest.raises(ValueError, match="lacking"):
         load(path, class_names=(*wanted, "culture"))
 
@@ -277,7 +277,7 @@ def test_a_text_may_have_several_classes_or_none(tmp_path):
     first = made[0]
     for one in made:
         assert one.task.multi_label
-        assert one.task.class_names == TOPICS
+        assert one.task.target.names == TOPICS
         assert (one.digest, one.origin) == (first.digest, first.origin)
         assert text_csv.load(**json.loads(json.dumps(dict(one.arguments)))).digest == first.digest
     assert [len(split) for split in (first.train, first.validation, first.test)] == [62, 14, 14]

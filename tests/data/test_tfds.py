@@ -105,8 +105,8 @@ def _numbers(split) -> list[int]:
 def test_loads_by_name_in_three_splits(data_dir):
     made = tfds.load("kerastl_tiny", validation=0.2, data_dir=data_dir)
     assert made.task.name == "kerastl_tiny"
-    assert made.task.class_names == ("ant", "bee", "cow")
-    assert made.task.input_shape == (8, 8, 3)
+    assert made.task.target.names == ("ant", "bee", "cow")
+    assert made.task.inputs.shape == (8, 8, 3)
     assert made.train.inputs.dtype == np.uint8
     assert sorted(_numbers(made.train) + _numbers(made.validation)) == list(range(90))
     assert sorted(_numbers(made.test)) == list(range(90, 120))
@@ -144,7 +144,7 @@ def test_pictures_of_many_sizes_want_a_size(data_dir):
     with pytest.raises(ValueError, match=r"size=\(height, width\)"):
         tfds.load("kerastl_many_sizes", data_dir=data_dir)
     made = tfds.load("kerastl_many_sizes", size=(5, 7), data_dir=data_dir)
-    assert made.train.inputs.shape[1:] == made.task.input_shape == (5, 7, 3)
+    assert made.train.inputs.shape[1:] == made.task.inputs.shape == (5, 7, 3)
     assert made.train.inputs.dtype == np.uint8
     assert made.train.labels.tolist() == [number % 3 for number in _numbers(made.train)]
     assert tfds.load(**made.arguments).digest == made.digest

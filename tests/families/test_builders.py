@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import kerastl.models
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
-GREY = Task("grey", tuple(str(i) for i in range(10)), (28, 28, 1))
-COLOUR = Task("colour", ("a", "b", "c"), (32, 32, 3))
+GREY = Task("grey", Image((28, 28, 1)), SingleLabel(tuple(str(i) for i in range(10))))
+COLOUR = Task("colour", Image((32, 32, 3)), SingleLabel(("a", "b", "c")))
 
 MODULES = [
     importlib.import_module(f"kerastl.models.{member.name}")
@@ -39,9 +41,9 @@ def test_how_many_were_found():
 def test_contract(name, builder, task):
     model = builder(task)
     assert isinstance(model, keras.Model)
-    assert model.input_shape == (None, *task.input_shape)
+    assert model.input_shape == (None, *task.inputs.shape)
     assert model.inputs[0].name == "image"
-    assert model.output_shape == (None, task.num_classes)
+    assert model.output_shape == (None, task.target.outputs)
     assert model.layers[-1].name == "logits"
     assert model.layers[-1].activation is keras.activations.linear
     # raw pixels come in: scaling is the model's, once, and first
@@ -55,7 +57,7 @@ def test_contract(name, builder, task):
     assert [layer.name for layer in model.layers] == [layer.name for layer in again.layers]
     assert len({layer.name for layer in model.layers}) == len(model.layers)
     # a picture of raw pixels gives finite logits that depend on it
-    pictures = np.random.default_rng(0).integers(0, 256, (2, *task.input_shape)).astype("float32")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *task.inputs.shape)).astype("float32")
     logits = np.asarray(model(pictures, training=False))
     assert np.isfinite(logits).all()
     assert not np.allclose(logits[0], logits[1])

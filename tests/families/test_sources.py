@@ -115,15 +115,15 @@ def test_three_splits_of_one_task_that_load_again(name, required):
     parts = (made.train, made.validation, made.test)
     assert [split.name for split in parts] == ["train", "validation", "test"]
     for split in parts:
-        assert split.inputs.dtype == (np.int32 if made.task.vocabulary else np.uint8)
-        assert split.is_text == bool(made.task.vocabulary)
-        assert split.inputs.max() < (len(made.task.vocabulary) or 256)
-        assert split.inputs.shape[1:] == made.task.input_shape
+        assert split.inputs.dtype == (np.int32 if made.task.inputs.vocabulary else np.uint8)
+        assert split.is_text == bool(made.task.inputs.vocabulary)
+        assert split.inputs.max() < (len(made.task.inputs.vocabulary) or 256)
+        assert split.inputs.shape[1:] == made.task.inputs.shape
         assert split.labels.dtype == np.int32
-        assert set(split.labels.tolist()) == set(range(made.task.num_classes))
+        assert set(split.labels.tolist()) == set(range(made.task.target.outputs))
         assert (np.diff(split.labels) != 0).any()  # shuffled: not sorted by class
         first, last = split.labels[: len(split) // 2], split.labels[len(split) // 2 :]
-        assert abs(first.mean() - last.mean()) < made.task.num_classes / 4
+        assert abs(first.mean() - last.mean()) < made.task.target.outputs / 4
     assert len(made.train) == 200
     rows = [{row.tobytes() for row in split.inputs} for split in parts]
     assert not rows[0] & rows[1]

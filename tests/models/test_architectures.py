@@ -2,11 +2,13 @@
 
 import pytest
 
+from kerastl.inputs.image import Image
 from kerastl.models import all_conv_net, lenet_style, mobile_cnn, resnet, strided_lenet
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
-GREY = Task("grey", tuple(str(i) for i in range(10)), (28, 28, 1))
-COLOUR = Task("colour", tuple(str(i) for i in range(10)), (32, 32, 3))
+GREY = Task("grey", Image((28, 28, 1)), SingleLabel(tuple(str(i) for i in range(10))))
+COLOUR = Task("colour", Image((32, 32, 3)), SingleLabel(tuple(str(i) for i in range(10))))
 
 
 def convolution(kernel, inputs, outputs, *, bias=False, norm=True):

@@ -13,7 +13,9 @@ from kerastl.compress import cluster, mixed_precision, prune, ptq, qat
 from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
 from kerastl.export import tflite
+from kerastl.inputs.image import Image
 from kerastl.runs import publishing, store
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 from kerastl.types import Dataset, Schedule, Split, Task
 
@@ -35,7 +37,7 @@ def build(seed):
 @pytest.fixture
 def dataset(tiny_files):
     inputs, labels = tiny_files.inputs, tiny_files.labels
-    task = Task("toy", ("upper left", "upper right", "lower left", "lower right"), (8, 8, 1))
+    task = Task("toy", Image((8, 8, 1)), SingleLabel(("upper left", "upper right", "lower left", "lower right")))
     splits = [
         Split(name, inputs[part], labels[part])
         for name, part in (("train", slice(0, 100)), ("validation", slice(100, 150)), ("test", slice(150, None)))

@@ -17,7 +17,9 @@ from PIL import Image
 from rich.console import Console
 
 from kerastl import types
+from kerastl.inputs import image as images
 from kerastl.runs import report
+from kerastl.tasks.single_label import SingleLabel
 
 VARIANT_KEYS = {
     "name", "file", "sha256", "technique", "bytes", "gzip_bytes", "parameters", "sparsity", "validation_score", "score",
@@ -52,7 +54,7 @@ def dataset() -> types.Dataset:
         pictures = generator.integers(0, 256, (count, 4, 4, 1), np.uint8)
         return types.Split(name, pictures, np.arange(count, dtype=np.int32) % 3)
 
-    task = types.Task("toy", ("<a>", "b", "c"), (4, 4, 1))
+    task = types.Task("toy", images.Image((4, 4, 1)), SingleLabel(("<a>", "b", "c")))
     splits = split("train", 30), split("validation", 20), split("test", 10)
     return types.Dataset(task, *splits, "d" * 64, "toy", overlaps=OVERLAPS)
 
@@ -148,7 +150,7 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
-    wrong = report.misclassified(dataset.test, np.eye(3)[np.zeros(10, int)], class_names=dataset.task.class_names)
+    wrong = report.misclassified(dataset.test, np.eye(3)[np.zeros(10, int)], class_names=dataset.task.target.names)
     curves = [
         types.History("teacher", {"loss": (2.0, 1.0, 0.5), "val_loss": (2.0, 1.5, 1.0), "accuracy": (0.1, 0.5, 0.9)}),
         types.History("student", {"loss": (1.0,), "learning_rate": (0.1,)}),

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 from kerastl import types
+from kerastl.inputs.numbers import Numbers
 from kerastl.runs import store
 from kerastl.system import atomic_files
+from kerastl.tasks.single_label import SingleLabel
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}  # the tree that is tested, also in a child
 
@@ -254,7 +256,7 @@ def test_the_same_process_cannot_enter_twice(tmp_path):
 def test_config_json_holds_the_run(tmp_path):
     inputs = np.zeros((2, 3), np.uint8)
     split = {name: types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")}
-    task = types.Task("toy", ("a", "b"), (3,))
+    task = types.Task("toy", Numbers((3,)), SingleLabel(("a", "b")))
     dataset = types.Dataset(task, **split, digest="d" * 64, source="toy", arguments={"seed": 3, "limit": None})
     with open_run(tmp_path) as run:
         run.use_dataset(dataset)
@@ -280,7 +282,13 @@ def test_classes_that_changed_are_refused_where_the_run_goes_on(tmp_path, capsys
     split = [types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")]
 
     def dataset(*names, **overlaps):
-        return types.Dataset(types.Task("toy", names, (3,)), *split, digest="d" * 64, source="toy", overlaps=overlaps)
+        return types.Dataset(
+            types.Task("toy", Numbers((3,)), SingleLabel(names)),
+            *split,
+            digest="d" * 64,
+            source="toy",
+            overlaps=overlaps,
+        )
 
     with open_run(tmp_path) as run:
         run.use_dataset(dataset("1", "2", "10", exact_duplicates=3, contradicting_labels=0))

@@ -13,8 +13,10 @@ from tiny_training import At, Killed, batches, quiet, small_model
 
 from kerastl.data import pipeline
 from kerastl.inputs import wordpiece
+from kerastl.inputs.text import Text
 from kerastl.models.pretrained import minilm_l6
 from kerastl.runs.checkpoints import Workspace
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, precision, resume, transfer
 from kerastl.types import Schedule, Split, Task
 
@@ -115,7 +117,7 @@ def encoder_lesson(folder, step):
     inputs = np.random.default_rng(0).integers(5, 50, (96, 12)).astype(np.int32)
     texts = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32))
     fitting.set_seed(3)
-    model = minilm_l6.small(Task("toy", ("a", "b", "c"), (12,), vocabulary=tokens))
+    model = minilm_l6.small(Task("toy", Text(12, tokens), SingleLabel(("a", "b", "c"))))
     transfer.add_lora(model, rank=2)
     curves = fitting.fit(
         model,

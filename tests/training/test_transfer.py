@@ -12,11 +12,14 @@ import tensorflow as tf
 from kerastl import models
 from kerastl.data import pipeline
 from kerastl.inputs import augmentation
+from kerastl.inputs.image import Image
+from kerastl.inputs.text import Text
 from kerastl.runs.checkpoints import Workspace
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, transfer
 from kerastl.types import Schedule, Split, Task
 
-TASK = Task("toy", ("dark", "middle", "bright"), (8, 8, 1))
+TASK = Task("toy", Image((8, 8, 1)), SingleLabel(("dark", "middle", "bright")))
 
 
 @pytest.fixture
@@ -267,7 +270,7 @@ def encoder():
     """Two layers of an encoder with random weights, and ids for it."""
     keras.utils.set_random_seed(0)
     words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(95)))
-    task = Task("texts", ("no", "yes"), (16,), vocabulary=words)
+    task = Task("texts", Text(16, words), SingleLabel(("no", "yes")))
     ids = np.random.default_rng(0).integers(1, 100, (48, 16)).astype(np.int32)
     return models.pretrained.minilm_l6.small(task), ids, (ids[:, 0] > 50).astype(np.int32)
 

@@ -17,7 +17,9 @@ import pytest
 import tf_keras
 
 from kerastl import types
+from kerastl.inputs.image import Image
 from kerastl.models import mobile_cnn, resnet
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.untrusted import keras_file
 
 
@@ -250,7 +252,7 @@ def test_registered_classes_are_out_of_reach(tmp_path):
 
 @pytest.mark.parametrize("build", [mobile_cnn.tiny, resnet.small])
 def test_models_of_this_house_open_and_answer_the_same(tmp_path, build):
-    model = build(types.Task("grey", tuple("0123456789"), (28, 28, 1)))
+    model = build(types.Task("grey", Image((28, 28, 1)), SingleLabel(tuple("0123456789"))))
     model.save(tmp_path / "model.keras")
     inputs = np.random.default_rng(0).uniform(0, 255, (2, 28, 28, 1)).astype("float32")
     found = keras_file.load(tmp_path / "model.keras")

@@ -59,16 +59,16 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
         dropout: share of the features dropped before the logits.
 
     Returns:
-        Float32 pixels 0..255 ``(batch, *task.input_shape)`` to float32 logits ``(batch, task.num_classes)``.
+        Float32 pixels 0..255 ``(batch, *task.inputs.shape)`` to float32 logits ``(batch, task.target.outputs)``.
 
     Raises:
         ValueError: the task's pictures are of another shape than the backbone's.
     """
     wanted = tuple(backbone.model.input_shape[1:])
-    if tuple(task.input_shape) != wanted:
+    if tuple(task.inputs.shape) != wanted:
         raise ValueError(
             f"The backbone {backbone.name!r} takes pictures {wanted}. Received: task {task.name!r} with pictures "
-            f"{tuple(task.input_shape)}. Load the backbone with the task's image_size, or resize the pictures."
+            f"{tuple(task.inputs.shape)}. Load the backbone with the task's image_size, or resize the pictures."
         )
     x = backbone.model.output
     if len(x.shape) == 4:
@@ -82,7 +82,7 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
         x = layers.Flatten(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    logits = layers.Dense(task.num_classes, dtype="float32", name="logits")(x)
+    logits = layers.Dense(task.target.outputs, dtype="float32", name="logits")(x)
     return keras.Model(backbone.model.inputs[0], logits, name=backbone.model.name)
 
 

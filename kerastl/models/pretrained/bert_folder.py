@@ -75,10 +75,11 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
             f"Received: {folder} with {other or sizes}."
         )
     tokens = vocabulary(folder)
-    if task.vocabulary != tokens:
+    if task.inputs.vocabulary != tokens:
         raise ValueError(
             f"{folder} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
-            f"vocabulary={str(folder / 'vocab.txt')!r}. Received: {len(task.vocabulary):,} tokens in {task.name!r}."
+            f"vocabulary={str(folder / 'vocab.txt')!r}. Received: {len(task.inputs.vocabulary):,} tokens in "
+            f"{task.name!r}."
         )
     layers_count, width, heads, inner_width = (int(config[name]) for name in _SIZES)
     arrays = _named_as_published(safetensors_file.arrays(folder / "model.safetensors"))

@@ -69,10 +69,10 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
     """
     file = vocabulary_file(name)
     tokens = wordpiece.Tokenizer.from_file(file).vocabulary
-    if task.vocabulary != tuple(tokens):
+    if task.inputs.vocabulary != tuple(tokens):
         raise ValueError(
             f"{name} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
-            f"vocabulary={str(file)!r}. Received: {len(task.vocabulary):,} tokens in {task.name!r}."
+            f"vocabulary={str(file)!r}. Received: {len(task.inputs.vocabulary):,} tokens in {task.name!r}."
         )
     body, _ = presets.loaded(name)
     if type(body) is not keras_hub.models.BertBackbone or body.num_segments != 2:

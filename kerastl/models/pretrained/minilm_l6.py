@@ -74,7 +74,7 @@ def build(
     pooling: str = "mean",
     name: str = "minilm_l6",
 ) -> keras.Model:
-    """A functional model without weights of anybody: ids int32 ``(batch, *task.input_shape)`` to logits.
+    """A functional model without weights of anybody: ids int32 ``(batch, *task.inputs.shape)`` to logits.
 
     Args:
         task: of texts; gives sequence length, classes, and the size of the vocabulary, in which [PAD] is 0.
@@ -85,14 +85,14 @@ def build(
         name: of the model.
 
     Returns:
-        ``token_ids`` to ``logits`` ``(batch, task.num_classes)``.
+        ``token_ids`` to ``logits`` ``(batch, task.target.outputs)``.
 
     Raises:
         ValueError: if the task is not of texts, [PAD] is not 0, texts are longer than that, or ``pooling`` is neither.
     """
     _check(task, pooling=pooling, longest=longest)
     backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=len(task.vocabulary),
+        vocabulary_size=len(task.inputs.vocabulary),
         num_layers=layers_count,
         num_heads=heads,
         hidden_dim=width,
@@ -102,13 +102,13 @@ def build(
     )
     # without BERT's own pooler, which nothing here would train or read
     encoder = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
-    ids = keras.Input(task.input_shape, dtype="int32", name="token_ids")
+    ids = keras.Input(task.inputs.shape, dtype="int32", name="token_ids")
     mask = keras.ops.cast(keras.ops.not_equal(ids, PADDING), "int32")
     fed = {"token_ids": ids, "segment_ids": keras.ops.zeros_like(ids), "padding_mask": mask}
     x = encoder(fed)
     x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask) if pooling == "mean" else x[:, 0, :]
     x = layers.Dropout(dropout, name="head_dropout")(x)
-    return keras.Model(ids, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(ids, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
 
 
 def small(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:
@@ -124,10 +124,10 @@ def pretrained(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> ke
         FileNotFoundError: weights are not cached and no source could be reached.
         ValueError: if the task has another vocabulary than the weights.
     """
-    if task.vocabulary != vocabulary():
+    if task.inputs.vocabulary != vocabulary():
         raise ValueError(
             f"MiniLM reads ids of BERT's vocabulary, {len(vocabulary()):,} tokens; load the texts with "
-            f"vocabulary='bert'. Received: {len(task.vocabulary):,} tokens in task {task.name!r}."
+            f"vocabulary='bert'. Received: {len(task.inputs.vocabulary):,} tokens in task {task.name!r}."
         )
     model = build(task, dropout=dropout, pooling=pooling)
     load_weights(model.get_layer("encoder"), safetensors_file.arrays(downloads.fetch(FILES)[_WEIGHTS]))
@@ -211,12 +211,12 @@ def _published(path: str) -> str:
 
 
 def _check(task: Task, *, pooling: str, longest: int) -> None:
-    if not task.vocabulary or task.vocabulary[PADDING] != "[PAD]" or len(task.input_shape) != 1:
+    if not task.inputs.vocabulary or task.inputs.vocabulary[PADDING] != "[PAD]" or len(task.inputs.shape) != 1:
         raise ValueError(
             "Wanted a task of texts, with a vocabulary in which [PAD] is id 0. Received: task "
-            f"{task.name!r} of shape {task.input_shape} with {len(task.vocabulary):,} tokens."
+            f"{task.name!r} of shape {task.inputs.shape} with {len(task.inputs.vocabulary):,} tokens."
         )
-    if task.input_shape[0] > longest:
-        raise ValueError(f"The encoder knows {longest} positions. Received: texts of {task.input_shape[0]} tokens.")
+    if task.inputs.shape[0] > longest:
+        raise ValueError(f"The encoder knows {longest} positions. Received: texts of {task.inputs.shape[0]} tokens.")
     if pooling not in POOLINGS:
         raise ValueError(f"pooling is one of {', '.join(POOLINGS)}. Received: {pooling!r}.")

@@ -23,7 +23,7 @@ def build(
     word_dropout: float = 0.0,
     name: str = "text_cnn",
 ) -> keras.Model:
-    """A functional model: token ids int32 ``(batch, *task.input_shape)`` to logits ``(batch, task.num_classes)``.
+    """A functional model: token ids int32 ``(batch, *task.inputs.shape)`` to logits ``(batch, task.target.outputs)``.
 
     Args:
         task: of texts; gives sequence length, classes and the size of the vocabulary.
@@ -38,17 +38,17 @@ def build(
     Raises:
         ValueError: if the task is not of texts.
     """
-    if not task.vocabulary or len(task.input_shape) != 1:
+    if not task.inputs.vocabulary or len(task.inputs.shape) != 1:
         raise ValueError(
             "Wanted a task of texts, with a vocabulary. Received: task "
-            f"{task.name!r} of shape {task.input_shape} with {len(task.vocabulary):,} tokens."
+            f"{task.name!r} of shape {task.inputs.shape} with {len(task.inputs.vocabulary):,} tokens."
         )
-    ids = keras.Input(task.input_shape, dtype="int32", name="token_ids")
+    ids = keras.Input(task.inputs.shape, dtype="int32", name="token_ids")
     real = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, PADDING), "float32"), -1)
-    x = layers.Embedding(len(task.vocabulary), width, name="words")(ids)
+    x = layers.Embedding(len(task.inputs.vocabulary), width, name="words")(ids)
     x = layers.SpatialDropout1D(dropout, name="words_dropout")(x)
     if word_dropout:
-        x = layers.Dropout(word_dropout, noise_shape=(None, *task.input_shape, 1), name="whole_words_dropout")(x)
+        x = layers.Dropout(word_dropout, noise_shape=(None, *task.inputs.shape, 1), name="whole_words_dropout")(x)
     x = layers.Multiply(name="real_words")([x, real])  # a pattern at the end of a text sees nothing behind it
     x = layers.Conv1D(filters, kernel_size, padding="same", activation="relu", name="patterns")(x)
     x = layers.Multiply(name="real_patterns")([x, real])
@@ -56,4 +56,4 @@ def build(
     mean = keras.ops.sum(x, 1) / keras.ops.maximum(keras.ops.sum(real, 1), 1.0)
     x = layers.Concatenate(name="pool")([strongest, mean])
     x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(ids, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(ids, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)

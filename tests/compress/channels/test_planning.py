@@ -14,10 +14,12 @@ import kerastl.models
 from kerastl.compress import channels
 from kerastl.compress.channels import coupling, importance
 from kerastl.distil import distiller, losses
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, precision
 from kerastl.types import Schedule, Task
 
-GREY = Task("grey", tuple("0123456789"), (28, 28, 1))
+GREY = Task("grey", Image((28, 28, 1)), SingleLabel(tuple("0123456789")))
 BUILDERS = [
     (kerastl.models.strided_lenet, "small"),
     (kerastl.models.mobile_cnn, "small"),

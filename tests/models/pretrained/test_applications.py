@@ -12,7 +12,9 @@ import keras
 import numpy as np
 import pytest
 
+from kerastl.inputs.image import Image
 from kerastl.models.pretrained import applications, backbone, graph
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 # A quick one of every way to make a range; for "torch" there is none.
@@ -70,7 +72,7 @@ def answers_as_keras(name: str) -> None:
     assert received.shape == wanted.shape
     assert wanted.std() > 0
     assert np.abs(received - wanted).max() <= 1e-3 * np.abs(wanted).max()
-    model = backbone.with_head(found, Task("two", ("a", "b"), (size, size, 3)))
+    model = backbone.with_head(found, Task("two", Image((size, size, 3)), SingleLabel(("a", "b"))))
     assert model.output_shape == (None, 2)
     assert graph.is_flat(model)
     groups = backbone.groups(model)

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 
+from kerastl.inputs.image import Image
 from kerastl.models.pretrained import backbone, efficientnet_lite0, mobilenet_v2
 from kerastl.models.pretrained.backbone import Backbone
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
-TASK = Task("fruit", ("apple", "banana", "kiwi"), (96, 96, 3))
+TASK = Task("fruit", Image((96, 96, 3)), SingleLabel(("apple", "banana", "kiwi")))
 
 
 def with_head(build, **options) -> keras.Model:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from encoder_files import TASK, TOKENS, write_safetensors
 
+from kerastl.inputs.text import Text
 from kerastl.models.pretrained import bert_folder, minilm_l6, weights
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 CONFIG = {
@@ -64,7 +66,7 @@ def test_the_encoder_of_a_folder_answers_as_the_one_that_was_published(folder, o
     np.testing.assert_allclose(features(model), features(original), atol=1e-6)
     assert model.output_shape == (None, 3)
     with pytest.raises(ValueError, match="40 positions"):
-        bert_folder.load(folder, Task("toy", ("a", "b"), (41,), vocabulary=TOKENS))
+        bert_folder.load(folder, Task("toy", Text(41, TOKENS), SingleLabel(("a", "b"))))
 
 
 def test_files_with_heads_prefixes_and_old_names_are_the_same_encoder(folder, original):
@@ -84,7 +86,7 @@ def test_the_real_minilm_by_its_folder(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | sizes | {"max_position_embeddings": 512}))
     for name in ("model.safetensors", "vocab.txt"):
         (tmp_path / name).symlink_to(real / name)
-    task = Task("toy", ("a", "b"), (12,), vocabulary=minilm_l6.vocabulary())
+    task = Task("toy", Text(12, minilm_l6.vocabulary()), SingleLabel(("a", "b")))
     np.testing.assert_array_equal(features(bert_folder.load(tmp_path, task)), features(minilm_l6.pretrained(task)))
 
 
@@ -121,7 +123,7 @@ def test_vocabularies(folder):
     with pytest.raises(
         ValueError, match=r"its own vocabulary, 50 tokens; load the texts with vocabulary='.*vocab.txt'"
     ):
-        bert_folder.load(folder, Task("toy", ("a", "b"), (12,), vocabulary=TOKENS[:-1]))
+        bert_folder.load(folder, Task("toy", Text(12, TOKENS[:-1]), SingleLabel(("a", "b"))))
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))
     with pytest.raises(ValueError, match="Take the uncased model"):
         bert_folder.vocabulary(folder)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from encoder_files import TASK, TOKENS, save_preset
 
+from kerastl.inputs.text import Text
 from kerastl.models.pretrained import bert_preset, weights
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 IDS = np.random.default_rng(0).integers(5, len(TOKENS), (4, 12)).astype(np.int32)
@@ -33,13 +35,13 @@ def test_a_folder_answers_as_its_preset(tmp_path, pooling):
     wanted = (means if pooling == "mean" else sequence[:, 0]) @ kernel + bias
     np.testing.assert_allclose(np.asarray(model(IDS, training=False)), wanted, atol=1e-5)
     with pytest.raises(ValueError, match=r"40 positions"):
-        bert_preset.load(str(tmp_path), Task("toy", ("a", "b"), (41,), vocabulary=TOKENS))
+        bert_preset.load(str(tmp_path), Task("toy", Text(41, TOKENS), SingleLabel(("a", "b"))))
 
 
 def test_another_vocabulary(tmp_path):
     save_preset(tmp_path / "small")
     with pytest.raises(ValueError, match=r"its own vocabulary, 50 tokens; load the texts with vocabulary='.*vocab"):
-        bert_preset.load(str(tmp_path / "small"), Task("toy", ("a", "b"), (12,), vocabulary=TOKENS[:-1]))
+        bert_preset.load(str(tmp_path / "small"), Task("toy", Text(12, TOKENS[:-1]), SingleLabel(("a", "b"))))
     save_preset(tmp_path / "rows", rows=60)
     with pytest.raises(ValueError, match=r"each of 60 rows of embeddings.* knows 50"):
         bert_preset.load(str(tmp_path / "rows"), TASK)

@@ -41,7 +41,7 @@ def test_text_classifier_takes_a_preset_folder(tmp_path):
         data=str(tmp_path / "texts.csv"), encoder=str(tmp_path / "preset"), sequence_length=8
     )
     data = text_classifier.texts(config)
-    assert data.task.vocabulary == TOKENS
+    assert data.task.inputs.vocabulary == TOKENS
     assert text_csv.load(**data.arguments).digest == data.digest  # found again by what the run remembers
     model = text_classifier.built(config, data)
     assert model.output_shape == (None, 2)

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from keras import layers
 
+from kerastl.inputs.image import Image
 from kerastl.models import all_conv_net, mobile_cnn
 from kerastl.models.pretrained import backbone, local_file
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import transfer
 from kerastl.types import Task
 
-TASK = Task("colour", ("a", "b", "c"), (32, 32, 3))
+TASK = Task("colour", Image((32, 32, 3)), SingleLabel(("a", "b", "c")))
 RAW = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
 
 
@@ -46,7 +48,7 @@ def test_a_range_that_nobody_states_is_refused(tmp_path):
 
 
 def test_models_of_something_else_are_refused(tmp_path):
-    all_conv_net.tiny(Task("grey", ("a", "b"), (28, 28, 1))).save(tmp_path / "grey.keras")
+    all_conv_net.tiny(Task("grey", Image((28, 28, 1)), SingleLabel(("a", "b")))).save(tmp_path / "grey.keras")
     with pytest.raises(ValueError, match=r"Wanted a model of colour pictures\. Received: .*grey\.keras"):
         local_file.load(tmp_path / "grey.keras")
     (tmp_path / "text.keras").write_text("no model")
@@ -65,7 +67,7 @@ def test_models_of_something_else_are_refused(tmp_path):
 @pytest.mark.parametrize("pixels", local_file.RANGES)
 def test_a_whole_classifier_takes_bytes_whatever_range_it_was_trained_for(tmp_path, pixels):
     keras.utils.set_random_seed(0)
-    model = all_conv_net.tiny(Task("grey", ("a", "b"), (28, 28, 1)))
+    model = all_conv_net.tiny(Task("grey", Image((28, 28, 1)), SingleLabel(("a", "b"))))
     image = keras.Input((28, 28, 1))
     nested = keras.Model(image, layers.Softmax()(model(image)))
     nested.save(tmp_path / "mine.keras")

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from kerastl.inputs import wordpiece
+from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text import Text
 from kerastl.models.pretrained import minilm_l6, safetensors_file, weights
 from kerastl.system import downloads
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 SENTENCES = ("A man is eating food.", "Someone eats a meal.", "The stock market fell today.")
@@ -17,7 +20,7 @@ SMALL = {"layers_count": 2, "width": 32, "heads": 2, "inner_width": 64}
 
 def small(**options) -> keras.Model:
     keras.utils.set_random_seed(0)
-    return minilm_l6.build(Task("toy", ("a", "b", "c"), (12,), vocabulary=TOKENS), **{**SMALL, **options})
+    return minilm_l6.build(Task("toy", Text(12, TOKENS), SingleLabel(("a", "b", "c"))), **{**SMALL, **options})
 
 
 def ids(lengths, *, total=12, seed=0) -> np.ndarray:
@@ -41,7 +44,7 @@ def test_padding_changes_nothing(pooling):
     """The mask is made inside of the graph: a longer row of padding gives the same answer."""
     short = small(pooling=pooling)
     keras.utils.set_random_seed(0)
-    long = minilm_l6.build(Task("toy", ("a", "b", "c"), (40,), vocabulary=TOKENS), pooling=pooling, **SMALL)
+    long = minilm_l6.build(Task("toy", Text(40, TOKENS), SingleLabel(("a", "b", "c"))), pooling=pooling, **SMALL)
     long.set_weights(short.get_weights())
     rows = ids([3, 7, 12])
     padded = np.pad(rows, ((0, 0), (0, 28)))
@@ -67,10 +70,10 @@ def test_it_is_saved_and_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("task", "options", "words"),
     [
-        (Task("toy", ("a", "b"), (12,)), {}, "a vocabulary in which .PAD. is id 0"),
-        (Task("toy", ("a", "b"), (12,), vocabulary=("[UNK]", "[PAD]")), {}, "a vocabulary in which .PAD. is id 0"),
-        (Task("toy", ("a", "b"), (513,), vocabulary=TOKENS), {}, "512 positions. Received: texts of 513"),
-        (Task("toy", ("a", "b"), (12,), vocabulary=TOKENS), {"pooling": "max"}, "one of mean, cls"),
+        (Task("toy", Numbers((12,)), SingleLabel(("a", "b"))), {}, "a vocabulary in which .PAD. is id 0"),
+        (Task("toy", Text(12, ("[UNK]", "[PAD]")), SingleLabel(("a", "b"))), {}, "a vocabulary in which .PAD. is id 0"),
+        (Task("toy", Text(513, TOKENS), SingleLabel(("a", "b"))), {}, "512 positions. Received: texts of 513"),
+        (Task("toy", Text(12, TOKENS), SingleLabel(("a", "b"))), {"pooling": "max"}, "one of mean, cls"),
     ],
 )
 def test_what_cannot_be_built(task, options, words):
@@ -129,7 +132,7 @@ def test_weights_that_do_not_fit_leave_the_encoder_as_it_was(change, words):
 
 def test_another_vocabulary_than_that_of_the_weights_is_refused(real):
     with pytest.raises(ValueError, match=r"load the texts with vocabulary='bert'\. Received: 50 tokens"):
-        minilm_l6.pretrained(Task("toy", ("a", "b"), (16,), vocabulary=TOKENS))
+        minilm_l6.pretrained(Task("toy", Text(16, TOKENS), SingleLabel(("a", "b"))))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,7 @@ def real():
         vocabulary = minilm_l6.vocabulary()
     except FileNotFoundError as error:
         pytest.skip(str(error))
-    return minilm_l6.pretrained(Task("toy", ("a", "b"), (16,), vocabulary=vocabulary))
+    return minilm_l6.pretrained(Task("toy", Text(16, vocabulary), SingleLabel(("a", "b"))))
 
 
 def test_sentences_that_mean_the_same_are_close(real):

@@ -14,8 +14,10 @@ import keras_hub
 import numpy as np
 import pytest
 
+from kerastl.inputs.image import Image
 from kerastl.models import pretrained
 from kerastl.models.pretrained import backbone, graph, presets
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -115,7 +117,7 @@ def test_a_folder_answers_as_its_preset(saved, build):
     assert found.model.layers[0].name == "image"
     assert set(found.accounting.loaded) == {weight.path for weight in body.weights}
     assert str(folder) in found.accounting.source
-    model = backbone.with_head(found, Task("three", ("a", "b", "c"), (size, size, 3)))
+    model = backbone.with_head(found, Task("three", Image((size, size, 3)), SingleLabel(("a", "b", "c"))))
     assert model(raw).shape == (2, 3)
     assert sum(len(group.layers) for group in backbone.groups(model)) == len(model.layers)
     assert backbone.groups(model)[-1].name == "head"

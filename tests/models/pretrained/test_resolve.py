@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 
+from kerastl.inputs.image import Image
 from kerastl.models import mobile_cnn, pretrained
 from kerastl.models.pretrained import resolve
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
-TASK = Task("colour", ("a", "b"), (32, 32, 3))
+TASK = Task("colour", Image((32, 32, 3)), SingleLabel(("a", "b")))
 
 
 def test_what_is_fetched_is_found_by_looking():

@@ -16,12 +16,14 @@ import tensorflow as tf
 from kerastl.compress import ptq, qat
 from kerastl.compress.tf_keras import bridge
 from kerastl.export import tflite
+from kerastl.inputs.image import Image
 from kerastl.models.pretrained import backbone, efficientnet_lite0, mobilenet_v2
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 from kerastl.verify import benchmark, predictions
 
 SIZE, CLASSES = 96, 4
-TASK = Task("textures", ("coarse", "fine", "rows", "columns"), (SIZE, SIZE, 3))
+TASK = Task("textures", Image((SIZE, SIZE, 3)), SingleLabel(("coarse", "fine", "rows", "columns")))
 
 
 def pictures(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

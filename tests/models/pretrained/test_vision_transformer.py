@@ -14,9 +14,11 @@ import tensorflow as tf
 from kerastl import verify
 from kerastl.compress import prune, ptq
 from kerastl.export import tflite
+from kerastl.inputs.image import Image
 from kerastl.models import pretrained
 from kerastl.models.pretrained import backbone, graph, presets
 from kerastl.recipes import image_classifier
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import transfer
 from kerastl.types import Task
 from kerastl.untrusted import keras_file
@@ -24,7 +26,7 @@ from kerastl.verify import benchmark
 
 SIZE, PATCH, WIDTH, BLOCKS = 32, 8, 16, 3
 SIZES = {"image_shape": (SIZE, SIZE, 3), "num_layers": BLOCKS, "num_heads": 2, "hidden_dim": WIDTH}
-TASK = Task("sides", ("left", "right", "neither"), (SIZE, SIZE, 3))
+TASK = Task("sides", Image((SIZE, SIZE, 3)), SingleLabel(("left", "right", "neither")))
 
 
 def vit(**options) -> keras.Model:
@@ -298,7 +300,7 @@ def test_image_classifier_from_the_folder_to_the_phone(tmp_path):
     )
     raw, labels = pictures(60)
     for number, (picture, label) in enumerate(zip(raw, labels, strict=True)):
-        path = tmp_path / "pictures" / TASK.class_names[label] / f"{number}.png"
+        path = tmp_path / "pictures" / TASK.target.names[label] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(tf.io.encode_png(picture.astype("uint8")).numpy()))
     config = dataclasses.replace(

@@ -8,11 +8,14 @@ from kerastl import verify
 from kerastl.compress import ptq
 from kerastl.export import tflite
 from kerastl.inputs import wordpiece
+from kerastl.inputs.image import Image
+from kerastl.inputs.text import Text
 from kerastl.models.text import text_cnn
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 TOKENS = (*wordpiece.SPECIAL, *(f"word{number}" for number in range(7995)))
-TASK = Task("texts", ("no", "yes"), (24,), vocabulary=TOKENS)
+TASK = Task("texts", Text(24, TOKENS), SingleLabel(("no", "yes")))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def test_against_the_formula_written_out(model):
 
 
 def test_padding_changes_nothing(model):
-    longer = text_cnn.build(Task("texts", ("no", "yes"), (40,), vocabulary=TOKENS))
+    longer = text_cnn.build(Task("texts", Text(40, TOKENS), SingleLabel(("no", "yes"))))
     longer.set_weights(model.get_weights())
     rows = ids([1, 5, 24])
     np.testing.assert_allclose(longer(np.pad(rows, ((0, 0), (0, 16)))), model(rows), atol=1e-5)
@@ -78,4 +81,4 @@ def test_its_file_with_int8_weights_is_small_and_answers_alike(model):
 
 def test_pictures_are_refused():
     with pytest.raises(ValueError, match="a task of texts"):
-        text_cnn.build(Task("pictures", ("no", "yes"), (28, 28, 1)))
+        text_cnn.build(Task("pictures", Image((28, 28, 1)), SingleLabel(("no", "yes"))))

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from kerastl.data import array_file
+from kerastl.inputs import array_file
 
 
 def npy(array, **options):

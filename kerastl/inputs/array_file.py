@@ -135,6 +135,32 @@ def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.nd
                 yield name, ArrayFileError(f"cannot be read: {error}")
 
 
+def read_batch(path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers of a ``.npy`` file as a batch of examples ``(examples, *shape)``; one example becomes a batch of one.
+
+    A last axis of one may be missing.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read, holds no numbers, or none of this shape.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no input file {path}.")
+    try:
+        array = read_npy(path)
+    except ArrayFileError as error:
+        raise ValueError(f"{path} is no array that can be read: {error}.") from error
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"Wanted numbers. Received: {path} of {array.dtype}.")
+    if array.shape == shape or (shape[-1:] == (1,) and array.shape == shape[:-1]):
+        array = array.reshape(1, *shape)
+    elif shape[-1:] == (1,) and array.ndim == len(shape) and array.shape[1:] == shape[:-1]:
+        array = array[..., None]
+    if array.shape[1:] != shape or not len(array):
+        raise ValueError(f"This file takes arrays of shape {shape}, one or a batch. Received: {path} of {array.shape}.")
+    return array
+
+
 def unpacks_too_far(unpacked: int, *, held: int) -> bool:
     """Whether so many bytes are more than what holds them can honestly become; below ten million nothing is."""
     return unpacked > _SMALL and unpacked > RATIO * max(held, 1)

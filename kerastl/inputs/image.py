@@ -1,0 +1,121 @@
+"""Images: raw pixels 0..255, on the phone as here."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kerastl.types import LazyArray
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """Pictures of one size, uint8 ``(examples, height, width, channels)``; see `types.Inputs`.
+
+    Attributes:
+        size: shape of one picture, ``(height, width, channels)``, pixels.
+
+    Raises:
+        ValueError: if the size is not three positive numbers.
+    """
+
+    size: tuple[int, int, int]
+
+    kind: ClassVar[str] = "image"
+    tensors: ClassVar[tuple[str, ...]] = ("image",)
+    predict_batch: ClassVar[int] = 500
+    augmentable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(int(extent) for extent in self.size))
+        if len(self.size) != 3 or min(self.size) < 1:
+            raise ValueError(f"Pictures have a height, a width and channels. Received: shape {self.size}.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.size
+
+    @property
+    def dtype(self) -> str:
+        return "uint8"
+
+    @property
+    def batch_dtype(self) -> str:
+        return "float32"
+
+    def check(self, examples: np.ndarray | LazyArray, *, where: str) -> None:
+        """Pixels are numbers in 0..255; lazy ones are read from picture files and need no look."""
+        if tuple(examples.shape[1:]) != self.size:
+            wanted = ", ".join(map(str, self.size))
+            raise ValueError(f"Wanted inputs (examples, {wanted}). Received: {examples.shape} in {where}.")
+        if isinstance(examples, LazyArray):
+            return
+        if examples.dtype.kind == "f" and not np.isfinite(examples).all():
+            place = tuple(int(index) for index in np.argwhere(~np.isfinite(examples))[0])
+            raise ValueError(
+                f"Inputs have to be finite. Received: {examples[place]} in {where}, row {place[0]}, column "
+                f"{', '.join(map(str, place[1:]))}."
+            )
+
+    def calibration_range(self) -> tuple[float, int] | None:
+        return 1.0, 0
+
+    def fed(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        return {self.tensors[0]: examples}
+
+    def in_graph(self, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return tensors[self.tensors[0]]
+
+    def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
+        return np.random.default_rng(seed).integers(0, 256, (count, *self.size)).astype(self.batch_dtype)
+
+    def read(self, argument: str) -> np.ndarray:
+        """A picture file, or an array of raw pixels (``.npy``) with one picture or a batch of them.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no picture or array of this size, or holds what are no raw pixels.
+        """
+        from kerastl.inputs import pictures
+
+        path = Path(argument)
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no input file {path}.")
+        if path.suffix.lower() != ".npy":
+            height, width, channels = self.size
+            try:
+                return pictures.read(path, channels=channels, size=(height, width)).pixels[None]
+            except pictures.PictureError as error:
+                raise ValueError(f"{path} is no picture that can be read: {error}.") from error
+        from kerastl.inputs import array_file
+
+        array = array_file.read_batch(path, shape=self.size)
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 255:
+            raise ValueError(f"Pictures are raw pixels 0..255. Received: {path} from {array.min()} to {array.max()}.")
+        if array.dtype.kind == "f" and 0 < array.max() <= 1:
+            raise ValueError(
+                f"Pictures are raw pixels 0..255, not scaled to 0..1. Received: {path} up to {array.max()}."
+            )
+        return np.rint(array).astype(np.uint8)
+
+    def shown(self, example: np.ndarray) -> dict[str, str]:
+        """A PNG as a data URI; of more or fewer channels than 1 or 3 the first one or three."""
+        from PIL import Image as Pillow
+
+        picture = np.asarray(example, np.uint8)
+        channels = 3 if self.size[2] >= 3 else 1
+        sink = io.BytesIO()
+        Pillow.fromarray(picture[..., 0] if channels == 1 else picture[..., :3]).save(sink, format="PNG", optimize=True)
+        return {"picture": "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()}
+
+    def described(self) -> dict[str, Any]:
+        return {"image": list(self.size)}

@@ -1,0 +1,141 @@
+"""Numbers: tables, series, spectrograms, any shape of finite numbers in their own units."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kerastl.types import LazyArray
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """Finite numbers, float32 ``(examples, *shape)``, in whatever unit the data has; see `types.Inputs`.
+
+    Nothing is scaled on the way in: a model standardizes by itself (`models.standardized`), so that the phone feeds
+    plain numbers. The range of a full-integer file's input is measured on calibration data.
+
+    Attributes:
+        size: shape of one example, for a row of a table ``(columns,)``, for a series ``(steps, channels)``.
+        columns: a name for each place along the last axis, or nothing.
+        lowest, highest: range that `noise` draws from, one number for all or one a column.
+
+    Raises:
+        ValueError: if a size is not positive, or the names are not one a place.
+    """
+
+    size: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    lowest: float | tuple[float, ...] = -1.0
+    highest: float | tuple[float, ...] = 1.0
+
+    kind: ClassVar[str] = "numbers"
+    tensors: ClassVar[tuple[str, ...]] = ("numbers",)
+    predict_batch: ClassVar[int] = 1000
+    augmentable: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(int(extent) for extent in self.size))
+        object.__setattr__(self, "columns", tuple(self.columns))
+        if not self.size or min(self.size) < 1 or (self.columns and len(self.columns) != self.size[-1]):
+            raise ValueError(
+                "Numbers have a shape of positive sizes, and names for all places of the last axis or for none. "
+                f"Received: shape {self.size} and {len(self.columns)} names."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.size
+
+    @property
+    def dtype(self) -> str:
+        return "float32"
+
+    @property
+    def batch_dtype(self) -> str:
+        return "float32"
+
+    def check(self, examples: np.ndarray | LazyArray, *, where: str) -> None:
+        """Numbers are finite, whether whole or not."""
+        if tuple(examples.shape[1:]) != self.size or examples.dtype.kind not in "buif":
+            wanted = ", ".join(map(str, self.size))
+            raise ValueError(
+                f"Wanted inputs (examples, {wanted}) of numbers. Received: {examples.shape} of {examples.dtype} in "
+                f"{where}."
+            )
+        numbers = np.asarray(examples)
+        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+            place = tuple(int(index) for index in np.argwhere(~np.isfinite(numbers))[0])
+            column = f" ({self.columns[place[-1]]})" if self.columns else ""
+            raise ValueError(
+                f"Inputs have to be finite. Received: {numbers[place]} in {where}, row {place[0]}, column "
+                f"{', '.join(map(str, place[1:]))}{column}."
+            )
+
+    def calibration_range(self) -> tuple[float, int] | None:
+        return None
+
+    def fed(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        return {self.tensors[0]: examples}
+
+    def in_graph(self, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return tensors[self.tensors[0]]
+
+    def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
+        draws = np.random.default_rng(seed).uniform(self.lowest, self.highest, (count, *self.size))
+        return draws.astype(np.float32)
+
+    def read(self, argument: str) -> np.ndarray:
+        """Numbers with commas between them, named (``age=3,height=1.8``) or in order; or an array in a ``.npy`` file.
+
+        Raises:
+            ValueError: if there are not as many numbers as the model takes, one of them is none, or a name is unknown.
+        """
+        if argument.endswith(".npy"):
+            from kerastl.inputs import array_file
+
+            examples = array_file.read_batch(Path(argument), shape=self.size).astype(np.float32)
+            self.check(examples, where=argument)
+            return examples
+        words = [word.strip() for word in argument.split(",")]
+        if self.columns and all("=" in word for word in words):
+            given = dict(word.split("=", 1) for word in words)
+            given = {name.strip(): value for name, value in given.items()}
+            if sorted(given) != sorted(self.columns):
+                lacking = sorted(set(self.columns) - set(given))
+                unknown = sorted(set(given) - set(self.columns))
+                raise ValueError(
+                    f"Wanted a number for each of {', '.join(self.columns)}. Received: {argument!r}, lacking "
+                    f"{', '.join(lacking) or 'none'}, unknown {', '.join(unknown) or 'none'}."
+                )
+            words = [given[name] for name in self.columns]
+        try:
+            numbers = np.asarray([float(word) for word in words], np.float32)
+        except ValueError as error:
+            raise ValueError(f"Wanted numbers with commas between them. Received: {argument!r}.") from error
+        if len(numbers) != math.prod(self.size) or not np.isfinite(numbers).all():
+            named = f" ({', '.join(self.columns)})" if self.columns else ""
+            raise ValueError(
+                f"Wanted {math.prod(self.size)} finite numbers{named}. Received: {len(numbers)} in {argument!r}."
+            )
+        return numbers.reshape(1, *self.size)
+
+    def shown(self, example: np.ndarray) -> dict[str, str]:
+        numbers = np.asarray(example).reshape(-1)
+        if self.columns and len(self.size) == 1:
+            words = [f"{name} {value:.6g}" for name, value in zip(self.columns, numbers, strict=True)]
+        else:
+            words = [f"{value:.6g}" for value in numbers[:24]]
+        more = f" ... ({len(numbers):,} numbers)" if len(numbers) > 24 else ""
+        return {"text": ", ".join(words[:24]) + more}
+
+    def described(self) -> dict[str, Any]:
+        return {"numbers": list(self.size), "columns": list(self.columns)}

@@ -1,0 +1,115 @@
+"""Texts: token ids of a vocabulary, made by the tokenizer that goes to the phone as well."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kerastl.inputs import wordpiece
+from kerastl.types import LazyArray
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+PADDING = 0
+"""Id of [PAD] in every vocabulary: MediaPipe Tasks fill a text up with zeros."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """Token ids of texts cut or padded to one length, int32 ``(examples, length)``; see `types.Inputs`.
+
+    An exported file takes BERT's three inputs, by the names that MediaPipe Tasks know: the ids, a mask that is 1 where
+    a token is and 0 where padding is, and the number of the sentence, which is 0, for a text here is one.
+
+    Attributes:
+        length: tokens of a text, with [CLS] and [SEP].
+        vocabulary: the token of each id.
+
+    Raises:
+        ValueError: if the length is not positive, or a token is not one line of text without a space at its end, as in
+            ``vocab.txt``.
+    """
+
+    length: int
+    vocabulary: tuple[str, ...] = dataclasses.field(repr=False)
+
+    kind: ClassVar[str] = "text"
+    tensors: ClassVar[tuple[str, ...]] = ("ids", "mask", "segment_ids")
+    predict_batch: ClassVar[int] = 50  # every token looks at every other
+    augmentable: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
+        broken = [token for token in self.vocabulary if token.splitlines() != [token] or token != token.rstrip()]
+        if broken or not self.vocabulary or self.length < 1:
+            raise ValueError(
+                "Texts are (length,) token ids, and tokens are one line of text each. Received: length "
+                f"{self.length}, {', '.join(map(ascii, broken[:5])) or 'no broken token'} of "
+                f"{len(self.vocabulary):,} tokens."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    @property
+    def dtype(self) -> str:
+        return "int32"
+
+    @property
+    def batch_dtype(self) -> str:
+        return "int32"
+
+    def check(self, examples: np.ndarray | LazyArray, *, where: str) -> None:
+        """Ids lie in the vocabulary."""
+        if tuple(examples.shape[1:]) != self.shape or examples.dtype.name != "int32":
+            raise ValueError(
+                f"Wanted inputs (examples, {self.length}), int32 token ids. Received: {examples.shape} of "
+                f"{examples.dtype} in {where}."
+            )
+        ids = np.asarray(examples)
+        outside = (ids < 0) | (ids >= len(self.vocabulary))
+        if outside.any():
+            row, column = (int(index) for index in np.argwhere(outside)[0])
+            raise ValueError(
+                f"Token ids have to lie in 0..{len(self.vocabulary) - 1}. Received: {ids[row, column]} in {where}, row "
+                f"{row}, column {column}."
+            )
+
+    def calibration_range(self) -> tuple[float, int] | None:
+        return 1.0, 0  # ids stay ids in any file
+
+    def fed(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        ids = np.asarray(examples, np.int32)
+        values = (ids, (ids != PADDING).astype(ids.dtype), ids * 0)
+        return dict(zip(self.tensors, values, strict=True))
+
+    def in_graph(self, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The ids where the mask is, padding elsewhere; segments are read by nothing, for a text is one sentence."""
+        import tensorflow as tf
+
+        return tf.where(tensors["mask"] != 0, tensors["ids"], PADDING)
+
+    def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
+        """Ids of the first five tokens, which every vocabulary has."""
+        return np.random.default_rng(seed).integers(0, 5, (count, self.length)).astype(np.int32)
+
+    def read(self, argument: str) -> np.ndarray:
+        """A sentence; or, where a file of that name ends in ``.npy``, an array of token ids."""
+        if argument.endswith(".npy") and Path(argument).is_file():
+            from kerastl.inputs import array_file
+
+            return array_file.read_batch(Path(argument), shape=self.shape).astype(np.int32)
+        return np.asarray([wordpiece.Tokenizer(self.vocabulary).encode(argument, self.length)], np.int32)
+
+    def shown(self, example: np.ndarray) -> dict[str, str]:
+        """The text as the model read it, out of its tokens."""
+        return {"text": wordpiece.decode(np.asarray(example).tolist(), self.vocabulary)}
+
+    def described(self) -> dict[str, Any]:
+        return {"vocabulary": list(self.vocabulary), "length": self.length}

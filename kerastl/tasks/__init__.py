@@ -1,0 +1,12 @@
+"""What a model is asked for, one file a kind: scores, losses, what an exported file answers and how it is proven."""
+
+import pkgutil
+from typing import Any
+
+import lazy_loader
+
+_load, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+
+
+def __getattr__(name: str) -> Any:
+    return _load(name)

@@ -1,0 +1,197 @@
+"""Single-label classification: each example has exactly one of the classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kerastl.tasks import classes
+from kerastl.types import Score
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class SingleLabel:
+    """One of several classes an example, labels int32 ``(examples,)``; see `types.Target`.
+
+    A model ends in logits ``(batch, classes)``, an exported file in probabilities that sum to one.
+
+    Attributes:
+        names: one name a class, in the order of the model's outputs and of ``labels.txt``.
+
+    Raises:
+        ValueError: if a name is empty, comes twice, is not one line of text, or cannot be written in UTF-8.
+    """
+
+    names: tuple[str, ...]
+
+    kind: ClassVar[str] = "single-label classification"
+    metric: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
+    output_name: ClassVar[str] = "probabilities"
+    label_dtype: ClassVar[str] = "int32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", classes.check_names(self.names))
+
+    @property
+    def outputs(self) -> int:
+        return len(self.names)
+
+    def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "iu":
+            raise ValueError(f"Labels have to be integers. Received: {labels.dtype} in {where}.")
+        if labels.shape != (rows,):
+            raise ValueError(
+                f"Labels of {self.outputs} classes are (examples,). Received: shape {labels.shape} in {where}."
+            )
+        outside = (labels < 0) | (labels >= self.outputs)
+        if outside.any():
+            row = int(np.flatnonzero(outside)[0])
+            raise ValueError(
+                f"Labels have to lie in 0..{self.outputs - 1}. Received: {labels[row]} in {where}, row {row} "
+                f"({int(outside.sum())} such labels)."
+            )
+
+    def check_split(self, labels: np.ndarray, *, where: str) -> None:
+        classes.check_examples(
+            self.names, np.bincount(labels, minlength=self.outputs), where=where, examples=len(labels)
+        )
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        return np.asarray(labels)
+
+    def loss(self) -> keras.losses.Loss:
+        import keras
+
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def training_metric(self) -> keras.metrics.Metric:
+        import keras
+
+        return keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+
+    def class_weights(self, labels: np.ndarray) -> dict[int, float]:
+        """Examples / (classes * examples of it), the rule of scikit-learn's ``class_weight="balanced"``.
+
+        After King & Zeng 2001: all classes count the same, and the mean weight of an example is 1, so the learning rate
+        keeps its meaning.
+        """
+        self.check(labels, where="the labels", rows=len(labels))
+        counts = np.bincount(labels, minlength=self.outputs)
+        classes.check_all_there(counts)
+        return {label: len(labels) / (self.outputs * int(count)) for label, count in enumerate(counts)}
+
+    def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
+        """Keras weighs each example by its class: metrics, and the loss on validation, do not know of it."""
+        classes.check_weights(class_weight, self.names)
+        return self.loss(), dict(class_weight)
+
+    def served(self, outputs: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.nn.softmax(outputs)
+
+    def served_activation(self) -> str:
+        return "softmax"
+
+    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
+        """Kullback-Leibler divergence of softened probabilities times the temperature squared (Hinton et al. 2015)."""
+        import tensorflow as tf
+
+        wanted = tf.nn.log_softmax(teacher / temperature)
+        given = tf.nn.log_softmax(student / temperature)
+        return temperature**2 * tf.reduce_sum(tf.exp(wanted) * (wanted - given), axis=-1)
+
+    def predictions(self, answers: np.ndarray) -> np.ndarray:
+        return answers.argmax(-1)
+
+    def score(self, answers: np.ndarray, labels: np.ndarray) -> Score:
+        answers, labels = np.asarray(answers), np.asarray(labels)
+        classes.check_answers(answers, labels, classes=self.outputs)
+        if labels.ndim != 1:  # in a column each would be compared with all answers
+            raise ValueError(f"Wanted labels (examples,). Received: {labels.shape}.")
+        return classes.wilson(self.predictions(answers) == labels)
+
+    def drop(self, score: float, reference: float) -> float:
+        return reference - score
+
+    def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        return self.predictions(answers) == self.predictions(expected)
+
+    def difference(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        return np.abs(answers - expected).max(-1)
+
+    def refuse(self, answers: np.ndarray, *, integer: bool) -> tuple[str, object, object] | None:
+        """Answers that are no probabilities."""
+        # An 8-bit probability is off by up to half a step of 1/256, each of them.
+        slack = 0.01 + (self.outputs / 512 if integer else 0)
+        sums = answers.sum(-1)
+        worst = float(sums[np.abs(sums - 1).argmax()])
+        if abs(worst - 1) <= slack and answers.min() >= -1e-6:
+            return None
+        return (
+            "probabilities",
+            "rows >= 0 that sum to 1",
+            f"a row that sums to {worst:.4f}, least value {answers.min():.4f}",
+        )
+
+    def lost(self, answers: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> tuple[str, object, object] | None:
+        """Answers that are no better than chance, or never one of the classes that the model answers."""
+        measured, chance = self.score(answers, labels), 1 / self.outputs
+        if self.score(expected, labels).low > chance >= measured.value:
+            return "score above chance", f"> {chance:.4f}", measured.value
+        asked, given = (np.bincount(self.predictions(table), minlength=self.outputs) for table in (expected, answers))
+        return classes.lost(self.names, asked, given)
+
+    def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """Recall of each class, their mean, and the baseline of always answering the most frequent class."""
+        classes.check_answers(answers, labels, classes=self.outputs)
+        numbers = np.arange(self.outputs)
+        having, given = labels[:, None] == numbers, self.predictions(answers)[:, None] == numbers
+        rows = classes.class_rows(self.names, having, given)
+        return {
+            "by_class": rows,
+            "balanced_accuracy": classes.mean([row["recall"] for row in rows]),
+            "majority_baseline": classes.majority(having),
+        }
+
+    def summary(self, details: Mapping[str, Any]) -> str:
+        worst = classes.worst(details["by_class"], "recall")
+        return (
+            f"balanced accuracy {classes.percent(details['balanced_accuracy'])}; worst class {worst['name']} "
+            f"{classes.percent(worst['recall'])}; always answering the most frequent class: "
+            f"{classes.percent(details['majority_baseline'])}"
+        )
+
+    def format(self, value: float) -> str:
+        return classes.percent(value)
+
+    def confidence(self, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The probability of the class that is answered, where it is the wrong one; 0 where it is right."""
+        return np.where(self.predictions(answers) == labels, 0.0, answers.max(-1))
+
+    def said(self, answer: np.ndarray) -> dict[str, Any]:
+        probabilities = {name: round(float(p), 6) for name, p in zip(self.names, answer, strict=True)}
+        best = int(answer.argmax())
+        ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])
+        others = ", ".join(f"{name} {p:.1%}" for name, p in ranked[1:3])
+        return {
+            "label": self.names[best],
+            "probability": round(float(answer[best]), 6),
+            "probabilities": probabilities,
+            "words": f"{self.names[best]} {answer[best]:.1%}" + (f" (then {others})" if others else ""),
+        }
+
+    def label_words(self, label: np.ndarray) -> str:
+        return self.names[int(label)]
+
+    def described(self) -> dict[str, Any]:
+        return {"labels": list(self.names)}

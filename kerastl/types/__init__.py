@@ -1,0 +1,50 @@
+"""What crosses from one room to the next: frozen dataclasses and protocols, no framework.
+
+A recipe carries these from room to room. Arrays are NumPy; pictures are raw pixels 0..255 as uint8, texts are token ids
+as int32, numbers are float32.
+"""
+
+from kerastl.types.examples import BatchingSpec, CachedLogits, Dataset, LazyArray, Split, labels_and_teacher_logits
+from kerastl.types.files import (
+    Artifact,
+    Choice,
+    ClusterClaim,
+    FileFacts,
+    Finding,
+    Latency,
+    LayerError,
+    Operators,
+    Score,
+    Tensor,
+    Variant,
+    Verification,
+)
+from kerastl.types.task import Inputs, Target, Task
+from kerastl.types.training import History, Schedule, Workspace
+
+__all__ = [
+    "Artifact",
+    "BatchingSpec",
+    "CachedLogits",
+    "Choice",
+    "ClusterClaim",
+    "Dataset",
+    "FileFacts",
+    "Finding",
+    "History",
+    "Inputs",
+    "Latency",
+    "LayerError",
+    "LazyArray",
+    "Operators",
+    "Schedule",
+    "Score",
+    "Split",
+    "Target",
+    "Task",
+    "Tensor",
+    "Variant",
+    "Verification",
+    "Workspace",
+    "labels_and_teacher_logits",
+]

@@ -1,0 +1,227 @@
+"""What is asked of a model: the protocols `Inputs` and `Target`, and the `Task` that carries one of each.
+
+Kinds are frozen objects with behaviour, made where the data is read and handed from room to room: nobody guesses from a
+shape, a dtype or a name what was told already. There is no registry of kinds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy, and a light installation has no framework
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from kerastl.types.examples import LazyArray
+    from kerastl.types.files import Score
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """What goes into a model, one file a kind in `kerastl.inputs`: a frozen dataclass.
+
+    Attributes:
+        kind: the kind in one word, for people: ``"image"``, ``"text"``, ``"numbers"``.
+        tensors: names of the exported file's inputs, in its order; each takes a batch of one.
+        predict_batch: examples at once when a Keras model answers many.
+        augmentable: whether random views of an example are examples, too.
+    """
+
+    kind: ClassVar[str]
+    tensors: ClassVar[tuple[str, ...]]
+    predict_batch: ClassVar[int]
+    augmentable: ClassVar[bool]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example without the batch axis, as splits hold it and the Keras model takes it."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Type of the numbers that splits hold: ``"uint8"`` for pixels, ``"int32"`` for token ids ..."""
+        ...
+
+    @property
+    def batch_dtype(self) -> str:
+        """Type of the numbers in training batches, which is the Keras model's own."""
+        ...
+
+    def check(self, examples: np.ndarray | LazyArray, *, where: str) -> None:
+        """Raises `ValueError` for examples that no training should begin with, naming row and column."""
+        ...
+
+    def calibration_range(self) -> tuple[float, int] | None:
+        """Scale and zero point of a full-integer file's input, or ``None`` where calibration data decides."""
+        ...
+
+    def fed(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """The values of each of the exported file's inputs for a batch of examples, by name."""
+        ...
+
+    def in_graph(self, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The model's input out of the exported file's inputs, as TensorFlow operations."""
+        ...
+
+    def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
+        """Random examples ``(count, *shape)`` in the range of this kind, of the dtype of batches."""
+        ...
+
+    def read(self, argument: str) -> np.ndarray:
+        """A batch of examples from what somebody typed after `kerastl predict`: a path, a sentence, a row."""
+        ...
+
+    def shown(self, example: np.ndarray) -> dict[str, str]:
+        """One example for a page: ``{"picture": data URI}`` or ``{"text": words}``."""
+        ...
+
+    def described(self) -> dict[str, Any]:
+        """What the metadata inside an exported file says of its inputs: JSON types; `restored` reads it."""
+        ...
+
+
+@runtime_checkable
+class Target(Protocol):
+    """What a model is asked for, one file a kind in `kerastl.tasks`: a frozen dataclass.
+
+    Labels are an array ``(examples, ...)``; answers are what an exported file says, float32 ``(examples, outputs)``.
+
+    Attributes:
+        kind: the kind in words, for people.
+        metric: name of the score that every choice is made by.
+        higher_is_better: whether a larger score is a better one.
+        output_name: name of the exported file's output.
+        label_dtype: type of the labels in batches.
+    """
+
+    kind: ClassVar[str]
+    metric: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    output_name: ClassVar[str]
+    label_dtype: ClassVar[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name an output: of classes, or of numbers. ``labels.txt`` has one a line."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """Width of the model's output."""
+        ...
+
+    def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
+        """Raises `ValueError` for labels of another shape, type or range, naming row and column."""
+        ...
+
+    def check_split(self, labels: np.ndarray, *, where: str) -> None:
+        """Raises `ValueError` where a split lacks what it has to have: a class without an example, say."""
+        ...
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """What splits keep in proportion: one stratum an example, int ``(examples,)``, or 0 and 1 ``(examples,
+        strata)`` where an example may be of several.
+        """
+        ...
+
+    def loss(self) -> keras.losses.Loss:
+        """What the outputs of a model (logits, or numbers) are trained to."""
+        ...
+
+    def training_metric(self) -> keras.metrics.Metric:
+        """The score as Keras computes it while training, from the model's outputs."""
+        ...
+
+    def class_weights(self, labels: np.ndarray) -> dict[int, float]:
+        """A weight a class for the loss, with which rare classes count as much as frequent ones."""
+        ...
+
+    def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
+        """A loss in which classes count as much as is said, and weights of examples that are left to Keras."""
+        ...
+
+    def served(self, outputs: tf.Tensor) -> tf.Tensor:
+        """What an exported file answers, from the model's outputs: probabilities, or numbers in their units."""
+        ...
+
+    def served_activation(self) -> str:
+        """Name of the Keras activation that `served` is, ``"linear"`` for none."""
+        ...
+
+    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
+        """The loss of a student's outputs beside its teacher's, ``(batch,)``."""
+        ...
+
+    def predictions(self, answers: np.ndarray) -> np.ndarray:
+        """What answers say: class indices, sets of classes, numbers; comparable with labels."""
+        ...
+
+    def score(self, answers: np.ndarray, labels: np.ndarray) -> Score:
+        """The score of answers with its 95 % interval. Raises `ValueError` where shapes do not fit."""
+        ...
+
+    def drop(self, score: float, reference: float) -> float:
+        """How much worse a score is than another one, positive where it is, on the scale of shares (0.01 is a lot)."""
+        ...
+
+    def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """Whether each example is answered alike, bool ``(examples,)``."""
+        ...
+
+    def difference(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """How far apart two answers are, ``(examples,)``, on the scale of shares."""
+        ...
+
+    def refuse(self, answers: np.ndarray, *, integer: bool) -> tuple[str, object, object] | None:
+        """Which check answers fail that no file of this task may give: its name, what was wanted, what came."""
+        ...
+
+    def lost(self, answers: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> tuple[str, object, object] | None:
+        """What a file has lost of its model though most answers agree, as `refuse` says it: a rare class, say."""
+        ...
+
+    def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """What one score hides, for the report: JSON types; ``tables`` among them are shown on the page."""
+        ...
+
+    def summary(self, details: Mapping[str, Any]) -> str:
+        """`details` in one line, for the terminal."""
+        ...
+
+    def format(self, value: float) -> str:
+        """A score in words: ``"93.10 %"``, ``"3.2 mm"``."""
+        ...
+
+    def confidence(self, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """How wrong each answer is, ``(examples,)``: misclassified examples are shown in this order, largest first."""
+        ...
+
+    def said(self, answer: np.ndarray) -> dict[str, Any]:
+        """One answer for people and programs, JSON types; ``"words"`` is what a terminal prints."""
+        ...
+
+    def label_words(self, label: np.ndarray) -> str:
+        """One label in words."""
+        ...
+
+    def described(self) -> dict[str, Any]:
+        """What the metadata inside an exported file says of its outputs: JSON types; `restored` reads it."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a model is asked to do: a name, what goes in, and what is asked.
+
+    Attributes:
+        name: short identifier, for example ``"mnist"``.
+        inputs: the kind of input, for example ``inputs.image.Image((28, 28, 1))``.
+        target: what is asked, for example ``tasks.single_label.SingleLabel(("0", "1", ...))``.
+    """
+
+    name: str
+    inputs: Inputs
+    target: Target
