@@ -34,6 +34,7 @@ MAY_NAME: dict[str, set[str]] = {
     "inputs": set(),  # the tokenizer is copied to where there is no framework
     "inputs/augmentation": KERAS,  # Keras' own layers
     "runs": set(),
+    "tasks": KERAS | TENSORFLOW,  # losses and metrics, imported where one is asked for
     "cli": set(),
     "data": set(),
     "data/pipeline": TENSORFLOW,  # the only tf.data code
@@ -122,6 +123,8 @@ IMPORTS_BY_VARIABLE = {
     "cli/__init__.py": "a group of commands is imported only when one of them is called",
     "cli/files.py": "what can be fetched is found by looking, and imported when it is asked for",
     "models/pretrained/resolve.py": "as for cli/files.py",
+    "inputs/__init__.py": "a kind is found by looking, and imported when a file was described by it",
+    "tasks/__init__.py": "as for inputs",
     "export/serving.py": "takes models of either Keras and asks the model itself whose layers to use",
 }
 

@@ -119,3 +119,8 @@ class Image:
 
     def described(self) -> dict[str, Any]:
         return {"image": list(self.size)}
+
+
+def restored(described: Mapping[str, Any]) -> Image | None:
+    """The kind that `Image.described` described, ``None`` where another one did."""
+    return Image(tuple(described["image"])) if "image" in described else None

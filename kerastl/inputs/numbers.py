@@ -139,3 +139,8 @@ class Numbers:
 
     def described(self) -> dict[str, Any]:
         return {"numbers": list(self.size), "columns": list(self.columns)}
+
+
+def restored(described: Mapping[str, Any]) -> Numbers | None:
+    """The kind that `Numbers.described` described, ``None`` where another one did."""
+    return Numbers(tuple(described["numbers"]), tuple(described["columns"])) if "numbers" in described else None

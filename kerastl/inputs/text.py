@@ -113,3 +113,8 @@ class Text:
 
     def described(self) -> dict[str, Any]:
         return {"vocabulary": list(self.vocabulary), "length": self.length}
+
+
+def restored(described: Mapping[str, Any]) -> Text | None:
+    """The kind that `Text.described` described, ``None`` where another one did."""
+    return Text(described["length"], tuple(described["vocabulary"])) if "vocabulary" in described else None

@@ -58,13 +58,14 @@ def measure(report: Mapping[str, Any], what: str) -> str:
     rows, chosen = report["variants"], report["chosen"]
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     axes = figure.subplots()
+    factor = 100 if report.get("units", "%") == "%" else 1  # shares are shown in percent
     for row in rows:
         # 100 * (score - low) can come out as -1e-14, which error bars refuse
-        gaps = [max(0.0, 100 * gap) for gap in (row["score"] - row["score_low"], row["score_high"] - row["score"])]
+        gaps = [max(0.0, factor * gap) for gap in (row["score"] - row["score_low"], row["score_high"] - row["score"])]
         usual = _INK if row["name"] in report["frontier"] else _OTHER
         axes.errorbar(
             measured(row),
-            100 * row["score"],
+            factor * row["score"],
             yerr=[[gap] for gap in gaps],
             fmt="o",
             color=_CHOSEN if row["name"] == chosen else usual,
@@ -78,9 +79,10 @@ def measure(report: Mapping[str, Any], what: str) -> str:
     axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.10g}")
     axes.xaxis.set_minor_formatter(lambda value, position: "")
     axes.set_xlabel(label)
-    axes.set_ylabel(f"test {report['metric']} in %")
+    units = report.get("units", "%")
+    axes.set_ylabel(f"test {report['metric']}" + (f" in {units}" if units else ""))
     _quiet(axes)
-    _name_points(figure, [(row["name"], measured(row), 100 * row["score"], row["name"] == chosen) for row in rows])
+    _name_points(figure, [(row["name"], measured(row), factor * row["score"], row["name"] == chosen) for row in rows])
     return _svg(figure, name=f"{what.capitalize()} against score of every variant")
 
 

@@ -157,6 +157,7 @@ def publish(
         verify.VerificationError: if a file is not its model within its tolerance, or no file is within the budget;
             nothing is published then.
     """
+    task, target = dataset.task, dataset.task.target
     check = _Check(int8=_asked_of_int8(agreement=agreement, score_drop=score_drop))
     floats = {id(candidate.model): candidate.content for candidate in candidates if candidate.technique == "float32"}
     refused = None if left_out is None else dict(left_out)
@@ -169,9 +170,10 @@ def publish(
             measured.append((candidate, variant))
     choice = verify.select(
         [variant for candidate, variant in measured if candidate.eligible],
+        target=target,
         prefer=prefer,
         budget=budget,
-        float_validation_score=verify.score(check.expected(model, dataset.validation), dataset.validation.labels).value,
+        float_validation_score=target.score(check.expected(model, dataset.validation), dataset.validation.labels).value,
     )
     # only now, with every choice made, the test split
     variants = []
@@ -181,7 +183,7 @@ def publish(
             tested = check(variant.artifact, candidate, dataset.test)
             variants.append(dataclasses.replace(variant, test=tested))
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
-    answers = verify.predict_tflite(chosen.path, dataset.test.inputs)
+    answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
     result = report.build(
         run.metadata,
         dataset,
@@ -189,19 +191,16 @@ def publish(
         stages=run.stages,
         variants=variants,
         choice=choice,
-        by_class=verify.per_class_metrics(answers, dataset.test.labels, class_names=dataset.task.target.names),
+        details=target.details(answers, dataset.test.labels),
         left_out=refused,
-        frontier=verify.pareto_front(variants),
+        frontier=verify.pareto_front(variants, target=target),
         control=None if control is None else _gained(control, dataset, check),
     )
-    task = dataset.task
-    mistakes = report.misclassified(
-        dataset.test, answers, class_names=task.target.names, vocabulary=task.inputs.vocabulary
-    )
-    fitting.save_model(serving.with_probabilities(model, multi_label=task.multi_label), run.folder / "model.keras")
-    saved_model.write(model, run.folder / "saved_model", multi_label=task.multi_label)
+    mistakes = report.misclassified(dataset.test, answers)
+    fitting.save_model(serving.with_answers(model, task), run.folder / "model.keras")
+    saved_model.write(model, run.folder / "saved_model", task)
     report.write(result, run.folder, curves=curves, mistakes=mistakes)
-    store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result))
+    store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result, task=task))
     report.print_table(result)
     return result
 
@@ -222,11 +221,13 @@ def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any
     def answers(one: Any, split: Split) -> np.ndarray:
         if isinstance(one, Mapping):
             return one[split.name]
-        return verify.predict_tflite(one, split.inputs) if isinstance(one, bytes) else check.expected(one, split)
+        if isinstance(one, bytes):
+            return verify.predict_tflite(one, split.inputs, kind=split.task.inputs)
+        return check.expected(one, split)
 
     def scores(one: Any) -> dict[str, float]:
         splits = {"validation_score": dataset.validation, "score": dataset.test}
-        return {key: verify.score(answers(one, split), split.labels).value for key, split in splits.items()}
+        return {key: split.task.target.score(answers(one, split), split.labels).value for key, split in splits.items()}
 
     teacher = scores(control.teacher)
     distilled, alone = ([scores(student) for student in each] for each in (control.distilled, control.trained_alone))
@@ -234,6 +235,8 @@ def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any
         teacher=teacher["score"],
         distilled=[one["score"] for one in distilled],
         alone=[one["score"] for one in alone],
+        units=dataset.task.target.units,
+        higher_is_better=dataset.task.target.higher_is_better,
     )
     rows = {"teacher": teacher, "distilled": distilled, "alone": alone}
     return {**rows, "seeds": list(control.seeds), "steps": control.steps, **dataclasses.asdict(found)}
@@ -284,8 +287,8 @@ class _Check:
         """The probabilities of a float model."""
         key = (id(model), split.name)
         if key not in self._answers:
-            served = serving.with_probabilities(model, multi_label=split.multi_label)
-            self._answers[key] = fitting.predict(served, split.inputs)
+            served = serving.with_answers(model, split.task)
+            self._answers[key] = fitting.predict(served, split.inputs, task=split.task)
         return self._answers[key]
 
 
@@ -294,11 +297,8 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     technique = TECHNIQUES[candidate.technique]
     content = metadata.add(
         candidate.content,
-        class_names=dataset.task.target.names,
-        vocabulary=dataset.task.inputs.vocabulary,
-        name=dataset.task.name,
+        dataset.task,
         description=f"{dataset.task.name}, {technique.words}",
-        multi_label=dataset.task.multi_label,
     )
     path = _path(candidate, folder)
     atomic_files.write_bytes(path, content)
@@ -322,7 +322,7 @@ def _measure(
     artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
     facts = benchmark.inspect(artifact.path)
     attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
-    if layers is not None and (attends or dataset.validation.is_text):
+    if layers is not None and (attends or dataset.task.inputs.batch_dtype == "int32"):  # or sums of embeddings
         layers = checks.LAYERS_OF_TRANSFORMERS
     if layers is not None:
         layers = dataclasses.replace(layers, clipped=max(clipped, layers.clipped))
@@ -334,5 +334,11 @@ def _measure(
         test=_UNSEEN,
         worst_layer=None
         if layers is None or reference is None
-        else verify.check_layers(artifact, reference, inputs=dataset.validation.inputs[:100], tolerance=layers),
+        else verify.check_layers(
+            artifact,
+            reference,
+            inputs=dataset.validation.take(100).inputs,
+            kind=dataset.task.inputs,
+            tolerance=layers,
+        ),
     )

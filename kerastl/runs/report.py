@@ -6,10 +6,8 @@ against score, and the pictures or texts that the chosen file gets wrong.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,91 +16,68 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from kerastl import types
-from kerastl.inputs import wordpiece
 from kerastl.runs import plots
 from kerastl.system import atomic_files
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Misclassified:
-    """Pictures or texts that a file gets wrong, the most confident mistake first.
+    """Examples that a file gets wrong, the most confident mistake first.
 
     Attributes:
-        pictures: uint8 `(shown, height, width, 1 or 3)`; `None` for texts.
-        labels, predictions: class names, one an example; where it may have several, all of them in words.
-        probabilities: of the predicted class, or of the surest of several answers that is wrong, 0..1.
+        shown: each example for a page, as `types.Inputs.shown` gives it.
+        labels, predictions: in words, one an example.
+        confidences: how wrong each is: of classes the probability of the surest wrong answer, 0..1; of numbers the
+            error in their units.
+        units: of these, as in `types.Target`.
+        origins: where each example was found; empty where the data does not know.
         total, examples: mistakes in all, and examples looked at.
-        texts: as the model read them, out of their tokens.
     """
 
-    pictures: np.ndarray | None
+    shown: tuple[Mapping[str, str], ...]
     labels: tuple[str, ...]
     predictions: tuple[str, ...]
-    probabilities: tuple[float, ...]
+    confidences: tuple[float, ...]
+    units: str
+    origins: tuple[str, ...]
     total: int
     examples: int
-    texts: tuple[str, ...] = ()
 
 
-def misclassified(
-    split: types.Split,
-    probabilities: np.ndarray,
-    *,
-    class_names: Sequence[str],
-    vocabulary: Sequence[str] = (),
-    limit: int = 60,
-) -> Misclassified:
+def misclassified(split: types.Split, answers: Any, *, limit: int = 60) -> Misclassified:
     """The examples of a split that are answered wrong.
 
     Args:
-        split: with pictures `(examples, height, width, 1 or 3)`, uint8, or token ids.
-        probabilities: the file's answers, `(examples, classes)`.
-        class_names: one name a class.
-        vocabulary: the token of each id, for texts.
+        split: the examples and their task.
+        answers: the file's answers, `(examples, outputs)`.
         limit: examples to keep; all mistakes are counted.
 
     Raises:
-        ValueError: if the shapes do not fit each other.
+        ValueError: if there is not an answer an example.
     """
-    if probabilities.shape != (len(split), len(class_names)):
-        raise ValueError(
-            f"Mistakes need probabilities of shape ({len(split)}, {len(class_names)}): one row an example, one "
-            f"column a class. Received: {probabilities.shape}."
-        )
-    if not split.is_text and (split.inputs.ndim != 4 or split.inputs.shape[-1] not in (1, 3)):
-        raise ValueError(
-            f"A sheet of mistakes needs pictures (examples, height, width, 1 or 3). Received: {split.inputs.shape}."
-        )
-    predictions = types.predictions(probabilities, multi_label=split.multi_label)
-    wrong = np.flatnonzero(~types.same_prediction(predictions, split.labels))
-    confidence = probabilities.max(axis=1)
-    if split.multi_label:
-        sure = np.where(predictions, probabilities, 1 - probabilities)
-        confidence = np.where(predictions != split.labels, sure, 0).max(axis=1)
-    shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
+    target = split.task.target
+    target.score(answers, split.labels)  # refuses answers of another shape
+    confidence = target.confidence(answers, split.labels)
+    wrong = np.flatnonzero(confidence > 0)
+    rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
+    few = split.subset(rows)
+    said = target.predictions(answers[rows])
     return Misclassified(
-        pictures=None if split.is_text else np.asarray(split.inputs[shown], np.uint8),
-        texts=tuple(wordpiece.decode(ids, vocabulary) for ids in split.inputs[shown].tolist()) if split.is_text else (),
-        labels=tuple(_in_words(label, class_names) for label in split.labels[shown]),
-        predictions=tuple(_in_words(prediction, class_names) for prediction in predictions[shown]),
-        probabilities=tuple(float(value) for value in confidence[shown]),
+        shown=tuple(split.task.inputs.shown(example) for example in np.asarray(few.inputs)),
+        labels=tuple(target.label_words(label) for label in few.labels),
+        predictions=tuple(target.label_words(one) for one in said),
+        confidences=tuple(float(value) for value in confidence[rows]),
+        units=target.units,
+        origins=() if few.origins is None else tuple(map(str, few.origins)),
         total=len(wrong),
         examples=len(split),
     )
-
-
-def _in_words(answer: Any, class_names: Sequence[str]) -> str:
-    """A class index, or 0 and 1 for every class, as names."""
-    if np.ndim(answer) == 0:
-        return class_names[int(answer)]
-    return ", ".join(name for name, there in zip(class_names, answer, strict=True) if there) or "none"
 
 
 def build(
@@ -113,7 +88,7 @@ def build(
     stages: Sequence[Mapping[str, Any]],
     variants: Sequence[types.Variant],
     choice: types.Choice,
-    by_class: types.PerClassMetrics,
+    details: Mapping[str, Any],
     left_out: Mapping[str, str] | None = None,
     frontier: Sequence[str] = (),
     control: Mapping[str, Any] | None = None,
@@ -127,7 +102,7 @@ def build(
         stages: rows of `name`, `seconds`, `reused`.
         variants: every file measured.
         choice: the one that goes to the phone.
-        by_class: how it fares on the test split, class by class.
+        details: what its score on the test split hides, see `types.Target.details`.
         left_out: techniques without a file, and why.
         frontier: variants that no other one beats in size, latency and validation score.
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
@@ -136,7 +111,7 @@ def build(
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
     """
-    names = [variant.artifact.name for variant in variants]
+    target, names = dataset.task.target, [variant.artifact.name for variant in variants]
     if len(set(names)) != len(names) or choice.name not in names:
         raise ValueError(
             "A report needs variants with names of their own, and one of them chosen. "
@@ -155,28 +130,20 @@ def build(
             **{split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
             "overlaps": dict(dataset.leakage),
         },
-        "metric": dataset.task.target.metric,
+        "task": target.kind,
+        "metric": target.metric,
+        "units": target.units,
+        "higher_is_better": target.higher_is_better,
         "stages": [{key: row[key] for key in ("name", "seconds", "reused")} for row in stages],
         "variants": [_row(variant, folder) for variant in variants],
         "chosen": choice.name,
         "why": choice.why,
-        **_by_class(by_class),
+        **details,
+        "summary": target.summary(details),
         "left_out": dict(left_out or {}),
         "frontier": list(frontier),
         "control": None if control is None else dict(control),
     }
-
-
-def _by_class(found: types.PerClassMetrics) -> dict[str, Any]:
-    rows = [{"name": name, "examples": count, "recall": found.recall[name]} for name, count in found.examples.items()]
-    means = {"balanced_accuracy": found.balanced_accuracy, "majority_baseline": found.majority_baseline}
-    several = found.multi_label
-    if several is None:
-        return {"by_class": rows, **means}
-    for row in rows:
-        row |= {key: getattr(several, key)[row["name"]] for key in ("precision", "f1", "average_precision")}
-    means |= {"macro_f1": several.macro_f1, "mean_average_precision": several.mean_average_precision}
-    return {"by_class": rows, **means}
 
 
 def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
@@ -205,6 +172,8 @@ def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
         "ops": {key: getattr(facts.operators, key) for key in ("total", "integer", "float", "flex")},
         "input": _tensor(facts.input),
         "output": _tensor(facts.output),
+        "inputs": [{"name": one.name, **_tensor(one)} for one in facts.inputs],
+        "outputs": [{"name": one.name, **_tensor(one)} for one in facts.outputs],
     }
 
 
@@ -256,7 +225,9 @@ def render(
 ) -> str:
     """The page as HTML that needs nothing else: styles, plots and pictures are inside."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    units = report.get("units", "%")
     environment.filters |= {"percent": _percent, "size": _size, "duration": _duration, "milliseconds": _milliseconds}
+    environment.filters["score"] = lambda value: _score(value, units)
     template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     rows = sorted(report["variants"], key=lambda row: row["bytes"])
     chosen = next(row for row in rows if row["name"] == report["chosen"])
@@ -270,7 +241,6 @@ def render(
         curve_plots=[(one.stage, plots.curves(one)) for one in curves if plots.panels(one)],
         mistakes=mistakes,
         tiles=_tiles(mistakes) if mistakes else [],
-        kind="texts" if mistakes and mistakes.pictures is None else "pictures",
         total_seconds=sum(row["seconds"] for row in report["stages"]),
     )
 
@@ -291,22 +261,22 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         padding=(0, 1, 0, 0),
     )
     table.add_column("variant", overflow="fold")  # long names give way to the numbers
+    units = report.get("units", "%")
+    unit = units or "score"
     # shares in percent without the sign: the whole row fits a terminal of 80 columns
-    for header in ("bytes", "valid. %", "test %", "interval", "agree %", "ms"):
+    for header in ("bytes", f"valid. {unit}", f"test {unit}", "interval", "agree %", "ms"):
         table.add_column(header, justify="right", no_wrap=True)
     for row in sorted(report["variants"], key=lambda row: row["bytes"]):
         chosen = row["name"] == report["chosen"]
-        shares = {
-            key: f"{100 * row[key]:.2f}"
-            for key in ("validation_score", "score", "score_low", "score_high", "agreement")
-        }
+        keys = ("validation_score", "score", "score_low", "score_high")
+        scores = {key: f"{100 * row[key]:.2f}" if units == "%" else f"{row[key]:.4g}" for key in keys}
         table.add_row(
             f"{row['name']}{' *' if chosen else ''}",
             f"{row['bytes']:,}",
-            shares["validation_score"],
-            shares["score"],
-            f"{shares['score_low']}-{shares['score_high']}",
-            shares["agreement"],
+            scores["validation_score"],
+            scores["score"],
+            f"{scores['score_low']}-{scores['score_high']}",
+            f"{100 * row['agreement']:.2f}",
             f"{row['latency_ms']['median']:.3f}",
             style="bold green" if chosen else None,
         )
@@ -316,20 +286,12 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         console.print(report["control"]["words"], markup=False, highlight=False)
     for name, why in report["left_out"].items():
         console.print(f"left out: {name}: {why}", markup=False, highlight=False)
-    several = "macro_f1" in report
-    key = "f1" if several else "recall"
-    worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row[key])
-    mean = (
-        f"macro F1 {_percent(report['macro_f1'])}, mean average precision {_percent(report['mean_average_precision'])}"
-        if several
-        else f"balanced accuracy {_percent(report['balanced_accuracy'])}"
-    )
-    console.print(
-        f"{mean}; worst class {worst['name']} {_percent(worst[key])}; always answering the most frequent "
-        f"{'set of classes' if several else 'class'}: {_percent(report['majority_baseline'])}",
-        markup=False,
-        highlight=False,
-    )
+    console.print(report["summary"], markup=False, highlight=False)
+
+
+def _score(value: float, units: str) -> str:
+    """A score in the units of its task."""
+    return _percent(value) if units == "%" else f"{value:.4g} {units}".rstrip()
 
 
 def _percent(share: float) -> str:
@@ -350,23 +312,15 @@ def _milliseconds(value: float) -> str:
 
 
 def _tiles(found: Misclassified) -> list[dict[str, str]]:
+    """What is shown of each example beside the example itself."""
     tiles = []
-    shown = [{"text": text} for text in found.texts] if found.pictures is None else map(_drawn, found.pictures)
-    for example, label, prediction, probability in zip(
-        shown, found.labels, found.predictions, found.probabilities, strict=True
+    for place, (example, label, prediction, confidence) in enumerate(
+        zip(found.shown, found.labels, found.predictions, found.confidences, strict=True)
     ):
-        tiles.append(
-            {
-                **example,
-                "label": label,
-                "prediction": prediction,
-                "probability": f"{100 * probability:.0f} %" if math.isfinite(probability) else "?",
-            }
-        )
+        if found.units == "%":
+            words = f"{100 * confidence:.0f} %" if math.isfinite(confidence) else "?"
+        else:
+            words = f"(off by {_score(confidence, found.units)})"
+        origin = found.origins[place] if found.origins else ""
+        tiles.append({**example, "label": label, "prediction": prediction, "confidence": words, "origin": origin})
     return tiles
-
-
-def _drawn(picture: np.ndarray) -> dict[str, str]:
-    sink = io.BytesIO()
-    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(sink, format="PNG", optimize=True)
-    return {"source": "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()}

@@ -144,6 +144,26 @@ def worst(rows: Sequence[Mapping[str, Any]], key: str) -> Mapping[str, Any]:
     return min((row for row in rows if row["recall"] is not None), key=lambda row: row[key])
 
 
+def table(rows: Sequence[Mapping[str, Any]], *, note: str, columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The table of classes as the page shows it.
+
+    Args:
+        rows: as `class_rows` makes them, with further shares.
+        note: what stands above it.
+        columns: heading -> key of the share, and what stands where there is none.
+    """
+    return {
+        "title": "Class by class",
+        "note": note,
+        "columns": ["Class", "Examples", *columns],
+        "rows": [
+            [row["name"], f"{row['examples']:,}"]
+            + [nothing if row[key] is None else percent(row[key]) for key, nothing in columns.values()]
+            for row in rows
+        ],
+    }
+
+
 def percent(share: float) -> str:
     """A share in words."""
     return f"{100 * share:.2f} %"

@@ -40,6 +40,7 @@ class MultiLabel:
     metric: ClassVar[str] = "exact match"
     higher_is_better: ClassVar[bool] = True
     output_name: ClassVar[str] = "probabilities"
+    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     label_dtype: ClassVar[str] = "int32"
 
     def __post_init__(self) -> None:
@@ -48,6 +49,10 @@ class MultiLabel:
     @property
     def outputs(self) -> int:
         return len(self.names)
+
+    @property
+    def units(self) -> str:
+        return "%"
 
     def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
         labels = np.asarray(labels)
@@ -166,13 +171,29 @@ class MultiLabel:
         }
         for place, row in enumerate(rows):
             row |= {key: values[place] for key, values in columns.items()}
-        return {
+        found = {
             "by_class": rows,
             "balanced_accuracy": classes.mean([row["recall"] for row in rows]),
             "majority_baseline": classes.majority(having),
             "macro_f1": classes.mean([row["f1"] for row in rows if row["examples"]]),
             "mean_average_precision": classes.mean(columns["average_precision"]),
         }
+        macro, mean, majority = (
+            classes.percent(found[key]) for key in ("macro_f1", "mean_average_precision", "majority_baseline")
+        )
+        note = (
+            "Of each class: the share of the test examples having it that the chosen file finds (recall), and of those "
+            f"it names that have it (precision). Macro F1 {macro}, mean average precision {mean}. Exact match is the "
+            "share of examples of which every class is right; always answering the most frequent set of classes would "
+            f"score {majority}."
+        )
+        shown = {
+            "Recall": ("recall", "no example"),
+            "Precision": ("precision", "never named"),
+            "F1": ("f1", "no example"),
+            "Average precision": ("average_precision", "no example"),
+        }
+        return {**found, "tables": [classes.table(rows, note=note, columns=shown)]}
 
     def summary(self, details: Mapping[str, Any]) -> str:
         worst = classes.worst(details["by_class"], "f1")
@@ -182,9 +203,6 @@ class MultiLabel:
             f"{classes.percent(worst['f1'])}; always answering the most frequent set of classes: "
             f"{classes.percent(details['majority_baseline'])}"
         )
-
-    def format(self, value: float) -> str:
-        return classes.percent(value)
 
     def confidence(self, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """How sure the surest of the answers about single classes is that is wrong; 0 where all are right."""
@@ -221,3 +239,10 @@ def average_precision(probabilities: np.ndarray, having: np.ndarray) -> float | 
     those = np.sort(probabilities[having])
     hits = len(those) - np.searchsorted(those, those)
     return float((hits / (len(having) - np.searchsorted(np.sort(probabilities), those))).mean())
+
+
+def restored(described: Mapping[str, Any]) -> MultiLabel | None:
+    """The kind that `MultiLabel.described` described, ``None`` where another one did."""
+    if "labels" not in described or "score_threshold" not in described:
+        return None
+    return MultiLabel(tuple(described["labels"]))

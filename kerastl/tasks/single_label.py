@@ -35,6 +35,7 @@ class SingleLabel:
     metric: ClassVar[str] = "accuracy"
     higher_is_better: ClassVar[bool] = True
     output_name: ClassVar[str] = "probabilities"
+    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     label_dtype: ClassVar[str] = "int32"
 
     def __post_init__(self) -> None:
@@ -43,6 +44,10 @@ class SingleLabel:
     @property
     def outputs(self) -> int:
         return len(self.names)
+
+    @property
+    def units(self) -> str:
+        return "%"
 
     def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
         labels = np.asarray(labels)
@@ -157,10 +162,18 @@ class SingleLabel:
         numbers = np.arange(self.outputs)
         having, given = labels[:, None] == numbers, self.predictions(answers)[:, None] == numbers
         rows = classes.class_rows(self.names, having, given)
+        balanced, majority = classes.mean([row["recall"] for row in rows]), classes.majority(having)
+        note = (
+            "Share of each class's test examples that the chosen file gets right. Balanced accuracy, their mean: "
+            f"{classes.percent(balanced)}. Always answering the most frequent class would score "
+            f"{classes.percent(majority)}."
+        )
+        columns = {"Recall": ("recall", "no example")}
         return {
             "by_class": rows,
-            "balanced_accuracy": classes.mean([row["recall"] for row in rows]),
-            "majority_baseline": classes.majority(having),
+            "balanced_accuracy": balanced,
+            "majority_baseline": majority,
+            "tables": [classes.table(rows, note=note, columns=columns)],
         }
 
     def summary(self, details: Mapping[str, Any]) -> str:
@@ -170,9 +183,6 @@ class SingleLabel:
             f"{classes.percent(worst['recall'])}; always answering the most frequent class: "
             f"{classes.percent(details['majority_baseline'])}"
         )
-
-    def format(self, value: float) -> str:
-        return classes.percent(value)
 
     def confidence(self, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The probability of the class that is answered, where it is the wrong one; 0 where it is right."""
@@ -195,3 +205,10 @@ class SingleLabel:
 
     def described(self) -> dict[str, Any]:
         return {"labels": list(self.names)}
+
+
+def restored(described: Mapping[str, Any]) -> SingleLabel | None:
+    """The kind that `SingleLabel.described` described, ``None`` where another one did."""
+    if "labels" not in described or "score_threshold" in described:
+        return None
+    return SingleLabel(tuple(described["labels"]))

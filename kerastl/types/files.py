@@ -92,6 +92,7 @@ class FileFacts:
         parameters: elements of all constant weight tensors (quantization parameters not counted).
         sparsity: share of zeros among the elements of kernels (constant tensors of two or more axes), 0..1;
             zeros are counted in real value, so a quantized weight counts as zero at its zero point.
+        inputs, outputs: in the file's order, by the signature's names where it has one.
     """
 
     sha256: str
@@ -100,8 +101,18 @@ class FileFacts:
     parameters: int
     sparsity: float
     operators: Operators
-    input: Tensor
-    output: Tensor
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def input(self) -> Tensor:
+        """The first input, which examples go into: of a text's three the ids."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> Tensor:
+        """The first output."""
+        return self.outputs[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,7 +93,9 @@ class Target(Protocol):
         kind: the kind in words, for people.
         metric: name of the score that every choice is made by.
         higher_is_better: whether a larger score is a better one.
+        units: of the score: ``"%"`` for a share 0..1, which is shown as percent, else a unit or nothing.
         output_name: name of the exported file's output.
+        output_range: least and largest number that an exported file may answer, or ``None`` for no such bounds.
         label_dtype: type of the labels in batches.
     """
 
@@ -101,7 +103,11 @@ class Target(Protocol):
     metric: ClassVar[str]
     higher_is_better: ClassVar[bool]
     output_name: ClassVar[str]
+    output_range: ClassVar[tuple[float, float] | None]
     label_dtype: ClassVar[str]
+
+    @property
+    def units(self) -> str: ...
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -184,19 +190,22 @@ class Target(Protocol):
         ...
 
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """What one score hides, for the report: JSON types; ``tables`` among them are shown on the page."""
+        """What one score hides, for the report: JSON types.
+
+        ``tables`` among them is what the page shows: mappings of ``title``, ``note``, ``columns`` and ``rows`` of
+        texts.
+        """
         ...
 
     def summary(self, details: Mapping[str, Any]) -> str:
         """`details` in one line, for the terminal."""
         ...
 
-    def format(self, value: float) -> str:
-        """A score in words: ``"93.10 %"``, ``"3.2 mm"``."""
-        ...
-
     def confidence(self, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """How wrong each answer is, ``(examples,)``: misclassified examples are shown in this order, largest first."""
+        """How wrong each answer is, ``(examples,)``, 0 where it is right, in the units of the score.
+
+        What a file gets wrong is shown in this order, the largest first.
+        """
         ...
 
     def said(self, answer: np.ndarray) -> dict[str, Any]:

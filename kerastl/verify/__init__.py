@@ -14,7 +14,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
     [member.name for member in pkgutil.iter_modules(__path__)],
     {
         "baseline": ["DistillationGain", "recovered_gap"],
-        "predictions": ["predict_tflite"],
+        "predictions": ["Answers", "predict_tflite"],
         "selection": ["pareto_front", "select"],
         "layers": ["layer_errors"],
         "checks": [
@@ -31,7 +31,6 @@ _load, __dir__, __all__ = lazy_loader.attach(
             "check",
             "check_layers",
         ],
-        "scores": ["per_class_metrics", "score"],
     },
 )
 

@@ -34,7 +34,13 @@ class DistillationGain:
 
 
 def recovered_gap(
-    *, teacher: float | Sequence[float], alone: Sequence[float], distilled: Sequence[float], on: str = "test"
+    *,
+    teacher: float | Sequence[float],
+    alone: Sequence[float],
+    distilled: Sequence[float],
+    on: str = "test",
+    units: str = "%",
+    higher_is_better: bool = True,
 ) -> DistillationGain:
     """``g = (distilled - alone) / (teacher - alone)`` of the means over seeds, with its interval over seeds.
 
@@ -49,6 +55,7 @@ def recovered_gap(
         teacher: score of the teacher, or of each seed's teacher; 0..1.
         alone, distilled: scores of the students, a pair a seed.
         on: the split that they are of, for the words.
+        units, higher_is_better: of the scores, as in `types.Target`; where lower is better a gain is what they fell by.
 
     Raises:
         ValueError: there is no seed, the numbers of scores differ, or one is not finite.
@@ -62,7 +69,8 @@ def recovered_gap(
         )
     if not all(np.isfinite(scores).all() for scores in (taught, control, above)):
         raise ValueError(f"Wanted finite scores. Received: {distilled}, {alone}, {teacher}.")
-    gains, gaps = taught - control, above - control
+    sign = 1 if higher_is_better else -1
+    gains, gaps = sign * (taught - control), sign * (above - control)
     gain, gap = float(gains.mean()), float(gaps.mean())
     share = gain / gap if gap > 0 else None
     low = high = gain_low = gain_high = None
@@ -74,7 +82,7 @@ def recovered_gap(
             low, high = _fieller(gain, gap, spread * half**2)
     found = DistillationGain(gain, gain_low, gain_high, share, low, high, words="")
     means = [float(scores.mean()) for scores in (above, taught, control)]
-    return dataclasses.replace(found, words=f"On {on} {_words(found, means, seeds=len(gains))}")
+    return dataclasses.replace(found, words=f"On {on} {_words(found, means, seeds=len(gains), units=units)}")
 
 
 def _fieller(top: float, bottom: float, spread: np.ndarray) -> tuple[float | None, float | None]:
@@ -87,11 +95,14 @@ def _fieller(top: float, bottom: float, spread: np.ndarray) -> tuple[float | Non
     return middle - root, middle + root
 
 
-def _words(found: DistillationGain, means: Sequence[float], *, seeds: int) -> str:
-    words = "the teacher has {}, its students {}, the same students alone {}".format(*map(_percent, means))
-    words += f"{f', means of {seeds} seeds' if seeds > 1 else ''}: {100 * found.gain:+.2f} points"
+def _words(found: DistillationGain, means: Sequence[float], *, seeds: int, units: str) -> str:
+    share, factor, unit = units == "%", 100 if units == "%" else 1, "points" if units == "%" else units
+    shown = [_percent(mean) if share else f"{mean:.4g} {units}".rstrip() for mean in means]
+    words = "the teacher has {}, its students {}, the same students alone {}".format(*shown)
+    digits = "+.2f" if share else "+.4g"
+    words += f"{f', means of {seeds} seeds' if seeds > 1 else ''}: {factor * found.gain:{digits}} {unit}".rstrip()
     if found.gain_low is not None and found.gain_high is not None:
-        words += f" ({100 * found.gain_low:+.2f} to {100 * found.gain_high:+.2f})"
+        words += f" ({factor * found.gain_low:{digits}} to {factor * found.gain_high:{digits}})"
     if found.gap is None:
         words += ", and no gap to recover, for the teacher is not above them."
     elif found.low is not None and found.high is not None:

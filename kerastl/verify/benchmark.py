@@ -41,7 +41,7 @@ def inspect(file: Path | str | bytes) -> types.FileFacts:
         file: path of a file, or its bytes.
 
     Raises:
-        ValueError: if it is not a TFLite file, or has more than one input or output.
+        ValueError: if it is not a TFLite file, or has no input or output.
     """
     data = _bytes_of(file)
     model = _parsed(data)
@@ -58,8 +58,8 @@ def inspect(file: Path | str | bytes) -> types.FileFacts:
         parameters=parameters,
         sparsity=kernel_zeros / kernel_elements if kernel_elements else 0.0,
         operators=_operators(model),
-        input=_end(model, "inputs"),
-        output=_end(model, "outputs"),
+        inputs=_ends(model, "inputs"),
+        outputs=_ends(model, "outputs"),
     )
 
 
@@ -242,33 +242,31 @@ def _operators(model: Any) -> types.Operators:
     )
 
 
-def _end(model: Any, side: str) -> types.Tensor:
-    """The file's one input or output, or of a text's three inputs the ids; by the signature's name where it has one."""
+def _ends(model: Any, side: str) -> tuple[types.Tensor, ...]:
+    """The file's inputs or outputs in their order; by the signature's names where it has one."""
     graph = model.subgraphs[0]
     indices = [int(index) for index in getattr(graph, side)]
-    names = {index: graph.tensors[index].name or b"" for index in indices}
-    place = next(iter(indices), -1)
-    if sorted(names.values()) == sorted(name.encode() for name in types.TEXT_INPUTS):
-        place = next(index for index in names if names[index] == types.TEXT_INPUTS[0].encode())
-        if len({(graph.tensors[index].type, *graph.tensors[index].shape) for index in names}) != 1:
-            raise ValueError(f"Wanted {', '.join(types.TEXT_INPUTS)} of one type and shape. Received: others.")
-    elif len(indices) != 1:
-        raise ValueError(
-            "Wanted a file with one input, or a text's three, and one output. Received: "
-            f"{len(indices)} {side}, {b', '.join(names.values()).decode(errors='replace')}."
+    if not indices:
+        raise ValueError(f"Wanted a file with inputs and outputs. Received: one without {side}.")
+    named = {
+        entry.tensorIndex: entry.name
+        for signature in model.signatureDefs or []
+        if signature.subgraphIndex == 0
+        for entry in getattr(signature, side) or []
+    }
+    found = []
+    for index in indices:
+        tensor, scale, zero_point = graph.tensors[index], None, None
+        quantization = tensor.quantization
+        if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
+            scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
+        found.append(
+            types.Tensor(
+                name=(named.get(index) or tensor.name or b"").decode(errors="replace"),
+                dtype=_TYPE_NAMES[tensor.type].lower(),
+                shape=tuple(int(size) for size in tensor.shape),
+                scale=scale,
+                zero_point=zero_point,
+            )
         )
-    tensor, name = graph.tensors[place], names[place]
-    for signature in model.signatureDefs or []:
-        for entry in getattr(signature, side) or []:
-            if signature.subgraphIndex == 0 and entry.tensorIndex == place:
-                name = entry.name
-    quantization, scale, zero_point = tensor.quantization, None, None
-    if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
-        scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
-    return types.Tensor(
-        name=name.decode(),
-        dtype=_TYPE_NAMES[tensor.type].lower(),
-        shape=tuple(int(size) for size in tensor.shape),
-        scale=scale,
-        zero_point=zero_point,
-    )
+    return tuple(found)

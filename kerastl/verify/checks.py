@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,12 @@ from ai_edge_litert.tools import flatbuffer_utils
 from kerastl import types
 from kerastl.verify import kernel_stats
 from kerastl.verify.layers import layer_errors
-from kerastl.verify.predictions import predict_tflite
-from kerastl.verify.scores import score
+from kerastl.verify.predictions import Answers, predict_tflite
 
 SPARSITY_SLACK = 0.005
 """Half a point: how far the share of zeros may be from the claim."""
 PRUNED_SHARE = 0.5
 """Share of all weights that has to lie in pruned kernels; first and last layers usually stay dense."""
-LOST_CLASS = 5
-"""How often a model has to answer a class for a file that never does to have lost it."""
 
 _TYPES = schema.TensorType
 _LARGEST_INTEGERS = {_TYPES.UINT8: 255, _TYPES.INT8: 127, _TYPES.INT16: 32_767}
@@ -89,14 +87,15 @@ LAYERS_OF_TRANSFORMERS = LayerTolerance(error=0.6, clipped=0.005)
 
 
 def check(
-    artifact: types.Artifact, split: types.Split, *, expected: np.ndarray, tolerance: Tolerance
+    artifact: types.Artifact, split: types.Split, *, expected: Answers, tolerance: Tolerance
 ) -> types.Verification:
     """Proves on one split that a file is the model it was made from.
 
     Args:
         artifact: the file and its claims (integer throughout, share of zeros, distinct values).
-        split: the examples, all of which are run.
-        expected: the model's probabilities on the same inputs, ``(examples, classes)``.
+        split: the examples, all of which are run, and the task by which they are judged.
+        expected: the model's answers to the same inputs, as the file is to give them: ``(examples, outputs)``, of
+            several outputs such an array by each one's name.
         tolerance: how far the file may be from them.
 
     Returns:
@@ -105,44 +104,39 @@ def check(
     Raises:
         VerificationError: naming file, check, and both numbers, if the file holds an operator that is not built in, a
             float operator or wrong dtypes though it claims to be integer (or the other way round), fewer zeros or
-            more distinct values than it claims; if it answers with numbers that are not finite or not probabilities; if
+            more distinct values than it claims; if it answers with numbers that are not finite or not of the task; if
             it answers the same to everything, or no better than that; or if agreement, score or differences are outside
             the tolerance.
         ValueError: if ``expected`` does not fit the split or is not finite itself.
     """
-    expected = np.asarray(expected)
-    if expected.ndim != 2 or len(expected) != len(split) or not len(split):
-        raise ValueError(f"Wanted probabilities ({len(split)}, classes), not empty. Received: {expected.shape}.")
-    if not np.isfinite(expected).all():
-        raise ValueError("Wanted finite probabilities of the Keras model. Received: some that are not.")
+    task = split.task
+    _check_expected(expected, split)
     data = artifact.path.read_bytes()
     if data[4:8] != b"TFL3":
         raise VerificationError(artifact.path, "format", wanted="a TFLite file, b'TFL3' at byte 4", got=data[:8])
-    _check_contents(artifact, flatbuffer_utils.read_model_from_bytearray(bytearray(data)), ids=split.is_text)
+    _check_contents(artifact, flatbuffer_utils.read_model_from_bytearray(bytearray(data)), task=task)
     try:
-        answers = predict_tflite(data, split.inputs)
+        answers = predict_tflite(data, split.inputs, kind=task.inputs)
     except ValueError as error:
-        wanted = f"answers to raw inputs {split.inputs.shape}"
+        wanted = f"answers to raw inputs {getattr(split.inputs, 'shape', '')}"
         raise VerificationError(artifact.path, "running it", wanted=wanted, got=error) from error
-    several = split.multi_label
-    _check_answers(artifact, answers, expected, multi_label=several)
-    asked, given = (types.predictions(table, multi_label=several) for table in (expected, answers))
-    measured, floating = score(answers, split.labels), score(expected, split.labels)
-    agreement = float(np.mean(types.same_prediction(given, asked)))
-    differences = np.abs(answers - expected).max(-1)
+    _check_answers(artifact, answers, expected)
+    _refused(artifact, task.target.refuse(answers, integer=artifact.integer))
+    _check_varied(artifact, answers, expected)
+    measured, floating = (task.target.score(table, split.labels) for table in (answers, expected))
+    agreement = float(np.mean(task.target.agree(answers, expected)))
+    differences = task.target.difference(answers, expected)
     difference, mean = float(differences.max()), float(differences.mean())
     one = 1 / len(split)
     if (1 - agreement) > max(1 - tolerance.agreement, one) + 1e-12:
         raise VerificationError(
             artifact.path, "agreement with its model", wanted=f">= {tolerance.agreement}", got=agreement
         )
-    if floating.value - measured.value > max(tolerance.score_drop, one) + 1e-12:
-        wanted = f">= {floating.value:.4f} - {tolerance.score_drop}"
+    if task.target.drop(measured.value, floating.value) > max(tolerance.score_drop, one) + 1e-12:
+        sign, least = ("-", ">=") if task.target.higher_is_better else ("+", "<=")
+        wanted = f"{least} {floating.value:.4f} {sign} {tolerance.score_drop}"
         raise VerificationError(artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value)
-    chance = _best_constant(split.labels) if several else 1 / expected.shape[1]
-    if floating.low > chance >= measured.value:
-        raise VerificationError(artifact.path, "score above chance", wanted=f"> {chance:.4f}", got=measured.value)
-    _check_classes(artifact, given, asked, classes=expected.shape[1])
+    _refused(artifact, task.target.lost(answers, expected, split.labels))
     if tolerance.max_difference is not None and difference > tolerance.max_difference:
         raise VerificationError(
             artifact.path, "largest difference", wanted=f"<= {tolerance.max_difference}", got=difference
@@ -152,15 +146,41 @@ def check(
     return types.Verification(measured, floating.value, agreement, difference)
 
 
+def _refused(artifact: types.Artifact, fault: tuple[str, object, object] | None) -> None:
+    """Raises what a target says against a file's answers."""
+    if fault is not None:
+        check, wanted, got = fault
+        raise VerificationError(artifact.path, check, wanted=wanted, got=got)
+
+
+def _tables(answers: Answers) -> dict[str, np.ndarray]:
+    """Answers by the name of their output; one output needs none."""
+    return dict(answers) if isinstance(answers, Mapping) else {"": np.asarray(answers)}
+
+
+def _check_expected(expected: Answers, split: types.Split) -> None:
+    for table in _tables(expected).values():
+        if table.ndim < 2 or len(table) != len(split) or not len(split):
+            raise ValueError(f"Wanted answers ({len(split)}, outputs), not empty. Received: {table.shape}.")
+        if not np.isfinite(table).all():
+            raise ValueError("Wanted finite answers of the Keras model. Received: some that are not.")
+
+
 def check_layers(
-    artifact: types.Artifact, reference: bytes, *, inputs: np.ndarray, tolerance: LayerTolerance
+    artifact: types.Artifact,
+    reference: bytes,
+    *,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    kind: types.Inputs | None = None,
+    tolerance: LayerTolerance,
 ) -> types.LayerError:
     """Proves that no layer of a file from post-training quantization has lost its numbers.
 
     Args:
         artifact: the quantized file.
         reference: the float file that it was made from.
-        inputs: raw examples ``(examples, *input_shape)`` like those on the phone, not those of the calibration.
+        inputs: raw examples like those on the phone, not those of the calibration; see `predict_tflite`.
+        kind: what they are.
         tolerance: how far a layer may be off.
 
     Returns:
@@ -171,7 +191,7 @@ def check_layers(
             pictures than these, so that its numbers are cut off.
         ValueError: if the two files do not have the same layers.
     """
-    rows = layer_errors(artifact.path, reference, inputs=inputs)
+    rows = layer_errors(artifact.path, reference, inputs=inputs, kind=kind)
     for row in rows:
         if not row.clipped <= tolerance.clipped:  # NaN, too
             wanted = f"<= {tolerance.clipped:.1%} of its numbers outside; calibrate with pictures like those of use"
@@ -182,8 +202,8 @@ def check_layers(
     return max(rows, key=lambda row: row.error)
 
 
-def _check_contents(artifact: types.Artifact, model: Any, *, ids: bool) -> None:
-    """What the file says of itself before it is run: operators, dtypes, zeros; ``ids``: whether it reads token ids."""
+def _check_contents(artifact: types.Artifact, model: Any, *, task: types.Task) -> None:
+    """What the file says of itself before it is run: operators, dtypes, zeros."""
     foreign, floating = [], []
     for graph in model.subgraphs:
         for operator in graph.operators:
@@ -198,42 +218,60 @@ def _check_contents(artifact: types.Artifact, model: Any, *, ids: bool) -> None:
             artifact.path, "built-in operators only", wanted="no Flex or custom operator", got=foreign
         )
     graph = model.subgraphs[0]
-    ends = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
-    if not artifact.integer:
-        for side, tensor in ends.items():
-            wanted = _TYPES.INT32 if ids and side == "input" else _TYPES.FLOAT32
-            if tensor.type != wanted:
-                names = [flatbuffer_utils.type_to_name(kind) for kind in (wanted, tensor.type)]
-                raise VerificationError(artifact.path, f"{side} dtype", wanted=names[0], got=names[1])
-    else:
-        for side, tensor in ends.items():
-            _check_integer_end(artifact, side, tensor, ids=ids)
-        if floating:
-            raise VerificationError(artifact.path, "integer operators", wanted="no float operator", got=floating)
+    for index in graph.inputs:
+        _check_input(artifact, graph.tensors[index], task.inputs)
+    for index in graph.outputs:
+        _check_output(artifact, graph.tensors[index], task.target)
+    if artifact.integer and floating:
+        raise VerificationError(artifact.path, "integer operators", wanted="no float operator", got=floating)
     if artifact.sparsity is not None:
         _check_sparsity(artifact, model, claim=artifact.sparsity)
     if artifact.clusters is not None:
         _check_clusters(artifact, model, claim=artifact.clusters)
 
 
-def _check_integer_end(artifact: types.Artifact, side: str, tensor: Any, *, ids: bool) -> None:
-    """Raw bytes in, or ids; out come probabilities: numbers of a scale that does not go beyond 1."""
-    inputs = (_TYPES.INT32, _TYPES.INT64) if ids else (_TYPES.UINT8,)
-    allowed = inputs if side == "input" else tuple(_LARGEST_INTEGERS)
+def _check_input(artifact: types.Artifact, tensor: Any, kind: types.Inputs) -> None:
+    """A float file takes what batches hold; an integer file raw bytes, ids, or numbers of a measured scale."""
+    ids, measured = kind.batch_dtype == "int32", kind.calibration_range() is None
+    if not artifact.integer:
+        allowed = (_TYPES.INT32 if ids else _TYPES.FLOAT32,)
+    elif measured:
+        allowed = tuple(_LARGEST_INTEGERS)
+    else:
+        allowed = (_TYPES.INT32, _TYPES.INT64) if ids else (_TYPES.UINT8,)
+    _check_type(artifact, "input", tensor, allowed)
+    if artifact.integer and not measured and not ids:
+        wanted, got = kind.calibration_range(), _scale_of(tensor)
+        if got != wanted:
+            raise VerificationError(artifact.path, "input scale and zero point", wanted=wanted, got=got)
+
+
+def _check_output(artifact: types.Artifact, tensor: Any, target: types.Target) -> None:
+    """A float file answers in floats; an integer file in one scale, which ends where the target's numbers do."""
+    _check_type(artifact, "output", tensor, tuple(_LARGEST_INTEGERS) if artifact.integer else (_TYPES.FLOAT32,))
+    if not artifact.integer:
+        return
+    got, limits = _scale_of(tensor), target.output_range
+    highest = None if got is None else got[0] * (_LARGEST_INTEGERS[tensor.type] - got[1])
+    if highest is None:
+        raise VerificationError(artifact.path, "output scale", wanted="one scale and zero point", got=got)
+    if limits is not None and highest > limits[1] + 0.01:
+        wanted = f"one scale and zero point, whose largest number is at most {limits[1]:g}, a probability"
+        raise VerificationError(artifact.path, "output scale", wanted=wanted, got=got)
+
+
+def _check_type(artifact: types.Artifact, side: str, tensor: Any, allowed: Sequence[int]) -> None:
     if tensor.type not in allowed:
         wanted = " or ".join(flatbuffer_utils.type_to_name(kind) for kind in allowed)
         got = flatbuffer_utils.type_to_name(tensor.type)
         raise VerificationError(artifact.path, f"{side} dtype", wanted=wanted, got=got)
-    quantization, got = tensor.quantization, None
-    if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
-        got = (float(quantization.scale[0]), int(quantization.zeroPoint[0]))
-    if side == "input" and tensor.type == _TYPES.UINT8 and got != (1.0, 0):
-        raise VerificationError(artifact.path, "input scale and zero point", wanted=(1.0, 0), got=got)
-    if side == "output":
-        highest = None if got is None else got[0] * (_LARGEST_INTEGERS[tensor.type] - got[1])
-        if highest is None or highest > 1.01:
-            wanted = "one scale and zero point, whose largest number is a probability, at most 1"
-            raise VerificationError(artifact.path, "output scale", wanted=wanted, got=got)
+
+
+def _scale_of(tensor: Any) -> tuple[float, int] | None:
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
+        return None
+    return float(quantization.scale[0]), int(quantization.zeroPoint[0])
 
 
 def _check_sparsity(artifact: types.Artifact, model: Any, *, claim: float) -> None:
@@ -266,40 +304,22 @@ def _check_clusters(artifact: types.Artifact, model: Any, *, claim: types.Cluste
             raise VerificationError(artifact.path, "claimed clusters", wanted=wish, got=got)
 
 
-def _check_answers(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray, *, multi_label: bool) -> None:
-    if answers.shape != expected.shape:
-        raise VerificationError(artifact.path, "output shape", wanted=expected.shape, got=answers.shape)
-    finite = int(np.isfinite(answers).all(-1).sum())
-    if finite < len(answers):
-        raise VerificationError(artifact.path, "finite answers", wanted=f"{len(answers)} rows", got=f"{finite} rows")
-    if multi_label and not (answers.min() >= -1e-6 and answers.max() <= 1 + 1e-6):
-        got = f"from {answers.min():.4f} to {answers.max():.4f}"
-        raise VerificationError(artifact.path, "probabilities", wanted="each in 0..1", got=got)
-    # An 8-bit probability is off by up to half a step of 1/256, each of them.
-    slack = 0.01 + (answers.shape[1] / 512 if artifact.integer else 0)
-    sums = answers.sum(-1)
-    worst = float(sums[np.abs(sums - 1).argmax()])
-    if not multi_label and (abs(worst - 1) > slack or answers.min() < -1e-6):
-        got = f"a row that sums to {worst:.4f}, least value {answers.min():.4f}"
-        raise VerificationError(artifact.path, "probabilities", wanted="rows >= 0 that sum to 1", got=got)
-    if len(answers) > 1 and (answers == answers[0]).all() and not (expected == expected[0]).all():
-        got = f"{answers[0].tolist()} to all {len(answers)} examples"
-        raise VerificationError(artifact.path, "answers that depend on the input", wanted="more than one", got=got)
+def _check_answers(artifact: types.Artifact, answers: Answers, expected: Answers) -> None:
+    given, asked = _tables(answers), _tables(expected)
+    if sorted(given) != sorted(asked):
+        raise VerificationError(artifact.path, "outputs", wanted=sorted(asked), got=sorted(given))
+    for name, table in given.items():
+        if table.shape != asked[name].shape:
+            raise VerificationError(artifact.path, "output shape", wanted=asked[name].shape, got=table.shape)
+        finite = int(np.isfinite(table).reshape(len(table), -1).all(-1).sum())
+        if finite < len(table):
+            raise VerificationError(artifact.path, "finite answers", wanted=f"{len(table)} rows", got=f"{finite} rows")
 
 
-def _best_constant(labels: np.ndarray) -> float:
-    """Share of the most frequent set of classes: the score of who always answers it."""
-    return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))
-
-
-def _check_classes(artifact: types.Artifact, answers: np.ndarray, expected: np.ndarray, *, classes: int) -> None:
-    """No class is lost on the way; agreement alone would let a rare one go."""
-    asked, given = (
-        table.sum(0) if table.ndim == 2 else np.bincount(table, minlength=classes) for table in (expected, answers)
-    )
-    lost = [
-        f"class {index}: {asked[index]}" for index in range(classes) if asked[index] >= LOST_CLASS and not given[index]
-    ]
-    if lost:
-        wanted = f"every class that the model answers {LOST_CLASS} times or more"
-        raise VerificationError(artifact.path, "predictions of every class", wanted=wanted, got=f"none of {lost}")
+def _check_varied(artifact: types.Artifact, answers: Answers, expected: Answers) -> None:
+    """A file whose model tells examples apart does so, too."""
+    asked = _tables(expected)
+    for name, table in _tables(answers).items():
+        if len(table) > 1 and (table == table[0]).all() and not (asked[name] == asked[name][0]).all():
+            got = f"{table[0].tolist()} to all {len(table)} examples"
+            raise VerificationError(artifact.path, "answers that depend on the input", wanted="more than one", got=got)

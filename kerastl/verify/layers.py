@@ -6,38 +6,48 @@ pictures then find it. The layer's own numbers do not hide it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from kerastl.types import LayerError
+from kerastl.types import Inputs, LayerError
 from kerastl.verify import predictions
 
 # What only carries numbers from one layer to the next, and what the interpreter puts in by itself.
 _CARRIERS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "DELEGATE")
 
 
-def layer_errors(quantized: Path | bytes, reference: Path | bytes, *, inputs: np.ndarray) -> list[LayerError]:
+def layer_errors(
+    quantized: Path | bytes,
+    reference: Path | bytes,
+    *,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    kind: Inputs | None = None,
+) -> list[LayerError]:
     """One row a layer, in the order of the file.
 
     Args:
         quantized: a TFLite file made from ``reference`` by post-training quantization.
         reference: the float file.
-        inputs: raw examples ``(examples, *input_shape)``; a hundred say enough.
+        inputs: raw examples as `predictions.predict_tflite` takes them; a hundred say enough.
+        kind: what they are, as there.
 
     Raises:
         ValueError: if the two files do not have the same layers, or take other inputs.
     """
-    one, other = _Layers(quantized), _Layers(reference)
-    if one.layers != other.layers or not len(inputs):
+    one, other = _Layers(quantized, kind), _Layers(reference, kind)
+    count = len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+    if one.layers != other.layers or not count:
         raise ValueError(
             f"Wanted two files of the same layers, and examples. Received: {', '.join(one.layers)} and "
-            f"{', '.join(other.layers)}, and {len(inputs)} examples."
+            f"{', '.join(other.layers)}, and {count} examples."
         )
     squares, wrong, outside, numbers = np.zeros((4, len(other.layers)))
-    for example in np.asarray(inputs):
+    for place in range(count):
+        example = _example(inputs, place)
         for index, (got, wanted) in enumerate(zip(one.run(example), other.run(example), strict=True)):
             least, most = one.ranges[index]
             squares[index] += np.square(wanted).sum()
@@ -48,10 +58,17 @@ def layer_errors(quantized: Path | bytes, reference: Path | bytes, *, inputs: np
     return [LayerError(layer, float(e), float(c)) for layer, e, c in zip(other.layers, errors, clipped, strict=True)]
 
 
+def _example(inputs: np.ndarray | Mapping[str, np.ndarray], place: int) -> np.ndarray | dict[str, np.ndarray]:
+    """A batch of one."""
+    if isinstance(inputs, Mapping):
+        return {name: part[place : place + 1] for name, part in inputs.items()}
+    return np.asarray(inputs[place : place + 1])
+
+
 class _Layers:
     """A file whose layers can be looked at: plain kernels, for a delegate keeps what lies between them to itself."""
 
-    def __init__(self, file: Path | bytes) -> None:
+    def __init__(self, file: Path | bytes, kind: Inputs | None) -> None:
         name = "the file" if isinstance(file, bytes) else str(file)
         self._interpreter = Interpreter(
             model_content=predictions.bytes_of(file),
@@ -60,7 +77,7 @@ class _Layers:
             experimental_preserve_all_tensors=True,
         )
         self._interpreter.allocate_tensors()
-        self._name, self._sources = name, self._interpreter.get_input_details()
+        self._kind, self._name, self._sources = kind, name, self._interpreter.get_input_details()
         tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_tensor_details()}
         operators = self._interpreter._get_ops_details()  # there is no public list of them
         ends = [(row["op_name"], tensors[row["outputs"][0]]) for row in operators if row["op_name"] not in _CARRIERS]
@@ -71,9 +88,9 @@ class _Layers:
         ]
         self.ranges = [_range(tensor) for tensor in self._ends]
 
-    def run(self, example: np.ndarray) -> list[np.ndarray]:
+    def run(self, example: np.ndarray | Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Every layer's numbers for one example, as they are meant: dequantized."""
-        for place, values in predictions.fed_to(self._sources, example[None], self._name):
+        for place, values in predictions.feed(self._sources, example, self._kind, self._name):
             self._interpreter.set_tensor(place, values)
         self._interpreter.invoke()
         return [_meant(self._interpreter.get_tensor(tensor["index"]), tensor) for tensor in self._ends]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +17,79 @@ from kerastl import types
 _CHUNK = 64  # examples that are read and brought into the file's dtype at once
 
 
+Answers = np.ndarray | dict[str, np.ndarray]
+"""Of a file of one output an array ``(examples, ...)``, of one of several outputs such an array by each one's name."""
+
+
 def predict_tflite(
-    file: Path | str | bytes, inputs: np.ndarray | types.LazyArray, *, workers: int | None = None
-) -> np.ndarray:
+    file: Path | str | bytes,
+    inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray],
+    *,
+    kind: types.Inputs | None = None,
+    workers: int | None = None,
+) -> Answers:
     """A TFLite file's answers, one example at a time, as the phone asks.
 
     Args:
         file: path of a file, or its bytes.
-        inputs: ``(examples, *input_shape)``. Pictures are raw pixels 0..255 of any dtype: a uint8 file takes them as
-            the bytes they are, a float file as the same numbers in float32.
-            Texts are token ids, for an int32 file of one input or of `types.TEXT_INPUTS`. Streamed ones are read a few
-            at a time.
+        inputs: ``(examples, *input_shape)`` for a file of one input, which takes them as they are: raw pixels 0..255 of
+            any dtype go into a uint8 file as the bytes they are, into a float file as the same numbers in float32. Lazy
+            ones are read a few at a time. For a file of several inputs such an array by each one's name.
+        kind: what the examples are, where `types.Inputs.fed` makes the file's inputs out of them: of token ids a mask
+            as well.
         workers: interpreters that share the examples, each with one thread; ``None`` takes one a core that this process
             may use, eight at most. The answers do not depend on it. (Threads inside one interpreter wait for one
             another after every operator, and on a single core forever.)
 
     Returns:
-        float32 array ``(examples, classes)``, dequantized by the output's scale.
+        float32 array ``(examples, *output_shape)``, dequantized by the output's scale; of a file of several outputs
+        such an array by each one's name.
 
     Raises:
-        ValueError: if the inputs have another shape than the file's, are not whole numbers in the range of an integer
-            input, or the file needs operators that are not built in.
+        ValueError: if the inputs have other names or another shape than the file's, are not whole numbers in the range
+            of an integer input of scale 1, or the file needs operators that are not built in.
     """
     name = "the file" if isinstance(file, (bytes, bytearray)) else str(file)
     data = bytes_of(file)
     interpreter = _interpreter(data, name)
     sources, targets = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(targets) != 1:
-        raise ValueError(f"Wanted one output. Received: {len(targets)} in {name}.")
-    source, target = input_of(sources, name), targets[0]
-    if not isinstance(inputs, types.LazyArray):
-        inputs = np.asarray(inputs)
-    if tuple(source["shape"]) != (1, *inputs.shape[1:]) or inputs.ndim != len(source["shape"]):
-        wanted = ", ".join(str(size) for size in source["shape"][1:])
-        raise ValueError(f"{name} wants inputs of shape (examples, {wanted}). Received: {inputs.shape}.")
-    answers = np.empty((len(inputs), *target["shape"][1:]), target["dtype"])
-    end = target["index"]
+    check_fed(feed(sources, _some(inputs, slice(0, 1)), kind, name), sources, name)
+    count = len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+    answers = [np.empty((count, *target["shape"][1:]), target["dtype"]) for target in targets]
 
     def run(interpreter: Interpreter, part: range) -> None:
-        feed, invoke, fetch = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
+        put, invoke, fetch = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
         for first in part[::_CHUNK]:
-            fed = fed_to(sources, inputs[first : min(first + _CHUNK, part.stop)], name)
+            fed = feed(sources, _some(inputs, slice(first, min(first + _CHUNK, part.stop))), kind, name)
             for index in range(len(fed[0][1])):
                 for place, values in fed:
-                    feed(place, values[index : index + 1])
+                    put(place, values[index : index + 1])
                 invoke()
-                answers[first + index] = fetch(end)[0]
+                for target, rows in zip(targets, answers, strict=True):
+                    rows[first + index] = fetch(target["index"])[0]
 
-    workers = max(1, min(workers or _cores(), len(inputs) // 100))  # an interpreter more has to pay for itself
-    bounds = [len(inputs) * worker // workers for worker in range(workers + 1)]
+    workers = max(1, min(workers or _cores(), count // 100))  # an interpreter more has to pay for itself
+    bounds = [count * worker // workers for worker in range(workers + 1)]
     parts = [range(first, last) for first, last in itertools.pairwise(bounds)]
     interpreters = [interpreter, *(_interpreter(data, name) for _ in parts[1:])]
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         list(pool.map(run, interpreters, parts))
-    scale, zero_point = target["quantization"]
-    if np.issubdtype(answers.dtype, np.integer) and scale:
-        return (answers.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-    return answers.astype(np.float32)
+    meant = {target["name"]: dequantized(rows, target) for target, rows in zip(targets, answers, strict=True)}
+    return next(iter(meant.values())) if len(meant) == 1 else meant
+
+
+def _some(inputs: Any, rows: slice) -> Any:
+    if isinstance(inputs, Mapping):
+        return {name: part[rows] for name, part in inputs.items()}
+    return np.asarray(inputs[rows])
+
+
+def dequantized(values: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
+    """A tensor's numbers as they are meant, float32."""
+    scale, zero_point = tensor["quantization"]
+    if np.issubdtype(values.dtype, np.integer) and scale:
+        return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    return values.astype(np.float32)
 
 
 def _interpreter(data: bytes, name: str) -> Interpreter:
@@ -100,39 +116,59 @@ def bytes_of(file: Path | str | bytes) -> bytes:
     return data
 
 
-def input_of(sources: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """The input that examples go into: the only one, or of a text's three the ids.
+def feed(
+    sources: Sequence[Mapping[str, Any]],
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    kind: types.Inputs | None,
+    name: str,
+) -> list[tuple[int, np.ndarray]]:
+    """What each of a file's inputs takes for some examples: its place, and its own values for them in its own dtype.
 
     Raises:
-        ValueError: if the file has other inputs.
+        ValueError: if the file has other inputs than these are for.
     """
+    if kind is not None and not isinstance(inputs, Mapping):
+        inputs = kind.fed(inputs)
+    if not isinstance(inputs, Mapping):
+        if len(sources) != 1:
+            raise ValueError(
+                f"Wanted arrays by the names of the inputs. Received: one array, and {len(sources)} inputs in {name}: "
+                f"{', '.join(source['name'] for source in sources)}."
+            )
+        return [(sources[0]["index"], to_input_dtype(inputs, sources[0], name))]
+    if len(sources) == len(inputs) == 1:  # one kind of input goes into whatever the file calls its one
+        return [(sources[0]["index"], to_input_dtype(next(iter(inputs.values())), sources[0], name))]
     names = [source["name"] for source in sources]
-    if len(names) != 1 and sorted(names) != sorted(types.TEXT_INPUTS):
-        raise ValueError(
-            f"Wanted one input, or a text's {', '.join(types.TEXT_INPUTS)}. Received: {len(names)} in {name}, "
-            f"{', '.join(names)}."
-        )
-    return sources[0] if len(names) == 1 else sources[names.index(types.TEXT_INPUTS[0])]
+    if sorted(names) != sorted(inputs):
+        raise ValueError(f"Wanted the inputs {', '.join(sorted(inputs))}. Received: {', '.join(names)} in {name}.")
+    return [(source["index"], to_input_dtype(inputs[source["name"]], source, name)) for source in sources]
 
 
-def fed_to(sources: Sequence[dict[str, Any]], inputs: np.ndarray, name: str) -> list[tuple[int, np.ndarray]]:
-    """What each input takes for some examples: its place, and its own values for them."""
-    fed = to_input_dtype(inputs, input_of(sources, name), name)
-    if len(sources) == 1:
-        return [(sources[0]["index"], fed)]
-    values = types.text_inputs(fed)
-    return [(source["index"], values[source["name"]]) for source in sources]
+def check_fed(fed: Sequence[tuple[int, np.ndarray]], sources: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Raises `ValueError` where values are of another shape than the input that they are for."""
+    shapes = {source["index"]: tuple(source["shape"]) for source in sources}
+    for place, values in fed:
+        if shapes[place] != (1, *values.shape[1:]):
+            wanted = ", ".join(str(size) for size in shapes[place][1:])
+            raise ValueError(f"{name} wants inputs of shape (examples, {wanted}). Received: {values.shape}.")
 
 
-def to_input_dtype(inputs: np.ndarray, source: dict[str, Any], name: str) -> np.ndarray:
-    """The inputs in the file's own dtype; integers are never rounded or wrapped into place."""
+def to_input_dtype(inputs: np.ndarray, source: Mapping[str, Any], name: str) -> np.ndarray:
+    """The inputs in the file's own dtype.
+
+    Pixels and ids, which an input of scale 1 takes, are never rounded or wrapped into place. An input of another scale
+    takes numbers in their own unit, as many steps of it as they are; what lies outside its range is its end.
+    """
     wanted = np.dtype(source["dtype"])
     if not np.issubdtype(wanted, np.integer):
         return inputs.astype(wanted)
     scale, zero_point = source["quantization"]
+    limits = np.iinfo(wanted)
+    if scale not in (0.0, 1.0):
+        steps = np.rint(inputs.astype(np.float64) / scale) + zero_point
+        return np.clip(steps, limits.min, limits.max).astype(wanted)
     shift = zero_point if wanted == np.int8 and scale else 0  # the camera's bytes, moved into int8's range
     values = inputs.astype(np.float64) + shift
-    limits = np.iinfo(wanted)
     fits = values.size == 0 or (values.min() >= limits.min and values.max() <= limits.max)
     if not fits or not (values == np.rint(values)).all():
         raise ValueError(

@@ -11,6 +11,7 @@ from kerastl.verify.checks import VerificationError
 def select(
     variants: Sequence[types.Variant],
     *,
+    target: types.Target,
     float_validation_score: float,
     prefer: str = "smallest",
     budget: float = 0.003,
@@ -19,9 +20,10 @@ def select(
 
     Args:
         variants: the files with everything measured about them.
+        target: says how much worse one score is than another.
         float_validation_score: the float model's score on the validation split.
         prefer: ``"smallest"`` (bytes, then median latency) or ``"fastest"`` (median latency, then bytes).
-        budget: how far below the float model's a validation score may be.
+        budget: how much worse than the float model's a validation score may be, see `types.Target.drop`.
 
     Raises:
         ValueError: if ``prefer`` is another word, or there are no variants.
@@ -36,11 +38,15 @@ def select(
             f"Wanted variants, and prefer to be one of {', '.join(orders)}. "
             f"Received: {len(variants)} variants, prefer={prefer!r}."
         )
-    least = float_validation_score - budget
-    within = [variant for variant in variants if variant.validation.score.value >= least - 1e-12]
+    within = [
+        variant
+        for variant in variants
+        if target.drop(variant.validation.score.value, float_validation_score) <= budget + 1e-12
+    ]
     names = ", ".join(f"{variant.artifact.name} {variant.validation.score.value:.4f}" for variant in variants)
     if not within:
-        raise VerificationError("every variant", "the budget of the choice", wanted=f">= {least:.4f}", got=names)
+        wanted = _wanted(target, float_validation_score, budget)
+        raise VerificationError("every variant", "the budget of the choice", wanted=wanted, got=names)
     best = min(within, key=orders[prefer])
     ahead = [v for v in variants if orders[prefer](v) < orders[prefer](best)]
     why = (
@@ -55,18 +61,25 @@ def select(
     return types.Choice(best.artifact.name, why)
 
 
-def pareto_front(variants: Sequence[types.Variant]) -> tuple[str, ...]:
+def _wanted(target: types.Target, score: float, budget: float) -> str:
+    """In a target of shares the least score itself, else what it is counted from."""
+    return f">= {score - budget:.4f}" if target.higher_is_better else f"within {budget:g} of {score:.4f}"
+
+
+def pareto_front(variants: Sequence[types.Variant], *, target: types.Target) -> tuple[str, ...]:
     """Names of the variants that no other one beats: none is as small, as fast and as good, and better in one of them.
 
     Args:
         variants: the files with everything measured about them; their validation scores count, not those on test.
+        target: says which of two scores is the better one.
 
     Returns:
         The smallest first (the Pareto frontier of bytes, median latency and validation score).
     """
 
     def costs(variant: types.Variant) -> tuple[float, float, float]:
-        return variant.facts.bytes, variant.latency.median, -variant.validation.score.value
+        score = variant.validation.score.value
+        return variant.facts.bytes, variant.latency.median, -score if target.higher_is_better else score
 
     def beaten(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
         return one != other and all(theirs <= own for own, theirs in zip(one, other, strict=True))
