@@ -21,10 +21,16 @@ Rooms do not open into one another; the recipe is the corridor. `import kerastl`
 loaded when it is first named (PEP 562).
 """
 
+from __future__ import annotations
+
 import pkgutil
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import lazy_loader
+
+if TYPE_CHECKING:
+    from kerastl.runs.finished import FinishedRun
 
 __version__ = "0.1.0"
 
@@ -33,3 +39,20 @@ _load, __dir__, __all__ = lazy_loader.attach(__name__, [room.name for room in pk
 
 def __getattr__(name: str) -> Any:
     return _load(name)
+
+
+def run(recipe: str, **fields: Any) -> FinishedRun:
+    """Runs a recipe and opens what it made: ``kerastl.run("image_classifier", data="flowers/")``.
+
+    A keyword is a flag of `kerastl run RECIPE --help`; see `runs.recipes.run`.
+    """
+    from kerastl.runs import recipes
+
+    return recipes.run(recipe, **fields)
+
+
+def open(folder: Path | str) -> FinishedRun:
+    """Opens the folder of a finished run, or a bundle; see `runs.finished.FinishedRun`."""
+    from kerastl.runs import finished
+
+    return finished.FinishedRun(folder)

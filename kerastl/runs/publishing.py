@@ -16,7 +16,7 @@ import numpy as np
 from kerastl import verify
 from kerastl.export import metadata, phone, saved_model, serving
 from kerastl.runs import report, store
-from kerastl.system import atomic_files
+from kerastl.system import atomic_files, near_names
 from kerastl.training import fitting
 from kerastl.types import Artifact, ClusterClaim, Dataset, History, Score, Split, Variant, Verification
 from kerastl.verify import baseline as lessons
@@ -65,7 +65,7 @@ class Candidate:
 
     Attributes:
         name: unique in the run.
-        technique: a key of ``TECHNIQUES``.
+        technique: a key of ``TECHNIQUES``, or a `Technique` of one's own.
         content: the file's bytes, without metadata.
         model: the Keras model it was made from; emits logits or probabilities.
         eligible: whether it may be chosen for the phone; a teacher may not.
@@ -74,12 +74,24 @@ class Candidate:
     """
 
     name: str
-    technique: str
+    technique: str | Technique
     content: bytes
     model: Any
     eligible: bool = True
     sparsity: float | None = None
     clusters: ClusterClaim | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.technique, str) and self.technique not in TECHNIQUES:
+            raise ValueError(
+                f"There is no technique {self.technique!r}.{near_names.did_you_mean(self.technique, TECHNIQUES)} "
+                f"Available: {', '.join(TECHNIQUES)}; or a `runs.Technique` of your own."
+            )
+
+    @property
+    def how(self) -> Technique:
+        """The technique itself."""
+        return TECHNIQUES[self.technique] if isinstance(self.technique, str) else self.technique
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -159,9 +171,11 @@ def publish(
     """
     task, target = dataset.task, dataset.task.target
     check = _Check(int8=_asked_of_int8(agreement=agreement, score_drop=score_drop))
-    floats = {id(candidate.model): candidate.content for candidate in candidates if candidate.technique == "float32"}
+    floats = {
+        id(candidate.model): candidate.content for candidate in candidates if candidate.how is TECHNIQUES["float32"]
+    }
     refused = None if left_out is None else dict(left_out)
-    measures = [one for one in candidates if one.model is model and one.technique == "float32"]
+    measures = [one for one in candidates if one.model is model and one.how is TECHNIQUES["float32"]]
     measured: list[tuple[Candidate, Variant]] = []
     for candidate in candidates:
         reference = floats.get(id(candidate.model))
@@ -275,7 +289,7 @@ class _Check:
         self._answers: dict[tuple[int, str], np.ndarray] = {}
 
     def __call__(self, artifact: Artifact, candidate: Candidate, split: Split) -> Verification:
-        usual = TECHNIQUES[candidate.technique].tolerance
+        usual = candidate.how.tolerance
         return verify.check(
             artifact,
             split,
@@ -294,7 +308,7 @@ class _Check:
 
 def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     """Puts labels, and normalization or vocabulary, into the file and writes it to ``variants/``."""
-    technique = TECHNIQUES[candidate.technique]
+    technique = candidate.how
     content = metadata.add(
         candidate.content,
         dataset.task,
@@ -319,7 +333,7 @@ def _path(candidate: Candidate, folder: Path) -> Path:
 def _measure(
     candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None, clipped: float
 ) -> Variant:
-    artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
+    artifact, layers = _write(candidate, folder, dataset), candidate.how.layers
     facts = benchmark.inspect(artifact.path)
     attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
     if layers is not None and (attends or dataset.task.inputs.batch_dtype == "int32"):  # or sums of embeddings

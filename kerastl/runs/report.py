@@ -227,7 +227,7 @@ def render(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     units = report.get("units", "%")
     environment.filters |= {"percent": _percent, "size": _size, "duration": _duration, "milliseconds": _milliseconds}
-    environment.filters["score"] = lambda value: _score(value, units)
+    environment.filters["score"] = lambda value: score_words(value, units)
     template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     rows = sorted(report["variants"], key=lambda row: row["bytes"])
     chosen = next(row for row in rows if row["name"] == report["chosen"])
@@ -289,8 +289,8 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     console.print(report["summary"], markup=False, highlight=False)
 
 
-def _score(value: float, units: str) -> str:
-    """A score in the units of its task."""
+def score_words(value: float, units: str) -> str:
+    """A score in words: shares in percent, else in the units of its task."""
     return _percent(value) if units == "%" else f"{value:.4g} {units}".rstrip()
 
 
@@ -320,7 +320,7 @@ def _tiles(found: Misclassified) -> list[dict[str, str]]:
         if found.units == "%":
             words = f"{100 * confidence:.0f} %" if math.isfinite(confidence) else "?"
         else:
-            words = f"(off by {_score(confidence, found.units)})"
+            words = f"(off by {score_words(confidence, found.units)})"
         origin = found.origins[place] if found.origins else ""
         tiles.append({**example, "label": label, "prediction": prediction, "confidence": words, "origin": origin})
     return tiles

@@ -1,0 +1,248 @@
+"""A finished run: what it made, how good it is, what its file answers. `kerastl.open` and `kerastl.run` give one."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerastl import inputs as kinds_of_input
+from kerastl import tasks
+from kerastl.runs import reverification
+from kerastl.types import Dataset, Score, Task
+from kerastl.untrusted import tflite_file
+
+if TYPE_CHECKING:
+    import keras
+
+_LARGEST_JSON = 100_000_000
+"""Bytes of a report that may be anybody's."""
+
+
+class FinishedRun:
+    """The folder of a finished run, or of a bundle, as an object; nothing in it is trusted and nothing is changed.
+
+    In a notebook the last line of a cell shows its table of files.
+
+    Args:
+        folder: ``saved_models/RECIPE/TAG``, or a bundle alone: the folder ``mobile`` or a copy of it.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no bundle in it.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        inside = self.folder / "mobile"
+        self.bundle = inside if inside.is_dir() else self.folder
+        if not self.file.is_file():
+            raise FileNotFoundError(
+                f"{self.folder} holds no bundle: mobile/model.tflite is missing. Has the run finished?"
+            )
+
+    def __repr__(self) -> str:
+        return f"FinishedRun({str(self.folder)!r})"
+
+    @property
+    def file(self) -> Path:
+        """The TFLite file that was chosen for the phone."""
+        return self.bundle / "model.tflite"
+
+    @functools.cached_property
+    def report(self) -> dict[str, Any]:
+        """``report.json``: every number of the run.
+
+        Raises:
+            FileNotFoundError: if this is a bundle alone.
+        """
+        return read_json(self.folder / "report.json")
+
+    @functools.cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.json``: recipe, settings, versions, and the data set."""
+        return read_json(self.folder / "config.json")
+
+    @property
+    def score(self) -> Score:
+        """The chosen file's score on the test split, with its 95 % interval."""
+        row = self._chosen()
+        return Score(row["score"], row["score_low"], row["score_high"], self.report["data"]["test"])
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """What goes into the file and what it answers, as the file says itself.
+
+        Raises:
+            ValueError: if the file has no such description.
+        """
+        with tflite_file.SandboxedModel() as reader:
+            described = reader.described(self.file)
+        return Task(described["name"], kinds_of_input.restored(described["input"]), tasks.restored(described["output"]))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, or of the numbers, in the order of the file's answers: ``labels.txt``."""
+        return self.task.target.names
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """The Keras model that the files were made from, ``model.keras``; it opens without kerastl, too.
+
+        Raises:
+            FileNotFoundError: if this is a bundle alone.
+            ValueError: if the file is refused, see `untrusted.keras_file.load`.
+        """
+        from kerastl.untrusted import keras_file
+
+        path = self.folder / "model.keras"
+        if not path.is_file():
+            raise FileNotFoundError(f"{self.folder} holds no model.keras: it is a bundle alone.")
+        return keras_file.load(path)
+
+    def predict(
+        self, inputs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray], *, variant: str | None = None
+    ) -> list[dict[str, Any]]:
+        """What the exported file answers.
+
+        Args:
+            inputs: what this kind of run takes, one or a list: paths of pictures or arrays (``.npy``), sentences, rows
+                of numbers; or an array of one example or a batch.
+            variant: name of another file of the run; by default the chosen one answers.
+
+        Returns:
+            One answer an example: ``input`` names it, ``words`` says it for people, and what else the task says:
+            ``label``, ``probability`` and ``probabilities`` of classes.
+
+        Raises:
+            FileNotFoundError: if there is no such input.
+            ValueError: if an input does not fit the file, or there is no such variant.
+        """
+        file, answers = self.file if variant is None else self._variant(variant), []
+        target = self.task.target
+        with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
+            for name, examples in self._examples(inputs):
+                rows = reader.run(file, self.task.inputs.fed(examples))
+                if rows.ndim != 2 or rows.shape[1] != target.outputs:
+                    raise ValueError(
+                        f"labels.txt names {target.outputs} outputs, and the model answers {rows.shape[1:]}: "
+                        f"{self.bundle}."
+                    )
+                for place, row in enumerate(rows):
+                    shown = name if len(rows) == 1 else f"{name}[{place}]"
+                    answers.append({"input": shown, **target.said(row)})
+        return answers
+
+    def _examples(self, inputs: Any) -> Iterable[tuple[str, np.ndarray]]:
+        """Each input's name, and a batch of examples."""
+        kind = self.task.inputs
+        if isinstance(inputs, np.ndarray):
+            batch = inputs[None] if inputs.shape == kind.shape else inputs
+            kind.check(batch.astype(kind.dtype) if batch.dtype.kind in "bui" else batch, where="the array")
+            yield "array", batch
+            return
+        for one in [inputs] if isinstance(inputs, str | Path) else inputs:
+            if isinstance(one, np.ndarray):
+                yield from self._examples(one)
+            else:
+                name = str(one)
+                # a sentence of a book's length need not be repeated
+                yield (name if len(name) <= 300 else f"{name[:297]}..."), kind.read(name)
+
+    def verify(self, *, dataset: Dataset | None = None, progress: bool = True) -> tuple[str, ...]:
+        """Measures the run again: digests of its files, then every file's scores on the data that it names.
+
+        Args:
+            dataset: the data, where it comes from a source of one's own; by default it is loaded again.
+            progress: whether each score is printed, to standard error, when it is measured.
+
+        Returns:
+            What differs from the report, to the last digit; empty where nothing does.
+
+        Raises:
+            FileNotFoundError: if this is a bundle alone.
+            ValueError: if its data cannot be loaded again, or its JSON files are not as a run writes them.
+        """
+        return reverification.differences(self, dataset=dataset, progress=progress)
+
+    def show(self) -> None:
+        """Prints the table of files, and why one was chosen."""
+        from kerastl.runs import report
+
+        report.print_table(self.report)
+
+    def _repr_html_(self) -> str:
+        """The table of files for a notebook, smallest first, the chosen one in bold."""
+        import html
+
+        from kerastl.runs import report
+
+        columns = ("variant", "bytes", f"test {self.report['metric']}", "95 % interval", "agreement", "ms")
+        lines = []
+        for row in sorted(self.report["variants"], key=lambda row: row["bytes"]):
+            score, low, high = (
+                report.score_words(row[key], self.report["units"]) for key in ("score", "score_low", "score_high")
+            )
+            cells = (
+                row["name"],
+                f"{row['bytes']:,}",
+                score,
+                f"{low} to {high}",
+                f"{100 * row['agreement']:.2f} %",
+                f"{row['latency_ms']['median']:.3f}",
+            )
+            weight = "bold" if row["name"] == self.report["chosen"] else "normal"
+            body = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells)
+            lines.append(f'<tr style="font-weight:{weight}">{body}</tr>')
+        head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+        why = html.escape(self.report["why"])
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table><p>{why}</p>"
+
+    def _chosen(self) -> dict[str, Any]:
+        return self._row(self.report["chosen"])
+
+    def _row(self, name: str) -> dict[str, Any]:
+        rows = {row["name"]: row for row in self.report["variants"]}
+        if name not in rows:
+            raise ValueError(f"There is no variant {name!r} in {self.folder}. Available: {', '.join(rows)}.")
+        return rows[name]
+
+    def _variant(self, name: str) -> Path:
+        return inside(self.folder, self._row(name)["file"])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object that a run wrote, or anybody.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is too large, no JSON, nested too deep, or no object.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} holds no finished run: {path.name} is missing.")
+    if path.stat().st_size > _LARGEST_JSON:
+        raise ValueError(f"Wanted at most {_LARGEST_JSON:,} bytes of JSON. Received: {path} of more.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deep to be what a run writes.") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not as a run writes it: wanted an object. Received: a {type(content).__name__}.")
+    return content
+
+
+def inside(root: Path, name: str) -> Path:
+    """A file of a run that may be anybody's: its own JSON names it, and it lies in the run's folder.
+
+    Raises:
+        ValueError: if it lies elsewhere, also by way of a link.
+    """
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{root} names the file {name!r}, which lies outside of it: nothing there is read.")
+    return path
