@@ -333,7 +333,7 @@ def test_every_room_has_its_mirror_in_the_tests():
         room, name = room_of(path), path.stem
         if (name == "__init__" and room != "cli") or name == "types":  # a door; and types only carries
             continue
-        if room == "models" and path.parent.name != "pretrained" and name != "advice":
+        if room == "models" and path.parent.name != "pretrained" and name not in ("advice", "heads"):
             # every builder through one contract test
             mirrors = [ROOT / "tests" / "families" / "test_builders.py"]
         elif path.parent == HOUSE or room == "cli":

@@ -20,22 +20,23 @@ if TYPE_CHECKING:
 class Numbers:
     """Finite numbers, float32 ``(examples, *shape)``, in whatever unit the data has; see `types.Inputs`.
 
-    Nothing is scaled on the way in: a model standardizes by itself (`models.standardized`), so that the phone feeds
-    plain numbers. The range of a full-integer file's input is measured on calibration data.
+    Nothing is scaled on the way in: a model standardizes by itself (`models.heads.standardized`), so that the phone
+    feeds plain numbers. The range of a full-integer file's input is measured on calibration data.
 
     Attributes:
         size: shape of one example, for a row of a table ``(columns,)``, for a series ``(steps, channels)``.
         columns: a name for each place along the last axis, or nothing.
-        lowest, highest: range that `noise` draws from, one number for all or one a column.
+        mean, spread: of the training examples, mean and standard deviation at each place of the last axis, by which a
+            builder standardizes inside its graph; nothing for 0 and 1. See `of`.
 
     Raises:
-        ValueError: if a size is not positive, or the names are not one a place.
+        ValueError: if a size or spread is not positive, or names, means and spreads are not one a place.
     """
 
     size: tuple[int, ...]
     columns: tuple[str, ...] = ()
-    lowest: float | tuple[float, ...] = -1.0
-    highest: float | tuple[float, ...] = 1.0
+    mean: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
 
     kind: ClassVar[str] = "numbers"
     tensors: ClassVar[tuple[str, ...]] = ("numbers",)
@@ -45,11 +46,31 @@ class Numbers:
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", tuple(int(extent) for extent in self.size))
         object.__setattr__(self, "columns", tuple(self.columns))
-        if not self.size or min(self.size) < 1 or (self.columns and len(self.columns) != self.size[-1]):
+        places = self.size[-1] if self.size else 0
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean) or (0.0,) * places)
+        object.__setattr__(self, "spread", tuple(float(value) for value in self.spread) or (1.0,) * places)
+        counts = {len(part) for part in (self.mean, self.spread, self.columns or self.mean)}
+        if not self.size or min(self.size) < 1 or counts != {places} or not min(self.spread) > 0:
             raise ValueError(
-                "Numbers have a shape of positive sizes, and names for all places of the last axis or for none. "
-                f"Received: shape {self.size} and {len(self.columns)} names."
+                "Numbers have a shape of positive sizes; at each place of the last axis a mean, a positive spread, and "
+                f"a name where there are any. Received: shape {self.size}, {len(self.columns)} names, {len(self.mean)} "
+                f"means, spreads {self.spread}."
             )
+
+    @classmethod
+    def of(cls, examples: np.ndarray, *, columns: tuple[str, ...] = ()) -> Numbers:
+        """The kind of these training examples, ``(examples, *shape)``; a column that never changes has a spread of 1.
+
+        Raises:
+            ValueError: if they are none, or not finite.
+        """
+        table = np.asarray(examples, np.float64).reshape(-1, np.shape(examples)[-1])
+        if not len(table) or not np.isfinite(table).all():
+            raise ValueError(f"Wanted finite examples. Received: {np.shape(examples)}, not all finite, or none.")
+        spread = table.std(0)
+        return cls(
+            tuple(np.shape(examples)[1:]), columns, tuple(table.mean(0)), tuple(np.where(spread > 0, spread, 1.0))
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -90,8 +111,8 @@ class Numbers:
         return tensors[self.tensors[0]]
 
     def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
-        draws = np.random.default_rng(seed).uniform(self.lowest, self.highest, (count, *self.size))
-        return draws.astype(np.float32)
+        draws = np.random.default_rng(seed).uniform(-2, 2, (count, *self.size))
+        return (np.asarray(self.mean) + np.asarray(self.spread) * draws).astype(np.float32)
 
     def read(self, argument: str) -> np.ndarray:
         """Numbers with commas between them, named (``age=3,height=1.8``) or in order; or an array in a ``.npy`` file.
@@ -138,9 +159,16 @@ class Numbers:
         return {"text": ", ".join(words[:24]) + more}
 
     def described(self) -> dict[str, Any]:
-        return {"numbers": list(self.size), "columns": list(self.columns)}
+        return {
+            "numbers": list(self.size),
+            "columns": list(self.columns),
+            "mean": list(self.mean),
+            "spread": list(self.spread),
+        }
 
 
 def restored(described: Mapping[str, Any]) -> Numbers | None:
     """The kind that `Numbers.described` described, ``None`` where another one did."""
-    return Numbers(tuple(described["numbers"]), tuple(described["columns"])) if "numbers" in described else None
+    if "numbers" not in described:
+        return None
+    return Numbers(*(tuple(described[key]) for key in ("numbers", "columns", "mean", "spread")))

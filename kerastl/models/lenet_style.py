@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from kerastl.models import heads
 from kerastl.types import Task
 
 
@@ -48,7 +49,7 @@ def build(
     x = layers.ReLU(name="dense_relu")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dense_dropout")(x)
-    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, heads.outputs(x, task), name=name)
 
 
 def textbook(task: Task) -> keras.Model:

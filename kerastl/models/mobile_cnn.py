@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from kerastl.models import heads
 from kerastl.types import Task
 
 
@@ -56,7 +57,7 @@ def build(
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, heads.outputs(x, task), name=name)
 
 
 def tiny(task: Task) -> keras.Model:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from kerastl.models import heads
 from kerastl.types import Task
 
 
@@ -46,7 +47,7 @@ def build(
         x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(dense_units, name="dense")(x)
     x = layers.ReLU(name="dense_relu")(x)
-    return keras.Model(image, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, heads.outputs(x, task), name=name)
 
 
 def small(task: Task) -> keras.Model:

@@ -109,6 +109,9 @@ class MultiLabel:
         weights = [class_weight[index] for index in range(self.outputs)]
         return multi_label_training.WeightedBinaryCrossentropy(weights), None
 
+    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
+        return outputs
+
     def served(self, outputs: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 

@@ -192,7 +192,8 @@ def head(task: Task, width: int, *, dropout: float = 0.0) -> keras.Model:
     """A linear classifier of features: ``(batch, width)`` to logits ``(batch, classes)``; its layer is ``logits``."""
     vector = keras.Input((width,), name="features")
     x = keras.layers.Dropout(dropout, name="dropout")(vector) if dropout else vector
-    return keras.Model(vector, keras.layers.Dense(task.target.outputs, name="logits")(x), name="head")
+    x = keras.layers.Dense(task.target.outputs, name="logits")(x)
+    return keras.Model(vector, task.target.finish(x), name="head")
 
 
 def set_head_weights(model: keras.Model, trained: keras.Model) -> None:

@@ -149,6 +149,10 @@ class Target(Protocol):
         """A loss in which classes count as much as is said, and weights of examples that are left to Keras."""
         ...
 
+    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
+        """What a builder puts behind its last dense layer, as Keras layers: nothing behind logits."""
+        ...
+
     def served(self, outputs: tf.Tensor) -> tf.Tensor:
         """What an exported file answers, from the model's outputs: probabilities, or numbers in their units."""
         ...

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
+from kerastl.models import heads
 from kerastl.models.pretrained.weights import WeightReport
 from kerastl.types import Task
 
@@ -82,7 +83,7 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
         x = layers.Flatten(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    logits = layers.Dense(task.target.outputs, dtype="float32", name="logits")(x)
+    logits = heads.outputs(x, task)
     return keras.Model(backbone.model.inputs[0], logits, name=backbone.model.name)
 
 

@@ -108,7 +108,7 @@ def build(
     x = encoder(fed)
     x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask) if pooling == "mean" else x[:, 0, :]
     x = layers.Dropout(dropout, name="head_dropout")(x)
-    return keras.Model(ids, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(ids, heads.outputs(x, task), name=name)
 
 
 def small(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kerastl.models import heads
 from kerastl.types import PADDING, Task
 
 
@@ -56,4 +57,4 @@ def build(
     mean = keras.ops.sum(x, 1) / keras.ops.maximum(keras.ops.sum(real, 1), 1.0)
     x = layers.Concatenate(name="pool")([strongest, mean])
     x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(ids, layers.Dense(task.target.outputs, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(ids, heads.outputs(x, task), name=name)
