@@ -86,6 +86,20 @@ def measure(report: Mapping[str, Any], what: str) -> str:
     return _svg(figure, name=f"{what.capitalize()} against score of every variant")
 
 
+def scatter(points: Mapping[str, Any]) -> str:
+    """Points that a target brings (``x``, ``y``, ``points``), with the diagonal on which both are the same: an SVG."""
+    x, y = np.asarray(points["points"], float).T
+    figure = Figure(figsize=(5.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+    axes.plot(ends, ends, color=_OTHER, linewidth=1)
+    axes.plot(x, y, ".", color=_CHOSEN, markersize=4, alpha=0.6)
+    axes.set_xlabel(points["x"])
+    axes.set_ylabel(points["y"])
+    _quiet(axes)
+    return _svg(figure, name=points["title"])
+
+
 def _name_points(figure: Figure, points: Sequence[tuple[str, float, float, bool]]) -> None:
     """Writes names beside points, each at the nearest place where it covers no other name and no point."""
     (axes,) = figure.axes

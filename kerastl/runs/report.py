@@ -238,6 +238,7 @@ def render(
         smaller=_times_smaller(rows, chosen),
         size_plot=plots.measure(report, "size"),
         latency_plot=plots.measure(report, "latency"),
+        scatter_plot=plots.scatter(report["scatter"]) if report.get("scatter") else "",
         curve_plots=[(one.stage, plots.curves(one)) for one in curves if plots.panels(one)],
         mistakes=mistakes,
         tiles=_tiles(mistakes) if mistakes else [],
