@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,3 +121,38 @@ def test_a_checkout_finds_its_own_recipes_whatever_is_installed():
     assert [Path(place) for place in kerastl.recipes.__path__] == [ROOT / "recipes"]
     assert kerastl.recipes.mnist_cnn.Config.smoke()
     assert Path(str(kerastl.recipes.mnist_cnn.__file__)) == ROOT / "recipes" / "mnist_cnn.py"
+
+
+def test_the_metadata_says_who_where_and_what_for(built):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["authors"] == [{"name": "kerastl contributors"}]
+    assert {"test", "notebook", "docs", "cuda"} <= set(project["optional-dependencies"])
+    assert all(url.startswith("https://github.com/kerastl/kerastl") for url in project["urls"].values())
+    lowest = project["requires-python"].removeprefix(">=").partition(",")[0]
+    assert f"Programming Language :: Python :: {lowest}" in project["classifiers"]
+    with zipfile.ZipFile(built["wheel"]) as file:
+        (name,) = (name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        said = file.read(name).decode()
+    for line in ("Author: kerastl contributors", "License-Expression: Apache-2.0", "Provides-Extra: cuda"):
+        assert f"\n{line}\n" in said, line
+
+
+def test_the_changelog_begins_with_what_is_not_released_and_knows_this_version():
+    import kerastl
+
+    headings = re.findall(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert kerastl.__version__ in headings
+
+
+def test_modules_that_the_changelog_names_are_there():
+    """The right side of its table of moves: whoever follows it finds a module."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    rows = re.findall(r"^  \| `.*? \| (`kerastl.*?) \|$", text, re.MULTILINE)
+    assert len(rows) >= 10
+    for row in rows:
+        package = ""
+        for name in re.findall(r"`(kerastl[\w.]+|\.\w+)`", row):
+            package = package if name.startswith(".") else name.rpartition(".")[0]
+            place = ROOT.joinpath(*(package + name if name.startswith(".") else name).split("."))
+            assert place.is_dir() or place.with_suffix(".py").is_file(), f"{name} in {row}"
