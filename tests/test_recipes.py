@@ -98,7 +98,7 @@ def test_smoke(finished):
 
 def test_a_student_and_its_control_learn_for_as_many_steps(finished):
     recipe, report, _ = finished
-    assert bool(report["control"]) == (recipe.__name__.split(".")[1] in CONTROLLED)
+    assert bool(report["control"]) == (recipe.__name__.rpartition(".")[2] in CONTROLLED)
     if not report["control"]:
         return
     seeds, stated, steps = report["control"]["seeds"], report["control"]["steps"], STEPS[recipe]
