@@ -5,6 +5,7 @@ import importlib
 import json
 import pkgutil
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -42,7 +43,7 @@ def test_contract(name):
     for word in ("Minutes:", "Data:", "Command:", "Expect:"):
         assert any(line.startswith(word) for line in lines), word
     # a comment under each field says where its value comes from
-    source = (importlib.resources.files(kerastl.recipes) / f"{name}.py").read_text()
+    source = Path(recipe.__file__).read_text()
     for field in dataclasses.fields(recipe.Config):
         after = source.split(f"    {field.name}: ", 1)[1].splitlines()[1]
         assert after.strip().startswith('"""'), field.name
