@@ -67,7 +67,8 @@ def built(tmp_path_factory) -> dict[str, Path]:
         archive.extractall(folder / "unpacked", filter="data")
     (unpacked,) = (folder / "unpacked").iterdir()
     again = _built("build_wheel", unpacked, folder / "again", environment)
-    return {"checkout": folder / "checkout", "wheel": wheel, "unpacked": unpacked, "again": again}
+    light = _built("build_wheel", unpacked / "light", folder / "light", environment)
+    return {"checkout": folder / "checkout", "wheel": wheel, "unpacked": unpacked, "again": again, "light": light}
 
 
 def test_a_wheel_holds_recipes_inside_the_package_and_one_name_at_its_top(built):
@@ -87,13 +88,30 @@ def test_a_source_archive_is_the_checkout(built):
 
     def files(folder: Path) -> set[str]:
         found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-        return {path.as_posix() for path in found if "egg-info" not in path.parts[0] and path.parts[0] != "build"}
+        return {path.as_posix() for path in found if "egg-info" not in path.parts[0] and "build" not in path.parts}
 
     lacking = files(built["checkout"]) - files(built["unpacked"])
     assert lacking <= {".gitignore"}, lacking
     assert files(built["unpacked"]) - files(built["checkout"]) <= made
     assert {"constraints.txt", ".ci/run", "tests/conftest.py", "docs/distillation.md"} <= files(built["unpacked"])
     assert _names(built["again"]) == _names(built["wheel"])
+
+
+def test_the_light_wheel_holds_the_same_code(built):
+    def code(wheel: Path) -> set[str]:
+        return {name for name in _names(wheel) if ".dist-info/" not in name}
+
+    assert code(built["light"]) == code(built["wheel"])
+
+
+def test_the_light_project_asks_for_a_part_of_what_the_whole_one_does():
+    whole, light = (
+        tomllib.loads((ROOT / name).read_text())["project"] for name in ("pyproject.toml", "light/pyproject.toml")
+    )
+    assert set(light["dependencies"]) < set(whole["dependencies"])
+    assert "optional-dependencies" not in light
+    for key in ("version", "license", "requires-python", "authors", "scripts"):
+        assert light[key] == whole[key], key
 
 
 def test_an_installed_wheel_finds_its_recipes(built, tmp_path):

@@ -46,7 +46,12 @@ def _verify(root: Path) -> int:
     report, config = _read(root / "report.json"), _read(root / "config.json")
     differences = _digests(root, report)
     print(f"digests: {'as stated' if not differences else f'{len(differences)} differ'}", file=sys.stderr)
-    dataset = _load_data(config)
+    try:
+        dataset = _load_data(config)
+    except Exception:
+        for difference in differences:  # what was found is said all the same
+            print(f"differs: {difference}")
+        raise
     for place, stated in (("config.json", config["data"]["digest"]), ("report.json", report["data"]["digest"])):
         if dataset.digest != stated:
             differences.append(f"data: {place} states digest {stated}, loaded {dataset.digest}")
@@ -117,7 +122,11 @@ def _load_data(config: dict[str, Any]) -> types.Dataset:
     if not data:
         raise ValueError("config.json names no data set: the run ended before it had loaded one.")
     source, arguments = str(data.get("source")), data.get("arguments")
-    load = getattr(getattr(kerastl.data, source), "load", None) if source in kerastl.data.__all__ else None
+    try:
+        load = getattr(getattr(kerastl.data, source), "load", None) if source in kerastl.data.__all__ else None
+    except ModuleNotFoundError as error:
+        error.add_note(f"No score was measured again: the data come from kerastl.data.{source}, which needs it.")
+        raise
     if load is None:
         hint = near_names.did_you_mean(source, kerastl.data.__all__)
         raise ValueError(f"kerastl.data has no source {source!r}, which config.json names.{hint}")
