@@ -56,7 +56,7 @@ class Task:
             )
 
     @property
-    def classes(self) -> int:
+    def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
 
@@ -80,7 +80,7 @@ def _is_a_line(name: str) -> bool:
 
 
 @runtime_checkable
-class Streamed(Protocol):
+class LazyArray(Protocol):
     """Inputs that are too many for memory and are read when they are asked for, as ``data.streamed.Pictures``.
 
     Whoever takes a split's inputs asks for so many rows at a time, and then an array and this are the same to him.
@@ -106,7 +106,7 @@ class Streamed(Protocol):
         """Reads one example (an int) or several (a slice, an array of indices) into an array."""
         ...
 
-    def part(self, rows: Any) -> Streamed:
+    def take(self, rows: Any) -> LazyArray:
         """Some of the examples in the order of ``rows``, none of which is read for it."""
         ...
 
@@ -116,7 +116,7 @@ class Streamed(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Course:
+class BatchingSpec:
     """What batches are made of and in which order, see ``data.pipeline.batches``: equal ones give the same batches.
 
     Attributes:
@@ -130,7 +130,7 @@ class Course:
         order: number of an epoch, from 1, to the indices of its examples, int64 ``(examples,)``.
     """
 
-    inputs: np.ndarray | Streamed
+    inputs: np.ndarray | LazyArray
     batch_size: int
     drop_remainder: bool
     shuffle: bool
@@ -142,15 +142,17 @@ class Course:
 
 
 @runtime_checkable
-class Answers(Protocol):
-    """A teacher's answers to several views of every example, as ``distil.logit_cache.Answers`` keeps them on disk."""
+class CachedLogits(Protocol):
+    """A teacher's answers to several views of every example, as ``distil.logit_cache.LogitCache`` keeps them on
+    disk.
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """``(views, examples, classes)``."""
         ...
 
-    def check(self, course: Course) -> None:
+    def check(self, course: BatchingSpec) -> None:
         """Raises `ValueError` unless the batches are of the very examples and views that were answered."""
         ...
 
@@ -159,7 +161,7 @@ class Answers(Protocol):
         ...
 
 
-def is_text(inputs: np.ndarray | Streamed) -> bool:
+def is_text(inputs: np.ndarray | LazyArray) -> bool:
     """Whether an array is token ids, int32 ``(examples, sequence_length)``; no picture is."""
     return inputs.ndim == 2 and inputs.dtype.name == "int32"
 
@@ -179,7 +181,7 @@ def text_inputs(ids: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(TEXT_INPUTS, (ids, (ids != PADDING).astype(ids.dtype), ids * 0), strict=True))
 
 
-def labels_and_answers(targets: Any) -> tuple[Any, Any]:
+def labels_and_teacher_logits(targets: Any) -> tuple[Any, Any]:
     """What a batch has beside its inputs: labels, and a teacher's stored answers, ``None`` where it brings none."""
     return targets if isinstance(targets, tuple) else (targets, None)
 
@@ -200,12 +202,12 @@ THRESHOLD = 0.5
 """Probability from which on a model of several classes an example says that one is there."""
 
 
-def answered(probabilities: np.ndarray, *, multi_label: bool) -> np.ndarray:
+def predictions(probabilities: np.ndarray, *, multi_label: bool) -> np.ndarray:
     """What probabilities ``(examples, classes)`` say: the class of each, or in the same shape whether each is there."""
     return probabilities >= THRESHOLD if multi_label else probabilities.argmax(-1)
 
 
-def agrees(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def same_prediction(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Whether two answers, or an answer and a label, are the same in every class, ``(examples,)``."""
     return (one == other).all(-1) if one.ndim == 2 else one == other
 
@@ -217,13 +219,13 @@ class Split:
     Attributes:
         name: ``"train"``, ``"validation"`` or ``"test"``.
         inputs: array ``(examples, *input_shape)``, pictures as uint8 0..255, texts as int32 token ids; or, of more
-            examples than memory is to hold, something `Streamed` of that shape.
+            examples than memory is to hold, something `LazyArray` of that shape.
         labels: int32 array ``(examples,)`` of class indices; or, where an example may have none or several of the
             classes, uint8 ``(examples, classes)``, 1 for those that it has.
     """
 
     name: str
-    inputs: np.ndarray | Streamed
+    inputs: np.ndarray | LazyArray
     labels: np.ndarray
 
     def __post_init__(self) -> None:
@@ -246,13 +248,13 @@ class Split:
         """Whether an example may have none or several of the classes: labels ``(examples, classes)``."""
         return is_multi_label(self.labels)
 
-    def head(self, count: int | None) -> Split:
+    def take(self, count: int | None) -> Split:
         """The first ``count`` examples (all of them for ``None``); splits are already shuffled."""
-        return self.part(slice(count))
+        return self.subset(slice(count))
 
-    def part(self, rows: slice | np.ndarray) -> Split:
+    def subset(self, rows: slice | np.ndarray) -> Split:
         """Some of the examples, in the order of ``rows``: a slice or an array of indices. Nothing streamed is read."""
-        inputs = self.inputs.part(rows) if isinstance(self.inputs, Streamed) else self.inputs[rows]
+        inputs = self.inputs.take(rows) if isinstance(self.inputs, LazyArray) else self.inputs[rows]
         return Split(self.name, inputs, self.labels[rows])
 
 
@@ -266,7 +268,7 @@ class Dataset:
         digest: SHA-256 (hex) over the contents of all three splits, their order included; see ``data.splits``.
         source: the module under ``kerastl.data`` that loads it again, for example ``"mnist"``.
         arguments: the keyword arguments that make its ``load`` return exactly this data set.
-        overlaps: what the splits share, as counts; see ``data.leakage``.
+        leakage: what the splits share, as counts; see ``data.leakage``.
         origin: SHA-256 (hex) over texts and labels as they were before any vocabulary, the splits and their order
             included: two data sets with the same one hold the same texts in the same places, however each is read.
             Empty where the source does not say.
@@ -279,7 +281,7 @@ class Dataset:
     digest: str
     source: str
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    overlaps: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    leakage: Mapping[str, int] = dataclasses.field(default_factory=dict)
     origin: str = ""
 
 
@@ -303,19 +305,20 @@ class Schedule:
 
 
 @dataclasses.dataclass(frozen=True)
-class Clusters:
+class ClusterClaim:
     """What a file claims of its clustered kernels: at most so many distinct values.
 
     Attributes:
-        number: most values that differ, in any channel of a clustered kernel. In a file a channel has values of its
+        num_clusters: most values that differ, in any channel of a clustered kernel. In a file a channel has values of
+        its
             own: a folded batch norm multiplies it by a factor, and 8 bits count in steps of its scale.
-        sizes: how many weights each clustered kernel has; by them the kernels are found in the file.
-        whole: whether no more than that many differ, as they are stored, in any whole kernel.
+        kernel_sizes: how many weights each clustered kernel has; by them the kernels are found in the file.
+        per_kernel: whether no more than that many differ, as they are stored, in any whole kernel.
     """
 
-    number: int
-    sizes: tuple[int, ...]
-    whole: bool = False
+    num_clusters: int
+    kernel_sizes: tuple[int, ...]
+    per_kernel: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -336,7 +339,7 @@ class Artifact:
     path: Path
     integer: bool = False
     sparsity: float | None = None
-    clusters: Clusters | None = None
+    clusters: ClusterClaim | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -458,7 +461,7 @@ class LayerError:
 
 
 @dataclasses.dataclass(frozen=True)
-class ByClass:
+class PerClassMetrics:
     """What one score hides: how each class fares, and what would be scored without looking.
 
     Attributes:
@@ -466,18 +469,18 @@ class ByClass:
         recall: class name -> share of its examples answered right; ``None`` for a class without examples.
         balanced_accuracy: mean recall of the classes that have examples, 0..1.
         majority_baseline: share of the most frequent class, or set of classes: the score of always answering it.
-        several: more of each class, where an example may have several.
+        multi_label: more of each class, where an example may have several.
     """
 
     examples: Mapping[str, int]
     recall: Mapping[str, float | None]
     balanced_accuracy: float
     majority_baseline: float
-    several: Several | None = None
+    multi_label: MultiLabelMetrics | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Several:
+class MultiLabelMetrics:
     """How each class fares where an example may have several: class name -> 0..1; means over all classes.
 
     Attributes:
@@ -520,7 +523,7 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
-class Curves:
+class History:
     """Training curves of one stage: metric name -> one value an epoch."""
 
     stage: str
@@ -531,7 +534,7 @@ class Curves:
         return json.dumps({"stage": self.stage, "values": self.values})
 
     @classmethod
-    def from_json(cls, text: str) -> Curves:
+    def from_json(cls, text: str) -> History:
         """The curves that ``to_json`` wrote."""
         content = json.loads(text)
         return cls(content["stage"], {name: tuple(series) for name, series in content["values"].items()})
@@ -548,18 +551,18 @@ class Workspace(Protocol):
     stage: str
     logs: Path
 
-    def is_due(self) -> bool:
+    def checkpoint_due(self) -> bool:
         """Whether it is time for a checkpoint in the middle of an epoch."""
         ...
 
-    def keep(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> object:
+    def save_checkpoint(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> object:
         """Writes a checkpoint: arrays of finite numbers by name, and facts that JSON takes."""
         ...
 
-    def newest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def latest_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """Arrays and facts of the newest sound checkpoint, ``None`` where there is none."""
         ...
 
-    def once(self, name: str, choose: Callable[[], str]) -> str:
+    def remember(self, name: str, choose: Callable[[], str]) -> str:
         """What was chosen under ``name`` when the stage began, chosen now if it begins now."""
         ...

@@ -49,18 +49,18 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="cifar_convnet", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="cifar_convnet", tag=folder.name, config=config) as run:
         data = kerastl.data.cifar10.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
+        run.use_dataset(data)
 
         def train(workspace):
-            kerastl.training.fitting.set_seed(config.seed)
+            kerastl.training.set_seed(config.seed)
             model = kerastl.models.strided_lenet.small(data.task)
             batches = kerastl.data.pipeline.batches
-            views = kerastl.inputs.augmentation.build(
+            views = kerastl.inputs.augmentation.image_augmentation(
                 translation=config.translation, horizontal_flip=True, seed=config.seed
             )
-            curves = kerastl.training.fitting.fit(
+            curves = kerastl.training.fit(
                 model,
                 batches(
                     data.train, batch_size=config.schedule.batch_size, shuffle=True, seed=config.seed, augment=views
@@ -69,22 +69,22 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 workspace=workspace,
                 validation=batches(data.validation, batch_size=500),
             )
-            return kerastl.training.fitting.Trained(model, curves)
+            return kerastl.training.Trained(model, curves)
 
         conv_net = run.stage(
             "conv_net",
             train,
             key=[config.seed, config.schedule, config.translation, data.digest],
-            save=kerastl.training.fitting.save,
-            load=kerastl.training.fitting.load,
+            save=kerastl.training.save,
+            load=kerastl.training.load,
         )
         float32 = kerastl.export.tflite.convert(conv_net.model)
         static_int8 = kerastl.compress.ptq.static_int8(float32, calibration=data.train.inputs[:500])
         candidates = [
-            kerastl.runs.publishing.Candidate("float32", "float32", float32, conv_net.model),
-            kerastl.runs.publishing.Candidate("static_int8", "static_int8", static_int8, conv_net.model),
+            kerastl.runs.Candidate("float32", "float32", float32, conv_net.model),
+            kerastl.runs.Candidate("static_int8", "static_int8", static_int8, conv_net.model),
         ]
-        return kerastl.runs.publishing.ship(
+        return kerastl.runs.publish(
             run,
             data,
             model=conv_net.model,

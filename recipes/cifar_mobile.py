@@ -26,7 +26,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How training pictures are changed; see `kerastl.inputs.augmentation.build`."""
+    """How training pictures are changed; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     horizontal_flip: bool = True
     """As usual for CIFAR-10 (He et al. 2016, section 4.2)."""
@@ -105,17 +105,17 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teachers, for every seed a student under them and one alone, quantize, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="cifar_mobile", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="cifar_mobile", tag=folder.name, config=config) as run:
         data = kerastl.data.cifar10.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        run.use_dataset(data)
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
         size = [config.widths, config.blocks]
         wide = [config.teacher_widths, config.teacher_blocks]
         lesson = [config.mixup, config.temperature, config.teacher_weight]
 
-        members = run.each(
+        members = run.stage_per_seed(
             "teacher",
             lambda seed, at: train_teacher(config, data, seed, at),
             seeds=range(config.seed, config.seed + config.teachers),
@@ -125,7 +125,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
         teacher, together = teachers.as_one(trained), teachers.Several(trained)
         answers = answered(config, data, folder / "answers", teacher=together)
-        distilled = run.each(
+        distilled = run.stage_per_seed(
             "distilled",
             lambda seed, at: learn(config, data, seed, at, answers=answers),
             seeds=seeds,
@@ -136,11 +136,11 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         quantized = run.stage(
             "quantized",
             lambda at: quantize(config, data, best.model, at, answers=answers),
-            key=[basis, config.quantize, [run.key(f"distilled-{seed}") for seed in seeds]],
+            key=[basis, config.quantize, [run.stage_key(f"distilled-{seed}") for seed in seeds]],
             save=kerastl.export.tflite.save,
             load=kerastl.export.tflite.load,
         )
-        alone = run.each(
+        alone = run.stage_per_seed(
             "alone",
             lambda seed, at: learn(config, data, seed, at),
             seeds=seeds,
@@ -151,8 +151,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         teacher_float32 = kerastl.export.tflite.convert(teacher)
         # TensorFlow's own converter: its file is 6 % smaller here than litert-quantizer's, and bytes are what is asked
         static_int8 = kerastl.export.tflite.convert(best.model, integer=True, calibration=data.train.inputs[:500])
-        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=best.model)
-        return kerastl.runs.publishing.ship(
+        candidate = functools.partial(kerastl.runs.Candidate, model=best.model)
+        return kerastl.runs.publish(
             run,
             data,
             model=best.model,
@@ -166,10 +166,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.runs.publishing.Control(
+            control=kerastl.runs.Baseline(
                 teacher,
                 distilled=[one.model for one in distilled],
-                alone=[one.model for one in alone],
+                trained_alone=[one.model for one in alone],
                 seeds=seeds,
                 steps=config.student.epochs * (len(data.train) // config.student.batch_size),
             ),
@@ -186,15 +186,17 @@ def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace
         dropout=0.2,
     )
     size = config.teacher.batch_size
-    teacher = kerastl.training.precision.build_fastest(wide, data.train.head(size), seed=seed, workspace=workspace)
-    curves = kerastl.training.fitting.fit(
+    teacher = kerastl.training.precision.build_in_fastest_dtype(
+        wide, data.train.take(size), seed=seed, workspace=workspace
+    )
+    curves = kerastl.training.fit(
         teacher,
         moved(config, data, config.teacher, seed=seed),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
+    return kerastl.training.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):
@@ -205,29 +207,29 @@ def answered(config: Config, data: Dataset, folder: Path, *, teacher):
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, answers=None):
     """A student from the teachers' answers and the labels where there are any, else from the labels alone."""
-    kerastl.training.fitting.set_seed(seed + 1)
+    kerastl.training.set_seed(seed + 1)
     student = model = kerastl.models.resnet.build(data.task, widths=config.widths, blocks=config.blocks)
     if answers is None:
         batches = moved(config, data, config.student, seed=config.seed, views=config.answered)
     else:
         batches = moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers)
-        soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+        soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
         model = kerastl.distil.distiller.Distiller(
             student=student, teacher=None, loss=soft, weight=config.teacher_weight
         )
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         batches,
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def quantize(config: Config, data: Dataset, student, workspace: Workspace, *, answers):
     """The student's integer file, from the same lesson as its floats."""
-    kerastl.training.fitting.set_seed(config.seed + 3)
+    kerastl.training.set_seed(config.seed + 3)
     twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
     aware = kerastl.compress.qat.train(
         twin,
@@ -261,7 +263,7 @@ def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answe
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), **more, seed=seed),
+        augment=kerastl.inputs.augmentation.image_augmentation(**dataclasses.asdict(config.views), **more, seed=seed),
         drop_remainder=True,
         answers=answers,
         views=views,

@@ -26,7 +26,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -94,10 +94,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teacher, then for every seed a student under it and one without, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="distil_features", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="distil_features", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        run.use_dataset(data)
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
         lesson = [config.temperature, config.teacher_weight]
@@ -105,14 +105,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         schooling = [config.seed, basis, config.erasing, config.teacher]
 
         teacher = run.stage("teacher", lambda at: train_teacher(config, data, at), key=schooling, **models)
-        distilled = run.each(
+        distilled = run.stage_per_seed(
             "distilled",
             lambda seed, at: learn(config, data, seed, at, teacher=teacher.model),
             seeds=seeds,
-            key=[basis, config.widths, config.student, lesson, run.key("teacher")],
+            key=[basis, config.widths, config.student, lesson, run.stage_key("teacher")],
             **models,
         )
-        alone = run.each(
+        alone = run.stage_per_seed(
             "alone",
             lambda seed, at: learn(config, data, seed, at),
             seeds=seeds,
@@ -123,8 +123,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         float32 = kerastl.export.tflite.convert(best.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher.model)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
-        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=best.model)
-        return kerastl.runs.publishing.ship(
+        candidate = functools.partial(kerastl.runs.Candidate, model=best.model)
+        return kerastl.runs.publish(
             run,
             data,
             model=best.model,
@@ -140,10 +140,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.runs.publishing.Control(
+            control=kerastl.runs.Baseline(
                 teacher.model,
                 distilled=[one.model for one in distilled],
-                alone=[one.model for one in alone],
+                trained_alone=[one.model for one in alone],
                 seeds=seeds,
                 steps=steps(config, data),
             ),
@@ -153,34 +153,34 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     """A wider residual CNN on the labels."""
     medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.training.precision.build_fastest(
-        medium, data.train.head(size), seed=config.seed, workspace=workspace
+    teacher = kerastl.training.precision.build_in_fastest_dtype(
+        medium, data.train.take(size), seed=config.seed, workspace=workspace
     )
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         teacher,
         moved(config, data, config.teacher, seed=config.seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
+    return kerastl.training.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher=None):
     """A student from the teacher's answers and features where there is one, else from the labels; the rest is equal."""
-    kerastl.training.fitting.set_seed(seed + 1)
+    kerastl.training.set_seed(seed + 1)
     student = model = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     if teacher is not None:
         losses = lessons(config, fade=int(config.fading * steps(config, data)))
         model = kerastl.distil.distiller.Distiller(student=student, teacher=teacher, losses=losses)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         moved(config, data, config.student, seed=seed),
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def lessons(config: Config, *, fade: int):
@@ -189,7 +189,7 @@ def lessons(config: Config, *, fade: int):
     Features fade to nothing within ``fade`` steps.
     """
     losses, schedules, terms = kerastl.distil.feature_losses, kerastl.distil.schedules, kerastl.distil.terms
-    soft = functools.partial(terms.Soft, kerastl.distil.losses.temperature_kullback_leibler)
+    soft = functools.partial(terms.Soft, kerastl.distil.losses.kl_divergence)
     middle, last, pool = (
         {"student": name, "teacher": name} for name in ("stage2_block1_relu2", "stage3_block1_relu2", "pool")
     )
@@ -215,7 +215,9 @@ def steps(config: Config, data: Dataset) -> int:
 
 def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, erasing: float = 0.0):
     """Training batches, every picture moved anew in every epoch."""
-    views = kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), erasing=erasing, seed=seed)
+    views = kerastl.inputs.augmentation.image_augmentation(
+        **dataclasses.asdict(config.views), erasing=erasing, seed=seed
+    )
     return kerastl.data.pipeline.batches(
         data.train, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
     )

@@ -35,7 +35,7 @@ NO_LABEL = -1
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -114,11 +114,11 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, hide labels, train the teacher, for every seed a student under it and one alone, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="distil_few_labels", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="distil_few_labels", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
+        run.use_dataset(data)
         few, rest = hidden(config, data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.seed, config.labels, config.views, data.digest]
         regularised = [config.noise, config.labelled_share, config.threshold, config.unlabelled_weight, config.decay]
@@ -131,10 +131,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         even = run.stage(
             "even",
-            lambda at: kerastl.training.fitting.Trained(
-                kerastl.distil.distribution_alignment.balanced(teacher.model, rest.inputs), teacher.curves
+            lambda at: kerastl.training.Trained(
+                kerastl.distil.distribution_alignment.prior_correction(teacher.model, rest.inputs), teacher.curves
             ),
-            key=[run.key("teacher")],
+            key=[run.stage_key("teacher")],
             **models,
         )
         answers = answered(config, rest, folder / "answers", teacher=even.model)
@@ -145,14 +145,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=lambda array, at: np.save(at / "means.npy", array),
             load=lambda at: np.load(at / "means.npy"),
         )
-        distilled = run.each(
+        distilled = run.stage_per_seed(
             "distilled",
             lambda seed, at: learn(config, data, rest, seed, at, answers=means),
             seeds=seeds,
-            key=[basis, config.widths, config.student, config.temperature, run.key("means")],
+            key=[basis, config.widths, config.student, config.temperature, run.stage_key("means")],
             **models,
         )
-        alone = run.each(
+        alone = run.stage_per_seed(
             "alone",
             lambda seed, at: learn(config, data, again(few, len(rest)), seed, at),
             seeds=seeds,
@@ -162,8 +162,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         model, ptq = distilled[0].model, kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model)
         teacher_float32 = kerastl.export.tflite.convert(even.model)
-        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=model)
-        return kerastl.runs.publishing.ship(
+        candidate = functools.partial(kerastl.runs.Candidate, model=model)
+        return kerastl.runs.publish(
             run,
             data,
             model=model,
@@ -178,10 +178,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.runs.publishing.Control(
+            control=kerastl.runs.Baseline(
                 even.model,
                 distilled=[one.model for one in distilled],
-                alone=[one.model for one in alone],
+                trained_alone=[one.model for one in alone],
                 seeds=seeds,
                 steps=config.student.epochs * (len(rest) // config.student.batch_size),
             ),
@@ -190,21 +190,23 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def hidden(config: Config, data: Dataset) -> tuple[Split, Split]:
     """So many labelled pictures of each class, and all the others with nothing where their labels were."""
-    rows = kerastl.data.splits.each(data.train.labels, count=config.labels, seed=config.seed)
-    others = data.train.part(np.setdiff1d(np.arange(len(data.train)), rows))
-    return data.train.part(rows), dataclasses.replace(others, labels=np.full_like(others.labels, NO_LABEL))
+    rows = kerastl.data.splits.per_class(data.train.labels, count=config.labels, seed=config.seed)
+    others = data.train.subset(np.setdiff1d(np.arange(len(data.train)), rows))
+    return data.train.subset(rows), dataclasses.replace(others, labels=np.full_like(others.labels, NO_LABEL))
 
 
 def again(few: Split, count: int) -> Split:
     """The same pictures again and again, until they are so many."""
-    return few.part(np.resize(np.arange(len(few)), count))
+    return few.subset(np.resize(np.arange(len(few)), count))
 
 
 def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, workspace: Workspace):
     """The moving average of a wider network: of labels, and of what the average itself is sure of in other pictures."""
     medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
-    network = kerastl.training.precision.build_fastest(medium, few.head(size), seed=config.seed, workspace=workspace)
-    noise = kerastl.inputs.augmentation.build(**dataclasses.asdict(config.noise), seed=config.seed + 100)
+    network = kerastl.training.precision.build_in_fastest_dtype(
+        medium, few.take(size), seed=config.seed, workspace=workspace
+    )
+    noise = kerastl.inputs.augmentation.image_augmentation(**dataclasses.asdict(config.noise), seed=config.seed + 100)
     share = config.labelled_share
     labelled = again(few, round(len(rest) * share / (1 - share)))
     pictures = np.concatenate([np.asarray(rest.inputs), np.asarray(labelled.inputs)])
@@ -215,16 +217,16 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
     sure = functools.partial(distil.losses.confident_cross_entropy, threshold=config.threshold)
     growing = distil.schedules.linear(0.0, config.unlabelled_weight, steps=max(steps // 10, 1))
     model = distil.distiller.Distiller(
-        student=kerastl.inputs.augmentation.inside(network, noise),
+        student=kerastl.inputs.augmentation.with_augmentation(network, noise),
         teacher=distil.teachers.MovingAverage(config.decay, align=config.align),
         losses={
             # rows without a label count as zeros in the mean
-            "labels": distil.terms.Labels(1 / share, unlabelled=NO_LABEL),
+            "labels": distil.terms.Labels(1 / share, ignore_label=NO_LABEL),
             "sure": distil.terms.Soft(sure, growing),
         },
     )
-    curves = kerastl.training.fitting.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")
-    return kerastl.training.fitting.Trained(
+    curves = kerastl.training.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")
+    return kerastl.training.Trained(
         kerastl.training.precision.as_float32(model.average.get_layer(network.name)), curves
     )
 
@@ -237,20 +239,22 @@ def answered(config: Config, rest: Split, folder: Path, *, teacher):
 
 def smoothed(config: Config, rest: Split, answers, *, teacher) -> np.ndarray:
     """The mean of the answers to a picture's views, and to those of the pictures whose features are most like its."""
-    seen = kerastl.distil.features.taps(teacher, layers=["pool"]).predict(rest.inputs, batch_size=500, verbose=0)
+    seen = kerastl.distil.features.intermediate_outputs(teacher, layers=["pool"]).predict(
+        rest.inputs, batch_size=500, verbose=0
+    )
     neighbours = kerastl.distil.label_propagation.nearest(seen["pool"], count=config.neighbours)
     return kerastl.distil.label_propagation.propagated(answers, neighbours=neighbours)
 
 
 def learn(config: Config, data: Dataset, pictures: Split, seed: int, workspace: Workspace, *, answers=None):
     """A student from what the teacher says of the pictures, else from their labels; all else is the same."""
-    kerastl.training.fitting.set_seed(seed + 1)
+    kerastl.training.set_seed(seed + 1)
     student = model = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     batches = moved(config, pictures, config.student, seed=config.seed, answers=answers)
     if answers is not None:
-        soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+        soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
         model = kerastl.distil.distiller.Distiller(student=student, teacher=None, loss=soft, weight=1.0)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         batches,
         schedule=config.student,
@@ -258,7 +262,7 @@ def learn(config: Config, data: Dataset, pictures: Split, seed: int, workspace: 
         keep="last",
         metrics=None if answers is None else [],  # of pictures without labels there is no accuracy
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def moved(config: Config, pictures: Split, schedule: Schedule, *, seed: int, drop_remainder: bool = True, **more):
@@ -268,7 +272,7 @@ def moved(config: Config, pictures: Split, schedule: Schedule, *, seed: int, dro
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), seed=seed),
+        augment=kerastl.inputs.augmentation.image_augmentation(**dataclasses.asdict(config.views), seed=seed),
         drop_remainder=drop_remainder,
         **more,
     )

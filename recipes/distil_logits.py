@@ -26,7 +26,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -96,14 +96,14 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teachers, then for every seed a student under them and one alone, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="distil_logits", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="distil_logits", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        run.use_dataset(data)
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
 
-        members = run.each(
+        members = run.stage_per_seed(
             "teacher",
             lambda seed, at: train_teacher(config, data, seed, at),
             seeds=range(config.seed, config.seed + config.teachers),
@@ -114,14 +114,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         teacher, together = teachers.as_one(trained), teachers.Several(trained)
         answers = answered(config, data, folder / "answers", teacher=together)
         lesson = [config.mixup, config.temperature, config.teacher_weight, answers.facts]
-        distilled = run.each(
+        distilled = run.stage_per_seed(
             "distilled",
             lambda seed, at: learn(config, data, seed, at, answers=answers),
             seeds=seeds,
             key=[basis, config.widths, config.student, lesson],
             **models,
         )
-        alone = run.each(
+        alone = run.stage_per_seed(
             "alone",
             lambda seed, at: learn(config, data, seed, at),
             seeds=seeds,
@@ -132,8 +132,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         float32 = kerastl.export.tflite.convert(best.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
-        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=best.model)
-        return kerastl.runs.publishing.ship(
+        candidate = functools.partial(kerastl.runs.Candidate, model=best.model)
+        return kerastl.runs.publish(
             run,
             data,
             model=best.model,
@@ -148,10 +148,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.runs.publishing.Control(
+            control=kerastl.runs.Baseline(
                 teacher,
                 distilled=[one.model for one in distilled],
-                alone=[one.model for one in alone],
+                trained_alone=[one.model for one in alone],
                 seeds=seeds,
                 steps=config.student.epochs * (len(data.train) // config.student.batch_size),
             ),
@@ -161,15 +161,17 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
     medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.training.precision.build_fastest(medium, data.train.head(size), seed=seed, workspace=workspace)
-    curves = kerastl.training.fitting.fit(
+    teacher = kerastl.training.precision.build_in_fastest_dtype(
+        medium, data.train.take(size), seed=seed, workspace=workspace
+    )
+    curves = kerastl.training.fit(
         teacher,
         moved(config, data, config.teacher, seed=seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
+    return kerastl.training.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):
@@ -180,24 +182,24 @@ def answered(config: Config, data: Dataset, folder: Path, *, teacher):
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, answers=None):
     """A student from the teacher's answers where there are any, else from the labels; all else is the same."""
-    kerastl.training.fitting.set_seed(seed + 1)
+    kerastl.training.set_seed(seed + 1)
     student = model = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     if answers is None:
         batches = moved(config, data, config.student, seed=config.seed, views=config.answered)
     else:
         batches = moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers)
-        soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+        soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
         model = kerastl.distil.distiller.Distiller(
             student=student, teacher=None, loss=soft, weight=config.teacher_weight
         )
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         batches,
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answers=None, views=None, **more: float):
@@ -207,7 +209,7 @@ def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answe
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), **more, seed=seed),
+        augment=kerastl.inputs.augmentation.image_augmentation(**dataclasses.asdict(config.views), **more, seed=seed),
         drop_remainder=True,
         answers=answers,
         views=views,

@@ -25,7 +25,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -90,15 +90,15 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teachers, for every seed a student and its integers, under them and without, report."""
-    with kerastl.runs.store.Run(folder, recipe="distil_quantized", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="distil_quantized", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        run.use_dataset(data)
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         files = {"save": kerastl.export.tflite.save, "load": kerastl.export.tflite.load}
         seeds = range(config.seed, config.seed + config.seeds)
         basis = [config.views, data.digest]
 
-        members = run.each(
+        members = run.stage_per_seed(
             "teacher",
             lambda seed, at: train_teacher(config, data, seed, at),
             seeds=range(config.seed, config.seed + config.teachers),
@@ -108,7 +108,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
         answers = answered(config, data, folder / "answers", teacher=teachers.Several(trained))
         lesson = [config.temperature, config.teacher_weight, answers.facts]
-        students = run.each(
+        students = run.stage_per_seed(
             "student",
             lambda seed, at: learn(config, data, seed, at, answers=answers),
             seeds=seeds,
@@ -116,15 +116,15 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         floats = dict(zip(seeds, [one.model for one in students], strict=True))
-        start = [basis, config.quantize, config.answered, [run.key(f"student-{seed}") for seed in seeds]]
-        distilled = run.each(
+        start = [basis, config.quantize, config.answered, [run.stage_key(f"student-{seed}") for seed in seeds]]
+        distilled = run.stage_per_seed(
             "distilled",
             lambda seed, at: quantize(config, data, floats[seed], seed, at, answers=answers),
             seeds=seeds,
             key=[start, lesson],
             **files,
         )
-        alone = run.each(
+        alone = run.stage_per_seed(
             "alone", lambda seed, at: quantize(config, data, floats[seed], seed, at), seeds=seeds, key=start, **files
         )
         scores = [validated(data, one.content) for one in distilled]
@@ -133,8 +133,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         float32 = kerastl.export.tflite.convert(model)
         teacher_float32 = kerastl.export.tflite.convert(teacher)
         static_int8 = ptq.static_int8(float32, calibration=data.train.inputs[:500])
-        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=model, eligible=False)
-        return kerastl.runs.publishing.ship(
+        candidate = functools.partial(kerastl.runs.Candidate, model=model, eligible=False)
+        return kerastl.runs.publish(
             run,
             data,
             model=model,
@@ -149,10 +149,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.runs.publishing.Control(
+            control=kerastl.runs.Baseline(
                 teacher,
                 distilled=[one.content for one in distilled],
-                alone=[one.content for one in alone],
+                trained_alone=[one.content for one in alone],
                 seeds=seeds,
                 steps=config.quantize.epochs * (len(data.train) // config.quantize.batch_size),
             ),
@@ -162,15 +162,17 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def train_teacher(config: Config, data: Dataset, seed: int, workspace: Workspace):
     """A wider residual CNN on the labels."""
     medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.training.precision.build_fastest(medium, data.train.head(size), seed=seed, workspace=workspace)
-    curves = kerastl.training.fitting.fit(
+    teacher = kerastl.training.precision.build_in_fastest_dtype(
+        medium, data.train.take(size), seed=seed, workspace=workspace
+    )
+    curves = kerastl.training.fit(
         teacher,
         moved(config, data, config.teacher, seed=seed, erasing=config.erasing),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(kerastl.training.precision.as_float32(teacher), curves)
+    return kerastl.training.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
 def answered(config: Config, data: Dataset, folder: Path, *, teacher):
@@ -181,22 +183,22 @@ def answered(config: Config, data: Dataset, folder: Path, *, teacher):
 
 def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, answers):
     """The float student, from the teachers' answers and the labels."""
-    kerastl.training.fitting.set_seed(seed + 1)
+    kerastl.training.set_seed(seed + 1)
     student = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
-    soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
-    curves = kerastl.training.fitting.fit(
+    soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
+    curves = kerastl.training.fit(
         kerastl.distil.distiller.Distiller(student=student, teacher=None, loss=soft, weight=config.teacher_weight),
         moved(config, data, config.student, seed=config.seed, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def quantize(config: Config, data: Dataset, student, seed: int, workspace: Workspace, *, answers=None):
     """The student's integer file: from the labels, and the teachers' answers where they are given."""
-    kerastl.training.fitting.set_seed(seed + 2)
+    kerastl.training.set_seed(seed + 2)
     twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
     views = config.answered if answers is None else None
     aware = kerastl.compress.qat.train(
@@ -226,7 +228,7 @@ def lesson(config: Config):
 
 def validated(data: Dataset, file: bytes) -> float:
     """What a file scores on validation pictures."""
-    answers = kerastl.verify.run_file(file, data.validation.inputs)
+    answers = kerastl.verify.predict_tflite(file, data.validation.inputs)
     return kerastl.verify.score(answers, data.validation.labels).value
 
 
@@ -237,7 +239,7 @@ def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answe
         batch_size=schedule.batch_size,
         shuffle=True,
         seed=seed,
-        augment=kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), **more, seed=seed),
+        augment=kerastl.inputs.augmentation.image_augmentation(**dataclasses.asdict(config.views), **more, seed=seed),
         drop_remainder=True,
         answers=answers,
         views=views,

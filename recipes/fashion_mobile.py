@@ -23,7 +23,7 @@ from kerastl.types import Dataset, Schedule, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How far training pictures are moved; see `kerastl.inputs.augmentation.build`."""
+    """How far training pictures are moved; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     horizontal_flip: bool = True
     """Clothes have no left and right."""
@@ -76,10 +76,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teacher, distil, prune, quantize, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="fashion_mobile", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="fashion_mobile", tag=folder.name, config=config) as run:
         data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        run.use_dataset(data)
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         basis = [config.seed, config.views, data.digest]
         lesson = [config.temperature, config.teacher_weight]
 
@@ -89,28 +89,28 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         student = run.stage(
             "student",
             lambda at: learn(config, data, at, teacher=teacher.model),
-            key=[basis, config.student, lesson, run.key("teacher")],
+            key=[basis, config.student, lesson, run.stage_key("teacher")],
             **models,
         )
         alone = run.stage("alone", lambda at: learn(config, data, at), key=[basis, config.student], **models)
         pruned = run.stage(
             "pruned",
             lambda at: prune(config, data, teacher.model, student.model, at),
-            key=[basis, config.prune, config.sparsity, lesson, run.key("student")],
+            key=[basis, config.prune, config.sparsity, lesson, run.stage_key("student")],
             **models,
         )
         quantized = run.stage(
             "quantized",
             lambda at: quantize(config, data, pruned.model, at),
-            key=[basis, config.quantize, run.key("pruned")],
+            key=[basis, config.quantize, run.stage_key("pruned")],
             save=kerastl.export.tflite.save,
             load=kerastl.export.tflite.load,
         )
         float32 = kerastl.export.tflite.convert(pruned.model)
         teacher_float32 = kerastl.export.tflite.convert(teacher.model)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
-        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=pruned.model, sparsity=config.sparsity)
-        return kerastl.runs.publishing.ship(
+        candidate = functools.partial(kerastl.runs.Candidate, model=pruned.model, sparsity=config.sparsity)
+        return kerastl.runs.publish(
             run,
             data,
             model=pruned.model,
@@ -130,10 +130,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.runs.publishing.Control(
+            control=kerastl.runs.Baseline(
                 teacher.model,
                 distilled=[student.model],
-                alone=[alone.model],
+                trained_alone=[alone.model],
                 seeds=[config.seed],
                 steps=config.student.epochs * (len(data.train) // config.student.batch_size),
             ),
@@ -142,42 +142,42 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def train_teacher(config: Config, data: Dataset, workspace: Workspace):
     """A wider residual CNN on the labels."""
-    kerastl.training.fitting.set_seed(config.seed)
+    kerastl.training.set_seed(config.seed)
     teacher = kerastl.models.resnet.medium(data.task)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         teacher,
         moved(config, data, config.teacher),
         schedule=config.teacher,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(teacher, curves)
+    return kerastl.training.Trained(teacher, curves)
 
 
 def learn(config: Config, data: Dataset, workspace: Workspace, *, teacher=None):
     """A small CNN, on a teacher's answers to the very views that it sees itself where there is one, else on labels."""
-    kerastl.training.fitting.set_seed(config.seed + 1)
+    kerastl.training.set_seed(config.seed + 1)
     student = kerastl.models.resnet.mobile(data.task)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         student if teacher is None else lesson_of(config, teacher, student),
         moved(config, data, config.student),
         schedule=config.student,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def prune(config: Config, data: Dataset, teacher, student, workspace: Workspace):
     """The smallest weights go while the teacher goes on teaching."""
     student = kerastl.training.precision.as_float32(student)  # a copy: the control compares the student as it was
-    kerastl.training.fitting.set_seed(config.seed + 2)
+    kerastl.training.set_seed(config.seed + 2)
     batches = moved(config, data, config.prune)
     steps = config.prune.epochs * int(batches.cardinality())
     pruning = kerastl.compress.prune.Prune(
         sparsity=config.sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student
     )
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         lesson_of(config, teacher, student),
         batches,
         schedule=config.prune,
@@ -186,7 +186,7 @@ def prune(config: Config, data: Dataset, teacher, student, workspace: Workspace)
         callbacks=[pruning],
         keep="last",
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def quantize(config: Config, data: Dataset, student, workspace: Workspace):
@@ -194,9 +194,9 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
 
     Its own float answers are the lesson, so that the file stays the model it was made from.
     """
-    kerastl.training.fitting.set_seed(config.seed + 3)
+    kerastl.training.set_seed(config.seed + 3)
     twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
-    soft = kerastl.distil.losses.temperature_kullback_leibler
+    soft = kerastl.distil.losses.kl_divergence
     aware = kerastl.compress.qat.train(
         twin,
         moved(config, data, config.quantize),
@@ -215,13 +215,13 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
 
 def lesson_of(config: Config, teacher, student):
     """The student under its teacher, as one trainable model."""
-    soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+    soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
     return kerastl.distil.distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=config.teacher_weight)
 
 
 def moved(config: Config, data: Dataset, schedule: Schedule):
     """Training batches, every picture moved anew in every epoch."""
-    views = kerastl.inputs.augmentation.build(**dataclasses.asdict(config.views), seed=config.seed)
+    views = kerastl.inputs.augmentation.image_augmentation(**dataclasses.asdict(config.views), seed=config.seed)
     return kerastl.data.pipeline.batches(
         data.train, batch_size=schedule.batch_size, shuffle=True, seed=config.seed, augment=views, drop_remainder=True
     )

@@ -24,7 +24,7 @@ from kerastl.types import Dataset, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How training pictures are changed at random; see `kerastl.inputs.augmentation.build`."""
+    """How training pictures are changed at random; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     rotation: float = 0.04
     """Turns to either side: 14 degrees."""
@@ -72,7 +72,7 @@ class Config:
     limit: int | None = None
     """Keeps only so many training pictures."""
     balanced: bool = False
-    """Rare classes count as much in the loss as frequent ones, see `kerastl.training.fitting.balanced_weights`."""
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.training.class_weights`."""
     seed: int = 0
     """Of weights, order, views and split."""
     views: Views = Views()
@@ -109,9 +109,9 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, plan, probe, fine-tune, quantize, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="image_classifier", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="image_classifier", tag=folder.name, config=config) as run:
         data = load(config)
-        run.record(data)
+        run.use_dataset(data)
         plan = planned(config, data)
         print(plan.why)
         backbone = kerastl.models.pretrained.names.contents(config.backbone)
@@ -124,11 +124,11 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=kerastl.training.transfer.save,
             load=kerastl.training.transfer.load,
         )
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         probe = run.stage(
             "probe",
             lambda at: probed(config, data, plan, features, at),
-            key=[plan.probe, config.dropout, config.balanced, run.key("features")],
+            key=[plan.probe, config.dropout, config.balanced, run.stage_key("features")],
             **models,
         )
         trained = [probe]
@@ -136,7 +136,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             tuned = run.stage(
                 "fine_tuned",
                 lambda at: fine_tuned(config, data, plan, probe.model, at),
-                key=[basis, plan.fine_tune, plan.decay, run.key("probe")],  # whose key knows whether it is balanced
+                key=[
+                    basis,
+                    plan.fine_tune,
+                    plan.decay,
+                    run.stage_key("probe"),
+                ],  # whose key knows whether it is balanced
                 **models,
             )
             trained.append(tuned)
@@ -145,13 +150,11 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
         if config.integer:
             contents["static_int8"] = ptq.static_int8(float32, calibration=data.train.inputs[:500])
-        return kerastl.runs.publishing.ship(
+        return kerastl.runs.publish(
             run,
             data,
             model=model,
-            candidates=[
-                kerastl.runs.publishing.Candidate(name, name, content, model) for name, content in contents.items()
-            ],
+            candidates=[kerastl.runs.Candidate(name, name, content, model) for name, content in contents.items()],
             curves=[stage.curves for stage in trained],
             prefer=config.prefer,
             budget=config.budget,
@@ -188,7 +191,7 @@ def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
     """The plan for so many pictures, with what the settings say otherwise."""
     plan = kerastl.training.transfer.plan(
         examples=len(data.train),
-        classes=data.task.classes,
+        classes=data.task.num_classes,
         batch_size=config.batch_size,
         epochs=config.epochs,
         each=float(data.train.labels.sum(0).mean()) if data.task.multi_label else None,
@@ -201,16 +204,12 @@ def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
 
 def weights(config: Config, data: Dataset) -> dict[int, float] | None:
     """How much each class counts in the loss, ``None`` where all count as they come."""
-    return (
-        kerastl.training.fitting.balanced_weights(data.train.labels, classes=data.task.classes)
-        if config.balanced
-        else None
-    )
+    return kerastl.training.class_weights(data.train.labels, classes=data.task.num_classes) if config.balanced else None
 
 
 def built(config: Config, data: Dataset):
     """The backbone with its weights and a new head."""
-    kerastl.training.fitting.set_seed(config.seed)
+    kerastl.training.set_seed(config.seed)
     pretrained = kerastl.models.pretrained
     backbone = pretrained.load(config.backbone, image_size=config.image_size)
     return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
@@ -221,7 +220,9 @@ def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     transfer = kerastl.training.transfer
     body = transfer.body(built(config, data))
     batches = functools.partial(kerastl.data.pipeline.batches, batch_size=64)
-    changed = batches(data.train, augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed))
+    changed = batches(
+        data.train, augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed)
+    )
     features = functools.partial(transfer.features, body, workspace=workspace)
     train = transfer.joined(features(batches(data.train)), features(changed, views=plan.views, name="views"))
     return train, features(batches(data.validation), name="validation")
@@ -233,7 +234,7 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
     batches = kerastl.data.pipeline.batches
     model = built(config, data)
     head = kerastl.training.transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         head,
         batches(train, batch_size=plan.probe.batch_size, shuffle=True, seed=config.seed),
         schedule=plan.probe,
@@ -241,23 +242,23 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
         validation=batches(validation, batch_size=500),
         class_weight=weights(config, data),
     )
-    kerastl.training.transfer.put_head(model, head)
-    return kerastl.training.fitting.Trained(model, curves)
+    kerastl.training.transfer.set_head_weights(model, head)
+    return kerastl.training.Trained(model, curves)
 
 
 def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace):
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
     batches, transfer = kerastl.data.pipeline.batches, kerastl.training.transfer
-    kerastl.training.fitting.set_seed(config.seed)
+    kerastl.training.set_seed(config.seed)
     transfer.freeze_statistics(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         batches(
             data.train,
             batch_size=plan.fine_tune.batch_size,
             shuffle=True,
-            augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed + 1),
+            augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed + 1),
             seed=config.seed,
         ),
         schedule=plan.fine_tune,
@@ -269,7 +270,7 @@ def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace)
         keep="last",
         class_weight=weights(config, data),
     )
-    return kerastl.training.fitting.Trained(model, curves)
+    return kerastl.training.Trained(model, curves)
 
 
 if __name__ == "__main__":

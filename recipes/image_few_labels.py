@@ -25,7 +25,7 @@ from kerastl.types import Dataset, Workspace
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """How training pictures are changed at random; see `kerastl.inputs.augmentation.build`."""
+    """How training pictures are changed at random; see `kerastl.inputs.augmentation.image_augmentation`."""
 
     rotation: float = 0.04
     """Turns to either side: 14 degrees."""
@@ -99,12 +99,12 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, draw the labelled pictures, plan, probe, fine-tune, quantize, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="image_few_labels", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="image_few_labels", tag=folder.name, config=config) as run:
         data = load(config)
-        run.record(data)
+        run.use_dataset(data)
         data = labelled(config, data)
         plan = kerastl.training.transfer.plan(
-            examples=len(data.train), classes=data.task.classes, batch_size=config.batch_size, epochs=config.epochs
+            examples=len(data.train), classes=data.task.num_classes, batch_size=config.batch_size, epochs=config.epochs
         )
         print(plan.why)
         backbone = kerastl.models.pretrained.names.contents(config.backbone)
@@ -117,11 +117,11 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=kerastl.training.transfer.save,
             load=kerastl.training.transfer.load,
         )
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         probe = run.stage(
             "probe",
             lambda at: probed(config, data, plan, features, at),
-            key=[plan.probe, config.dropout, run.key("features")],
+            key=[plan.probe, config.dropout, run.stage_key("features")],
             **models,
         )
         trained = [probe]
@@ -129,13 +129,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             tuned = run.stage(
                 "fine_tuned",
                 lambda at: fine_tuned(config, data, plan, probe.model, at),
-                key=[plan.fine_tune, plan.decay, run.key("probe")],
+                key=[plan.fine_tune, plan.decay, run.stage_key("probe")],
                 **models,
             )
             trained.append(tuned)
         model, ptq = trained[-1].model, kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model)
-        candidate = functools.partial(kerastl.runs.publishing.Candidate, model=model)
+        candidate = functools.partial(kerastl.runs.Candidate, model=model)
         candidates = [
             candidate("float32", "float32", float32),
             candidate("float16", "float16", ptq.float16(float32)),
@@ -147,7 +147,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         if plan.fine_tune:
             before = kerastl.export.tflite.convert(probe.model)
             candidates.append(candidate("probe_float32", "float32", before, model=probe.model, eligible=False))
-        return kerastl.runs.publishing.ship(
+        return kerastl.runs.publish(
             run,
             data,
             model=model,
@@ -181,13 +181,13 @@ def labelled(config: Config, data: Dataset) -> Dataset:
 
     Its digest stays that of all the pictures, from which it can be drawn again.
     """
-    rows = kerastl.data.splits.each(data.train.labels, count=config.labels, seed=config.seed)
-    return dataclasses.replace(data, train=data.train.part(rows))
+    rows = kerastl.data.splits.per_class(data.train.labels, count=config.labels, seed=config.seed)
+    return dataclasses.replace(data, train=data.train.subset(rows))
 
 
 def built(config: Config, data: Dataset):
     """The backbone with its weights and a new head."""
-    kerastl.training.fitting.set_seed(config.seed)
+    kerastl.training.set_seed(config.seed)
     pretrained = kerastl.models.pretrained
     backbone = pretrained.load(config.backbone, image_size=config.image_size)
     return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
@@ -198,7 +198,9 @@ def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     transfer, batches = kerastl.training.transfer, kerastl.data.pipeline.batches
     body = transfer.body(built(config, data))
     changed = batches(
-        data.train, batch_size=64, augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed)
+        data.train,
+        batch_size=64,
+        augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed),
     )
     features = functools.partial(transfer.features, body, workspace=workspace)
     plain = features(batches(data.train, batch_size=64))
@@ -210,15 +212,15 @@ def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
     (train,) = features
     model = built(config, data)
     head = kerastl.training.transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         head,
         kerastl.data.pipeline.batches(train, batch_size=plan.probe.batch_size, shuffle=True, seed=config.seed),
         schedule=plan.probe,
         workspace=workspace,
         keep="last",
     )
-    kerastl.training.transfer.put_head(model, head)
-    return kerastl.training.fitting.Trained(model, curves)
+    kerastl.training.transfer.set_head_weights(model, head)
+    return kerastl.training.Trained(model, curves)
 
 
 def fine_tuned(config: Config, data: Dataset, plan, probe, workspace: Workspace):
@@ -227,13 +229,13 @@ def fine_tuned(config: Config, data: Dataset, plan, probe, workspace: Workspace)
     model.set_weights(probe.get_weights())  # a copy: the report shows the probe as it was
     transfer.freeze_statistics(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         kerastl.data.pipeline.batches(
             data.train,
             batch_size=plan.fine_tune.batch_size,
             shuffle=True,
-            augment=kerastl.inputs.augmentation.build(**vars(config.views), seed=config.seed + 1),
+            augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed + 1),
             seed=config.seed,
         ),
         schedule=plan.fine_tune,
@@ -241,7 +243,7 @@ def fine_tuned(config: Config, data: Dataset, plan, probe, workspace: Workspace)
         workspace=workspace,
         keep="last",
     )
-    return kerastl.training.fitting.Trained(model, curves)
+    return kerastl.training.Trained(model, curves)
 
 
 if __name__ == "__main__":

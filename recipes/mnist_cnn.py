@@ -47,42 +47,42 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="mnist_cnn", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="mnist_cnn", tag=folder.name, config=config) as run:
         data = kerastl.data.mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
-        run.record(data)
+        run.use_dataset(data)
 
         def train(workspace):
-            kerastl.training.fitting.set_seed(config.seed)
+            kerastl.training.set_seed(config.seed)
             model = kerastl.models.lenet_style.textbook(data.task)
             batches = kerastl.data.pipeline.batches
             size = config.schedule.batch_size
-            curves = kerastl.training.fitting.fit(
+            curves = kerastl.training.fit(
                 model,
                 batches(data.train, batch_size=size, shuffle=True, seed=config.seed),
                 schedule=config.schedule,
                 workspace=workspace,
                 validation=batches(data.validation, batch_size=500),
             )
-            return kerastl.training.fitting.Trained(model, curves)
+            return kerastl.training.Trained(model, curves)
 
         cnn = run.stage(
             "cnn",
             train,
             key=[config.seed, config.schedule, data.digest],
-            save=kerastl.training.fitting.save,
-            load=kerastl.training.fitting.load,
+            save=kerastl.training.save,
+            load=kerastl.training.load,
         )
         float32 = kerastl.export.tflite.convert(cnn.model)
         ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
         candidates = [
-            kerastl.runs.publishing.Candidate("float32", "float32", float32, cnn.model),
-            kerastl.runs.publishing.Candidate("float16", "float16", ptq.float16(float32), cnn.model),
-            kerastl.runs.publishing.Candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32), cnn.model),
-            kerastl.runs.publishing.Candidate(
+            kerastl.runs.Candidate("float32", "float32", float32, cnn.model),
+            kerastl.runs.Candidate("float16", "float16", ptq.float16(float32), cnn.model),
+            kerastl.runs.Candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32), cnn.model),
+            kerastl.runs.Candidate(
                 "static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures), cnn.model
             ),
         ]
-        return kerastl.runs.publishing.ship(
+        return kerastl.runs.publish(
             run,
             data,
             model=cnn.model,

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
-from kerastl.types import Curves, Dataset, Schedule, Workspace
+from kerastl.types import Dataset, History, Schedule, Workspace
 
 _NAMED = ("mnist", "fashion_mnist", "cifar10")
 
@@ -94,10 +94,10 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Open or train, load, remove channels and weights, learn integers, quantize, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
         data = load(config)
-        run.record(data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        run.use_dataset(data)
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         files = {"save": kerastl.export.tflite.save, "load": kerastl.export.tflite.load}
         lesson = [config.seed, config.tune, config.temperature, config.teacher_weight]
         left_out: dict[str, str] = {}
@@ -105,7 +105,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         own = run.stage(
             "model", lambda at: opened(config, data, at), key=[config.seed, origin(config), data.digest], **models
         )
-        quantized, smaller, key = None, {}, [lesson, run.key("model")]
+        quantized, smaller, key = None, {}, [lesson, run.stage_key("model")]
         if config.tune.epochs:
             for name, (way, setting) in ways(config).items():
                 smaller[name] = attempt(
@@ -125,8 +125,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         for name, made in smaller.items():
             candidates += ladder(config, data, f"{name}_", made.model, left_out, **claims(config, name, made.model))
         if quantized:
-            candidates.append(kerastl.runs.publishing.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
-        return kerastl.runs.publishing.ship(
+            candidates.append(kerastl.runs.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
+        return kerastl.runs.publish(
             run,
             data,
             model=own.model,
@@ -215,59 +215,57 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
     if not config.model:
         return from_nothing(config, data, workspace)
     file = kerastl.models.pretrained.local_file
-    held, models, answers, scores = data.validation.head(1000), {}, {}, {}
+    held, models, answers, scores = data.validation.take(1000), {}, {}, {}
     for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
         model = file.classifier(config.model, pixels=pixels, image_size=config.image_size)
-        if (model.input_shape[1:], model.output_shape[1:]) != (data.task.input_shape, (data.task.classes,)):
+        if (model.input_shape[1:], model.output_shape[1:]) != (data.task.input_shape, (data.task.num_classes,)):
             raise ValueError(
                 f"A model and its data have the same pictures and as many classes. Received: {config.model}, from "
                 f"{model.input_shape[1:]} to {model.output_shape[1:]}; {config.data} has {data.task.input_shape} and "
-                f"{data.task.classes} classes."
+                f"{data.task.num_classes} classes."
             )
         models[pixels] = model
-        answers[pixels] = kerastl.training.fitting.predict(model, held.inputs)
+        answers[pixels] = kerastl.training.predict(model, held.inputs)
         scores[pixels] = kerastl.verify.score(answers[pixels], held.labels).value
     best = max(scores, key=lambda pixels: scores[pixels])
     words = ", ".join(f"{100 * score:.1f} % of pixels {pixels}" for pixels, score in scores.items())
     print(f"{config.model} answers {words} right: it gets {best}.")
-    classes, names = data.task.classes, data.task.class_names
-    recall = kerastl.verify.by_class(answers[best], held.labels, class_names=names).balanced_accuracy
+    classes, names = data.task.num_classes, data.task.class_names
+    recall = kerastl.verify.per_class_metrics(answers[best], held.labels, class_names=names).balanced_accuracy
     # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
     if recall < min(2 / classes, 1 / classes + 0.1 * (1 - 1 / classes)) and len(held) >= 50:
         raise ValueError(
             "Wanted a model that knows these classes, in the order of its answers: "
             f"{', '.join(names[:10])}. Received: {config.model}, which answers {words} right."
         )
-    return kerastl.training.fitting.Trained(
-        kerastl.training.precision.as_float32(models[best]), Curves(workspace.stage, {})
-    )
+    return kerastl.training.Trained(kerastl.training.precision.as_float32(models[best]), History(workspace.stage, {}))
 
 
 def from_nothing(config: Config, data: Dataset, workspace: Workspace):
     """A small residual net on the labels."""
-    kerastl.training.fitting.set_seed(config.seed)
+    kerastl.training.set_seed(config.seed)
     model = kerastl.models.resnet.mobile(data.task)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         shuffled(config, data, config.from_nothing),
         schedule=config.from_nothing,
         workspace=workspace,
         validation=held_out(data),
     )
-    return kerastl.training.fitting.Trained(model, curves)
+    return kerastl.training.Trained(model, curves)
 
 
 def narrowed(config: Config, data: Dataset, model, keep: float, workspace: Workspace):
     """The channels that are missed least are gone, and the others have learnt to do without."""
-    kerastl.training.fitting.set_seed(config.seed)
+    kerastl.training.set_seed(config.seed)
     channels = kerastl.compress.channels
-    plan = channels.plan(model, keep=keep, batches=shuffled(config, data, config.tune).take(50))
+    plan = channels.plan(model, keep_ratio=keep, batches=shuffled(config, data, config.tune).take(50))
     return tuned(config, data, model, channels.apply(model, plan), workspace)
 
 
 def prune(config: Config, data: Dataset, model, sparsity: float, workspace: Workspace):
     """Single weights go, the smallest first, over the first half of the training."""
-    kerastl.training.fitting.set_seed(config.seed)
+    kerastl.training.set_seed(config.seed)
     student = kerastl.training.precision.as_float32(model)  # a copy
     steps = config.tune.epochs * int(shuffled(config, data, config.tune).cardinality())
     pruning = kerastl.compress.prune.Prune(
@@ -278,8 +276,8 @@ def prune(config: Config, data: Dataset, model, sparsity: float, workspace: Work
 
 def tuned(config: Config, data: Dataset, model, student, workspace: Workspace, **options: Any):
     """A student with a part missing, taught by the model that it was a part of."""
-    soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
-    curves = kerastl.training.fitting.fit(
+    soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
+    curves = kerastl.training.fit(
         kerastl.distil.distiller.Distiller(student=student, teacher=model, loss=soft, weight=config.teacher_weight),
         shuffled(config, data, config.tune),
         schedule=config.tune,
@@ -287,7 +285,7 @@ def tuned(config: Config, data: Dataset, model, student, workspace: Workspace, *
         validation=held_out(data),
         **options,
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def cluster(config: Config, data: Dataset, model, clusters: int, workspace: Workspace):
@@ -295,7 +293,7 @@ def cluster(config: Config, data: Dataset, model, clusters: int, workspace: Work
     twin, lesson = as_twin(config, data, model, workspace)
     network = kerastl.compress.cluster.train(twin, number_of_clusters=clusters, **lesson)
     curves = kerastl.compress.cluster.curves(network, stage=workspace.stage)
-    return kerastl.training.fitting.Trained(kerastl.compress.tf_keras.bridge.to_keras(network, like=model), curves)
+    return kerastl.training.Trained(kerastl.compress.tf_keras.bridge.to_keras(network, like=model), curves)
 
 
 def quantize(config: Config, data: Dataset, model, workspace: Workspace):
@@ -308,8 +306,8 @@ def quantize(config: Config, data: Dataset, model, workspace: Workspace):
 
 def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple[Any, dict[str, Any]]:
     """The model in tf_keras, which TF-MOT speaks, and its lesson there: to answer as the model does in floats."""
-    kerastl.training.fitting.set_seed(config.seed)
-    soft = kerastl.distil.losses.temperature_kullback_leibler
+    kerastl.training.set_seed(config.seed)
+    soft = kerastl.distil.losses.kl_divergence
     return kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32")), {
         "batches": shuffled(config, data, config.tune),
         "epochs": config.tune.epochs,
@@ -339,18 +337,22 @@ def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str
     for technique, make in made.items():
         content = attempt(left_out, prefix + technique, make)
         if content:
-            yield kerastl.runs.publishing.Candidate(prefix + technique, technique, content, model, **claims)
+            yield kerastl.runs.Candidate(prefix + technique, technique, content, model, **claims)
 
 
 def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
     """The smallest file of 4-bit, 8-bit and float kernels that loses no more than the budget."""
-    precision, answers, held = kerastl.compress.mixed_precision, kerastl.verify.run_file, data.validation.head(1000)
+    precision, answers, held = (
+        kerastl.compress.mixed_precision,
+        kerastl.verify.predict_tflite,
+        data.validation.take(1000),
+    )
 
     def score(file: bytes) -> float:
         return kerastl.verify.score(answers(file, held.inputs), held.labels).value
 
     measured = precision.sensitivities(
-        float32, answers=lambda file: answers(file, held.head(200).inputs), calibration=calibration
+        float32, answers=lambda file: answers(file, held.take(200).inputs), calibration=calibration
     )
     least = score(float32) - config.budget
     return precision.cheapest(float32, measured, score=score, least=least, calibration=calibration).content

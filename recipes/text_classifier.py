@@ -60,7 +60,7 @@ class Config:
     limit: int | None = None
     """Keeps only so many training texts."""
     balanced: bool = False
-    """Rare classes count as much in the loss as frequent ones, see `kerastl.training.fitting.balanced_weights`."""
+    """Rare classes count as much in the loss as frequent ones, see `kerastl.training.class_weights`."""
     measure_on_train: bool = False
     """Scores are of the training texts: for a file of a few sentences to try things out, and for nothing else."""
     precision: str = "float32"
@@ -116,20 +116,20 @@ def built(config: Config, data: Dataset):
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, fine-tune, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
         data = texts(config)
-        run.record(data)
-        balanced = kerastl.training.fitting.balanced_weights
-        weights = balanced(data.train.labels, classes=data.task.classes) if config.balanced else None
+        run.use_dataset(data)
+        balanced = kerastl.training.class_weights
+        weights = balanced(data.train.labels, classes=data.task.num_classes) if config.balanced else None
 
         def train(workspace):
-            kerastl.training.fitting.set_seed(config.seed)
-            with kerastl.training.precision.policy(config.precision):
+            kerastl.training.set_seed(config.seed)
+            with kerastl.training.precision.dtype_policy(config.precision):
                 model = built(config, data)
             if config.lora_rank is not None:
                 kerastl.training.transfer.add_lora(model, rank=config.lora_rank)
             batches, size = kerastl.data.pipeline.batches, config.schedule.batch_size
-            curves = kerastl.training.fitting.fit(
+            curves = kerastl.training.fit(
                 model,
                 batches(data.train, batch_size=size, shuffle=True, seed=config.seed),
                 schedule=config.schedule,
@@ -137,7 +137,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 validation=batches(data.validation, batch_size=50),
                 class_weight=weights,
             )
-            return kerastl.training.fitting.Trained(model, curves)
+            return kerastl.training.Trained(model, curves)
 
         encoder = kerastl.models.pretrained.names.contents(config.encoder)
         adapted = [encoder, config.pooling, config.lora_rank, config.precision]
@@ -145,20 +145,18 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             "classifier",
             train,
             key=[config.seed, adapted, config.schedule, weights, data.digest],
-            save=kerastl.training.fitting.save,
-            load=kerastl.training.fitting.load,
+            save=kerastl.training.save,
+            load=kerastl.training.load,
         )
         model = kerastl.training.precision.as_float32(classifier.model)
         float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
         ptq = kerastl.compress.ptq
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
-        return kerastl.runs.publishing.ship(
+        return kerastl.runs.publish(
             run,
             data,
             model=model,
-            candidates=[
-                kerastl.runs.publishing.Candidate(name, name, content, model) for name, content in contents.items()
-            ],
+            candidates=[kerastl.runs.Candidate(name, name, content, model) for name, content in contents.items()],
             curves=[classifier.curves],
             budget=config.budget,
             score_drop=config.score_drop,

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
-from kerastl.types import Curves, Dataset, Schedule, Workspace
+from kerastl.types import Dataset, History, Schedule, Workspace
 
 _READING = ("sequence_length", "vocabulary", "vocabulary_size")
 """Arguments of a data set in which teacher and student may differ."""
@@ -93,12 +93,12 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load twice, take or train a teacher, let it answer, distil, train alone, export, verify, report."""
-    with kerastl.runs.store.Run(folder, recipe="text_mobile", tag=folder.name, config=config) as run:
+    with kerastl.runs.Run(folder, recipe="text_mobile", tag=folder.name, config=config) as run:
         size = config.vocabulary_size
         data = load(config, sequence_length=config.sequence_length, vocabulary=None, vocabulary_size=size)
-        run.record(data)
+        run.use_dataset(data)
         lessons = as_the_teacher_reads(config, data)
-        models = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         finished = Path(config.teacher, "model.keras") if config.teacher else None
         contents = kerastl.models.pretrained.names.contents
 
@@ -111,7 +111,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         answers = run.stage(
             "answers",
             lambda at: answered(teacher.model, lessons, at),
-            key=[run.key("teacher"), lessons.digest],
+            key=[run.stage_key("teacher"), lessons.digest],
             save=kerastl.training.transfer.save,
             load=kerastl.training.transfer.load,
         )
@@ -120,20 +120,20 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         student = run.stage(
             "student",
             lambda at: learn(config, data, at, answers=answers["train"]),
-            key=[basis, config.temperature, config.teacher_weight, run.key("answers")],
+            key=[basis, config.temperature, config.teacher_weight, run.stage_key("answers")],
             **models,
         )
         alone = run.stage("alone", lambda at: learn(config, data, at), key=basis, **models)
 
         float32 = kerastl.export.tflite.convert(student.model)
         control = kerastl.export.tflite.convert(alone.model)
-        ptq, candidate = kerastl.compress.ptq, functools.partial(kerastl.runs.publishing.Candidate, model=student.model)
-        return kerastl.runs.publishing.ship(
+        ptq, candidate = kerastl.compress.ptq, functools.partial(kerastl.runs.Candidate, model=student.model)
+        return kerastl.runs.publish(
             run,
             data,
             model=student.model,
             candidates=[
-                kerastl.runs.publishing.Candidate("alone_float32", "float32", control, alone.model, eligible=False),
+                kerastl.runs.Candidate("alone_float32", "float32", control, alone.model, eligible=False),
                 candidate("float32", "float32", float32),
                 candidate("float16", "float16", ptq.float16(float32)),
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
@@ -142,10 +142,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             budget=config.budget,
             score_drop=config.score_drop,
             agreement=config.agreement,
-            control=kerastl.runs.publishing.Control(
+            control=kerastl.runs.Baseline(
                 answers,
                 distilled=[student.model],
-                alone=[alone.model],
+                trained_alone=[alone.model],
                 seeds=[config.seed],
                 steps=config.student.epochs * math.ceil(len(data.train) / config.student.batch_size),
             ),
@@ -219,49 +219,49 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
 def taught(config: Config, lessons: Dataset, workspace: Workspace):
     """The teacher: that of the finished run, or an encoder fine-tuned here as `text_classifier` does."""
     if config.teacher:
-        model = kerastl.training.fitting.load_model(Path(config.teacher, "model.keras"))
-        return kerastl.training.fitting.Trained(kerastl.export.serving.with_logits(model), Curves(workspace.stage, {}))
-    kerastl.training.fitting.set_seed(config.seed)
+        model = kerastl.training.load_model(Path(config.teacher, "model.keras"))
+        return kerastl.training.Trained(kerastl.export.serving.with_logits(model), History(workspace.stage, {}))
+    kerastl.training.set_seed(config.seed)
     model = kerastl.models.pretrained.encoders.load(config.encoder, lessons.task)
     batches, size = kerastl.data.pipeline.batches, config.fine_tune.batch_size
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         batches(lessons.train, batch_size=size, shuffle=True, seed=config.seed),
         schedule=config.fine_tune,
         workspace=workspace,
         validation=batches(lessons.validation, batch_size=50),
     )
-    return kerastl.training.fitting.Trained(model, curves)
+    return kerastl.training.Trained(model, curves)
 
 
 def answered(teacher, lessons: Dataset, workspace: Workspace):
     """The teacher's logits for every text, split by split. Those of test are for the report and for nothing else."""
     batches = kerastl.data.pipeline.batches
-    features = functools.partial(kerastl.training.transfer.features, teacher, workspace=workspace)
+    features = functools.partial(kerastl.training.transfer.extract_features, teacher, workspace=workspace)
     splits = (lessons.train, lessons.validation, lessons.test)
     return tuple(features(batches(split, batch_size=50), name=split.name) for split in splits)
 
 
 def learn(config: Config, data: Dataset, workspace: Workspace, *, answers: Any = None):
     """A student from the labels, and from the teacher's answers where there are any; else all is the same."""
-    kerastl.training.fitting.set_seed(config.seed + 1)
+    kerastl.training.set_seed(config.seed + 1)
     student = model = kerastl.models.text.text_cnn.build(
         data.task, kernel_size=config.kernel_size, word_dropout=config.word_dropout
     )
     if answers is not None:
-        soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=config.temperature)
+        soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
         model = kerastl.distil.distiller.Distiller(
             student=student, teacher=None, loss=soft, weight=config.teacher_weight
         )
     batches, size = kerastl.data.pipeline.batches, config.student.batch_size
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         batches(data.train, batch_size=size, shuffle=True, seed=config.seed, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=batches(data.validation, batch_size=500),
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def stream(tmp_path_factory, monkeypatch):
         for file, picture in zip(files, array, strict=True):
             Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file)
         size, channels = array.shape[1:3], array.shape[3]
-        return decoding.look(list(map(str, files)), size=size, channels=channels, in_memory=0, **options).inputs
+        return decoding.decode_all(list(map(str, files)), size=size, channels=channels, in_memory=0, **options).inputs
 
     return made
 

@@ -77,7 +77,7 @@ def run(config: Config, folder: pathlib.Path) -> dict:
         raise kerastl.verify.VerificationError("toy.tflite", "agreement", wanted=0.99, got=0.5)
     with store.Run(folder, recipe="my_recipe", tag=folder.name, config=config, needed_bytes=1) as run:
         dataset = kerastl.data.toy.load(seed=config.seed)
-        run.record(dataset)
+        run.use_dataset(dataset)
         content = run.stage(
             "file", lambda at: kerastl.data.toy.FILE, key=[dataset.digest],
             save=lambda data, path: (path / "file").write_bytes(data), load=lambda path: (path / "file").read_bytes(),
@@ -87,18 +87,18 @@ def run(config: Config, folder: pathlib.Path) -> dict:
         artifact = types.Artifact("float32", "written by hand", path)
 
         def measured(split):
-            answers = kerastl.verify.run_file(path, split.inputs)
+            answers = kerastl.verify.predict_tflite(path, split.inputs)
             return kerastl.verify.check(artifact, split, expected=answers, tolerance=kerastl.verify.FLOAT32)
 
         variant = types.Variant(
-            artifact, kerastl.verify.benchmark.facts(path), kerastl.verify.benchmark.latency(path, runs=5),
+            artifact, kerastl.verify.benchmark.inspect(path), kerastl.verify.benchmark.latency(path, runs=5),
             measured(dataset.validation), measured(dataset.test),
         )
         result = report.build(
             run.metadata, dataset, folder=folder, stages=run.stages, variants=[variant],
             choice=types.Choice("float32", "the only one"),
-            by_class=kerastl.verify.by_class(
-                kerastl.verify.run_file(path, dataset.test.inputs), dataset.test.labels,
+            by_class=kerastl.verify.per_class_metrics(
+                kerastl.verify.predict_tflite(path, dataset.test.inputs), dataset.test.labels,
                 class_names=dataset.task.class_names,
             ),
         )
@@ -158,7 +158,7 @@ def toy_load(*, seed: int = 0) -> types.Dataset:
         return types.Split(name, pictures, labels)
 
     parts = split("train", 30), split("validation", 20), split("test", 40)
-    digest = digests.of([part.inputs for part in parts] + [part.labels for part in parts])
+    digest = digests.sha256_of([part.inputs for part in parts] + [part.labels for part in parts])
     return types.Dataset(
         types.Task("toy", ("first", "second", "third"), (4, 4, 1)), *parts, digest, "toy", {"seed": seed}
     )

@@ -52,7 +52,7 @@ def test_wrong_labels_are_found(folder, data):
     labels, generator = data.test.labels.copy(), np.random.default_rng(0)
     planted = generator.choice(len(labels), len(labels) // 20, replace=False)
     labels[planted] = (labels[planted] + generator.integers(1, 10, len(planted))) % 10
-    answers = kerastl.verify.run_file(folder / "mobile" / "model.tflite", data.test.inputs)
+    answers = kerastl.verify.predict_tflite(folder / "mobile" / "model.tflite", data.test.inputs)
     flagged = kerastl.data.label_errors.find(labels, answers)
     hits = len(np.intersect1d(flagged, planted))
     assert hits >= 0.6 * len(planted)

@@ -101,10 +101,10 @@ def shipped(dataset, model, files, tmp_path_factory):
     with store.Run(
         tmp_path_factory.mktemp("runs") / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1
     ) as run:
-        run.record(dataset)
+        run.use_dataset(dataset)
         candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
         loose = {"budget": 0.1, "score_drop": 0.1, "agreement": 0.9, "clipped": 0.05}
-        return run.folder, publishing.ship(run, dataset, model=model, candidates=candidates, **loose)
+        return run.folder, publishing.publish(run, dataset, model=model, candidates=candidates, **loose)
 
 
 def test_both_kinds_of_table_give_the_same_data_set(table, dataset):
@@ -135,10 +135,10 @@ def test_files_answer_like_the_model(dataset, model, files):
     expected = 1 / (1 + np.exp(-logits))
     assert (expected.sum(-1) > 1.5).any(), "several classes at once, which no softmax says"
     for name, allowed in {"float32": 1e-5, "float16": 1e-2, "dynamic_int8": 0.1, "static_int8": 0.15}.items():
-        answers = verify.run_file(files[name], dataset.test.inputs)
+        answers = verify.predict_tflite(files[name], dataset.test.inputs)
         assert np.abs(answers - expected).max() < allowed, name
         assert ((answers >= 0.5) == (expected >= 0.5)).all(-1).mean() > 0.9, name
-    integer = kerastl.verify.benchmark.facts(files["static_int8"])
+    integer = kerastl.verify.benchmark.inspect(files["static_int8"])
     assert integer.operators.float == 0
     assert (integer.output.name, integer.output.dtype) == ("probabilities", "uint8")
     assert (integer.output.scale, integer.output.zero_point) == (1 / 256, 0)
@@ -150,7 +150,7 @@ def test_the_report_states_what_a_count_by_hand_gives(dataset, shipped):
     assert result["metric"] == "exact match"
     labels = dataset.test.labels.astype(bool)
     chosen = next(row for row in result["variants"] if row["name"] == result["chosen"])
-    answers = verify.run_file(folder / chosen["file"], dataset.test.inputs) >= 0.5
+    answers = verify.predict_tflite(folder / chosen["file"], dataset.test.inputs) >= 0.5
     right = [all(a == b for a, b in zip(one, other, strict=True)) for one, other in zip(answers, labels, strict=True)]
     assert chosen["score"] == sum(right) / len(right)
     assert chosen["score_low"] < chosen["score"] <= chosen["score_high"]
@@ -191,7 +191,7 @@ def test_the_snippet_of_the_bundle_names_the_classes_at_half_or_more(shipped, da
     code = re.sub(r"picture = np\.zeros\(\[.*?\], np\.(\w+)\).*", r"picture = example.astype(np.\1)", code)
     for example in dataset.test.inputs[:6]:
         exec(compile(code, "README.md", "exec"), {"example": example[None]})
-        row = verify.run_file(folder / "mobile" / "model.tflite", example[None])[0]
+        row = verify.predict_tflite(folder / "mobile" / "model.tflite", example[None])[0]
         said = re.findall(r"'(\w+)'", capsys.readouterr().out)
         assert said == [name for name, p in zip(NAMES, row, strict=True) if p >= 0.5]
 
@@ -200,7 +200,7 @@ def test_predict_prints_every_class_at_half_or_more(shipped, dataset, table, cap
     folder, _ = shipped
     paths = [str(table.parent / f"{index}.png") for index in range(24)]
     pictures = np.stack([np.asarray(Image.open(path)) for path in paths])
-    rows = verify.run_file(folder / "mobile" / "model.tflite", pictures)
+    rows = verify.predict_tflite(folder / "mobile" / "model.tflite", pictures)
     assert kerastl.cli.main(["predict", str(folder), *paths, "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)
     for answer, row in zip(answers, rows, strict=True):
@@ -222,10 +222,10 @@ def test_verify_measures_the_run_again(shipped):
 def test_a_softmax_in_place_of_the_sigmoid_is_not_published(dataset, model, tmp_path):
     """What is shipped when a recipe forgets `multi_label`."""
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
-        run.record(dataset)
+        run.use_dataset(dataset)
         wrong = publishing.Candidate("float32", "float32", tflite.convert(model), model)
         with pytest.raises(verify.VerificationError):
-            publishing.ship(run, dataset, model=model, candidates=[wrong])
+            publishing.publish(run, dataset, model=model, candidates=[wrong])
         assert not (run.folder / "mobile").exists()
 
 
@@ -282,7 +282,7 @@ def test_mistakes_are_told_in_sets(dataset):
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]], np.uint8)
     split = types.Split("test", dataset.test.inputs[:3], labels)
     probabilities = np.array([[0.9, 0.1, 0.8, 0.2], [0.01, 0.7, 0.2, 0.95], [0.1, 0.02, 0.3, 0.4]], np.float32)
-    found = report.mistakes(split, probabilities, class_names=NAMES)
+    found = report.misclassified(split, probabilities, class_names=NAMES)
     assert (found.total, found.examples) == (2, 3)
     assert found.labels == ("green", "none")  # the surest first: 98 % that no green is there
     assert found.predictions == ("none", "green, square")

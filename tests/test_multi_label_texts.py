@@ -58,7 +58,7 @@ def test_the_report_states_what_a_count_by_hand_gives(finished):
     assert result["metric"] == "exact match"
     assert result["data"]["digest"] == data.digest
     chosen = next(row for row in result["variants"] if row["name"] == result["chosen"])
-    answers = verify.run_file(folder / chosen["file"], data.test.inputs)
+    answers = verify.predict_tflite(folder / chosen["file"], data.test.inputs)
     assert (answers.sum(-1) > 1.5).any(), "several classes at once, which no softmax says"
     said, labels = answers >= 0.5, data.test.labels.astype(bool)
     right = [all(a == b for a, b in zip(one, other, strict=True)) for one, other in zip(said, labels, strict=True)]
@@ -79,7 +79,7 @@ def test_the_file_answers_with_a_sigmoid_of_the_models_logits(finished):
     stage = next((folder / "stages").glob("classifier-*"))
     logits = fitting.predict(fitting.load(stage).model, data.test.inputs).astype(np.float64)
     for name, allowed in {"float32": 1e-5, "float16": 1e-2, "dynamic_int8": 0.1}.items():
-        answers = verify.run_file(folder / "variants" / f"{name}.tflite", data.test.inputs)
+        answers = verify.predict_tflite(folder / "variants" / f"{name}.tflite", data.test.inputs)
         assert np.abs(answers - 1 / (1 + np.exp(-logits))).max() < allowed, name
     content = (folder / "mobile" / "model.tflite").read_bytes()
     assert metadata.read(content)["output"]["score_threshold"] == 0.5
@@ -93,7 +93,7 @@ def test_verify_measures_the_run_again(finished):
 def asked(folder, sentence):
     """What the bundle's file says, by its own vocabulary."""
     ids = wordpiece.Tokenizer.from_file(folder / "mobile" / "vocab.txt").encode(sentence, 16)
-    return verify.run_file(folder / "mobile" / "model.tflite", np.asarray([ids], np.int32))[0]
+    return verify.predict_tflite(folder / "mobile" / "model.tflite", np.asarray([ids], np.int32))[0]
 
 
 def test_predict_prints_every_class_at_half_or_more(finished, capsys):
@@ -168,8 +168,8 @@ def test_a_softmax_in_place_of_the_sigmoid_is_not_published(config, finished, tm
     folder, _, data = finished
     model = fitting.load(next((folder / "stages").glob("classifier-*"))).model
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=config, needed_bytes=1) as run:
-        run.record(data)
+        run.use_dataset(data)
         wrong = publishing.Candidate("float32", "float32", tflite.convert(model), model)
         with pytest.raises(verify.VerificationError):
-            publishing.ship(run, data, model=model, candidates=[wrong])
+            publishing.publish(run, data, model=model, candidates=[wrong])
         assert not (run.folder / "mobile").exists()

@@ -256,7 +256,7 @@ def test_few_labels_are_so_many_of_each_class():
     config = dataclasses.replace(recipe.Config(), image_size=32)
     whole = recipe.load(config)
     few = recipe.labelled(config, whole)
-    assert np.bincount(few.train.labels).tolist() == [10] * whole.task.classes
+    assert np.bincount(few.train.labels).tolist() == [10] * whole.task.num_classes
     assert (len(few.validation), len(few.test)) == (len(whole.validation), len(whole.test))
     assert len(whole.train) > 4 * len(few.train)
 
@@ -310,7 +310,7 @@ def test_features_lead_and_fade_while_labels_and_answers_stay():
     lessons = recipe.lessons(recipe.Config(hint=0.0), fade=10)
     assert list(lessons) == ["labels", "answers", "attention", "similarity"]  # a weight of 0 leaves its term out
     weights = {
-        step: [float(kerastl.distil.schedules.at(term.weight, step)) for term in lessons.values()]
+        step: [float(kerastl.distil.schedules.value_at(term.weight, step)) for term in lessons.values()]
         for step in (0, 5, 10, 1000)
     }
     np.testing.assert_allclose(weights[0], [0.3, 0.7, 0.5, 3000], rtol=1e-6)

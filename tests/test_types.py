@@ -30,7 +30,7 @@ def test_a_class_name_is_a_line_of_its_own(names):
 
 def test_any_line_of_text_is_a_class_name():
     names = ("with space", "näme-日本", "100%s", "quote'\"", "<b>", "[/red]", "{0}", "tab\there", " edge ")
-    assert Task("animals", names, (8, 8, 1)).classes == len(names)
+    assert Task("animals", names, (8, 8, 1)).num_classes == len(names)
 
 
 def test_a_vocabulary_is_of_lines_and_of_texts():

@@ -107,12 +107,12 @@ def measure(name: str, content: bytes, limit: int | None) -> dict:
     import kerastl
 
     test = kerastl.data.mnist.load(limit=limit).test
-    answers = kerastl.verify.run_file(content, test.inputs)
+    answers = kerastl.verify.predict_tflite(content, test.inputs)
     return {
         "name": name,
         "bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
-        "sparsity": kerastl.verify.benchmark.facts(content).sparsity,
+        "sparsity": kerastl.verify.benchmark.inspect(content).sparsity,
         "score": kerastl.verify.score(answers, test.labels).value,
     }
 
@@ -124,7 +124,7 @@ def run_kerastl(options: argparse.Namespace, seed: int) -> dict[str, bytes]:
     import kerastl
 
     data = kerastl.data.mnist.load(seed=seed, limit=options.limit)
-    kerastl.training.fitting.set_seed(seed)
+    kerastl.training.set_seed(seed)
     image = keras.Input((28, 28, 1), name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     x = layers.Conv2D(12, 3, activation="relu", name="conv")(x)

@@ -80,7 +80,7 @@ def mobilenet_v2(task: Task, width: float = 1.0) -> keras.Model:
                 x = layers.Add(name=f"{name}_add")([x, shortcut])
     x = layers.ReLU(6.0, name="top_relu")(convolution(x, wide(320), "top"))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(image, layers.Dense(task.classes, name="logits")(x), name="mobilenet_v2")
+    return keras.Model(image, layers.Dense(task.num_classes, name="logits")(x), name="mobilenet_v2")
 
 
 # For a task, and a share of the usual number of channels.
@@ -88,7 +88,11 @@ NETWORKS: dict[str, Callable[[Task, float], keras.Model]] = {"student": student,
 
 
 def batches(data: Dataset, *, seed: int, batch_size: int = BATCH, moved: bool = True):
-    views = kerastl.inputs.augmentation.build(horizontal_flip=True, translation=0.04, seed=seed) if moved else None
+    views = (
+        kerastl.inputs.augmentation.image_augmentation(horizontal_flip=True, translation=0.04, seed=seed)
+        if moved
+        else None
+    )
     return kerastl.data.pipeline.batches(
         data.train, batch_size=batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
     )
@@ -99,11 +103,11 @@ def fit(
 ):
     """Trains in place, on the labels or under a teacher, with all that is the same for every row."""
     if teacher is not None:
-        soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=2.0)
+        soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=2.0)
         learner = kerastl.distil.distiller.Distiller(student=model, teacher=teacher, loss=soft, weight=0.7)
     else:
         learner = model
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         learner,
         batches(data, seed=seed),
         schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=rate, weight_decay=1e-3),
@@ -125,11 +129,11 @@ def pruned_channels(model: keras.Model, data: Dataset, options: argparse.Namespa
             share = target / channels.multiply_adds(small)
         plan = channels.plan(
             small,
-            keep=min(share, 1.0),
+            keep_ratio=min(share, 1.0),
             batches=batches(data, seed=turn, moved=False).take(options.batches),
             criterion=options.criterion,
-            multiple=options.multiple,
-            floor=options.floor,
+            divisor=options.multiple,
+            min_keep_ratio=options.floor,
         )
         small = channels.apply(small, plan)
         epochs = options.fine_tuning // (2 * rounds) or 1
@@ -164,7 +168,7 @@ def narrower(
     build: Callable[[Task, float], keras.Model], model: keras.Model, data: Dataset, options: argparse.Namespace
 ) -> keras.Model:
     """Uniformly fewer channels, the share chosen so that the multiply-adds come closest."""
-    kerastl.training.fitting.set_seed(30)
+    kerastl.training.set_seed(30)
     wanted = options.keep * channels.multiply_adds(model)
     shares = [share / 100 for share in range(30, 100, 2)]
     share = min(shares, key=lambda one: abs(channels.multiply_adds(build(data.task, one)) - wanted))
@@ -173,17 +177,17 @@ def narrower(
 
 
 def accuracy(model: keras.Model, split) -> float:
-    return kerastl.verify.score(kerastl.training.fitting.predict(model, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.training.predict(model, split.inputs), split.labels).value
 
 
 def file_accuracy(content: bytes, split) -> float:
-    return kerastl.verify.score(kerastl.verify.run_file(content, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.verify.predict_tflite(content, split.inputs), split.labels).value
 
 
 def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
     """Trains, prunes and measures one network; whether it does what is asked."""
     build = NETWORKS[name]
-    kerastl.training.fitting.set_seed(options.seed)
+    kerastl.training.set_seed(options.seed)
     print(f"{name}: training {options.epochs} epochs", flush=True)
     model = fit(build(data.task, 1.0), data, epochs=options.epochs, rate=RATE, seed=options.seed)
     models = {"unpruned": model, "channels pruned": pruned_channels(model, data, options)}
@@ -194,7 +198,7 @@ def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
         print(f"{name}: narrower from its start", flush=True)
         models["narrower, from scratch"] = narrower(build, model, data, options)
     files = {row: kerastl.export.tflite.convert(one) for row, one in models.items()}
-    times = kerastl.verify.benchmark.in_turns(files, rounds=options.latency_rounds, runs=1000)
+    times = kerastl.verify.benchmark.interleaved_latency(files, rounds=options.latency_rounds, runs=1000)
     columns = {"network": "{}"} | dict.fromkeys(("multiply-adds", "parameters", "bytes", "gzip"), "{:,}")
     columns |= {"us": "{:.1f}", "times faster": "{:.2f}", "validation": "{:.4f}", "test": "{:.4f}"}
     table = results.Table(
@@ -202,7 +206,7 @@ def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
     )
     ratios, scores = {}, {}
     for row, one in models.items():
-        facts = kerastl.verify.benchmark.facts(files[row])
+        facts = kerastl.verify.benchmark.inspect(files[row])
         ratios[row] = [slow / fast for slow, fast in zip(times["unpruned"], times[row], strict=True)]
         scores[row] = file_accuracy(files[row], data.test)
         table.add(

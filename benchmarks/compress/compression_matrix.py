@@ -279,7 +279,7 @@ class Work:
             found = kerastl.verify.check(
                 Artifact(kind, kind, path, **claims), split, expected=expected, tolerance=tolerance
             )
-        answers = kerastl.verify.run_file(data, self.test.inputs)
+        answers = kerastl.verify.predict_tflite(data, self.test.inputs)
         spread = max(np.sqrt(np.mean((expected - expected.mean(0)) ** 2)), LEAST_SPREAD)
         error = np.sqrt(np.mean((answers - expected) ** 2)) / spread
         if not error <= wanted:

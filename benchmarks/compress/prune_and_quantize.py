@@ -41,7 +41,7 @@ NETWORKS: dict[str, Callable] = {
     "mobilenet_v2": kerastl.models.mobile_cnn.small,
 }
 PTQ, LONGER, PQAT, QAT = "PTQ", "longer in float, PTQ", "PQAT", "QAT, zeros not kept"
-soft = kerastl.distil.losses.temperature_kullback_leibler
+soft = kerastl.distil.losses.kl_divergence
 
 
 def main() -> int:
@@ -69,7 +69,7 @@ def main() -> int:
 
 def made(build: Callable, data: Dataset, *, seed: int, options: argparse.Namespace) -> dict[str, bytes]:
     """Every file of one seed."""
-    kerastl.training.fitting.set_seed(seed)
+    kerastl.training.set_seed(seed)
     model, some = build(data.task), data.train.inputs[:500]
     fit(model, data, epochs=options.epochs, rate=RATE, seed=seed)
     pruned = kerastl.training.precision.as_float32(model)
@@ -106,7 +106,7 @@ def fit(
     if teacher is not None:
         loss = functools.partial(soft, temperature=TEMPERATURE)
         learner = kerastl.distil.distiller.Distiller(student=model, teacher=teacher, loss=loss, weight=TEACHER_WEIGHT)
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         learner,
         batches(data, seed=seed),
         schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=rate, weight_decay=1e-3),
@@ -125,7 +125,7 @@ def quantization_aware(
     pruned: keras.Model, data: Dataset, *, teacher: keras.Model, seed: int, options: argparse.Namespace, **kept: bool
 ) -> bytes:
     def loss(labels, logits, answers):
-        own = kerastl.distil.losses.label_cross_entropy(labels, logits)
+        own = kerastl.distil.losses.cross_entropy(labels, logits)
         return TEACHER_WEIGHT * soft(answers, logits, temperature=TEMPERATURE) + (1 - TEACHER_WEIGHT) * own
 
     network = qat.train(
@@ -142,10 +142,10 @@ def quantization_aware(
 
 def measured(content: bytes, data: Dataset) -> dict[str, float]:
     scores = {
-        split.name: kerastl.verify.score(kerastl.verify.run_file(content, split.inputs), split.labels).value
+        split.name: kerastl.verify.score(kerastl.verify.predict_tflite(content, split.inputs), split.labels).value
         for split in (data.validation, data.test)
     }
-    return {**scores, "zeros": kerastl.verify.benchmark.facts(content).sparsity}
+    return {**scores, "zeros": kerastl.verify.benchmark.inspect(content).sparsity}
 
 
 def show(name: str, scores: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> bool:

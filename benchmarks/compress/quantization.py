@@ -74,7 +74,7 @@ def main() -> int:
 
 def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) -> dict[str, bytes]:
     """Every file, those of the peers under names that begin with "their"."""
-    kerastl.training.fitting.set_seed(0)
+    kerastl.training.set_seed(0)
     fit(model, data, epochs=epochs)
     float32, some = kerastl.export.tflite.convert(model), data.train.inputs[:500]
     files = {
@@ -105,7 +105,7 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
 
 def fit(model: keras.Model, data: Dataset, *, epochs: int) -> None:
     batches = kerastl.data.pipeline.batches
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         model,
         batches(data.train, batch_size=BATCH, shuffle=True, drop_remainder=True),
         schedule=Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=RATE, weight_decay=1e-3),
@@ -117,7 +117,7 @@ def aware(model: keras.Model, data: Dataset, *, epochs: int) -> bytes:
     """Quantization-aware training under the float model's own answers."""
     twin = kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32"))
     batches = kerastl.data.pipeline.batches(data.train, batch_size=BATCH, shuffle=True, drop_remainder=True)
-    soft = kerastl.distil.losses.temperature_kullback_leibler
+    soft = kerastl.distil.losses.kl_divergence
     network = qat.train(
         twin,
         batches,
@@ -134,13 +134,13 @@ def mixed(float32: bytes, data: Dataset, *, calibration: np.ndarray | None = Non
     held = data.validation
 
     def score(file: bytes) -> float:
-        return kerastl.verify.score(kerastl.verify.run_file(file, held.inputs), held.labels).value
+        return kerastl.verify.score(kerastl.verify.predict_tflite(file, held.inputs), held.labels).value
 
     measured = mixed_precision.sensitivities(
-        float32, answers=lambda file: kerastl.verify.run_file(file, held.inputs[:500]), calibration=calibration
+        float32, answers=lambda file: kerastl.verify.predict_tflite(file, held.inputs[:500]), calibration=calibration
     )
     least = score(float32) - 0.005
-    return mixed_precision.cheapest(float32, measured, score=score, least=least, calibration=calibration).content
+    return mixed_precision.search(float32, measured, score=score, least=least, calibration=calibration).content
 
 
 def converted(model: keras.Model, *, quantize: bool = False, calibration: np.ndarray | None = None) -> bytes:
@@ -238,11 +238,11 @@ def show(name: str, files: dict[str, bytes], data: Dataset, found: results.Resul
 
 
 def evaluation(content: bytes, data: Dataset) -> results.Interval:
-    """The whole test split through the file, by `verify.run_file` and by a loop with nothing in it, in turns.
+    """The whole test split through the file, by `verify.predict_tflite` and by a loop with nothing in it, in turns.
 
     Returns their ratio. Both have one interpreter: what more of them save is not what is asked.
     """
-    ways = {"ours": lambda: kerastl.verify.run_file(content, data.test.inputs, workers=1)}
+    ways = {"ours": lambda: kerastl.verify.predict_tflite(content, data.test.inputs, workers=1)}
     ways["bare"] = lambda: answers(content, data.test.inputs)
     ratios = []
     for turn in range(6):

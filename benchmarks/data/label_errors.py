@@ -35,13 +35,11 @@ def main() -> int:
     labels = data.train.labels.copy()
     planted = generator.choice(len(labels), round(options.share * len(labels)), replace=False)
     labels[planted] = (labels[planted] + generator.integers(1, 10, len(planted))) % 10
-    kerastl.training.fitting.set_seed(0)
+    kerastl.training.set_seed(0)
     model = kerastl.models.lenet_style.textbook(data.task)
     batches = kerastl.data.pipeline.batches(Split("train", data.train.inputs, labels), batch_size=128, shuffle=True)
-    kerastl.training.fitting.fit(model, batches, schedule=Schedule(epochs=options.epochs, batch_size=128))
-    probabilities = kerastl.training.fitting.predict(
-        kerastl.export.serving.with_probabilities(model), data.train.inputs
-    )
+    kerastl.training.fit(model, batches, schedule=Schedule(epochs=options.epochs, batch_size=128))
+    probabilities = kerastl.training.predict(kerastl.export.serving.with_probabilities(model), data.train.inputs)
     ways = {
         "kerastl (confident learning)": kerastl.data.label_errors.find(labels, probabilities),
         "every disagreement": np.flatnonzero(probabilities.argmax(-1) != labels),

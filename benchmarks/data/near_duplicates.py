@@ -76,7 +76,7 @@ def measure(name: str, planted: int, limit: int) -> list[list]:
     dataset = source.load(size=(96, 96)) if name == "groceries" else source.load(limit=limit)
     train, test = np.asarray(dataset.train.inputs), np.asarray(dataset.test.inputs)[:planted]
     draw = np.random.default_rng(0).choice(len(train), min(planted, len(train)), replace=False)
-    index, known = near_duplicates.describe(train), hashes(train)
+    index, known = near_duplicates.fingerprints(train), hashes(train)
     plain = (len(near_duplicates.between(test, index)), len(by_hash(test, known)))
     rows = []
     for change, function in CHANGES.items():

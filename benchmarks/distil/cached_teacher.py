@@ -43,7 +43,7 @@ STEPS = 20
 
 def lesson(split: Split, **options):
     """Batches as `fashion_mobile` makes them, and with ``views`` those that come again."""
-    augment = kerastl.inputs.augmentation.build(horizontal_flip=True, translation=0.04)
+    augment = kerastl.inputs.augmentation.image_augmentation(horizontal_flip=True, translation=0.04)
     return kerastl.data.pipeline.batches(
         split, batch_size=BATCH, shuffle=True, augment=augment, drop_remainder=True, **options
     )
@@ -54,7 +54,7 @@ def taught(dataset: Dataset, epochs: int, name: str) -> keras.Model:
     keras.utils.set_random_seed(0)
     teacher = getattr(kerastl.models.resnet, name)(dataset.task)
     schedule = Schedule(epochs=epochs, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3)
-    kerastl.training.fitting.fit(teacher, lesson(dataset.train), schedule=schedule, keep="last")
+    kerastl.training.fit(teacher, lesson(dataset.train), schedule=schedule, keep="last")
     return teacher
 
 
@@ -62,7 +62,7 @@ def pupil(dataset: Dataset, teacher: keras.Model | None, seed: int) -> kerastl.d
     """A student under its teacher; the same weights for the same seed."""
     keras.utils.set_random_seed(seed)
     student = kerastl.models.resnet.mobile(dataset.task)
-    soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=2.0)
+    soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=2.0)
     return kerastl.distil.distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=0.7)
 
 
@@ -92,7 +92,7 @@ def spread(values: list[float]) -> results.Interval | None:
 
 
 def score(model: keras.Model, split: Split) -> float:
-    return kerastl.verify.score(kerastl.training.fitting.predict(model, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.training.predict(model, split.inputs), split.labels).value
 
 
 def main() -> int:
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="so many training pictures only")
     options = parser.parse_args()
     dataset = kerastl.data.fashion_mnist.load()
-    dataset = dataclasses.replace(dataset, train=dataset.train.head(options.limit))  # all there are to measure with
+    dataset = dataclasses.replace(dataset, train=dataset.train.take(options.limit))  # all there are to measure with
     teacher = taught(dataset, options.teacher_epochs, options.teacher)
     print(f"teacher: {score(teacher, dataset.test):.2%} on test", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ def main() -> int:
         for seed in range(1, options.seeds + 1):
             for name, make in ways.items():
                 model, batches = make(seed)
-                kerastl.training.fitting.fit(model, batches, schedule=schedule, keep="last", progress=False)
+                kerastl.training.fit(model, batches, schedule=schedule, keep="last", progress=False)
                 scores[name].append(tuple(score(model.student, split) for split in (dataset.validation, dataset.test)))
             words = "  ".join(f"{name} {rows[-1][0]:.4f}/{rows[-1][1]:.4f}" for name, rows in scores.items())
             print(f"seed {seed}/{options.seeds}: {words}", flush=True)

@@ -60,7 +60,7 @@ def main() -> int:
     else:
         ours, accuracy = finished(Path("saved_models", "cifar_mobile", options.tag))
     files = {"reference, ResNet-8": integers(reference, data), "cifar_mobile": ours}
-    times = kerastl.verify.benchmark.in_turns(files, rounds=options.rounds, runs=300)
+    times = kerastl.verify.benchmark.interleaved_latency(files, rounds=options.rounds, runs=300)
     slow, fast = (np.array(rows) for rows in times.values())
     faster = results.quartiles(slow / fast)
     table = results.Table(

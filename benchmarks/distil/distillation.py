@@ -73,7 +73,7 @@ def labels(bench: Bench) -> dict[str, bool]:
 def stage(folder: Path, name: str) -> keras.Model:
     """What a stage of a finished run has trained."""
     (found,) = folder.glob(f"stages/{name}-????????????")
-    return kerastl.training.fitting.load(found).model
+    return kerastl.training.load(found).model
 
 
 def beside_keras(bench: Bench) -> dict[str, bool]:
@@ -84,7 +84,7 @@ def beside_keras(bench: Bench) -> dict[str, bool]:
     room = distillation_losses.classroom(bench)
     answered = functools.partial(distil_logits.answered, room.config, room.all)
     five = [room.teacher, *room.others(4, epochs=12)]
-    several = answered(bench.run.folder / "answers-teachers", teacher=kerastl.distil.teachers.Several(five))
+    several = answered(bench.run.folder / "answers-teachers", teacher=kerastl.distil.teachers.Ensemble(five))
     one = answered(bench.run.folder / "answers-teacher", teacher=room.teacher)
     ways = {
         "keras-alone": ("alone", distil_logits.learn, None),
@@ -93,7 +93,7 @@ def beside_keras(bench: Bench) -> dict[str, bool]:
         "keras-theirs": (KERAS_OWN, under_keras, one),
     }
     _, ours, same, theirs = side_by_side(room, ways, epochs=16)
-    together = accuracy(kerastl.distil.teachers.as_one(five), room.all.test)
+    together = accuracy(kerastl.distil.teachers.ensemble_model(five), room.all.test)
     print(f"five teachers together: {together:.2%}; g is of the gap to the one that Keras' own has")
     above, alike = ours.gain - theirs.gain, same.gain - theirs.gain
     return {
@@ -105,7 +105,7 @@ def beside_keras(bench: Bench) -> dict[str, bool]:
 def knows_nothing(bench: Bench) -> dict[str, bool]:
     """All labels: nothing is gained under a teacher that was never trained."""
     room = distillation_losses.classroom(bench)
-    kerastl.training.fitting.set_seed(room.config.seed)  # the same one when the command goes on
+    kerastl.training.set_seed(room.config.seed)  # the same one when the command goes on
     teacher = kerastl.models.resnet.medium(room.all.task)
     answers = distil_logits.answered(room.config, room.all, bench.run.folder / "answers-random", teacher=teacher)
     ways = {
@@ -119,7 +119,7 @@ def knows_nothing(bench: Bench) -> dict[str, bool]:
 
 def side_by_side(
     room: distillation_losses.Classroom, ways: dict[str, tuple[str, Callable[..., Any], Any]], *, epochs: int
-) -> list[baseline.Recovered]:
+) -> list[baseline.DistillationGain]:
     """The table of students that differ in their lesson, on test, and what each recovers of the gap.
 
     Args:
@@ -174,23 +174,23 @@ class Answered(keras.distillation.Distiller):
 
 def under_keras(
     config: distil_logits.Config, data: Dataset, seed: int, workspace: Workspace, *, answers: Any
-) -> kerastl.training.fitting.Trained:
+) -> kerastl.training.Trained:
     """As its own example has it, with its temperature and weight; views and schedule are the recipe's.
 
     With an instance of the divergence it takes a softmax and T squared, with its name neither.
     """
-    kerastl.training.fitting.set_seed(seed + 1)
+    kerastl.training.set_seed(seed + 1)
     student = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
     put_right = keras.distillation.LogitsDistillation(loss=keras.losses.KLDivergence())
     model = Answered(student, distillation_losses=put_right)
-    curves = kerastl.training.fitting.fit(
+    curves = kerastl.training.fit(
         model,
         distil_logits.moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers),
         schedule=config.student,
         workspace=workspace,
         validation=distil_logits.held_out(data),
     )
-    return kerastl.training.fitting.Trained(student, curves)
+    return kerastl.training.Trained(student, curves)
 
 
 def few(bench: Bench) -> dict[str, bool]:
@@ -232,7 +232,7 @@ def forwards(bench: Bench) -> dict[str, bool]:
         for name in taps:
             x = (kind if name == "first" else layers.Conv2D)(8, 3, activation="relu", name=name)(x)
         x = layers.GlobalAveragePooling2D(name="pool")(x)
-        return keras.Model(image, layers.Dense(data.task.classes, name="logits")(x))
+        return keras.Model(image, layers.Dense(data.task.num_classes, name="logits")(x))
 
     def counted(make: Callable[[keras.Model], keras.Model]) -> int:
         model = make(network(Counted))
@@ -242,7 +242,7 @@ def forwards(bench: Bench) -> dict[str, bool]:
         return Counted.calls
 
     teacher = network(layers.Conv2D)
-    named = {name: terms.Feature(feature_losses.hint, student=name, teacher=name) for name in taps}
+    named = {name: terms.FeatureLoss(feature_losses.hint, student=name, teacher=name) for name in taps}
     ours = counted(lambda student: distiller.Distiller(student=student, teacher=teacher, losses=named))
     theirs = counted(
         lambda student: keras.distillation.Distiller(

@@ -34,29 +34,29 @@ def every_loss() -> dict[str, dict[str, terms.Term]]:
     """
 
     def soft(loss: Callable, **options: Any) -> dict[str, terms.Term]:
-        return {"labels": terms.Labels(0.3), "soft": terms.Soft(loss, 0.7, **options)}
+        return {"labels": terms.LabelLoss(0.3), "soft": terms.LogitLoss(loss, 0.7, **options)}
 
     def feature(loss: Callable, weight: float, layer: str, **options: Any) -> dict[str, terms.Term]:
         return {
-            "labels": terms.Labels(),
-            "feature": terms.Feature(loss, weight, student=layer, teacher=layer, **options),
+            "labels": terms.LabelLoss(),
+            "feature": terms.FeatureLoss(loss, weight, student=layer, teacher=layer, **options),
         }
 
     def on_probabilities(teacher: Any, student: Any) -> Any:
-        return losses.soft_label_mean_squared_error(keras.ops.softmax(teacher), keras.ops.softmax(student))
+        return losses.mean_squared_error(keras.ops.softmax(teacher), keras.ops.softmax(student))
 
     # by default the classes that it is not weigh 8, as the paper has it for a hundred of them
-    gentle = functools.partial(losses.decoupled_kullback_leibler, other_weight=1.0)
+    gentle = functools.partial(losses.decoupled_kd, other_weight=1.0)
     maps, pooled = "stage3_block1_relu2", "pool"
     return {
-        "temperature_kullback_leibler, T = 1": soft(losses.temperature_kullback_leibler, temperature=1.0),
-        "temperature_kullback_leibler, T = 2": soft(losses.temperature_kullback_leibler, temperature=2.0),
-        "temperature_kullback_leibler, T = 4": soft(losses.temperature_kullback_leibler, temperature=4.0),
-        "mean squared error of logits": soft(losses.soft_label_mean_squared_error),
+        "temperature_kullback_leibler, T = 1": soft(losses.kl_divergence, temperature=1.0),
+        "temperature_kullback_leibler, T = 2": soft(losses.kl_divergence, temperature=2.0),
+        "temperature_kullback_leibler, T = 4": soft(losses.kl_divergence, temperature=4.0),
+        "mean squared error of logits": soft(losses.mean_squared_error),
         "mean squared error of probabilities": soft(on_probabilities),
-        "decoupled_kullback_leibler, others weigh 8": soft(losses.decoupled_kullback_leibler),
-        "correlation_distance": soft(losses.correlation_distance),
-        "standardized_kullback_leibler": soft(losses.standardized_kullback_leibler),
+        "decoupled_kullback_leibler, others weigh 8": soft(losses.decoupled_kd),
+        "correlation_distance": soft(losses.dist),
+        "standardized_kullback_leibler": soft(losses.standardized_kl_divergence),
         "hint, with a projection": feature(feature_losses.hint, 1.0, maps, projection=True),
         # the authors' code takes 1000 / 2 times the mean over 16 places, not half the sum over them
         "attention_transfer, weight 62.5": feature(feature_losses.attention_transfer, 62.5, maps),
@@ -87,7 +87,7 @@ class Classroom:
         key = [config.erasing, config.teacher, data.digest]
         self.teacher = bench.run.stage("teacher", teach, key=key, **MODELS).model
         self.all = data
-        self.data = dataclasses.replace(data, train=data.train.head(min(len(data.train), FEWER)))
+        self.data = dataclasses.replace(data, train=data.train.take(min(len(data.train), FEWER)))
 
     def others(self, count: int, *, epochs: int) -> list[keras.Model]:
         """Teachers beside the first, of the seeds that follow its own, and of so many epochs."""
@@ -96,26 +96,26 @@ class Classroom:
         teach = functools.partial(distil_logits.train_teacher, dataclasses.replace(config, teacher=schedule), self.all)
         seeds = range(config.seed + 1, config.seed + 1 + count)
         key = [config.erasing, schedule, self.all.digest]
-        return [one.model for one in self.bench.run.each("teacher", teach, seeds=seeds, key=key, **MODELS)]
+        return [one.model for one in self.bench.run.stage_per_seed("teacher", teach, seeds=seeds, key=key, **MODELS)]
 
     def new(self, seed: int, widths: Sequence[int] | None = None) -> keras.Model:
         """A student with the first weights of its seed."""
-        kerastl.training.fitting.set_seed(seed + 1)
+        kerastl.training.set_seed(seed + 1)
         return kerastl.models.resnet.build(self.data.task, widths=widths or self.config.widths, stem_pool=2)
 
-    def fit(self, model: keras.Model, data: Dataset, schedule: Schedule, workspace: Workspace) -> kerastl.types.Curves:
+    def fit(self, model: keras.Model, data: Dataset, schedule: Schedule, workspace: Workspace) -> kerastl.types.History:
         batches = distil_logits.moved(self.config, data, schedule, seed=self.config.seed)
-        return kerastl.training.fitting.fit(model, batches, schedule=schedule, workspace=workspace, keep="last")
+        return kerastl.training.fit(model, batches, schedule=schedule, workspace=workspace, keep="last")
 
     def students(self, name: str, model: Callable[[keras.Model, int], keras.Model], *key: object) -> list[keras.Model]:
         """One of each seed, under what ``model`` makes of it."""
 
-        def learn(seed: int, workspace: Workspace) -> kerastl.training.fitting.Trained:
+        def learn(seed: int, workspace: Workspace) -> kerastl.training.Trained:
             student = self.new(seed)
             curves = self.fit(model(student, seed), self.data, self.short, workspace)
-            return kerastl.training.fitting.Trained(student, curves)
+            return kerastl.training.Trained(student, curves)
 
-        taught_by = self.bench.run.key("teacher")
+        taught_by = self.bench.run.stage_key("teacher")
         basis = [self.config.seed, self.config.views, self.config.widths, self.short, self.data.digest, taught_by]
         return self.bench.students(name, learn, basis, *key)
 
@@ -161,28 +161,26 @@ def who(bench: Bench) -> dict[str, bool]:
     """Who teaches: the teacher, an assistant that it has taught, the student before it, its own moving average."""
     room = classroom(bench)
     soft = {
-        "labels": terms.Labels(0.3),
-        "soft": terms.Soft(losses.temperature_kullback_leibler, 0.7, temperature=2.0),
+        "labels": terms.LabelLoss(0.3),
+        "soft": terms.LogitLoss(losses.kl_divergence, 0.7, temperature=2.0),
     }
 
     def under(teacher: Any, **more: terms.Term) -> Callable[[keras.Model, int], keras.Model]:
         return lambda student, seed: distiller.Distiller(student=student, teacher=teacher, losses=soft | more)
 
-    def assist(workspace: Workspace) -> kerastl.training.fitting.Trained:
+    def assist(workspace: Workspace) -> kerastl.training.Trained:
         assistant = room.new(bench.seeds[0], ASSISTANT)
         curves = room.fit(under(room.teacher)(assistant, 0), room.all, longer, workspace)
-        return kerastl.training.fitting.Trained(assistant, curves)
+        return kerastl.training.Trained(assistant, curves)
 
     longer = bench.epochs(dataclasses.replace(room.short, epochs=12))
-    key = [room.config.views, ASSISTANT, longer, room.all.digest, bench.run.key("teacher"), plain(soft)]
+    key = [room.config.views, ASSISTANT, longer, room.all.digest, bench.run.stage_key("teacher"), plain(soft)]
     assistant = bench.run.stage("assistant", assist, key=key, **MODELS).model
     born_again = dict(zip(bench.seeds, room.alone, strict=True))
     # as a mean teacher's: the lesson grows while the average is still worth little
     steps = room.short.epochs * (len(room.data.train) // BATCH)
-    growing = terms.Soft(
-        losses.temperature_kullback_leibler, schedules.linear(0.0, 0.7, steps=steps // 2), temperature=2.0
-    )
-    lesson = [plain(soft), plain(growing), bench.run.key("assistant")]
+    growing = terms.LogitLoss(losses.kl_divergence, schedules.linear(0.0, 0.7, steps=steps // 2), temperature=2.0)
+    lesson = [plain(soft), plain(growing), bench.run.stage_key("assistant")]
     students = {
         "alone": room.alone,
         "the teacher": room.students("who-teacher", under(room.teacher), lesson),
@@ -190,13 +188,13 @@ def who(bench: Bench) -> dict[str, bool]:
             "who-assistant", under(assistant), lesson
         ),
         "teacher and assistant, by confidence": room.students(
-            "who-both", under(teachers.Several([room.teacher, assistant], by="confidence")), lesson
+            "who-both", under(teachers.Ensemble([room.teacher, assistant], combine="confidence")), lesson
         ),
         "the student before it (born again)": room.students(
             "who-born-again", lambda student, seed: under(born_again[seed])(student, seed), lesson
         ),
         "its own moving average": room.students(
-            "who-average", under(teachers.MovingAverage(0.99), labels=terms.Labels(), soft=growing), lesson
+            "who-average", under(teachers.EMATeacher(0.99), labels=terms.LabelLoss(), soft=growing), lesson
         ),
     }
     return room.show("who teaches", students)

@@ -23,7 +23,7 @@ def network(task: Task, units: int, *, dropout: float) -> keras.Model:
     for place in (1, 2):
         x = layers.Dense(units, activation="relu", name=f"hidden{place}")(x)
         x = layers.Dropout(dropout, name=f"hidden{place}_dropout")(x)
-    return keras.Model(image, layers.Dense(task.classes, name="logits")(x))
+    return keras.Model(image, layers.Dense(task.num_classes, name="logits")(x))
 
 
 def mnist(bench: Bench) -> dict[str, bool]:
@@ -42,28 +42,31 @@ def mnist(bench: Bench) -> dict[str, bool]:
             data.train, batch_size=BATCH, shuffle=True, seed=seed, drop_remainder=True, **options
         )
         held = kerastl.data.pipeline.batches(data.validation, batch_size=500)
-        return kerastl.training.fitting.fit(
+        return kerastl.training.fit(
             model, batches, schedule=schedule, workspace=workspace, validation=held, keep="last"
         )
 
-    def teach(workspace: Workspace) -> kerastl.training.fitting.Trained:
-        kerastl.training.fitting.set_seed(0)
-        model, jitter = network(data.task, 1200, dropout=0.5), kerastl.inputs.augmentation.build(translation=2 / 28)
-        return kerastl.training.fitting.Trained(model, fit(model, teaching, 0, workspace, augment=jitter))
+    def teach(workspace: Workspace) -> kerastl.training.Trained:
+        kerastl.training.set_seed(0)
+        model, jitter = (
+            network(data.task, 1200, dropout=0.5),
+            kerastl.inputs.augmentation.image_augmentation(translation=2 / 28),
+        )
+        return kerastl.training.Trained(model, fit(model, teaching, 0, workspace, augment=jitter))
 
     teacher = bench.run.stage("mnist-teacher", teach, key=[data.digest, teaching], **MODELS).model
-    answers = kerastl.training.fitting.predict(teacher, data.train.inputs)  # nothing moves the students' pictures
+    answers = kerastl.training.predict(teacher, data.train.inputs)  # nothing moves the students' pictures
 
-    def learn(seed: int, workspace: Workspace, *, taught: bool) -> kerastl.training.fitting.Trained:
-        kerastl.training.fitting.set_seed(seed + 1)
+    def learn(seed: int, workspace: Workspace, *, taught: bool) -> kerastl.training.Trained:
+        kerastl.training.set_seed(seed + 1)
         student = model = network(data.task, 800, dropout=0.0)
         if taught:
-            soft = functools.partial(losses.temperature_kullback_leibler, temperature=20.0)
+            soft = functools.partial(losses.kl_divergence, temperature=20.0)
             model = distiller.Distiller(student=student, teacher=None, loss=soft, weight=0.9)
         options = {"answers": answers} if taught else {}
-        return kerastl.training.fitting.Trained(student, fit(model, learning, seed, workspace, **options))
+        return kerastl.training.Trained(student, fit(model, learning, seed, workspace, **options))
 
-    taught_by, student = bench.run.key("mnist-teacher"), functools.partial(learn, taught=True)
+    taught_by, student = bench.run.stage_key("mnist-teacher"), functools.partial(learn, taught=True)
     students = {
         "alone": bench.students("mnist-alone", functools.partial(learn, taught=False), learning, data.digest),
         "distilled": bench.students("mnist-distilled", student, learning, taught_by),

@@ -64,9 +64,9 @@ def main() -> int:
 
 
 def trained(model: keras.Model, data: Dataset, *, epochs: int) -> keras.Model:
-    kerastl.training.fitting.set_seed(0)
+    kerastl.training.set_seed(0)
     batches = kerastl.data.pipeline.batches
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         model,
         batches(data.train, batch_size=128, shuffle=True, drop_remainder=True),
         schedule=Schedule(epochs=epochs, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4),
@@ -93,9 +93,11 @@ def row(model: keras.Model, data: Dataset) -> list:
     with tempfile.TemporaryDirectory() as temporary:
         variants = [measured(name, content, Path(temporary), data) for name, content in files.items()]
         full = variants[0].validation.score.value
-        chosen = kerastl.verify.choose(variants, float_validation_score=full, prefer="fastest", budget=BUDGET).name
+        chosen = kerastl.verify.select(variants, float_validation_score=full, prefer="fastest", budget=BUDGET).name
     within = [v.artifact.name for v in variants if v.validation.score.value >= full - BUDGET - 1e-12]
-    times = kerastl.verify.benchmark.in_turns({name: files[name] for name in within}, rounds=ROUNDS, runs=300)
+    times = kerastl.verify.benchmark.interleaved_latency(
+        {name: files[name] for name in within}, rounds=ROUNDS, runs=300
+    )
     best = min(within, key=lambda name: statistics.median(times[name]))
 
     def slower(name: str) -> results.Interval | str:
@@ -110,11 +112,11 @@ def measured(name: str, content: bytes, folder: Path, data: Dataset) -> Variant:
     path = folder / f"{name}.tflite"
     path.write_bytes(content)
     split = data.validation
-    score = kerastl.verify.score(kerastl.verify.run_file(content, split.inputs), split.labels)
+    score = kerastl.verify.score(kerastl.verify.predict_tflite(content, split.inputs), split.labels)
     seen = kerastl.types.Verification(score, score.value, 1.0, 0.0)
     return Variant(
         Artifact(name, name, path),
-        kerastl.verify.benchmark.facts(path),
+        kerastl.verify.benchmark.inspect(path),
         kerastl.verify.benchmark.latency(path),
         seen,
         seen,

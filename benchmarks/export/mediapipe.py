@@ -122,7 +122,7 @@ def probe(folder: Path) -> Path:
         len(task.vocabulary), 8, embeddings_initializer=keras.initializers.RandomNormal(0, 0.08)
     )
     whole = keras.layers.Flatten()(rows(ids))
-    logits = keras.layers.Dense(task.classes, kernel_initializer=keras.initializers.RandomNormal(0, 1))(whole)
+    logits = keras.layers.Dense(task.num_classes, kernel_initializer=keras.initializers.RandomNormal(0, 1))(whole)
     content = metadata.add(
         kerastl.export.tflite.convert(keras.Model(ids, logits, name=task.name)),
         class_names=task.class_names,
@@ -211,7 +211,7 @@ def main() -> int:
         cases = []
         for kind, root in roots.items():
             files = files_of(root)
-            shape = kerastl.verify.benchmark.facts(files[0]).input.shape[1:]
+            shape = kerastl.verify.benchmark.inspect(files[0]).input.shape[1:]
             inputs = sentences() if kind == "text" else pictures(root, shape, folder)
             files += [probe(folder)] if kind == "text" else []
             cases += [(kind, file, inputs) for file in files]

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 # Imported before any child is forked, which then starts in seconds; the parent runs no operation of TensorFlow's.
 import kerastl
 from benchmarks.tools import results, tiny_run
-from kerastl.types import Artifact, Choice, Curves, Score, Variant, Verification
+from kerastl.types import Artifact, Choice, History, Score, Variant, Verification
 
 PATIENCE = 120  # seconds for a child that should take ten
 
@@ -74,15 +74,15 @@ Save = Callable[[Path], Any]
 
 def checkpoint(seed: int) -> Save:
     arrays = {f"model/{index}": weight for index, weight in enumerate(tiny_run.network(seed).get_weights())}
-    return lambda folder: kerastl.runs.checkpoints.Workspace("net", folder=folder / "work", logs=folder).keep(
-        arrays, {}
-    )
+    return lambda folder: kerastl.runs.checkpoints.Workspace(
+        "net", folder=folder / "work", logs=folder
+    ).save_checkpoint(arrays, {})
 
 
 class Forgetful(kerastl.runs.checkpoints.Workspace):
     """Keeps logs and no checkpoints."""
 
-    def keep(self, arrays, facts):
+    def save_checkpoint(self, arrays, facts):
         return self.logs
 
 
@@ -93,26 +93,24 @@ def logs(seed: int) -> Save:
     def save(folder: Path) -> None:
         batches = kerastl.data.pipeline.batches(tiny_run.load().train, batch_size=96)
         place = Forgetful("net", folder=desk, logs=folder / "logs")
-        kerastl.training.fitting.fit(
-            model, batches, schedule=tiny_run.Schedule(epochs=2), workspace=place, progress=False
-        )
+        kerastl.training.fit(model, batches, schedule=tiny_run.Schedule(epochs=2), workspace=place, progress=False)
 
     return save
 
 
 def stage(seed: int) -> Save:
-    trained = kerastl.training.fitting.Trained(tiny_run.network(seed), Curves("net", {}))
+    trained = kerastl.training.Trained(tiny_run.network(seed), History("net", {}))
 
     def save(folder: Path) -> None:
         with open_run(folder) as run:
-            run.stage("net", lambda at: trained, key=[seed], save=kerastl.training.fitting.save, load=lambda path: None)
+            run.stage("net", lambda at: trained, key=[seed], save=kerastl.training.save, load=lambda path: None)
 
     return save
 
 
 def model_file(seed: int) -> Save:
     model = tiny_run.network(seed)
-    return lambda folder: kerastl.training.fitting.save_model(model, folder / "model.keras")
+    return lambda folder: kerastl.training.save_model(model, folder / "model.keras")
 
 
 def saved_model(seed: int) -> Save:
@@ -122,8 +120,8 @@ def saved_model(seed: int) -> Save:
 
 def variant(seed: int) -> Save:
     model = tiny_run.network(seed)
-    candidate = kerastl.runs.publishing.Candidate("float32", "float32", kerastl.export.tflite.convert(model), model)
-    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load())
+    candidate = kerastl.runs.Candidate("float32", "float32", kerastl.export.tflite.convert(model), model)
+    return lambda folder: kerastl.runs._write(candidate, folder, tiny_run.load())
 
 
 def report(seed: int) -> Save:
@@ -136,7 +134,7 @@ def report_of(folder: Path, seed: int) -> dict[str, Any]:
     path.parent.mkdir(exist_ok=True)
     if not path.exists():
         path.write_bytes(kerastl.export.tflite.convert(tiny_run.network(1)))
-    facts, latency = kerastl.verify.benchmark.facts(path), kerastl.types.Latency(1.0, 2.0, 1, 1)
+    facts, latency = kerastl.verify.benchmark.inspect(path), kerastl.types.Latency(1.0, 2.0, 1, 1)
     return kerastl.runs.report.build(
         {"recipe": "tiny", "tag": "t", "seed": seed, "versions": {}},
         data,
@@ -144,7 +142,8 @@ def report_of(folder: Path, seed: int) -> dict[str, Any]:
         stages=[],
         variants=[Variant(Artifact("float32", "float32", path), facts, latency, unseen, unseen)],
         choice=Choice("float32", "the only one"),
-        by_class=kerastl.verify.by_class(kerastl.verify.run_file(path, data.test.inputs), data.test.labels,
+        by_class=kerastl.verify.per_class_metrics(
+            kerastl.verify.predict_tflite(path, data.test.inputs), data.test.labels,
                                          class_names=data.task.class_names),
     )  # fmt: skip
 
@@ -190,9 +189,9 @@ def conversion(seed: int) -> Save:
     return save
 
 
-def open_run(folder: Path, settings: Any = None) -> kerastl.runs.store.Run:
+def open_run(folder: Path, settings: Any = None) -> kerastl.runs.Run:
     settings = settings or tiny_run.Config()
-    return kerastl.runs.store.Run(folder, recipe="tiny", tag="t", config=settings, needed_bytes=1)
+    return kerastl.runs.Run(folder, recipe="tiny", tag="t", config=settings, needed_bytes=1)
 
 
 POINTS: dict[str, Callable[[int], Save]] = {

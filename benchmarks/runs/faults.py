@@ -142,7 +142,7 @@ def no_memory(root: Path) -> list[str]:
     settings = tiny_run.Config(
         examples=3_200_000, schedule=dataclasses.replace(tiny_run.Config().schedule, batch_size=3_200_000)
     )
-    with kerastl.runs.store.Run(folder, recipe="tiny", tag="run", config=settings, needed_bytes=1):
+    with kerastl.runs.Run(folder, recipe="tiny", tag="run", config=settings, needed_bytes=1):
         kerastl.system.atomic_files.write_bytes(folder / "model.keras", b"an earlier model")
         kerastl.runs.store.publish(folder, {"model.tflite": b"an earlier file"})
     before = result_of(folder)
@@ -177,7 +177,7 @@ def begun(folder: Path) -> tuple[int, Any]:
 def place_of(folder: Path) -> list[Any]:
     """Epoch and step of the newest checkpoint of a stage in the making."""
     (desk,) = (folder / "stages").glob(".work-*")
-    found = kerastl.runs.checkpoints.Workspace("net", folder=desk, logs=folder).newest()
+    found = kerastl.runs.checkpoints.Workspace("net", folder=desk, logs=folder).latest_checkpoint()
     return found[1]["place"][:2] if found else []
 
 

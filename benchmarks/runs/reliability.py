@@ -95,19 +95,19 @@ class Config:
 
 def job(folder: Path) -> None:
     """A recipe in small: a teacher, a student that is distilled and pruned, a score, a bundle."""
-    with kerastl.runs.store.Run(
-        folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000
-    ) as run:
+    with kerastl.runs.Run(folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000) as run:
         train, held_out = pictures(1), pictures(2)
         batches, models = (
             kerastl.data.pipeline.batches,
-            {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load},
+            {"save": kerastl.training.save, "load": kerastl.training.load},
         )
         validation = functools.partial(batches, held_out, batch_size=64)
 
         def lesson(model, workspace, callbacks=()):
-            views = kerastl.inputs.augmentation.build(horizontal_flip=True, translation=0.1, erasing=0.3, seed=1)
-            return kerastl.training.fitting.fit(
+            views = kerastl.inputs.augmentation.image_augmentation(
+                horizontal_flip=True, translation=0.1, erasing=0.3, seed=1
+            )
+            return kerastl.training.fit(
                 model,
                 batches(train, batch_size=BATCH, shuffle=True, seed=4, augment=views),
                 schedule=Schedule(epochs=EPOCHS, peak_learning_rate=1e-2, weight_decay=1e-2),
@@ -120,39 +120,37 @@ def job(folder: Path) -> None:
         def teach(workspace):
             workspace.every_seconds = 0.3
             model = network(1)
-            return kerastl.training.fitting.Trained(model, lesson(model, workspace))
+            return kerastl.training.Trained(model, lesson(model, workspace))
 
         def distil(workspace):
             workspace.every_seconds = 0.3
             student = network(2)
-            soft = functools.partial(kerastl.distil.losses.temperature_kullback_leibler, temperature=2.0)
+            soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=2.0)
             model = kerastl.distil.distiller.Distiller(student=student, teacher=teacher.model, loss=soft, weight=0.5)
             pruning = kerastl.compress.prune.Prune(
                 sparsity=0.5, begin_step=2, end_step=30, frequency=3, model=student, layers=["convolution"]
             )
-            return kerastl.training.fitting.Trained(student, lesson(model, workspace, [pruning]))
+            return kerastl.training.Trained(student, lesson(model, workspace, [pruning]))
 
         teacher = run.stage("teacher", teach, key=[1], **models)
-        student = run.stage("student", distil, key=[run.key("teacher")], **models)
-        answers = kerastl.training.fitting.predict(student.model, held_out.inputs)
+        student = run.stage("student", distil, key=[run.stage_key("teacher")], **models)
+        answers = kerastl.training.predict(student.model, held_out.inputs)
         score = float((answers.argmax(-1) == held_out.labels).mean())
         report = {"weights": digest(student.model), "score": score, "curves": student.curves.to_json()}
         kerastl.system.atomic_files.write_json(folder / "report.json", report)
-        kerastl.training.fitting.save_model(student.model, folder / "model.keras")
+        kerastl.training.save_model(student.model, folder / "model.keras")
         kerastl.runs.store.publish(folder, {"labels.txt": b"a\nb\n", "model.tflite": digest(student.model).encode()})
 
 
 def quantize(folder: Path) -> None:
     """A recipe of one stage: quantization-aware training of a network with a dropout and a batch normalization."""
-    with kerastl.runs.store.Run(
-        folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000
-    ) as run:
+    with kerastl.runs.Run(folder, recipe="reliability", tag="kills", config=Config(), needed_bytes=1_000_000) as run:
         train, held_out = pictures(1), pictures(2)
         batches = kerastl.data.pipeline.batches
 
         def lesson(workspace):
             workspace.every_seconds = 0.3
-            kerastl.training.fitting.set_seed(5)
+            kerastl.training.set_seed(5)
             twin = kerastl.compress.tf_keras.bridge.to_tf_keras(network(1), probe=train.inputs[:16].astype("float32"))
             aware = kerastl.compress.qat.train(
                 twin,
@@ -261,7 +259,7 @@ def full_disk_keras(folder: Path) -> tuple[bool, str]:
 
 
 def full_disk_kerastl(folder: Path) -> tuple[bool, str]:
-    return _full_disk(folder, kerastl.training.fitting.save_model)
+    return _full_disk(folder, kerastl.training.save_model)
 
 
 def _full_disk(folder: Path, save: Callable[[keras.Model, Path], None]) -> tuple[bool, str]:
@@ -305,7 +303,7 @@ def killed_kerastl(folder: Path) -> tuple[bool, str]:
     def life(place: Path, die: bool) -> None:
         model = network(1)
         workspace = kerastl.runs.checkpoints.Workspace("lesson", folder=place / "work", logs=place / "logs")
-        kerastl.training.fitting.fit(
+        kerastl.training.fit(
             model,
             kerastl.data.pipeline.batches(pictures(1), batch_size=BATCH, shuffle=True),
             schedule=Schedule(epochs=EPOCHS),
@@ -374,7 +372,7 @@ def worse_epoch_keras(folder: Path) -> tuple[bool, str]:
 def worse_epoch_kerastl(folder: Path) -> tuple[bool, str]:
     def life() -> None:
         split, model, good = pictures(1), network(1), network(9).get_weights()
-        kerastl.training.fitting.fit(
+        kerastl.training.fit(
             model,
             kerastl.data.pipeline.batches(split, batch_size=BATCH),
             schedule=Schedule(epochs=EPOCHS),
@@ -433,7 +431,7 @@ def nan_kerastl(folder: Path) -> tuple[bool, str]:
 
     def life() -> None:
         try:
-            kerastl.training.fitting.fit(
+            kerastl.training.fit(
                 network(1),
                 kerastl.data.pipeline.batches(pictures(1), batch_size=BATCH),
                 schedule=Schedule(epochs=2),

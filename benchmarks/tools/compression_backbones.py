@@ -189,7 +189,7 @@ def row(name: str) -> Row:
     elif plain == "hub:vit":  # its first layer cannot be copied from its configuration
         x = functools.reduce(lambda value, layer: layer(value), body.layers[1:], scaled)
     else:
-        x = kerastl.models.pretrained.graph.laid_flat(body, scaled)
+        x = kerastl.models.pretrained.graph.flatten(body, scaled)
     (x,) = x if isinstance(x, list) else (x,)
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name="pool")(x)

@@ -16,7 +16,7 @@ from benchmarks.tools import results
 from kerastl.types import Schedule, Workspace
 from kerastl.verify import baseline
 
-MODELS = {"save": kerastl.training.fitting.save, "load": kerastl.training.fitting.load}
+MODELS = {"save": kerastl.training.save, "load": kerastl.training.load}
 BATCH = 128
 
 
@@ -38,7 +38,7 @@ class Bench:
 
     def students(self, name: str, learn: Callable[[int, Workspace], Any], *key: object) -> list[keras.Model]:
         """One trained student a seed."""
-        made = self.run.each(name, learn, seeds=self.seeds, key=[self.limit, *key], **MODELS)
+        made = self.run.stage_per_seed(name, learn, seeds=self.seeds, key=[self.limit, *key], **MODELS)
         return [trained.model for trained in made]
 
     def config(self, recipe: types.ModuleType) -> Any:
@@ -85,7 +85,7 @@ def around(
 
 
 def accuracy(model: keras.Model, split: Any) -> float:
-    return kerastl.verify.score(kerastl.training.fitting.predict(model, split.inputs), split.labels).value
+    return kerastl.verify.score(kerastl.training.predict(model, split.inputs), split.labels).value
 
 
 def of_test(rows: Sequence[dict[str, float]]) -> list[float]:

@@ -61,7 +61,7 @@ def load(*, names: str = "plain", examples: int = 192) -> Dataset:
         return Split(name, inputs, labels)
 
     parts = split("train", examples), split("validation", 40), split("test", 40)
-    digest = kerastl.system.digests.of([array for part in parts for array in (part.inputs, part.labels)])
+    digest = kerastl.system.digests.sha256_of([array for part in parts for array in (part.inputs, part.labels)])
     arguments = {"names": names, "examples": examples}
     return Dataset(Task("made-up", NAMES[names], (8, 8, 1)), *parts, digest, "made_up", arguments)
 
@@ -101,14 +101,14 @@ class Pause(keras.callbacks.Callback):
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train, convert, ship."""
-    with kerastl.runs.store.Run(folder, recipe="tiny", tag=folder.name, config=config, needed_bytes=1) as run:
+    with kerastl.runs.Run(folder, recipe="tiny", tag=folder.name, config=config, needed_bytes=1) as run:
         data = load(names=config.names, examples=config.examples)
-        run.record(data)
+        run.use_dataset(data)
 
         def train(workspace):
             model = network(config.seed)
             batches = kerastl.data.pipeline.batches
-            curves = kerastl.training.fitting.fit(
+            curves = kerastl.training.fit(
                 model,
                 batches(data.train, batch_size=config.schedule.batch_size, shuffle=True),
                 schedule=config.schedule,
@@ -116,20 +116,18 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 validation=batches(data.validation, batch_size=20),
                 callbacks=[Pause(float(os.environ.get("TINY_PAUSE", 0)))],
             )
-            return kerastl.training.fitting.Trained(model, curves)
+            return kerastl.training.Trained(model, curves)
 
         trained = run.stage(
             "net",
             train,
             key=[config, data.digest],
-            save=kerastl.training.fitting.save,
-            load=kerastl.training.fitting.load,
+            save=kerastl.training.save,
+            load=kerastl.training.load,
         )
         float32 = kerastl.export.tflite.convert(trained.model)
-        candidates = [kerastl.runs.publishing.Candidate("float32", "float32", float32, trained.model)]
-        return kerastl.runs.publishing.ship(
-            run, data, model=trained.model, candidates=candidates, curves=[trained.curves]
-        )
+        candidates = [kerastl.runs.Candidate("float32", "float32", float32, trained.model)]
+        return kerastl.runs.publish(run, data, model=trained.model, candidates=candidates, curves=[trained.curves])
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def classifier(dataset: Dataset, size: int) -> keras.Model:
 def standard(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
     """Every epoch runs the backbone over every picture, of train and of validation."""
     batches = kerastl.data.pipeline.batches
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         model,
         batches(dataset.train, batch_size=schedule.batch_size, shuffle=True),
         schedule=schedule,
@@ -60,7 +60,7 @@ def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
     )
     head = transfer.head(dataset.task, train.inputs.shape[1])
     head.get_layer("logits").set_weights(model.get_layer("logits").get_weights())  # both ways begin alike
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         head,
         batches(train, batch_size=schedule.batch_size, shuffle=True),
         schedule=schedule,
@@ -72,7 +72,7 @@ def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
 
 
 def score(model: keras.Model, split: Split) -> float:
-    answers = kerastl.training.fitting.predict(model, split.inputs, batch_size=64)
+    answers = kerastl.training.predict(model, split.inputs, batch_size=64)
     return kerastl.verify.score(answers, split.labels).value
 
 

@@ -69,12 +69,12 @@ class Clock:
 
 def pictures(limit: int | None) -> tuple[Split, str]:
     try:
-        return kerastl.data.mnist.load().train.head(limit), "MNIST"
+        return kerastl.data.mnist.load().train.take(limit), "MNIST"
     except (OSError, ValueError) as error:
         print(f"no MNIST here ({error}): made-up pictures of its size")
     generator = np.random.default_rng(0)
     inputs = generator.integers(0, 256, (55_000, *TASK.input_shape), dtype=np.uint8)
-    return Split("train", inputs, generator.integers(0, 10, 55_000).astype(np.int32)).head(limit), "made up"
+    return Split("train", inputs, generator.integers(0, 10, 55_000).astype(np.int32)).take(limit), "made up"
 
 
 def one(split: Split, epochs: int, folder: Path, *, ours: bool) -> tuple[list[tuple[float, float]], float]:
@@ -84,7 +84,7 @@ def one(split: Split, epochs: int, folder: Path, *, ours: bool) -> tuple[list[tu
     watched = kerastl.training.callbacks.Checkpoints if ours else keras.callbacks.BackupAndRestore
     clock, kept = Clock(watched), folder / "work"
     with clock.patched():
-        kerastl.training.fitting.fit(
+        kerastl.training.fit(
             model,
             kerastl.data.pipeline.batches(split, batch_size=BATCH, shuffle=True),
             schedule=Schedule(epochs=epochs, batch_size=BATCH),

@@ -59,7 +59,7 @@ def labelled(pool: Split, *, labels: int, seed: int) -> Split:
     """So many pictures of each class."""
     draw = np.random.default_rng(seed)
     classes = [np.flatnonzero(pool.labels == label) for label in np.unique(pool.labels)]
-    return pool.part(draw.permutation(np.concatenate([draw.permutation(one)[:labels] for one in classes])))
+    return pool.subset(draw.permutation(np.concatenate([draw.permutation(one)[:labels] for one in classes])))
 
 
 def built(backbone: str, task: Task) -> keras.Model:
@@ -72,14 +72,16 @@ def probed(backbone: str, task: Task, train: Split) -> keras.Model:
     """The backbone as it came with a head that has learnt from its features."""
     transfer, batches = kerastl.training.transfer, kerastl.data.pipeline.batches
     model = built(backbone, task)
-    plan = transfer.plan(examples=len(train), classes=task.classes)
-    changed = batches(train, batch_size=64, augment=kerastl.inputs.augmentation.build(**VIEWS, fill="reflect", seed=0))
+    plan = transfer.plan(examples=len(train), classes=task.num_classes)
+    changed = batches(
+        train, batch_size=64, augment=kerastl.inputs.augmentation.image_augmentation(**VIEWS, fill="reflect", seed=0)
+    )
     body = transfer.body(model)
     features = transfer.joined(
         transfer.features(body, batches(train, batch_size=64)), transfer.features(body, changed, views=plan.views)
     )
     head = transfer.head(task, features.inputs.shape[1], dropout=0.3)
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         head,
         batches(features, batch_size=plan.probe.batch_size, shuffle=True),
         schedule=plan.probe,
@@ -95,13 +97,13 @@ def fine_tuned(model: keras.Model, train: Split, epochs: int) -> keras.Model:
     transfer = kerastl.training.transfer
     transfer.freeze_statistics(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
-    kerastl.training.fitting.fit(
+    kerastl.training.fit(
         model,
         kerastl.data.pipeline.batches(
             train,
             batch_size=32,
             shuffle=True,
-            augment=kerastl.inputs.augmentation.build(**VIEWS, fill="reflect", seed=1),
+            augment=kerastl.inputs.augmentation.image_augmentation(**VIEWS, fill="reflect", seed=1),
         ),
         schedule=Schedule(epochs=epochs, batch_size=32, peak_learning_rate=RATE, weight_decay=1e-2),
         optimizer=functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, decay=0.8)),
@@ -114,7 +116,7 @@ def fine_tuned(model: keras.Model, train: Split, epochs: int) -> keras.Model:
 def scores(model: keras.Model, tests: dict[str, np.ndarray], labels: np.ndarray) -> tuple[float, float]:
     """Accuracy on pictures as they are, and the mean over the shifted ones."""
     right = {
-        name: float((kerastl.training.fitting.predict(model, inputs, batch_size=64).argmax(1) == labels).mean())
+        name: float((kerastl.training.predict(model, inputs, batch_size=64).argmax(1) == labels).mean())
         for name, inputs in tests.items()
     }
     return right.pop("clean"), float(np.mean(list(right.values())))

@@ -70,8 +70,10 @@ def main() -> None:
 def measure(build, split: Split, rounds: int) -> list[list]:
     """A row by the clock and one by processor time."""
     inputs, labels = split.inputs[:BATCH].astype("float32"), split.labels[:BATCH]
-    fastest = kerastl.training.precision.fastest(build, inputs, labels)
-    with kerastl.training.precision.policy(fastest):  # all three: what half precision saves is none of `fit`'s doing
+    fastest = kerastl.training.precision.choose_dtype_policy(build, inputs, labels)
+    with kerastl.training.precision.dtype_policy(
+        fastest
+    ):  # all three: what half precision saves is none of `fit`'s doing
         ours, bare = run_ours(build(), split), run_bare(build(), split)
         resident = run_resident(build(), inputs, labels, len(split) // BATCH)
     taken: dict[str, list[Seconds]] = {"ours": [], "bare": [], "resident": []}
@@ -120,7 +122,7 @@ def run_ours(model: keras.Model, split: Split):
     def run() -> Seconds:
         clock = SecondEpoch()
         schedule = Schedule(epochs=2, batch_size=BATCH)
-        kerastl.training.fitting.fit(model, batches, schedule=schedule, progress=False, callbacks=[clock])
+        kerastl.training.fit(model, batches, schedule=schedule, progress=False, callbacks=[clock])
         return clock.seconds
 
     return run

@@ -166,7 +166,7 @@ def our_saved_model(folder: Path) -> None:
 def our_tflite(folder: Path) -> None:
     import kerastl
 
-    with kerastl.untrusted.tflite_file.Reader() as reader:
+    with kerastl.untrusted.tflite_file.SandboxedModel() as reader:
         reader.latency(folder / "model.tflite")
 
 

@@ -18,7 +18,7 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
     """
     import kerastl
 
-    facts = kerastl.data.facts.look(path, **columns)
+    facts = kerastl.data.facts.summarize(path, **columns)
     if any(map(kerastl.data.array_file.is_array, [Path(path), *Path(path).glob("*")])):
         raise ValueError(
             f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
@@ -33,7 +33,7 @@ def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as
         )
         looks, lessons = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
     else:
-        looks, lessons = 0, kerastl.models.advice.TEXT_LESSONS
+        looks, lessons = 0, kerastl.models.advice.TEXT_EPOCHS
     found = kerastl.models.advice.advise(
         **facts._asdict(), looks=looks, lessons=lessons, megabytes=megabytes, milliseconds=milliseconds
     )

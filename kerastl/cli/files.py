@@ -30,7 +30,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     import kerastl
 
     rows = []
-    with kerastl.untrusted.tflite_file.Reader() as reader:  # the file may be anybody's
+    with kerastl.untrusted.tflite_file.SandboxedModel() as reader:  # the file may be anybody's
         for file in files:
             facts = reader.facts(file)
             latency = reader.latency(file, threads=threads)
@@ -92,7 +92,9 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
             if models.kind_of(file) is None:
                 raise FileNotFoundError(f"{model} is neither a finished run nor a model.")
             with models.Reader() as reader:
-                found += kerastl.data.audit.mislabelled(path, lambda inputs: _probabilities(reader.run(file, inputs)))
+                found += kerastl.data.audit.doubtful_labels(
+                    path, lambda inputs: _probabilities(reader.run(file, inputs))
+                )
     findings = [dataclasses.asdict(finding) for finding in found]
     if as_json:
         print(json.dumps(findings, indent=2, default=str))

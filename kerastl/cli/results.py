@@ -58,7 +58,7 @@ def _verify(root: Path) -> int:
     rows = {row["name"]: row for row in report["variants"]}
     chosen = rows.get(report["chosen"])
     bundle = root / "mobile" / "model.tflite"
-    with kerastl.untrusted.tflite_file.Reader() as reader:  # whoever wrote the files wrote their digests too
+    with kerastl.untrusted.tflite_file.SandboxedModel() as reader:  # whoever wrote the files wrote their digests too
         for name, row in rows.items():
             differences += _scores(reader, _inside(root, row["file"]), row, dataset, name=name)
         if chosen is None or not bundle.is_file():
@@ -138,7 +138,7 @@ def _load_data(config: dict[str, Any]) -> types.Dataset:
 
 
 def _scores(
-    reader: tflite_file.Reader, path: Path, row: dict[str, Any], dataset: types.Dataset, *, name: str
+    reader: tflite_file.SandboxedModel, path: Path, row: dict[str, Any], dataset: types.Dataset, *, name: str
 ) -> list[str]:
     """Where a file's scores on validation and test are not the stated ones, to the last digit."""
     import kerastl
@@ -194,7 +194,7 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
         raise FileNotFoundError(f"{folder} holds no bundle: mobile/model.tflite is missing. Has the run finished?")
     labels = _labels(bundle)
     answers = []
-    with kerastl.untrusted.tflite_file.Reader() as reader:  # a bundle may be anybody's
+    with kerastl.untrusted.tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
         tensor, threshold = reader.facts(model).input, reader.score_threshold(model)
         read_text = _reader_of_text(bundle, tensor) if tensor.dtype == "int32" else None
         for name in inputs:

@@ -23,9 +23,9 @@ import tf_keras
 from tensorflow_model_optimization.python.core.clustering.keras import cluster_config, clustering_centroids
 
 from kerastl.compress import fine_tuning
-from kerastl.compress.fine_tuning import Shared
+from kerastl.compress.fine_tuning import TiedWeights
 from kerastl.compress.tf_keras import composite_layers
-from kerastl.types import Clusters, Curves, Workspace
+from kerastl.types import ClusterClaim, History, Workspace
 
 _ROUNDS = 300  # of k-means; it has long stood still by then
 
@@ -44,7 +44,7 @@ _KERNELS = {
 }
 
 
-class Distinct(NamedTuple):
+class UniqueValues(NamedTuple):
     """How many values a kernel has that differ: in all of it, and in the channel that has most; and of how many."""
 
     kernel: int
@@ -96,7 +96,7 @@ def train(
         callbacks: of tf_keras, or of Keras 3 that look at nothing but their ``params`` and the logs.
 
     Returns:
-        A clustered tf_keras model; `curves` reads its training curves, `distinct` its values.
+        A clustered tf_keras model; `curves` reads its training curves, `unique_values` its values.
 
     Raises:
         ValueError: for a model of Keras 3, or one that ends in probabilities; fewer than 2 clusters (3 where
@@ -122,7 +122,7 @@ def train(
             for column in columns
         ]
         kernel.assign(np.stack(clustered, -1).reshape(kernel.shape))
-        shared.append(Shared(kernel, channels=channels, norm=norm))
+        shared.append(TiedWeights(kernel, channels=channels, norm=norm))
     fine_tuning.fit(
         network,
         batches,
@@ -141,12 +141,12 @@ def train(
     return network
 
 
-def curves(network: tf_keras.Model, *, stage: str = "cluster") -> Curves:
+def curves(network: tf_keras.Model, *, stage: str = "cluster") -> History:
     """The training curves of a model that `train` returned: loss and accuracy, one value an epoch."""
     return fine_tuning.curves(network, stage=stage)
 
 
-def distinct(model: Any, *, layers: Sequence[str] | None = None) -> dict[str, Distinct]:
+def unique_values(model: Any, *, layers: Sequence[str] | None = None) -> dict[str, UniqueValues]:
     """How many distinct values the kernels of a model have, by the name of their layer.
 
     Args:
@@ -161,11 +161,13 @@ def distinct(model: Any, *, layers: Sequence[str] | None = None) -> dict[str, Di
         values = np.asarray(_kernel(layer), "float32")
         columns = values.reshape(-1, _channels(layer)).T
         most = max(len(np.unique(column)) for column in columns)
-        found[layer.name] = Distinct(len(np.unique(values)), most, values.size, columns.shape[1])
+        found[layer.name] = UniqueValues(len(np.unique(values)), most, values.size, columns.shape[1])
     return found
 
 
-def claim(model: Any, *, number_of_clusters: int, layers: Sequence[str] | None = None, whole: bool = False) -> Clusters:
+def claim(
+    model: Any, *, number_of_clusters: int, layers: Sequence[str] | None = None, whole: bool = False
+) -> ClusterClaim:
     """What a file of a clustered model has to hold, for ``publishing.Candidate`` and ``verify.check``.
 
     Args:
@@ -179,7 +181,7 @@ def claim(model: Any, *, number_of_clusters: int, layers: Sequence[str] | None =
     Raises:
         ValueError: as in `train`, for layers; if the model itself does not hold what is claimed.
     """
-    counts = distinct(model, layers=layers)
+    counts = unique_values(model, layers=layers)
     over = {
         name: found
         for name, count in counts.items()
@@ -190,7 +192,7 @@ def claim(model: Any, *, number_of_clusters: int, layers: Sequence[str] | None =
             f"A claim needs a model with at most {number_of_clusters} distinct values "
             f"{'a kernel' if whole else 'a channel'}. Received: a model with {over}."
         )
-    return Clusters(number_of_clusters, tuple(count.size for count in counts.values()), whole=whole)
+    return ClusterClaim(number_of_clusters, tuple(count.size for count in counts.values()), per_kernel=whole)
 
 
 def _make_factors_positive(layer: tf_keras.layers.Layer, norm: tf_keras.layers.BatchNormalization) -> None:

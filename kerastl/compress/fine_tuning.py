@@ -16,8 +16,8 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware
 
 from kerastl.system import memory
 from kerastl.training import resume
-from kerastl.training.callbacks import AsOne, FiniteWatch
-from kerastl.types import Curves, Workspace, is_multi_label, labels_and_answers
+from kerastl.training.callbacks import CallbackList, TerminateOnNonFinite
+from kerastl.types import History, Workspace, is_multi_label, labels_and_teacher_logits
 
 _RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
 
@@ -36,7 +36,7 @@ def fit(
     callbacks: Sequence[Any],
     trained: Sequence[tf.Variable],
     zeros: Sequence[tf.Variable] = (),
-    shared: Sequence[Shared] = (),
+    shared: Sequence[TiedWeights] = (),
 ) -> None:
     """Trains ``network`` in place with Adam and a cosine decay to zero; its ``history`` is then what `curves` reads.
 
@@ -54,7 +54,7 @@ def fit(
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     spec: Any = batches.element_spec
-    labels, answers = labels_and_answers(spec[1])
+    labels, answers = labels_and_teacher_logits(spec[1])
     if answers is not None and (teacher is not None or answers.shape[-1] != network.output_shape[-1]):
         raise ValueError(
             f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "
@@ -81,13 +81,13 @@ def fit(
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
         logs = [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
-        with memory.released():
+        with memory.release_graphs():
             network.history.history = resume.fit(
                 trainer,
                 batches,
                 epochs=epochs,
                 validation=validation,
-                watchers=[FiniteWatch(), *callbacks, *logs],
+                watchers=[TerminateOnNonFinite(), *callbacks, *logs],
                 workspace=workspace,
                 adapt=lambda everyone: [_Together(everyone)],
             )
@@ -114,10 +114,10 @@ def norm_behind(layer: tf_keras.layers.Layer) -> tf_keras.layers.BatchNormalizat
     return behind[0] if found else None
 
 
-def curves(network: tf_keras.Model, *, stage: str) -> Curves:
+def curves(network: tf_keras.Model, *, stage: str) -> History:
     """The training curves of a network after `fit`: loss and accuracy, one value an epoch."""
     history = network.history.history
-    return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
+    return History(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
 
 def with_stateful_randomness(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
@@ -136,7 +136,7 @@ def with_stateful_randomness(layer: tf_keras.layers.Layer) -> tf_keras.layers.La
 _LEAST_FACTOR = 1e-3  # of its layer's largest; what is smaller, files of 8 bits hold no bias beside
 
 
-class Shared:
+class TiedWeights:
     """A kernel whose weights are shared: those of one cluster are one number, and learn as one.
 
     The gradient of a shared number is the sum over its weights (Han et al. 2016, "Deep Compression", section 3.3).
@@ -183,7 +183,7 @@ class Shared:
 class _Together(tf_keras.callbacks.Callback):
     """Tells callbacks of either Keras what happens in a ``fit``; its begin and end they hear elsewhere."""
 
-    def __init__(self, everyone: AsOne):
+    def __init__(self, everyone: CallbackList):
         super().__init__()
         self._everyone = everyone
 
@@ -266,7 +266,7 @@ class _Trainer(tf_keras.Model):
         return self._update(self._mean_loss(inputs, targets, logits), targets, logits)
 
     def _mean_loss(self, inputs, targets, logits):
-        labels, answers = labels_and_answers(targets)
+        labels, answers = labels_and_teacher_logits(targets)
         if self._answer is not None:
             answers = self._answer(inputs)
         if answers is None:
@@ -277,7 +277,7 @@ class _Trainer(tf_keras.Model):
     def _update(self, loss, targets, logits):
         mean, accuracy = self._means
         mean.update_state(loss, sample_weight=tf.shape(logits)[0])  # the last batch may be smaller
-        accuracy.update_state(labels_and_answers(targets)[0], logits)
+        accuracy.update_state(labels_and_teacher_logits(targets)[0], logits)
         return {metric.name: metric.result() for metric in self._means}
 
 

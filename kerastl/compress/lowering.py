@@ -34,7 +34,7 @@ _Layers = Sequence[tf_keras.layers.Layer]
 _Filling = Callable[[], None]
 
 
-def lowered(model: tf_keras.Model) -> tf_keras.Model:
+def to_quantizable_layers(model: tf_keras.Model) -> tf_keras.Model:
     """A copy of ``model``, its weights copied; of the layers that replace one, one has its name.
 
     Args:

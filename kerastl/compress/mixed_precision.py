@@ -49,7 +49,7 @@ class Sensitivity:
 
 
 @dataclasses.dataclass(frozen=True)
-class Assignment:
+class BitAssignment:
     """How many bits each kernel gets.
 
     Attributes:
@@ -66,7 +66,7 @@ class Assignment:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """The cheapest file within the budget.
 
     Attributes:
@@ -77,7 +77,7 @@ class Found:
     """
 
     content: bytes
-    assignment: Assignment
+    assignment: BitAssignment
     score: float
     tried: Mapping[int, float]
 
@@ -107,8 +107,8 @@ def sensitivities(
         model: a float32 TFLite file, as the converter wrote it.
         answers: runs a file on some hundred validation examples; probabilities ``(examples, classes)``.
         bits: widths to measure, of 8 and 4.
-        calibration: some hundred training examples, as for `rounding.nearest_answers`: measures kernels rounded by
-            them, those of 4 bits also with one scale, and is then given to `apply` or `cheapest` as well. ``None``:
+        calibration: some hundred training examples, as for `rounding.output_aware_rounding`: measures kernels rounded
+            by them, those of 4 bits also with one scale, and is then given to `apply` or `search` as well. ``None``:
             each weight is the integer nearest to it.
 
     Raises:
@@ -134,7 +134,7 @@ def sensitivities(
     )
 
 
-def assignments(measured: Sequence[Sensitivity]) -> tuple[Assignment, ...]:
+def assignments(measured: Sequence[Sensitivity]) -> tuple[BitAssignment, ...]:
     """The way from the float file to the smallest one, each step the one that saves most bytes for its error.
 
     Each kernel's widths are first reduced to those on the lower convex hull of error over bytes; the steps of all
@@ -174,7 +174,7 @@ def assignments(measured: Sequence[Sensitivity]) -> tuple[Assignment, ...]:
     return tuple(way)
 
 
-def apply(model: bytes, assignment: Assignment, *, calibration: np.ndarray | None = None) -> bytes:
+def apply(model: bytes, assignment: BitAssignment, *, calibration: np.ndarray | None = None) -> bytes:
     """A file with the kernels of an assignment; activations stay float32.
 
     Args:
@@ -196,14 +196,14 @@ def apply(model: bytes, assignment: Assignment, *, calibration: np.ndarray | Non
     return _quantized(model, widths, calibration)
 
 
-def cheapest(
+def search(
     model: bytes,
     measured: Sequence[Sensitivity],
     *,
     score: Callable[[bytes], float],
     least: float,
     calibration: np.ndarray | None = None,
-) -> Found:
+) -> SearchResult:
     """The smallest file along the way whose score is within the budget.
 
     The way is halved again and again, as if scores fell along it; then a few files past the smallest one found are
@@ -235,7 +235,7 @@ def cheapest(
         low, high = (middle, high) if good(middle) else (low, middle)
     best = max((place for place in range(low, min(low + 1 + _BEYOND, len(way))) if good(place)), default=low)
     tried = {way[place].weight_bytes: scores[place] for place in sorted(scores)}
-    return Found(files[best], way[best], scores[best], tried)
+    return SearchResult(files[best], way[best], scores[best], tried)
 
 
 def _widths(operator: Operator, bits: Sequence[int], *, rounds: bool) -> list[_Width]:
@@ -261,7 +261,7 @@ def _quantized(model: bytes, widths: Mapping[Operator, _Width], calibration: np.
     result = float_file.quantized(work) if chosen else model
     if calibration is None or not any(operator.kind in rounding.KINDS for operator in chosen):
         return result
-    return rounding.nearest_answers(model, result, calibration=calibration)
+    return rounding.output_aware_rounding(model, result, calibration=calibration)
 
 
 def _divergence(wanted: np.ndarray, received: np.ndarray) -> float:
@@ -300,8 +300,8 @@ def _slope(before: _Point, after: _Point) -> float:
     return (after.error - before.error) / (before.size - after.size)
 
 
-def _assignment(held: Mapping[Operator, _Point]) -> Assignment:
-    return Assignment(
+def _assignment(held: Mapping[Operator, _Point]) -> BitAssignment:
+    return BitAssignment(
         bits={operator.name: point.width.bits for operator, point in held.items()},
         error=sum(point.error for point in held.values()),
         weight_bytes=math.ceil(sum(point.size for point in held.values())),

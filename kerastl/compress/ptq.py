@@ -83,8 +83,8 @@ def int4_weights(
         block_size: weights of a row of a dense kernel that share a scale; ``None``: all of them. Smaller blocks are
             nearer to the float file and take more bytes. Convolutions, and dense layers whose rows are no multiple of
             it, have no operator for blocks and keep a scale a channel.
-        calibration: some hundred examples, as for `rounding.nearest_answers`, by whose answers the integers are then
-            chosen, which loses far less. ``None``: the integer that is nearest to each weight.
+        calibration: some hundred examples, as for `rounding.output_aware_rounding`, by whose answers the integers are
+            then chosen, which loses far less. ``None``: the integer that is nearest to each weight.
         per_channel: ``False`` gives a 4-bit kernel one scale, but not in convolutions of groups: four bytes a channel
             less, and more. With calibration small networks bear it; rounded to the nearest, kernels of differing
             channels do not.
@@ -106,7 +106,7 @@ def int4_weights(
             kind = qtyping.TFLOperationName(operator.kind)
             work.add_dynamic_config(operator.pattern, kind, num_bits=4, granularity=_granularity(per_channel=False))
     result = float_file.quantized(work)
-    return result if calibration is None else rounding.nearest_answers(model, result, calibration=calibration)
+    return result if calibration is None else rounding.output_aware_rounding(model, result, calibration=calibration)
 
 
 def float16(model: bytes) -> bytes:

@@ -26,9 +26,9 @@ import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
 from kerastl.compress import fine_tuning, lowering, quantize_scheme
-from kerastl.compress.fine_tuning import Shared
+from kerastl.compress.fine_tuning import TiedWeights
 from kerastl.compress.quantize_scheme import KERNELS, ActivationRange
-from kerastl.types import Curves, Workspace
+from kerastl.types import History, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
 
@@ -107,7 +107,7 @@ def train(
     return network
 
 
-def curves(network: tf_keras.Model, *, stage: str = "qat") -> Curves:
+def curves(network: tf_keras.Model, *, stage: str = "qat") -> History:
     """The training curves of a model that `train` returned: loss and accuracy, one value an epoch."""
     return fine_tuning.curves(network, stage=stage)
 
@@ -130,7 +130,7 @@ def prepare(tf_model: tf_keras.Model, calibration: Iterable, *, preserve_cluster
     scope = {kind.__name__: kind for kind in quantize_scheme.KINDS}
     try:
         with kerases.quantize_scope(scope):
-            annotated = kerases.quantize_annotate_model(lowering.lowered(tf_model))
+            annotated = kerases.quantize_annotate_model(lowering.to_quantizable_layers(tf_model))
             network = kerases.quantize_apply(annotated, scheme=quantize_scheme.Scheme())
     except (RuntimeError, ValueError) as error:  # TF-MOT names the layer and its class
         raise ValueError(
@@ -159,7 +159,7 @@ def _give_one_range(network: tf_keras.Model, number: int) -> None:
             wrapper._weight_vars[0] = (kernel, quantize_scheme.OneRange(quantizer), ranges)
 
 
-def _shared(wrapper: quantize_wrapper.QuantizeWrapper, number: int | None) -> Shared | None:
+def _shared(wrapper: quantize_wrapper.QuantizeWrapper, number: int | None) -> TiedWeights | None:
     """The kernel that a layer has, if it is clustered: in all of it, or in every channel."""
     if number is None or not wrapper._weight_vars:
         return None
@@ -173,7 +173,7 @@ def _shared(wrapper: quantize_wrapper.QuantizeWrapper, number: int | None) -> Sh
         if columns.shape[1] > number and all(len(np.unique(column)) <= number for column in columns):
             norm = fine_tuning.norm_behind(wrapper) if groups == 1 else None
             positive = norm is not None and norm.scale and np.all(norm.gamma.numpy() > 0)
-            return Shared(kernel, channels=groups, norm=norm if positive else None)
+            return TiedWeights(kernel, channels=groups, norm=norm if positive else None)
     return None
 
 

@@ -31,7 +31,7 @@ _MOST_INPUTS = 8192
 """Inputs of one sum whose moments still fit in memory, half a gigabyte; a kernel of more keeps its integers."""
 
 
-def nearest_answers(model: bytes, quantized: bytes, *, calibration: np.ndarray) -> bytes:
+def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: np.ndarray) -> bytes:
     """The quantized file with better integers, scales and biases in the same places: same size, same speed.
 
     Those of convolutions, depthwise ones too, and of dense layers are chosen anew, with as many scales as they have:

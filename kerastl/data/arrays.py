@@ -76,7 +76,7 @@ def load(
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     path = Path(path)
     columns: dict[str, Any] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    columns |= multi_label_sets.several(None, label_columns)
+    columns |= multi_label_sets.columns_or_separator(None, label_columns)
     inputs, labels, known, problems = read(path, **columns, size=size, channels=channels)
     inputs, labels = _usable(inputs, labels, problems, skip=policy == "skip", where=path)
     if "train" not in inputs:
@@ -98,7 +98,7 @@ def load(
         raise ValueError(f"Wanted inputs of one shape in all splits. Received: {shapes} in {path}.")
     if "test" not in inputs:
         train, held_out = (
-            splits.stratified_sets(
+            splits.iterative_stratification(
                 arrays["train_labels"], validation=test, seed=seed, leave=1 if "validation" in inputs else 2
             )
             if multi_label

@@ -64,7 +64,7 @@ def audit(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    several = multi_label_sets.several(label_separator, label_columns)
+    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
     is_table = path.is_file() and path.suffix.lower() in text_file.ENDINGS
     of_pictures = is_table and path_column in (names := text_file.columns(path)) and text_column not in names
     if several and not is_table and not (label_columns and parquet_table.files(path)):
@@ -86,7 +86,7 @@ def audit(
                 unpacked = unpack.unpack(path, Path(folder, path.stem))
             except unpack.ArchiveError as error:
                 return [Finding("error", path.name, str(error))]
-            return audit(unpack.innermost(unpacked), near=near)
+            return audit(unpack.strip_single_folders(unpacked), near=near)
     files = sorted(path.iterdir()) if path.is_dir() else []
     if parquet_table.files(path):
         columns = {"label_column": label_column, "split_column": split_column, "label_columns": label_columns}
@@ -112,7 +112,7 @@ def _in_order(found: list[Finding]) -> list[Finding]:
     return sorted(found, key=lambda one: (one.severity != "error", one.where, one.what))
 
 
-def mislabelled(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) -> list[Finding]:
+def doubtful_labels(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) -> list[Finding]:
     """Examples whose label a first model doubts, one finding a split; see ``label_errors.find``.
 
     Args:

@@ -51,7 +51,7 @@ def table(
     label_columns: Sequence[str] = (),
 ) -> list[Finding]:
     """Findings about a table of picture files, see `picture_table.read` and `audit.audit`."""
-    several = multi_label_sets.several(label_separator, label_columns)
+    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
     has_splits = split_column in picture_table.columns_of(path)
     try:
         rows = picture_table.read(

@@ -33,7 +33,7 @@ _DAY = 86_400.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Looked:
+class Decoded:
     """What the first pass found.
 
     Attributes:
@@ -47,14 +47,14 @@ class Looked:
     problems: dict[int, str]
 
 
-def look(
+def decode_all(
     files: Sequence[str],
     *,
     size: tuple[int, int],
     channels: int,
     in_memory: int = 256_000_000,
     cache_bytes: int | None = None,
-) -> Looked:
+) -> Decoded:
     """Decodes every picture once, in parallel, with a progress bar where stderr is a terminal.
 
     Args:
@@ -74,8 +74,8 @@ def look(
         def keep(start: int, rows: np.ndarray) -> None:
             inputs[start : start + len(rows)] = rows
 
-        return Looked(inputs, digests, _pass(files, size, channels, digests=digests, keep=keep))
-    album = streamed.Album(tuple(files), size, channels, digests)
+        return Decoded(inputs, digests, _pass(files, size, channels, digests=digests, keep=keep))
+    album = streamed.PixelCache(tuple(files), size, channels, digests)
     parent = downloads.home() / "pictures"
     folder = parent / _key(files, size, channels)
     with_pixels = _make_room(parent, folder, needed=len(files) * bytes_of_one, budget=cache_bytes)
@@ -83,7 +83,7 @@ def look(
     if problems is None:
         problems = _written(folder, album, with_pixels=with_pixels)
     album = dataclasses.replace(album, cache=folder if folder.is_dir() else None)
-    return Looked(streamed.Pictures(album, np.arange(len(files))), digests, problems)
+    return Decoded(streamed.Pictures(album, np.arange(len(files))), digests, problems)
 
 
 def _pass(
@@ -141,13 +141,13 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
-def _written(folder: Path, album: streamed.Album, *, with_pixels: bool) -> dict[int, str]:
+def _written(folder: Path, album: streamed.PixelCache, *, with_pixels: bool) -> dict[int, str]:
     """The first pass, which leaves its cache folder behind; without room for that, the pass alone."""
     problems: dict[int, str] | None = None
     failures: list[OSError] = []
     try:
         # not flushed: every row is compared with its digest whenever it is read
-        with atomic_files.replacing(folder, flush=False) as temporary:
+        with atomic_files.atomic_replace(folder, flush=False) as temporary:
             temporary.mkdir(parents=True)
             names = (streamed.PIXELS, streamed.SMALL) if with_pixels else (streamed.SMALL,)
             for name in names:
@@ -180,7 +180,7 @@ def _written(folder: Path, album: streamed.Album, *, with_pixels: bool) -> dict[
     return problems
 
 
-def _recalled(folder: Path, album: streamed.Album, *, with_pixels: bool) -> dict[int, str] | None:
+def _recalled(folder: Path, album: streamed.PixelCache, *, with_pixels: bool) -> dict[int, str] | None:
     """Fills in the digests from an earlier pass over the same files; ``None`` where there is none that is whole."""
     count, pixels = len(album.files), math.prod((*album.size, album.channels))
     wanted = {streamed.SMALL: near_duplicates.small(np.zeros((1, 1, 1))).nbytes} | (

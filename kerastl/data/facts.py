@@ -38,7 +38,7 @@ class Facts(NamedTuple):
     examples: int | None = None
 
 
-def look(
+def summarize(
     path: str | Path,
     *,
     path_column: str = "path",
@@ -62,7 +62,7 @@ def look(
         ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
             what cannot say them so.
     """
-    path, several = Path(path), multi_label_sets.several(label_separator, label_columns)
+    path, several = Path(path), multi_label_sets.columns_or_separator(label_separator, label_columns)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []

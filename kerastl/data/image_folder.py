@@ -75,7 +75,7 @@ def load(
             may have none, one or several of them.
         root: folder that a table's paths start from and stay in; by default its own.
         in_memory: bytes of decoded pixels up to which a split's inputs are an array; beyond, they are streamed.
-        cache_bytes: that the pixels of streamed sets may take on disk, see `decoding.look`.
+        cache_bytes: that the pixels of streamed sets may take on disk, see `decoding.decode_all`.
 
     Returns:
         Inputs uint8 ``(examples, *size, channels)``, an array or `streamed.Pictures`; labels int32 ``(examples,)``, or
@@ -90,11 +90,11 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
-    several = multi_label_sets.several(label_separator, label_columns)
+    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
     title, rows, names = listed(Path(path), table=table, columns=columns, root=root, several=several)
     names = _class_names(names, wanted=class_names, where=path)
     task = types.Task(title, names, (*(int(side) for side in size), channels), multi_label=bool(several))
-    looked = decoding.look(
+    looked = decoding.decode_all(
         [row.path for row in rows],
         size=(task.input_shape[0], task.input_shape[1]),
         channels=channels,
@@ -129,12 +129,12 @@ def load(
         if groups is not None:
             kept, taken = splits.grouped(labels[whole], groups[whole], validation=test, seed=seed, leave=len(missing))
         elif several:
-            kept, taken = splits.stratified_sets(labels[whole], validation=test, seed=seed, leave=len(missing))
+            kept, taken = splits.iterative_stratification(labels[whole], validation=test, seed=seed, leave=len(missing))
         else:
             kept, taken = splits.stratified(labels[whole], validation=test, seed=seed)
         places["train"], places["test"] = whole[kept], whole[taken]
     everything = types.Split("all", looked.inputs, labels)
-    parts = {name: everything.part(where) for name, where in places.items()}
+    parts = {name: everything.subset(where) for name, where in places.items()}
     arrays = {f"{name}_{what}": getattr(part, what) for name, part in parts.items() for what in ("inputs", "labels")}
     arguments = {"path": os.path.abspath(path), "size": list(task.input_shape[:2]), "channels": channels}
     arguments |= {"policy": policy, "test": test, "class_names": list(names), "in_memory": in_memory}
@@ -230,7 +230,7 @@ def _unpacked(archive: Path) -> Path:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         unpack.unpack(archive, folder)
-    return unpack.innermost(folder)
+    return unpack.strip_single_folders(folder)
 
 
 def _parts(root: Path) -> dict[str, Path]:

@@ -58,9 +58,9 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     return counts
 
 
-def of_rows(inputs: np.ndarray | types.Streamed) -> list[bytes]:
+def of_rows(inputs: np.ndarray | types.LazyArray) -> list[bytes]:
     """SHA-256 of the bytes of each example: two that are equal share it."""
-    if isinstance(inputs, types.Streamed):
+    if isinstance(inputs, types.LazyArray):
         return inputs.digests()
     rows = np.ascontiguousarray(inputs).reshape(len(inputs), -1)
     return [hashlib.sha256(row.data).digest() for row in rows]
@@ -85,12 +85,15 @@ def _near(train: types.Split, validation: types.Split, test: types.Split) -> dic
         return dict.fromkeys(_NEAR, 0)
     most = max(1, MOST_PAIRS // max(len(train), 1))
     held_out = _spread(len(test) + len(validation), most)
-    parts = (test.part(held_out[held_out < len(test)]), validation.part(held_out[held_out >= len(test)] - len(test)))
+    parts = (
+        test.subset(held_out[held_out < len(test)]),
+        validation.subset(held_out[held_out >= len(test)] - len(test)),
+    )
     own = _spread(len(train), min(len(held_out), OWN))
     others = np.delete(np.arange(len(train)), own)
-    index = near_duplicates.describe(train.inputs)
+    index = near_duplicates.fingerprints(train.inputs)
     across = [pair for part in parts for pair in near_duplicates.between(part.inputs, index)]
-    within = near_duplicates.between(train.part(own).inputs, index.part(others))
+    within = near_duplicates.between(train.subset(own).inputs, index.part(others))
     return dict(zip(_NEAR, (len(across), len(held_out), len(within), len(own)), strict=True))
 
 

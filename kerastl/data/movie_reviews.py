@@ -66,7 +66,7 @@ def load(
     for line, (text, label, source), _ in text_file.read(path, columns=["text", "label", "source"]):
         if source == "imdb" or rotten_tomatoes:
             examples.append(text_csv.Example(text or "", TASK.class_names[int(label or "")], None, f"line {line}"))
-    return text_csv.made(
+    return text_csv.build_dataset(
         examples,
         name=TASK.name,
         source="movie_reviews",

@@ -15,7 +15,7 @@ import numpy as np
 from kerastl import types
 
 
-def several(label_separator: str | None, label_columns: Sequence[str]) -> dict[str, Any]:
+def columns_or_separator(label_separator: str | None, label_columns: Sequence[str]) -> dict[str, Any]:
     """How a table gives an example several classes, as arguments of who reads it; empty where each has one.
 
     Raises:
@@ -56,7 +56,7 @@ def counts(labels: np.ndarray, *, classes: int) -> np.ndarray:
     return np.bincount(pairs(labels)[1], minlength=classes)
 
 
-def fewest(labels: np.ndarray) -> int:
+def minimum_examples(labels: np.ndarray) -> int:
     """How few examples have every class that there is, by taking the one with most classes that lack, again and again.
 
     Args:

@@ -84,8 +84,8 @@ class Index:
 
 
 def between(
-    first: np.ndarray | types.Streamed,
-    second: np.ndarray | types.Streamed | Index,
+    first: np.ndarray | types.LazyArray,
+    second: np.ndarray | types.LazyArray | Index,
     *,
     least: float = 0.97,
     candidates: int = 5,
@@ -98,7 +98,7 @@ def between(
 
     Args:
         first, second: ``(examples, height, width, channels)`` or ``(examples, height, width)`` of any number type, in
-            memory or streamed; ``second`` also as `describe` gives them, where it is asked for again and again.
+            memory or streamed; ``second`` also as `fingerprints` gives them, where it is asked for again and again.
         least: correlation from which two pictures are duplicates.
         candidates: how many of the nearest pictures are compared for each.
         largest_shift: as a share of height and width.
@@ -106,7 +106,7 @@ def between(
     Returns:
         Pairs in the order of ``first``.
     """
-    index = second if isinstance(second, Index) else describe(second)
+    index = second if isinstance(second, Index) else fingerprints(second)
     if not len(first) or not len(index.waves):
         return []
     own_rows, real = _by_rows(first), (_real(first.shape), _real(index.shape))
@@ -140,7 +140,7 @@ def between(
     return pairs
 
 
-def describe(pictures: np.ndarray | types.Streamed) -> Index:
+def fingerprints(pictures: np.ndarray | types.LazyArray) -> Index:
     """What many are compared with again and again, made once."""
     rows, described = _by_rows(pictures), []
     for start in range(0, max(len(pictures), 1), _ROWS):  # a few numbers a picture are held of all, and no pixels
@@ -182,9 +182,9 @@ def _grey(pictures: np.ndarray) -> np.ndarray:
     return pictures @ np.full(channels, 1 / channels[0], np.float32) if channels else pictures
 
 
-def _by_rows(pictures: np.ndarray | types.Streamed) -> Callable[[slice | np.ndarray], np.ndarray]:
+def _by_rows(pictures: np.ndarray | types.LazyArray) -> Callable[[slice | np.ndarray], np.ndarray]:
     """`small` of chosen rows: of an array made once, of streamed pictures when they are asked for."""
-    if not isinstance(pictures, types.Streamed):
+    if not isinstance(pictures, types.LazyArray):
         return small(pictures).__getitem__
     ready = getattr(pictures, "small", None)  # kept from when they were first looked at
     return ready if ready is not None else lambda rows: small(pictures[rows])

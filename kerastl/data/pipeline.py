@@ -30,7 +30,7 @@ def batches(
     seed: int = 0,
     augment: Augment | None = None,
     drop_remainder: bool = False,
-    answers: np.ndarray | types.Answers | None = None,
+    answers: np.ndarray | types.CachedLogits | None = None,
     views: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of one split.
@@ -43,9 +43,10 @@ def batches(
             how often it was iterated before, not on any global seed: an equal call gives bitwise the same batches.
         seed: of the orders.
         augment: takes and returns a float32 batch ``(batch, *shape)`` on the scale of the inputs (0..255 for pictures):
-            a Keras model of random layers, as ``augmentation.build`` makes it, or a function without state. What a
-            model does to a batch depends only on its layers' seeds, the epoch and the batch's place in it, so batches
-            can be made side by side, and made again. For pictures: token ids are no numbers to be changed a little.
+            a Keras model of random layers, as ``augmentation.image_augmentation`` makes it, or a function without
+            state. What a model does to a batch depends only on its layers' seeds, the epoch and the batch's place in
+            it, so batches can be made side by side, and made again. For pictures: token ids are no numbers to be
+            changed a little.
         drop_remainder: leaves out the last batch where it would be smaller.
         answers: a teacher's logits ``(examples, classes)``, computed beforehand: they go beside the labels, for a
             ``Distiller`` without a teacher. Or those to several views of every example, as `distil.answers` keeps them
@@ -79,7 +80,7 @@ def batches(
     def order_of(epoch: Any) -> tf.Tensor:
         return _order(examples, seed=seed, epoch=epoch) if shuffle else tf.range(examples, dtype=tf.int64)
 
-    course = types.Course(
+    course = types.BatchingSpec(
         split.inputs,
         batch_size,
         drop_remainder,
@@ -90,7 +91,7 @@ def batches(
         views=views,
         order=lambda epoch: order_of(_number(tf.constant(epoch, tf.int64), views)).numpy(),
     )
-    if isinstance(answers, types.Answers):
+    if isinstance(answers, types.CachedLogits):
         answers.check(course)
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
         read = _reader(split.inputs)
@@ -133,7 +134,7 @@ def batches(
         if change is None:  # a change may hold an ``if`` over tensors
             whole = _as_written(whole)
         ahead = tf.data.AUTOTUNE
-        if isinstance(split.inputs, types.Streamed):
+        if isinstance(split.inputs, types.LazyArray):
             # Each batch is read by many threads: two at once leave none of them idle, and more would fill the memory.
             ahead, reading = 1, {"num_parallel_calls": 2, "deterministic": True}
             if change is None:
@@ -150,14 +151,14 @@ def batches(
 
 
 def _views(
-    views: int | None, answers: np.ndarray | types.Answers | None, split: types.Split, *, changed: bool
+    views: int | None, answers: np.ndarray | types.CachedLogits | None, split: types.Split, *, changed: bool
 ) -> int | None:
     """How many epochs differ: as was said, or as often as stored answers were given."""
     if views is not None and views < 1:
         raise ValueError(f"Wanted one view of every example or more. Received: views={views}.")
     if answers is None:
         return views
-    stored = isinstance(answers, types.Answers)
+    stored = isinstance(answers, types.CachedLogits)
     count = answers.shape[1] if stored else len(answers)
     if count != len(split):
         raise ValueError(f"Wanted one answer an example. Received: {count} for {len(split)} in {split.name!r}.")
@@ -173,9 +174,9 @@ def _number(epoch: Any, views: int | None) -> Any:
     return epoch if views is None else (epoch - 1) % views + 1
 
 
-def _teacher(answers: np.ndarray | types.Answers) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """A teacher's logits ``(batch, classes)`` by the number of the epoch and the indices, as a graph operation."""
-    if not isinstance(answers, types.Answers):
+    if not isinstance(answers, types.CachedLogits):
         held = tf.constant(answers, tf.float32)
         return lambda epoch, rows: tf.gather(held, rows)
 
@@ -194,7 +195,7 @@ def _teacher(answers: np.ndarray | types.Answers) -> Callable[[tf.Tensor, tf.Ten
 
 def _reader(inputs: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     """Inputs by their indices, as a graph operation."""
-    if not isinstance(inputs, types.Streamed):
+    if not isinstance(inputs, types.LazyArray):
         held = tf.constant(inputs)
         return lambda rows: tf.gather(held, rows)
 

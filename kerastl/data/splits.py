@@ -67,7 +67,7 @@ def stratified(labels: np.ndarray, *, validation: int | float, seed: int) -> tup
     return _divide(labels, take, seed)
 
 
-def stratified_sets(
+def iterative_stratification(
     labels: np.ndarray, *, validation: int | float, seed: int, leave: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `stratified`, of examples that may have several classes, each class as nearly in proportion as can be.
@@ -231,7 +231,7 @@ def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     """Indices of a smaller set with the same proportions and at least one example of each class, shuffled.
 
     Args:
-        labels: as for `stratified` or `stratified_sets`.
+        labels: as for `stratified` or `iterative_stratification`.
 
     Raises:
         ValueError: so few cannot keep one of each class.
@@ -248,7 +248,7 @@ def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     return _divide(labels, _apportion(counts, count, upper=counts, lower=present), seed)[1]
 
 
-def each(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
+def per_class(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     """Indices of ``count`` examples of each class, of all where a class has fewer; shuffled.
 
     Raises:
@@ -260,7 +260,7 @@ def each(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     return _divide(labels, np.minimum(np.bincount(labels), count), seed)[1]
 
 
-def limited(
+def limit_examples(
     parts: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], *, limit: int, least: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Smaller splits: ``limit`` training examples, and of the others a like share, but ``least`` at least.
@@ -298,7 +298,7 @@ def digest(*splits: types.Split) -> str:
     sha256 = hashlib.sha256()
     for split in splits:
         for part, array in (("inputs", split.inputs), ("labels", split.labels)):
-            if isinstance(array, types.Streamed):
+            if isinstance(array, types.LazyArray):
                 sha256.update(f"{split.name} {part} streamed {array.dtype.str} {array.shape}\n".encode())
                 sha256.update(b"".join(array.digests()))
                 continue
@@ -343,7 +343,7 @@ def dataset(
         picked = {name: shuffled(len(arrays[f"{name}_labels"]), seed=seed) for name in origin}
     else:
         labels = arrays["train_labels"]
-        by_class = stratified_sets if task.multi_label else stratified
+        by_class = iterative_stratification if task.multi_label else stratified
         train, held_out = (
             by_class(labels, validation=validation, seed=seed)
             if groups is None
@@ -352,17 +352,17 @@ def dataset(
         picked = {"train": train, "validation": held_out, "test": shuffled(len(arrays["test_labels"]), seed=seed)}
     if limit is not None:
         labels = {name: arrays[f"{kind}_labels"] for name, kind in origin.items()}
-        picked = limited(picked, labels, limit=limit, least=10 * task.classes, seed=seed)
+        picked = limit_examples(picked, labels, limit=limit, least=10 * task.num_classes, seed=seed)
     made = []
     for name, indices in picked.items():
         labels = arrays[f"{origin[name]}_labels"]
         labels = labels if types.is_multi_label(labels) else labels.astype(np.int32, copy=False)
-        made.append(types.Split(name, arrays[f"{origin[name]}_inputs"], labels).part(indices))
+        made.append(types.Split(name, arrays[f"{origin[name]}_inputs"], labels).subset(indices))
     check(task, *made)
     whole = digest(*made)
     arguments = {"seed": seed, "validation": validation, "limit": limit, **(arguments or {})}
     return types.Dataset(
-        task, *made, digest=whole, source=source, arguments=arguments, overlaps=leakage.between(*made, digest=whole)
+        task, *made, digest=whole, source=source, arguments=arguments, leakage=leakage.between(*made, digest=whole)
     )
 
 
@@ -380,14 +380,14 @@ def check(task: types.Task, *made: types.Split) -> None:
             )
         inputs = split.inputs
         # streamed are pictures, which are whole numbers
-        if not isinstance(inputs, types.Streamed) and inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+        if not isinstance(inputs, types.LazyArray) and inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
             place = tuple(int(index) for index in np.argwhere(~np.isfinite(inputs))[0])
             raise ValueError(
                 f"Inputs have to be finite. Received: {inputs[place]} in {split.name}, row {place[0]}, column "
                 f"{', '.join(map(str, place[1:]))}."
             )
         _check_labels(task, split)
-        counts = multi_label_sets.counts(split.labels, classes=task.classes)
+        counts = multi_label_sets.counts(split.labels, classes=task.num_classes)
         if not counts.all():
             lacking = [task.class_names[index] for index in np.flatnonzero(counts == 0)]
             raise ValueError(
@@ -401,12 +401,12 @@ def _check_labels(task: types.Task, split: types.Split) -> None:
     labels = split.labels
     if labels.dtype.kind not in "iu":
         raise ValueError(f"Labels have to be integers. Received: {labels.dtype} in {split.name}.")
-    if labels.shape != ((len(split), task.classes) if task.multi_label else (len(split),)):
+    if labels.shape != ((len(split), task.num_classes) if task.multi_label else (len(split),)):
         words = "(examples, classes), for an example may have several" if task.multi_label else "(examples,)"
         raise ValueError(
-            f"Labels of {task.classes} classes are {words}. Received: shape {labels.shape} in {split.name}."
+            f"Labels of {task.num_classes} classes are {words}. Received: shape {labels.shape} in {split.name}."
         )
-    classes = 2 if task.multi_label else task.classes
+    classes = 2 if task.multi_label else task.num_classes
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         where = np.argwhere(outside)[0]

@@ -31,8 +31,8 @@ _AT_ONCE = 64  # pictures held while all of them are gone through
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Album:
-    """Picture files as they were when `decoding.look` had decoded each of them.
+class PixelCache:
+    """Picture files as they were when `decoding.decode_all` had decoded each of them.
 
     Attributes:
         files: their paths.
@@ -61,7 +61,7 @@ class Pictures:
         rows: int64 ``(examples,)``: which of them, in which order.
     """
 
-    album: Album
+    album: PixelCache
     rows: np.ndarray
 
     @property
@@ -88,7 +88,7 @@ class Pictures:
         """
         if isinstance(rows, int | np.integer):
             return self._read(self.rows[[int(rows)]])[0]
-        return self._read(self.part(rows).rows)
+        return self._read(self.take(rows).rows)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for start in range(0, len(self), _AT_ONCE):
@@ -97,7 +97,7 @@ class Pictures:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def part(self, rows: Any) -> Pictures:
+    def take(self, rows: Any) -> Pictures:
         """Some of the pictures in the order of ``rows``, none of which is read for it."""
         chosen = self.rows[rows]
         if chosen.ndim != 1:
@@ -110,7 +110,7 @@ class Pictures:
 
     def small(self, rows: Any) -> np.ndarray:
         """`near_duplicates.small` of some pictures, float32 ``(examples, 32, 32)``, cached where there is room."""
-        indices, found = self.part(rows).rows, []
+        indices, found = self.take(rows).rows, []
         with contextlib.suppress(OSError), _opened(self.album.cache, SMALL) as file:
             for index in indices:
                 file.seek(int(index) * _SMALL_BYTES)

@@ -83,12 +83,12 @@ def load(
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
         sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
         vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; or ``None``
-            to learn one from the training texts, see `learned`, for a model that is trained from nothing.
+            to learn one from the training texts, see `learn_vocabulary`, for a model that is trained from nothing.
         vocabulary_size: tokens of one that is learned.
         policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
             them, ``"skip"`` lists them on stderr and leaves them out.
         validation, test: how many (int), or what share (float), where the file has no such split. Copies are left out
-            first, see `made`, so that none stands in two of them.
+            first, see `build_dataset`, so that none stands in two of them.
         seed: decides which texts validate and test, and the order.
         limit: keeps so many training texts, and of the other splits a like share, but ten a class at least.
         class_names: the order of the classes, where it must be one that is known already; by default the labels in
@@ -108,11 +108,11 @@ def load(
     """
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
-    path, several = Path(path), multi_label_sets.several(label_separator, label_columns)
+    path, several = Path(path), multi_label_sets.columns_or_separator(label_separator, label_columns)
     examples, problems = rows(path, [text_column, label_column], split_column, several=several)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
     arguments |= {"split_column": split_column, "policy": policy} | several
-    dataset = made(
+    dataset = build_dataset(
         examples,
         name=path.stem,
         source="text_csv",
@@ -208,7 +208,7 @@ def _flagged(flags: Mapping[str, str | None]) -> tuple[list[str], str | None]:
     return [name for name in values if values[name]], f"{', '.join(odd)}, where 0 or 1 is wanted" if odd else None
 
 
-def made(
+def build_dataset(
     examples: Sequence[Example],
     *,
     name: str,
@@ -251,7 +251,7 @@ def made(
         parts = _divided(examples, labels, validation=validation, test=test, seed=seed)
     if limit is not None:  # here already: what is left out need not be tokenized
         same = dict.fromkeys(parts, labels)
-        parts = splits.limited(parts, same, limit=limit, least=10 * len(names), seed=seed)
+        parts = splits.limit_examples(parts, same, limit=limit, least=10 * len(names), seed=seed)
     tokens = _tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
     tokenizer = wordpiece.Tokenizer(tokens)
     arrays = {}
@@ -294,7 +294,7 @@ def _origin(examples: Sequence[Example], parts: Mapping[str, np.ndarray], *, see
     return sha256.hexdigest()
 
 
-def learned(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
+def learn_vocabulary(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     """A vocabulary for texts of any language: their characters, which spell every word of theirs, and frequent words.
 
     Args:
@@ -325,7 +325,7 @@ def learned(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
 
 def _tokens(vocabulary: str | Path | None, texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     if vocabulary is None:
-        return learned(texts, size=size)
+        return learn_vocabulary(texts, size=size)
     if vocabulary == "bert":
         return bert_vocabulary.tokens()
     if not Path(vocabulary).is_file():
@@ -335,7 +335,7 @@ def _tokens(vocabulary: str | Path | None, texts: Sequence[str], *, size: int) -
     return wordpiece.Tokenizer.from_file(vocabulary).vocabulary
 
 
-def plain(text: str) -> str:
+def normalize(text: str) -> str:
     """What two texts share that case and white space alone tell apart."""
     return " ".join(text.casefold().split())
 
@@ -344,7 +344,7 @@ def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[st
     """The examples that are no copies, in their order, and which texts carry two labels."""
     groups: dict[str, list[Example]] = collections.defaultdict(list)
     for example in examples:
-        groups[plain(example.text)].append(example)
+        groups[normalize(example.text)].append(example)
     kept: set[int] = set()
     problems = []
     for group in groups.values():
@@ -411,7 +411,7 @@ def _divided(
     }
     multi_label = types.is_multi_label(labels)
     # one of each class, where a share of a small file would be less
-    least = multi_label_sets.fewest(labels) if multi_label else len(set(labels.tolist()))
+    least = multi_label_sets.minimum_examples(labels) if multi_label else len(set(labels.tolist()))
     for number, (split, wanted) in enumerate((("test", test), ("validation", validation))):
         if len(parts[split]):
             continue
@@ -420,7 +420,9 @@ def _divided(
             wanted = max(round(wanted * len(examples)), least)
         if multi_label:
             missing = sum(not len(parts[one]) for one in ("test", "validation"))
-            kept, taken = splits.stratified_sets(labels[left], validation=wanted, seed=2 * seed + number, leave=missing)
+            kept, taken = splits.iterative_stratification(
+                labels[left], validation=wanted, seed=2 * seed + number, leave=missing
+            )
         else:
             kept, taken = splits.stratified(labels[left], validation=wanted, seed=2 * seed + number)
         parts[split], parts["train"] = left[taken], left[kept]

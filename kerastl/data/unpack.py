@@ -67,7 +67,7 @@ def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio:
     try:
         with _opened(archive, ratio=ratio) as members:
             listed = list(_checked(members, archive=archive, largest=largest, ratio=ratio))
-            with atomic_files.replacing(folder, needed_bytes=sum(member.size for member in listed)) as temporary:
+            with atomic_files.atomic_replace(folder, needed_bytes=sum(member.size for member in listed)) as temporary:
                 temporary.mkdir()
                 for member in listed:
                     _write(member, temporary)
@@ -80,7 +80,7 @@ def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio:
     return folder
 
 
-def innermost(folder: Path) -> Path:
+def strip_single_folders(folder: Path) -> Path:
     """The folder with the contents: without single folders that stand around everything."""
     while True:
         inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]

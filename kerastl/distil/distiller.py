@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from kerastl.distil import distribution_alignment, features, numerics, schedules, teachers, terms
-from kerastl.types import is_multi_label, labels_and_answers
+from kerastl.types import is_multi_label, labels_and_teacher_logits
 
 DistillationLoss = Callable[[Any, Any], Any]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
@@ -36,15 +36,15 @@ class Distiller(keras.Model):
     Args:
         student: functional or sequential, emits logits ``(batch, classes)``; trained in place.
         teacher: of these kinds, takes the same inputs, emits logits ``(batch, classes)``; or a `teachers.Teacher` that
-            sees them in its own way, `teachers.Several`, or the student's `teachers.MovingAverage`. ``None`` where its
+            sees them in its own way, `teachers.Ensemble`, or the student's `teachers.EMATeacher`. ``None`` where its
             answers were computed beforehand, for one that is slow or reads other inputs: batches bring them as
             ``(labels, teacher logits)``, see ``answers`` of ``data.pipeline.batches``; `distil.answers` keeps those to
             several views.
         loss: of teacher and student logits, see ``distil.losses``.
         weight: of ``loss``, 0 (labels alone) to 1 (teacher alone: then labels may be missing from the batches); 0.9
             where none is said.
-        losses: in place of the two, `terms.Labels`, `terms.Soft` and `terms.Feature` by names of the caller's choice.
-            Without `terms.Labels` batches need no labels.
+        losses: in place of the two, `terms.LabelLoss`, `terms.LogitLoss` and `terms.FeatureLoss` by names of the
+            caller's choice. Without `terms.LabelLoss` batches need no labels.
 
     Attributes:
         student: the caller's model.
@@ -63,7 +63,7 @@ class Distiller(keras.Model):
         self,
         *,
         student: keras.Model,
-        teacher: keras.Model | teachers.Teacher | teachers.MovingAverage | teachers.Several | None,
+        teacher: keras.Model | teachers.Teacher | teachers.EMATeacher | teachers.Ensemble | None,
         loss: DistillationLoss | None = None,
         weight: float | None = None,
         losses: Mapping[str, terms.Term] | None = None,
@@ -71,7 +71,7 @@ class Distiller(keras.Model):
     ) -> None:
         self._check_terms(loss, weight, losses)
         teachers.check_outputs(student)
-        found = teachers.listed(teacher)
+        found = teachers.as_list(teacher)
         simple = {} if loss is None else _simple(loss, 0.9 if weight is None else weight)
         named = dict(simple if losses is None else losses)
         _check_listening(named, found)
@@ -82,18 +82,18 @@ class Distiller(keras.Model):
         self._means = [keras.metrics.Mean(name=f"{key}_loss") for key in losses or ()]
         self.average: keras.Model | None = None
         self._decay: schedules.Scheduled = 0.0
-        self._by = teacher.by if isinstance(teacher, teachers.Several) else "mean"
-        listened = [term for term in named.values() if isinstance(term, terms.Feature)]
+        self._combine = teacher.combine if isinstance(teacher, teachers.Ensemble) else "mean"
+        listened = [term for term in named.values() if isinstance(term, terms.FeatureLoss)]
         student_taps = _tapped(student, [term.student for term in listened])
         taps, speakers = [], []
         for place, one in enumerate(found):
-            if isinstance(one, teachers.MovingAverage):
-                model = self.average = teachers.copy_of(student)
+            if isinstance(one, teachers.EMATeacher):
+                model = self.average = teachers.clone(student)
                 self._decay = one.decay
             else:
                 model = one.model
             _check_shapes(student, model)
-            taps.append(_tapped(model, [term.teacher for term in listened if term.of == place]))
+            taps.append(_tapped(model, [term.teacher for term in listened if term.teacher_index == place]))
             speakers.append(_speaker(taps[-1], training=False, view=one.view))
         self._projections = self._projected(student_taps, taps)
         self._aligned = [
@@ -121,9 +121,9 @@ class Distiller(keras.Model):
         # outside the tape: nothing of it is kept for the backward pass
         heard = [speak(inputs) for speak in self._teach]
         for place, odds, decay in self._aligned:
-            logits = distribution_alignment.aligned(heard[place][features.LOGITS], odds, decay=decay)
+            logits = distribution_alignment.align(heard[place][features.LOGITS], odds, decay=decay)
             heard[place] = {**heard[place], features.LOGITS: logits}
-        labels, answers = labels_and_answers(labels)
+        labels, answers = labels_and_teacher_logits(labels)
         if (answers is None) == (not heard):
             raise ValueError(
                 "A student learns under a teacher, or with teacher=None from stored answers that batches bring. "
@@ -138,10 +138,10 @@ class Distiller(keras.Model):
         with tf.GradientTape() as tape:
             said = self._answer(inputs)
             values = self._values(inputs, labels, said=said, heard=heard, sample_weight=sample_weight, step=step)
-            weights = [schedules.at(term.weight, step) for _, term in self._terms]
+            weights = [schedules.value_at(term.weight, step) for _, term in self._terms]
             own = [tf.reduce_sum(extra) for extra in self.losses]
             parts = [tf.cast(w, value.dtype) * value for w, value in zip(weights, values, strict=True)]
-            loss = tf.add_n(numerics.real(*parts, *own))
+            loss = tf.add_n(numerics.as_float(*parts, *own))
             # gradients of replicas are added up
             scaled_loss = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
@@ -149,7 +149,7 @@ class Distiller(keras.Model):
         if self.average is not None:
             # not while the optimizer only gathers gradients
             moved = tf.not_equal(self._step(), step)
-            teachers.follow(self.average, self.student, decay=self._decay, step=step, moved=moved)
+            teachers.update_ema(self.average, self.student, decay=self._decay, step=step, moved=moved)
         examples = tf.shape(said[features.LOGITS])[0]
         self._loss_tracker.update_state(loss, sample_weight=examples)
         for mean, value in zip(self._means, values, strict=False):
@@ -158,7 +158,7 @@ class Distiller(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels, _ = labels_and_answers(labels)  # training batches are evaluated as well, when a run goes on
+        labels, _ = labels_and_teacher_logits(labels)  # training batches are evaluated as well, when a run goes on
         missing = None if labels is None else self._missing(labels)
         if missing is None:
             logs = super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
@@ -200,14 +200,17 @@ class Distiller(keras.Model):
         """Every term's mean over the batch, a scalar, not yet weighted."""
         found = []
         for key, term in self._terms:
-            if isinstance(term, terms.Labels):
+            if isinstance(term, terms.LabelLoss):
                 value = self._labels_value(term, inputs, labels, said[features.LOGITS], sample_weight)
-            elif isinstance(term, terms.Soft):
-                heat = None if term.temperature is None else schedules.at(term.temperature, step)
-                answers = [one[features.LOGITS] for one in (heard if term.of is None else [heard[term.of]])]
+            elif isinstance(term, terms.LogitLoss):
+                heat = None if term.temperature is None else schedules.value_at(term.temperature, step)
+                answers = [
+                    one[features.LOGITS]
+                    for one in (heard if term.teacher_index is None else [heard[term.teacher_index]])
+                ]
                 value = terms.soft_value(
                     term,
-                    teachers.combined(answers, by=self._by, temperature=1.0 if heat is None else heat),
+                    teachers.ensemble_logits(answers, combine=self._combine, temperature=1.0 if heat is None else heat),
                     said[features.LOGITS],
                     labels=labels,
                     temperature=heat,
@@ -216,12 +219,12 @@ class Distiller(keras.Model):
             else:
                 own = said[term.student]
                 own = self._projections[key](own) if key in self._projections else own
-                theirs = heard[term.of][term.teacher]
+                theirs = heard[term.teacher_index][term.teacher]
                 value = terms.feature_value(term, theirs, own, inputs=inputs, sample_weight=sample_weight)
             found.append(value)
         return found
 
-    def _labels_value(self, term: terms.Labels, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> Any:
+    def _labels_value(self, term: terms.LabelLoss, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> Any:
         if labels is None:
             raise ValueError("Wanted labels, which one of the losses is of. Received: batches without.")
         missing = term.missing(labels)
@@ -230,7 +233,7 @@ class Distiller(keras.Model):
         value = self.compute_loss(inputs, labels, logits, sample_weight, training=True)
         # Keras divides by the number of replicas, and adds the student's own losses, which belong to no term
         value *= tf.distribute.get_strategy().num_replicas_in_sync
-        return tf.add_n(numerics.real(value, *(-tf.reduce_sum(extra) for extra in self.losses)))
+        return tf.add_n(numerics.as_float(value, *(-tf.reduce_sum(extra) for extra in self.losses)))
 
     def _scored(self, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> dict[str, Any]:
         """Metrics, of the rows that have labels."""
@@ -248,7 +251,7 @@ class Distiller(keras.Model):
 
         Where no term is of labels, those below 0 are none.
         """
-        of_labels = [term for _, term in self._terms if isinstance(term, terms.Labels)]
+        of_labels = [term for _, term in self._terms if isinstance(term, terms.LabelLoss)]
         if not of_labels:
             return labels < 0
         found = [missing for term in of_labels if (missing := term.missing(labels)) is not None]
@@ -263,10 +266,10 @@ class Distiller(keras.Model):
         """A projection for each term of features that asks for one, by the term's name."""
         found = {}
         for key, term in self._terms:
-            if isinstance(term, terms.Feature) and (term.projection or term.resize):
+            if isinstance(term, terms.FeatureLoss) and (term.projection or term.resize):
                 shapes = [
                     features.shape_of(student, name=term.student),
-                    features.shape_of(taps[term.of], name=term.teacher),
+                    features.shape_of(taps[term.teacher_index], name=term.teacher),
                 ]
                 found[key] = features.projection(*shapes, width=term.projection, name=f"{key}_projection")
         return found
@@ -274,7 +277,7 @@ class Distiller(keras.Model):
     def _check_labels(self, labels: Any) -> None:
         if labels is None or not is_multi_label(labels):
             return
-        if any(isinstance(term, terms.Soft) and not term.multi_label for _, term in self._terms):
+        if any(isinstance(term, terms.LogitLoss) and not term.multi_label for _, term in self._terms):
             raise ValueError(
                 "Distillation is for examples of one class each: its losses compare answers that sum to one. "
                 f"Received: labels of shape {labels.shape}. A loss that is for several says so: Soft(multi_label=True)."
@@ -294,24 +297,24 @@ class Distiller(keras.Model):
             )
         if losses is not None and (not losses or not all(isinstance(term, terms.Term) for term in losses.values())):
             raise ValueError(
-                "Wanted one or more of terms.Labels, terms.Soft and terms.Feature by name. Received: "
+                "Wanted one or more of terms.LabelLoss, terms.LogitLoss and terms.FeatureLoss by name. Received: "
                 f"{ {key: type(term).__name__ for key, term in losses.items()} }."
             )
 
 
 def _simple(loss: DistillationLoss, weight: float) -> dict[str, terms.Term]:
-    found: dict[str, terms.Term] = {"soft": terms.Soft(loss, weight)}
+    found: dict[str, terms.Term] = {"soft": terms.LogitLoss(loss, weight)}
     if weight < 1:
-        found["labels"] = terms.Labels(1 - weight)
+        found["labels"] = terms.LabelLoss(1 - weight)
     return found
 
 
 def _tapped(model: keras.Model, layers: list[str]) -> keras.Model:
     """The model itself where nobody listens to a layer."""
-    return features.taps(model, layers=list(dict.fromkeys(layers))) if layers else model
+    return features.intermediate_outputs(model, layers=list(dict.fromkeys(layers))) if layers else model
 
 
-def _speaker(model: keras.Model, *, training: bool, view: teachers.View | None = None) -> Speaker:
+def _speaker(model: keras.Model, *, training: bool, view: teachers.InputTransform | None = None) -> Speaker:
     def speak(inputs: Any) -> dict[str, Any]:
         found = model(inputs if view is None else view(inputs), training=training)
         return found if isinstance(found, dict) else {features.LOGITS: found}
@@ -339,18 +342,18 @@ def _check_answers(student: keras.Model, answers: Any) -> None:
 def _check_listening(named: Mapping[str, terms.Term], found: Sequence[Any]) -> None:
     """Whether the teachers are there that terms speak of."""
     for key, term in named.items():
-        if isinstance(term, terms.Feature) and not found:
+        if isinstance(term, terms.FeatureLoss) and not found:
             raise ValueError(
                 "Features are compared with those of a teacher that is there: stored answers hold its logits alone. "
                 f"Received: teacher=None with {key!r}, a term of features."
             )
-        place = None if isinstance(term, terms.Labels) else term.of
+        place = None if isinstance(term, terms.LabelLoss) else term.teacher_index
         if place is not None and not 0 <= place < max(len(found), 1):
             raise ValueError(
                 f"Wanted the place of one of {max(len(found), 1)} teachers, counted from 0. Received: {key!r} with "
-                f"of={place}."
+                f"teacher_index={place}."
             )
-        several = isinstance(term, terms.Soft) and term.multi_label
+        several = isinstance(term, terms.LogitLoss) and term.multi_label
         if several and any(one.align is not None for one in (found if place is None else found[place : place + 1])):
             raise ValueError(
                 f"Answers are brought to equal shares where they sum to one. Received: {key!r} with multi_label=True "

@@ -22,7 +22,7 @@ LEAST_SHARE = 1e-6
 """Of a class in a batch that is taken for one that does not come at all: its odds then grow by a bounded step."""
 
 
-def aligned(logits: Any, odds: keras.Variable, *, decay: float) -> Any:
+def align(logits: Any, odds: keras.Variable, *, decay: float) -> Any:
     """The logits with every class made as much likelier as it has come too seldom so far.
 
     Runs in the compiled step, of each replica where there are several; shares are those over all of them. The logarithm
@@ -37,7 +37,7 @@ def aligned(logits: Any, odds: keras.Variable, *, decay: float) -> Any:
     Returns:
         ``(batch, classes)``, float32, or float64 of such logits.
     """
-    (logits,) = numerics.real(logits)
+    (logits,) = numerics.as_float(logits)
     moved = logits + tf.cast(odds.value, logits.dtype)
     context = tf.distribute.get_replica_context()
     total, rows = context.all_reduce(
@@ -56,7 +56,9 @@ def aligned(logits: Any, odds: keras.Variable, *, decay: float) -> Any:
     return moved + tf.cast(change, logits.dtype)
 
 
-def balanced(model: keras.Model, inputs: np.ndarray, *, rounds: int = 1000, tolerance: float = 1e-4) -> keras.Model:
+def prior_correction(
+    model: keras.Model, inputs: np.ndarray, *, rounds: int = 1000, tolerance: float = 1e-4
+) -> keras.Model:
     """A copy whose mean probability over ``inputs`` is the same for every class.
 
     The biases of its last layer are moved: they multiply classes' odds. No label is looked at.
@@ -80,7 +82,7 @@ def balanced(model: keras.Model, inputs: np.ndarray, *, rounds: int = 1000, tole
         if not shares.min() > 0 or np.abs(shares - 1 / classes).max() <= tolerance / 2:
             break
         moved -= np.log(shares * classes)
-    copy = teachers.copy_of(model)
+    copy = teachers.clone(model)
     bias = copy.get_layer(last.name).bias
     bias.assign(bias + moved)
     shares = _shares(copy.predict(inputs, batch_size=500, verbose=0).astype(np.float64))

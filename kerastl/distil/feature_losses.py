@@ -48,7 +48,7 @@ def attention_transfer(teacher_features: tf.Tensor, student_features: tf.Tensor)
     Raises:
         ValueError: height and width differ, or there are no places, as in a pooled vector.
     """
-    pair = numerics.real(teacher_features, student_features)
+    pair = numerics.as_float(teacher_features, student_features)
     if any(len(features.shape) < 3 for features in pair):
         raise ValueError(
             "Attention is paid to places: wanted maps (batch, height, width, channels). Received: teacher "
@@ -73,12 +73,12 @@ def relational_distance(
     Returns:
         ``(batch,)``: the mean over the other examples.
     """
-    teacher, student = numerics.real(teacher_features, student_features)
+    teacher, student = numerics.as_float(teacher_features, student_features)
     pairs = _pairs(teacher, mask)
 
     def distances(features: tf.Tensor) -> tf.Tensor:
         # of differences: |a|^2 + |b|^2 - 2ab loses all digits of near neighbours
-        found = numerics.root(tf.reduce_sum(tf.square(features[:, None] - features[None]), -1))
+        found = numerics.safe_sqrt(tf.reduce_sum(tf.square(features[:, None] - features[None]), -1))
         return tf.math.divide_no_nan(found, _mean(found, pairs, axis=[0, 1]))
 
     return _mean(_huber(distances(teacher), distances(student)), pairs, axis=1)
@@ -98,7 +98,7 @@ def relational_angle(
     Returns:
         ``(batch,)``: the mean over the pairs of two others.
     """
-    teacher, student = numerics.real(teacher_features, student_features)
+    teacher, student = numerics.as_float(teacher_features, student_features)
     pairs = _pairs(teacher, mask)
     triples = pairs[:, :, None] * pairs[:, None, :] * pairs[None]  # the vertex, then two others that differ
 
@@ -124,7 +124,7 @@ def similarity_preserving(
     Returns:
         ``(batch,)``.
     """
-    pair = numerics.real(teacher_features, student_features)
+    pair = numerics.as_float(teacher_features, student_features)
     real = _present(_of_examples(pair[0]), mask)
 
     def similarities(features: tf.Tensor) -> tf.Tensor:
@@ -163,7 +163,7 @@ def contrastive(
     teacher, student = (_unit(features) for features in _flat(teacher_features, student_features))
     real = _present(_of_examples(teacher), mask)
     similarities = tf.matmul(student, teacher, transpose_b=True) / temperature
-    similarities = tf.where(real[None] > 0, similarities, numerics.absent(similarities))
+    similarities = tf.where(real[None] > 0, similarities, numerics.masked_logit(similarities))
     found = tf.reduce_logsumexp(similarities, -1) - tf.linalg.diag_part(similarities)
     return tf.where(real > 0, found, tf.zeros_like(found))
 
@@ -183,7 +183,7 @@ def hidden_state(teacher_states: tf.Tensor, student_states: tf.Tensor, *, mask: 
     Raises:
         ValueError: the shapes differ.
     """
-    teacher, student = _same_shape(*numerics.real(teacher_states, student_states))
+    teacher, student = _same_shape(*numerics.as_float(teacher_states, student_states))
     by_token = tf.reduce_mean(tf.square(teacher - student), -1)
     return _mean(by_token, _present(by_token, mask), axis=1)
 
@@ -205,7 +205,7 @@ def attention_distribution(
     Raises:
         ValueError: the shapes differ.
     """
-    pair = _same_shape(*numerics.real(teacher_attention, student_attention))
+    pair = _same_shape(*numerics.as_float(teacher_attention, student_attention))
     return _attended(*(tf.math.log(tf.maximum(one, 1e-30)) for one in pair), mask=mask)
 
 
@@ -230,7 +230,7 @@ def self_attention_relation(
     Raises:
         ValueError: a width cannot be divided into so many heads.
     """
-    pair = numerics.real(teacher_vectors, student_vectors)
+    pair = numerics.as_float(teacher_vectors, student_vectors)
     widths = [int(vectors.shape[-1] or 0) for vectors in pair]
     if heads < 1 or any(width % heads for width in widths):
         raise ValueError(f"Wanted widths that are multiples of the number of heads. Received: {widths}, heads={heads}.")
@@ -249,9 +249,9 @@ def _attended(teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, mask: tf.
     if mask is not None:
         seen = tf.cast(mask, tf.bool)[:, None, None, :]
         teacher_logits, student_logits = (
-            tf.where(seen, one, numerics.absent(one)) for one in (teacher_logits, student_logits)
+            tf.where(seen, one, numerics.masked_logit(one)) for one in (teacher_logits, student_logits)
         )
-    by_token = tf.reduce_mean(numerics.divergence(teacher_logits, student_logits), 1)
+    by_token = tf.reduce_mean(numerics.kl_divergence(teacher_logits, student_logits), 1)
     return _mean(by_token, _present(by_token, mask), axis=1)
 
 
@@ -265,14 +265,14 @@ def _same_shape(teacher: tf.Tensor, student: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
 
 def _flat(teacher: tf.Tensor, student: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    teacher, student = _same_shape(*numerics.real(teacher, student))
+    teacher, student = _same_shape(*numerics.as_float(teacher, student))
     batch = tf.shape(teacher)[0]
     return tf.reshape(teacher, [batch, -1]), tf.reshape(student, [batch, -1])
 
 
 def _unit(vectors: tf.Tensor) -> tf.Tensor:
     """Vectors along the last axis, of length 1; zeros stay zeros."""
-    return tf.math.divide_no_nan(vectors, numerics.root(tf.reduce_sum(tf.square(vectors), -1, keepdims=True)))
+    return tf.math.divide_no_nan(vectors, numerics.safe_sqrt(tf.reduce_sum(tf.square(vectors), -1, keepdims=True)))
 
 
 def _huber(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ LOGITS = "logits"
 """Under this name stands what the model itself answers."""
 
 
-def taps(model: keras.Model, *, layers: Sequence[str]) -> keras.Model:
+def intermediate_outputs(model: keras.Model, *, layers: Sequence[str]) -> keras.Model:
     """A model of the same layers that answers with the outputs of some of them as well.
 
     However many losses look at them, a step runs the model once. Nothing is copied and no weight is changed: the layers
@@ -55,7 +55,7 @@ def taps(model: keras.Model, *, layers: Sequence[str]) -> keras.Model:
 
 
 def shape_of(tapped: keras.Model, *, name: str) -> tuple[int | None, ...]:
-    """Shape, with the batch first, of what a model of `taps` says under ``name``."""
+    """Shape, with the batch first, of what a model of `intermediate_outputs` says under ``name``."""
     outputs: Any = getattr(tapped, "_outputs_struct")  # noqa: B009  # `outputs` lists them in no told order
     return tuple(outputs[name].shape)
 
@@ -131,7 +131,7 @@ def _opened(graph: Any, names: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]
     def call(layer: Any, *arguments: Any, **options: Any) -> Any:
         if layer.name not in wanted:
             return layer(*arguments, **options)
-        found = taps(layer, layers=wanted[layer.name])(*arguments, **options)
+        found = intermediate_outputs(layer, layers=wanted[layer.name])(*arguments, **options)
         inside.update({f"{layer.name}/{rest}": found[rest] for rest in wanted[layer.name]})
         return found[LOGITS]
 

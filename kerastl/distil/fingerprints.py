@@ -15,7 +15,7 @@ from kerastl import types
 from kerastl.distil import teachers
 from kerastl.system import digests
 
-Teaches = keras.Model | teachers.Teacher | teachers.Several
+Teaches = keras.Model | teachers.Teacher | teachers.Ensemble
 """Whoever answers a batch always alike."""
 
 
@@ -25,8 +25,8 @@ def answering(teacher: Teaches) -> list[teachers.Teacher]:
     Raises:
         ValueError: there is none, one is a moving average, or is aligned step by step.
     """
-    found = teachers.listed(teacher)
-    if not found or any(isinstance(one, teachers.MovingAverage) for one in found):
+    found = teachers.as_list(teacher)
+    if not found or any(isinstance(one, teachers.EMATeacher) for one in found):
         raise ValueError(
             "Wanted a teacher that stays as it is. Received: "
             f"{'a moving average of the student' if found else 'teacher=None'}."
@@ -53,11 +53,13 @@ def of_teacher(teacher: Teaches, *, temperature: float = 1.0) -> str:
         ValueError: a model cannot be made anew from its configuration, or a view is no function of plain values.
     """
     found = [[_of_layer(one.model), of_function(one.view)] for one in answering(teacher)]
-    together = [teacher.by, float(temperature)] if isinstance(teacher, teachers.Several) and len(found) > 1 else []
-    return digests.of([found, together])
+    together = (
+        [teacher.combine, float(temperature)] if isinstance(teacher, teachers.Ensemble) and len(found) > 1 else []
+    )
+    return digests.sha256_of([found, together])
 
 
-def of_course(course: types.Course) -> dict[str, Any]:
+def of_course(course: types.BatchingSpec) -> dict[str, Any]:
     """What has to be alike for a teacher's answers to one batch to be those to another, as JSON takes it.
 
     Where nothing changes the inputs it is the examples and their order. Else it is all that decides which random view
@@ -78,7 +80,7 @@ def of_course(course: types.Course) -> dict[str, Any]:
     else:
         changes = [of_function(augment)]
     return facts | {
-        "augment": digests.of([changes, course.states]),
+        "augment": digests.sha256_of([changes, course.states]),
         "views": course.views,
         "shuffle": course.shuffle,
         "seed": course.seed,
@@ -97,7 +99,7 @@ def of_function(function: Any) -> str:
     if isinstance(function, keras.Layer):
         return _of_layer(function)
     if isinstance(function, functools.partial):
-        return digests.of([of_function(function.func), _values(function.args), _values(function.keywords)])
+        return digests.sha256_of([of_function(function.func), _values(function.args), _values(function.keywords)])
     if not isinstance(function, FunctionType):
         raise ValueError(
             "A function whose digest is taken is written in Python, or a Keras layer. Received: "
@@ -105,7 +107,7 @@ def of_function(function: Any) -> str:
         )
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     defaults = [function.__defaults__ or (), function.__kwdefaults__ or {}]
-    return digests.of([digests.of_function(function), _values(cells), *map(_values, defaults)])
+    return digests.sha256_of([digests.of_function(function), _values(cells), *map(_values, defaults)])
 
 
 _IRRELEVANT = ("trainable", "build_config", "compile_config")
@@ -119,7 +121,7 @@ def _of_layer(layer: keras.Layer) -> str:
             f"Wanted a model that can be made anew from its configuration. Received: {layer.name!r}, whose class "
             f"{type(layer).__name__} has no get_config."
         ) from error
-    return digests.of([type(layer).__qualname__, config, layer.get_weights()])
+    return digests.sha256_of([type(layer).__qualname__, config, layer.get_weights()])
 
 
 def _without(config: Any, names: Sequence[str]) -> Any:
@@ -138,10 +140,10 @@ def _values(values: Any) -> Any:
     return of_function(values) if callable(values) else values
 
 
-def _of_inputs(inputs: np.ndarray | types.Streamed) -> str:
+def _of_inputs(inputs: np.ndarray | types.LazyArray) -> str:
     """SHA-256 (hex) of examples in their order, the same whether they are held or streamed."""
-    if isinstance(inputs, types.Streamed):
+    if isinstance(inputs, types.LazyArray):
         rows = inputs.digests()
     else:
         rows = [hashlib.sha256(np.ascontiguousarray(row).data).digest() for row in inputs]
-    return digests.of([inputs.dtype.str, inputs.shape[1:], b"".join(rows)])
+    return digests.sha256_of([inputs.dtype.str, inputs.shape[1:], b"".join(rows)])

@@ -49,7 +49,7 @@ def nearest(features: np.ndarray, *, count: int, block: int = 1000) -> np.ndarra
     return found
 
 
-def propagated(answers: types.Answers | np.ndarray, *, neighbours: np.ndarray | None = None) -> np.ndarray:
+def propagated(answers: types.CachedLogits | np.ndarray, *, neighbours: np.ndarray | None = None) -> np.ndarray:
     """Mean probabilities over the views of every example, then over it and its neighbours.
 
     Args:

@@ -56,11 +56,11 @@ _MEANING = {
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Answers:
+class LogitCache:
     """Stored answers, mapped into memory: what is asked for is read, and the system may let go of it at any time.
 
     ``answers[view, rows]`` are logits float32 ``(rows, classes)``, of a view counted from 0 and an array of indices.
-    It is a `types.Answers`: ``data.pipeline.batches`` takes it.
+    It is a `types.CachedLogits`: ``data.pipeline.batches`` takes it.
 
     Attributes:
         folder: where they are.
@@ -82,7 +82,7 @@ class Answers:
         view, rows = place
         return logit_storage.decoded(self.stored[view][rows], classes=self.facts["classes"])
 
-    def check(self, course: types.Course) -> None:
+    def check(self, course: types.BatchingSpec) -> None:
         """Compares what batches are made of with what was answered.
 
         Raises:
@@ -125,7 +125,7 @@ def write(
     temperature: float = 1.0,
     progress: bool = True,
     every_seconds: float = 60,
-) -> Answers:
+) -> LogitCache:
     """Lets a teacher answer every view of every example, unless it has done so before.
 
     The same call finds what it wrote, or goes on where it was interrupted. Of what it finds or goes on with the first
@@ -153,7 +153,7 @@ def write(
         MemoryError: a batch does not fit into memory.
     """
     folder, course = Path(folder), getattr(batches, "course", None)
-    if not isinstance(course, types.Course) or (course.drop_remainder and course.augment is None):
+    if not isinstance(course, types.BatchingSpec) or (course.drop_remainder and course.augment is None):
         raise ValueError(
             "Wanted batches of data.pipeline, of all examples where nothing changes them. Received: "
             f"{'drop_remainder=True' if course else 'batches of unknown examples'}."
@@ -176,13 +176,13 @@ def write(
         "temperature": float(temperature),
     }
     found, spec = _finished(folder, facts), batches.element_spec
-    with memory.released(), memory.named("a teacher answers"):
+    with memory.release_graphs(), memory.explain_out_of_memory("a teacher answers"):
         answer = _answer(teacher, temperature, spec=spec)
         if found is not None and _still(found, batches, course, answer=answer):
             atomic_files.remove(_desk_of(folder))  # of other settings
             return found
         desk = _Desk(folder, facts, kind=kind)
-        if desk.done and not _still(Answers(folder, facts, desk.stored), batches, course, answer=answer):
+        if desk.done and not _still(LogitCache(folder, facts, desk.stored), batches, course, answer=answer):
             desk.forget()
         if progress:
             print(f"answers: {desk.words}", flush=True)
@@ -191,7 +191,7 @@ def write(
     return read(folder, teacher=facts["teacher"])
 
 
-def read(folder: Path, *, teacher: fingerprints.Teaches | str) -> Answers:
+def read(folder: Path, *, teacher: fingerprints.Teaches | str) -> LogitCache:
     """The answers that `write` wrote, every byte of them checked.
 
     Args:
@@ -223,7 +223,7 @@ class _Desk:
         begun = self._begun()
         if begun is None:
             atomic_files.remove(self._desk)
-            with atomic_files.replacing(self._desk / _ARRAY, needed_bytes=size, flush=False) as temporary:
+            with atomic_files.atomic_replace(self._desk / _ARRAY, needed_bytes=size, flush=False) as temporary:
                 _reserve(temporary, shape, kind)
         self.stored: Any = np.load(self._desk / _ARRAY, mmap_mode="r+")
         self.done = begun or 0
@@ -259,14 +259,16 @@ class _Desk:
         del self.stored
         array = self._desk / _ARRAY
         file = {"sha256": digests.of_file(array), "bytes": array.stat().st_size}
-        with atomic_files.replacing(self._folder) as temporary:
+        with atomic_files.atomic_replace(self._folder) as temporary:
             temporary.mkdir()
             atomic_files.write_json(temporary / _FACTS, {**self._facts, "file": file})
             os.rename(array, temporary / _ARRAY)
         atomic_files.remove(self._desk)
 
 
-def _fill(desk: _Desk, batches: Any, course: types.Course, *, answer: Any, bar: bool, every_seconds: float) -> None:
+def _fill(
+    desk: _Desk, batches: Any, course: types.BatchingSpec, *, answer: Any, bar: bool, every_seconds: float
+) -> None:
     """Goes through the views, and leaves the count of the caller's batches as it was."""
     views, size = desk.stored.shape[0], course.batch_size
     steps, last = int(batches.cardinality()), time.monotonic()
@@ -297,12 +299,12 @@ def _fill(desk: _Desk, batches: Any, course: types.Course, *, answer: Any, bar: 
 
 def _answer(teacher: fingerprints.Teaches, temperature: float, *, spec: Any) -> Callable[[Any], Any]:
     """Inputs to logits ``(batch, classes)``, in inference mode, of all teachers together."""
-    found, by = fingerprints.answering(teacher), teacher.by if isinstance(teacher, teachers.Several) else "mean"
+    found, by = fingerprints.answering(teacher), teacher.combine if isinstance(teacher, teachers.Ensemble) else "mean"
 
     @tf.function(input_signature=[spec[0]], autograph=False, jit_compile=False)
     def answer(inputs: Any) -> Any:
         logits = [one.model(inputs if one.view is None else one.view(inputs), training=False) for one in found]
-        return tf.cast(teachers.combined(logits, by=by, temperature=temperature), tf.float32)
+        return tf.cast(teachers.ensemble_logits(logits, combine=by, temperature=temperature), tf.float32)
 
     return answer
 
@@ -321,7 +323,7 @@ def _reserve(path: Path, shape: tuple[int, ...], kind: np.dtype) -> None:
             left -= file.write(block[: min(left, len(block))])
 
 
-def _finished(folder: Path, facts: Mapping[str, Any]) -> Answers | None:
+def _finished(folder: Path, facts: Mapping[str, Any]) -> LogitCache | None:
     """The answers that are there, if they are of these facts; damaged ones are passed over, which is said."""
     others = sorted(path.name for path in folder.glob("*") if path.name not in (_ARRAY, _FACTS))
     if others or (folder.exists() and not folder.is_dir()):
@@ -341,7 +343,7 @@ def _finished(folder: Path, facts: Mapping[str, Any]) -> Answers | None:
     return found if wanted == found.facts else None
 
 
-def _still(found: Answers, batches: Any, course: types.Course, *, answer: Callable[[Any], Any]) -> bool:
+def _still(found: LogitCache, batches: Any, course: types.BatchingSpec, *, answer: Callable[[Any], Any]) -> bool:
     """Whether a teacher answers the first batch of the first view as it did, as near as other machines come."""
     with _counting(batches) as counter:
         counter.assign(0)
@@ -371,7 +373,7 @@ def _counting(batches: Any) -> Iterator[Any]:
         counter.assign(begun)
 
 
-def _opened(folder: Path) -> Answers:
+def _opened(folder: Path) -> LogitCache:
     """Answers whose every byte is as it was written. Raises as `read`."""
     array = folder / _ARRAY
     try:
@@ -395,7 +397,7 @@ def _opened(folder: Path) -> Answers:
             f"Stored answers are read as they were written. Received: {array} of {size:,} bytes where "
             f"{wanted[0]:,} were written{'' if size != wanted[0] else ', with other contents'}."
         )
-    return Answers(folder, facts, np.load(array, mmap_mode="r"))
+    return LogitCache(folder, facts, np.load(array, mmap_mode="r"))
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerastl.distil import numerics
 
 
-def soft_label_mean_squared_error(teacher_probabilities: tf.Tensor, student_probabilities: tf.Tensor) -> tf.Tensor:
+def mean_squared_error(teacher_probabilities: tf.Tensor, student_probabilities: tf.Tensor) -> tf.Tensor:
     """``1/2 sum_j (student_j - teacher_j)^2``.
 
     Ba & Caruana 2014, "Do deep nets really need to be deep?", eq. 1, there on logits; both spaces work here.
@@ -24,13 +24,11 @@ def soft_label_mean_squared_error(teacher_probabilities: tf.Tensor, student_prob
     Returns:
         ``(batch,)``.
     """
-    teacher, student = numerics.real(teacher_probabilities, student_probabilities)
+    teacher, student = numerics.as_float(teacher_probabilities, student_probabilities)
     return 0.5 * tf.reduce_sum(tf.square(student - teacher), axis=-1)
 
 
-def temperature_kullback_leibler(
-    teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, temperature: float
-) -> tf.Tensor:
+def kl_divergence(teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, temperature: float) -> tf.Tensor:
     """``T^2 KL(softmax(teacher / T) || softmax(student / T))``.
 
     Hinton, Vinyals & Dean 2015, "Distilling the knowledge in a neural network", section 2; the factor T^2 keeps the
@@ -48,11 +46,11 @@ def temperature_kullback_leibler(
         ValueError: if the temperature is not positive.
     """
     numerics.check_temperature(temperature)
-    teacher, student = numerics.real(teacher_logits, student_logits)
-    return temperature**2 * numerics.divergence(teacher / temperature, student / temperature)
+    teacher, student = numerics.as_float(teacher_logits, student_logits)
+    return temperature**2 * numerics.kl_divergence(teacher / temperature, student / temperature)
 
 
-def label_cross_entropy(labels: tf.Tensor, student_logits: tf.Tensor, *, smoothing: float = 0.0) -> tf.Tensor:
+def cross_entropy(labels: tf.Tensor, student_logits: tf.Tensor, *, smoothing: float = 0.0) -> tf.Tensor:
     """Cross-entropy of the labels, which for a share of ``smoothing`` may be any class.
 
     Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7. For a loss of one's own
@@ -71,14 +69,14 @@ def label_cross_entropy(labels: tf.Tensor, student_logits: tf.Tensor, *, smoothi
     """
     if not 0 <= smoothing < 1:
         raise ValueError(f"A share of smoothing is 0 or more and below 1. Received: smoothing={smoothing}.")
-    (logits,) = numerics.real(student_logits)
+    (logits,) = numerics.as_float(student_logits)
     indices = tf.reshape(tf.cast(labels, tf.int32), [-1])
     logs = tf.nn.log_softmax(logits)
     found = -tf.gather(logs, indices, batch_dims=1)
     return (1 - smoothing) * found - smoothing * tf.reduce_mean(logs, -1)
 
 
-def confident_cross_entropy(
+def pseudo_label_cross_entropy(
     teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, threshold: float = 0.95
 ) -> tf.Tensor:
     """Cross-entropy of the class that the teacher names, where it is sure of it; else 0.
@@ -98,13 +96,13 @@ def confident_cross_entropy(
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"A threshold of confidence is a probability, 0 to 1. Received: threshold={threshold}.")
-    teacher, student = numerics.real(teacher_logits, student_logits)
+    teacher, student = numerics.as_float(teacher_logits, student_logits)
     sure = tf.reduce_max(tf.nn.softmax(teacher), -1) >= threshold
-    values = label_cross_entropy(tf.argmax(teacher, -1), student)
+    values = cross_entropy(tf.argmax(teacher, -1), student)
     return tf.where(sure, values, tf.zeros_like(values))
 
 
-def decoupled_kullback_leibler(
+def decoupled_kd(
     teacher_logits: tf.Tensor,
     student_logits: tf.Tensor,
     labels: tf.Tensor,
@@ -117,7 +115,7 @@ def decoupled_kullback_leibler(
 
     ``T^2 (alpha KL(b_teacher || b_student) + beta KL(q_teacher || q_student))``; b is (probability of the label, of all
     others), q the softmax over the others alone. Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3. With
-    ``alpha = 1`` and ``beta = 1 - teacher's probability of the label`` it is `temperature_kullback_leibler`:
+    ``alpha = 1`` and ``beta = 1 - teacher's probability of the label`` it is `kl_divergence`:
     that small weight is what a sure teacher loses by.
 
     Args:
@@ -135,22 +133,22 @@ def decoupled_kullback_leibler(
         ValueError: if the temperature is not positive.
     """
     numerics.check_temperature(temperature)
-    pair = [logits / temperature for logits in numerics.real(teacher_logits, student_logits)]
+    pair = [logits / temperature for logits in numerics.as_float(teacher_logits, student_logits)]
     classes = tf.shape(pair[0])[-1]
     indices = tf.reshape(tf.cast(labels, tf.int32), [-1])
     chosen = tf.one_hot(indices, classes, on_value=True, off_value=False, dtype=tf.bool)
-    others = [tf.where(chosen, numerics.absent(logits), logits) for logits in pair]
+    others = [tf.where(chosen, numerics.masked_logit(logits), logits) for logits in pair]
     binary = [
         tf.stack(
             [tf.reduce_sum(tf.where(chosen, logits, tf.zeros_like(logits)), -1), tf.reduce_logsumexp(other, -1)], -1
         )
         for logits, other in zip(pair, others, strict=True)
     ]
-    target, other = numerics.divergence(*binary), numerics.divergence(*others)
+    target, other = numerics.kl_divergence(*binary), numerics.kl_divergence(*others)
     return temperature**2 * (target_weight * target + tf.cast(other_weight, other.dtype) * other)
 
 
-def correlation_distance(
+def dist(
     teacher_logits: tf.Tensor,
     student_logits: tf.Tensor,
     *,
@@ -178,7 +176,9 @@ def correlation_distance(
         ValueError: if the temperature is not positive.
     """
     numerics.check_temperature(temperature)
-    teacher, student = (tf.nn.softmax(logits / temperature) for logits in numerics.real(teacher_logits, student_logits))
+    teacher, student = (
+        tf.nn.softmax(logits / temperature) for logits in numerics.as_float(teacher_logits, student_logits)
+    )
     real = tf.ones_like(teacher[:, :1]) if mask is None else tf.cast(mask, teacher.dtype)[:, None]
     by_example = 1 - _correlation(teacher, student, tf.ones_like(teacher), axis=1)
     by_class = 1 - _correlation(teacher, student, real * tf.ones_like(teacher), axis=0)
@@ -186,10 +186,10 @@ def correlation_distance(
     return temperature**2 * both * real[:, 0]
 
 
-def standardized_kullback_leibler(
+def standardized_kl_divergence(
     teacher_logits: tf.Tensor, student_logits: tf.Tensor, *, temperature: float = 2.0
 ) -> tf.Tensor:
-    """`temperature_kullback_leibler` of logits with mean 0 and deviation 1: their shape counts, their size does not.
+    """`kl_divergence` of logits with mean 0 and deviation 1: their shape counts, their size does not.
 
     Sun et al. 2024, "Logit Standardization in Knowledge Distillation", section 3: the deviation of each example's
     logits takes the place of a temperature that all share, and ``temperature`` is the base that it multiplies.
@@ -204,17 +204,17 @@ def standardized_kullback_leibler(
     Raises:
         ValueError: if the temperature is not positive.
     """
-    pair = numerics.real(teacher_logits, student_logits)
-    return temperature_kullback_leibler(*map(standardized, pair), temperature=temperature)
+    pair = numerics.as_float(teacher_logits, student_logits)
+    return kl_divergence(*map(standardized, pair), temperature=temperature)
 
 
 def standardized(logits: tf.Tensor) -> tf.Tensor:
     """Logits ``(batch, classes)`` minus their mean, over their deviation (of the sample, as in the authors' code)."""
-    (logits,) = numerics.real(logits)
+    (logits,) = numerics.as_float(logits)
     centred = logits - tf.reduce_mean(logits, -1, keepdims=True)
     freedom = tf.cast(tf.shape(logits)[-1] - 1, logits.dtype)
     variance = tf.reduce_sum(tf.square(centred), -1, keepdims=True) / freedom
-    return centred / (numerics.root(variance) + 1e-7)
+    return centred / (numerics.safe_sqrt(variance) + 1e-7)
 
 
 def _correlation(one: tf.Tensor, other: tf.Tensor, weight: tf.Tensor, *, axis: int) -> tf.Tensor:
@@ -224,5 +224,5 @@ def _correlation(one: tf.Tensor, other: tf.Tensor, weight: tf.Tensor, *, axis: i
         weight * (values - tf.math.divide_no_nan(tf.reduce_sum(weight * values, axis, keepdims=True), total))
         for values in (one, other)
     )
-    norms = numerics.root(tf.reduce_sum(one * one, axis)) * numerics.root(tf.reduce_sum(other * other, axis))
+    norms = numerics.safe_sqrt(tf.reduce_sum(one * one, axis)) * numerics.safe_sqrt(tf.reduce_sum(other * other, axis))
     return tf.math.divide_no_nan(tf.reduce_sum(one * other, axis), norms)

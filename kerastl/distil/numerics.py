@@ -14,25 +14,25 @@ def check_temperature(temperature: Any) -> None:
         raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
 
 
-def real(*tensors: tf.Tensor) -> list[tf.Tensor]:
+def as_float(*tensors: tf.Tensor) -> list[tf.Tensor]:
     """As tensors of float64 if one of them is, else of float32."""
     found = [tf.convert_to_tensor(tensor) for tensor in tensors]
     kind = tf.float64 if any(tensor.dtype == tf.float64 for tensor in found) else tf.float32
     return [tf.cast(tensor, kind) for tensor in found]
 
 
-def root(values: tf.Tensor) -> tf.Tensor:
+def safe_sqrt(values: tf.Tensor) -> tf.Tensor:
     """Square root whose gradient at 0 is 0, where that of `tf.sqrt` is infinite."""
     positive = values > 0
     return tf.where(positive, tf.sqrt(tf.where(positive, values, tf.ones_like(values))), tf.zeros_like(values))
 
 
-def absent(like: tf.Tensor) -> tf.Tensor:
+def masked_logit(like: tf.Tensor) -> tf.Tensor:
     """A logit of nothing. Not minus infinity, for infinity minus infinity is no number."""
     return tf.constant(like.dtype.min / 2, like.dtype)
 
 
-def divergence(teacher_logits: tf.Tensor, student_logits: tf.Tensor) -> tf.Tensor:
+def kl_divergence(teacher_logits: tf.Tensor, student_logits: tf.Tensor) -> tf.Tensor:
     """Kullback-Leibler divergence of two softmaxes along the last axis, in nats.
 
     Within, in float64: at a temperature of 20 the two log-softmaxes nearly cancel, and float32 keeps five digits of

@@ -74,12 +74,12 @@ def cosine(start: float, end: float, *, steps: int, after: int = 0) -> Ramp:
     return Ramp(start, end, steps, after, "cosine")
 
 
-def at(value: Scheduled, step: Any) -> Any:
+def value_at(value: Scheduled, step: Any) -> Any:
     """What a number or a schedule is at a step; a number stays a number."""
     return value(step) if callable(value) else value
 
 
-def least(value: Scheduled) -> float | None:
+def minimum(value: Scheduled) -> float | None:
     """The smallest value that it takes; ``None`` for a function of one's own, which nobody can know before."""
     if isinstance(value, Ramp):
         return min(value.start, value.end)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kerastl.distil import numerics, schedules
 
-View = Callable[[Any], Any]
+InputTransform = Callable[[Any], Any]
 """A batch of the student's inputs to what a teacher takes: another size, another scale. Without state of its own: that
 of a random one is in no checkpoint."""
 
@@ -32,7 +32,7 @@ class Teacher:
     """
 
     model: keras.Model
-    view: View | None = None
+    view: InputTransform | None = None
     _: dataclasses.KW_ONLY
     align: float | None = None
 
@@ -41,7 +41,7 @@ class Teacher:
 
 
 @dataclasses.dataclass(frozen=True)
-class MovingAverage:
+class EMATeacher:
     """The exponential moving average of the student's own weights: a mean teacher, self-distillation.
 
     After every step it becomes ``d * average + (1 - d) * student``, where d is ``min(decay, 1 - 1 / (steps + 1))``:
@@ -61,7 +61,7 @@ class MovingAverage:
 
     decay: schedules.Scheduled = 0.999
     _: dataclasses.KW_ONLY
-    view: View | None = None
+    view: InputTransform | None = None
     align: float | None = None
 
     def __post_init__(self) -> None:
@@ -78,35 +78,35 @@ def _check_align(align: float | None) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Several:
+class Ensemble:
     """Teachers whose probabilities are combined.
 
-    At the temperature of the `terms.Soft` that compares, at 1 where it names none. You et al. 2017, "Learning from
+    At the temperature of the `terms.LogitLoss` that compares, at 1 where it names none. You et al. 2017, "Learning from
     Multiple Teacher Networks", take the mean. By confidence, a teacher counts for each example as much as
     its largest probability (at a temperature of 1): that needs no labels.
 
     Attributes:
-        teachers: models, `Teacher`, or one `MovingAverage` among them. Features are those of one, which a term names by
+        teachers: models, `Teacher`, or one `EMATeacher` among them. Features are those of one, which a term names by
             its place (``of``).
-        by: ``"mean"`` or ``"confidence"``.
+        combine: ``"mean"`` or ``"confidence"``.
 
     Raises:
-        ValueError: there are none, or ``by`` is another word.
+        ValueError: there are none, or ``combine`` is another word.
     """
 
-    teachers: Sequence[keras.Model | Teacher | MovingAverage]
+    teachers: Sequence[keras.Model | Teacher | EMATeacher]
     _: dataclasses.KW_ONLY
-    by: str = "mean"
+    combine: str = "mean"
 
     def __post_init__(self) -> None:
-        if not self.teachers or self.by not in ("mean", "confidence"):
+        if not self.teachers or self.combine not in ("mean", "confidence"):
             raise ValueError(
                 "Wanted one or more teachers, combined by 'mean' or 'confidence'. Received: "
-                f"{len(self.teachers)} teachers, by={self.by!r}."
+                f"{len(self.teachers)} teachers, combine={self.combine!r}."
             )
 
 
-def listed(teacher: keras.Model | Teacher | MovingAverage | Several | None) -> list[Teacher | MovingAverage]:
+def as_list(teacher: keras.Model | Teacher | EMATeacher | Ensemble | None) -> list[Teacher | EMATeacher]:
     """All teachers, each as what says how it sees the inputs.
 
     Raises:
@@ -115,14 +115,14 @@ def listed(teacher: keras.Model | Teacher | MovingAverage | Several | None) -> l
     if teacher is None:
         return []
     found = []
-    for one in teacher.teachers if isinstance(teacher, Several) else [teacher]:
+    for one in teacher.teachers if isinstance(teacher, Ensemble) else [teacher]:
         found.append(Teacher(one) if isinstance(one, keras.Model) else one)
-        if not isinstance(found[-1], Teacher | MovingAverage):
+        if not isinstance(found[-1], Teacher | EMATeacher):
             raise ValueError(
                 "Wanted a model, or one of teachers.Teacher, MovingAverage, Several. Received: "
-                f"{type(one).__name__}{' within another' if isinstance(one, Several) else ''}."
+                f"{type(one).__name__}{' within another' if isinstance(one, Ensemble) else ''}."
             )
-    if sum(isinstance(one, MovingAverage) for one in found) > 1:
+    if sum(isinstance(one, EMATeacher) for one in found) > 1:
         raise ValueError("A student has one moving average. Received: more than one MovingAverage.")
     return found
 
@@ -136,12 +136,12 @@ def check_outputs(model: keras.Model) -> None:
         )
 
 
-def combined(logits: Sequence[Any], *, by: str, temperature: Any = 1.0) -> Any:
+def ensemble_logits(logits: Sequence[Any], *, combine: str, temperature: Any = 1.0) -> Any:
     """Logits whose softmax at a temperature is the combination of the teachers' softmaxes at it.
 
     Args:
         logits: ``(batch, classes)`` of each teacher.
-        by: see `Several`.
+        combine: see `Ensemble`.
         temperature: above 0.
 
     Returns:
@@ -149,20 +149,20 @@ def combined(logits: Sequence[Any], *, by: str, temperature: Any = 1.0) -> Any:
     """
     if len(logits) == 1:
         return logits[0]
-    every = tf.stack(numerics.real(*logits))
+    every = tf.stack(numerics.as_float(*logits))
     heat = tf.cast(temperature, every.dtype)
     share = tf.zeros_like(every[:, :, :1])
-    if by == "confidence":
+    if combine == "confidence":
         share = tf.reduce_max(tf.nn.log_softmax(every), -1, keepdims=True)
     share = tf.nn.log_softmax(share, axis=0)
     return heat * tf.reduce_logsumexp(tf.nn.log_softmax(every / heat) + share, 0)
 
 
-def as_one(models: Sequence[keras.Model], *, name: str = "several") -> keras.Model:
-    """One model that answers as `Several` of them do: the logarithm of the mean of their probabilities.
+def ensemble_model(models: Sequence[keras.Model], *, name: str = "several") -> keras.Model:
+    """One model that answers as `Ensemble` of them do: the logarithm of the mean of their probabilities.
 
     For where one model is wanted: a score, a file, a stage. Nothing is copied; the layers are the caller's. Stored
-    answers (`distil.logit_cache`) are found again by `Several`: the joints of this model get new names every time.
+    answers (`distil.logit_cache`) are found again by `Ensemble`: the joints of this model get new names every time.
 
     Args:
         models: functional, on the same inputs, one each; emit logits ``(batch, classes)``.
@@ -184,7 +184,7 @@ def as_one(models: Sequence[keras.Model], *, name: str = "several") -> keras.Mod
     return keras.Model(inputs, together - math.log(len(every)), name=name)
 
 
-def copy_of(student: keras.Model) -> keras.Model:
+def clone(student: keras.Model) -> keras.Model:
     """A model of the same layers and weights, which does not train.
 
     Raises:
@@ -199,16 +199,16 @@ def copy_of(student: keras.Model) -> keras.Model:
     return copy
 
 
-def follow(
+def update_ema(
     average: keras.Model, student: keras.Model, *, decay: schedules.Scheduled, step: Any, moved: Any = True
 ) -> None:
-    """Moves an average towards the student, after the step numbered ``step`` from 0, see `MovingAverage`.
+    """Moves an average towards the student, after the step numbered ``step`` from 0, see `EMATeacher`.
 
     Runs in the compiled step, of each replica where there are several. Where the student's weights have not ``moved``,
     the average stays.
     """
     done = tf.cast(step, tf.float32) + 1
-    keep = tf.minimum(tf.cast(schedules.at(decay, step), tf.float32), 1 - 1 / (done + 1))
+    keep = tf.minimum(tf.cast(schedules.value_at(decay, step), tf.float32), 1 - 1 / (done + 1))
     keep = tf.where(moved, keep, 1.0)
 
     def assign(old: Any, new: Any, share: Any) -> None:

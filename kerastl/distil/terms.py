@@ -28,35 +28,35 @@ Loss = Callable[..., Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Labels:
+class LabelLoss:
     """The loss that the distiller is compiled with, of the student's logits and the labels.
 
     Attributes:
         weight: 0 or more; may be a schedule (`schedules`).
-        unlabelled: a label below 0, -1 for example, of the rows of a batch that have none, or of several classes not
+        ignore_label: a label below 0, -1 for example, of the rows of a batch that have none, or of several classes not
             all. They count like rows of sample weight 0, so the mean stays that over the whole batch, and metrics do
             not see them. ``None`` where every row has a label.
 
     Raises:
-        ValueError: the weight is negative or not finite, or ``unlabelled`` could be a class.
+        ValueError: the weight is negative or not finite, or ``ignore_label`` could be a class.
     """
 
     weight: schedules.Scheduled = 1.0
     _: dataclasses.KW_ONLY
-    unlabelled: int | None = None
+    ignore_label: int | None = None
 
     def __post_init__(self) -> None:
         _check_weight(self.weight)
-        if self.unlabelled is not None and self.unlabelled >= 0:
-            raise ValueError(f"A row without a label has one below 0. Received: unlabelled={self.unlabelled}.")
+        if self.ignore_label is not None and self.ignore_label >= 0:
+            raise ValueError(f"A row without a label has one below 0. Received: ignore_label={self.ignore_label}.")
 
     def missing(self, labels: Any) -> Any:
         """Bool, of the shape of ``labels``: where there is none; ``None`` where every row has one."""
-        return None if self.unlabelled is None else tf.equal(labels, tf.cast(self.unlabelled, labels.dtype))
+        return None if self.ignore_label is None else tf.equal(labels, tf.cast(self.ignore_label, labels.dtype))
 
 
 @dataclasses.dataclass(frozen=True)
-class Soft:
+class LogitLoss:
     """The student's answers compared with the teacher's (Hinton et al. 2015).
 
     Attributes:
@@ -64,7 +64,7 @@ class Soft:
             those too, and rows without a label then count nothing.
         weight: 0 or more; may be a schedule.
         temperature: above 0, handed to ``loss``; may be a schedule. ``None`` where the loss has its own or needs none.
-        of: which of several teachers, counted from 0; ``None`` combines them all, see `teachers.Several`.
+        teacher_index: which of several teachers, counted from 0; ``None`` combines them all, see `teachers.Several`.
         multi_label: whether the loss is for examples of none or several classes, whose answers do not sum to one.
 
     Raises:
@@ -75,26 +75,26 @@ class Soft:
     weight: schedules.Scheduled = 1.0
     _: dataclasses.KW_ONLY
     temperature: schedules.Scheduled | None = None
-    of: int | None = None
+    teacher_index: int | None = None
     multi_label: bool = False
 
     def __post_init__(self) -> None:
         _check_weight(self.weight)
         if self.temperature is not None:
-            least = schedules.least(self.temperature)
+            least = schedules.minimum(self.temperature)
             if least is not None:
                 numerics.check_temperature(least)
 
 
 @dataclasses.dataclass(frozen=True)
-class Feature:
+class FeatureLoss:
     """What a layer of the student says compared with what a layer of the teacher says (Romero et al. 2015, "FitNets").
 
     Attributes:
         loss: of the two layers' outputs, see `feature_losses`.
         weight: 0 or more; may be a schedule.
         student, teacher: names of layers.
-        of: which of several teachers, counted from 0.
+        teacher_index: which of several teachers, counted from 0.
         projection: whether trainable weights bring the student's features to the teacher's width, and to its size of
             map where that differs, see `features.projection`. They learn with the student and are not saved with it.
         resize: whether a map of the student is brought to the teacher's height and width and keeps its own width, for
@@ -111,7 +111,7 @@ class Feature:
     _: dataclasses.KW_ONLY
     student: str
     teacher: str
-    of: int = 0
+    teacher_index: int = 0
     projection: bool = False
     resize: bool = False
     mask: Callable[[Any], Any] | None = None
@@ -120,11 +120,11 @@ class Feature:
         _check_weight(self.weight)
 
 
-Term = Labels | Soft | Feature
+Term = LabelLoss | LogitLoss | FeatureLoss
 
 
 def soft_value(
-    term: Soft, teacher_logits: Any, student_logits: Any, *, labels: Any, temperature: Any, sample_weight: Any
+    term: LogitLoss, teacher_logits: Any, student_logits: Any, *, labels: Any, temperature: Any, sample_weight: Any
 ) -> Any:
     """Mean over the batch of a term of answers, a scalar.
 
@@ -139,7 +139,7 @@ def soft_value(
     Raises:
         ValueError: the loss needs labels and there are none.
     """
-    pair = numerics.real(teacher_logits, student_logits)
+    pair = numerics.as_float(teacher_logits, student_logits)
     extra: dict[str, Any] = {}
     if temperature is not None:
         extra["temperature"] = tf.cast(temperature, pair[0].dtype) if tf.is_tensor(temperature) else temperature
@@ -154,10 +154,10 @@ def soft_value(
 
 
 def feature_value(
-    term: Feature, teacher_features: Any, student_features: Any, *, inputs: Any, sample_weight: Any
+    term: FeatureLoss, teacher_features: Any, student_features: Any, *, inputs: Any, sample_weight: Any
 ) -> Any:
     """Mean over the batch of a term of features, a scalar; ``inputs`` are the student's, for the term's mask."""
-    pair = numerics.real(teacher_features, student_features)
+    pair = numerics.as_float(teacher_features, student_features)
     if term.mask is None:
         return mean(term.loss(*pair), sample_weight)
     mask = term.mask(inputs)
@@ -209,6 +209,6 @@ def _takes_labels(loss: Loss) -> bool:
 
 
 def _check_weight(weight: schedules.Scheduled) -> None:
-    least = schedules.least(weight)
+    least = schedules.minimum(weight)
     if least is not None and not 0 <= least < math.inf:
         raise ValueError(f"A weight is a number of 0 or more. Received: weight={weight}.")

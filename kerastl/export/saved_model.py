@@ -34,7 +34,7 @@ def write(model: Any, folder: Path, *, multi_label: bool = False) -> None:
     if folder.exists() and not (folder / "saved_model.pb").is_file():
         raise ValueError(f"Wanted a new folder or an old SavedModel to replace. Received: {folder}, which is neither.")
     served = serving.serve(model, multi_label=multi_label)
-    with atomic_files.replacing(folder, needed_bytes=_size(model)) as temporary:
+    with atomic_files.atomic_replace(folder, needed_bytes=_size(model)) as temporary:
         tf.saved_model.save(served.holder, str(temporary), signatures={"serving_default": served.function})
 
 

@@ -21,7 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from kerastl import types
 from kerastl.export import lookup, packing, quantizable, serving
 from kerastl.system import atomic_files, memory
-from kerastl.types import Curves
+from kerastl.types import History
 
 # Operators that multiply their first input with their second and so can take over a factor.
 _ABSORBING = (
@@ -35,7 +35,7 @@ class Converted(NamedTuple):
     """The bytes of a file whose model was trained for it, and the curves of that training."""
 
     content: bytes
-    curves: Curves
+    curves: History
 
 
 def save(converted: Converted, folder: Path) -> None:
@@ -54,7 +54,7 @@ def load(folder: Path) -> Converted:
     Raises:
         OSError: if one of the two files cannot be read.
     """
-    return Converted((folder / "model.tflite").read_bytes(), Curves.from_json((folder / "curves.json").read_text()))
+    return Converted((folder / "model.tflite").read_bytes(), History.from_json((folder / "curves.json").read_text()))
 
 
 def write(
@@ -221,7 +221,7 @@ def _saved(function: Any, model: Any) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "saved_model")
-        with atomic_files.told(folder):
+        with atomic_files.explain_disk_full(folder):
             tf.saved_model.save(serving.Held(model), str(folder), signatures=function.get_concrete_function())
         yield folder
 
@@ -236,7 +236,7 @@ def _converted(folder: Path, model: Any, *, scale: float, integer: bool, calibra
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = _examples(calibration, scale)
     try:
-        with memory.released():
+        with memory.release_graphs():
             return converter.convert()
     except Exception as error:
         if "TF Select" in str(error) or "neither a custom op nor a flex op" in str(error):

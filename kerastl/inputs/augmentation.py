@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 
-def build(
+def image_augmentation(
     *,
     rotation: float = 0.0,
     translation: float = 0.0,
@@ -78,7 +78,7 @@ def build(
     return keras.Sequential(steps, name="augment") if steps else None
 
 
-def inside(model: keras.Model, views: keras.Sequential, *, name: str = "with_views") -> keras.Model:
+def with_augmentation(model: keras.Model, views: keras.Sequential, *, name: str = "with_views") -> keras.Model:
     """``model`` that changes pictures at random before it looks at them, in training alone.
 
     A teacher that is its moving average then sees the pictures as they came, for it answers in inference mode: the
@@ -87,7 +87,7 @@ def inside(model: keras.Model, views: keras.Sequential, *, name: str = "with_vie
 
     Args:
         model: takes pictures ``(batch, height, width, channels)``.
-        views: what `build` makes.
+        views: what `image_augmentation` makes.
         name: of the new model.
     """
     image = keras.Input(model.input_shape[1:], name="image")
@@ -107,7 +107,7 @@ class RandomAffine(layers.Layer):
     bilinear resampling blurs: a model then learns from pictures softer than those it will see.
 
     Args:
-        rotation, translation, zoom, shear, fill: as in ``build``.
+        rotation, translation, zoom, shear, fill: as in ``image_augmentation``.
         seed: of the random stream.
     """
 

@@ -52,11 +52,11 @@ MODELS = (
     Model("minilm_l6", "texts", 256, 2.0, 23.5, 98.1, 0.0690, 0.2276),
 )
 
-FEW = 20
+FEW_SHOT_LIMIT = 20
 """Examples of a class up to which `image_few_labels` is for them."""
-AFFORDABLE = 12 * 60
+AFFORDABLE_MINUTES = 12 * 60
 """Minutes that a teacher may take: a night."""
-TEXT_LESSONS = 2
+TEXT_EPOCHS = 2
 """Epochs of `text_classifier`, and of the teacher in `text_mobile`."""
 _STUDENT = 20  # lessons of `text_mobile`'s: ten epochs, and as many of its control
 _FROM_NOTHING = {"schedule.peak-learning-rate": 1e-3, "schedule.epochs": 10}  # what an encoder without weights needs
@@ -156,11 +156,11 @@ def advise(
         )
     else:
         recipe, flags = _plain(kind, best, why, budget=bool(megabytes or milliseconds))
-        if kind == "pictures" and examples is None and max(counts.values()) <= FEW:
+        if kind == "pictures" and examples is None and max(counts.values()) <= FEW_SHOT_LIMIT:
             recipe, flags = "image_few_labels", {**flags, "labels": max(counts.values())}
             why.append(
-                f"No class has more than {FEW} pictures: too few to choose an epoch by, so that image_few_labels plans "
-                "its lessons, looks at many views of each picture, and keeps the last epoch."
+                f"No class has more than {FEW_SHOT_LIMIT} pictures: too few to choose an epoch by, so that "
+                "image_few_labels plans its lessons, looks at many views of each picture, and keeps the last epoch."
             )
     few = min(counts.values())
     if few < 20:
@@ -203,7 +203,7 @@ def _teacher(within: Sequence[Model], *, length: int, cost: Callable[[Model], fl
     names = {model.name for model in within}
     known = [model for model in MODELS if model.name == "minilm_l6"]
     best = next((model for model in known if model.size >= length), known[-1])
-    affordable = "text_cnn" in names and "minilm_l6" not in names and cost(best) <= AFFORDABLE
+    affordable = "text_cnn" in names and "minilm_l6" not in names and cost(best) <= AFFORDABLE_MINUTES
     return best if affordable else None
 
 

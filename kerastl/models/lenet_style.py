@@ -20,7 +20,8 @@ def build(
     normalize: bool = False,
     name: str = "plain_cnn",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch, task.classes)``.
+    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
+    task.num_classes)``.
 
     Args:
         task: gives the input shape and the number of classes.
@@ -47,7 +48,7 @@ def build(
     x = layers.ReLU(name="dense_relu")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dense_dropout")(x)
-    return keras.Model(image, layers.Dense(task.classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
 
 
 def textbook(task: Task) -> keras.Model:

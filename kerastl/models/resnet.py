@@ -19,7 +19,8 @@ def build(
     dropout: float = 0.0,
     name: str = "residual_cnn",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch, task.classes)``.
+    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
+    task.num_classes)``.
 
     Args:
         task: gives the input shape and the number of classes.
@@ -50,7 +51,7 @@ def build(
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(image, layers.Dense(task.classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
 
 
 def small(task: Task) -> keras.Model:

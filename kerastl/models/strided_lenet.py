@@ -20,7 +20,8 @@ def build(
     dropout: float = 0.5,
     name: str = "conv_net",
 ) -> keras.Model:
-    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch, task.classes)``.
+    """A functional model: pictures ``(batch, *task.input_shape)`` of raw pixels to logits ``(batch,
+    task.num_classes)``.
 
     Unlike ``lenet_style`` its convolutions stride by two instead of being pooled, which needs a quarter of the work.
 
@@ -45,7 +46,7 @@ def build(
         x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(dense_units, name="dense")(x)
     x = layers.ReLU(name="dense_relu")(x)
-    return keras.Model(image, layers.Dense(task.classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(image, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
 
 
 def small(task: Task) -> keras.Model:

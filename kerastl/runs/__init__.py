@@ -5,7 +5,14 @@ from typing import Any
 
 import lazy_loader
 
-_load, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+_load, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    [member.name for member in pkgutil.iter_modules(__path__)],
+    {
+        "publishing": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "publish"],
+        "store": ["Run", "check_backend"],
+    },
+)
 
 
 def __getattr__(name: str) -> Any:

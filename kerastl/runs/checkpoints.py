@@ -41,7 +41,7 @@ class Workspace:
         self._seconds_before = 0.0
         self._number = max((_number(path) for path in self._files()), default=0)
 
-    def is_due(self) -> bool:
+    def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is so long ago that a new one is worth its while in the middle of an epoch."""
         return time.monotonic() - self._last >= self.every_seconds
 
@@ -49,7 +49,7 @@ class Workspace:
         """Seconds spent on the stage so far, those before the newest checkpoint that was gone back to included."""
         return self._seconds_before + time.monotonic() - self._began
 
-    def keep(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Path:
+    def save_checkpoint(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Path:
         """Writes a checkpoint and lets go of the oldest.
 
         Args:
@@ -76,7 +76,7 @@ class Workspace:
         self._last = time.monotonic()
         return path
 
-    def newest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def latest_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """Arrays and facts of the newest checkpoint that is as it was written, or ``None`` where there is none.
 
         A damaged one is passed over, which is said.
@@ -104,7 +104,7 @@ class Workspace:
             )
         return None
 
-    def once(self, name: str, choose: Callable[[], str]) -> str:
+    def remember(self, name: str, choose: Callable[[], str]) -> str:
         """A choice that depends on more than the stage's key, and stays the same while the stage goes on.
 
         Args:

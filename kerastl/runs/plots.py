@@ -17,13 +17,13 @@ _INK = "#010203"  # stands for the page's own text colour, which a plot cannot k
 _TRAIN, _VALIDATION, _CHOSEN, _OTHER = "#8a9bb5", "#2f7ed8", "#e0662b", "#5b8def"
 
 
-def panels(curves: types.Curves) -> list[str]:
+def panels(curves: types.History) -> list[str]:
     """Metrics of a stage that are worth a panel, the loss first."""
     names = {name.removeprefix("val_") for name in curves.values} - {"learning_rate", "lr"}
     return sorted(names, key=lambda name: (name != "loss", name))[:3]
 
 
-def curves(found: types.Curves) -> str:
+def curves(found: types.History) -> str:
     """Training curves of a stage, a panel a metric, as an SVG element."""
     metrics = panels(found)
     figure = Figure(figsize=(4.2 * len(metrics), 2.6), layout="constrained")

@@ -18,7 +18,7 @@ from kerastl.export import metadata, phone, saved_model, serving
 from kerastl.runs import report, store
 from kerastl.system import atomic_files
 from kerastl.training import fitting
-from kerastl.types import Artifact, Clusters, Curves, Dataset, Score, Split, Variant, Verification
+from kerastl.types import Artifact, ClusterClaim, Dataset, History, Score, Split, Variant, Verification
 from kerastl.verify import baseline as lessons
 from kerastl.verify import benchmark, checks
 
@@ -79,11 +79,11 @@ class Candidate:
     model: Any
     eligible: bool = True
     sparsity: float | None = None
-    clusters: Clusters | None = None
+    clusters: ClusterClaim | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Control:
+class Baseline:
     """Students that a teacher taught beside the same students without it, for as many steps.
 
     Each of them is a Keras model, the bytes of a TFLite file, or answers ``(examples, classes)`` by split,
@@ -91,7 +91,7 @@ class Control:
 
     Attributes:
         teacher: of all students.
-        distilled, alone: one a seed each, a pair a place.
+        distilled, trained_alone: one a seed each, a pair a place.
         seeds: of the pairs.
         steps: of the optimizer that each student has learnt for.
 
@@ -101,31 +101,31 @@ class Control:
 
     teacher: Any
     distilled: Sequence[Any]
-    alone: Sequence[Any]
+    trained_alone: Sequence[Any]
     seeds: Sequence[int]
     steps: int
 
     def __post_init__(self) -> None:
-        if not len(self.seeds) == len(self.distilled) == len(self.alone) or not self.seeds:
+        if not len(self.seeds) == len(self.distilled) == len(self.trained_alone) or not self.seeds:
             raise ValueError(
                 f"Wanted a student that was taught and one that was not for each seed. Received: {len(self.distilled)} "
-                f"and {len(self.alone)} for seeds {list(self.seeds)}."
+                f"and {len(self.trained_alone)} for seeds {list(self.seeds)}."
             )
 
 
-def ship(
+def publish(
     run: store.Run,
     dataset: Dataset,
     *,
     model: Any,
     candidates: Sequence[Candidate],
-    curves: Sequence[Curves] = (),
+    curves: Sequence[History] = (),
     prefer: str = "smallest",
     budget: float = 0.003,
     score_drop: float = 0.003,
     agreement: float = 0.98,
     clipped: float = 0.005,
-    control: Control | None = None,
+    control: Baseline | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
@@ -167,7 +167,7 @@ def ship(
         with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
             variant = _measure(candidate, run.folder, dataset, check, reference=reference, clipped=clipped)
             measured.append((candidate, variant))
-    choice = verify.choose(
+    choice = verify.select(
         [variant for candidate, variant in measured if candidate.eligible],
         prefer=prefer,
         budget=budget,
@@ -181,7 +181,7 @@ def ship(
             tested = check(variant.artifact, candidate, dataset.test)
             variants.append(dataclasses.replace(variant, test=tested))
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
-    answers = verify.run_file(chosen.path, dataset.test.inputs)
+    answers = verify.predict_tflite(chosen.path, dataset.test.inputs)
     result = report.build(
         run.metadata,
         dataset,
@@ -189,13 +189,13 @@ def ship(
         stages=run.stages,
         variants=variants,
         choice=choice,
-        by_class=verify.by_class(answers, dataset.test.labels, class_names=dataset.task.class_names),
+        by_class=verify.per_class_metrics(answers, dataset.test.labels, class_names=dataset.task.class_names),
         left_out=refused,
-        frontier=verify.frontier(variants),
+        frontier=verify.pareto_front(variants),
         control=None if control is None else _gained(control, dataset, check),
     )
     task = dataset.task
-    mistakes = report.mistakes(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
+    mistakes = report.misclassified(dataset.test, answers, class_names=task.class_names, vocabulary=task.vocabulary)
     fitting.save_model(serving.with_probabilities(model, multi_label=task.multi_label), run.folder / "model.keras")
     saved_model.write(model, run.folder / "saved_model", multi_label=task.multi_label)
     report.write(result, run.folder, curves=curves, mistakes=mistakes)
@@ -216,19 +216,19 @@ def _leaving_out(candidate: Candidate, refused: dict[str, str] | None, folder: P
         refused[candidate.name] = f"failed the check of {error.check}: wanted {error.wanted}, got {error.got}"
 
 
-def _gained(control: Control, dataset: Dataset, check: _Check) -> dict[str, Any]:
+def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any]:
     def answers(one: Any, split: Split) -> np.ndarray:
         if isinstance(one, Mapping):
             return one[split.name]
-        return verify.run_file(one, split.inputs) if isinstance(one, bytes) else check.expected(one, split)
+        return verify.predict_tflite(one, split.inputs) if isinstance(one, bytes) else check.expected(one, split)
 
     def scores(one: Any) -> dict[str, float]:
         splits = {"validation_score": dataset.validation, "score": dataset.test}
         return {key: verify.score(answers(one, split), split.labels).value for key, split in splits.items()}
 
     teacher = scores(control.teacher)
-    distilled, alone = ([scores(student) for student in each] for each in (control.distilled, control.alone))
-    found = lessons.gap_recovered(
+    distilled, alone = ([scores(student) for student in each] for each in (control.distilled, control.trained_alone))
+    found = lessons.recovered_gap(
         teacher=teacher["score"],
         distilled=[one["score"] for one in distilled],
         alone=[one["score"] for one in alone],
@@ -318,7 +318,7 @@ def _measure(
     candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None, clipped: float
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
-    facts = benchmark.facts(artifact.path)
+    facts = benchmark.inspect(artifact.path)
     attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
     if layers is not None and (attends or dataset.validation.is_text):
         layers = checks.LAYERS_OF_TRANSFORMERS

@@ -31,7 +31,7 @@ from kerastl.system import atomic_files
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Mistakes:
+class Misclassified:
     """Pictures or texts that a file gets wrong, the most confident mistake first.
 
     Attributes:
@@ -51,14 +51,14 @@ class Mistakes:
     texts: tuple[str, ...] = ()
 
 
-def mistakes(
+def misclassified(
     split: types.Split,
     probabilities: np.ndarray,
     *,
     class_names: Sequence[str],
     vocabulary: Sequence[str] = (),
     limit: int = 60,
-) -> Mistakes:
+) -> Misclassified:
     """The examples of a split that are answered wrong.
 
     Args:
@@ -80,14 +80,14 @@ def mistakes(
         raise ValueError(
             f"A sheet of mistakes needs pictures (examples, height, width, 1 or 3). Received: {split.inputs.shape}."
         )
-    predictions = types.answered(probabilities, multi_label=split.multi_label)
-    wrong = np.flatnonzero(~types.agrees(predictions, split.labels))
+    predictions = types.predictions(probabilities, multi_label=split.multi_label)
+    wrong = np.flatnonzero(~types.same_prediction(predictions, split.labels))
     confidence = probabilities.max(axis=1)
     if split.multi_label:
         sure = np.where(predictions, probabilities, 1 - probabilities)
         confidence = np.where(predictions != split.labels, sure, 0).max(axis=1)
     shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
-    return Mistakes(
+    return Misclassified(
         pictures=None if split.is_text else np.asarray(split.inputs[shown], np.uint8),
         texts=tuple(wordpiece.decode(ids, vocabulary) for ids in split.inputs[shown].tolist()) if split.is_text else (),
         labels=tuple(_in_words(label, class_names) for label in split.labels[shown]),
@@ -113,7 +113,7 @@ def build(
     stages: Sequence[Mapping[str, Any]],
     variants: Sequence[types.Variant],
     choice: types.Choice,
-    by_class: types.ByClass,
+    by_class: types.PerClassMetrics,
     left_out: Mapping[str, str] | None = None,
     frontier: Sequence[str] = (),
     control: Mapping[str, Any] | None = None,
@@ -131,7 +131,7 @@ def build(
         left_out: techniques without a file, and why.
         frontier: variants that no other one beats in size, latency and validation score.
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
-            of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.Recovered``.
+            of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.DistillationGain``.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -153,7 +153,7 @@ def build(
             "name": dataset.task.name,
             "digest": dataset.digest,
             **{split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
-            "overlaps": dict(dataset.overlaps),
+            "overlaps": dict(dataset.leakage),
         },
         "metric": dataset.task.metric,
         "stages": [{key: row[key] for key in ("name", "seconds", "reused")} for row in stages],
@@ -167,10 +167,10 @@ def build(
     }
 
 
-def _by_class(found: types.ByClass) -> dict[str, Any]:
+def _by_class(found: types.PerClassMetrics) -> dict[str, Any]:
     rows = [{"name": name, "examples": count, "recall": found.recall[name]} for name, count in found.examples.items()]
     means = {"balanced_accuracy": found.balanced_accuracy, "majority_baseline": found.majority_baseline}
-    several = found.several
+    several = found.multi_label
     if several is None:
         return {"by_class": rows, **means}
     for row in rows:
@@ -218,7 +218,11 @@ def _tensor(tensor: types.Tensor) -> dict[str, Any]:
 
 
 def write(
-    report: Mapping[str, Any], folder: Path, *, curves: Sequence[types.Curves] = (), mistakes: Mistakes | None = None
+    report: Mapping[str, Any],
+    folder: Path,
+    *,
+    curves: Sequence[types.History] = (),
+    mistakes: Misclassified | None = None,
 ) -> Path:
     """Writes `report.json` and `report.html`, both or neither.
 
@@ -232,7 +236,10 @@ def write(
     page, rows = folder / "report.html", folder / "report.json"
     html = render(json.loads(text), curves=curves, mistakes=mistakes).encode()
     both = len(html) + len(text)
-    with atomic_files.replacing(page, needed_bytes=both) as new_page, atomic_files.replacing(rows) as new_rows:
+    with (
+        atomic_files.atomic_replace(page, needed_bytes=both) as new_page,
+        atomic_files.atomic_replace(rows) as new_rows,
+    ):
         new_page.write_bytes(html)
         new_rows.write_bytes(text.encode())
     return page
@@ -244,7 +251,9 @@ def _number(value: object) -> object:
     raise ValueError(f"A report holds numbers, strings, lists and mappings. Received: {value!r}.")
 
 
-def render(report: Mapping[str, Any], *, curves: Sequence[types.Curves] = (), mistakes: Mistakes | None = None) -> str:
+def render(
+    report: Mapping[str, Any], *, curves: Sequence[types.History] = (), mistakes: Misclassified | None = None
+) -> str:
     """The page as HTML that needs nothing else: styles, plots and pictures are inside."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {"percent": _percent, "size": _size, "duration": _duration, "milliseconds": _milliseconds}
@@ -340,7 +349,7 @@ def _milliseconds(value: float) -> str:
     return f"{value:.2f} ms" if value >= 1 else f"{1000 * value:.0f} µs"
 
 
-def _tiles(found: Mistakes) -> list[dict[str, str]]:
+def _tiles(found: Misclassified) -> list[dict[str, str]]:
     tiles = []
     shown = [{"text": text} for text in found.texts] if found.pictures is None else map(_drawn, found.pictures)
     for example, label, prediction, probability in zip(

@@ -102,8 +102,8 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     pins = json.dumps(dict(sorted(pinned.items())), indent=2).encode() + b"\n"
     # Both are on disk before either takes its place: a disk that fills up between them leaves the earlier pair.
     with (
-        atomic_files.replacing(bundle, needed_bytes=sum(map(len, files.values())) + len(pins)) as new_bundle,
-        atomic_files.replacing(folder / _FILES, needed_bytes=len(pins)) as new_pins,
+        atomic_files.atomic_replace(bundle, needed_bytes=sum(map(len, files.values())) + len(pins)) as new_bundle,
+        atomic_files.atomic_replace(folder / _FILES, needed_bytes=len(pins)) as new_pins,
     ):
         new_bundle.mkdir()
         for name, content in files.items():
@@ -118,9 +118,9 @@ class Run:
     ```
     with store.Run(folder, recipe="mnist_mobile", tag="default", config=config) as run:
         dataset = data.mnist.load(seed=config.seed)
-        run.record(dataset)
+        run.use_dataset(dataset)
         teacher = run.stage("teacher", make, key=[config.teacher, dataset.digest], save=save, load=load)
-        student = run.stage("student", make, key=[config.student, run.key("teacher")], save=save, load=load)
+        student = run.stage("student", make, key=[config.student, run.stage_key("teacher")], save=save, load=load)
     ```
 
     Entering checks, before anything is trained, that Keras runs on TensorFlow, that the folder can be written, that it
@@ -148,14 +148,14 @@ class Run:
             "seed": getattr(config, "seed", None),
             "versions": versions(),
         }
-        self._config = json.loads(json.dumps(dataclasses.asdict(config), default=atomic_files.plain))
+        self._config = json.loads(json.dumps(dataclasses.asdict(config), default=atomic_files.to_json_types))
 
     @property
     def stages(self) -> list[dict[str, Any]]:
         """One row a stage, in order: name, seconds that making it took (also when it was reused), reused."""
         return list(self._rows.values())
 
-    def key(self, name: str) -> str:
+    def stage_key(self, name: str) -> str:
         """The key of a stage that this run has passed, for the keys of the stages that build on it."""
         if name not in self._keys:
             raise ValueError(f"No stage {name!r} has been passed yet. Available: {', '.join(self._keys) or 'none'}.")
@@ -182,7 +182,7 @@ class Run:
             self._withdraw(("mobile", _FILES))
         self._release_lock()
 
-    def record(self, dataset: types.Dataset) -> None:
+    def use_dataset(self, dataset: types.Dataset) -> None:
         """Writes into `config.json` which data set the run stands on, so that `kerastl verify` can load it again.
 
         Raises:
@@ -202,7 +202,7 @@ class Run:
                 ("exact_duplicates", "held-out examples stand in another split as well"),
                 ("contradicting_labels", "inputs carry more than one label"),
             )
-            if (count := dataset.overlaps.get(key))
+            if (count := dataset.leakage.get(key))
         ]
         if shared:
             self._note(f"data set {dataset.task.name}: {'; '.join(shared)}. Scores may be flattered by it")
@@ -234,8 +234,8 @@ class Run:
         Args:
             name: unique in the run, usable as a folder name.
             make: makes it; its argument says where logs go, and checkpoints on the way.
-            key: everything the result depends on: parts of the config, the data's digest, `run.key(...)` of the stages
-                it builds on.
+            key: everything the result depends on: parts of the config, the data's digest, `run.stage_key(...)` of the
+                stages it builds on.
             save: writes the object's files into an empty folder.
             load: reads them back from that folder.
 
@@ -246,7 +246,9 @@ class Run:
             raise ValueError(f"A stage needs a name of its own of letters, digits, '-' and '_'. Received: {name!r}.")
         if self._lock is None:
             raise ValueError(f"A stage runs inside `with store.Run(...)`. Received: stage {name!r} outside it.")
-        whole = digests.of([name, list(key), self.metadata["versions"].get("kerastl"), digests.of_function(make)])
+        whole = digests.sha256_of(
+            [name, list(key), self.metadata["versions"].get("kerastl"), digests.of_function(make)]
+        )
         folder = self.folder / "stages" / f"{name}-{whole[:12]}"
         seconds = self._intact(folder, whole)
         reused = seconds is not None
@@ -269,7 +271,7 @@ class Run:
             error.add_note(f"Stage {name!r} is kept in {folder}; delete that folder to make it anew.")
             raise
 
-    def each(
+    def stage_per_seed(
         self,
         name: str,
         make: Callable[[int, types.Workspace], Any],
@@ -308,7 +310,7 @@ class Run:
 
     def _commit(self, folder: Path, *, key: str, seconds: float, write: Callable[[Path], object]) -> None:
         folder.parent.mkdir(exist_ok=True)
-        with atomic_files.replacing(folder) as temporary:
+        with atomic_files.atomic_replace(folder) as temporary:
             temporary.mkdir()
             write(temporary)
             manifest = {"key": key, "seconds": seconds, "created": _now(), "files": digests.of_folder(temporary)}
@@ -325,7 +327,7 @@ class Run:
         if before and same:
             content["data"] = before.get("data")
         text = json.dumps(content, indent=2, allow_nan=False).encode() + b"\n"
-        with atomic_files.replacing(path, needed_bytes=len(text)) as temporary:
+        with atomic_files.atomic_replace(path, needed_bytes=len(text)) as temporary:
             temporary.write_bytes(text)
             # Between writing and renaming: where the new settings do not fit, the earlier result stays with its own.
             if before and not same and self._withdraw(("mobile", "report.json", "report.html", _FILES)):

@@ -27,7 +27,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         NoRoomError: for want of room, naming the path and the bytes needed.
         OSError: if it cannot be written for another reason.
     """
-    with replacing(path, needed_bytes=len(content)) as temporary:
+    with atomic_replace(path, needed_bytes=len(content)) as temporary:
         temporary.write_bytes(content)
 
 
@@ -38,10 +38,10 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Writes JSON; see ``write_bytes``. Raises `ValueError` for NaN and infinity, which JSON has no word for."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False, default=plain) + "\n")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, default=to_json_types) + "\n")
 
 
-class NoRoomError(OSError):
+class DiskFullError(OSError):
     """A disk, a quota or a limit without room; the text names the path and the bytes needed.
 
     Attributes:
@@ -55,7 +55,7 @@ class NoRoomError(OSError):
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, needed_bytes: int | None = None, flush: bool = True) -> Iterator[Path]:
+def atomic_replace(path: Path, *, needed_bytes: int | None = None, flush: bool = True) -> Iterator[Path]:
     """A temporary path to write a file or a folder to; it takes the place of ``path`` when the block ends well.
 
     The temporary name ends like the real one, for writers that go by the ending. Folders above are made.
@@ -88,7 +88,7 @@ def replacing(path: Path, *, needed_bytes: int | None = None, flush: bool = True
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
+def explain_disk_full(path: Path) -> Iterator[None]:
     """Tells want of room in words, for a library that writes to ``path`` by itself and cannot be made to replace it.
 
     Raises:
@@ -97,7 +97,7 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        number = None if isinstance(error, NoRoomError) else _number_of_no_room(error)
+        number = None if isinstance(error, DiskFullError) else _number_of_no_room(error)
         if number is None:
             raise
         raise _no_room(path, number, needed_bytes=None, written=_size(path), error=error) from error
@@ -138,16 +138,16 @@ def _number_of_no_room(error: BaseException) -> int | None:
     return None
 
 
-def _no_room(path: Path, number: int, *, needed_bytes: int | None, written: int, error: BaseException) -> NoRoomError:
+def _no_room(path: Path, number: int, *, needed_bytes: int | None, written: int, error: BaseException) -> DiskFullError:
     """The error of a disk without room, in words: which path, how many bytes, how many are free."""
-    least = written + (error.needed_bytes if isinstance(error, NoRoomError) else 0)
+    least = written + (error.needed_bytes if isinstance(error, DiskFullError) else 0)
     exact = needed_bytes is not None and needed_bytes >= least
     needed = needed_bytes if needed_bytes is not None and exact else least
     try:
         free = f", and {shutil.disk_usage(path.parent).free:,} bytes are free"
     except OSError:
         free = ""
-    told = NoRoomError(
+    told = DiskFullError(
         number,
         f"No room for {path}: it needs {'' if exact else 'more than '}{needed:,} bytes{free} ({os.strerror(number)}). "
         "What stood there before is untouched",
@@ -217,7 +217,7 @@ def _settle(path: Path) -> None:
     _flush(path)
 
 
-def plain(value: object) -> object:
+def to_json_types(value: object) -> object:
     """What JSON does not know: NumPy's numbers and arrays, paths, sets."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()

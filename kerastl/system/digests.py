@@ -16,7 +16,7 @@ import numpy as np
 from kerastl import types
 
 
-def of(value: object) -> str:
+def sha256_of(value: object) -> str:
     """SHA-256 (hex) of a value's contents, the same in every process.
 
     Takes None, bool, int, float, str, bytes, sequences, sets, mappings, dataclasses, NumPy arrays, paths of files
@@ -53,9 +53,9 @@ def _feed(value: object, sink: Any) -> None:
         _feed(type(value).__qualname__, sink)
         _feed({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, sink)
     elif isinstance(value, Mapping):
-        _feed_each("mapping", sorted(((of(key), item) for key, item in value.items()), key=_first), sink)
+        _feed_each("mapping", sorted(((sha256_of(key), item) for key, item in value.items()), key=_first), sink)
     elif isinstance(value, set | frozenset):
-        _feed_each("set", sorted(of(item) for item in value), sink)
+        _feed_each("set", sorted(sha256_of(item) for item in value), sink)
     elif isinstance(value, list | tuple):
         _feed_each("sequence", value, sink)
     else:
@@ -87,7 +87,7 @@ def of_function(function: object) -> str:
     sink: list[object] = []
     if isinstance(function, FunctionType):
         _reach(function, sink, seen=set())
-    return of(sink)
+    return sha256_of(sink)
 
 
 def _reach(function: FunctionType, sink: list[object], *, seen: set[str]) -> None:
@@ -96,7 +96,7 @@ def _reach(function: FunctionType, sink: list[object], *, seen: set[str]) -> Non
     defaults = {**dict(enumerate(function.__defaults__ or ())), **(function.__kwdefaults__ or {})}
     for name, default in defaults.items():
         with contextlib.suppress(ValueError):  # an object says nothing about its contents
-            sink.append(("default", name, of(default)))
+            sink.append(("default", name, sha256_of(default)))
     space = function.__globals__
     for name in sorted(_names(function.__code__)):
         value = space.get(name)
@@ -105,7 +105,7 @@ def _reach(function: FunctionType, sink: list[object], *, seen: set[str]) -> Non
                 _reach(value, sink, seen=seen)
         elif isinstance(value, bool | int | float | str | bytes | tuple):
             with contextlib.suppress(ValueError):  # a tuple of objects says nothing about its contents
-                sink.append((name, of(value)))
+                sink.append((name, sha256_of(value)))
 
 
 def _names(code: CodeType) -> set[str]:
@@ -121,7 +121,7 @@ def _code(code: CodeType) -> str:
             constants.append(_code(item))
         else:  # a frozen set prints in another order in every process
             constants.append(sorted(map(repr, item)) if isinstance(item, frozenset) else repr(item))
-    return of([code.co_code, code.co_names, code.co_varnames, constants])
+    return sha256_of([code.co_code, code.co_names, code.co_varnames, constants])
 
 
 def of_file(path: Path) -> str:

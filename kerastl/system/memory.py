@@ -17,7 +17,7 @@ from tensorflow.python.framework import ops
 
 
 @contextlib.contextmanager
-def released() -> Iterator[None]:
+def release_graphs() -> Iterator[None]:
     """Whatever was traced inside is let go of at the end.
 
     A `tf.function` that was traced inside and holds a custom gradient still runs afterwards, but cannot be
@@ -36,7 +36,7 @@ def released() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def named(doing: str) -> Iterator[None]:
+def explain_out_of_memory(doing: str) -> Iterator[None]:
     """Says in words what to do where memory runs out, on whichever device.
 
     Raises:

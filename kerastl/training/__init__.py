@@ -5,7 +5,27 @@ from typing import Any
 
 import lazy_loader
 
-_load, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+_load, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    [member.name for member in pkgutil.iter_modules(__path__)],
+    {
+        "fitting": [
+            "Trained",
+            "WeightedBinaryCrossentropy",
+            "class_weights",
+            "default_loss_and_metric",
+            "exact_match",
+            "fit",
+            "load",
+            "load_model",
+            "predict",
+            "save",
+            "save_model",
+            "set_seed",
+            "warmup_cosine",
+        ],
+    },
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ class NonFiniteError(ValueError):
     """A loss or a weight stopped being a number during training."""
 
 
-class FiniteWatch(keras.callbacks.Callback):
+class TerminateOnNonFinite(keras.callbacks.Callback):
     """Stops a run at the first step after which a weight, or the loss, is not finite.
 
     Keras' ``TerminateOnNaN`` looks at the loss alone, and a NaN weight behind a ReLU leaves the loss finite at
@@ -154,7 +154,7 @@ class ProgressBar(keras.callbacks.Callback):
         print(f"{self._stage}: goes on after step {self._done} of {self._total}", flush=True)
 
 
-class AsOne(keras.callbacks.CallbackList):
+class CallbackList(keras.callbacks.CallbackList):
     """Callbacks of one training that runs as several calls of ``fit``: begin and end come once, from the caller."""
 
     def begin(self) -> None:
@@ -202,7 +202,7 @@ class Checkpoints(keras.callbacks.Callback):
     def __init__(self, workspace: Workspace, *, others: Sequence[keras.callbacks.Callback]) -> None:
         super().__init__()
         self._workspace, self._others = workspace, list(others)
-        self._found = workspace.newest()
+        self._found = workspace.latest_checkpoint()
         facts = self._found[1] if self._found else {}
         self.place = epoch, step, _ = facts.get("place", (0, 0, False))
         self._epoch, self._step, self._skipped = epoch, step, step
@@ -242,7 +242,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """A checkpoint in the middle of an epoch, if it is time for one or somebody wants to stop."""
         self._step = self._skipped + batch + 1
-        if self._step < self.params["steps"] and (self._asked_to_stop or self._workspace.is_due()):
+        if self._step < self.params["steps"] and (self._asked_to_stop or self._workspace.checkpoint_due()):
             self._keep()
             self._stop_if_asked()
 
@@ -294,7 +294,7 @@ class Checkpoints(keras.callbacks.Callback):
             "random": random.getstate(),
             "numpy_random": [name, *rest],
         }
-        self._workspace.keep({name: _storable(array) for name, array in arrays.items()}, facts)
+        self._workspace.save_checkpoint({name: _storable(array) for name, array in arrays.items()}, facts)
 
     def _classes(self) -> list[str]:
         return [type(callback).__name__ for callback in self._others]

@@ -16,15 +16,24 @@ from keras import ops
 
 from kerastl.system import atomic_files, memory
 from kerastl.training import resume
-from kerastl.training.callbacks import FiniteWatch, ProgressBar
-from kerastl.types import THRESHOLD, Curves, Schedule, Streamed, Workspace, is_multi_label, is_text, labels_and_answers
+from kerastl.training.callbacks import ProgressBar, TerminateOnNonFinite
+from kerastl.types import (
+    THRESHOLD,
+    History,
+    LazyArray,
+    Schedule,
+    Workspace,
+    is_multi_label,
+    is_text,
+    labels_and_teacher_logits,
+)
 
 
 class Trained(NamedTuple):
     """A model and how it got there."""
 
     model: keras.Model
-    curves: Curves
+    curves: History
 
 
 def fit(
@@ -42,7 +51,7 @@ def fit(
     patience: int | None = None,
     class_weight: Mapping[int, float] | None = None,
     progress: bool = True,
-) -> Curves:
+) -> History:
     """Trains ``model`` in place with AdamW, or another optimizer, under a warm-up cosine schedule.
 
     The compiled step is not handed to XLA: on a CPU that is two to eight times slower.
@@ -59,7 +68,8 @@ def fit(
         schedule: epochs, learning rate, weight decay. Its batch size is the caller's to apply to ``batches``.
         workspace: keeps checkpoints, gives TensorBoard logs a place, and curves and progress bar their name.
         validation: as ``batches``; scored after every epoch.
-        loss, metrics: by default those of `objective`; ``keep="best"`` adds its score to metrics that lack it.
+        loss, metrics: by default those of `default_loss_and_metric`; ``keep="best"`` adds its score to metrics that
+        lack it.
         callbacks: further Keras callbacks.
         optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``, for example a
             ``functools.partial`` of ``transfer.LayerwiseAdamW``.
@@ -67,9 +77,10 @@ def fit(
             example: exact match), ``"last"`` with the last.
         patience: epochs without a better validation accuracy after which training stops; ``None`` never stops. Needs
             ``keep="best"`` and ``validation``.
-        class_weight: class index -> how much an example of it counts in the loss, see ``balanced_weights``. Of examples
+        class_weight: class index -> how much an example of it counts in the loss, see ``class_weights``. Of examples
             of one class as Keras takes it: metrics, and the loss on validation, do not know of it. Where an example may
-            have several, each class is one of the indices, and the loss is `PositiveWeights`, on validation too.
+            have several, each class is one of the indices, and the loss is `WeightedBinaryCrossentropy`, on validation
+            too.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -97,9 +108,9 @@ def fit(
         )
     spec = batches.element_spec
     labels: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
-    labels, _ = labels_and_answers(labels)
+    labels, _ = labels_and_teacher_logits(labels)
     multi_label = is_multi_label(labels)
-    default_loss, metric = objective(multi_label=multi_label)
+    default_loss, metric = default_loss_and_metric(multi_label=multi_label)
     if class_weight is not None and multi_label:
         if loss is not None or sorted(class_weight) != list(range(labels.shape[1])):
             raise ValueError(
@@ -108,7 +119,7 @@ def fit(
                 f"{'no' if loss is None else 'a'} loss of your own."
             )
         # not left to Keras, which would weigh all of an example by the first class that it has
-        default_loss = PositiveWeights([class_weight[index] for index in sorted(class_weight)])
+        default_loss = WeightedBinaryCrossentropy([class_weight[index] for index in sorted(class_weight)])
         class_weight = None
     best = keep == "best" and validation is not None
     watched = [metric] if metrics is None else list(metrics)
@@ -121,7 +132,7 @@ def fit(
         jit_compile=False,
     )
     stage = workspace.stage if workspace else "training"
-    watchers: list[keras.callbacks.Callback] = [FiniteWatch(), *callbacks]
+    watchers: list[keras.callbacks.Callback] = [TerminateOnNonFinite(), *callbacks]
     if best:
         # with patience beyond the last epoch it never stops, it only restores the best weights at the end
         watchers.append(
@@ -136,7 +147,7 @@ def fit(
         watchers.append(keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False))
     if progress:
         watchers.append(ProgressBar(stage))
-    with memory.released():
+    with memory.release_graphs():
         history = resume.fit(
             model,
             batches,
@@ -146,10 +157,10 @@ def fit(
             workspace=workspace,
             class_weight=None if class_weight is None else dict(class_weight),
         )
-    return Curves(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
+    return History(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
 
-def objective(*, multi_label: bool) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
+def default_loss_and_metric(*, multi_label: bool) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
     """What a classifier's logits are trained to, and the score that is watched.
 
     Returns:
@@ -165,7 +176,7 @@ def objective(*, multi_label: bool) -> tuple[keras.losses.Loss, keras.metrics.Me
 
 
 @keras.saving.register_keras_serializable(package="kerastl")
-class PositiveWeights(keras.losses.Loss):
+class WeightedBinaryCrossentropy(keras.losses.Loss):
     """Mean binary cross-entropy of all classes in which those that an example has count their weight.
 
     With ``p = sigmoid(logit)`` a class costs ``-(weight * y * log(p) + (1 - y) * log(1 - p))``. Where the weight is
@@ -220,13 +231,14 @@ def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.sche
     )
 
 
-def balanced_weights(labels: np.ndarray, *, classes: int, most: float = 10.0) -> dict[int, float]:
+def class_weights(labels: np.ndarray, *, classes: int, most: float = 10.0) -> dict[int, float]:
     """A weight a class for the loss, with which rare classes count as much as frequent ones.
 
     Of examples of one class it is examples / (classes * examples of it), the rule of scikit-learn's
     ``class_weight="balanced"`` (after King & Zeng 2001): all classes count the same, and the mean weight of an example
     is 1, so the learning rate keeps its meaning. Where an example may have several, it is the weight of those that have
-    a class, its negatives / positives: see `PositiveWeights`. What many such weights do to one step is bounded.
+    a class, its negatives / positives: see `WeightedBinaryCrossentropy`. What many such weights do to one step is
+    bounded.
 
     Args:
         labels: class indices ``(examples,)`` of the training split; or 0 and 1, ``(examples, classes)``.
@@ -267,7 +279,7 @@ def set_seed(seed: int) -> None:
 class _Batches(keras.utils.PyDataset):
     """Streamed inputs, a batch at a time: while the model works on one, the next is read."""
 
-    def __init__(self, inputs: Streamed, batch_size: int) -> None:
+    def __init__(self, inputs: LazyArray, batch_size: int) -> None:
         super().__init__(workers=1, max_queue_size=1)
         self._inputs, self._size = inputs, batch_size
 
@@ -278,7 +290,7 @@ class _Batches(keras.utils.PyDataset):
         return (self._inputs[index * self._size : (index + 1) * self._size],)
 
 
-def predict(model: keras.Model, inputs: np.ndarray | Streamed, *, batch_size: int | None = None) -> np.ndarray:
+def predict(model: keras.Model, inputs: np.ndarray | LazyArray, *, batch_size: int | None = None) -> np.ndarray:
     """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
 
     Args:
@@ -290,8 +302,8 @@ def predict(model: keras.Model, inputs: np.ndarray | Streamed, *, batch_size: in
         MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
     """
     batch_size = batch_size or (50 if is_text(inputs) else 500)
-    with memory.named("predicting"):
-        if isinstance(inputs, Streamed):
+    with memory.explain_out_of_memory("predicting"):
+        if isinstance(inputs, LazyArray):
             return np.asarray(model.predict(_Batches(inputs, batch_size), verbose=0), np.float32)
         return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
 
@@ -301,7 +313,9 @@ def save_model(model: keras.Model, path: Path) -> None:
 
     Keras writes in place, so a full disk would leave half a file where a good one was.
     """
-    with atomic_files.replacing(path, needed_bytes=sum(weight.nbytes for weight in model.get_weights())) as temporary:
+    with atomic_files.atomic_replace(
+        path, needed_bytes=sum(weight.nbytes for weight in model.get_weights())
+    ) as temporary:
         model.save(temporary)
 
 
@@ -318,4 +332,4 @@ def save(trained: Trained, folder: Path) -> None:
 
 def load(folder: Path) -> Trained:
     """Reads what ``save`` wrote; the model is not compiled."""
-    return Trained(load_model(folder / "model.keras"), Curves.from_json((folder / "curves.json").read_text()))
+    return Trained(load_model(folder / "model.keras"), History.from_json((folder / "curves.json").read_text()))

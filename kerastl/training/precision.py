@@ -15,7 +15,7 @@ from kerastl import types
 
 
 @contextlib.contextmanager
-def policy(name: str) -> Iterator[None]:
+def dtype_policy(name: str) -> Iterator[None]:
     """Layers made inside compute in ``name`` ("float32", "mixed_bfloat16"); the old policy comes back afterwards."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
@@ -25,7 +25,7 @@ def policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def fastest(
+def choose_dtype_policy(
     build: Callable[[], keras.Model],
     inputs: np.ndarray,
     labels: np.ndarray,
@@ -51,7 +51,7 @@ def fastest(
     seconds: dict[str, list[float]] = {"float32": [], "mixed_bfloat16": []}
     models = {}
     for name in seconds:
-        with policy(name):
+        with dtype_policy(name):
             models[name] = build()
         models[name].compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
         models[name].train_on_batch(inputs, labels)  # traces
@@ -68,10 +68,11 @@ def fastest(
     return "mixed_bfloat16" if gain >= required_gain else "float32"
 
 
-def build_fastest(
+def build_in_fastest_dtype(
     build: Callable[[], keras.Model], batch: types.Split, *, seed: int, workspace: types.Workspace | None = None
 ) -> keras.Model:
-    """The model in the precision that trains it fastest on this machine, see `fastest`; its weights are the seed's.
+    """The model in the precision that trains it fastest on this machine, see `choose_dtype_policy`; its weights are the
+    seed's.
 
     A teacher is trained once and then answers: what it computes in is of no matter to its students, and `as_float32`
     makes it what files hold.
@@ -84,11 +85,11 @@ def build_fastest(
     """
 
     def timed() -> str:
-        return fastest(build, np.asarray(batch.inputs), batch.labels)
+        return choose_dtype_policy(build, np.asarray(batch.inputs), batch.labels)
 
-    name = timed() if workspace is None else workspace.once("precision", timed)
+    name = timed() if workspace is None else workspace.remember("precision", timed)
     keras.utils.set_random_seed(seed)  # after the timing, which draws weights too
-    with policy(name):
+    with dtype_policy(name):
         return build()
 
 

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from kerastl.system import atomic_files, memory
-from kerastl.training.callbacks import AsOne, Checkpoints
+from kerastl.training.callbacks import CallbackList, Checkpoints
 from kerastl.types import Workspace
 
 
@@ -26,7 +26,7 @@ def fit(
     watchers: Sequence[Any],
     workspace: Workspace | None,
     class_weight: dict[int, float] | None = None,
-    adapt: Callable[[AsOne], Any] = lambda everyone: everyone,
+    adapt: Callable[[CallbackList], Any] = lambda everyone: everyone,
 ) -> dict[str, list[float]]:
     """Trains a compiled model; the rest of an epoch that was begun is a ``fit`` of its own.
 
@@ -54,7 +54,7 @@ def fit(
     watchers = [history, *watchers]
     checkpoints = Checkpoints(workspace, others=watchers) if workspace else None
     counter: tf.Variable | None = getattr(batches, "epochs_begun", None)
-    everyone = AsOne(
+    everyone = CallbackList(
         [*watchers, *([checkpoints] if checkpoints else [])],
         model=model,
         epochs=epochs,
@@ -79,8 +79,8 @@ def fit(
     epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
     if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
         model.evaluate(batches.take(1), verbose=0)
-    logs = atomic_files.told(workspace.logs) if workspace else contextlib.nullcontext()
-    with memory.named("training"), logs, checkpoints or contextlib.nullcontext(), _closed(watchers):
+    logs = atomic_files.explain_disk_full(workspace.logs) if workspace else contextlib.nullcontext()
+    with memory.explain_out_of_memory("training"), logs, checkpoints or contextlib.nullcontext(), _closed(watchers):
         everyone.begin()
         with _averages_taken_once(model):
             if step:

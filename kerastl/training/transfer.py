@@ -88,7 +88,7 @@ def plan(
     )
 
 
-def body(model: keras.Model) -> keras.Model:
+def feature_extractor(model: keras.Model) -> keras.Model:
     """The part of a classifier up to its pooled features, ``(batch, width)``: all but the head; layers are shared.
 
     Raises:
@@ -99,7 +99,7 @@ def body(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("pool").output, name=f"{model.name}_body")
 
 
-def features(
+def extract_features(
     model: keras.Model, batches: Any, *, views: int = 1, name: str = "train", workspace: Workspace | None = None
 ) -> Split:
     """What a frozen model makes of every example, computed once.
@@ -125,7 +125,7 @@ def features(
         raise ValueError(f"Features are vectors, (batch, width). Received: an output of shape {model.output.shape}.")
     steps, counter = int(batches.cardinality()), getattr(batches, "epochs_begun", None)
     progress, begun = _Progress(workspace, f"{name}/{views}"), 0 if counter is None else int(counter)
-    with memory.named("computing features"):
+    with memory.explain_out_of_memory("computing features"):
         for view in range(progress.batches // steps, views):
             if counter is not None:
                 counter.assign(begun + view)
@@ -139,7 +139,7 @@ class _Progress:
 
     def __init__(self, workspace: Workspace | None, key: str) -> None:
         self._workspace, self._key = workspace, key
-        self._arrays, self._done = (workspace.newest() if workspace else None) or ({}, {})
+        self._arrays, self._done = (workspace.latest_checkpoint() if workspace else None) or ({}, {})
         self.batches = self._done.get(key, 0)
         self._inputs = [self._arrays[f"{key}/inputs"]] if self.batches else []
         self._labels = [self._arrays[f"{key}/labels"]] if self.batches else []
@@ -149,7 +149,7 @@ class _Progress:
         self._inputs.append(inputs)
         self._labels.append(labels)
         self.batches += 1
-        if self._workspace is not None and self._workspace.is_due():
+        if self._workspace is not None and self._workspace.checkpoint_due():
             self._keep()
 
     def finished(self) -> tuple[np.ndarray, np.ndarray]:
@@ -161,10 +161,10 @@ class _Progress:
         self._kept = self.batches
         self._inputs, self._labels = [np.concatenate(self._inputs)], [np.concatenate(self._labels)]
         mine = {f"{self._key}/inputs": self._inputs[0], f"{self._key}/labels": self._labels[0]}
-        self._workspace.keep({**self._arrays, **mine}, {**self._done, self._key: self.batches})  # pyright: ignore[reportOptionalMemberAccess]
+        self._workspace.save_checkpoint({**self._arrays, **mine}, {**self._done, self._key: self.batches})  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def joined(*splits: Split) -> Split:
+def concatenate(*splits: Split) -> Split:
     """Several splits as one, under the name of the first: the examples as they are, then their views."""
     return Split(
         splits[0].name,
@@ -192,10 +192,10 @@ def head(task: Task, width: int, *, dropout: float = 0.0) -> keras.Model:
     """A linear classifier of features: ``(batch, width)`` to logits ``(batch, classes)``; its layer is ``logits``."""
     vector = keras.Input((width,), name="features")
     x = keras.layers.Dropout(dropout, name="dropout")(vector) if dropout else vector
-    return keras.Model(vector, keras.layers.Dense(task.classes, name="logits")(x), name="head")
+    return keras.Model(vector, keras.layers.Dense(task.num_classes, name="logits")(x), name="head")
 
 
-def put_head(model: keras.Model, trained: keras.Model) -> None:
+def set_head_weights(model: keras.Model, trained: keras.Model) -> None:
     """Copies the weights of a trained head into the layer ``logits`` of a whole model.
 
     Raises:
@@ -208,7 +208,7 @@ def put_head(model: keras.Model, trained: keras.Model) -> None:
     target.set_weights(source.get_weights())
 
 
-def freeze_statistics(model: keras.Model) -> int:
+def freeze_batch_norm(model: keras.Model) -> int:
     """Keeps every BatchNormalization in inference mode, its four vectors as they came; returns how many there are.
 
     A few hundred pictures in small batches would replace statistics of a million by their own noise.
@@ -287,7 +287,7 @@ def layer_rates(groups: Sequence[Sequence[str]], *, decay: float) -> dict[str, f
     return {name: decay ** (len(groups) - 1 - place) for place, group in enumerate(groups) for name in group}
 
 
-def unfreezing(groups: Sequence[Sequence[str]], *, steps: int) -> dict[str, int]:
+def gradual_unfreezing(groups: Sequence[Sequence[str]], *, steps: int) -> dict[str, int]:
     """Gradual unfreezing: the head learns from the first step, each group before it begins ``steps`` later.
 
     Source: Howard & Ruder 2018, ULMFiT, section 3.3.

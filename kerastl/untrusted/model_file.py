@@ -47,7 +47,7 @@ def kind_of(path: Path) -> str | None:
     return kinds.get(path.suffix.lower())
 
 
-class Reader:
+class SandboxedModel:
     """Audits and answers of models that nobody vouches for; a context, which ends the children.
 
     Args:
@@ -57,10 +57,10 @@ class Reader:
 
     def __init__(self, *, seconds: float = OPENING_SECONDS, memory: int = MEMORY) -> None:
         self._seconds = seconds
-        self._child = sandbox.Child("kerastl.untrusted.model_child", memory=memory)
-        self._tflite = tflite_file.Reader(seconds=min(seconds, tflite_file.OPENING_SECONDS))
+        self._child = sandbox.Sandbox("kerastl.untrusted.model_child", memory=memory)
+        self._tflite = tflite_file.SandboxedModel(seconds=min(seconds, tflite_file.OPENING_SECONDS))
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> SandboxedModel:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,7 +86,7 @@ class Reader:
             else:
                 with snapshots.of(path) as copy:
                     found += self._audit(copy)
-        except snapshots.CopyError:
+        except snapshots.SnapshotError:
             found += [types.Finding("error", "model", words) for words in snapshots.strange(path)]
         return sorted(found, key=lambda one: ("error", "warning", "note").index(one.severity))
 
@@ -160,7 +160,7 @@ class Reader:
                 seconds=self._seconds + RUN_SECONDS * (examples - 1),
                 largest=_LARGEST_ANSWER,
             )
-        except sandbox.ChildError as error:
+        except sandbox.SandboxError as error:
             # The copy's folder means nothing to anybody.
             raise ModelError(str(error).replace(str(copy), copy.name), how=error.how) from error
 

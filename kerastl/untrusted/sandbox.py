@@ -47,7 +47,7 @@ _ENVIRONMENT = {
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of sched.h
 
 
-class ChildError(ValueError):
+class SandboxError(ValueError):
     """What was asked has no answer.
 
     Attributes:
@@ -60,7 +60,7 @@ class ChildError(ValueError):
         self.how = how
 
 
-class Child:
+class Sandbox:
     """A child process that answers questions one after another; it starts with the first, and again when it has died.
 
     Args:
@@ -72,7 +72,7 @@ class Child:
         self._module, self._memory = module, memory
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +106,7 @@ class Child:
             self.close()
             raise
         if "refused" in answer:
-            raise ChildError(str(answer["refused"]), how="refused")
+            raise SandboxError(str(answer["refused"]), how="refused")
         return answer, raw
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Child:
             self.close()
             raise ChildError(str(answer["refused"]), how="refused")
 
-    def _gone(self, error: Exception, seconds: float) -> ChildError:
+    def _gone(self, error: Exception, seconds: float) -> SandboxError:
         """Ends a child that cannot be asked again, and says what became of it."""
         process = self._process
         status = None
@@ -159,13 +159,13 @@ class Child:
                 status = None
         self.close()
         if isinstance(error, TimeoutError):
-            return ChildError(f"it took longer than {seconds:g} seconds", how="late")
+            return SandboxError(f"it took longer than {seconds:g} seconds", how="late")
         if isinstance(error, EOFError | BrokenPipeError):
             ended = (
                 f"signal {signal.Signals(-status).name}" if status is not None and status < 0 else f"status {status}"
             )
-            return ChildError(f"it ended the process that read it ({ended})", how="died")
-        return ChildError(f"the process that read it answered with no answer: {error}", how="garbled")
+            return SandboxError(f"it ended the process that read it ({ended})", how="died")
+        return SandboxError(f"the process that read it answered with no answer: {error}", how="garbled")
 
     def _send(self, content: bytes, deadline: float) -> None:
         assert self._process is not None

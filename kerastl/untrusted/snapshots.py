@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class CopyError(ValueError):
+class SnapshotError(ValueError):
     """A file or folder that is not copied, and why."""
 
 
@@ -25,9 +25,9 @@ def of(path: Path) -> Iterator[Path]:
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     if not (path.is_file() or path.is_dir()):  # /dev/zero has no end
-        raise CopyError(f"{path} is a device")
+        raise SnapshotError(f"{path} is a device")
     for words in strange(path):
-        raise CopyError(words)
+        raise SnapshotError(words)
     with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:
         copy = Path(folder, path.resolve().name)
         if path.is_dir():

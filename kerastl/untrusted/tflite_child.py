@@ -32,7 +32,7 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     """
     file, rest = content[: question["bytes"]], content[question["bytes"] :]
     if question["do"] == "facts":
-        return dataclasses.asdict(benchmark.facts(file)), b""
+        return dataclasses.asdict(benchmark.inspect(file)), b""
     if question["do"] == "threshold":
         return {"threshold": metadata.score_threshold(file)}, b""
     if question["do"] == "latency":
@@ -42,5 +42,5 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     shape = tuple(question["shape"])
     if math.prod(shape) == 0:
         raise ValueError(f"Wanted one example at least. Received: inputs of shape {shape}.")
-    answers = verify.run_file(file, np.frombuffer(rest, question["dtype"]).reshape(shape))
+    answers = verify.predict_tflite(file, np.frombuffer(rest, question["dtype"]).reshape(shape))
     return {"shape": list(answers.shape)}, answers.astype("<f4").tobytes()

@@ -37,7 +37,7 @@ class TfliteError(ValueError):
         self.how = how
 
 
-class Reader:
+class SandboxedModel:
     """Facts, latency and answers of TFLite files that nobody vouches for; a context, which ends the child.
 
     Args:
@@ -47,16 +47,16 @@ class Reader:
 
     def __init__(self, *, seconds: float = OPENING_SECONDS, memory: int = MEMORY) -> None:
         self._seconds = seconds
-        self._child = sandbox.Child("kerastl.untrusted.tflite_child", memory=memory)
+        self._child = sandbox.Sandbox("kerastl.untrusted.tflite_child", memory=memory)
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> SandboxedModel:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._child.close()
 
     def facts(self, file: Path | str | bytes) -> types.FileFacts:
-        """What can be read off a file without running it, as `benchmark.facts` does.
+        """What can be read off a file without running it, as `benchmark.inspect` does.
 
         Raises:
             TfliteError: no TFLite file, more than one input or output, or the child did not survive it.
@@ -95,7 +95,7 @@ class Reader:
             median=float(said["median"]), p95=float(said["p95"]), threads=int(said["threads"]), runs=int(said["runs"])
         )
 
-    def run(self, file: Path | str | bytes, inputs: np.ndarray | types.Streamed) -> np.ndarray:
+    def run(self, file: Path | str | bytes, inputs: np.ndarray | types.LazyArray) -> np.ndarray:
         """A file's answers, float32 ``(examples, classes)``, as `verify.run_file` gives them for ``inputs``.
 
         What is too large for the child goes to it in parts.
@@ -103,7 +103,7 @@ class Reader:
         Raises:
             TfliteError: the inputs do not fit the file, it takes too long, or the child did not survive it.
         """
-        if isinstance(inputs, types.Streamed):
+        if isinstance(inputs, types.LazyArray):
             most = _CHUNK
         else:
             inputs = np.asarray(inputs)
@@ -130,7 +130,7 @@ class Reader:
             return self._child.ask(
                 {**question, "bytes": len(content)}, content + rest, seconds=seconds, largest=_LARGEST_ANSWER
             )
-        except sandbox.ChildError as error:
+        except sandbox.SandboxError as error:
             raise TfliteError(f"{failed}: {error}", how=error.how) from error
 
 

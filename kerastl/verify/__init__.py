@@ -13,8 +13,9 @@ _load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [member.name for member in pkgutil.iter_modules(__path__)],
     {
-        "predictions": ["run_file"],
-        "selection": ["choose", "frontier"],
+        "baseline": ["DistillationGain", "recovered_gap"],
+        "predictions": ["predict_tflite"],
+        "selection": ["pareto_front", "select"],
         "layers": ["layer_errors"],
         "checks": [
             "FLOAT16",
@@ -30,7 +31,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
             "check",
             "check_layers",
         ],
-        "scores": ["by_class", "score"],
+        "scores": ["per_class_metrics", "score"],
     },
 )
 

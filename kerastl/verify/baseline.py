@@ -11,13 +11,13 @@ from scipy import stats
 
 
 @dataclasses.dataclass(frozen=True)
-class Recovered:
+class DistillationGain:
     """What students gained by their lessons, with 95 % intervals over seeds.
 
     Attributes:
         gain: distilled minus alone, the mean over seeds; a score's units.
         gain_low, gain_high: its interval (Student's t of the differences); ``None`` for one seed.
-        gap: share of the gap between student and teacher that is recovered, see `gap_recovered`; ``None`` where the
+        gap: share of the gap between student and teacher that is recovered, see `recovered_gap`; ``None`` where the
             teacher is not above the students alone.
         low, high: its interval; ``None`` for one seed, and where the seeds do not tell the gap from none at all: a
             share of it could be any number then.
@@ -33,9 +33,9 @@ class Recovered:
     words: str
 
 
-def gap_recovered(
+def recovered_gap(
     *, teacher: float | Sequence[float], alone: Sequence[float], distilled: Sequence[float], on: str = "test"
-) -> Recovered:
+) -> DistillationGain:
     """``g = (distilled - alone) / (teacher - alone)`` of the means over seeds, with its interval over seeds.
 
     The interval is Fieller's (1954, "Some problems in interval estimation", section 2) of the ratio of two means whose
@@ -72,7 +72,7 @@ def gap_recovered(
         gain_low, gain_high = (gain + sign * half * math.sqrt(spread[0, 0]) for sign in (-1, 1))
         if share is not None:
             low, high = _fieller(gain, gap, spread * half**2)
-    found = Recovered(gain, gain_low, gain_high, share, low, high, words="")
+    found = DistillationGain(gain, gain_low, gain_high, share, low, high, words="")
     means = [float(scores.mean()) for scores in (above, taught, control)]
     return dataclasses.replace(found, words=f"On {on} {_words(found, means, seeds=len(gains))}")
 
@@ -87,7 +87,7 @@ def _fieller(top: float, bottom: float, spread: np.ndarray) -> tuple[float | Non
     return middle - root, middle + root
 
 
-def _words(found: Recovered, means: Sequence[float], *, seeds: int) -> str:
+def _words(found: DistillationGain, means: Sequence[float], *, seeds: int) -> str:
     words = "the teacher has {}, its students {}, the same students alone {}".format(*map(_percent, means))
     words += f"{f', means of {seeds} seeds' if seeds > 1 else ''}: {100 * found.gain:+.2f} points"
     if found.gain_low is not None and found.gain_high is not None:

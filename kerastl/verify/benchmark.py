@@ -29,7 +29,7 @@ _FLOATS = {"FLOAT16", "BFLOAT16", "FLOAT32", "FLOAT64", "COMPLEX64", "COMPLEX128
 _PACKED = {"INT4": (4, True), "UINT4": (4, False), "INT2": (2, True)}
 
 
-def facts(file: Path | str | bytes) -> types.FileFacts:
+def inspect(file: Path | str | bytes) -> types.FileFacts:
     """What can be read off a TFLite file without running it.
 
     A parameter is an element of a constant tensor that is a number of the network: floats, and integers that carry a
@@ -103,7 +103,7 @@ def latency(
     return types.Latency(median=float(median), p95=float(p95), threads=threads, runs=len(times))
 
 
-def in_turns(
+def interleaved_latency(
     files: Mapping[str, Path | str | bytes], *, rounds: int, runs: int, threads: int = 1
 ) -> dict[str, list[float]]:
     """Latencies of several files that are to be compared on a machine whose speed drifts.

@@ -13,7 +13,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from kerastl import types
 from kerastl.verify import kernel_stats
 from kerastl.verify.layers import layer_errors
-from kerastl.verify.predictions import run_file
+from kerastl.verify.predictions import predict_tflite
 from kerastl.verify.scores import score
 
 SPARSITY_SLACK = 0.005
@@ -120,15 +120,15 @@ def check(
         raise VerificationError(artifact.path, "format", wanted="a TFLite file, b'TFL3' at byte 4", got=data[:8])
     _check_contents(artifact, flatbuffer_utils.read_model_from_bytearray(bytearray(data)), ids=split.is_text)
     try:
-        answers = run_file(data, split.inputs)
+        answers = predict_tflite(data, split.inputs)
     except ValueError as error:
         wanted = f"answers to raw inputs {split.inputs.shape}"
         raise VerificationError(artifact.path, "running it", wanted=wanted, got=error) from error
     several = split.multi_label
     _check_answers(artifact, answers, expected, multi_label=several)
-    asked, given = (types.answered(table, multi_label=several) for table in (expected, answers))
+    asked, given = (types.predictions(table, multi_label=several) for table in (expected, answers))
     measured, floating = score(answers, split.labels), score(expected, split.labels)
-    agreement = float(np.mean(types.agrees(given, asked)))
+    agreement = float(np.mean(types.same_prediction(given, asked)))
     differences = np.abs(answers - expected).max(-1)
     difference, mean = float(differences.max()), float(differences.mean())
     one = 1 / len(split)
@@ -253,13 +253,15 @@ def _check_sparsity(artifact: types.Artifact, model: Any, *, claim: float) -> No
         raise VerificationError(artifact.path, "claimed sparsity", wanted=wanted, got=f"{achieved:.4f} ({got})")
 
 
-def _check_clusters(artifact: types.Artifact, model: Any, *, claim: types.Clusters) -> None:
+def _check_clusters(artifact: types.Artifact, model: Any, *, claim: types.ClusterClaim) -> None:
     """Clustered kernels have no more values than was claimed: in a channel, or in a kernel as it is stored."""
-    held, where = kernel_stats.of(model), "kernel" if claim.whole else "channel"
-    for size, wanted in Counter(claim.sizes).items():
-        counts = sorted(one.distinct if claim.whole else one.distinct_in_channel for one in held if one.size == size)
-        if sum(count <= claim.number for count in counts) < wanted:
-            wish = f"at most {claim.number} distinct values a {where} in {wanted} kernels of {size:,} weights"
+    held, where = kernel_stats.of(model), "kernel" if claim.per_kernel else "channel"
+    for size, wanted in Counter(claim.kernel_sizes).items():
+        counts = sorted(
+            one.distinct if claim.per_kernel else one.distinct_in_channel for one in held if one.size == size
+        )
+        if sum(count <= claim.num_clusters for count in counts) < wanted:
+            wish = f"at most {claim.num_clusters} distinct values a {where} in {wanted} kernels of {size:,} weights"
             got = f"{len(counts)} such kernels, with {counts}"
             raise VerificationError(artifact.path, "claimed clusters", wanted=wish, got=got)
 

@@ -17,8 +17,8 @@ from kerastl import types
 _CHUNK = 64  # examples that are read and brought into the file's dtype at once
 
 
-def run_file(
-    file: Path | str | bytes, inputs: np.ndarray | types.Streamed, *, workers: int | None = None
+def predict_tflite(
+    file: Path | str | bytes, inputs: np.ndarray | types.LazyArray, *, workers: int | None = None
 ) -> np.ndarray:
     """A TFLite file's answers, one example at a time, as the phone asks.
 
@@ -46,7 +46,7 @@ def run_file(
     if len(targets) != 1:
         raise ValueError(f"Wanted one output. Received: {len(targets)} in {name}.")
     source, target = input_of(sources, name), targets[0]
-    if not isinstance(inputs, types.Streamed):
+    if not isinstance(inputs, types.LazyArray):
         inputs = np.asarray(inputs)
     if tuple(source["shape"]) != (1, *inputs.shape[1:]) or inputs.ndim != len(source["shape"]):
         wanted = ", ".join(str(size) for size in source["shape"][1:])
@@ -117,14 +117,14 @@ def input_of(sources: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 
 def fed_to(sources: Sequence[dict[str, Any]], inputs: np.ndarray, name: str) -> list[tuple[int, np.ndarray]]:
     """What each input takes for some examples: its place, and its own values for them."""
-    fed = as_fed(inputs, input_of(sources, name), name)
+    fed = to_input_dtype(inputs, input_of(sources, name), name)
     if len(sources) == 1:
         return [(sources[0]["index"], fed)]
     values = types.text_inputs(fed)
     return [(source["index"], values[source["name"]]) for source in sources]
 
 
-def as_fed(inputs: np.ndarray, source: dict[str, Any], name: str) -> np.ndarray:
+def to_input_dtype(inputs: np.ndarray, source: dict[str, Any], name: str) -> np.ndarray:
     """The inputs in the file's own dtype; integers are never rounded or wrapped into place."""
     wanted = np.dtype(source["dtype"])
     if not np.issubdtype(wanted, np.integer):

@@ -26,15 +26,17 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> types.Score:
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     if labels.ndim != 1 and not types.is_multi_label(labels):  # in a column each would be compared with all answers
         raise ValueError(f"Wanted labels (examples,) or (examples, classes). Received: {labels.shape}.")
-    answers = types.answered(probabilities, multi_label=types.is_multi_label(labels))
-    count, share = len(labels), float(np.mean(types.agrees(answers, labels)))
+    answers = types.predictions(probabilities, multi_label=types.is_multi_label(labels))
+    count, share = len(labels), float(np.mean(types.same_prediction(answers, labels)))
     z = 1.959963984540054  # the normal distribution's 97.5 % point
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return types.Score(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half), count=count)
 
 
-def by_class(probabilities: np.ndarray, labels: np.ndarray, *, class_names: Sequence[str]) -> types.ByClass:
+def per_class_metrics(
+    probabilities: np.ndarray, labels: np.ndarray, *, class_names: Sequence[str]
+) -> types.PerClassMetrics:
     """Recall of each class, their mean, and the baseline of always answering the most frequent class.
 
     Args:
@@ -51,27 +53,27 @@ def by_class(probabilities: np.ndarray, labels: np.ndarray, *, class_names: Sequ
             f"{probabilities.shape} and {len(labels)} labels."
         )
     several, numbers = types.is_multi_label(labels), np.arange(len(class_names))
-    answers = types.answered(probabilities, multi_label=several)
+    answers = types.predictions(probabilities, multi_label=several)
     having, given = (table if table.ndim == 2 else table[:, None] == numbers for table in (labels, answers))
     having, given = having.astype(bool), given.astype(bool)
     examples, hits = having.sum(0), (having & given).sum(0)
     recall = _shares(hits, examples)
-    return types.ByClass(
+    return types.PerClassMetrics(
         examples={name: int(count) for name, count in zip(class_names, examples, strict=True)},
         recall=dict(zip(class_names, recall, strict=True)),
         balanced_accuracy=_mean(recall),
         majority_baseline=float(np.unique(having, axis=0, return_counts=True)[1].max() / len(labels)),
-        several=_several(probabilities, having, given, class_names) if several else None,
+        multi_label=_several(probabilities, having, given, class_names) if several else None,
     )
 
 
 def _several(
     probabilities: np.ndarray, having: np.ndarray, given: np.ndarray, class_names: Sequence[str]
-) -> types.Several:
+) -> types.MultiLabelMetrics:
     hits = (having & given).sum(0)
     f1 = _shares(2 * hits, having.sum(0) + given.sum(0))
     average = [_average_precision(*columns) for columns in zip(probabilities.T, having.T, strict=True)]
-    return types.Several(
+    return types.MultiLabelMetrics(
         precision=dict(zip(class_names, _shares(hits, given.sum(0)), strict=True)),
         f1=dict(zip(class_names, f1, strict=True)),
         average_precision=dict(zip(class_names, average, strict=True)),

@@ -8,7 +8,7 @@ from kerastl import types
 from kerastl.verify.checks import VerificationError
 
 
-def choose(
+def select(
     variants: Sequence[types.Variant],
     *,
     float_validation_score: float,
@@ -55,7 +55,7 @@ def choose(
     return types.Choice(best.artifact.name, why)
 
 
-def frontier(variants: Sequence[types.Variant]) -> tuple[str, ...]:
+def pareto_front(variants: Sequence[types.Variant]) -> tuple[str, ...]:
     """Names of the variants that no other one beats: none is as small, as fast and as good, and better in one of them.
 
     Args:

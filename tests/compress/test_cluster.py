@@ -116,7 +116,7 @@ def refused():
 def test_kernels_have_few_values_and_the_model_still_answers(model, clustered):
     network, home = clustered
     for one in (network, home):
-        found = cluster.distinct(one)
+        found = cluster.unique_values(one)
         assert {name: count.kernel for name, count in found.items()} == dict.fromkeys(found, NUMBER)
     assert len(found) == 3
     wanted = {layer.name: np.unique(layer.get_weights()[0]).size for layer in home.layers if layer.name in found}
@@ -244,7 +244,7 @@ def test_a_channel_can_have_values_of_its_own(tmp_path):
         twin, batches(), number_of_clusters=6, epochs=1, learning_rate=1e-3, per_channel=True, initialization="linear"
     )
     home = bridge.to_keras(network, like=model)
-    assert all(count.channel <= 6 < count.kernel for count in cluster.distinct(home).values())
+    assert all(count.channel <= 6 < count.kernel for count in cluster.unique_values(home).values())
     claim = cluster.claim(home, number_of_clusters=6)
     with pytest.raises(ValueError, match=r"at most 6 distinct values a kernel\. Received: a model with \{'"):
         cluster.claim(home, number_of_clusters=6, whole=True)
@@ -322,7 +322,7 @@ def clustered_layers(network, number=NUMBER) -> set[str]:
 def test_layers_are_chosen_by_name_or_class(layers, expected):
     network = cluster.train(net(), batches(), number_of_clusters=NUMBER, epochs=0, layers=layers)
     assert clustered_layers(network) == expected
-    assert set(cluster.distinct(network, layers=layers)) == expected
+    assert set(cluster.unique_values(network, layers=layers)) == expected
 
 
 def test_training_moves_values_batch_norms_and_biases_and_leaves_the_callers_model():
@@ -524,7 +524,7 @@ def test_a_mobile_network_keeps_its_depthwise_kernels(tmp_path):
     home = bridge.to_keras(network, like=model)
     depthwise = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
     assert depthwise
-    assert not {layer.name for layer in depthwise} & set(cluster.distinct(home))
+    assert not {layer.name for layer in depthwise} & set(cluster.unique_values(home))
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=NUMBER)
     claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
     proof(tflite.convert(aware, integer=True), home, tmp_path, integer=True, clusters=claim)
@@ -552,8 +552,8 @@ def test_mobilenet_v2_keeps_its_clusters_to_the_file():
     content = tflite.convert(aware, integer=True)
     found = kernel_stats.of(flatbuffer_utils.read_model_from_bytearray(bytearray(content)))
     claim = cluster.claim(home, number_of_clusters=32, whole=True)
-    assert len(claim.sizes) == 35
-    assert sorted(claim.sizes) == sorted(one.size for one in found if one.distinct <= 32 < one.size)
+    assert len(claim.kernel_sizes) == 35
+    assert sorted(claim.kernel_sizes) == sorted(one.size for one in found if one.distinct <= 32 < one.size)
     answers = aware(pictures, training=False).numpy().argmax(-1)
     assert np.mean(answers == SPLIT.labels) > 0.6
 
@@ -577,6 +577,6 @@ def test_a_convolution_of_as_many_groups_as_channels_is_left_out_on_both_sides()
     few = tf.data.Dataset.from_tensor_slices((pictures, np.zeros(8, "int32"))).batch(4)
     bridged = bridge.to_tf_keras(model, probe=pictures)
     home = bridge.to_keras(cluster.train(bridged, few, number_of_clusters=4, epochs=0), like=model)
-    assert list(cluster.distinct(bridged)) == list(cluster.distinct(home)) == ["wide"]
+    assert list(cluster.unique_values(bridged)) == list(cluster.unique_values(home)) == ["wide"]
     assert cluster.claim(home, number_of_clusters=4).sizes == (3 * 3 * 3 * 6,)
     np.testing.assert_array_equal(home.get_layer("deep").kernel, model.get_layer("deep").kernel)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from kerastl.compress import fine_tuning
-from kerastl.compress.fine_tuning import Shared
+from kerastl.compress.fine_tuning import TiedWeights
 
 
 def kernel_of(shape, values, seed=0) -> tf.Variable:
@@ -29,14 +29,14 @@ def test_the_gradient_of_a_cluster_is_that_of_its_one_number(channels):
         wanted[:, channel] = tf.convert_to_tensor(tape.gradient(loss, numbers)).numpy()[members]
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(tf.sin(kernel) * weight)
-    received = Shared(kernel, channels=channels).tied(tape.gradient(loss, kernel))
+    received = TiedWeights(kernel, channels=channels).tied(tape.gradient(loss, kernel))
     np.testing.assert_allclose(received.numpy().reshape(-1, channels), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_of_a_cluster_become_one_number_which_does_not_drift():
     kernel = kernel_of((200, 300), [0.1, 0.3, -0.7])
     values = kernel.numpy()
-    shared = Shared(kernel)
+    shared = TiedWeights(kernel)
     for _ in range(50):
         shared.snap()
     np.testing.assert_array_equal(kernel.numpy(), values)  # the mean of 20,000 times 0.1 is not 0.1 to the last bit
@@ -52,7 +52,7 @@ def test_factors_of_a_batch_norm_that_is_folded_in_stay_positive():
     norm = tf_keras.layers.BatchNormalization(epsilon=0.0)
     norm.build((None, 4))
     norm.set_weights([np.asarray(row, "float32") for row in ([4, -4, 1e-5, 1], [9] * 4, [9] * 4, [4, 4, 4, 16])])
-    Shared(kernel_of((3, 4), [1, 2]), norm=norm)
+    TiedWeights(kernel_of((3, 4), [1, 2]), norm=norm)
     gamma, *others = norm.get_weights()
     np.testing.assert_allclose(gamma, [4, 0.004, 0.004, 1], rtol=1e-6)
     assert [other.tolist() for other in others] == [[9] * 4, [9] * 4, [4, 4, 4, 16]]
@@ -93,7 +93,7 @@ def test_every_step_keeps_what_a_kernel_holds(kept):
     noise = tf_keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: layer.kernel.assign_add(generator.normal(0, 1e-3, (6, 40)))
     )
-    holding = {"shared": [Shared(layer.kernel)]} if kept == "shared" else {"zeros": [layer.kernel]}
+    holding = {"shared": [TiedWeights(layer.kernel)]} if kept == "shared" else {"zeros": [layer.kernel]}
     fit(network, batches, callbacks=[noise], **holding)
     after = layer.kernel.numpy()
     assert np.abs(after - before).max() > 1e-3

@@ -36,7 +36,7 @@ def test_what_is_replaced_and_what_is_not():
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.set_weights([generator.uniform(0.5, 2, weight.shape) for weight in layer.get_weights()])
-    replaced = lowering.lowered(model)
+    replaced = lowering.to_quantizable_layers(model)
     trainable = {
         layer.name: layer.trainable
         for layer in replaced.layers
@@ -126,7 +126,7 @@ def test_a_layer_becomes_a_full_integer_file_that_answers_alike(name):
     """The same function before it is quantized; then nothing but integers, and answers a few steps apart."""
     model = around(MIDDLES[name])
     before = model.get_weights()
-    replaced = lowering.lowered(model)
+    replaced = lowering.to_quantizable_layers(model)
     np.testing.assert_allclose(replaced(PIXELS), model(PIXELS), rtol=1e-4, atol=1e-4)
     batches = tf.data.Dataset.from_tensor_slices((PIXELS, LABELS)).batch(16)
     aware = qat.train(model, batches, epochs=0)
@@ -135,7 +135,7 @@ def test_a_layer_becomes_a_full_integer_file_that_answers_alike(name):
         np.testing.assert_array_equal(old, new)
     interpreter = Interpreter(model_content=file)
     assert {detail["dtype"] for detail in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
-    answers = verify.run_file(file, PIXELS)
+    answers = verify.predict_tflite(file, PIXELS)
     wanted = tf.nn.softmax(model(PIXELS)).numpy()
     spread = np.sqrt(np.mean((wanted - wanted.mean(0)) ** 2))
     assert np.sqrt(np.mean((answers - wanted) ** 2)) < 0.25 * spread + 0.004  # 1/256 is one step of the output
@@ -153,7 +153,7 @@ def test_halves_of_a_separable_convolution_take_nobodys_name():
     kernels = {layer.layer.name for layer in aware.layers if hasattr(layer, "layer") and layer.weights}
     assert {"conv2d", "separable_conv2d_depthwise", "separable_conv2d", "dense"} <= kernels
     wanted = tf.nn.softmax(model(PIXELS)).numpy()
-    assert np.abs(verify.run_file(tflite.convert(aware, integer=True), PIXELS) - wanted).max() < 0.02
+    assert np.abs(verify.predict_tflite(tflite.convert(aware, integer=True), PIXELS) - wanted).max() < 0.02
 
 
 def test_constants_of_lowering_are_no_clusters():
@@ -165,7 +165,7 @@ def test_constants_of_lowering_are_no_clusters():
 def test_a_hard_swish_is_one_operator():
     batches = tf.data.Dataset.from_tensor_slices((PIXELS, LABELS)).batch(16)
     file = tflite.convert(qat.train(around(MIDDLES["hard_silu"]), batches, epochs=0), integer=True)
-    kinds = dict(benchmark.facts(file).operators.by_type)
+    kinds = dict(benchmark.inspect(file).operators.by_type)
     assert kinds["HARD_SWISH"] == 1
     assert "MUL" not in kinds
 
@@ -203,4 +203,4 @@ def test_a_padding_that_integers_cannot_hold_is_named(pads, value, pool):
         return layers.MaxPooling2D(pool, name="max_pool")(x) if pool else layers.ReLU(name="relu")(x)
 
     with pytest.raises(ValueError, match=f"layer 'pad' of class Pad, with {value} around it"):
-        lowering.lowered(around(middle))
+        lowering.to_quantizable_layers(around(middle))

@@ -15,7 +15,7 @@ from tests.compress.test_ptq import float_file as converted  # noqa: F401  a fix
 
 
 def answers(file: bytes) -> np.ndarray:
-    return verify.run_file(file, PICTURES[:64])
+    return verify.predict_tflite(file, PICTURES[:64])
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_kernel_of_one_channel_or_of_groups_has_no_scales_to_spare():
 def test_embeddings_beside_what_is_rounded(tiny_text):
     ids = tiny_text.inputs
     measured = mixed_precision.sensitivities(
-        tiny_text.float32, answers=lambda file: verify.run_file(file, ids[:20]), calibration=ids[60:]
+        tiny_text.float32, answers=lambda file: verify.predict_tflite(file, ids[:20]), calibration=ids[60:]
     )
     assert [(one.operator.kind, one.bits, one.per_channel) for one in measured] == [
         *[("EMBEDDING_LOOKUP", 8, True), ("EMBEDDING_LOOKUP", 4, True)],
@@ -143,11 +143,11 @@ def test_embeddings_beside_what_is_rounded(tiny_text):
 
 def test_the_cheapest_file_is_rounded_by_its_calibration(converted):  # noqa: F811
     def score(file: bytes) -> float:
-        return float(np.mean(verify.run_file(file, PICTURES[:64]).argmax(1) == LABELS[:64]))
+        return float(np.mean(verify.predict_tflite(file, PICTURES[:64]).argmax(1) == LABELS[:64]))
 
     some = PICTURES[64:128]
     measured = mixed_precision.sensitivities(converted, answers=answers, bits=(4,), calibration=some)
-    found = mixed_precision.cheapest(converted, measured, score=score, least=score(converted) - 0.02, calibration=some)
+    found = mixed_precision.search(converted, measured, score=score, least=score(converted) - 0.02, calibration=some)
     assert found.content == mixed_precision.apply(converted, found.assignment, calibration=some)
     assert found.content != mixed_precision.apply(converted, found.assignment)
     assert found.assignment.one_scale
@@ -168,9 +168,9 @@ def test_applying_an_assignment_quantizes_those_kernels(converted, measured):  #
 
 def test_the_cheapest_file_within_the_budget(converted, measured):  # noqa: F811
     def score(file: bytes) -> float:
-        return float(np.mean(verify.run_file(file, PICTURES).argmax(1) == LABELS))
+        return float(np.mean(verify.predict_tflite(file, PICTURES).argmax(1) == LABELS))
 
-    found = mixed_precision.cheapest(converted, measured, score=score, least=score(converted) - 0.02)
+    found = mixed_precision.search(converted, measured, score=score, least=score(converted) - 0.02)
     assert found.score == score(found.content) >= score(converted) - 0.02
     assert found.content == mixed_precision.apply(converted, found.assignment)
     assert len(found.content) < len(ptq.dynamic_int8(converted))
@@ -183,10 +183,10 @@ def test_scores_that_rise_again_are_looked_past(converted, measured):  # noqa: F
     files = [mixed_precision.apply(converted, one) for one in way]
     dip = len(way) // 2  # the first that is asked for in the middle
     scores = {file: 0.5 if place == dip else 0.9 for place, file in enumerate(files)}
-    found = mixed_precision.cheapest(converted, measured, score=scores.__getitem__, least=0.8)
+    found = mixed_precision.search(converted, measured, score=scores.__getitem__, least=0.8)
     assert found.assignment == way[dip + 1]
     with pytest.raises(ValueError, match=r"score of 0\.95. Received: 0\.9"):
-        mixed_precision.cheapest(converted, measured, score=scores.__getitem__, least=0.95)
+        mixed_precision.search(converted, measured, score=scores.__getitem__, least=0.95)
 
 
 def test_what_cannot_be_measured_or_applied_is_refused(converted, measured):  # noqa: F811

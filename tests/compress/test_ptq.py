@@ -295,4 +295,4 @@ def test_integers_throughout_are_for_pictures(tiny_text):
     with pytest.raises(ValueError, match=r"takes int32 ids, mask, segment_ids: .* see dynamic_int8"):
         ptq.static_int8(tiny_text.float32, calibration=tiny_text.inputs)
     for made in (ptq.dynamic_int8(tiny_text.float32), ptq.float16(tiny_text.float32)):
-        np.testing.assert_allclose(verify.run_file(made, tiny_text.inputs), tiny_text.expected, atol=0.02)
+        np.testing.assert_allclose(verify.predict_tflite(made, tiny_text.inputs), tiny_text.expected, atol=0.02)

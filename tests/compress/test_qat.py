@@ -146,7 +146,7 @@ def test_offsets_and_lone_batch_norms_stay_integer(options):
     pictures, _ = blobs()
     bridged = bridge.to_tf_keras(model, probe=pictures)
     np.testing.assert_allclose(
-        lowering.lowered(bridged)(pictures).numpy(), bridged(pictures).numpy(), atol=1e-4, rtol=1e-4
+        lowering.to_quantizable_layers(bridged)(pictures).numpy(), bridged(pictures).numpy(), atol=1e-4, rtol=1e-4
     )
     assert_integer_file_agrees(qat.train(bridged, batches(), epochs=1, learning_rate=1e-4), pictures[:32])
 
@@ -186,7 +186,7 @@ def test_a_padding_behind_an_offset_pads_with_the_middle_grey():
     model.get_layer("conv").set_weights([np.abs(kernel), bias])
     pictures, _ = blobs()
     bridged = bridge.to_tf_keras(model, probe=pictures)
-    replaced = lowering.lowered(bridged)
+    replaced = lowering.to_quantizable_layers(bridged)
     assert isinstance(replaced.get_layer("rescale"), tf_keras.layers.DepthwiseConv2D)
     np.testing.assert_allclose(replaced(pictures), model(pictures), atol=1e-5)
     assert_integer_file_agrees(qat.train(bridged, batches(), epochs=0), pictures[:32])
@@ -289,7 +289,7 @@ def test_a_training_that_died_ends_bitwise_as_one_that_did_not(tiny, tmp_path):
 def test_asked_to_stop_it_keeps_a_checkpoint_within_a_step(tiny, tmp_path, number, ending):
     with pytest.raises(ending):
         lesson(tiny, tmp_path, At(4, lambda: os.kill(os.getpid(), number)))
-    found = Workspace("integers", folder=tmp_path / "checkpoints", logs=tmp_path / "logs").newest()
+    found = Workspace("integers", folder=tmp_path / "checkpoints", logs=tmp_path / "logs").latest_checkpoint()
     assert found is not None
     assert found[1]["place"] == [1, 1, False]
 
@@ -396,7 +396,7 @@ def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, f
     split = Split("train", pictures.astype("uint8"), labels)
 
     def lesson(known=None):
-        moves = augmentation.build(translation=0.2, seed=0)
+        moves = augmentation.image_augmentation(translation=0.2, seed=0)
         views = {"views": 2} if known is None else {"answers": known}
         return pipeline.batches(split, batch_size=32, shuffle=True, augment=moves, drop_remainder=True, **views)
 

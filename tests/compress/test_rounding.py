@@ -206,9 +206,9 @@ def test_a_pruned_kernel_stays_pruned():
 
 def test_eight_bits_are_rounded_as_well(trained):  # noqa: F811
     plain = ptq.dynamic_int8(trained)
-    result = rounding.nearest_answers(trained, plain, calibration=PICTURES[:64])
+    result = rounding.output_aware_rounding(trained, plain, calibration=PICTURES[:64])
     assert len(result) == len(plain)
-    wanted, *received = (verify.run_file(file, PICTURES) for file in (trained, plain, result))
+    wanted, *received = (verify.predict_tflite(file, PICTURES) for file in (trained, plain, result))
     errors = [np.abs(answers - wanted).mean() for answers in received]
     assert errors[1] < 1.1 * errors[0]
     pairs = list(zip(held(plain).values(), held(result).values(), strict=True))
@@ -218,11 +218,11 @@ def test_eight_bits_are_rounded_as_well(trained):  # noqa: F811
 
 
 def test_examples_that_were_not_seen_are_answered_better(trained):  # noqa: F811
-    wanted, held_out = verify.run_file(trained, PICTURES[64:]), PICTURES[64:]
+    wanted, held_out = verify.predict_tflite(trained, PICTURES[64:]), PICTURES[64:]
     files = [ptq.int4_weights(trained, calibration=calibration) for calibration in (None, PICTURES[:64])]
-    errors = [np.square(verify.run_file(file, held_out) - wanted).mean() for file in files]
+    errors = [np.square(verify.predict_tflite(file, held_out) - wanted).mean() for file in files]
     assert errors[1] < 0.5 * errors[0]
-    assert (verify.run_file(files[1], held_out).argmax(1) == LABELS[64:]).mean() > 0.95
+    assert (verify.predict_tflite(files[1], held_out).argmax(1) == LABELS[64:]).mean() > 0.95
     assert len(files[0]) == len(files[1])
 
 
@@ -287,7 +287,9 @@ def test_a_text_is_calibrated_by_its_ids(tiny_text):
     assert len(plain) == len(result)
     tables = [table_of(one) for one in (plain, result)]
     assert tables[0] == tables[1]
-    errors = [np.square(verify.run_file(one, ids[60:]) - tiny_text.expected[60:]).mean() for one in (plain, result)]
+    errors = [
+        np.square(verify.predict_tflite(one, ids[60:]) - tiny_text.expected[60:]).mean() for one in (plain, result)
+    ]
     assert errors[1] <= errors[0]
     with pytest.raises(ValueError, match=r"whole numbers \(examples, \d+\)\. Received: \(60, \d+\) of float32"):
         ptq.int4_weights(file, calibration=ids[:60].astype("float32"))
@@ -307,20 +309,20 @@ def test_a_batch_of_several_takes_whole_batches(float_model):  # noqa: F811
 def test_what_cannot_be_rounded_is_refused(varied, trained):  # noqa: F811
     four = ptq.int4_weights(trained)
     with pytest.raises(ValueError, match="one of other operators"):
-        rounding.nearest_answers(varied, four, calibration=PIXELS)
+        rounding.output_aware_rounding(varied, four, calibration=PIXELS)
     for kept in (trained, ptq.static_int8(trained, calibration=PICTURES[:16])):
         with pytest.raises(ValueError, match=r"with no such kernel|one of other operators"):
-            rounding.nearest_answers(trained, kept, calibration=PICTURES)
+            rounding.output_aware_rounding(trained, kept, calibration=PICTURES)
     integers = float_file.parsed(four)
     for operator in integers.subgraphs[0].operators:
         integers.subgraphs[0].tensors[operator.inputs[0]].type = schema.TensorType.INT8
     with pytest.raises(ValueError, match=r"float32 activations\. Received: one with no such"):
         rounding._layers(float_file.parsed(trained), integers)
     with pytest.raises(ValueError, match="bytes of a TFLite file"):
-        rounding.nearest_answers(trained, b"no such file, and long enough", calibration=PICTURES)
+        rounding.output_aware_rounding(trained, b"no such file, and long enough", calibration=PICTURES)
     for wrong, words in ((PICTURES / 255.0, "raw pixels"), (PICTURES[:0], "pictures"), (PICTURES[:, 1:], "pictures")):
         with pytest.raises(ValueError, match=f"Calibration needs {words}"):
-            rounding.nearest_answers(trained, four, calibration=wrong)
+            rounding.output_aware_rounding(trained, four, calibration=wrong)
 
 
 def test_too_many_inputs_for_their_moments_are_left(trained, monkeypatch):  # noqa: F811

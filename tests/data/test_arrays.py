@@ -396,7 +396,7 @@ def test_a_test_split_whose_labels_are_held_back_is_no_split(tmp_path, capsys):
     dataset = arrays.load(tmp_path, policy="skip", validation=6, test=6)
     assert hold_together(dataset) == [28, 6, 6]
     assert "20 parts of" in capsys.readouterr().err
-    assert facts.look(tmp_path).counts == {"cat": 14, "dog": 13, "emu": 13}
+    assert facts.summarize(tmp_path).counts == {"cat": 14, "dog": 13, "emu": 13}
 
 
 @pytest.mark.parametrize(

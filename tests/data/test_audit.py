@@ -235,11 +235,11 @@ def test_labels_that_a_model_doubts(tmp_path):
     wrong = labels.copy()
     wrong[[5, 40]] = (labels[[5, 40]] + 1) % 3
     np.savez(tmp_path / "set.npz", x_train=inputs, y_train=wrong, x_test=inputs, y_test=labels)
-    (found,) = audit.mislabelled(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1)
+    (found,) = audit.doubtful_labels(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1)
     assert (found.severity, found.where) == ("warning", "y_train")
     assert found.what.startswith("2 labels look wrong: y_train[5] = 0, y_train[40] = 2")
     with pytest.raises(ValueError, match="to look for wrong labels"):
-        audit.mislabelled(tmp_path, lambda rows: rows)
+        audit.doubtful_labels(tmp_path, lambda rows: rows)
 
 
 def test_nothing_to_audit_is_said(tmp_path):
@@ -263,7 +263,7 @@ def test_of_labels_that_do_not_fit_nothing_is_said(tmp_path, lacking):
         "y_train": labels[: 80 if lacking == "labels" else 90],
     }
     np.savez(tmp_path / "set.npz", **pair)
-    assert audit.mislabelled(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1) == []
+    assert audit.doubtful_labels(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1) == []
     assert any("does not fit labels" in one.what for one in audit.audit(tmp_path / "set.npz"))
 
 
@@ -276,5 +276,5 @@ def test_doubts_about_labels_as_audit_takes_them(tmp_path, kind):
         labels[7] = -1
     given = {"column": labels[:, None], "words": np.array(["1", "2", "10"])[labels], "held back": labels}[kind]
     np.savez(tmp_path / "set.npz", x_train=inputs, y_train=given)
-    (found,) = audit.mislabelled(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1)
+    (found,) = audit.doubtful_labels(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1)
     assert f"2 labels look wrong: y_train[5] = {np.ravel(given)[5]}, y_train[40] = {np.ravel(given)[40]}" in found.what

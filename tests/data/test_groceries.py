@@ -27,8 +27,8 @@ def test_copies_are_left_out(rows, dataset):
     unique = {hashlib.sha256(row["image_data"]).digest() for row in rows}
     assert (len(rows), len(unique)) == (2054, 1393)
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [675, 57, 661]
-    assert dataset.overlaps["exact_duplicates"] == 0
-    assert dataset.task.classes == 14
+    assert dataset.leakage["exact_duplicates"] == 0
+    assert dataset.task.num_classes == 14
 
 
 def test_test_pictures_are_the_published_ones_under_their_names(rows, dataset, tmp_path):

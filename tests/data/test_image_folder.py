@@ -71,7 +71,7 @@ def test_folders_of_splits_are_kept_apart(tmp_path):
     dataset = image_folder.load(tmp_path, **LOAD)
     for split, name in ((dataset.train, "training"), (dataset.validation, "val"), (dataset.test, "test")):
         assert {row.tobytes() for row in split.inputs} == {pixels.tobytes() for pixels in planted[name].values()}
-    assert dataset.overlaps["exact_duplicates"] == 0
+    assert dataset.leakage["exact_duplicates"] == 0
     copied = next(iter(planted["training"]))
     shutil.copy(copied, tmp_path / "test" / copied.parent.name / "copied.png")
     assert image_folder.load(tmp_path, **LOAD).overlaps["exact_duplicates"] == 1

@@ -97,7 +97,7 @@ def test_every_source_counts_them():
     }  # fmt: skip
     task = Task("waves", ("even", "odd"), (16, 16, 1))
     dataset = splits.dataset(task, arrays, seed=0, validation=10, limit=None, source="waves")
-    assert dataset.overlaps["exact_duplicates"] == 2
+    assert dataset.leakage["exact_duplicates"] == 2
 
 
 def test_streamed_pictures_are_counted_as_the_array(stream):
@@ -107,7 +107,7 @@ def test_streamed_pictures_are_counted_as_the_array(stream):
     names = (("train", slice(40)), ("validation", slice(40, 60)), ("test", slice(60, 90)))
     held = [Split(name, inputs[rows], labels[rows]) for name, rows in names]
     shown = stream(inputs)
-    read = [Split(name, shown.part(rows), labels[rows]) for name, rows in names]
+    read = [Split(name, shown.take(rows), labels[rows]) for name, rows in names]
     found = leakage.between(*held, digest="held")
     assert (found["exact_duplicates"], found["near_duplicates"]) == (2, 2)
     assert leakage.between(*read, digest="read") == found

@@ -32,7 +32,7 @@ def test_pairs_and_counts_are_those_of_a_loop():
 @pytest.mark.parametrize("shares", [(0.5, 0.3, 0.02), (0.9, 0.9, 0.9, 0.05), (0.01,) * 8, (0.2, 0.0001)])
 def test_every_class_is_divided_in_proportion(seed, shares):
     labels = drawn(600, shares, seed=seed)
-    train, held_out = splits.stratified_sets(labels, validation=0.2, seed=seed)
+    train, held_out = splits.iterative_stratification(labels, validation=0.2, seed=seed)
     assert sorted([*train, *held_out]) == list(range(600))
     assert len(held_out) == 120
     for column in labels.T:
@@ -78,22 +78,22 @@ def test_the_last_examples_of_a_class_are_mended():
 
 def test_the_same_seed_gives_the_same_division_and_another_another():
     labels = drawn(200, (0.3, 0.1))
-    first, again, other = (splits.stratified_sets(labels, validation=40, seed=seed)[1] for seed in (3, 3, 4))
+    first, again, other = (splits.iterative_stratification(labels, validation=40, seed=seed)[1] for seed in (3, 3, 4))
     assert first.tolist() == again.tolist()
     assert sorted(first) != sorted(other)
 
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="0 and 1"):
-        splits.stratified_sets(np.array([[0, 2], [1, 0]]), validation=1, seed=0)
+        splits.iterative_stratification(np.array([[0, 2], [1, 0]]), validation=1, seed=0)
     with pytest.raises(ValueError, match="0 and 1"):
-        splits.stratified_sets(np.array([0, 1, 1]), validation=1, seed=0)
+        splits.iterative_stratification(np.array([0, 1, 1]), validation=1, seed=0)
     with pytest.raises(ValueError, match="0 and 1"):
         splits.subset(np.array([[0, 2], [1, 0]]), count=1, seed=0)
     with pytest.raises(ValueError, match=r"too few examples of classes number \d that can go"):
-        splits.stratified_sets(np.array([[1, 1, 0], [1, 0, 1], *[[0, 0, 0]] * 9]), validation=3, seed=0)
+        splits.iterative_stratification(np.array([[1, 1, 0], [1, 0, 1], *[[0, 0, 0]] * 9]), validation=3, seed=0)
     with pytest.raises(ValueError, match="between 1 and 9"):
-        splits.stratified_sets(drawn(10, (0.5, 0.5)), validation=10, seed=0)
+        splits.iterative_stratification(drawn(10, (0.5, 0.5)), validation=10, seed=0)
 
 
 def test_whole_groups_are_divided_as_evenly():
@@ -136,10 +136,10 @@ def test_labels_are_checked_before_training(labels, words):
 def test_how_a_table_says_it():
     for separator, columns in (("|", ["red", "round"]), (" ", ()), ("", ()), (None, ["red"]), (None, ["red", "red"])):
         with pytest.raises(ValueError, match="Received: label_"):
-            multi_label_sets.several(separator, columns)
-    assert multi_label_sets.several(None, ()) == {}
-    assert multi_label_sets.several("|", ()) == {"label_separator": "|"}
-    assert multi_label_sets.several(None, ("a", "b")) == {"label_columns": ["a", "b"]}
+            multi_label_sets.columns_or_separator(separator, columns)
+    assert multi_label_sets.columns_or_separator(None, ()) == {}
+    assert multi_label_sets.columns_or_separator("|", ()) == {"label_separator": "|"}
+    assert multi_label_sets.columns_or_separator(None, ("a", "b")) == {"label_columns": ["a", "b"]}
     assert multi_label_sets.names_of([" b ", "a", "", "b", " "]) == ("a", "b")
     assert multi_label_sets.names_of([]) == ()
 
@@ -153,4 +153,4 @@ def test_how_few_examples_have_every_class():
             for taken in itertools.product((0, 1), repeat=len(some))
             if ((taken @ some > 0) == some.any(0)).all()
         ]
-        assert multi_label_sets.fewest(some) == min(sizes)
+        assert multi_label_sets.minimum_examples(some) == min(sizes)

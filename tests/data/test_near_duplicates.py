@@ -103,7 +103,7 @@ def test_the_likeness_of_middles_is_that_of_plain_squares():
 
     train, test = near_duplicates.small(scenes(7)), near_duplicates.small(scenes(3, seed=1))
     alike = np.tile(np.arange(7), (3, 1))
-    middles = near_duplicates.describe(train).middles
+    middles = near_duplicates.fingerprints(train).middles
     indices, likeness, (shifts, mirrored) = near_duplicates._likest(test, middles, alike, 7)
     for row, picture in enumerate(test):
         for column, index in enumerate(indices[row]):
@@ -122,7 +122,7 @@ def test_the_likeness_of_middles_is_that_of_plain_squares():
 def test_what_was_described_once_gives_the_same_pairs():
     train = scenes(300)
     test = np.concatenate([mirrored(train[40]), shifted(train[250])]).reshape(2, 32, 32, 3)
-    index = near_duplicates.describe(train)
+    index = near_duplicates.fingerprints(train)
     assert near_duplicates.between(test, index) == near_duplicates.between(test, train)
     chosen = np.r_[250, 10:60]
     pairs = near_duplicates.between(test, index.part(chosen))
@@ -146,7 +146,7 @@ def test_pictures_that_resemble_none_are_laid_over_none(monkeypatch):
 
 
 def test_memory_is_that_of_a_few_numbers_a_picture():
-    some = near_duplicates.describe(scenes(100))
+    some = near_duplicates.fingerprints(scenes(100))
     many = np.arange(60_000) % 100
     index, test = some.part(many), scenes(100, seed=1)
     tracemalloc.start()

@@ -135,7 +135,7 @@ def test_refuses_an_augmentation_with_weights():
 def test_fit_accepts_it_and_every_epoch_has_all_batches():
     model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(7)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    made = pipeline.batches(_split().head(20), batch_size=8, shuffle=True, augment=lambda batch: batch / 255.0)
+    made = pipeline.batches(_split().take(20), batch_size=8, shuffle=True, augment=lambda batch: batch / 255.0)
     history = model.fit(made, epochs=3, verbose=0)
     assert len(history.history["loss"]) == 3
     assert int(model.optimizer.iterations) == 9
@@ -156,7 +156,7 @@ def test_refuses_to_make_no_batch(arguments):
     with pytest.raises(ValueError, match="at least one batch"):
         pipeline.batches(_split(), **arguments)
     with pytest.raises(ValueError, match="at least one batch"):
-        pipeline.batches(_split().head(0), batch_size=4)
+        pipeline.batches(_split().take(0), batch_size=4)
 
 
 def test_refuses_an_augmentation_that_drops_an_axis():
@@ -349,7 +349,7 @@ import sys, numpy as np
 from kerastl import types
 from kerastl.data import decoding, pipeline
 files = sys.argv[1:]
-inputs = decoding.look(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
+inputs = decoding.decode_all(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
 split = types.Split("train", inputs, np.zeros(len(files), np.int32))
 iterator = iter(pipeline.batches(split, batch_size=16))
 next(iterator)

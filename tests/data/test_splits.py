@@ -100,15 +100,15 @@ def _dataset(**changes) -> types.Dataset:
 @pytest.mark.parametrize("counts", [(50, 30, 20), (997, 3, 500), (7, 0, 9)])
 def test_each_takes_so_many_of_every_class(counts):
     labels = _labels(*counts)
-    rows = splits.each(labels, count=10, seed=4)
+    rows = splits.per_class(labels, count=10, seed=4)
     assert len(set(rows.tolist())) == len(rows)
     assert np.bincount(labels[rows], minlength=3).tolist() == [min(count, 10) for count in counts]
-    assert rows.tolist() == splits.each(labels, count=10, seed=4).tolist() != sorted(rows.tolist())
-    assert rows.tolist() != splits.each(labels, count=10, seed=5).tolist()
+    assert rows.tolist() == splits.per_class(labels, count=10, seed=4).tolist() != sorted(rows.tolist())
+    assert rows.tolist() != splits.per_class(labels, count=10, seed=5).tolist()
     # an order of their own, not class by class
     assert np.abs(np.diff(labels[rows])).sum() > 3
     with pytest.raises(ValueError, match="one example of each class or more"):
-        splits.each(labels, count=0, seed=4)
+        splits.per_class(labels, count=0, seed=4)
 
 
 def test_dataset_takes_validation_out_of_train_and_leaves_test():
@@ -197,7 +197,7 @@ def test_digest_of_streamed_inputs_is_written_down(stream):
     labels = b"train labels <i4 (3,)\n\0\0\0\0\x01\0\0\0\0\0\0\0"
     by_hand = b"train inputs streamed |u1 (3, 4, 5, 1)\n" + rows + labels
     assert splits.digest(split) == hashlib.sha256(by_hand).hexdigest()
-    assert splits.digest(split.part(slice(None, None, -1))) != splits.digest(split)
+    assert splits.digest(split.subset(slice(None, None, -1))) != splits.digest(split)
     splits.check(types.Task("toy", ("a", "b"), (4, 5, 1)), split)
     with pytest.raises(ValueError, match="Wanted inputs"):
         splits.check(types.Task("toy", ("a", "b"), (5, 4, 1)), split)

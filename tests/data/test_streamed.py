@@ -34,7 +34,7 @@ def files(tmp_path):
 
 
 def looked(files, **changes) -> streamed.Pictures:
-    found = decoding.look(files, **{"size": SIZE, "channels": 3, "in_memory": 0, **changes}).inputs
+    found = decoding.decode_all(files, **{"size": SIZE, "channels": 3, "in_memory": 0, **changes}).inputs
     assert isinstance(found, streamed.Pictures)
     return found
 
@@ -56,8 +56,8 @@ def _path(file):
 
 def test_it_is_the_array_of_what_pictures_read_gives(both):
     found, read = both
-    assert isinstance(found, types.Streamed)
-    assert not isinstance(read, types.Streamed)
+    assert isinstance(found, types.LazyArray)
+    assert not isinstance(read, types.LazyArray)
     assert (found.shape, found.dtype, found.ndim, len(found)) == (read.shape, read.dtype, read.ndim, len(read))
     places = [
         3, -1, np.int64(7), slice(5), slice(None, None, -3), slice(2, 2), np.array([9, 9, 0, -2]), [4, 1],
@@ -68,11 +68,11 @@ def test_it_is_the_array_of_what_pictures_read_gives(both):
         assert one.shape == other.shape, place
         np.testing.assert_array_equal(one, other)
         if not isinstance(place, int | np.integer):
-            np.testing.assert_array_equal(found.part(place)[:], other)
+            np.testing.assert_array_equal(found.take(place)[:], other)
     np.testing.assert_array_equal(np.asarray(found), read)
     np.testing.assert_array_equal(np.asarray(found, np.float32), read.astype(np.float32))
     np.testing.assert_array_equal(np.stack(list(found)), read)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found.part([3, 1])))[:], read[[3, 1]])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found.take([3, 1])))[:], read[[3, 1]])
     assert found.digests() == leakage.of_rows(read)
     for wrong in (40, np.array([0, 40]), (0, 1), None, "a"):
         with pytest.raises(IndexError):
@@ -83,7 +83,7 @@ def test_small_pictures_are_those_of_the_array(both):
     found, read = both
     np.testing.assert_array_equal(found.small(slice(None)), near_duplicates.small(read))
     np.testing.assert_array_equal(found.small(np.array([7, 2])), near_duplicates.small(read)[[7, 2]])
-    np.testing.assert_array_equal(near_duplicates.small(found.part([5])), near_duplicates.small(read)[[5]])
+    np.testing.assert_array_equal(near_duplicates.small(found.take([5])), near_duplicates.small(read)[[5]])
     assert found.small(slice(0)).shape == (0, 32, 32)
 
 
@@ -125,8 +125,8 @@ def test_splits_are_cut_without_reading(both):
         _path(path).unlink()
     shutil.rmtree(found.album.cache)
     split = types.Split("train", found, np.arange(40, dtype=np.int32))
-    assert len(split.head(7)) == 7
-    assert split.head(None).inputs.shape == found.shape
-    part = split.part(np.array([8, 2]))
+    assert len(split.take(7)) == 7
+    assert split.take(None).inputs.shape == found.shape
+    part = split.subset(np.array([8, 2]))
     assert part.labels.tolist() == [8, 2]
     assert part.inputs.digests() == leakage.of_rows(read[[8, 2]])

@@ -24,7 +24,7 @@ def written(path, rows, names=("text", "label")):
 
 def vocabulary_of(path, rows):
     """A file of a vocabulary that spells every row, whatever split it stands in."""
-    path.write_text("".join(f"{token}\n" for token in text_csv.learned([row[0] for row in rows], size=1000)))
+    path.write_text("".join(f"{token}\n" for token in text_csv.learn_vocabulary([row[0] for row in rows], size=1000)))
     return path
 
 
@@ -119,14 +119,16 @@ def test_the_vocabulary_is_learnt_from_training_texts_alone(tmp_path):
 
 
 def test_learned_vocabularies():
-    tokens = text_csv.learned(["low low low lower lowest", "new newer é"], size=24)
+    tokens = text_csv.learn_vocabulary(["low low low lower lowest", "new newer é"], size=24)
     assert tokens[:5] == wordpiece.SPECIAL
     assert len(tokens) == len(set(tokens)) <= 24
     assert {"low", "l", "##o", "##w"} <= set(tokens)
     tokenizer = wordpiece.Tokenizer(tokens)
     assert wordpiece.decode(tokenizer.encode("low", 8), tokens) == "low"
-    assert text_csv.learned(["b a"], size=7) == (*wordpiece.SPECIAL, "a", "b")
-    strange = text_csv.learned(["x\u00a0y \ue000 \u2028"], size=100)  # folding makes a plain space of the first
+    assert text_csv.learn_vocabulary(["b a"], size=7) == (*wordpiece.SPECIAL, "a", "b")
+    strange = text_csv.learn_vocabulary(
+        ["x\u00a0y \ue000 \u2028"], size=100
+    )  # folding makes a plain space of the first
     assert all(token.isprintable() and " " not in token for token in strange)
 
 

@@ -15,11 +15,11 @@ from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import losses
 from kerastl.distil.distiller import Distiller
-from kerastl.distil.terms import Labels, Soft
+from kerastl.distil.terms import LabelLoss, LogitLoss
 from kerastl.runs import checkpoints
 from kerastl.training import fitting
 
-KULLBACK_LEIBLER = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
+KULLBACK_LEIBLER = functools.partial(losses.kl_divergence, temperature=2.0)
 
 
 class CountingDense(keras.layers.Dense):
@@ -91,7 +91,7 @@ def after_ten_steps(distiller, student, batch):
 @pytest.mark.parametrize("put_right", [True, False], ids=["put right", "by the loss's name"])
 def test_keras_own_is_the_same_calculation_once_it_is_put_right(batch, put_right):
     """With an instance of the divergence, which takes a softmax and T squared: with its name it does neither."""
-    loss = functools.partial(losses.temperature_kullback_leibler, temperature=3.0)
+    loss = functools.partial(losses.kl_divergence, temperature=3.0)
     start, student, other = (dense_model(1) for _ in range(3))
     ours = after_ten_steps(Distiller(student=student, teacher=dense_model(2), loss=loss, weight=0.5), student, batch)
     divergence = keras.losses.KLDivergence() if put_right else "kl_divergence"
@@ -215,7 +215,7 @@ def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path
     """Asked to stop after six of eight steps, it ends with bitwise the weights that it would have had."""
     lesson: dict[str, Any] = {
         "all": {"loss": KULLBACK_LEIBLER, "weight": 0.5},
-        "some": {"losses": {"labels": Labels(0.5, unlabelled=-1), "soft": Soft(KULLBACK_LEIBLER, 0.5)}},
+        "some": {"losses": {"labels": LabelLoss(0.5, ignore_label=-1), "soft": LogitLoss(KULLBACK_LEIBLER, 0.5)}},
         "none": {"loss": KULLBACK_LEIBLER, "weight": 1.0},
     }[labelled]
 
@@ -262,7 +262,7 @@ def test_a_teacher_beside_stored_answers_is_refused_and_so_is_neither(batch):
 
 
 def test_a_weight_beside_losses_is_refused():
-    losses_by_name = {"soft": Soft(KULLBACK_LEIBLER)}
+    losses_by_name = {"soft": LogitLoss(KULLBACK_LEIBLER)}
     with pytest.raises(ValueError, match=r"weight=0\.3 beside `losses`"):
         Distiller(student=dense_model(1), teacher=dense_model(2), losses=losses_by_name, weight=0.3)
 

@@ -23,7 +23,7 @@ def pictures():
 
 def test_taps_are_what_a_model_cut_there_says(pictures):
     model = picture_model()
-    tapped = features.taps(model, layers=["block1_norm", "pool"])
+    tapped = features.intermediate_outputs(model, layers=["block1_norm", "pool"])
     found = tapped(pictures, training=False)
     assert list(found) == ["logits", "block1_norm", "pool"]
     np.testing.assert_array_equal(found["logits"], model(pictures, training=False))
@@ -35,7 +35,7 @@ def test_taps_are_what_a_model_cut_there_says(pictures):
 def test_taps_share_the_callers_layers_and_change_nothing(pictures):
     model = picture_model()
     nodes = [len(layer._inbound_nodes) for layer in model.layers]
-    tapped = features.taps(model, layers=["pool"])
+    tapped = features.intermediate_outputs(model, layers=["pool"])
     assert [id(v) for v in tapped.weights] == [id(v) for v in model.weights]
     assert nodes == [len(layer._inbound_nodes) for layer in model.layers]
     before = model.get_layer("block1_norm").moving_mean.numpy()
@@ -45,11 +45,11 @@ def test_taps_share_the_callers_layers_and_change_nothing(pictures):
 
 def test_a_sequential_model_and_named_inputs_have_taps():
     sequential = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="one"), keras.layers.Dense(1)])
-    found = features.taps(sequential, layers=["one"])(np.ones((2, 3), "float32"))
+    found = features.intermediate_outputs(sequential, layers=["one"])(np.ones((2, 3), "float32"))
     assert found["one"].shape == (2, 2)
     left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
     model = keras.Model({"left": left, "right": right}, keras.layers.Add(name="sum")([left, right]))
-    tapped = features.taps(model, layers=["sum"])
+    tapped = features.intermediate_outputs(model, layers=["sum"])
     answer = tapped({"left": np.ones((1, 2)), "right": 2 * np.ones((1, 2))})["sum"]
     np.testing.assert_array_equal(answer, [[3, 3]])
 
@@ -67,13 +67,13 @@ def nested_model():
 def test_layers_of_models_inside_are_heard_in_one_pass(pictures):
     model = nested_model()
     wanted = ["backbone/pictures/block1_norm", "neck", "backbone/pictures/pool", "backbone/drop"]
-    tapped = features.taps(model, layers=wanted)
+    tapped = features.intermediate_outputs(model, layers=wanted)
     assert [id(v) for v in tapped.weights] == [id(v) for v in model.weights]
     found = tapped(pictures, training=False)
     assert list(found) == ["logits", *wanted]
     np.testing.assert_allclose(found["logits"], model(pictures, training=False), atol=1e-6)
     inner = model.get_layer("backbone").get_layer("pictures")
-    alone = features.taps(inner, layers=["block1_norm", "pool"])(pictures * 0.5, training=False)
+    alone = features.intermediate_outputs(inner, layers=["block1_norm", "pool"])(pictures * 0.5, training=False)
     for name in ("block1_norm", "pool"):
         np.testing.assert_allclose(found[f"backbone/pictures/{name}"], alone[name], atol=1e-6)
     kernel, bias = model.get_layer("neck").get_weights()
@@ -89,40 +89,40 @@ def test_layers_of_models_inside_are_heard_in_one_pass(pictures):
 def test_a_path_that_leads_nowhere_is_answered_with_near_ones():
     for path, words in (("bakbone/pool", "Near: .*'backbone'"), ("backbone/pictures/pol", "Near: .*'pool'")):
         with pytest.raises(ValueError, match=words):
-            features.taps(nested_model(), layers=[path])
+            features.intermediate_outputs(nested_model(), layers=[path])
     with pytest.raises(ValueError, match="functional or sequential"):
-        features.taps(nested_model(), layers=["neck/inside"])
+        features.intermediate_outputs(nested_model(), layers=["neck/inside"])
 
 
 def test_a_layer_that_other_models_use_as_well_is_not_unclear(pictures):
     model = picture_model()
     other = keras.Input((8, 8, 2))
     keras.Model(other, model.get_layer("block1_conv")(other))
-    found = features.taps(model, layers=["block1_conv"])(pictures)
+    found = features.intermediate_outputs(model, layers=["block1_conv"])(pictures)
     assert found["block1_conv"].shape == (5, 6, 6, 3)
 
 
 def test_unknown_names_are_answered_with_near_ones():
     with pytest.raises(ValueError, match=r"Received: 'block1_cnov'\. Near: \['block1_conv'.*'pool'"):
-        features.taps(picture_model(), layers=["block1_cnov"])
+        features.intermediate_outputs(picture_model(), layers=["block1_cnov"])
 
 
 def test_unclear_taps_are_refused():
     shared = keras.layers.Dense(3, name="shared")
     inputs = keras.Input((3,))
     with pytest.raises(ValueError, match="2 outputs in 2 uses"):
-        features.taps(keras.Model(inputs, shared(shared(inputs))), layers=["shared"])
+        features.intermediate_outputs(keras.Model(inputs, shared(shared(inputs))), layers=["shared"])
     inner = keras.layers.Dense(3, name="logits")(inputs)
     with pytest.raises(ValueError, match="another name"):
-        features.taps(keras.Model(inputs, keras.layers.Softmax()(inner)), layers=["logits"])
+        features.intermediate_outputs(keras.Model(inputs, keras.layers.Softmax()(inner)), layers=["logits"])
     with pytest.raises(ValueError, match="with one output"):
-        features.taps(keras.Model(inputs, [inner, inner]), layers=["logits"])
+        features.intermediate_outputs(keras.Model(inputs, [inner, inner]), layers=["logits"])
 
     class Free(keras.Model):
         pass
 
     with pytest.raises(ValueError, match="Received: Free"):
-        features.taps(Free(), layers=["logits"])
+        features.intermediate_outputs(Free(), layers=["logits"])
 
 
 def test_a_map_is_resized_then_projected():

@@ -74,7 +74,7 @@ def closing_over(value):
 def test_several_are_one_by_how_and_at_what_temperature_they_are_combined():
     pair = [teacher_of(), teacher_of(seed=2)]
     found = {
-        fingerprints.of_teacher(teachers.Several(members, by=by), temperature=temperature)
+        fingerprints.of_teacher(teachers.Ensemble(members, combine=by), temperature=temperature)
         for members in (pair, pair[::-1], pair[:1])
         for by in ("mean", "confidence")
         for temperature in (1.0, 2.0)
@@ -84,7 +84,7 @@ def test_several_are_one_by_how_and_at_what_temperature_they_are_combined():
 
 
 @pytest.mark.parametrize(
-    ("teacher", "words"), [(None, "teacher=None"), (teachers.MovingAverage(), "a moving average of the student")]
+    ("teacher", "words"), [(None, "teacher=None"), (teachers.EMATeacher(), "a moving average of the student")]
 )
 def test_a_teacher_stays_as_it_is(teacher, words):
     with pytest.raises(ValueError, match=rf"stays as it is\. Received: {words}"):
@@ -116,7 +116,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1), np.uint8)
 
 def course_of(*, inputs=PIXELS, seed=0, strength=0.3, **options):
     labels = np.zeros(len(inputs), np.int32)
-    changes = augmentation.build(horizontal_flip=True, rotation=strength, seed=seed)
+    changes = augmentation.image_augmentation(horizontal_flip=True, rotation=strength, seed=seed)
     made = pipeline.batches(
         types.Split("train", inputs, labels),
         **({"batch_size": 8, "shuffle": True, "augment": changes, "views": 2} | options),
@@ -137,7 +137,7 @@ def test_a_course_is_the_examples_and_all_that_decides_their_views():
         assert [key for key in one if one[key] != other[key]] == [name]
     for other in (course_of(strength=0.2), course_of(augment=lambda batch: batch / 2)):
         assert one["augment"] != other["augment"]
-    used = augmentation.build(horizontal_flip=True, rotation=0.3)
+    used = augmentation.image_augmentation(horizontal_flip=True, rotation=0.3)
     assert used is not None
     assert course_of(augment=used) == one
     used(PIXELS.astype(np.float32))  # its random states move on
@@ -157,4 +157,4 @@ def test_where_nothing_changes_the_examples_their_order_is_free():
 def test_streamed_examples_are_those_of_the_array(stream):
     shown = stream(PIXELS)
     assert course_of(inputs=shown) == course_of()
-    assert course_of(inputs=shown.part(np.arange(30)[::-1])) == course_of(inputs=PIXELS[::-1])
+    assert course_of(inputs=shown.take(np.arange(30)[::-1])) == course_of(inputs=PIXELS[::-1])

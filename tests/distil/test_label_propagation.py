@@ -85,7 +85,7 @@ def stored(folder, *, drop_remainder):
         Split("train", pictures, np.full(10, -1, np.int32)),
         batch_size=4,
         shuffle=True,
-        augment=augmentation.build(translation=0.3, seed=1),
+        augment=augmentation.image_augmentation(translation=0.3, seed=1),
         drop_remainder=drop_remainder,
         views=2,
     )

@@ -23,11 +23,11 @@ from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import fingerprints, logit_cache, losses, teachers
 from kerastl.distil.distiller import Distiller
-from kerastl.distil.terms import Labels, Soft
+from kerastl.distil.terms import LabelLoss, LogitLoss
 from kerastl.inputs import augmentation
 from kerastl.system import atomic_files
 
-KULLBACK_LEIBLER = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
+KULLBACK_LEIBLER = functools.partial(losses.kl_divergence, temperature=2.0)
 CLASSES, SIZE, VIEWS = 5, 8, 3
 
 
@@ -54,7 +54,7 @@ def teacher():
 
 def lesson(known=None, *, split=None, seed=0, translation=0.2, **options):
     """The batches of a training, made anew with every call as a recipe makes them."""
-    changes = augmentation.build(horizontal_flip=True, translation=translation, seed=seed)
+    changes = augmentation.image_augmentation(horizontal_flip=True, translation=translation, seed=seed)
     chosen = {"batch_size": 16, "shuffle": True, "augment": changes, "views": VIEWS} | options
     return pipeline.batches(split or split_of(), answers=known, **chosen)
 
@@ -87,7 +87,10 @@ def test_every_row_of_every_view_is_what_the_teacher_says_to_it(whole, teacher):
         np.testing.assert_array_equal(seen[view], seen[view + VIEWS])
         assert not np.array_equal(seen[view], seen[view - 1])
     fresh = pipeline.batches(
-        split, batch_size=16, shuffle=True, augment=augmentation.build(horizontal_flip=True, translation=0.2)
+        split,
+        batch_size=16,
+        shuffle=True,
+        augment=augmentation.image_augmentation(horizontal_flip=True, translation=0.2),
     )
     for view in range(VIEWS):  # the views are those of a training that never repeats them
         np.testing.assert_array_equal(np.concatenate([inputs for inputs, _ in fresh.as_numpy_iterator()]), seen[view])
@@ -108,7 +111,7 @@ def test_they_are_small_and_say_what_they_are_of(whole, teacher):
     ("options", "words"),
     [
         (
-            {"split": split_of().part(np.random.default_rng(0).permutation(50))},
+            {"split": split_of().subset(np.random.default_rng(0).permutation(50))},
             r"inputs \(the examples, or their order\)",
         ),
         ({"split": split_of(seed=1)}, "inputs"),
@@ -125,7 +128,7 @@ def test_answers_to_something_else_are_refused(whole, options, words):
 
 
 def test_another_order_of_epochs_or_another_number_of_rows_is_refused(whole):
-    changes = augmentation.build(horizontal_flip=True, translation=0.2)
+    changes = augmentation.image_augmentation(horizontal_flip=True, translation=0.2)
     with pytest.raises(ValueError, match=r"other seed \(of their orders\), 7 where the answers are of 0"):
         pipeline.batches(split_of(), batch_size=16, shuffle=True, seed=7, augment=changes, answers=whole)
     with pytest.raises(ValueError, match="one answer an example"):
@@ -263,7 +266,7 @@ def test_unchanged_examples_have_one_answer_in_any_order(teacher, tmp_path):
             orders.append(inputs.tobytes())
     assert len(set(orders)) == 5  # shuffled anew for ever, as without answers
     with pytest.raises(ValueError, match="other inputs"):
-        lesson(known, **still, split=split_of().part(np.arange(50)[::-1]))
+        lesson(known, **still, split=split_of().subset(np.arange(50)[::-1]))
 
 
 def test_texts_are_answered_as_well(tmp_path):
@@ -319,7 +322,7 @@ def test_several_teachers_and_their_views(teacher, tmp_path):
     def darker(inputs):
         return inputs / 2
 
-    pair = teachers.Several([teacher, teachers.Teacher(model_of(2), darker)], by="confidence")
+    pair = teachers.Ensemble([teacher, teachers.Teacher(model_of(2), darker)], combine="confidence")
     known = logit_cache.write(tmp_path / "answers", lesson(), teacher=pair, temperature=3.0, progress=False)
     inputs, _, taught = read(lesson(known))
     one, other = answer(teacher, inputs), answer(model_of(2), inputs / 2)
@@ -335,9 +338,9 @@ def test_several_teachers_and_their_views(teacher, tmp_path):
     )
     logit_cache.read(known.folder, teacher=pair)
     with pytest.raises(ValueError, match="other teacher"):
-        logit_cache.read(known.folder, teacher=teachers.Several([teacher, model_of(2)], by="confidence"))
+        logit_cache.read(known.folder, teacher=teachers.Ensemble([teacher, model_of(2)], combine="confidence"))
     with pytest.raises(ValueError, match="stays as it is"):
-        logit_cache.write(tmp_path / "other", lesson(), teacher=teachers.MovingAverage())  # pyright: ignore[reportArgumentType]
+        logit_cache.write(tmp_path / "other", lesson(), teacher=teachers.EMATeacher())  # pyright: ignore[reportArgumentType]
 
 
 @functools.cache
@@ -345,13 +348,13 @@ def trained(weight, *, stored=None, labelled=True):
     """A student's weights, of its teacher's answers or of the teacher itself."""
     student, split = model_of(7), split_of()
     student.get_layer("dropout").rate = 0.0
-    soft = Soft(KULLBACK_LEIBLER, weight)
+    soft = LogitLoss(KULLBACK_LEIBLER, weight)
     if not labelled:
         split = types.Split("train", split.inputs, np.full(50, -1, np.int32))
     distiller = Distiller(
         student=student,
         teacher=model_of(1) if stored is None else None,
-        losses={"answers": soft, "labels": Labels(1 - weight, unlabelled=-1)},
+        losses={"answers": soft, "labels": LabelLoss(1 - weight, ignore_label=-1)},
     )
     distiller.compile(
         keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False
@@ -408,7 +411,7 @@ def test_want_of_room_is_known_before_the_teacher_begins(teacher, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(atomic_files.NoRoomError, match="it needs 1,500 bytes"):
+        with pytest.raises(atomic_files.DiskFullError, match="it needs 1,500 bytes"):
             logit_cache.write(tmp_path / "answers", lesson(), teacher=teacher, progress=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -421,9 +424,9 @@ def test_a_killed_writing_is_no_answer_and_goes_on_where_it_was(whole, teacher, 
     code = f"""
         import sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import test_answers as here
+        import test_logit_cache as here
         from pathlib import Path
-        here.answers.write(
+        here.logit_cache.write(
             Path({str(folder)!r}), here.lesson(), teacher=here.model_of(1), progress=False, every_seconds=0.0
         )
     """

@@ -29,37 +29,37 @@ def logits(request):
 def test_mean_squared_error_by_hand():
     teacher, student = np.array([[0.0, 1.0], [0.5, 0.5]]), np.array([[0.25, 0.75], [0.5, 0.5]])
     # 1/2 ((1/4)^2 + (1/4)^2) = 1/16
-    np.testing.assert_allclose(losses.soft_label_mean_squared_error(teacher, student), [0.0625, 0.0], atol=1e-6)
+    np.testing.assert_allclose(losses.mean_squared_error(teacher, student), [0.0625, 0.0], atol=1e-6)
 
 
 def test_mean_squared_error_equals_numpy(logits):
     teacher, student = (numpy_softmax(x) for x in logits)
     expected = 0.5 * ((student - teacher) ** 2).sum(axis=-1)
-    np.testing.assert_allclose(losses.soft_label_mean_squared_error(teacher, student), expected, atol=1e-6)
+    np.testing.assert_allclose(losses.mean_squared_error(teacher, student), expected, atol=1e-6)
 
 
 def test_kullback_leibler_by_hand():
     # at T = 1: softmax(0, ln 3) = (1/4, 3/4) against (1/2, 1/2): 1/4 ln(1/2) + 3/4 ln(3/2)
-    loss = losses.temperature_kullback_leibler(np.array([[0.0, np.log(3.0)]]), np.zeros((1, 2)), temperature=1.0)
+    loss = losses.kl_divergence(np.array([[0.0, np.log(3.0)]]), np.zeros((1, 2)), temperature=1.0)
     np.testing.assert_allclose(loss, [0.25 * np.log(0.5) + 0.75 * np.log(1.5)], atol=1e-6)
     # at T = 2 with logits twice as large the distributions are the same, and T^2 = 4 comes on top
-    doubled = losses.temperature_kullback_leibler(np.array([[0.0, 2 * np.log(3.0)]]), np.zeros((1, 2)), temperature=2.0)
+    doubled = losses.kl_divergence(np.array([[0.0, 2 * np.log(3.0)]]), np.zeros((1, 2)), temperature=2.0)
     np.testing.assert_allclose(doubled, 4 * np.asarray(loss), atol=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 20.0])
 def test_kullback_leibler_equals_numpy(logits, temperature):
     expected = numpy_kullback_leibler(*logits, temperature)
-    actual = losses.temperature_kullback_leibler(*logits, temperature=temperature)
+    actual = losses.kl_divergence(*logits, temperature=temperature)
     np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_kullback_leibler_survives_extreme_and_half_precision_logits():
     import tensorflow as tf
 
-    extreme = losses.temperature_kullback_leibler(np.array([[1e4, -1e4]]), np.array([[1e4, -1e4]]), temperature=1.0)
+    extreme = losses.kl_divergence(np.array([[1e4, -1e4]]), np.array([[1e4, -1e4]]), temperature=1.0)
     np.testing.assert_allclose(extreme, [0.0], atol=1e-6)
-    half = losses.temperature_kullback_leibler(
+    half = losses.kl_divergence(
         tf.constant([[1.0, 2.0]], tf.bfloat16), tf.constant([[2.0, 1.0]], tf.bfloat16), temperature=2.0
     )
     assert half.dtype == tf.float32
@@ -72,10 +72,10 @@ def test_kullback_leibler_survives_extreme_and_half_precision_logits():
 @pytest.mark.parametrize(
     "loss",
     [
-        losses.temperature_kullback_leibler,
-        functools.partial(losses.decoupled_kullback_leibler, labels=np.zeros(1, "int32")),
-        losses.correlation_distance,
-        losses.standardized_kullback_leibler,
+        losses.kl_divergence,
+        functools.partial(losses.decoupled_kd, labels=np.zeros(1, "int32")),
+        losses.dist,
+        losses.standardized_kl_divergence,
     ],
 )
 def test_temperature_must_be_positive(loss, temperature):
@@ -88,23 +88,21 @@ def test_decoupled_by_hand():
     teacher, student = np.log([[0.5, 0.25, 0.25]]), np.log([[0.25, 0.25, 0.5]])
     target = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
     other = 0.5 * np.log(0.5 / (1 / 3)) + 0.5 * np.log(0.5 / (2 / 3))
-    actual = losses.decoupled_kullback_leibler(
-        teacher, student, np.array([0]), temperature=1.0, target_weight=2.0, other_weight=3.0
-    )
+    actual = losses.decoupled_kd(teacher, student, np.array([0]), temperature=1.0, target_weight=2.0, other_weight=3.0)
     np.testing.assert_allclose(actual, [2 * target + 3 * other], atol=1e-9)
 
 
 def test_decoupled_takes_labels_as_columns(logits):
     labels = np.arange(len(logits[0])) % 10
-    column = losses.decoupled_kullback_leibler(*logits, labels[:, None])
-    np.testing.assert_array_equal(column, losses.decoupled_kullback_leibler(*logits, labels))
+    column = losses.decoupled_kd(*logits, labels[:, None])
+    np.testing.assert_array_equal(column, losses.decoupled_kd(*logits, labels))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_decoupled_is_the_divergence_where_others_count_as_much_as_the_teacher_gives_them(logits, temperature):
     labels = np.arange(len(logits[0])) % 10
     share = 1 - numpy_softmax(logits[0], temperature)[np.arange(len(labels)), labels]
-    actual = losses.decoupled_kullback_leibler(*logits, labels, temperature=temperature, other_weight=share)
+    actual = losses.decoupled_kd(*logits, labels, temperature=temperature, other_weight=share)
     np.testing.assert_allclose(actual, numpy_kullback_leibler(*logits, temperature), rtol=2e-6, atol=1e-6)
 
 
@@ -122,16 +120,16 @@ def test_correlation_distance_equals_numpy(logits):
     by_example = [1 - numpy_correlation(*rows) for rows in zip(teacher, student, strict=True)]
     expected = 4 * (0.5 * np.array(by_example) + 3 * np.mean(by_class))
     options = {"temperature": 2.0, "within_example": 0.5, "within_class": 3.0}
-    np.testing.assert_allclose(losses.correlation_distance(*logits, **options), expected, rtol=2e-6, atol=2e-6)
+    np.testing.assert_allclose(losses.dist(*logits, **options), expected, rtol=2e-6, atol=2e-6)
     padded = [np.concatenate([values, 9 * values[:1]]) for values in logits]
-    masked = losses.correlation_distance(*padded, **options, mask=[True] * len(teacher) + [False])
+    masked = losses.dist(*padded, **options, mask=[True] * len(teacher) + [False])
     np.testing.assert_allclose(masked, [*expected, 0.0], rtol=2e-6, atol=2e-6)
 
 
 def test_correlation_distance_of_answers_that_are_told_louder_is_nothing():
     """At first order a softmax is linear: small logits, ten times as large, are correlated as before."""
     teacher = np.random.default_rng(0).normal(0, 1e-3, (5, 4))
-    np.testing.assert_allclose(losses.correlation_distance(teacher, 10 * teacher + 3), np.zeros(5), atol=1e-4)
+    np.testing.assert_allclose(losses.dist(teacher, 10 * teacher + 3), np.zeros(5), atol=1e-4)
 
 
 def test_standardized_equals_numpy_and_knows_no_size(logits):
@@ -140,22 +138,20 @@ def test_standardized_equals_numpy_and_knows_no_size(logits):
         return (values - values.mean(-1, keepdims=True)) / values.std(-1, keepdims=True, ddof=1)
 
     expected = numpy_kullback_leibler(*map(shaped, logits), 2.0)
-    np.testing.assert_allclose(losses.standardized_kullback_leibler(*logits), expected, rtol=1e-5, atol=1e-6)
-    louder = losses.standardized_kullback_leibler(logits[0], 7 * logits[1] - 2)
+    np.testing.assert_allclose(losses.standardized_kl_divergence(*logits), expected, rtol=1e-5, atol=1e-6)
+    louder = losses.standardized_kl_divergence(logits[0], 7 * logits[1] - 2)
     np.testing.assert_allclose(louder, expected, rtol=1e-5, atol=1e-6)
 
 
 LABELS = np.array([0, 2, 1])
 BY_LOGITS = {
-    "soft_label_mean_squared_error": losses.soft_label_mean_squared_error,
-    "temperature_kullback_leibler": lambda teacher, student: losses.temperature_kullback_leibler(
-        teacher, student, temperature=3.0
-    ),
-    "decoupled_kullback_leibler": lambda teacher, student: losses.decoupled_kullback_leibler(teacher, student, LABELS),
-    "correlation_distance": losses.correlation_distance,
-    "standardized_kullback_leibler": losses.standardized_kullback_leibler,
-    "label_cross_entropy": lambda teacher, student: losses.label_cross_entropy(LABELS, student, smoothing=0.1),
-    "confident_cross_entropy": functools.partial(losses.confident_cross_entropy, threshold=0.0),
+    "mean_squared_error": losses.mean_squared_error,
+    "kl_divergence": lambda teacher, student: losses.kl_divergence(teacher, student, temperature=3.0),
+    "decoupled_kd": lambda teacher, student: losses.decoupled_kd(teacher, student, LABELS),
+    "dist": losses.dist,
+    "standardized_kl_divergence": losses.standardized_kl_divergence,
+    "cross_entropy": lambda teacher, student: losses.cross_entropy(LABELS, student, smoothing=0.1),
+    "pseudo_label_cross_entropy": functools.partial(losses.pseudo_label_cross_entropy, threshold=0.0),
 }
 
 
@@ -199,19 +195,19 @@ def test_cross_entropy_of_labels_equals_numpy(logits, smoothing):
     targets = (1 - smoothing) * np.eye(10)[labels] + smoothing / 10
     expected = -(targets * np.log(numpy_softmax(student))).sum(-1)
     for shape in ((-1,), (-1, 1)):
-        found = losses.label_cross_entropy(labels.reshape(shape), student, smoothing=smoothing)
+        found = losses.cross_entropy(labels.reshape(shape), student, smoothing=smoothing)
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     with pytest.raises(ValueError, match="smoothing=1"):
-        losses.label_cross_entropy(labels, student, smoothing=1)
+        losses.cross_entropy(labels, student, smoothing=1)
 
 
 def test_the_class_that_a_sure_teacher_names_is_the_label():
     teacher = np.log(np.array([[0.96, 0.03, 0.01], [0.5, 0.3, 0.2], [0.02, 0.08, 0.9]], "float32"))
     student = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]], "float32"))
-    found = losses.confident_cross_entropy(teacher, student, threshold=0.89)
+    found = losses.pseudo_label_cross_entropy(teacher, student, threshold=0.89)
     np.testing.assert_allclose(found, [np.log(2), 0, -np.log(0.6)], rtol=1e-5)
-    found = losses.confident_cross_entropy(teacher, student)
+    found = losses.pseudo_label_cross_entropy(teacher, student)
     np.testing.assert_allclose(found, [np.log(2), 0, 0], rtol=1e-5)
     for threshold in (90, -0.1, np.nan):
         with pytest.raises(ValueError, match="is a probability"):
-            losses.confident_cross_entropy(teacher, student, threshold=threshold)
+            losses.pseudo_label_cross_entropy(teacher, student, threshold=threshold)

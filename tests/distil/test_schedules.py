@@ -20,16 +20,16 @@ def test_values_are_those_of_the_formulas(step):
 
 
 def test_a_number_stays_itself_and_functions_of_ones_own_are_asked():
-    assert schedules.at(0.5, tf.constant(7)) == 0.5
-    assert schedules.at(lambda step: 2 * step, 7) == 14
+    assert schedules.value_at(0.5, tf.constant(7)) == 0.5
+    assert schedules.value_at(lambda step: 2 * step, 7) == 14
     late = schedules.linear(0.0, 1.0, steps=10, after=2**40)  # beyond what float32 counts to
     np.testing.assert_allclose(late(tf.constant(2**40 + 5, tf.int64)), 0.5)
 
 
 def test_the_least_value_is_known_of_numbers_and_ramps():
-    assert schedules.least(3) == 3.0
-    assert schedules.least(schedules.linear(1.0, -2.0, steps=3)) == -2.0
-    assert schedules.least(lambda step: step) is None
+    assert schedules.minimum(3) == 3.0
+    assert schedules.minimum(schedules.linear(1.0, -2.0, steps=3)) == -2.0
+    assert schedules.minimum(lambda step: step) is None
 
 
 @pytest.mark.parametrize("numbers", [(1.0, math.nan, 5, 0), (math.inf, 1.0, 5, 0), (1.0, 2.0, 0, 0), (1.0, 2.0, 5, -1)])

@@ -16,14 +16,14 @@ from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import feature_losses, losses, schedules, teachers
 from kerastl.distil.distiller import Distiller
-from kerastl.distil.terms import Feature, Labels, Soft
+from kerastl.distil.terms import FeatureLoss, LabelLoss, LogitLoss
 from kerastl.runs import checkpoints
 from kerastl.training import fitting
 
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.normal(size=(8, 4)).astype("float32")
 LABELS = GENERATOR.integers(0, 3, 8).astype("int32")
-KULLBACK_LEIBLER = functools.partial(losses.temperature_kullback_leibler, temperature=1.0)
+KULLBACK_LEIBLER = functools.partial(losses.kl_divergence, temperature=1.0)
 
 
 def dense_model(seed, *, features=4, classes=3):
@@ -69,27 +69,27 @@ def divergence(probability, answer):
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_combined_answers_are_mixtures_of_probabilities(temperature):
     every = [GENERATOR.normal(size=(5, 3)).astype("float32") * size for size in (1, 4, 9)]
-    found = teachers.combined(every, by="mean", temperature=temperature).numpy()
+    found = teachers.ensemble_logits(every, combine="mean", temperature=temperature).numpy()
     expected = np.mean([softmax(one, temperature) for one in every], 0)
     np.testing.assert_allclose(softmax(found, temperature), expected, atol=1e-5)
-    found = teachers.combined(every, by="confidence", temperature=temperature).numpy()
+    found = teachers.ensemble_logits(every, combine="confidence", temperature=temperature).numpy()
     shares = np.stack([softmax(one).max(-1, keepdims=True) for one in every])
     expected = (shares * np.stack([softmax(one, temperature) for one in every])).sum(0) / shares.sum(0)
     np.testing.assert_allclose(softmax(found, temperature), expected, atol=1e-5)
 
 
 def test_one_answer_alone_is_left_as_it_is():
-    assert teachers.combined([INPUTS], by="confidence") is INPUTS
+    assert teachers.ensemble_logits([INPUTS], combine="confidence") is INPUTS
 
 
 def test_a_student_learns_from_several_together_and_from_one_of_them():
     first, second = dense_model(2), dense_model(3)
     distiller = taught(
-        teachers.Several([first, second]),
+        teachers.Ensemble([first, second]),
         {
-            "both": Soft(losses.temperature_kullback_leibler, temperature=2.0),
-            "second": Soft(KULLBACK_LEIBLER, of=1),
-            "hints": Feature(feature_losses.hint, student="answers", teacher="answers", of=1),
+            "both": LogitLoss(losses.kl_divergence, temperature=2.0),
+            "second": LogitLoss(KULLBACK_LEIBLER, teacher_index=1),
+            "hints": FeatureLoss(feature_losses.hint, student="answers", teacher="answers", teacher_index=1),
         },
     )
     own, one, other = (logits_of(model) for model in (distiller.student, first, second))
@@ -103,7 +103,7 @@ def test_a_student_learns_from_several_together_and_from_one_of_them():
 def test_a_teacher_sees_the_inputs_its_own_way():
     model = dense_model(2, features=2)
     teacher = teachers.Teacher(model, view=lambda numbers: 10 * numbers[:, :2])
-    distiller = taught(teacher, {"soft": Soft(KULLBACK_LEIBLER)})
+    distiller = taught(teacher, {"soft": LogitLoss(KULLBACK_LEIBLER)})
     heard = logits_of(model, 10 * INPUTS[:, :2])
     expected = divergence(softmax(heard), softmax(logits_of(distiller.student)))
     assert distiller.train_on_batch(INPUTS, return_dict=True)["soft_loss"] == pytest.approx(expected, abs=1e-4)
@@ -114,7 +114,7 @@ def test_the_student_is_in_training_mode_and_its_teacher_is_not():
     student, teacher = normed_model(1), normed_model(2)
     kernel, bias = student.get_layer("hidden").get_weights()
     before = teacher.get_weights()
-    taught(teacher, {"soft": Soft(KULLBACK_LEIBLER)}, student=student).train_on_batch(INPUTS)
+    taught(teacher, {"soft": LogitLoss(KULLBACK_LEIBLER)}, student=student).train_on_batch(INPUTS)
     mean = (INPUTS @ kernel + bias).mean(0)
     # 0.1 = 1 - the layer's momentum
     np.testing.assert_allclose(student.get_layer("norm").moving_mean, 0.1 * mean, atol=1e-6)
@@ -124,7 +124,7 @@ def test_the_student_is_in_training_mode_and_its_teacher_is_not():
 
 def test_an_average_follows_the_student():
     student = normed_model(1)
-    distiller = taught(teachers.MovingAverage(0.6), {"labels": Labels()}, student=student, learning_rate=0.5)
+    distiller = taught(teachers.EMATeacher(0.6), {"labels": LabelLoss()}, student=student, learning_rate=0.5)
     average: Any = distiller.average
     expected = student.get_weights()
     for step in range(4):
@@ -140,7 +140,7 @@ def test_an_average_follows_the_student():
 
 
 def test_an_average_waits_while_gradients_are_gathered():
-    distiller = taught(teachers.MovingAverage(0.6), {"labels": Labels()})
+    distiller = taught(teachers.EMATeacher(0.6), {"labels": LabelLoss()})
     distiller.compile(
         keras.optimizers.SGD(0.5, gradient_accumulation_steps=2),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -169,8 +169,8 @@ def test_an_average_waits_while_gradients_are_gathered():
 
 def test_the_average_is_what_teaches():
     distiller = taught(
-        teachers.MovingAverage(schedules.linear(0.0, 0.9, steps=4)),
-        {"labels": Labels(), "soft": Soft(KULLBACK_LEIBLER)},
+        teachers.EMATeacher(schedules.linear(0.0, 0.9, steps=4)),
+        {"labels": LabelLoss(), "soft": LogitLoss(KULLBACK_LEIBLER)},
         learning_rate=0.5,
     )
     for _ in range(3):
@@ -186,7 +186,7 @@ def test_an_average_of_a_student_that_regularizes_counts_it_once():
     inputs = keras.Input((4,))
     layer = keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.1), activity_regularizer="l2")
     student = keras.Model(inputs, layer(inputs))
-    distiller = taught(teachers.MovingAverage(), {"soft": Soft(KULLBACK_LEIBLER)}, student=student)
+    distiller = taught(teachers.EMATeacher(), {"soft": LogitLoss(KULLBACK_LEIBLER)}, student=student)
     penalty = 0.1 * (student.get_weights()[0] ** 2).sum() + 0.01 * (logits_of(student) ** 2).sum() / 8
     assert distiller.train_on_batch(INPUTS, return_dict=True)["loss"] == pytest.approx(penalty, abs=1e-5)
 
@@ -196,7 +196,7 @@ def test_a_copy_computes_as_its_model():
     adapted = keras.layers.Normalization()
     adapted.adapt(3 + 2 * INPUTS)
     model = keras.Model(inputs, keras.layers.Dense(3)(adapted(inputs)))
-    copy = teachers.copy_of(model)
+    copy = teachers.clone(model)
     np.testing.assert_array_equal(copy(INPUTS), model(INPUTS))
     assert not {id(v) for v in copy.weights} & {id(v) for v in model.weights}
     assert model.trainable
@@ -205,19 +205,29 @@ def test_a_copy_computes_as_its_model():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: teachers.Several([]), "Received: 0 teachers"),
-        (lambda: teachers.Several([dense_model(2)], by="vote"), "by='vote'"),
-        (lambda: teachers.MovingAverage(1.0), "below 1"),
-        (lambda: teachers.MovingAverage(schedules.linear(0.5, 1.5, steps=9)), "below 1"),
-        (lambda: teachers.listed(teachers.Several([teachers.MovingAverage(), teachers.MovingAverage()])), "one moving"),
-        (lambda: teachers.listed("teacher"), "Received: str"),
-        (lambda: taught(teachers.Several([dense_model(2)] * 2), {"soft": Soft(KULLBACK_LEIBLER, of=2)}), "of=2"),
-        (lambda: taught(dense_model(2), {"soft": Soft(KULLBACK_LEIBLER, of=-1)}), "of=-1"),
+        (lambda: teachers.Ensemble([]), "Received: 0 teachers"),
+        (lambda: teachers.Ensemble([dense_model(2)], combine="vote"), "combine='vote'"),
+        (lambda: teachers.EMATeacher(1.0), "below 1"),
+        (lambda: teachers.EMATeacher(schedules.linear(0.5, 1.5, steps=9)), "below 1"),
+        (lambda: teachers.as_list(teachers.Ensemble([teachers.EMATeacher(), teachers.EMATeacher()])), "one moving"),
+        (lambda: teachers.as_list("teacher"), "Received: str"),
         (
-            lambda: taught(teachers.Several([dense_model(2)] * 2), {"one": Soft(KULLBACK_LEIBLER, multi_label=True)}),
+            lambda: taught(
+                teachers.Ensemble([dense_model(2)] * 2), {"soft": LogitLoss(KULLBACK_LEIBLER, teacher_index=2)}
+            ),
+            "teacher_index=2",
+        ),
+        (lambda: taught(dense_model(2), {"soft": LogitLoss(KULLBACK_LEIBLER, teacher_index=-1)}), "teacher_index=-1"),
+        (
+            lambda: taught(
+                teachers.Ensemble([dense_model(2)] * 2), {"one": LogitLoss(KULLBACK_LEIBLER, multi_label=True)}
+            ),
             "say which teacher",
         ),
-        (lambda: taught(teachers.Teacher(dense_model(2, classes=5)), {"soft": Soft(KULLBACK_LEIBLER)}), "same shape"),
+        (
+            lambda: taught(teachers.Teacher(dense_model(2, classes=5)), {"soft": LogitLoss(KULLBACK_LEIBLER)}),
+            "same shape",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(make, words):
@@ -240,11 +250,11 @@ def test_a_training_under_its_own_average_goes_on_exactly(tmp_path):
         for asked in endings:
             student = normed_model(1)
             terms = {
-                "labels": Labels(0.5),
-                "soft": Soft(losses.temperature_kullback_leibler, schedules.linear(0, 1, steps=12), temperature=heat),
-                "hints": Feature(feature_losses.hint, student="hidden", teacher="norm", projection=True),
+                "labels": LabelLoss(0.5),
+                "soft": LogitLoss(losses.kl_divergence, schedules.linear(0, 1, steps=12), temperature=heat),
+                "hints": FeatureLoss(feature_losses.hint, student="hidden", teacher="norm", projection=True),
             }
-            distiller = Distiller(student=student, teacher=teachers.MovingAverage(0.7), losses=terms)
+            distiller = Distiller(student=student, teacher=teachers.EMATeacher(0.7), losses=terms)
             with pytest.raises(KeyboardInterrupt) if asked else contextlib.nullcontext():
                 found = fitting.fit(
                     distiller,
@@ -271,7 +281,7 @@ tf.config.set_logical_device_configuration(
 import keras
 from kerastl.distil import feature_losses, losses, schedules, teachers
 from kerastl.distil.distiller import Distiller
-from kerastl.distil.terms import Feature, Labels, Soft
+from kerastl.distil.terms import FeatureLoss, LabelLoss, LogitLoss
 
 def model(seed):
     keras.utils.set_random_seed(seed)
@@ -296,12 +306,12 @@ for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
         keras.utils.set_random_seed(3)
         distiller = Distiller(
             student=student,
-            teacher=teachers.Several([teacher, teachers.MovingAverage(0.7, align=0.6)]),
+            teacher=teachers.Ensemble([teacher, teachers.EMATeacher(0.7, align=0.6)]),
             losses={
-                "labels": Labels(0.5, unlabelled=-1),
-                "soft": Soft(losses.temperature_kullback_leibler, schedules.linear(0, 1, steps=4), temperature=2.0),
-                "hints": Feature(feature_losses.hint, student="hidden", teacher="hidden", projection=True),
-                "masked": Feature(let_in, student="hidden", teacher="hidden", mask=lambda inputs: inputs[:, 0] > 0),
+                "labels": LabelLoss(0.5, ignore_label=-1),
+                "soft": LogitLoss(losses.kl_divergence, schedules.linear(0, 1, steps=4), temperature=2.0),
+                "hints": FeatureLoss(feature_losses.hint, student="hidden", teacher="hidden", projection=True),
+                "masked": FeatureLoss(let_in, student="hidden", teacher="hidden", mask=lambda inputs: inputs[:, 0] > 0),
             })
         distiller.compile(keras.optimizers.SGD(0.5), keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                           metrics=["accuracy"], jit_compile=False)
@@ -330,10 +340,10 @@ def test_two_devices_learn_what_one_does():
 
 def test_models_as_one_answer_with_their_mean_probabilities(tmp_path):
     models = [dense_model(seed) for seed in (3, 4, 5)]
-    one = teachers.as_one(models)
+    one = teachers.ensemble_model(models)
     expected = np.log(np.mean([softmax(logits_of(model)) for model in models], axis=0))
     np.testing.assert_allclose(one(INPUTS), expected, rtol=1e-5)
     fitting.save_model(one, tmp_path / "one.keras")
     np.testing.assert_allclose(fitting.load_model(tmp_path / "one.keras")(INPUTS), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="Received: none"):
-        teachers.as_one([])
+        teachers.ensemble_model([])

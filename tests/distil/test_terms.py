@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from kerastl.distil import feature_losses, losses, schedules, terms
 from kerastl.distil.distiller import Distiller
-from kerastl.distil.terms import Feature, Labels, Soft
+from kerastl.distil.terms import FeatureLoss, LabelLoss, LogitLoss
 
-KULLBACK_LEIBLER = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
+KULLBACK_LEIBLER = functools.partial(losses.kl_divergence, temperature=2.0)
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.normal(size=(8, 4)).astype("float32")
 LABELS = GENERATOR.integers(0, 3, 8).astype("int32")
@@ -74,12 +74,12 @@ def entropies(logits, labels=LABELS):
 
 
 def hint(**options):
-    return Feature(feature_losses.hint, 0.5, student="hidden5", teacher="hidden6", projection=True, **options)
+    return FeatureLoss(feature_losses.hint, 0.5, student="hidden5", teacher="hidden6", projection=True, **options)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_one_step_follows_the_gradient_of_all_losses(weighted):
-    distiller = taught({"labels": Labels(0.2), "soft": Soft(KULLBACK_LEIBLER, 0.7), "hints": hint()})
+    distiller = taught({"labels": LabelLoss(0.2), "soft": LogitLoss(KULLBACK_LEIBLER, 0.7), "hints": hint()})
     student, teacher = arrays(distiller.student), two_layers(2, width=6)
     (projection,) = distiller._projections.values()
     regressor, offset = arrays(projection)
@@ -117,10 +117,10 @@ def test_however_many_losses_there_are_each_model_runs_once():
     student, teacher = (two_layers(seed, width=width, layer=CountingDense) for seed, width in ((1, 5), (2, 6)))
     kinds = (feature_losses.hint, feature_losses.similarity_preserving, feature_losses.relational_distance)
     terms = {
-        kind.__name__: Feature(kind, student="hidden5", teacher="hidden6", projection=kind is feature_losses.hint)
+        kind.__name__: FeatureLoss(kind, student="hidden5", teacher="hidden6", projection=kind is feature_losses.hint)
         for kind in kinds
     }
-    distiller = taught({**terms, "soft": Soft(KULLBACK_LEIBLER)}, student=student, teacher=teacher)
+    distiller = taught({**terms, "soft": LogitLoss(KULLBACK_LEIBLER)}, student=student, teacher=teacher)
     distiller.run_eagerly = True
     CountingDense.calls.clear()
     for steps in (1, 2):
@@ -129,7 +129,7 @@ def test_however_many_losses_there_are_each_model_runs_once():
 
 
 def test_rows_without_a_label_learn_from_the_teacher_alone():
-    distiller = taught({"labels": Labels(0.3, unlabelled=-1), "soft": Soft(KULLBACK_LEIBLER, 0.7)})
+    distiller = taught({"labels": LabelLoss(0.3, ignore_label=-1), "soft": LogitLoss(KULLBACK_LEIBLER, 0.7)})
     student, teacher = arrays(distiller.student), two_layers(2, width=6)
     labels = np.where(np.arange(8) < 3, LABELS, -1).astype("int32")
     logs = distiller.train_on_batch(INPUTS, labels, return_dict=True)
@@ -145,7 +145,7 @@ def test_rows_without_a_label_learn_from_the_teacher_alone():
 
 def test_rows_without_all_of_several_labels_are_left_out():
     labels = np.array([[1, 0, 1], [-1, -1, -1], [0, 0, 0], [1, -1, 0]] * 2, "int32")
-    missing = Labels(unlabelled=-1).missing(labels)
+    missing = LabelLoss(ignore_label=-1).missing(labels)
     filled, weights, rows = terms.known(labels, missing=missing, sample_weight=None)
     np.testing.assert_array_equal(filled, np.maximum(labels, 0))
     np.testing.assert_array_equal(weights, [1, 0, 1, 0] * 2)
@@ -154,7 +154,7 @@ def test_rows_without_all_of_several_labels_are_left_out():
 
 @pytest.mark.parametrize("shape", [(8,), (8, 1)])
 def test_rows_without_a_label_and_weights_go_together(shape):
-    distiller = taught({"labels": Labels(unlabelled=-1)}, learning_rate=0.0)
+    distiller = taught({"labels": LabelLoss(ignore_label=-1)}, learning_rate=0.0)
     labels = np.where(np.arange(8) % 2, LABELS, -1).astype("int32")
     weights = np.linspace(0, 2, 8).astype("float32")
     _, logits = forward(arrays(distiller.student))
@@ -166,7 +166,7 @@ def test_rows_without_a_label_and_weights_go_together(shape):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_evaluation_leaves_out_rows_without_a_label(labelled):
     """Also where no term is of labels: those below 0 are none."""
-    named = {"labels": Labels(unlabelled=-1)} if labelled else {"soft": Soft(KULLBACK_LEIBLER)}
+    named = {"labels": LabelLoss(ignore_label=-1)} if labelled else {"soft": LogitLoss(KULLBACK_LEIBLER)}
     distiller = taught(named)
     labels = np.where(np.arange(8) < 3, LABELS, -1).astype("int32")
     _, logits = forward(arrays(distiller.student))
@@ -177,20 +177,20 @@ def test_evaluation_leaves_out_rows_without_a_label(labelled):
 
 
 def test_a_label_below_zero_that_is_not_said_to_be_none_is_no_class():
-    distiller = taught({"labels": Labels(unlabelled=-100)})
+    distiller = taught({"labels": LabelLoss(ignore_label=-100)})
     with pytest.raises(tf.errors.InvalidArgumentError, match="label value of -1"):
         distiller.train_on_batch(INPUTS, np.where(np.arange(8) < 3, LABELS, -1).astype("int32"))
 
 
 def test_batches_may_have_no_labels_at_all():
-    distiller = taught({"soft": Soft(KULLBACK_LEIBLER), "hints": hint()}, learning_rate=0.1)
+    distiller = taught({"soft": LogitLoss(KULLBACK_LEIBLER), "hints": hint()}, learning_rate=0.1)
     history = distiller.fit(INPUTS, epochs=2, validation_data=(INPUTS, LABELS), shuffle=False, verbose=0).history
     assert set(history) == {"loss", "soft_loss", "hints_loss", "val_loss", "val_accuracy"}
     assert history["loss"][1] < history["loss"][0]
     logits = distiller.student.predict(INPUTS, verbose=0)
     assert history["val_accuracy"][1] == pytest.approx((logits.argmax(-1) == LABELS).mean())
     with pytest.raises(ValueError, match="Wanted labels"):
-        taught({"labels": Labels(0.1), "soft": Soft(KULLBACK_LEIBLER)}).train_on_batch(INPUTS)
+        taught({"labels": LabelLoss(0.1), "soft": LogitLoss(KULLBACK_LEIBLER)}).train_on_batch(INPUTS)
 
 
 def test_the_simple_call_needs_no_labels_when_the_teacher_counts_all():
@@ -203,7 +203,7 @@ def test_the_simple_call_needs_no_labels_when_the_teacher_counts_all():
 
 
 def test_logs_tell_every_loss_in_training_and_none_in_evaluation():
-    distiller = taught({"labels": Labels(0.5), "soft": Soft(KULLBACK_LEIBLER, 0.5)}, learning_rate=0.0)
+    distiller = taught({"labels": LabelLoss(0.5), "soft": LogitLoss(KULLBACK_LEIBLER, 0.5)}, learning_rate=0.0)
     history = distiller.fit(INPUTS, LABELS, batch_size=3, epochs=2, validation_data=(INPUTS, LABELS), verbose=0).history
     assert set(history) == {"loss", "accuracy", "labels_loss", "soft_loss", "val_loss", "val_accuracy"}
     _, logits = forward(arrays(distiller.student))
@@ -213,7 +213,7 @@ def test_logs_tell_every_loss_in_training_and_none_in_evaluation():
 
 def test_weights_and_temperatures_follow_the_step():
     weight, temperature = schedules.linear(1.0, 0.0, steps=4), schedules.cosine(4.0, 1.0, steps=2)
-    terms = {"soft": Soft(losses.temperature_kullback_leibler, weight, temperature=temperature), "labels": Labels(0.5)}
+    terms = {"soft": LogitLoss(losses.kl_divergence, weight, temperature=temperature), "labels": LabelLoss(0.5)}
     distiller = taught(terms, learning_rate=0.0)
     _, logits = forward(arrays(distiller.student))
     _, teacher_logits = forward(arrays(two_layers(2, width=6)))
@@ -226,8 +226,8 @@ def test_weights_and_temperatures_follow_the_step():
 
 
 def test_a_loss_that_asks_for_labels_has_them():
-    loss: Any = functools.partial(losses.decoupled_kullback_leibler, temperature=3.0)
-    distiller = taught({"decoupled": Soft(loss), "labels": Labels(0.1, unlabelled=-1)}, learning_rate=0.0)
+    loss: Any = functools.partial(losses.decoupled_kd, temperature=3.0)
+    distiller = taught({"decoupled": LogitLoss(loss), "labels": LabelLoss(0.1, ignore_label=-1)}, learning_rate=0.0)
     labels = np.where(np.arange(8) % 2, LABELS, -1).astype("int32")
     _, logits = forward(arrays(distiller.student))
     _, teacher_logits = forward(arrays(two_layers(2, width=6)))
@@ -241,7 +241,7 @@ def test_a_mask_is_made_of_the_inputs():
     def mask(inputs):
         return inputs[:, 0] > 0
 
-    term = Feature(feature_losses.similarity_preserving, student="hidden5", teacher="hidden6", mask=mask)
+    term = FeatureLoss(feature_losses.similarity_preserving, student="hidden5", teacher="hidden6", mask=mask)
     distiller = taught({"alike": term}, learning_rate=0.0)
     rows = INPUTS[:, 0] > 0
     assert 1 < rows.sum() < 8
@@ -261,8 +261,8 @@ def test_maps_of_other_sizes_are_brought_together():
     teacher = keras.Model(large, keras.layers.Dense(3)(pool()(seen)))
     distiller = taught(
         {
-            "hints": Feature(feature_losses.hint, student="small", teacher="large", projection=True),
-            "places": Feature(feature_losses.attention_transfer, student="small", teacher="large", resize=True),
+            "hints": FeatureLoss(feature_losses.hint, student="small", teacher="large", projection=True),
+            "places": FeatureLoss(feature_losses.attention_transfer, student="small", teacher="large", resize=True),
         },
         student=student,
         teacher=teacher,
@@ -293,7 +293,7 @@ def test_a_student_in_half_precision_learns_in_full_ones_losses():
         student = two_layers(1, width=5)
     finally:
         keras.config.set_dtype_policy("float32")
-    terms = {"labels": Labels(0.2, unlabelled=-1), "soft": Soft(KULLBACK_LEIBLER, 0.7), "hints": hint()}
+    terms = {"labels": LabelLoss(0.2, ignore_label=-1), "soft": LogitLoss(KULLBACK_LEIBLER, 0.7), "hints": hint()}
     distiller = taught(terms, student=student)
     hidden, logits = forward(arrays(student))
     teacher_hidden, teacher_logits = forward(arrays(two_layers(2, width=6)))
@@ -321,7 +321,7 @@ def test_losses_of_a_student_in_float16_are_scaled():
         finally:
             keras.config.set_dtype_policy("float32")
         # gradients of 1e-7 and less, where float16 ends
-        distiller = taught({"labels": Labels(1e-7)}, student=student, learning_rate=1e6)
+        distiller = taught({"labels": LabelLoss(1e-7)}, student=student, learning_rate=1e6)
         scaled = isinstance(distiller.optimizer, keras.optimizers.LossScaleOptimizer)
         assert scaled == (policy == "mixed_float16")
         before = arrays(student)
@@ -338,7 +338,7 @@ def test_a_loss_of_several_classes_that_asks_for_labels_has_them():
     def of_labels(teacher_logits, student_logits, labels):
         return tf.reduce_sum(tf.cast(labels + 1, tf.float32) * tf.square(teacher_logits - student_logits), -1)
 
-    named = {"soft": Soft(of_labels, multi_label=True), "labels": Labels(unlabelled=-1)}
+    named = {"soft": LogitLoss(of_labels, multi_label=True), "labels": LabelLoss(ignore_label=-1)}
     distiller = taught(named, loss=keras.losses.BinaryCrossentropy(from_logits=True), learning_rate=0.0)
     _, logits = forward(arrays(distiller.student))
     _, teacher_logits = forward(arrays(two_layers(2, width=6)))
@@ -354,18 +354,20 @@ def test_several_classes_an_example_where_every_loss_is_for_them():
     def squared(teacher_logits, student_logits):
         return keras.ops.mean(keras.ops.square(teacher_logits - student_logits), -1)
 
-    distiller = taught({"soft": Soft(squared, multi_label=True), "hints": hint(), "labels": Labels()}, loss=entropy)
+    distiller = taught(
+        {"soft": LogitLoss(squared, multi_label=True), "hints": hint(), "labels": LabelLoss()}, loss=entropy
+    )
     _, logits = forward(arrays(distiller.student))
     _, teacher_logits = forward(arrays(two_layers(2, width=6)))
     logs = distiller.train_on_batch(INPUTS, labels, return_dict=True)
     assert logs["soft_loss"] == pytest.approx(((teacher_logits - logits) ** 2).mean(), rel=1e-5)
-    mixed = {"soft": Soft(squared, multi_label=True), "other": Soft(squared)}
+    mixed = {"soft": LogitLoss(squared, multi_label=True), "other": LogitLoss(squared)}
     with pytest.raises(ValueError, match="one class each"):
         taught(mixed, loss=entropy).train_on_batch(INPUTS, labels)
 
 
 def test_saving_is_the_students(tmp_path):
-    distiller = taught({"soft": Soft(KULLBACK_LEIBLER), "hints": hint()})
+    distiller = taught({"soft": LogitLoss(KULLBACK_LEIBLER), "hints": hint()})
     distiller.train_on_batch(INPUTS)
     distiller.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -381,7 +383,7 @@ def test_student_and_teacher_are_the_callers_own_afterwards():
     flags = [layer.trainable for model in (student, teacher) for layer in model._flatten_layers()]
     before = teacher.get_weights()
     nodes = [len(layer._inbound_nodes) for model in (student, teacher) for layer in model.layers]
-    distiller = taught({"soft": Soft(KULLBACK_LEIBLER), "hints": hint()}, student=student, teacher=teacher)
+    distiller = taught({"soft": LogitLoss(KULLBACK_LEIBLER), "hints": hint()}, student=student, teacher=teacher)
     distiller.fit(INPUTS, epochs=2, verbose=0)
     for one, other in zip(before, teacher.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -394,13 +396,19 @@ def test_student_and_teacher_are_the_callers_own_afterwards():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"losses": {"soft": Soft(KULLBACK_LEIBLER)}, "loss": KULLBACK_LEIBLER}, "Received: both"),
+        ({"losses": {"soft": LogitLoss(KULLBACK_LEIBLER)}, "loss": KULLBACK_LEIBLER}, "Received: both"),
         ({}, "Received: neither"),
         ({"losses": {}}, "one or more"),
         ({"losses": {"soft": KULLBACK_LEIBLER}}, "'soft': 'partial'"),
         ({"losses": {"hints": hint()}, "teacher": None}, "stored answers"),
-        ({"losses": {"far": Feature(feature_losses.hint, student="hiden5", teacher="hidden6")}}, "Near: .*'hidden5'"),
-        ({"losses": {"far": Feature(feature_losses.hint, student="hidden5", teacher="answer")}}, "Near: .*'answers'"),
+        (
+            {"losses": {"far": FeatureLoss(feature_losses.hint, student="hiden5", teacher="hidden6")}},
+            "Near: .*'hidden5'",
+        ),
+        (
+            {"losses": {"far": FeatureLoss(feature_losses.hint, student="hidden5", teacher="answer")}},
+            "Near: .*'answers'",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options, words):
@@ -412,11 +420,14 @@ def test_what_cannot_be_meant_is_refused(options, words):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Labels(-0.1), "0 or more"),
-        (lambda: Soft(KULLBACK_LEIBLER, float("nan")), "0 or more"),
-        (lambda: Feature(feature_losses.hint, schedules.linear(1, -1, steps=3), student="a", teacher="b"), "0 or more"),
-        (lambda: Soft(KULLBACK_LEIBLER, temperature=schedules.linear(4, 0, steps=3)), "above 0"),
-        (lambda: Labels(unlabelled=0), "below 0"),
+        (lambda: LabelLoss(-0.1), "0 or more"),
+        (lambda: LogitLoss(KULLBACK_LEIBLER, float("nan")), "0 or more"),
+        (
+            lambda: FeatureLoss(feature_losses.hint, schedules.linear(1, -1, steps=3), student="a", teacher="b"),
+            "0 or more",
+        ),
+        (lambda: LogitLoss(KULLBACK_LEIBLER, temperature=schedules.linear(4, 0, steps=3)), "above 0"),
+        (lambda: LabelLoss(ignore_label=0), "below 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(make, words):

@@ -25,7 +25,7 @@ def gathers(rows=10, width=4, *, axis=0, constant=True) -> bytes:
 
 
 def operators(data: bytes) -> dict[str, int]:
-    return dict(benchmark.facts(data).operators.by_type)
+    return dict(benchmark.inspect(data).operators.by_type)
 
 
 def test_a_table_is_looked_up_and_answers_the_same():
@@ -55,4 +55,4 @@ def test_the_table_of_a_converted_model_shrinks_fourfold(tiny_text):
     ]
     assert [tensor.type for tensor in tables] == [schema.TensorType.INT8]
     assert len(tables[0].quantization.scale) == len(tiny_text.vocabulary)  # a scale a row
-    np.testing.assert_allclose(verify.run_file(small, tiny_text.inputs), tiny_text.expected, atol=0.02)
+    np.testing.assert_allclose(verify.predict_tflite(small, tiny_text.inputs), tiny_text.expected, atol=0.02)

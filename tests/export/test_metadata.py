@@ -220,7 +220,7 @@ def test_whole_words(of_words):
     assert (read["input"]["vocabulary"], read["input"]["between_words"]) == (list(WORDS), r"[^\w']+")
     assert read["min_parser_version"] == "1.2.1"
     ids = np.array([[1, 3, 5, 2, 4, 0, 0, 0]], np.int32)  # a file of one input is run as well
-    np.testing.assert_array_equal(verify.run_file(made, ids), verify.run_file(of_words, ids))
+    np.testing.assert_array_equal(verify.predict_tflite(made, ids), verify.predict_tflite(of_words, ids))
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         assert archive.read("vocab.txt").decode().splitlines()[2:4] == ["<UNKNOWN> 2", "good 3"]
     data = flatbuffer_of(made)

@@ -23,7 +23,7 @@ def bundle(tiny_text, tmp_path):
         name="toy",
         description="toy",
     )
-    facts = benchmark.facts(data)
+    facts = benchmark.inspect(data)
     ends = {
         name: {"dtype": end.dtype, "shape": list(end.shape), "scale": None, "zero_point": None}
         for name, end in (("input", facts.input), ("output", facts.output))

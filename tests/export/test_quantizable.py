@@ -26,7 +26,7 @@ def padded(values, *, pad=1, pool=3, value=-np.inf):
 
 
 def operators(data: bytes) -> dict[str, int]:
-    return dict(benchmark.facts(data).operators.by_type)
+    return dict(benchmark.inspect(data).operators.by_type)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_an_operator_becomes_others_that_answer_the_same(function, before, after
     assert set(operators(old)) == before
     assert set(operators(new)) == after
     values = np.random.default_rng(1).normal(-3, 2, (1, 6, 6, 4)).astype("float32")
-    np.testing.assert_allclose(verify.run_file(new, values), function(tf.constant(values)), rtol=1e-6)
+    np.testing.assert_allclose(verify.predict_tflite(new, values), function(tf.constant(values)), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_a_model_of_them_becomes_integers_throughout():
     float32 = tflite.convert(model)
     integers = ptq.static_int8(float32, calibration=PIXELS)
     wanted = tf.nn.softmax(model(PIXELS.astype("float32"))).numpy()
-    np.testing.assert_allclose(verify.run_file(float32, PIXELS), wanted, atol=1e-5)
-    np.testing.assert_allclose(verify.run_file(integers, PIXELS), wanted, atol=0.05)
+    np.testing.assert_allclose(verify.predict_tflite(float32, PIXELS), wanted, atol=1e-5)
+    np.testing.assert_allclose(verify.predict_tflite(integers, PIXELS), wanted, atol=0.05)
     assert verify.layer_errors(integers, float32, inputs=PIXELS[:5])
 
 
@@ -102,6 +102,6 @@ def test_a_layer_normalization_becomes_integer_throughout():
     data = tflite.convert(model)
     assert "NEG" not in operators(data)
     small = ptq.static_int8(data, calibration=pictures)
-    assert benchmark.facts(small).operators.float == 0
+    assert benchmark.inspect(small).operators.float == 0
     wanted = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(pictures, verbose=0)))
-    np.testing.assert_allclose(verify.run_file(small, pictures.astype("uint8")), wanted, atol=0.05)
+    np.testing.assert_allclose(verify.predict_tflite(small, pictures.astype("uint8")), wanted, atol=0.05)

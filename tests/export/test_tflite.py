@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import verify
 from kerastl.export import packing, serving, tflite
-from kerastl.types import Curves
+from kerastl.types import History
 from kerastl.verify import benchmark
 
 
@@ -165,7 +165,7 @@ def test_operator_outside_the_builtins_is_refused(tmp_path):
 
 
 def test_a_file_and_its_curves_come_back_from_a_stage(tmp_path, integer_file):
-    converted = tflite.Converted(integer_file, Curves("quantized", {"loss": (0.5, 0.25), "accuracy": (0.1, 1 / 3)}))
+    converted = tflite.Converted(integer_file, History("quantized", {"loss": (0.5, 0.25), "accuracy": (0.1, 1 / 3)}))
     tflite.save(converted, tmp_path)
     assert tflite.load(tmp_path) == converted
 
@@ -182,10 +182,12 @@ def test_probabilities_are_not_softened_twice(float_student, float_file, tmp_pat
 
 
 def test_token_ids_stay_integers(tiny_text):
-    facts = benchmark.facts(tiny_text.float32)
+    facts = benchmark.inspect(tiny_text.float32)
     assert (facts.input.name, facts.input.dtype, facts.input.shape) == ("ids", "int32", (1, 8))
     assert facts.operators.flex == 0
-    np.testing.assert_allclose(verify.run_file(tiny_text.float32, tiny_text.inputs), tiny_text.expected, atol=1e-5)
+    np.testing.assert_allclose(
+        verify.predict_tflite(tiny_text.float32, tiny_text.inputs), tiny_text.expected, atol=1e-5
+    )
     with pytest.raises(ValueError, match=r"takes token ids; compress.ptq.dynamic_int8"):
         tflite.convert(tiny_text.model, integer=True, calibration=tiny_text.inputs)
 

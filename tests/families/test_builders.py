@@ -41,7 +41,7 @@ def test_contract(name, builder, task):
     assert isinstance(model, keras.Model)
     assert model.input_shape == (None, *task.input_shape)
     assert model.inputs[0].name == "image"
-    assert model.output_shape == (None, task.classes)
+    assert model.output_shape == (None, task.num_classes)
     assert model.layers[-1].name == "logits"
     assert model.layers[-1].activation is keras.activations.linear
     # raw pixels come in: scaling is the model's, once, and first

@@ -120,10 +120,10 @@ def test_three_splits_of_one_task_that_load_again(name, required):
         assert split.inputs.max() < (len(made.task.vocabulary) or 256)
         assert split.inputs.shape[1:] == made.task.input_shape
         assert split.labels.dtype == np.int32
-        assert set(split.labels.tolist()) == set(range(made.task.classes))
+        assert set(split.labels.tolist()) == set(range(made.task.num_classes))
         assert (np.diff(split.labels) != 0).any()  # shuffled: not sorted by class
         first, last = split.labels[: len(split) // 2], split.labels[len(split) // 2 :]
-        assert abs(first.mean() - last.mean()) < made.task.classes / 4
+        assert abs(first.mean() - last.mean()) < made.task.num_classes / 4
     assert len(made.train) == 200
     rows = [{row.tobytes() for row in split.inputs} for split in parts]
     assert not rows[0] & rows[1]

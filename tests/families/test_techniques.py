@@ -72,14 +72,14 @@ def by_clustering(model: keras.Model) -> None:
     home = bridge.to_keras(network, like=model)
     for old, new in zip(weights + before, model.get_weights() + bridged.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert cluster.distinct(home)["conv"].kernel == 4 < cluster.distinct(model)["conv"].kernel
+    assert cluster.unique_values(home)["conv"].kernel == 4 < cluster.unique_values(model)["conv"].kernel
     assert home.get_layer("conv") is not model.get_layer("conv")
 
 
 def by_rebuilding(model: keras.Model) -> None:
     weights = model.get_weights()
     batches = tf.data.Dataset.from_tensor_slices((PIXELS.astype("float32"), LABELS)).batch(8)
-    plan = channels.plan(model, keep=0.5, batches=batches, multiple=1)
+    plan = channels.plan(model, keep_ratio=0.5, batches=batches, divisor=1)
     small = channels.apply(model, plan)
     for old, new in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -108,14 +108,14 @@ def by_rewriting(model: keras.Model) -> None:
 def by_measuring(model: keras.Model) -> None:
     original = float_file(model)
     copy = bytes(original)
-    measured = mixed_precision.sensitivities(original, answers=lambda file: verify.run_file(file, PIXELS))
+    measured = mixed_precision.sensitivities(original, answers=lambda file: verify.predict_tflite(file, PIXELS))
     assert [(one.operator.kind, one.bits) for one in measured] == [
         ("CONV_2D", 8),
         ("CONV_2D", 4),
         ("FULLY_CONNECTED", 8),
         ("FULLY_CONNECTED", 4),
     ]
-    found = mixed_precision.cheapest(original, measured, score=lambda file: 1.0, least=1.0)
+    found = mixed_precision.search(original, measured, score=lambda file: 1.0, least=1.0)
     assert set(found.assignment.bits.values()) == {4}
     assert original == copy
 
@@ -124,11 +124,11 @@ def by_recalculating(model: keras.Model) -> None:
     original = float_file(model)
     plain = ptq.int4_weights(original)
     copies = bytes(original), bytes(plain)
-    result = rounding.nearest_answers(original, plain, calibration=PIXELS)
+    result = rounding.output_aware_rounding(original, plain, calibration=PIXELS)
     assert result == ptq.int4_weights(original, calibration=PIXELS)
     assert len(result) == len(plain)
-    wanted = verify.run_file(original, PIXELS)
-    errors = [np.square(verify.run_file(file, PIXELS) - wanted).mean() for file in (plain, result)]
+    wanted = verify.predict_tflite(original, PIXELS)
+    errors = [np.square(verify.predict_tflite(file, PIXELS) - wanted).mean() for file in (plain, result)]
     assert errors[1] < errors[0]
     assert (original, plain) == copies
 

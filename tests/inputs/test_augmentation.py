@@ -58,7 +58,9 @@ def test_shear_shifts_rows_by_their_distance_from_the_centre(pictures):
 
 
 def test_training_changes_pictures_and_inference_does_not(pictures):
-    model = augmentation.build(rotation=0.1, translation=0.1, zoom=0.1, shear=0.1, horizontal_flip=True, erasing=0.5)
+    model = augmentation.image_augmentation(
+        rotation=0.1, translation=0.1, zoom=0.1, shear=0.1, horizontal_flip=True, erasing=0.5
+    )
     assert model is not None
     np.testing.assert_array_equal(model(pictures, training=False), pictures)
     first, second = np.asarray(model(pictures, training=True)), np.asarray(model(pictures, training=True))
@@ -71,25 +73,28 @@ def test_training_changes_pictures_and_inference_does_not(pictures):
 
 def test_a_shift_alone_is_by_whole_pixels(pictures):
     """Every pixel that comes out is one that went in: nothing is blurred."""
-    moved = np.asarray(augmentation.build(translation=0.3)(pictures, training=True))
+    moved = np.asarray(augmentation.image_augmentation(translation=0.3)(pictures, training=True))
     assert np.isin(moved, np.append(pictures, 0)).all()
     assert not np.array_equal(moved, pictures)
-    turned = np.asarray(augmentation.build(translation=0.3, rotation=0.01)(pictures, training=True))
+    turned = np.asarray(augmentation.image_augmentation(translation=0.3, rotation=0.01)(pictures, training=True))
     assert not np.isin(turned, np.append(pictures, 0)).all()
 
 
 def test_called_by_a_pipeline_it_changes_pictures(pictures):
     """Nobody says ``training`` there: the default has to be that of Keras' own random layers."""
-    model = augmentation.build(rotation=0.1, zoom=0.1)
+    model = augmentation.image_augmentation(rotation=0.1, zoom=0.1)
     split = Split("train", pictures.astype("uint8"), np.zeros(len(pictures), "int32"))
     ((batch, _),) = pipeline.batches(split, batch_size=len(pictures), augment=model)
     assert np.abs(np.asarray(batch) - pictures).mean() > 1
 
 
 def test_the_same_seed_gives_the_same_views(pictures):
-    views = [np.asarray(augmentation.build(rotation=0.1, zoom=0.2, seed=5)(pictures, training=True)) for _ in range(2)]
+    views = [
+        np.asarray(augmentation.image_augmentation(rotation=0.1, zoom=0.2, seed=5)(pictures, training=True))
+        for _ in range(2)
+    ]
     np.testing.assert_array_equal(*views)
-    other = np.asarray(augmentation.build(rotation=0.1, zoom=0.2, seed=6)(pictures, training=True))
+    other = np.asarray(augmentation.image_augmentation(rotation=0.1, zoom=0.2, seed=6)(pictures, training=True))
     assert not np.array_equal(views[0], other)
 
 
@@ -97,7 +102,7 @@ def test_limits_hold():
     """A single bright pixel at the centre moves no further than the largest shift."""
     pictures = np.zeros((512, 21, 21, 1), "float32")
     pictures[:, 10, 10] = 255
-    moved = np.asarray(augmentation.build(translation=0.1)(pictures, training=True))[..., 0]
+    moved = np.asarray(augmentation.image_augmentation(translation=0.1)(pictures, training=True))[..., 0]
     rows, columns = (
         np.array([(m * np.arange(21)[shape]).sum() / m.sum() for m in moved]) - 10
         for shape in ((slice(None), None), (None, slice(None)))
@@ -109,11 +114,11 @@ def test_limits_hold():
 
 
 def test_nothing_asked_for_is_none():
-    assert augmentation.build() is None
+    assert augmentation.image_augmentation() is None
 
 
 def test_saves_and_loads(tmp_path, pictures):
-    model = augmentation.build(rotation=0.1, shear=0.2, seed=3)
+    model = augmentation.image_augmentation(rotation=0.1, shear=0.2, seed=3)
     model(pictures, training=True)
     again = keras.Sequential.from_config(model.get_config())
     assert again.layers[0].limits == {"rotation": 0.1, "translation": 0.0, "zoom": 0.0, "shear": 0.2}
@@ -131,8 +136,8 @@ def test_outside_of_a_moved_picture_stands_its_mirror_image(pictures):
 
 def test_brightness_shifts_and_contrast_stretches_every_picture(pictures):
     grey = 80 + pictures / 4  # nothing reaches the ends of the range
-    brighter = augmentation.build(brightness=0.2, seed=1)
-    steeper = augmentation.build(contrast=0.3, seed=1)
+    brighter = augmentation.image_augmentation(brightness=0.2, seed=1)
+    steeper = augmentation.image_augmentation(contrast=0.3, seed=1)
     assert brighter is not None
     assert steeper is not None
     change = np.asarray(brighter(grey)) - grey
@@ -149,7 +154,7 @@ def test_light_of_another_strength_leaves_black_black(pictures):
     """One factor a picture, of which no two are alike; what would be brighter than white is white."""
     dark = pictures / 2
     dark[:, 0, 0] = 0
-    light = augmentation.build(exposure=0.4, seed=1)
+    light = augmentation.image_augmentation(exposure=0.4, seed=1)
     assert light is not None
     answer = np.asarray(light(dark, training=True))
     factors = (answer / np.where(dark == 0, np.nan, dark)).reshape(len(dark), -1)
@@ -165,7 +170,7 @@ def test_light_of_another_strength_leaves_black_black(pictures):
     assert np.asarray(light(np.full_like(pictures, 250), training=True)).max() <= 255
     np.testing.assert_array_equal(light(dark, training=False), dark)
     with pytest.raises(ValueError, match=r"share=1\.5"):
-        augmentation.build(exposure=1.5)
+        augmentation.image_augmentation(exposure=1.5)
 
 
 def test_every_picture_is_mixed_with_another_by_its_own_share(pictures):
@@ -207,7 +212,7 @@ def test_shares_are_of_a_beta_distribution(alpha, spread):
 
 
 def test_a_batch_of_one_is_not_mixed_and_neither_is_inference(pictures):
-    model = augmentation.build(mixup=1.0, seed=1)
+    model = augmentation.image_augmentation(mixup=1.0, seed=1)
     np.testing.assert_allclose(model(pictures[:1], training=True), pictures[:1], rtol=1e-6)
     np.testing.assert_array_equal(model(pictures, training=False), pictures)
     assert augmentation.Mixup.from_config(augmentation.Mixup(0.3, seed=7).get_config()).alpha == 0.3
@@ -219,7 +224,9 @@ def test_a_pipeline_mixes_anew_in_every_epoch_and_the_same_again(pictures):
     split = Split("train", np.repeat(pictures, 8, 0).astype("uint8"), np.arange(32, dtype="int32") // 8)
 
     def epochs(first):
-        batches = pipeline.batches(split, batch_size=8, augment=augmentation.build(mixup=1.0, cutout=0.3, seed=3))
+        batches = pipeline.batches(
+            split, batch_size=8, augment=augmentation.image_augmentation(mixup=1.0, cutout=0.3, seed=3)
+        )
         batches.epochs_begun.assign(first)
         return [np.concatenate([np.asarray(batch) for batch, _ in batches]) for _ in range(2)]
 
@@ -230,7 +237,7 @@ def test_a_pipeline_mixes_anew_in_every_epoch_and_the_same_again(pictures):
 
 def test_cutout_blanks_one_square_a_picture():
     pictures = np.full((400, 20, 30, 2), 9.0, "float32")
-    blanked = np.asarray(augmentation.build(cutout=0.2, seed=1)(pictures, training=True))
+    blanked = np.asarray(augmentation.image_augmentation(cutout=0.2, seed=1)(pictures, training=True))
     assert set(np.unique(blanked)) == {0.0, 9.0}
     rows, columns = set(), set()
     for picture in blanked:
@@ -243,7 +250,7 @@ def test_cutout_blanks_one_square_a_picture():
         columns.add(int(np.flatnonzero(across)[0]))
     assert len(rows) > 10
     assert len(columns) > 15
-    np.testing.assert_array_equal(augmentation.build(cutout=0.2)(pictures, training=False), pictures)
+    np.testing.assert_array_equal(augmentation.image_augmentation(cutout=0.2)(pictures, training=False), pictures)
     assert augmentation.Cutout.from_config(augmentation.Cutout(0.4, seed=2).get_config()).side == 0.4
     with pytest.raises(ValueError, match="side=-1"):
         augmentation.Cutout(-1)
@@ -252,7 +259,7 @@ def test_cutout_blanks_one_square_a_picture():
 def test_views_inside_of_a_model_are_of_training_alone(pictures):
     image = keras.Input((9, 9, 1), name="image")
     inner = keras.Model(image, keras.layers.Flatten()(image), name="inner")
-    model = augmentation.inside(inner, augmentation.build(translation=0.3, cutout=0.4, seed=2))
+    model = augmentation.with_augmentation(inner, augmentation.image_augmentation(translation=0.3, cutout=0.4, seed=2))
     np.testing.assert_array_equal(model(pictures, training=False), pictures.reshape(4, 81))
     one, two = (np.asarray(model(pictures, training=True)) for _ in range(2))
     assert not np.array_equal(one, pictures.reshape(4, 81))
@@ -265,5 +272,5 @@ def test_views_inside_of_a_model_are_of_training_alone(pictures):
 @pytest.mark.parametrize("share", [0.25, 1.0])
 def test_a_rectangle_is_blanked_in_so_many_pictures(share):
     white = np.full((2000, 16, 16, 1), 255, np.float32)
-    blanked = (np.asarray(augmentation.build(erasing=share)(white, training=True)) == 0).any((1, 2, 3))
+    blanked = (np.asarray(augmentation.image_augmentation(erasing=share)(white, training=True)) == 0).any((1, 2, 3))
     assert blanked.mean() == pytest.approx(share, abs=0.04)

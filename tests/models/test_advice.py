@@ -113,7 +113,7 @@ def test_a_teacher_over_the_budget_teaches_a_small_student():
 
 def test_a_teacher_is_affordable_for_a_night():
     seconds = named("minilm_l6", 64).forward + 3 * named("minilm_l6", 64).train
-    most = int(advice.AFFORDABLE * 60 / seconds / 2)
+    most = int(advice.AFFORDABLE_MINUTES * 60 / seconds / 2)
     for each, recipe in ((most, "text_mobile"), (most + 1, "text_classifier")):
         counts = {"good": each, "bad": each}
         assert ask(kind="texts", counts=counts, length=20, megabytes=1, lessons=3).recipe == recipe
@@ -133,4 +133,4 @@ def test_few_pictures_of_every_class_have_a_recipe_of_their_own():
 
 
 def test_lessons_of_texts_are_those_of_their_recipes():
-    assert text_classifier.Config().schedule.epochs == text_mobile.Config().fine_tune.epochs == advice.TEXT_LESSONS
+    assert text_classifier.Config().schedule.epochs == text_mobile.Config().fine_tune.epochs == advice.TEXT_EPOCHS

@@ -26,20 +26,20 @@ def files(folder):
 
 
 def test_the_newest_comes_back_and_two_are_kept(tmp_path):
-    assert workspace(tmp_path).newest() is None
+    assert workspace(tmp_path).latest_checkpoint() is None
     assert not (tmp_path / "work").exists()
     place = workspace(tmp_path)
     for number in range(12):
-        place.keep(state(number), {"epoch": number, "best": 1 / 3})
+        place.save_checkpoint(state(number), {"epoch": number, "best": 1 / 3})
     assert len(files(tmp_path)) == 2
-    arrays, facts = workspace(tmp_path).newest()
+    arrays, facts = workspace(tmp_path).latest_checkpoint()
     assert facts == {"epoch": 11, "best": 1 / 3}
     assert set(arrays) == {"weights", "step", "none"}
     for name, array in state(11).items():
         np.testing.assert_array_equal(arrays[name], array)
         assert arrays[name].dtype == array.dtype
-    workspace(tmp_path).keep(state(12), {"epoch": 12})  # another process goes on counting
-    assert workspace(tmp_path).newest()[1] == {"epoch": 12}
+    workspace(tmp_path).save_checkpoint(state(12), {"epoch": 12})  # another process goes on counting
+    assert workspace(tmp_path).latest_checkpoint()[1] == {"epoch": 12}
     assert len(files(tmp_path)) == 2
 
 
@@ -78,46 +78,46 @@ DAMAGES = [truncate, flip_a_bit, empty, not_a_number_with_the_right_digest, pick
 def test_a_damaged_one_is_passed_over_and_said(tmp_path, capsys, damage):
     place = workspace(tmp_path)
     for number in (1, 2):
-        place.keep(state(number), {"epoch": number})
+        place.save_checkpoint(state(number), {"epoch": number})
     older, newer = files(tmp_path)
     damage(newer)
-    _, facts = workspace(tmp_path).newest()
+    _, facts = workspace(tmp_path).latest_checkpoint()
     assert facts == {"epoch": 1}
     said = capsys.readouterr().err
     assert str(newer) in said
     assert f"going back to {older.name}" in said
     damage(older)
     with pytest.raises(ValueError, match=r"'lesson' cannot go on.*Delete .*work to start the stage anew"):
-        workspace(tmp_path).newest()
+        workspace(tmp_path).latest_checkpoint()
 
 
 def test_a_state_with_nan_is_not_worth_keeping(tmp_path):
     place = workspace(tmp_path)
-    place.keep(state(1), {})
+    place.save_checkpoint(state(1), {})
     with pytest.raises(ValueError, match="NaN or infinity in 'weights'"):
-        place.keep({"weights": np.array([np.inf], np.float32)}, {})
+        place.save_checkpoint({"weights": np.array([np.inf], np.float32)}, {})
     assert len(files(tmp_path)) == 1
 
 
 def test_a_choice_is_made_once_and_outlives_checkpoints(tmp_path):
     answers = iter(["first", "second"])
     place = workspace(tmp_path)
-    assert place.once("precision", lambda: next(answers)) == "first"
+    assert place.remember("precision", lambda: next(answers)) == "first"
     for number in range(4):
-        place.keep(state(number), {})
-    assert workspace(tmp_path).once("precision", lambda: next(answers)) == "first"
-    assert workspace(tmp_path).once("order", lambda: next(answers)) == "second"
-    assert workspace(tmp_path).newest() is not None
+        place.save_checkpoint(state(number), {})
+    assert workspace(tmp_path).remember("precision", lambda: next(answers)) == "first"
+    assert workspace(tmp_path).remember("order", lambda: next(answers)) == "second"
+    assert workspace(tmp_path).latest_checkpoint() is not None
 
 
 def test_seconds_add_up_over_processes_and_a_checkpoint_is_due_after_a_while(tmp_path):
     first = workspace(tmp_path, every_seconds=0.2)
-    assert not first.is_due()
+    assert not first.checkpoint_due()
     time.sleep(0.25)
-    assert first.is_due()
-    first.keep(state(1), {})
-    assert not first.is_due()
+    assert first.checkpoint_due()
+    first.save_checkpoint(state(1), {})
+    assert not first.checkpoint_due()
     second = workspace(tmp_path)
     assert second.seconds() < 0.2
-    second.newest()
+    second.latest_checkpoint()
     assert 0.25 <= second.seconds() < 1.0

@@ -57,7 +57,7 @@ def test_points_lie_where_their_numbers_are():
 
 
 def test_curves_have_a_panel_a_metric_the_loss_first():
-    curves = types.Curves("lesson", {"accuracy": (0.5, 0.6), "val_loss": (1.0, 0.9), "loss": (1.2, 1.0), "lr": (1.0,)})
+    curves = types.History("lesson", {"accuracy": (0.5, 0.6), "val_loss": (1.0, 0.9), "loss": (1.2, 1.0), "lr": (1.0,)})
     assert plots.panels(curves) == ["loss", "accuracy"]
     text = plots.curves(curves)
     assert {"loss", "accuracy", "train", "validation", "epoch"} <= drawn(text)

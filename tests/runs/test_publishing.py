@@ -54,7 +54,7 @@ def model(dataset):
 @pytest.fixture
 def run(tmp_path, dataset):
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
-        run.record(dataset)
+        run.use_dataset(dataset)
         yield run
 
 
@@ -66,7 +66,7 @@ def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
         publishing.Candidate("static_int8", "static_int8", small, model),
         publishing.Candidate("teacher", "static_int8", small, model, eligible=False),
     ]
-    result = publishing.ship(run, dataset, model=model, candidates=candidates)
+    result = publishing.publish(run, dataset, model=model, candidates=candidates)
     assert result["chosen"] == "static_int8"
     assert json.loads((run.folder / "report.json").read_text()) == result
     rows = {row["name"]: row for row in result["variants"]}
@@ -83,7 +83,7 @@ def test_the_fastest_when_asked(run, dataset, model):
     float32 = tflite.convert(model)
     files = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
-    result = publishing.ship(run, dataset, model=model, candidates=candidates, prefer="fastest")
+    result = publishing.publish(run, dataset, model=model, candidates=candidates, prefer="fastest")
     milliseconds = {row["name"]: row["latency_ms"]["median"] for row in result["variants"]}
     assert milliseconds[result["chosen"]] == min(milliseconds.values())  # two may be as fast
     assert "fastest" in result["why"]
@@ -95,18 +95,18 @@ def test_an_ineligible_file_is_never_chosen(run, dataset, model):
         publishing.Candidate("teacher", "dynamic_int8", ptq.dynamic_int8(float32), model, eligible=False),
         publishing.Candidate("float32", "float32", float32, model),
     ]
-    assert publishing.ship(run, dataset, model=model, candidates=candidates)["chosen"] == "float32"
+    assert publishing.publish(run, dataset, model=model, candidates=candidates)["chosen"] == "float32"
 
 
 def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, dataset, model):
     """Models and files alike, by NumPy; the share of the gap is that of the test scores."""
     others = [build(seed) for seed in (5, 6, 8)]
     file = tflite.convert(others[2])
-    control = publishing.Control(
-        model, distilled=[others[0], file], alone=[others[1], others[0]], seeds=[7, 9], steps=30
+    control = publishing.Baseline(
+        model, distilled=[others[0], file], trained_alone=[others[1], others[0]], seeds=[7, 9], steps=30
     )
     candidates = [publishing.Candidate("float32", "float32", tflite.convert(model), model)]
-    found = publishing.ship(run, dataset, model=model, candidates=candidates, control=control)["control"]
+    found = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)["control"]
 
     def scores(student):
         return {
@@ -124,7 +124,7 @@ def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, datase
     assert found["gap"] == pytest.approx(sum(gains) / sum(gaps))
     assert found["words"] in (run.folder / "report.html").read_text()
     with pytest.raises(ValueError, match=r"2 and 1 for seeds \[7, 9\]"):
-        publishing.Control(model, distilled=[model, model], alone=[model], seeds=[7, 9], steps=1)
+        publishing.Baseline(model, distilled=[model, model], trained_alone=[model], seeds=[7, 9], steps=1)
 
 
 def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, model):
@@ -132,9 +132,9 @@ def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, mo
         split.name: np.eye(4)[np.where(np.arange(len(split)) % 10, split.labels, (split.labels + 1) % 4)]
         for split in (dataset.validation, dataset.test)
     }
-    control = publishing.Control(answers, distilled=[model], alone=[build(5)], seeds=[0], steps=30)
+    control = publishing.Baseline(answers, distilled=[model], trained_alone=[build(5)], seeds=[0], steps=30)
     candidates = [publishing.Candidate("float32", "float32", tflite.convert(model), model)]
-    found = publishing.ship(run, dataset, model=model, candidates=candidates, control=control)["control"]
+    found = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)["control"]
     right = {name: float((answers[name].argmax(1) == getattr(dataset, name).labels).mean()) for name in answers}
     assert right["validation"] == pytest.approx(0.9)
     assert found["teacher"] == {"validation_score": right["validation"], "score": right["test"]}
@@ -151,8 +151,10 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
         publishing.Candidate("strange", "dynamic_int8", ptq.dynamic_int8(tflite.convert(strange)), model),
     ]
     with pytest.raises(verify.VerificationError):
-        publishing.ship(run, dataset, model=model, candidates=candidates)
-    result = publishing.ship(run, dataset, model=model, candidates=candidates, left_out={"qat_int8": "no such <layer>"})
+        publishing.publish(run, dataset, model=model, candidates=candidates)
+    result = publishing.publish(
+        run, dataset, model=model, candidates=candidates, left_out={"qat_int8": "no such <layer>"}
+    )
     assert [row["name"] for row in result["variants"]] == ["float32"]
     assert set(result["left_out"]) == {"qat_int8", "strange"}
     assert result["left_out"]["strange"].startswith("failed the check of ")
@@ -164,7 +166,7 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
 def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
     wrong = publishing.Candidate("float32", "float32", tflite.convert(build(7)), model)
     with pytest.raises(verify.VerificationError):
-        publishing.ship(run, dataset, model=model, candidates=[wrong], left_out={})
+        publishing.publish(run, dataset, model=model, candidates=[wrong], left_out={})
 
 
 def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
@@ -180,7 +182,7 @@ def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
         publishing.Candidate("float16", "float16", ptq.float16(tflite.convert(model)), model),
     ]
     with pytest.raises(verify.VerificationError, match=r"float32\.tflite failed"):
-        publishing.ship(run, same, model=model, candidates=candidates, left_out={})
+        publishing.publish(run, same, model=model, candidates=candidates, left_out={})
 
 
 def test_a_file_of_another_model_is_not_published(run, dataset, model):
@@ -189,14 +191,14 @@ def test_a_file_of_another_model_is_not_published(run, dataset, model):
         publishing.Candidate("wrong", "float32", tflite.convert(build(5)), model),
     ]
     with pytest.raises(verify.VerificationError, match="wrong"):
-        publishing.ship(run, dataset, model=model, candidates=candidates)
+        publishing.publish(run, dataset, model=model, candidates=candidates)
     assert not (run.folder / "mobile").exists()
     assert not (run.folder / "report.json").exists()
 
 
 def test_a_float_file_that_claims_to_be_integer_is_not_published(run, dataset, model):
     with pytest.raises(verify.VerificationError):
-        publishing.ship(
+        publishing.publish(
             run,
             dataset,
             model=model,
@@ -208,15 +210,15 @@ def test_a_float_file_that_claims_to_be_integer_is_not_published(run, dataset, m
 def test_sparsity_that_is_not_there_is_not_published(run, dataset, model):
     candidate = publishing.Candidate("float32", "float32", tflite.convert(model), model, sparsity=0.5)
     with pytest.raises(verify.VerificationError, match="sparsity"):
-        publishing.ship(run, dataset, model=model, candidates=[candidate])
+        publishing.publish(run, dataset, model=model, candidates=[candidate])
 
 
 def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeypatch):
     """Whatever is run before the choice, no test picture is among it."""
     seen = []
-    real_check, real_choose = verify.check, verify.choose
+    real_check, real_choose = verify.check, verify.select
     monkeypatch.setattr(verify, "check", lambda a, split, **o: (seen.append(split.name), real_check(a, split, **o))[1])
-    monkeypatch.setattr(verify, "choose", lambda *a, **o: (seen.append("choice"), real_choose(*a, **o))[1])
+    monkeypatch.setattr(verify, "select", lambda *a, **o: (seen.append("choice"), real_choose(*a, **o))[1])
 
     def spied(real, name, *given, **named):
         inputs = named["inputs"] if "inputs" in named else given[1]
@@ -228,7 +230,7 @@ def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeyp
     float32 = tflite.convert(model)
     files = {"float32": float32, "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs)}
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
-    publishing.ship(run, dataset, model=model, candidates=candidates)
+    publishing.publish(run, dataset, model=model, candidates=candidates)
     before, after = seen[: seen.index("choice")], seen[seen.index("choice") :]
     assert not any(one.startswith("test") for one in before)
     assert before.count("validation") == after.count("test") == 2
@@ -251,7 +253,7 @@ def test_bad_calibration_is_not_published(wrong, run, dataset, model):
         small = ptq.static_int8(float32, calibration=pictures)
         files = {"float32": float32, "static_int8": small}
         candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
-        publishing.ship(run, dataset, model=model, candidates=candidates)
+        publishing.publish(run, dataset, model=model, candidates=candidates)
 
     with pytest.raises((ValueError, verify.VerificationError), match=r"raw pixels|range of|depend on|agreement"):
         make_and_ship()
@@ -279,17 +281,17 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
     content = made.get(technique, lambda: getattr(ptq, technique)(float32))()
     candidate = publishing.Candidate("pruned", technique, content, model, sparsity=0.5)
     loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
-    row = publishing.ship(run, dataset, model=model, candidates=[candidate], **loose)["variants"][0]
+    row = publishing.publish(run, dataset, model=model, candidates=[candidate], **loose)["variants"][0]
     assert row["sparsity"] >= 0.495
     denser = dataclasses.replace(candidate, name="denser", sparsity=row["sparsity"] + 0.02)
     with pytest.raises(verify.VerificationError, match="claimed sparsity"):
-        publishing.ship(run, dataset, model=model, candidates=[denser], **loose)
+        publishing.publish(run, dataset, model=model, candidates=[denser], **loose)
 
 
 def mixed(float32, dataset):
     """4-bit kernels in one layer and 8-bit ones in the other."""
     measured = mixed_precision.sensitivities(
-        float32, answers=lambda file: verify.run_file(file, dataset.validation.inputs)
+        float32, answers=lambda file: verify.predict_tflite(file, dataset.validation.inputs)
     )
     way = mixed_precision.assignments(measured)
     chosen = next(one for one in way if set(one.bits.values()) == {4, 8})
@@ -312,11 +314,11 @@ def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
     claim = cluster.claim(home, number_of_clusters=8, layers=["conv", "logits"], whole=technique == "qat_int8")
     candidate = publishing.Candidate("clustered", technique, content, home, clusters=claim)
     loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
-    publishing.ship(run, dataset, model=home, candidates=[candidate], **loose)
+    publishing.publish(run, dataset, model=home, candidates=[candidate], **loose)
     assert (run.folder / "mobile" / "model.tflite").is_file()
-    fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, number=6))
+    fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, num_clusters=6))
     with pytest.raises(verify.VerificationError, match="claimed clusters"):
-        publishing.ship(run, dataset, model=home, candidates=[fewer], **loose)
+        publishing.publish(run, dataset, model=home, candidates=[fewer], **loose)
 
 
 def quantization_aware(model, batches, dataset) -> bytes:

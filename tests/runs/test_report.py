@@ -29,7 +29,7 @@ VARIANT_KEYS = {
 OVERLAPS = {
     "exact_duplicates": 3, "contradicting_labels": 1, "near_duplicates": 4, "near_duplicates_looked_for": 30,
 }  # fmt: skip
-BY_CLASS = types.ByClass({"<a>": 4, "b": 3, "c": 0}, {"<a>": 0.75, "b": 1.0, "c": None}, 0.875, 4 / 7)
+BY_CLASS = types.PerClassMetrics({"<a>": 4, "b": 3, "c": 0}, {"<a>": 0.75, "b": 1.0, "c": None}, 0.875, 4 / 7)
 
 
 def variant(folder: Path, name: str, *, size: int, score: float = 0.9, integer: bool = True) -> types.Variant:
@@ -54,7 +54,7 @@ def dataset() -> types.Dataset:
 
     task = types.Task("toy", ("<a>", "b", "c"), (4, 4, 1))
     splits = split("train", 30), split("validation", 20), split("test", 10)
-    return types.Dataset(task, *splits, "d" * 64, "toy", overlaps=OVERLAPS)
+    return types.Dataset(task, *splits, "d" * 64, "toy", leakage=OVERLAPS)
 
 
 @pytest.fixture
@@ -115,16 +115,16 @@ def test_mistakes_are_the_most_confident_ones():
         "test", np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1), np.array([0, 0, 1, 1, 0], np.int32)
     )
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
-    found = report.mistakes(split, probabilities, class_names=("a", "b"), limit=2)
+    found = report.misclassified(split, probabilities, class_names=("a", "b"), limit=2)
     assert (found.total, found.examples) == (3, 5)
     assert found.labels == ("b", "a")
     assert found.predictions == ("a", "b")
     assert found.probabilities == pytest.approx((0.95, 0.7))
     np.testing.assert_array_equal(found.pictures, split.inputs[[2, 4]])
     with pytest.raises(ValueError, match=r"\(5, 2\).*Received: \(4, 2\)"):
-        report.mistakes(split, probabilities[:4], class_names=("a", "b"))
+        report.misclassified(split, probabilities[:4], class_names=("a", "b"))
     with pytest.raises(ValueError, match="needs pictures"):
-        report.mistakes(types.Split("test", np.zeros((5, 2)), split.labels), probabilities, class_names=("a", "b"))
+        report.misclassified(types.Split("test", np.zeros((5, 2)), split.labels), probabilities, class_names=("a", "b"))
 
 
 class Page(html.parser.HTMLParser):
@@ -148,11 +148,11 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
-    wrong = report.mistakes(dataset.test, np.eye(3)[np.zeros(10, int)], class_names=dataset.task.class_names)
+    wrong = report.misclassified(dataset.test, np.eye(3)[np.zeros(10, int)], class_names=dataset.task.class_names)
     curves = [
-        types.Curves("teacher", {"loss": (2.0, 1.0, 0.5), "val_loss": (2.0, 1.5, 1.0), "accuracy": (0.1, 0.5, 0.9)}),
-        types.Curves("student", {"loss": (1.0,), "learning_rate": (0.1,)}),
-        types.Curves("nothing", {}),
+        types.History("teacher", {"loss": (2.0, 1.0, 0.5), "val_loss": (2.0, 1.5, 1.0), "accuracy": (0.1, 0.5, 0.9)}),
+        types.History("student", {"loss": (1.0,), "learning_rate": (0.1,)}),
+        types.History("nothing", {}),
     ]
     path = report.write(built, tmp_path, curves=curves, mistakes=wrong)
     text = path.read_text()
@@ -279,7 +279,7 @@ def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
     labels = np.array([0, 0, 1, 1, 0], np.int32)
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
     one, other = (
-        report.mistakes(types.Split("test", inputs, labels), probabilities, class_names=("a", "b"), limit=2)
+        report.misclassified(types.Split("test", inputs, labels), probabilities, class_names=("a", "b"), limit=2)
         for inputs in (pictures, stream(pictures))
     )
     np.testing.assert_array_equal(one.pictures, other.pictures)
@@ -288,7 +288,7 @@ def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
 
 def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
     split = types.Split("test", tiny_text.inputs, 1 - tiny_text.labels)  # every answer is wrong
-    found = report.mistakes(
+    found = report.misclassified(
         split, tiny_text.expected, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, limit=5
     )
     assert found.total == len(split)

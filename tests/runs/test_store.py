@@ -70,7 +70,7 @@ def test_a_stage_is_made_anew_with_what_it_builds_on(tmp_path):
     for key in ("a", "b"):
         with open_run(tmp_path) as run:
             first.stage(run, key=(key,), name="teacher")
-            second.stage(run, key=(run.key("teacher"),), name="student")
+            second.stage(run, key=(run.stage_key("teacher"),), name="student")
     assert (first.made, second.made) == (2, 2)
 
 
@@ -99,9 +99,9 @@ def test_checkpoints_of_a_stage_go_when_it_is_finished_and_with_other_settings(t
 
     def make(workspace):
         if dying:
-            workspace.keep({}, {"number": 7})
+            workspace.save_checkpoint({}, {"number": 7})
             raise KeyboardInterrupt
-        return workspace.newest()
+        return workspace.latest_checkpoint()
 
     def stage(key, name="lesson"):
         made = []
@@ -206,7 +206,7 @@ def test_a_killed_run_resumes_at_its_last_finished_stage(tmp_path):
         folder = pathlib.Path(__file__).parent / "run"
         with store.Run(folder, recipe="r", tag="t", config=Config(), needed_bytes=1) as run:
             one = run.stage("one", lambda at: "one", key=[], save=save, load=load)
-            two = run.stage("two", lambda at: "two", key=[run.key("one")], save=save, load=load)
+            two = run.stage("two", lambda at: "two", key=[run.stage_key("one")], save=save, load=load)
             print(one, two, [row["reused"] for row in run.stages], len(list((folder / "stages").iterdir())))
         """)
     )
@@ -257,7 +257,7 @@ def test_config_json_holds_the_run(tmp_path):
     task = types.Task("toy", ("a", "b"), (3,))
     dataset = types.Dataset(task, **split, digest="d" * 64, source="toy", arguments={"seed": 3, "limit": None})
     with open_run(tmp_path) as run:
-        run.record(dataset)
+        run.use_dataset(dataset)
     content = json.loads((tmp_path / "config.json").read_text())
     assert {"recipe", "tag", "seed", "versions", "config", "data"} <= set(content)
     assert content["seed"] == 3
@@ -279,18 +279,18 @@ def test_classes_that_changed_are_refused_where_the_run_goes_on(tmp_path, capsys
     inputs = np.zeros((2, 3), np.uint8)
     split = [types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")]
 
-    def dataset(*names, **overlaps):
-        return types.Dataset(types.Task("toy", names, (3,)), *split, digest="d" * 64, source="toy", overlaps=overlaps)
+    def dataset(*names, **leakage):
+        return types.Dataset(types.Task("toy", names, (3,)), *split, digest="d" * 64, source="toy", leakage=leakage)
 
     with open_run(tmp_path) as run:
-        run.record(dataset("1", "2", "10", exact_duplicates=3, contradicting_labels=0))
+        run.use_dataset(dataset("1", "2", "10", exact_duplicates=3, contradicting_labels=0))
         assert run.notes == ["data set toy: 3 held-out examples stand in another split as well. "
                              "Scores may be flattered by it"]  # fmt: skip
     for names in (("1", "10", "2"), ("1", "2", "ten"), ("1", "2")):
         with pytest.raises(ValueError, match="began with the classes 1, 2, 10"), open_run(tmp_path) as run:
-            run.record(dataset(*names))
+            run.use_dataset(dataset(*names))
     with open_run(tmp_path) as run:
-        run.record(dataset("1", "2", "10"))
+        run.use_dataset(dataset("1", "2", "10"))
         assert run.notes == []
 
 
@@ -409,9 +409,9 @@ def test_a_failed_run_leaves_no_bundle(tmp_path):
 def test_stage_names_and_keys_are_checked(tmp_path):
     with open_run(tmp_path) as run:
         Maker().stage(run)
-        assert len(run.key("weights")) == 64
+        assert len(run.stage_key("weights")) == 64
         with pytest.raises(ValueError, match="Available: weights"):
-            run.key("teacher")
+            run.stage_key("teacher")
         for name in ("weights", "a/b", ""):
             with pytest.raises(ValueError, match="name of its own"):
                 Maker().stage(run, name=name)
@@ -429,7 +429,7 @@ def test_a_stage_for_each_seed_is_a_stage_of_its_own(tmp_path):
     def passed(seeds, key=1):
         with open_run(tmp_path) as run:
             save, load = (lambda it, path: (path / "n").write_text(str(it))), (lambda path: (path / "n").read_text())
-            found = run.each("student", make, seeds=seeds, key=[key], save=save, load=load)
+            found = run.stage_per_seed("student", make, seeds=seeds, key=[key], save=save, load=load)
             return found, [row["name"] for row in run.stages], [row["reused"] for row in run.stages]
 
     assert passed([3, 4]) == (["3", "4"], ["student-3", "student-4"], [False, False])

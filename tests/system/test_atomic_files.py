@@ -86,7 +86,7 @@ def test_a_full_disk_keeps_the_folder(tmp_path):
 
 def test_a_folder_is_replaced_whole(tmp_path):
     for content in ("old", "new"):
-        with atomic_files.replacing(tmp_path / "mobile") as temporary:
+        with atomic_files.atomic_replace(tmp_path / "mobile") as temporary:
             temporary.mkdir()
             (temporary / content).write_text(content)
     assert [path.name for path in tmp_path.rglob("*")] == ["mobile", "new"]
@@ -106,7 +106,7 @@ def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path, monkeypatch, fai
         real(*arguments)
 
     monkeypatch.setattr(os, "rename", rename)
-    with pytest.raises(type(error)), atomic_files.replacing(tmp_path / "mobile") as temporary:
+    with pytest.raises(type(error)), atomic_files.atomic_replace(tmp_path / "mobile") as temporary:
         temporary.mkdir()
     assert [path.name for path in tmp_path.rglob("*")] == ["mobile", "old"]
 
@@ -121,7 +121,7 @@ def test_an_old_folder_that_cannot_go_is_no_error(tmp_path, monkeypatch):
             raise PermissionError("busy")
 
     monkeypatch.setattr(atomic_files, "remove", remove)
-    with atomic_files.replacing(tmp_path / "mobile") as temporary:
+    with atomic_files.atomic_replace(tmp_path / "mobile") as temporary:
         temporary.mkdir()
         (temporary / "new").write_text("new")
     monkeypatch.setattr(atomic_files, "remove", real)
@@ -142,9 +142,9 @@ def test_an_old_folder_that_cannot_go_is_no_error(tmp_path, monkeypatch):
 def test_want_of_room_is_known_by_number_and_by_word(tmp_path, error, needed):
     with (
         pytest.raises(
-            atomic_files.NoRoomError, match=rf"No room for .*model: it {needed}, and [\d,]+ bytes are free"
+            atomic_files.DiskFullError, match=rf"No room for .*model: it {needed}, and [\d,]+ bytes are free"
         ) as told,
-        atomic_files.replacing(tmp_path / "model", needed_bytes=5000),
+        atomic_files.atomic_replace(tmp_path / "model", needed_bytes=5000),
     ):
         raise error
     assert told.value.needed_bytes == 5000
@@ -152,14 +152,14 @@ def test_want_of_room_is_known_by_number_and_by_word(tmp_path, error, needed):
 
 def test_want_of_room_inside_a_folder_counts_what_was_written_and_what_was_to_be(tmp_path):
     def write():
-        with atomic_files.replacing(tmp_path / "stage") as folder:
+        with atomic_files.atomic_replace(tmp_path / "stage") as folder:
             folder.mkdir()
             (folder / "first").write_bytes(bytes(300))
-            with atomic_files.replacing(folder / "model.keras", needed_bytes=7000) as path:
+            with atomic_files.atomic_replace(folder / "model.keras", needed_bytes=7000) as path:
                 path.write_bytes(bytes(100))
                 raise OSError(errno.ENOSPC, "full")
 
-    with pytest.raises(atomic_files.NoRoomError) as told:
+    with pytest.raises(atomic_files.DiskFullError) as told:
         write()
     assert f"No room for {tmp_path / 'stage'}: it needs more than 7,300 bytes" in str(told.value)
     assert list(tmp_path.iterdir()) == []
@@ -168,19 +168,19 @@ def test_want_of_room_inside_a_folder_counts_what_was_written_and_what_was_to_be
 def test_a_library_that_writes_by_itself_is_told_in_words(tmp_path):
     (tmp_path / "events").write_bytes(bytes(1200))
     with (
-        pytest.raises(atomic_files.NoRoomError, match=rf"No room for {tmp_path}: it needs more than 1,200 bytes"),
-        atomic_files.told(tmp_path),
+        pytest.raises(atomic_files.DiskFullError, match=rf"No room for {tmp_path}: it needs more than 1,200 bytes"),
+        atomic_files.explain_disk_full(tmp_path),
     ):
         raise RuntimeError("events; No space left on device")
-    with pytest.raises(RuntimeError, match="other"), atomic_files.told(tmp_path):
+    with pytest.raises(RuntimeError, match="other"), atomic_files.explain_disk_full(tmp_path):
         raise RuntimeError("other")
-    named = atomic_files.NoRoomError(errno.ENOSPC, "No room for a checkpoint")
-    with pytest.raises(atomic_files.NoRoomError, match="a checkpoint"), atomic_files.told(tmp_path):
+    named = atomic_files.DiskFullError(errno.ENOSPC, "No room for a checkpoint")
+    with pytest.raises(atomic_files.DiskFullError, match="a checkpoint"), atomic_files.explain_disk_full(tmp_path):
         raise named
 
 
 def test_another_error_stays_what_it_is(tmp_path):
-    with pytest.raises(RuntimeError, match="no space") as told, atomic_files.replacing(tmp_path / "model"):
+    with pytest.raises(RuntimeError, match="no space") as told, atomic_files.atomic_replace(tmp_path / "model"):
         raise RuntimeError("no space for doubt")
     assert told.type is RuntimeError
 
@@ -247,7 +247,7 @@ def test_what_is_not_flushed_stands_as_whole(tmp_path, monkeypatch):
     flushed = []
     monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(handle))
     for flush in (False, True):
-        with atomic_files.replacing(tmp_path / "cache", flush=flush) as temporary:
+        with atomic_files.atomic_replace(tmp_path / "cache", flush=flush) as temporary:
             temporary.mkdir()
             (temporary / "rows").write_text(f"{flush}")
         assert (tmp_path / "cache" / "rows").read_text() == f"{flush}"
@@ -261,7 +261,7 @@ def test_a_folder_takes_the_place_of_a_link(tmp_path):
     other.mkdir()
     (other / "kept").touch()
     link.symlink_to(other)
-    with atomic_files.replacing(link) as temporary:
+    with atomic_files.atomic_replace(link) as temporary:
         temporary.mkdir()
         (temporary / "model").touch()
     assert [path.name for path in link.iterdir()] == ["model"]

@@ -24,21 +24,21 @@ def test_digests_tell_values_apart_and_agree_between_processes(tmp_path):
         ["a", "bc"], np.zeros(2), np.zeros((2, 1)), np.zeros(2, np.float32), types.Schedule(epochs=1),
         types.Schedule(epochs=2), tmp_path / "file",
     ]  # fmt: skip
-    seen = [digests.of(value) for value in values]
+    seen = [digests.sha256_of(value) for value in values]
     assert len(set(seen)) == len(values)
-    assert digests.of({"a": 1, "b": 2}) == digests.of({"b": 2, "a": 1})
-    assert digests.of((1, 2)) == digests.of([1, 2])
-    code = "from kerastl.system import digests; print(digests.of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
+    assert digests.sha256_of({"a": 1, "b": 2}) == digests.sha256_of({"b": 2, "a": 1})
+    assert digests.sha256_of((1, 2)) == digests.sha256_of([1, 2])
+    code = "from kerastl.system import digests; print(digests.sha256_of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
     found = {
         subprocess.run(
             [sys.executable, "-c", code], env={**ENVIRONMENT, "PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert found == {digests.of([{"x", "y", "z"}, {"b": 1.5, "a": None}]).encode()}
+    assert found == {digests.sha256_of([{"x", "y", "z"}, {"b": 1.5, "a": None}]).encode()}
     for wrong in (object(), lambda: 1, Path("/nowhere/at/all"), np.array([object()])):
         with pytest.raises(ValueError, match="Received"):
-            digests.of(wrong)
+            digests.sha256_of(wrong)
 
 
 def module(source: str) -> dict:
@@ -78,7 +78,7 @@ def test_a_functions_digest_follows_its_own_module():
     assert [digests.of_function(module(text)["make"]) for text in same] == [start] * len(same)
     assert len({start, *(digests.of_function(module(text)["make"]) for text in other)}) == len(other) + 1
     assert digests.of_function(functools.partial(module(PIECE)["make"], 3)) == start
-    assert digests.of_function(print) == digests.of([])
+    assert digests.of_function(print) == digests.sha256_of([])
 
 
 def test_folders(tmp_path):

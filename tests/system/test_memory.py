@@ -24,7 +24,7 @@ def test_nothing_is_registered_beyond_the_block():
     leaked = set(TABLE) - before
     assert any(name.startswith("CustomGradient-") for name in leaked), "the leak that the guard is for is gone"
     before = set(TABLE)
-    with memory.released():
+    with memory.release_graphs():
         trained()
     assert set(TABLE) == before
 
@@ -36,7 +36,7 @@ def test_what_was_traced_inside_still_runs_and_other_gradients_stay():
 
     outside = tf.function(lambda value: doubled(value) + 1)
     assert outside(tf.constant(1.0)) == 3
-    with memory.released():
+    with memory.release_graphs():
         inside = tf.function(lambda value: doubled(value) + 2)
         assert inside(tf.constant(1.0)) == 4
     assert inside(tf.constant(2.0)) == 6

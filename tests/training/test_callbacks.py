@@ -191,9 +191,9 @@ def lesson(folder, *, kill_after=None, every_seconds=1e9, distil=False):
     pruning = prune.Prune(sparsity=0.5, begin_step=2, end_step=20, frequency=3, model=student)
     trained = student
     if distil:
-        soft = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
+        soft = functools.partial(losses.kl_divergence, temperature=2.0)
         trained = distiller.Distiller(student=student, teacher=teacher, loss=soft, weight=0.5)
-    views = augmentation.build(horizontal_flip=True, translation=0.1, erasing=0.3, seed=1)
+    views = augmentation.image_augmentation(horizontal_flip=True, translation=0.1, erasing=0.3, seed=1)
     data = pipeline.batches(pictures(), batch_size=8, shuffle=True, seed=4, augment=views)
     curves = fitting.fit(
         trained,
@@ -345,7 +345,7 @@ def test_asked_to_stop_it_keeps_a_checkpoint_within_a_step(tmp_path, number, end
         )
     assert caught.value.args == arguments
     assert signal.getsignal(number) is before
-    found = workspace.newest()
+    found = workspace.latest_checkpoint()
     assert found is not None
     assert found[1]["place"] == [0, 6, False]
 

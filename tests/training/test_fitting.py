@@ -204,13 +204,13 @@ def test_predict_reads_streamed_pictures_a_batch_at_a_time(stream):
 def test_balanced_weights_are_the_written_down_rule():
     """scikit-learn's documentation: ``n_samples / (n_classes * np.bincount(y))``."""
     labels = np.array([0] * 6 + [1] * 3 + [2], np.int32)
-    weights = fitting.balanced_weights(labels, classes=3)
+    weights = fitting.class_weights(labels, classes=3)
     assert weights == {0: 10 / 18, 1: 10 / 9, 2: 10 / 3}
     assert sum(weights[label] for label in labels.tolist()) == pytest.approx(10)
-    assert fitting.balanced_weights(np.array([1, 0]), classes=2) == {0: 1.0, 1: 1.0}
+    assert fitting.class_weights(np.array([1, 0]), classes=2) == {0: 1.0, 1: 1.0}
     for wrong, classes in ((labels, 4), (labels, 2), (labels[:0], 2)):
         with pytest.raises(ValueError, match="examples of all"):
-            fitting.balanced_weights(wrong, classes=classes)
+            fitting.class_weights(wrong, classes=classes)
 
 
 def test_class_weight_weighs_the_loss_and_nothing_else(examples):
@@ -307,7 +307,7 @@ def test_several_classes_are_seen_beside_stored_answers(examples):
         chances = keras.ops.sigmoid(teacher)
         return keras.ops.mean(keras.ops.binary_crossentropy(chances, student, from_logits=True), -1)
 
-    named = {"labels": terms.Labels(0.5), "soft": terms.Soft(each, 0.5, multi_label=True)}
+    named = {"labels": terms.LabelLoss(0.5), "soft": terms.LogitLoss(each, 0.5, multi_label=True)}
     model = distiller.Distiller(student=small_model(), teacher=None, losses=named)
     lesson, held = batches(inputs, (labels, answers)), batches(inputs, labels)
     curves = quiet(model, lesson, validation=held, schedule=Schedule(epochs=8, peak_learning_rate=0.5), keep="best")
@@ -320,8 +320,8 @@ def test_positive_weights_are_negatives_over_positives_within_bounds():
     labels = np.zeros((40, 5), np.uint8)
     for column, count in enumerate((10, 20, 30, 1, 40)):
         labels[:count, column] = 1
-    assert fitting.balanced_weights(labels, classes=5) == pytest.approx({0: 3.0, 1: 1.0, 2: 1 / 3, 3: 10.0, 4: 0.1})
-    assert fitting.balanced_weights(labels, classes=5, most=50)[3] == pytest.approx(39)
+    assert fitting.class_weights(labels, classes=5) == pytest.approx({0: 3.0, 1: 1.0, 2: 1 / 3, 3: 10.0, 4: 0.1})
+    assert fitting.class_weights(labels, classes=5, most=50)[3] == pytest.approx(39)
     for wrong, options in (
         (labels * 2, {"classes": 5}),
         (labels.astype(float), {"classes": 5}),
@@ -331,7 +331,7 @@ def test_positive_weights_are_negatives_over_positives_within_bounds():
         (labels, {"classes": 5, "most": 0.5}),
     ):
         with pytest.raises(ValueError, match=r"Received: (shape|counts|most)"):
-            fitting.balanced_weights(wrong, **options)
+            fitting.class_weights(wrong, **options)
 
 
 def weighed_by_hand(labels, logits, weights):

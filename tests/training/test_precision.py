@@ -16,11 +16,11 @@ def small_model():
 
 
 def test_precision_is_put_back():
-    with precision.policy("mixed_bfloat16"):
+    with precision.dtype_policy("mixed_bfloat16"):
         model = small_model()
         assert model.get_layer("hidden").compute_dtype == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
-    with pytest.raises(RuntimeError), precision.policy("mixed_bfloat16"):
+    with pytest.raises(RuntimeError), precision.dtype_policy("mixed_bfloat16"):
         raise RuntimeError
     assert keras.config.dtype_policy().name == "float32"
     exact = precision.as_float32(model)
@@ -52,7 +52,7 @@ def test_an_encoder_inside_and_operations_come_to_float32():
         vectors = keras.ops.einsum("bte,bt->be", encoder(ids), real)
         return keras.Model(ids, keras.layers.Dense(3, dtype="float32")(vectors))
 
-    with precision.policy("mixed_bfloat16"):
+    with precision.dtype_policy("mixed_bfloat16"):
         half = text_model()
     copy, exact = precision.as_float32(half), text_model()
     inputs = np.random.default_rng(0).integers(0, 50, (20, 8))
@@ -83,20 +83,22 @@ def test_fastest_precision_takes_the_faster(examples):
         return build
 
     inputs, labels = examples
-    assert precision.fastest(slow_in("float32"), inputs, labels) == "mixed_bfloat16"
-    assert precision.fastest(slow_in("bfloat16"), inputs, labels) == "float32"
+    assert precision.choose_dtype_policy(slow_in("float32"), inputs, labels) == "mixed_bfloat16"
+    assert precision.choose_dtype_policy(slow_in("bfloat16"), inputs, labels) == "float32"
 
 
 def test_a_training_that_goes_on_does_so_in_its_precision(tmp_path, examples, monkeypatch):
     """A second timing could come out the other way; it is not taken."""
     batch, found = Split("train", *examples), []
     for name in ("mixed_bfloat16", "float32"):
-        monkeypatch.setattr(precision, "fastest", lambda build, inputs, labels, name=name: name)
+        monkeypatch.setattr(precision, "choose_dtype_policy", lambda build, inputs, labels, name=name: name)
         workspace = Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
-        model = precision.build_fastest(small_model, batch, seed=5, workspace=workspace)
+        model = precision.build_in_fastest_dtype(small_model, batch, seed=5, workspace=workspace)
         found.append(model.get_layer("hidden").dtype_policy.name)
     assert found == ["mixed_bfloat16", "mixed_bfloat16"]
-    assert precision.build_fastest(small_model, batch, seed=5).get_layer("hidden").dtype_policy.name == "float32"
+    assert (
+        precision.build_in_fastest_dtype(small_model, batch, seed=5).get_layer("hidden").dtype_policy.name == "float32"
+    )
 
 
 def test_the_fastest_model_has_the_weights_of_its_seed(examples, monkeypatch):
@@ -105,8 +107,10 @@ def test_the_fastest_model_has_the_weights_of_its_seed(examples, monkeypatch):
     keras.utils.set_random_seed(5)
     wanted = small_model().get_weights()
     for name in ("float32", "mixed_bfloat16"):
-        monkeypatch.setattr(precision, "fastest", lambda build, inputs, labels, name=name: (build(), name)[1])
-        model = precision.build_fastest(small_model, batch, seed=5)
+        monkeypatch.setattr(
+            precision, "choose_dtype_policy", lambda build, inputs, labels, name=name: (build(), name)[1]
+        )
+        model = precision.build_in_fastest_dtype(small_model, batch, seed=5)
         assert model.get_layer("hidden").dtype_policy.name == name
         for one, other in zip(model.get_weights(), wanted, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -97,7 +97,7 @@ def test_averages_take_the_weights_places_once_at_the_end(examples, tmp_path, av
 def test_a_network_all_in_bfloat16_goes_on(examples, tmp_path):
     found = {}
     for folder, stop in (("whole", 0), ("parts", 5), ("parts", 0)):
-        with precision.policy("bfloat16"):
+        with precision.dtype_policy("bfloat16"):
             model = small_model()
         assert {v.dtype for v in model.get_layer("hidden").weights} == {"bfloat16"}
         workspace = Workspace("lesson", folder=tmp_path / folder, logs=tmp_path / "logs", every_seconds=0)
@@ -123,7 +123,7 @@ def encoder_lesson(folder, step):
         schedule=Schedule(epochs=3, batch_size=32, peak_learning_rate=1e-2),
         optimizer=functools.partial(transfer.LayerwiseAdamW, rates={"encoder": 0.5}, begin={"encoder": 4}),
         workspace=Workspace("encoder", folder=folder / "work", logs=folder / "logs", every_seconds=0),
-        validation=pipeline.batches(texts.part(slice(20)), batch_size=10),
+        validation=pipeline.batches(texts.subset(slice(20)), batch_size=10),
         callbacks=[At(step)],
         progress=False,
     )

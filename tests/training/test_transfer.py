@@ -80,7 +80,7 @@ def test_no_plan_for_nothing(examples, classes):
 
 def test_cached_features_are_the_models_own(pictures):
     model = network()
-    found = transfer.features(transfer.body(model), pipeline.batches(pictures, batch_size=7))
+    found = transfer.extract_features(transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=7))
     kernel, bias = model.get_layer("logits").get_weights()
     expected = model.predict(pictures.inputs, verbose=0)
     np.testing.assert_allclose(found.inputs @ kernel + bias, expected, atol=1e-5)
@@ -88,17 +88,19 @@ def test_cached_features_are_the_models_own(pictures):
 
 
 def test_every_view_is_another_one_of_the_same_example(pictures):
-    body = transfer.body(network())
-    batches = pipeline.batches(pictures, batch_size=8, augment=augmentation.build(translation=0.3, brightness=0.2))
-    found = transfer.features(body, batches, views=3)
+    body = transfer.feature_extractor(network())
+    batches = pipeline.batches(
+        pictures, batch_size=8, augment=augmentation.image_augmentation(translation=0.3, brightness=0.2)
+    )
+    found = transfer.extract_features(body, batches, views=3)
     first, second, third = np.split(found.inputs, 3)
     np.testing.assert_array_equal(found.labels, np.tile(pictures.labels, 3))
     assert not np.allclose(first, second)
     assert not np.allclose(second, third)
-    plain = transfer.features(body, pipeline.batches(pictures, batch_size=8))
+    plain = transfer.extract_features(body, pipeline.batches(pictures, batch_size=8))
     apart = np.linalg.norm(first[:, None] - plain.inputs[None], axis=-1)
     assert (pictures.labels[apart.argmin(1)] == pictures.labels).mean() > 0.7, "views do not resemble their examples"
-    both = transfer.joined(plain, found)
+    both = transfer.concatenate(plain, found)
     assert (both.name, len(both)) == ("train", 120)
     np.testing.assert_array_equal(both.inputs[:30], plain.inputs)
 
@@ -107,11 +109,11 @@ def test_features_are_vectors(pictures):
     model = network()
     whole = keras.Model(model.input, model.get_layer("relu").output)
     with pytest.raises(ValueError, match=r"vectors.*\(None, 6, 6, 4\)"):
-        transfer.features(whole, pipeline.batches(pictures, batch_size=8))
+        transfer.extract_features(whole, pipeline.batches(pictures, batch_size=8))
     with pytest.raises(ValueError, match="views=0"):
-        transfer.features(transfer.body(model), pipeline.batches(pictures, batch_size=8), views=0)
+        transfer.extract_features(transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=8), views=0)
     with pytest.raises(ValueError, match="layer 'pool'"):
-        transfer.body(whole)
+        transfer.feature_extractor(whole)
 
 
 def test_features_that_do_not_fit_into_memory_are_said_in_words(pictures):
@@ -120,7 +122,7 @@ def test_features_that_do_not_fit_into_memory_are_said_in_words(pictures):
     large = keras.layers.UpSampling2D(60_000)(image)
     model = keras.Model(image, keras.layers.GlobalMaxPooling2D()(large))
     with pytest.raises(MemoryError, match="Out of memory while computing features: a smaller batch needs less"):
-        transfer.features(model, pipeline.batches(pictures, batch_size=8))
+        transfer.extract_features(model, pipeline.batches(pictures, batch_size=8))
 
 
 def test_features_come_back_from_the_disk(tmp_path):
@@ -134,7 +136,7 @@ def test_features_come_back_from_the_disk(tmp_path):
 
 def test_a_head_that_learnt_apart_answers_in_the_whole_model(pictures):
     model = network()
-    found = transfer.features(transfer.body(model), pipeline.batches(pictures, batch_size=8))
+    found = transfer.extract_features(transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=8))
     head = transfer.head(TASK, 4)
     fitting.fit(
         head,
@@ -142,12 +144,12 @@ def test_a_head_that_learnt_apart_answers_in_the_whole_model(pictures):
         schedule=Schedule(epochs=30, peak_learning_rate=0.1),
         progress=False,
     )
-    transfer.put_head(model, head)
+    transfer.set_head_weights(model, head)
     answers = fitting.predict(model, pictures.inputs)
     np.testing.assert_allclose(answers, fitting.predict(head, found.inputs), atol=1e-4)
     assert (answers.argmax(-1) == pictures.labels).mean() > 0.8
     with pytest.raises(ValueError, match=r"\(4, 3\).*Received: .*\(5, 3\)"):
-        transfer.put_head(model, transfer.head(TASK, 5))
+        transfer.set_head_weights(model, transfer.head(TASK, 5))
 
 
 # ---------------------------------------------------------------------------------------------------------- fine-tuning
@@ -159,13 +161,13 @@ def test_statistics_stay_bitwise_as_they_came(pictures):
     layer = model.get_layer("normalization")
     layer.set_weights([np.array([2, 1, 1, 1.0]), np.ones(4), np.full(4, 0.3), np.full(4, 0.7)])
     before, kernel = layer.get_weights(), model.get_layer("convolution").get_weights()[0]
-    assert transfer.freeze_statistics(model) == 1
+    assert transfer.freeze_batch_norm(model) == 1
     fitting.fit(model, batches, schedule=Schedule(epochs=2, peak_learning_rate=0.01), progress=False)
     for one, other in zip(layer.get_weights(), before, strict=True):
         assert one.tobytes() == other.tobytes()
     assert not np.array_equal(model.get_layer("convolution").get_weights()[0], kernel), "nothing was trained"
     # inference mode in training too: an example's answer does not depend on the others of its batch
-    body = transfer.body(model)
+    body = transfer.feature_extractor(model)
     alone = body(pictures.inputs[:1].astype(np.float32), training=True)
     among = body(pictures.inputs.astype(np.float32), training=True)[:1]
     np.testing.assert_allclose(alone, among, atol=1e-6)
@@ -175,7 +177,7 @@ def test_statistics_of_a_model_inside_a_model_stay_too(pictures):
     inner = network()
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, keras.layers.Dense(3, name="last")(inner(image)))
-    assert transfer.freeze_statistics(model) == 1
+    assert transfer.freeze_batch_norm(model) == 1
     before = inner.get_layer("normalization").get_weights()
     data = pipeline.batches(pictures, batch_size=10)
     fitting.fit(model, data, schedule=Schedule(epochs=1, peak_learning_rate=0.01), progress=False)
@@ -186,7 +188,7 @@ def test_statistics_of_a_model_inside_a_model_stay_too(pictures):
 def test_rates_fall_from_group_to_group():
     rates = transfer.layer_rates([["stem"], ["a", "b"], ["logits"]], decay=0.5)
     assert rates == {"stem": 0.25, "a": 0.5, "b": 0.5, "logits": 1.0}
-    assert transfer.unfreezing([["stem"], ["a", "b"], ["logits"]], steps=10) == {
+    assert transfer.gradual_unfreezing([["stem"], ["a", "b"], ["logits"]], steps=10) == {
         "stem": 20,
         "a": 10,
         "b": 10,
@@ -197,7 +199,7 @@ def test_rates_fall_from_group_to_group():
     with pytest.raises(ValueError, match=r"Received: 1\.5"):
         transfer.layer_rates([["a"]], decay=1.5)
     with pytest.raises(ValueError, match="Received: -1"):
-        transfer.unfreezing([["a"]], steps=-1)
+        transfer.gradual_unfreezing([["a"]], steps=-1)
 
 
 def numpy_adamw(weight, gradients, *, rate, begin, decay, learning_rate=0.01, one=0.9, two=0.999, epsilon=1e-7):
@@ -342,13 +344,13 @@ def test_features_go_on_after_an_interruption(tmp_path):
 
         model.predict_on_batch = predicted
         options = {"workspace": workspace}
-        plain = transfer.features(model, pipeline.batches(split, batch_size=4), **options)
+        plain = transfer.extract_features(model, pipeline.batches(split, batch_size=4), **options)
         changed = pipeline.batches(split, batch_size=4, augment=augment)
-        views = transfer.features(model, changed, views=3, name="views", **options)
+        views = transfer.extract_features(model, changed, views=3, name="views", **options)
         return (
             plain,
             views,
-            transfer.features(model, pipeline.batches(split, batch_size=4), name="validation", **options),
+            transfer.extract_features(model, pipeline.batches(split, batch_size=4), name="validation", **options),
         )
 
     whole = cached(None)

@@ -41,7 +41,7 @@ WORDS = {
 
 @pytest.fixture(scope="module")
 def reader():
-    with model_file.Reader() as found:
+    with model_file.SandboxedModel() as found:
         yield found
 
 
@@ -61,7 +61,7 @@ def test_what_is_hostile_is_an_error_and_nothing_of_it_runs(reader, tmp_path, ca
     build(tmp_path)
     (model,) = (path for path in tmp_path.glob("model*") if path.suffix != ".txt")
     if model.suffix == ".tflite":
-        with model_file.Reader(seconds=2) as impatient:
+        with model_file.SandboxedModel(seconds=2) as impatient:
             found = impatient.audit(model)
     else:
         found = reader.audit(model)
@@ -154,7 +154,7 @@ def test_links_pickles_and_what_is_no_model(reader, tmp_path):
 
 def test_words_of_a_child_are_not_believed(tmp_path, monkeypatch):
     (tmp_path / "model.keras").write_bytes(b"x")
-    with model_file.Reader() as reader:
+    with model_file.SandboxedModel() as reader:
         for said in ({}, {"findings": 3}, {"findings": [["fine", "a", "b"]]}, {"findings": [["note", "a"]]}):
             monkeypatch.setattr(reader._child, "ask", lambda *_, said=said, **__: (said, b""))
             found = reader.audit(tmp_path / "model.keras")

@@ -70,7 +70,7 @@ def main(memory):
 def worker(tmp_path, monkeypatch):
     (tmp_path / "hostile_work.py").write_text(WORK)
     monkeypatch.syspath_prepend(tmp_path)
-    with sandbox.Child("hostile_work", memory=MEMORY) as found:
+    with sandbox.Sandbox("hostile_work", memory=MEMORY) as found:
         yield found
 
 
@@ -105,7 +105,7 @@ def test_questions_and_answers(worker):
 def test_whatever_becomes_of_it_the_next_question_is_answered(worker, do, how, words):
     first = ask(worker, "echo", word="x")[0]["pid"]
     start = time.monotonic()
-    with pytest.raises(sandbox.ChildError, match=words) as error:
+    with pytest.raises(sandbox.SandboxError, match=words) as error:
         ask(worker, do, seconds=1.0 if how == "late" else 20.0)
     assert error.value.how == how
     assert time.monotonic() - start < 10
@@ -119,12 +119,12 @@ def test_whatever_becomes_of_it_the_next_question_is_answered(worker, do, how, w
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound the address space")
 def test_memory_is_bounded(worker):
     assert ask(worker, "eat", count=10_000_000)[0]["held"] == 10_000_000
-    with pytest.raises(sandbox.ChildError, match="memory"):
+    with pytest.raises(sandbox.SandboxError, match="memory"):
         ask(worker, "eat", count=2 * MEMORY)
 
 
 def test_no_file_is_written(worker, tmp_path):
-    with pytest.raises(sandbox.ChildError, match="File too large"):
+    with pytest.raises(sandbox.SandboxError, match="File too large"):
         ask(worker, "write", path=str(tmp_path / "file"))
     assert not (tmp_path / "file").exists() or (tmp_path / "file").stat().st_size == 0
 
@@ -148,9 +148,9 @@ def test_a_module_that_cannot_be_imported_is_an_error(tmp_path, monkeypatch):
         ("faulty_work", "status 1", "died"),
         ("poor_work", "takes the package no_such_package, which is not installed", "refused"),
     ):
-        with sandbox.Child(module, memory=MEMORY) as lost:
+        with sandbox.Sandbox(module, memory=MEMORY) as lost:
             for _ in range(2):  # the next question starts another, which fails as well
-                with pytest.raises(sandbox.ChildError, match=words) as found:
+                with pytest.raises(sandbox.SandboxError, match=words) as found:
                     lost.ask({}, b"", seconds=10)
                 assert found.value.how == how
 

@@ -16,7 +16,7 @@ from kerastl.verify import benchmark
 def test_the_same_facts_latency_and_answers(tiny_files):
     for file in (tiny_files.float32, tiny_files.integer):
         said, raw = tflite_child.answer({"do": "facts", "bytes": len(file)}, file + b"rest")
-        assert json.loads(json.dumps(said)) == json.loads(json.dumps(dataclasses.asdict(benchmark.facts(file))))
+        assert json.loads(json.dumps(said)) == json.loads(json.dumps(dataclasses.asdict(benchmark.inspect(file))))
         assert raw == b""
         said, _ = tflite_child.answer({"do": "latency", "bytes": len(file), "threads": 1, "runs": 3}, file)
         assert said["runs"] == 3
@@ -24,7 +24,7 @@ def test_the_same_facts_latency_and_answers(tiny_files):
         question = {"do": "run", "bytes": len(file), "shape": list(inputs.shape), "dtype": inputs.dtype.str}
         said, raw = tflite_child.answer(question, file + inputs.tobytes())
         found = np.frombuffer(raw, "<f4").reshape(said["shape"])
-        np.testing.assert_array_equal(found, verify.run_file(file, inputs))
+        np.testing.assert_array_equal(found, verify.predict_tflite(file, inputs))
 
 
 def test_what_does_not_fit_is_refused(tiny_files):

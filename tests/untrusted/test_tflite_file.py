@@ -21,7 +21,7 @@ from kerastl.verify import benchmark
 
 @pytest.fixture(scope="module")
 def reader():
-    with tflite_file.Reader() as found:
+    with tflite_file.SandboxedModel() as found:
         yield found
 
 
@@ -29,8 +29,10 @@ def test_harmless_files_give_the_same_facts_answers_and_latency(reader, tiny_fil
     for file in (tiny_files.float32, tiny_files.integer):
         path = tmp_path / "model.tflite"
         path.write_bytes(file)
-        assert reader.facts(path) == reader.facts(file) == benchmark.facts(file)
-        np.testing.assert_array_equal(reader.run(path, tiny_files.inputs), verify.run_file(file, tiny_files.inputs))
+        assert reader.facts(path) == reader.facts(file) == benchmark.inspect(file)
+        np.testing.assert_array_equal(
+            reader.run(path, tiny_files.inputs), verify.predict_tflite(file, tiny_files.inputs)
+        )
         found = reader.latency(path, threads=2, runs=7)
         assert (found.threads, found.runs) == (2, 7)
         assert 0 < found.median <= found.p95 < 100
@@ -72,7 +74,7 @@ def converted(function, shape=(1, 4)) -> bytes:
 
 def test_a_file_that_never_ends(tiny_files):
     endless = converted(lambda x: tf.while_loop(lambda x: tf.reduce_all(x < 1e30), lambda x: x * 1.0, [x])[0])
-    with tflite_file.Reader(seconds=2) as reader:
+    with tflite_file.SandboxedModel(seconds=2) as reader:
         assert reader.facts(endless).operators.by_type["WHILE"] == 1
         for ask in (lambda: reader.run(endless, np.zeros((1, 4))), lambda: reader.latency(endless)):
             start = time.monotonic()
@@ -80,7 +82,7 @@ def test_a_file_that_never_ends(tiny_files):
                 ask()
             assert error.value.how == "late"
             assert time.monotonic() - start < 10
-        assert reader.facts(tiny_files.float32) == benchmark.facts(tiny_files.float32)
+        assert reader.facts(tiny_files.float32) == benchmark.inspect(tiny_files.float32)
 
 
 def test_a_file_that_wants_all_memory(tiny_files):
@@ -88,10 +90,10 @@ def test_a_file_that_wants_all_memory(tiny_files):
         return tf.reduce_sum(tf.sqrt(tf.broadcast_to(x, (200_000, 50_000, 4))), (0, 1))[None]
 
     file = converted(greedy)
-    with tflite_file.Reader() as reader:
+    with tflite_file.SandboxedModel() as reader:
         with pytest.raises(tflite_file.TfliteError):
             reader.run(file, np.ones((1, 4)))
-        assert reader.facts(tiny_files.float32) == benchmark.facts(tiny_files.float32)
+        assert reader.facts(tiny_files.float32) == benchmark.inspect(tiny_files.float32)
 
 
 def renamed(file: bytes, name: bytes) -> bytes:
@@ -112,7 +114,7 @@ def test_names_cannot_write_to_the_terminal(reader, tiny_files):
 
 def test_words_of_a_child_are_not_believed(tiny_files, monkeypatch):
     """A stranger's file that has taken the child over may say anything."""
-    with tflite_file.Reader() as reader:
+    with tflite_file.SandboxedModel() as reader:
         for said, raw in (
             ({"shape": [3, 1]}, bytes(12)),
             ({}, b""),
@@ -166,7 +168,7 @@ def fuzz(files: list[bytes], inputs: np.ndarray, count: int, folder) -> collecti
         path.write_bytes(file)
         stated.append(digests.of_file(path))
     draw, became = np.random.default_rng(0), collections.Counter()
-    with tflite_file.Reader(seconds=4) as reader:
+    with tflite_file.SandboxedModel(seconds=4) as reader:
         for index in range(count):
             changed = mutated(files[index % len(files)], draw)
             path.write_bytes(changed)
@@ -184,7 +186,7 @@ def fuzz(files: list[bytes], inputs: np.ndarray, count: int, folder) -> collecti
                     assert answer.shape[0] == len(inputs)
                 elif answer is not None:
                     assert answer.sha256 == hashlib.sha256(changed).hexdigest() not in stated
-        assert reader.facts(files[0]) == benchmark.facts(files[0]), "the reader still reads"
+        assert reader.facts(files[0]) == benchmark.inspect(files[0]), "the reader still reads"
     return became
 
 
@@ -208,7 +210,7 @@ def test_twenty_thousand_changed_files(tiny_files, tmp_path):
 def test_streamed_pictures_go_to_the_child_a_few_at_a_time(reader, tiny_files, stream):
     inputs = np.concatenate([tiny_files.inputs, tiny_files.inputs[::-1]])
     np.testing.assert_array_equal(
-        reader.run(tiny_files.float32, stream(inputs)), verify.run_file(tiny_files.float32, inputs)
+        reader.run(tiny_files.float32, stream(inputs)), verify.predict_tflite(tiny_files.float32, inputs)
     )
 
 
@@ -219,5 +221,7 @@ def test_arrays_larger_than_the_child_go_to_it_in_parts(reader, tiny_files, monk
     monkeypatch.setattr(reader._child, "ask", lambda question, *more, **options: (
         asked.append(question["shape"][0]), ask(question, *more, **options))[1])  # fmt: skip
     inputs = tiny_files.inputs[np.arange(250) % len(tiny_files.inputs)]
-    np.testing.assert_array_equal(reader.run(tiny_files.float32, inputs), verify.run_file(tiny_files.float32, inputs))
+    np.testing.assert_array_equal(
+        reader.run(tiny_files.float32, inputs), verify.predict_tflite(tiny_files.float32, inputs)
+    )
     assert asked == [100, 100, 50]

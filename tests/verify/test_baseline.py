@@ -9,7 +9,7 @@ from kerastl.verify import baseline
 
 
 def test_one_seed_has_a_share_and_no_interval():
-    found = baseline.gap_recovered(teacher=0.94, alone=[0.90], distilled=[0.91])
+    found = baseline.recovered_gap(teacher=0.94, alone=[0.90], distilled=[0.91])
     assert found.gap == pytest.approx(0.25)
     assert found.gain == pytest.approx(0.01)
     assert (found.low, found.high, found.gain_low, found.gain_high) == (None,) * 4
@@ -21,7 +21,7 @@ def test_one_seed_has_a_share_and_no_interval():
 
 def test_the_gain_has_students_interval_of_the_differences():
     alone, distilled = [0.90, 0.91, 0.92], [0.915, 0.918, 0.930]
-    found = baseline.gap_recovered(teacher=0.94, alone=alone, distilled=distilled)
+    found = baseline.recovered_gap(teacher=0.94, alone=alone, distilled=distilled)
     gains = [0.015, 0.008, 0.010]
     mean = sum(gains) / 3
     deviation = math.sqrt(sum((gain - mean) ** 2 for gain in gains) / 2)
@@ -38,7 +38,7 @@ def test_fiellers_interval_holds_the_shares_that_a_t_test_does_not_refuse(teache
     """By its definition: at a bound g the mean of ``(distilled - alone) - g (teacher - alone)`` is t errors from 0."""
     alone = np.array([0.900, 0.908, 0.903, 0.906])
     distilled = np.array([0.914, 0.918, 0.917, 0.915])
-    found = baseline.gap_recovered(teacher=teacher, alone=alone, distilled=distilled)
+    found = baseline.recovered_gap(teacher=teacher, alone=alone, distilled=distilled)
     for bound in (found.low, found.high):
         rests = (distilled - alone) - bound * (np.asarray(teacher) - alone)
         statistic = rests.mean() / (rests.std(ddof=1) / 2)
@@ -53,13 +53,13 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
     for _ in range(4000):
         alone = 0.90 + 0.002 * draw.standard_normal(3)
         distilled = 0.912 + 0.002 * draw.standard_normal(3)
-        found = baseline.gap_recovered(teacher=0.93, alone=alone, distilled=distilled)
+        found = baseline.recovered_gap(teacher=0.93, alone=alone, distilled=distilled)
         inside += found.low <= 0.4 <= found.high
     assert inside / 4000 == pytest.approx(0.95, abs=0.012)
 
 
 def test_a_gap_that_seeds_do_not_tell_from_none_has_no_interval():
-    found = baseline.gap_recovered(teacher=0.905, alone=[0.89, 0.91, 0.90], distilled=[0.90, 0.91, 0.905])
+    found = baseline.recovered_gap(teacher=0.905, alone=[0.89, 0.91, 0.90], distilled=[0.90, 0.91, 0.905])
     assert found.gap == pytest.approx(0.005 / 0.005)
     assert (found.low, found.high) == (None, None)
     assert found.gain_low is not None
@@ -67,14 +67,14 @@ def test_a_gap_that_seeds_do_not_tell_from_none_has_no_interval():
 
 
 def test_a_teacher_that_is_no_better_leaves_no_gap():
-    found = baseline.gap_recovered(teacher=0.90, alone=[0.90, 0.91], distilled=[0.92, 0.92])
+    found = baseline.recovered_gap(teacher=0.90, alone=[0.90, 0.91], distilled=[0.92, 0.92])
     assert (found.gap, found.low, found.high) == (None, None, None)
     assert found.gain == pytest.approx(0.015)
     assert found.words.endswith("no gap to recover, for the teacher is not above them.")
 
 
 def test_seeds_that_agree_leave_no_width():
-    found = baseline.gap_recovered(teacher=0.94, alone=[0.90, 0.90], distilled=[0.92, 0.92])
+    found = baseline.recovered_gap(teacher=0.94, alone=[0.90, 0.90], distilled=[0.92, 0.92])
     assert (found.low, found.gap, found.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
@@ -89,4 +89,4 @@ def test_seeds_that_agree_leave_no_width():
 )
 def test_scores_that_make_no_pairs_are_refused(teacher, alone, distilled, words):
     with pytest.raises(ValueError, match=words):
-        baseline.gap_recovered(teacher=teacher, alone=alone, distilled=distilled)
+        baseline.recovered_gap(teacher=teacher, alone=alone, distilled=distilled)

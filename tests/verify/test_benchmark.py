@@ -33,8 +33,8 @@ def constant(model, axes: int):
 
 def test_size_and_digest(tiny_files, tmp_path):
     (tmp_path / "model.tflite").write_bytes(tiny_files.float32)
-    found = benchmark.facts(tmp_path / "model.tflite")
-    assert found == benchmark.facts(tiny_files.float32)
+    found = benchmark.inspect(tmp_path / "model.tflite")
+    assert found == benchmark.inspect(tiny_files.float32)
     assert found.sha256 == hashlib.sha256(tiny_files.float32).hexdigest()
     assert found.bytes == len(tiny_files.float32)
     assert found.gzip_bytes == len(gzip.compress(tiny_files.float32, 9, mtime=0))
@@ -43,18 +43,18 @@ def test_size_and_digest(tiny_files, tmp_path):
 @pytest.mark.parametrize("kind", ["float32", "integer"])
 def test_parameters_are_those_of_the_network(kind, tiny_files):
     """Kernel, dense layer and its bias; the converter adds a zero bias of six to the convolution."""
-    found = benchmark.facts(getattr(tiny_files, kind))
+    found = benchmark.inspect(getattr(tiny_files, kind))
     assert found.parameters == tiny_files.kernel.size + tiny_files.dense.size + 4 + 6
 
 
 def test_operators_ends_and_dtypes(tiny_files):
-    found = benchmark.facts(tiny_files.float32)
+    found = benchmark.inspect(tiny_files.float32)
     assert found.operators == types.Operators(
         total=4, integer=0, float=4, flex=0, by_type={"CONV_2D": 1, "FULLY_CONNECTED": 1, "RESHAPE": 1, "SOFTMAX": 1}
     )
     assert found.input == types.Tensor("image", "float32", (1, 8, 8, 1))
     assert found.output == types.Tensor("probabilities", "float32", (1, 4))
-    found = benchmark.facts(tiny_files.integer)
+    found = benchmark.inspect(tiny_files.integer)
     assert (found.operators.total, found.operators.integer) == (6, 6)
     assert found.operators.by_type["QUANTIZE"] == 2
     assert found.input == types.Tensor("image", "uint8", (1, 8, 8, 1), 1.0, 0)
@@ -67,7 +67,7 @@ def test_verify_counts_the_same_kernels(tiny_files):
         found = kernel_stats.of(flatbuffer_utils.read_model_from_bytearray(bytearray(data)))
         size = sum(kernel.size for kernel in found)
         assert size == tiny_files.kernel.size + tiny_files.dense.size
-        assert benchmark.facts(data).sparsity == pytest.approx(sum(kernel.zeros for kernel in found) / size)
+        assert benchmark.inspect(data).sparsity == pytest.approx(sum(kernel.zeros for kernel in found) / size)
 
 
 def test_sparsity_is_the_share_of_zeros(tiny_files):
@@ -75,8 +75,8 @@ def test_sparsity_is_the_share_of_zeros(tiny_files):
         model.buffers[constant(model, 4).buffer].data.view(np.float32)[:24] = 0
 
     total = tiny_files.kernel.size + tiny_files.dense.size
-    assert benchmark.facts(tiny_files.float32).sparsity == 0
-    assert benchmark.facts(changed(tiny_files.float32, pruned)).sparsity == pytest.approx(24 / total)
+    assert benchmark.inspect(tiny_files.float32).sparsity == 0
+    assert benchmark.inspect(changed(tiny_files.float32, pruned)).sparsity == pytest.approx(24 / total)
 
 
 def test_zero_is_the_zero_point(tiny_files):
@@ -93,7 +93,7 @@ def test_zero_is_the_zero_point(tiny_files):
         dense_zeros.append(int((model.buffers[constant(model, 2).buffer].data == 0).sum()))
 
     kernel_zeros, dense_zeros = [], []
-    found = benchmark.facts(changed(tiny_files.integer, shifted))
+    found = benchmark.inspect(changed(tiny_files.integer, shifted))
     assert kernel_zeros[0] >= 6
     wanted = (kernel_zeros[0] + dense_zeros[0]) / (tiny_files.kernel.size + tiny_files.dense.size)
     assert found.sparsity == pytest.approx(wanted)
@@ -114,7 +114,7 @@ def test_four_bit_weights_are_unpacked(tiny_files):
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
     values = next(v for t, v in benchmark._weights(model) if t.type == schema.TensorType.INT4)
     assert np.array_equal(values, wanted)
-    assert benchmark.facts(data).parameters == benchmark.facts(tiny_files.integer).parameters
+    assert benchmark.inspect(data).parameters == benchmark.inspect(tiny_files.integer).parameters
     assert (96, int((wanted == 0).sum()), True) in [kernel[:3] for kernel in kernel_stats.of(model)]
     assert len(np.unique(wanted)) in [kernel.distinct for kernel in kernel_stats.of(model) if kernel.size == 96]
     # An odd count leaves half a byte over, which is no weight.
@@ -136,8 +136,8 @@ def test_dynamic_range_operators_count_as_float(tiny_files):
         tensor.quantization.zeroPoint = np.zeros(1, np.int64)
 
     data = changed(tiny_files.float32, hybrid)
-    assert np.isfinite(verify.run_file(data, tiny_files.inputs[:3])).all()
-    assert benchmark.facts(data).operators.float == 4
+    assert np.isfinite(verify.predict_tflite(data, tiny_files.inputs[:3])).all()
+    assert benchmark.inspect(data).operators.float == 4
 
 
 def test_foreign_operators_are_flex_alone(tiny_files):
@@ -147,7 +147,7 @@ def test_foreign_operators_are_flex_alone(tiny_files):
         code.customCode = b"FlexSoftmax"
 
     data = changed(tiny_files.float32, foreign)
-    found = benchmark.facts(data).operators
+    found = benchmark.inspect(data).operators
     assert (found.total, found.float, found.integer, found.flex) == (4, 3, 0, 1)
     assert found.by_type["FlexSoftmax"] == 1
     with pytest.raises(ValueError, match="built-in"):
@@ -202,15 +202,17 @@ def test_files_are_timed_in_turns(tiny_files, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(benchmark, "latency", timed)
-        found = benchmark.in_turns({"a": b"A", "b": b"B"}, rounds=3, runs=5)
+        found = benchmark.interleaved_latency({"a": b"A", "b": b"B"}, rounds=3, runs=5)
     assert b"".join(order) == b"ABBAAB"
     assert found == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
-    found = benchmark.in_turns({"float": tiny_files.float32, "integer": tiny_files.integer}, rounds=2, runs=3)
+    found = benchmark.interleaved_latency(
+        {"float": tiny_files.float32, "integer": tiny_files.integer}, rounds=2, runs=3
+    )
     assert all(len(times) == 2 and min(times) > 0 for times in found.values())
 
 
 def test_other_bytes_are_refused():
-    for function in (benchmark.facts, benchmark.latency):
+    for function in (benchmark.inspect, benchmark.latency):
         with pytest.raises(ValueError, match="TFLite"):
             function(b"PK\x03\x04 a zip file")
 
@@ -221,7 +223,7 @@ def test_a_kernel_of_fewer_bytes_than_its_shape_is_refused(tiny_files):
         buffer.data = buffer.data[:-4]
 
     with pytest.raises(ValueError, match="a dense tensor of shape"):
-        benchmark.facts(changed(tiny_files.float32, shortened))
+        benchmark.inspect(changed(tiny_files.float32, shortened))
 
 
 @pytest.mark.parametrize("side", ["inputs", "outputs"])
@@ -232,11 +234,11 @@ def test_files_of_two_ends_are_refused(side, tiny_files):
         model.signatureDefs = None
 
     with pytest.raises(ValueError, match=f"one output. Received: 2 {side}"):
-        benchmark.facts(changed(tiny_files.float32, doubled))
+        benchmark.inspect(changed(tiny_files.float32, doubled))
 
 
 def test_a_texts_facts_are_those_of_its_ids(tiny_text):
-    facts = benchmark.facts(tiny_text.float32)
+    facts = benchmark.inspect(tiny_text.float32)
     assert (facts.input.name, facts.input.dtype, facts.input.shape) == ("ids", "int32", (1, 8))
 
     def shorter_mask(model):
@@ -244,7 +246,7 @@ def test_a_texts_facts_are_those_of_its_ids(tiny_text):
         graph.tensors[graph.inputs[1]].shape = np.array([1, 7], np.int32)
 
     with pytest.raises(ValueError, match="ids, mask, segment_ids of one type and shape"):
-        benchmark.facts(changed(tiny_text.float32, shorter_mask))
+        benchmark.inspect(changed(tiny_text.float32, shorter_mask))
 
 
 def test_a_text_is_timed_with_ids_that_its_vocabulary_has(tiny_text):

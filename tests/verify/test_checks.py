@@ -38,7 +38,7 @@ def checked(tiny_files, tmp_path):
     def check(data: bytes, *, tolerance=verify.FLOAT32, count=None, **claims) -> types.Verification:
         path = tmp_path / "model.tflite"
         path.write_bytes(data)
-        split = types.Split("validation", tiny_files.inputs, tiny_files.labels).head(count)
+        split = types.Split("validation", tiny_files.inputs, tiny_files.labels).take(count)
         artifact = types.Artifact("tiny", "test", path, **claims)
         return verify.check(artifact, split, expected=tiny_files.expected[:count], tolerance=tolerance)
 
@@ -63,7 +63,7 @@ def test_files_that_are_the_model_pass(tiny_files, checked):
 
 def test_other_bytes_are_refused(checked):
     with pytest.raises(ValueError, match="TFLite"):
-        verify.run_file(b"PK\x03\x04 a zip file", np.zeros((1, 8, 8, 1)))
+        verify.predict_tflite(b"PK\x03\x04 a zip file", np.zeros((1, 8, 8, 1)))
     with fails("format"):
         checked(b"PK\x03\x04 a zip file")
 
@@ -111,7 +111,7 @@ def test_float_operator_in_an_integer_file(tiny_files, checked):
         graph.operators.insert(-1, quantize)
 
     data = changed(tiny_files.integer, with_float_softmax)
-    verify.run_file(data, tiny_files.inputs[:2])  # the interpreter has nothing against it
+    verify.predict_tflite(data, tiny_files.inputs[:2])  # the interpreter has nothing against it
     with pytest.raises(verify.VerificationError, match=r"integer operators.*DEQUANTIZE.*SOFTMAX.*QUANTIZE"):
         checked(data, tolerance=LOOSE, integer=True)
 
@@ -127,7 +127,7 @@ def test_flex_and_custom_operators(name, tiny_files, checked):
     with pytest.raises(verify.VerificationError, match=f"operators only: wanted no Flex.*{name.decode()}"):
         checked(data, tolerance=LOOSE)
     with pytest.raises(ValueError, match="built-in operators"):
-        verify.run_file(data, tiny_files.inputs)
+        verify.predict_tflite(data, tiny_files.inputs)
 
 
 def test_input_scale_other_than_raw_bytes(tiny_files, checked):
@@ -231,18 +231,18 @@ def test_claimed_clusters(kind, tiny_files, checked):
                 group[:] = levels[np.abs(group[:, None] * 1.0 - levels).argmin(-1)]
             values[-1, :spoil] = 0.7 * values[-1].max()
 
-    data, claim = getattr(tiny_files, kind), types.Clusters(6, sizes)
+    data, claim = getattr(tiny_files, kind), types.ClusterClaim(6, sizes)
     with fails("claimed clusters"):
         checked(data, clusters=claim, **claims)
     checked(changed(data, coarse), clusters=claim, **claims)
     whole = changed(data, lambda model: coarse(model, whole=True))
-    checked(whole, clusters=types.Clusters(12, sizes, whole=True), **claims)
-    checked(whole, clusters=types.Clusters(12, sizes), **claims)
+    checked(whole, clusters=types.ClusterClaim(12, sizes, whole=True), **claims)
+    checked(whole, clusters=types.ClusterClaim(12, sizes), **claims)
     for wrong in (
-        types.Clusters(5, sizes),
-        types.Clusters(6, sizes, whole=True),
-        types.Clusters(6, (*sizes, sizes[0])),
-        types.Clusters(6, (*sizes, 12345)),
+        types.ClusterClaim(5, sizes),
+        types.ClusterClaim(6, sizes, whole=True),
+        types.ClusterClaim(6, (*sizes, sizes[0])),
+        types.ClusterClaim(6, (*sizes, 12345)),
     ):
         with fails("claimed clusters"):
             checked(changed(data, coarse), clusters=wrong, **claims)

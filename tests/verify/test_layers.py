@@ -17,7 +17,7 @@ def test_errors_against_numpy(tiny_files):
     rows = verify.layer_errors(quantized, tiny_files.float32, inputs=tiny_files.inputs[:20])
     assert [row.layer.split()[1] for row in rows] == ["CONV_2D", "FULLY_CONNECTED", "SOFTMAX"]
     softmax = rows[-1]
-    wanted, got = (verify.run_file(data, tiny_files.inputs[:20]) for data in (tiny_files.float32, quantized))
+    wanted, got = (verify.predict_tflite(data, tiny_files.inputs[:20]) for data in (tiny_files.float32, quantized))
     by_hand = np.sqrt(np.square(got - wanted).sum() / np.square(wanted).sum())
     assert softmax.error == pytest.approx(by_hand, rel=0.2, abs=1e-3)  # other kernels than the delegate's
     assert all(row.clipped == 0.0 for row in rows)

@@ -21,23 +21,23 @@ def changed(data: bytes, change) -> bytes:
 
 def test_float_file_gives_the_networks_own_numbers(tiny_files):
     for inputs in (tiny_files.inputs, tiny_files.inputs.astype(np.float64)):
-        assert np.abs(verify.run_file(tiny_files.float32, inputs) - tiny_files.expected).max() < 1e-5
+        assert np.abs(verify.predict_tflite(tiny_files.float32, inputs) - tiny_files.expected).max() < 1e-5
 
 
 def test_integer_file_takes_camera_bytes_of_any_dtype(tiny_files, tmp_path):
     (tmp_path / "model.tflite").write_bytes(tiny_files.integer)
-    answers = verify.run_file(tmp_path / "model.tflite", tiny_files.inputs)
+    answers = verify.predict_tflite(tmp_path / "model.tflite", tiny_files.inputs)
     assert answers.dtype == np.float32
     assert np.abs(answers - tiny_files.expected).mean() < 0.02
     assert np.array_equal(answers * 256, np.rint(answers * 256))
     for dtype in (np.int64, np.float32):
-        assert np.array_equal(verify.run_file(tiny_files.integer, tiny_files.inputs.astype(dtype)), answers)
+        assert np.array_equal(verify.predict_tflite(tiny_files.integer, tiny_files.inputs.astype(dtype)), answers)
 
 
 @pytest.mark.parametrize("change", [lambda x: x / 255, lambda x: x - 1.0, lambda x: x * 2.0, lambda x: x * np.nan])
 def test_integer_file_refuses_what_is_no_byte(change, tiny_files):
     with pytest.raises(ValueError, match=r"raw pixels.*Received"):
-        verify.run_file(tiny_files.integer, change(tiny_files.inputs.astype(np.float32)))
+        verify.predict_tflite(tiny_files.integer, change(tiny_files.inputs.astype(np.float32)))
 
 
 def test_int8_input_takes_camera_bytes_too(tiny_files):
@@ -49,15 +49,15 @@ def test_int8_input_takes_camera_bytes_too(tiny_files):
         model.signatureDefs = None
 
     data = changed(tiny_files.integer, as_int8)
-    assert benchmark.facts(data).input.dtype == "int8"
-    answers = verify.run_file(data, tiny_files.inputs)
-    assert np.array_equal(answers, verify.run_file(tiny_files.integer, tiny_files.inputs))
+    assert benchmark.inspect(data).input.dtype == "int8"
+    answers = verify.predict_tflite(data, tiny_files.inputs)
+    assert np.array_equal(answers, verify.predict_tflite(tiny_files.integer, tiny_files.inputs))
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (3, 28, 28, 1), (8, 8, 1), (3, 8, 8, 3)])
 def test_inputs_of_another_shape_are_refused(shape, tiny_files):
     with pytest.raises(ValueError, match=r"\(examples, 8, 8, 1\)"):
-        verify.run_file(tiny_files.float32, np.zeros(shape, np.uint8))
+        verify.predict_tflite(tiny_files.float32, np.zeros(shape, np.uint8))
 
 
 def test_files_of_two_outputs_are_refused(tiny_files):
@@ -67,7 +67,7 @@ def test_files_of_two_outputs_are_refused(tiny_files):
         model.signatureDefs = None
 
     with pytest.raises(ValueError, match=r"Wanted one output\. Received: 2"):
-        verify.run_file(changed(tiny_files.float32, doubled), tiny_files.inputs)
+        verify.predict_tflite(changed(tiny_files.float32, doubled), tiny_files.inputs)
 
 
 def test_a_text_is_fed_ids_mask_and_segments(tiny_text):
@@ -79,7 +79,7 @@ def test_a_text_is_fed_ids_mask_and_segments(tiny_text):
         interpreter.set_tensor(source["index"], by_hand[source["name"]])
     interpreter.invoke()
     wanted = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    np.testing.assert_array_equal(verify.run_file(tiny_text.float32, ids), wanted)
+    np.testing.assert_array_equal(verify.predict_tflite(tiny_text.float32, ids), wanted)
 
 
 def test_other_inputs_are_named(tiny_text):
@@ -88,23 +88,25 @@ def test_other_inputs_are_named(tiny_text):
         graph.tensors[graph.inputs[1]].name = b"weights"
 
     with pytest.raises(ValueError, match=r"ids, mask, segment_ids. Received: 3 in the file, ids, weights, segment_ids"):
-        verify.run_file(changed(tiny_text.float32, renamed), tiny_text.inputs)
+        verify.predict_tflite(changed(tiny_text.float32, renamed), tiny_text.inputs)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, None])
 def test_answers_do_not_depend_on_the_number_of_workers(tiny_files, workers):
     inputs = np.random.default_rng(5).integers(0, 256, (401, *tiny_files.inputs.shape[1:]), np.uint8)
-    alone = verify.run_file(tiny_files.integer, inputs, workers=1)
-    np.testing.assert_array_equal(verify.run_file(tiny_files.integer, inputs, workers=workers), alone)
-    assert len(verify.run_file(tiny_files.integer, inputs[:0], workers=workers)) == 0
+    alone = verify.predict_tflite(tiny_files.integer, inputs, workers=1)
+    np.testing.assert_array_equal(verify.predict_tflite(tiny_files.integer, inputs, workers=workers), alone)
+    assert len(verify.predict_tflite(tiny_files.integer, inputs[:0], workers=workers)) == 0
 
 
 def test_streamed_pictures_answer_as_the_array(tiny_files, stream):
     inputs = stream(tiny_files.inputs)
     for file in (tiny_files.float32, tiny_files.integer):
-        np.testing.assert_array_equal(verify.run_file(file, inputs), verify.run_file(file, tiny_files.inputs))
+        np.testing.assert_array_equal(
+            verify.predict_tflite(file, inputs), verify.predict_tflite(file, tiny_files.inputs)
+        )
     with pytest.raises(ValueError, match=r"Received: \(200, 8, 9, 1\)"):
-        verify.run_file(tiny_files.float32, stream(np.zeros((200, 8, 9, 1), np.uint8)))
+        verify.predict_tflite(tiny_files.float32, stream(np.zeros((200, 8, 9, 1), np.uint8)))
 
 
 def test_no_more_than_a_few_inputs_are_brought_into_the_files_dtype_at_once(tiny_files):
@@ -112,6 +114,6 @@ def test_no_more_than_a_few_inputs_are_brought_into_the_files_dtype_at_once(tiny
 
     inputs = np.random.default_rng(5).integers(0, 256, (5000, *tiny_files.inputs.shape[1:]), np.uint8)
     tracemalloc.start()
-    verify.run_file(tiny_files.integer, inputs, workers=1)
+    verify.predict_tflite(tiny_files.integer, inputs, workers=1)
     assert tracemalloc.get_traced_memory()[1] < 8 * inputs.nbytes / 3  # as float64 they would be eight times as large
     tracemalloc.stop()

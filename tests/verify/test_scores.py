@@ -23,13 +23,13 @@ def test_wilson_interval_against_written_down_numbers():
 def test_by_class_against_a_count_by_hand():
     labels = np.array([0, 0, 0, 0, 1, 1, 3])
     answers = np.eye(4)[[0, 0, 0, 2, 1, 0, 3]]
-    found = verify.by_class(answers, labels, class_names=("a", "b", "c", "d"))
+    found = verify.per_class_metrics(answers, labels, class_names=("a", "b", "c", "d"))
     assert found.examples == {"a": 4, "b": 2, "c": 0, "d": 1}
     assert found.recall == {"a": 0.75, "b": 0.5, "c": None, "d": 1.0}
     assert found.balanced_accuracy == pytest.approx(0.75)
     assert found.majority_baseline == pytest.approx(4 / 7)
     with pytest.raises(ValueError, match="Wanted probabilities of shape"):
-        verify.by_class(answers, labels, class_names=("a", "b"))
+        verify.per_class_metrics(answers, labels, class_names=("a", "b"))
 
 
 def drawn_sets(examples=300):
@@ -55,22 +55,22 @@ def test_several_classes_are_right_when_all_of_them_are():
 def test_by_class_of_several_against_a_count_by_hand():
     probabilities, labels = drawn_sets()
     names = ("a", "b", "c", "never")
-    found = verify.by_class(probabilities, labels, class_names=names)
+    found = verify.per_class_metrics(probabilities, labels, class_names=names)
     f1s, averages, recalls = [], [], []
     for index, name in enumerate(names):
         having = [bool(label) for label in labels[:, index]]
         given = [p >= 0.5 for p in probabilities[:, index]]
         hits = sum(a and b for a, b in zip(having, given, strict=True))
         assert found.examples[name] == sum(having)
-        assert found.several.precision[name] == pytest.approx(hits / sum(given))
+        assert found.multi_label.precision[name] == pytest.approx(hits / sum(given))
         if name == "never":
             assert found.recall[name] is None
-            assert found.several.average_precision[name] is None
-            assert found.several.f1[name] == 0
+            assert found.multi_label.average_precision[name] is None
+            assert found.multi_label.f1[name] == 0
             continue
         recalls.append(hits / sum(having))
         f1s.append(2 * hits / (sum(having) + sum(given)))
-        assert (found.recall[name], found.several.f1[name]) == pytest.approx((recalls[-1], f1s[-1]))
+        assert (found.recall[name], found.multi_label.f1[name]) == pytest.approx((recalls[-1], f1s[-1]))
         # the area under the steps of precision over recall, as scikit-learn defines it
         area, before = 0.0, 0.0
         for level in sorted(set(probabilities[:, index]), reverse=True):
@@ -78,9 +78,9 @@ def test_by_class_of_several_against_a_count_by_hand():
             area += (sum(there) / sum(having) - before) * sum(there) / len(there)
             before = sum(there) / sum(having)
         averages.append(area)
-        assert found.several.average_precision[name] == pytest.approx(area)
-    assert found.several.macro_f1 == pytest.approx(np.mean(f1s))
-    assert found.several.mean_average_precision == pytest.approx(np.mean(averages))
+        assert found.multi_label.average_precision[name] == pytest.approx(area)
+    assert found.multi_label.macro_f1 == pytest.approx(np.mean(f1s))
+    assert found.multi_label.mean_average_precision == pytest.approx(np.mean(averages))
     assert found.balanced_accuracy == pytest.approx(np.mean(recalls))
     sets = [tuple(row) for row in labels.tolist()]
     assert found.majority_baseline == max(sets.count(one) for one in sets) / 300

@@ -25,18 +25,18 @@ def test_choice_is_made_on_validation_within_the_budget():
         variant("fast", size=500, milliseconds=0.1, validation=0.987, test=0.1),
         variant("int4", size=100, milliseconds=0.05, validation=0.9869, test=1.0),
     ]
-    smallest = verify.choose(variants, float_validation_score=0.99, prefer="smallest", budget=0.003)
+    smallest = verify.select(variants, float_validation_score=0.99, prefer="smallest", budget=0.003)
     assert smallest.name == "integer"
     assert "300 bytes" in smallest.why
     assert "int4 (0.9869)" in smallest.why
     assert "3 of 4" in smallest.why
-    assert verify.choose(variants, float_validation_score=0.99, prefer="fastest", budget=0.003).name == "fast"
+    assert verify.select(variants, float_validation_score=0.99, prefer="fastest", budget=0.003).name == "fast"
     with pytest.raises(verify.VerificationError, match=r"budget.*>= 0.9950.*integer 0.9880"):
-        verify.choose(variants, float_validation_score=0.998, budget=0.003)
+        verify.select(variants, float_validation_score=0.998, budget=0.003)
     with pytest.raises(ValueError, match="smallest, fastest"):
-        verify.choose(variants, float_validation_score=0.99, prefer="prettiest")
+        verify.select(variants, float_validation_score=0.99, prefer="prettiest")
     with pytest.raises(ValueError, match="0 variants"):
-        verify.choose([], float_validation_score=0.99)
+        verify.select([], float_validation_score=0.99)
 
 
 @pytest.mark.parametrize("prefer", ["smallest", "fastest"])
@@ -46,7 +46,7 @@ def test_what_is_equal_is_decided_by_the_other(prefer):
         variant(name, size=size, milliseconds=milliseconds, validation=0.99)
         for name, size, milliseconds in zip(("first", "better"), sizes, times, strict=True)
     ]
-    assert verify.choose(variants, float_validation_score=0.99, prefer=prefer).name == "better"
+    assert verify.select(variants, float_validation_score=0.99, prefer=prefer).name == "better"
 
 
 def test_the_frontier_is_what_no_other_file_beats():
@@ -59,6 +59,6 @@ def test_the_frontier_is_what_no_other_file_beats():
         variant("twin", size=300, milliseconds=0.2, validation=0.988),
         variant("int4", size=100, milliseconds=0.5, validation=0.9),
     ]
-    assert verify.frontier(variants) == ("int4", "integer", "twin", "float16", "float32")
-    assert verify.frontier(variants[::-1]) == ("int4", "twin", "integer", "float16", "float32")
-    assert verify.frontier([]) == ()
+    assert verify.pareto_front(variants) == ("int4", "integer", "twin", "float16", "float32")
+    assert verify.pareto_front(variants[::-1]) == ("int4", "twin", "integer", "float16", "float32")
+    assert verify.pareto_front([]) == ()

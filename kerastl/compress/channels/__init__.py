@@ -6,9 +6,9 @@ builds; in between a plan can be read, and training what comes out is the recipe
 the unpruned model as a teacher. Several rounds of little each do better than one of much (Molchanov et al. 2017)::
 
     for _ in range(3):
-        plan = channels.plan(model, keep=0.5 ** (1 / 3), batches=batches.take(50))
+        plan = channels.plan(model, keep_ratio=0.5 ** (1 / 3), batches=batches.take(50))
         model = channels.apply(model, plan)
-        train.fit(model, batches, schedule=short)
+        training.fit(model, batches, schedule=short)
 
 TF-MOT was asked for it in its issues 541 and 732.
 """
@@ -20,7 +20,7 @@ import lazy_loader
 _load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     ["coupling", "importance"],
-    {"planning": ["COSTS", "CRITERIA", "Plan", "Shrunk", "apply", "multiply_adds", "plan"]},
+    {"planning": ["COSTS", "CRITERIA", "BeforeAfter", "Plan", "apply", "multiply_adds", "plan"]},
 )
 
 

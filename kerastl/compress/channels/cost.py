@@ -76,7 +76,7 @@ def products(flat: keras.Model, found: Coupling, *, of: str) -> list[tuple[int, 
     if unknown:
         raise ValueError(
             "Multiply-adds depend on the size of the pictures. Received: a model of pictures of any size, of which "
-            f"layers {unknown[:5]} make maps. Build it for one size, or prune by `of='parameters'`."
+            f"layers {unknown[:5]} make maps. Build it for one size, or prune by `cost='parameters'`."
         )
     bytes_each = {layer.name: max((w.value.dtype.size for w in layer.weights), default=4) for layer in flat.layers}
     return [

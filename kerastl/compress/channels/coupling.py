@@ -50,17 +50,17 @@ class Coupling:
     parameters: Sequence[Product]
 
 
-def coupled(flat: keras.Model, *, leave: Iterable[str] = ()) -> Coupling:
+def coupled(flat: keras.Model, *, exclude: Iterable[str] = ()) -> Coupling:
     """Follows the channels through a flat functional model.
 
     Args:
         flat: no model inside it; see `rebuild.rebuilt`.
-        leave: patterns (``fnmatch``) of names of layers that are to keep all their channels.
+        exclude: patterns (``fnmatch``) of names of layers that are to keep all their channels.
 
     Raises:
         ValueError: for a pattern that no layer with channels of its own has.
     """
-    trace = Trace(leave)
+    trace = Trace(exclude)
     known: dict[int, Channels] = {}
     for tensor in flat.inputs:
         known[id(tensor)] = trace.untouchable(tensor.shape, "they are an input of the model")

@@ -159,7 +159,7 @@ def _squared(
         ]
 
     squares, count, examples = np.zeros(coupling.count), 0, 0
-    with memory.released():
+    with memory.release_graphs():
         for batch in batches:
             inputs, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
             change = np.zeros(coupling.count)

@@ -21,7 +21,7 @@ COSTS = ("multiply_adds", "parameters", "bytes")
 CRITERIA = ("taylor", "outputs", "l1", "l2", "norm_scale")
 
 
-class Shrunk(NamedTuple):
+class BeforeAfter(NamedTuple):
     """A number of the model as it was, and as it will be."""
 
     before: int
@@ -37,29 +37,29 @@ class Plan:
         channels: layer -> channels that it makes, of every layer that makes some.
         multiply_adds: of one example; ``None`` for a model of pictures of any size.
         parameters: numbers in all weights.
-        untouchable: layer -> why channels that it makes cannot be removed, and how many.
+        unprunable: layer -> why channels that it makes cannot be removed, and how many.
         uncounted: layers with kernels that are in none of the multiply-adds, because it is not known what they do.
     """
 
     removed: Mapping[str, tuple[int, ...]]
-    channels: Mapping[str, Shrunk]
-    multiply_adds: Shrunk | None
-    parameters: Shrunk
-    untouchable: Mapping[str, str]
+    channels: Mapping[str, BeforeAfter]
+    multiply_adds: BeforeAfter | None
+    parameters: BeforeAfter
+    unprunable: Mapping[str, str]
     uncounted: tuple[str, ...] = ()
 
 
 def plan(
     model: keras.Model,
     *,
-    keep: float,
-    of: str = "multiply_adds",
+    keep_ratio: float,
+    cost: str = "multiply_adds",
     batches: Any = None,
     loss: Callable[[Any, Any], Any] | None = None,
     criterion: str | None = None,
-    floor: float = 0.1,
-    multiple: int = 8,
-    leave: Iterable[str] = (),
+    min_keep_ratio: float = 0.1,
+    divisor: int = 8,
+    exclude: Iterable[str] = (),
 ) -> Plan:
     """Chooses the channels that are missed least, over all layers at once, until the model costs little enough.
 
@@ -69,41 +69,42 @@ def plan(
 
     Args:
         model: functional or Sequential, built; left as it is. Models inside it are seen through.
-        keep: share of the cost that may stay, above 0 and at most 1.
-        of: ``"multiply_adds"``, ``"parameters"`` or ``"bytes"`` of the weights.
+        keep_ratio: share of the cost that may stay, above 0 and at most 1.
+        cost: ``"multiply_adds"``, ``"parameters"`` or ``"bytes"`` of the weights.
         batches: yields ``(inputs, labels)`` of training data, a hundred batches or so, for the first two criteria.
         loss: of labels and outputs ``(batch,)``, for the first; see `importance.taylor`.
         criterion: ``"taylor"`` (by default, where there are batches), ``"outputs"``, which needs no labels, ``"l1"``,
             ``"l2"`` (by default where there are no batches) or ``"norm_scale"``; see `importance`.
-        floor: least share of its channels that every family keeps.
-        multiple: numbers of channels that are left are multiples of this, or the old number: kernels work on so many
+        min_keep_ratio: least share of its channels that every family keeps.
+        divisor: numbers of channels that are left are multiples of this, or the old number: kernels work on so many
             at once, and the rest of a last few costs as much as all.
-        leave: patterns (``"stem*"``) of names of layers that keep all their channels.
+        exclude: patterns (``"stem*"``) of names of layers that keep all their channels.
 
     Raises:
         ValueError: for numbers out of range, unknown words, no batches where they are needed; for a cost that cannot be
             reached with what may be removed, naming the least that can; for multiply-adds of a model whose pictures may
             have any size.
     """
-    if not 0 < keep <= 1 or not 0 < floor <= 1 or multiple < 1:
+    if not 0 < keep_ratio <= 1 or not 0 < min_keep_ratio <= 1 or divisor < 1:
         raise ValueError(
-            "Channel pruning needs shares `keep` and `floor` above 0 and at most 1, and a `multiple` of at least 1. "
-            f"Received: keep={keep}, floor={floor}, multiple={multiple}."
+            "Channel pruning needs `keep_ratio` and `min_keep_ratio` above 0 and at most 1, and a `divisor` of at "
+            "least 1. "
+            f"Received: keep_ratio={keep_ratio}, min_keep_ratio={min_keep_ratio}, divisor={divisor}."
         )
     criterion = criterion or ("l2" if batches is None else "taylor")
     of_data = criterion in ("taylor", "outputs")
-    if of not in COSTS or criterion not in CRITERIA or of_data != (batches is not None):
+    if cost not in COSTS or criterion not in CRITERIA or of_data != (batches is not None):
         raise ValueError(
-            f"Wanted of= one of {COSTS}, criterion= one of {CRITERIA}, and batches for the first two and no others. "
-            f"Received: of={of!r}, criterion={criterion!r}, {'no ' * (batches is None)}batches."
+            f"Wanted cost= one of {COSTS}, criterion= one of {CRITERIA}, and batches for the first two and no others. "
+            f"Received: cost={cost!r}, criterion={criterion!r}, {'no ' * (batches is None)}batches."
         )
     flat = rebuild.rebuilt(model, {})
-    found = coupling.coupled(flat, leave=leave)
+    found = coupling.coupled(flat, exclude=exclude)
     scores = _scores(flat, found, criterion=criterion, batches=batches, loss=loss)
-    cost = Cost(products(flat, found, of=of))
+    bill = Cost(products(flat, found, of=cost))
     # What data says has a unit, and can be paid for what it saves; the others are ranks within a family.
-    _remove(found, cost, scores, keep=keep, of=of, floor=floor, multiple=multiple, priced=of_data)
-    return _planned(flat, found, cost.gone)
+    _remove(found, bill, scores, keep=keep_ratio, of=cost, floor=min_keep_ratio, multiple=divisor, priced=of_data)
+    return _planned(flat, found, bill.gone)
 
 
 def apply(model: keras.Model, plan: Plan) -> keras.Model:
@@ -201,8 +202,9 @@ def _remove(
         if not heap:
             raise ValueError(
                 f"Channel pruning cannot come down to {keep:.3g} of the {of} ({whole:,}) with what may be removed. "
-                f"Received: keep={keep}; the least that is reached is {cost.total / whole:.3f}, with floor={floor}, "
-                f"multiple={multiple} and {len(found.reasons)} units of channels untouchable: {_told(found)}"
+                f"Received: keep_ratio={keep}; the least that is reached is {cost.total / whole:.3f}, with "
+                f"min_keep_ratio={floor}, divisor={multiple} and {len(found.reasons)} units of channels "
+                f"untouchable: {_told(found)}"
             )
         price, index, units = heapq.heappop(heap)
         now = offer(index)
@@ -237,7 +239,7 @@ def _planned(flat: keras.Model, found: Coupling, gone: set[int]) -> Plan:
     removed, channels, untouchable = {}, {}, {}
     for name, units in found.made.items():
         places = np.flatnonzero(np.isin(units, list(gone))).tolist()
-        channels[name] = Shrunk(len(units), len(units) - len(places))
+        channels[name] = BeforeAfter(len(units), len(units) - len(places))
         if places:
             removed[name] = tuple(places)
         reasons = Counter(found.reasons[unit] for unit in units.tolist() if unit in found.reasons)
@@ -252,16 +254,16 @@ def _planned(flat: keras.Model, found: Coupling, gone: set[int]) -> Plan:
         channels=channels,
         multiply_adds=_shrunk(found.work, gone) if known else None,
         parameters=_shrunk(found.parameters, gone),
-        untouchable=untouchable,
+        unprunable=untouchable,
         uncounted=tuple(name for name in kernels if name not in read),
     )
 
 
-def _shrunk(items: Sequence[Product], gone: set[int]) -> Shrunk:
+def _shrunk(items: Sequence[Product], gone: set[int]) -> BeforeAfter:
     cost = Cost([(int(item.constant or 0), item.factors) for item in items])
     before = cost.total
     cost.remove(list(gone))
-    return Shrunk(before, cost.total)
+    return BeforeAfter(before, cost.total)
 
 
 def _changes(flat: keras.Model, found: Coupling, gone: set[int]) -> dict[str, rebuild.Change]:

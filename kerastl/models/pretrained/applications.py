@@ -81,7 +81,7 @@ def load(name: str, *, image_size: int = 224, weights: str | Path | None = "imag
     if mode == "caffe":
         _turn_channels(model)
     if not graph.is_flat(model):  # ConvNeXt keeps its stem and its downsampling in models of their own
-        model = keras.Model(image, graph.laid_flat(model, image), name=model.name)
+        model = keras.Model(image, graph.flatten(model, image), name=model.name)
     return Backbone(f"applications:{name}", model, image_size, accounting)
 
 

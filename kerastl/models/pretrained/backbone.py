@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from kerastl.models.pretrained.weights import Accounting
+from kerastl.models.pretrained.weights import WeightReport
 from kerastl.types import Task
 
 # `block_3_`, `conv2_block1_`, `stage_0_block_2_`, `stack1_block0_`, `transformer_block_4`, `block2a_` ...
@@ -36,7 +36,7 @@ class Backbone:
     name: str
     model: keras.Model
     image_size: int
-    accounting: Accounting | None
+    accounting: WeightReport | None
     class_token: bool = False
 
 
@@ -59,7 +59,7 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
         dropout: share of the features dropped before the logits.
 
     Returns:
-        Float32 pixels 0..255 ``(batch, *task.input_shape)`` to float32 logits ``(batch, task.classes)``.
+        Float32 pixels 0..255 ``(batch, *task.input_shape)`` to float32 logits ``(batch, task.num_classes)``.
 
     Raises:
         ValueError: the task's pictures are of another shape than the backbone's.
@@ -82,7 +82,7 @@ def with_head(backbone: Backbone, task: Task, *, dropout: float = 0.2) -> keras.
         x = layers.Flatten(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    logits = layers.Dense(task.classes, dtype="float32", name="logits")(x)
+    logits = layers.Dense(task.num_classes, dtype="float32", name="logits")(x)
     return keras.Model(backbone.model.inputs[0], logits, name=backbone.model.name)
 
 

@@ -101,7 +101,7 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
         pooling=pooling,
         name="bert",
     )
-    minilm_l6.put(model.get_layer("encoder"), arrays, source=str(folder))
+    minilm_l6.load_weights(model.get_layer("encoder"), arrays, source=str(folder))
     return model
 
 

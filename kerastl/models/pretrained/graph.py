@@ -14,7 +14,7 @@ def is_flat(model: keras.Model) -> bool:
     return not any(isinstance(layer, keras.Model) for layer in model.layers)
 
 
-def laid_flat(
+def flatten(
     model: keras.Model, image: keras.KerasTensor, *, names: Mapping[str, str] = MappingProxyType({})
 ) -> keras.KerasTensor:
     """The output of copies of a model's layers, called on ``image`` in the order of its graph.

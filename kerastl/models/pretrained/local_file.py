@@ -138,7 +138,7 @@ def _laid_out(
     image = keras.Input(shape, name="image")
     try:
         start = image if front is None else front(image)
-        return keras.Model(image, graph.laid_flat(model, start, names=names), name=name)
+        return keras.Model(image, graph.flatten(model, start, names=names), name=name)
     except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
         raise ValueError(f"{file} cannot be laid out for pictures of {shape[0]} pixels: {error}") from error
 

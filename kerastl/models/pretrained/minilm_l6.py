@@ -85,7 +85,7 @@ def build(
         name: of the model.
 
     Returns:
-        ``token_ids`` to ``logits`` ``(batch, task.classes)``.
+        ``token_ids`` to ``logits`` ``(batch, task.num_classes)``.
 
     Raises:
         ValueError: if the task is not of texts, [PAD] is not 0, texts are longer than that, or ``pooling`` is neither.
@@ -108,7 +108,7 @@ def build(
     x = encoder(fed)
     x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask) if pooling == "mean" else x[:, 0, :]
     x = layers.Dropout(dropout, name="head_dropout")(x)
-    return keras.Model(ids, layers.Dense(task.classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(ids, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)
 
 
 def small(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:
@@ -130,11 +130,13 @@ def pretrained(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> ke
             f"vocabulary='bert'. Received: {len(task.vocabulary):,} tokens in task {task.name!r}."
         )
     model = build(task, dropout=dropout, pooling=pooling)
-    put(model.get_layer("encoder"), safetensors_file.arrays(downloads.fetch(FILES)[_WEIGHTS]))
+    load_weights(model.get_layer("encoder"), safetensors_file.arrays(downloads.fetch(FILES)[_WEIGHTS]))
     return model
 
 
-def put(encoder: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str = _WEIGHTS) -> weights.Accounting:
+def load_weights(
+    encoder: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str = _WEIGHTS
+) -> weights.WeightReport:
     """Gives every weight of an encoder its published array; all or none.
 
     Args:
@@ -160,7 +162,7 @@ def put(encoder: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str =
             # published kernels are (out, in), and heads are not an axis of their own
             turned = array.T if array.ndim == 2 and weight.path.endswith("kernel") else array
             ready[weight.path] = turned.reshape(shape)
-    account = weights.Accounting(
+    account = weights.WeightReport(
         source,
         loaded=tuple(ready),
         left_out=tuple(sorted(_LEFT_OUT & set(arrays))),

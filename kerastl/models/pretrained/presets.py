@@ -21,7 +21,7 @@ import numpy as np
 
 from kerastl.models.pretrained import graph, names, vision_transformer, vision_transformer_folder
 from kerastl.models.pretrained.backbone import Backbone
-from kerastl.models.pretrained.weights import Accounting, account, load_file
+from kerastl.models.pretrained.weights import WeightReport, account, load_file
 from kerastl.untrusted import hdf5, keras_config
 
 SCHEMES = ("kaggle://", "hf://", "modelscope://")
@@ -67,7 +67,7 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
     return Backbone(f"preset:{name}", model, size, accounting, class_token)
 
 
-def loaded(name: str) -> tuple[Any, Accounting]:
+def loaded(name: str) -> tuple[Any, WeightReport]:
     """The backbone of keras-hub in a folder or behind a name or handle, with its weights, and their accounting.
 
     Raises:
@@ -77,15 +77,15 @@ def loaded(name: str) -> tuple[Any, Accounting]:
     if Path(name).is_dir():
         _inspect(Path(name))
     source = f"folder {name}" if Path(name).is_dir() else f"keras-hub preset {name}"
-    if vision_transformer_folder.is_one(Path(name)):
+    if vision_transformer_folder.matches(Path(name)):
         return vision_transformer_folder.load(Path(name))
     file = Path(name, "model.weights.h5")
     kept = file.is_file()  # a folder that Keras wrote; the weights of others are converted by keras-hub
     body = asked(name, lambda: keras_hub.models.Backbone.from_preset(name, load_weights=not kept))
     accounting = load_file(body, file, source=source) if kept else account(body, source=source)
-    if not vision_transformer.is_one(body):
+    if not vision_transformer.matches(body):
         return body, accounting
-    unused = vision_transformer.left_out(body)
+    unused = vision_transformer.unused_weights(body)
     used = tuple(path for path in accounting.loaded if path not in unused)
     return body, dataclasses.replace(accounting, loaded=used, left_out=unused)
 
@@ -135,7 +135,7 @@ def _converter(name: str) -> Any:
         except FileNotFoundError:
             return None
 
-    if vision_transformer_folder.is_one(Path(name)):
+    if vision_transformer_folder.matches(Path(name)):
         return vision_transformer_folder.converter(Path(name))
     return asked(name, ask)
 
@@ -173,10 +173,10 @@ def _laid_out(body: keras.Model, converter: Any, *, shape: tuple[int, int], name
     offset = 0.0 if converter.offset is None else converter.offset
     scaled = keras.layers.Rescaling(_plain(scale), offset=_plain(offset), name="rescale")(image)
     try:
-        if vision_transformer.is_one(body):
-            output, class_token = vision_transformer.laid_out(body, scaled)
+        if vision_transformer.matches(body):
+            output, class_token = vision_transformer.flatten(body, scaled)
         else:
-            output, class_token = graph.laid_flat(body, scaled), False
+            output, class_token = graph.flatten(body, scaled), False
         return keras.Model(image, output, name=body.name), class_token
     except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
         raise ValueError(

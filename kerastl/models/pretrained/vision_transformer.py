@@ -36,17 +36,17 @@ class Tokens(NamedTuple):
     class_token: bool
 
 
-def is_one(body: keras.Model) -> bool:
-    """Whether `laid_out` knows a backbone of keras-hub."""
+def matches(body: keras.Model) -> bool:
+    """Whether `flatten` knows a backbone of keras-hub."""
     return isinstance(body, tuple(getattr(keras_hub.models, name) for name in _FAMILIES))
 
 
-def left_out(body: keras.Model) -> tuple[str, ...]:
+def unused_weights(body: keras.Model) -> tuple[str, ...]:
     """Paths of the weights that no answer depends on: the mask's token, for training on pictures with holes."""
     return tuple(weight.path for weight in body.weights if weight.name == "mask_token")
 
 
-def laid_out(body: keras.Model, image: keras.KerasTensor) -> Tokens:
+def flatten(body: keras.Model, image: keras.KerasTensor) -> Tokens:
     """The tokens that copies of a backbone's layers make of an image.
 
     Tokens that stand for no patch (of the class, of distillation, registers) are rows of the table of positions, to
@@ -54,7 +54,7 @@ def laid_out(body: keras.Model, image: keras.KerasTensor) -> Tokens:
     than the backbone's own the positions of the patches are interpolated (Dosovitskiy et al. 2021, section 3.2).
 
     Args:
-        body: of keras-hub, see `is_one`.
+        body: of keras-hub, see `matches`.
         image: scaled as the backbone wants it, ``(batch, height, width, 3)``.
 
     Raises:

@@ -18,7 +18,7 @@ import numpy as np
 from keras_hub.src.utils.transformers import convert_deit, convert_dinov2, convert_vit
 
 from kerastl.models.pretrained import safetensors_file, vision_transformer
-from kerastl.models.pretrained.weights import Accounting, WeightsError
+from kerastl.models.pretrained.weights import WeightReport, WeightsError
 
 _KINDS: dict[str, types.ModuleType] = {
     "vit": convert_vit,
@@ -34,12 +34,12 @@ _HEADS = ("classifier.", "cls_classifier.", "distillation_classifier.", "decoder
 _UNUSED = ("embeddings.mask_token",)
 
 
-def is_one(folder: Path) -> bool:
+def matches(folder: Path) -> bool:
     """Whether a folder's ``config.json`` says that it is one of these."""
     return _json(folder / "config.json").get("model_type") in _KINDS
 
 
-def load(folder: Path) -> tuple[keras.Model, Accounting]:
+def load(folder: Path) -> tuple[keras.Model, WeightReport]:
     """The backbone of keras-hub with the folder's weights, every one of which is accounted for.
 
     Raises:
@@ -108,12 +108,12 @@ class _Put:
             self._loaded.append(keras_variable.path)
             keras_variable.assign(turned)
 
-    def accounted(self, body: keras.Model, *, source: str) -> Accounting:
+    def accounted(self, body: keras.Model, *, source: str) -> WeightReport:
         """What became of every array; raises `WeightsError` where one is not where it belongs."""
         rest = [name for name in self._arrays if name not in self._read]
         left_out = [name for name in self._arrays if name.startswith(_HEADS) or name in _UNUSED]
-        unused = vision_transformer.left_out(body)
-        account = Accounting(
+        unused = vision_transformer.unused_weights(body)
+        account = WeightReport(
             source,
             loaded=tuple(path for path in self._loaded if path not in unused),
             left_out=tuple(left_out),

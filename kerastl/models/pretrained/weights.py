@@ -20,7 +20,7 @@ class WeightsError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Accounting:
+class WeightReport:
     """What became of every weight, of the model and of the source.
 
     Attributes:
@@ -63,7 +63,7 @@ class Accounting:
 
 def fill(
     model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str, left_out: Collection[str] = ()
-) -> Accounting:
+) -> WeightReport:
     """Gives every weight of a flat model its array; all or none.
 
     Args:
@@ -83,7 +83,7 @@ def fill(
     mismatched = [(name, shapes[name], a.shape) for name, a in known.items() if a.shape != shapes[name]]
     not_finite = [name for name, array in known.items() if not np.all(np.isfinite(array))]
     wrong = {*(name for name, _, _ in mismatched), *not_finite}
-    account = Accounting(
+    account = WeightReport(
         source,
         loaded=tuple(name for name in weights if name in known and name not in wrong),
         left_out=tuple(name for name in outside if name.partition("/")[0] in left_out),
@@ -98,7 +98,7 @@ def fill(
     return account
 
 
-def load_file(model: keras.Model, path: Path, *, source: str) -> Accounting:
+def load_file(model: keras.Model, path: Path, *, source: str) -> WeightReport:
     """Gives a model the weights in a file that Keras wrote, `.weights.h5`, `.h5` or `.keras`.
 
     Keras' own loading leaves some weights as they were, with a warning, where it finds none for them. So they are NaN
@@ -117,7 +117,7 @@ def load_file(model: keras.Model, path: Path, *, source: str) -> Accounting:
     return account(model, source=source)
 
 
-def account(model: keras.Model, *, source: str) -> Accounting:
+def account(model: keras.Model, *, source: str) -> WeightReport:
     """What became of the weights of a model that somebody else has loaded, all of them or none.
 
     Raises:
@@ -128,7 +128,7 @@ def account(model: keras.Model, *, source: str) -> Accounting:
         array = np.asarray(weight.numpy(), "float32")
         sound = bool(np.all(np.isfinite(array)))
         (loaded if sound else missing if np.all(np.isnan(array)) else not_finite).append(weight.path)
-    found = Accounting(source, tuple(loaded), missing=tuple(missing), not_finite=tuple(not_finite))
+    found = WeightReport(source, tuple(loaded), missing=tuple(missing), not_finite=tuple(not_finite))
     found.check()
     return found
 

@@ -23,7 +23,7 @@ def build(
     word_dropout: float = 0.0,
     name: str = "text_cnn",
 ) -> keras.Model:
-    """A functional model: token ids int32 ``(batch, *task.input_shape)`` to logits ``(batch, task.classes)``.
+    """A functional model: token ids int32 ``(batch, *task.input_shape)`` to logits ``(batch, task.num_classes)``.
 
     Args:
         task: of texts; gives sequence length, classes and the size of the vocabulary.
@@ -56,4 +56,4 @@ def build(
     mean = keras.ops.sum(x, 1) / keras.ops.maximum(keras.ops.sum(real, 1), 1.0)
     x = layers.Concatenate(name="pool")([strongest, mean])
     x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(ids, layers.Dense(task.classes, dtype="float32", name="logits")(x), name=name)
+    return keras.Model(ids, layers.Dense(task.num_classes, dtype="float32", name="logits")(x), name=name)

@@ -71,12 +71,12 @@ def batches(size: int = 8) -> tf.data.Dataset:
 @pytest.mark.parametrize(("module", "size"), BUILDERS, ids=lambda one: getattr(one, "__name__", one).split(".")[-1])
 def test_own_builders_answer_like_zeros(module, size):
     model = in_float64(getattr(module, size)(GREY))
-    plan = channels.plan(model, keep=0.5, multiple=4)
+    plan = channels.plan(model, keep_ratio=0.5, divisor=4)
     small = channels.apply(model, plan)
     assert plan.multiply_adds.after <= plan.multiply_adds.before / 2
     assert channels.multiply_adds(small) == plan.multiply_adds.after
     assert small.count_params() == plan.parameters.after < plan.parameters.before == model.count_params()
-    assert set(plan.untouchable) == {"logits"}
+    assert set(plan.unprunable) == {"logits"}
     assert_like_masked(model, small, np.random.default_rng(1).uniform(0, 255, (2, 28, 28, 1)))
 
 
@@ -88,7 +88,7 @@ def test_applications_answer_like_zeros(name):
         weights=None, input_shape=(32, 32, 3), classes=7, classifier_activation=None, **QUICK.get(name, {})
     )
     at_random(model)
-    small = channels.apply(model, channels.plan(model, keep=0.5))
+    small = channels.apply(model, channels.plan(model, keep_ratio=0.5))
     assert channels.multiply_adds(small) <= channels.multiply_adds(model) / 2
     assert [layer.name for layer in small.layers] == [layer.name for layer in model.layers]
     assert_like_masked(model, small, np.random.default_rng(1).normal(0, 1, (2, 32, 32, 3)))
@@ -118,8 +118,8 @@ def test_pictures_of_any_size_have_no_multiply_adds_but_parameters():
     with pytest.raises(ValueError, match=r"a model of pictures of any size, of which layers \['conv'\] make maps"):
         channels.multiply_adds(model)
     with pytest.raises(ValueError, match="pictures of any size"):
-        channels.plan(model, keep=0.5)
-    plan = channels.plan(model, keep=0.5, of="parameters", multiple=1)
+        channels.plan(model, keep_ratio=0.5)
+    plan = channels.plan(model, keep_ratio=0.5, cost="parameters", divisor=1)
     assert plan.multiply_adds is None
     assert plan.parameters == (98, 38)  # 12 a channel, and 2
     assert channels.apply(model, plan).count_params() == 38
@@ -128,7 +128,7 @@ def test_pictures_of_any_size_have_no_multiply_adds_but_parameters():
 @pytest.mark.parametrize("of", channels.COSTS)
 def test_nothing_removed_is_bitwise_the_same(of):
     model = small_net()
-    plan = channels.plan(model, keep=1.0, of=of)
+    plan = channels.plan(model, keep_ratio=1.0, cost=of)
     assert plan.removed == {}
     assert plan.multiply_adds.before == plan.multiply_adds.after
     inputs, _ = examples(16)
@@ -141,7 +141,7 @@ def test_the_rest_of_the_model_stays_as_it_was():
     model.get_layer("second").trainable = False
     model.compile("adam", "mse")
     before, config = model.get_weights(), model.to_json()
-    small = channels.apply(model, channels.plan(model, keep=0.6, multiple=1))
+    small = channels.apply(model, channels.plan(model, keep_ratio=0.6, divisor=1))
     assert [layer.name for layer in small.layers] == [layer.name for layer in model.layers]
     assert small.name == "small_net"
     assert not small.get_layer("second").trainable
@@ -155,15 +155,15 @@ def test_the_rest_of_the_model_stays_as_it_was():
 
 
 def test_mixed_precision_and_saving(tmp_path):
-    with precision.policy("mixed_bfloat16"):
+    with precision.dtype_policy("mixed_bfloat16"):
         model = small_net()
-    small = channels.apply(model, channels.plan(model, keep=0.5, multiple=1))
+    small = channels.apply(model, channels.plan(model, keep_ratio=0.5, divisor=1))
     assert small.get_layer("conv").dtype_policy.name == "mixed_bfloat16"
     fitting.save_model(small, tmp_path / "model.keras")
     inputs, _ = examples(16)
     again = fitting.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(inputs, training=False), small(inputs, training=False))
-    plan = channels.plan(again, keep=0.9, multiple=1)  # and a pruned one is pruned again
+    plan = channels.plan(again, keep_ratio=0.9, divisor=1)  # and a pruned one is pruned again
     assert channels.apply(again, plan).count_params() < small.count_params()
 
 
@@ -194,7 +194,7 @@ def greedy_by_hand(scores: dict[str, np.ndarray], *, keep: float, priced: bool) 
 @pytest.mark.parametrize("keep", [0.9, 0.7, 0.5, 0.3])
 def test_by_norms_those_go_that_are_least_beside_their_family(keep):
     model = small_net()
-    plan = channels.plan(model, keep=keep, multiple=1, floor=0.01)
+    plan = channels.plan(model, keep_ratio=keep, divisor=1, min_keep_ratio=0.01)
     kernels = {name: model.get_layer(name).kernel.numpy() ** 2 for name in ("conv", "second", "logits")}
     norm, bias = model.get_layer("norm"), model.get_layer("second").bias.numpy() ** 2
     sums = {
@@ -216,7 +216,9 @@ def test_by_data_those_go_that_are_missed_least_for_what_they_save(widths, seed)
     units = importance.outputs(model, found, batches=batches())
     scores = {name: units[found.made[name]] for name in ("conv", "second")}
     for keep in (0.995, 0.9, 0.8, 0.6, 0.5, 0.4, 0.35, 0.2):
-        plan = channels.plan(model, keep=keep, multiple=1, floor=0.01, criterion="outputs", batches=batches())
+        plan = channels.plan(
+            model, keep_ratio=keep, divisor=1, min_keep_ratio=0.01, criterion="outputs", batches=batches()
+        )
         assert plan.removed == greedy_by_hand(scores, keep=keep, priced=True), keep
 
 
@@ -239,7 +241,7 @@ def lost(removed: dict[str, tuple[int, ...]], like: channels.Plan) -> float:
 @functools.cache
 def lost_at_random(keep: float) -> tuple[float, ...]:
     """The losses of random plans that reach a goal."""
-    like, draw = channels.plan(trained(), keep=1.0), np.random.default_rng(0)
+    like, draw = channels.plan(trained(), keep_ratio=1.0), np.random.default_rng(0)
     sizes = [
         (a, b)
         for a, b in itertools.product(range(5), range(4))
@@ -255,7 +257,7 @@ def lost_at_random(keep: float) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("criterion", ["taylor", "outputs"])
 def test_what_data_says_is_better_than_most_of_all_plans(criterion):
-    chosen = channels.plan(trained(), keep=0.6, multiple=1, criterion=criterion, batches=batches(16).repeat(8))
+    chosen = channels.plan(trained(), keep_ratio=0.6, divisor=1, criterion=criterion, batches=batches(16).repeat(8))
     mine, others = lost(dict(chosen.removed), chosen), lost_at_random(0.6)
     print(f"chosen {mine:.3f}; random {np.percentile(others, [0, 25, 50]).round(3)}")
     assert mine <= np.percentile(others, 25)
@@ -263,7 +265,7 @@ def test_what_data_says_is_better_than_most_of_all_plans(criterion):
 
 def test_numbers_of_channels_are_multiples_and_families_keep_a_share():
     model = kerastl.models.resnet.small(GREY)
-    plan = channels.plan(model, keep=0.3, multiple=8, floor=0.45)
+    plan = channels.plan(model, keep_ratio=0.3, divisor=8, min_keep_ratio=0.45)
     for name, (before, after) in plan.channels.items():
         if after != before:
             assert after % 8 == 0, name
@@ -272,7 +274,7 @@ def test_numbers_of_channels_are_multiples_and_families_keep_a_share():
     with pytest.raises(
         ValueError, match=r"come down to 0.2 of the multiply_adds \(9,345,920\).* least that is reached is 0.253, with"
     ):
-        channels.plan(model, keep=0.2, multiple=8, floor=0.45)
+        channels.plan(model, keep_ratio=0.2, divisor=8, min_keep_ratio=0.45)
 
 
 def test_whole_groups_make_the_multiples():
@@ -281,30 +283,30 @@ def test_whole_groups_make_the_multiples():
     x = layers.Conv2D(32, 3, groups=16, padding="same", name="grouped")(x)  # a unit is two channels of both
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     model = keras.Model(image, layers.Dense(2, name="logits")(x))
-    plan = channels.plan(model, keep=0.75, multiple=8)
+    plan = channels.plan(model, keep_ratio=0.75, divisor=8)
     assert plan.channels["grouped"] == plan.channels["first"] == (32, 24)
     assert channels.apply(model, plan).get_layer("grouped").groups == 12
 
 
 def test_layers_that_are_to_be_left():
     model = kerastl.models.resnet.small(GREY)
-    plan = channels.plan(model, keep=0.7, multiple=4, leave=["stem*", "stage2_block1_conv1"])
-    assert plan.untouchable["stem"] == "16 of 16 channels: the layer was to be left"
-    assert plan.untouchable["stage1_block1_conv2"] == "16 of 16 channels: the layer was to be left"  # tied to the stem
+    plan = channels.plan(model, keep_ratio=0.7, divisor=4, exclude=["stem*", "stage2_block1_conv1"])
+    assert plan.unprunable["stem"] == "16 of 16 channels: the layer was to be left"
+    assert plan.unprunable["stage1_block1_conv2"] == "16 of 16 channels: the layer was to be left"  # tied to the stem
     assert not {"stem", "stage1_block1_conv2", "stage2_block1_conv1"} & set(plan.removed)
     with pytest.raises(ValueError, match=r"Received: 'sten\*', which fits none of"):
-        channels.plan(model, keep=0.7, leave=["sten*"])
+        channels.plan(model, keep_ratio=0.7, exclude=["sten*"])
 
 
 def test_a_goal_out_of_reach_names_the_least():
     image = keras.Input((4,), name="image")
     model = keras.Model(image, layers.Dense(2, name="logits")(layers.Dense(8, name="hidden")(image)))
     with pytest.raises(
-        ValueError, match=r"least that is reached is 0.250, with floor=0.2, multiple=2 and 6 units"
+        ValueError, match=r"least that is reached is 0.250, with min_keep_ratio=0.2, divisor=2 and 6 units"
     ) as error:
-        channels.plan(model, keep=0.1, multiple=2, floor=0.2)
+        channels.plan(model, keep_ratio=0.1, divisor=2, min_keep_ratio=0.2)
     assert "4 because they are an input of the model; 2 because they are an output of the model" in str(error.value)
-    assert channels.plan(model, keep=0.25, multiple=2, floor=0.2).channels["hidden"] == (8, 2)
+    assert channels.plan(model, keep_ratio=0.25, divisor=2, min_keep_ratio=0.2).channels["hidden"] == (8, 2)
 
 
 def test_layers_inside_layers_are_left_and_named():
@@ -314,17 +316,17 @@ def test_layers_inside_layers_are_left_and_named():
     x = layers.Dense(16, activation="gelu", name="hidden")(layers.LayerNormalization(name="norm")(x))
     x = layers.Dense(8, name="back")(x)
     model = keras.Model(tokens, layers.Dense(2, name="logits")(layers.LayerNormalization(name="norm_2")(x)))
-    plan = channels.plan(model, keep=0.6, multiple=4)
+    plan = channels.plan(model, keep_ratio=0.6, divisor=4)
     assert set(plan.removed) == {"hidden"}
     assert plan.uncounted == ("attention",)
-    assert "'attention' of class MultiHeadAttention is not known" in plan.untouchable["before"]
+    assert "'attention' of class MultiHeadAttention is not known" in plan.unprunable["before"]
     inputs = np.random.default_rng(0).normal(size=(2, 6, 8)).astype("float32")
     assert channels.apply(model, plan)(inputs).shape == (2, 6, 2)
 
 
 def test_scales_of_norms_leave_what_has_no_norm():
     model = small_net()
-    plan = channels.plan(model, keep=0.6, multiple=1, criterion="norm_scale")
+    plan = channels.plan(model, keep_ratio=0.6, divisor=1, criterion="norm_scale")
     assert set(plan.removed) == {"conv"}
     gamma = np.abs(model.get_layer("norm").gamma.numpy())
     assert set(plan.removed["conv"]) == set(np.argsort(gamma)[: len(plan.removed["conv"])].tolist())
@@ -335,7 +337,7 @@ def test_bytes_follow_the_precision_that_weights_are_kept_in():
     x = layers.Dense(16, use_bias=False, dtype="float16", name="half")(image)
     x = layers.Dense(16, use_bias=False, name="whole")(x)
     model = keras.Model(image, layers.Dense(2, use_bias=False, name="logits")(x))
-    plan = channels.plan(model, keep=0.5, of="bytes", multiple=1)
+    plan = channels.plan(model, keep_ratio=0.5, cost="bytes", divisor=1)
     half, whole = plan.channels["half"].after, plan.channels["whole"].after
     assert 2 * 8 * half + 4 * half * whole + 4 * whole * 2 <= (2 * 8 * 16 + 4 * 16 * 16 + 4 * 32) / 2
 
@@ -360,11 +362,11 @@ def test_words_and_numbers_out_of_range_are_refused(wrong):
 
 def test_a_plan_of_another_model_is_refused():
     model = small_net()
-    plan = channels.plan(model, keep=0.6, multiple=1)
+    plan = channels.plan(model, keep_ratio=0.6, divisor=1)
     other = kerastl.models.resnet.small(GREY)
     with pytest.raises(ValueError, match="The plan is of a model with other layers"):
         channels.apply(other, plan)
-    part = channels.plan(other, keep=0.6, multiple=4)
+    part = channels.plan(other, keep_ratio=0.6, divisor=4)
     halved = {**part.removed, "stage3_block1_conv2": part.removed["stage3_block1_conv2"][1:]}
     with pytest.raises(ValueError, match="its layers tie channels otherwise"):
         channels.apply(other, channels.Plan(halved, part.channels, None, part.parameters, {}))
@@ -376,7 +378,7 @@ def test_a_plan_of_another_model_is_refused():
 def test_a_plan_is_for_the_weights_of_later_as_well():
     """Between planning and building the model may learn."""
     model = small_net()
-    plan = channels.plan(model, keep=0.6, multiple=1)
+    plan = channels.plan(model, keep_ratio=0.6, divisor=1)
     at_random(model, seed=5)
     small = channels.apply(model, plan)
     kept = [place for place in range(6) if place not in plan.removed.get("conv", ())]
@@ -394,8 +396,8 @@ def test_what_is_pruned_learns_on_under_the_unpruned_model():
     model = keras.Model(image, layers.Dense(3, name="logits")(x))
     schedule = Schedule(epochs=6, batch_size=16, peak_learning_rate=0.01)
     fitting.fit(model, data, schedule=schedule, progress=False)
-    small = channels.apply(model, channels.plan(model, keep=0.5, batches=data, multiple=4))
-    soft = functools.partial(losses.temperature_kullback_leibler, temperature=2.0)
+    small = channels.apply(model, channels.plan(model, keep_ratio=0.5, batches=data, divisor=4))
+    soft = functools.partial(losses.kl_divergence, temperature=2.0)
     lesson = distiller.Distiller(student=small, teacher=model, loss=soft, weight=0.5)
     fitting.fit(lesson, data, schedule=schedule, progress=False)
     whole, pruned = (np.mean(fitting.predict(one, inputs).argmax(1) == labels) for one in (model, small))

@@ -128,7 +128,7 @@ def test_what_is_pruned_through_it_answers_like_zeros(name):
     x = layers.Flatten(name="to_one_row")(x)
     x = layers.Dense(5, activation="tanh", name="hidden")(x)
     model = at_random(keras.Model(image, layers.Dense(3, name="logits")(x)))
-    plan = channels.plan(model, keep=0.4, of="parameters", multiple=1)
+    plan = channels.plan(model, keep_ratio=0.4, cost="parameters", divisor=1)
     small = channels.apply(model, plan)
     print(name, {layer: (count.before, count.after) for layer, count in plan.channels.items()})
     assert losing <= set(plan.removed)
@@ -139,18 +139,20 @@ def test_what_is_pruned_through_it_answers_like_zeros(name):
 def least(model: keras.Model) -> float:
     """The least share of parameters that is reached, read off the error that names it."""
     with pytest.raises(ValueError, match="the least that is reached") as caught:
-        channels.plan(model, keep=1e-6, of="parameters", multiple=1, floor=0.01)
+        channels.plan(model, keep_ratio=1e-6, cost="parameters", divisor=1, min_keep_ratio=0.01)
     return float(str(caught.value).split("the least that is reached is ")[1].split(",")[0]) + 1e-3
 
 
 def test_a_single_channel_over_all_others_is_not_tied_to_them():
     image = keras.Input((8, 8, 2), name="image")
     x = layers.Flatten(name="flat")(spread(layers.Conv2D(6, 3, name="first")(image)))
-    plan = channels.plan(keras.Model(image, layers.Dense(3, name="logits")(x)), keep=0.5, of="parameters", multiple=1)
-    assert (
-        plan.untouchable["where"] == "1 of 1 channels: 'attended' of class Multiply spreads a single channel over many"
+    plan = channels.plan(
+        keras.Model(image, layers.Dense(3, name="logits")(x)), keep_ratio=0.5, cost="parameters", divisor=1
     )
-    assert "first" not in plan.untouchable
+    assert (
+        plan.unprunable["where"] == "1 of 1 channels: 'attended' of class Multiply spreads a single channel over many"
+    )
+    assert "first" not in plan.unprunable
 
 
 def test_channels_that_come_first():
@@ -163,7 +165,7 @@ def test_channels_that_come_first():
     x = layers.Multiply(name="gated")([x, layers.Conv2D(6, 1, activation="sigmoid", name="gate", **first)(gate)])
     x = layers.Flatten(name="flat", **first)(layers.Concatenate(axis=1, name="join")([x, x]))
     model = at_random(keras.Model(image, layers.Dense(3, name="logits")(x)))
-    plan = channels.plan(model, keep=0.5, of="parameters", multiple=1)
+    plan = channels.plan(model, keep_ratio=0.5, cost="parameters", divisor=1)
     assert set(plan.removed) == {"first", "gate"}
     assert channels.multiply_adds(model) == 36 * 9 * 2 * 6 + 16 * 9 * 6 + 36 + 6 * 6 * 12 * 3
     small = channels.apply(model, plan)  # a CPU cannot run it, so slices are compared
@@ -190,7 +192,7 @@ def test_texts_of_one_axis():
     mean = keras.ops.sum(x, 1) / keras.ops.maximum(keras.ops.sum(real, 1), 1.0)
     x = layers.Concatenate(name="pool")([layers.GlobalMaxPooling1D(name="max")(x), mean])
     model = at_random(keras.Model(ids, layers.Dense(3, name="logits")(x)))
-    plan = channels.plan(model, keep=0.5, of="parameters", multiple=1)
+    plan = channels.plan(model, keep_ratio=0.5, cost="parameters", divisor=1)
     assert set(plan.removed) == {"words", "patterns"}
     assert_like_masked(model, channels.apply(model, plan), np.random.default_rng(0).integers(0, 30, (5, 12)))
 
@@ -239,8 +241,8 @@ def test_what_is_not_followed_is_left_and_said_why(name):
     before = layers.Conv2D(4, 3, padding="same", name="before")(image)
     x = layers.Flatten(name="flat")(between(layers.Conv2D(6, 3, padding="same", name="first")(before)))
     model = at_random(keras.Model(image, layers.Dense(3, name="logits")(layers.Dense(5, name="hidden")(x))))
-    plan = channels.plan(model, keep=least(model), of="parameters", multiple=1, floor=0.01)
-    assert why in plan.untouchable["first"]
+    plan = channels.plan(model, keep_ratio=least(model), cost="parameters", divisor=1, min_keep_ratio=0.01)
+    assert why in plan.unprunable["first"]
     assert "first" not in plan.removed
     assert {"before", "hidden"} <= set(plan.removed)
     assert_like_masked(model, channels.apply(model, plan), np.random.default_rng(1).normal(size=(4, 8, 8, 2)))
@@ -252,9 +254,9 @@ def test_a_sum_along_another_axis_leaves_both_sides():
     x = layers.Add(name="add")([one, layers.Permute((1, 3, 2), name="turned")(other)])
     x = layers.Dense(6, name="free")(layers.Flatten(name="flat")(x))
     model = at_random(keras.Model(image, layers.Dense(2, name="logits")(x)))
-    plan = channels.plan(model, keep=0.9, of="parameters", multiple=1)
+    plan = channels.plan(model, keep_ratio=0.9, cost="parameters", divisor=1)
     for name in ("one", "other"):
-        assert "'add' of class Add merges them with numbers along another axis" in plan.untouchable[name]
+        assert "'add' of class Add merges them with numbers along another axis" in plan.unprunable[name]
     assert set(plan.removed) == {"free"}
 
 
@@ -266,8 +268,8 @@ def test_a_residual_sum_with_the_input_and_a_layer_called_on_tensors_of_two_rank
     rows = twice(layers.GlobalMaxPooling2D(name="most")(one)), layers.GlobalMaxPooling2D(name="top")(twice(other))
     x = layers.Concatenate(name="join")(rows)
     model = at_random(keras.Model(image, layers.Dense(2, name="logits")(x)))
-    plan = channels.plan(model, keep=0.6, of="parameters", multiple=1)
-    assert plan.untouchable["held"] == "3 of 3 channels: they are an input of the model"
+    plan = channels.plan(model, keep_ratio=0.6, cost="parameters", divisor=1)
+    assert plan.unprunable["held"] == "3 of 3 channels: they are an input of the model"
     assert {"one", "other", "twice"} <= set(plan.removed)
     assert plan.removed["one"] == plan.removed["other"]
     assert_like_masked(model, channels.apply(model, plan), np.random.default_rng(1).normal(size=(4, 8, 8, 3)))
@@ -279,6 +281,6 @@ def test_a_layer_that_was_quantized_is_left():
     x = layers.Dense(8, dtype="float32", name="eighth")(layers.Dense(8, name="free")(x))
     model = keras.Model(image, layers.Dense(2, name="logits")(layers.ReLU(name="relu")(x)))
     model.get_layer("eighth").enable_lora(2)
-    plan = channels.plan(model, keep=0.9, of="parameters", multiple=1)
-    assert "'eighth' of class Dense is not known" in plan.untouchable["free"]
+    plan = channels.plan(model, keep_ratio=0.9, cost="parameters", divisor=1)
+    assert "'eighth' of class Dense is not known" in plan.unprunable["free"]
     assert set(plan.removed) == {"whole"}

@@ -27,7 +27,7 @@ def test_a_flat_graph_answers_the_same():
     model = nested()
     assert not graph.is_flat(model)
     image = keras.Input((8, 8, 3), name="image")
-    flat = keras.Model(image, graph.laid_flat(model, image))
+    flat = keras.Model(image, graph.flatten(model, image))
     assert graph.is_flat(flat)
     raw = np.random.default_rng(1).normal(size=(3, 8, 8, 3)).astype("float32")
     np.testing.assert_allclose(flat(raw), model(raw), atol=1e-5)
@@ -39,7 +39,7 @@ def test_a_flat_graph_answers_the_same():
 def test_layers_are_copies_with_one_output_each():
     model = nested()
     image = keras.Input((8, 8, 3), name="image")
-    flat = keras.Model(image, graph.laid_flat(model, image))
+    flat = keras.Model(image, graph.flatten(model, image))
     keras.Model(flat.inputs, flat.get_layer("inner_conv").output)  # of this graph, not of the other
     before = [weight.numpy() for weight in model.weights]
     for weight in flat.weights:
@@ -52,7 +52,7 @@ def test_what_is_frozen_stays_frozen():
     model = nested()
     model.get_layer("shared").trainable = False
     image = keras.Input((8, 8, 3), name="image")
-    flat = keras.Model(image, graph.laid_flat(model, image))
+    flat = keras.Model(image, graph.flatten(model, image))
     assert not flat.get_layer("shared").trainable
     assert flat.get_layer("first").trainable
 
@@ -72,17 +72,17 @@ def test_what_cannot_be_laid_flat_is_named():
     one = keras.Input((8, 8, 3))
     two = keras.Model([one, keras.Input((2,), name="other")], one)
     with pytest.raises(ValueError, match=r"from one picture to one tensor. Received: .* inputs \['keras_tensor"):
-        graph.laid_flat(two, image)
+        graph.flatten(two, image)
     with pytest.raises(ValueError, match="and 2 outputs"):
-        graph.laid_flat(keras.Model(one, [one, one + 1]), image)
+        graph.flatten(keras.Model(one, [one, one + 1]), image)
     with pytest.raises(ValueError, match="'forgetful' of class Forgetful cannot be made again"):
-        graph.laid_flat(keras.Model(one, Forgetful(name="forgetful")(one)), image)
+        graph.flatten(keras.Model(one, Forgetful(name="forgetful")(one)), image)
     dense = keras.Model(one, layers.Dense(2, name="dense")(layers.Flatten()(one)))
     with pytest.raises(ValueError, match="layer 'dense' do not fit pictures of this size"):
-        graph.laid_flat(dense, keras.Input((16, 16, 3)))
+        graph.flatten(dense, keras.Input((16, 16, 3)))
 
     class Sub(keras.Model):
         pass
 
     with pytest.raises(ValueError, match="the subclassed model Sub"):
-        graph.laid_flat(Sub(), image)
+        graph.flatten(Sub(), image)

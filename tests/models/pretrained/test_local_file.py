@@ -127,7 +127,7 @@ def test_an_ordinary_model_of_keras_gets_a_head(tmp_path):
     model.save(tmp_path / "mine.keras")
     headed = backbone.with_head(local_file.load(tmp_path / "mine.keras"), TASK)
     wanted = keras.Model(image, pooled)(RAW, training=False)
-    np.testing.assert_allclose(transfer.body(headed)(RAW, training=False), wanted, atol=1e-6)
+    np.testing.assert_allclose(transfer.feature_extractor(headed)(RAW, training=False), wanted, atol=1e-6)
     found = backbone.groups(headed)
     assert [group.name for group in found][-1] == "head"
     assert [layer.name for layer in found[-1].layers] == ["pool", "dropout", "logits"]

@@ -98,7 +98,7 @@ def test_every_weight_is_accounted_for():
     before = [weight.numpy() for weight in encoder.weights]
     for weight in encoder.weights:
         weight.assign(weight * 0)
-    account = minilm_l6.put(encoder, arrays)
+    account = minilm_l6.load_weights(encoder, arrays)
     assert len(account.loaded) == len(encoder.weights) == 5 + 16 * 2
     assert account.left_out == ("pooler.dense.bias",)
     for weight, value in zip(encoder.weights, before, strict=True):
@@ -122,7 +122,7 @@ def test_weights_that_do_not_fit_leave_the_encoder_as_it_was(change, words):
     arrays, before = published(encoder), [weight.numpy() for weight in encoder.weights]
     change(arrays)
     with pytest.raises(weights.WeightsError, match=words):
-        minilm_l6.put(encoder, arrays)
+        minilm_l6.load_weights(encoder, arrays)
     for weight, value in zip(encoder.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
 

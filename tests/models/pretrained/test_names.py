@@ -25,11 +25,15 @@ def test_what_stands_under_a_path_is_its_files(tmp_path, monkeypatch):
         found = []
         for content in (b"one", b"other"):
             path.write_bytes(content)
-            found.append(digests.of(contents(name)))
+            found.append(digests.sha256_of(contents(name)))
         assert found[0] != found[1]
-    assert digests.of(contents(str(tmp_path / "run"))) == digests.of(contents(str(tmp_path / "run" / "model.keras")))
-    before = digests.of(contents(str(tmp_path / "hub")))
+    assert digests.sha256_of(contents(str(tmp_path / "run"))) == digests.sha256_of(
+        contents(str(tmp_path / "run" / "model.keras"))
+    )
+    before = digests.sha256_of(contents(str(tmp_path / "hub")))
     (tmp_path / "hub" / ".git").mkdir()
     (tmp_path / "hub" / ".git" / "index").touch()
-    assert digests.of(contents(str(tmp_path / "hub"))) == before
-    assert digests.of(contents(f"preset:{tmp_path / 'hub'}")) == digests.of(contents(str(tmp_path / "hub")))
+    assert digests.sha256_of(contents(str(tmp_path / "hub"))) == before
+    assert digests.sha256_of(contents(f"preset:{tmp_path / 'hub'}")) == digests.sha256_of(
+        contents(str(tmp_path / "hub"))
+    )

@@ -63,13 +63,13 @@ def learnt(module, last: str | None = None) -> Learnt:
 
 
 def agrees(file: bytes, case: Learnt, *, agreement: float, difference: float) -> None:
-    received = predictions.run_file(file, case.inputs.astype("uint8"))
+    received = predictions.predict_tflite(file, case.inputs.astype("uint8"))
     same = (received.argmax(1) == case.probabilities.argmax(1)).mean()
     off = np.abs(received - case.probabilities).mean()
     print(f"agreement {same:.3f}, mean difference {off:.4f}, {len(file):,} bytes")
     assert same >= agreement
     assert off <= difference
-    facts = benchmark.facts(file)
+    facts = benchmark.inspect(file)
     assert facts.operators.float == facts.operators.flex == 0
     assert (facts.input.dtype, facts.input.scale, facts.input.zero_point) == ("uint8", 1.0, 0)
 
@@ -80,7 +80,7 @@ def crosses_the_bridge_and_becomes_a_file(case: Learnt) -> bytes:
     wanted = case.model.predict(probe, verbose=0)
     assert np.abs(bridged.predict(probe, verbose=0) - wanted).max() <= 1e-4 * np.abs(wanted).max()
     file = tflite.convert(case.model)
-    difference = np.abs(predictions.run_file(file, case.inputs) - case.probabilities).max()
+    difference = np.abs(predictions.predict_tflite(file, case.inputs) - case.probabilities).max()
     print(f"float: largest difference {difference:.2g}, {len(file):,} bytes")
     assert difference < 1e-3
     agrees(ptq.static_int8(file, calibration=case.calibration), case, agreement=0.95, difference=0.05)
@@ -125,4 +125,4 @@ def is_trained_for_integers(case: Learnt) -> None:
     file = tflite.convert(network, integer=True)
     agrees(file, case, agreement=0.95, difference=0.05)
     fake = tf.nn.softmax(network.predict(case.inputs, verbose=0)).numpy()
-    assert (predictions.run_file(file, case.inputs.astype("uint8")).argmax(1) == fake.argmax(1)).mean() >= 0.95
+    assert (predictions.predict_tflite(file, case.inputs.astype("uint8")).argmax(1) == fake.argmax(1)).mean() >= 0.95

@@ -113,7 +113,7 @@ def test_a_folder_answers_as_its_preset_and_every_block_is_a_depth(tmp_path, nam
     kernel, bias = model.get_layer("logits").get_weights()
     pooled = wanted[:, 0] if FIRST[name] else wanted.mean(1)
     np.testing.assert_allclose(np.asarray(model(raw)), pooled @ kernel + bias, atol=1e-3)
-    np.testing.assert_allclose(np.asarray(transfer.body(model)(raw)), pooled, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(transfer.feature_extractor(model)(raw)), pooled, atol=1e-4)
 
     model.save(tmp_path / "model.keras")
     again = keras_file.load(tmp_path / "model.keras")  # as a stranger's, every class of which is on the list
@@ -241,8 +241,8 @@ def test_each_file_answers_as_its_model(learnt, name, agreement, difference):
         data = ptq.static_int8(data, calibration=pictures(96)[0])
     elif name != "float32":
         data = getattr(ptq, name)(data)
-    received = verify.run_file(data, raw.astype("uint8") if name == "static_int8" else raw)
-    facts = benchmark.facts(data)
+    received = verify.predict_tflite(data, raw.astype("uint8") if name == "static_int8" else raw)
+    facts = benchmark.inspect(data)
     print(name, len(data), np.abs(received - probabilities).max())
     assert (received.argmax(1) == probabilities.argmax(1)).mean() >= agreement
     assert np.abs(received - probabilities).max() <= difference

@@ -72,8 +72,8 @@ def test_its_file_with_int8_weights_is_small_and_answers_alike(model):
     assert len(small) < 660_000
     rows = ids([3, 9, 17, 24])
     wanted = np.asarray(keras.ops.softmax(model(rows)))
-    np.testing.assert_allclose(verify.run_file(float32, rows), wanted, atol=1e-5)
-    np.testing.assert_allclose(verify.run_file(small, rows), wanted, atol=0.02)
+    np.testing.assert_allclose(verify.predict_tflite(float32, rows), wanted, atol=1e-5)
+    np.testing.assert_allclose(verify.predict_tflite(small, rows), wanted, atol=0.02)
 
 
 def test_pictures_are_refused():
