@@ -307,6 +307,22 @@ def test_every_benchmark_is_in_their_list():
     assert sorted(listed) == sorted(commands)
 
 
+def test_every_benchmark_keeps_what_it_measured():
+    """Each takes its flags from `benchmarks/tools/results.py`, which adds --json, and hands it what it measured."""
+    looked = 0
+    for path in sorted((ROOT / "benchmarks").glob("*/*.py")):
+        tree = tree_of(path)
+        mains = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
+        if not mains or path.stem == "results_table":  # that one reads reports
+            continue
+        looked += 1
+        calls = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        assert "results.parser(__doc__)" in calls, f"{path} has no --json"
+        assert not [call for call in calls if call.startswith("argparse.ArgumentParser(")], path
+        assert "options.results" in ast.unparse(tree), f"{path} hands nothing over"
+    assert looked == 26
+
+
 def test_nobody_writes_tf_keras_with_a_dot():
     """What `tf.keras` means depends on who was imported first, so it is written nowhere."""
     looked = 0

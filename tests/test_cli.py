@@ -742,7 +742,39 @@ def test_ci_run_takes_its_command_from_the_readme(tmp_path):
         done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == status, done.stderr
         assert ((tmp_path / "called").read_text().splitlines() if called else None) == called
-    assert line in (ROOT / "README.md").read_text()
+
+
+PRETENDED = """#!/bin/sh
+echo "$(basename "$0") $@" >> called
+case "$(basename "$0")" in
+python3) mkdir -p .venv/bin && for tool in pip python ruff pyright; do cp "$0" .venv/bin/$tool; done ;;
+python) echo "== 3 passed in 1.00s ==" ;;
+esac
+case " $FAILS " in *" $(basename "$0") "*) exit 5 ;; esac
+"""
+"""Stands for python3, and for what the README's command would install."""
+
+
+@pytest.mark.parametrize(("fails", "status"), [("", 0), ("python", 5), ("ruff", 5), ("pyright", 5), ("pip", 5)])
+def test_ci_run_checks_style_and_types_with_what_the_tests_installed(tmp_path, fails, status):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").write_text(PRETENDED)
+    (tmp_path / "bin" / "python3").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "FAILS": fails}
+    done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    called = (tmp_path / "called").read_text().splitlines()
+    tests = [] if fails == "pip" else ["python -m pytest -n 2"]
+    assert called == [
+        "python3 -m venv .venv", "pip install -c constraints.txt -e .[test]", *tests, "ruff check .",
+        "ruff format --check .", "pyright --pythonpath .venv/bin/python",
+    ]  # fmt: skip
+    if tests:
+        assert done.stdout.splitlines()[-1] == "== 3 passed in 1.00s =="
+    assert ("failed with status 5: ruff" in done.stderr) == (fails == "ruff")
 
 
 def test_commands_without_a_model_are_quick_and_import_nothing_heavy():

@@ -1,7 +1,10 @@
 """Real MNIST through a whole recipe: what the integer file gets right, counted with a bare interpreter."""
 
 import json
+import subprocess
+import sys
 
+import light_installation
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -95,3 +98,23 @@ def test_predict_reads_a_digit(folder, data, tmp_path, capsys):
     answers = json.loads(capsys.readouterr().out)
     labels = [answer["label"] for answer in answers]
     assert np.mean([label == str(truth) for label, truth in zip(labels, data.test.labels[:20], strict=True)]) >= 0.9
+
+
+def test_a_light_installation_predicts_benchmarks_and_verifies_it(folder, data, tmp_path, capsys):
+    """In processes that can import nothing which kerastl-light does not bring; their children cannot either."""
+    (tmp_path / "absent").mkdir()
+    environment = light_installation.environment(tmp_path / "absent")
+    np.save(tmp_path / "digits.npy", data.test.inputs[:20])
+    predict = ["predict", str(folder), str(tmp_path / "digits.npy"), "--json"]
+    capsys.readouterr()
+    assert kerastl.cli.main(predict) == 0
+    expected = json.loads(capsys.readouterr().out)
+    answers = []
+    for words in (predict, ["benchmark", str(folder / "mobile" / "model.tflite"), "--json"], ["verify", str(folder)]):
+        command = [sys.executable, "-c", "import sys; from kerastl.cli import main; sys.exit(main())", *words]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        answers.append(done.stdout)
+    assert json.loads(answers[0]) == expected
+    assert json.loads(answers[1])[0]["sha256"] == kerastl.system.digests.of_file(folder / "mobile" / "model.tflite")
+    assert answers[2].startswith("verified: ")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.tools import results
 from kerastl.export import metadata, packing, tflite
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,10 +56,11 @@ def test_one_wrong_answer_or_a_refused_file_fails_the_command(command, capsys):
     inputs = [command.Input("x", "x", "x"), command.Input("y", "y", "y", judged=False)]
     case, ours = ("text", Path("file.tflite"), inputs), [{"a": 0.7, "b": 0.3}] * 2
     wrong = {"a": 0.2, "b": 0.8}
-    assert command.judged([case], [ours], [{"scores": [ours[0], wrong]}]) == 0
-    assert command.judged([case], [ours], [{"scores": [wrong, ours[0]]}]) == 1
+    found = results.Results()
+    assert command.judged([case], [ours], [{"scores": [ours[0], wrong]}], found=found) == 0
+    assert command.judged([case], [ours], [{"scores": [wrong, ours[0]]}], found=found) == 1
     assert "1 answers judged, 1 wrong, greatest difference of a score 0.500000" in capsys.readouterr().out
-    assert command.judged([case], [ours], [{"error": "Only RGB"}]) == 1
+    assert command.judged([case], [ours], [{"error": "Only RGB"}], found=found) == 1
 
 
 def test_folding(command):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,7 +67,8 @@ def built(tmp_path_factory) -> dict[str, Path]:
         archive.extractall(folder / "unpacked", filter="data")
     (unpacked,) = (folder / "unpacked").iterdir()
     again = _built("build_wheel", unpacked, folder / "again", environment)
-    return {"checkout": folder / "checkout", "wheel": wheel, "unpacked": unpacked, "again": again}
+    light = _built("build_wheel", unpacked / "light", folder / "light", environment)
+    return {"checkout": folder / "checkout", "wheel": wheel, "unpacked": unpacked, "again": again, "light": light}
 
 
 def test_a_wheel_holds_recipes_inside_the_package_and_one_name_at_its_top(built):
@@ -86,13 +88,30 @@ def test_a_source_archive_is_the_checkout(built):
 
     def files(folder: Path) -> set[str]:
         found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-        return {path.as_posix() for path in found if "egg-info" not in path.parts[0] and path.parts[0] != "build"}
+        return {path.as_posix() for path in found if "egg-info" not in path.parts[0] and "build" not in path.parts}
 
     lacking = files(built["checkout"]) - files(built["unpacked"])
     assert lacking <= {".gitignore"}, lacking
     assert files(built["unpacked"]) - files(built["checkout"]) <= made
     assert {"constraints.txt", ".ci/run", "tests/conftest.py", "docs/distillation.md"} <= files(built["unpacked"])
     assert _names(built["again"]) == _names(built["wheel"])
+
+
+def test_the_light_wheel_holds_the_same_code(built):
+    def code(wheel: Path) -> set[str]:
+        return {name for name in _names(wheel) if ".dist-info/" not in name}
+
+    assert code(built["light"]) == code(built["wheel"])
+
+
+def test_the_light_project_asks_for_a_part_of_what_the_whole_one_does():
+    whole, light = (
+        tomllib.loads((ROOT / name).read_text())["project"] for name in ("pyproject.toml", "light/pyproject.toml")
+    )
+    assert set(light["dependencies"]) < set(whole["dependencies"])
+    assert "optional-dependencies" not in light
+    for key in ("version", "license", "requires-python", "authors", "scripts"):
+        assert light[key] == whole[key], key
 
 
 def test_an_installed_wheel_finds_its_recipes(built, tmp_path):
@@ -120,3 +139,38 @@ def test_a_checkout_finds_its_own_recipes_whatever_is_installed():
     assert [Path(place) for place in kerastl.recipes.__path__] == [ROOT / "recipes"]
     assert kerastl.recipes.mnist_cnn.Config.smoke()
     assert Path(str(kerastl.recipes.mnist_cnn.__file__)) == ROOT / "recipes" / "mnist_cnn.py"
+
+
+def test_the_metadata_says_who_where_and_what_for(built):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["authors"] == [{"name": "kerastl contributors"}]
+    assert {"test", "notebook", "docs", "cuda"} <= set(project["optional-dependencies"])
+    assert all(url.startswith("https://github.com/kerastl/kerastl") for url in project["urls"].values())
+    lowest = project["requires-python"].removeprefix(">=").partition(",")[0]
+    assert f"Programming Language :: Python :: {lowest}" in project["classifiers"]
+    with zipfile.ZipFile(built["wheel"]) as file:
+        (name,) = (name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        said = file.read(name).decode()
+    for line in ("Author: kerastl contributors", "License-Expression: Apache-2.0", "Provides-Extra: cuda"):
+        assert f"\n{line}\n" in said, line
+
+
+def test_the_changelog_begins_with_what_is_not_released_and_knows_this_version():
+    import kerastl
+
+    headings = re.findall(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert kerastl.__version__ in headings
+
+
+def test_modules_that_the_changelog_names_are_there():
+    """The right side of its table of moves: whoever follows it finds a module."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    rows = re.findall(r"^  \| `.*? \| (`kerastl.*?) \|$", text, re.MULTILINE)
+    assert len(rows) >= 10
+    for row in rows:
+        package = ""
+        for name in re.findall(r"`(kerastl[\w.]+|\.\w+)`", row):
+            package = package if name.startswith(".") else name.rpartition(".")[0]
+            place = ROOT.joinpath(*(package + name if name.startswith(".") else name).split("."))
+            assert place.is_dir() or place.with_suffix(".py").is_file(), f"{name} in {row}"

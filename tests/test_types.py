@@ -33,7 +33,7 @@ def test_a_class_name_is_a_line_of_its_own(names):
 
 def test_any_line_of_text_is_a_class_name():
     names = ("with space", "näme-日本", "100%s", "quote'\"", "<b>", "[/red]", "{0}", "tab\there", " edge ")
-    assert Task("animals", Image((8, 8, 1)), SingleLabel(names)).classes == len(names)
+    assert Task("animals", Image((8, 8, 1)), SingleLabel(names)).target.outputs == len(names)
 
 
 def test_a_vocabulary_is_of_lines_and_of_texts():

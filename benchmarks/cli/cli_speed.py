@@ -8,7 +8,6 @@ Prints one table: medians of interleaved runs, so that a busy machine slows both
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.tools import bars
+from benchmarks.tools import results
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = "import tensorflow, keras"
@@ -53,17 +52,21 @@ def measure(*, rounds: int, recipe: str) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--recipe", default="mnist_mobile")
     options = parser.parse_args()
     medians = measure(rounds=options.rounds, recipe=options.recipe)
     reference = next(iter(medians.values()))
-    width = max(map(len, medians))
+    table = results.Table(
+        f"medians of {options.rounds} processes each",
+        {"command": "{}", "seconds": "{:.3f}", "of the imports": "{:.3f}"},
+    )
     for name, value in medians.items():
-        print(f"{name:<{width}}  {value:7.3f} s  {value / reference:6.3f}")
+        table.add(name, value, value / reference)
+    options.results.show(table)
     slowest = max(list(medians.values())[1:]) / reference
-    return bars.verdict({f"the slowest takes {slowest:.3f} of the imports, at most {MOST}": slowest <= MOST})
+    return options.results.verdict({f"the slowest takes {slowest:.3f} of the imports, at most {MOST}": slowest <= MOST})
 
 
 if __name__ == "__main__":

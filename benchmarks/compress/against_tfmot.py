@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.tools import bars
+from benchmarks.tools import results
 
 SIDES = ("tf-mot", "kerastl")
 SPARSITY, INITIAL_SPARSITY, PRUNING_EPOCHS, BATCH = 0.8, 0.5, 2, 128
@@ -33,7 +33,7 @@ FEW = 1000
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--limit", type=int, help="keeps only so many training pictures")
@@ -45,9 +45,10 @@ def main() -> int:
         print(json.dumps([measure(name, content, options.limit) for name, content in files.items()]))
         return 0
     rows = {side: means([answers(side, seed, options, options.limit) for seed in options.seeds]) for side in SIDES}
-    show(rows, f"MNIST walk-through: prune to {SPARSITY:.0%}, quantize; means of {len(options.seeds)} seeds")
+    title = f"MNIST walk-through: prune to {SPARSITY:.0%}, quantize; means of {len(options.seeds)} seeds"
+    options.results.show(table(rows, title), width=130)
     few = {side: answers(side, options.seeds[0], options, FEW) for side in SIDES}
-    show(few, f"the same with {FEW:,} examples")
+    options.results.show(table(few, f"the same with {FEW:,} examples"), width=130)
     ours, theirs = rows["kerastl"][-1], rows["tf-mot"][-1]
     asked = {
         f"zipped: {ours['gzip_bytes']:,.0f} to {theirs['gzip_bytes']:,.0f} bytes, at most as many": ours["gzip_bytes"]
@@ -58,7 +59,7 @@ def main() -> int:
         f"zeros with {FEW:,} examples: {few['kerastl'][-1]['sparsity']:.3f} (TF-MOT {few['tf-mot'][-1]['sparsity']:.3f}"
         f" and no word), {SPARSITY} asked": few["kerastl"][-1]["sparsity"] >= SPARSITY - 0.005,
     }
-    return bars.verdict(asked)
+    return options.results.verdict(asked)
 
 
 def answers(side: str, seed: int, options: argparse.Namespace, limit: int | None) -> list[dict]:
@@ -80,26 +81,25 @@ def means(runs: list[list[dict]]) -> list[dict]:
     ]
 
 
-def show(rows: dict, title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title)
-    for column in ("file", "side", "bytes", "gzip bytes", "times smaller (gzip)", "sparsity", "test accuracy"):
-        table.add_column(column, justify="left" if column in ("file", "side") else "right")
+def table(rows: dict, title: str) -> results.Table:
+    made = results.Table(
+        title,
+        {
+            "file": "{}",
+            "side": "{}",
+            "bytes": "{:,.0f}",
+            "gzip bytes": "{:,.0f}",
+            "times smaller (gzip)": "{:.1f}",
+            "sparsity": "{:.3f}",
+            "test accuracy": "{:.4f}",
+        },
+    )
     for position in range(len(rows["kerastl"])):
         for side in SIDES:
             row, baseline = rows[side][position], rows[side][0]
-            table.add_row(
-                row["name"],
-                side,
-                f"{row['bytes']:,.0f}",
-                f"{row['gzip_bytes']:,.0f}",
-                f"{baseline['gzip_bytes'] / row['gzip_bytes']:.1f}",
-                f"{row['sparsity']:.3f}",
-                f"{row['score']:.4f}",
-            )
-    Console(width=130).print(table)
+            smaller = baseline["gzip_bytes"] / row["gzip_bytes"]
+            made.add(row["name"], side, row["bytes"], row["gzip_bytes"], smaller, row["sparsity"], row["score"])
+    return made
 
 
 def measure(name: str, content: bytes, limit: int | None) -> dict:

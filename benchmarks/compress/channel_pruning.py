@@ -31,11 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
 from keras import layers
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.compress import channels, prune
 from kerastl.types import Dataset, Schedule, Task
 
@@ -201,35 +199,36 @@ def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
         models["narrower, from scratch"] = narrower(build, model, data, options)
     files = {row: kerastl.export.tflite.convert(one) for row, one in models.items()}
     times = kerastl.verify.benchmark.interleaved_latency(files, rounds=options.latency_rounds, runs=1000)
-    table = Table(title=f"{name} on Fashion-MNIST, {options.epochs} epochs and {options.fine_tuning} of fine-tuning")
-    for column in ("", "multiply-adds", "parameters", "bytes", "gzip", "us", "times faster", "validation", "test"):
-        table.add_column(column, justify="right" if column else "left")
+    columns = {"network": "{}"} | dict.fromkeys(("multiply-adds", "parameters", "bytes", "gzip"), "{:,}")
+    columns |= {"us": "{:.1f}", "times faster": "{:.2f}", "validation": "{:.4f}", "test": "{:.4f}"}
+    table = results.Table(
+        f"{name} on Fashion-MNIST, {options.epochs} epochs and {options.fine_tuning} of fine-tuning", columns
+    )
     ratios, scores = {}, {}
     for row, one in models.items():
         facts = kerastl.verify.benchmark.inspect(files[row])
         ratios[row] = [slow / fast for slow, fast in zip(times["unpruned"], times[row], strict=True)]
-        low, middle, high = statistics.quantiles(ratios[row], n=4, method="inclusive")
         scores[row] = file_accuracy(files[row], data.test)
-        table.add_row(
+        table.add(
             row,
-            f"{channels.multiply_adds(one):,}",
-            f"{facts.parameters:,}",
-            f"{facts.bytes:,}",
-            f"{facts.gzip_bytes:,}",
-            f"{1000 * statistics.median(times[row]):.1f}",
-            f"{middle:.2f} ({low:.2f} to {high:.2f})",
-            f"{file_accuracy(files[row], data.validation):.4f}",
-            f"{scores[row]:.4f}",
+            channels.multiply_adds(one),
+            facts.parameters,
+            facts.bytes,
+            facts.gzip_bytes,
+            1000 * statistics.median(times[row]),
+            results.quartiles(ratios[row]),
+            file_accuracy(files[row], data.validation),
+            scores[row],
         )
-    Console(width=140).print(table)
+    options.results.show(table)
     ratio, lost = statistics.median(ratios["channels pruned"]), scores["unpruned"] - scores["channels pruned"]
     reached = ratio >= LEAST_RATIO and lost <= MOST_LOST
     words = f"{name}: {ratio:.2f} times faster, at least {LEAST_RATIO}; {100 * lost:.2f} points lost, at most 1"
-    return bars.told(words, reached=reached)
+    return options.results.bar(words, reached=reached)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--only", choices=NETWORKS)
     parser.add_argument("--epochs", type=int, default=10, help="of the unpruned network")
     parser.add_argument("--fine-tuning", type=int, default=6, help="epochs over all rounds")

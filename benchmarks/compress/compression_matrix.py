@@ -1,14 +1,14 @@
 """Every backbone through every technique: the file is made and proven, or the reason why not is given.
 
     python benchmarks/compress/compression_matrix.py [--only NAME ...] [--flat] [--techniques NAME ...]
-        [--json FILE [--again]]
+        [--keep FILE [--again]]
 
 A cell is green if the technique gave a file that is what it claims to be (`kerastl.verify.check`: operators, dtypes,
 share of zeros, distinct values) and that answers 64 pictures like the model it was made from, to `TOLERANCES`. The bar
 of the bridge is a relative difference of 1e-4 on pictures.
 Backbones have random weights that behave like trained ones (`compression_backbones.py`); each is judged laid flat, and
 nested as one layer of a transfer model. A row runs in a process of its own: what it leaks or breaks is its own. With
---json the cells are kept, and those there are not run again without --again. Asked: 90 % of the cells are green.
+--keep the cells are kept, and those there are not run again without --again. Asked: 90 % of the cells are green.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.tools import bars
+from benchmarks.tools import results
 
 TECHNIQUES = ("bridge", "prune", "cluster", "qat", "float16", "dynamic_int8", "int4_weights", "static_int8")
 WANTED = 0.9
@@ -50,19 +50,19 @@ class Cell:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--only", nargs="+", help="names of backbones, or of rows")
     parser.add_argument("--flat", action="store_true", help="leaves out nested rows")
     parser.add_argument("--techniques", nargs="+", choices=TECHNIQUES, default=list(TECHNIQUES))
     parser.add_argument("--jobs", type=int, default=2, help="rows at a time")
-    parser.add_argument("--json", type=Path, help="keeps the cells")
+    parser.add_argument("--keep", type=Path, help="a file of the cells, which goes on where it stopped")
     parser.add_argument("--again", action="store_true", help="runs cells that are kept already")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row:
         run_row(options.row, options.techniques)
         return 0
-    kept = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
+    kept = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else []
     cells = {(cell["row"], cell["technique"]): Cell(**cell) for cell in kept}
     rows = [row for row in rows_named(options.only) if not (options.flat and "," in row)]
     lock = threading.Lock()
@@ -71,10 +71,10 @@ def main() -> int:
         with lock:
             cells[cell.row, cell.technique] = cell
             print(f"{'ok ' if cell.green else 'NO '} {cell.row} | {cell.technique} | {cell.said}", flush=True)
-            if options.json:
+            if options.keep:
                 words = [dataclasses.asdict(one) for one in cells.values()]
-                options.json.with_suffix(".part").write_text(json.dumps(words, indent=1))
-                options.json.with_suffix(".part").replace(options.json)
+                options.keep.with_suffix(".part").write_text(json.dumps(words, indent=1))
+                options.keep.with_suffix(".part").replace(options.keep)
 
     def run(row: str) -> None:
         wanted = [name for name in options.techniques if options.again or (row, name) not in cells]
@@ -86,13 +86,14 @@ def main() -> int:
         list(pool.map(run, rows))
     shown = [cells[row, name] for row in rows for name in options.techniques if (row, name) in cells]
     show(rows, options.techniques, shown)
+    options.results.keep("cells", [dataclasses.asdict(cell) for cell in shown])
     green = sum(cell.green for cell in shown)
     words = f"{green} of {len(shown)} cells are green, at least {WANTED:.0%}"
-    return bars.verdict({words: green >= WANTED * len(shown)})
+    return options.results.verdict({words: green >= WANTED * len(shown)})
 
 
 def rows_named(only: list[str] | None) -> list[str]:
-    listing = "import compression_backbones as it; print('\\n'.join(it.names()))"
+    listing = "from benchmarks.tools import compression_backbones as it; print('\\n'.join(it.names()))"
     words = [sys.executable, "-c", listing]
     every = subprocess.run(words, env=environment(), capture_output=True, check=True, text=True).stdout.splitlines()
     unknown = [name for name in only or () if not any(row.split(",")[0] == name or row == name for row in every)]

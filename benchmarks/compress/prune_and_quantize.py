@@ -28,12 +28,10 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
-from rich.console import Console
-from rich.table import Table
 from scipy import stats
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.compress import prune, ptq, qat
 from kerastl.types import Dataset, Schedule
 
@@ -47,7 +45,7 @@ soft = kerastl.distil.losses.kl_divergence
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--only", choices=NETWORKS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sparsity", type=float, default=0.8)
@@ -152,32 +150,32 @@ def measured(content: bytes, data: Dataset) -> dict[str, float]:
 
 def show(name: str, scores: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> bool:
     seeds = len(options.seeds)
-    table = Table(title=f"{name}, Fashion-MNIST, {options.sparsity:.0%} pruned, means of {seeds} seeds")
-    for column in ("file", "zeros", "validation", "test", "above PTQ, points", f"{seeds} seeds"):
-        table.add_column(column, justify="left" if column == "file" else "right")
+    columns = {"file": "{}", "zeros": "{:.3f}", "validation": "{:.2f}", "test": "{:.2f}"}
+    columns |= {"above PTQ, points (95 % interval)": "{:+.2f}", "every seed": "{:+.2f}"}
+    table = results.Table(f"{name}, Fashion-MNIST, {options.sparsity:.0%} pruned, means of {seeds} seeds", columns)
     means = {}
     for file, rows in scores.items():
         above = [100 * (row["test"] - other["test"]) for row, other in zip(rows, scores[PTQ], strict=True)]
         means[file] = statistics.mean(above)
-        interval = ""
+        gain: float | results.Interval = means[file]
         if seeds > 1 and file != PTQ:
             reach = float(stats.t.ppf(0.975, seeds - 1)) * statistics.stdev(above) / seeds**0.5
-            interval = f" ({means[file] - reach:+.2f} to {means[file] + reach:+.2f})"
-        table.add_row(
+            gain = results.Interval(means[file], means[file] - reach, means[file] + reach)
+        table.add(
             file,
-            f"{statistics.mean(row['zeros'] for row in rows):.3f}",
-            f"{100 * statistics.mean(row['validation'] for row in rows):.2f}",
-            f"{100 * statistics.mean(row['test'] for row in rows):.2f}",
-            "" if file == PTQ else f"{means[file]:+.2f}{interval}",
-            "" if file == PTQ else ", ".join(f"{one:+.2f}" for one in above),
+            statistics.mean(row["zeros"] for row in rows),
+            100 * statistics.mean(row["validation"] for row in rows),
+            100 * statistics.mean(row["test"] for row in rows),
+            None if file == PTQ else gain,
+            None if file == PTQ else above,
         )
-    Console(width=130).print(table)
+    options.results.show(table, width=130)
     equal = abs(
         statistics.mean(one["zeros"] - other["zeros"] for one, other in zip(scores[PQAT], scores[PTQ], strict=True))
     )
     reached = means[PQAT] > 0 and equal < 0.005
     words = f"{name}: PQAT {means[PQAT]:+.2f} points above PTQ, above 0; sparsities {equal:.4f} apart, below 0.005"
-    return bars.told(words, reached=reached)
+    return options.results.bar(words, reached=reached)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ network; 10,000 pictures through a file in 1.1 times a bare loop.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import gzip
 import os
@@ -38,11 +37,9 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from litert_quantizer import quantizer, recipe
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.compress import mixed_precision, ptq, qat
 from kerastl.types import Dataset, Schedule
 
@@ -52,9 +49,11 @@ NETWORKS: dict[str, Callable] = {
     "mobilenet_v2": kerastl.models.mobile_cnn.small,
 }
 
+EVALUATION = "verify.run_file on the test split"
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--only", choices=NETWORKS)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--fine-tuning", type=int, default=2)
@@ -64,10 +63,13 @@ def main() -> int:
     asked: dict[str, bool] = {}
     for name in [options.only] if options.only else NETWORKS:
         files = made(NETWORKS[name](data.task), data, epochs=options.epochs, fine_tuning=options.fine_tuning)
-        asked |= {f"{name}: {words}": reached for words, reached in show(name, files, data).items()}
-    ratio = evaluation(files["float32"], data)
+        asked |= {f"{name}: {words}": reached for words, reached in show(name, files, data, options.results).items()}
+    ratios = evaluation(files["float32"], data)
+    options.results.keep(EVALUATION, [{"times a bare loop": ratios}])
+    print(f"{EVALUATION}: {results.printed(ratios, '{:.2f}')} times a bare loop")
+    ratio = ratios.value
     asked[f"10,000 pictures in {ratio:.2f} times a bare loop, at most 1.1"] = ratio <= 1.1
-    return bars.verdict(asked)
+    return options.results.verdict(asked)
 
 
 def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) -> dict[str, bytes]:
@@ -184,7 +186,7 @@ def answers(content: bytes, inputs: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
-def show(name: str, files: dict[str, bytes], data: Dataset) -> dict[str, bool]:
+def show(name: str, files: dict[str, bytes], data: Dataset, found: results.Results) -> dict[str, bool]:
     """The table; what was asked of it, in words, and whether it was reached."""
     ratios: dict[str, list[float]] = {file: [] for file in files}
     for _ in range(7):
@@ -198,26 +200,26 @@ def show(name: str, files: dict[str, bytes], data: Dataset) -> dict[str, bool]:
         }
         for file, content in files.items()
     }
-    table = Table(title=f"{name}, Fashion-MNIST, {len(data.train):,} pictures to train on, seed 0")
-    for column in ("file", "bytes", "gzip", "smaller", "zeros", "validation", "test", "points lost", "times faster"):
-        table.add_column(column, justify="left" if column == "file" else "right")
-    for file, content in files.items():
-        low, middle, high = statistics.quantiles(ratios[file], n=4, method="inclusive")
-        table.add_row(
-            file,
-            f"{len(content):,}",
-            f"{len(gzip.compress(content, 9, mtime=0)):,}",
-            f"{len(files['float32']) / len(content):.2f}",
-            f"{kerastl.verify.benchmark.inspect(content).sparsity:.3f}",
-            f"{100 * scores[file]['validation']:.2f}",
-            f"{100 * scores[file]['test']:.2f}",
-            f"{100 * (scores['float32']['test'] - scores[file]['test']):+.2f}",
-            f"{middle:.2f} ({low:.2f} to {high:.2f})",
-        )
-    Console(width=130).print(table)
 
     def lost(file: str) -> float:
         return 100 * (scores["float32"]["test"] - scores[file]["test"])
+
+    columns = {"file": "{}", "bytes": "{:,}", "gzip": "{:,}", "smaller": "{:.2f}", "zeros": "{:.3f}"}
+    columns |= {"validation": "{:.2f}", "test": "{:.2f}", "points lost": "{:+.2f}", "times faster": "{:.2f}"}
+    table = results.Table(f"{name}, Fashion-MNIST, {len(data.train):,} pictures to train on, seed 0", columns)
+    for file, content in files.items():
+        table.add(
+            file,
+            len(content),
+            len(gzip.compress(content, 9, mtime=0)),
+            len(files["float32"]) / len(content),
+            kerastl.verify.benchmark.facts(content).sparsity,
+            100 * scores[file]["validation"],
+            100 * scores[file]["test"],
+            lost(file),
+            results.quartiles(ratios[file]),
+        )
+    found.show(table)
 
     peers = ("their converter, static int8", "their quantizer, static int8")
     size = len(files["static_int8"]) / min(len(files[peer]) for peer in peers)
@@ -235,7 +237,7 @@ def show(name: str, files: dict[str, bytes], data: Dataset) -> dict[str, bool]:
     return asked
 
 
-def evaluation(content: bytes, data: Dataset) -> float:
+def evaluation(content: bytes, data: Dataset) -> results.Interval:
     """The whole test split through the file, by `verify.predict_tflite` and by a loop with nothing in it, in turns.
 
     Returns their ratio. Both have one interpreter: what more of them save is not what is asked.
@@ -250,9 +252,7 @@ def evaluation(content: bytes, data: Dataset) -> float:
             ways[name]()
             seconds[name] = time.perf_counter() - start
         ratios.append(seconds["ours"] / seconds["bare"])
-    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    print(f"verify.run_file on {len(data.test):,} pictures: {median:.2f} ({low:.2f} to {high:.2f}) times a bare loop")
-    return median
+    return results.quartiles(ratios)
 
 
 if __name__ == "__main__":

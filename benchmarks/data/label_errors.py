@@ -9,7 +9,6 @@ that are flagged, precision the share of flagged ones that were planted. Asked: 
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -19,16 +18,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.types import Schedule, Split
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--share", type=float, default=0.05, help="of the labels that are made wrong")
     parser.add_argument("--limit", type=int, default=20_000, help="pictures")
     parser.add_argument("--epochs", type=int, default=2)
@@ -48,20 +45,21 @@ def main() -> int:
         "every disagreement": np.flatnonzero(probabilities.argmax(-1) != labels),
     }
     shares = {}
-    table = Table(title=f"{len(planted):,} of {len(labels):,} labels made wrong")
-    for column in ("way", "flagged", "recall", "precision"):
-        table.add_column(column)
+    table = results.Table(
+        f"{len(planted):,} of {len(labels):,} labels made wrong",
+        {"way": "{}", "flagged": "{:,}", "recall": "{:.1%}", "precision": "{:.1%}"},
+    )
     for way, flagged in ways.items():
         hits = len(np.intersect1d(flagged, planted))
         recall, precision = shares[way] = hits / len(planted), hits / max(len(flagged), 1)
-        table.add_row(way, f"{len(flagged):,}", f"{recall:.1%}", f"{precision:.1%}")
-    Console(width=100).print(table)
+        table.add(way, len(flagged), recall, precision)
+    options.results.show(table, width=100)
     (recall, precision), _ = shares.values()
     asked = {
         f"{recall:.1%} of the planted labels found, at least 60 %": recall >= 0.6,
         f"{precision:.1%} of those flagged were planted, at least 50 %": precision >= 0.5,
     }
-    return bars.verdict(asked)
+    return options.results.verdict(asked)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ resembles itself by. Asked of kerastl: 99 % of the exact and 90 % of the near on
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import sys
@@ -23,11 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from PIL import Image, ImageEnhance
-from rich.console import Console
-from rich.table import Table
 from scipy.fft import dctn
 
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.data import near_duplicates
 
 BITS = 10
@@ -74,7 +71,7 @@ def by_hash(first: np.ndarray, second: np.ndarray) -> dict[int, int]:
     return {row: int(index) for row, index in enumerate(nearest) if alike[row, index] >= 64 - 2 * BITS}
 
 
-def measure(name: str, planted: int, limit: int) -> list[list[str]]:
+def measure(name: str, planted: int, limit: int) -> list[list]:
     source = importlib.import_module(f"kerastl.data.{name}")
     dataset = source.load(size=(96, 96)) if name == "groceries" else source.load(limit=limit)
     train, test = np.asarray(dataset.train.inputs), np.asarray(dataset.test.inputs)[:planted]
@@ -85,37 +82,33 @@ def measure(name: str, planted: int, limit: int) -> list[list[str]]:
     for change, function in CHANGES.items():
         pictures = changed(train[draw], function)
         ours = {pair.first: pair.second for pair in near_duplicates.between(pictures, index)}
-        cells = [name, change]
-        for found in (ours, by_hash(pictures, known)):
-            cells.append(f"{100 * np.mean([found.get(row) == origin for row, origin in enumerate(draw)]):.1f}")
-        rows.append([*cells, *(f"{100 * count / len(test):.1f}" for count in plain)])
+        shares = [
+            100 * float(np.mean([found.get(row) == origin for row, origin in enumerate(draw)]))
+            for found in (ours, by_hash(pictures, known))
+        ]
+        rows.append([name, change, *shares, *(100 * count / len(test) for count in plain)])
     return rows
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--sets", nargs="+", default=["mnist", "cifar10", "groceries"])
     parser.add_argument("--planted", type=int, default=300)
     parser.add_argument("--limit", type=int, default=20_000, help="training pictures")
     options = parser.parse_args()
-    table = Table(title=f"{options.planted} planted among {options.limit:,} training pictures at most")
-    for column in (
-        "set",
-        "planted",
-        "kerastl finds %",
-        "hash finds %",
-        "test pictures as they are, kerastl %",
-        "hash %",
-    ):
-        table.add_column(column)
+    columns = ("kerastl finds %", "hash finds %", "test pictures as they are, kerastl %", "hash %")
+    table = results.Table(
+        f"{options.planted} planted among {options.limit:,} training pictures at most",
+        {"set": "{}", "planted": "{}"} | dict.fromkeys(columns, "{:.1f}"),
+    )
     asked = {}
     for name in options.sets:
         for row in measure(name, options.planted, options.limit):
-            table.add_row(*row)
+            table.add(*row)
             least = 99 if row[1] == "the same" else 90
-            asked[f"{name}, {row[1]}: {row[2]} % found, at least {least} %"] = float(row[2]) >= least
-    Console(width=120).print(table)
-    return bars.verdict(asked)
+            asked[f"{name}, {row[1]}: {row[2]:.1f} % found, at least {least} %"] = round(row[2], 1) >= least
+    options.results.show(table, width=120)
+    return options.results.verdict(asked)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.tools import bars
+from benchmarks.tools import results
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 64
@@ -118,8 +116,11 @@ def run(kind: str, folder: Path, size: int, home: Path) -> tuple[tuple[float, fl
     return tuple(json.loads(done.stdout))
 
 
-def speed(count: int, rounds: int, size: int, *, height: int, width: int) -> float:
+def speed(options: argparse.Namespace) -> float:
     """The table; how many times as fast as bare ours is in later epochs, by the clock."""
+    count, rounds, size, height, width = (
+        getattr(options, name) for name in ("pictures", "rounds", "size", "height", "width")
+    )
     taken: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory() as temporary:
         folder, home = Path(temporary, "set"), Path(temporary, "home")
@@ -135,37 +136,33 @@ def speed(count: int, rounds: int, size: int, *, height: int, width: int) -> flo
         together = zip(taken[KINDS[1]], taken[KINDS[2]], strict=True)
         rows[f"ours, {epochs} epochs"] = [(first + (epochs - 1) * later) / epochs for first, later in together]
     title = f"{count} JPEGs of {width} x {height} to {size} x {size}, {rounds} rounds, {os.cpu_count()} cores"
-    table = Table(title=title)
-    for column in ("", "pictures/s", "against bare, clock (quartiles)", "processor (quartiles)"):
-        table.add_column(column)
+    columns = ("against bare, clock (quartiles)", "processor (quartiles)")
+    table = results.Table(title, {"way": "{}", "pictures/s": "{:,.0f}"} | dict.fromkeys(columns, "{:.2f}"))
     for kind, values in rows.items():
-        cells = [f"{count / statistics.median(clock for clock, _ in values):,.0f}"]
-        for which in (0, 1):
-            ratios = [theirs[which] / own[which] for own, theirs in zip(values, taken["bare"], strict=True)]
-            low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if rounds > 1 else ratios * 3
-            cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
-        table.add_row(kind, *cells)
-    Console(width=110).print(table)
+        pairs = list(zip(values, taken["bare"], strict=True))
+        ratios = [results.quartiles(theirs[which] / own[which] for own, theirs in pairs) for which in (0, 1)]
+        table.add(kind, count / statistics.median(clock for clock, _ in values), *ratios)
+    options.results.show(table, width=110)
     return statistics.median(theirs[0] / own[0] for own, theirs in zip(taken[KINDS[2]], taken["bare"], strict=True))
 
 
-def memory(counts: list[int], size: int) -> float:
+def memory(options: argparse.Namespace) -> float:
     """The table; how many times the memory of the fewest files ours takes for the most, at the worst."""
+    counts, size = options.counts, options.size
     if len(set(counts)) < 2:
         raise ValueError(f"Wanted two counts to compare. Received: {counts}.")
     every: list[list[int]] = []
-    table = Table(title=f"peak of resident memory, JPEGs brought to {size} x {size}")
-    for column in ("files", *KINDS[:2], KINDS[3]):
-        table.add_column(column)
+    columns = {"files": "{:,}"} | dict.fromkeys((*KINDS[:2], KINDS[3]), "{:,.0f} MB")
+    table = results.Table(f"peak of resident memory, JPEGs brought to {size} x {size}", columns)
     with tempfile.TemporaryDirectory() as temporary:
         for count in sorted(counts):
             folder, home = Path(temporary, str(count)), Path(temporary, "home")
             plant_alike(folder, count)
             peaks = [run(kind, folder, size, home)[2] for kind in (*KINDS[:2], KINDS[3])]
             every.append(peaks)
-            table.add_row(f"{count:,}", *(f"{peak / 1e6:,.0f} MB" for peak in peaks))
+            table.add(count, *(peak / 1e6 for peak in peaks))
             shutil.rmtree(folder)
-    Console(width=100).print(table)
+    options.results.show(table, width=100)
     return max(last / first for first, last in list(zip(every[0], every[-1], strict=True))[1:])
 
 
@@ -182,7 +179,7 @@ def plant_alike(folder: Path, count: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=224)
@@ -196,10 +193,11 @@ def main() -> int:
         child(options.child[0], Path(options.child[1]), options.size)
         return 0
     if options.memory:
-        grown = memory(options.counts, options.size)
-        return bars.verdict({f"the most files take {grown:.2f} times the fewest, at most {FLAT}": grown <= FLAT})
-    later = speed(options.pictures, options.rounds, options.size, height=options.height, width=options.width)
-    return bars.verdict({f"later epochs {later:.2f} times as fast, at least {LEAST}": later >= LEAST})
+        grown = memory(options)
+        words = f"the most files take {grown:.2f} times the fewest, at most {FLAT}"
+        return options.results.verdict({words: grown <= FLAT})
+    later = speed(options)
+    return options.results.verdict({f"later epochs {later:.2f} times as fast, at least {LEAST}": later >= LEAST})
 
 
 if __name__ == "__main__":

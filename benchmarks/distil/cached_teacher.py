@@ -15,7 +15,6 @@ teacher of `fashion_mobile`, a third of it, so that under that one 1.5 times can
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -32,11 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.types import Dataset, Schedule, Split
 
 BATCH = 128
@@ -90,13 +87,8 @@ def speeds(ways: dict[str, Callable[[], tuple]], rounds: int) -> dict[str, np.nd
     return {name: np.array(rows) for name, rows in found.items()}
 
 
-def quartiles(values: np.ndarray, *, digits: int) -> str:
-    low, middle, high = statistics.quantiles(values.tolist(), n=4, method="inclusive")
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def spread(values: list[float]) -> str:
-    return f"{np.mean(values):.2%} ({min(values):.2%} to {max(values):.2%})" if values else ""
+def spread(values: list[float]) -> results.Interval | None:
+    return results.Interval(statistics.mean(values), min(values), max(values)) if values else None
 
 
 def score(model: keras.Model, split: Split) -> float:
@@ -104,7 +96,7 @@ def score(model: keras.Model, split: Split) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--teacher", default="wide", help="a size of kerastl.models.resnet")
     parser.add_argument("--teacher-epochs", type=int, default=4)
     parser.add_argument("--views", type=int, default=8)
@@ -133,7 +125,7 @@ def main() -> int:
         ways = {"online": online, "cached": cached}
         rates = speeds(ways, options.rounds)
         ratios = rates["cached"] / rates["online"]
-        print(f"speed: {quartiles(ratios[:, 0], digits=2)} times by the clock", flush=True)
+        print(f"speed: {results.printed(results.quartiles(ratios[:, 0]), '{:.2f}')} times by the clock", flush=True)
         scores: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         schedule = Schedule(epochs=options.epochs, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3)
         for seed in range(1, options.seeds + 1):
@@ -143,16 +135,22 @@ def main() -> int:
                 scores[name].append(tuple(score(model.student, split) for split in (dataset.validation, dataset.test)))
             words = "  ".join(f"{name} {rows[-1][0]:.4f}/{rows[-1][1]:.4f}" for name, rows in scores.items())
             print(f"seed {seed}/{options.seeds}: {words}", flush=True)
-    table = Table(title=f"{len(dataset.train):,} pictures, teacher {options.teacher}, {options.epochs} epochs")
-    for column in ("", "steps/s by the clock", "steps/s of processor time", "validation", "test"):
-        table.add_column(column)
+    table = results.Table(
+        f"{len(dataset.train):,} pictures, teacher {options.teacher}, {options.epochs} epochs",
+        {
+            "teacher": "{}",
+            "steps/s by the clock": "{:.1f}",
+            "steps/s of processor time": "{:.1f}",
+            "validation": "{:.2%}",
+            "test": "{:.2%}",
+        },
+    )
     for name in ways:
-        cells = [quartiles(rates[name][:, which], digits=1) for which in (0, 1)]
-        cells += [spread([pair[which] for pair in scores[name]]) for which in (0, 1)]
-        table.add_row(name, *cells)
-    Console(width=140).print(table)
+        spreads = [spread([pair[which] for pair in scores[name]]) for which in (0, 1)]
+        table.add(name, *(results.quartiles(rates[name][:, which]) for which in (0, 1)), *spreads)
+    options.results.show(table)
     steps = options.views * int(lesson(dataset.train).cardinality())
-    clock, processor = (quartiles(ratios[:, which], digits=2) for which in (0, 1))
+    clock, processor = (results.printed(results.quartiles(ratios[:, which]), "{:.2f}") for which in (0, 1))
     print(
         f"its answers: {options.views} views in {filling:.0f} s ({steps / filling:.1f} batches a second), "
         f"{answers.stored.nbytes:,} bytes; {options.epochs} epochs online ask the teacher {options.epochs} times"
@@ -163,7 +161,7 @@ def main() -> int:
     if apart:
         mean, seeds = statistics.mean(apart), ", ".join(f"{one:+.2f}" for one in apart)
         asked[f"test: {mean:+.2f} points, at least -0.15; by seed {seeds}"] = mean >= -0.15
-    return bars.verdict(asked)
+    return options.results.verdict(asked)
 
 
 if __name__ == "__main__":

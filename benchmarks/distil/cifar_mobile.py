@@ -12,7 +12,6 @@ and latency of the student's topology before anything is trained. Asked: at leas
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -24,11 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.compress import channels
 from kerastl.recipes import cifar_mobile
 from kerastl.types import Dataset
@@ -49,13 +46,13 @@ def finished(folder: Path) -> tuple[bytes, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--tag", default="default", help="of the finished run")
     parser.add_argument("--untrained", action="store_true", help="only bytes and latency, of random weights")
     parser.add_argument("--rounds", type=int, default=15, help="of 300 inferences of each")
     options = parser.parse_args()
     data = kerastl.data.cifar10.load(validation=100, limit=320)
-    config, accuracy = cifar_mobile.Config(), float("nan")
+    config, accuracy = cifar_mobile.Config(), None
     student = kerastl.models.resnet.build(data.task, widths=config.widths, blocks=config.blocks)
     reference = kerastl.models.resnet.small(data.task)
     if options.untrained:
@@ -65,24 +62,29 @@ def main() -> int:
     files = {"reference, ResNet-8": integers(reference, data), "cifar_mobile": ours}
     times = kerastl.verify.benchmark.interleaved_latency(files, rounds=options.rounds, runs=300)
     slow, fast = (np.array(rows) for rows in times.values())
-    low, ratio, high = statistics.quantiles((slow / fast).tolist(), n=4, method="inclusive")
-    table = Table(title="CIFAR-10, integers throughout, one thread")
-    for column in ("", "bytes", "multiply-adds", "us", "times faster", "test accuracy"):
-        table.add_column(column, justify="right" if column else "left")
+    faster = results.quartiles(slow / fast)
+    table = results.Table(
+        "CIFAR-10, integers throughout, one thread",
+        {
+            "network": "{}",
+            "bytes": "{:,}",
+            "multiply-adds": "{:,}",
+            "us": "{:.0f}",
+            "times faster": "{:.2f}",
+            "test accuracy": "{:.4f}",
+        },
+    )
     for (name, file), model in zip(files.items(), (reference, student), strict=True):
-        cells = ("1.00", "untrained")
-        if model is student:
-            cells = (f"{ratio:.2f} ({low:.2f} to {high:.2f})", "" if options.untrained else f"{accuracy:.4f}")
-        median = 1000 * statistics.median(times[name])
-        table.add_row(name, f"{len(file):,}", f"{channels.multiply_adds(model):,}", f"{median:.0f}", *cells)
-    Console(width=140).print(table)
+        cells = (faster, accuracy) if model is student else (1.0, "untrained")
+        table.add(name, len(file), channels.multiply_adds(model), 1000 * statistics.median(times[name]), *cells)
+    options.results.show(table)
     asked = {
         f"{len(ours):,} bytes, at most {MOST_BYTES:,}": len(ours) <= MOST_BYTES,
-        f"{ratio:.2f} times as fast as the reference, above 1": ratio > 1,
+        f"{faster.value:.2f} times as fast as the reference, above 1": faster.value > 1,
     }
-    if not options.untrained:
+    if accuracy is not None:
         asked[f"{accuracy:.4f} on test, at least {LEAST_ACCURACY}"] = accuracy >= LEAST_ACCURACY
-    return bars.verdict(asked)
+    return options.results.verdict(asked)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ again goes on where it stopped. Exits non-zero where a bar is missed.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -38,8 +37,8 @@ from keras import layers
 
 import kerastl
 from benchmarks.distil import distillation_losses, distillation_mnist
-from benchmarks.tools import bars
-from benchmarks.tools.distillation_bench import Bench, Settings, accuracy, of_test, show
+from benchmarks.tools import results
+from benchmarks.tools.distillation_bench import Bench, Settings, accuracy, of_test
 from kerastl.distil import distiller, feature_losses, terms
 from kerastl.recipes import distil_few_labels, distil_logits, distil_quantized
 from kerastl.types import Dataset, Workspace
@@ -60,7 +59,7 @@ def labels(bench: Bench) -> dict[str, bool]:
     answers = distil_logits.answered(config, data, bench.run.folder / "answers-labels", teacher=teacher)
     ways[theirs] = scores(bench, "labels-theirs", under_keras, config, data, answers=answers)
     title = f"Fashion-MNIST, all labels, {config.student.epochs} epochs"
-    recovered = show(title, teacher=found["teacher"]["score"], ways=ways)
+    recovered = bench.show(title, teacher=found["teacher"]["score"], ways=ways)
     ours, above = recovered["distilled"], recovered["distilled"].gain - recovered[theirs].gain
     count = stage(folder, f"alone-{config.seed}").count_params()
     return {
@@ -135,7 +134,7 @@ def side_by_side(
         for name, (title, learn, answers) in ways.items()
     }
     title = f"Fashion-MNIST, all labels, {short.epochs} epochs"
-    return list(show(title, teacher=accuracy(room.teacher, room.all.test), ways=found).values())
+    return list(room.bench.show(title, teacher=accuracy(room.teacher, room.all.test), ways=found).values())
 
 
 def scores(
@@ -198,7 +197,7 @@ def few(bench: Bench) -> dict[str, bool]:
     """600 labels: six points above the student that has only these, and not below its teacher."""
     found = bench.finished(distil_few_labels)[0]["control"]
     teacher, ways = found["teacher"]["score"], {name: of_test(found[name]) for name in ("alone", "distilled")}
-    shown = show("Fashion-MNIST, 600 labels", teacher=teacher, ways=ways)["distilled"]
+    shown = bench.show("Fashion-MNIST, 600 labels", teacher=teacher, ways=ways)["distilled"]
     above = float(np.mean(ways["distilled"])) - teacher
     return {
         f"{100 * shown.gain:+.2f} points above alone, at least +6": shown.gain >= 0.06,
@@ -210,7 +209,7 @@ def quantized(bench: Bench) -> dict[str, bool]:
     """Quantization-aware training with the teacher's answers at least as good as without, for every seed."""
     found = bench.finished(distil_quantized)[0]["control"]
     ways = {name: of_test(found[name]) for name in ("alone", "distilled")}
-    show("Fashion-MNIST, files with integers throughout", teacher=found["teacher"]["score"], ways=ways)
+    bench.show("Fashion-MNIST, files with integers throughout", teacher=found["teacher"]["score"], ways=ways)
     gains = [one - other for one, other in zip(ways["distilled"], ways["alone"], strict=True)]
     words = ", ".join(f"{100 * gain:+.2f}" for gain in gains)
     return {f"{words} points by the teacher, at least 0 for every seed": min(gains) >= 0}
@@ -272,7 +271,7 @@ QUESTIONS: dict[str, Callable[[Bench], dict[str, bool]]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=list(QUESTIONS), metavar="QUESTION")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one after the other")
     parser.add_argument("--tag", default="default")
@@ -288,9 +287,9 @@ def main() -> int:
         tag += f"-{options.limit or 'all'}-{first}-to-{options.seeds[-1]}"
     folder = Path("saved_models", "distillation", tag)
     settings = Settings(tuple(options.seeds), 640 if options.smoke else options.limit, options.smoke)
-    with kerastl.runs.Run(folder, recipe="distillation", tag=tag, config=settings) as run:
-        bench = Bench(run, settings)
-        return max([bars.verdict(QUESTIONS[name](bench)) for name in options.only])
+    with kerastl.runs.store.Run(folder, recipe="distillation", tag=tag, config=settings) as run:
+        bench = Bench(run, settings, options.results)
+        return max([options.results.verdict(QUESTIONS[name](bench)) for name in options.only])
 
 
 if __name__ == "__main__":

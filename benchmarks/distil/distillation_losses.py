@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 import kerastl
-from benchmarks.tools.distillation_bench import BATCH, MODELS, Bench, accuracy, show
+from benchmarks.tools.distillation_bench import BATCH, MODELS, Bench, accuracy
 from kerastl.distil import distiller, feature_losses, losses, schedules, teachers, terms
 from kerastl.recipes import distil_logits
 from kerastl.types import Dataset, Schedule, Workspace
@@ -129,7 +129,7 @@ class Classroom:
         validation = self.data.validation
         ways = {name: [accuracy(student, validation) for student in each] for name, each in students.items()}
         title = f"Fashion-MNIST, {title}, {self.short.epochs} epochs of {len(self.data.train):,} pictures"
-        show(title, teacher=accuracy(self.teacher, validation), ways=ways, split="validation")
+        self.bench.show(title, teacher=accuracy(self.teacher, validation), ways=ways, split="validation")
         return {}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 import kerastl
-from benchmarks.tools.distillation_bench import BATCH, MODELS, Bench, accuracy, show
+from benchmarks.tools.distillation_bench import BATCH, MODELS, Bench, accuracy
 from kerastl.distil import distiller, losses
 from kerastl.types import Schedule, Task, Workspace
 
@@ -73,7 +73,7 @@ def mnist(bench: Bench) -> dict[str, bool]:
     }
     above = accuracy(teacher, data.test)
     ways = {name: [accuracy(student, data.test) for student in each] for name, each in students.items()}
-    found = show("MNIST, 2 x 1200 teaches 2 x 800", teacher=above, ways=ways)["distilled"]
+    found = bench.show("MNIST, 2 x 1200 teaches 2 x 800", teacher=above, ways=ways)["distilled"]
     wrong = [round((1 - float(np.mean(scores))) * len(data.test)) for scores in (above, *ways.values())]
     print(f"errors of teacher, alone, distilled: {', '.join(map(str, wrong))}; the paper's: 67, 146, 74")
     return {f"g = {found.gap or 0:.2f}, at least 0.80": (found.gap or 0) >= 0.8}

@@ -13,7 +13,6 @@ Asked: the choice within 5 % of the best; each habit loses somewhere.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
@@ -26,11 +25,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.compress import ptq
 from kerastl.types import Artifact, Dataset, Schedule, Variant
 
@@ -46,24 +43,24 @@ NETWORKS: dict[str, tuple[str, Callable]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--limit", type=int, default=20_000)
     options = parser.parse_args()
-    table = Table(title="times slower than the fastest file within half a point on validation")
-    for column in ("network", "fastest", "chosen", "times slower", *(f"always {habit}" for habit in HABITS)):
-        table.add_column(column)
-    cells: list[list[str]] = []
+    ways = ("times slower", *(f"always {habit}" for habit in HABITS))
+    table = results.Table(
+        f"times slower than the fastest file within half a point on validation; above {MOST} a way loses",
+        {"network": "{}", "fastest": "{}", "us": "{:.0f}", "chosen": "{}"} | dict.fromkeys(ways, "{:.2f}"),
+    )
     for name, (source, build) in NETWORKS.items():
         data = getattr(kerastl.data, source).load(seed=0, limit=options.limit)
-        cells.append(row(trained(build(data.task), data, epochs=options.epochs), data))
-        table.add_row(name, *cells[-1])
-    Console(width=150).print(table)
-    chosen, *habits = (sum("loses" in one[place] for one in cells) for place in range(2, 3 + len(HABITS)))
-    asked = {f"the choice loses for {chosen} of {len(cells)} networks, at most 0": chosen == 0}
+        table.add(name, *row(trained(build(data.task), data, epochs=options.epochs), data))
+    options.results.show(table, width=150)
+    chosen, *habits = (sum(loses(one[way]) for one in table.rows) for way in ways)
+    asked = {f"the choice loses for {chosen} of {len(table.rows)} networks, at most 0": chosen == 0}
     for habit, count in zip(HABITS, habits, strict=True):
-        asked[f"always {habit} loses for {count} of {len(cells)}, at least 1"] = count > 0
-    return bars.verdict(asked)
+        asked[f"always {habit} loses for {count} of {len(table.rows)}, at least 1"] = count > 0
+    return options.results.verdict(asked)
 
 
 def trained(model: keras.Model, data: Dataset, *, epochs: int) -> keras.Model:
@@ -78,7 +75,12 @@ def trained(model: keras.Model, data: Dataset, *, epochs: int) -> keras.Model:
     return model
 
 
-def row(model: keras.Model, data: Dataset) -> list[str]:
+def loses(slower: object) -> bool:
+    """Whether a file is too slow, or over the budget, which is said in words."""
+    return slower.value > MOST if isinstance(slower, results.Interval) else True
+
+
+def row(model: keras.Model, data: Dataset) -> list:
     float32 = kerastl.export.tflite.convert(model)
     files = {
         "float32": float32,
@@ -98,14 +100,12 @@ def row(model: keras.Model, data: Dataset) -> list[str]:
     )
     best = min(within, key=lambda name: statistics.median(times[name]))
 
-    def slower(name: str) -> str:
+    def slower(name: str) -> results.Interval | str:
         if name not in within:
-            return "loses: over the budget"
-        ratios = [own / fastest for own, fastest in zip(times[name], times[best], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
-        return f"{middle:.2f} ({low:.2f} to {high:.2f})" + (" loses" if middle > MOST else "")
+            return "over the budget"
+        return results.quartiles(own / fastest for own, fastest in zip(times[name], times[best], strict=True))
 
-    return [f"{best} {1000 * statistics.median(times[best]):.0f} us", chosen, slower(chosen), *map(slower, HABITS)]
+    return [best, 1000 * statistics.median(times[best]), chosen, slower(chosen), *map(slower, HABITS)]
 
 
 def measured(name: str, content: bytes, folder: Path, data: Dataset) -> Variant:

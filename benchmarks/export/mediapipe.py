@@ -15,7 +15,6 @@ or a score by more than one quantization step, 1/256.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import io
@@ -30,14 +29,13 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import kerastl
+from benchmarks.tools import results
 from kerastl.cli import main as command
 from kerastl.export import metadata
 from kerastl.inputs import text as texts
@@ -188,19 +186,19 @@ def best(scores: dict[str, float]) -> str:
     return max(scores, key=lambda label: scores[label])
 
 
-def row(one: Input, ours: dict[str, float], theirs: dict[str, float]) -> tuple[list[str], float, bool]:
+def row(one: Input, ours: dict[str, float], theirs: dict[str, float]) -> tuple[list, float, bool]:
     """The cells, the greatest difference of a score, and whether the two agree; of two equal scores either is best."""
     if set(ours) != set(theirs):
-        return [f"{best(ours)} {max(ours.values()):.6f}", f"other labels: {', '.join(theirs)}", ""], 1.0, False
+        return [f"{best(ours)} {max(ours.values()):.6f}", f"other labels: {', '.join(theirs)}", None, ""], 1.0, False
     difference = max(abs(ours[label] - theirs[label]) for label in ours)
     cells = [f"{best(scores)} {max(scores.values()):.6f}" for scores in (ours, theirs)]
     same = ours[best(theirs)] == max(ours.values()) and difference <= STEP
     verdict = ("same" if same else "DIFFERS") if one.judged else "not judged"
-    return [*cells, f"{difference:.6f}", verdict], difference, same
+    return [*cells, difference, verdict], difference, same
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--image", type=Path, help="a finished run of pictures, or one of its files")
     parser.add_argument("--text", type=Path, help="a finished run of texts, or one of its files")
     options = parser.parse_args()
@@ -224,30 +222,29 @@ def main() -> int:
             {"kind": kind, "file": str(file), "inputs": [one.theirs for one in inputs]} for kind, file, inputs in cases
         ]
         theirs = their_answers(questions, folder)
-    return judged(cases, ours, theirs)
+    return judged(cases, ours, theirs, found=options.results)
 
 
-def judged(cases: list, ours: list, theirs: list) -> int:
+def judged(cases: list, ours: list, theirs: list, *, found: results.Results) -> int:
     """Prints the table; non-zero if a file is refused or an answer that is judged differs."""
-    table = Table(title=f"MediaPipe Tasks {MEDIAPIPE} and kerastl predict, on the same files")
-    for column in ("file", "input", "kerastl", "MediaPipe", "difference", "verdict"):
-        table.add_column(column)
+    title = f"MediaPipe Tasks {MEDIAPIPE} and kerastl predict, on the same files"
+    columns = ("file", "input", "kerastl", "MediaPipe", "difference", "verdict")
+    table = results.Table(title, dict.fromkeys(columns, "{}") | {"difference": "{:.6f}"})
     count = wrong = 0
     greatest = 0.0
     for (kind, file, inputs), mine, other in zip(cases, ours, theirs, strict=True):
-        table.add_section()
         if "error" in other:
-            table.add_row(f"{kind} {file.stem}", Text(other["error"]), "", "", "", "REFUSED")
+            table.add(f"{kind} {file.stem}", other["error"], None, None, None, "REFUSED")
             wrong += 1
             continue
-        for number, (one, a, b) in enumerate(zip(inputs, mine, other["scores"], strict=True)):
+        for one, a, b in zip(inputs, mine, other["scores"], strict=True):
             cells, difference, same = row(one, a, b)
             shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in one.name)
             shown = shown if len(shown) <= 48 else f"{shown[:45]}..."
-            table.add_row("" if number else f"{kind} {file.stem}", Text(shown), *map(Text, cells))
+            table.add(f"{kind} {file.stem}", shown, *cells)
             if one.judged:
                 count, wrong, greatest = count + 1, wrong + (not same), max(greatest, difference)
-    Console(width=160).print(table)
+    found.show(table, width=160)
     print(f"{count} answers judged, {wrong} wrong, greatest difference of a score {greatest:.6f} (allowed {STEP:.6f})")
     return 1 if wrong else 0
 

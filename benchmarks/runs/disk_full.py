@@ -1,7 +1,7 @@
 """A disk that fills up, at every point where a run writes: what is left of the artefact that stood there before.
 
-    python benchmarks/runs/disk_full.py [--json]
-    unshare --map-root-user --mount python benchmarks/runs/disk_full.py --small-disk [--json]
+    python benchmarks/runs/disk_full.py
+    unshare --map-root-user --mount python benchmarks/runs/disk_full.py --small-disk
 
 At each point an artefact is written well, then another one is written over it with room for half of it: under a limit
 on the size of files (`RLIMIT_FSIZE`), and with --small-disk also on a tmpfs that is filled up. Each happens in a
@@ -11,11 +11,9 @@ error names path and bytes.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import hashlib
-import json
 import os
 import re
 import resource
@@ -33,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 # Imported before any child is forked, which then starts in seconds; the parent runs no operation of TensorFlow's.
 import kerastl
-from benchmarks.tools import tiny_run
+from benchmarks.tools import results, tiny_run
 from kerastl.types import Artifact, Choice, History, Score, Variant, Verification
 
 PATIENCE = 120  # seconds for a child that should take ten
@@ -321,22 +319,19 @@ def kept(folder: Path) -> dict[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--small-disk", action="store_true", help="also fill up a disk: a tmpfs that is mounted for it")
-    parser.add_argument("--json", action="store_true", help="print what is wrong at each point as JSON")
     parser.add_argument("--only", help="one point")
     options = parser.parse_args()
     jobs = {name: functools.partial(at_point, point) for name, point in POINTS.items()} | {"a whole run": whole_run}
     found = {
         name: job(small=options.small_disk) for name, job in jobs.items() if not options.only or name == options.only
     }
-    if options.json:
-        print(json.dumps(found))
-    else:
-        for name, wrong in found.items():
-            for fault, what in wrong.items():
-                print(f"{name}, {fault}: {'; '.join(what) or 'holds'}")
-    return 1 if any(what for wrong in found.values() for what in wrong.values()) else 0
+    rows = [{"point": name, "fault": fault, "wrong": what} for name in found for fault, what in found[name].items()]
+    for row in rows:
+        print(f"{row['point']}, {row['fault']}: {'; '.join(row['wrong']) or 'holds'}")
+    options.results.keep("what is wrong at each point", rows)
+    return 1 if any(row["wrong"] for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Faults of the machine around a run: hostile names, a folder nobody may write to, no memory, signals, two processes.
 
-    python benchmarks/runs/faults.py [--json]
+    python benchmarks/runs/faults.py
 
 Each is injected into a whole tiny run by the command line, in a process of its own. Exits non-zero unless each ends as
 it should: refused before the first epoch, or well, or stopped in words with everything that stood there before. Disks
@@ -9,11 +9,9 @@ that fill up are in `disk_full.py`, kills at random instants in `reliability.py`
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import dataclasses
 import functools
-import json
 import os
 import signal
 import sys
@@ -30,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 # Imported before any child is forked, which then starts in seconds; the parent runs no operation of TensorFlow's.
 import kerastl
 from benchmarks.runs import disk_full
-from benchmarks.tools import tiny_run
+from benchmarks.tools import results, tiny_run
 
 RECIPE = str(Path(tiny_run.__file__).resolve())
 BUNDLE = ["README.md", "labels.txt", "model.tflite"]
@@ -231,20 +229,17 @@ FAULTS: dict[str, Callable[[Path], list[str]]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print what is wrong after each fault as JSON")
+    parser = results.parser(__doc__)
     parser.add_argument("--only", help="one fault")
     options = parser.parse_args()
-    found = {}
+    found = []
     for name, fault in FAULTS.items():
         if options.only in (None, name):
             with tempfile.TemporaryDirectory() as root:
-                found[name] = fault(Path(root))
-            if not options.json:
-                print(f"{name}: {'; '.join(found[name]) or 'holds'}", flush=True)
-    if options.json:
-        print(json.dumps(found))
-    return 1 if any(found.values()) else 0
+                found.append({"fault": name, "wrong": fault(Path(root))})
+            print(f"{name}: {'; '.join(found[-1]['wrong']) or 'holds'}", flush=True)
+    options.results.keep("what is wrong after each fault", found)
+    return 1 if any(row["wrong"] for row in found) else 0
 
 
 if __name__ == "__main__":

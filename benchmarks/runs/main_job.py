@@ -8,20 +8,21 @@ DIR` measures its numbers again from the files. Exit status 1 if a bar is missed
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.tools import results
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    options = results.parser(__doc__).parse_args()
     rows: list[tuple[str, str, str, bool]] = []
     if cnn := read("mnist_cnn", rows):
         best = chosen(cnn)["float_score"]
@@ -48,13 +49,9 @@ def main() -> int:
         rows.append((f"fashion_mobile: mean accuracy of {len(seeds)} seeds", ">= 0.925", f"{mean:.4f}", mean >= 0.925))
     for seed in seeds:
         rows += fidelity(seed, 0.98)
-    table = Table(title="Bars of the main job")
-    for column in ("what", "asked", "measured", ""):
-        table.add_column(column)
-    for what, asked, measured, reached in rows:
-        table.add_row(what, asked, measured, "reached" if reached else "[bold red]missed")
-    Console(width=110).print(table)
-    return 0 if all(row[3] for row in rows) else 1
+    names = ("what", "asked", "measured", "reached")
+    options.results.keep("bars of the main job", [dict(zip(names, row, strict=True)) for row in rows])
+    return options.results.verdict({f"{what}: {found}, asked {asked}": reached for what, asked, found, reached in rows})
 
 
 def read(recipe: str, rows: list) -> dict[str, Any] | None:

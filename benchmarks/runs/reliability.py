@@ -10,7 +10,6 @@ one of them.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import hashlib
@@ -26,15 +25,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 # Imported here, before any child is forked: a child then starts in seconds. TensorFlow starts its threads with its
 # first operation, and the parent never runs one.
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
+from benchmarks.tools import results
 from kerastl.types import Schedule, Split
 
 EPOCHS, STEPS, BATCH = 4, 12, 16
@@ -209,7 +208,7 @@ def litter(folder: Path) -> list[str]:
     return strange + [path.name for path in folder.rglob("*") if "unfinished" in path.name]
 
 
-def kills(count: int, seed: int, job: Callable[[Path], None]) -> int:
+def kills(count: int, seed: int, job: Callable[[Path], None], found: results.Results) -> int:
     """Kills one run `count` times at random instants, as often as it takes from the start."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as root:
@@ -245,6 +244,8 @@ def kills(count: int, seed: int, job: Callable[[Path], None]) -> int:
             print(f"{killed} kills, {finished} runs finished, {len(wrong)} wrong", flush=True)
         for line in wrong:
             print(line)
+        row = {"kills": killed, "runs": finished, "seconds of a run": seconds, "wrong": wrong}
+        found.keep("killed at random instants", [row])
         verdict = "every" if not wrong else "NOT every"
         print(f"{killed} kills at random instants of a run of {seconds:.0f} s: {verdict} restart ended bitwise equal")
         return 1 if wrong else 0
@@ -454,11 +455,9 @@ INJECTIONS = {
 }
 
 
-def compare() -> int:
+def compare(found: results.Results) -> int:
     """The table; non-zero if kerastl fails one of the injections."""
-    table = Table(title="the same fault, twice")
-    for column in ("fault", "Keras", "kerastl"):
-        table.add_column(column)
+    table = results.Table("the same fault, twice", {"fault": "{}", "Keras": "{}", "kerastl": "{}"})
     failed = False
     for fault, ways in INJECTIONS.items():
         cells = []
@@ -467,19 +466,21 @@ def compare() -> int:
                 holds, words = way(Path(folder))
             cells.append(f"{'holds' if holds else 'FAILS'}: {words}")
             failed |= not holds and way is ways[1]
-        table.add_row(fault, *cells)
-    Console(width=140).print(table)
+        table.add(fault, *cells)
+    found.show(table)
     return 1 if failed else 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("what", nargs="?", choices=["compare", "kills"], default="compare")
     parser.add_argument("--count", type=int, default=100, help="how many kills (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     parser.add_argument("--job", choices=JOBS, default="distil", help="what is killed (default distil)")
     options = parser.parse_args()
-    return kills(options.count, options.seed, JOBS[options.job]) if options.what == "kills" else compare()
+    if options.what == "kills":
+        return kills(options.count, options.seed, JOBS[options.job], options.results)
+    return compare(options.results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Many train-export-verify cycles in one process: does memory grow, do files stay open, does litter gather?
 
-    python benchmarks/runs/soak.py [--cycles 200] [--warm-up 20] [--json]
+    python benchmarks/runs/soak.py [--cycles 200] [--warm-up 20]
 
 A cycle builds a tiny network, trains it for an epoch with checkpoints and logs, converts it, runs the file, and writes
 variants, model, SavedModel, report and bundle. Prints resident memory after the warm-up and at the end, open files and
@@ -9,11 +9,9 @@ what is left in the folder for temporary files.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import io
-import json
 import os
 import resource
 import sys
@@ -25,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import kerastl
-from benchmarks.tools import tiny_run
+from benchmarks.tools import results, tiny_run
 from kerastl.types import Schedule
 
 
@@ -78,15 +76,12 @@ def soak(cycles: int, warm_up: int) -> dict[str, object]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--warm-up", type=int, default=20, help="cycles before the first measurement")
-    parser.add_argument("--json", action="store_true", help="print JSON for programs")
     options = parser.parse_args()
     found = soak(options.cycles, options.warm_up)
-    if options.json:
-        print(json.dumps(found))
-        return 0
+    options.results.keep("after the warm-up", [found])
     for name, value in found.items():
         print(f"{name}: {value}")
     return 0

@@ -10,10 +10,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
+from benchmarks.tools import results
 from kerastl.types import Schedule, Workspace
 from kerastl.verify import baseline
 
@@ -31,9 +30,10 @@ class Settings:
 
 
 class Bench:
-    """What every question gets: a run that keeps trainings, and the settings."""
+    """What every question gets: a run that keeps trainings, the settings, and where tables are shown."""
 
-    def __init__(self, run: kerastl.runs.Run, settings: Settings) -> None:
+    def __init__(self, run: kerastl.runs.store.Run, settings: Settings, found: results.Results) -> None:
+        self.results = found
         self.run, self.seeds, self.limit, self.smoke = run, settings.seeds, settings.limit, settings.smoke
 
     def students(self, name: str, learn: Callable[[int, Workspace], Any], *key: object) -> list[keras.Model]:
@@ -55,6 +55,34 @@ class Bench:
         folder = Path("saved_models", recipe.__name__.rpartition(".")[2], self.run.folder.name)
         return recipe.run(self.config(recipe), folder), folder
 
+    def show(
+        self, title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"
+    ) -> dict[str, baseline.Recovered]:
+        """A row a way of teaching, with its scores over seeds; the first is that without a teacher."""
+        columns = {"way": "{}", split: "{:.2f}", "every seed": "{:.2f}"}
+        columns |= {"above alone, points (95 % interval)": "{:+.2f}", "g (95 % interval)": "{:.2f}"}
+        table = results.Table(title, columns)
+        table.add("teacher", 100 * teacher, None, None, None)
+        found, alone = {}, next(iter(ways.values()))
+        for name, scores in ways.items():
+            found[name] = got = baseline.gap_recovered(teacher=teacher, alone=alone, distilled=scores)
+            gain = around(got.gain, got.gain_low, got.gain_high, times=100)
+            share = around(got.gap, got.low, got.high)
+            first = scores is alone
+            every = [100 * score for score in scores]
+            table.add(name, float(np.mean(every)), every, None if first else gain, None if first else share)
+        self.results.show(table, width=150)
+        return found
+
+
+def around(
+    value: float | None, low: float | None, high: float | None, *, times: float = 1.0
+) -> float | results.Interval | None:
+    """A number with its interval, as far as there are any."""
+    if value is None or low is None or high is None:
+        return value if value is None else times * value
+    return results.Interval(times * value, times * low, times * high)
+
 
 def accuracy(model: keras.Model, split: Any) -> float:
     return kerastl.verify.score(kerastl.training.predict(model, split.inputs), split.labels).value
@@ -63,26 +91,3 @@ def accuracy(model: keras.Model, split: Any) -> float:
 def of_test(rows: Sequence[dict[str, float]]) -> list[float]:
     """Test scores in a report's control."""
     return [row["score"] for row in rows]
-
-
-def show(
-    title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"
-) -> dict[str, baseline.DistillationGain]:
-    """A row a way of teaching, with its scores over seeds; the first is that without a teacher."""
-    table = Table(title=title)
-    for column in ("", split, "every seed", "above alone, points", "g"):
-        table.add_column(column, justify="right" if column else "left")
-    table.add_row("teacher", f"{100 * teacher:.2f}", "", "", "")
-    found, alone = {}, next(iter(ways.values()))
-    for name, scores in ways.items():
-        found[name] = got = baseline.recovered_gap(teacher=teacher, alone=alone, distilled=scores)
-        gain, share = f"{100 * got.gain:+.2f}", "" if got.gap is None else f"{got.gap:.2f}"
-        if got.gain_low is not None and got.gain_high is not None:
-            gain += f" ({100 * got.gain_low:+.2f} to {100 * got.gain_high:+.2f})"
-        if got.low is not None and got.high is not None:
-            share += f" ({got.low:.2f} to {got.high:.2f})"
-        each = ", ".join(f"{100 * score:.2f}" for score in scores)
-        first = scores is alone
-        table.add_row(name, f"{100 * np.mean(scores):.2f}", each, "" if first else gain, "" if first else share)
-    Console(width=150).print(table)
-    return found

@@ -7,25 +7,25 @@ Each seed is a run of its own in saved_models/RECIPE/seed-N, so the same command
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.tools import results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options, flags = parser.parse_known_args()
-    table = Table(title=f"{options.recipe}, full test split")
-    for column in ("seed", "chosen", "parameters", "bytes", "float model", "file", "agreement", "minutes"):
-        table.add_column(column, justify="right")
+    columns = {"seed": "{}", "chosen": "{}", "parameters": "{:,}", "bytes": "{:,}", "float model": "{:.4f}"}
+    columns |= {"file": "{:.4f}", "agreement": "{:.4f}", "minutes": "{:.1f}"}
+    table = results.Table(f"{options.recipe}, full test split", columns)
     scores = []
     for seed in options.seeds:
         tag = f"seed-{seed}"
@@ -34,18 +34,10 @@ def main() -> None:
         report = json.loads(Path("saved_models", options.recipe, tag, "report.json").read_text())
         row = next(row for row in report["variants"] if row["name"] == report["chosen"])
         scores.append(row["score"])
-        table.add_row(
-            str(seed),
-            row["name"],
-            f"{row['parameters']:,}",
-            f"{row['bytes']:,}",
-            f"{row['float_score']:.4f}",
-            f"{row['score']:.4f}",
-            f"{row['agreement']:.4f}",
-            f"{sum(stage['seconds'] for stage in report['stages']) / 60:.1f}",
-        )
+        numbers = (row[name] for name in ("parameters", "bytes", "float_score", "score", "agreement"))
+        table.add(seed, row["name"], *numbers, sum(stage["seconds"] for stage in report["stages"]) / 60)
     spread = f" (standard deviation {statistics.stdev(scores):.4f})" if len(scores) > 1 else ""
-    Console(width=120).print(table)
+    options.results.show(table, width=120)
     print(f"mean of {len(scores)} seeds: {statistics.mean(scores):.4f}{spread}")
 
 

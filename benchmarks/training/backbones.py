@@ -9,9 +9,9 @@ thread in the runtime that phones use; training steps are timed on all cores, in
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
+from benchmarks.tools import results
 from kerastl.inputs.image import Image
 from kerastl.inputs.text import Text
 from kerastl.models import advice
@@ -72,14 +72,22 @@ def step(net: keras.Model, inputs: np.ndarray) -> Callable[[], object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--only", help="one model")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     chosen = [model for model in advice.MODELS if options.only in (None, model.name)]
-    table = Table(title=f"ten classes, batches of {BATCH}, medians of {options.rounds} rounds")
-    for column in ("model", "size", "MB", "ms an answer, one thread", "seconds an example, forward", "trained"):
-        table.add_column(column)
+    table = results.Table(
+        f"ten classes, batches of {BATCH}, medians of {options.rounds} rounds",
+        {
+            "model": "{}",
+            "size": "{}",
+            "MB": "{:.2f}",
+            "ms an answer, one thread": "{:.1f}",
+            "seconds an example, forward": "{:.4f}",
+            "trained": "{:.4f}",
+        },
+    )
     built, seconds = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for model in chosen:
@@ -97,15 +105,9 @@ def main() -> None:
                         seconds.setdefault((model, name), []).append((time.perf_counter() - start) / BATCH)
         for model, file, _ in built:
             latency = kerastl.verify.benchmark.latency(file, threads=1).median
-            table.add_row(
-                model.name,
-                str(model.size),
-                f"{file.stat().st_size / 1e6:.2f}",
-                f"{latency:.1f}",
-                f"{statistics.median(seconds[model, 'forward']):.4f}",
-                f"{statistics.median(seconds[model, 'train']):.4f}",
-            )
-    Console(width=120).print(table)
+            medians = (statistics.median(seconds[model, name]) for name in ("forward", "train"))
+            table.add(model.name, model.size, file.stat().st_size / 1e6, latency, *medians)
+    options.results.show(table, width=120)
 
 
 if __name__ == "__main__":

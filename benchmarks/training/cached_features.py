@@ -11,7 +11,6 @@ points.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
@@ -23,11 +22,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.types import Dataset, Schedule, Split
 
 
@@ -80,7 +77,7 @@ def score(model: keras.Model, split: Split) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--image-size", type=int, default=128)
@@ -100,13 +97,13 @@ def main() -> int:
             seconds[name].append(time.perf_counter() - start)
             if turn == 0:
                 scores[name] = (score(model, dataset.validation), score(model, dataset.test))
-    table = Table(title=f"MobileNetV2 at {size} pixels, {len(dataset.train)} groceries, {options.epochs} epochs")
-    for column in ("", "seconds", "validation %", "test %"):
-        table.add_column(column)
+    table = results.Table(
+        f"MobileNetV2 at {size} pixels, {len(dataset.train)} groceries, {options.epochs} epochs",
+        {"way": "{}", "seconds": "{:.1f}", "validation": "{:.2%}", "test": "{:.2%}"},
+    )
     for name in ways:
-        validation, test = scores[name]
-        table.add_row(name, f"{statistics.median(seconds[name]):.1f}", f"{validation:.2%}", f"{test:.2%}")
-    Console(width=120).print(table)
+        table.add(name, statistics.median(seconds[name]), *scores[name])
+    options.results.show(table, width=120)
     ratios = [slow / fast for slow, fast in zip(*seconds.values(), strict=True)]
     apart = max(abs(one - other) for one, other in zip(*scores.values(), strict=True))
     ratio = statistics.median(ratios)
@@ -114,7 +111,7 @@ def main() -> int:
         f"{ratio:.1f} times faster ({min(ratios):.1f} to {max(ratios):.1f}), at least 5": ratio >= 5,
         f"scores {100 * apart:.2f} points apart, at most 0.20": apart <= 0.002,
     }
-    return bars.verdict(asked)
+    return options.results.verdict(asked)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ out. Prints medians, the share with a 95 % interval (bootstrap over epochs), and
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
+from benchmarks.tools import results
 from kerastl.inputs.image import Image
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Schedule, Split, Task
@@ -97,15 +97,15 @@ def one(split: Split, epochs: int, folder: Path, *, ours: bool) -> tuple[list[tu
     return clock.epochs[1:], sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()) / 1e6
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """95 % bootstrap interval of the median (Efron 1979)."""
+def interval(values: list[float]) -> results.Interval:
+    """The median with its 95 % bootstrap interval (Efron 1979)."""
     draws = np.random.default_rng(0).choice(values, (10_000, len(values)))
     low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    return results.Interval(statistics.median(values), float(low), float(high))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4, help="two or more; the first is not counted")
     parser.add_argument("--limit", type=int, help="so many pictures only; shorter epochs make checkpoints dearer")
@@ -121,21 +121,22 @@ def main() -> None:
                 measured, megabytes[ours] = one(split, options.epochs, Path(root, f"{turn}-{ours}"), ours=ours)
                 times[ours] += measured
     title = f"plain CNN, {len(split):,} pictures ({name}), {options.rounds} trainings each of {options.epochs} epochs"
-    table = Table(title=title)
-    for column in ("", "seconds an epoch", "ms in the callback", "% of the epoch", "95 % interval", "MB kept"):
-        table.add_column(column)
+    table = results.Table(
+        title,
+        {
+            "checkpoints": "{}",
+            "seconds an epoch": "{:.2f}",
+            "ms in the callback": "{:.0f}",
+            "% of the epoch (95 % interval)": "{:.2f}",
+            "MB kept": "{:.1f}",
+        },
+    )
     for ours, label in ((True, "kerastl, durable and exact"), (False, "keras BackupAndRestore")):
         shares = [100 * inside / epoch for inside, epoch in times[ours]]
-        low, high = interval(shares)
-        table.add_row(
-            label,
-            f"{statistics.median(epoch for _, epoch in times[ours]):.2f}",
-            f"{1000 * statistics.median(inside for inside, _ in times[ours]):.0f}",
-            f"{statistics.median(shares):.2f}",
-            f"{low:.2f} to {high:.2f}",
-            f"{megabytes[ours]:.1f}",
-        )
-    Console(width=140).print(table)
+        epoch = statistics.median(epoch for _, epoch in times[ours])
+        inside = statistics.median(inside for inside, _ in times[ours])
+        table.add(label, epoch, 1000 * inside, interval(shares), megabytes[ours])
+    options.results.show(table)
 
 
 if __name__ == "__main__":

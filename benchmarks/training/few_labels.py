@@ -11,7 +11,6 @@ LP-FT at least as good as fine-tuning alone on both, and at least as good as the
 
 from __future__ import annotations
 
-import argparse
 import functools
 import io
 import os
@@ -26,11 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import keras
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
-from benchmarks.tools import bars
+from benchmarks.tools import results
 from kerastl.types import Schedule, Split, Task
 
 VIEWS = {
@@ -125,15 +122,15 @@ def scores(model: keras.Model, tests: dict[str, np.ndarray], labels: np.ndarray)
     return right.pop("clean"), float(np.mean(list(right.values())))
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean (Efron 1979)."""
+def interval(values: np.ndarray) -> results.Interval:
+    """The mean with its 95 % bootstrap interval (Efron 1979)."""
     draws = np.random.default_rng(0).choice(values, (10_000, len(values)))
     low, high = np.percentile(draws.mean(1), [2.5, 97.5])
-    return float(low), float(high)
+    return results.Interval(float(values.mean()), float(low), float(high))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--labels", type=int, default=10, help="of each class")
     parser.add_argument("--image-size", type=int, default=96)
@@ -163,16 +160,13 @@ def main() -> int:
         print(f"split {seed + 1}/{options.splits}: {words}", flush=True)
         keras.backend.clear_session()
     arrays = {name: np.array(rows) for name, rows in found.items()}
-    table = Table(title=f"{options.backbone} at {options.image_size} pixels, {options.labels} labels a class")
-    for column in ("", "clean %", "95 % interval", "shifted %", "95 % interval"):
-        table.add_column(column)
+    table = results.Table(
+        f"{options.backbone} at {options.image_size} pixels, {options.labels} labels a class",
+        {"way": "{}", "clean % (95 % interval)": "{:.2f}", "shifted % (95 % interval)": "{:.2f}"},
+    )
     for name, rows in arrays.items():
-        cells = [name]
-        for column in rows.T:
-            low, high = interval(column)
-            cells += [f"{100 * column.mean():.2f}", f"{100 * low:.2f} to {100 * high:.2f}"]
-        table.add_row(*cells)
-    Console(width=120).print(table)
+        table.add(name, *(interval(100 * column) for column in rows.T))
+    options.results.show(table, width=120)
     probe, alone, both = (arrays[name].mean(0) for name in ("linear probe", "fine-tuning alone", "LP-FT"))
     asked = {
         f"LP-FT {100 * (one - other):+.2f} points above {words} pictures, at least 0": bool(one >= other)
@@ -182,7 +176,7 @@ def main() -> int:
             (both[0], probe[0], "the probe on clean"),
         )
     }
-    return bars.verdict(asked)
+    return options.results.verdict(asked)
 
 
 if __name__ == "__main__":

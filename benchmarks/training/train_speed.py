@@ -10,18 +10,20 @@ tenants of the machine disturb less.
 
 from __future__ import annotations
 
-import argparse
 import statistics
+import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.table import Table
 
 import kerastl
+from benchmarks.tools import results
 from kerastl.inputs.image import Image
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Schedule, Split, Task
@@ -35,7 +37,7 @@ def cross_entropy() -> keras.losses.Loss:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=120)
     options = parser.parse_args()
@@ -46,21 +48,28 @@ def main() -> None:
         generator.integers(0, 256, (count, *TASK.inputs.shape), dtype=np.uint8),
         generator.integers(0, 10, count).astype(np.int32),
     )
-    table = Table(title=f"{options.rounds} rounds of {options.steps} steps of {BATCH} pictures")
-    columns = ("model", "pictures/s", "measured by", "against bare fit", "against resident step", "precision")
-    for column in columns:
-        table.add_column(column)
+    table = results.Table(
+        f"{options.rounds} rounds of {options.steps} steps of {BATCH} pictures",
+        {
+            "model": "{}",
+            "pictures/s": "{:,.0f}",
+            "measured by": "{}",
+            "against bare fit": "{:.3f}",
+            "against resident step": "{:.3f}",
+            "precision": "{}",
+        },
+    )
     models = {
         "all_conv_net.tiny (student)": kerastl.models.all_conv_net.tiny,
         "all_conv_net.wide (teacher)": kerastl.models.all_conv_net.wide,
     }
     for name, build in models.items():
         for row in measure(lambda build=build: build(TASK), split, options.rounds):
-            table.add_row(name, *row)
-    Console(width=120).print(table)
+            table.add(name, *row)
+    options.results.show(table)
 
 
-def measure(build, split: Split, rounds: int) -> list[list[str]]:
+def measure(build, split: Split, rounds: int) -> list[list]:
     """A row by the clock and one by processor time."""
     inputs, labels = split.inputs[:BATCH].astype("float32"), split.labels[:BATCH]
     fastest = kerastl.training.precision.choose_dtype_policy(build, inputs, labels)
@@ -74,15 +83,14 @@ def measure(build, split: Split, rounds: int) -> list[list[str]]:
         for kind, run in (("ours", ours), ("bare", bare), ("resident", resident)):
             taken[kind].append(run())
 
-    def ratio(peer: str, which: int) -> str:
-        ratios = [theirs[which] / own[which] for theirs, own in zip(taken[peer], taken["ours"], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
-        return f"{middle:.3f} ({low:.2f} to {high:.2f})"
+    def ratio(peer: str, which: int) -> results.Interval:
+        pairs = zip(taken[peer], taken["ours"], strict=True)
+        return results.quartiles(theirs[which] / own[which] for theirs, own in pairs)
 
     rows = []
     for which, name in enumerate(Seconds._fields):
         speed = len(split) / statistics.median(own[which] for own in taken["ours"])
-        rows.append([f"{speed:,.0f}", name, ratio("bare", which), ratio("resident", which), fastest])
+        rows.append([speed, name, ratio("bare", which), ratio("resident", which), fastest])
     return rows
 
 

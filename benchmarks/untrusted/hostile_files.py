@@ -7,7 +7,6 @@ Every file is built for real and opened in a process of its own. Exits non-zero 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -19,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.tools import results
 
 PATIENCE = 120  # seconds for a process that should take fifteen
 MARK, SECRET = "the stranger was here", "a word nobody was to know"
@@ -220,14 +222,10 @@ def judged(case: str, step: str) -> tuple[bool, str]:
         return status != 0, "refused" if status else "opened"
 
 
-def table() -> int:
+def table(found: results.Results) -> int:
     """Prints both sides of every case; non-zero if kerastl falls for one."""
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(title="files of strangers")
-    for column in ("file", "plain stack", "kerastl", "kerastl audit"):
-        shown.add_column(column)
+    columns = ("file", "plain stack", "kerastl", "kerastl audit")
+    shown = results.Table("other people's files", dict.fromkeys(columns, "{}"))
     failed = False
     for case in CASES:
         cells = []
@@ -235,19 +233,19 @@ def table() -> int:
             holds, words = judged(case, step)
             cells.append(f"{'holds' if holds else 'FAILS'}: {words}")
             failed |= not holds and step != "plain"
-        shown.add_row(case, *cells)
-    Console(width=140).print(shown)
+        shown.add(case, *cells)
+    found.show(shown)
     return 1 if failed else 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = results.parser(__doc__)
     parser.add_argument("step", nargs="?", choices=["table", "build", "plain", "kerastl", "audit"], default="table")
     parser.add_argument("case", nargs="?", choices=list(CASES))
     parser.add_argument("folder", nargs="?", type=Path)
     options = parser.parse_args()
     if options.step == "table":
-        return table()
+        return table(options.results)
     if options.step == "audit":
         return our_audit(options.folder)
     CASES[options.case][("build", "plain", "kerastl").index(options.step)](options.folder)

@@ -10,7 +10,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug or not isinstance(error, _said_in_words()):
             raise
-        for line in (str(error) or type(error).__name__, *getattr(error, "__notes__", ())):
+        for line in (str(error) or type(error).__name__, *getattr(error, "__notes__", ()), *_where_to_get(error)):
             print(f"kerastl: {line}", file=sys.stderr)
         return 1
 
@@ -55,6 +55,17 @@ def _said_in_words() -> tuple[type[Exception], ...]:
     kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, MemoryError)
     verify = sys.modules.get("kerastl.verify")  # if it was never imported it cannot have raised
     return (*kinds, verify.VerificationError) if verify is not None else kinds
+
+
+def _where_to_get(error: Exception) -> Iterator[str]:
+    """Of a package that is not installed: what brings it."""
+    if isinstance(error, ModuleNotFoundError):
+        from kerastl.cli import doctor
+
+        if doctor.distribution() == "kerastl-light":
+            yield "kerastl-light predicts, benchmarks and verifies; for all else: pip install kerastl"
+        else:
+            yield "`kerastl doctor` shows what is not installed"
 
 
 def _dispatch(words: list[str]) -> int:

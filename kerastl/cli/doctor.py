@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -14,10 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_IMPORTS = (
-    "tensorflow", "keras", "keras_hub", "tf_keras", "tensorflow_model_optimization", "tensorflow_datasets",
-    "ai_edge_litert.interpreter", "litert_quantizer",
-)  # fmt: skip
+_IMPORTS = {
+    "tensorflow": "tensorflow",
+    "keras": "keras",
+    "keras-hub": "keras_hub",
+    "tf-keras": "tf_keras",
+    "tensorflow-model-optimization": "tensorflow_model_optimization",
+    "tensorflow-datasets": "tensorflow_datasets",
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "litert-quantizer": "litert_quantizer",
+}
+"""Of each requirement that has native code of its own, or that imports such: its module."""
 _ROOM = 2_000_000_000
 
 
@@ -33,7 +41,7 @@ def doctor(*, imports: bool, as_json: bool) -> int:
     """Prints what was found; 1 if anything is wrong."""
     findings = [*_python(), *_packages(), *_settings(), *_machine()]
     if imports:
-        findings += [_import(name) for name in _IMPORTS]
+        findings += [_import(_IMPORTS[name]) for name, _ in _requirements() if name in _IMPORTS]
     if as_json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
@@ -50,25 +58,39 @@ def _python() -> Iterator[Finding]:
     yield _compare("python", platform.python_version(), wanted)
 
 
+def distribution() -> str:
+    """Name of what was installed with pip: ``kerastl``, or ``kerastl-light``; the first where nothing was."""
+    for name in ("kerastl", "kerastl-light"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.distribution(name).name
+    return "kerastl"
+
+
 def _project() -> dict:
     """Requirements from the checkout's pyproject.toml, or from the installed package."""
-    path = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    name, root = distribution(), Path(__file__).resolve().parents[2]
+    path = (root / "light" if name == "kerastl-light" else root) / "pyproject.toml"
     if path.is_file():
         return tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-    metadata = importlib.metadata.metadata("kerastl")
-    needed = [one for one in importlib.metadata.requires("kerastl") or [] if "extra ==" not in one]
+    metadata = importlib.metadata.metadata(name)
+    needed = [one for one in importlib.metadata.requires(name) or [] if "extra ==" not in one]
     return {"requires-python": metadata["Requires-Python"], "dependencies": needed}
 
 
-def _packages() -> Iterator[Finding]:
+def _requirements() -> Iterator[tuple[str, str]]:
+    """Every package that has to be there, and its versions."""
     for requirement in _project()["dependencies"]:
         plain = requirement.partition(";")[0].strip()
         end = next((i for i, letter in enumerate(plain) if not (letter.isalnum() or letter in "-_.")), len(plain))
-        name, wanted = plain[:end], plain[end:].strip()
+        yield plain[:end], plain[end:].strip()
+
+
+def _packages() -> Iterator[Finding]:
+    for name, wanted in _requirements():
         try:
             yield _compare(name, importlib.metadata.version(name), wanted)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "wrong", f'not installed; pip install "{plain}"')
+            yield Finding(name, "wrong", f'not installed; pip install "{name}{wanted}"')
 
 
 def _compare(name: str, version: str, wanted: str) -> Finding:
@@ -84,11 +106,12 @@ def _compare(name: str, version: str, wanted: str) -> Finding:
 def _settings() -> Iterator[Finding]:
     from kerastl.runs import store
 
-    try:
-        store.check_backend()
-        yield Finding("Keras backend", "ok", "tensorflow")
-    except ValueError as error:
-        yield Finding("Keras backend", "wrong", str(error))
+    if distribution() == "kerastl":  # the light one has no Keras
+        try:
+            store.check_backend()
+            yield Finding("Keras backend", "ok", "tensorflow")
+        except ValueError as error:
+            yield Finding("Keras backend", "wrong", str(error))
     home = Path(os.environ.get("KERASTL_HOME") or Path.home() / ".cache" / "kerastl")
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     if there.is_dir() and os.access(there, os.W_OK):

@@ -17,13 +17,11 @@ import shutil
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import PIL
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kerastl.data import near_duplicates, streamed
 from kerastl.inputs import pictures
@@ -99,12 +97,8 @@ def _pass(
     """Reads all files, fills in ``digests``, hands blocks of pixels with their place to ``keep``; what went wrong."""
     problems: dict[int, str] = {}
     starts, lock, stop = iter(range(0, len(files), _BLOCK)), threading.Lock(), threading.Event()
-    shown = sys.stderr.isatty()
-    columns = (TextColumn("looking at pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True)
-    task = bar.add_task("", total=len(files))
 
-    def work() -> None:
+    def work(advance: Callable[[int], None]) -> None:
         while not stop.is_set():
             with lock:
                 start = next(starts, None)
@@ -119,16 +113,32 @@ def _pass(
                     problems[index] = str(error)
                 digests[index] = np.frombuffer(hashlib.sha256(row.data).digest(), np.uint8)
             keep(start, rows)
-            bar.advance(task, len(block))
+            advance(len(block))
 
-    with bar, concurrent.futures.ThreadPoolExecutor(streamed.workers()) as pool:
-        working = [pool.submit(work) for _ in range(streamed.workers())]
+    with _bar(len(files)) as advance, concurrent.futures.ThreadPoolExecutor(streamed.workers()) as pool:
+        working = [pool.submit(work, advance) for _ in range(streamed.workers())]
         try:
             for one in concurrent.futures.as_completed(working):
                 one.result()
         finally:  # Ctrl-C, or an error in one of them
             stop.set()
     return dict(sorted(problems.items()))
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar for whoever sits at a terminal: what moves it on. The light installation has none to show."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ModuleNotFoundError:
+        yield lambda count: None
+        return
+    shown = sys.stderr.isatty()
+    columns = (TextColumn("looking at pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def _written(folder: Path, album: streamed.PixelCache, *, with_pixels: bool) -> dict[int, str]:

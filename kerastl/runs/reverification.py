@@ -42,7 +42,12 @@ def _differences(run: FinishedRun, *, dataset: Dataset | None, progress: bool) -
     found = _files(run)
     if progress:
         print(f"digests: {'as stated' if not found else f'{len(found)} differ'}", file=sys.stderr)
-    dataset = load_data(config) if dataset is None else dataset
+    try:
+        dataset = load_data(config) if dataset is None else dataset
+    except Exception as error:
+        for difference in found:  # what was found is said all the same
+            error.add_note(f"differs: {difference}")
+        raise
     for place, stated in (("config.json", config["data"]["digest"]), ("report.json", report["data"]["digest"])):
         if dataset.digest != stated:
             found.append(f"data: {place} states digest {stated}, loaded {dataset.digest}")
@@ -102,8 +107,12 @@ def load_data(config: dict[str, Any], *, source: ModuleType | None = None) -> Da
     if not named:
         raise ValueError("config.json names no data set: the run ended before it had loaded one.")
     name, arguments = str(named.get("source")), named.get("arguments")
-    if source is None and name in data.__all__:
-        source = getattr(data, name)
+    try:
+        if source is None and name in data.__all__:
+            source = getattr(data, name)
+    except ModuleNotFoundError as error:
+        error.add_note(f"No score was measured again: the data come from kerastl.data.{name}, which needs it.")
+        raise
     load = getattr(source, "load", None)
     if load is None:
         hint = near_names.did_you_mean(name, data.__all__)

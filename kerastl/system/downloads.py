@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     Decode = Callable[[Mapping[str, Path]], dict[str, np.ndarray]]
 
 
-_FAILURES = (OSError, ValueError, KeyError, EOFError, tarfile.TarError, zipfile.BadZipFile, http.client.HTTPException)
+_FAILURES = (
+    OSError, ValueError, KeyError, EOFError, ImportError, tarfile.TarError, zipfile.BadZipFile,
+    http.client.HTTPException,
+)  # fmt: skip
 """Of a way that does not lead to the files, after which the next is tried."""
 
 

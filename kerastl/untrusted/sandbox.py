@@ -31,7 +31,11 @@ import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from kerastl.untrusted import sandbox
 sandbox.leave_network()
-import {module} as work
+try:
+    import {module} as work
+except ModuleNotFoundError as error:
+    sandbox.decline(f"it takes the package {{error.name}}, which is not installed here")
+    raise
 work.main(int(sys.argv[2]))
 """
 # Pools of threads take address space by the core and are of no use, nor is a device beside the processor.
@@ -86,7 +90,7 @@ class Sandbox:
             largest: bytes that the raw part of the answer may have.
 
         Raises:
-            ChildError: it refused, died, took too long, or answered with something else than an answer.
+            SandboxError: it refused, died, took too long, or answered with something else than an answer.
         """
         if self._process is None:
             self._start()
@@ -134,12 +138,15 @@ class Sandbox:
         os.set_blocking(process.stdin.fileno(), False)
         os.set_blocking(process.stdout.fileno(), False)
         try:
-            self._receive(time.monotonic() + _START_SECONDS, 0)
+            answer, _ = self._receive(time.monotonic() + _START_SECONDS, 0)
         except Exception as error:
             raise self._gone(error, _START_SECONDS) from error
         except BaseException:
             self.close()
             raise
+        if "refused" in answer:
+            self.close()
+            raise SandboxError(str(answer["refused"]), how="refused")
 
     def _gone(self, error: Exception, seconds: float) -> SandboxError:
         """Ends a child that cannot be asked again, and says what became of it."""
@@ -220,6 +227,12 @@ def serve(answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]
         except Exception as error:  # parsers raise whatever a stranger's bytes provoke in them
             words, found = {"refused": f"{error}" or type(error).__name__}, b""
         _say(answers, words, found)
+
+
+def decline(words: str) -> None:
+    """The child's one answer where it cannot serve at all, for want of a package: the parent says so."""
+    with os.fdopen(os.dup(1), "wb") as answers:
+        _say(answers, {"refused": words}, b"")
 
 
 def leave_network() -> bool:

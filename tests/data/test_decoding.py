@@ -185,7 +185,7 @@ from kerastl.data import decoding
 files, limit = json.loads(sys.argv[1]), int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # what a quota does
 import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-found = decoding.look(files, size=(20, 16), channels=3, in_memory=0)
+found = decoding.decode_all(files, size=(20, 16), channels=3, in_memory=0)
 print(json.dumps([found.digests.sum().item(), found.inputs[:].sum().item()]))
 """
 
@@ -213,7 +213,7 @@ def reading(path, **options):
         os.kill(os.getpid(), 9)
     return read(path, **options)
 pictures.read = reading
-decoding.look(json.loads(sys.argv[1]), size=(20, 16), channels=3, in_memory=0)
+decoding.decode_all(json.loads(sys.argv[1]), size=(20, 16), channels=3, in_memory=0)
 """
 
 

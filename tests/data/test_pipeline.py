@@ -349,7 +349,7 @@ import sys, numpy as np
 from kerastl import types
 from kerastl.data import decoding, pipeline
 files = sys.argv[1:]
-inputs = decoding.look(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
+inputs = decoding.decode_all(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
 split = types.Split("train", inputs, np.zeros(len(files), np.int32))
 iterator = iter(pipeline.batches(split, batch_size=16))
 next(iterator)

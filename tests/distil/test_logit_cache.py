@@ -424,9 +424,9 @@ def test_a_killed_writing_is_no_answer_and_goes_on_where_it_was(whole, teacher, 
     code = f"""
         import sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import test_answers as here
+        import test_logit_cache as here
         from pathlib import Path
-        here.answers.write(
+        here.logit_cache.write(
             Path({str(folder)!r}), here.lesson(), teacher=here.model_of(1), progress=False, every_seconds=0.0
         )
     """

@@ -281,7 +281,7 @@ tf.config.set_logical_device_configuration(
 import keras
 from kerastl.distil import feature_losses, losses, schedules, teachers
 from kerastl.distil.distiller import Distiller
-from kerastl.distil.terms import Feature, Labels, Soft
+from kerastl.distil.terms import FeatureLoss, LabelLoss, LogitLoss
 
 def model(seed):
     keras.utils.set_random_seed(seed)
@@ -306,12 +306,12 @@ for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
         keras.utils.set_random_seed(3)
         distiller = Distiller(
             student=student,
-            teacher=teachers.Several([teacher, teachers.MovingAverage(0.7, align=0.6)]),
+            teacher=teachers.Ensemble([teacher, teachers.EMATeacher(0.7, align=0.6)]),
             losses={
-                "labels": Labels(0.5, ignore_label=-1),
-                "soft": Soft(losses.temperature_kullback_leibler, schedules.linear(0, 1, steps=4), temperature=2.0),
-                "hints": Feature(feature_losses.hint, student="hidden", teacher="hidden", projection=True),
-                "masked": Feature(let_in, student="hidden", teacher="hidden", mask=lambda inputs: inputs[:, 0] > 0),
+                "labels": LabelLoss(0.5, ignore_label=-1),
+                "soft": LogitLoss(losses.kl_divergence, schedules.linear(0, 1, steps=4), temperature=2.0),
+                "hints": FeatureLoss(feature_losses.hint, student="hidden", teacher="hidden", projection=True),
+                "masked": FeatureLoss(let_in, student="hidden", teacher="hidden", mask=lambda inputs: inputs[:, 0] > 0),
             })
         distiller.compile(keras.optimizers.SGD(0.5), keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                           metrics=["accuracy"], jit_compile=False)

@@ -318,7 +318,7 @@ def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
     loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
     publishing.publish(run, dataset, model=home, candidates=[candidate], **loose)
     assert (run.folder / "mobile" / "model.tflite").is_file()
-    fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, number=6))
+    fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, num_clusters=6))
     with pytest.raises(verify.VerificationError, match="claimed clusters"):
         publishing.publish(run, dataset, model=home, candidates=[fewer], **loose)
 

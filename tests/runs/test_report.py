@@ -56,7 +56,7 @@ def dataset() -> types.Dataset:
 
     task = types.Task("toy", images.Image((4, 4, 1)), SingleLabel(("<a>", "b", "c")))
     splits = split("train", 30), split("validation", 20), split("test", 10)
-    return types.Dataset(task, *splits, "d" * 64, "toy", overlaps=OVERLAPS)
+    return types.Dataset(task, *splits, "d" * 64, "toy", leakage=OVERLAPS)
 
 
 @pytest.fixture

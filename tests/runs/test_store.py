@@ -281,13 +281,13 @@ def test_classes_that_changed_are_refused_where_the_run_goes_on(tmp_path, capsys
     inputs = np.zeros((2, 3), np.uint8)
     split = [types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")]
 
-    def dataset(*names, **overlaps):
+    def dataset(*names, **leakage):
         return types.Dataset(
             types.Task("toy", Numbers((3,)), SingleLabel(names)),
             *split,
             digest="d" * 64,
             source="toy",
-            overlaps=overlaps,
+            leakage=leakage,
         )
 
     with open_run(tmp_path) as run:

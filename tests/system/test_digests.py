@@ -28,7 +28,7 @@ def test_digests_tell_values_apart_and_agree_between_processes(tmp_path):
     assert len(set(seen)) == len(values)
     assert digests.sha256_of({"a": 1, "b": 2}) == digests.sha256_of({"b": 2, "a": 1})
     assert digests.sha256_of((1, 2)) == digests.sha256_of([1, 2])
-    code = "from kerastl.system import digests; print(digests.of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
+    code = "from kerastl.system import digests; print(digests.sha256_of([{'x', 'y', 'z'}, {'b': 1.5, 'a': None}]))"
     found = {
         subprocess.run(
             [sys.executable, "-c", code], env={**ENVIRONMENT, "PYTHONHASHSEED": seed}, capture_output=True, check=True

@@ -140,12 +140,19 @@ def test_it_imports_nothing_from_where_it_stands(worker, tmp_path, monkeypatch):
     assert "" not in path
 
 
-def test_a_module_that_cannot_be_imported_is_an_error():
-    with (
-        sandbox.Sandbox("kerastl.no_such_module", memory=MEMORY) as lost,
-        pytest.raises(sandbox.SandboxError, match="status 1"),
+def test_a_module_that_cannot_be_imported_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "faulty_work.py").write_text("raise TypeError('a fault')")
+    (tmp_path / "poor_work.py").write_text("import no_such_package.inside")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module, words, how in (
+        ("faulty_work", "status 1", "died"),
+        ("poor_work", "takes the package no_such_package, which is not installed", "refused"),
     ):
-        lost.ask({}, b"", seconds=10)
+        with sandbox.Sandbox(module, memory=MEMORY) as lost:
+            for _ in range(2):  # the next question starts another, which fails as well
+                with pytest.raises(sandbox.SandboxError, match=words) as found:
+                    lost.ask({}, b"", seconds=10)
+                assert found.value.how == how
 
 
 def test_the_processor_is_bounded_though_the_parent_be_gone(worker):
