@@ -42,6 +42,7 @@ class TinyFiles:
     dense: np.ndarray
     float32: bytes
     integer: bytes
+    task: Any
 
 
 def _pictures(random) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +59,10 @@ def _pictures(random) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="session")
 def tiny_files() -> TinyFiles:
     import tensorflow as tf
+
+    from kerastl.inputs.image import Image
+    from kerastl.tasks.single_label import SingleLabel
+    from kerastl.types import Task
 
     random = np.random.default_rng(0)
     inputs, labels = _pictures(random)
@@ -84,7 +89,8 @@ def tiny_files() -> TinyFiles:
     integer.representative_dataset = lambda: ([example[None].astype(np.float32)] for example in inputs)
     integer.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     integer.inference_input_type = integer.inference_output_type = tf.uint8
-    return TinyFiles(inputs, labels, expected, kernel, dense, converter().convert(), integer.convert())
+    task = Task("tiny", Image((SIZE, SIZE, 1)), SingleLabel(("upper left", "upper right", "lower left", "lower right")))
+    return TinyFiles(inputs, labels, expected, kernel, dense, converter().convert(), integer.convert(), task)
 
 
 def _convolved(inputs: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -162,6 +168,7 @@ class TinyText:
     model: Any
     expected: np.ndarray
     float32: bytes
+    task: Any
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +177,9 @@ def tiny_text() -> TinyText:
 
     from kerastl.export import tflite
     from kerastl.inputs import wordpiece
+    from kerastl.inputs.text import Text
+    from kerastl.tasks.single_label import SingleLabel
+    from kerastl.types import Task
 
     random = np.random.default_rng(0)
     labels = (np.arange(120) % 2).astype(np.int32)
@@ -189,4 +199,5 @@ def tiny_text() -> TinyText:
     logits = table[inputs].mean(1, dtype=np.float64) @ dense  # an independent calculation
     expected = np.exp(logits - logits.max(-1, keepdims=True))
     expected /= expected.sum(-1, keepdims=True)
-    return TinyText(VOCABULARY, inputs, labels, model, expected, tflite.convert(model))
+    task = Task("tiny_text", Text(LENGTH, VOCABULARY), SingleLabel(("bad", "good")))
+    return TinyText(VOCABULARY, inputs, labels, model, expected, tflite.convert(model, task), task)
