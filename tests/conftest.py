@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kerastl.types import Task
+
 CLASSES, SIZE = 4, 8
 
 
@@ -42,7 +44,13 @@ class TinyFiles:
     dense: np.ndarray
     float32: bytes
     integer: bytes
-    task: Any
+
+    @property
+    def task(self) -> Task:
+        from kerastl.inputs.image import Image
+        from kerastl.tasks.single_label import SingleLabel
+
+        return Task("tiny", Image((SIZE, SIZE, 1)), SingleLabel(("a", "b", "c", "d")))
 
 
 def _pictures(random) -> tuple[np.ndarray, np.ndarray]:
@@ -59,10 +67,6 @@ def _pictures(random) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="session")
 def tiny_files() -> TinyFiles:
     import tensorflow as tf
-
-    from kerastl.inputs.image import Image
-    from kerastl.tasks.single_label import SingleLabel
-    from kerastl.types import Task
 
     random = np.random.default_rng(0)
     inputs, labels = _pictures(random)
@@ -89,8 +93,7 @@ def tiny_files() -> TinyFiles:
     integer.representative_dataset = lambda: ([example[None].astype(np.float32)] for example in inputs)
     integer.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     integer.inference_input_type = integer.inference_output_type = tf.uint8
-    task = Task("tiny", Image((SIZE, SIZE, 1)), SingleLabel(("upper left", "upper right", "lower left", "lower right")))
-    return TinyFiles(inputs, labels, expected, kernel, dense, converter().convert(), integer.convert(), task)
+    return TinyFiles(inputs, labels, expected, kernel, dense, converter().convert(), integer.convert())
 
 
 def _convolved(inputs: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -168,7 +171,7 @@ class TinyText:
     model: Any
     expected: np.ndarray
     float32: bytes
-    task: Any
+    task: Task
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +182,6 @@ def tiny_text() -> TinyText:
     from kerastl.inputs import wordpiece
     from kerastl.inputs.text import Text
     from kerastl.tasks.single_label import SingleLabel
-    from kerastl.types import Task
 
     random = np.random.default_rng(0)
     labels = (np.arange(120) % 2).astype(np.int32)

@@ -14,6 +14,10 @@ import pytest
 
 from benchmarks.tools import results
 from kerastl.export import metadata, packing, tflite
+from kerastl.inputs.image import Image
+from kerastl.inputs.text import Text
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,8 +93,8 @@ def colour(folder: Path, *, channels: int = 3, **options: Any) -> Path:
     value = keras.layers.Conv2D(8, 3, strides=2)(keras.layers.Rescaling(1 / 255)(image))
     model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(value)))
     path = folder / "model.tflite"
-    described = {"class_names": ("a", "b", "ü"), "name": "toy", "description": "toy"}
-    path.write_bytes(metadata.add(tflite.convert(model, **options), **described))
+    task = Task("toy", Image((16, 16, channels)), SingleLabel(("a", "b", "ü")))
+    path.write_bytes(metadata.add(tflite.convert(model, task, **options), task, description="toy"))
     return path
 
 
@@ -142,8 +146,9 @@ def test_whole_words_are_looked_up_by_mediapipe(command, tmp_path):
         return {"probabilities": tf.nn.softmax(tf.reduce_sum(one_hot @ rows, 0))}
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], tf.Module())
-    described = {"class_names": ("x", "y"), "vocabulary": words, "name": "toy", "description": "toy"}
-    (tmp_path / "words.tflite").write_bytes(metadata.add(converter.convert(), between_words=r"[^\w']+", **described))
+    task = Task("toy", Text(8, words), SingleLabel(("x", "y")))
+    content = metadata.add(converter.convert(), task, description="toy", between_words=r"[^\w']+")
+    (tmp_path / "words.tflite").write_bytes(content)
     question = {"kind": "text", "file": str(tmp_path / "words.tflite"), "inputs": ["good, bad; don't good_ Bad"]}
     (answer,) = command.their_answers([question], tmp_path)
     ids = [1, 3, 4, 5, 2, 2, 0, 0]  # <START> good bad don't good_ Bad <PAD> <PAD>

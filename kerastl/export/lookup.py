@@ -60,8 +60,7 @@ def _others(model: Any, graph: Any, operator: Any) -> list[Any] | None:
 
 def _reads_a_table(model: Any, graph: Any, operator: Any) -> bool:
     """Whether it is a GATHER of whole rows, by int32 ids, out of a constant float matrix."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    if max(code.builtinCode, code.deprecatedBuiltinCode) != _CODES.GATHER:
+    if packing.code_of(model, operator) != _CODES.GATHER:
         return False
     table, ids = (graph.tensors[index] for index in operator.inputs)
     options = operator.builtinOptions

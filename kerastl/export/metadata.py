@@ -1,4 +1,4 @@
-"""Labels, and normalization or vocabulary, inside a TFLite file: where MediaPipe Tasks, Android Studio and Netron look.
+"""What a file's inputs and outputs mean, inside of it: where MediaPipe Tasks, Android Studio and Netron look.
 
 The format is public (a FlatBuffer with the identifier ``M001`` in the entry ``TFLITE_METADATA``, and files appended as
 a zip archive); no library that writes it installs beside a current TensorFlow. The reader's side is generated from
@@ -8,14 +8,15 @@ a zip archive); no library that writes it installs beside a current TensorFlow. 
 from __future__ import annotations
 
 import io
+import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.schema_py_generated import ModelT, SubGraphT, TensorT
 
-from kerastl import types
 from kerastl.export import packing
 from kerastl.export.metadata_schema.AssociatedFile import AssociatedFileT
 from kerastl.export.metadata_schema.AssociatedFileType import AssociatedFileType
@@ -34,89 +35,99 @@ from kerastl.export.metadata_schema.ScoreThresholdingOptions import ScoreThresho
 from kerastl.export.metadata_schema.Stats import StatsT
 from kerastl.export.metadata_schema.SubGraphMetadata import SubGraphMetadataT
 from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
-from kerastl.inputs import wordpiece
+from kerastl.inputs import text, wordpiece
+from kerastl.types import Task
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 LABELS, VOCABULARY = "labels.txt", "vocab.txt"
+INPUTS, TARGET = "inputs.json", "target.json"
+"""What kinds say of themselves where the format has no fields for it."""
+_INPUTS_IN_THE_FORMAT = frozenset({"image", "vocabulary", "length"})
+_TARGETS_IN_THE_FORMAT = frozenset({"labels", "score_threshold"})
 # The version of the format that was the first to have every field that is written.
 MIN_PARSER_VERSION, MIN_PARSER_VERSION_OF_TEXT, MIN_PARSER_VERSION_OF_WORDS = "1.0.0", "1.1.0", "1.2.1"
 WORDS = ("<PAD>", "<START>", "<UNKNOWN>")
 """With what the vocabulary of a file of whole words begins."""
 
 
-def add(
-    data: bytes,
-    *,
-    class_names: Sequence[str],
-    name: str,
-    description: str,
-    vocabulary: Sequence[str] = (),
-    between_words: str = "",
-    multi_label: bool = False,
-) -> bytes:
-    r"""A finished TFLite file with its labels and normalization inside, and without waste (see `packing.shrink`).
+def add(data: bytes, task: Task, *, description: str, between_words: str = "") -> bytes:
+    r"""A finished TFLite file that says inside what goes in and what comes out, without waste (see `packing.shrink`).
 
-    The metadata says that raw pixels 0..255 go in (mean 0, standard deviation 1) and probabilities come out, one a
-    line of ``labels.txt``, which is appended as an uncompressed zip archive: ``zipfile`` opens the file. Metadata
-    that the file has already is replaced.
+    The metadata hold what ``task.inputs.described()`` and ``task.target.described()`` say. Of a picture, a text and
+    classes that is written as the public format has it, so that MediaPipe feeds the file: raw pixels 0..255 (mean 0,
+    standard deviation 1), or BERT's tokenizer with ``vocab.txt``; the format's score threshold where an example may
+    have none or several of the classes. Of other kinds it is JSON, ``inputs.json`` or ``target.json``. The names of the
+    outputs are ``labels.txt``. All these files are appended as an uncompressed zip archive: ``zipfile`` opens the file.
+    Metadata that the file has already is replaced.
 
-    A text's file takes `types.TEXT_INPUTS` and says that BERT's tokenizer makes the ids, each the number of a line of
-    ``vocab.txt`` in the same archive. A file of one input of ids says with ``between_words`` that they are of whole
-    words: MediaPipe feeds <START>, then the words, then <PAD>, and lower-cases nothing.
+    A file of one input of ids says with ``between_words`` that they are of whole words: MediaPipe feeds <START>, then
+    the words, then <PAD>, and lower-cases nothing.
 
     Args:
-        data: bytes of a TFLite file with one output ``(1, classes)``, and one input or a text's three.
-        class_names: one name a class, in the order of the output.
-        name: of the model, for people.
+        data: bytes of a TFLite file with the task's inputs, and one output ``(1, ..., outputs)``.
+        task: what goes in and what is asked; its name is the model's, for people.
         description: of the model, for people.
-        vocabulary: the token of each id, for a file that takes int32 ids, and for no other.
         between_words: a regular expression (RE2) of what separates words, for example ``r"[^\w']+"``; for a file of one
             input of ids whose vocabulary begins with ``WORDS``, and for no other.
-        multi_label: whether an example may have none or several of the classes. The file then says that those count
-            that are as probable as `types.THRESHOLD` (the format's score threshold), and MediaPipe answers with them.
 
     Raises:
-        ValueError: if the names are not one a class, are empty, repeat, or hold a line break; if a vocabulary is
-            missing, lacks a special token, or is given to a file that takes none.
+        ValueError: if the file has other inputs than the task, or another number of outputs than names; or if a
+            vocabulary lacks a special token.
     """
-    labels = _checked_labels(class_names)
     model = packing.unpack(_without_archive(data))
     model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
     model = packing.unpack(packing.shrink(packing.pack(model), names=_may_be_quantized(model)))
-    graph = model.subgraphs[0]
-    classes = int(graph.tensors[graph.outputs[0]].shape[-1])
-    if classes != len(labels):
-        raise ValueError(f"Wanted one name for each of {classes} classes. Received: {len(labels)} names.")
-    _check_vocabulary(graph, vocabulary, between_words)
-    entry: Any = schema.MetadataT()
+    graph, labels = model.subgraphs[0], list(task.target.names)
+    outputs = int(graph.tensors[graph.outputs[0]].shape[-1])
+    if outputs != len(labels):
+        raise ValueError(f"Wanted one name for each of {outputs} outputs. Received: {len(labels)} names.")
+    fed, asked = task.inputs.described(), task.target.described()
+    _check_inputs(graph, task, between_words)
+    entry = schema.MetadataT()
     entry.name, entry.buffer = ENTRY, len(model.buffers)
     model.metadata = [*(model.metadata or []), entry]
     buffer: Any = schema.BufferT()
-    buffer.data = np.frombuffer(
-        _described(graph, name=name, description=description, between_words=between_words, multi_label=multi_label),
-        np.uint8,
-    )
+    words = _described(graph, task, description=description, between_words=between_words)
+    buffer.data = np.frombuffer(words, np.uint8)
     model.buffers.append(buffer)
+    vocabulary = fed.get("vocabulary", [])
+    numbered = [f"{word} {number}" for number, word in enumerate(vocabulary)] if between_words else vocabulary
+    inside = {LABELS: _lines(labels), VOCABULARY: _lines(numbered)}
+    inside |= {INPUTS: _json(fed)} if _only_in_json(fed, _INPUTS_IN_THE_FORMAT) else {}
+    inside |= {TARGET: _json(asked)} if _only_in_json(asked, _TARGETS_IN_THE_FORMAT) else {}
     file = io.BytesIO(packing.pack(model))
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
-        numbered = [f"{word} {number}" for number, word in enumerate(vocabulary)] if between_words else vocabulary
-        for inside, lines in ((LABELS, labels), (VOCABULARY, numbered)):
-            if lines:
+        for name, content in inside.items():
+            if content:
                 # A date of its own would make the same network another file every time.
-                archive.writestr(zipfile.ZipInfo(inside, (1980, 1, 1, 0, 0, 0)), "".join(f"{line}\n" for line in lines))
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     return file.getvalue()
+
+
+def _lines(words: Sequence[str]) -> str:
+    return "".join(f"{word}\n" for word in words)
+
+
+def _json(described: Mapping[str, object]) -> str:
+    return json.dumps(described, ensure_ascii=False, indent=1) + "\n"
+
+
+def _only_in_json(described: Mapping[str, object], known: frozenset[str]) -> bool:
+    """Whether the format has no fields for what a kind says of itself."""
+    return not set(described) <= known
 
 
 def read(data: bytes) -> dict[str, Any]:
     """What the metadata of a TFLite file says.
 
     Returns:
-        ``name``, ``description``, ``min_parser_version``, ``class_names`` (a list), and for ``input`` and ``output``
-        a dict of ``name``, ``min``, ``max``; the input's also has ``mean``, ``std`` and ``color_space``, or for token
-        ids ``vocabulary`` (a list) and ``between_words``, empty where ids are of pieces of words. Of a text's three
-        inputs it is that of the ids. The output's also has ``score_threshold`` where an example may have none or
-        several of the classes.
+        ``name``, ``description``, ``min_parser_version``, ``class_names`` (a list: one name an output), ``inputs`` and
+        ``target`` (what the task's kinds said in ``described()``), and for ``input`` and ``output`` a dict of ``name``,
+        ``min``, ``max``; a picture's input also has ``mean``, ``std`` and ``color_space``, one of token ids
+        ``vocabulary`` (a list) and ``between_words``, empty where ids are of pieces of words. Of a text's three inputs
+        it is that of the ids. The output's also has ``score_threshold`` where an example may have none or several of
+        the classes.
 
     Raises:
         ValueError: if the file has no metadata or no labels.
@@ -124,32 +135,49 @@ def read(data: bytes) -> dict[str, Any]:
     metadata = _unpacked(data)
     graph = metadata.subgraphMetadata[0]
     source, target = graph.inputTensorMetadata[0], graph.outputTensorMetadata[0]
-    colors: dict[Any, str] = {ColorSpaceType.RGB: "rgb", ColorSpaceType.GRAYSCALE: "grayscale"}
-    vocabulary = _lines_of(data, source, AssociatedFileType.VOCABULARY)
-    if vocabulary is not None:
-        unit: Any = source.processUnits[0].options if source.processUnits else None
-        between = "" if unit is None else unit.delimRegexPattern.decode()
-        vocabulary = [line.rpartition(" ")[0] for line in vocabulary] if between else vocabulary
-        fed: dict[str, Any] = {"vocabulary": vocabulary, "between_words": between}
-    else:
-        normalization = next(unit.options for unit in source.processUnits)
-        fed = {
-            "mean": [float(value) for value in normalization.mean],
-            "std": [float(value) for value in normalization.std],
-            "color_space": colors.get(getattr(source.content.contentProperties, "colorSpace", None)),
-        }
+    first = packing.unpack(data).subgraphs[0]
+    shape = [int(size) for size in first.tensors[first.inputs[0]].shape[1:]]
+    fed, inputs = _input_of(data, source, shape)
     threshold = _threshold_of(target)
-    labels = _lines_of(data, target, AssociatedFileType.TENSOR_AXIS_LABELS)
+    labels = _file_of(data, target, AssociatedFileType.TENSOR_AXIS_LABELS)
     if labels is None:
         raise ValueError("Wanted metadata with labels of the output. Received: metadata without any.")
+    names = labels.splitlines()
+    asked = {"labels": names} | ({} if threshold is None else {"score_threshold": threshold})
     return {
         "name": metadata.name.decode(),
         "description": metadata.description.decode(),
         "min_parser_version": metadata.minParserVersion.decode(),
-        "class_names": labels,
+        "class_names": names,
+        "inputs": _from_json(_file_of(data, source, AssociatedFileType.UNKNOWN, name=INPUTS), inputs),
+        "target": _from_json(_file_of(data, target, AssociatedFileType.UNKNOWN, name=TARGET), asked),
         "input": _ends(source) | fed,
         "output": _ends(target) | ({} if threshold is None else {"score_threshold": threshold}),
     }
+
+
+def _input_of(data: bytes, source: TensorMetadataT, shape: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the format's own fields say of an input, and that as a kind of input describes itself."""
+    units, vocabulary = source.processUnits or [], _file_of(data, source, AssociatedFileType.VOCABULARY)
+    if vocabulary is not None:
+        between = units[0].options.delimRegexPattern.decode() if units else ""
+        words = vocabulary.splitlines()
+        words = [line.rpartition(" ")[0] for line in words] if between else words
+        return {"vocabulary": words, "between_words": between}, {"vocabulary": words, "length": shape[-1]}
+    normalization = [unit.options for unit in units if unit.optionsType == ProcessUnitOptions.NormalizationOptions]
+    if not normalization:
+        return {}, {}
+    colors = {ColorSpaceType.RGB: "rgb", ColorSpaceType.GRAYSCALE: "grayscale"}
+    said = {
+        "mean": [float(value) for value in normalization[0].mean],
+        "std": [float(value) for value in normalization[0].std],
+        "color_space": colors.get(getattr(source.content.contentProperties, "colorSpace", None)),
+    }
+    return said, {"image": shape}
+
+
+def _from_json(words: str | None, otherwise: dict[str, Any]) -> dict[str, Any]:
+    return otherwise if words is None else json.loads(words)
 
 
 def score_threshold(data: bytes) -> float | None:
@@ -181,19 +209,11 @@ def _unpacked(data: bytes) -> Any:
     return ModelMetadataT.InitFromObj(ModelMetadata.GetRootAs(bytes(found[0]), 0))
 
 
-def _threshold_of(tensor: Any) -> float | None:
+def _threshold_of(tensor: TensorMetadataT) -> float | None:
     for unit in tensor.processUnits or []:
         if unit.optionsType == ProcessUnitOptions.ScoreThresholdingOptions:
-            return float(unit.options.globalScoreThreshold)
+            return round(float(unit.options.globalScoreThreshold), 6)  # it is kept in 32 bits
     return None
-
-
-def _checked_labels(class_names: Sequence[str]) -> list[str]:
-    labels = list(class_names)
-    wrong = [label for label in labels if not label.strip() or label.splitlines() != [label]]
-    if not labels or wrong or len(set(labels)) != len(labels):
-        raise ValueError(f"Wanted class names of one line each, no two the same. Received: {labels}.")
-    return labels
 
 
 def _without_archive(data: bytes) -> bytes:
@@ -204,94 +224,98 @@ def _without_archive(data: bytes) -> bytes:
         return data[: min((entry.header_offset for entry in archive.infolist()), default=len(data))]
 
 
-def _may_be_quantized(model: Any) -> bool:
+def _may_be_quantized(model: ModelT) -> bool:
     """Whether someone may yet want to quantize the file, which goes by the names of tensors: once is enough."""
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     scaled = any(tensor.quantization is not None and tensor.quantization.scale is not None for tensor in tensors)
     return not scaled and all(tensor.type != schema.TensorType.FLOAT16 for tensor in tensors)
 
 
-def _check_vocabulary(graph: Any, vocabulary: Sequence[str], between_words: str) -> None:
-    inputs = [graph.tensors[index] for index in graph.inputs]
-    names = [tensor.name.decode() for tensor in inputs]
-    ids = all(tensor.type == schema.TensorType.INT32 for tensor in inputs)
-    if ids != bool(vocabulary):
-        raise ValueError(
-            "Wanted a vocabulary for a file that takes token ids, and for no other. Received: "
-            f"{len(vocabulary):,} tokens for a file that takes {'int32 ids' if ids else 'pictures'}."
-        )
-    pieces = ids and not between_words
-    fits = sorted(names) == sorted(types.TEXT_INPUTS) if pieces else len(names) == 1 and ids == bool(between_words)
+def _check_inputs(graph: SubGraphT, task: Task, between_words: str) -> None:
+    """Raises `ValueError` unless a file takes what the task feeds, and MediaPipe can use its vocabulary."""
+    found = {graph.tensors[index].name.decode(): list(graph.tensors[index].shape) for index in graph.inputs}
+    fed = {name: list(values.shape) for name, values in task.inputs.fed(task.inputs.noise(1)).items()}
+    vocabulary = task.inputs.described().get("vocabulary")
+    if between_words:
+        fits = vocabulary is not None and len(found) == 1
+    else:  # one input is known without its name
+        fits = found == fed or (len(fed) == 1 and list(found.values()) == list(fed.values()))
     if not fits:
+        inputs = ", ".join(f"{name} {shape}" for name, shape in found.items())
+        wanted = ", ".join(f"{name} {shape}" for name, shape in fed.items())
         raise ValueError(
-            f"Wanted one input of pictures or of words, or a text's {', '.join(types.TEXT_INPUTS)}. Received: "
-            f"{', '.join(names)}, and between_words={between_words!r}."
+            f"Wanted a file that takes what its task feeds, {wanted}; or with between_words one input of the ids of "
+            f"words. Received: {inputs}, and between_words={between_words!r}."
         )
-    if not ids:
+    if vocabulary is None:
         return
     special = WORDS if between_words else wordpiece.SPECIAL
     missing = [token for token in special if token not in vocabulary]
-    if missing or vocabulary[types.PADDING] != special[0]:
+    if missing or vocabulary[text.PADDING] != special[0]:
         raise ValueError(
-            f"Wanted a vocabulary with {', '.join(special)}, {special[0]} as id {types.PADDING}. Received: "
+            f"Wanted a vocabulary with {', '.join(special)}, {special[0]} as id {text.PADDING}. Received: "
             f"{len(vocabulary):,} tokens from {vocabulary[0]!r} on, without {', '.join(missing) or 'none of them'}."
         )
 
 
-def _described(graph: Any, *, name: str, description: str, between_words: str = "", multi_label: bool = False) -> bytes:
+def _described(graph: SubGraphT, task: Task, *, description: str, between_words: str = "") -> bytes:
     """The metadata FlatBuffer."""
-    ids = graph.tensors[graph.inputs[0]].type == schema.TensorType.INT32
-    target: Any = TensorMetadataT()
+    fed, asked = task.inputs.described(), task.target.described()
+    target = TensorMetadataT()
     target.name = graph.tensors[graph.outputs[0]].name
-    target.stats = _stats(0.0, 1.0)
+    target.stats = _stats(0.0, 1.0) if "labels" in asked else None
     target.associatedFiles = [_file(LABELS, AssociatedFileType.TENSOR_AXIS_LABELS)]
-    if multi_label:
-        unit: Any = ProcessUnitT()
-        unit.optionsType, unit.options = ProcessUnitOptions.ScoreThresholdingOptions, ScoreThresholdingOptionsT()
-        unit.options.globalScoreThreshold = types.THRESHOLD
+    if _only_in_json(asked, _TARGETS_IN_THE_FORMAT):
+        target.associatedFiles.append(_file(TARGET, AssociatedFileType.UNKNOWN))
+    if "score_threshold" in asked:
+        unit, options = ProcessUnitT(), ScoreThresholdingOptionsT()
+        options.globalScoreThreshold = asked["score_threshold"]
+        unit.optionsType, unit.options = ProcessUnitOptions.ScoreThresholdingOptions, options
         target.processUnits = [unit]
-    whole: Any = SubGraphMetadataT()
-    whole.inputTensorMetadata = [_source(graph.tensors[index], between_words) for index in graph.inputs]
+    whole = SubGraphMetadataT()
+    sources = [graph.tensors[index] for index in graph.inputs]
+    whole.inputTensorMetadata = [
+        _source(tensor, fed, between_words, first=place == 0) for place, tensor in enumerate(sources)
+    ]
     whole.outputTensorMetadata = [target]
-    if ids and not between_words:  # of three inputs one tokenizer makes all
+    if "vocabulary" in fed and not between_words:  # of three inputs one tokenizer makes all
         whole.inputProcessUnits = [_tokenizer("")]
-    metadata: Any = ModelMetadataT()
-    metadata.name, metadata.description = name, description
+    metadata = ModelMetadataT()
+    metadata.name, metadata.description = task.name, description
     metadata.subgraphMetadata = [whole]
-    text = MIN_PARSER_VERSION_OF_WORDS if between_words else MIN_PARSER_VERSION_OF_TEXT
-    metadata.minParserVersion = text if ids else MIN_PARSER_VERSION
+    of_text = MIN_PARSER_VERSION_OF_WORDS if between_words else MIN_PARSER_VERSION_OF_TEXT
+    metadata.minParserVersion = of_text if "vocabulary" in fed else MIN_PARSER_VERSION
     builder = packing.SharingBuilder()
     builder.Finish(metadata.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _source(tensor: Any, between_words: str) -> Any:
-    """What is said of one input."""
-    shape = tensor.shape
-    source: Any = TensorMetadataT()
-    source.name = tensor.name
-    source.content = ContentT()
-    if len(shape) == 4:
-        source.content.contentPropertiesType = ContentProperties.ImageProperties
-        source.content.contentProperties = ImagePropertiesT()
-        source.content.contentProperties.colorSpace = ColorSpaceType.RGB if shape[3] == 3 else ColorSpaceType.GRAYSCALE
-        source.stats = _stats(0.0, 255.0)
-    else:
-        source.content.contentPropertiesType = ContentProperties.FeatureProperties
-        source.content.contentProperties = FeaturePropertiesT()
-    if tensor.type != schema.TensorType.INT32:
-        unit: Any = ProcessUnitT()
-        unit.optionsType = ProcessUnitOptions.NormalizationOptions
-        unit.options = NormalizationOptionsT()
-        unit.options.mean, unit.options.std = [0.0], [1.0]
+def _source(tensor: TensorT, fed: Mapping[str, Any], between_words: str, *, first: bool) -> TensorMetadataT:
+    """What is said of one input; what is said of all of them, at the first."""
+    source, content = TensorMetadataT(), ContentT()
+    source.name, source.content = tensor.name, content
+    if "image" in fed:
+        content.contentPropertiesType, picture = ContentProperties.ImageProperties, ImagePropertiesT()
+        picture.colorSpace = ColorSpaceType.RGB if fed["image"][-1] == 3 else ColorSpaceType.GRAYSCALE
+        content.contentProperties, source.stats = picture, _stats(0.0, 255.0)
+        unit, options = ProcessUnitT(), NormalizationOptionsT()
+        options.mean, options.std = [0.0], [1.0]
+        unit.optionsType, unit.options = ProcessUnitOptions.NormalizationOptions, options
         source.processUnits = [unit]
-    elif between_words or tensor.name == types.TEXT_INPUTS[0].encode():
+        return source
+    content.contentPropertiesType, content.contentProperties = (
+        ContentProperties.FeatureProperties,
+        FeaturePropertiesT(),
+    )
+    if first and "vocabulary" in fed:
         source.associatedFiles = [_file(VOCABULARY, AssociatedFileType.VOCABULARY)]
         source.processUnits = [_tokenizer(between_words)] if between_words else None
+    elif first and _only_in_json(fed, _INPUTS_IN_THE_FORMAT):
+        source.associatedFiles = [_file(INPUTS, AssociatedFileType.UNKNOWN)]
     return source
 
 
-def _tokenizer(between_words: str) -> Any:
+def _tokenizer(between_words: str) -> ProcessUnitT:
     """The process unit that makes ids of a text."""
     unit: Any = ProcessUnitT()
     if between_words:
@@ -315,7 +339,7 @@ def _stats(low: float, high: float) -> Any:
     return stats
 
 
-def _ends(tensor: Any) -> dict[str, Any]:
+def _ends(tensor: TensorMetadataT) -> dict[str, Any]:
     stats = tensor.stats
     return {
         "name": tensor.name.decode(),
@@ -324,10 +348,11 @@ def _ends(tensor: Any) -> dict[str, Any]:
     }
 
 
-def _lines_of(data: bytes, tensor: Any, kind: int) -> list[str] | None:
-    """The lines of a tensor's file of one kind, ``None`` where it has none."""
+def _file_of(data: bytes, tensor: TensorMetadataT, kind: int, *, name: str = "") -> str | None:
+    """The text of a tensor's file of one kind, and of one name if that is given; ``None`` where it has none."""
     for file in tensor.associatedFiles or []:
-        if file.type == kind:
+        inside = file.name.decode()
+        if file.type == kind and name in ("", inside):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                return archive.read(file.name.decode()).decode().splitlines()
+                return archive.read(inside).decode()
     return None

@@ -132,6 +132,12 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
+def code_of(model: Any, operator: Any) -> int:
+    """The number of an operator's kind, one of ``schema.BuiltinOperator``."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
 def shrink(data: bytes, *, names: bool = True) -> bytes:
     """The same network in fewer bytes, its answers bit for bit the same.
 

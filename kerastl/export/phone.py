@@ -1,89 +1,22 @@
-"""What goes to the phone: the file, its labels, a page that says how to run it; of texts vocabulary and tokenizer."""
+"""What goes to the phone: the file, its labels, a page that says how to run it; of texts vocabulary and tokenizer.
+
+A kind of input may bring a page of its own (`BringsPage`), a kind of target the words for its answers (`BringsAnswer`);
+pictures, texts and classes have theirs here, and all others get plain numbers in, named numbers out.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from kerastl import types
-from kerastl.export import metadata, phone_text
+from kerastl.export import metadata, phone_image, phone_numbers, phone_text
 from kerastl.inputs import wordpiece
+from kerastl.types import Inputs, Target, Task
 
-_PAGE = """# {recipe}
-
-`model.tflite` ({kilobytes:.1f} kB) answers with one probability for each line of `labels.txt`.{sets}
-
-| | type | shape | scale | zero point |
-|---|---|---|---|---|
-| input `image` | {input[dtype]} | {input[shape]} | {input[scale]} | {input[zero_point]} |
-| output `probabilities` | {output[dtype]} | {output[shape]} | {output[scale]} | {output[zero_point]} |
-
-Pixels go in raw, 0 to 255{as_float}; nothing has to be scaled. Measured on {test:,} test pictures: {metric} {score:.4f}
-(95 % interval {score_low:.4f} to {score_high:.4f}); {latency:.3f} ms a picture on one thread of the machine it was
-made on. SHA-256 `{sha256}`.
-
-## Python
-
-```python
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter
-
-interpreter = Interpreter("model.tflite")
-interpreter.allocate_tensors()
-picture = np.zeros({input[shape]}, np.{input[dtype]})  # your pixels, 0..255
-interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
-interpreter.invoke()
-output = interpreter.get_output_details()[0]
-answer = interpreter.get_tensor(output["index"])[0].astype(np.float32)
-scale, zero_point = output["quantization"]
-probabilities = (answer - zero_point) * scale if scale else answer
-{answer}
-```
-
-{tasks}## Android
-
-Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:1.4.0")`.
-
-```kotlin
-val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
-val answer = Array(1) {{ {kotlin_array}({classes}) }}
-interpreter.run(pixels, answer)  // pixels: a direct ByteBuffer of {input_bytes} bytes{native_order}
-```
-
-## iOS
-
-Add `pod 'TensorFlowLiteSwift'` and the file to the app's bundle.
-
-```swift
-let interpreter = try Interpreter(modelPath: Bundle.main.path(forResource: "model", ofType: "tflite")!)
-try interpreter.allocateTensors()
-try interpreter.copy(pixels, toInputAt: 0)  // pixels: Data of {input_bytes} bytes
-try interpreter.invoke()
-let answer = try interpreter.output(at: 0).data  // {classes} values of {output[dtype]}
-```
+_READ_LABELS = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
 """
-
-
-_BEST = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
-print(labels[probabilities.argmax()], probabilities.max())"""
-_SETS = """ A {what} may
-have none of these classes, one or several: those with a probability of {threshold:g} or more."""
-_THOSE = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
-print([name for name, p in zip(labels, probabilities) if p >= {threshold:g}])"""
-
-_TASKS = """## MediaPipe Tasks
-
-`ImageClassifier` needs `model.tflite` alone: labels and the range of pixels lie inside. It scales a picture of another
-size itself. For Android add `implementation("com.google.mediapipe:tasks-vision:latest.release")`, for iOS
-`pod 'MediaPipeTasksVision'`.
-
-```kotlin
-val answer = ImageClassifier.createFromFile(context, "model.tflite").classify(BitmapImageBuilder(bitmap).build())
-%s
-```
-
-"""  # for colour only: MediaPipe takes no picture of one channel
 _BEST_OF_TASKS = """val best = answer.classificationResult().classifications()[0].categories()[0]
 println("${best.categoryName()} ${best.score()}")"""
 _THOSE_OF_TASKS = """// the threshold lies inside of the file
@@ -91,53 +24,140 @@ val found = answer.classificationResult().classifications()[0].categories()
 found.forEach { println("${it.categoryName()} ${it.score()}") }"""
 
 
-def files(data: bytes, *, report: Mapping[str, Any]) -> dict[str, bytes]:
+class Answer(NamedTuple):
+    """A target's words on the page.
+
+    Attributes:
+        what: what the file answers with, which ends a sentence that begins with its name.
+        python: lines that say in words what the array of the output's name holds, and may read ``labels.txt``.
+    """
+
+    what: str
+    python: str
+
+
+@runtime_checkable
+class BringsPage(Protocol):
+    """A kind of input with a page of its own."""
+
+    def phone_page(self) -> str:
+        """A template for ``str.format`` with the fields that `phone_numbers.PAGE` has."""
+        ...
+
+
+@runtime_checkable
+class BringsAnswer(Protocol):
+    """A kind of target with words of its own on the page."""
+
+    def phone_answer(self) -> Answer:
+        """What stands for ``{what}`` and ``{answer}`` on any page."""
+        ...
+
+
+def files(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, bytes]:
     """The content of ``mobile/``: file name -> bytes.
 
     Args:
         data: the chosen TFLite file, metadata inside.
         report: the run's report; the row of the chosen variant gives every number on the page.
+        task: what goes in and what is asked.
 
     Raises:
-        ValueError: if the file carries no labels in its metadata, or takes whole words, for which there is no page.
+        ValueError: if the file's metadata say something else than the task, or that it takes whole words, for which
+            there is no page.
     """
-    described = metadata.read(data)
-    labels, vocabulary = described["class_names"], described["input"].get("vocabulary")
+    described, fed, asked = metadata.read(data), task.inputs.described(), task.target.described()
     if described["input"].get("between_words"):
         raise ValueError("Wanted a file of pictures or of a text's three inputs. Received: one that takes whole words.")
-    threshold = described["output"].get("score_threshold")  # of an example that may have several classes
-    of_tasks = _BEST_OF_TASKS if threshold is None else _THOSE_OF_TASKS
+    names = list(task.target.names)
+    if [described[key] for key in ("class_names", "inputs", "target")] != [names, fed, asked]:
+        raise ValueError(
+            f"Wanted a file whose metadata say what the task {task.name!r} does. Received: one with labels "
+            f"{', '.join(described['class_names'][:5])}, inputs of {', '.join(described['inputs'])} and outputs of "
+            f"{', '.join(described['target'])}."
+        )
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
-    floating = row["input"]["dtype"] == "float32"
-    size = 4 if floating else 1
-    for extent in row["input"]["shape"]:
-        size *= extent
-    page = (_PAGE if vocabulary is None else phone_text.PAGE).format(
-        **{name: row[name] for name in ("input", "output", "score", "score_low", "score_high", "sha256")},
-        recipe=report["recipe"],
-        metric=report["metric"],
-        test=report["data"]["test"],
-        kilobytes=row["bytes"] / 1000,
-        latency=row["latency_ms"]["median"],
-        classes=len(labels),
-        inputs=", ".join(f"`{name}`" for name in types.TEXT_INPUTS),
-        sets=""
-        if threshold is None
-        else _SETS.format(what="picture" if vocabulary is None else "text", threshold=threshold),
-        answer=_BEST if threshold is None else _THOSE.format(threshold=threshold),
-        tasks=_TASKS % of_tasks if described["input"].get("color_space") == "rgb" else "",
-        of_tasks=of_tasks,
-        length=row["input"]["shape"][-1],
-        as_float=" as float32" if floating else ", one byte each, as the camera gives them",
-        kotlin_array="FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",
-        input_bytes=size,
-        native_order=" in native order" if floating else "",
-    )
-    made = {"model.tflite": data, "labels.txt": _lines(labels), "README.md": page.encode()}
-    if vocabulary is not None:
-        made |= {"vocab.txt": _lines(vocabulary), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
+    page = _page_of(task.inputs).format(**_fields(report, row, task))
+    made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
+    if "vocabulary" in fed:
+        made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
     return made
 
 
-def _lines(words: list[str]) -> bytes:
+def _page_of(inputs: Inputs) -> str:
+    if isinstance(inputs, BringsPage):
+        return inputs.phone_page()
+    described = inputs.described()
+    if "image" in described:
+        return phone_image.PAGE
+    return phone_text.PAGE if "vocabulary" in described else phone_numbers.PAGE
+
+
+def _answer_of(target: Target, *, example: str) -> Answer:
+    if isinstance(target, BringsAnswer):
+        return target.phone_answer()
+    described, name = target.described(), target.output_name
+    threshold = described.get("score_threshold")  # of an example that may have several classes
+    if threshold is not None:
+        what = f"""one probability for each line of `labels.txt`. A {example} may
+have none of these classes, one or several: those with a probability of {threshold:g} or more."""
+        return Answer(what, f"{_READ_LABELS}print([name for name, p in zip(labels, {name}) if p >= {threshold:g}])")
+    if "labels" in described:
+        what = "one probability for each line of `labels.txt`."
+        return Answer(what, f"{_READ_LABELS}print(labels[{name}.argmax()], {name}.max())")
+    units = described.get("units", ())
+    units = [units] if isinstance(units, str) else [unit for unit in units if unit]
+    in_units = f", in {', '.join(dict.fromkeys(units))}" if any(units) else ""
+    what = f"one number for each line of `labels.txt`{in_units}."
+    return Answer(what, f"{_READ_LABELS}print(dict(zip(labels, {name}.ravel().tolist())))")
+
+
+def _mediapipe(task: Task) -> str:
+    """How MediaPipe Tasks run the file, for the kinds that it has a task for; else nothing."""
+    fed, asked = task.inputs.described(), task.target.described()
+    if "labels" not in asked:
+        return ""
+    found = _BEST_OF_TASKS if "score_threshold" not in asked else _THOSE_OF_TASKS
+    if "image" in fed:
+        return phone_image.MEDIAPIPE.format(classes_found=found) if fed["image"][-1] == 3 else ""
+    return phone_text.MEDIAPIPE.format(classes_found=found) if "vocabulary" in fed else ""
+
+
+def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Everything that a page may name, by its field."""
+    fed, target, source = task.inputs.described(), task.target, row["input"]
+    floating, example = source["dtype"] == "float32", "picture" if "image" in fed else task.inputs.kind
+    shares = "labels" in target.described()
+    answer, columns = _answer_of(target, example=example), fed.get("columns")
+    words = (lambda value: f"{value:.4f}") if shares else target.format
+    return {
+        **{name: row[name] for name in ("input", "output", "sha256")},
+        **{name: words(row[name]) for name in ("score", "score_low", "score_high")},
+        "recipe": report["recipe"],
+        "metric": report["metric"],
+        "test": report["data"]["test"],
+        "kilobytes": row["bytes"] / 1000,
+        "latency": row["latency_ms"]["median"],
+        "classes": math.prod(row["output"]["shape"]) if len(target.names) == 1 else len(target.names),
+        "inputs": ", ".join(f"`{name}`" for name in task.inputs.tensors),
+        "columns": f": {', '.join(columns)}" if columns else "",
+        "what": answer.what,
+        "answer": answer.python,
+        "output_name": target.output_name,
+        "mediapipe": _mediapipe(task),
+        "length": source["shape"][-1],
+        "as_float": " as float32" if floating else ", one byte each, as the camera gives them",
+        "kotlin_array": "FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",
+        "input_bytes": math.prod(source["shape"]) * (4 if floating else 1),
+        "native_order": " in native order" if floating else "",
+        "integers": _INTEGERS if not floating else "",
+    }
+
+
+_INTEGERS = """
+Bytes are `round(number / scale + zero point)`, cut off at 0 and 255; `(byte - zero point) * scale` is the number again.
+"""
+
+
+def _lines(words: tuple[str, ...] | list[str]) -> bytes:
     return "".join(f"{word}\n" for word in words).encode()

@@ -2,17 +2,17 @@
 
 PAGE = """# {recipe}
 
-`model.tflite` ({kilobytes:.1f} kB) answers with one probability for each line of `labels.txt`.{sets}
+`model.tflite` ({kilobytes:.1f} kB) answers with {what}
 
 | | type | shape | scale | zero point |
 |---|---|---|---|---|
 | inputs {inputs} | {input[dtype]} | {input[shape]} | {input[scale]} | {input[zero_point]} |
-| output `probabilities` | {output[dtype]} | {output[shape]} | {output[scale]} | {output[zero_point]} |
+| output `{output_name}` | {output[dtype]} | {output[shape]} | {output[scale]} | {output[zero_point]} |
 
 A sentence goes in as {length} token ids, each the number of a line of `vocab.txt`, from 0: [CLS], the sentence's
 tokens, [SEP], then [PAD]; what does not fit is cut off. `mask` is 0 for [PAD] and 1 for all others, `segment_ids` are 0
-and read by nothing. Measured on {test:,} test texts: {metric} {score:.4f} (95 % interval {score_low:.4f} to
-{score_high:.4f}); {latency:.3f} ms a text on one thread of the machine it was made on. SHA-256 `{sha256}`.
+and read by nothing. Measured on {test:,} test texts: {metric} {score} (95 % interval {score_low} to
+{score_high}); {latency:.3f} ms a text on one thread of the machine it was made on. SHA-256 `{sha256}`.
 
 ## Python
 
@@ -31,27 +31,11 @@ fed = {{"ids": ids, "mask": (ids != 0).astype(np.int32), "segment_ids": np.zeros
 for source in interpreter.get_input_details():
     interpreter.set_tensor(source["index"], fed[source["name"]])
 interpreter.invoke()
-probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+{output_name} = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
 {answer}
 ```
 
-## MediaPipe Tasks
-
-`TextClassifier` needs `model.tflite` alone: vocabulary and labels lie inside, and it makes ids of a sentence itself.
-For Android add `implementation("com.google.mediapipe:tasks-text:latest.release")`, for iOS `pod 'MediaPipeTasksText'`.
-
-```kotlin
-val folding = Normalizer2.getNFKCCasefoldInstance()  // of android.icu.text, there from API 24 on
-val bare = Normalizer2.getNFDInstance().normalize("a sentence of yours").replace(Regex("\\\\p{{Mn}}+"), "")
-val answer = TextClassifier.createFromFile(context, "model.tflite").classify(folding.normalize(bare))
-{of_tasks}
-```
-
-The first two lines are for letters that are not ASCII: MediaPipe leaves their accents and capitals as they are, and the
-model has never seen any. With them ids are those of `tokenizer.py`, but for control characters, spaces that are none of
-ASCII, and signs that stand for several, as "…" does.
-
-## Android
+{mediapipe}## Android
 
 Put `model.tflite` and `vocab.txt` into `app/src/main/assets` and add
 `implementation("com.google.ai.edge.litert:litert:1.4.0")`. `android.icu` is there from API 24 on.
@@ -200,4 +184,22 @@ let answer = try interpreter.output(at: 0).data  // {classes} values of {output[
 
 Both follow `tokenizer.py`, which is the reference: `python tokenizer.py vocab.txt {length} "a sentence"` prints the ids
 to compare with.
+"""
+
+MEDIAPIPE = """## MediaPipe Tasks
+
+`TextClassifier` needs `model.tflite` alone: vocabulary and labels lie inside, and it makes ids of a sentence itself.
+For Android add `implementation("com.google.mediapipe:tasks-text:latest.release")`, for iOS `pod 'MediaPipeTasksText'`.
+
+```kotlin
+val folding = Normalizer2.getNFKCCasefoldInstance()  // of android.icu.text, there from API 24 on
+val bare = Normalizer2.getNFDInstance().normalize("a sentence of yours").replace(Regex("\\\\p{{Mn}}+"), "")
+val answer = TextClassifier.createFromFile(context, "model.tflite").classify(folding.normalize(bare))
+{classes_found}
+```
+
+The first two lines are for letters that are not ASCII: MediaPipe leaves their accents and capitals as they are, and the
+model has never seen any. With them ids are those of `tokenizer.py`, but for control characters, spaces that are none of
+ASCII, and signs that stand for several, as "…" does.
+
 """

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from kerastl.export import packing
 from kerastl.export.lookup import operator_of, replaced, tensor_of
 
 _CODES, _TYPES = schema.BuiltinOperator, schema.TensorType
@@ -37,7 +38,7 @@ def as_quantizable(data: bytes) -> bytes:
 
 
 def _others(model: Any, graph: Any, operator: Any) -> list[Any] | None:
-    code = _code(model, operator)
+    code = packing.code_of(model, operator)
     if code not in (_CODES.NEG, _CODES.LEAKY_RELU, _CODES.PADV2):
         return None
     source, target = int(operator.inputs[0]), int(operator.outputs[0])
@@ -75,7 +76,7 @@ def _mirrored(model: Any, graph: Any, operator: Any) -> list[Any] | None:
     rows = np.frombuffer(bytes(sizes), kind).reshape(-1, 2)
     readers = [one for one in graph.operators if operator.outputs[0] in one.inputs]
     for one in readers:
-        if _code(model, one) != _CODES.MAX_POOL_2D or one.builtinOptions.padding != schema.Padding.VALID:
+        if packing.code_of(model, one) != _CODES.MAX_POOL_2D or one.builtinOptions.padding != schema.Padding.VALID:
             return None
         # what a window sees of the mirror has to lie in the window itself
         window = (1, one.builtinOptions.filterHeight, one.builtinOptions.filterWidth, 1)
@@ -88,8 +89,3 @@ def _mirrored(model: Any, graph: Any, operator: Any) -> list[Any] | None:
     mirrored.builtinOptions = schema.MirrorPadOptionsT()
     mirrored.builtinOptions.mode = schema.MirrorPadMode.SYMMETRIC
     return [mirrored]
-
-
-def _code(model: Any, operator: Any) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)

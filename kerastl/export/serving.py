@@ -1,4 +1,4 @@
-"""What every exported form answers with: probabilities, from raw pixels or token ids.
+"""What every exported form answers with: what the task asks for, from the examples as data sets hold them.
 
 Training wants logits (softmax and cross-entropy together are the stable pair), a phone wants probabilities. Works on
 models of Keras 3 and of tf_keras alike without naming either: what is needed of them is the model itself.
@@ -7,19 +7,21 @@ models of Keras 3 and of tf_keras alike without naming either: what is needed of
 from __future__ import annotations
 
 import dataclasses
-import importlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-OUTPUT_NAME = "probabilities"
+from kerastl.export import keras_graph
+from kerastl.export.keras_graph import KerasLayer, KerasModel
+from kerastl.types import Task
 
 
 class Held(tf.Module):
     """Keeps a model's variables, and never the model: a Keras 3 model held here would convert to a file of NaN."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: KerasModel) -> None:
         super().__init__()
         # A Keras 3 variable keeps its `tf.Variable` in `.value`; in tf_keras the variable is one.
         self.held = [value if isinstance(value, tf.Variable) else value.value for value in model.variables]
@@ -30,195 +32,288 @@ class Serving:
     """A model as one TensorFlow function.
 
     Attributes:
-        function: takes the one input by its name, ``(batch, *input_shape)``, and returns ``{"probabilities": ...}``.
+        function: takes the inputs in their order, ``(batch, *input_shape)`` each, and returns a dict of outputs.
         holder: keeps the variables that the function reads.
-        input_name: ``"image"`` for pictures, else the name of the model's input.
+        inputs: a shape, type and name for each input, in order.
+        outputs: the names of the outputs, in order.
     """
 
-    function: Any
+    function: Callable[..., dict[str, tf.Tensor]]
     holder: Held
-    input_name: str
+    inputs: tuple[tf.TensorSpec, ...]
+    outputs: tuple[str, ...]
 
 
-def with_probabilities(model: Any, *, multi_label: bool = False) -> Any:
-    """The same graph with a softmax layer named ``probabilities`` behind its logits, or for several classes a sigmoid.
+def with_answers(model: KerasModel, task: Task | None = None) -> KerasModel:
+    """The same graph with a layer behind its logits that makes of them what the task's exported files answer.
 
     Args:
-        model: functional Keras 3 or tf_keras model, output ``(batch, classes)``, logits or probabilities.
-        multi_label: whether an example may have none or several of the classes.
+        model: functional Keras 3 or tf_keras model; with a task of one output ``(batch, outputs)``, logits or answers.
+        task: what is asked; ``None`` leaves the model as it is.
 
     Returns:
-        A new model that shares every layer with ``model``; ``model`` itself where it ends in probabilities already.
+        A new model that shares every layer with ``model``, its last layer (a softmax, say) named like the task's
+        output; ``model`` itself where it ends in answers already, or where there is no task. Two classes by one number
+        become two outputs first, see `with_two_logits`.
 
     Raises:
-        ValueError: if the model's last layer is neither linear nor makes such probabilities.
+        ValueError: if the model's last layer is neither linear nor makes such answers, or its width is not the task's.
     """
-    if ends_in_probabilities(model, multi_label=multi_label):
+    if task is None:
         return model
-    model_class, layers = class_of_models(model), _layers_of(model)
-    last = layers.Activation("sigmoid", name=OUTPUT_NAME) if multi_label else layers.Softmax(name=OUTPUT_NAME)
-    return model_class(model.inputs, last(model.outputs[0]), name=model.name)
+    model = at_the_door(model, task)
+    if ends_in_answers(model, task):
+        return model
+    layers, activation = keras_graph.layers_of(model), task.target.served_activation()
+    name = task.target.output_name
+    last = layers.Softmax(name=name) if activation == "softmax" else layers.Activation(activation, name=name)
+    return keras_graph.class_of_models(model)(model.inputs, last(model.outputs[0]), name=model.name)
 
 
-def with_logits(model: Any) -> Any:
-    """The same graph without the softmax layer behind its logits, for those who learn from them.
+def with_logits(model: KerasModel, task: Task) -> KerasModel:
+    """The same graph without the layer that makes answers of its logits, for those who learn from them.
 
     Args:
-        model: as ``with_probabilities`` takes or returns it.
+        model: as ``with_answers`` takes or returns it.
+        task: what is asked.
 
     Returns:
         A new model that shares its layers with ``model``; ``model`` itself where it ends in logits.
 
     Raises:
-        ValueError: if its probabilities do not come out of a softmax layer.
+        ValueError: if its answers do not come out of a layer of their own.
     """
-    if not ends_in_probabilities(model):
+    activation = task.target.served_activation()
+    if activation == "linear" or not ends_in_answers(model, task):
         return model
-    layer = _producer(model.outputs[0])
-    if type(layer).__name__ != "Softmax":
+    layer = keras_graph.producer(model.outputs[0])
+    if type(layer).__name__ not in ("Softmax", "Activation"):
         raise ValueError(
-            f"Wanted a model with a softmax layer behind its logits. Received: {model.name!r}, whose last layer "
+            f"Wanted a model with a {activation} layer behind its logits. Received: {model.name!r}, whose last layer "
             f"{layer.name!r} makes probabilities by itself."
         )
-    return class_of_models(model)(model.inputs, layer.input, name=model.name)
+    return keras_graph.class_of_models(model)(model.inputs, layer.input, name=model.name)
 
 
-def probabilities_of(logits: tf.Tensor, *, multi_label: bool) -> tf.Tensor:
-    """Probabilities ``(batch, classes)`` that sum to one, or of several classes an example each for itself."""
-    return tf.nn.sigmoid(logits) if multi_label else tf.nn.softmax(logits)
+def ends_in_answers(model: KerasModel, task: Task) -> bool:
+    """Whether a model's last layer has the activation that makes answers, as softmax does of logits.
 
-
-def ends_in_probabilities(model: Any, *, multi_label: bool = False) -> bool:
-    """Whether the model's last layer is a softmax, or with ``multi_label`` a sigmoid.
-
-    A last operation that has no activation, as the mean of several models, is judged by its answers to noise.
+    A last operation that has no activation, as the mean of several models, is judged by its answers to noise. A task
+    whose answers are plain numbers takes a model as it ends.
 
     Raises:
-        ValueError: if the model has more than one output, or one number in it; or its last layer ends in another
-            activation, or in numbers that may be the probabilities of several classes or not.
+        ValueError: if the model has more than one output, or another number of values in it than the task; or its last
+            layer ends in another activation, or in numbers that may be answers or not.
     """
-    wanted = "sigmoid" if multi_label else "softmax"
+    wanted = task.target.served_activation()
     if len(model.outputs) != 1:
         raise ValueError(f"Wanted a model with one output. Received: {len(model.outputs)} outputs in {model.name!r}.")
-    if model.outputs[0].shape[-1] == 1 and not multi_label:
+    width = model.outputs[0].shape[-1]
+    if width not in (None, task.target.outputs):
         raise ValueError(
-            f"Wanted an output a class, two at least: of one, softmax makes 1. Received: one, from {model.name!r}."
+            f"Wanted {task.target.outputs} outputs, one for each of {', '.join(task.target.names[:5])}"
+            f"{' ...' if task.target.outputs > 5 else ''}. Received: {width}, from {model.name!r}."
         )
-    layer = _last_layer(model)
-    softmax = type(layer).__name__ == "Softmax"
-    if softmax and not multi_label:
+    if wanted == "linear":
         return True
-    activation = getattr(layer, "activation", None)
-    activation = getattr(activation, "activation", activation)  # TF-MOT wraps each of these, too
-    if activation is None and not softmax:
-        return _answers_probabilities(model, multi_label=multi_label)
-    # a layer may stand for an activation; TF-MOT has a class for none
-    name = "softmax" if softmax else getattr(activation, "__name__", type(activation).__name__.lower())
-    if name not in ("linear", wanted, "noopactivation"):
+    layer = keras_graph.last_layer(model)
+    found = keras_graph.activation_of(layer)
+    if found is None:
+        return _answers_already(model, task, layer)
+    if found not in ("linear", wanted):
         raise ValueError(
             f"Wanted a model that ends in logits (linear) or probabilities ({wanted}). Received: layer {layer.name!r} "
-            f"of model {model.name!r}, which ends in {name!r}."
+            f"of model {model.name!r}, which ends in {found!r}."
         )
-    return name == wanted
+    return found == wanted
 
 
-def _last_layer(model: Any) -> Any:
-    """Where a model's answers come from: inside of models in it, and before layers that change nothing."""
-    value = model.outputs[0]
-    while True:
-        layer, node, place = value._keras_history
-        inner = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
-        if getattr(inner, "layers", None) and getattr(inner, "outputs", None):
-            value = inner.outputs[place]
-        elif type(inner).__name__ in ("Dropout", "Identity") or _is_linear_activation(inner):
-            value = tf.nest.flatten(layer._inbound_nodes[node].input_tensors)[0]
-        else:
-            return inner
-
-
-def _is_linear_activation(layer: Any) -> bool:
-    return type(layer).__name__ == "Activation" and getattr(layer.activation, "__name__", "") == "linear"
-
-
-def _answers_probabilities(model: Any, *, multi_label: bool) -> bool:
+def _answers_already(model: KerasModel, task: Task, layer: KerasLayer) -> bool:
     """Whether a model's answers to noise look like what a softmax makes.
 
     Raises:
-        ValueError: with ``multi_label``, where they are shares at all: nobody can tell whether a sigmoid made them.
+        ValueError: of a sigmoid, where they are shares at all: nobody can tell whether one made them.
     """
-    answers = np.asarray(model(noise(model), training=False), np.float64)
+    wanted = task.target.served_activation()
+    answers = np.asarray(model(task.inputs.noise(4), training=False), np.float64)
     shares = bool((answers >= 0).all() and (answers <= 1).all())
-    if multi_label and shares:
+    if wanted == "sigmoid" and shares:
         raise ValueError(
             "Wanted a model of several classes an example that ends in logits, or in a layer with a sigmoid. Received: "
-            f"{model.name!r}, whose last operation {_last_layer(model).name!r} answers with numbers from 0 to 1."
+            f"{model.name!r}, whose last operation {layer.name!r} answers with numbers from 0 to 1."
         )
-    return shares and not multi_label and bool(np.allclose(answers.sum(-1), 1, rtol=0, atol=0.01))
+    return wanted == "softmax" and shares and bool(np.allclose(answers.sum(-1), 1, rtol=0, atol=0.01))
 
 
-def noise(model: Any, *, examples: int = 4) -> np.ndarray:
-    """Random raw inputs of a model, ``(examples, *input_shape)``: pixels, or ids that every vocabulary has."""
-    shape, dtype, _ = input_of(model)
-    return np.random.default_rng(0).integers(0, 5 if dtype == "int32" else 256, (examples, *shape)).astype(dtype)
+def noise(model: KerasModel, task: Task | None = None, *, examples: int = 4) -> tuple[np.ndarray, ...]:
+    """Random raw examples for each of a model's inputs, ``(examples, *input_shape)``.
+
+    A task's kind of input knows its range. Without a task nobody does: numbers then come from four ranges in turn (one
+    an example: -1..1, 0..1, bytes 0..255, the normal distribution), integers from 0..4, which every vocabulary has.
+    """
+    if task is not None:
+        return (task.inputs.noise(examples),)
+    random = np.random.default_rng(0)
+    return tuple(_noise(random, spec, examples) for spec in keras_graph.specs_of(model))
 
 
-def serve(model: Any, *, batch: int | None = None, multi_label: bool = False) -> Serving:
-    """The model as one TensorFlow function with named input and output.
+def _noise(random: np.random.Generator, spec: tf.TensorSpec, examples: int) -> np.ndarray:
+    shape = tuple(spec.shape)[1:]
+    if not spec.dtype.is_floating:
+        return random.integers(0, 2 if spec.dtype.is_bool else 5, (examples, *shape)).astype(spec.dtype.name)
+    draws = (
+        lambda: random.uniform(-1, 1, shape),
+        lambda: random.uniform(0, 1, shape),
+        lambda: random.integers(0, 256, shape),
+        lambda: random.normal(size=shape),
+    )
+    return np.stack([np.asarray(draws[index % 4]()) for index in range(examples)]).astype(spec.dtype.name)
+
+
+def serve(model: KerasModel, task: Task | None = None, *, batch: int | None = None) -> Serving:
+    """The model as one TensorFlow function with named inputs and outputs.
+
+    With a task the one input is an example as splits hold it, named as in an exported file where that takes one tensor
+    an example (a picture's ``image``) and as in the model else; the one output is named by the task, and what it asks
+    for. Without a task nothing stands behind the model, and the names are its own.
 
     Args:
-        model: functional model with one input and one output.
+        model: functional model; with a task of one input and one output.
+        task: what is asked, or ``None``.
         batch: a fixed batch size, or ``None`` for any.
-        multi_label: as in `with_probabilities`.
-    """
-    probabilities = ends_in_probabilities(model, multi_label=multi_label)
-    shape, dtype, name = input_of(model)
-
-    @tf.function(input_signature=[tf.TensorSpec((batch, *shape), dtype, name=name)], autograph=False)
-    def function(value: tf.Tensor) -> dict[str, tf.Tensor]:
-        answers = model(value, training=False)
-        if not probabilities:
-            answers = probabilities_of(answers, multi_label=multi_label)
-        return {OUTPUT_NAME: tf.identity(answers, name=OUTPUT_NAME)}
-
-    return Serving(function, Held(model), name)
-
-
-def input_of(model: Any) -> tuple[tuple[int, ...], str, str]:
-    """Shape without the batch axis, dtype, and exported name of the model's one input.
 
     Raises:
-        ValueError: if the model has more than one input or an axis of unknown size.
+        ValueError: as for `with_answers`, and if an input has an axis of unknown size, or does not take what the task's
+            examples are.
+    """
+    specs, outputs = ends_of(model, task, batch=batch)
+    model = at_the_door(model, task)
+    answer = answering(model, task)
+
+    @tf.function(input_signature=specs, autograph=False)
+    def function(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        answers = answer(model, values)
+        return {name: tf.identity(value, name=name) for name, value in zip(outputs, answers, strict=True)}
+
+    return Serving(function, Held(model), specs, outputs)
+
+
+def ends_of(
+    model: KerasModel, task: Task | None, *, batch: int | None = None
+) -> tuple[tuple[tf.TensorSpec, ...], tuple[str, ...]]:
+    """Shape, type and name of each input that `serve` takes, and the names of its outputs; errors as there."""
+    if task is None:
+        return keras_graph.specs_of(model, batch=batch), keras_graph.names_of(model, "output")
+    return (_spec_of(model, task, batch=batch),), (task.target.output_name,)
+
+
+def at_the_door(model: KerasModel, task: Task | None) -> KerasModel:
+    """The model as its exports take it: called with a list of inputs where it has several, see `keras_graph.flat`.
+
+    With a task two classes that one number tells apart are two outputs. Nothing is guessed: the task has two classes
+    whose probabilities sum to one, and the model one output.
+    """
+    if task is None:
+        return keras_graph.flat(model)
+    one = len(model.outputs) == 1 and model.outputs[0].shape[-1] == 1
+    if one and task.target.outputs == 2 and task.target.served_activation() == "softmax":
+        model = with_two_logits(model)
+    return keras_graph.flat(model)
+
+
+def with_two_logits(model: KerasModel) -> KerasModel:
+    """The same graph with the logits ``[0, z]`` for its one logit ``z``; the second class is the one of label 1.
+
+    Where the model ends in a sigmoid, ``z`` is taken from before it. A last layer that has the sigmoid in itself is
+    made anew without it and gets a copy of the weights; all other layers are shared.
+
+    Args:
+        model: functional Keras 3 or tf_keras model, one output ``(batch, 1)`` that is a logit or its sigmoid.
+
+    Raises:
+        ValueError: if the model has another output, ends in another activation, or was trained quantization-aware with
+            the sigmoid, so that its last layer cannot be made anew.
+    """
+    if len(model.outputs) != 1 or model.outputs[0].shape[-1] != 1:
+        shapes = ", ".join(str(tuple(value.shape)) for value in model.outputs)
+        raise ValueError(f"Wanted a model with one output (batch, 1). Received: {shapes} from {model.name!r}.")
+    last = keras_graph.last_layer(model)
+    activation = keras_graph.activation_of(last) or _name_of_operation(last)
+    if activation not in ("linear", "sigmoid"):
+        raise ValueError(
+            "Wanted a model that ends in one logit or one sigmoid. Received: layer "
+            f"{last.name!r} of model {model.name!r}, which ends in {activation!r}."
+        )
+    logit = _logit(model) if activation == "sigmoid" else model.outputs[0]
+    layers = keras_graph.layers_of(model)
+    both = layers.Dense(2, use_bias=False, trainable=False, dtype="float32", name="two_logits")
+    made = keras_graph.class_of_models(model)(model.inputs, both(logit), name=model.name)
+    both.set_weights([np.array([[0.0, 1.0]], np.float32)])
+    return made
+
+
+def _name_of_operation(layer: Any) -> str:
+    """``"sigmoid"`` for ``keras.ops.sigmoid`` and its like, ``"linear"`` for what squeezes nothing."""
+    name = type(layer).__name__.lower()
+    return name if name in ("sigmoid", "softmax", "tanh", "relu", "hardsigmoid") else "linear"
+
+
+def _logit(model: KerasModel) -> Any:
+    """The symbolic tensor before a model's last sigmoid."""
+    value = model.outputs[0]
+    layer, node, _ = value._keras_history
+    given = layer._inbound_nodes[node].input_tensors
+    source = tf.nest.flatten(given)[0]
+    if getattr(layer, "layers", None) and getattr(layer, "outputs", None):
+        inner = keras_graph.class_of_models(layer)(layer.inputs, _logit(layer))
+        return inner(given if len(layer.inputs) > 1 else source)
+    if keras_graph.changes_nothing(layer):
+        return _logit(keras_graph.class_of_models(model)(model.inputs, source))
+    if type(layer).__name__ in ("Activation", "Sigmoid"):
+        return source
+    config = layer.get_config()
+    if hasattr(layer, "layer") or "activation" not in config:
+        raise ValueError(
+            "Wanted a last layer whose sigmoid can be taken off. Received: "
+            f"{layer.name!r} of {model.name!r}. Use export.serving.with_two_logits before quantization-aware "
+            "training."
+        )
+    plain = type(layer).from_config({**config, "activation": "linear"})
+    logit = plain(source)
+    plain.set_weights(layer.get_weights())
+    return logit
+
+
+def answering(model: KerasModel, task: Task | None) -> Callable[[KerasModel, Sequence[tf.Tensor]], list[tf.Tensor]]:
+    """How a flat model, or what is left of it behind its first layers, is called: a tensor an input, one an output.
+
+    Whether the task's answers have to be made of its outputs is found out here, outside of any graph.
+    """
+    served = (lambda value: value) if task is None or ends_in_answers(model, task) else task.target.served
+
+    def answer(body: KerasModel, values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        answers = body(values[0] if len(values) == 1 else list(values), training=False)
+        return [served(value) for value in (answers if isinstance(answers, list | tuple) else [answers])]
+
+    return answer
+
+
+def _spec_of(model: KerasModel, task: Task, *, batch: int | None = None) -> tf.TensorSpec:
+    """Shape, type and name of the one input of a task's model, see `serve`.
+
+    Raises:
+        ValueError: if the model has more than one input, or takes no examples of the task's shape.
     """
     if len(model.inputs) != 1:
         raise ValueError(f"Wanted a model with one input. Received: {len(model.inputs)} inputs in {model.name!r}.")
-    value = model.inputs[0]
+    value, wanted = model.inputs[0], task.inputs.shape
     shape = tuple(value.shape)[1:]
-    if any(size is None for size in shape):
-        raise ValueError(f"Wanted an input of known shape. Received: {shape} in model {model.name!r}.")
-    dtype = value.dtype if isinstance(value.dtype, str) else tf.as_dtype(value.dtype).name
-    return shape, dtype, "image" if len(shape) == 3 else value.name
-
-
-def reads_text(model: Any) -> bool:
-    """Whether the model's one input is token ids, int32 ``(batch, sequence_length)``."""
-    shape, dtype, _ = input_of(model)
-    return dtype == "int32" and len(shape) == 1
-
-
-def class_of_models(model: Any) -> Any:
-    """``keras.Model`` or ``tf_keras.Model``, whichever the model is one of."""
-    for ancestor in type(model).__mro__:
-        if ancestor.__name__ == "Model" and ancestor.__module__.split(".")[0] in ("keras", "tf_keras"):
-            return ancestor
-    raise ValueError(f"Wanted a Keras 3 or tf_keras model. Received: {type(model).__module__}.{type(model).__name__}.")
-
-
-def _layers_of(model: Any) -> Any:
-    library = class_of_models(model).__module__.split(".")[0]
-    return importlib.import_module(library).layers
-
-
-def _producer(value: Any) -> Any:
-    """The layer a symbolic tensor comes out of."""
-    history = value._keras_history
-    return history.operation if hasattr(history, "operation") else history.layer
+    if len(shape) != len(wanted) or any(size not in (None, given) for size, given in zip(shape, wanted, strict=True)):
+        raise ValueError(
+            f"Wanted a model that takes {task.inputs.kind} examples of shape {wanted}. Received: {model.name!r}, which "
+            f"takes {shape}."
+        )
+    names = task.inputs.tensors
+    return tf.TensorSpec(
+        (batch, *wanted), keras_graph.dtype_of(value), name=names[0] if len(names) == 1 else value.name
+    )

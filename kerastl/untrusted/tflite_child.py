@@ -24,11 +24,12 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
 
     Args:
         question: ``do``: ``"facts"``; ``"threshold"``; ``"latency"`` with the arguments of `benchmark.latency`; or
-            ``"run"`` with the ``shape`` and ``dtype`` of the inputs.
-        content: the file's bytes, the first ``bytes`` of them, and those of the inputs.
+            ``"run"`` with the ``name`` (``None`` for the only input), ``shape`` and ``dtype`` of each of the
+            ``inputs``.
+        content: the file's bytes, the first ``bytes`` of them, and those of the inputs, one after the other.
 
     Returns:
-        What JSON can say of it, and for ``"run"`` float32 answers.
+        What JSON can say of it, and for ``"run"`` float32 answers, those of several outputs one after the other.
     """
     file, rest = content[: question["bytes"]], content[question["bytes"] :]
     if question["do"] == "facts":
@@ -39,8 +40,15 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
         options = {name: question[name] for name in ("threads", "runs", "warm_up") if name in question}
         found = benchmark.latency(file, **options)
         return dataclasses.asdict(found), b""
-    shape = tuple(question["shape"])
-    if math.prod(shape) == 0:
-        raise ValueError(f"Wanted one example at least. Received: inputs of shape {shape}.")
-    answers = verify.predict_tflite(file, np.frombuffer(rest, question["dtype"]).reshape(shape))
-    return {"shape": list(answers.shape)}, answers.astype("<f4").tobytes()
+    inputs = {}
+    for one in question["inputs"]:
+        shape, dtype = tuple(one["shape"]), np.dtype(one["dtype"])
+        if math.prod(shape) == 0:
+            raise ValueError(f"Wanted one example at least. Received: inputs of shape {shape}.")
+        size = math.prod(shape) * dtype.itemsize
+        inputs[one["name"]] = np.frombuffer(rest[:size], dtype).reshape(shape)
+        rest = rest[size:]
+    answers = verify.predict_tflite(file, inputs.get(None, inputs))
+    outputs = answers if isinstance(answers, dict) else {None: answers}
+    said = [{"name": name, "shape": list(values.shape)} for name, values in outputs.items()]
+    return {"outputs": said}, b"".join(values.astype("<f4").tobytes() for values in outputs.values())

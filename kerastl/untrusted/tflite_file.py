@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,33 +97,63 @@ class SandboxedModel:
             median=float(said["median"]), p95=float(said["p95"]), threads=int(said["threads"]), runs=int(said["runs"])
         )
 
-    def run(self, file: Path | str | bytes, inputs: np.ndarray | types.LazyArray) -> np.ndarray:
-        """A file's answers, float32 ``(examples, classes)``, as `verify.run_file` gives them for ``inputs``.
+    def run(
+        self, file: Path | str | bytes, inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """A file's answers, float32 ``(examples, ...)``, as `verify.predict_tflite` gives them.
 
         What is too large for the child goes to it in parts.
 
+        Args:
+            file: path of a file, or its bytes.
+            inputs: ``(examples, *input_shape)``; of several inputs a dict by the names of the file's tensors.
+
+        Returns:
+            An array, of several outputs a dict of arrays by name.
+
         Raises:
             TfliteError: the inputs do not fit the file, it takes too long, or the child did not survive it.
+            ValueError: the inputs are no numbers, or not of one length.
         """
         if isinstance(inputs, types.LazyArray):
-            most = _CHUNK
-        else:
-            inputs = np.asarray(inputs)
-            most = max(_AT_ONCE * inputs.shape[0] // max(inputs.nbytes, 1), 1) if inputs.ndim else 1
-        if inputs.ndim and len(inputs) > most:
-            starts = range(0, len(inputs), most)
-            return np.concatenate([self.run(file, inputs[start : start + most]) for start in starts])
-        content, inputs = _bytes_of(file), np.ascontiguousarray(inputs)
-        question = {"do": "run", "shape": list(inputs.shape), "dtype": inputs.dtype.str}
-        if inputs.dtype.hasobject:
-            raise ValueError(f"Wanted numbers. Received: inputs of {inputs.dtype}.")
-        seconds = self._seconds + RUN_SECONDS * max(len(inputs) - 1, 0) if inputs.ndim else self._seconds
-        failed = f"{_name_of(file)} cannot be run"
-        said, raw = self._ask(question, content, inputs.tobytes(), seconds=seconds, failed=failed)
-        answers, shape = np.frombuffer(raw, "<f4"), said.get("shape")
-        if not isinstance(shape, list) or shape[:1] != [len(inputs)] or min(shape) < 0:
-            raise TfliteError(f"{failed}: wanted {len(inputs)} answers, received {shape}.", how="garbled")
-        return answers.reshape(shape).astype(np.float32)
+            parts = (np.asarray(inputs[start : start + _CHUNK]) for start in range(0, len(inputs), _CHUNK))
+            return _joined([self._run(file, {None: part}) for part in parts])
+        named = inputs if isinstance(inputs, Mapping) else {None: inputs}
+        arrays = {name: np.asarray(values) for name, values in named.items()}
+        if len({values.shape[:1] for values in arrays.values()}) != 1:
+            shapes = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
+            raise ValueError(f"Wanted as many examples for every input. Received: {shapes or 'no input'}.")
+        for values in arrays.values():
+            if values.dtype.hasobject:
+                raise ValueError(f"Wanted numbers. Received: inputs of {values.dtype}.")
+        shape = next(iter(arrays.values())).shape
+        most = max(_AT_ONCE * (shape or (1,))[0] // max(sum(values.nbytes for values in arrays.values()), 1), 1)
+        if not shape or shape[0] <= most:
+            return self._run(file, arrays)
+        starts = range(0, shape[0], most)
+        return _joined(
+            [self._run(file, {name: values[at : at + most] for name, values in arrays.items()}) for at in starts]
+        )
+
+    def _run(
+        self, file: Path | str | bytes, inputs: Mapping[str, np.ndarray] | Mapping[None, np.ndarray]
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """The answers to what goes to the child at once; one input is called ``None``."""
+        content, failed = _bytes_of(file), f"{_name_of(file)} cannot be run"
+        arrays = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
+        described = [
+            {"name": name, "shape": list(inputs[name].shape), "dtype": values.dtype.str}
+            for name, values in arrays.items()
+        ]
+        count = (described[0]["shape"] or [1])[0]
+        said, raw = self._ask(
+            {"do": "run", "inputs": described},
+            content,
+            b"".join(values.tobytes() for values in arrays.values()),
+            seconds=self._seconds + RUN_SECONDS * max(count - 1, 0),
+            failed=failed,
+        )
+        return _believed_answers(said, np.frombuffer(raw, "<f4"), failed, count=count)
 
     def _ask(
         self, question: dict[str, Any], content: bytes, rest: bytes = b"", *, seconds: float, failed: str
@@ -132,6 +164,38 @@ class SandboxedModel:
             )
         except sandbox.SandboxError as error:
             raise TfliteError(f"{failed}: {error}", how=error.how) from error
+
+
+def _joined(parts: Sequence[np.ndarray | dict[str, np.ndarray]]) -> np.ndarray | dict[str, np.ndarray]:
+    """Answers to parts of the examples as answers to all of them."""
+    tables = [part for part in parts if isinstance(part, dict)]
+    if tables:
+        return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return np.concatenate([part for part in parts if not isinstance(part, dict)])
+
+
+def _believed_answers(
+    said: Mapping[str, object], numbers: np.ndarray, failed: str, *, count: int
+) -> np.ndarray | dict[str, np.ndarray]:
+    """The child's numbers as the answers of a file's outputs.
+
+    Raises:
+        TfliteError: if it says of no output, or of one that has not an answer for every example.
+    """
+    found, outputs = {}, said.get("outputs")
+    for output in outputs if isinstance(outputs, list) else []:
+        shape = output.get("shape") if isinstance(output, dict) else None
+        if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
+            shape = []
+        size = math.prod(shape)
+        if shape[:1] != [count] or size > len(numbers):
+            raise TfliteError(f"{failed}: wanted {count} answers, received {shape} of {len(numbers)}.", how="garbled")
+        name = output.get("name")
+        found[None if name is None else printable(name)] = numbers[:size].reshape(shape).astype(np.float32)
+        numbers = numbers[size:]
+    if not found or len(numbers) or (None in found and len(found) > 1):
+        raise TfliteError(f"{failed}: wanted {count} answers, received {outputs!r:.200}.", how="garbled")
+    return found.get(None, found)
 
 
 def _name_of(file: Path | str | bytes) -> str:
@@ -162,8 +226,8 @@ def _believed(said: dict[str, Any], content: bytes, failed: str) -> types.FileFa
             parameters=int(said["parameters"]),
             sparsity=float(said["sparsity"]),
             operators=types.Operators(**counts, by_type=by_type),
-            input=_tensor(said["input"]),
-            output=_tensor(said["output"]),
+            inputs=tuple(map(_tensor, said["inputs"])),
+            outputs=tuple(map(_tensor, said["outputs"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TfliteError(

@@ -9,8 +9,7 @@ from PIL import Image
 
 from kerastl import types
 from kerastl.data import decoding, leakage, near_duplicates, streamed
-from kerastl.inputs import image, pictures
-from kerastl.tasks.single_label import SingleLabel
+from kerastl.inputs import pictures
 
 SIZE = (20, 16)
 
@@ -125,8 +124,7 @@ def test_splits_are_cut_without_reading(both):
     for path in found.album.files:
         _path(path).unlink()
     shutil.rmtree(found.album.cache)
-    task = types.Task("streamed", image.Image(found.shape[1:]), SingleLabel(tuple(map(str, range(40)))))
-    split = types.Split("train", found, np.arange(40, dtype=np.int32), task)
+    split = types.Split("train", found, np.arange(40, dtype=np.int32))
     assert len(split.take(7)) == 7
     assert split.take(None).inputs.shape == found.shape
     part = split.subset(np.array([8, 2]))

@@ -9,9 +9,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
+from kerastl.inputs.image import Image
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
+
 SHAPE = (28, 28, 1)
 # The MNIST student's own widths, for its size is what the size tests are about.
 BLOCKS = ((12, 5, 2), (20, 3, 1), (24, 3, 2), (28, 3, 1))
+NAMES = tuple(f"digit {index}" for index in range(10))
 
 
 def make_pictures(count: int = 256) -> tuple[np.ndarray, np.ndarray]:
@@ -44,6 +50,17 @@ def fitted(library, model, *, epochs: int = 3):
     model.compile(library.optimizers.Adam(3e-3), library.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(inputs.astype(np.float32), labels, batch_size=32, epochs=epochs, verbose=0)
     return model
+
+
+@pytest.fixture(scope="session")
+def digits() -> Task:
+    return Task("digits", Image(SHAPE), SingleLabel(NAMES))
+
+
+@pytest.fixture(scope="session")
+def several_digits() -> Task:
+    """Pictures that may show several digits, or none."""
+    return Task("digits", Image(SHAPE), MultiLabel(NAMES))
 
 
 @pytest.fixture(scope="session")
@@ -103,14 +120,15 @@ def aware_student():
 
 
 @pytest.fixture(scope="session")
-def float_file(float_student, tmp_path_factory):
+def float_file(float_student, digits, tmp_path_factory):
     from kerastl.export import tflite
 
-    return tflite.write(float_student, tmp_path_factory.mktemp("float") / "model.tflite")
+    return tflite.write(float_student, tmp_path_factory.mktemp("float") / "model.tflite", digits)
 
 
 @pytest.fixture(scope="session")
-def integer_file(aware_student, tmp_path_factory):
+def integer_file(aware_student, digits, tmp_path_factory):
     from kerastl.export import tflite
 
-    return tflite.write(aware_student, tmp_path_factory.mktemp("integer") / "model.tflite", integer=True)
+    folder = tmp_path_factory.mktemp("integer")
+    return tflite.write(aware_student, folder / "model.tflite", digits, integer=True)

@@ -11,13 +11,26 @@ from ai_edge_litert.interpreter import Interpreter
 from kerastl import verify
 from kerastl.compress import ptq
 from kerastl.export import metadata, packing, phone
+from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text import Text
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 
 NAMES = [f"digit {index}" for index in range(10)]
 
 
+def task(inputs, names, *, target=SingleLabel, name="toy") -> Task:
+    return Task(name, inputs, target(tuple(names)))
+
+
+DIGITS = task(Image((28, 28, 1)), NAMES, name="digits")
+
+
 @pytest.fixture(scope="module")
 def described(integer_file):
-    return metadata.add(integer_file, class_names=NAMES, name="digits", description="Handwritten digits.")
+    return metadata.add(integer_file, DIGITS, description="Handwritten digits.")
 
 
 def test_what_is_written_is_read(described):
@@ -26,6 +39,8 @@ def test_what_is_written_is_read(described):
         "description": "Handwritten digits.",
         "min_parser_version": "1.0.0",
         "class_names": NAMES,
+        "inputs": {"image": [28, 28, 1]},
+        "target": {"labels": NAMES},
         "input": {"name": "image", "min": 0.0, "max": 255.0, "mean": [0.0], "std": [1.0], "color_space": "grayscale"},
         "output": {"name": "probabilities", "min": 0.0, "max": 1.0},
     }
@@ -100,41 +115,31 @@ def test_answers_stay_and_the_file_stays_small(described, integer_file):
 
 
 def test_adding_twice_replaces_and_is_the_same_every_time(described, integer_file):
-    again = metadata.add(described, class_names=NAMES, name="digits", description="Handwritten digits.")
+    again = metadata.add(described, DIGITS, description="Handwritten digits.")
     assert again == described
-    other = metadata.add(described, class_names=NAMES[::-1], name="digits", description="Handwritten digits.")
+    backwards = task(DIGITS.inputs, NAMES[::-1], name="digits")
+    other = metadata.add(described, backwards, description="Handwritten digits.")
     assert metadata.read(other)["class_names"] == NAMES[::-1]
     assert len(other) == len(described)
 
 
 def test_colour_pictures_and_names_that_a_quantizer_needs(float_file):
-    model = packing.unpack(metadata.add(float_file, class_names=NAMES, name="d", description="d"))
+    model = packing.unpack(metadata.add(float_file, DIGITS, description="d"))
     assert all(tensor.name for tensor in model.subgraphs[0].tensors)
     dynamic = ptq.dynamic_int8(float_file)  # float activations, and nobody quantizes it again
-    reduced = packing.unpack(metadata.add(dynamic, class_names=NAMES, name="d", description="d")).subgraphs[0]
+    reduced = packing.unpack(metadata.add(dynamic, DIGITS, description="d")).subgraphs[0]
     named = [index for index, tensor in enumerate(reduced.tensors) if tensor.name]
     assert sorted(named) == sorted([*reduced.inputs, *reduced.outputs])
     graph = packing.unpack(float_file).subgraphs[0]
     graph.tensors[graph.inputs[0]].shape = np.array([1, 28, 28, 3], np.int32)
-    described = metadata._described(graph, name="d", description="d")
+    described = metadata._described(graph, task(Image((28, 28, 3)), NAMES), description="d")
     color = metadata.ModelMetadataT.InitFromObj(metadata.ModelMetadata.GetRootAs(described, 0))
     assert color.subgraphMetadata[0].inputTensorMetadata[0].content.contentProperties.colorSpace == 1
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (NAMES[:9], "each of 10 classes"),
-        ([], "one line each"),
-        (["same"] * 10, "no two the same"),
-        ([*NAMES[:9], "two\nlines"], "one line each"),
-        ([*NAMES[:9], "one line and its end\n"], "one line each"),
-        ([*NAMES[:9], " "], "one line each"),
-    ],
-)
-def test_labels_have_to_be_one_a_class(names, message, integer_file):
-    with pytest.raises(ValueError, match=message):
-        metadata.add(integer_file, class_names=names, name="digits", description="")
+def test_labels_have_to_be_one_an_output(integer_file):
+    with pytest.raises(ValueError, match=r"each of 10 outputs. Received: 9 names"):
+        metadata.add(integer_file, task(DIGITS.inputs, NAMES[:9]), description="")
 
 
 def test_files_without_metadata(integer_file, described):
@@ -157,9 +162,7 @@ def members(data: bytes, place: int | None) -> list[int]:
 
 @pytest.fixture(scope="module")
 def described_text(tiny_text):
-    return metadata.add(
-        tiny_text.float32, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, name="toy", description="Toy."
-    )
+    return metadata.add(tiny_text.float32, tiny_text.task, description="Toy.")
 
 
 def test_a_vocabulary_is_written_and_read(tiny_text, described_text):
@@ -170,14 +173,8 @@ def test_a_vocabulary_is_written_and_read(tiny_text, described_text):
     with zipfile.ZipFile(io.BytesIO(described_text)) as archive:
         assert archive.namelist() == ["labels.txt", "vocab.txt"]
         assert archive.read("vocab.txt").decode().split() == list(tiny_text.vocabulary)
-    again = metadata.add(
-        described_text,
-        class_names=("bad", "good"),
-        vocabulary=tiny_text.vocabulary,
-        name="toy",
-        description="Toy.",
-    )
-    assert again == described_text
+    assert (read["inputs"], read["target"]) == (tiny_text.task.inputs.described(), {"labels": ["bad", "good"]})
+    assert metadata.add(described_text, tiny_text.task, description="Toy.") == described_text
 
 
 def test_a_text_says_what_mediapipe_looks_for(described_text):
@@ -214,8 +211,8 @@ def of_words():
 
 
 def test_whole_words(of_words):
-    settings = {"class_names": ("bad", "good"), "vocabulary": WORDS, "name": "toy", "description": "Toy."}
-    made = metadata.add(of_words, between_words=r"[^\w']+", **settings)
+    of_two = task(Text(8, WORDS), ("bad", "good"))
+    made = metadata.add(of_words, of_two, description="Toy.", between_words=r"[^\w']+")
     read = metadata.read(made)
     assert (read["input"]["vocabulary"], read["input"]["between_words"]) == (list(WORDS), r"[^\w']+")
     assert read["min_parser_version"] == "1.2.1"
@@ -234,7 +231,7 @@ def test_whole_words(of_words):
     (file,) = members(data, field(data, options, 1))
     assert (text(data, field(data, file, 0)), data[field(data, file, 2)]) == ("vocab.txt", 5)
     with pytest.raises(ValueError, match="one that takes whole words"):
-        phone.files(made, report={})
+        phone.files(made, {}, of_two)
 
 
 @pytest.mark.parametrize(
@@ -247,28 +244,47 @@ def test_whole_words(of_words):
             r"\[PAD\] as id 0. Received: 5 tokens from '\[UNK\]'",
         ),
         ("three", ("[PAD]", "[UNK]", "[CLS]", "[MASK]"), "", r"without \[SEP\]"),
-        ("three", WORDS, " ", "Wanted one input of pictures or of words"),
-        ("one", ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), "", "a text's ids, mask, segment_ids. Received: "),
+        ("three", WORDS, " ", r"one input of the ids of words. Received: ids \[1, 8\], mask \[1, 8\], segment_ids"),
+        (
+            "one",
+            ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+            "",
+            r"segment_ids .*Received: serving_default_ids",
+        ),
         ("one", WORDS[1:], " ", "<PAD> as id 0. Received: 5 tokens from '<START>' on, without <PAD>"),
-        ("picture", (), " ", "one input of pictures or of words"),
+        ("picture", (), " ", r"one input of the ids of words. Received: image \[1, 28, 28, 1\], and between_words=' '"),
     ],
 )
 def test_a_vocabulary_that_mediapipe_could_not_use(
     tiny_text, of_words, integer_file, which, vocabulary, between_words, message
 ):
     file = {"three": tiny_text.float32, "one": of_words, "picture": integer_file}[which]
-    names = NAMES if which == "picture" else ("bad", "good")
+    wanted = task(Text(8, vocabulary), ("bad", "good")) if vocabulary else DIGITS
     with pytest.raises(ValueError, match=message):
-        metadata.add(
-            file, class_names=names, vocabulary=vocabulary, between_words=between_words, name="toy", description=""
-        )
+        metadata.add(file, wanted, description="", between_words=between_words)
+
+
+@pytest.mark.parametrize(
+    ("which", "inputs"),
+    [
+        ("picture", Image((28, 28, 3))),
+        ("picture", Numbers((784,))),
+        ("picture", Text(8, ("[PAD]",))),
+        ("text", Numbers((8,))),  # three inputs
+        ("text", Text(9, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))),
+    ],
+)
+def test_a_file_takes_what_its_task_feeds(tiny_text, integer_file, which, inputs):
+    file, names = (integer_file, NAMES) if which == "picture" else (tiny_text.float32, ("bad", "good"))
+    with pytest.raises(ValueError, match="Wanted a file that takes what its task feeds"):
+        metadata.add(file, task(inputs, names), description="")
 
 
 def test_a_file_for_several_classes_says_from_which_probability_on_one_is_there(integer_file, described):
-    options = {"class_names": NAMES, "name": "digits", "description": "Handwritten digits."}
-    several = metadata.add(integer_file, **options, multi_label=True)
+    wanted = task(DIGITS.inputs, NAMES, target=MultiLabel, name="digits")
+    several = metadata.add(integer_file, wanted, description="Handwritten digits.")
     plain, read = metadata.read(described), metadata.read(several)
-    assert read["output"].pop("score_threshold") == 0.5
+    assert read["output"].pop("score_threshold") == read["target"].pop("score_threshold") == 0.5
     assert read == plain
     assert metadata.score_threshold(several) == 0.5
     assert metadata.score_threshold(described) is None

@@ -111,10 +111,9 @@ def test_other_bytes_are_refused():
         packing.unpack(b"PK\x03\x04 not a network")
 
 
-def test_files_with_an_archive_appended_are_refused(float_file):
+def test_files_with_an_archive_appended_are_refused(float_file, digits):
     """Metadata state where in the file their archive lies; a shrunk file would have it elsewhere."""
-    names = [str(number) for number in range(10)]
-    finished = metadata.add(float_file, class_names=names, name="digits", description="")
+    finished = metadata.add(float_file, digits, description="")
     with pytest.raises(ValueError, match="appended"):
         packing.shrink(finished)
 

@@ -1,11 +1,18 @@
 """The bundle's page says what the file says, and its Python snippet runs as it stands."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 
 from kerastl.export import metadata, phone
+from kerastl.inputs.image import Image
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
+
+PICTURES = Task("toy", Image((8, 8, 1)), SingleLabel(("a", "b", "ü", "d")))
 
 
 def report_of(content, *, dtype="uint8", output="uint8"):
@@ -26,11 +33,11 @@ def report_of(content, *, dtype="uint8", output="uint8"):
 
 @pytest.fixture
 def labelled(tiny_files):
-    return metadata.add(tiny_files.integer, class_names=("a", "b", "ü", "d"), name="toy", description="toy")
+    return metadata.add(tiny_files.integer, PICTURES, description="toy")
 
 
 def test_files(labelled):
-    files = phone.files(labelled, report=report_of(labelled))
+    files = phone.files(labelled, report_of(labelled), PICTURES)
     assert set(files) == {"model.tflite", "labels.txt", "README.md"}
     assert files["model.tflite"] == labelled
     assert files["labels.txt"].decode() == "a\nb\nü\nd\n"
@@ -42,22 +49,22 @@ def test_files(labelled):
 
 def test_only_pictures_in_colour_are_for_mediapipe(labelled, monkeypatch):
     """Its ImageClassifier says of others: Only RGB color space is supported for now."""
-    assert "MediaPipe" not in phone.files(labelled, report=report_of(labelled))["README.md"].decode()
-    described = metadata.read(labelled)
-    colour = {**described, "input": {**described["input"], "color_space": "rgb"}}
-    monkeypatch.setattr(metadata, "read", lambda data: colour)
-    page = phone.files(labelled, report=report_of(labelled))["README.md"].decode()
+    assert "MediaPipe" not in phone.files(labelled, report_of(labelled), PICTURES)["README.md"].decode()
+    colour = Task("toy", Image((8, 8, 3)), PICTURES.target)
+    described = {**metadata.read(labelled), "inputs": colour.inputs.described()}
+    monkeypatch.setattr(metadata, "read", lambda data: described)
+    page = phone.files(labelled, report_of(labelled), colour)["README.md"].decode()
     assert "${best.categoryName()}" in page
 
 
 def test_a_float_file_takes_four_bytes_a_pixel(labelled):
-    page = phone.files(labelled, report=report_of(labelled, dtype="float32", output="float32"))["README.md"].decode()
+    page = phone.files(labelled, report_of(labelled, dtype="float32", output="float32"), PICTURES)["README.md"].decode()
     assert "ByteBuffer of 256 bytes in native order" in page
     assert "FloatArray(4)" in page
 
 
 def test_the_python_snippet_runs(labelled, tmp_path, monkeypatch, capsys):
-    for name, content in phone.files(labelled, report=report_of(labelled)).items():
+    for name, content in phone.files(labelled, report_of(labelled), PICTURES).items():
         (tmp_path / name).write_bytes(content)
     snippet = re.search(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
     assert snippet is not None
@@ -72,4 +79,40 @@ def test_the_python_snippet_runs(labelled, tmp_path, monkeypatch, capsys):
 
 def test_a_file_without_labels_is_refused(tiny_files):
     with pytest.raises(ValueError, match=r"[Mm]etadata|labels"):
-        phone.files(tiny_files.integer, report=report_of(tiny_files.integer))
+        phone.files(tiny_files.integer, report_of(tiny_files.integer), PICTURES)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Task("toy", Image((8, 8, 3)), PICTURES.target),
+        Task("toy", PICTURES.inputs, SingleLabel(tuple("abcd"))),
+        Task("toy", PICTURES.inputs, MultiLabel(("a", "b", "ü", "d"))),
+    ],
+)
+def test_a_file_of_another_task_is_refused(labelled, other):
+    with pytest.raises(ValueError, match="whose metadata say what the task 'toy' does"):
+        phone.files(labelled, report_of(labelled), other)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnPage(Image):
+    def phone_page(self) -> str:
+        return "{recipe} takes {inputs} and gives {what} {answer}"
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnAnswer(SingleLabel):
+    def phone_answer(self) -> phone.Answer:
+        return phone.Answer("a verdict.", "print('verdict')")
+
+
+def test_a_kind_may_bring_its_own_page_and_its_own_words(labelled):
+    """So it costs its own file and no other."""
+    task = Task("toy", OwnPage((8, 8, 1)), OwnAnswer(PICTURES.target.names))
+    page = phone.files(labelled, report_of(labelled), task)["README.md"].decode()
+    assert page == "toy takes `image` and gives a verdict. print('verdict')"
+    mixed = Task("toy", PICTURES.inputs, task.target)
+    page = phone.files(labelled, report_of(labelled), mixed)["README.md"].decode()
+    assert "answers with a verdict." in page
+    assert "print('verdict')\n```" in page

@@ -11,18 +11,15 @@ import pytest
 
 from kerastl.export import metadata, phone, phone_text
 from kerastl.inputs import wordpiece
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 from kerastl.verify import benchmark
 
 
 @pytest.fixture
 def bundle(tiny_text, tmp_path):
-    data = metadata.add(
-        tiny_text.float32,
-        class_names=("bad", "gut"),
-        vocabulary=tiny_text.vocabulary,
-        name="toy",
-        description="toy",
-    )
+    task = Task("toy", tiny_text.task.inputs, SingleLabel(("bad", "gut")))
+    data = metadata.add(tiny_text.float32, task, description="toy")
     facts = benchmark.inspect(data)
     ends = {
         name: {"dtype": end.dtype, "shape": list(end.shape), "scale": None, "zero_point": None}
@@ -31,7 +28,7 @@ def bundle(tiny_text, tmp_path):
     row = {"name": "float32", "bytes": len(data), **ends, "score": 0.9, "score_low": 0.8, "score_high": 1.0}
     row |= {"sha256": facts.sha256, "latency_ms": {"median": 0.1}}
     report = {"recipe": "toy", "metric": "accuracy", "chosen": "float32", "data": {"test": 9}, "variants": [row]}
-    files = phone.files(data, report=report)
+    files = phone.files(data, report, task)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     return tmp_path
@@ -71,11 +68,3 @@ def test_every_brace_of_the_page_is_filled_or_code():
     assert "{{" in phone_text.PAGE
     names = set(re.findall(r"(?<!\{)\{(\w+)", phone_text.PAGE))
     assert {"recipe", "length", "classes", "inputs"} <= names
-
-
-@pytest.mark.parametrize("vocabulary", [(), ("a",)])
-def test_a_vocabulary_goes_with_token_ids_and_with_nothing_else(tiny_text, tiny_files, vocabulary):
-    data = tiny_text.float32 if not vocabulary else tiny_files.float32
-    names = ("a", "b") if not vocabulary else tuple("abcd")
-    with pytest.raises(ValueError, match="Wanted a vocabulary for a file that takes token ids, and for no other"):
-        metadata.add(data, class_names=names, vocabulary=vocabulary, name="toy", description="toy")

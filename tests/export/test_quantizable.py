@@ -8,6 +8,9 @@ import tensorflow as tf
 from kerastl import verify
 from kerastl.compress import ptq
 from kerastl.export import quantizable, tflite
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 from kerastl.verify import benchmark
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3)).astype("uint8")
@@ -60,6 +63,10 @@ def test_what_would_change_stays(function):
     assert quantizable.as_quantizable(old) is old
 
 
+def classes(size: tuple[int, int, int]) -> Task:
+    return Task("toy", Image(size), SingleLabel(("a", "b", "c")))
+
+
 def network() -> keras.Model:
     keras.utils.set_random_seed(0)
     image = keras.Input((12, 12, 3), name="image")
@@ -76,7 +83,7 @@ def network() -> keras.Model:
 def test_a_model_of_them_becomes_integers_throughout():
     """Without this the first operator ends the process, and the others stay float."""
     model = network()
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, classes((12, 12, 3)))
     integers = ptq.static_int8(float32, calibration=PIXELS)
     wanted = tf.nn.softmax(model(PIXELS.astype("float32"))).numpy()
     np.testing.assert_allclose(verify.predict_tflite(float32, PIXELS), wanted, atol=1e-5)
@@ -99,7 +106,7 @@ def test_a_layer_normalization_becomes_integer_throughout():
     x = keras.layers.LayerNormalization(name="norm")(keras.layers.Reshape((4, 16), name="tokens")(x))
     model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Flatten(name="pool")(x)))
     pictures = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3)).astype("float32")
-    data = tflite.convert(model)
+    data = tflite.convert(model, classes((8, 8, 3)))
     assert "NEG" not in operators(data)
     small = ptq.static_int8(data, calibration=pictures)
     assert benchmark.inspect(small).operators.float == 0

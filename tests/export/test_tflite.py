@@ -7,7 +7,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import verify
 from kerastl.export import packing, serving, tflite
-from kerastl.types import History
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import History, Task
 from kerastl.verify import benchmark
 
 
@@ -31,6 +33,12 @@ def operators(data: bytes) -> list[str]:
     model = packing.unpack(data)
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     return [names[codes[operator.opcodeIndex]] for operator in model.subgraphs[0].operators]
+
+
+def task_of(model) -> Task:
+    """The classification of pictures that a model's shapes fit."""
+    names = tuple(map(str, range(model.outputs[0].shape[-1])))
+    return Task("toy", Image(tuple(model.inputs[0].shape[1:])), SingleLabel(names))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -79,9 +87,9 @@ def test_student_is_small(integer_file):
     assert len(integer_file) - weights < 4_500, "bytes beyond the int8 weights"
 
 
-def test_post_training_integer_file(float_student, tmp_path, pictures):
+def test_post_training_integer_file(float_student, digits, tmp_path, pictures):
     inputs, _ = pictures(64)
-    data = tflite.write(float_student, tmp_path / "model.tflite", integer=True, calibration=inputs)
+    data = tflite.write(float_student, tmp_path / "model.tflite", digits, integer=True, calibration=inputs)
     assert (tmp_path / "model.tflite").read_bytes() == data
     interpreter = Interpreter(model_content=data)
     assert interpreter.get_input_details()[0]["quantization"] == (1.0, 0)
@@ -89,21 +97,21 @@ def test_post_training_integer_file(float_student, tmp_path, pictures):
     assert (answers(data, inputs).argmax(-1) == wanted.argmax(-1)).mean() >= 0.95
 
 
-def test_rescaling_with_an_offset_stays_in_the_graph(tmp_path, student, pictures):
+def test_rescaling_with_an_offset_stays_in_the_graph(tmp_path, student, digits, pictures):
     import keras
 
     model = student(keras, scale=1 / 127.5, offset=-1.0)
-    data = tflite.write(model, tmp_path / "model.tflite")
+    data = tflite.write(model, tmp_path / "model.tflite", digits)
     inputs, _ = pictures(4)
     wanted = softmax(model.predict(inputs.astype(np.float32), verbose=0).astype(np.float64))
     assert np.abs(answers(data, inputs) - wanted).max() < 1e-5
     assert operators(data)[:2] == ["MUL", "ADD"]
 
 
-def test_model_is_left_as_it_was(float_student, tmp_path):
+def test_model_is_left_as_it_was(float_student, digits, tmp_path):
     before = [np.array(weight) for weight in float_student.get_weights()]
     layers = [layer.name for layer in float_student.layers]
-    tflite.write(float_student, tmp_path / "model.tflite")
+    tflite.write(float_student, tmp_path / "model.tflite", digits)
     assert layers == [layer.name for layer in float_student.layers]
     assert all(np.array_equal(a, b) for a, b in zip(before, float_student.get_weights(), strict=True))
 
@@ -117,35 +125,35 @@ def test_model_is_left_as_it_was(float_student, tmp_path):
         (np.full((8, 28, 28), 200.0), "examples, 28, 28, 1"),
     ],
 )
-def test_calibration_must_be_raw_pixels(calibration, message, float_student, tmp_path):
+def test_calibration_must_be_raw_pixels(calibration, message, float_student, digits, tmp_path):
     with pytest.raises(ValueError, match=message):
-        tflite.write(float_student, tmp_path / "model.tflite", integer=True, calibration=calibration)
+        tflite.write(float_student, tmp_path / "model.tflite", digits, integer=True, calibration=calibration)
     assert not list(tmp_path.iterdir())
 
 
-def test_what_calibration_is_for(float_student, aware_student, tmp_path, pictures):
+def test_what_calibration_is_for(float_student, aware_student, digits, tmp_path, pictures):
     with pytest.raises(ValueError, match="quantization-aware"):
-        tflite.write(float_student, tmp_path / "model.tflite", integer=True)
+        tflite.write(float_student, tmp_path / "model.tflite", digits, integer=True)
     with pytest.raises(ValueError, match="Calibration is for"):
-        tflite.write(float_student, tmp_path / "model.tflite", calibration=pictures(8)[0])
+        tflite.write(float_student, tmp_path / "model.tflite", digits, calibration=pictures(8)[0])
     with pytest.raises(ValueError, match="Calibration is for"):
-        tflite.write(aware_student, tmp_path / "model.tflite", integer=True, calibration=pictures(8)[0])
+        tflite.write(aware_student, tmp_path / "model.tflite", digits, integer=True, calibration=pictures(8)[0])
 
 
-def test_lost_weights_are_noticed(float_student, integer_file):
+def test_lost_weights_are_noticed(float_student, digits, integer_file):
     model = packing.unpack(integer_file)
     model.buffers[next(t.buffer for t in model.subgraphs[0].tensors if len(t.shape) == 4 and t.buffer)].data[:] = 0
     with pytest.raises(RuntimeError, match="all zeros"):
-        tflite._check_answers(float_student, packing.pack(model), integer=True)
+        tflite._check_answers(float_student, packing.pack(model), digits, integer=True)
 
 
-def test_wrong_answers_are_noticed(float_student, float_file):
+def test_wrong_answers_are_noticed(float_student, digits, float_file):
     for value in (np.nan, 0.5):
         model = packing.unpack(float_file)
         kernel = next(t.buffer for t in model.subgraphs[0].tensors if len(t.shape) == 4 and t.buffer)
         model.buffers[kernel].data.view(np.float32)[:] = value
         with pytest.raises(RuntimeError, match="does not answer like"):
-            tflite._check_answers(float_student, packing.pack(model), integer=False)
+            tflite._check_answers(float_student, packing.pack(model), digits, integer=False)
 
 
 def test_operator_outside_the_builtins_is_refused(tmp_path):
@@ -175,8 +183,8 @@ def test_folder_must_exist(float_student, tmp_path):
         tflite.write(float_student, tmp_path / "absent" / "model.tflite")
 
 
-def test_probabilities_are_not_softened_twice(float_student, float_file, tmp_path, pictures):
-    data = tflite.write(serving.with_probabilities(float_student), tmp_path / "model.tflite")
+def test_probabilities_are_not_softened_twice(float_student, float_file, digits, tmp_path, pictures):
+    data = tflite.write(serving.with_answers(float_student, digits), tmp_path / "model.tflite", digits)
     inputs, _ = pictures(8)
     assert np.abs(answers(data, inputs) - answers(float_file, inputs)).max() < 1e-6
 
@@ -185,11 +193,10 @@ def test_token_ids_stay_integers(tiny_text):
     facts = benchmark.inspect(tiny_text.float32)
     assert (facts.input.name, facts.input.dtype, facts.input.shape) == ("ids", "int32", (1, 8))
     assert facts.operators.flex == 0
-    np.testing.assert_allclose(
-        verify.predict_tflite(tiny_text.float32, tiny_text.inputs), tiny_text.expected, atol=1e-5
-    )
-    with pytest.raises(ValueError, match=r"takes token ids; compress.ptq.dynamic_int8"):
-        tflite.convert(tiny_text.model, integer=True, calibration=tiny_text.inputs)
+    found = verify.predict_tflite(tiny_text.float32, tiny_text.inputs, kind=tiny_text.task.inputs)
+    np.testing.assert_allclose(found, tiny_text.expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"as token ids; compress.ptq.dynamic_int8"):
+        tflite.convert(tiny_text.model, tiny_text.task, integer=True, calibration=tiny_text.inputs)
 
 
 def test_a_text_takes_what_mediapipe_feeds(tiny_text):
@@ -214,17 +221,17 @@ def test_a_text_takes_what_mediapipe_feeds(tiny_text):
     assert answer([2, 5, 7, 3, 0, 0, 0, 0], [1] * 8, [1] * 8) == padded
 
 
-def test_files_for_several_classes_answer_like_the_model(float_student, aware_student, pictures):
+def test_files_for_several_classes_answer_like_the_model(float_student, aware_student, several_digits, pictures):
     inputs, _ = pictures(64)
     for student, options in (
         (float_student, {}),
-        (serving.with_probabilities(float_student, multi_label=True), {}),
+        (serving.with_answers(float_student, several_digits), {}),
         (float_student, {"integer": True, "calibration": inputs}),
         (aware_student, {"integer": True}),
     ):
         logits = student.predict(inputs.astype(np.float32), verbose=0).astype(np.float64)
         wanted = logits if student.layers[-1].name == "probabilities" else 1 / (1 + np.exp(-logits))
-        data = tflite.convert(student, multi_label=True, **options)
+        data = tflite.convert(student, several_digits, **options)
         assert operators(data)[-2 if options else -1] == "LOGISTIC"
         assert np.abs(answers(data, inputs) - wanted).max() < (0.1 if options else 1e-5)
         if options:
@@ -244,7 +251,7 @@ def test_an_input_that_others_read_as_well_stays_as_it_is(branch):
     model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Concatenate()([one, other])))
     inputs = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1)).astype(np.float32)
     np.testing.assert_allclose(
-        answers(tflite.convert(model), inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5
+        answers(tflite.convert(model, task_of(model)), inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5
     )
 
 
@@ -256,7 +263,7 @@ def test_a_sequential_takes_the_factor_over_as_well(tmp_path):
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3)]
     keras.Sequential([keras.Input((8, 8, 1), name="image"), *layers]).save(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
-    data = tflite.convert(model)
+    data = tflite.convert(model, task_of(model))
     assert "MUL" not in operators(data)
     inputs = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype(np.float32)
     np.testing.assert_allclose(answers(data, inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5)

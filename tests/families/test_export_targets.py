@@ -14,7 +14,11 @@ import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
 import kerastl.export
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 
+TASK = Task("toy", Image((8, 8, 3)), SingleLabel(("a", "b", "c")))
 MODULES = [
     importlib.import_module(f"kerastl.export.{member.name}")
     for member in pkgutil.iter_modules(kerastl.export.__path__)
@@ -72,8 +76,8 @@ def test_contract(name, library, probabilities, tmp_path, inputs):
     if not probabilities:
         wanted = np.exp(wanted) / np.exp(wanted).sum(-1, keepdims=True)
     place = tmp_path / "made"
-    TARGETS[name].write(model, place)
-    TARGETS[name].write(model, place)  # again: the old one is replaced
+    TARGETS[name].write(model, place, TASK)
+    TARGETS[name].write(model, place, TASK)  # again: the old one is replaced
     answers = READERS[name](place, inputs)
     assert answers.shape == (5, 3)
     assert np.abs(answers - wanted).max() < 1e-5
@@ -87,14 +91,14 @@ def test_contract(name, library, probabilities, tmp_path, inputs):
 @pytest.mark.parametrize("name", TARGETS)
 def test_absent_folder_is_refused(name, tmp_path):
     with pytest.raises(ValueError, match=r"Received: .*absent"):
-        TARGETS[name].write(small(keras, probabilities=False), tmp_path / "absent" / "made")
+        TARGETS[name].write(small(keras, probabilities=False), tmp_path / "absent" / "made", TASK)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_failure_leaves_the_old_one(name, tmp_path, monkeypatch, inputs):
     """The disk gives out while the new one is put in its place."""
     model = small(keras, probabilities=False)
-    TARGETS[name].write(model, tmp_path / "made")
+    TARGETS[name].write(model, tmp_path / "made", TASK)
     wanted = READERS[name](tmp_path / "made", inputs)
 
     def full(*_):
@@ -103,7 +107,7 @@ def test_a_failure_leaves_the_old_one(name, tmp_path, monkeypatch, inputs):
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync" if name == "tflite" else "tensorflow.saved_model.save", lambda *a, **k: full())
         with pytest.raises(OSError, match="No space"):
-            TARGETS[name].write(small(keras, probabilities=True), tmp_path / "made")
+            TARGETS[name].write(small(keras, probabilities=True), tmp_path / "made", TASK)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     assert np.array_equal(READERS[name](tmp_path / "made", inputs), wanted)
 

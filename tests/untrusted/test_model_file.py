@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from kerastl.export import saved_model
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 from kerastl.untrusted import model_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +55,7 @@ def small(seed: int = 0) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Flatten(name="flat")(x)))
 
 
+TASK = Task("toy", Image((8, 8, 1)), SingleLabel(("a", "b", "c")))
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
 
 
@@ -85,7 +89,7 @@ def test_everything_wrong_is_listed_and_not_the_first_alone(reader, tmp_path):
 @pytest.mark.parametrize("name", ["model.keras", "model.h5", "folder"])
 def test_harmless_models_are_described_and_answer_the_same(reader, tmp_path, name):
     model, path = small(), tmp_path / name
-    saved_model.write(model, path) if name == "folder" else model.save(path)
+    saved_model.write(model, path, TASK) if name == "folder" else model.save(path)
     found = {one.where: one.what for one in reader.audit(path)}
     assert {one.severity for one in reader.audit(path)} == {"note"}
     size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) if path.is_dir() else path.stat().st_size
@@ -135,7 +139,7 @@ def test_a_file_of_two_formats_is_not_read_as_the_other(reader, tmp_path):
 
 
 def test_links_pickles_and_what_is_no_model(reader, tmp_path):
-    saved_model.write(small(), tmp_path / "folder")
+    saved_model.write(small(), tmp_path / "folder", TASK)
     (tmp_path / "folder" / "variables" / "link").symlink_to(tmp_path)
     (found,) = (one for one in reader.audit(tmp_path / "folder") if one.severity == "error")
     assert found.what == "variables/link is a link or a device"

@@ -12,6 +12,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kerastl.export import saved_model
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 from kerastl.untrusted import saved_model_folder
 
 TEXT, NUMBERS = tf.TensorSpec((), tf.string), tf.TensorSpec((None, 4), tf.float32)
@@ -206,7 +209,8 @@ def test_models_of_this_house_and_of_keras_open_and_answer_the_same(tmp_path):
     x = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 255)(image))
     x = keras.layers.Flatten()(keras.layers.BatchNormalization()(x))
     model = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
-    saved_model.write(model, tmp_path / "ours")
+    task = Task("toy", Image((8, 8, 1)), SingleLabel(("a", "b", "c")))
+    saved_model.write(model, tmp_path / "ours", task)
     model.export(str(tmp_path / "keras"), format="tf_saved_model", verbose=False)
     inputs = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 1)).astype("float32")
     ours = saved_model_folder.load(tmp_path / "ours").signatures["serving_default"](image=tf.constant(inputs))

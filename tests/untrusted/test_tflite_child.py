@@ -21,15 +21,18 @@ def test_the_same_facts_latency_and_answers(tiny_files):
         said, _ = tflite_child.answer({"do": "latency", "bytes": len(file), "threads": 1, "runs": 3}, file)
         assert said["runs"] == 3
         inputs = tiny_files.inputs[:5]
-        question = {"do": "run", "bytes": len(file), "shape": list(inputs.shape), "dtype": inputs.dtype.str}
-        said, raw = tflite_child.answer(question, file + inputs.tobytes())
-        found = np.frombuffer(raw, "<f4").reshape(said["shape"])
+        one = {"name": None, "shape": list(inputs.shape), "dtype": inputs.dtype.str}
+        said, raw = tflite_child.answer({"do": "run", "bytes": len(file), "inputs": [one]}, file + inputs.tobytes())
+        (output,) = said["outputs"]
+        assert output["name"] is None
+        found = np.frombuffer(raw, "<f4").reshape(output["shape"])
         np.testing.assert_array_equal(found, verify.predict_tflite(file, inputs))
 
 
 def test_what_does_not_fit_is_refused(tiny_files):
     file = tiny_files.float32
+    none = {"name": None, "shape": [0, 8, 8, 1], "dtype": "|u1"}
     with pytest.raises(ValueError, match="one example at least"):
-        tflite_child.answer({"do": "run", "bytes": len(file), "shape": [0, 8, 8, 1], "dtype": "|u1"}, file)
+        tflite_child.answer({"do": "run", "bytes": len(file), "inputs": [none]}, file)
     with pytest.raises(ValueError, match="TFL3"):
         tflite_child.answer({"do": "facts", "bytes": 3}, file)

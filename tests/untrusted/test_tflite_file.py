@@ -15,6 +15,8 @@ from ai_edge_litert.tools import flatbuffer_utils
 from kerastl import types, verify
 from kerastl.export import metadata
 from kerastl.system import digests
+from kerastl.tasks import multi_label
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.untrusted import tflite_file
 from kerastl.verify import benchmark
 
@@ -56,15 +58,15 @@ def test_what_is_wrong_is_said_in_words(reader, tiny_files, tmp_path):
 
 
 def test_a_threshold_is_read_and_not_believed_if_it_is_no_share(reader, tiny_files, monkeypatch):
-    options = {"class_names": "abcd", "name": "toy", "description": "toy"}
-    assert reader.score_threshold(metadata.add(tiny_files.float32, **options, multi_label=True)) == 0.5
-    assert reader.score_threshold(metadata.add(tiny_files.float32, **options)) is None
+    several = types.Task("toy", tiny_files.task.inputs, MultiLabel(tuple("abcd")))
+    assert reader.score_threshold(metadata.add(tiny_files.float32, several, description="toy")) == 0.5
+    assert reader.score_threshold(metadata.add(tiny_files.float32, tiny_files.task, description="toy")) is None
     assert reader.score_threshold(tiny_files.float32) is None
     with pytest.raises(tflite_file.TfliteError, match="metadata of the file cannot be read"):
         reader.score_threshold(b"no file")
-    monkeypatch.setattr(types, "THRESHOLD", 7.0)
+    monkeypatch.setattr(multi_label, "THRESHOLD", 7.0)
     with pytest.raises(tflite_file.TfliteError, match=r"a threshold of 7\.0"):
-        reader.score_threshold(metadata.add(tiny_files.float32, **options, multi_label=True))
+        reader.score_threshold(metadata.add(tiny_files.float32, several, description="toy"))
 
 
 def converted(function, shape=(1, 4)) -> bytes:
@@ -116,14 +118,19 @@ def test_words_of_a_child_are_not_believed(tiny_files, monkeypatch):
     """A stranger's file that has taken the child over may say anything."""
     with tflite_file.SandboxedModel() as reader:
         for said, raw in (
-            ({"shape": [3, 1]}, bytes(12)),
+            ({"outputs": [{"name": None, "shape": [3, 1]}]}, bytes(12)),
             ({}, b""),
-            ({"shape": [1]}, b""),
-            ({"shape": [2, -1]}, b"x" * 32),
-            ({"shape": "x"}, b""),
+            ({"outputs": []}, b""),
+            ({"outputs": [7]}, b""),
+            ({"outputs": [{"name": None, "shape": [1]}]}, b""),
+            ({"outputs": [{"name": None, "shape": [2, -1]}]}, b"x" * 32),
+            ({"outputs": [{"name": None, "shape": "x"}]}, b""),
+            ({"outputs": [{"name": None, "shape": [2, 2]}]}, b"x" * 32),  # more numbers than it says
+            ({"outputs": [{"name": None, "shape": [2, 9]}]}, b"x" * 32),
+            ({"outputs": [{"name": None, "shape": [2, 2]}, {"name": "b", "shape": [2, 2]}]}, b"x" * 32),
         ):
             monkeypatch.setattr(reader._child, "ask", lambda *_, said=said, raw=raw, **__: (said, raw))
-            with pytest.raises(ValueError, match=r"wanted 2 answers|reshape"):
+            with pytest.raises(tflite_file.TfliteError, match="wanted 2 answers"):
                 reader.run(tiny_files.float32, tiny_files.inputs[:2])
             with pytest.raises(tflite_file.TfliteError, match="no facts"):
                 reader.facts(tiny_files.float32)
@@ -219,9 +226,34 @@ def test_arrays_larger_than_the_child_go_to_it_in_parts(reader, tiny_files, monk
     ask = reader._child.ask
     monkeypatch.setattr(tflite_file, "_AT_ONCE", 100 * tiny_files.inputs[0].nbytes)
     monkeypatch.setattr(reader._child, "ask", lambda question, *more, **options: (
-        asked.append(question["shape"][0]), ask(question, *more, **options))[1])  # fmt: skip
+        asked.append(question["inputs"][0]["shape"][0]), ask(question, *more, **options))[1])  # fmt: skip
     inputs = tiny_files.inputs[np.arange(250) % len(tiny_files.inputs)]
     np.testing.assert_array_equal(
         reader.run(tiny_files.float32, inputs), verify.predict_tflite(tiny_files.float32, inputs)
     )
     assert asked == [100, 100, 50]
+
+
+def test_several_inputs_and_outputs_go_and_come_by_name(reader, monkeypatch):
+    def both(one, other):
+        return {"sum": tf.reduce_sum(one, 1, keepdims=True) + other[:, :1], "twice": 2 * other}
+
+    specs = [tf.TensorSpec((1, 3), tf.float32, name="one"), tf.TensorSpec((1, 2), tf.float32, name="other")]
+    traced = tf.function(both, input_signature=specs, autograph=False).get_concrete_function()
+    file = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module()).convert()
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(file))
+    names = [model.subgraphs[0].tensors[index].name.decode() for index in model.subgraphs[0].inputs]
+    random = np.random.default_rng(0)
+    values = {name: random.normal(size=(7, 3 if "one" in name else 2)).astype(np.float32) for name in names}
+    monkeypatch.setattr(tflite_file, "_AT_ONCE", 60)  # three examples of twenty bytes
+    found = reader.run(file, values)
+    one, other = (next(array for array in values.values() if array.shape[1] == width) for width in (3, 2))
+    by_width = {answers.shape[1]: answers for answers in found.values()}
+    np.testing.assert_allclose(by_width[1], one.sum(1, keepdims=True) + other[:, :1], atol=1e-5)
+    np.testing.assert_array_equal(by_width[2], 2 * other)
+    with pytest.raises(ValueError, match=r"as many examples for every input. Received: .*\(7, 3\)"):
+        reader.run(file, {names[0]: values[names[0]], names[1]: values[names[1]][:2]})
+    with pytest.raises(ValueError, match="Received: no input"):
+        reader.run(file, {})
+    with pytest.raises(tflite_file.TfliteError, match="cannot be run"):
+        reader.run(file, {"else": one})

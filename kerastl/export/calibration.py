@@ -1,0 +1,109 @@
+"""Full-integer files: the examples that show each activation's range, and no operator that stays float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from kerastl.export import packing, serving
+from kerastl.export.keras_graph import KerasModel
+from kerastl.types import Task
+
+
+def input_range(task: Task | None) -> tuple[float, int] | None:
+    """Scale and zero point that an integer file's input has to have, ``None`` where they are measured."""
+    return None if task is None else task.inputs.calibration_range()
+
+
+def checked(
+    model: KerasModel, task: Task | None, calibration: np.ndarray | Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Calibration examples for each of the model's inputs by its name, checked.
+
+    Raises:
+        ValueError: if an input has none, or they are of another shape, not finite, or out of the task's range.
+    """
+    specs, _ = serving.ends_of(model, task)
+    names = [spec.name for spec in specs]
+    given = calibration if isinstance(calibration, Mapping) else {names[0]: calibration}
+    if sorted(given) != sorted(names):
+        raise ValueError(
+            f"Calibration wants examples for each of {', '.join(names)}. Received: {', '.join(map(str, given))}."
+        )
+    found = {}
+    for spec in specs:
+        values, shape = np.asarray(given[spec.name]), tuple(spec.shape)[1:]
+        if values.shape[1:] != shape or not len(values):
+            raise ValueError(
+                f"Calibration wants raw inputs (examples, {', '.join(map(str, shape))}). Received: {values.shape} for "
+                f"{spec.name!r}."
+            )
+        if not np.isfinite(values).all():
+            raise ValueError(f"Calibration wants finite numbers. Received: others for {spec.name!r}.")
+        found[spec.name] = values.astype(spec.dtype.name)
+    if len({len(values) for values in found.values()}) > 1:
+        counts = ", ".join(f"{len(values)} for {name!r}" for name, values in found.items())
+        raise ValueError(f"Calibration wants as many examples for every input. Received: {counts}.")
+    known = input_range(task)
+    if task is not None and known is not None:
+        found[names[0]] = _over_the_range(found[names[0]], known, kind=task.inputs.kind)
+    return found
+
+
+def _over_the_range(values: np.ndarray, known: tuple[float, int], *, kind: str) -> np.ndarray:
+    """Calibration examples, the first of which shows both ends of the range: the input's scale must come out exactly.
+
+    Raises:
+        ValueError: if values lie outside of the range, or all within one step of it.
+    """
+    (step, zero), low, high = known, float(values.min()), float(values.max())
+    least, most = (0 - zero) * step, (255 - zero) * step
+    if not (low >= least and step < high <= most):
+        raise ValueError(
+            f"Calibration wants raw {kind} inputs {least:g}..{most:g}, not all zero and not scaled: the ranges of "
+            f"every activation are set by it. Received: values from {low} to {high}."
+        )
+    values = values.astype(np.float32)
+    values[0].flat[0], values[0].flat[-1] = least, most
+    return values
+
+
+def one_by_one(
+    task: Task | None, examples: Mapping[str, np.ndarray] | None, scale: float
+) -> Callable[[], Iterator[object]] | None:
+    """What the converter measures ranges on: a tensor for each of the file's inputs, example by example."""
+    if examples is None:
+        return None
+
+    def rows() -> Iterator[object]:
+        for row in range(len(next(iter(examples.values())))):
+            values = {name: array[row : row + 1] for name, array in examples.items()}
+            fed = values if task is None else task.inputs.fed(next(iter(values.values())))
+            if len(fed) == 1:
+                yield [np.asarray(next(iter(fed.values())) * scale, np.float32)]
+            else:
+                yield fed
+
+    return rows
+
+
+def refuse_floats(model: KerasModel, data: bytes) -> None:
+    """Raises `ValueError` for an operator that still computes with float numbers, naming it and its layer."""
+    parsed = packing.unpack(data)
+    codes = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+    found = []
+    for graph in parsed.subgraphs:
+        for operator in graph.operators:
+            ends = [graph.tensors[index] for index in [*operator.inputs, *operator.outputs] if index >= 0]
+            if any(tensor.type == schema.TensorType.FLOAT32 for tensor in ends):
+                place = graph.tensors[operator.outputs[0]].name.decode().split(";")[0]
+                found.append(f"{codes[packing.code_of(parsed, operator)]} ({place})")
+    if found:
+        raise ValueError(
+            "Wanted integers throughout. Received: operators that stay float, "
+            f"{', '.join(found[:5])}{' ...' if len(found) > 5 else ''} in {model.name!r}. Ranges come from "
+            "calibration, or from quantization-aware training of every layer; compress.ptq.dynamic_int8 keeps "
+            "activations float."
+        )

@@ -1,0 +1,147 @@
+"""What a functional model of either Keras is made of: its ends by name, its last layer, the library it belongs to."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+
+class KerasLayer(Protocol):
+    """What is asked of a layer of either Keras."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class KerasModel(Protocol):
+    """What is asked of a functional model of either Keras, so that neither has to be named."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inputs(self) -> Any: ...
+
+    @property
+    def outputs(self) -> Any: ...
+
+    @property
+    def layers(self) -> Any: ...
+
+    @property
+    def variables(self) -> Any: ...
+
+    @property
+    def weights(self) -> Any: ...
+
+    def __call__(self, *args: object, **kwargs: object) -> Any: ...
+
+
+def class_of_models(model: KerasModel) -> Any:
+    """``keras.Model`` or ``tf_keras.Model``, whichever the model is one of."""
+    for ancestor in type(model).__mro__:
+        if ancestor.__name__ == "Model" and ancestor.__module__.split(".")[0] in ("keras", "tf_keras"):
+            return ancestor
+    raise ValueError(f"Wanted a Keras 3 or tf_keras model. Received: {type(model).__module__}.{type(model).__name__}.")
+
+
+def layers_of(model: KerasModel) -> Any:
+    """The layers of the Keras that a model is made with: the module ``keras.layers``, or that of tf_keras."""
+    library = class_of_models(model).__module__.split(".")[0]
+    return importlib.import_module(library).layers
+
+
+def names_of(model: KerasModel, end: str) -> tuple[str, ...]:
+    """The names of a model's inputs or outputs (``end`` says which) in its order: keys of a dict, or names of layers.
+
+    Of a layer that gives several outputs the second is ``name_1``, and so on.
+    """
+    structure = _structure(model, end)
+    values = list(getattr(model, f"{end}s"))
+    keys = structure if isinstance(structure, Mapping) and len(structure) == len(values) else None
+    given = [str(key) for key in sorted(keys)] if keys else [producer(value).name for value in values]
+    names: list[str] = []
+    for name in (re.sub(r"[^\w.-]", "_", one) for one in given):  # what a signature may be called
+        copies = sum(1 for other in names if other == name or re.fullmatch(rf"{re.escape(name)}_\d+", other))
+        names.append(f"{name}_{copies}" if name in names else name)
+    return tuple(names)
+
+
+def flat(model: KerasModel) -> KerasModel:
+    """The same graph, called with a list of inputs and answering with a list of outputs in the order of `names_of`.
+
+    A model of one input and one output is returned as it is, and is called with one and answers with one.
+    """
+    dicts = any(isinstance(_structure(model, end), Mapping) for end in ("input", "output"))
+    if len(model.inputs) == len(model.outputs) == 1 and not dicts:
+        return model
+    return class_of_models(model)(list(model.inputs), list(model.outputs), name=model.name)
+
+
+def _structure(model: KerasModel, end: str) -> object:
+    """What a model's inputs or outputs were made of: a tensor, a list, a dict."""
+    return getattr(model, f"_{end}s_struct", getattr(model, f"_nested_{end}s", None))
+
+
+def specs_of(model: KerasModel, *, batch: int | None = None) -> tuple[tf.TensorSpec, ...]:
+    """Shape, type and name of each of a model's inputs, in its order and by its own names.
+
+    Raises:
+        ValueError: if an input has an axis of unknown size, or two have one name.
+    """
+    specs = []
+    for value, name in zip(model.inputs, names_of(model, "input"), strict=True):
+        shape = tuple(value.shape)[1:]
+        if any(size is None for size in shape):
+            raise ValueError(f"Wanted an input of known shape. Received: {shape} in model {model.name!r}.")
+        specs.append(tf.TensorSpec((batch, *shape), dtype_of(value), name=name))
+    return tuple(specs)
+
+
+def dtype_of(value: Any) -> str:
+    """The type of a symbolic tensor of either Keras by its name."""
+    return value.dtype if isinstance(value.dtype, str) else tf.as_dtype(value.dtype).name
+
+
+def producer(value: Any) -> Any:
+    """The layer a symbolic tensor comes out of."""
+    history = value._keras_history
+    return history.operation if hasattr(history, "operation") else history.layer
+
+
+def last_layer(model: KerasModel) -> Any:
+    """Where a model's answers come from: inside of models in it, and before layers that change nothing."""
+    value = model.outputs[0]
+    while True:
+        layer, node, place = value._keras_history
+        inner = getattr(layer, "layer", layer)  # TF-MOT wraps each layer it quantizes
+        if getattr(inner, "layers", None) and getattr(inner, "outputs", None):
+            value = inner.outputs[place]
+        elif changes_nothing(inner):
+            value = tf.nest.flatten(layer._inbound_nodes[node].input_tensors)[0]
+        else:
+            return inner
+
+
+def activation_of(layer: Any) -> str | None:
+    """The name of the activation that a layer ends in, ``None`` where it has none."""
+    if type(layer).__name__ == "Softmax":
+        return "softmax"
+    activation = getattr(layer, "activation", None)
+    activation = getattr(activation, "activation", activation)  # TF-MOT wraps each of these, too
+    if activation is None:
+        return None
+    # a layer may stand for an activation; TF-MOT has a class for none
+    name = getattr(activation, "__name__", type(activation).__name__.lower())
+    return "linear" if name == "noopactivation" else name
+
+
+def changes_nothing(layer: KerasLayer) -> bool:
+    """Whether a layer's output is its input when a model answers."""
+    if type(layer).__name__ == "Activation":
+        return activation_of(layer) == "linear"
+    return type(layer).__name__ in ("Dropout", "Identity")
