@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerastl.types import Task
-
 CLASSES, SIZE = 4, 8
 
 
@@ -44,13 +42,7 @@ class TinyFiles:
     dense: np.ndarray
     float32: bytes
     integer: bytes
-
-    @property
-    def task(self) -> Task:
-        from kerastl.inputs.image import Image
-        from kerastl.tasks.single_label import SingleLabel
-
-        return Task("tiny", Image((SIZE, SIZE, 1)), SingleLabel(("a", "b", "c", "d")))
+    task: Any
 
 
 def _pictures(random) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +59,10 @@ def _pictures(random) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="session")
 def tiny_files() -> TinyFiles:
     import tensorflow as tf
+
+    from kerastl.inputs.image import Image
+    from kerastl.tasks.single_label import SingleLabel
+    from kerastl.types import Task
 
     random = np.random.default_rng(0)
     inputs, labels = _pictures(random)
@@ -93,7 +89,8 @@ def tiny_files() -> TinyFiles:
     integer.representative_dataset = lambda: ([example[None].astype(np.float32)] for example in inputs)
     integer.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     integer.inference_input_type = integer.inference_output_type = tf.uint8
-    return TinyFiles(inputs, labels, expected, kernel, dense, converter().convert(), integer.convert())
+    task = Task("tiny", Image((SIZE, SIZE, 1)), SingleLabel(("upper left", "upper right", "lower left", "lower right")))
+    return TinyFiles(inputs, labels, expected, kernel, dense, converter().convert(), integer.convert(), task)
 
 
 def _convolved(inputs: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -171,7 +168,7 @@ class TinyText:
     model: Any
     expected: np.ndarray
     float32: bytes
-    task: Task
+    task: Any
 
 
 @pytest.fixture(scope="session")
@@ -182,6 +179,7 @@ def tiny_text() -> TinyText:
     from kerastl.inputs import wordpiece
     from kerastl.inputs.text import Text
     from kerastl.tasks.single_label import SingleLabel
+    from kerastl.types import Task
 
     random = np.random.default_rng(0)
     labels = (np.arange(120) % 2).astype(np.int32)

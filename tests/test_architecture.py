@@ -33,6 +33,7 @@ MAY_NAME: dict[str, set[str]] = {
     "system/memory": TENSORFLOW,  # what it lets go of is TensorFlow's
     "inputs": set(),  # the tokenizer is copied to where there is no framework
     "inputs/augmentation": KERAS,  # Keras' own layers
+    "inputs/text": TENSORFLOW,  # the mask is applied inside the graph, and imported there
     "runs": set(),
     "tasks": KERAS | TENSORFLOW,  # losses and metrics, imported where one is asked for
     "cli": set(),
@@ -95,6 +96,7 @@ MAY_NAME: dict[str, set[str]] = {
 CORRIDORS = {
     "cli": "the command line walks through every room, as a recipe does",
     "runs": "the last stretch of every recipe's corridor; four recipes walked it with the same steps",
+    "__init__": "the house's own door: `kerastl.run` and `kerastl.open`",
 }
 
 # Rooms that everybody may open into.
@@ -102,17 +104,12 @@ FREE = {"types", "system"}
 
 # Doors between two rooms, and why.
 DOORS = {
-    (
-        "data",
-        "inputs",
-    ): "texts become token ids, and pictures pixels, the one way that the phone and `predict` know too",
+    ("data", "inputs"): "texts become token ids, and pictures pixels, as on the phone and in `predict`",
+    ("data", "tasks"): "whoever reads labels knows what they are, and says so once",
     ("export", "inputs"): "the tokenizer goes to the phone as a file",
     ("models", "inputs"): "an encoder's vocabulary has to be the texts' own, read off its file the one way",
     ("models", "untrusted"): "weights are somebody else's file, and looked at as such",
-    (
-        "untrusted",
-        "verify",
-    ): "somebody else's file answers, and is measured, by the same code as one's own, in a child process",
+    ("untrusted", "verify"): "somebody else's file answers, and is measured, by the code for one's own, in a child",
     ("untrusted", "export"): "and says of itself, in its metadata, by the same code",
     ("compress", "training"): "a `fit` that survives its process is the same for whoever trains",
     ("distil", "training"): "the bar that shows a training shows a teacher that answers for as long",
@@ -163,7 +160,7 @@ def imports_of(path: Path) -> Iterator[str]:
     """Every module a file imports anywhere in it, absolute, with the names taken from it (`kerastl.types.Task`)."""
     module = module_of(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(tree_of(path)):
+    for node in _at_run_time(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -174,6 +171,14 @@ def imports_of(path: Path) -> Iterator[str]:
             yield from (f"{start}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and _imports_by_call(node) and isinstance(node.args[0], ast.Constant):
             yield str(node.args[0].value)
+
+
+def _at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """All of a tree but what stands under ``if TYPE_CHECKING:``, which is for annotations and never imported."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+            yield node
+            yield from _at_run_time(node)
 
 
 def _imports_by_call(node: ast.Call) -> bool:
@@ -241,7 +246,8 @@ def test_rooms_do_not_open_into_one_another(path):
 
 def test_the_corridors_are_there():
     rooms = {room_of(path) for path in MODULES}
-    assert set(CORRIDORS) <= rooms, f"CORRIDORS lists rooms that are gone: {set(CORRIDORS) - rooms}"
+    gone = set(CORRIDORS) - rooms - {"__init__"}
+    assert not gone, f"CORRIDORS lists rooms that are gone: {gone}"
     used = {(room_of(path), name.split(".")[1]) for path in MODULES for name in imports_of(path) if "kerastl." in name}
     assert set(DOORS) <= used, f"DOORS lists doors that nobody uses: {set(DOORS) - used}"
     assert len(DOORS) <= 14
@@ -270,20 +276,20 @@ def test_importing_the_house_and_the_command_is_cheap():
     assert len(doors) >= 6
     assert len(command) >= 4
     heavy = FRAMEWORKS | {"numpy", "rich", "tyro", "matplotlib", "jinja2", "PIL", "pyarrow", "flatbuffers"}
-    for path in [*doors, *command, HOUSE / "types.py"]:
+    for path in [*doors, *command, *files_of(HOUSE / "types"), HOUSE / "runs" / "recipes.py"]:
         for node in tree_of(path).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 assert name.split(".")[0] not in heavy, f"{label(path)} line {node.lineno} imports {name}"
-                light = ("kerastl.cli", "kerastl.types", "kerastl.system")
+                light = ("kerastl.cli", "kerastl.types", "kerastl.system", "kerastl.runs")
                 inner = name.startswith("kerastl") and not name.startswith(light)
                 assert not inner, f"{label(path)} line {node.lineno} imports {name} before it is needed"
 
 
 def test_every_family_and_file_is_reached_lazily():
     for path in FILES:
-        if path.name == "__init__.py" and path.parent != HOUSE / "cli":
+        if path.name == "__init__.py" and path.parent not in (HOUSE / "cli", HOUSE / "types"):  # types are cheap
             calls = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
             assert any(getattr(call.func, "attr", "") == "attach" for call in calls), label(path)
 
@@ -347,12 +353,12 @@ def test_every_room_has_its_mirror_in_the_tests():
     lacking = []
     for path in MODULES:
         room, name = room_of(path), path.stem
-        if (name == "__init__" and room != "cli") or name == "types":  # a door; and types only carries
+        if name == "__init__" and room != "cli":  # a door
             continue
         if room == "models" and path.parent.name != "pretrained" and name not in ("advice", "heads"):
             # every builder through one contract test
             mirrors = [ROOT / "tests" / "families" / "test_builders.py"]
-        elif path.parent == HOUSE or room == "cli":
+        elif path.parent == HOUSE or room in ("cli", "types"):
             mirrors = [ROOT / "tests" / f"test_{room}.py"]
         else:
             mirrors = [ROOT / "tests" / path.relative_to(HOUSE).parent / f"test_{name}.py"]

@@ -27,8 +27,9 @@ from PIL import Image
 
 import kerastl
 from kerastl import cli, types
-from kerastl.cli import catalogue, doctor, files, results, running
+from kerastl.cli import doctor, files, results, running
 from kerastl.inputs import image as images
+from kerastl.runs import recipes
 from kerastl.system import digests
 from kerastl.tasks.single_label import SingleLabel
 
@@ -631,19 +632,19 @@ def test_free_memory_is_the_least_of_what_limits_it(tmp_path, files, expected):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert running.free_memory(tmp_path) == expected
+    assert recipes.free_memory(tmp_path) == expected
 
 
 def test_a_limit_of_addresses_counts_without_the_libraries():
     """`ulimit -v`, in a process of its own."""
-    script = "from kerastl.cli import running; print(running.free_memory())"
-    limit = running._LIBRARIES + 1_000_000_000
+    script = "from kerastl.runs import recipes; print(recipes.free_memory())"
+    limit = recipes._LIBRARIES + 1_000_000_000
     result = subprocess.run(
         ["bash", "-c", f"ulimit -v {limit // 1024}; exec {sys.executable} -c '{script}'"],
         capture_output=True,
         text=True,
     )
-    assert int(result.stdout) == limit // 1024 * 1024 - running._LIBRARIES, result.stderr
+    assert int(result.stdout) == limit // 1024 * 1024 - recipes._LIBRARIES, result.stderr
 
 
 def test_audit_looks_at_models_too(here, capsys):
@@ -811,7 +812,7 @@ def test_commands_without_a_model_are_quick_and_import_nothing_heavy():
 
 def test_a_recipe_file_can_be_run_as_a_module_or_a_file():
     found = [
-        catalogue.find(name) for name in ("mnist_mobile", "recipes.mnist_mobile", str(ROOT / "recipes/mnist_mobile.py"))
+        recipes.find(name) for name in ("mnist_mobile", "recipes.mnist_mobile", str(ROOT / "recipes/mnist_mobile.py"))
     ]
     assert len(set(found)) == 1
     assert found[0].built_in
@@ -825,7 +826,7 @@ def test_advise_names_a_student_and_its_teacher_where_that_is_what_fits(tmp_path
     command, *rest = capsys.readouterr().out.splitlines()
     words = shlex.split(command)
     assert words[:3] == ["kerastl", "run", "text_mobile"]
-    recipe = running.load(catalogue.find("text_mobile"))
+    recipe = recipes.load(recipes.find("text_mobile"))
     config = running.parse(recipe, recipe.Config(), words[3:], given="text_mobile")
     assert (config.data, config.text_column, config.teacher_length) == (str(tmp_path / "set.csv"), "review", 64)
     assert "can still teach" in " ".join(rest)
@@ -840,7 +841,7 @@ def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     command, *rest = capsys.readouterr().out.splitlines()
     words = shlex.split(command)
     assert words[:5] == ["kerastl", "run", "image_few_labels", "--data", str(tmp_path / "my set")]
-    recipe = running.load(catalogue.find("image_few_labels"))
+    recipe = recipes.load(recipes.find("image_few_labels"))
     config = running.parse(recipe, recipe.Config(), words[3:], given="image_few_labels")
     assert (config.backbone, config.image_size, config.labels) == ("mobilenet_v2", 224, 4)
     assert "8 pictures of 2 classes, 4 to 4 each." in rest[0]
@@ -865,7 +866,7 @@ def test_advise_prints_the_columns_that_it_read_by(tmp_path, capsys):
     ):
         assert cli.main(["advise", str(tmp_path / f"{file}.csv"), *column, *columns]) == 0
         words = shlex.split(capsys.readouterr().out.splitlines()[0])
-        recipe = running.load(catalogue.find(words[2]))
+        recipe = recipes.load(recipes.find(words[2]))
         data = getattr(recipe, loads)(running.parse(recipe, recipe.Config(), words[3:], given=words[2]))
         assert [len(split) for split in (data.train, data.validation, data.test)] == [80, 20, 20]
 
@@ -885,7 +886,7 @@ def test_advise_of_arrays_says_what_to_do_and_of_a_folder_of_parquet_what_to_run
         pyarrow.parquet.write_table(table, tmp_path / "hub" / f"{name}-00000-of-00001.parquet")
     assert cli.main(["advise", str(tmp_path / "hub"), "--megabytes", "3"]) == 0
     words = shlex.split(capsys.readouterr().out.splitlines()[0])
-    recipe = running.load(catalogue.find(words[2]))
+    recipe = recipes.load(recipes.find(words[2]))
     config = running.parse(recipe, recipe.Config(), [*words[3:], "--image-size", "32"], given=words[2])
     assert len(recipe.load(config).test) == 40
 

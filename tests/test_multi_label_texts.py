@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from kerastl import cli, types, verify
-from kerastl.cli import catalogue, running
+from kerastl.cli import running
 from kerastl.export import metadata, tflite
 from kerastl.inputs import wordpiece
 from kerastl.recipes import text_classifier, text_mobile
-from kerastl.runs import publishing, store
+from kerastl.runs import publishing, recipes, store
 from kerastl.training import fitting
 
 NAMES = ("goal", "rain", "vote")
@@ -131,7 +131,7 @@ def test_lists_in_json_lines_are_the_same_texts(config, table, finished):
 def test_advise_counts_each_class_and_prints_a_command_that_parses(table, capsys):
     assert cli.main(["advise", str(table), "--label-separator", "|", "--megabytes", "1"]) == 0
     command, amount, *_ = capsys.readouterr().out.splitlines()
-    recipe = running.load(catalogue.find("text_classifier"))
+    recipe = recipes.load(recipes.find("text_classifier"))
     words = shlex.split(command)
     parsed = running.parse(recipe, recipe.Config(), words[3:], given="text_classifier")
     assert (parsed.data, parsed.label_separator, parsed.encoder) == (str(table), "|", "small")

@@ -7,9 +7,7 @@ way they came they are the same numbers.
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import hashlib
-import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -99,29 +97,3 @@ def read(source: Source) -> dict[str, np.ndarray]:
                 raise
             path.unlink(missing_ok=True)
     raise AssertionError("unreachable")
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """An array from an idx file (LeCun's MNIST format, unsigned bytes), gzipped or not.
-
-    Raises:
-        ValueError: the header is no idx header of bytes, or the size is not the one it announces.
-    """
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if packed else open(path, "rb") as file:
-        start = file.read(4)
-        axes = start[3] if len(start) == 4 else 0
-        sizes = file.read(4 * axes)
-        if start[:3] != b"\0\0\x08" or len(sizes) < 4 * axes:
-            raise ValueError(f"{path.name} is not an idx file of unsigned bytes. Received: header {start.hex()}.")
-        shape = tuple(int.from_bytes(sizes[4 * axis : 4 * axis + 4], "big") for axis in range(axes))
-        # no more than it announces: a few kilobytes of gzip can unpack to gigabytes
-        count, held = math.prod(shape), path.stat().st_size
-        if count > max(10_000_000, 200 * held):
-            raise ValueError(f"{path.name} of {held:,} bytes announces {count:,} values of shape {shape}: too many.")
-        values = np.frombuffer(file.read(count + 1), np.uint8)
-    if values.size != count:
-        holds = f"{values.size:,} values" if values.size < count else "more"
-        raise ValueError(f"{path.name} announces shape {shape} but holds {holds}.")
-    return values.reshape(shape)

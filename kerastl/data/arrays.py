@@ -12,14 +12,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kerastl import types
-from kerastl.data import image_folder, multi_label_sets, parquet_table, splits
+from kerastl.data import class_order, multi_label_columns, parquet_table, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -79,47 +79,24 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     path = Path(path)
-    columns: dict[str, Any] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    columns |= multi_label_sets.columns_or_separator(None, label_columns)
-    inputs, labels, known, problems = read(path, **columns, size=size, channels=channels)
-    inputs, labels = _usable(inputs, labels, problems, skip=policy == "skip", where=path)
-    if "train" not in inputs:
-        raise ValueError(f"Wanted examples to train on. Received: {', '.join(inputs)} in {path}.")
-    multi_label = any(types.is_multi_label(some) for some in labels.values())
-    if multi_label:
-        names, labels = _sets(labels, wanted=class_names, known=known, where=path)
-    else:
-        names = _class_names(labels, wanted=class_names, known=known, where=path)
-    arrays: dict[str, np.ndarray] = {}
-    for split, values in inputs.items():
-        whole_bytes = values.dtype == np.uint8 and values.ndim == 3
-        arrays[f"{split}_inputs"] = values[..., None] if whole_bytes else values
-        arrays[f"{split}_labels"] = (
-            labels[split] if multi_label else _labels(labels[split], names, where=f"{split} of {path}")
-        )
-    shapes = {name: array.shape[1:] for name, array in arrays.items() if name.endswith("inputs")}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"Wanted inputs of one shape in all splits. Received: {shapes} in {path}.")
-    if "test" not in inputs:
-        train, held_out = (
-            splits.iterative_stratification(
-                arrays["train_labels"], validation=test, seed=seed, leave=1 if "validation" in inputs else 2
-            )
-            if multi_label
-            else splits.stratified(arrays["train_labels"], validation=test, seed=seed)
-        )
-        for what in ("inputs", "labels"):
-            whole = arrays[f"train_{what}"]
-            arrays[f"train_{what}"], arrays[f"test_{what}"] = whole[train], whole[held_out]
-    arguments = {"path": os.path.abspath(path), "test": test, "class_names": list(names), "policy": policy}
+    columns: dict[str, str] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
+    several = multi_label_columns.columns_or_separator(None, label_columns)
+    flags = several.get("label_columns", [])
+    found = read(path, **columns, label_columns=flags, size=size, channels=channels)
+    found = _usable(found, skip=policy == "skip", where=path)
+    target, arrays = _arrays(found, wanted=class_names, where=path)
+    if "test" not in found.inputs:
+        _hold_out(arrays, target, test=test, seed=seed, leave=1 if "validation" in found.inputs else 2)
+    arguments: dict[str, object] = {
+        "path": os.path.abspath(path),
+        "test": test,
+        "class_names": list(target.names),
+        "policy": policy,
+    }
     if parquet_table.files(path):
-        arguments |= {**columns, "size": None if size is None else list(size), "channels": channels}
+        arguments |= {**columns, **several, "size": None if size is None else list(size), "channels": channels}
     return splits.dataset(
-        types.Task(
-            path.resolve().stem,
-            Image(arrays["train_inputs"].shape[1:]),
-            (MultiLabel if multi_label else SingleLabel)(names),
-        ),
+        types.Task(path.resolve().stem, _kind([arrays[f"{split}_inputs"] for split in found.inputs]), target),
         arrays,
         seed=seed,
         validation=validation,
@@ -127,6 +104,57 @@ def load(
         source="arrays",
         arguments=arguments,
     )
+
+
+def _arrays(
+    found: parquet_table.Arrays, *, wanted: Sequence[str] | None, where: Path
+) -> tuple[SingleLabel | MultiLabel, dict[str, np.ndarray]]:
+    """What is asked, and ``train_inputs``, ``train_labels`` and so on.
+
+    Raises:
+        ValueError: nothing to train on, inputs of different shapes, or labels that are no classes.
+    """
+    inputs, labels, known, *_ = found
+    if "train" not in inputs:
+        raise ValueError(f"Wanted examples to train on. Received: {', '.join(inputs)} in {where}.")
+    if any(multi_label_columns.are_sets(some) for some in labels.values()):
+        names, made = _sets(labels, wanted=wanted, known=known, where=where)
+        target = MultiLabel(names)
+    else:
+        names = _class_names(labels, wanted=wanted, known=known, where=where)
+        made = {split: _labels(some, names, where=f"{split} of {where}") for split, some in labels.items()}
+        target = SingleLabel(names)
+    arrays: dict[str, np.ndarray] = {}
+    for split, values in inputs.items():
+        whole_bytes = values.dtype == np.uint8 and values.ndim == 3
+        arrays[f"{split}_inputs"] = values[..., None] if whole_bytes else values
+        arrays[f"{split}_labels"] = made[split]
+        arrays[f"{split}_origins"] = found.origins[split]
+    shapes = {f"{split}_inputs": arrays[f"{split}_inputs"].shape[1:] for split in inputs}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"Wanted inputs of one shape in all splits. Received: {shapes} in {where}.")
+    return target, arrays
+
+
+def _hold_out(arrays: dict[str, np.ndarray], target: types.Target, *, test: int | float, seed: int, leave: int) -> None:
+    """Makes a test split of some of the training examples."""
+    kept = target.strata(arrays["train_labels"])
+    train, held_out = splits.divided(kept, validation=test, seed=seed, leave=leave)
+    for what in ("inputs", "labels", "origins"):
+        whole = arrays[f"train_{what}"]
+        arrays[f"train_{what}"], arrays[f"test_{what}"] = whole[train], whole[held_out]
+
+
+def _kind(inputs: Sequence[np.ndarray]) -> types.Inputs:
+    """What inputs are: pictures where an example has height, width and channels and all values are whole, 0..255."""
+    shape = inputs[0].shape[1:]
+    return Image(shape) if len(shape) == 3 and all(map(_are_pixels, inputs)) else Numbers(shape)
+
+
+def _are_pixels(values: np.ndarray) -> bool:
+    if values.dtype.kind in "bu" and values.dtype.itemsize == 1:
+        return True
+    return not values.size or bool(values.min() >= 0 and values.max() <= 255 and (values == np.floor(values)).all())
 
 
 def read(
@@ -138,9 +166,8 @@ def read(
     label_columns: Sequence[str] = (),
     size: Sequence[int] | None = None,
     channels: int = 3,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], list[str]]:
-    """Inputs and labels of each split as the files have them, the names of the classes that these bring, and what is
-    wrong with what is left out: rows of a parquet file, arrays whose name is no split's.
+) -> parquet_table.Arrays:
+    """The arrays of each split as the files have them, without rows of a parquet file and arrays that are no split's.
 
     Arguments and errors as for `load`. One label an example is one axis; sets of classes are uint8 of 0 and 1.
     """
@@ -150,8 +177,7 @@ def read(
     if not files:
         if label_columns:
             raise ValueError(f"Columns of classes are those of a parquet file. Received: {label_columns} for {path}.")
-        inputs, labels, problems = _files(path)
-        return inputs, {split: in_rows(some) for split, some in labels.items()}, (), problems
+        return _files(path)
     columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
     return parquet_table.read(files, **columns, label_columns=label_columns, size=size, channels=channels)
 
@@ -163,19 +189,13 @@ def in_rows(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.uint8) if labels.ndim == 2 and labels.dtype == bool else labels
 
 
-def _usable(
-    inputs: Mapping[str, np.ndarray],
-    labels: Mapping[str, np.ndarray],
-    problems: Sequence[str],
-    *,
-    skip: bool,
-    where: Path,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Inputs and labels without the rows that cannot be used, and without splits of which no row can.
+def _usable(arrays: parquet_table.Arrays, *, skip: bool, where: Path) -> parquet_table.Arrays:
+    """Arrays without the rows that cannot be used, and without splits of which no row can.
 
     Raises:
         ValueError: there are such rows, and they are not to be skipped; or arrays that are no examples and labels.
     """
+    inputs, labels, names, problems, origins = arrays
     problems, found = list(problems), {}
     for split, values in inputs.items():
         if values.dtype.kind not in "buif" or values.ndim < 2:
@@ -196,17 +216,18 @@ def _usable(
         if not skip:
             raise ValueError(f"{len(problems)} parts of {where} cannot be used; policy='skip' leaves them out:{words}")
         print(f"kerastl: {len(problems)} parts of {where} are left out:{words}", file=sys.stderr)
-    kept_inputs, kept_labels = dict(inputs), dict(labels)
+    kept_inputs, kept_labels, kept_origins = dict(inputs), dict(labels), dict(origins)
     for split, rows in found.items():
         if rows:
             kept = np.delete(np.arange(len(inputs[split])), list(rows))
             kept_inputs[split], kept_labels[split] = inputs[split][kept], labels[split][kept]
+            kept_origins[split] = origins[split][kept]
             some = kept_labels[split]
             if some.dtype.kind == "f" and (some == np.floor(some)).all():  # they were float for the sake of NaN
                 kept_labels[split] = some.astype(np.int64)
             if not len(kept):  # labels that are held back, as of the hub's test splits
                 del kept_inputs[split], kept_labels[split]
-    return kept_inputs, kept_labels
+    return parquet_table.Arrays(kept_inputs, kept_labels, names, problems, kept_origins)
 
 
 def _problems(inputs: np.ndarray, labels: np.ndarray) -> dict[int, str]:
@@ -218,7 +239,7 @@ def _problems(inputs: np.ndarray, labels: np.ndarray) -> dict[int, str]:
             found[row] = "no label" if holes.any() else f"the label {labels[row]}"
     elif labels.dtype.kind in "UO":
         found |= {row: "no label" for row, word in enumerate(labels.tolist()) if not str(word).strip()}
-    elif types.is_multi_label(labels):
+    elif multi_label_columns.are_sets(labels):
         for row, column in np.argwhere((labels != 0) & (labels != 1)).tolist():
             found.setdefault(row, f"{labels[row, column]} for class {column}, where 0 or 1 is wanted")
     elif labels.ndim == 1 and labels.dtype.kind == "i":
@@ -247,7 +268,7 @@ def _sets(
             f"{where}; of examples of one class give class indices (examples,), labels.argmax(1)."
         )
     if known and wanted:
-        splits.check_names(known, wanted, what="labels")
+        class_order.check(known, wanted, what="labels")
     names = tuple(wanted or known or map(str, range(width)))
     order = [known.index(name) for name in names] if known else list(range(width))
     made = {}
@@ -257,31 +278,33 @@ def _sets(
     return names, made
 
 
-def _files(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
-    """Inputs and labels of each split in NumPy or idx files, and the pairs that belong to none."""
+def _files(path: Path) -> parquet_table.Arrays:
+    """The arrays of each split in NumPy or idx files, and the pairs that belong to none."""
     if path.is_file() and not array_file.is_array(path):
         raise ValueError(f"Wanted a .npz, .npy, idx or .parquet file, or a folder of them. Received: {path}.")
     read, problems = array_file.read_set(path)
     if problems:
         words = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         raise ValueError(f"Wanted arrays that can be read. Received: {path}: {words}.")
-    inputs, labels, problems = {}, {}, []
+    inputs, labels, origins, wrong = {}, {}, {}, []
     for group, pair in array_file.parts(read).items():
         if len(pair) < 2:
             continue
         split = "train" if group == "all" else SPLITS.get(group)
         if split is None or split in inputs:
             why = "which is no split" if split is None else f"of which there is one for {split} already"
-            problems.append(f"{pair['inputs']} and {pair['labels']}: {group!r}, {why}")
+            wrong.append(f"{pair['inputs']} and {pair['labels']}: {group!r}, {why}")
             continue
-        inputs[split], labels[split] = read[pair["inputs"]], read[pair["labels"]]
+        inputs[split], labels[split] = read[pair["inputs"]], in_rows(read[pair["labels"]])
+        rows = range(len(np.atleast_1d(inputs[split])))
+        origins[split] = np.array([f"{pair['inputs']}[{row}]" for row in rows], object)
     if not inputs:
         raise ValueError(
             f"Wanted inputs ({', '.join(array_file.INPUT_WORDS)}) and labels ({', '.join(array_file.LABEL_WORDS)}) by "
             f"their names, as x_train and y_train. Received: {', '.join(read) or 'no array'} in {path}"
             f"{', a folder, of whose .npz files one has to be named' if path.is_dir() and not read else ''}."
         )
-    return inputs, labels, problems
+    return parquet_table.Arrays(inputs, labels, (), wrong, origins)
 
 
 def _class_names(
@@ -289,8 +312,8 @@ def _class_names(
 ) -> tuple[str, ...]:
     every = list(labels.values())
     if all(array.dtype.kind in "UO" for array in every):
-        found = sorted({str(word) for array in every for word in array.tolist()}, key=image_folder.natural)
-        splits.check_names(found, wanted, what="labels")
+        found = sorted({str(word) for array in every for word in array.tolist()}, key=class_order.natural)
+        class_order.check(found, wanted, what="labels")
         return tuple(wanted or found)
     for split, array in zip(labels, every, strict=True):
         if array.dtype.kind not in "iu" or array.ndim != 1:

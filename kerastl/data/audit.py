@@ -18,20 +18,20 @@ from typing import Any
 import numpy as np
 
 from kerastl.data import (
-    array_file,
     arrays,
     audit_pictures,
     audit_texts,
+    class_order,
     duplicates,
-    image_folder,
     label_errors,
-    multi_label_sets,
+    multi_label_columns,
     near_duplicates,
     parquet_table,
     text_file,
     unpack,
 )
-from kerastl.types import Finding, is_multi_label
+from kerastl.inputs import array_file
+from kerastl.types import Finding
 
 
 def audit(
@@ -64,7 +64,7 @@ def audit(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
+    several = multi_label_columns.columns_or_separator(label_separator, label_columns)
     is_table = path.is_file() and path.suffix.lower() in text_file.ENDINGS
     of_pictures = is_table and path_column in (names := text_file.columns(path)) and text_column not in names
     if several and not is_table and not (label_columns and parquet_table.files(path)):
@@ -155,7 +155,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
 
 def _parquet(path: Path, *, near: bool, **columns: Any) -> list[Finding]:
     try:
-        inputs, labels, names, problems = parquet_table.read(parquet_table.files(path), **columns)
+        inputs, labels, names, problems, _ = parquet_table.read(parquet_table.files(path), **columns)
     except ValueError as error:  # no such column, damaged, or a bomb
         return [Finding("error", path.name, str(error))]
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
@@ -176,7 +176,7 @@ def _audit_arrays(
         if len(pair) == 2 or group == "all" or group in arrays.SPLITS  # num_labels, image_size are something else
     }
     read, words = _with_indices(read, [pair["labels"] for pair in parts.values() if "labels" in pair])
-    if any(is_multi_label(read[pair["labels"]]) for pair in parts.values() if "labels" in pair):
+    if any(multi_label_columns.are_sets(read[pair["labels"]]) for pair in parts.values() if "labels" in pair):
         words = named or words
     if read and not parts:
         found.append(
@@ -213,7 +213,7 @@ def _audit_arrays(
             continue
         _value_findings(name, inputs, found)
         answers: list[object] = [None] * len(inputs)
-        if labels is not None and (labels.ndim == 1 or is_multi_label(labels)):
+        if labels is not None and (labels.ndim == 1 or multi_label_columns.are_sets(labels)):
             answers = [tuple(one) if isinstance(one, list) else one for one in labels.tolist()]
         rows = (np.ascontiguousarray(row).tobytes() for row in inputs)
         digests[group] = [
@@ -242,7 +242,7 @@ def _with_indices(
     labels = {name: arrays.in_rows(read[name]) for name in names}
     if labels and all(array.dtype.kind == "U" and array.ndim == 1 for array in labels.values()):
         # in the order in which `arrays.load` takes them for classes
-        words = sorted(np.unique(np.concatenate(list(labels.values()))).tolist(), key=image_folder.natural)
+        words = sorted(np.unique(np.concatenate(list(labels.values()))).tolist(), key=class_order.natural)
         number = {word: index for index, word in enumerate(words)}
         labels = {name: np.array([number[word] for word in some.tolist()], int) for name, some in labels.items()}
     return {**read, **labels}, words
@@ -264,7 +264,7 @@ def _label_findings(
     if name is None:
         return set()
     labels = read[name]
-    if is_multi_label(labels):
+    if multi_label_columns.are_sets(labels):
         odd = np.argwhere((labels != 0) & (labels != 1))
         if len(odd):
             what = f"{len(odd)} numbers other than 0 and 1 where each class is there or not, first in row {odd[0, 0]}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import duplicates, image_folder, multi_label_sets, near_duplicates, picture_table, splits
+from kerastl.data import class_folders, duplicates, multi_label_columns, near_duplicates, picture_table, splits
 from kerastl.inputs import pictures
 from kerastl.types import Finding
 
@@ -21,21 +21,21 @@ Listed = Mapping[str, Mapping[str, Sequence[tuple[Path, str]]]]
 def folder(root: Path, *, near: bool) -> list[Finding]:
     """Findings about ``class/picture`` or ``split/class/picture``, see `audit.audit`."""
     found: list[Finding] = []
-    tops = sorted(image_folder.folders(root))
+    tops = sorted(class_folders.folders(root))
     by_split = {top.name: top for top in tops if top.name.lower() in splits.BY_WORD}
     if by_split and len(by_split) < len(tops):
         strays = [top.name for top in tops if top.name not in by_split]
         found.append(
             Finding("warning", root.name, f"folders beside the splits are left out: {duplicates.some(strays)}")
         )
-    if words := image_folder.nameless_splits(root):
+    if words := class_folders.nameless_splits(root):
         found.append(Finding("error", root.name, f"splits that would be taken for classes: {words}"))
     listed: dict[str, dict[str, list[tuple[Path, str]]]] = {}
     for split, top in (by_split or {"all": root}).items():
-        inside = sorted(image_folder.folders(top))
+        inside = sorted(class_folders.folders(top))
         listed[split] = {inner.name: list(_files(inner, root, found)) for inner in inside}
         for stray in sorted(top.iterdir()):
-            if stray.is_file() and image_folder.is_picture(stray):
+            if stray.is_file() and class_folders.is_picture(stray):
                 found.append(Finding("warning", _name(stray, root), "picture outside any class folder"))
     return _judged(listed, root.name, found, near=near)
 
@@ -51,7 +51,7 @@ def table(
     label_columns: Sequence[str] = (),
 ) -> list[Finding]:
     """Findings about a table of picture files, see `picture_table.read` and `audit.audit`."""
-    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
+    several = multi_label_columns.columns_or_separator(label_separator, label_columns)
     has_splits = split_column in picture_table.columns_of(path)
     try:
         rows = picture_table.read(
@@ -136,8 +136,8 @@ def _read(
 
 
 def _files(inner: Path, root: Path, found: list[Finding]) -> Iterator[tuple[Path, str]]:
-    for path in image_folder.files(inner):
-        if image_folder.is_picture(path):
+    for path in class_folders.files(inner):
+        if class_folders.is_picture(path):
             yield path, _name(path, root)
         else:
             found.append(Finding("warning", _name(path, root), "not a picture by its name"))

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerastl.data import duplicates, multi_label_sets, text_csv
+from kerastl.data import duplicates, labelled_texts, multi_label_columns, text_csv
 from kerastl.types import Finding
 
 _LONG = 100_000
@@ -23,9 +23,9 @@ def table(
     label_columns: Sequence[str] = (),
 ) -> list[Finding]:
     """Findings about sentences, see `text_csv.load` and `audit.audit`."""
-    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
+    several = multi_label_columns.columns_or_separator(label_separator, label_columns)
     try:
-        examples, problems = text_csv.rows(path, [text_column, label_column], split_column, several=several)
+        examples, problems = labelled_texts.rows(path, [text_column, label_column], split_column, several=several)
     except ValueError as error:  # no table, no such column, no encoding
         return [Finding("error", path.name, str(error))]
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
@@ -36,7 +36,7 @@ def table(
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for example in examples:
         split = (example.split or "train") if divided else "all"
-        digest = hashlib.sha256(text_csv.normalize(example.text).encode()).digest()
+        digest = hashlib.sha256(labelled_texts.normalize(example.text).encode()).digest()
         digests[split].append((digest, example.where, example.label))
         counts[split].update(example.names)
         if len(example.text) > _LONG:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from kerastl import types
-from kerastl.data import arrays, bert_vocabulary, image_folder, multi_label_sets, text_csv, text_file
+from kerastl.data import arrays, bert_vocabulary, image_folder, labelled_texts, multi_label_columns, text_file
 from kerastl.inputs import array_file, wordpiece
 
 _SAMPLE, _LONGEST = 300, 512
@@ -62,7 +61,7 @@ def summarize(
         ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
             what cannot say them so.
     """
-    path, several = Path(path), multi_label_sets.columns_or_separator(label_separator, label_columns)
+    path, several = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []
@@ -73,15 +72,16 @@ def summarize(
         if label_separator is not None:
             raise ValueError(f"Separated labels are read from tables. Received: {label_separator!r} for {path}.")
         return _arrays(path, label_column, split_column, label_columns)
-    columns = {"path": path_column, "label": label_column, "split": split_column, "group": None}
-    _, rows, names = image_folder.listed(path, columns=columns, several=several)
+    columns = image_folder.Columns(path_column, label_column, split_column)
+    listing = image_folder.listed(path, columns=columns, several=several)
+    rows = listing.rows
     counts = collections.Counter(name for row in rows for name in (row.labels if several else (row.label,)))
-    counts.update(dict.fromkeys(names, 0))  # of no picture at all
+    counts.update(dict.fromkeys(listing.names, 0))  # of no picture at all
     return Facts("pictures", dict(counts), _side([row.path for row in rows]), examples=len(rows) if several else None)
 
 
-def _texts(path: Path, columns: list[str], split_column: str, several: Mapping[str, Any]) -> Facts:
-    examples, _ = text_csv.rows(path, columns, split_column, several=several)
+def _texts(path: Path, columns: list[str], split_column: str, several: multi_label_columns.Columns) -> Facts:
+    examples, _ = labelled_texts.rows(path, columns, split_column, several=several)
     some = [examples[index].text for index in _spread(len(examples))]
     tokenizer = wordpiece.Tokenizer(bert_vocabulary.tokens())
 
@@ -106,7 +106,7 @@ def _texts(path: Path, columns: list[str], split_column: str, several: Mapping[s
 
 
 def _arrays(path: Path, label_column: str, split_column: str, label_columns: Sequence[str]) -> Facts:
-    inputs, labels, names, _ = arrays.read(
+    inputs, labels, names, *_ = arrays.read(
         path, label_column=label_column, split_column=split_column, label_columns=label_columns
     )
     shapes = {values.shape[1:] for values in inputs.values()}
@@ -116,7 +116,7 @@ def _arrays(path: Path, label_column: str, split_column: str, label_columns: Seq
             f"{path}. No recipe takes other numbers; `kerastl copy mnist_cnn FILE` starts one of your own."
         )
     side = min((min(shape[:2]) for shape in shapes), default=0)
-    if any(types.is_multi_label(values) for values in labels.values()):
+    if any(multi_label_columns.are_sets(values) for values in labels.values()):
         having = np.concatenate([values != 0 for values in labels.values()])
         names = names or tuple(map(str, range(having.shape[1])))
         each = dict(zip(names, having.sum(0).tolist(), strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerastl import types
 from kerastl.data import archive, splits
+from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.system import downloads
 from kerastl.tasks.single_label import SingleLabel
@@ -25,8 +26,8 @@ TASK = types.Task(
 def _from_idx(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
     arrays = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
-        arrays[f"{split}_inputs"] = archive.read_idx(files[f"{prefix}-images-idx3-ubyte.gz"])[..., None]
-        arrays[f"{split}_labels"] = archive.read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"]).astype(np.int32)
+        arrays[f"{split}_inputs"] = array_file.read_idx(files[f"{prefix}-images-idx3-ubyte.gz"])[..., None]
+        arrays[f"{split}_labels"] = array_file.read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"]).astype(np.int32)
     return arrays
 
 

@@ -7,27 +7,58 @@ are too large for memory are streamed.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from kerastl import types
-from kerastl.data import decoding, multi_label_sets, picture_table, splits, unpack
-from kerastl.inputs import pictures
+from kerastl.data import (
+    class_folders,
+    class_order,
+    decoding,
+    multi_label_columns,
+    picture_table,
+    splits,
+    strata,
+    unpack,
+)
 from kerastl.inputs.image import Image
 from kerastl.system import downloads
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
 _TABLES = (".csv", ".tsv", ".txt")
-_COLUMNS = {"path": "path", "label": "label", "split": "split", "group": None}
+
+
+class Columns(NamedTuple):
+    """Names of a table's columns, see `load`; ``None`` is not looked for."""
+
+    path: str = "path"
+    label: str = "label"
+    split: str | None = "split"
+    group: str | None = None
+
+
+class Listing(NamedTuple):
+    """What there is, before anything is decoded.
+
+    Attributes:
+        title: a name for the data set.
+        rows: the pictures, with train, validation or test for their split.
+        names: of the classes.
+        root: folder that the pictures are told from.
+    """
+
+    title: str
+    rows: list[picture_table.Row]
+    names: set[str]
+    root: Path
 
 
 def load(
@@ -92,60 +123,88 @@ def load(
     """
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
-    columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
-    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
-    title, rows, names = listed(Path(path), table=table, columns=columns, root=root, several=several)
-    names = _class_names(names, wanted=class_names, where=path)
-    task = types.Task(
-        title, Image((*(int(side) for side in size), channels)), (MultiLabel if bool(several) else SingleLabel)(names)
+    height, width = size
+    reading = _Reading(
+        (int(height), int(width), channels),
+        policy,
+        Columns(path_column, label_column, split_column, group_column),
+        multi_label_columns.columns_or_separator(label_separator, label_columns),
+        table,
+        root,
+        in_memory,
+        cache_bytes,
     )
-    looked = decoding.decode_all(
+    return _loaded(path, reading, class_names=class_names, validation=validation, test=test, seed=seed, limit=limit)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reading:
+    """How pictures are found and read, see `load`.
+
+    Attributes:
+        size: height, width and channels.
+        columns: names of a table's.
+        several: of a table whose pictures may have several classes.
+    """
+
+    size: tuple[int, int, int]
+    policy: str
+    columns: Columns
+    several: multi_label_columns.Columns
+    table: str | None
+    root: str | Path | None
+    in_memory: int
+    cache_bytes: int | None
+
+    def arguments(self, path: str | Path, *, test: int | float, names: Sequence[str]) -> dict[str, object]:
+        """The arguments of `load` that read the same pictures again."""
+        height, width, channels = self.size
+        again: dict[str, object] = {"path": os.path.abspath(path), "size": [height, width], "channels": channels}
+        again |= {"policy": self.policy, "test": test, "class_names": list(names), "in_memory": self.in_memory}
+        if self.table is not None or Path(path).suffix.lower() in _TABLES:
+            again |= {f"{what}_column": name for what, name in self.columns._asdict().items()} | {"table": self.table}
+            again |= {"root": None if self.root is None else os.path.abspath(self.root), **self.several}
+        return again
+
+
+def _loaded(
+    path: str | Path,
+    reading: _Reading,
+    *,
+    class_names: Sequence[str] | None,
+    validation: int | float,
+    test: int | float,
+    seed: int,
+    limit: int | None,
+) -> types.Dataset:
+    """`load`, its options taken together."""
+    listing = listed(
+        Path(path), table=reading.table, columns=reading.columns, root=reading.root, several=reading.several
+    )
+    rows = listing.rows
+    names = _class_names(listing.names, wanted=class_names, where=path)
+    task = types.Task(listing.title, Image(reading.size), (MultiLabel if reading.several else SingleLabel)(names))
+    height, width, channels = reading.size
+    decoded = decoding.decode_all(
         [row.path for row in rows],
-        size=(task.inputs.shape[0], task.inputs.shape[1]),
+        size=(height, width),
         channels=channels,
-        in_memory=in_memory,
-        cache_bytes=cache_bytes,
+        in_memory=reading.in_memory,
+        cache_bytes=reading.cache_bytes,
     )
-    _judge(looked.problems, rows, policy=policy, where=path)
-    number = {name: index for index, name in enumerate(names)}
-    if several:
-        labels = np.zeros((len(rows), len(names)), np.uint8)
-        for index, row in enumerate(rows):
-            labels[index, [number[label] for label in row.labels]] = 1
+    _judge(decoded.problems, rows, policy=reading.policy, where=path)
+    if reading.several:
+        labels = multi_label_columns.indicators([row.labels for row in rows], names)
     else:
-        labels = np.array([number[row.label] for row in rows], np.int32)
-    groups = None if group_column is None else np.array([row.group for row in rows])
-    places = {
-        name: np.array(
-            [index for index, row in enumerate(rows) if row.split == name and index not in looked.problems], int
-        )
-        for name in splits.WORDS
-        if name == "train" or any(row.split == name for row in rows)
-    }
-    _refuse_empty_classes({name: labels[where] for name, where in places.items()}, names)
-    places["train"] = _without_copies(places["train"], looked.digests, labels, rows)
-    if groups is not None:
-        _refuse_torn_groups(places, groups)
-    missing = [name for name in ("test", "validation") if name not in places]
-    units = groups if groups is not None else np.arange(len(rows))
-    _refuse_small_classes(labels[places["train"]], units[places["train"]], names, missing, grouped=groups is not None)
-    if "test" in missing:
-        whole = places["train"]
-        if groups is not None:
-            kept, taken = splits.grouped(labels[whole], groups[whole], validation=test, seed=seed, leave=len(missing))
-        elif several:
-            kept, taken = splits.iterative_stratification(labels[whole], validation=test, seed=seed, leave=len(missing))
-        else:
-            kept, taken = splits.stratified(labels[whole], validation=test, seed=seed)
-        places["train"], places["test"] = whole[kept], whole[taken]
-    everything = types.Split("all", looked.inputs, labels)
-    parts = {name: everything.subset(where) for name, where in places.items()}
-    arrays = {f"{name}_{what}": getattr(part, what) for name, part in parts.items() for what in ("inputs", "labels")}
-    arguments = {"path": os.path.abspath(path), "size": list(task.inputs.shape[:2]), "channels": channels}
-    arguments |= {"policy": policy, "test": test, "class_names": list(names), "in_memory": in_memory}
-    if table is not None or Path(path).suffix.lower() in _TABLES:
-        arguments |= {f"{what}_column": name for what, name in columns.items()}
-        arguments |= {"table": table, "root": None if root is None else os.path.abspath(root)} | several
+        labels = class_order.indices([row.label for row in rows], names)
+    groups = None if reading.columns.group is None else np.array([row.group for row in rows])
+    origins = np.array([Path(os.path.relpath(row.path, listing.root)).as_posix() for row in rows], object)
+    everything = types.Split("all", decoded.inputs, labels, task, origins)
+    places = _places(everything, rows, decoded, groups=groups, test=test, seed=seed)
+    arrays: dict[str, splits.Values] = {}
+    for name, where in places.items():
+        part = everything.subset(where)
+        arrays |= {f"{name}_inputs": part.inputs, f"{name}_labels": part.labels, f"{name}_origins": origins[where]}
     return splits.dataset(
         task,
         arrays,
@@ -153,30 +212,64 @@ def load(
         validation=validation,
         limit=limit,
         source="image_folder",
-        arguments=arguments,
+        arguments=reading.arguments(path, test=test, names=names),
         groups=None if groups is None else groups[places["train"]],
     )
 
 
-def natural(name: str) -> tuple:
-    """A key that sorts ``"2"`` before ``"10"``, the same in every locale."""
-    pieces = re.split(r"([0-9]+)", name)
-    return tuple((int(piece), "") if index % 2 else (-1, piece) for index, piece in enumerate(pieces)), name
+def _places(
+    everything: types.Split,
+    rows: Sequence[picture_table.Row],
+    decoded: decoding.Decoded,
+    *,
+    groups: np.ndarray | None,
+    test: int | float,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Split -> indices of its pictures: those that the rows say, without copies, and a test split where there is none.
+
+    Raises:
+        ValueError: a class, or a group, cannot stand where it has to.
+    """
+    names, kept = everything.task.target.names, splits.strata_of(everything)
+    places = {
+        name: np.array(
+            [index for index, row in enumerate(rows) if row.split == name and index not in decoded.problems], int
+        )
+        for name in splits.WORDS
+        if name == "train" or any(row.split == name for row in rows)
+    }
+    _refuse_empty_classes({name: kept[where] for name, where in places.items()}, names)
+    places["train"] = _without_copies(places["train"], decoded.digests, kept, rows)
+    if groups is not None:
+        _refuse_torn_groups(places, groups)
+    missing = [name for name in ("test", "validation") if name not in places]
+    units = groups if groups is not None else np.arange(len(rows))
+    _refuse_small_classes(kept[places["train"]], units[places["train"]], names, missing, grouped=groups is not None)
+    if "test" in missing:
+        whole = places["train"]
+        left, taken = (
+            splits.divided(kept[whole], validation=test, seed=seed, leave=len(missing))
+            if groups is None
+            else splits.grouped(kept[whole], groups[whole], validation=test, seed=seed, leave=len(missing))
+        )
+        places["train"], places["test"] = whole[left], whole[taken]
+    return places
 
 
 def listed(
     path: Path,
     *,
     table: str | None = None,
-    columns: Mapping[str, Any] = _COLUMNS,
+    columns: Columns = Columns(),  # noqa: B008  frozen
     root: str | Path | None = None,
-    several: Mapping[str, Any] = MappingProxyType({}),
-) -> tuple[str, list[picture_table.Row], set[str]]:
-    """A title, the pictures with train, validation or test for their split, and the names of the classes.
+    several: multi_label_columns.Columns | None = None,
+) -> Listing:
+    """The pictures at a path, of which none is decoded.
 
-    Nothing is decoded. Arguments and errors as for `load`; ``columns`` are the names of a table's, ``several`` is one
-    of ``label_separator`` and ``label_columns``.
+    Arguments and errors as for `load`; ``several`` is one of ``label_separator`` and ``label_columns``.
     """
+    several = several or {}
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
     title, folder = path.resolve().name, path
@@ -184,37 +277,45 @@ def listed(
         title, table, folder = path.resolve().stem, path.name, path.parent
     elif path.is_file():
         title, folder = path.resolve().name.split(".")[0], _unpacked(path)
-    if table is None:
-        if columns["group"] is not None:
-            raise ValueError(f"Groups are a column of a table. Received: group_column={columns['group']!r} for {path}.")
-        if several:
-            raise ValueError(
-                f"Pictures of several classes are listed in a table: a folder is one class. Received: {several} for "
-                f"{path}."
-            )
-        parts = _parts(folder)
-        rows = [row for split, part in parts.items() for row in _listed(part, split)]
-        return title, rows, {inner.name for part in parts.values() for inner in folders(part)}
-    file = folder / table
+    if table is not None:
+        return _listed_in_table(title, folder / table, columns=columns, root=root, several=several)
+    if columns.group is not None:
+        raise ValueError(f"Groups are a column of a table. Received: group_column={columns.group!r} for {path}.")
+    if several:
+        raise ValueError(
+            f"Pictures of several classes are listed in a table: a folder is one class. Received: {several} for {path}."
+        )
+    parts = class_folders.splits_of(folder)
+    rows = [
+        picture_table.Row(str(file), label, split, None, 0)
+        for split, part in parts.items()
+        for label, file in class_folders.pictures_of(part)
+    ]
+    names = {inner.name for part in parts.values() for inner in class_folders.folders(part)}
+    return Listing(title, rows, names, folder)
+
+
+def _listed_in_table(
+    title: str, file: Path, *, columns: Columns, root: str | Path | None, several: multi_label_columns.Columns
+) -> Listing:
     if not file.is_file():
-        raise FileNotFoundError(f"There is no table {table} in {folder}.")
-    known = picture_table.columns_of(file, [columns["path"], *several.get("label_columns", [columns["label"]])])
-    split_column = None if columns["split"] == "split" and "split" not in known else columns["split"]
+        raise FileNotFoundError(f"There is no table {file.name} in {file.parent}.")
+    flags = several.get("label_columns", [])
+    known = picture_table.columns_of(file, [columns.path, *(flags or [columns.label])])
     rows = picture_table.read(
         file,
-        path_column=columns["path"],
-        label_column=columns["label"],
-        split_column=split_column,
-        group_column=columns["group"],
+        path_column=columns.path,
+        label_column=columns.label,
+        split_column=None if columns.split == "split" and "split" not in known else columns.split,
+        group_column=columns.group,
         root=None if root is None else Path(root),
         **several,
     )
     rows = [row._replace(split=_split_of(row, file)) for row in rows]
     if all(row.split != "train" for row in rows):
         raise ValueError(f"Wanted pictures to train on. Received: none of split train in {file}.")
-    if several:
-        return title, rows, {label for row in rows for label in row.labels}.union(several.get("label_columns", ()))
-    return title, rows, {row.label for row in rows}
+    names = {label for row in rows for label in row.labels}.union(flags) if several else {row.label for row in rows}
+    return Listing(title, rows, names, file.parent if root is None else Path(root))
 
 
 def _split_of(row: picture_table.Row, file: Path) -> str:
@@ -238,60 +339,9 @@ def _unpacked(archive: Path) -> Path:
     return unpack.strip_single_folders(folder)
 
 
-def _parts(root: Path) -> dict[str, Path]:
-    """Split -> folder; a folder without splits is all of it training."""
-    found = {
-        split: folder
-        for split, words in splits.WORDS.items()
-        for folder in folders(root)
-        if folder.name.lower() in words
-    }
-    if "train" not in found:
-        _refuse_nameless_splits(root)
-        return {"train": root}
-    strays = [folder.name for folder in folders(root) if folder not in found.values()]
-    if strays:
-        raise ValueError(f"Folders beside the splits are of no class. Received: {', '.join(strays)} in {root}.")
-    return found
-
-
-def _refuse_nameless_splits(root: Path) -> None:
-    """Raises `ValueError` for folders of the same classes, one called a split: a model would tell splits apart."""
-    words = nameless_splits(root)
-    if words:
-        raise ValueError(f"A folder of splits has one called train. Received: {words} in {root}.")
-
-
-def nameless_splits(root: Path) -> str:
-    """Folders that hold the same classes and are splits by a part of their names, none of which is called train: in
-    words, or an empty string where there are none.
-    """
-    tops = folders(root)
-    if any(top.name.lower() in splits.WORDS["train"] for top in tops):
-        return ""
-    classes = [{inner.name for inner in folders(top)} for top in tops]
-    named = any(splits.BY_WORD.keys() & re.split("[^a-z]+", top.name.lower()) for top in tops)
-    if not named or len(tops) < 2 or len(classes[0]) < 2 or any(one != classes[0] for one in classes):
-        return ""
-    if any(is_picture(file) for top in tops for file in top.iterdir()):
-        return ""
-    names = ", ".join(sorted(top.name for top in tops))
-    return f"{names}, each with {', '.join(sorted(classes[0])[:5])}: name them {', '.join(splits.WORDS)}"
-
-
-def _listed(folder: Path, split: str) -> list[picture_table.Row]:
-    """Every picture below the class folders, in the order of the classes and of the file names."""
-    return [
-        picture_table.Row(str(file), inner.name, split, None, 0)
-        for inner in sorted(folders(folder), key=lambda inner: natural(inner.name))
-        for file in files(inner)
-        if is_picture(file)
-    ]
-
-
 def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | Path) -> tuple[str, ...]:
-    names = sorted(found, key=natural)
-    splits.check_names(names, wanted, what="classes")
+    names = sorted(found, key=class_order.natural)
+    class_order.check(names, wanted, what="classes")
     if len(names) < 2:
         raise ValueError(f"Wanted a folder a class, two at least. Received: {names or 'none'} in {where}.")
     return tuple(wanted or names)
@@ -308,7 +358,7 @@ def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, po
 
 def _refuse_empty_classes(labels_of: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
     for split, labels in labels_of.items():
-        counts = multi_label_sets.counts(labels, classes=len(names))
+        counts = strata.counts(labels, classes=len(names))
         empty = [name for name, count in zip(names, counts, strict=True) if not count]
         if empty:
             raise ValueError(f"Every class needs pictures in {split}. Received: none that can be read of {empty}.")
@@ -346,7 +396,7 @@ def _refuse_small_classes(
     labels: np.ndarray, units: np.ndarray, names: Sequence[str], missing: Sequence[str], *, grouped: bool
 ) -> None:
     """Raises `ValueError` for classes of which not every split that is to be made can have one."""
-    examples, classes = multi_label_sets.pairs(labels)
+    examples, classes = strata.pairs(labels)
     units = np.unique(units, return_inverse=True)[1][examples]
     _, first = np.unique(np.stack([classes, units]), axis=1, return_index=True)
     counts = np.bincount(classes[first], minlength=len(names))
@@ -358,31 +408,3 @@ def _refuse_small_classes(
             f"Received: {len(few)} of {len(names)} classes with fewer: {', '.join(few[:5])}"
             f"{' ...' if len(few) > 5 else ''}. Get more of them, or leave the classes out."
         )
-
-
-def folders(folder: Path) -> list[Path]:
-    """The folders in a folder, without those that no person made."""
-    return [path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name)]
-
-
-def files(folder: Path) -> list[Path]:
-    """Files below a class folder, in an order that does not depend on the file system.
-
-    Hidden ones are left out, and what lies in hidden folders: thumbnails are copies that no digest knows again.
-    """
-    found = [
-        path
-        for path in folder.rglob("*")
-        if (path.is_file() or (path.is_symlink() and not path.exists()))  # a link to nothing is to be told of
-        and not any(map(_is_hidden, path.relative_to(folder).parts))
-    ]
-    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))
-
-
-def is_picture(file: Path) -> bool:
-    """Whether it is one by its name, be it of a format that is not read."""
-    return file.suffix.lower() in (*pictures.ENDINGS, *pictures.FOREIGN)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX", "@eaDir"))  # the last two: macOS' archives, Synology's thumbnails

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from kerastl import types
 from kerastl.data import near_duplicates
+from kerastl.inputs.image import Image
 from kerastl.system import atomic_files, downloads
 
 MOST_PAIRS = 50_000_000
@@ -32,7 +33,7 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     """Counts for the report.
 
     Args:
-        train, validation, test: inputs of any shape; near duplicates are looked for among pictures of 16 x 16 or more.
+        train, validation, test: inputs of any kind; near duplicates are looked for among pictures of 16 x 16 or more.
         digest: of the three, under which the counts are cached: they take seconds for large sets.
 
     Returns:
@@ -58,8 +59,11 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     return counts
 
 
-def of_rows(inputs: np.ndarray | types.LazyArray) -> list[bytes]:
-    """SHA-256 of the bytes of each example: two that are equal share it."""
+def of_rows(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> list[bytes]:
+    """SHA-256 of the bytes of each example, of several inputs together: two that are equal share it."""
+    if isinstance(inputs, Mapping):
+        each = zip(*(of_rows(part) for part in inputs.values()), strict=True)
+        return [hashlib.sha256(b"".join(digests)).digest() for digests in each]
     if isinstance(inputs, types.LazyArray):
         return inputs.digests()
     rows = np.ascontiguousarray(inputs).reshape(len(inputs), -1)
@@ -73,15 +77,21 @@ def _exact(train: types.Split, validation: types.Split, test: types.Split) -> di
     for split in (train, validation, test):
         digests = of_rows(split.inputs)
         duplicates += sum(one in answers for one in digests)
-        for one, label in zip(digests, split.labels, strict=True):
-            if answers.setdefault(one, label.tobytes()) != label.tobytes():
+        for one, label in zip(digests, _bytes_of(split.labels), strict=True):
+            if answers.setdefault(one, label) != label:
                 contradicting.add(one)
     return {"exact_duplicates": duplicates, "contradicting_labels": len(contradicting)}
 
 
+def _bytes_of(labels: np.ndarray | Mapping[str, np.ndarray]) -> Iterator[bytes]:
+    """The bytes of each example's label, of several targets together."""
+    parts = labels.values() if isinstance(labels, Mapping) else (labels,)
+    return (b"".join(label.tobytes() for label in row) for row in zip(*parts, strict=True))
+
+
 def _near(train: types.Split, validation: types.Split, test: types.Split) -> dict[str, int]:
-    shape = train.inputs.shape[1:]
-    if len(shape) != 3 or shape[2] not in (1, 3) or min(shape[:2]) < 16:
+    kind = train.task.inputs
+    if not isinstance(kind, Image) or kind.size[2] not in (1, 3) or min(kind.size[:2]) < 16:
         return dict.fromkeys(_NEAR, 0)
     most = max(1, MOST_PAIRS // max(len(train), 1))
     held_out = _spread(len(test) + len(validation), most)
@@ -91,10 +101,15 @@ def _near(train: types.Split, validation: types.Split, test: types.Split) -> dic
     )
     own = _spread(len(train), min(len(held_out), OWN))
     others = np.delete(np.arange(len(train)), own)
-    index = near_duplicates.fingerprints(train.inputs)
-    across = [pair for part in parts for pair in near_duplicates.between(part.inputs, index)]
-    within = near_duplicates.between(train.subset(own).inputs, index.part(others))
+    index = near_duplicates.fingerprints(_pictures(train))
+    across = [pair for part in parts for pair in near_duplicates.between(_pictures(part), index)]
+    within = near_duplicates.between(_pictures(train.subset(own)), index.part(others))
     return dict(zip(_NEAR, (len(across), len(held_out), len(within), len(own)), strict=True))
+
+
+def _pictures(split: types.Split) -> np.ndarray | types.LazyArray:
+    assert not isinstance(split.inputs, Mapping)  # a picture is one input
+    return split.inputs
 
 
 def _spread(count: int, most: int) -> np.ndarray:

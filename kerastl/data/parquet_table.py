@@ -11,14 +11,32 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerastl.data import image_folder, multi_label_sets, splits
+from kerastl.data import class_folders, class_order, multi_label_columns, splits
 from kerastl.inputs import array_file, pictures
 
 _AT_ONCE = 64_000_000  # bytes
+
+
+class Arrays(NamedTuple):
+    """Arrays of a data set as its files have them.
+
+    Attributes:
+        inputs: split -> ``(examples, ...)``.
+        labels: split -> ``(examples,)``, or ``(examples, classes)`` of 0 and 1 where one may have several classes.
+        names: of the classes, as far as the files bring them.
+        problems: what is wrong with what is left out, in words.
+        origins: split -> where each example was found: ``"set.parquet[7]"``, ``"x_train[7]"``.
+    """
+
+    inputs: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    names: tuple[str, ...]
+    problems: list[str]
+    origins: dict[str, np.ndarray]
 
 
 def files(path: Path) -> list[Path]:
@@ -28,7 +46,7 @@ def files(path: Path) -> list[Path]:
 
 def is_set(path: Path) -> bool:
     """Whether a path is a data set of parquet files: one, or a folder of them and of nothing that may be classes."""
-    return bool(files(path)) and not (path.is_dir() and image_folder.folders(path))
+    return bool(files(path)) and not (path.is_dir() and class_folders.folders(path))
 
 
 def read(
@@ -40,16 +58,14 @@ def read(
     label_columns: Sequence[str] = (),
     size: Sequence[int] | None = None,
     channels: int = 3,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], list[str]]:
+) -> Arrays:
     """Inputs and labels of each split in parquet files, the names of the classes that these bring, and what is wrong.
 
     Arguments and errors as for `arrays.load`. Rows that cannot be used are left out, each with its reason:
-    ``set.parquet, row 7: nothing under label``. Labels are ``(examples,)``, or where an example may have several uint8
-    ``(examples, classes)`` of 0 and 1.
+    ``set.parquet, row 7: nothing under label``. Labels of sets of classes are uint8.
     """
-    columns: dict[str, Any] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    columns["label_columns"] = label_columns
-    rows: dict[str, tuple[list[np.ndarray], list[Any]]] = {}
+    columns = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
+    rows: dict[str, tuple[list[np.ndarray], list[Any], list[str]]] = {}
     known: tuple[str, ...] = ()
     shape: tuple[int, ...] | None = None
     listed: bool | None = None  # whether labels are sets of classes
@@ -57,7 +73,7 @@ def read(
     left = array_file.LARGEST
     for file in files:
         of_file = _split_of(file.stem, anywhere=len(files) > 1)
-        for number, value, label, word, names in _rows(file, **columns):
+        for number, value, label, word, names in _rows(file, **columns, label_columns=label_columns):
             known, split = known or names, of_file if word is _NOTHING else splits.BY_WORD.get(str(word).lower())
             try:
                 if split is None:
@@ -78,16 +94,18 @@ def read(
             left -= array.nbytes
             if left < 0:
                 raise ValueError(f"Wanted at most {array_file.LARGEST:,} bytes of inputs. Received: more, in {file}.")
-            pair = rows.setdefault(str(split), ([], []))
+            pair = rows.setdefault(str(split), ([], [], []))
             pair[0].append(array)
             pair[1].append(label)
+            pair[2].append(f"{file.name}[{number}]")
             if size is None and array.ndim == 3:
                 size = array.shape[:2]
     inputs = {split: np.stack(pair[0]) for split, pair in rows.items()}
     labels = {split: pair[1] for split, pair in rows.items()}
+    origins = {split: np.array(pair[2], object) for split, pair in rows.items()}
     if listed:
-        return inputs, *_sets(labels, label_columns or known, where=files[0]), problems
-    return inputs, {split: np.asarray(some) for split, some in labels.items()}, known, problems
+        return Arrays(inputs, *_sets(labels, label_columns or known, where=files[0]), problems, origins)
+    return Arrays(inputs, {split: np.asarray(some) for split, some in labels.items()}, known, problems, origins)
 
 
 def _split_of(stem: str, *, anywhere: bool) -> str:
@@ -113,7 +131,7 @@ def _sets(
     if indices:
         names, width = tuple(known), len(known) or max(found) + 1
     else:
-        names = tuple(sorted(found.union(known), key=image_folder.natural))
+        names = tuple(sorted(found.union(known), key=class_order.natural))
         width = len(names)
     if width < 2 or (indices and not known and width > 10 * len(found) + 11):  # a slip, or no index at all
         raise ValueError(
@@ -196,7 +214,7 @@ def _label(value: Any, *, flags: bool, column: str, known: Sequence[str]) -> Any
     if not isinstance(value, list):
         return value
     if all(isinstance(one, str) for one in value):
-        return multi_label_sets.names_of(value)
+        return multi_label_columns.names_of(value)
     highest = len(known) - 1 if known else np.inf
     if not all(isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= highest for one in value):
         raise ValueError(f"a list under {column} of neither words nor class indices: {value[:5]}")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kerastl.data import multi_label_sets
+from kerastl.data import multi_label_columns
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 10  # lines that an error names
@@ -134,7 +134,7 @@ def read(
 
 def _labels(label: str, flags: Mapping[str, str], separator: str | None) -> tuple[str, ...]:
     """The classes of a picture in alphabetical order: those between separators, or whose flag is 1."""
-    return multi_label_sets.names_of(
+    return multi_label_columns.names_of(
         label.split(separator) if separator else [name for name, flag in flags.items() if flag == "1"]
     )
 

@@ -7,10 +7,11 @@ is one permutation of indices, so no picture is ever copied into a shuffle buffe
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ import tensorflow as tf
 from kerastl import types
 
 Augment = Callable[[Any], Any]
+Batch = Any
+"""A tensor, or where a split has several inputs a dict of them by name."""
+Change = Callable[[Batch, tf.Tensor, tf.Tensor], Batch]
+"""What changes a batch, by the numbers of the epoch and of the step."""
 _as_written: Any = tf.autograph.experimental.do_not_convert  # rewriting Python costs more than making all the batches
 
 
@@ -36,8 +41,9 @@ def batches(
     """Batches of one split.
 
     Args:
-        split: inputs ``(examples, *shape)`` of any number type, labels ``(examples,)`` or ``(examples, classes)``.
-            Streamed inputs give bitwise the same batches as an array of them.
+        split: inputs ``(examples, *shape)`` of any number type, and labels; where these are mappings, of several inputs
+            or targets, batches are dicts by the same names. Streamed inputs give bitwise the same batches as an array
+            of them.
         batch_size: examples a batch; the last one is smaller unless dropped.
         shuffle: a new order of all examples each time the result is iterated. The orders depend on ``seed`` and on
             how often it was iterated before, not on any global seed: an equal call gives bitwise the same batches.
@@ -45,8 +51,8 @@ def batches(
         augment: takes and returns a float32 batch ``(batch, *shape)`` on the scale of the inputs (0..255 for pictures):
             a Keras model of random layers, as ``augmentation.image_augmentation`` makes it, or a function without
             state. What a model does to a batch depends only on its layers' seeds, the epoch and the batch's place in
-            it, so batches can be made side by side, and made again. For pictures: token ids are no numbers to be
-            changed a little.
+            it, so batches can be made side by side, and made again. Refused where the task's inputs are not
+            ``augmentable``: token ids are no numbers to be changed a little.
         drop_remainder: leaves out the last batch where it would be smaller.
         answers: a teacher's logits ``(examples, classes)``, computed beforehand: they go beside the labels, for a
             ``Distiller`` without a teacher. Or those to several views of every example, as `distil.answers` keeps them
@@ -55,32 +61,24 @@ def batches(
             that a teacher can have answered them all. Stored ``answers`` to changed inputs know it themselves.
 
     Returns:
-        A `tf.data.Dataset` of ``(inputs (batch, *shape), labels int32, (batch,) or (batch, classes))``, of known
-        length; inputs are float32, but token ids are int32. With ``answers`` the labels are ``(labels, answers (batch,
-        classes))``. Its attribute ``epochs_begun`` is an int64 variable that counts how often it was iterated; whoever
-        sets it to n goes on with the order and the views of the epoch after n. Its ``course`` is a `types.Course`.
+        A `tf.data.Dataset` of ``(inputs (batch, *shape), labels)``, of known length: inputs of the ``batch_dtype`` that
+        the task's inputs say, labels of the ``label_dtype`` of its target. With ``answers`` the labels are ``(labels,
+        answers (batch, classes))``. Its attribute ``epochs_begun`` is an int64 variable that counts how often it was
+        iterated; whoever sets it to n goes on with the order and the views of the epoch after n. Its ``course`` is a
+        `types.BatchingSpec`.
 
     Raises:
-        ValueError: no batch can be made, ``augment`` changes the number of examples, or is given with token ids; there
-            are fewer views than one, not one answer an example, or answers to something else.
+        ValueError: no batch can be made, ``augment`` changes the number of examples, or is given where inputs are not
+            augmentable; there are fewer views than one, not one answer an example, or answers to something else.
     """
-    examples = len(split)
-    steps = examples // batch_size if drop_remainder else -(-examples // max(batch_size, 1))
-    if batch_size < 1 or steps < 1:
-        raise ValueError(
-            f"Wanted at least one batch. Received: {examples} examples in split {split.name!r}, "
-            f"batch_size={batch_size}, drop_remainder={drop_remainder}."
-        )
-    if split.is_text and augment is not None:
-        raise ValueError(f"Views are made of pictures. Received: augment with the token ids of split {split.name!r}.")
-    views = _views(views, answers, split, changed=augment is not None)
-    change = augment if augment is None else _by_place(augment, split.inputs.shape[1:])
-    kind = tf.int32 if split.is_text else tf.float32
-
-    def order_of(epoch: Any) -> tf.Tensor:
-        return _order(examples, seed=seed, epoch=epoch) if shuffle else tf.range(examples, dtype=tf.int64)
-
+    plan = _Plan.of(split, batch_size=batch_size, drop_remainder=drop_remainder, shuffle=shuffle, seed=seed)
+    kind = split.task.inputs
+    if augment is not None and not kind.augmentable:
+        raise ValueError(f"Views are made of pictures. Received: augment with {kind.kind} in split {split.name!r}.")
+    plan = dataclasses.replace(plan, views=_views(views, answers, split, changed=augment is not None))
+    change = augment if augment is None else _by_place(augment, _shape_of_one(split.inputs))
     course = types.BatchingSpec(
+        split.task,
         split.inputs,
         batch_size,
         drop_remainder,
@@ -88,66 +86,136 @@ def batches(
         seed,
         augment,
         states=tuple(variable.numpy() for variable in getattr(augment, "variables", ())),
-        views=views,
-        order=lambda epoch: order_of(_number(tf.constant(epoch, tf.int64), views)).numpy(),
+        views=plan.views,
+        order=lambda epoch: plan.order(plan.number(tf.constant(epoch, tf.int64))).numpy(),
     )
     if isinstance(answers, types.CachedLogits):
         answers.check(course)
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
-        read = _reader(split.inputs)
-        labels = tf.constant(split.labels, tf.int32)
-        taught = None if answers is None else _teacher(answers)
         epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
-        steps_of_epoch = tf.data.Dataset.range(steps)
-
-        @_as_written
-        def number(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            epoch = _number(epochs.assign_add(1), views)
-            return epoch, order_of(epoch)
-
-        @_as_written
-        def places(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-            return steps_of_epoch.map(
-                _as_written(lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size])),
-            )
-
-        def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, Any]:
-            size = batch_size if drop_remainder else None
-            batch = tf.ensure_shape(tf.cast(batch, kind), (size, *split.inputs.shape[1:]))
-            if change is not None:
-                batch = _same_rank(change(batch, epoch, step), batch)
-            targets = tf.ensure_shape(tf.gather(labels, rows), (size, *split.labels.shape[1:]))
-            if taught is None:
-                return batch, targets
-            logits = taught(epoch, rows)
-            return batch, (targets, tf.ensure_shape(logits, (size, *logits.shape[1:])))
-
-        indices: Any = tf.data.Dataset.from_tensors(0).map(number)
-        indices = indices.flat_map(places)
-        # flat_map hides the length; Keras needs it for its progress bar.
-        indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
-        options: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-
-        def whole(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return take(epoch, step, rows, read(rows))
-
-        if change is None:  # a change may hold an ``if`` over tensors
-            whole = _as_written(whole)
-        ahead = tf.data.AUTOTUNE
-        if isinstance(split.inputs, types.LazyArray):
-            # Each batch is read by many threads: two at once leave none of them idle, and more would fill the memory.
-            ahead, reading = 1, {"num_parallel_calls": 2, "deterministic": True}
-            if change is None:
-                made = indices.map(whole, **reading)
-            else:
-                made = indices.map(_as_written(lambda *place: (*place, read(place[-1]))), **reading)
-                made = made.map(take, **options)
-        else:
-            made = indices.map(whole, **options)
-        made = made.prefetch(ahead)
+        made = _made(plan.places(epochs), _reader(split.inputs), _taker(split, plan, change, answers), split, change)
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     made.course = course  # pyright: ignore[reportAttributeAccessIssue]
     return made
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Which examples stand in which batch of which epoch.
+
+    Attributes:
+        examples, steps: how many there are, and how many batches of them.
+        batch_size, drop_remainder, shuffle, seed, views: see `batches`.
+    """
+
+    examples: int
+    steps: int
+    batch_size: int
+    drop_remainder: bool
+    shuffle: bool
+    seed: int
+    views: int | None = None
+
+    @classmethod
+    def of(cls, split: types.Split, *, batch_size: int, drop_remainder: bool, shuffle: bool, seed: int) -> _Plan:
+        examples = len(split)
+        steps = examples // batch_size if drop_remainder else -(-examples // max(batch_size, 1))
+        if batch_size < 1 or steps < 1:
+            raise ValueError(
+                f"Wanted at least one batch. Received: {examples} examples in split {split.name!r}, "
+                f"batch_size={batch_size}, drop_remainder={drop_remainder}."
+            )
+        return cls(examples, steps, batch_size, drop_remainder, shuffle, seed)
+
+    @property
+    def size(self) -> int | None:
+        """Examples of a batch, ``None`` where the last one may be smaller."""
+        return self.batch_size if self.drop_remainder else None
+
+    def number(self, epoch: Any) -> Any:
+        """The number, from 1, of the epoch whose order and views this one has."""
+        return epoch if self.views is None else (epoch - 1) % self.views + 1
+
+    def order(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Indices of the examples, int64 ``(examples,)``, in the order of an epoch."""
+        if not self.shuffle:
+            return tf.range(self.examples, dtype=tf.int64)
+        return _order(self.examples, seed=self.seed, epoch=epoch)
+
+    def places(self, epochs: tf.Variable) -> tf.data.Dataset:
+        """Batch by batch the number of the epoch, that of the step, and the indices of the examples."""
+        steps_of_epoch = tf.data.Dataset.range(self.steps)
+
+        @_as_written
+        def number(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            epoch = self.number(epochs.assign_add(1))
+            return epoch, self.order(epoch)
+
+        @_as_written
+        def places(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+            size = self.batch_size
+            return steps_of_epoch.map(_as_written(lambda step: (epoch, step, order[step * size : (step + 1) * size])))
+
+        indices: Any = tf.data.Dataset.from_tensors(0).map(number)
+        # flat_map hides the length; Keras needs it for its progress bar.
+        return indices.flat_map(places).apply(tf.data.experimental.assert_cardinality(self.steps))
+
+
+def _taker(
+    split: types.Split, plan: _Plan, change: Change | None, answers: np.ndarray | types.CachedLogits | None
+) -> Callable[..., tuple[Batch, Any]]:
+    """What makes a batch of the inputs that were read, by the numbers of epoch and step and the examples' indices."""
+    kinds, held = split.task.inputs.batch_dtype, split.task.target.label_dtype
+    labels = _each(lambda part: tf.constant(part, held), split.labels)
+    taught = None if answers is None else _teacher(answers)
+
+    def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: Batch) -> tuple[Batch, Any]:
+        batch = _each(lambda part: tf.ensure_shape(tf.cast(part, kinds), (plan.size, *part.shape[1:])), batch)
+        if change is not None:
+            batch = tf.nest.map_structure(_same_rank, change(batch, epoch, step), batch)
+        targets = _each(lambda part: tf.ensure_shape(tf.gather(part, rows), (plan.size, *part.shape[1:])), labels)
+        if taught is None:
+            return batch, targets
+        logits = taught(epoch, rows)
+        return batch, (targets, tf.ensure_shape(logits, (plan.size, *logits.shape[1:])))
+
+    return take
+
+
+def _made(
+    indices: Any,
+    read: Callable[[tf.Tensor], Batch],
+    take: Callable[..., tuple[Batch, Any]],
+    split: types.Split,
+    change: Change | None,
+) -> tf.data.Dataset:
+    """Batches, some of them made ahead of who asks for them."""
+
+    def whole(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[Batch, Any]:
+        return take(epoch, step, rows, read(rows))
+
+    if change is None:  # a change may hold an ``if`` over tensors
+        whole = _as_written(whole)
+    many: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+    parts = split.inputs.values() if isinstance(split.inputs, Mapping) else (split.inputs,)
+    if not any(isinstance(part, types.LazyArray) for part in parts):
+        return indices.map(whole, **many).prefetch(tf.data.AUTOTUNE)
+    # Each batch is read by many threads: two at once leave none of them idle, and more would fill the memory.
+    reading = {"num_parallel_calls": 2, "deterministic": True}
+    if change is None:
+        return indices.map(whole, **reading).prefetch(1)
+    made = indices.map(_as_written(lambda *place: (*place, read(place[-1]))), **reading)
+    return made.map(take, **many).prefetch(1)
+
+
+def _each(function: Callable[[Any], Any], value: Any) -> Any:
+    """A function of an array or a tensor, of each one where there are several by name."""
+    return {name: function(part) for name, part in value.items()} if isinstance(value, Mapping) else function(value)
+
+
+def _shape_of_one(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> Any:
+    """The shape of one example, of each input where there are several by name."""
+    return _each(lambda part: tuple(part.shape[1:]), inputs)
 
 
 def _views(
@@ -169,11 +237,6 @@ def _views(
     return views
 
 
-def _number(epoch: Any, views: int | None) -> Any:
-    """The number, from 1, of the epoch whose order and views this one has."""
-    return epoch if views is None else (epoch - 1) % views + 1
-
-
 def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """A teacher's logits ``(batch, classes)`` by the number of the epoch and the indices, as a graph operation."""
     if not isinstance(answers, types.CachedLogits):
@@ -182,7 +245,7 @@ def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, t
 
     gate, (views, _, classes) = _gate(), answers.shape
 
-    def taken(epoch: Any, rows: Any) -> Any:
+    def taken(epoch: np.int64, rows: np.ndarray) -> np.ndarray:
         with gate as open_:
             return answers[int(epoch - 1) % views, rows] if open_ else np.zeros((len(rows), classes), np.float32)
 
@@ -193,15 +256,18 @@ def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, t
     return read
 
 
-def _reader(inputs: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+def _reader(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> Callable[[tf.Tensor], Batch]:
     """Inputs by their indices, as a graph operation."""
+    if isinstance(inputs, Mapping):
+        readers = {name: _reader(part) for name, part in inputs.items()}
+        return lambda rows: {name: read(rows) for name, read in readers.items()}
     if not isinstance(inputs, types.LazyArray):
         held = tf.constant(inputs)
         return lambda rows: tf.gather(held, rows)
 
     gate = _gate()
 
-    def taken(rows: Any) -> Any:
+    def taken(rows: np.ndarray) -> np.ndarray:
         with gate as open_:
             # blank ones are read ahead for nobody; an error would be printed at the end of every program
             return inputs[rows] if open_ else np.zeros((len(rows), *inputs.shape[1:]), inputs.dtype)
@@ -271,12 +337,12 @@ def _draw(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _by_place(augment: Any, shape: tuple[int, ...]) -> Callable[[Any, Any, Any], Any]:
+def _by_place(augment: Any, shape: Any) -> Change:
     """``augment`` as a function of batch, epoch and step, its random states drawn from (their seeds, epoch, step)."""
     if not hasattr(augment, "stateless_call"):
         return lambda batch, epoch, step: augment(batch)
     if not augment.built:
-        augment.build((None, *shape))
+        augment.build(_each(lambda one: (None, *one), shape))
     variables = augment.variables
     strange = [variable.path for variable in variables if variable.shape != (2,) or "int" not in variable.dtype]
     if strange:
@@ -297,7 +363,7 @@ def _by_place(augment: Any, shape: tuple[int, ...]) -> Callable[[Any, Any, Any],
 
 
 def _same_rank(changed: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
-    changed = tf.cast(changed, tf.float32)
+    changed = tf.cast(changed, batch.dtype)
     if changed.shape.rank != batch.shape.rank:
         raise ValueError(
             f"augment has to return a batch of the same number of axes. Received: shape {changed.shape} "

@@ -6,18 +6,19 @@ between NumPy versions.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kerastl import types
-from kerastl.data import leakage, multi_label_sets
+from kerastl.data import group_search, leakage, strata
 
-_FEW, _STARTS = 100, 16
-"""Groups up to which pairs of them are exchanged, from so many starts: among more, no two make a difference."""
+Values = np.ndarray | types.LazyArray | Mapping[str, np.ndarray]
+"""Inputs, labels or origins of a split; see `types.Split`."""
 
 WORDS = {
     "train": ("train", "training"),
@@ -73,7 +74,7 @@ def iterative_stratification(
     """As `stratified`, of examples that may have several classes, each class as nearly in proportion as can be.
 
     Args:
-        labels: 0 and 1, ``(examples, classes)``; see `multi_label_sets.divide`.
+        labels: 0 and 1, ``(examples, classes)``; see `strata.divide`.
         validation, seed: as for `stratified`.
         leave: as for `grouped`, of single examples.
 
@@ -87,6 +88,15 @@ def iterative_stratification(
     return _divide_sets(labels, int(wanted), leave=leave, seed=seed)
 
 
+def divided(labels: np.ndarray, *, validation: int | float, seed: int, leave: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Splits examples in two by what `types.Target.strata` gives: `stratified` on one axis, of two axes
+    `iterative_stratification`, which alone asks for ``leave``. Errors as of these.
+    """
+    if np.ndim(labels) == 2:
+        return iterative_stratification(labels, validation=validation, seed=seed, leave=leave)
+    return stratified(labels, validation=validation, seed=seed)
+
+
 def grouped(
     labels: np.ndarray, groups: np.ndarray, *, validation: int | float, seed: int, leave: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -94,10 +104,7 @@ def grouped(
 
     Pictures of one patient, one video, one plant are alike: whoever learns from some of them knows the others.
 
-    How far the classes are from even is Pearson's chi-square of the counts taken out against the counts wanted. First
-    every class gets a group, the rarest class first; then groups are taken, the largest first, as long as that brings
-    the counts nearer; at the end single groups change sides while it does. Where there are few, two also change places,
-    and the best of several starts is kept. It is a search that ends in a good place, not always in the best.
+    They are found by the search of `group_search`.
 
     Args:
         labels: class indices ``(examples,)``, integers from 0; or 0 and 1 ``(examples, classes)``.
@@ -122,24 +129,22 @@ def grouped(
     if not 1 <= wanted < examples:
         raise ValueError(f"validation has to be between 1 and {examples - 1} examples. Received: {validation}.")
     _, number = np.unique(groups, return_inverse=True)
-    if types.is_multi_label(labels):
-        rows, classes = multi_label_sets.pairs(labels)
+    if labels.ndim == 2:
+        rows, classes = strata.pairs(labels)
         # all examples as one class more, for those of no class count as well
         classes = np.concatenate([classes, np.full(examples, labels.shape[1])])
         of_pairs = number[np.concatenate([rows, np.arange(examples)])]
     else:
         classes, of_pairs = _class_indices(labels), number
     decide, keep = np.split(_draws(number.max() + 1 + examples, seed), [number.max() + 1])
-    order = np.argsort(decide, kind="stable")
-    orders = [order[np.argsort(-np.bincount(number)[order], kind="stable")]]
-    if order.size <= _FEW:  # among few a good order matters, and costs little
-        orders += [np.roll(order, start * order.size // _STARTS) for start in range(_STARTS)]
-    found = []
-    for order in orders:
-        division = _Division(classes, of_pairs, share=wanted / examples, leave=leave)
-        division.search(order)
-        found.append(division)
-    taken = min(found, key=lambda division: division.unevenness()).taken
+    taken = group_search.search(
+        classes,
+        of_pairs,
+        sizes=np.bincount(number),
+        share=wanted / examples,
+        leave=leave,
+        order=np.argsort(decide, kind="stable"),
+    )
     if not taken.any():
         raise ValueError(
             f"Wanted groups to take out so that {leave} of every class stay. Received: {taken.size} groups of "
@@ -148,83 +153,6 @@ def grouped(
     keep = np.argsort(keep, kind="stable")
     held_out = taken[number][keep]
     return keep[~held_out], keep[held_out]
-
-
-class _Division:
-    """Which groups are taken out: the search of `grouped`."""
-
-    def __init__(self, labels: np.ndarray, groups: np.ndarray, *, share: float, leave: int) -> None:
-        classes = int(labels.max()) + 1
-        # one entry for each class that a group holds: most hold few of many
-        cells, self.count = np.unique(groups * classes + labels, return_counts=True)
-        self.group, self.label = cells // classes, cells % classes
-        self.starts = np.searchsorted(self.group, np.arange(groups.max() + 2))
-        self.left = np.bincount(self.label, minlength=classes)  # groups of each class on either side
-        self.out = np.zeros(classes, np.int64)
-        self.least_left = np.maximum(np.minimum(leave, self.left - 1), 1)
-        target = np.bincount(labels, minlength=classes) * share
-        # a class of which less than one is wanted would be judged by nothing
-        target = np.where(self.left > 1, np.maximum(target, 1.0), target)
-        self.weight = 1 / np.maximum(target, 1e-9)
-        self.surplus = -target
-        self.taken = np.zeros(groups.max() + 1, bool)
-
-    def unevenness(self) -> float:
-        return round(float((self.weight * self.surplus**2).sum()), 9)  # equal where only the order of sums differs
-
-    def search(self, order: np.ndarray) -> None:
-        few = self.taken.size <= _FEW
-        for label in np.argsort(self.left, kind="stable"):
-            if not self.out[label]:
-                having = order[np.isin(order, self.group[self.label == label])]
-                for some in (having[:1], having) if few else (having,):  # the best ones would make all starts alike
-                    if self._best(some, below=np.inf):
-                        break
-        for group in order:
-            entries = slice(self.starts[group], self.starts[group + 1])
-            if not self.taken[group] and self._costs(entries).sum() < 0:
-                self._move(group)
-        for _ in range(1000):
-            if not self._best(order, below=-1e-9) and not (few and self._exchange(order)):
-                break
-
-    def _best(self, groups: np.ndarray, *, below: float) -> bool:
-        """Moves the group whose change of sides costs least; False where none costs less than ``below``."""
-        costs = np.bincount(self.group, weights=self._costs(slice(None)))[groups]
-        if not groups.size or not costs.min() < below:
-            return False
-        self._move(groups[np.argmin(costs)])
-        return True
-
-    def _exchange(self, order: np.ndarray) -> bool:
-        """Puts one group back and takes another instead, where that brings the counts nearer."""
-        for group in order[self.taken[order]]:
-            entries = slice(self.starts[group], self.starts[group + 1])
-            self._move(group)
-            regained = self._costs(entries).sum()
-            lost = self.label[entries][self.out[self.label[entries]] == 0]  # the other one has to bring these
-            brings = np.bincount(self.group, weights=np.isin(self.label, lost))
-            others = order[~self.taken[order] & (brings[order] == lost.size)]
-            if self._best(others, below=regained - 1e-9):
-                return True
-            self._move(group)
-        return False
-
-    def _costs(self, entries: slice) -> np.ndarray:
-        """What the entries add to chi-square if their groups change sides; infinite where a class would lose all."""
-        label, count, back = self.label[entries], self.count[entries], self.taken[self.group[entries]]
-        change = np.where(back, -count, count)
-        costs = self.weight[label] * change * (2 * self.surplus[label] + change)
-        barred = np.where(back, self.out[label] <= 1, self.left[label] <= self.least_left[label])
-        return np.where(barred, np.inf, costs)
-
-    def _move(self, group: int) -> None:
-        entries = slice(self.starts[group], self.starts[group + 1])
-        label, sign = self.label[entries], -1 if self.taken[group] else 1
-        self.surplus[label] += sign * self.count[entries]
-        self.out[label] += sign
-        self.left[label] -= sign
-        self.taken[group] = sign > 0
 
 
 def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
@@ -239,7 +167,7 @@ def subset(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     labels = np.asarray(labels)
     if count >= len(labels):
         return shuffled(len(labels), seed=seed)
-    if types.is_multi_label(labels):
+    if labels.ndim == 2:
         return _divide_sets(labels, count, leave=0, seed=seed)[1]
     counts = np.bincount(labels)
     present = np.minimum(counts, 1)
@@ -280,141 +208,120 @@ def limit_examples(
     return smaller
 
 
-def check_names(found: Sequence[str], wanted: Sequence[str] | None, *, what: str) -> None:
-    """Raises `ValueError` where classes are not those that a data set had before; ``what`` they are called is said."""
-    if wanted is not None and sorted(wanted) != sorted(found):
-        added, lost = sorted(set(found) - set(wanted)), sorted(set(wanted) - set(found))
-        raise ValueError(
-            f"The {what} have to be {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
-            f"{lost or 'none'}. A class that was renamed is another class to a trained model."
-        )
-
-
 def digest(*splits: types.Split) -> str:
     """SHA-256 (hex) over name, type, shape and bytes of inputs and labels of the splits, their order included.
 
-    Of streamed inputs the SHA-256 of each example stands for its bytes, so that none has to be read again.
+    Of streamed inputs the SHA-256 of each example stands for its bytes, so that none has to be read again. Where inputs
+    or labels are a mapping, its names count as well.
     """
     sha256 = hashlib.sha256()
     for split in splits:
-        for part, array in (("inputs", split.inputs), ("labels", split.labels)):
-            if isinstance(array, types.LazyArray):
-                sha256.update(f"{split.name} {part} streamed {array.dtype.str} {array.shape}\n".encode())
-                sha256.update(b"".join(array.digests()))
-                continue
-            array = np.ascontiguousarray(array)
-            sha256.update(f"{split.name} {part} {array.dtype.str} {array.shape}\n".encode())
-            sha256.update(array.data)
+        for what, value in (("inputs", split.inputs), ("labels", split.labels)):
+            if isinstance(value, Mapping):
+                for name, part in value.items():
+                    _add(sha256, f"{split.name} {what} {name!r}", part)
+            else:
+                _add(sha256, f"{split.name} {what}", value)
     return sha256.hexdigest()
+
+
+def _add(sha256: hashlib._Hash, title: str, array: np.ndarray | types.LazyArray) -> None:
+    if isinstance(array, types.LazyArray):
+        sha256.update(f"{title} streamed {array.dtype.str} {array.shape}\n".encode())
+        sha256.update(b"".join(array.digests()))
+        return
+    array = np.ascontiguousarray(array)
+    sha256.update(f"{title} {array.dtype.str} {array.shape}\n".encode())
+    sha256.update(array.data)
 
 
 def dataset(
     task: types.Task,
-    arrays: Mapping[str, Any],
+    arrays: Mapping[str, Values],
     *,
     seed: int,
     validation: int | float,
     limit: int | None,
     source: str,
-    arguments: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, object] | None = None,
     groups: np.ndarray | None = None,
 ) -> types.Dataset:
     """The three splits of a source: validation comes out of train, the test examples stay the test examples.
 
     Args:
-        task: what the labels mean.
+        task: what goes in and what is asked.
         arrays: ``train_inputs``, ``train_labels``, ``test_inputs``, ``test_labels``; and ``validation_inputs``,
-            ``validation_labels`` where a source brings its own. Inputs may be streamed.
+            ``validation_labels`` where a source brings its own. Inputs may be streamed; of several inputs or targets
+            they are mappings. ``train_origins`` and so on say where each example was found, see `types.Split`.
         seed: decides which examples validate and in which order all three stand.
-        validation: count or share of the training examples, see `stratified`.
+        validation: count or share of the training examples, see `divided`.
         limit: keeps so many training examples (``None``: all), and validation and test in proportion but not fewer
-            than ten a class, below which no score says anything. Validation is taken out first, so a smaller training
-            split never moves an example from validation to train.
+            than ten an output (a class), below which no score says anything. Validation is taken out first, so a
+            smaller training split never moves an example from validation to train.
         source: the module under ``kerastl.data`` that loads it again.
         arguments: further keyword arguments of its ``load``; the three above are kept with them.
         groups: what each training example belongs to, where that must not stand in two splits; see `grouped`.
 
     Raises:
-        ValueError: see `stratified`, `grouped` and `subset`.
+        ValueError: see `check`, `divided`, `grouped` and `subset`.
     """
-    origin = {"train": "train", "validation": "train", "test": "test"}
-    if "validation_labels" in arrays:
-        origin["validation"] = "validation"
-        picked = {name: shuffled(len(arrays[f"{name}_labels"]), seed=seed) for name in origin}
+    given = {name: _given(task, arrays, name) for name in WORDS if f"{name}_labels" in arrays}
+    kept = {name: strata_of(split) for name, split in given.items()}
+    if "validation" in given:
+        picked = {name: shuffled(len(given[name]), seed=seed) for name in WORDS}
     else:
-        labels = arrays["train_labels"]
-        by_class = iterative_stratification if task.multi_label else stratified
         train, held_out = (
-            by_class(labels, validation=validation, seed=seed)
+            divided(kept["train"], validation=validation, seed=seed)
             if groups is None
-            else grouped(labels, groups, validation=validation, seed=seed)
+            else grouped(kept["train"], groups, validation=validation, seed=seed)
         )
-        picked = {"train": train, "validation": held_out, "test": shuffled(len(arrays["test_labels"]), seed=seed)}
+        picked = {"train": train, "validation": held_out, "test": shuffled(len(given["test"]), seed=seed)}
+    whole = {name: name if name in given else "train" for name in picked}
     if limit is not None:
-        labels = {name: arrays[f"{kind}_labels"] for name, kind in origin.items()}
-        picked = limit_examples(picked, labels, limit=limit, least=10 * task.target.outputs, seed=seed)
-    made = []
-    for name, indices in picked.items():
-        labels = arrays[f"{origin[name]}_labels"]
-        labels = labels if types.is_multi_label(labels) else labels.astype(np.int32, copy=False)
-        made.append(types.Split(name, arrays[f"{origin[name]}_inputs"], labels).subset(indices))
-    check(task, *made)
-    whole = digest(*made)
-    arguments = {"seed": seed, "validation": validation, "limit": limit, **(arguments or {})}
+        every = {name: kept[there] for name, there in whole.items()}
+        picked = limit_examples(picked, every, limit=limit, least=10 * task.target.outputs, seed=seed)
+    made = [dataclasses.replace(given[whole[name]].subset(rows), name=name) for name, rows in picked.items()]
+    check(*made)
+    pinned = digest(*made)
     return types.Dataset(
-        task, *made, digest=whole, source=source, arguments=arguments, leakage=leakage.between(*made, digest=whole)
+        task,
+        *made,
+        digest=pinned,
+        source=source,
+        arguments={"seed": seed, "validation": validation, "limit": limit, **(arguments or {})},
+        leakage=leakage.between(*made, digest=pinned),
     )
 
 
-def check(task: types.Task, *made: types.Split) -> None:
+def _given(task: types.Task, arrays: Mapping[str, Any], name: str) -> types.Split:
+    """The examples that a source brings for a split, their labels looked at and brought to the target's type."""
+    labels = arrays[f"{name}_labels"]
+    split = types.Split(name, arrays[f"{name}_inputs"], labels, task, arrays.get(f"{name}_origins"))
+    task.target.check(labels, where=name, rows=len(split))
+    if isinstance(labels, Mapping) or (labels.ndim > 1 and labels.dtype.kind in "iu"):
+        return split  # 0 and 1 of many classes stay bytes
+    return dataclasses.replace(split, labels=labels.astype(task.target.label_dtype, copy=False))
+
+
+def strata_of(split: types.Split) -> np.ndarray:
+    """What a split's division keeps in proportion, see `types.Target.strata`."""
+    labels: Any = split.labels
+    return split.task.target.strata(labels)
+
+
+def check(*made: types.Split) -> None:
     """Raises `ValueError` for what no training should begin with, naming split, row and column.
 
-    That is: inputs of another shape than the task's or with NaN or infinity; labels that are no class indices; a class
-    without an example in one of the splits, which would be learnt blindly or judged by nothing.
+    Inputs and labels are what their task says, see `types.Inputs.check` and `types.Target.check`; and no split lacks
+    what it has to have, see `types.Target.check_split`: a class without an example would be learnt blindly or judged by
+    nothing.
     """
     for split in made:
-        if split.inputs.shape[1:] != task.inputs.shape:
-            raise ValueError(
-                f"Wanted inputs (examples, {', '.join(map(str, task.inputs.shape))}). Received: {split.inputs.shape} in "
-                f"{split.name}."
-            )
-        inputs = split.inputs
-        # streamed are pictures, which are whole numbers
-        if not isinstance(inputs, types.LazyArray) and inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
-            place = tuple(int(index) for index in np.argwhere(~np.isfinite(inputs))[0])
-            raise ValueError(
-                f"Inputs have to be finite. Received: {inputs[place]} in {split.name}, row {place[0]}, column "
-                f"{', '.join(map(str, place[1:]))}."
-            )
-        _check_labels(task, split)
-        counts = multi_label_sets.counts(split.labels, classes=task.target.outputs)
-        if not counts.all():
-            lacking = [task.target.names[index] for index in np.flatnonzero(counts == 0)]
-            raise ValueError(
-                f"Every class needs an example in every split. Received: none of {', '.join(map(repr, lacking[:5]))}"
-                f"{' ...' if len(lacking) > 5 else ''} in {split.name} ({len(split)} examples). Get more examples of "
-                "it, take more for validation and test, or leave the class out."
-            )
-
-
-def _check_labels(task: types.Task, split: types.Split) -> None:
-    labels = split.labels
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"Labels have to be integers. Received: {labels.dtype} in {split.name}.")
-    if labels.shape != ((len(split), task.target.outputs) if task.multi_label else (len(split),)):
-        words = "(examples, classes), for an example may have several" if task.multi_label else "(examples,)"
-        raise ValueError(
-            f"Labels of {task.target.outputs} classes are {words}. Received: shape {labels.shape} in {split.name}."
-        )
-    classes = 2 if task.multi_label else task.target.outputs
-    outside = (labels < 0) | (labels >= classes)
-    if outside.any():
-        where = np.argwhere(outside)[0]
-        column = f", column {where[1]}" if task.multi_label else ""
-        raise ValueError(
-            f"Labels have to lie in 0..{classes - 1}. Received: {labels[tuple(where)]} in {split.name}, row {where[0]}"
-            f"{column} ({int(outside.sum())} such labels)."
-        )
+        inputs: Any = split.inputs
+        labels: Any = split.labels
+        split.task.inputs.check(inputs, where=split.name)
+        split.task.target.check(labels, where=split.name, rows=len(split))
+        split.task.target.check_split(labels, where=split.name)
 
 
 def _class_indices(labels: np.ndarray) -> np.ndarray:
@@ -465,7 +372,7 @@ def _divide(labels: np.ndarray, take: np.ndarray, seed: int) -> tuple[np.ndarray
 def _divide_sets(labels: np.ndarray, take: int, *, leave: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """As `_divide`, of examples that may have several classes."""
     decide, keep = (np.argsort(half, kind="stable") for half in _draws(2 * len(labels), seed).reshape(2, -1))
-    taken = multi_label_sets.divide(labels, wanted=take, leave=leave, order=decide)
+    taken = strata.divide(labels, wanted=take, leave=leave, order=decide)
     return keep[~taken[keep]], keep[taken[keep]]
 
 

@@ -17,6 +17,7 @@ import tensorflow_datasets
 from kerastl import types
 from kerastl.data import splits
 from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.single_label import SingleLabel
 
 
@@ -83,7 +84,9 @@ def load(
         for part in ("inputs", "labels"):
             whole = arrays[f"train_{part}"]
             arrays[f"train_{part}"], arrays[f"test_{part}"] = whole[train], whole[test]
-    task = types.Task(builder.info.name, Image(arrays["train_inputs"].shape[1:]), SingleLabel(class_names))
+    shape, of_pixels = arrays["train_inputs"].shape[1:], arrays["train_inputs"].dtype == np.uint8
+    kind = Image(shape) if len(shape) == 3 and of_pixels else Numbers(shape)
+    task = types.Task(builder.info.name, kind, SingleLabel(class_names))
     arguments: dict[str, Any] = {"name": name}
     if size is not None:
         arguments["size"] = tuple(size)

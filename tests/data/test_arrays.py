@@ -14,6 +14,10 @@ import pytest
 from PIL import Image
 
 from kerastl.data import arrays, audit, facts
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 
 
 def made(count: int = 60, classes: int = 3, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +68,7 @@ def test_npy_files_beside_each_other_and_idx(tmp_path):
         np.save(tmp_path / f"{name}-labels.npy", np.array(["cat", "dog", "emu"])[labels[part]])
     dataset = arrays.load(tmp_path / "train-images.npy")
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [40, 10, 10]
-    assert dataset.task == arrays.load(tmp_path).task.__class__("train-images", ("cat", "dog", "emu"), (6, 5))
+    assert dataset.task == Task("train-images", Numbers((6, 5)), SingleLabel(("cat", "dog", "emu")))
     (tmp_path / "idx").mkdir()
     for part, array, header in (("images-idx3", inputs, (60, 6, 5)), ("labels-idx1", labels, (60,))):
         content = bytes([0, 0, 8, len(header)]) + b"".join(size.to_bytes(4, "big") for size in header)
@@ -249,7 +253,7 @@ def of_sets(count: int = 60, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sets_hold_together(dataset):
-    assert dataset.task.multi_label
+    assert isinstance(dataset.task.target, MultiLabel)
     for split in (dataset.train, dataset.validation, dataset.test):
         assert split.labels.dtype == np.uint8
         np.testing.assert_array_equal(split.inputs[:, 0, :3, 0], split.labels)
@@ -336,7 +340,7 @@ def test_rows_that_cannot_be_used_are_skipped_where_that_is_asked_for(tmp_path, 
     sets[3, 1] = np.nan
     np.savez(tmp_path / "sets.npz", x=inputs, y=sets)
     dataset = arrays.load(tmp_path / "sets.npz", policy="skip")
-    assert dataset.task.multi_label
+    assert isinstance(dataset.task.target, MultiLabel)
     assert sum(len(split) for split in (dataset.train, dataset.validation, dataset.test)) == 59
     with pytest.raises(ValueError, match="policy is 'fail' or 'skip'"):
         arrays.load(tmp_path / "sets.npz", policy="ignore")

@@ -10,9 +10,10 @@ from PIL import Image
 
 from kerastl import types
 from kerastl.cli import results
-from kerastl.data import audit, image_folder, splits, streamed, unpack
+from kerastl.data import audit, class_order, image_folder, splits, streamed, unpack
 from kerastl.inputs import pictures
 from kerastl.system import downloads
+from kerastl.tasks.multi_label import MultiLabel
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ def test_folders_of_splits_are_kept_apart(tmp_path):
     assert dataset.leakage["exact_duplicates"] == 0
     copied = next(iter(planted["training"]))
     shutil.copy(copied, tmp_path / "test" / copied.parent.name / "copied.png")
-    assert image_folder.load(tmp_path, **LOAD).overlaps["exact_duplicates"] == 1
+    assert image_folder.load(tmp_path, **LOAD).leakage["exact_duplicates"] == 1
     (tmp_path / "stray").mkdir()
     with pytest.raises(ValueError, match="stray"):
         image_folder.load(tmp_path, **LOAD)
@@ -161,7 +162,7 @@ def test_an_empty_class_is_named(tmp_path):
 
 def test_natural_order_of_names():
     names = ["10", "9a", "9", "a10", "a9", "b", "", "10b", "010"]
-    assert sorted(names, key=image_folder.natural) == ["", "9", "9a", "010", "10", "10b", "a9", "a10", "b"]
+    assert sorted(names, key=class_order.natural) == ["", "9", "9a", "010", "10", "10b", "a9", "a10", "b"]
 
 
 def tabled(folder, rows, *, columns=("path", "label"), name="set.csv"):
@@ -187,7 +188,7 @@ STREAMED = {"in_memory": 0}
 def test_a_table_is_the_folder_it_lists(tmp_path):
     planted = plant(tmp_path, ["a", "b", "10"])
     rows = [(path.relative_to(tmp_path), path.parent.name) for path in planted]
-    table = tabled(tmp_path, sorted(rows, key=lambda row: image_folder.natural(row[1])))
+    table = tabled(tmp_path, sorted(rows, key=lambda row: class_order.natural(row[1])))
     one, other = image_folder.load(tmp_path, **LOAD), image_folder.load(table, **LOAD)
     assert other.task.target.names == one.task.target.names == ("10", "a", "b")
     assert contents(other) == contents(one)
@@ -205,7 +206,7 @@ def test_streamed_pictures_are_the_array(tmp_path):
         assert isinstance(other.inputs, streamed.Pictures)
         np.testing.assert_array_equal(one.inputs, other.inputs[:])
         np.testing.assert_array_equal(one.labels, other.labels)
-    assert shown.overlaps == held.overlaps
+    assert shown.leakage == held.leakage
     again = image_folder.load(**shown.arguments)
     assert again.digest == shown.digest
     assert again.digest == splits.digest(again.train, again.validation, again.test)
@@ -372,7 +373,7 @@ SETS = [("a", "b"), ("b",), (), ("a",), ("a", "b", "c"), ("c",)] * 5
 def test_pictures_of_several_classes(tmp_path):
     path, planted = table_of_sets(tmp_path, SETS)
     dataset = image_folder.load(path, **LOAD, label_separator="|")
-    assert dataset.task.multi_label
+    assert isinstance(dataset.task.target, MultiLabel)
     assert dataset.task.target.names == ("a", "b", "c")
     expected = {
         pixels.tobytes(): [int(name in names) for name in "abc"] for pixels, names in zip(planted, SETS, strict=True)

@@ -5,8 +5,13 @@ import pytest
 
 from kerastl.data import leakage, splits
 from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Split, Task
+
+WAVES = Task("waves", Image((16, 16, 1)), SingleLabel(("even", "odd")))
+VECTORS = Task("vectors", Numbers((4,)), SingleLabel(("even", "odd")))
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +32,9 @@ def made(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_planted_overlaps_are_counted():
     inputs, labels = made(200, 0)
-    train = Split("train", inputs[:120], labels[:120])
-    validation = Split("validation", inputs[120:160].copy(), labels[120:160].copy())
-    test = Split("test", inputs[160:].copy(), labels[160:].copy())
+    train = Split("train", inputs[:120], labels[:120], WAVES)
+    validation = Split("validation", inputs[120:160].copy(), labels[120:160].copy(), WAVES)
+    test = Split("test", inputs[160:].copy(), labels[160:].copy(), WAVES)
     clean = leakage.between(train, validation, test, digest="clean")
     assert clean == {
         "exact_duplicates": 0, "contradicting_labels": 0, "near_duplicates": 0, "near_duplicates_looked_for": 80,
@@ -48,7 +53,7 @@ def test_planted_overlaps_are_counted():
 
 def test_counts_are_cached_by_digest_and_a_damaged_cache_is_counted_anew(tmp_path):
     inputs, labels = made(30, 1)
-    parts = [Split(name, inputs[start : start + 10], labels[:10]) for start, name in enumerate(("a", "b", "c"))]
+    parts = [Split(name, inputs[start : start + 10], labels[:10], WAVES) for start, name in enumerate(("a", "b", "c"))]
     first = leakage.between(*parts, digest="once")
     assert first["exact_duplicates"] == 18
     path = tmp_path / "home" / "overlaps" / f"once-{leakage._VERSION}.json"
@@ -64,8 +69,8 @@ def test_a_count_says_what_it_means():
     inputs, labels = made(90, 3)
     alike = (inputs[:1] * 0.98 + inputs * 0.02).astype(np.uint8)
     for pictures, across, within in ((alike, 30, 30), (np.concatenate([inputs[:60], inputs[5:35]]), 30, 0)):
-        train = Split("train", pictures[:60], labels[:60])
-        validation, test = (Split("x", pictures[at : at + 15], labels[:15]) for at in (60, 75))
+        train = Split("train", pictures[:60], labels[:60], WAVES)
+        validation, test = (Split("x", pictures[at : at + 15], labels[:15], WAVES) for at in (60, 75))
         found = leakage._near(train, validation, test)
         assert found["near_duplicates"] == across
         assert found["near_duplicates_within_train"] == within
@@ -74,7 +79,7 @@ def test_a_count_says_what_it_means():
 
 def test_of_a_large_set_as_many_are_looked_at_as_there_is_time_for(monkeypatch):
     inputs, labels = made(90, 4)
-    train, validation, test = (Split("x", inputs[at : at + 30], labels[:30]) for at in (0, 30, 60))
+    train, validation, test = (Split("x", inputs[at : at + 30], labels[:30], WAVES) for at in (0, 30, 60))
     validation.inputs[:] = train.inputs
     monkeypatch.setattr(leakage, "MOST_PAIRS", 20 * 30)
     found = leakage._near(train, validation, test)
@@ -84,7 +89,7 @@ def test_of_a_large_set_as_many_are_looked_at_as_there_is_time_for(monkeypatch):
 
 def test_vectors_have_no_near_duplicates():
     inputs = np.arange(40, dtype=np.float32).reshape(10, 4)
-    parts = [Split(name, inputs, np.zeros(10, np.int32)) for name in ("a", "b", "c")]
+    parts = [Split(name, inputs, np.zeros(10, np.int32), VECTORS) for name in ("a", "b", "c")]
     found = leakage.between(*parts, digest="vectors")
     assert found["exact_duplicates"] == 20
     assert found["near_duplicates_looked_for"] == 0
@@ -97,8 +102,7 @@ def test_every_source_counts_them():
         "train_inputs": inputs[:40], "train_labels": labels[:40],
         "test_inputs": np.concatenate([inputs[40:], inputs[:2]]), "test_labels": np.r_[labels[40:], labels[:2]],
     }  # fmt: skip
-    task = Task("waves", Image((16, 16, 1)), SingleLabel(("even", "odd")))
-    dataset = splits.dataset(task, arrays, seed=0, validation=10, limit=None, source="waves")
+    dataset = splits.dataset(WAVES, arrays, seed=0, validation=10, limit=None, source="waves")
     assert dataset.leakage["exact_duplicates"] == 2
 
 
@@ -107,9 +111,9 @@ def test_streamed_pictures_are_counted_as_the_array(stream):
     inputs[50], inputs[70] = inputs[3], inputs[51]
     inputs[55] = np.roll(inputs[9], 1, 1)
     names = (("train", slice(40)), ("validation", slice(40, 60)), ("test", slice(60, 90)))
-    held = [Split(name, inputs[rows], labels[rows]) for name, rows in names]
+    held = [Split(name, inputs[rows], labels[rows], WAVES) for name, rows in names]
     shown = stream(inputs)
-    read = [Split(name, shown.take(rows), labels[rows]) for name, rows in names]
+    read = [Split(name, shown.take(rows), labels[rows], WAVES) for name, rows in names]
     found = leakage.between(*held, digest="held")
     assert (found["exact_duplicates"], found["near_duplicates"]) == (2, 2)
     assert leakage.between(*read, digest="read") == found
@@ -120,8 +124,9 @@ def test_streamed_pictures_are_counted_as_the_array(stream):
 def test_sets_of_classes_that_contradict_each_other_are_counted():
     inputs = np.arange(6, dtype=np.uint8).repeat(4).reshape(6, 4)
     sets = np.array([[1, 0], [1, 1], [0, 0]], np.uint8)
-    train = Split("train", inputs[:3], sets)
-    validation = Split("validation", inputs[[0, 3]], sets[[0, 1]])  # the same input and the same set
-    test = Split("test", inputs[[1, 4]], sets[[0, 1]])  # the same input and another set
+    task = Task("vectors", Numbers((4,)), MultiLabel(("even", "odd")))
+    train = Split("train", inputs[:3], sets, task)
+    validation = Split("validation", inputs[[0, 3]], sets[[0, 1]], task)  # the same input and the same set
+    test = Split("test", inputs[[1, 4]], sets[[0, 1]], task)  # the same input and another set
     found = leakage._exact(train, validation, test)
     assert found == {"exact_duplicates": 2, "contradicting_labels": 1}

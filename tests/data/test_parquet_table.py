@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from kerastl.data import arrays, audit, facts, parquet_table
+from kerastl.tasks.multi_label import MultiLabel
 
 NAMES = ("class 2", "class 10", "zebra")
 
@@ -50,7 +51,7 @@ def test_lists_and_columns_say_which_classes_are_there(tmp_path):
     digests = set()
     for path, how, names in every_way(tmp_path):
         dataset = arrays.load(path, validation=8, test=8, **how)
-        assert dataset.task.multi_label
+        assert isinstance(dataset.task.target, MultiLabel)
         assert dataset.task.target.names == names, path
         for split, count in ((dataset.train, 32), (dataset.validation, 8), (dataset.test, 8)):
             assert len(split) == count
@@ -67,7 +68,7 @@ def test_lists_and_columns_say_which_classes_are_there(tmp_path):
 
 def test_what_is_wrong_with_a_label_is_said_by_row(tmp_path):
     path = written(tmp_path / "a.parquet", image=[[0.0]] * 5, label=[[0, 1], [1, 0, 0], [-1], None, []])
-    _, labels, _, problems = parquet_table.read([path])
+    _, labels, _, problems, _ = parquet_table.read([path])
     assert labels["train"].tolist() == [[1, 1], [0, 0]]
     twice = "a class more than once under label: a list names the classes that are there"
     assert [problem.split(": ", 1)[1] for problem in problems] == [
@@ -78,7 +79,7 @@ def test_what_is_wrong_with_a_label_is_said_by_row(tmp_path):
     hub = written(tmp_path / "hub.parquet", image=[[0.0]] * 2, label=[[0, 1], [2]], names=("a", "b"))
     assert "row 1: a list under label of neither" in parquet_table.read([hub])[3][0]
     path = written(tmp_path / "b.parquet", image=[[0.0]] * 3, a=[0, 2, 1], b=[1, 1, None])
-    _, labels, names, problems = parquet_table.read([path], label_columns=["b", "a"])
+    _, labels, names, problems, _ = parquet_table.read([path], label_columns=["b", "a"])
     assert (labels["train"].tolist(), names) == ([[0, 1]], ("a", "b"))
     assert [problem.split(": ", 1)[1] for problem in problems] == [
         "2 under a, where 0 or 1 is wanted",

@@ -9,12 +9,17 @@ import tensorflow as tf
 
 from kerastl import types
 from kerastl.data import pipeline
+from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.single_label import SingleLabel
+
+TASK = types.Task("numbered", Image((8, 8, 3)), SingleLabel(tuple("abcdefg")))
 
 
 def _split(examples: int = 50) -> types.Split:
     pictures = np.random.default_rng(0).integers(0, 256, (examples, 8, 8, 3), np.uint8)
     pictures[:, 0, 0, 0] = np.arange(examples)  # tells which one it is
-    return types.Split("train", pictures, np.arange(examples, dtype=np.int32) % 7)
+    return types.Split("train", pictures, np.arange(examples, dtype=np.int32) % 7, TASK)
 
 
 def _read(made) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +175,7 @@ def test_refuses_an_augmentation_that_drops_an_axis():
 )
 def test_streamed_pictures_give_bitwise_the_batches_of_the_array(stream, options, cache_bytes):
     split = _split(150)
-    shown = types.Split("train", stream(split.inputs, cache_bytes=cache_bytes), split.labels)
+    shown = types.Split("train", stream(split.inputs, cache_bytes=cache_bytes), split.labels, TASK)
     made = []
     for one in (split, shown):
         choice = options | ({"augment": _augment(options["augment"])} if "augment" in options else {})
@@ -209,7 +214,7 @@ class Counted:
     def __array__(self, dtype=None, copy=None):
         return self[np.arange(len(self))]
 
-    def part(self, rows):
+    def take(self, rows):
         return Counted(len(np.arange(len(self))[rows]))
 
     def digests(self):
@@ -218,8 +223,8 @@ class Counted:
 
 def test_streamed_batches_are_read_a_few_ahead_and_no_more():
     """Each may take 40 MB: how many are held must not depend on how many there are."""
-    inputs = Counted(4000)
-    made = pipeline.batches(types.Split("train", inputs, np.zeros(4000, np.int32)), batch_size=8, shuffle=True)
+    inputs, task = Counted(4000), types.Task("counted", Image((4, 4, 3)), SingleLabel(("a", "b")))
+    made = pipeline.batches(types.Split("train", inputs, np.zeros(4000, np.int32), task), batch_size=8, shuffle=True)
     reading = iter(made)
     for _ in range(100):
         next(reading)
@@ -232,7 +237,7 @@ def test_a_streamed_file_that_went_ends_the_epoch_with_its_name(stream):
 
     split = _split(40)
     inputs = stream(split.inputs, cache_bytes=0)
-    made = pipeline.batches(types.Split("train", inputs, split.labels), batch_size=16)
+    made = pipeline.batches(types.Split("train", inputs, split.labels, TASK), batch_size=16)
     pathlib.Path(inputs.album.files[20]).unlink()
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"20.png: there is no such file"):
         _read(made)
@@ -245,7 +250,7 @@ def test_a_model_trains_on_streamed_pictures_as_on_the_array(stream):
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(7)])
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        one = types.Split("train", inputs, split.labels)
+        one = types.Split("train", inputs, split.labels, TASK)
         made = pipeline.batches(one, batch_size=8, shuffle=True, augment=lambda batch: batch / 255.0)
         model.fit(made, epochs=2, verbose=0, validation_data=pipeline.batches(one, batch_size=8))
         weights.append(model.get_weights())
@@ -253,9 +258,15 @@ def test_a_model_trains_on_streamed_pictures_as_on_the_array(stream):
         np.testing.assert_array_equal(one, other)
 
 
+class Ids(Numbers):
+    """Whole numbers that are no pixels, as `inputs.text` has them, without a vocabulary of twenty millions."""
+
+    kind, batch_dtype = "ids", "int32"
+
+
 def test_token_ids_stay_integers():
     ids = np.arange(60, dtype=np.int32).reshape(20, 3) + 2**24  # float32 could not tell them apart
-    split = types.Split("train", ids, np.zeros(20, np.int32))
+    split = types.Split("train", ids, np.zeros(20, np.int32), types.Task("ids", Ids((3,)), SingleLabel(("a", "b"))))
     made = pipeline.batches(split, batch_size=8, shuffle=True)
     assert made.element_spec[0] == tf.TensorSpec((None, 3), tf.int32)
     rows = np.concatenate([inputs.numpy() for inputs, _ in made])
@@ -348,9 +359,12 @@ ENDS = """
 import sys, numpy as np
 from kerastl import types
 from kerastl.data import decoding, pipeline
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 files = sys.argv[1:]
 inputs = decoding.decode_all(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
-split = types.Split("train", inputs, np.zeros(len(files), np.int32))
+task = types.Task("ends", Image((64, 64, 3)), SingleLabel(("a", "b")))
+split = types.Split("train", inputs, np.zeros(len(files), np.int32), task)
 iterator = iter(pipeline.batches(split, batch_size=16))
 next(iterator)
 """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -139,10 +140,10 @@ def test_digest_sees_every_byte_and_the_order():
     made = _dataset()
     assert made.digest == splits.digest(made.train, made.validation, made.test) == _dataset().digest
     assert made.digest != _dataset(seed=1).digest
-    split = types.Split("train", np.array([[1], [2]], np.uint8), np.array([0, 1], np.int32))
+    split = types.Split("train", np.array([[1], [2]], np.uint8), np.array([0, 1], np.int32), made.task)
     by_hand = b"train inputs |u1 (2, 1)\n\x01\x02train labels <i4 (2,)\n\0\0\0\0\x01\0\0\0"
     assert splits.digest(split) == hashlib.sha256(by_hand).hexdigest()
-    turned = types.Split("train", split.inputs[::-1], split.labels[::-1])
+    turned = types.Split("train", split.inputs[::-1], split.labels[::-1], made.task)
     assert splits.digest(turned) != splits.digest(split)
 
 
@@ -152,13 +153,16 @@ TASK = types.Task("toy", Numbers((2, 3)), SingleLabel(("a", "b", "c")))
 def _made(inputs=None, labels=None):
     inputs = np.zeros((6, 2, 3), np.float32) if inputs is None else inputs
     labels = np.array([0, 1, 2, 0, 1, 2], np.int32) if labels is None else labels
-    return types.Split("validation", inputs, labels)
+    return types.Split("validation", inputs, labels, TASK)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"inputs": np.zeros((6, 3, 2), np.float32)}, r"Wanted inputs \(examples, 2, 3\). Received: \(6, 3, 2\)"),
+        (
+            {"inputs": np.zeros((6, 3, 2), np.float32)},
+            r"\(examples, 2, 3\) of numbers. Received: \(6, 3, 2\)",
+        ),
         ({"labels": np.array([0.0, 1, 2, 0, 1, 2])}, "have to be integers"),
         ({"labels": np.array([0, 1, 2, 0, 3, 3])}, r"in 0..2. Received: 3 in validation, row 4 \(2 such"),
         ({"labels": np.array([0, -1, 2, 0, 1, 2])}, r"Received: -1 in validation, row 1"),
@@ -166,9 +170,9 @@ def _made(inputs=None, labels=None):
     ],
 )
 def test_nothing_begins_with(changes, message):
-    splits.check(TASK, _made())
+    splits.check(_made())
     with pytest.raises(ValueError, match=message):
-        splits.check(TASK, _made(), _made(**changes))
+        splits.check(_made(), _made(**changes))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -176,7 +180,7 @@ def test_inputs_that_are_not_finite_are_named_by_row_and_column(value):
     inputs = np.zeros((6, 2, 3), np.float32)
     inputs[4, 1, 2] = value
     with pytest.raises(ValueError, match=rf"Received: {value} in validation, row 4, column 1, 2"):
-        splits.check(TASK, _made(inputs))
+        splits.check(_made(inputs))
 
 
 @pytest.mark.parametrize("counts", [(1000, 1, 500), (1000, 2, 1)])
@@ -195,15 +199,17 @@ def test_a_class_with_too_few_examples_for_every_split_is_said(counts):
 
 def test_digest_of_streamed_inputs_is_written_down(stream):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 1)).astype(np.uint8)
-    split = types.Split("train", stream(pictures), np.array([0, 1, 0], np.int32))
+    task = types.Task("toy", Image((4, 5, 1)), SingleLabel(("a", "b")))
+    split = types.Split("train", stream(pictures), np.array([0, 1, 0], np.int32), task)
     rows = b"".join(hashlib.sha256(row.tobytes()).digest() for row in pictures)
     labels = b"train labels <i4 (3,)\n\0\0\0\0\x01\0\0\0\0\0\0\0"
     by_hand = b"train inputs streamed |u1 (3, 4, 5, 1)\n" + rows + labels
     assert splits.digest(split) == hashlib.sha256(by_hand).hexdigest()
     assert splits.digest(split.subset(slice(None, None, -1))) != splits.digest(split)
-    splits.check(types.Task("toy", Image((4, 5, 1)), SingleLabel(("a", "b"))), split)
+    splits.check(split)
+    other = types.Task("toy", Image((5, 4, 1)), SingleLabel(("a", "b")))
     with pytest.raises(ValueError, match="Wanted inputs"):
-        splits.check(types.Task("toy", Image((5, 4, 1)), SingleLabel(("a", "b"))), split)
+        splits.check(dataclasses.replace(split, task=other))
 
 
 def _groups(seed: int, *, groups: int, classes: int, largest: int = 12) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from kerastl import types
 from kerastl.data import decoding, leakage, near_duplicates, streamed
-from kerastl.inputs import pictures
+from kerastl.inputs import image, pictures
+from kerastl.tasks.single_label import SingleLabel
 
 SIZE = (20, 16)
 
@@ -124,7 +125,8 @@ def test_splits_are_cut_without_reading(both):
     for path in found.album.files:
         _path(path).unlink()
     shutil.rmtree(found.album.cache)
-    split = types.Split("train", found, np.arange(40, dtype=np.int32))
+    task = types.Task("streamed", image.Image(found.shape[1:]), SingleLabel(tuple(map(str, range(40)))))
+    split = types.Split("train", found, np.arange(40, dtype=np.int32), task)
     assert len(split.take(7)) == 7
     assert split.take(None).inputs.shape == found.shape
     part = split.subset(np.array([8, 2]))

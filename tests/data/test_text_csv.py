@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from kerastl.data import splits, text_csv, text_file
+from kerastl.data import labelled_texts, splits, text_csv, text_file, vocabularies
 from kerastl.inputs import wordpiece
+from kerastl.inputs.text import Text
+from kerastl.tasks.multi_label import MultiLabel
 
 KINDS = ("sports", "politics", "weather")
 
@@ -24,7 +26,8 @@ def written(path, rows, names=("text", "label")):
 
 def vocabulary_of(path, rows):
     """A file of a vocabulary that spells every row, whatever split it stands in."""
-    path.write_text("".join(f"{token}\n" for token in text_csv.learn_vocabulary([row[0] for row in rows], size=1000)))
+    tokens = vocabularies.learn_vocabulary([row[0] for row in rows], size=1000)
+    path.write_text("".join(f"{token}\n" for token in tokens))
     return path
 
 
@@ -43,7 +46,7 @@ def test_three_splits_of_token_ids(tmp_path):
     assert made.task.inputs.shape == (16,)
     assert (len(made.train), len(made.validation), len(made.test)) == (62, 14, 14)
     for split in (made.train, made.validation, made.test):
-        assert split.is_text
+        assert isinstance(split.task.inputs, Text)
         for text, label in zip(read_back(made, split), split.labels.tolist(), strict=True):
             assert made.task.target.names[label] in text
     assert splits.digest(made.train, made.validation, made.test) == made.digest
@@ -119,14 +122,14 @@ def test_the_vocabulary_is_learnt_from_training_texts_alone(tmp_path):
 
 
 def test_learned_vocabularies():
-    tokens = text_csv.learn_vocabulary(["low low low lower lowest", "new newer é"], size=24)
+    tokens = vocabularies.learn_vocabulary(["low low low lower lowest", "new newer é"], size=24)
     assert tokens[:5] == wordpiece.SPECIAL
     assert len(tokens) == len(set(tokens)) <= 24
     assert {"low", "l", "##o", "##w"} <= set(tokens)
     tokenizer = wordpiece.Tokenizer(tokens)
     assert wordpiece.decode(tokenizer.encode("low", 8), tokens) == "low"
-    assert text_csv.learn_vocabulary(["b a"], size=7) == (*wordpiece.SPECIAL, "a", "b")
-    strange = text_csv.learn_vocabulary(
+    assert vocabularies.learn_vocabulary(["b a"], size=7) == (*wordpiece.SPECIAL, "a", "b")
+    strange = vocabularies.learn_vocabulary(
         ["x\u00a0y \ue000 \u2028"], size=100
     )  # folding makes a plain space of the first
     assert all(token.isprintable() and " " not in token for token in strange)
@@ -157,7 +160,7 @@ def test_copies_never_stand_in_two_splits(tmp_path):
     rows += [(f"  {text.upper()}\t", label) for text, label in sentences(60)]
     made = load(written(tmp_path / "a.csv", rows))
     assert sum(len(split) for split in (made.train, made.validation, made.test)) == 60
-    assert made.overlaps["exact_duplicates"] == 0
+    assert made.leakage["exact_duplicates"] == 0
 
 
 def test_of_copies_the_test_split_keeps_its_own(tmp_path):
@@ -203,7 +206,7 @@ def test_two_sentences_are_measured_on_themselves_where_that_is_asked_for(tmp_pa
             ("i do not", 0),
             ("i like it", 1),
         ]
-    assert made.overlaps["exact_duplicates"] == 4  # validation and test, two each: it is in the report
+    assert made.leakage["exact_duplicates"] == 4  # validation and test, two each: it is in the report
     assert load(**dict(made.arguments)).digest == made.digest
     with pytest.raises(ValueError, match=r"two classes at least\. Received: 'good'"):
         load(written(tmp_path / "one.csv", [("I like it", "good")]), measure_on_train=True)
@@ -276,7 +279,7 @@ def test_a_text_may_have_several_classes_or_none(tmp_path):
     made = [load(path, vocabulary=vocabulary, **how) for path, how in files_of(tmp_path, rows)]
     first = made[0]
     for one in made:
-        assert one.task.multi_label
+        assert isinstance(one.task.target, MultiLabel)
         assert one.task.target.names == TOPICS
         assert (one.digest, one.origin) == (first.digest, first.origin)
         assert text_csv.load(**json.loads(json.dumps(dict(one.arguments)))).digest == first.digest
@@ -337,16 +340,17 @@ def test_what_is_wrong_with_sets_of_classes_is_said(tmp_path, capsys):
     lines += [{"text": "a", "label": ["goal", None]}, {"text": "b", "label": [["goal"]]}, {"text": "c"}]
     lines += [{"text": "d", "label": ["go\nal"]}, {"text": "e", "label": "goal|vote"}, {"text": "f", "label": ""}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
-    examples, problems = text_csv.rows(tmp_path / "a.jsonl", ["text", "label"], "split")
+    examples, problems = labelled_texts.rows(tmp_path / "a.jsonl", ["text", "label"], "split")
     odd = "a list of labels with something in it that is no name"
     assert problems[:3] == [f"line 31: {odd}", f"line 32: {odd}", "line 33: no label"]
     assert problems[3:] == ["line 34: the label 'go\\nal', which is not one line of text", "line 36: no label"]
     assert examples[-1].names == ("goal|vote",), "of a list no separator was said"
     several = {"label_separator": "|"}
-    assert text_csv.rows(tmp_path / "a.jsonl", ["text", "label"], "split", several=several)[0][-2].names == TOPICS[::2]
+    examples, _ = labelled_texts.rows(tmp_path / "a.jsonl", ["text", "label"], "split", several=several)
+    assert examples[-2].names == TOPICS[::2]
     flags = [("a", "1", "0"), ("b", "2", ""), ("c", "yes"), ("d", "false", "true")]
     path = written(tmp_path / "b.csv", flags, ("text", "x", "y"))
-    examples, problems = text_csv.rows(path, ["text", "label"], "split", several={"label_columns": ["x", "y"]})
+    examples, problems = labelled_texts.rows(path, ["text", "label"], "split", several={"label_columns": ["x", "y"]})
     assert [example.names for example in examples] == [("x",), ("y",)]
     assert problems == [
         "line 3: '2' under x, where 0 or 1 is wanted",

@@ -26,6 +26,9 @@ FOUND = sorted(
 # What is one's own is there already.
 FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.data.{name}"), "fetch")]
 
+# What is read from files that people look into says where each example was found.
+WITH_ORIGINS = {"arrays", "image_folder", "movie_reviews", "text_csv"}
+
 
 class KerastlFamily(tensorflow_datasets.core.GeneratorBasedBuilder):
     """A TFDS set small enough to be made here."""
@@ -100,7 +103,8 @@ def test_signature(name):
     assert "validation" in parameters
     positional = [one for one in parameters.values() if one.kind is not one.KEYWORD_ONLY]
     assert len(positional) <= 2
-    if not required_names(module) and "size" not in parameters:  # whoever resizes has a task for each size
+    of_one_shape = not {"size", "sequence_length"} & set(parameters)  # the others have a task for each
+    if not required_names(module) and of_one_shape:
         assert isinstance(module.TASK, types.Task)
 
 
@@ -115,16 +119,21 @@ def test_three_splits_of_one_task_that_load_again(name, required):
     parts = (made.train, made.validation, made.test)
     assert [split.name for split in parts] == ["train", "validation", "test"]
     for split in parts:
-        assert split.inputs.dtype == (np.int32 if made.task.inputs.vocabulary else np.uint8)
-        assert split.is_text == bool(made.task.inputs.vocabulary)
-        assert split.inputs.max() < (len(made.task.inputs.vocabulary) or 256)
+        assert split.task is made.task
+        assert split.inputs.dtype == made.task.inputs.dtype
+        made.task.inputs.check(split.inputs, where=split.name)
         assert split.inputs.shape[1:] == made.task.inputs.shape
-        assert split.labels.dtype == np.int32
+        assert split.labels.dtype == made.task.target.label_dtype
+        made.task.target.check(split.labels, where=split.name, rows=len(split))
         assert set(split.labels.tolist()) == set(range(made.task.target.outputs))
         assert (np.diff(split.labels) != 0).any()  # shuffled: not sorted by class
         first, last = split.labels[: len(split) // 2], split.labels[len(split) // 2 :]
         assert abs(first.mean() - last.mean()) < made.task.target.outputs / 4
     assert len(made.train) == 200
+    if name in WITH_ORIGINS:
+        origins = [set(split.origins) for split in parts]
+        assert [len(some) for some in origins] == [len(split) for split in parts], "each names one example"
+        assert len(set.union(*origins)) == sum(map(len, origins))
     rows = [{row.tobytes() for row in split.inputs} for split in parts]
     assert not rows[0] & rows[1]
     assert not rows[0] & rows[2]

@@ -6,7 +6,11 @@ import pytest
 
 from kerastl.data import pipeline
 from kerastl.inputs import augmentation
-from kerastl.types import Split
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Split, Task
+
+TASK = Task("waves", Image((9, 9, 1)), SingleLabel(("a", "b", "c", "d")))
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def test_a_shift_alone_is_by_whole_pixels(pictures):
 def test_called_by_a_pipeline_it_changes_pictures(pictures):
     """Nobody says ``training`` there: the default has to be that of Keras' own random layers."""
     model = augmentation.image_augmentation(rotation=0.1, zoom=0.1)
-    split = Split("train", pictures.astype("uint8"), np.zeros(len(pictures), "int32"))
+    split = Split("train", pictures.astype("uint8"), np.zeros(len(pictures), "int32"), TASK)
     ((batch, _),) = pipeline.batches(split, batch_size=len(pictures), augment=model)
     assert np.abs(np.asarray(batch) - pictures).mean() > 1
 
@@ -221,7 +225,7 @@ def test_a_batch_of_one_is_not_mixed_and_neither_is_inference(pictures):
 
 
 def test_a_pipeline_mixes_anew_in_every_epoch_and_the_same_again(pictures):
-    split = Split("train", np.repeat(pictures, 8, 0).astype("uint8"), np.arange(32, dtype="int32") // 8)
+    split = Split("train", np.repeat(pictures, 8, 0).astype("uint8"), np.arange(32, dtype="int32") // 8, TASK)
 
     def epochs(first):
         batches = pipeline.batches(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerastl import types
-from kerastl.data import multi_label_sets, splits
+from kerastl.data import splits, strata
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.multi_label import MultiLabel
 
@@ -25,9 +25,9 @@ def drawn(examples: int, shares: tuple[float, ...], *, seed: int = 0) -> np.ndar
 def test_pairs_and_counts_are_those_of_a_loop():
     labels = drawn(50, (0.5, 0.1, 0.02))
     expected = [(row, column) for row in range(50) for column in range(3) if labels[row, column]]
-    assert list(zip(*(part.tolist() for part in multi_label_sets.pairs(labels)), strict=True)) == expected
-    assert multi_label_sets.counts(labels, classes=3).tolist() == [sum(int(row[k]) for row in labels) for k in range(3)]
-    assert multi_label_sets.counts(np.array([2, 0, 2]), classes=4).tolist() == [1, 0, 2, 0]
+    assert list(zip(*(part.tolist() for part in strata.pairs(labels)), strict=True)) == expected
+    assert strata.counts(labels, classes=3).tolist() == [sum(int(row[k]) for row in labels) for k in range(3)]
+    assert strata.counts(np.array([2, 0, 2]), classes=4).tolist() == [1, 0, 2, 0]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345])
@@ -58,7 +58,7 @@ def test_random_division_would_not_pass():
 def test_the_rarest_class_is_served_first():
     """Figure 1 by hand: b has 2 examples (rows 4, 5), so one goes to either side before a's six are shared out."""
     labels = np.array([[1, 0]] * 4 + [[1, 1]] * 2)
-    taken = multi_label_sets._iterated(labels, 0.5, np.arange(6))
+    taken = strata._iterated(labels, 0.5, np.arange(6))
     # b: row 4 (a tie in every respect) stays, row 5 goes; then a's: 2 more to each, the first stays
     assert taken.tolist() == [False, True, False, True, False, True]
 
@@ -71,7 +71,7 @@ def test_the_last_examples_of_a_class_are_mended():
         labels[generator.choice(30, 3, replace=False), 1] = 1
         labels[generator.choice(30, 3, replace=False), 2] = 1
         labels[generator.choice(30, 3, replace=False), 3] = 1
-        taken = multi_label_sets.divide(labels, wanted=5, leave=2, order=generator.permutation(30))
+        taken = strata.divide(labels, wanted=5, leave=2, order=generator.permutation(30))
         assert taken.sum() == 5
         for column in labels.T:
             assert column[taken].any()
@@ -131,19 +131,8 @@ def test_a_smaller_set_keeps_every_class():
 def test_labels_are_checked_before_training(labels, words):
     task = types.Task("toy", Numbers((2,)), MultiLabel(("a", "b")))
     with pytest.raises(ValueError, match=words):
-        splits.check(task, types.Split("train", np.zeros((4, 2), np.float32), labels))
-    splits.check(task, types.Split("train", np.zeros((4, 2), np.float32), np.eye(2, dtype=np.uint8)[[0, 1, 1, 0]]))
-
-
-def test_how_a_table_says_it():
-    for separator, columns in (("|", ["red", "round"]), (" ", ()), ("", ()), (None, ["red"]), (None, ["red", "red"])):
-        with pytest.raises(ValueError, match="Received: label_"):
-            multi_label_sets.columns_or_separator(separator, columns)
-    assert multi_label_sets.columns_or_separator(None, ()) == {}
-    assert multi_label_sets.columns_or_separator("|", ()) == {"label_separator": "|"}
-    assert multi_label_sets.columns_or_separator(None, ("a", "b")) == {"label_columns": ["a", "b"]}
-    assert multi_label_sets.names_of([" b ", "a", "", "b", " "]) == ("a", "b")
-    assert multi_label_sets.names_of([]) == ()
+        splits.check(types.Split("train", np.zeros((4, 2), np.float32), labels, task))
+    splits.check(types.Split("train", np.zeros((4, 2), np.float32), np.eye(2, dtype=np.uint8)[[0, 1, 1, 0]], task))
 
 
 def test_how_few_examples_have_every_class():
@@ -155,4 +144,8 @@ def test_how_few_examples_have_every_class():
             for taken in itertools.product((0, 1), repeat=len(some))
             if ((taken @ some > 0) == some.any(0)).all()
         ]
-        assert multi_label_sets.minimum_examples(some) == min(sizes)
+        assert strata.minimum_examples(some) == min(sizes)
+
+
+def test_of_one_class_each_as_many_as_there_are_classes_have_every_one():
+    assert strata.minimum_examples(np.array([3, 0, 3, 1])) == 3

@@ -1,4 +1,4 @@
-"""Examples that may have none, one or several classes: how a file says so, and divided so that all are on both sides.
+"""Strata: what splits keep in proportion, as `types.Target.strata` says it, for examples that may be of several.
 
 Iterative stratification: Sechidis, Tsoumakas & Vlahavas 2011, "On the Stratification of Multi-Label Data", figure 1,
 for two subsets. The classes are served in turn, the one with the fewest examples left first, for its examples are the
@@ -7,36 +7,7 @@ hardest to share out; each example goes to the side that lacks most of that clas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-
-from kerastl import types
-
-
-def columns_or_separator(label_separator: str | None, label_columns: Sequence[str]) -> dict[str, Any]:
-    """How a table gives an example several classes, as arguments of who reads it; empty where each has one.
-
-    Raises:
-        ValueError: both are given, the separator is blank, or the columns are not two or more with a name each.
-    """
-    names = [label_columns] if isinstance(label_columns, str) else list(label_columns)
-    if label_separator is not None and (names or not label_separator.strip()):
-        raise ValueError(
-            "A table says with a separator, which is no space, or with columns which classes an example has. Received: "
-            f"label_separator={label_separator!r}, label_columns={names}."
-        )
-    if len(names) == 1 or len(set(names)) < len(names):
-        raise ValueError(f"Classes in columns are two at least, each named once. Received: label_columns={names}.")
-    return (
-        {"label_columns": names} if names else {} if label_separator is None else {"label_separator": label_separator}
-    )
-
-
-def names_of(found: Sequence[str]) -> tuple[str, ...]:
-    """The classes that somebody wrote down for an example: in alphabetical order, each once, blank ones left out."""
-    return tuple(sorted({name.strip() for name in found} - {""}))
 
 
 def pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,8 +31,10 @@ def minimum_examples(labels: np.ndarray) -> int:
     """How few examples have every class that there is, by taking the one with most classes that lack, again and again.
 
     Args:
-        labels: 0 and 1, ``(examples, classes)``.
+        labels: as for `pairs`.
     """
+    if labels.ndim == 1:
+        return len(np.unique(labels))
     lacking, taken = labels.any(0), 0
     while lacking.any():
         lacking = lacking & (labels[int(labels[:, lacking].sum(1).argmax())] == 0)
@@ -86,7 +59,7 @@ def divide(labels: np.ndarray, *, wanted: int, leave: int, order: np.ndarray) ->
         ValueError: labels are something else, the classes cannot stand on both sides, or not with so many examples
             taken.
     """
-    if not types.is_multi_label(labels) or not np.isin(labels, (0, 1)).all():
+    if labels.ndim != 2 or labels.dtype.kind not in "iu" or not np.isin(labels, (0, 1)).all():
         raise ValueError(
             "Labels of examples that may have several classes are integers 0 and 1, (examples, classes). Received: "
             f"shape {labels.shape}, type {labels.dtype}."

@@ -1,0 +1,290 @@
+"""Recipes: found by name or file, read without being imported, and run with the fields that somebody gave."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from kerastl.system import near_names
+
+if TYPE_CHECKING:
+    from kerastl.runs.finished import FinishedRun
+
+_LIBRARIES = 5_000_000_000
+"""Bytes of addresses that TensorFlow, its threads and NumPy's arrays of a small data set take before any training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A recipe's file and what its docstring says.
+
+    Attributes:
+        name: the file's name without its ending, or one of the names in its ``ALIASES``.
+        path: the file.
+        summary: first line of the docstring.
+        minutes, data: what its lines `Minutes:` and `Data:` say; empty where there are none.
+        built_in: whether it comes with kerastl.
+        aliases: further names under which its file knows other defaults.
+    """
+
+    name: str
+    path: Path
+    summary: str
+    minutes: str
+    data: str
+    built_in: bool
+    aliases: tuple[str, ...] = ()
+
+
+def folder() -> Path:
+    """Where kerastl's own recipes lie: at the top of a checkout, in the package where it is installed."""
+    import kerastl
+
+    return Path(kerastl.recipes.__path__[0]).resolve()
+
+
+def built_in() -> list[Recipe]:
+    """The recipes that come with kerastl, by name."""
+    return [read(path, built_in=True) for path in _files().values()]
+
+
+def _files() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder().glob("*.py")) if not path.stem.startswith("_")}
+
+
+def read(path: Path, *, built_in: bool) -> Recipe:
+    """What a recipe's docstring says. Raises `ValueError` if the file is no Python."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise ValueError(f"{path} is no Python file: line {error.lineno}: {error.msg}.") from error
+    text = ast.get_docstring(tree) or ""
+
+    def line(name: str) -> str:
+        found = re.search(rf"^\s*{name}:\s*(.+)$", text, re.MULTILINE)
+        return found[1].strip().rstrip(".") if found else ""
+
+    summary = text.partition("\n")[0].strip()
+    return Recipe(path.stem, path, summary, line("Minutes"), line("Data"), built_in, tuple(_aliases(tree)))
+
+
+def _aliases(tree: ast.Module) -> Iterator[str]:
+    """The keys of ``ALIASES = {"name": ConfigClass}``."""
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) else []
+        if any(isinstance(target, ast.Name) and target.id == "ALIASES" for target in targets):
+            yield from (str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
+
+
+def find(name: str) -> Recipe:
+    """A recipe by name, by alias, by module name (`kerastl.recipes.mnist_mobile`), or by the path of its file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if there is no recipe of that name; near names are offered.
+    """
+    if name.endswith(".py") or "/" in name or "\\" in name:
+        path = Path(name).resolve()
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no recipe file {name}.")
+        return read(path, built_in=path.parent == folder())
+    files = _files()
+    name = name.removeprefix("kerastl.").removeprefix("recipes.")
+    if name in files:
+        return read(files[name], built_in=True)
+    known = {alias: recipe for recipe in built_in() for alias in recipe.aliases}
+    if name in known:
+        return dataclasses.replace(known[name], name=name)
+    raise ValueError(
+        f"There is no recipe {name!r}.{near_names.did_you_mean(name, [*files, *known])} Available: "
+        f"{', '.join(files) or 'none'}; or the path of a recipe file of your own, ending in .py."
+    )
+
+
+def load(recipe: Recipe) -> ModuleType:
+    """Imports a recipe's file, which imports nothing heavy by itself: rooms load when they are first named.
+
+    Raises:
+        ValueError: if the file lacks a dataclass `Config` or a function `run(config, folder)`.
+    """
+    path = recipe.path
+    module = load_file(path, name=f"kerastl.recipes.{path.stem}" if recipe.built_in else f"recipe_{path.stem}")
+    lacking = [
+        what
+        for what, there in (
+            ("a dataclass `Config`", dataclasses.is_dataclass(getattr(module, "Config", None))),
+            ("its classmethod `smoke()`", callable(getattr(getattr(module, "Config", None), "smoke", None))),
+            ("a function `run(config, folder)`", callable(getattr(module, "run", None))),
+        )
+        if not there
+    ]
+    if lacking:
+        raise ValueError(
+            "A recipe file has a frozen dataclass `Config` with a classmethod `smoke()`, and a function "
+            f"`run(config, folder)`. Received: {path} without {', '.join(lacking)}."
+        )
+    return module
+
+
+def load_file(path: Path | str, *, name: str | None = None) -> ModuleType:
+    """Imports a Python file of the user's own under a name of its own.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if its name does not end in ``.py``.
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    name = name or path.stem
+    if not name.startswith("kerastl.") and str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # so that it finds its neighbours, as with `python FILE`
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"Wanted a Python file, whose name ends in .py. Received: {path}.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and tyro look the module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+def default_config(recipe: Recipe, module: ModuleType, *, smoke: bool = False) -> Any:
+    """The settings that a recipe, or an alias of it, begins with."""
+    kind = getattr(module, "ALIASES", {}).get(recipe.name, module.Config)
+    return kind.smoke() if smoke else kind()
+
+
+def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str) -> Any:
+    """A Config with some fields replaced, at any depth: ``{"teacher": {"epochs": 3}}`` or ``{"teacher.epochs": 3}``.
+
+    Raises:
+        ValueError: if there is no such field; near names are offered.
+    """
+    for name, value in fields.items():
+        first, _, rest = name.partition(".")
+        names = [field.name for field in dataclasses.fields(config)]
+        first = first.replace("-", "_")
+        if first not in names:
+            hint = near_names.did_you_mean(first, names)
+            raise ValueError(f"{recipe} has no setting {name!r}.{hint} Available: {', '.join(names)}.")
+        now = getattr(config, first)
+        if rest or (isinstance(value, Mapping) and dataclasses.is_dataclass(now)):
+            value = with_fields(now, {rest: value} if rest else value, recipe=recipe)
+        config = dataclasses.replace(config, **{first: value})
+    return config
+
+
+def field_names(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every field of a Config as its flag is written (`teacher.peak-learning-rate`), with its value."""
+    names: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        name, value = prefix + field.name.replace("_", "-"), getattr(config, field.name)
+        names |= field_names(value, f"{name}.") if dataclasses.is_dataclass(value) else {name: value}
+    return names
+
+
+def run(
+    recipe: str, *, smoke: bool = False, tag: str | None = None, out: Path | str | None = None, **fields: Any
+) -> FinishedRun:
+    """Runs a recipe and opens what it made; the same call again resumes, or reuses what is finished.
+
+    Args:
+        recipe: its name, or the path of a recipe file of one's own.
+        smoke: tiny sizes, to see in a minute that everything works.
+        tag: name of the run, the last part of ``saved_models/RECIPE/TAG``.
+        out: the run's folder, instead of a tag.
+        fields: settings of the recipe, by the names of its Config; nested ones as mappings, or with a dot:
+            ``**{"teacher.epochs": 3}``.
+
+    Raises:
+        ValueError: if there is no such recipe or setting; near names are offered.
+    """
+    from kerastl.runs import finished
+
+    found = find(recipe)
+    module = load(found)
+    config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=recipe)
+    folder = run_folder(found, tag=tag, out=out, smoke=smoke)
+    execute(module, config, folder)
+    return finished.FinishedRun(folder)
+
+
+def run_folder(recipe: Recipe, *, tag: str | None, out: Path | str | None, smoke: bool) -> Path:
+    """Where a run's files go.
+
+    Raises:
+        ValueError: if both a tag and a folder are given, or the tag is not one folder's name.
+    """
+    if out and tag:
+        raise ValueError("The last folder of --out is the run's tag: give one of --out and --tag. Received: both.")
+    tag = tag or ("smoke" if smoke else "default")
+    if tag != Path(tag).name or tag in (".", ".."):
+        raise ValueError(f"A tag is one folder's name. Received: {tag!r}.")
+    found = Path(out or Path("saved_models", recipe.name, tag))
+    return found.resolve() if found.name in ("", "..") else found  # whose name is the tag
+
+
+def execute(module: ModuleType, config: Any, folder: Path) -> None:
+    """Runs a loaded recipe; SIGTERM ends it as Ctrl-C does, with a checkpoint, and out of memory it says what helps."""
+    from kerastl.runs import store
+
+    store.check_backend()  # before the recipe's first line imports Keras
+    # Tensors on the CPU; a limit that is asked for stays. Without one TensorFlow takes whatever it is promised, and the
+    # kernel ends the process without a word when the promise falls due.
+    os.environ.setdefault("TF_MKL_ALLOC_MAX_BYTES", str(free_memory() * 9 // 10))
+    with _sigterm_exits():
+        try:
+            module.run(config, folder)
+        except MemoryError as error:
+            sizes = [f"--{name} (now {value})" for name, value in field_names(config).items() if "batch" in name]
+            if sizes:
+                error.add_note(f"Try a smaller {' or '.join(sizes)}.")
+            raise
+
+
+@contextlib.contextmanager
+def _sigterm_exits() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # a notebook may run it in another, where none is set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process may still take: of the machine, of its control group, of its own limit (`ulimit -v`).
+
+    Args:
+        root: where ``proc`` and ``sys`` are found.
+    """
+    free = [1 << 62]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    for limit, used in (
+        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+        ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: "max"
+            free.append(int((root / limit).read_text()) - int((root / used).read_text()))
+    with contextlib.suppress(ImportError):  # Windows has no such limits
+        import resource
+
+        addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if addresses != resource.RLIM_INFINITY:
+            free.append(addresses - _LIBRARIES)
+    return max(min(free), 1 << 28)

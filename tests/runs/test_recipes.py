@@ -1,0 +1,134 @@
+"""Recipes: found, read without being imported, given fields, and run from Python."""
+
+import dataclasses
+import signal
+from pathlib import Path
+
+import pytest
+
+import kerastl
+from kerastl.runs import recipes
+
+TINY = '''"""A recipe that trains nothing.
+
+Minutes: 0.1 on any machine
+Data: none
+"""
+import dataclasses
+import pathlib
+
+import kerastl
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    epochs: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seed: int = 0
+    teacher: Part = Part()
+    batch_size: int = 8
+    memory: bool = False
+
+    @classmethod
+    def smoke(cls):
+        return cls(teacher=Part(epochs=1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Patient(Config):
+    teacher: Part = Part(epochs=90)
+
+
+ALIASES = {"patient": Patient}
+
+
+def run(config: Config, folder: pathlib.Path) -> None:
+    if config.memory:
+        raise MemoryError("no room")
+    (folder / "mobile").mkdir(parents=True)
+    (folder / "mobile" / "model.tflite").write_bytes(repr(config).encode())
+'''
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY)
+    return path
+
+
+def test_a_file_is_read_and_not_imported(file):
+    file.write_text(TINY + "\nraise SystemExit('imported')\n")
+    found = recipes.find(str(file))
+    assert (found.name, found.minutes, found.data) == ("tiny", "0.1 on any machine", "none")
+    assert (found.summary, found.built_in, found.aliases) == ("A recipe that trains nothing.", False, ("patient",))
+
+
+def test_run_gives_the_run_that_it_made(file):
+    run = kerastl.run(str(file), seed=4, tag="first")
+    assert run.folder == Path("saved_models/tiny/first")
+    assert run.file.read_bytes() == b"Config(seed=4, teacher=Part(epochs=3), batch_size=8, memory=False)"
+    nested = kerastl.run(str(file), out="deep", **{"teacher.epochs": 7})
+    assert b"epochs=7" in nested.file.read_bytes()
+    assert b"epochs=8" in kerastl.run(str(file), out="mapped", teacher={"epochs": 8}).file.read_bytes()
+    smoke = kerastl.run(str(file), smoke=True)
+    assert smoke.folder == Path("saved_models/tiny/smoke")
+    assert b"epochs=1" in smoke.file.read_bytes()
+
+
+def test_an_alias_has_defaults_of_its_own(file):
+    found = dataclasses.replace(recipes.find(str(file)), name="patient")
+    module = recipes.load(found)
+    assert recipes.default_config(found, module).teacher.epochs == 90
+    assert recipes.default_config(found, module, smoke=True).teacher.epochs == 1
+    assert isinstance(recipes.default_config(found, module, smoke=True), module.Patient)
+    assert recipes.run_folder(found, tag=None, out=None, smoke=False) == Path("saved_models/patient/default")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"sed": 1}, "no setting 'sed'. Did you mean seed"),
+        ({"teacher": {"epoch": 1}}, "Did you mean epochs"),
+        ({"teacher.epoch": 1}, "no setting 'epoch'"),
+        ({"tag": "a/b"}, "A tag is one folder's name"),
+        ({"tag": "a", "out": "b"}, "give one of --out and --tag"),
+    ],
+)
+def test_what_is_no_setting_is_refused_before_anything_runs(file, fields, words):
+    with pytest.raises(ValueError, match=words.replace(".", r"\.")):
+        kerastl.run(str(file), **fields)
+    assert not Path("saved_models").exists()
+
+
+def test_what_is_no_recipe_is_refused(file):
+    with pytest.raises(ValueError, match="Did you mean mnist_mobile"):
+        recipes.find("mnist_mobil")
+    with pytest.raises(FileNotFoundError, match="no recipe file"):
+        recipes.find("nowhere.py")
+    file.write_text("def run(config, folder):\n    pass\n")
+    with pytest.raises(ValueError, match="a dataclass `Config`"):
+        recipes.load(recipes.find(str(file)))
+    (file.parent / "data.txt").write_text("x = 1\n")
+    with pytest.raises(ValueError, match=r"whose name ends in \.py"):
+        recipes.load_file(file.parent / "data.txt")
+
+
+def test_out_of_memory_names_the_batch_and_the_old_handler_comes_back(file):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(MemoryError) as raised:
+        kerastl.run(str(file), memory=True)
+    assert "--batch-size (now 8)" in raised.value.__notes__[0]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_every_alias_of_a_recipe_of_ours_is_found_by_its_name():
+    named = {alias: one.path.stem for one in recipes.built_in() for alias in one.aliases}
+    for alias, owner in named.items():
+        assert recipes.find(alias).path.stem == owner
+        module = recipes.load(recipes.find(alias))
+        assert issubclass(module.ALIASES[alias], module.Config)
