@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from toy import softmax
 
 from kerastl import verify
 from kerastl.export import packing, serving, tflite
@@ -31,11 +32,6 @@ def operators(data: bytes) -> list[str]:
     model = packing.unpack(data)
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     return [names[codes[operator.opcodeIndex]] for operator in model.subgraphs[0].operators]
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    exponential = np.exp(logits - logits.max(-1, keepdims=True))
-    return exponential / exponential.sum(-1, keepdims=True)
 
 
 def test_float_file_answers_like_the_model(float_student, float_file, pictures):
