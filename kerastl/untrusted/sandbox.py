@@ -90,7 +90,7 @@ class Sandbox:
             largest: bytes that the raw part of the answer may have.
 
         Raises:
-            ChildError: it refused, died, took too long, or answered with something else than an answer.
+            SandboxError: it refused, died, took too long, or answered with something else than an answer.
         """
         if self._process is None:
             self._start()
@@ -146,7 +146,7 @@ class Sandbox:
             raise
         if "refused" in answer:
             self.close()
-            raise ChildError(str(answer["refused"]), how="refused")
+            raise SandboxError(str(answer["refused"]), how="refused")
 
     def _gone(self, error: Exception, seconds: float) -> SandboxError:
         """Ends a child that cannot be asked again, and says what became of it."""
