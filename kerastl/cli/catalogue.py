@@ -43,8 +43,22 @@ def recipes() -> list[Recipe]:
     return [read(path, built_in=True) for path in _files().values()]
 
 
+def names() -> list[str]:
+    """Their names alone: no file is read."""
+    return list(_files())
+
+
 def _files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder().glob("*.py")) if not path.stem.startswith("_")}
+
+
+def is_name(word: str) -> bool:
+    """Whether a word names one of them, by itself or as a module."""
+    return _plain(word) in _files()
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("kerastl.").removeprefix("recipes.")
 
 
 def read(path: Path, *, built_in: bool) -> Recipe:
@@ -75,7 +89,7 @@ def find(name: str) -> Recipe:
             raise FileNotFoundError(f"There is no recipe file {name}.")
         return read(path, built_in=path.parent == folder())
     files = _files()
-    name = name.removeprefix("kerastl.").removeprefix("recipes.")
+    name = _plain(name)
     if name not in files:
         raise ValueError(
             f"There is no recipe {name!r}.{near_names.did_you_mean(name, files)} Available: "
