@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_load, __dir__, __all__ = lazy_loader.attach(__name__, [room.name for room in pkgutil.iter_modules(__path__)])
+_rooms = [room.name for room in pkgutil.iter_modules(__path__) if room.name != "__main__"]  # to name that is to run it
+_load, __dir__, __all__ = lazy_loader.attach(__name__, _rooms)
 
 
 def __getattr__(name: str) -> Any:

@@ -230,7 +230,11 @@ def test_show_and_copy_give_the_source_and_overwrite_nothing(here, capsys):
         (["show", "mnist_mobil"], "Did you mean mnist_mobile"),
         (["run", "mnist-mobile"], "Did you mean mnist_mobile"),
         (["run", "no/such.py"], "no recipe file no/such.py"),
-        (["run", "--smoke", "mnist_mobile"], "takes the recipe first"),
+        (["run", "--smoke"], "takes a recipe; `kerastl list` shows them. Received: --smoke"),
+        (["run", "--smoke", "mnist_mobil"], "Did you mean mnist_mobile"),
+        (["run", "--seed", "3", "mnist_mobil"], "Did you mean mnist_mobile"),
+        (["run", "--data", "mnist_cnn", "mnist_mobile"], "put it first, its flags behind it. Received: mnist_cnn, m"),
+        (["help", "lst"], "Did you mean list"),
         (["lst"], "Did you mean list"),
         (["fetch", "fashion"], "Did you mean fashion_mnist"),
         (["benchmark", "none.tflite"], "no file none.tflite"),
@@ -724,7 +728,7 @@ def test_the_readme_names_every_command_and_only_those():
 
     parser = cli._parser()
     commands = set(next(action.choices for action in parser._actions if isinstance(action.choices, dict)))
-    assert len(commands) == 11
+    assert len(commands) == 13
     assert set(re.findall(r"`kerastl ([a-z]+)", (ROOT / "README.md").read_text())) == commands
 
 

@@ -37,10 +37,22 @@ def measure(*, rounds: int, recipe: str) -> dict[str, float]:
     """Median seconds of the reference and of each command; one round beforehand warms the file cache."""
     runs = {
         f'python -c "{REFERENCE}"': [sys.executable, "-c", REFERENCE],
+        'python -c "import kerastl"': [sys.executable, "-c", "import kerastl"],
         "kerastl --help": [sys.executable, "-c", COMMAND, "--help"],
         "kerastl list": [sys.executable, "-c", COMMAND, "list"],
         f"kerastl show {recipe}": [sys.executable, "-c", COMMAND, "show", recipe],
         f"kerastl run {recipe} --help": [sys.executable, "-c", COMMAND, "run", recipe, "--help"],
+        f"(Tab behind) kerastl run {recipe} --": [
+            sys.executable,
+            "-c",
+            COMMAND,
+            "completion",
+            "words",
+            "--",
+            "run",
+            recipe,
+            "--",
+        ],  # fmt: skip
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):

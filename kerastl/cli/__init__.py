@@ -69,7 +69,13 @@ def _where_to_get(error: Exception) -> Iterator[str]:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words[:1] == ["run"] and len(words) > 1 and words[1] not in ("-h", "--help"):
+    if words[:1] == ["help"] and words[1:2] != ["--help"]:
+        words = _asking_for_help(words[1:])
+    if words[:2] == ["completion", "words"]:
+        from kerastl.cli import completion
+
+        return completion.words(words[3:])  # any words at all, behind `--`
+    if words[:1] == ["run"] and not set(words[1:]) <= {"-h", "--help"}:
         from kerastl.cli import running
 
         return running.run(words[1:])  # a recipe's own flags are not argparse's to judge
@@ -77,15 +83,30 @@ def _dispatch(words: list[str]) -> int:
     if not words:
         parser.print_help()
         return 0
-    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
-    if not words[0].startswith("-") and words[0] not in commands:
+    if words[0].startswith("-"):
+        parser.parse_args(words)
+    known = commands(parser)
+    if words[0] not in known:
         from kerastl.system import near_names
 
-        hint = near_names.did_you_mean(words[0], commands)
-        raise ValueError(f"There is no command {words[0]!r}.{hint} Available: {', '.join(commands)}.")
-    options = vars(parser.parse_args(words))
+        hint = near_names.did_you_mean(words[0], known)
+        raise ValueError(f"There is no command {words[0]!r}.{hint} Available: {', '.join(known)}.")
+    options = vars(known[words[0]].parse_intermixed_args(words[1:]))  # flags before, between and behind
     module, function = options.pop("handler").split(":")
     return getattr(importlib.import_module(f"kerastl.cli.{module}"), function)(**options)
+
+
+def _asking_for_help(words: list[str]) -> list[str]:
+    """`help run` as `run --help`; `help mnist_mobile` and `help run mnist_mobile` as `run mnist_mobile --help`."""
+    from kerastl.runs import recipes
+
+    return [*(["run"] if words[:1] and words[0] in recipes.names() else []), *words, "--help"]
+
+
+def commands(parser: argparse.ArgumentParser | None = None) -> dict[str, argparse.ArgumentParser]:
+    """The commands by name, each with its own parser."""
+    parser = parser or _parser()
+    return next(action.choices for action in parser._actions if isinstance(action.choices, dict))
 
 
 class _Version(argparse.Action):
@@ -104,10 +125,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, handler: str, *, help: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", allow_abbrev=False)
+        one = group.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", allow_abbrev=False)
         one.set_defaults(handler=handler)
         return one
 
@@ -160,6 +181,11 @@ def _parser() -> argparse.ArgumentParser:
     with_json(one)
     one = command("fetch", "files:fetch", help="get a data set or weights into the cache")
     one.add_argument("name", metavar="NAME")
+    one = command("completion", "completion:completion", help="what completes commands in your shell")
+    one.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
+    one.epilog = 'bash and zsh: eval "$(kerastl completion bash)"; fish: kerastl completion fish | source'
+    one = command("help", "help", help="what a command takes, or a recipe")
+    one.add_argument("words", metavar="COMMAND", nargs="*", help="a command, a recipe, or nothing")
     one = command("doctor", "doctor:doctor", help="what is installed, and what will not work")
     one.add_argument("--imports", action="store_true", help="also import every package, which takes half a minute")
     with_json(one)

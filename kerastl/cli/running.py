@@ -30,9 +30,7 @@ def run(arguments: list[str]) -> int:
     Raises:
         ValueError: an unknown recipe, option or flag (near names are offered), or a file that is no recipe.
     """
-    given, *rest = arguments
-    if given.startswith("-"):
-        raise ValueError(f"`kerastl run` takes the recipe first, then its flags. Received: {given}.")
+    given, rest = _recipe_among(arguments)
     options, flags = _options(rest)
     recipe = recipes.find(given)
     module = recipes.load(recipe)
@@ -42,6 +40,27 @@ def run(arguments: list[str]) -> int:
     page = folder / "report.html"
     print(f"finished: {page if page.is_file() else folder}")
     return 0
+
+
+def _recipe_among(words: list[str]) -> tuple[str, list[str]]:
+    """The recipe, wherever it stands among its flags, and the other words.
+
+    The first word is it, unless that is a flag. Behind flags it is known by its name: what a flag's value is cannot be
+    said before the recipe is known.
+    """
+    if not words[0].startswith("-"):
+        return words[0], words[1:]
+    free = [at for at, word in enumerate(words) if word[:1] != "-" and words[at - 1] not in ("--out", "--tag")]
+    found = [at for at in free if words[at].endswith(".py") or recipes.is_name(words[at])]
+    if len(found) > 1:
+        received = ", ".join(words[at] for at in found)
+        raise ValueError(f"One recipe is run at a time: put it first, its flags behind it. Received: {received}.")
+    if not found and not free:
+        raise ValueError(f"`kerastl run` takes a recipe; `kerastl list` shows them. Received: {' '.join(words)}.")
+    if not found:
+        recipes.find(words[free[-1]])  # says which names are near
+    at = found[0]
+    return words[at], words[:at] + words[at + 1 :]
 
 
 def _options(words: list[str]) -> tuple[dict[str, Any], list[str]]:

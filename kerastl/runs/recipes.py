@@ -59,6 +59,20 @@ def built_in() -> list[Recipe]:
     return [read(path, built_in=True) for path in _files().values()]
 
 
+def names() -> list[str]:
+    """Their names alone: no file is read."""
+    return list(_files())
+
+
+def is_name(word: str) -> bool:
+    """Whether a word names one of them, by itself or as a module, or is an alias of one."""
+    return _plain(word) in _files() or any(word in recipe.aliases for recipe in built_in())
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("kerastl.").removeprefix("recipes.")
+
+
 def _files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder().glob("*.py")) if not path.stem.startswith("_")}
 
@@ -100,7 +114,7 @@ def find(name: str) -> Recipe:
             raise FileNotFoundError(f"There is no recipe file {name}.")
         return read(path, built_in=path.parent == folder())
     files = _files()
-    name = name.removeprefix("kerastl.").removeprefix("recipes.")
+    name = _plain(name)
     if name in files:
         return read(files[name], built_in=True)
     known = {alias: recipe for recipe in built_in() for alias in recipe.aliases}

@@ -29,7 +29,7 @@ class ModelError(ValueError):
     """A model that could not be opened or asked.
 
     Attributes:
-        how: as for `child.ChildError`.
+        how: as for `sandbox.SandboxError`.
     """
 
     def __init__(self, words: str, *, how: str) -> None:

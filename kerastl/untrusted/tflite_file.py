@@ -31,7 +31,7 @@ class TfliteError(ValueError):
     """A TFLite file that could not be read or run.
 
     Attributes:
-        how: as for `child.ChildError`.
+        how: as for `sandbox.SandboxError`.
     """
 
     def __init__(self, words: str, *, how: str) -> None:

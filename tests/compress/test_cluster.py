@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 from ai_edge_litert.tools import flatbuffer_utils
-from tiny_training import At, Killed
+from toy import At, Killed
 
 from kerastl import types, verify
 from kerastl.compress import cluster, prune, ptq, qat

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from toy import compiled, softmax
 
 from kerastl import types
 from kerastl.data import pipeline
@@ -44,21 +45,6 @@ def batch():
     return generator.normal(size=(8, 4)).astype("float32"), generator.integers(0, 3, 8).astype("int32")
 
 
-def compiled(distiller, learning_rate=1.0):
-    distiller.compile(
-        keras.optimizers.SGD(learning_rate),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
-    return distiller
-
-
-def numpy_softmax(logits, temperature=1.0):
-    powers = np.exp(logits / temperature - (logits / temperature).max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
-
-
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_one_step_follows_the_gradient_of_the_blend(batch, weight, weighted):
@@ -71,8 +57,8 @@ def test_one_step_follows_the_gradient_of_the_blend(batch, weight, weighted):
 
     logits, teacher_logits = inputs @ kernel + bias, inputs @ teacher.weights[0].numpy() + teacher.weights[1].numpy()
     # d/dz T^2 KL = T (softmax(z/T) - softmax(t/T)); d/dz cross-entropy = softmax(z) - one_hot
-    soft = 2.0 * (numpy_softmax(logits, 2.0) - numpy_softmax(teacher_logits, 2.0))
-    hard = numpy_softmax(logits) - np.eye(3)[labels]
+    soft = 2.0 * (softmax(logits, 2.0) - softmax(teacher_logits, 2.0))
+    hard = softmax(logits) - np.eye(3)[labels]
     gradient = (weight * soft + (1 - weight) * hard) / len(inputs)
     if weighted:
         gradient *= sample_weight[:, None]
@@ -142,7 +128,7 @@ def test_evaluation_is_the_students(batch):
     logs = distiller.evaluate(*batch, return_dict=True, verbose=0)
     logits = student.predict(batch[0], verbose=0)
     assert logs["accuracy"] == pytest.approx((logits.argmax(-1) == batch[1]).mean())
-    expected = -np.log(numpy_softmax(logits)[np.arange(8), batch[1]]).mean()
+    expected = -np.log(softmax(logits)[np.arange(8), batch[1]]).mean()
     assert logs["loss"] == pytest.approx(expected, abs=1e-5)
 
 
@@ -151,7 +137,7 @@ def test_the_reported_loss_is_the_blend(batch):
     student_logits, teacher_logits = (m.predict(batch[0], verbose=0) for m in (student, teacher))
     distiller = compiled(Distiller(student=student, teacher=teacher, loss=KULLBACK_LEIBLER, weight=0.3), 0.0)
     soft = KULLBACK_LEIBLER(teacher_logits, student_logits).numpy().mean()
-    hard = -np.log(numpy_softmax(student_logits)[np.arange(8), batch[1]]).mean()
+    hard = -np.log(softmax(student_logits)[np.arange(8), batch[1]]).mean()
     reported = distiller.train_on_batch(*batch, return_dict=True)["loss"]
     assert reported == pytest.approx(0.3 * soft + 0.7 * hard, abs=1e-5)
 
@@ -165,7 +151,7 @@ def test_regularization_counts_once(batch):
     penalty = 0.1 * (student.weights[0].numpy() ** 2).sum()
     for weight in (1.0, 0.6):
         distiller = compiled(Distiller(student=student, teacher=teacher, loss=KULLBACK_LEIBLER, weight=weight), 0.0)
-        hard = -np.log(numpy_softmax(student.predict(batch[0], verbose=0))[np.arange(8), batch[1]]).mean()
+        hard = -np.log(softmax(student.predict(batch[0], verbose=0))[np.arange(8), batch[1]]).mean()
         reported = distiller.train_on_batch(*batch, return_dict=True)["loss"]
         assert reported == pytest.approx((1 - weight) * hard + penalty, abs=1e-5)
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from toy import softmax
 
 from kerastl.distil import distribution_alignment, fingerprints, losses, teachers
 from kerastl.distil.distiller import Distiller
@@ -16,11 +17,6 @@ def dense_model(seed, **options):
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((4,), name="vector")
     return keras.Model(inputs, keras.layers.Dense(3, name="logits", bias_initializer="normal", **options)(inputs))
-
-
-def softmax(logits):
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 def step(odds, logits, decay):

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from toy import softmax
 
 from kerastl.distil import feature_losses
 
@@ -17,11 +18,6 @@ MAPS = GENERATOR.normal(0, 1, (3, 4, 4, 8)), GENERATOR.normal(0, 1, (3, 4, 4, 2)
 STATES = GENERATOR.normal(0, 1, (2, 5, 12)), GENERATOR.normal(0, 1, (2, 5, 12))
 NARROW = GENERATOR.normal(0, 1, (2, 5, 6))
 REAL_TOKENS = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)
-
-
-def softmax(logits):
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 ATTENTION = [softmax(GENERATOR.normal(0, 1, (2, 3, 5, 5))) for _ in range(2)]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from scipy.spatial import distance
+from toy import softmax
 
 from kerastl.data import pipeline
 from kerastl.distil import label_propagation, logit_cache
@@ -11,11 +12,6 @@ from kerastl.inputs import augmentation
 from kerastl.types import Split
 
 GENERATOR = np.random.default_rng(0)
-
-
-def softmax(logits):
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 @pytest.mark.parametrize("block", [1, 7, 100])

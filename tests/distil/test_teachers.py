@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from toy import compiled
 
 from kerastl import types
 from kerastl.data import pipeline
@@ -43,13 +44,7 @@ def normed_model(seed):
 
 def taught(teacher, terms, *, student=None, learning_rate=0.0):
     distiller = Distiller(student=student or dense_model(1), teacher=teacher, losses=terms)
-    distiller.compile(
-        keras.optimizers.SGD(learning_rate),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
-    return distiller
+    return compiled(distiller, learning_rate)
 
 
 def softmax(logits, temperature=1.0):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from toy import compiled, softmax
 
 from kerastl.distil import feature_losses, losses, schedules, terms
 from kerastl.distil.distiller import Distiller
@@ -40,18 +41,7 @@ def taught(terms, *, learning_rate=1.0, loss=None, student=None, teacher=None):
     distiller = Distiller(
         student=student or two_layers(1, width=5), teacher=teacher or two_layers(2, width=6), losses=terms
     )
-    distiller.compile(
-        keras.optimizers.SGD(learning_rate),
-        loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
-    return distiller
-
-
-def softmax(logits, temperature=1.0):
-    powers = np.exp(logits / temperature - (logits / temperature).max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+    return compiled(distiller, learning_rate, loss)
 
 
 def forward(weights, inputs=INPUTS):

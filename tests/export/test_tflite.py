@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from toy import softmax
 
 from kerastl import verify
 from kerastl.export import packing, serving, tflite
@@ -39,11 +40,6 @@ def task_of(model) -> Task:
     """The classification of pictures that a model's shapes fit."""
     names = tuple(map(str, range(model.outputs[0].shape[-1])))
     return Task("toy", Image(tuple(model.inputs[0].shape[1:])), SingleLabel(names))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    exponential = np.exp(logits - logits.max(-1, keepdims=True))
-    return exponential / exponential.sum(-1, keepdims=True)
 
 
 def test_float_file_answers_like_the_model(float_student, float_file, pictures):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import rich.console
 import rich.file_proxy
-from tiny_training import batches, quiet, small_model
+from toy import batches, quiet, small_model
 
 from kerastl.compress import prune
 from kerastl.data import pipeline

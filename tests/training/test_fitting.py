@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from tiny_training import batches, quiet, small_model
+from toy import batches, quiet, small_model
 
 from kerastl.distil import distiller, terms
 from kerastl.runs.checkpoints import Workspace

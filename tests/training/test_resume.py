@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_training import At, Killed, batches, quiet, small_model
+from toy import At, Killed, batches, quiet, small_model
 
 from kerastl.data import pipeline
 from kerastl.inputs import wordpiece

@@ -9,18 +9,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
+from toy import changed
 
 from kerastl import types, verify
 from kerastl.verify import benchmark, kernel_stats
-
-
-def changed(data: bytes, change) -> bytes:
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-    for buffer in model.buffers:
-        if buffer.data is not None:
-            buffer.data = np.array(buffer.data, np.uint8)
-    change(model)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def constant(model, axes: int):

@@ -5,22 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
+from toy import changed
 
 from kerastl import types, verify
 from kerastl.verify import checks
 
 LOOSE = verify.Tolerance(agreement=0.0, score_drop=1.0)
-
-
-def changed(data: bytes, change) -> bytes:
-    """The file with its parsed form changed."""
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-    for buffer in model.buffers:
-        if buffer.data is not None:
-            buffer.data = np.array(buffer.data, np.uint8)
-    change(model)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def weights(model, *, axes: int) -> tuple[object, np.ndarray]:

@@ -3,20 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_litert.tools import flatbuffer_utils
+from toy import changed
 
 from kerastl import verify
 from kerastl.verify import benchmark
-
-
-def changed(data: bytes, change) -> bytes:
-    """The file with its parsed form changed."""
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-    for buffer in model.buffers:
-        if buffer.data is not None:
-            buffer.data = np.array(buffer.data, np.uint8)
-    change(model)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def test_float_file_gives_the_networks_own_numbers(tiny_files):

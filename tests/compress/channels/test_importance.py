@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from channel_masking import at_random
 from keras import layers
+from toy import at_random
 
 from kerastl.compress.channels import coupling, importance
 

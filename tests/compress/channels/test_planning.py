@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from channel_masking import assert_like_masked, at_random
 from keras import layers
+from toy import assert_like_masked, at_random, float64
 
 import kerastl.models
 from kerastl.compress import channels
@@ -34,12 +34,8 @@ SLOW = pytest.mark.slow
 
 @pytest.fixture
 def _float64():
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(floatx)
-    keras.config.set_dtype_policy(policy)
+    with float64():
+        yield
 
 
 def in_float64(model: keras.Model) -> keras.Model:

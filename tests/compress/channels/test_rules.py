@@ -7,20 +7,16 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
-from channel_masking import assert_like_masked, at_random
 from keras import layers
+from toy import assert_like_masked, at_random, float64
 
 from kerastl.compress import channels
 
 
 @pytest.fixture(autouse=True)
 def _float64():
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(floatx)
-    keras.config.set_dtype_policy(policy)
+    with float64():
+        yield
 
 
 def conv(x, filters=6, name="conv", **options):

@@ -6,7 +6,8 @@ import time
 import keras
 import numpy as np
 import pytest
-from encoder_files import TASK, TOKENS, write_safetensors
+from toy import ENCODER_TASK as TASK
+from toy import TOKENS, write_safetensors
 
 from kerastl.inputs.text import Text
 from kerastl.models.pretrained import bert_folder, minilm_l6, weights

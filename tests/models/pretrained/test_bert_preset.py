@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from encoder_files import TASK, TOKENS, save_preset
+from toy import ENCODER_TASK as TASK
+from toy import TOKENS, save_preset, without_network
 
 from kerastl.inputs.text import Text
 from kerastl.models.pretrained import bert_preset, weights
@@ -93,11 +90,6 @@ try:
 except FileNotFoundError as error:
     print("refused:", error)
 """
-    environment = {**os.environ, "KAGGLEHUB_CACHE": str(tmp_path), "HF_HOME": str(tmp_path)}
-    environment |= {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = without_network(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "refused: The preset 'bert_tiny_en_uncased' could not be downloaded (" in done.stdout

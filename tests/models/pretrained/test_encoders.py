@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from encoder_files import TASK, TOKENS, save_preset
+from toy import ENCODER_TASK as TASK
+from toy import TOKENS, save_preset
 
 from kerastl.data import text_csv
 from kerastl.models.pretrained import bert_preset, encoders, minilm_l6

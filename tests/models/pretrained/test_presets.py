@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import keras_hub
 import numpy as np
 import pytest
+from toy import without_network
 
 from kerastl.inputs.image import Image
 from kerastl.models import pretrained
@@ -211,11 +209,6 @@ try:
 except FileNotFoundError as error:
     print("refused:", error)
 """
-    environment = {**os.environ, "KAGGLEHUB_CACHE": str(tmp_path), "HF_HOME": str(tmp_path)}
-    environment |= {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = without_network(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"refused: The preset '{name}' could not be downloaded (" in done.stdout

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from encoder_files import write_safetensors
+from toy import write_safetensors
 
 from kerastl.models import pretrained
 from kerastl.models.pretrained import vision_transformer_folder as subject
