@@ -78,8 +78,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=kerastl.training.save,
             load=kerastl.training.load,
         )
-        float32 = kerastl.export.tflite.convert(conv_net.model)
-        static_int8 = kerastl.compress.ptq.static_int8(float32, calibration=data.train.inputs[:500])
+        float32 = kerastl.export.tflite.convert(conv_net.model, data.task)
+        static_int8 = kerastl.compress.ptq.static_int8(float32, calibration=data.train.take(500).inputs)
         candidates = [
             kerastl.runs.Candidate("float32", "float32", float32, conv_net.model),
             kerastl.runs.Candidate("static_int8", "static_int8", static_int8, conv_net.model),

@@ -20,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import kerastl
 from kerastl.types import Dataset, Schedule, Workspace
 
@@ -123,7 +125,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
-        teacher, together = teachers.as_one(trained), teachers.Several(trained)
+        teacher, together = teachers.ensemble_model(trained), teachers.Ensemble(trained)
         answers = answered(config, data, folder / "answers", teacher=together)
         distilled = run.stage_per_seed(
             "distilled",
@@ -147,10 +149,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[basis, size, config.student, config.answered],
             **models,
         )
-        float32 = kerastl.export.tflite.convert(best.model)
-        teacher_float32 = kerastl.export.tflite.convert(teacher)
+        float32 = kerastl.export.tflite.convert(best.model, data.task)
+        teacher_float32 = kerastl.export.tflite.convert(teacher, data.task)
         # TensorFlow's own converter: its file is 6 % smaller here than litert-quantizer's, and bytes are what is asked
-        static_int8 = kerastl.export.tflite.convert(best.model, integer=True, calibration=data.train.inputs[:500])
+        static_int8 = kerastl.export.tflite.convert(
+            best.model, data.task, integer=True, calibration=data.train.take(500).inputs
+        )
         candidate = functools.partial(kerastl.runs.Candidate, model=best.model)
         return kerastl.runs.publish(
             run,
@@ -230,7 +234,9 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
 def quantize(config: Config, data: Dataset, student, workspace: Workspace, *, answers):
     """The student's integer file, from the same lesson as its floats."""
     kerastl.training.set_seed(config.seed + 3)
-    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(
+        student, probe=np.asarray(data.train.take(16).inputs, "float32")
+    )
     aware = kerastl.compress.qat.train(
         twin,
         moved(config, data, config.quantize, seed=config.seed, mixup=config.mixup, answers=answers),
@@ -241,7 +247,7 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace, *, an
         workspace=workspace,
         callbacks=[kerastl.training.callbacks.ProgressBar(workspace.stage)],
     )
-    content = kerastl.export.tflite.convert(aware, integer=True)
+    content = kerastl.export.tflite.convert(aware, data.task, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
 
 
@@ -250,8 +256,8 @@ def lesson(config: Config):
     losses, share = kerastl.distil.losses, config.teacher_weight
 
     def loss(labels, logits, answers):
-        soft = losses.temperature_kullback_leibler(answers, logits, temperature=config.temperature)
-        return share * soft + (1 - share) * losses.label_cross_entropy(labels, logits)
+        soft = losses.kl_divergence(answers, logits, temperature=config.temperature)
+        return share * soft + (1 - share) * losses.cross_entropy(labels, logits)
 
     return loss
 

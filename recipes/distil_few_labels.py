@@ -160,8 +160,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         model, ptq = distilled[0].model, kerastl.compress.ptq
-        float32 = kerastl.export.tflite.convert(model)
-        teacher_float32 = kerastl.export.tflite.convert(even.model)
+        float32 = kerastl.export.tflite.convert(model, data.task)
+        teacher_float32 = kerastl.export.tflite.convert(even.model, data.task)
         candidate = functools.partial(kerastl.runs.Candidate, model=model)
         return kerastl.runs.publish(
             run,
@@ -172,7 +172,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("float32", "float32", float32),
                 candidate("float16", "float16", ptq.float16(float32)),
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
-                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=rest.inputs[:500])),
+                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=rest.take(500).inputs)),
             ],
             curves=[teacher.curves, distilled[0].curves, alone[0].curves],
             budget=config.budget,
@@ -209,20 +209,19 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
     noise = kerastl.inputs.augmentation.image_augmentation(**dataclasses.asdict(config.noise), seed=config.seed + 100)
     share = config.labelled_share
     labelled = again(few, round(len(rest) * share / (1 - share)))
-    pictures = np.concatenate([np.asarray(rest.inputs), np.asarray(labelled.inputs)])
-    train = Split("train", pictures, np.concatenate([rest.labels, labelled.labels]))
+    train = kerastl.training.transfer.concatenate(rest, labelled)
     batches = moved(config, train, config.teacher, seed=config.seed)
     steps = config.teacher.epochs * int(batches.cardinality())
     distil = kerastl.distil
-    sure = functools.partial(distil.losses.confident_cross_entropy, threshold=config.threshold)
+    sure = functools.partial(distil.losses.pseudo_label_cross_entropy, threshold=config.threshold)
     growing = distil.schedules.linear(0.0, config.unlabelled_weight, steps=max(steps // 10, 1))
     model = distil.distiller.Distiller(
         student=kerastl.inputs.augmentation.with_augmentation(network, noise),
-        teacher=distil.teachers.MovingAverage(config.decay, align=config.align),
+        teacher=distil.teachers.EMATeacher(config.decay, align=config.align),
         losses={
             # rows without a label count as zeros in the mean
-            "labels": distil.terms.Labels(1 / share, ignore_label=NO_LABEL),
-            "sure": distil.terms.Soft(sure, growing),
+            "labels": distil.terms.LabelLoss(1 / share, ignore_label=NO_LABEL),
+            "sure": distil.terms.LogitLoss(sure, growing),
         },
     )
     curves = kerastl.training.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")

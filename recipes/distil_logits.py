@@ -111,7 +111,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
-        teacher, together = teachers.as_one(trained), teachers.Several(trained)
+        teacher, together = teachers.ensemble_model(trained), teachers.Ensemble(trained)
         answers = answered(config, data, folder / "answers", teacher=together)
         lesson = [config.mixup, config.temperature, config.teacher_weight, answers.facts]
         distilled = run.stage_per_seed(
@@ -129,9 +129,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         best = max(distilled, key=lambda one: max(one.curves.values["val_accuracy"]))
-        float32 = kerastl.export.tflite.convert(best.model)
-        teacher_float32 = kerastl.export.tflite.convert(teacher)
-        ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
+        float32 = kerastl.export.tflite.convert(best.model, data.task)
+        teacher_float32 = kerastl.export.tflite.convert(teacher, data.task)
+        ptq, pictures = kerastl.compress.ptq, data.train.take(500).inputs
         candidate = functools.partial(kerastl.runs.Candidate, model=best.model)
         return kerastl.runs.publish(
             run,

@@ -19,6 +19,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import kerastl
 from kerastl.types import Dataset, Schedule, Workspace
 
@@ -106,7 +108,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
-        answers = answered(config, data, folder / "answers", teacher=teachers.Several(trained))
+        answers = answered(config, data, folder / "answers", teacher=teachers.Ensemble(trained))
         lesson = [config.temperature, config.teacher_weight, answers.facts]
         students = run.stage_per_seed(
             "student",
@@ -129,10 +131,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         scores = [validated(data, one.content) for one in distilled]
         best = scores.index(max(scores))
-        model, teacher, ptq = students[best].model, teachers.as_one(trained), kerastl.compress.ptq
-        float32 = kerastl.export.tflite.convert(model)
-        teacher_float32 = kerastl.export.tflite.convert(teacher)
-        static_int8 = ptq.static_int8(float32, calibration=data.train.inputs[:500])
+        model, teacher, ptq = students[best].model, teachers.ensemble_model(trained), kerastl.compress.ptq
+        float32 = kerastl.export.tflite.convert(model, data.task)
+        teacher_float32 = kerastl.export.tflite.convert(teacher, data.task)
+        static_int8 = ptq.static_int8(float32, calibration=data.train.take(500).inputs)
         candidate = functools.partial(kerastl.runs.Candidate, model=model, eligible=False)
         return kerastl.runs.publish(
             run,
@@ -199,7 +201,9 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
 def quantize(config: Config, data: Dataset, student, seed: int, workspace: Workspace, *, answers=None):
     """The student's integer file: from the labels, and the teachers' answers where they are given."""
     kerastl.training.set_seed(seed + 2)
-    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(
+        student, probe=np.asarray(data.train.take(16).inputs, "float32")
+    )
     views = config.answered if answers is None else None
     aware = kerastl.compress.qat.train(
         twin,
@@ -211,7 +215,7 @@ def quantize(config: Config, data: Dataset, student, seed: int, workspace: Works
         workspace=workspace,
         callbacks=[kerastl.training.callbacks.ProgressBar(workspace.stage)],
     )
-    content = kerastl.export.tflite.convert(aware, integer=True)
+    content = kerastl.export.tflite.convert(aware, data.task, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
 
 
@@ -220,16 +224,16 @@ def lesson(config: Config):
     losses, share = kerastl.distil.losses, config.teacher_weight
 
     def loss(labels, logits, answers):
-        soft = losses.temperature_kullback_leibler(answers, logits, temperature=config.temperature)
-        return share * soft + (1 - share) * losses.label_cross_entropy(labels, logits)
+        soft = losses.kl_divergence(answers, logits, temperature=config.temperature)
+        return share * soft + (1 - share) * losses.cross_entropy(labels, logits)
 
     return loss
 
 
 def validated(data: Dataset, file: bytes) -> float:
     """What a file scores on validation pictures."""
-    answers = kerastl.verify.predict_tflite(file, data.validation.inputs)
-    return kerastl.verify.score(answers, data.validation.labels).value
+    answers = kerastl.verify.predict_tflite(file, data.validation.inputs, kind=data.task.inputs)
+    return data.task.target.score(answers, np.asarray(data.validation.labels)).value
 
 
 def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answers=None, views=None, **more: float):

@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import kerastl
 from kerastl.types import Dataset, Workspace
 
@@ -122,7 +124,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: cached(config, data, plan, at),
             key=[basis, plan.views],
             save=kerastl.training.transfer.save,
-            load=kerastl.training.transfer.load,
+            load=functools.partial(
+                kerastl.training.transfer.load, task=data.task, features_kind=kerastl.inputs.numbers.Numbers
+            ),
         )
         models = {"save": kerastl.training.save, "load": kerastl.training.load}
         probe = run.stage(
@@ -146,10 +150,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             )
             trained.append(tuned)
         model, ptq = trained[-1].model, kerastl.compress.ptq
-        float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
+        float32 = kerastl.export.tflite.convert(model, data.task)
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
         if config.integer:
-            contents["static_int8"] = ptq.static_int8(float32, calibration=data.train.inputs[:500])
+            contents["static_int8"] = ptq.static_int8(float32, calibration=data.train.take(500).inputs)
         return kerastl.runs.publish(
             run,
             data,
@@ -189,12 +193,13 @@ def load(config: Config) -> Dataset:
 
 def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
     """The plan for so many pictures, with what the settings say otherwise."""
+    strata = data.task.target.strata(np.asarray(data.train.labels))
     plan = kerastl.training.transfer.plan(
         examples=len(data.train),
         classes=data.task.target.outputs,
         batch_size=config.batch_size,
         epochs=config.epochs,
-        each=float(data.train.labels.sum(0).mean()) if data.task.multi_label else None,
+        each=float(strata.sum(0).mean()) if strata.ndim == 2 else None,  # of which a picture may have several
     )
     if plan.fine_tune and config.learning_rate:
         tuned = dataclasses.replace(plan.fine_tune, peak_learning_rate=config.learning_rate)
@@ -204,9 +209,7 @@ def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
 
 def weights(config: Config, data: Dataset) -> dict[int, float] | None:
     """How much each class counts in the loss, ``None`` where all count as they come."""
-    return (
-        kerastl.training.class_weights(data.train.labels, classes=data.task.target.outputs) if config.balanced else None
-    )
+    return kerastl.training.class_weights(data.train.labels, data.task.target) if config.balanced else None
 
 
 def built(config: Config, data: Dataset):
@@ -220,13 +223,15 @@ def built(config: Config, data: Dataset):
 def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every training picture and of its views, and of every validation picture: computed once."""
     transfer = kerastl.training.transfer
-    body = transfer.body(built(config, data))
+    body = transfer.feature_extractor(built(config, data))
     batches = functools.partial(kerastl.data.pipeline.batches, batch_size=64)
     changed = batches(
         data.train, augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed)
     )
-    features = functools.partial(transfer.features, body, workspace=workspace)
-    train = transfer.joined(features(batches(data.train)), features(changed, views=plan.views, name="views"))
+    features = functools.partial(
+        transfer.extract_features, body, workspace=workspace, features_kind=kerastl.inputs.numbers.Numbers
+    )
+    train = transfer.concatenate(features(batches(data.train)), features(changed, views=plan.views, name="views"))
     return train, features(batches(data.validation), name="validation")
 
 
@@ -252,7 +257,7 @@ def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace)
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
     batches, transfer = kerastl.data.pipeline.batches, kerastl.training.transfer
     kerastl.training.set_seed(config.seed)
-    transfer.freeze_statistics(model)
+    transfer.freeze_batch_norm(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
     curves = kerastl.training.fit(
         model,

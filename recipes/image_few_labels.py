@@ -118,7 +118,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: cached(config, data, plan, at),
             key=[basis, plan.views],
             save=kerastl.training.transfer.save,
-            load=kerastl.training.transfer.load,
+            load=functools.partial(
+                kerastl.training.transfer.load, task=data.task, features_kind=kerastl.inputs.numbers.Numbers
+            ),
         )
         models = {"save": kerastl.training.save, "load": kerastl.training.load}
         probe = run.stage(
@@ -137,7 +139,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             )
             trained.append(tuned)
         model, ptq = trained[-1].model, kerastl.compress.ptq
-        float32 = kerastl.export.tflite.convert(model)
+        float32 = kerastl.export.tflite.convert(model, data.task)
         candidate = functools.partial(kerastl.runs.Candidate, model=model)
         candidates = [
             candidate("float32", "float32", float32),
@@ -145,10 +147,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
         ]
         if config.integer:
-            integer = ptq.static_int8(float32, calibration=data.train.inputs[:500])
+            integer = ptq.static_int8(float32, calibration=data.train.take(500).inputs)
             candidates.append(candidate("static_int8", "static_int8", integer))
         if plan.fine_tune:
-            before = kerastl.export.tflite.convert(probe.model)
+            before = kerastl.export.tflite.convert(probe.model, data.task)
             candidates.append(candidate("probe_float32", "float32", before, model=probe.model, eligible=False))
         return kerastl.runs.publish(
             run,
@@ -199,15 +201,17 @@ def built(config: Config, data: Dataset):
 def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every labelled picture and of its views, computed once."""
     transfer, batches = kerastl.training.transfer, kerastl.data.pipeline.batches
-    body = transfer.body(built(config, data))
+    body = transfer.feature_extractor(built(config, data))
     changed = batches(
         data.train,
         batch_size=64,
         augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed),
     )
-    features = functools.partial(transfer.features, body, workspace=workspace)
+    features = functools.partial(
+        transfer.extract_features, body, workspace=workspace, features_kind=kerastl.inputs.numbers.Numbers
+    )
     plain = features(batches(data.train, batch_size=64))
-    return (transfer.joined(plain, features(changed, views=plan.views, name="views")),)
+    return (transfer.concatenate(plain, features(changed, views=plan.views, name="views")),)
 
 
 def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
@@ -230,7 +234,7 @@ def fine_tuned(config: Config, data: Dataset, plan, probe, workspace: Workspace)
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
     transfer, model = kerastl.training.transfer, built(config, data)
     model.set_weights(probe.get_weights())  # a copy: the report shows the probe as it was
-    transfer.freeze_statistics(model)
+    transfer.freeze_batch_norm(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
     curves = kerastl.training.fit(
         model,

@@ -72,8 +72,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=kerastl.training.save,
             load=kerastl.training.load,
         )
-        float32 = kerastl.export.tflite.convert(cnn.model)
-        ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
+        float32 = kerastl.export.tflite.convert(cnn.model, data.task)
+        ptq, pictures = kerastl.compress.ptq, data.train.take(500).inputs
         candidates = [
             kerastl.runs.Candidate("float32", "float32", float32, cnn.model),
             kerastl.runs.Candidate("float16", "float16", ptq.float16(float32), cnn.model),

@@ -20,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import kerastl
 from kerastl.types import Dataset, Schedule, Workspace
 
@@ -111,9 +113,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=kerastl.export.tflite.save,
             load=kerastl.export.tflite.load,
         )
-        float32 = kerastl.export.tflite.convert(pruned.model)
-        teacher_float32 = kerastl.export.tflite.convert(teacher.model)
-        ptq, pictures = kerastl.compress.ptq, data.train.inputs[:500]
+        float32 = kerastl.export.tflite.convert(pruned.model, data.task)
+        teacher_float32 = kerastl.export.tflite.convert(teacher.model, data.task)
+        ptq, pictures = kerastl.compress.ptq, data.train.take(500).inputs
         candidate = functools.partial(kerastl.runs.Candidate, model=pruned.model, sparsity=config.sparsity)
         return kerastl.runs.publish(
             run,
@@ -200,7 +202,9 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
     Its own float answers are the lesson, so that the file stays the model it was made from.
     """
     kerastl.training.set_seed(config.seed + 3)
-    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.inputs[:16].astype("float32"))
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(
+        student, probe=np.asarray(data.train.take(16).inputs, "float32")
+    )
     soft = kerastl.distil.losses.kl_divergence
     aware = kerastl.compress.qat.train(
         twin,
@@ -214,7 +218,7 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
         workspace=workspace,
         callbacks=[kerastl.training.callbacks.ProgressBar(workspace.stage)],
     )
-    content = kerastl.export.tflite.convert(aware, integer=True)
+    content = kerastl.export.tflite.convert(aware, data.task, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
 
 

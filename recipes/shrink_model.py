@@ -22,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import kerastl
 from kerastl.types import Dataset, History, Schedule, Workspace
 
@@ -181,7 +183,7 @@ def load(config: Config) -> Dataset:
         ValueError: it cannot be used, or an example may have none or several of the classes.
     """
     data = loaded(config)
-    if data.task.multi_label:
+    if not isinstance(data.task.target, kerastl.tasks.single_label.SingleLabel):
         raise ValueError(
             f"Wanted pictures of one class each. Received: pictures of none or several classes in {config.data}."
         )
@@ -216,6 +218,7 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
         return from_nothing(config, data, workspace)
     file = kerastl.models.pretrained.local_file
     held, models, answers, scores = data.validation.take(1000), {}, {}, {}
+    labels = np.asarray(held.labels)
     for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
         model = file.classifier(config.model, pixels=pixels, image_size=config.image_size)
         if (model.input_shape[1:], model.output_shape[1:]) != (data.task.inputs.shape, (data.task.target.outputs,)):
@@ -225,13 +228,13 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
                 f"{data.task.target.outputs} classes."
             )
         models[pixels] = model
-        answers[pixels] = kerastl.training.predict(model, held.inputs)
-        scores[pixels] = kerastl.verify.score(answers[pixels], held.labels).value
+        answers[pixels] = kerastl.training.predict(model, held.inputs, task=data.task)
+        scores[pixels] = data.task.target.score(answers[pixels], labels).value
     best = max(scores, key=lambda pixels: scores[pixels])
     words = ", ".join(f"{100 * score:.1f} % of pixels {pixels}" for pixels, score in scores.items())
     print(f"{config.model} answers {words} right: it gets {best}.")
     classes, names = data.task.target.outputs, data.task.target.names
-    recall = kerastl.verify.per_class_metrics(answers[best], held.labels, class_names=names).balanced_accuracy
+    recall = data.task.target.details(answers[best], labels)["balanced_accuracy"]
     # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
     if recall < min(2 / classes, 1 / classes + 0.1 * (1 - 1 / classes)) and len(held) >= 50:
         raise ValueError(
@@ -300,7 +303,7 @@ def quantize(config: Config, data: Dataset, model, workspace: Workspace):
     """Quantization-aware training: the model's twin learns to give its float answers in integers."""
     twin, lesson = as_twin(config, data, model, workspace)
     aware = kerastl.compress.qat.train(twin, **lesson)
-    content = kerastl.export.tflite.convert(aware, integer=True)
+    content = kerastl.export.tflite.convert(aware, data.task, integer=True)
     return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
 
 
@@ -308,7 +311,9 @@ def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple
     """The model in tf_keras, which TF-MOT speaks, and its lesson there: to answer as the model does in floats."""
     kerastl.training.set_seed(config.seed)
     soft = kerastl.distil.losses.kl_divergence
-    return kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=data.train.inputs[:16].astype("float32")), {
+    return kerastl.compress.tf_keras.bridge.to_tf_keras(
+        model, probe=np.asarray(data.train.take(16).inputs, "float32")
+    ), {
         "batches": shuffled(config, data, config.tune),
         "epochs": config.tune.epochs,
         "learning_rate": config.tune.peak_learning_rate / 5,
@@ -322,15 +327,16 @@ def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple
 
 def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str, str], **claims: Any):
     """Every way of storing a model's weights, from all 32 bits to as few as its answers allow."""
-    float32, ptq = kerastl.export.tflite.convert(model), kerastl.compress.ptq
+    float32, ptq = kerastl.export.tflite.convert(model, data.task), kerastl.compress.ptq
     # chosen by what they answer, the integers of a cluster would be several
-    some = data.train.inputs[: config.rounding] if config.rounding and "clusters" not in claims else None
+    with_rounding = config.rounding and "clusters" not in claims
+    some = np.asarray(data.train.take(config.rounding).inputs) if with_rounding else None
     made = {
         "float32": lambda: float32,
         "float16": lambda: ptq.float16(float32),
         "dynamic_int8": lambda: ptq.dynamic_int8(float32),
         "weight_only_int8": lambda: ptq.weight_only_int8(float32),
-        "static_int8": lambda: ptq.static_int8(float32, calibration=data.train.inputs[:500]),
+        "static_int8": lambda: ptq.static_int8(float32, calibration=data.train.take(500).inputs),
         "int4_weights": lambda: ptq.int4_weights(float32, calibration=some),
         "mixed_precision": lambda: mixed(config, data, float32, some),
     }
@@ -342,20 +348,17 @@ def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str
 
 def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
     """The smallest file of 4-bit, 8-bit and float kernels that loses no more than the budget."""
-    precision, answers, held = (
-        kerastl.compress.mixed_precision,
-        kerastl.verify.predict_tflite,
-        data.validation.take(1000),
-    )
+    precision, held = kerastl.compress.mixed_precision, data.validation.take(1000)
+    answers = functools.partial(kerastl.verify.predict_tflite, kind=data.task.inputs)
 
     def score(file: bytes) -> float:
-        return kerastl.verify.score(answers(file, held.inputs), held.labels).value
+        return data.task.target.score(answers(file, held.inputs), np.asarray(held.labels)).value
 
     measured = precision.sensitivities(
         float32, answers=lambda file: answers(file, held.take(200).inputs), calibration=calibration
     )
     least = score(float32) - config.budget
-    return precision.cheapest(float32, measured, score=score, least=least, calibration=calibration).content
+    return precision.search(float32, measured, score=score, least=least, calibration=calibration).content
 
 
 def shuffled(config: Config, data: Dataset, schedule: Schedule):

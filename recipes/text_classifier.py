@@ -120,7 +120,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         data = texts(config)
         run.use_dataset(data)
         balanced = kerastl.training.class_weights
-        weights = balanced(data.train.labels, classes=data.task.target.outputs) if config.balanced else None
+        weights = balanced(data.train.labels, data.task.target) if config.balanced else None
 
         def train(workspace):
             kerastl.training.set_seed(config.seed)
@@ -149,7 +149,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             load=kerastl.training.load,
         )
         model = kerastl.training.precision.as_float32(classifier.model)
-        float32 = kerastl.export.tflite.convert(model, multi_label=data.task.multi_label)
+        float32 = kerastl.export.tflite.convert(model, data.task)
         ptq = kerastl.compress.ptq
         contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
         return kerastl.runs.publish(

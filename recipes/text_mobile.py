@@ -113,7 +113,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: answered(teacher.model, lessons, at),
             key=[run.stage_key("teacher"), lessons.digest],
             save=kerastl.training.transfer.save,
-            load=kerastl.training.transfer.load,
+            load=functools.partial(
+                kerastl.training.transfer.load, task=lessons.task, features_kind=kerastl.inputs.numbers.Numbers
+            ),
         )
         answers = {split.name: split.inputs for split in answers}
         basis = [config.seed, config.kernel_size, config.word_dropout, config.student, data.digest]
@@ -125,8 +127,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         alone = run.stage("alone", lambda at: learn(config, data, at), key=basis, **models)
 
-        float32 = kerastl.export.tflite.convert(student.model)
-        control = kerastl.export.tflite.convert(alone.model)
+        float32 = kerastl.export.tflite.convert(student.model, data.task)
+        control = kerastl.export.tflite.convert(alone.model, data.task)
         ptq, candidate = kerastl.compress.ptq, functools.partial(kerastl.runs.Candidate, model=student.model)
         return kerastl.runs.publish(
             run,
@@ -168,7 +170,7 @@ def load(config: Config, **reading: Any) -> Dataset:
 
 def one_each(data: Dataset, *, where: str) -> Dataset:
     """The data set itself. Raises `ValueError` where a text may have none or several of the classes."""
-    if data.task.multi_label:
+    if not isinstance(data.task.target, kerastl.tasks.single_label.SingleLabel):
         raise ValueError(
             "A teacher's answers to a text sum to one, so that texts have one class each. Received: texts of none or "
             f"several classes in {where}; `kerastl run text_classifier --encoder small "
@@ -220,7 +222,9 @@ def taught(config: Config, lessons: Dataset, workspace: Workspace):
     """The teacher: that of the finished run, or an encoder fine-tuned here as `text_classifier` does."""
     if config.teacher:
         model = kerastl.training.load_model(Path(config.teacher, "model.keras"))
-        return kerastl.training.Trained(kerastl.export.serving.with_logits(model), History(workspace.stage, {}))
+        return kerastl.training.Trained(
+            kerastl.export.serving.with_logits(model, lessons.task), History(workspace.stage, {})
+        )
     kerastl.training.set_seed(config.seed)
     model = kerastl.models.pretrained.encoders.load(config.encoder, lessons.task)
     batches, size = kerastl.data.pipeline.batches, config.fine_tune.batch_size
@@ -237,7 +241,12 @@ def taught(config: Config, lessons: Dataset, workspace: Workspace):
 def answered(teacher, lessons: Dataset, workspace: Workspace):
     """The teacher's logits for every text, split by split. Those of test are for the report and for nothing else."""
     batches = kerastl.data.pipeline.batches
-    features = functools.partial(kerastl.training.transfer.extract_features, teacher, workspace=workspace)
+    features = functools.partial(
+        kerastl.training.transfer.extract_features,
+        teacher,
+        workspace=workspace,
+        features_kind=kerastl.inputs.numbers.Numbers,
+    )
     splits = (lessons.train, lessons.validation, lessons.test)
     return tuple(features(batches(split, batch_size=50), name=split.name) for split in splits)
 

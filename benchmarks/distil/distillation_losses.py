@@ -49,9 +49,9 @@ def every_loss() -> dict[str, dict[str, terms.Term]]:
     gentle = functools.partial(losses.decoupled_kd, other_weight=1.0)
     maps, pooled = "stage3_block1_relu2", "pool"
     return {
-        "temperature_kullback_leibler, T = 1": soft(losses.kl_divergence, temperature=1.0),
-        "temperature_kullback_leibler, T = 2": soft(losses.kl_divergence, temperature=2.0),
-        "temperature_kullback_leibler, T = 4": soft(losses.kl_divergence, temperature=4.0),
+        "kl_divergence, T = 1": soft(losses.kl_divergence, temperature=1.0),
+        "kl_divergence, T = 2": soft(losses.kl_divergence, temperature=2.0),
+        "kl_divergence, T = 4": soft(losses.kl_divergence, temperature=4.0),
         "mean squared error of logits": soft(losses.mean_squared_error),
         "mean squared error of probabilities": soft(on_probabilities),
         "decoupled_kullback_leibler, others weigh 8": soft(losses.decoupled_kd),

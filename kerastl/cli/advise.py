@@ -6,10 +6,16 @@ import dataclasses
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 
-def advise(*, path: str, megabytes: float | None, milliseconds: float | None, as_json: bool, **columns: Any) -> int:
+def advise(
+    *,
+    path: str,
+    megabytes: float | None,
+    milliseconds: float | None,
+    as_json: bool,
+    **columns: str | tuple[str, ...] | None,
+) -> int:
     """Prints the command to run, the reasons and the cost.
 
     Raises:

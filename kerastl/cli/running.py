@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerastl.runs import recipes
 from kerastl.system import near_names
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _OPTIONS = """options of every recipe:
   --out DIR    the run's folder (default saved_models/{name}/TAG), whose name is the tag
@@ -82,7 +85,7 @@ def _options(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     return options, flags
 
 
-def parse(module: ModuleType, base: Any, flags: list[str], *, given: str) -> Any:
+def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, given: str) -> Any:
     """The recipe's Config with the flags laid over `base`; `--help` prints every field with its comment and exits.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.inputs import wordpiece
-from kerastl.types import LazyArray
+from kerastl.types import LazyArray, Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -113,6 +113,20 @@ class Text:
 
     def described(self) -> dict[str, Any]:
         return {"vocabulary": list(self.vocabulary), "length": self.length}
+
+
+def of(task: Task) -> Text:
+    """The kind of a task's inputs, for builders that read token ids.
+
+    Raises:
+        ValueError: if they are no texts.
+    """
+    if not isinstance(task.inputs, Text):
+        raise ValueError(
+            f"Wanted a task of texts, with a vocabulary. Received: task {task.name!r} of {task.inputs.kind} "
+            f"{task.inputs.shape}."
+        )
+    return task.inputs
 
 
 def restored(described: Mapping[str, Any]) -> Text | None:

@@ -114,20 +114,7 @@ def advise(
     """
     if len(counts) < 2:
         raise ValueError(f"Wanted examples of two classes at least. Received: {', '.join(counts) or 'none'}.")
-    known = [model for model in MODELS if model.kind == kind]
-    within = [
-        model
-        for model in known
-        if (megabytes is None or model.megabytes <= megabytes)
-        and (milliseconds is None or model.milliseconds <= milliseconds)
-    ]
-    if not within:
-        small = min(known, key=lambda model: model.megabytes)
-        fast = min(known, key=lambda model: model.milliseconds)
-        raise ValueError(
-            f"Wanted a file of at most {megabytes or 'any'} MB that answers in {milliseconds or 'any'} ms. Received: a "
-            f"budget below the smallest, {_words(small)}, and the fastest, {_words(fast)}."
-        )
+    within = _within(kind, megabytes=megabytes, milliseconds=milliseconds)
     total = sum(counts.values()) if examples is None else examples
     why, alone = [_amount(kind, counts, examples)], [model for model in within if model.name != "text_cnn"]
     teacher = None
@@ -162,13 +149,40 @@ def advise(
                 f"No class has more than {FEW_SHOT_LIMIT} pictures: too few to choose an epoch by, so that "
                 "image_few_labels plans its lessons, looks at many views of each picture, and keeps the last epoch."
             )
-    few = min(counts.values())
+    why += _scarce(counts)
+    return Advice(model=best, recipe=recipe, flags=flags, why=tuple(why), minutes=minutes, others=others)
+
+
+def _within(kind: str, *, megabytes: float | None, milliseconds: float | None) -> list[Model]:
+    """The models of a kind that stay within the budget."""
+    known = [model for model in MODELS if model.kind == kind]
+    within = [
+        model
+        for model in known
+        if (megabytes is None or model.megabytes <= megabytes)
+        and (milliseconds is None or model.milliseconds <= milliseconds)
+    ]
+    if not within:
+        small = min(known, key=lambda model: model.megabytes)
+        fast = min(known, key=lambda model: model.milliseconds)
+        raise ValueError(
+            f"Wanted a file of at most {megabytes or 'any'} MB that answers in {milliseconds or 'any'} ms. Received: a "
+            f"budget below the smallest, {_words(small)}, and the fastest, {_words(fast)}."
+        )
+    return within
+
+
+def _scarce(counts: Mapping[str, int]) -> list[str]:
+    """What to mind where a class has few examples."""
+    found, few = [], min(counts.values())
     if few < 20:
         scarce = min(counts, key=lambda name: counts[name])
-        why.append(f"{scarce!r} has {few} examples: twenty more of it would help more than any other model.")
+        found.append(f"{scarce!r} has {few} examples: twenty more of it would help more than any other model.")
     if max(counts.values()) > 10 * few:
-        why.append("One class has ten times as many examples as another: look at the recall of each, not the accuracy.")
-    return Advice(model=best, recipe=recipe, flags=flags, why=tuple(why), minutes=minutes, others=others)
+        found.append(
+            "One class has ten times as many examples as another: look at the recall of each, not the accuracy."
+        )
+    return found
 
 
 def _plain(kind: str, best: Model, why: list[str], *, budget: bool) -> tuple[str, dict[str, object]]:

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerastl.inputs import text
 from kerastl.models.pretrained import minilm_l6, safetensors_file
 from kerastl.types import Task
 
@@ -75,10 +76,10 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
             f"Received: {folder} with {other or sizes}."
         )
     tokens = vocabulary(folder)
-    if task.inputs.vocabulary != tokens:
+    if (known := text.of(task).vocabulary) != tokens:
         raise ValueError(
             f"{folder} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
-            f"vocabulary={str(folder / 'vocab.txt')!r}. Received: {len(task.inputs.vocabulary):,} tokens in "
+            f"vocabulary={str(folder / 'vocab.txt')!r}. Received: {len(known):,} tokens in "
             f"{task.name!r}."
         )
     layers_count, width, heads, inner_width = (int(config[name]) for name in _SIZES)
@@ -95,7 +96,7 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
         task,
         layers_count=layers_count,
         width=width,
-        heads=heads,
+        num_heads=heads,
         inner_width=inner_width,
         longest=int(config["max_position_embeddings"]),
         dropout=dropout,

@@ -14,7 +14,7 @@ import keras
 import keras_hub
 from keras_hub.src.utils import preset_utils
 
-from kerastl.inputs import wordpiece
+from kerastl.inputs import text, wordpiece
 from kerastl.models.pretrained import minilm_l6, names, presets
 from kerastl.types import Task
 
@@ -69,10 +69,10 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
     """
     file = vocabulary_file(name)
     tokens = wordpiece.Tokenizer.from_file(file).vocabulary
-    if task.inputs.vocabulary != tuple(tokens):
+    if (known := text.of(task).vocabulary) != tuple(tokens):
         raise ValueError(
             f"{name} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
-            f"vocabulary={str(file)!r}. Received: {len(task.inputs.vocabulary):,} tokens in {task.name!r}."
+            f"vocabulary={str(file)!r}. Received: {len(known):,} tokens in {task.name!r}."
         )
     body, _ = presets.loaded(name)
     if type(body) is not keras_hub.models.BertBackbone or body.num_segments != 2:
@@ -86,7 +86,7 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
         task,
         layers_count=body.num_layers,
         width=body.hidden_dim,
-        heads=body.num_heads,
+        num_heads=body.num_heads,
         inner_width=body.intermediate_dim,
         longest=body.max_sequence_length,
         dropout=dropout,

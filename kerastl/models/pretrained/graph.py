@@ -43,7 +43,7 @@ def flatten(
     return output
 
 
-def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, **options: Any) -> Any:
+def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, **options: object) -> Any:
     """What a copy of a layer answers, under another name, with the weights of the first.
 
     Raises:

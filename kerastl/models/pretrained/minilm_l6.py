@@ -18,9 +18,11 @@ import keras_hub
 import numpy as np
 from keras import layers
 
+from kerastl.inputs import text
+from kerastl.models import heads
 from kerastl.models.pretrained import safetensors_file, weights
 from kerastl.system import downloads
-from kerastl.types import PADDING, Task
+from kerastl.types import Task
 
 _WEIGHTS, _VOCABULARY = "model.safetensors", "vocab.txt"
 _SHA256 = {
@@ -67,7 +69,7 @@ def build(
     *,
     layers_count: int = 6,
     width: int = 384,
-    heads: int = 12,
+    num_heads: int = 12,
     inner_width: int = 1536,
     longest: int = _LONGEST,
     dropout: float = 0.1,
@@ -78,7 +80,7 @@ def build(
 
     Args:
         task: of texts; gives sequence length, classes, and the size of the vocabulary, in which [PAD] is 0.
-        layers_count, width, heads, inner_width: of the encoder; ``width`` is a multiple of ``heads``.
+        layers_count, width, num_heads, inner_width: of the encoder; ``width`` is a multiple of ``num_heads``.
         longest: positions that the encoder knows.
         dropout: in the encoder and before the head.
         pooling: what the head sees of a text: ``"mean"`` of its tokens, padding left out, or the ``"cls"`` token's.
@@ -90,11 +92,11 @@ def build(
     Raises:
         ValueError: if the task is not of texts, [PAD] is not 0, texts are longer than that, or ``pooling`` is neither.
     """
-    _check(task, pooling=pooling, longest=longest)
+    kind = _checked(task, pooling=pooling, longest=longest)
     backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=len(task.inputs.vocabulary),
+        vocabulary_size=len(kind.vocabulary),
         num_layers=layers_count,
-        num_heads=heads,
+        num_heads=num_heads,
         hidden_dim=width,
         intermediate_dim=inner_width,
         dropout=dropout,
@@ -102,8 +104,8 @@ def build(
     )
     # without BERT's own pooler, which nothing here would train or read
     encoder = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
-    ids = keras.Input(task.inputs.shape, dtype="int32", name="token_ids")
-    mask = keras.ops.cast(keras.ops.not_equal(ids, PADDING), "int32")
+    ids = keras.Input(kind.shape, dtype="int32", name="token_ids")
+    mask = keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "int32")
     fed = {"token_ids": ids, "segment_ids": keras.ops.zeros_like(ids), "padding_mask": mask}
     x = encoder(fed)
     x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask) if pooling == "mean" else x[:, 0, :]
@@ -113,7 +115,7 @@ def build(
 
 def small(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:
     """Two layers of width 64, without weights of anybody: for languages and vocabularies that MiniLM does not know."""
-    sizes = {"layers_count": 2, "width": 64, "heads": 2, "inner_width": 256}
+    sizes = {"layers_count": 2, "width": 64, "num_heads": 2, "inner_width": 256}
     return build(task, dropout=dropout, pooling=pooling, name="small_encoder", **sizes)
 
 
@@ -124,10 +126,10 @@ def pretrained(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> ke
         FileNotFoundError: weights are not cached and no source could be reached.
         ValueError: if the task has another vocabulary than the weights.
     """
-    if task.inputs.vocabulary != vocabulary():
+    if (tokens := text.of(task).vocabulary) != vocabulary():
         raise ValueError(
             f"MiniLM reads ids of BERT's vocabulary, {len(vocabulary()):,} tokens; load the texts with "
-            f"vocabulary='bert'. Received: {len(task.inputs.vocabulary):,} tokens in task {task.name!r}."
+            f"vocabulary='bert'. Received: {len(tokens):,} tokens in task {task.name!r}."
         )
     model = build(task, dropout=dropout, pooling=pooling)
     load_weights(model.get_layer("encoder"), safetensors_file.arrays(downloads.fetch(FILES)[_WEIGHTS]))
@@ -210,13 +212,15 @@ def _published(path: str) -> str:
     return f"encoder.layer.{number}.{_INSIDE[place]}.{_KINDS[kind]}"
 
 
-def _check(task: Task, *, pooling: str, longest: int) -> None:
-    if not task.inputs.vocabulary or task.inputs.vocabulary[PADDING] != "[PAD]" or len(task.inputs.shape) != 1:
+def _checked(task: Task, *, pooling: str, longest: int) -> text.Text:
+    kind = text.of(task)
+    if kind.vocabulary[text.PADDING] != "[PAD]":
         raise ValueError(
-            "Wanted a task of texts, with a vocabulary in which [PAD] is id 0. Received: task "
-            f"{task.name!r} of shape {task.inputs.shape} with {len(task.inputs.vocabulary):,} tokens."
+            f"Wanted a vocabulary in which [PAD] is id {text.PADDING}. Received: {kind.vocabulary[text.PADDING]!r} in "
+            f"task {task.name!r}, of {len(kind.vocabulary):,} tokens."
         )
-    if task.inputs.shape[0] > longest:
-        raise ValueError(f"The encoder knows {longest} positions. Received: texts of {task.inputs.shape[0]} tokens.")
+    if kind.length > longest:
+        raise ValueError(f"The encoder knows {longest} positions. Received: texts of {kind.length} tokens.")
     if pooling not in POOLINGS:
         raise ValueError(f"pooling is one of {', '.join(POOLINGS)}. Received: {pooling!r}.")
+    return kind

@@ -149,7 +149,9 @@ def _side(body: keras.Model) -> int | None:
     return height if height == width else None
 
 
-def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str) -> tuple[keras.Model, bool]:
+def _one_graph(
+    body: keras.Model, converter: keras_hub.layers.ImageConverter | None, *, image_size: int, name: str
+) -> tuple[keras.Model, bool]:
     """The graph from pixels to features, and whether the first of them is a class token."""
     if converter is None:
         raise ValueError(
@@ -167,7 +169,9 @@ def _one_graph(body: keras.Model, converter: Any, *, image_size: int, name: str)
     return _laid_out(body, converter, shape=shape, name=name)
 
 
-def _laid_out(body: keras.Model, converter: Any, *, shape: tuple[int, int], name: str) -> tuple[keras.Model, bool]:
+def _laid_out(
+    body: keras.Model, converter: keras_hub.layers.ImageConverter, *, shape: tuple[int, int], name: str
+) -> tuple[keras.Model, bool]:
     image = keras.Input((*shape, 3), name="image")
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
@@ -185,11 +189,11 @@ def _laid_out(body: keras.Model, converter: Any, *, shape: tuple[int, int], name
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: float | np.ndarray) -> float | list[float]:
     return np.asarray(value, "float64").tolist()
 
 
-def _compare(model: keras.Model, body: keras.Model, converter: Any, *, name: str) -> None:
+def _compare(model: keras.Model, body: keras.Model, converter: keras_hub.layers.ImageConverter, *, name: str) -> None:
     """The graph must answer a picture as the preset's own preprocessing and backbone do, one after the other."""
     shape = model.input_shape[1:]
     probe = np.random.default_rng(0).integers(0, 256, (1, *shape)).astype("float32")

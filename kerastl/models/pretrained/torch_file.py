@@ -12,7 +12,7 @@ import io
 import math
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -131,7 +131,7 @@ def _array(name: str, view: _View, storages: dict[str, np.ndarray]) -> np.ndarra
     return np.lib.stride_tricks.as_strided(storage[view.offset :], view.shape, steps).copy()
 
 
-def _state_dict(content: Any) -> dict[str, _View]:
+def _state_dict(content: object) -> dict[str, _View]:
     if not isinstance(content, dict) or not content:
         raise TorchFileError("it holds no state dict")
     strange = [name for name, value in content.items() if not (isinstance(name, str) and isinstance(value, _View))]
@@ -140,8 +140,8 @@ def _state_dict(content: Any) -> dict[str, _View]:
     return dict(content)
 
 
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _View:
-    numbers = (offset, *shape, *strides)
+def _rebuild_tensor(storage: object, offset: int, shape: Sequence[int], strides: Sequence[int], *_: object) -> _View:
+    numbers = (offset, *shape, *strides)  # whatever the pickle says they are
     if not isinstance(storage, _Storage) or not all(type(number) is int for number in numbers):
         raise TorchFileError("a tensor is described by something that is no tensor")
     return _View(storage, offset, tuple(shape), tuple(strides))
@@ -162,11 +162,17 @@ class _Unpickler(pickle.Unpickler):
             raise TorchFileError(f"it names {module}.{name}, which no state dict needs")
         return _NAMES[module, name]
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: tuple[object, ...]) -> _Storage:
         word, kind, key, _, count, *_ = pid
-        if word != "storage" or kind not in _KINDS or not isinstance(key, str) or type(count) is not int:
-            raise TorchFileError("a storage is described by something that is no storage")
-        return _Storage(key, np.dtype(_KINDS[kind]), count)
+        if (
+            word == "storage"
+            and isinstance(kind, str)
+            and kind in _KINDS
+            and isinstance(key, str)
+            and type(count) is int
+        ):
+            return _Storage(key, np.dtype(_KINDS[kind]), count)
+        raise TorchFileError("a storage is described by something that is no storage")
 
 
 def _unpickle(file: IO[bytes]) -> Any:

@@ -12,6 +12,7 @@ DINOv3 (https://arxiv.org/abs/2508.10104), whose blocks turn what they attend by
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -94,7 +95,7 @@ def _refuse_parts_of_patches(image: keras.KerasTensor, patch: tuple[int, ...]) -
         )
 
 
-def _dinov3(body: Any, image: keras.KerasTensor) -> keras.KerasTensor:
+def _dinov3(body: keras_hub.models.DINOV3Backbone, image: keras.KerasTensor) -> keras.KerasTensor:
     x = graph.called(body.embeddings, image, name="patch_embedding")
     turns = graph.called(body.rope_embedding, image, name="positions")
     options = {"position_embeddings": turns, "num_prefix_tokens": 1 + body.num_register_tokens}
@@ -126,14 +127,14 @@ class _Parts(NamedTuple):
     norm: layers.Layer
 
 
-def _attended(x: Any, block: _Block, *, name: str) -> Any:
+def _attended(x: keras.KerasTensor, block: _Block, *, name: str) -> keras.KerasTensor:
     y = graph.called(block.norms[0], x, name=f"{name}_norm_1")
     y = graph.called(block.attention, y, y, name=f"{name}_attention")
     y = _dropped(y, block.dropouts[0], name=f"{name}_attention_dropout")
     return _added(x, y, block, place=1, name=name)
 
 
-def _thought(x: Any, block: _Block, *, name: str) -> Any:
+def _thought(x: keras.KerasTensor, block: _Block, *, name: str) -> keras.KerasTensor:
     y = graph.called(block.norms[1], x, name=f"{name}_norm_2")
     y = graph.called(block.dense[0], y, name=f"{name}_dense_1")
     if block.gated:  # Shazeer 2020, "GLU Variants Improve Transformer"
@@ -145,14 +146,16 @@ def _thought(x: Any, block: _Block, *, name: str) -> Any:
     return _added(x, y, block, place=2, name=name)
 
 
-def _added(x: Any, y: Any, block: _Block, *, place: int, name: str) -> Any:
+def _added(x: keras.KerasTensor, y: keras.KerasTensor, block: _Block, *, place: int, name: str) -> keras.KerasTensor:
     if block.scales:
         y = graph.called(block.scales[place - 1], y, name=f"{name}_scale_{place}")
     y = _dropped(y, block.path, name=f"{name}_path_{place}", noise_shape=(None, 1, 1))
     return layers.Add(name=f"{name}_add_{place}")([x, y])
 
 
-def _dropped(x: Any, rate: float, *, name: str, noise_shape: tuple | None = None) -> Any:
+def _dropped(
+    x: keras.KerasTensor, rate: float, *, name: str, noise_shape: tuple[int | None, ...] | None = None
+) -> keras.KerasTensor:
     return layers.Dropout(rate, noise_shape=noise_shape, name=name)(x) if rate else x
 
 
@@ -161,13 +164,13 @@ def _resized(parts: _Parts, grid: tuple[int, int]) -> np.ndarray:
     return ops.convert_to_numpy(resized)
 
 
-def _parts(body: Any, *, own: bool) -> _Parts:
+def _parts(body: keras.Model, *, own: bool) -> _Parts:
     if isinstance(body, keras_hub.models.DINOV2Backbone):
         return _dinov2(body, own=own)
     return _deit(body) if isinstance(body, keras_hub.models.DeiTBackbone) else _vit(body)
 
 
-def _vit(body: Any) -> _Parts:
+def _vit(body: keras.Model) -> _Parts:
     embedding, encoder = (_layer(body, kind) for kind in ("ViTPatchingAndEmbedding", "ViTEncoder"))
     rows = _array(embedding.position_embedding.embeddings)
     tokens = _array(embedding.class_token)[0] if embedding.use_class_token else rows[:0]
@@ -180,11 +183,12 @@ def _vit(body: Any) -> _Parts:
         )
         for block in encoder.encoder_layers
     ]
-    first, grid = rows[: len(tokens)] + tokens, rows[len(tokens) :].reshape(*_grid(body, body.image_shape), -1)
+    first = rows[: len(tokens)] + tokens
+    grid = rows[len(tokens) :].reshape(*_grid(body.patch_size, body.image_shape), -1)
     return _Parts(embedding.patch_embedding, first, grid, False, encoder.dropout_rate, blocks, encoder.layer_norm)
 
 
-def _deit(body: Any) -> _Parts:
+def _deit(body: keras_hub.models.DeiTBackbone) -> _Parts:
     embedding, encoder = (_layer(body, kind) for kind in ("DeiTEmbeddings", "DeiTEncoder"))
     rows = _array(embedding.position_embedding)[0]
     first = rows[:2] + np.concatenate([_array(embedding.class_token)[0], _array(embedding.distillation_token)[0]])
@@ -197,11 +201,11 @@ def _deit(body: Any) -> _Parts:
         )
         for block in encoder.encoder_layers
     ]
-    grid = rows[2:].reshape(*_grid(body, body.image_shape), -1)
+    grid = rows[2:].reshape(*_grid(body.patch_size, body.image_shape), -1)
     return _Parts(embedding.patch_embedding, first, grid, False, embedding.dropout_rate, blocks, encoder.layer_norm)
 
 
-def _dinov2(body: Any, *, own: bool) -> _Parts:
+def _dinov2(body: keras_hub.models.DINOV2Backbone, *, own: bool) -> _Parts:
     embedding = body.embeddings
     # it keeps the positions that it was trained with beside those for its own size
     rows = embedding.interpolated_position_embeddings if own else embedding.position_embeddings
@@ -224,7 +228,7 @@ def _dinov2(body: Any, *, own: bool) -> _Parts:
         )
         for block in body.encoder.layers
     ]
-    grid = rows[1:].reshape(*_grid(body, shape), -1)
+    grid = rows[1:].reshape(*_grid(body.patch_size, shape), -1)
     patches, antialias = embedding.patch_embeddings.projection, embedding.antialias_in_interpolation
     return _Parts(patches, first, grid, antialias, embedding.dropout_rate, blocks, body.layernorm)
 
@@ -234,10 +238,10 @@ def _layer(body: keras.Model, kind: str) -> Any:
     return found
 
 
-def _grid(body: Any, shape: Any) -> tuple[int, int]:
-    patch = body.patch_size if isinstance(body.patch_size, tuple | list) else (body.patch_size,) * 2
+def _grid(patch: int | Sequence[int], shape: Sequence[int]) -> tuple[int, int]:
+    patch = (patch, patch) if isinstance(patch, int) else patch
     return shape[0] // patch[0], shape[1] // patch[1]
 
 
-def _array(weight: Any) -> np.ndarray:
+def _array(weight: keras.Variable) -> np.ndarray:
     return ops.convert_to_numpy(weight).astype("float32")

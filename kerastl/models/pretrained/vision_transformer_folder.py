@@ -88,7 +88,7 @@ class _Put:
         self._mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
         self._not_finite: list[str] = []
 
-    def port_weight(self, keras_variable: Any, hf_weight_key: str, hook_fn: Callable | None = None) -> None:
+    def port_weight(self, keras_variable: keras.Variable, hf_weight_key: str, hook_fn: Callable | None = None) -> None:
         """Gives a variable the array of that name, turned as ``hook_fn`` turns it; called by keras-hub."""
         name, shape = _bare(hf_weight_key), tuple(keras_variable.shape)
         if name not in self._arrays:

@@ -6,7 +6,6 @@ import dataclasses
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import keras
@@ -150,7 +149,7 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
         raise WeightsError(f"{path} is not opened: {error}.") from error
     arrays = {}
 
-    def take(name: str, item: Any) -> None:
+    def take(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
             parts = name.split("/")
             # What a depthwise layer calls its kernel has changed.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kerastl.inputs import text
 from kerastl.models import heads
-from kerastl.types import PADDING, Task
+from kerastl.types import Task
 
 
 def build(
@@ -39,17 +40,13 @@ def build(
     Raises:
         ValueError: if the task is not of texts.
     """
-    if not task.inputs.vocabulary or len(task.inputs.shape) != 1:
-        raise ValueError(
-            "Wanted a task of texts, with a vocabulary. Received: task "
-            f"{task.name!r} of shape {task.inputs.shape} with {len(task.inputs.vocabulary):,} tokens."
-        )
-    ids = keras.Input(task.inputs.shape, dtype="int32", name="token_ids")
-    real = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, PADDING), "float32"), -1)
-    x = layers.Embedding(len(task.inputs.vocabulary), width, name="words")(ids)
+    kind = text.of(task)
+    ids = keras.Input(kind.shape, dtype="int32", name="token_ids")
+    real = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "float32"), -1)
+    x = layers.Embedding(len(kind.vocabulary), width, name="words")(ids)
     x = layers.SpatialDropout1D(dropout, name="words_dropout")(x)
     if word_dropout:
-        x = layers.Dropout(word_dropout, noise_shape=(None, *task.inputs.shape, 1), name="whole_words_dropout")(x)
+        x = layers.Dropout(word_dropout, noise_shape=(None, *kind.shape, 1), name="whole_words_dropout")(x)
     x = layers.Multiply(name="real_words")([x, real])  # a pattern at the end of a text sees nothing behind it
     x = layers.Conv1D(filters, kernel_size, padding="same", activation="relu", name="patterns")(x)
     x = layers.Multiply(name="real_patterns")([x, real])

@@ -45,7 +45,7 @@ def published(encoder):
 @pytest.fixture
 def original():
     keras.utils.set_random_seed(3)
-    sizes = {"layers_count": 2, "width": 32, "heads": 2, "inner_width": 64, "longest": 40}
+    sizes = {"layers_count": 2, "width": 32, "num_heads": 2, "inner_width": 64, "longest": 40}
     return minilm_l6.build(TASK, **sizes)
 
 

@@ -15,7 +15,7 @@ from kerastl.types import Task
 
 SENTENCES = ("A man is eating food.", "Someone eats a meal.", "The stock market fell today.")
 TOKENS = (*wordpiece.SPECIAL, *(f"word{n}" for n in range(45)))
-SMALL = {"layers_count": 2, "width": 32, "heads": 2, "inner_width": 64}
+SMALL = {"layers_count": 2, "width": 32, "num_heads": 2, "inner_width": 64}
 
 
 def small(**options) -> keras.Model:
@@ -70,7 +70,11 @@ def test_it_is_saved_and_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("task", "options", "words"),
     [
-        (Task("toy", Numbers((12,)), SingleLabel(("a", "b"))), {}, "a vocabulary in which .PAD. is id 0"),
+        (
+            Task("toy", Numbers((12,)), SingleLabel(("a", "b"))),
+            {},
+            "a task of texts, with a vocabulary. Received: task .toy. of n",
+        ),
         (Task("toy", Text(12, ("[UNK]", "[PAD]")), SingleLabel(("a", "b"))), {}, "a vocabulary in which .PAD. is id 0"),
         (Task("toy", Text(513, TOKENS), SingleLabel(("a", "b"))), {}, "512 positions. Received: texts of 513"),
         (Task("toy", Text(12, TOKENS), SingleLabel(("a", "b"))), {"pooling": "max"}, "one of mean, cls"),
