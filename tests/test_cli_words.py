@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from kerastl import cli
-from kerastl.cli import completion
+from kerastl.cli import completion, running
 from kerastl.runs import recipes
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,9 @@ _load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [member.name for member in pkgutil.iter_modules(__path__)],
     {
-        "publishing": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "publish"],
+        "acceptance": ["Acceptance"],
+        "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "post_training"],
+        "publishing": ["publish"],
         "store": ["Run", "check_backend"],
     },
 )

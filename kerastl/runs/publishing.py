@@ -16,113 +16,13 @@ import numpy as np
 from kerastl import verify
 from kerastl.export import metadata, phone, saved_model, serving
 from kerastl.runs import report, store
-from kerastl.system import atomic_files, near_names
+from kerastl.runs.acceptance import Acceptance
+from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
+from kerastl.system import atomic_files
 from kerastl.training import fitting
-from kerastl.types import Artifact, ClusterClaim, Dataset, History, Score, Split, Variant, Verification
+from kerastl.types import Artifact, Dataset, History, Score, Split, Variant, Verification
 from kerastl.verify import baseline as lessons
 from kerastl.verify import benchmark, checks
-
-
-@dataclasses.dataclass(frozen=True)
-class Technique:
-    """How a file was made: in words, whether it claims to be integer throughout, how far it may be from its model.
-
-    One made by post-training quantization also says how far its layers may be from the float file's.
-    """
-
-    words: str
-    tolerance: checks.Tolerance
-    integer: bool = False
-    layers: checks.LayerTolerance | None = None
-
-
-TECHNIQUES = {
-    "float32": Technique("float32", checks.FLOAT32),
-    "float16": Technique("float16 weights", checks.FLOAT16),
-    "dynamic_int8": Technique("post-training int8 weights, float activations", checks.INT8, layers=checks.LAYERS_INT8),
-    "static_int8": Technique(
-        "post-training int8 weights and activations", checks.INT8, integer=True, layers=checks.LAYERS_INT8
-    ),
-    "qat_int8": Technique("quantization-aware training, int8 weights and activations", checks.INT8, integer=True),
-    "static_int16_activations": Technique(
-        "post-training int8 weights, int16 activations", checks.INT8, integer=True, layers=checks.LAYERS_INT8
-    ),
-    "weight_only_int8": Technique(
-        "post-training int8 weights, float arithmetic", checks.INT8, layers=checks.LAYERS_INT8
-    ),
-    "mixed_precision": Technique(
-        "post-training int4, int8 and float weights by sensitivity, float activations",
-        checks.INT4,
-        layers=checks.LAYERS_INT4,
-    ),
-    "int4_weights": Technique("post-training int4 weights, float activations", checks.INT4, layers=checks.LAYERS_INT4),
-}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Candidate:
-    """A TFLite file and the float model that it has to be.
-
-    Attributes:
-        name: unique in the run.
-        technique: a key of ``TECHNIQUES``, or a `Technique` of one's own.
-        content: the file's bytes, without metadata.
-        model: the Keras model it was made from; emits logits or probabilities.
-        eligible: whether it may be chosen for the phone; a teacher may not.
-        sparsity: share of zeros its pruned kernels have to have, or ``None``.
-        clusters: how few distinct values its clustered kernels have to have (`compress.cluster.claim`), or ``None``.
-    """
-
-    name: str
-    technique: str | Technique
-    content: bytes
-    model: Any
-    eligible: bool = True
-    sparsity: float | None = None
-    clusters: ClusterClaim | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.technique, str) and self.technique not in TECHNIQUES:
-            raise ValueError(
-                f"There is no technique {self.technique!r}.{near_names.did_you_mean(self.technique, TECHNIQUES)} "
-                f"Available: {', '.join(TECHNIQUES)}; or a `runs.Technique` of your own."
-            )
-
-    @property
-    def how(self) -> Technique:
-        """The technique itself."""
-        return TECHNIQUES[self.technique] if isinstance(self.technique, str) else self.technique
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Baseline:
-    """Students that a teacher taught beside the same students without it, for as many steps.
-
-    Each of them is a Keras model, the bytes of a TFLite file, or answers ``(examples, classes)`` by split,
-    ``"validation"`` and ``"test"``: those of a teacher that reads other inputs.
-
-    Attributes:
-        teacher: of all students.
-        distilled, trained_alone: one a seed each, a pair a place.
-        seeds: of the pairs.
-        steps: of the optimizer that each student has learnt for.
-
-    Raises:
-        ValueError: the numbers of seeds, distilled and alone differ.
-    """
-
-    teacher: Any
-    distilled: Sequence[Any]
-    trained_alone: Sequence[Any]
-    seeds: Sequence[int]
-    steps: int
-
-    def __post_init__(self) -> None:
-        if not len(self.seeds) == len(self.distilled) == len(self.trained_alone) or not self.seeds:
-            raise ValueError(
-                f"Wanted a student that was taught and one that was not for each seed. Received: {len(self.distilled)} "
-                f"and {len(self.trained_alone)} for seeds {list(self.seeds)}."
-            )
 
 
 def publish(
@@ -132,11 +32,7 @@ def publish(
     model: Any,
     candidates: Sequence[Candidate],
     curves: Sequence[History] = (),
-    prefer: str = "smallest",
-    budget: float = 0.003,
-    score_drop: float = 0.003,
-    agreement: float = 0.98,
-    clipped: float = 0.005,
+    accept: Acceptance | None = None,
     control: Baseline | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -149,14 +45,9 @@ def publish(
         candidates: every file of the run. A file from post-training quantization is also compared layer by layer with
             the float32 candidate of the same model, on validation examples.
         curves: training curves for the page.
-        prefer: ``"smallest"`` or ``"fastest"``.
-        budget: score that the chosen file may lose against ``model`` on validation; 0.003 is 0.3 points.
-        score_drop: score that an int8 file may lose against its own model on either split.
-        agreement: least share of examples on which an int8 file has to answer like its model. A float16 file may
-            disagree a quarter as often, and lose half of ``score_drop``: where classes are hard to tell, some examples
-            lie so close to the border that any rounding moves them over it.
-        clipped: largest share of a layer's numbers on held-out examples that may lie outside the range that its
-            calibration found. Few calibration examples know the range less well.
+        accept: how far files may be from their models, and which is preferred; by default `Acceptance()`. A float16
+            file may disagree a quarter as often as an int8 file, and lose half of what that may lose: where classes are
+            hard to tell, some examples lie so close to the border that any rounding moves them over it.
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
         left_out: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
@@ -170,7 +61,8 @@ def publish(
             nothing is published then.
     """
     task, target = dataset.task, dataset.task.target
-    check = _Check(int8=_asked_of_int8(agreement=agreement, score_drop=score_drop))
+    accept = accept or Acceptance()
+    check = _Check(int8=_asked_of_int8(accept))
     floats = {
         id(candidate.model): candidate.content for candidate in candidates if candidate.how is TECHNIQUES["float32"]
     }
@@ -180,13 +72,15 @@ def publish(
     for candidate in candidates:
         reference = floats.get(id(candidate.model))
         with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
-            variant = _measure(candidate, run.folder, dataset, check, reference=reference, clipped=clipped)
+            variant = _measure(
+                candidate, run.folder, dataset, check, reference=reference, clipped=accept.max_saturation
+            )
             measured.append((candidate, variant))
     choice = verify.select(
         [variant for candidate, variant in measured if candidate.eligible],
         target=target,
-        prefer=prefer,
-        budget=budget,
+        prefer=accept.prefer,
+        budget=accept.max_score_drop,
         float_validation_score=target.score(check.expected(model, dataset.validation), dataset.validation.labels).value,
     )
     # only now, with every choice made, the test split
@@ -260,13 +154,13 @@ _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)
 """Stands for the test split while it must not be looked at."""
 
 
-def _asked_of_int8(*, agreement: float, score_drop: float) -> checks.Tolerance:
+def _asked_of_int8(accept: Acceptance) -> checks.Tolerance:
     """As `proof.INT8`; an example that may be answered otherwise may also move by as much as 1."""
-    further = max(checks.INT8.agreement - agreement, 0.0)
+    further = max(checks.INT8.agreement - accept.min_agreement, 0.0)
     return dataclasses.replace(
         checks.INT8,
-        agreement=agreement,
-        score_drop=score_drop,
+        agreement=accept.min_agreement,
+        score_drop=accept.max_quantization_drop,
         mean_difference=(checks.INT8.mean_difference or 0.0) + further,
     )
 

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from kerastl import types
-from kerastl.runs import checkpoints
+from kerastl.runs import checkpoints, stage_files
 from kerastl.system import atomic_files, digests
 
 try:  # on Windows there is no flock; two runs in one folder are then only warned about by the store's notes
@@ -222,8 +222,8 @@ class Run:
         make: Callable[[types.Workspace], Any],
         *,
         key: Sequence[object],
-        save: Callable[[Any, Path], object],
-        load: Callable[[Path], Any],
+        save: Callable[[Any, Path], object] | None = None,
+        load: Callable[[Path], Any] | None = None,
     ) -> Any:
         """A stage's result: loaded if it was finished before with the same key, else made, saved and loaded.
 
@@ -236,14 +236,15 @@ class Run:
             make: makes it; its argument says where logs go, and checkpoints on the way.
             key: everything the result depends on: parts of the config, the data's digest, `run.stage_key(...)` of the
                 stages it builds on.
-            save: writes the object's files into an empty folder.
-            load: reads them back from that folder.
+            save: writes the object's files into an empty folder; `training.Trained` and `tflite.Converted` need none.
+            load: reads them back from that folder; as for ``save``.
 
         Raises:
             ValueError: for a name that is taken or no folder name, or a key that cannot be digested.
         """
         if name in self._rows or not name.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"A stage needs a name of its own of letters, digits, '-' and '_'. Received: {name!r}.")
+        save, load = save or stage_files.save, load or stage_files.load
         if self._lock is None:
             raise ValueError(f"A stage runs inside `with store.Run(...)`. Received: stage {name!r} outside it.")
         whole = digests.sha256_of(
@@ -278,8 +279,8 @@ class Run:
         *,
         seeds: Sequence[int],
         key: Sequence[object],
-        save: Callable[[Any, Path], object],
-        load: Callable[[Path], Any],
+        save: Callable[[Any, Path], object] | None = None,
+        load: Callable[[Path], Any] | None = None,
     ) -> list[Any]:
         """A `stage` a seed, named ``NAME-SEED``: what they made, in the order of the seeds.
 

@@ -1,0 +1,36 @@
+"""Acceptance: what a file has to hold to be taken, and which of those that do is wanted; one field of a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Acceptance:
+    """How far files may be from their models, and which of them goes to the phone.
+
+    Scores are on the scale of shares, see `types.Target.drop`: 0.003 is 0.3 points of accuracy.
+
+    Raises:
+        ValueError: if a bound is negative, or the share of agreement is none.
+    """
+
+    prefer: str = "smallest"
+    """What the phone gets among the files within the bounds: "smallest" or "fastest"."""
+    max_score_drop: float = 0.003
+    """Validation score that the chosen file may lose against the float model."""
+    max_quantization_drop: float = 0.003
+    """Score that an int8 file may lose against its own float model, on either split."""
+    min_agreement: float = 0.98
+    """Least share of examples on which an int8 file answers like its float model."""
+    max_saturation: float = 0.005
+    """Largest share of a layer's numbers on held-out examples that may lie outside the range of its calibration."""
+
+    def __post_init__(self) -> None:
+        bounds = (self.max_score_drop, self.max_quantization_drop, self.max_saturation)
+        if min(bounds) < 0 or not 0 <= self.min_agreement <= 1:
+            raise ValueError(
+                "Wanted bounds of 0 or more, and a share of agreement. Received: "
+                f"max_score_drop={self.max_score_drop}, max_quantization_drop={self.max_quantization_drop}, "
+                f"max_saturation={self.max_saturation}, min_agreement={self.min_agreement}."
+            )

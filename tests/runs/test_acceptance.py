@@ -1,0 +1,25 @@
+import dataclasses
+
+import pytest
+
+from kerastl.runs import Acceptance
+
+
+def test_the_defaults_are_those_of_publish():
+    assert dataclasses.asdict(Acceptance()) == {
+        "prefer": "smallest",
+        "max_score_drop": 0.003,
+        "max_quantization_drop": 0.003,
+        "min_agreement": 0.98,
+        "max_saturation": 0.005,
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_score_drop": -0.1}, {"max_quantization_drop": -1}, {"min_agreement": 98}, {"max_saturation": -1}],
+    ids=str,
+)
+def test_what_is_no_bound_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Acceptance(**wrong)
