@@ -81,7 +81,8 @@ class FinishedRun:
         """
         with tflite_file.SandboxedModel() as reader:
             described = reader.described(self.file)
-        return Task(described["name"], kinds_of_input.restored(described["input"]), tasks.restored(described["output"]))
+        kind, target = kinds_of_input.restored(described["inputs"]), tasks.restored(described["target"])
+        return Task(described["name"], kind, target)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -23,8 +23,8 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     """The answer to one question.
 
     Args:
-        question: ``do``: ``"facts"``; ``"threshold"``; ``"latency"`` with the arguments of `benchmark.latency`; or
-            ``"run"`` with the ``name`` (``None`` for the only input), ``shape`` and ``dtype`` of each of the
+        question: ``do``: ``"facts"``; ``"threshold"``; ``"described"``; ``"latency"`` with the arguments of
+            `benchmark.latency`; or ``"run"`` with the ``name`` (``None`` for the only input), ``shape`` and ``dtype`` of each of the
             ``inputs``.
         content: the file's bytes, the first ``bytes`` of them, and those of the inputs, one after the other.
 
@@ -36,6 +36,9 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
         return dataclasses.asdict(benchmark.inspect(file)), b""
     if question["do"] == "threshold":
         return {"threshold": metadata.score_threshold(file)}, b""
+    if question["do"] == "described":
+        found = metadata.read(file)
+        return {key: found[key] for key in ("name", "inputs", "target")}, b""
     if question["do"] == "latency":
         options = {name: question[name] for name in ("threads", "runs", "warm_up") if name in question}
         found = benchmark.latency(file, **options)

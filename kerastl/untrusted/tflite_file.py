@@ -81,6 +81,19 @@ class SandboxedModel:
             raise TfliteError(f"{failed}: a threshold of {threshold!r}.", how="garbled")
         return threshold
 
+    def described(self, file: Path | str | bytes) -> dict[str, Any]:
+        """What a file says of its task: ``name``, and what its kinds of ``inputs`` and ``target`` said of themselves.
+
+        Raises:
+            TfliteError: no TFLite file, no such description inside, or the child did not survive it.
+        """
+        failed = f"The metadata of {_name_of(file)} cannot be read"
+        said, _ = self._ask({"do": "described"}, _bytes_of(file), seconds=self._seconds, failed=failed)
+        inputs, target = said.get("inputs"), said.get("target")
+        if not isinstance(inputs, dict) or not isinstance(target, dict):
+            raise TfliteError(f"{failed}: the process that read it described no task.", how="garbled")
+        return {"name": str(said.get("name")), "inputs": inputs, "target": target}
+
     def latency(self, file: Path | str | bytes, *, threads: int = 1, runs: int | None = None) -> types.Latency:
         """Time of one inference, measured in the child by `benchmark.latency`.
 

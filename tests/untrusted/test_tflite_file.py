@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
-from kerastl import types, verify
+from kerastl import inputs, tasks, types, verify
 from kerastl.export import metadata
 from kerastl.system import digests
 from kerastl.tasks import multi_label
@@ -257,3 +257,14 @@ def test_several_inputs_and_outputs_go_and_come_by_name(reader, monkeypatch):
         reader.run(file, {})
     with pytest.raises(tflite_file.TfliteError, match="cannot be run"):
         reader.run(file, {"else": one})
+
+
+def test_a_file_says_what_its_task_is(tiny_files):
+    file = metadata.add(tiny_files.float32, tiny_files.task, description="a toy")
+    with tflite_file.SandboxedModel() as reader:
+        described = reader.described(file)
+        with pytest.raises(tflite_file.TfliteError, match="metadata"):
+            reader.described(tiny_files.float32)
+    assert inputs.restored(described["inputs"]) == tiny_files.task.inputs
+    assert tasks.restored(described["target"]) == tiny_files.task.target
+    assert described["name"] == tiny_files.task.name
