@@ -144,10 +144,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures)),
             ],
             curves=[members[0].curves, best.curves, *(one.curves for one in alone)],
-            prefer=config.prefer,
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            accept=kerastl.runs.Acceptance(
+                prefer=config.prefer,
+                max_score_drop=config.budget,
+                max_quantization_drop=config.score_drop,
+                min_agreement=config.agreement,
+            ),
             control=kerastl.runs.Baseline(
                 teacher,
                 distilled=[one.model for one in distilled],

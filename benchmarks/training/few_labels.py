@@ -78,7 +78,8 @@ def probed(backbone: str, task: Task, train: Split) -> keras.Model:
     )
     body = transfer.feature_extractor(model)
     features = transfer.concatenate(
-        transfer.extract_features(body, batches(train, batch_size=64)), transfer.extract_features(body, changed, views=plan.views)
+        transfer.extract_features(body, batches(train, batch_size=64)),
+        transfer.extract_features(body, changed, views=plan.views),
     )
     head = transfer.head(task, features.inputs.shape[1], dropout=0.3)
     kerastl.training.fit(

@@ -14,7 +14,7 @@ from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
 from kerastl.export import tflite
 from kerastl.inputs.image import Image
-from kerastl.runs import publishing, store
+from kerastl.runs import Acceptance, publishing, store
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 from kerastl.types import Dataset, Schedule, Split, Task
@@ -85,7 +85,7 @@ def test_the_fastest_when_asked(run, dataset, model):
     float32 = tflite.convert(model)
     files = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
-    result = publishing.publish(run, dataset, model=model, candidates=candidates, prefer="fastest")
+    result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=Acceptance(prefer="fastest"))
     milliseconds = {row["name"]: row["latency_ms"]["median"] for row in result["variants"]}
     assert milliseconds[result["chosen"]] == min(milliseconds.values())  # two may be as fast
     assert "fastest" in result["why"]
