@@ -24,8 +24,8 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
 
     Args:
         question: ``do``: ``"facts"``; ``"threshold"``; ``"described"``; ``"latency"`` with the arguments of
-            `benchmark.latency`; or ``"run"`` with the ``name`` (``None`` for the only input), ``shape`` and ``dtype`` of
-            each of the ``inputs``.
+            `benchmark.latency`; or ``"run"`` with the ``name`` (``None`` for the only input), ``shape`` and
+            ``dtype`` of each of the ``inputs``.
         content: the file's bytes, the first ``bytes`` of them, and those of the inputs, one after the other.
 
     Returns:
