@@ -125,7 +125,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[basis, plan.views],
             save=kerastl.training.transfer.save,
             load=functools.partial(
-                kerastl.training.transfer.load, task=data.task, features_kind=kerastl.inputs.numbers.Numbers
+                kerastl.training.transfer.load, task=data.task, inputs_of=kerastl.inputs.numbers.Numbers
             ),
         )
         models = {"save": kerastl.training.save, "load": kerastl.training.load}
@@ -231,7 +231,10 @@ def cached(config: Config, data: Dataset, plan, workspace: Workspace):
         data.train, augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed)
     )
     features = functools.partial(
-        transfer.extract_features, body, workspace=workspace, features_kind=kerastl.inputs.numbers.Numbers
+        transfer.extract_features,
+        body,
+        workspace=workspace,
+        features_kind=kerastl.inputs.numbers.Numbers(body.output_shape[1:]),
     )
     train = transfer.concatenate(features(batches(data.train)), features(changed, views=plan.views, name="views"))
     return train, features(batches(data.validation), name="validation")

@@ -119,7 +119,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[basis, plan.views],
             save=kerastl.training.transfer.save,
             load=functools.partial(
-                kerastl.training.transfer.load, task=data.task, features_kind=kerastl.inputs.numbers.Numbers
+                kerastl.training.transfer.load, task=data.task, inputs_of=kerastl.inputs.numbers.Numbers
             ),
         )
         models = {"save": kerastl.training.save, "load": kerastl.training.load}
@@ -210,7 +210,10 @@ def cached(config: Config, data: Dataset, plan, workspace: Workspace):
         augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed),
     )
     features = functools.partial(
-        transfer.extract_features, body, workspace=workspace, features_kind=kerastl.inputs.numbers.Numbers
+        transfer.extract_features,
+        body,
+        workspace=workspace,
+        features_kind=kerastl.inputs.numbers.Numbers(body.output_shape[1:]),
     )
     plain = features(batches(data.train, batch_size=64))
     return (transfer.concatenate(plain, features(changed, views=plan.views, name="views")),)

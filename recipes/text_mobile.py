@@ -114,7 +114,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[run.stage_key("teacher"), lessons.digest],
             save=kerastl.training.transfer.save,
             load=functools.partial(
-                kerastl.training.transfer.load, task=lessons.task, features_kind=kerastl.inputs.numbers.Numbers
+                kerastl.training.transfer.load, task=lessons.task, inputs_of=kerastl.inputs.numbers.Numbers
             ),
         )
         answers = {split.name: split.inputs for split in answers}
@@ -245,7 +245,7 @@ def answered(teacher, lessons: Dataset, workspace: Workspace):
         kerastl.training.transfer.extract_features,
         teacher,
         workspace=workspace,
-        features_kind=kerastl.inputs.numbers.Numbers,
+        features_kind=kerastl.inputs.numbers.Numbers(teacher.output_shape[1:]),
     )
     splits = (lessons.train, lessons.validation, lessons.test)
     return tuple(features(batches(split, batch_size=50), name=split.name) for split in splits)

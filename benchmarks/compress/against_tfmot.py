@@ -107,13 +107,13 @@ def measure(name: str, content: bytes, limit: int | None) -> dict:
     import kerastl
 
     test = kerastl.data.mnist.load(limit=limit).test
-    answers = kerastl.verify.predict_tflite(content, test.inputs)
+    answers = kerastl.verify.predict_tflite(content, test.inputs, kind=test.task.inputs)
     return {
         "name": name,
         "bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
         "sparsity": kerastl.verify.benchmark.inspect(content).sparsity,
-        "score": kerastl.verify.score(answers, test.labels).value,
+        "score": test.task.target.score(answers, test.labels).value,
     }
 
 
@@ -132,7 +132,7 @@ def run_kerastl(options: argparse.Namespace, seed: int) -> dict[str, bytes]:
     model = keras.Model(image, layers.Dense(10, name="logits")(x))
     batches = kerastl.data.pipeline.batches(data.train, batch_size=BATCH, shuffle=True)
     fit(model, batches, keras, epochs=options.epochs)
-    baseline = kerastl.export.tflite.convert(model)
+    baseline = kerastl.export.tflite.convert(model, data.task)
     pruning = kerastl.compress.prune.Prune(
         sparsity=SPARSITY,
         initial_sparsity=INITIAL_SPARSITY,
@@ -142,7 +142,7 @@ def run_kerastl(options: argparse.Namespace, seed: int) -> dict[str, bytes]:
         layers=["conv", "logits"],
     )
     fit(model, batches, keras, epochs=PRUNING_EPOCHS, callbacks=[pruning])
-    pruned = kerastl.export.tflite.convert(model)
+    pruned = kerastl.export.tflite.convert(model, data.task)
     return {"baseline": baseline, "pruned": pruned, "pruned, int8": kerastl.compress.ptq.dynamic_int8(pruned)}
 
 

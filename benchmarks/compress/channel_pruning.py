@@ -177,11 +177,12 @@ def narrower(
 
 
 def accuracy(model: keras.Model, split) -> float:
-    return kerastl.verify.score(kerastl.training.predict(model, split.inputs), split.labels).value
+    return split.task.target.score(kerastl.training.predict(model, split.inputs), split.labels).value
 
 
 def file_accuracy(content: bytes, split) -> float:
-    return kerastl.verify.score(kerastl.verify.predict_tflite(content, split.inputs), split.labels).value
+    answers = kerastl.verify.predict_tflite(content, split.inputs, kind=split.task.inputs)
+    return split.task.target.score(answers, split.labels).value
 
 
 def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
@@ -197,7 +198,7 @@ def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:
     if options.scratch:
         print(f"{name}: narrower from its start", flush=True)
         models["narrower, from scratch"] = narrower(build, model, data, options)
-    files = {row: kerastl.export.tflite.convert(one) for row, one in models.items()}
+    files = {row: kerastl.export.tflite.convert(one, data.task) for row, one in models.items()}
     times = kerastl.verify.benchmark.interleaved_latency(files, rounds=options.latency_rounds, runs=1000)
     columns = {"network": "{}"} | dict.fromkeys(("multiply-adds", "parameters", "bytes", "gzip"), "{:,}")
     columns |= {"us": "{:.1f}", "times faster": "{:.2f}", "validation": "{:.4f}", "test": "{:.4f}"}

@@ -165,8 +165,8 @@ class Work:
         import numpy as np
 
         self.model, self.train, self.test = row
-        self.text = np.ndim(self.train.inputs) == 2
-        self.inputs = np.asarray(self.train.inputs, "int32" if self.text else "float32")
+        self.task = self.train.task
+        self.inputs = np.asarray(self.train.inputs, self.task.inputs.batch_dtype)
         self._float: bytes | None = None
 
     def bridge(self) -> str:
@@ -214,7 +214,7 @@ class Work:
         from kerastl.export import tflite
 
         network = qat.train(self._bridged(), self._batches(), epochs=1, learning_rate=1e-7)
-        return self._proved(tflite.convert(network, integer=True), "qat", integer=True)
+        return self._proved(tflite.convert(network, self.task, integer=True), "qat", integer=True)
 
     def float16(self) -> str:
         from kerastl.compress import ptq
@@ -229,13 +229,13 @@ class Work:
     def int4_weights(self) -> str:
         from kerastl.compress import ptq
 
-        data = ptq.int4_weights(self._exported_once(), calibration=self.train.inputs[:64])
+        data = ptq.int4_weights(self._exported_once(), calibration=self.train.inputs[:64], inputs=self.task.inputs)
         return self._proved(data, "int4_weights")
 
     def static_int8(self) -> str:
         from kerastl.compress import ptq
 
-        data = ptq.static_int8(self._exported_once(), calibration=self.train.inputs[:64])
+        data = ptq.static_int8(self._exported_once(), calibration=self.train.inputs[:64], inputs=self.task.inputs)
         return self._proved(data, "static_int8", integer=True)
 
     def _bridged(self) -> Any:
@@ -252,7 +252,7 @@ class Work:
     def _exported(self, model: Any) -> bytes:
         from kerastl.export import tflite
 
-        return tflite.convert(model)
+        return tflite.convert(model, self.task)
 
     def _exported_once(self) -> bytes:
         if self._float is None:
@@ -274,12 +274,12 @@ class Work:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.tflite")
             path.write_bytes(data)
-            split = Split("test", self.test.inputs, expected.argmax(-1).astype("int32"))
+            split = Split("test", self.test.inputs, expected.argmax(-1).astype("int32"), self.task)
             tolerance = kerastl.verify.Tolerance(agreement=agreement, score_drop=1.0)
             found = kerastl.verify.check(
                 Artifact(kind, kind, path, **claims), split, expected=expected, tolerance=tolerance
             )
-        answers = kerastl.verify.predict_tflite(data, self.test.inputs)
+        answers = kerastl.verify.predict_tflite(data, self.test.inputs, kind=self.task.inputs)
         spread = max(np.sqrt(np.mean((expected - expected.mean(0)) ** 2)), LEAST_SPREAD)
         error = np.sqrt(np.mean((answers - expected) ** 2)) / spread
         if not error <= wanted:

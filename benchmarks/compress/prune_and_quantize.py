@@ -28,12 +28,13 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
+import numpy as np
 from scipy import stats
 
 import kerastl
 from benchmarks.tools import results
 from kerastl.compress import prune, ptq, qat
-from kerastl.types import Dataset, Schedule
+from kerastl.types import Dataset, Schedule, Split
 
 BATCH, RATE, TEMPERATURE, TEACHER_WEIGHT = 128, 4e-3, 2.0, 0.7
 NETWORKS: dict[str, Callable] = {
@@ -84,9 +85,9 @@ def made(build: Callable, data: Dataset, *, seed: int, options: argparse.Namespa
     static = functools.partial(ptq.static_int8, calibration=some)
     aware = functools.partial(quantization_aware, pruned, data, teacher=model, seed=seed + 1, options=options)
     return {
-        "float32, not pruned": kerastl.export.tflite.convert(model),
-        PTQ: static(kerastl.export.tflite.convert(pruned)),
-        LONGER: static(kerastl.export.tflite.convert(longer)),
+        "float32, not pruned": kerastl.export.tflite.convert(model, data.task),
+        PTQ: static(kerastl.export.tflite.convert(pruned, data.task)),
+        LONGER: static(kerastl.export.tflite.convert(longer, data.task)),
         PQAT: aware(preserve_sparsity=True),
         QAT: aware(preserve_sparsity=False),
     }
@@ -137,14 +138,15 @@ def quantization_aware(
         loss=loss,
         **kept,
     )
-    return kerastl.export.tflite.convert(network, integer=True)
+    return kerastl.export.tflite.convert(network, data.task, integer=True)
 
 
 def measured(content: bytes, data: Dataset) -> dict[str, float]:
-    scores = {
-        split.name: kerastl.verify.score(kerastl.verify.predict_tflite(content, split.inputs), split.labels).value
-        for split in (data.validation, data.test)
-    }
+    def score(split: Split) -> float:
+        answers = kerastl.verify.predict_tflite(content, split.inputs, kind=data.task.inputs)
+        return data.task.target.score(answers, np.asarray(split.labels)).value
+
+    scores = {split.name: score(split) for split in (data.validation, data.test)}
     return {**scores, "zeros": kerastl.verify.benchmark.inspect(content).sparsity}
 
 

@@ -41,7 +41,7 @@ from litert_quantizer import quantizer, recipe
 import kerastl
 from benchmarks.tools import results
 from kerastl.compress import mixed_precision, ptq, qat
-from kerastl.types import Dataset, Schedule
+from kerastl.types import Dataset, Schedule, Task
 
 BATCH, RATE = 128, 4e-3
 NETWORKS: dict[str, Callable] = {
@@ -76,7 +76,7 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
     """Every file, those of the peers under names that begin with "their"."""
     kerastl.training.set_seed(0)
     fit(model, data, epochs=epochs)
-    float32, some = kerastl.export.tflite.convert(model), data.train.inputs[:500]
+    float32, some = kerastl.export.tflite.convert(model, data.task), data.train.take(500).inputs
     files = {
         "float32": float32,
         "float16": ptq.float16(float32),
@@ -89,17 +89,15 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
         "mixed, rounded by answers": mixed(float32, data, calibration=some),
         "qat_int8": aware(model, data, epochs=fine_tuning),
     }
-    named = functools.partial(
-        kerastl.export.metadata.add, class_names=data.task.target.names, name=data.task.name, description=""
-    )
-    files = {name: named(content) for name, content in files.items()}
+    named = kerastl.export.metadata.add
+    files = {name: named(content, data.task, description="") for name, content in files.items()}
     return files | {
-        "their converter, float32": converted(model),
-        "their converter, dynamic int8": converted(model, quantize=True),
-        "their converter, static int8": converted(model, quantize=True, calibration=some),
-        "their quantizer, dynamic int8": by_quantizer(converted(model), "dynamic_wi8_afp32"),
-        "their quantizer, static int8": by_quantizer(converted(model), "static_wi8_ai8", calibration=some),
-        "their quantizer, dynamic int4": by_quantizer(converted(model), "dynamic_wi4_afp32"),
+        "their converter, float32": converted(model, data.task),
+        "their converter, dynamic int8": converted(model, data.task, quantize=True),
+        "their converter, static int8": converted(model, data.task, quantize=True, calibration=some),
+        "their quantizer, dynamic int8": by_quantizer(converted(model, data.task), "dynamic_wi8_afp32"),
+        "their quantizer, static int8": by_quantizer(converted(model, data.task), "static_wi8_ai8", calibration=some),
+        "their quantizer, dynamic int4": by_quantizer(converted(model, data.task), "dynamic_wi4_afp32"),
     }
 
 
@@ -127,25 +125,27 @@ def aware(model: keras.Model, data: Dataset, *, epochs: int) -> bytes:
         loss=lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
         callbacks=[kerastl.training.callbacks.ProgressBar("quantization-aware")],
     )
-    return kerastl.export.tflite.convert(network, integer=True)
+    return kerastl.export.tflite.convert(network, data.task, integer=True)
 
 
 def mixed(float32: bytes, data: Dataset, *, calibration: np.ndarray | None = None) -> bytes:
-    held = data.validation
+    held, predict = data.validation, functools.partial(kerastl.verify.predict_tflite, kind=data.task.inputs)
 
     def score(file: bytes) -> float:
-        return kerastl.verify.score(kerastl.verify.predict_tflite(file, held.inputs), held.labels).value
+        return data.task.target.score(predict(file, held.inputs), np.asarray(held.labels)).value
 
     measured = mixed_precision.sensitivities(
-        float32, answers=lambda file: kerastl.verify.predict_tflite(file, held.inputs[:500]), calibration=calibration
+        float32, answers=lambda file: predict(file, held.take(500).inputs), calibration=calibration
     )
     least = score(float32) - 0.005
     return mixed_precision.search(float32, measured, score=score, least=least, calibration=calibration).content
 
 
-def converted(model: keras.Model, *, quantize: bool = False, calibration: np.ndarray | None = None) -> bytes:
+def converted(
+    model: keras.Model, task: Task, *, quantize: bool = False, calibration: np.ndarray | None = None
+) -> bytes:
     """By the TF converter as its guide has it."""
-    serving = kerastl.export.serving.serve(model, batch=1)
+    serving = kerastl.export.serving.serve(model, task, batch=1)
     functions = [serving.function.get_concrete_function()]
     converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, serving.holder)
     converter.optimizations = [tf.lite.Optimize.DEFAULT] if quantize else []
@@ -195,7 +195,7 @@ def show(name: str, files: dict[str, bytes], data: Dataset, found: results.Resul
             ratios[file].append(medians["float32"] / medians[file])
     scores = {
         file: {
-            split.name: float((answers(content, split.inputs).argmax(1) == split.labels).mean())
+            split.name: float((answers(content, split.inputs).argmax(1) == np.asarray(split.labels)).mean())
             for split in (data.validation, data.test)
         }
         for file, content in files.items()
@@ -213,7 +213,7 @@ def show(name: str, files: dict[str, bytes], data: Dataset, found: results.Resul
             len(content),
             len(gzip.compress(content, 9, mtime=0)),
             len(files["float32"]) / len(content),
-            kerastl.verify.benchmark.facts(content).sparsity,
+            kerastl.verify.benchmark.inspect(content).sparsity,
             100 * scores[file]["validation"],
             100 * scores[file]["test"],
             lost(file),

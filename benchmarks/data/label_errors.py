@@ -9,6 +9,7 @@ that are flagged, precision the share of flagged ones that were planted. Asked: 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 
 import kerastl
 from benchmarks.tools import results
-from kerastl.types import Schedule, Split
+from kerastl.types import Schedule
 
 
 def main() -> int:
@@ -32,14 +33,16 @@ def main() -> int:
     options = parser.parse_args()
     data = kerastl.data.mnist.load(limit=options.limit)
     generator = np.random.default_rng(0)
-    labels = data.train.labels.copy()
+    labels = np.array(data.train.labels)
     planted = generator.choice(len(labels), round(options.share * len(labels)), replace=False)
     labels[planted] = (labels[planted] + generator.integers(1, 10, len(planted))) % 10
     kerastl.training.set_seed(0)
     model = kerastl.models.lenet_style.textbook(data.task)
-    batches = kerastl.data.pipeline.batches(Split("train", data.train.inputs, labels), batch_size=128, shuffle=True)
+    batches = kerastl.data.pipeline.batches(
+        dataclasses.replace(data.train, labels=labels), batch_size=128, shuffle=True
+    )
     kerastl.training.fit(model, batches, schedule=Schedule(epochs=options.epochs, batch_size=128))
-    probabilities = kerastl.training.predict(kerastl.export.serving.with_probabilities(model), data.train.inputs)
+    probabilities = kerastl.training.predict(kerastl.export.serving.with_answers(model, data.task), data.train.inputs)
     ways = {
         "kerastl (confident learning)": kerastl.data.label_errors.find(labels, probabilities),
         "every disagreement": np.flatnonzero(probabilities.argmax(-1) != labels),

@@ -92,7 +92,8 @@ def spread(values: list[float]) -> results.Interval | None:
 
 
 def score(model: keras.Model, split: Split) -> float:
-    return kerastl.verify.score(kerastl.training.predict(model, split.inputs), split.labels).value
+    answers = kerastl.training.predict(model, split.inputs)
+    return split.task.target.score(answers, np.asarray(split.labels)).value
 
 
 def main() -> int:

@@ -35,7 +35,7 @@ MOST_BYTES, LEAST_ACCURACY = 98_496, 0.88
 
 def integers(model: keras.Model, data: Dataset) -> bytes:
     """A file of integers throughout."""
-    return kerastl.export.tflite.convert(model, integer=True, calibration=data.train.inputs[:100])
+    return kerastl.export.tflite.convert(model, data.task, integer=True, calibration=data.train.take(100).inputs)
 
 
 def finished(folder: Path) -> tuple[bytes, float]:

@@ -25,6 +25,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
+import numpy as np
 
 import kerastl
 from benchmarks.tools import results
@@ -81,19 +82,21 @@ def loses(slower: object) -> bool:
 
 
 def row(model: keras.Model, data: Dataset) -> list:
-    float32 = kerastl.export.tflite.convert(model)
+    float32 = kerastl.export.tflite.convert(model, data.task)
     files = {
         "float32": float32,
         "float16": ptq.float16(float32),
         "dynamic_int8": ptq.dynamic_int8(float32),
         "weight_only_int8": ptq.weight_only_int8(float32),
-        "static_int8": ptq.static_int8(float32, calibration=data.train.inputs[:500]),
+        "static_int8": ptq.static_int8(float32, calibration=data.train.take(500).inputs),
         "int4_weights": ptq.int4_weights(float32),
     }
     with tempfile.TemporaryDirectory() as temporary:
         variants = [measured(name, content, Path(temporary), data) for name, content in files.items()]
         full = variants[0].validation.score.value
-        chosen = kerastl.verify.select(variants, float_validation_score=full, prefer="fastest", budget=BUDGET).name
+        chosen = kerastl.verify.select(
+            variants, target=data.task.target, float_validation_score=full, prefer="fastest", budget=BUDGET
+        ).name
     within = [v.artifact.name for v in variants if v.validation.score.value >= full - BUDGET - 1e-12]
     times = kerastl.verify.benchmark.interleaved_latency(
         {name: files[name] for name in within}, rounds=ROUNDS, runs=300
@@ -112,7 +115,8 @@ def measured(name: str, content: bytes, folder: Path, data: Dataset) -> Variant:
     path = folder / f"{name}.tflite"
     path.write_bytes(content)
     split = data.validation
-    score = kerastl.verify.score(kerastl.verify.predict_tflite(content, split.inputs), split.labels)
+    answers = kerastl.verify.predict_tflite(content, split.inputs, kind=data.task.inputs)
+    score = data.task.target.score(answers, np.asarray(split.labels))
     seen = kerastl.types.Verification(score, score.value, 1.0, 0.0)
     return Variant(
         Artifact(name, name, path),

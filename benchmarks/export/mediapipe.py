@@ -117,21 +117,17 @@ def probe(folder: Path) -> Path:
     """A file whose scores depend on every one of 32 ids of BERT's vocabulary, exported as any text's file is."""
     import keras
 
-    task = Task("probe", texts.Text(32, kerastl.models.pretrained.minilm_l6.vocabulary()), SingleLabel(tuple("abcd")))
+    kind = texts.Text(32, kerastl.models.pretrained.minilm_l6.vocabulary())
+    task = Task("probe", kind, SingleLabel(tuple("abcd")))
     keras.utils.set_random_seed(0)
-    ids = keras.Input(task.inputs.shape, dtype="int32", name="token_ids")
+    ids = keras.Input(kind.shape, dtype="int32", name="token_ids")
     rows = keras.layers.Embedding(
-        len(task.inputs.vocabulary), 8, embeddings_initializer=keras.initializers.RandomNormal(0, 0.08)
+        len(kind.vocabulary), 8, embeddings_initializer=keras.initializers.RandomNormal(0, 0.08)
     )
     whole = keras.layers.Flatten()(rows(ids))
     logits = keras.layers.Dense(task.target.outputs, kernel_initializer=keras.initializers.RandomNormal(0, 1))(whole)
-    content = metadata.add(
-        kerastl.export.tflite.convert(keras.Model(ids, logits, name=task.name)),
-        class_names=task.target.names,
-        vocabulary=task.inputs.vocabulary,
-        name=task.name,
-        description=task.name,
-    )
+    model = keras.Model(ids, logits, name=task.name)
+    content = metadata.add(kerastl.export.tflite.convert(model, task), task, description=task.name)
     path = folder / "token probe.tflite"
     path.write_bytes(content)
     return path

@@ -30,6 +30,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 # Imported before any child is forked, which then starts in seconds; the parent runs no operation of TensorFlow's.
+import numpy as np
+
 import kerastl
 from benchmarks.tools import results, tiny_run
 from kerastl.types import Artifact, Choice, History, Score, Variant, Verification
@@ -115,13 +117,15 @@ def model_file(seed: int) -> Save:
 
 def saved_model(seed: int) -> Save:
     model = tiny_run.network(seed)
-    return lambda folder: kerastl.export.saved_model.write(model, folder / "saved_model")
+    return lambda folder: kerastl.export.saved_model.write(model, folder / "saved_model", tiny_run.load().task)
 
 
 def variant(seed: int) -> Save:
     model = tiny_run.network(seed)
-    candidate = kerastl.runs.Candidate("float32", "float32", kerastl.export.tflite.convert(model), model)
-    return lambda folder: kerastl.runs._write(candidate, folder, tiny_run.load())
+    candidate = kerastl.runs.Candidate(
+        "float32", "float32", kerastl.export.tflite.convert(model, tiny_run.load().task), model
+    )
+    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load())
 
 
 def report(seed: int) -> Save:
@@ -133,7 +137,7 @@ def report_of(folder: Path, seed: int) -> dict[str, Any]:
     data, path = tiny_run.load(), folder / "variants" / "float32.tflite"
     path.parent.mkdir(exist_ok=True)
     if not path.exists():
-        path.write_bytes(kerastl.export.tflite.convert(tiny_run.network(1)))
+        path.write_bytes(kerastl.export.tflite.convert(tiny_run.network(1), data.task))
     facts, latency = kerastl.verify.benchmark.inspect(path), kerastl.types.Latency(1.0, 2.0, 1, 1)
     return kerastl.runs.report.build(
         {"recipe": "tiny", "tag": "t", "seed": seed, "versions": {}},
@@ -142,10 +146,10 @@ def report_of(folder: Path, seed: int) -> dict[str, Any]:
         stages=[],
         variants=[Variant(Artifact("float32", "float32", path), facts, latency, unseen, unseen)],
         choice=Choice("float32", "the only one"),
-        by_class=kerastl.verify.per_class_metrics(
-            kerastl.verify.predict_tflite(path, data.test.inputs), data.test.labels,
-                                         class_names=data.task.target.names),
-    )  # fmt: skip
+        details=data.task.target.details(
+            kerastl.verify.predict_tflite(path, data.test.inputs, kind=data.task.inputs), np.asarray(data.test.labels)
+        ),
+    )
 
 
 def bundle(seed: int) -> Save:

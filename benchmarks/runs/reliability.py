@@ -34,8 +34,11 @@ import numpy as np
 
 import kerastl
 from benchmarks.tools import results
-from kerastl.types import Schedule, Split
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Schedule, Split, Task
 
+TASK = Task("halves", Image((8, 8, 1)), SingleLabel(("right", "left")))
 EPOCHS, STEPS, BATCH = 4, 12, 16
 PATIENCE = 180  # seconds for a child that should take ten
 
@@ -43,7 +46,7 @@ PATIENCE = 180  # seconds for a child that should take ten
 def pictures(seed: int) -> Split:
     generator = np.random.default_rng(seed)
     inputs = generator.integers(0, 256, (STEPS * BATCH, 8, 8, 1), np.uint8)
-    return Split("train", inputs, (inputs[:, :, :4].mean((1, 2, 3)) > 127).astype("int32"))
+    return Split("train", inputs, (inputs[:, :, :4].mean((1, 2, 3)) > 127).astype("int32"), TASK)
 
 
 def network(seed: int = 1) -> keras.Model:
@@ -151,7 +154,9 @@ def quantize(folder: Path) -> None:
         def lesson(workspace):
             workspace.every_seconds = 0.3
             kerastl.training.set_seed(5)
-            twin = kerastl.compress.tf_keras.bridge.to_tf_keras(network(1), probe=train.inputs[:16].astype("float32"))
+            twin = kerastl.compress.tf_keras.bridge.to_tf_keras(
+                network(1), probe=np.asarray(train.take(16).inputs, "float32")
+            )
             aware = kerastl.compress.qat.train(
                 twin,
                 batches(train, batch_size=BATCH, shuffle=True, seed=4),
@@ -391,7 +396,8 @@ def _labelled_by(weights: list[np.ndarray], split: Split) -> Split:
     """Labels as a network with these weights gives them: it has all of them right."""
     model = network(1)
     model.set_weights(weights)
-    return Split("validation", split.inputs, model.predict(split.inputs, verbose=0).argmax(-1).astype("int32"))
+    labels = model.predict(split.inputs, verbose=0).argmax(-1).astype("int32")
+    return Split("validation", split.inputs, labels, TASK)
 
 
 class Poison(keras.callbacks.Callback):

@@ -7,6 +7,7 @@ comes out is a classifier whose answers depend on the picture, as those of a tra
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,7 +25,8 @@ from kerastl.types import Split, Task
 
 SIDE, CLASSES, TRAIN, TEST = 64, 5, 120, 64
 TASK = Task("pictures", Image((SIDE, SIDE, 3)), SingleLabel(tuple("abcde")))
-TEXTS = Task("texts", Text(16, ("[PAD]", *(f"word{index}" for index in range(199)))), SingleLabel(tuple("abcde")))
+WORDS = Text(16, ("[PAD]", *(f"word{index}" for index in range(199))))
+TEXTS = Task("texts", WORDS, SingleLabel(tuple("abcde")))
 _SPREAD = 4.0  # between the logit of the right class and the others: probabilities that are not all 0 or 1
 
 # Of every BatchNormalization. Around zero, a deep net of random weights is chaos: each ReLU tears apart what is alike,
@@ -223,28 +225,27 @@ def _pictures() -> tuple[Split, Split]:
     pictures = np.kron(mixed, np.ones((1, SIDE // 16, SIDE // 16, 1)))
     pictures = np.clip(pictures * random.uniform(0.7, 1.1, (len(labels), 1, 1, 1)), 0, 255).astype(np.uint8)
     pictures[:, 0, 0], pictures[:, 0, 1] = 0, 255
-    return _split(pictures, labels)
+    return _split(TASK, pictures, labels)
 
 
 def _texts() -> tuple[Split, Split]:
     """Each class prefers words of its own."""
     random = np.random.default_rng(0)
     labels = np.arange(TRAIN + TEST) % CLASSES
-    ids = random.integers(1, len(TEXTS.inputs.vocabulary), (len(labels), *TEXTS.inputs.shape))
+    ids = random.integers(1, len(WORDS.vocabulary), (len(labels), *WORDS.shape))
     own = 1 + labels[:, None] * 20 + random.integers(0, 20, ids.shape)
     ids = np.where(random.random(ids.shape) < 0.5, own, ids)
     ids[:, 12:] *= random.random(len(labels))[:, None] < 0.5  # some are shorter
-    return _split(ids.astype(np.int32), labels)
+    return _split(TEXTS, ids.astype(np.int32), labels)
 
 
-def _split(inputs: np.ndarray, labels: np.ndarray) -> tuple[Split, Split]:
-    labels = labels.astype(np.int32)
-    return Split("train", inputs[:TRAIN], labels[:TRAIN]), Split("test", inputs[TRAIN:], labels[TRAIN:])
+def _split(task: Task, inputs: np.ndarray, labels: np.ndarray) -> tuple[Split, Split]:
+    every = Split("train", inputs, labels.astype(np.int32), task)
+    return every.take(TRAIN), dataclasses.replace(every.subset(slice(TRAIN, None)), name="test")
 
 
 def _solved(model: keras.Model, train: Split, test: Split) -> Row:
-    inputs = np.asarray(train.inputs)
-    inputs = inputs.astype("float32") if inputs.ndim == 4 else inputs
+    inputs = np.asarray(train.inputs, train.task.inputs.batch_dtype)
     norms = [layer for layer in every_layer(model) if isinstance(layer, layers.BatchNormalization)]
     momenta = [norm.momentum for norm in norms]
     random = np.random.default_rng(1)

@@ -54,18 +54,19 @@ class Config:
 def load(*, names: str = "plain", examples: int = 192) -> Dataset:
     """Pictures of noise; the class is the brighter half."""
     generator = np.random.default_rng(0)
+    task = Task("made-up", Image((8, 8, 1)), SingleLabel(NAMES[names]))
 
     def split(name: str, count: int) -> Split:
         labels = np.arange(count, dtype=np.int32) % 2
         inputs = generator.integers(0, 100, (count, 8, 8, 1), np.uint8)
         for half in (0, 1):
             inputs[labels == half, :, 4 * half : 4 * half + 4] += 100
-        return Split(name, inputs, labels)
+        return Split(name, inputs, labels, task)
 
     parts = split("train", examples), split("validation", 40), split("test", 40)
     digest = kerastl.system.digests.sha256_of([array for part in parts for array in (part.inputs, part.labels)])
     arguments = {"names": names, "examples": examples}
-    return Dataset(Task("made-up", Image((8, 8, 1)), SingleLabel(NAMES[names])), *parts, digest, "made_up", arguments)
+    return Dataset(task, *parts, digest, "made_up", arguments)
 
 
 # `kerastl verify` loads a run's data by the name of their source.
@@ -127,7 +128,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             save=kerastl.training.save,
             load=kerastl.training.load,
         )
-        float32 = kerastl.export.tflite.convert(trained.model)
+        float32 = kerastl.export.tflite.convert(trained.model, data.task)
         candidates = [kerastl.runs.Candidate("float32", "float32", float32, trained.model)]
         return kerastl.runs.publish(run, data, model=trained.model, candidates=candidates, curves=[trained.curves])
 

@@ -36,15 +36,14 @@ CLASSES = tuple("0123456789")
 BATCH = 16
 
 
-def network(model: advice.Model) -> tuple[keras.Model, np.ndarray]:
-    """A classifier and a batch of what it takes."""
+def network(model: advice.Model) -> tuple[keras.Model, Task, np.ndarray]:
+    """A classifier, what it is asked, and a batch of what it takes."""
     pretrained, draw = kerastl.models.pretrained, np.random.default_rng(0)
     if model.kind == "pictures":
         task = Task("pictures", Image((model.size, model.size, 3)), SingleLabel(CLASSES))
         backbone = pretrained.load(model.name, image_size=model.size)
-        return pretrained.backbone.with_head(backbone, task), draw.integers(
-            0, 256, (BATCH, *task.inputs.shape), np.uint8
-        )
+        pictures = draw.integers(0, 256, (BATCH, *task.inputs.shape), np.uint8)
+        return pretrained.backbone.with_head(backbone, task), task, pictures
     tokens = pretrained.minilm_l6.vocabulary()
     tokens = tokens if model.name == "minilm_l6" else tokens[:8000]
     if model.name == "text_cnn":  # as `text_mobile` builds it
@@ -52,13 +51,13 @@ def network(model: advice.Model) -> tuple[keras.Model, np.ndarray]:
     task = Task("texts", Text(model.size, tokens), SingleLabel(CLASSES))
     ids = draw.integers(1, len(tokens), (BATCH, model.size)).astype(np.int32)
     if model.name == "text_cnn":
-        return kerastl.models.text.text_cnn.build(task, kernel_size=8, word_dropout=0.4), ids
+        return kerastl.models.text.text_cnn.build(task, kernel_size=8, word_dropout=0.4), task, ids
     build = pretrained.minilm_l6.pretrained if model.name == "minilm_l6" else pretrained.minilm_l6.small
-    return build(task), ids
+    return build(task), task, ids
 
 
-def exported(model: advice.Model, net: keras.Model, inputs: np.ndarray) -> bytes:
-    float32 = kerastl.export.tflite.convert(net)
+def exported(model: advice.Model, net: keras.Model, task: Task, inputs: np.ndarray) -> bytes:
+    float32 = kerastl.export.tflite.convert(net, task)
     if model.kind == "texts":
         return kerastl.compress.ptq.dynamic_int8(float32)
     return kerastl.compress.ptq.static_int8(float32, calibration=inputs)
@@ -91,9 +90,9 @@ def main() -> None:
     built, seconds = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for model in chosen:
-            net, inputs = network(model)
+            net, task, inputs = network(model)
             file = Path(folder, f"{model.name}-{model.size}.tflite")
-            file.write_bytes(exported(model, net, inputs))
+            file.write_bytes(exported(model, net, task, inputs))
             forward = lambda net=net, inputs=inputs: net.predict_on_batch(inputs)  # noqa: E731
             built.append((model, file, {"forward": forward, "train": step(net, inputs)}))
         for turn in range(options.rounds + 1):

@@ -22,6 +22,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
+import numpy as np
 
 import kerastl
 from benchmarks.tools import results
@@ -54,8 +55,9 @@ def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
     """The backbone runs once a picture; the head learns from what came out."""
     batches, transfer = kerastl.data.pipeline.batches, kerastl.training.transfer
     body = transfer.feature_extractor(model)
+    kind = kerastl.inputs.numbers.Numbers(body.output_shape[1:])
     train, validation = (
-        transfer.extract_features(body, batches(split, batch_size=64), name=split.name)
+        transfer.extract_features(body, batches(split, batch_size=64), features_kind=kind, name=split.name)
         for split in (dataset.train, dataset.validation)
     )
     head = transfer.head(dataset.task, train.inputs.shape[1])
@@ -73,7 +75,7 @@ def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
 
 def score(model: keras.Model, split: Split) -> float:
     answers = kerastl.training.predict(model, split.inputs, batch_size=64)
-    return kerastl.verify.score(answers, split.labels).value
+    return split.task.target.score(answers, np.asarray(split.labels)).value
 
 
 def main() -> int:

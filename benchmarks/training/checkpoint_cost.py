@@ -76,7 +76,8 @@ def pictures(limit: int | None) -> tuple[Split, str]:
         print(f"no MNIST here ({error}): made-up pictures of its size")
     generator = np.random.default_rng(0)
     inputs = generator.integers(0, 256, (55_000, *TASK.inputs.shape), dtype=np.uint8)
-    return Split("train", inputs, generator.integers(0, 10, 55_000).astype(np.int32)).take(limit), "made up"
+    labels = generator.integers(0, 10, 55_000).astype(np.int32)
+    return Split("train", inputs, labels, TASK).take(limit), "made up"
 
 
 def one(split: Split, epochs: int, folder: Path, *, ours: bool) -> tuple[list[tuple[float, float]], float]:

@@ -77,9 +77,10 @@ def probed(backbone: str, task: Task, train: Split) -> keras.Model:
         train, batch_size=64, augment=kerastl.inputs.augmentation.image_augmentation(**VIEWS, fill="reflect", seed=0)
     )
     body = transfer.feature_extractor(model)
+    kind = kerastl.inputs.numbers.Numbers(body.output_shape[1:])
     features = transfer.concatenate(
-        transfer.extract_features(body, batches(train, batch_size=64)),
-        transfer.extract_features(body, changed, views=plan.views),
+        transfer.extract_features(body, batches(train, batch_size=64), features_kind=kind),
+        transfer.extract_features(body, changed, features_kind=kind, views=plan.views),
     )
     head = transfer.head(task, features.inputs.shape[1], dropout=0.3)
     kerastl.training.fit(
@@ -139,11 +140,7 @@ def main() -> int:
     parser.add_argument("--backbone", default="mobilenet_v2")
     options = parser.parse_args()
     dataset = kerastl.data.groceries.load(size=(options.image_size, options.image_size))
-    pool = Split(
-        "train",
-        np.concatenate([dataset.train.inputs, dataset.validation.inputs]),
-        np.concatenate([dataset.train.labels, dataset.validation.labels]),
-    )
+    pool = kerastl.training.transfer.concatenate(dataset.train, dataset.validation)
     tests = {"clean": dataset.test.inputs} | {
         name: np.stack([np.asarray(change(Image.fromarray(picture))) for picture in dataset.test.inputs])
         for name, change in SHIFTS.items()

@@ -10,6 +10,7 @@ tenants of the machine disturb less.
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import sys
 import time
@@ -47,6 +48,7 @@ def main() -> None:
         "train",
         generator.integers(0, 256, (count, *TASK.inputs.shape), dtype=np.uint8),
         generator.integers(0, 10, count).astype(np.int32),
+        TASK,
     )
     table = results.Table(
         f"{options.rounds} rounds of {options.steps} steps of {BATCH} pictures",
@@ -71,8 +73,9 @@ def main() -> None:
 
 def measure(build, split: Split, rounds: int) -> list[list]:
     """A row by the clock and one by processor time."""
-    inputs, labels = split.inputs[:BATCH].astype("float32"), split.labels[:BATCH]
-    fastest = kerastl.training.precision.choose_dtype_policy(build, inputs, labels)
+    batch = split.take(BATCH)
+    inputs, labels = np.asarray(batch.inputs, "float32"), np.asarray(batch.labels)
+    fastest = kerastl.training.precision.choose_dtype_policy(build, dataclasses.replace(batch, inputs=inputs))
     with kerastl.training.precision.dtype_policy(
         fastest
     ):  # all three: what half precision saves is none of `fit`'s doing
