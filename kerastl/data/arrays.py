@@ -76,14 +76,13 @@ def load(
             under ``"fail"``; labels that are neither class indices nor words nor sets of classes; inputs that are not
             numbers of one shape; or no such split can be made.
     """
-    if policy not in ("fail", "skip"):
-        raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
+    skip = splits.skips(policy)
     path = Path(path)
     columns: dict[str, str] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
     several = multi_label_columns.columns_or_separator(None, label_columns)
     flags = several.get("label_columns", [])
     found = read(path, **columns, label_columns=flags, size=size, channels=channels)
-    found = _usable(found, skip=policy == "skip", where=path)
+    found = _usable(found, skip=skip, where=path)
     target, arrays = _arrays(found, wanted=class_names, where=path)
     if "test" not in found.inputs:
         _hold_out(arrays, target, test=test, seed=seed, leave=1 if "validation" in found.inputs else 2)

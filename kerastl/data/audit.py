@@ -13,7 +13,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -89,8 +88,8 @@ def audit(
             return audit(unpack.strip_single_folders(unpacked), near=near)
     files = sorted(path.iterdir()) if path.is_dir() else []
     if parquet_table.files(path):
-        columns = {"label_column": label_column, "split_column": split_column, "label_columns": label_columns}
-        found = _parquet(path, near=near, **columns)
+        columns = {"label_column": label_column, "split_column": split_column}
+        found = _parquet(path, near=near, **columns, label_columns=label_columns)
     elif array_file.is_array(path):
         found = _audit_arrays(*_read(path), near=near)
     elif any(file.suffix == ".npz" for file in files):
@@ -153,9 +152,16 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], list[Finding]]:
     return read, [Finding("error", name, problem) for name, problem in problems.items()]
 
 
-def _parquet(path: Path, *, near: bool, **columns: Any) -> list[Finding]:
+def _parquet(
+    path: Path, *, near: bool, label_column: str, split_column: str, label_columns: Sequence[str]
+) -> list[Finding]:
     try:
-        inputs, labels, names, problems, _ = parquet_table.read(parquet_table.files(path), **columns)
+        inputs, labels, names, problems, _ = parquet_table.read(
+            parquet_table.files(path),
+            label_column=label_column,
+            split_column=split_column,
+            label_columns=label_columns,
+        )
     except ValueError as error:  # no such column, damaged, or a bomb
         return [Finding("error", path.name, str(error))]
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]

@@ -121,12 +121,10 @@ def load(
             picture in two classes; a group in two splits; classes that are not the ``class_names`` given; a table or an
             archive that is not taken; or no such split can be made.
     """
-    if policy not in ("fail", "skip"):
-        raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     height, width = size
     reading = _Reading(
         (int(height), int(width), channels),
-        policy,
+        splits.skips(policy),
         Columns(path_column, label_column, split_column, group_column),
         multi_label_columns.columns_or_separator(label_separator, label_columns),
         table,
@@ -148,7 +146,7 @@ class _Reading:
     """
 
     size: tuple[int, int, int]
-    policy: str
+    skip: bool
     columns: Columns
     several: multi_label_columns.Columns
     table: str | None
@@ -160,7 +158,12 @@ class _Reading:
         """The arguments of `load` that read the same pictures again."""
         height, width, channels = self.size
         again: dict[str, object] = {"path": os.path.abspath(path), "size": [height, width], "channels": channels}
-        again |= {"policy": self.policy, "test": test, "class_names": list(names), "in_memory": self.in_memory}
+        again |= {
+            "policy": "skip" if self.skip else "fail",
+            "test": test,
+            "class_names": list(names),
+            "in_memory": self.in_memory,
+        }
         if self.table is not None or Path(path).suffix.lower() in _TABLES:
             again |= {f"{what}_column": name for what, name in self.columns._asdict().items()} | {"table": self.table}
             again |= {"root": None if self.root is None else os.path.abspath(self.root), **self.several}
@@ -192,7 +195,7 @@ def _loaded(
         in_memory=reading.in_memory,
         cache_bytes=reading.cache_bytes,
     )
-    _judge(decoded.problems, rows, policy=reading.policy, where=path)
+    _judge(decoded.problems, rows, skip=reading.skip, where=path)
     if reading.several:
         labels = multi_label_columns.indicators([row.labels for row in rows], names)
     else:
@@ -347,11 +350,11 @@ def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | 
     return tuple(wanted or names)
 
 
-def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, policy: str, where: str | Path) -> None:
+def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, skip: bool, where: str | Path) -> None:
     if not problems:
         return
     words = "\n".join(f"  {rows[index].path}: {problem}" for index, problem in problems.items())
-    if policy == "fail":
+    if not skip:
         raise ValueError(f"{len(problems)} pictures of {where} cannot be read; policy='skip' leaves them out:\n{words}")
     print(f"kerastl: {len(problems)} pictures of {where} are left out:\n{words}", file=sys.stderr)
 

@@ -223,7 +223,7 @@ def _label(value: Any, *, flags: bool, column: str, known: Sequence[str]) -> Any
     return tuple(value)
 
 
-def _input(value: Any, *, column: str, size: Sequence[int] | None, channels: int) -> np.ndarray:
+def _input(value: object, *, column: str, size: Sequence[int] | None, channels: int) -> np.ndarray:
     """A row's input as an array.
 
     Raises:

@@ -183,7 +183,7 @@ def _taker(
 
 
 def _made(
-    indices: Any,
+    indices: tf.data.Dataset,
     read: Callable[[tf.Tensor], Batch],
     take: Callable[..., tuple[Batch, Any]],
     split: types.Split,

@@ -188,6 +188,13 @@ def per_class(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     return _divide(labels, np.minimum(np.bincount(labels), count), seed)[1]
 
 
+def skips(policy: str) -> bool:
+    """Whether what cannot be used is left out. Raises `ValueError` unless that, or to fail, is the policy."""
+    if policy not in ("fail", "skip"):
+        raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
+    return policy == "skip"
+
+
 def limit_examples(
     parts: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], *, limit: int, least: int, seed: int
 ) -> dict[str, np.ndarray]:

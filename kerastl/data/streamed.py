@@ -10,20 +10,23 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import math
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kerastl.data import near_duplicates
 from kerastl.inputs import pictures
 
 PIXELS, SMALL = "pixels", "small"
 """Files in the cache folder: one row of bytes a picture; what `near_duplicates.small` makes of each, float32."""
+Rows = int | slice | np.ndarray | Sequence[int]
+"""Which pictures: one, or some in their order."""
 _SMALL_SHAPE = (32, 32)
 _SMALL_BYTES = 4 * 32 * 32
 _LARGE = 1_000_000  # bytes
@@ -79,7 +82,7 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: Rows) -> np.ndarray:
         """Reads pictures.
 
         Raises:
@@ -94,10 +97,10 @@ class Pictures:
         for start in range(0, len(self), _AT_ONCE):
             yield from self[start : start + _AT_ONCE]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def take(self, rows: Any) -> Pictures:
+    def take(self, rows: Rows) -> Pictures:
         """Some of the pictures in the order of ``rows``, none of which is read for it."""
         chosen = self.rows[rows]
         if chosen.ndim != 1:
@@ -108,7 +111,7 @@ class Pictures:
         """SHA-256 of each picture's bytes; nothing is read for it."""
         return [digest.tobytes() for digest in self.album.digests[self.rows]]
 
-    def small(self, rows: Any) -> np.ndarray:
+    def small(self, rows: Rows) -> np.ndarray:
         """`near_duplicates.small` of some pictures, float32 ``(examples, 32, 32)``, cached where there is room."""
         indices, found = self.take(rows).rows, []
         with contextlib.suppress(OSError), _opened(self.album.cache, SMALL) as file:
@@ -123,7 +126,7 @@ class Pictures:
         lacking = self._read_cache(indices, pixels)
 
         def decode(place: int) -> None:
-            index = indices[place]
+            index = int(indices[place])
             path = Path(self.album.files[index])
             try:
                 pixels[place] = pictures.read(path, channels=self.album.channels, size=self.album.size).pixels
@@ -144,14 +147,14 @@ class Pictures:
         # A mapped file would count as this process's memory, all of it after one epoch; a handle of its own for every
         # call lets threads read side by side.
         with contextlib.suppress(OSError), _opened(self.album.cache, PIXELS) as file:
-            for place in np.argsort(indices, kind="stable"):  # in the order of the disk
+            for place in np.argsort(indices, kind="stable").tolist():  # in the order of the disk
                 row = pixels[place]
                 file.seek(int(indices[place]) * row.nbytes)
-                if file.readinto(row) == row.nbytes and self._is(indices[place], row):
-                    lacking.remove(int(place))
+                if file.readinto(row.data) == row.nbytes and self._is(int(indices[place]), row):
+                    lacking.remove(place)
         return sorted(lacking)
 
-    def _is(self, index: Any, row: np.ndarray) -> bool:
+    def _is(self, index: int, row: np.ndarray) -> bool:
         return hashlib.sha256(row.data).digest() == self.album.digests[index].tobytes()
 
 
@@ -170,7 +173,7 @@ def _pages(shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(pages, np.uint8).reshape(shape)
 
 
-def _opened(folder: Path | None, name: str) -> Any:
+def _opened(folder: Path | None, name: str) -> io.FileIO:
     if folder is None:
         raise FileNotFoundError(name)
     return open(folder / name, "rb", buffering=0)

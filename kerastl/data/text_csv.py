@@ -60,8 +60,7 @@ def load(
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
         sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
         vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; or ``None``
-            to learn one from the training texts, see `vocabularies.learn_vocabulary`, for a model that is trained from
-            nothing.
+            to learn one from the training texts (`vocabularies.learn_vocabulary`), for a model trained from nothing.
         vocabulary_size: tokens of one that is learned.
         policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
             them, ``"skip"`` lists them on stderr and leaves them out.
@@ -69,11 +68,9 @@ def load(
             first, see `build_dataset`, so that none stands in two of them.
         seed: decides which texts validate and test, and the order.
         limit: keeps so many training texts, and of the other splits a like share, but ten a class at least.
-        class_names: the order of the classes, where it must be one that is known already; by default the labels in
-            natural order: 1, 2, 10.
-        measure_on_train: all three splits are the training texts, for a set too small to be divided, two sentences to
-            try things out. Its scores say what was learned by heart and nothing else; that the splits share their
-            texts is in the report.
+        class_names: the order of the classes, where one is known already; by default the natural one: 1, 2, 10.
+        measure_on_train: all three splits are the training texts, for a set too small to be divided. Its scores say
+            what was learned by heart and nothing else; that the splits share their texts is in the report.
 
     Returns:
         Inputs int32 ``(examples, sequence_length)``, labels int32 ``(examples,)``, or where a text may have several
@@ -84,8 +81,7 @@ def load(
         ValueError: the file cannot be read; rows that cannot be used under ``"fail"``; a class of fewer than three
             examples, with which nothing could be measured; or no such split can be made.
     """
-    if policy not in ("fail", "skip"):
-        raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
+    skip = splits.skips(policy)
     path, several = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
     examples, problems = labelled_texts.rows(path, [text_column, label_column], split_column, several=several)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
@@ -96,7 +92,7 @@ def load(
         file=path.name,
         source="text_csv",
         problems=problems,
-        skip=policy == "skip",
+        skip=skip,
         columns=several.get("label_columns", ()),
         sequence_length=sequence_length,
         vocabulary=vocabulary,
@@ -110,8 +106,8 @@ def load(
         arguments=arguments,
     )
     # so that a label which was renamed since is found out when the data set is loaded again
-    again = {**dataset.arguments, "class_names": list(dataset.task.target.names)}
-    return dataclasses.replace(dataset, arguments=again)
+    names = list(dataset.task.target.names)
+    return dataclasses.replace(dataset, arguments={**dataset.arguments, "class_names": names})
 
 
 def build_dataset(

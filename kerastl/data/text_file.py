@@ -189,7 +189,7 @@ def _objects(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, content
 
 
-def _plain(value: Any) -> str | None:
+def _plain(value: object) -> str | None:
     """Strings and numbers as they are written; what is neither counts as missing, NaN and infinity too."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -8,7 +8,6 @@ import socket
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -87,7 +86,7 @@ def load(
     shape, of_pixels = arrays["train_inputs"].shape[1:], arrays["train_inputs"].dtype == np.uint8
     kind = Image(shape) if len(shape) == 3 and of_pixels else Numbers(shape)
     task = types.Task(builder.info.name, kind, SingleLabel(class_names))
-    arguments: dict[str, Any] = {"name": name}
+    arguments: dict[str, object] = {"name": name}
     if size is not None:
         arguments["size"] = tuple(size)
     if data_dir is not None:
@@ -97,7 +96,7 @@ def load(
     )
 
 
-def _prepared(name: str, data_dir: str | os.PathLike | None) -> Any:
+def _prepared(name: str, data_dir: str | os.PathLike | None) -> tensorflow_datasets.core.DatasetBuilder:
     try:
         builder = tensorflow_datasets.builder(name, data_dir=data_dir)
     except tensorflow_datasets.core.DatasetNotFoundError as error:
@@ -126,7 +125,7 @@ def _prepared(name: str, data_dir: str | os.PathLike | None) -> Any:
     return builder
 
 
-def _knock(builder: Any) -> None:
+def _knock(builder: tensorflow_datasets.core.DatasetBuilder) -> None:
     """Raises OSError where the first host the data set comes from cannot be reached: TFDS would retry for minutes."""
     address = urllib.parse.urlsplit(next(iter(builder.url_infos or {}), ""))
     if address.scheme not in ("http", "https") or not address.hostname or urllib.request.getproxies():
@@ -138,7 +137,7 @@ def _knock(builder: Any) -> None:
         raise OSError(f"{address.hostname} cannot be reached: {error}") from error
 
 
-def _supervised(builder: Any) -> tuple[tuple[str, str], tuple[str, ...]]:
+def _supervised(builder: tensorflow_datasets.core.DatasetBuilder) -> tuple[tuple[str, str], tuple[str, ...]]:
     """The names of the input and the label feature, and the class names."""
     info, features = builder.info, tensorflow_datasets.features
     keys = info.supervised_keys
@@ -154,11 +153,16 @@ def _supervised(builder: Any) -> tuple[tuple[str, str], tuple[str, ...]]:
     return keys, tuple(str(class_name) for class_name in label.names)
 
 
-def _test_split(builder: Any) -> str | None:
+def _test_split(builder: tensorflow_datasets.core.DatasetBuilder) -> str | None:
     return next((name for name in ("test", "validation") if name in builder.info.splits), None)
 
 
-def _read(builder: Any, split: str, features: tuple[str, str], size: tuple[int, int] | None) -> tuple:
+def _read(
+    builder: tensorflow_datasets.core.DatasetBuilder,
+    split: str,
+    features: tuple[str, str],
+    size: tuple[int, int] | None,
+) -> tuple:
     """``(inputs, labels)`` of one split, in the order of its files."""
     examples = builder.as_dataset(split=split, shuffle_files=False)
     if size is not None:

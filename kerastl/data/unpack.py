@@ -100,7 +100,7 @@ class _Bounded:
     there, and `tarfile` asks for as much memory as such a name claims to need.
     """
 
-    def __init__(self, stream: Any, *, limit: int) -> None:
+    def __init__(self, stream: IO[bytes], *, limit: int) -> None:
         self._stream, self._limit = stream, limit
         self.seek, self.tell = stream.seek, stream.tell
 

@@ -57,14 +57,17 @@ class Image:
         if tuple(examples.shape[1:]) != self.size:
             wanted = ", ".join(map(str, self.size))
             raise ValueError(f"Wanted inputs (examples, {wanted}). Received: {examples.shape} in {where}.")
-        if isinstance(examples, LazyArray):
+        if isinstance(examples, LazyArray) or examples.dtype == np.uint8:
             return
-        if examples.dtype.kind == "f" and not np.isfinite(examples).all():
-            place = tuple(int(index) for index in np.argwhere(~np.isfinite(examples))[0])
-            raise ValueError(
-                f"Inputs have to be finite. Received: {examples[place]} in {where}, row {place[0]}, column "
-                f"{', '.join(map(str, place[1:]))}."
-            )
+        if examples.dtype.kind not in "buif":
+            raise ValueError(f"Wanted pixels. Received: {examples.dtype} in {where}.")
+        for fits, wanted in ((np.isfinite, "be finite"), (_in_a_byte, "lie in 0..255, as raw pixels do")):
+            if not (there := fits(examples)).all():
+                place = tuple(int(index) for index in np.argwhere(~there)[0])
+                raise ValueError(
+                    f"Inputs have to {wanted}. Received: {examples[place]} in {where}, row {place[0]}, column "
+                    f"{', '.join(map(str, place[1:]))}."
+                )
 
     def calibration_range(self) -> tuple[float, int] | None:
         return 1.0, 0
@@ -119,6 +122,10 @@ class Image:
 
     def described(self) -> dict[str, Any]:
         return {"image": list(self.size)}
+
+
+def _in_a_byte(pixels: np.ndarray) -> np.ndarray:
+    return (pixels >= 0) & (pixels <= 255)
 
 
 def restored(described: Mapping[str, Any]) -> Image | None:

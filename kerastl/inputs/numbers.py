@@ -128,14 +128,17 @@ class Numbers:
             return examples
         words = [word.strip() for word in argument.split(",")]
         if self.columns and all("=" in word for word in words):
-            given = dict(word.split("=", 1) for word in words)
-            given = {name.strip(): value for name, value in given.items()}
-            if sorted(given) != sorted(self.columns):
+            pairs = [word.split("=", 1) for word in words]
+            named = [name.strip() for name, _ in pairs]
+            given = {name: value for name, (_, value) in zip(named, pairs, strict=True)}
+            if sorted(named) != sorted(self.columns):
+                twice = sorted({name for name in named if named.count(name) > 1})
                 lacking = sorted(set(self.columns) - set(given))
                 unknown = sorted(set(given) - set(self.columns))
                 raise ValueError(
                     f"Wanted a number for each of {', '.join(self.columns)}. Received: {argument!r}, lacking "
-                    f"{', '.join(lacking) or 'none'}, unknown {', '.join(unknown) or 'none'}."
+                    f"{', '.join(lacking) or 'none'}, unknown {', '.join(unknown) or 'none'}, "
+                    f"named twice: {', '.join(twice) or 'none'}."
                 )
             words = [given[name] for name in self.columns]
         try:

@@ -8,12 +8,13 @@ import time
 import tracemalloc
 
 import numpy as np
+import PIL.Image
 import pyarrow
 import pyarrow.parquet
 import pytest
-from PIL import Image
 
 from kerastl.data import arrays, audit, facts
+from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
@@ -80,7 +81,7 @@ def test_npy_files_beside_each_other_and_idx(tmp_path):
 
 def png(picture):
     memory = io.BytesIO()
-    Image.fromarray(np.repeat(picture[..., None], 3, -1)).save(memory, "PNG")
+    PIL.Image.fromarray(np.repeat(picture[..., None], 3, -1)).save(memory, "PNG")
     return memory.getvalue()
 
 
@@ -440,3 +441,39 @@ def test_of_a_folder_of_npz_files_one_is_to_be_named(tmp_path):
     np.savez(tmp_path / "set.npz", x=inputs, y=labels)
     with pytest.raises(ValueError, match="one has to be named"):
         arrays.load(tmp_path)
+
+
+def test_each_example_knows_its_row(tmp_path):
+    inputs, labels = made()
+    np.savez(tmp_path / "set.npz", x_train=inputs, y_train=np.where(np.arange(60) == 7, -1, labels))
+    dataset = arrays.load(tmp_path / "set.npz", policy="skip")
+    table = pyarrow.table({"image": [png(picture) for picture in inputs], "label": [None, *labels[1:].tolist()]})
+    pyarrow.parquet.write_table(table, tmp_path / "set.parquet")
+    read = arrays.load(tmp_path / "set.parquet", policy="skip", channels=1)
+    for found, name, lost in ((dataset, "x_train", 7), (read, "set.parquet", 0)):
+        seen = set()
+        for split in (found.train, found.validation, found.test):
+            for origin, pixels in zip(split.origins, split.inputs, strict=True):
+                assert origin.startswith(f"{name}[")
+                row = int(origin[len(name) + 1 : -1])
+                np.testing.assert_array_equal(pixels[..., 0], inputs[row])
+                seen.add(row)
+        assert seen == set(range(60)) - {lost}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kind"),
+    [
+        (np.zeros((60, 6, 5), np.uint8), Image((6, 5, 1))),
+        (np.zeros((60, 6, 5, 4), np.uint8), Image((6, 5, 4))),
+        (np.full((60, 6, 5, 3), 255.0, np.float32), Image((6, 5, 3))),
+        (np.full((60, 6, 5, 3), 0.5, np.float32), Numbers((6, 5, 3))),
+        (np.full((60, 6, 5, 3), -1, np.int16), Numbers((6, 5, 3))),
+        (np.full((60, 6, 5, 3), 256, np.int16), Numbers((6, 5, 3))),
+        (np.zeros((60, 6, 5), np.float32), Numbers((6, 5))),
+        (np.zeros((60, 7), np.uint8), Numbers((7,))),
+    ],
+)
+def test_whole_numbers_of_a_byte_in_three_axes_are_pictures_and_others_numbers(tmp_path, inputs, kind):
+    np.savez(tmp_path / "set.npz", x=inputs, y=np.arange(60) % 2)
+    assert arrays.load(tmp_path / "set.npz").task.inputs == kind

@@ -10,7 +10,7 @@ from PIL import Image
 
 from kerastl import types
 from kerastl.cli import results
-from kerastl.data import audit, class_order, image_folder, splits, streamed, unpack
+from kerastl.data import class_order, image_folder, splits, streamed, unpack
 from kerastl.inputs import pictures
 from kerastl.system import downloads
 from kerastl.tasks.multi_label import MultiLabel
@@ -158,11 +158,6 @@ def test_an_empty_class_is_named(tmp_path):
         image_folder.load(tmp_path, **LOAD)
     with pytest.raises(FileNotFoundError, match=r"no folder of pictures .*nowhere"):
         image_folder.load(tmp_path / "nowhere", **LOAD)
-
-
-def test_natural_order_of_names():
-    names = ["10", "9a", "9", "a10", "a9", "b", "", "10b", "010"]
-    assert sorted(names, key=class_order.natural) == ["", "9", "9a", "010", "10", "10b", "a9", "a10", "b"]
 
 
 def tabled(folder, rows, *, columns=("path", "label"), name="set.csv"):
@@ -448,53 +443,6 @@ def test_the_same_picture_with_other_classes_is_refused(tmp_path):
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 28
 
 
-def test_no_picture_is_passed_over_for_its_name(tmp_path):
-    planted = plant(tmp_path, ["a", "b"])
-    Image.fromarray(np.full((12, 10, 3), 90, np.uint8)).save(tmp_path / "a" / "more.jfif", format="JPEG")
-    dataset = image_folder.load(tmp_path, **LOAD)
-    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == len(planted) + 1
-    (tmp_path / "a" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
-    with pytest.raises(ValueError, match=r"1 pictures of .*\n.*phone\.heic: a \.heic file, which is not read"):
-        image_folder.load(tmp_path, **LOAD)
-    assert [(one.severity, one.where) for one in audit.audit(tmp_path)] == [("error", "a/phone.heic")]
-
-
-@pytest.mark.parametrize("hidden", [".thumbnails", "__MACOSX", "@eaDir", "inner/.cache"])
-def test_copies_in_hidden_folders_are_no_pictures(tmp_path, hidden):
-    planted = plant(tmp_path, ["a", "b"])
-    folder = tmp_path / "a" / hidden
-    folder.mkdir(parents=True)
-    Image.fromarray(next(iter(planted.values()))).resize((7, 9)).save(folder / "0.png")
-    (tmp_path / hidden.split("/")[-1]).mkdir()  # beside the classes, as in macOS' archives
-    dataset = image_folder.load(tmp_path, **LOAD)
-    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == len(planted)
-    assert audit.audit(tmp_path) == []
-
-
-@pytest.mark.parametrize("names", [("training_set", "test_set"), ("val", "test")])
-def test_splits_of_other_names_are_no_classes(tmp_path, names):
-    for seed, name in enumerate(names):
-        plant(tmp_path / name, ["cats", "dogs"], seed=seed)
-    with pytest.raises(ValueError, match=r"each with cats, dogs: name them train, validation, test in "):
-        image_folder.load(tmp_path, **LOAD)
-    assert any("splits that would be taken for classes" in one.what for one in audit.audit(tmp_path))
-
-
-def test_folders_within_classes_are_no_splits(tmp_path):
-    for number, name in enumerate(("cats", "dogs")):
-        plant(tmp_path / name, ["black", "white"], seed=number)
-    assert image_folder.load(tmp_path, **LOAD).task.target.names == ("cats", "dogs")
-    assert audit.audit(tmp_path) == []
-
-
-def test_a_link_to_nothing_is_a_picture_that_is_missing(tmp_path):
-    plant(tmp_path, ["a", "b"])
-    (tmp_path / "a" / "lost.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(ValueError, match=r"1 pictures of .*\n.*lost\.png: there is no such file"):
-        image_folder.load(tmp_path, **LOAD)
-    assert [(one.severity, one.where) for one in audit.audit(tmp_path)] == [("error", "a/lost.png")]
-
-
 def test_a_share_smaller_than_the_classes_is_one_of_each(tmp_path):
     plant(tmp_path / "many", [f"class {number}" for number in range(30)], each=4)
     dataset = image_folder.load(tmp_path / "many", size=(12, 10))
@@ -504,3 +452,31 @@ def test_a_share_smaller_than_the_classes_is_one_of_each(tmp_path):
         Image.fromarray(pixels).save(tmp_path / "many" / "class 0" / f"more {index}.png")
     dataset = image_folder.load(tmp_path / "many", size=(12, 10))
     assert all(set(split.labels.tolist()) == set(range(30)) for split in (dataset.train, dataset.test))
+
+
+def found_again(dataset, root):
+    """Whether every origin names the file, below the root, whose pixels stand there."""
+    for split in (dataset.train, dataset.validation, dataset.test):
+        for origin, pixels in zip(split.origins, split.inputs, strict=True):
+            np.testing.assert_array_equal(pictures.read(root / origin).pixels, pixels)
+    return True
+
+
+def test_each_picture_knows_its_file(tmp_path):
+    """In a folder, in folders of splits, in a table with a root of its own, and in an archive."""
+    planted = plant(tmp_path / "set", ["a", "b"])
+    (tmp_path / "lists").mkdir()
+    rows = [(path.relative_to(tmp_path), path.parent.name) for path in planted]
+    table = tabled(tmp_path / "lists", rows)
+    assert found_again(image_folder.load(tmp_path / "set", **LOAD, **STREAMED), tmp_path / "set")
+    dataset = image_folder.load(table, **LOAD, root=tmp_path, limit=12)
+    assert found_again(dataset, tmp_path)
+    assert len(dataset.train.origins) == 12
+    assert dataset.train.origins[0].startswith("set/")
+    for split in ("train", "test"):
+        plant(tmp_path / "parts" / split, ["a", "b"], seed=len(split))
+    parts = image_folder.load(tmp_path / "parts", **LOAD)
+    assert found_again(parts, tmp_path / "parts")
+    assert {origin.split("/")[0] for origin in parts.test.origins} == {"test"}
+    packed = image_folder.load(shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "set"), **LOAD)
+    assert found_again(packed, tmp_path / "set")

@@ -130,3 +130,21 @@ def test_sets_of_classes_that_contradict_each_other_are_counted():
     test = Split("test", inputs[[1, 4]], sets[[0, 1]], task)  # the same input and another set
     found = leakage._exact(train, validation, test)
     assert found == {"exact_duplicates": 2, "contradicting_labels": 1}
+
+
+def test_of_several_inputs_two_examples_are_equal_where_all_are():
+    task = Task("both", Numbers((1,)), SingleLabel(("even", "odd")))
+    left, right = np.array([1, 1, 2, 2])[:, None], np.array([5, 6, 5, 5])[:, None]
+    parts = [
+        Split(name, {"left": left[rows], "right": right[rows]}, {"class": np.array(labels)}, task)
+        for name, rows, labels in (("a", [0], [0]), ("b", [1, 2], [0, 0]), ("c", [3], [1]))
+    ]
+    assert leakage._exact(*parts) == {"exact_duplicates": 1, "contradicting_labels": 1}
+
+
+def test_only_pictures_are_looked_through_for_near_ones():
+    """Numbers of a picture's shape, a spectrogram say, have no mirror image and no shift that means nothing."""
+    inputs, labels = made(60, 5)
+    task = Task("spectrograms", Numbers((16, 16, 1)), SingleLabel(("even", "odd")))
+    parts = [Split("x", inputs[at : at + 20], labels[:20], task) for at in (0, 20, 40)]
+    assert leakage.between(*parts, digest="numbers")["near_duplicates_looked_for"] == 0

@@ -383,3 +383,54 @@ def test_the_interpreter_ends_while_an_iterator_reads_ahead(tmp_path):
     environment = os.environ | {"KERASTL_HOME": str(tmp_path / "home")}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=240)
     assert done.returncode == 0
+
+
+class Named:
+    """Targets or inputs of several parts, of one type each."""
+
+    label_dtype = "float32"
+
+
+def test_float_targets_stay_floats():
+    """Cut off to whole numbers they would train to something else, without a word."""
+    targets = np.random.default_rng(0).normal(size=(20, 2))
+    split = types.Split("train", np.zeros((20, 3), np.float64), targets, types.Task("rows", Numbers((3,)), Named()))
+    made = pipeline.batches(split, batch_size=8)
+    assert made.element_spec == (tf.TensorSpec((None, 3), tf.float32), tf.TensorSpec((None, 2), tf.float32))
+    np.testing.assert_array_equal(_read(made)[1], targets.astype(np.float32))
+
+
+@pytest.mark.parametrize("drop_remainder", [False, True])
+def test_several_inputs_and_targets_come_by_name(stream, drop_remainder):
+    pictures, rows = _split().inputs, np.arange(50)
+    inputs = {"picture": stream(pictures), "row": rows[:, None] + 0.5}
+    labels = {"row": rows.astype(np.float64), "third": (rows % 3)[:, None]}
+    split = types.Split("train", inputs, labels, types.Task("named", Numbers((1,)), Named()))
+    options = {"batch_size": 16, "shuffle": True, "drop_remainder": drop_remainder}
+    made, size, seen = pipeline.batches(split, **options), 16 if drop_remainder else None, []
+    assert made.element_spec == (
+        {"picture": tf.TensorSpec((size, 8, 8, 3), tf.float32), "row": tf.TensorSpec((size, 1), tf.float32)},
+        {"row": tf.TensorSpec((size,), tf.float32), "third": tf.TensorSpec((size, 1), tf.float32)},
+    )
+    for batch, targets in made.as_numpy_iterator():
+        order = targets["row"].astype(int)
+        np.testing.assert_array_equal(batch["picture"], pictures[order])
+        np.testing.assert_array_equal(batch["row"][:, 0], order + 0.5)
+        np.testing.assert_array_equal(targets["third"][:, 0], order % 3)
+        seen += order.tolist()
+    assert len(seen) == len(set(seen)) == (48 if drop_remainder else 50)
+
+
+def test_several_inputs_are_changed_together():
+    """As a kind of input may allow it: every part of a batch by one function."""
+
+    class Both(Numbers):
+        augmentable = True
+
+    inputs = {"a": np.ones((6, 2), np.float32), "b": np.full((6, 2), 3, np.float32)}
+    task = types.Task("both", Both((2,)), SingleLabel(("a", "b")))
+    split = types.Split("train", inputs, np.zeros(6, np.int32), task)
+    made = pipeline.batches(split, batch_size=4, augment=lambda batch: {"a": batch["b"], "b": batch["a"] * 2})
+    for batch, _ in made.as_numpy_iterator():
+        assert set(batch["a"].ravel()) == {3.0}
+        assert set(batch["b"].ravel()) == {2.0}

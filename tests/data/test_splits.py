@@ -307,3 +307,122 @@ def test_a_count_that_cannot_hold_every_class_goes_to_the_largest():
     labels = np.repeat(np.arange(10), 5)
     assert len(splits.stratified(labels, validation=3, seed=0)[1]) == 3
     assert len(splits.stratified(labels, validation=0.06, seed=0)[1]) == 10
+
+
+def test_origins_go_with_their_examples():
+    arrays = {
+        "train_inputs": np.arange(40, dtype=np.float32)[:, None],
+        "train_labels": np.arange(40) % 2,
+        "train_origins": np.array([f"train {row}" for row in range(40)], object),
+        "test_inputs": np.arange(10, dtype=np.float32)[:, None],
+        "test_labels": np.arange(10) % 2,
+        "test_origins": np.array([f"test {row}" for row in range(10)], object),
+    }
+    task = types.Task("rows", Numbers((1,)), SingleLabel(("a", "b")))
+    made = splits.dataset(task, arrays, seed=0, validation=8, limit=20, source="rows")
+    for split, part in ((made.train, "train"), (made.validation, "train"), (made.test, "test")):
+        assert split.task is task
+        assert split.origins.tolist() == [f"{part} {int(row)}" for row in split.inputs[:, 0]]
+    without = splits.dataset(
+        task, {k: v for k, v in arrays.items() if "origins" not in k}, seed=0, validation=8, limit=20, source="rows"
+    )
+    assert without.train.origins is None
+    assert without.digest == made.digest
+
+
+class Halves:
+    """Numbers as a target: what splits keep in proportion is the half of the range that they lie in."""
+
+    names, outputs, label_dtype = ("metres",), 1, "float32"
+
+    def check(self, labels, *, where, rows):
+        if not np.isfinite(labels).all():
+            raise ValueError(f"Wanted finite numbers. Received: others in {where}.")
+
+    def check_split(self, labels, *, where):
+        pass
+
+    def strata(self, labels):
+        return (np.asarray(labels) > 0).astype(int)
+
+
+def test_the_target_says_what_splits_keep_in_proportion():
+    lengths = np.where(np.arange(100) < 20, 1.5, -2.5)
+    arrays = {
+        "train_inputs": np.arange(100, dtype=np.float32)[:, None],
+        "train_labels": lengths,
+        "test_inputs": np.arange(10, dtype=np.float32)[:, None],
+        "test_labels": lengths[:10],
+    }
+    task = types.Task("lengths", Numbers((1,)), Halves())
+    made = splits.dataset(task, arrays, seed=0, validation=0.25, limit=None, source="lengths")
+    assert made.train.labels.dtype == np.float32
+    assert (made.validation.labels == 1.5).sum() == 5
+    assert (made.train.labels == 1.5).sum() == 15
+    broken = {**arrays, "train_labels": np.where(np.arange(100) == 3, np.nan, lengths)}
+    with pytest.raises(ValueError, match="others in train"):
+        splits.dataset(task, broken, seed=0, validation=0.25, limit=None, source="lengths")
+
+
+def test_labels_are_looked_at_before_they_are_brought_to_a_type():
+    """A cast to whole numbers would make classes of 0.9 and 1.9."""
+    arrays = {
+        "train_inputs": np.zeros((9, 2, 3), np.float32),
+        "train_labels": np.arange(9) % 3 + 0.9,
+        "test_inputs": np.zeros((3, 2, 3), np.float32),
+        "test_labels": np.arange(3),
+    }
+    with pytest.raises(ValueError, match=r"Labels have to be integers\. Received: float64 in train"):
+        splits.dataset(TASK, arrays, seed=0, validation=3, limit=None, source="toy")
+
+
+def test_several_inputs_and_targets_by_name_are_divided_and_pinned_together():
+    class Pair(Halves):
+        def strata(self, labels):
+            return labels["class"]
+
+        def check(self, labels, *, where, rows):
+            assert {len(part) for part in labels.values()} == {rows}
+
+    class Both(Numbers):
+        def check(self, examples, *, where):
+            assert set(examples) == {"a", "b"}
+
+    def brought(rows):
+        inputs = {"a": rows[:, None].astype(np.float32), "b": rows + 0.5}
+        return inputs, {"class": rows % 2, "height": rows / 8}
+
+    (train, labels), (test, test_labels) = brought(np.arange(40)), brought(np.arange(40, 60))
+    arrays = {"train_inputs": train, "train_labels": labels, "test_inputs": test, "test_labels": test_labels}
+    task = types.Task("pair", Both((1,)), Pair())
+    made = splits.dataset(task, arrays, seed=0, validation=10, limit=None, source="pair")
+    assert np.bincount(made.validation.labels["class"]).tolist() == [5, 5]
+    for split in (made.train, made.validation, made.test):
+        rows = split.inputs["a"][:, 0]
+        np.testing.assert_array_equal(split.inputs["b"], rows + 0.5)
+        np.testing.assert_array_equal(split.labels["height"], rows / 8)
+    assert made.leakage["exact_duplicates"] == 0
+    renamed = dataclasses.replace(made.train, inputs={"a": made.train.inputs["b"], "b": made.train.inputs["a"]})
+    assert splits.digest(renamed) != splits.digest(made.train)
+
+
+def test_divided_goes_by_the_axes_of_the_strata():
+    one = np.arange(60) % 3
+    several = np.eye(3, dtype=np.uint8)[one]
+    for first, second in zip(
+        splits.divided(one, validation=9, seed=1), splits.stratified(one, validation=9, seed=1), strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
+    for first, second in zip(
+        splits.divided(several, validation=9, seed=1, leave=2),
+        splits.iterative_stratification(several, validation=9, seed=1, leave=2),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_there_are_two_policies():
+    assert splits.skips("skip")
+    assert not splits.skips("fail")
+    with pytest.raises(ValueError, match=r"policy is 'fail' or 'skip'\. Received: 'ignore'"):
+        splits.skips("ignore")

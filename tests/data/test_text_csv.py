@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from kerastl.data import labelled_texts, splits, text_csv, text_file, vocabularies
+from kerastl.data import splits, text_csv, text_file, vocabularies
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.tasks.multi_label import MultiLabel
@@ -119,20 +119,6 @@ def test_the_vocabulary_is_learnt_from_training_texts_alone(tmp_path):
     made = load(written(tmp_path / "a.csv", rows, ("text", "label", "split")))
     assert "alpha" in made.task.inputs.vocabulary
     assert "gamma" not in made.task.inputs.vocabulary
-
-
-def test_learned_vocabularies():
-    tokens = vocabularies.learn_vocabulary(["low low low lower lowest", "new newer é"], size=24)
-    assert tokens[:5] == wordpiece.SPECIAL
-    assert len(tokens) == len(set(tokens)) <= 24
-    assert {"low", "l", "##o", "##w"} <= set(tokens)
-    tokenizer = wordpiece.Tokenizer(tokens)
-    assert wordpiece.decode(tokenizer.encode("low", 8), tokens) == "low"
-    assert vocabularies.learn_vocabulary(["b a"], size=7) == (*wordpiece.SPECIAL, "a", "b")
-    strange = vocabularies.learn_vocabulary(
-        ["x\u00a0y \ue000 \u2028"], size=100
-    )  # folding makes a plain space of the first
-    assert all(token.isprintable() and " " not in token for token in strange)
 
 
 def test_a_vocabulary_of_ones_own(tmp_path):
@@ -336,36 +322,6 @@ def test_what_is_wrong_with_sets_of_classes_is_said(tmp_path, capsys):
     for wrong in ({"label_separator": " "}, {"label_separator": "|", "label_columns": TOPICS}):
         with pytest.raises(ValueError, match="Received: label_separator"):
             load(path, **wrong)
-    lines = [{"text": f"text {n}", "label": [TOPICS[n % 3]]} for n in range(30)]
-    lines += [{"text": "a", "label": ["goal", None]}, {"text": "b", "label": [["goal"]]}, {"text": "c"}]
-    lines += [{"text": "d", "label": ["go\nal"]}, {"text": "e", "label": "goal|vote"}, {"text": "f", "label": ""}]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
-    examples, problems = labelled_texts.rows(tmp_path / "a.jsonl", ["text", "label"], "split")
-    odd = "a list of labels with something in it that is no name"
-    assert problems[:3] == [f"line 31: {odd}", f"line 32: {odd}", "line 33: no label"]
-    assert problems[3:] == ["line 34: the label 'go\\nal', which is not one line of text", "line 36: no label"]
-    assert examples[-1].names == ("goal|vote",), "of a list no separator was said"
-    several = {"label_separator": "|"}
-    examples, _ = labelled_texts.rows(tmp_path / "a.jsonl", ["text", "label"], "split", several=several)
-    assert examples[-2].names == TOPICS[::2]
-    flags = [("a", "1", "0"), ("b", "2", ""), ("c", "yes"), ("d", "false", "true")]
-    path = written(tmp_path / "b.csv", flags, ("text", "x", "y"))
-    examples, problems = labelled_texts.rows(path, ["text", "label"], "split", several={"label_columns": ["x", "y"]})
-    assert [example.names for example in examples] == [("x",), ("y",)]
-    assert problems == [
-        "line 3: '2' under x, where 0 or 1 is wanted",
-        "line 4: 'yes' under x, nothing under y, where 0 or 1 is wanted",
-    ]
-
-
-def test_a_row_torn_by_its_own_comma_is_no_shorter_text(tmp_path):
-    path = tmp_path / "a.csv"
-    lines = [f"{label},{text}" for text, label in ((text.replace(",", ""), label) for text, label in sentences())]
-    path.write_text("label,text\n" + "\n".join(lines) + "\nsports,a match, and more\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="line 92: 3 fields, where the first line has 2"):
-        load(path)
-    made = load(path, policy="skip")
-    assert len(made.train) + len(made.validation) + len(made.test) == 90
 
 
 def test_three_texts_of_a_rare_class_are_enough_for_three_splits(tmp_path):
@@ -381,3 +337,24 @@ def test_a_vocabulary_is_found_again_from_another_folder(tmp_path, monkeypatch):
     made = load(path, vocabulary="letters.txt")
     monkeypatch.chdir("/")
     assert text_csv.load(**made.arguments).digest == made.digest
+
+
+def test_each_text_knows_its_line(tmp_path):
+    rows = sentences()
+    made = load(written(tmp_path / "news.csv", [*rows[:40], ("", "sports"), *rows[40:]]), policy="skip", limit=30)
+    for split in (made.train, made.validation, made.test):
+        for origin, text in zip(split.origins, read_back(made, split), strict=True):
+            file, line = origin.split(":")
+            number = int(line) - 2 - (int(line) > 42)  # the first line has the names, and line 42 no text
+            assert file == "news.csv"
+            assert text == rows[number][0].replace(",", " ,")
+
+
+def test_a_row_torn_by_its_own_comma_is_no_shorter_text(tmp_path):
+    path = tmp_path / "a.csv"
+    lines = [f"{label},{text}" for text, label in ((text.replace(",", ""), label) for text, label in sentences())]
+    path.write_text("label,text\n" + "\n".join(lines) + "\nsports,a match, and more\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="line 92: 3 fields, where the first line has 2"):
+        load(path)
+    made = load(path, policy="skip")
+    assert len(made.train) + len(made.validation) + len(made.test) == 90
