@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerastl import types
-from kerastl.cli import results
 from kerastl.data import class_order, image_folder, splits, streamed, unpack
 from kerastl.inputs import pictures
 from kerastl.system import downloads
@@ -115,10 +113,9 @@ def test_training_and_prediction_see_the_same_pixels(tmp_path, more):
     turned.resize((300, 200)).save(tmp_path / "a" / "large.jpg", exif=exif.tobytes())
     dataset = image_folder.load(tmp_path, **LOAD, **more)
     rows = {row.tobytes() for split in (dataset.train, dataset.validation, dataset.test) for row in split.inputs}
-    tensor = types.Tensor("image", "uint8", (1, 12, 10, 3))
     for name in ("a/turned.jpg", "a/large.jpg", "a/print.jpg", "b/grey.png", "b/see_through.webp", "b/palette.gif"):
         assert pictures.read(tmp_path / name, channels=3, size=(12, 10)).pixels.tobytes() in rows, name
-        assert results.read_input(tmp_path / name, tensor).tobytes() in rows, name
+        assert dataset.task.inputs.read(str(tmp_path / name)).tobytes() in rows, name
 
 
 def test_copies_are_left_out_and_contradictions_refused(tmp_path):
