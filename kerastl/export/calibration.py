@@ -26,23 +26,23 @@ def checked(
         ValueError: if an input has none, or they are of another shape, not finite, or out of the task's range.
     """
     specs, _ = serving.ends_of(model, task)
-    names = [spec.name for spec in specs]
+    names = [str(spec.name) for spec in specs]
     given = calibration if isinstance(calibration, Mapping) else {names[0]: calibration}
     if sorted(given) != sorted(names):
         raise ValueError(
             f"Calibration wants examples for each of {', '.join(names)}. Received: {', '.join(map(str, given))}."
         )
     found = {}
-    for spec in specs:
-        values, shape = np.asarray(given[spec.name]), tuple(spec.shape)[1:]
+    for name, spec in zip(names, specs, strict=True):
+        values, shape = np.asarray(given[name]), tuple(spec.shape)[1:]
         if values.shape[1:] != shape or not len(values):
             raise ValueError(
                 f"Calibration wants raw inputs (examples, {', '.join(map(str, shape))}). Received: {values.shape} for "
-                f"{spec.name!r}."
+                f"{name!r}."
             )
         if not np.isfinite(values).all():
-            raise ValueError(f"Calibration wants finite numbers. Received: others for {spec.name!r}.")
-        found[spec.name] = values.astype(spec.dtype.name)
+            raise ValueError(f"Calibration wants finite numbers. Received: others for {name!r}.")
+        found[name] = values.astype(spec.dtype.name)
     if len({len(values) for values in found.values()}) > 1:
         counts = ", ".join(f"{len(values)} for {name!r}" for name, values in found.items())
         raise ValueError(f"Calibration wants as many examples for every input. Received: {counts}.")

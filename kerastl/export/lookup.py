@@ -7,14 +7,15 @@ model that is more than half of all bytes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.schema_py_generated import ModelT, OperatorT, SubGraphT
 
 from kerastl.export import packing
 
 _CODES, _TYPES = schema.BuiltinOperator, schema.TensorType
+Others = Callable[[ModelT, SubGraphT, OperatorT], list[OperatorT] | None]
 
 
 def as_lookups(data: bytes) -> bytes:
@@ -32,7 +33,7 @@ def as_lookups(data: bytes) -> bytes:
     return replaced(data, _others)
 
 
-def replaced(data: bytes, others: Callable[[Any, Any, Any], list[Any] | None]) -> bytes:
+def replaced(data: bytes, others: Others) -> bytes:
     """A file in which operators are others, or ``data`` itself where none is.
 
     Args:
@@ -54,11 +55,11 @@ def replaced(data: bytes, others: Callable[[Any, Any, Any], list[Any] | None]) -
     return packing.pack(model) if found else data
 
 
-def _others(model: Any, graph: Any, operator: Any) -> list[Any] | None:
+def _others(model: ModelT, graph: SubGraphT, operator: OperatorT) -> list[OperatorT] | None:
     return _lookup(model, graph, operator) if _reads_a_table(model, graph, operator) else None
 
 
-def _reads_a_table(model: Any, graph: Any, operator: Any) -> bool:
+def _reads_a_table(model: ModelT, graph: SubGraphT, operator: OperatorT) -> bool:
     """Whether it is a GATHER of whole rows, by int32 ids, out of a constant float matrix."""
     if packing.code_of(model, operator) != _CODES.GATHER:
         return False
@@ -69,7 +70,7 @@ def _reads_a_table(model: Any, graph: Any, operator: Any) -> bool:
     return rows and constant and table.type == _TYPES.FLOAT32 and len(table.shape) == 2 and ids.type == _TYPES.INT32
 
 
-def _lookup(model: Any, graph: Any, operator: Any) -> list[Any]:
+def _lookup(model: ModelT, graph: SubGraphT, operator: OperatorT) -> list[OperatorT]:
     """Ids in a row, their rows of the table, and these in the shape that is wanted."""
     table, ids = (int(index) for index in operator.inputs)
     count, width = int(np.prod(graph.tensors[ids].shape)), int(graph.tensors[table].shape[1])
@@ -83,7 +84,17 @@ def _lookup(model: Any, graph: Any, operator: Any) -> list[Any]:
     ]
 
 
-def _reshape(model: Any, graph: Any, source: int, target: int, shape: list[int]) -> Any:
+def copied(model: ModelT, graph: SubGraphT, source: int) -> int:
+    """The index of a new tensor of a graph that an operator, also new, gives the values of another."""
+    old = graph.tensors[source]
+    shape = [int(size) for size in old.shape]
+    target = tensor_of(model, graph, shape, old.type, name=b"copy")
+    graph.tensors[target].quantization = old.quantization
+    graph.operators.append(_reshape(model, graph, source, target, shape))
+    return target
+
+
+def _reshape(model: ModelT, graph: SubGraphT, source: int, target: int, shape: list[int]) -> OperatorT:
     sizes = tensor_of(model, graph, [len(shape)], _TYPES.INT32, name=b"shape", values=np.asarray(shape, np.int32))
     operator = operator_of(model, _CODES.RESHAPE, [source, sizes], target)
     operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
@@ -92,27 +103,29 @@ def _reshape(model: Any, graph: Any, source: int, target: int, shape: list[int])
     return operator
 
 
-def operator_of(model: Any, code: int, inputs: list[int], output: int) -> Any:
+def operator_of(model: ModelT, code: int, inputs: list[int], output: int) -> OperatorT:
     """A new operator of a parsed model, which is not in its graph yet."""
     known = [max(one.builtinCode, one.deprecatedBuiltinCode) for one in model.operatorCodes]
     if code not in known:
-        entry: Any = schema.OperatorCodeT()
+        entry = schema.OperatorCodeT()
         entry.builtinCode = entry.deprecatedBuiltinCode = code
         entry.version = 1
         model.operatorCodes.append(entry)
         known.append(code)
-    operator: Any = schema.OperatorT()
+    operator = schema.OperatorT()
     operator.opcodeIndex, operator.inputs, operator.outputs = known.index(code), inputs, [output]
     return operator
 
 
-def tensor_of(model: Any, graph: Any, shape: list[int], kind: int, *, name: bytes, values: Any = None) -> int:
+def tensor_of(
+    model: ModelT, graph: SubGraphT, shape: list[int], kind: int, *, name: bytes, values: np.ndarray | None = None
+) -> int:
     """The index of a new tensor of a graph, constant if it has values."""
-    tensor: Any = schema.TensorT()
+    tensor = schema.TensorT()
     tensor.shape, tensor.type, tensor.buffer = shape, kind, 0
     tensor.name = name + f"_{len(graph.tensors)}".encode()
     if values is not None:
-        buffer: Any = schema.BufferT()
+        buffer = schema.BufferT()
         buffer.data = values.view(np.uint8)
         tensor.buffer = len(model.buffers)
         model.buffers.append(buffer)

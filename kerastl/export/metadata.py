@@ -87,7 +87,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     entry = schema.MetadataT()
     entry.name, entry.buffer = ENTRY, len(model.buffers)
     model.metadata = [*(model.metadata or []), entry]
-    buffer: Any = schema.BufferT()
+    buffer = schema.BufferT()
     words = _described(graph, task, description=description, between_words=between_words)
     buffer.data = np.frombuffer(words, np.uint8)
     model.buffers.append(buffer)
@@ -158,7 +158,8 @@ def read(data: bytes) -> dict[str, Any]:
 
 def _input_of(data: bytes, source: TensorMetadataT, shape: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the format's own fields say of an input, and that as a kind of input describes itself."""
-    units, vocabulary = source.processUnits or [], _file_of(data, source, AssociatedFileType.VOCABULARY)
+    units: list[Any] = source.processUnits or []
+    vocabulary = _file_of(data, source, AssociatedFileType.VOCABULARY)
     if vocabulary is not None:
         between = units[0].options.delimRegexPattern.decode() if units else ""
         words = vocabulary.splitlines()
@@ -167,16 +168,17 @@ def _input_of(data: bytes, source: TensorMetadataT, shape: list[int]) -> tuple[d
     normalization = [unit.options for unit in units if unit.optionsType == ProcessUnitOptions.NormalizationOptions]
     if not normalization:
         return {}, {}
-    colors = {ColorSpaceType.RGB: "rgb", ColorSpaceType.GRAYSCALE: "grayscale"}
+    content: Any = source.content
+    colors: dict[Any, str] = {ColorSpaceType.RGB: "rgb", ColorSpaceType.GRAYSCALE: "grayscale"}
     said = {
         "mean": [float(value) for value in normalization[0].mean],
         "std": [float(value) for value in normalization[0].std],
-        "color_space": colors.get(getattr(source.content.contentProperties, "colorSpace", None)),
+        "color_space": colors.get(getattr(content.contentProperties, "colorSpace", None)),
     }
     return said, {"image": shape}
 
 
-def _from_json(words: str | None, otherwise: dict[str, Any]) -> dict[str, Any]:
+def _from_json(words: str | None, otherwise: Mapping[str, object]) -> Mapping[str, object]:
     return otherwise if words is None else json.loads(words)
 
 
@@ -210,7 +212,8 @@ def _unpacked(data: bytes) -> Any:
 
 
 def _threshold_of(tensor: TensorMetadataT) -> float | None:
-    for unit in tensor.processUnits or []:
+    units: list[Any] = tensor.processUnits or []
+    for unit in units:
         if unit.optionsType == ProcessUnitOptions.ScoreThresholdingOptions:
             return round(float(unit.options.globalScoreThreshold), 6)  # it is kept in 32 bits
     return None
@@ -303,13 +306,12 @@ def _source(tensor: TensorT, fed: Mapping[str, Any], between_words: str, *, firs
         unit.optionsType, unit.options = ProcessUnitOptions.NormalizationOptions, options
         source.processUnits = [unit]
         return source
-    content.contentPropertiesType, content.contentProperties = (
-        ContentProperties.FeatureProperties,
-        FeaturePropertiesT(),
-    )
+    content.contentPropertiesType = ContentProperties.FeatureProperties
+    content.contentProperties = FeaturePropertiesT()
     if first and "vocabulary" in fed:
         source.associatedFiles = [_file(VOCABULARY, AssociatedFileType.VOCABULARY)]
-        source.processUnits = [_tokenizer(between_words)] if between_words else None
+        if between_words:
+            source.processUnits = [_tokenizer(between_words)]
     elif first and _only_in_json(fed, _INPUTS_IN_THE_FORMAT):
         source.associatedFiles = [_file(INPUTS, AssociatedFileType.UNKNOWN)]
     return source
@@ -327,22 +329,23 @@ def _tokenizer(between_words: str) -> ProcessUnitT:
     return unit
 
 
-def _file(name: str, kind: int) -> Any:
+def _file(name: str, kind: int) -> AssociatedFileT:
     file: Any = AssociatedFileT()
     file.name, file.type = name, kind
     return file
 
 
-def _stats(low: float, high: float) -> Any:
+def _stats(low: float, high: float) -> StatsT:
     stats: Any = StatsT()
     stats.min, stats.max = [low], [high]
     return stats
 
 
 def _ends(tensor: TensorMetadataT) -> dict[str, Any]:
+    name: Any = tensor.name  # bytes, whatever the generated code says
     stats = tensor.stats
     return {
-        "name": tensor.name.decode(),
+        "name": name.decode(),
         "min": None if stats is None else float(stats.min[0]),
         "max": None if stats is None else float(stats.max[0]),
     }
@@ -350,7 +353,8 @@ def _ends(tensor: TensorMetadataT) -> dict[str, Any]:
 
 def _file_of(data: bytes, tensor: TensorMetadataT, kind: int, *, name: str = "") -> str | None:
     """The text of a tensor's file of one kind, and of one name if that is given; ``None`` where it has none."""
-    for file in tensor.associatedFiles or []:
+    files: list[Any] = tensor.associatedFiles or []
+    for file in files:
         inside = file.name.decode()
         if file.type == kind and name in ("", inside):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:

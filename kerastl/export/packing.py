@@ -11,18 +11,25 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import Any
+from typing import Protocol
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.schema_py_generated import ModelT, OperatorT, SubGraphT, TensorT
 from ai_edge_litert.tools import flatbuffer_utils
 
 FILE_IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16
 # Entries that converters leave in a file and no interpreter reads.
 UNREAD_METADATA = (b"CONVERSION_METADATA", b"min_runtime_version", b"model_quantization_method")
+
+
+class Packable(Protocol):
+    """A part of a file as an object of the generated API."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int: ...
 
 
 class SharingBuilder(flatbuffers.Builder):
@@ -64,7 +71,7 @@ class SharingBuilder(flatbuffers.Builder):
         self._written[content] = offset
         return offset
 
-    def once(self, part: Any) -> int:
+    def once(self, part: Packable) -> int:
         """Packs an object of the generated API, or returns the offset where an equal one stands."""
         key = _content(part)
         if key not in self._written:
@@ -75,14 +82,14 @@ class SharingBuilder(flatbuffers.Builder):
 class _Once:
     """Stands in for a part of a model so that the generated ``Pack`` methods share equal ones."""
 
-    def __init__(self, part: Any) -> None:
+    def __init__(self, part: Packable) -> None:
         self.part = part
 
     def Pack(self, builder: SharingBuilder) -> int:
         return builder.once(self.part)
 
 
-def _content(part: Any) -> object:
+def _content(part: object) -> object:
     """A hashable picture of an object of the generated API."""
     if isinstance(part, np.ndarray):
         return part.dtype.str, part.tobytes()
@@ -93,7 +100,7 @@ def _content(part: Any) -> object:
     return part
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes) -> ModelT:
     """The file as an object of ``ai_edge_litert.schema_py_generated`` (a ``ModelT``), with arrays that can be written.
 
     Raises:
@@ -104,14 +111,14 @@ def unpack(data: bytes) -> Any:
             f"Wanted the bytes of a TFLite file (identifier {FILE_IDENTIFIER!r} at byte 4). "
             f"Received: {len(data)} bytes that begin {bytes(data[:8])!r}."
         )
-    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
     for buffer in model.buffers:
         if buffer.data is not None:
             buffer.data = np.frombuffer(bytes(buffer.data), np.uint8).copy()
     return model
 
 
-def pack(model: Any) -> bytes:
+def pack(model: ModelT) -> bytes:
     """A ``ModelT`` as the bytes of a file, equal parts written once; the object itself is left as it was."""
     builder = SharingBuilder()
     replaced = []
@@ -132,7 +139,7 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def code_of(model: Any, operator: Any) -> int:
+def code_of(model: ModelT, operator: OperatorT) -> int:
     """The number of an operator's kind, one of ``schema.BuiltinOperator``."""
     code = model.operatorCodes[operator.opcodeIndex]
     return max(code.builtinCode, code.deprecatedBuiltinCode)
@@ -175,7 +182,7 @@ def shrink(data: bytes, *, names: bool = True) -> bytes:
     return shrunk if len(shrunk) < len(data) else bytes(data)
 
 
-def _drop_operator_codes(model: Any) -> None:
+def _drop_operator_codes(model: ModelT) -> None:
     used = sorted({operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators})
     model.operatorCodes = [model.operatorCodes[index] for index in used]
     for graph in model.subgraphs:
@@ -183,7 +190,7 @@ def _drop_operator_codes(model: Any) -> None:
             operator.opcodeIndex = used.index(operator.opcodeIndex)
 
 
-def _drop_tensors(model: Any, graph: Any) -> None:
+def _drop_tensors(model: ModelT, graph: SubGraphT) -> None:
     """Drops tensors that no operator, input, output, signature or blockwise scale names."""
     blockwise = [details for tensor in graph.tensors if (details := _scales_of_blocks(tensor)) is not None]
     lists = [graph.inputs, graph.outputs, *([details.scales, details.zeroPoints] for details in blockwise)]
@@ -212,13 +219,13 @@ def _drop_tensors(model: Any, graph: Any) -> None:
                 setattr(operator, name, [place[int(index)] for index in indices])
 
 
-def _scales_of_blocks(tensor: Any) -> Any:
+def _scales_of_blocks(tensor: TensorT) -> schema.BlockwiseQuantizationT | None:
     """What says by which tensors a kernel's blocks are scaled, or ``None``."""
     details = None if tensor.quantization is None else tensor.quantization.details
     return details if isinstance(details, schema.BlockwiseQuantizationT) else None
 
 
-def _shorten(graph: Any, *, names: bool) -> None:
+def _shorten(graph: SubGraphT, *, names: bool) -> None:
     ends = {*graph.inputs, *graph.outputs}
     for index, tensor in enumerate(graph.tensors):
         if index not in ends:
@@ -233,9 +240,9 @@ def _shorten(graph: Any, *, names: bool) -> None:
             tensor.quantization = None
 
 
-def _merge_buffers(model: Any) -> None:
+def _merge_buffers(model: ModelT) -> None:
     """Equal constants point to one buffer and unread ones go; buffer 0 stays the empty one, as the schema has it."""
-    buffers: list[Any] = [schema.BufferT()]
+    buffers = [schema.BufferT()]
     place = {b"": 0}
     owners = [tensor for graph in model.subgraphs for tensor in graph.tensors] + list(model.metadata or [])
     moved = {}

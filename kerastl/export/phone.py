@@ -127,12 +127,11 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> di
     """Everything that a page may name, by its field."""
     fed, target, source = task.inputs.described(), task.target, row["input"]
     floating, example = source["dtype"] == "float32", "picture" if "image" in fed else task.inputs.kind
-    shares = "labels" in target.described()
     answer, columns = _answer_of(target, example=example), fed.get("columns")
-    words = (lambda value: f"{value:.4f}") if shares else target.format
+    unit = f" {target.units}" if target.units not in ("", "%") else ""
     return {
         **{name: row[name] for name in ("input", "output", "sha256")},
-        **{name: words(row[name]) for name in ("score", "score_low", "score_high")},
+        **{name: f"{row[name]:.4f}{unit}" for name in ("score", "score_low", "score_high")},
         "recipe": report["recipe"],
         "metric": report["metric"],
         "test": report["data"]["test"],

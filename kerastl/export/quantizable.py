@@ -7,10 +7,9 @@ scale that is infinite, and the process ends in an abort.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.schema_py_generated import ModelT, OperatorT, SubGraphT
 
 from kerastl.export import packing
 from kerastl.export.lookup import operator_of, replaced, tensor_of
@@ -37,7 +36,7 @@ def as_quantizable(data: bytes) -> bytes:
     return replaced(data, _others)
 
 
-def _others(model: Any, graph: Any, operator: Any) -> list[Any] | None:
+def _others(model: ModelT, graph: SubGraphT, operator: OperatorT) -> list[OperatorT] | None:
     code = packing.code_of(model, operator)
     if code not in (_CODES.NEG, _CODES.LEAKY_RELU, _CODES.PADV2):
         return None
@@ -58,7 +57,7 @@ def _others(model: Any, graph: Any, operator: Any) -> list[Any] | None:
     return _mirrored(model, graph, operator)
 
 
-def _times(model: Any, graph: Any, source: int, factor: float, target: int) -> Any:
+def _times(model: ModelT, graph: SubGraphT, source: int, factor: float, target: int) -> OperatorT:
     constant = tensor_of(model, graph, [1], _TYPES.FLOAT32, name=b"factor", values=np.asarray([factor], np.float32))
     operator = operator_of(model, _CODES.MUL, [source, constant], target)
     operator.builtinOptionsType = schema.BuiltinOptions.MulOptions
@@ -66,7 +65,7 @@ def _times(model: Any, graph: Any, source: int, factor: float, target: int) -> A
     return operator
 
 
-def _mirrored(model: Any, graph: Any, operator: Any) -> list[Any] | None:
+def _mirrored(model: ModelT, graph: SubGraphT, operator: OperatorT) -> list[OperatorT] | None:
     """A padding that goes on with the edge: every window that sees a number there sees it in the picture as well."""
     source, pads, value = (int(index) for index in operator.inputs)
     held, sizes = (model.buffers[graph.tensors[index].buffer].data for index in (value, pads))

@@ -86,5 +86,5 @@ def absorb(data: bytes, *, scale: float) -> bytes | None:
     return packing.pack(model)
 
 
-def _readers(graph: Any, index: int) -> list[Any]:
+def _readers(graph: schema.SubGraphT, index: int) -> list[schema.OperatorT]:
     return [operator for operator in graph.operators if index in operator.inputs]

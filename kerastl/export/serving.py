@@ -158,7 +158,7 @@ def noise(model: KerasModel, task: Task | None = None, *, examples: int = 4) -> 
 
 
 def _noise(random: np.random.Generator, spec: tf.TensorSpec, examples: int) -> np.ndarray:
-    shape = tuple(spec.shape)[1:]
+    shape = tuple(size for size in spec.shape[1:] if size is not None)  # they are all known
     if not spec.dtype.is_floating:
         return random.integers(0, 2 if spec.dtype.is_bool else 5, (examples, *shape)).astype(spec.dtype.name)
     draws = (

@@ -234,20 +234,14 @@ def _converted(
 
 
 def _named(data: bytes, signature: _Signature) -> bytes:
-    """Gives the file's input and output tensors the names that the signature has, and their order.
-
-    Raises:
-        ValueError: if two of them are one tensor, as an input that is passed on.
-    """
+    """Gives the file's input and output tensors the names that the signature has, and their order."""
     model = packing.unpack(data)
     graph, defined = model.subgraphs[0], model.signatureDefs[0]
-    entries = [*defined.inputs, *defined.outputs]
-    names = {entry.tensorIndex: entry.name for entry in entries}
-    if len(names) < len(entries):
-        raise ValueError(
-            "Wanted inputs and outputs that are tensors of their own. Received: "
-            f"{', '.join(entry.name.decode() for entry in entries)}, two of which are the same."
-        )
+    names = {entry.tensorIndex: entry.name for entry in defined.inputs}
+    for entry in defined.outputs:
+        if entry.tensorIndex in names:  # an input that is passed on, or an output that is there twice
+            entry.tensorIndex = lookup.copied(model, graph, entry.tensorIndex)
+        names[entry.tensorIndex] = entry.name
     for index, tensor in enumerate(graph.tensors):
         if index in names:
             tensor.name = names[index]

@@ -8,9 +8,12 @@ Reading and writing checkpoints and reading a vocabulary are allowed where Tenso
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from tensorflow.core.framework import types_pb2
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import op_def_registry
 
 # Free text in these settings is a layout, an equation, a message or the name of a thing inside the graph.
@@ -87,7 +90,7 @@ def is_harmless(name: str) -> bool:
     )
 
 
-def inspect(graph: Any) -> dict[str, set[str]]:
+def inspect(graph: GraphDef) -> dict[str, set[str]]:
     """Looks at every node of a graph and of the functions in its library.
 
     Args:
@@ -123,7 +126,7 @@ def inspect(graph: Any) -> dict[str, set[str]]:
     return opening
 
 
-def refused(graph: Any) -> Iterator[str]:
+def refused(graph: GraphDef) -> Iterator[str]:
     """Every operation of a graph and of its functions that `inspect` would refuse, in words; each kind once a place."""
     library = {function.signature.name: function for function in graph.library.function}
     places = [("the graph", graph.node), *((f"the function {name}", one.node_def) for name, one in library.items())]
@@ -138,7 +141,7 @@ def refused(graph: Any) -> Iterator[str]:
                     yield str(error)
 
 
-def _opens(node: Any, where: str, library: Mapping[str, Any]) -> bool:
+def _opens(node: NodeDef, where: str, library: Mapping[str, FunctionDef]) -> bool:
     """Whether a node opens a file in one of the ways that may be allowed."""
     if node.op in library:
         return False
@@ -155,7 +158,7 @@ def _opens(node: Any, where: str, library: Mapping[str, Any]) -> bool:
     return False
 
 
-def _check_opening(function: Any) -> None:
+def _check_opening(function: FunctionDef) -> None:
     """The file's name is the caller's, with parts added that do not lead elsewhere."""
     name = function.signature.name
     for node in function.node_def:
@@ -169,7 +172,7 @@ def _check_opening(function: Any) -> None:
             _check_parts(function, node)
 
 
-def _check_parts(function: Any, joined: Any) -> None:
+def _check_parts(function: FunctionDef, joined: NodeDef) -> None:
     """What is added to a file's name is a text that stands in the graph and does not lead elsewhere."""
     name, nodes = function.signature.name, {node.name: node for node in function.node_def}
     waiting, seen = list(joined.input), set()
@@ -186,7 +189,7 @@ def _check_parts(function: Any, joined: Any) -> None:
         waiting += node.input
 
 
-def argument_of(function: Any, source: str) -> str | None:
+def argument_of(function: FunctionDef, source: str) -> str | None:
     """The argument that a text begins with, or ``None`` if it is made inside the function."""
     arguments = {argument.name for argument in function.signature.input_arg}
     nodes = {node.name: node for node in function.node_def}
@@ -204,7 +207,7 @@ def argument_of(function: Any, source: str) -> str | None:
     return None
 
 
-def references(node: Any, library: Mapping[str, Any]) -> Iterator[str]:
+def references(node: NodeDef, library: Mapping[str, FunctionDef]) -> Iterator[str]:
     """Functions of the library that a node calls or hands on."""
     if node.op in library:
         yield node.op
@@ -212,7 +215,7 @@ def references(node: Any, library: Mapping[str, Any]) -> Iterator[str]:
         yield from _functions_in(value)
 
 
-def _functions_in(value: Any) -> Iterator[str]:
+def _functions_in(value: AttrValue) -> Iterator[str]:
     functions = [value.func] if value.HasField("func") else list(value.list.func)
     for function in functions:
         yield function.name

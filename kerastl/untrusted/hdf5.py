@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import h5py
 
@@ -55,7 +55,7 @@ def findings(file: Path | IO[bytes]) -> Iterator[str]:
         yield f"it cannot be read: {error}"
 
 
-def _items(file: Any) -> Iterator[tuple[str, Any]]:
+def _items(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset | str]]:
     """Groups and data sets by their names, and in words what is neither."""
     waiting, seen = [file], set()
     while waiting:
@@ -80,11 +80,11 @@ def _items(file: Any) -> Iterator[tuple[str, Any]]:
                 yield where, f"{where} is neither a group nor a data set"
 
 
-def _declared(dataset: Any) -> int:
+def _declared(dataset: h5py.Dataset) -> int:
     return math.prod(dataset.shape or ()) * dataset.dtype.itemsize
 
 
-def _check(dataset: Any, where: str) -> Iterator[str]:
+def _check(dataset: h5py.Dataset, where: str) -> Iterator[str]:
     if dataset.external:
         yield f"{where} keeps its bytes in another file, {dataset.external[0][0]!r}"
     if dataset.is_virtual:

@@ -9,8 +9,7 @@ process has registered itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 _LAYERS = """
     Activation ELU LeakyReLU PReLU ReLU Softmax
@@ -128,7 +127,7 @@ class ConfigError(ValueError):
     """A model's configuration that is not built, and why."""
 
 
-def inspect(config: Any) -> None:
+def inspect(config: object) -> None:
     """Looks at a configuration, as JSON gives it, down to its last value.
 
     Raises:
@@ -138,7 +137,7 @@ def inspect(config: Any) -> None:
         raise ConfigError(words)
 
 
-def findings(config: Any) -> Iterator[str]:
+def findings(config: object) -> Iterator[str]:
     """Why a configuration is not built: it is no model's; names a class or function that is not on the list, or by a
     name somebody registered; or holds what could be the name of a file.
     """
@@ -151,7 +150,7 @@ def findings(config: Any) -> Iterator[str]:
         yield "its configuration is nested without end"
 
 
-def _walk(value: Any, where: str) -> Iterator[str]:
+def _walk(value: object, where: str) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             yield from _walk(item, where)
@@ -170,18 +169,18 @@ def _walk(value: Any, where: str) -> Iterator[str]:
         yield f"{where} holds {value!r}, which names a file or an address"
 
 
-def _is_nested(value: Any) -> bool:
+def _is_nested(value: object) -> bool:
     """Whether something stands in it that Keras may build."""
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict | list) for one in value))
 
 
-def _name(value: dict[str, Any]) -> str:
+def _name(value: Mapping[str, object]) -> str:
     config = value.get("config")
     name = config.get("name") if isinstance(config, dict) else None
     return f"{value['class_name']} {name!r}" if isinstance(name, str) else ""
 
 
-def _check_object(value: dict[str, Any], where: str) -> Iterator[str]:
+def _check_object(value: Mapping[str, object], where: str) -> Iterator[str]:
     name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
     if not isinstance(name, str) or not isinstance(module, str | None) or not isinstance(registered, str | None):
         yield f"{where} names an object by something that is no text"
@@ -206,7 +205,7 @@ def _check_object(value: dict[str, Any], where: str) -> Iterator[str]:
         yield f"{where} names {name} under the registered name {registered!r}"
 
 
-def layers(config: Any) -> Iterator[str]:
+def layers(config: object) -> Iterator[str]:
     """The class of each layer, those inside of layers as well, in order."""
     if isinstance(config, list):
         for item in config:

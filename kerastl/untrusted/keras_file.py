@@ -17,7 +17,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def _copied(path: Path) -> Iterator[Path]:
         yield copy
 
 
-def _by_keras(path: Path, load: Any) -> Any:
+def _by_keras(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
     try:
         return load()
     except Exception as error:  # Keras raises whatever a configuration that does not fit provokes in a layer

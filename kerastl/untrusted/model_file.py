@@ -7,7 +7,7 @@ bounded in memory and time, writes no file, and has no network where the system 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,10 @@ class SandboxedModel:
             raise ModelError(f"{path} is not opened: it may be a pickle, which runs code.", how="refused")
         if kind == "tflite":
             wanted = len(self._tflite.facts(path).input.shape)
-            return self._tflite.run(path, inputs[..., None] if inputs.ndim == wanted - 1 else inputs)
+            answers = self._tflite.run(path, inputs[..., None] if inputs.ndim == wanted - 1 else inputs)
+            if isinstance(answers, dict):
+                raise ModelError(f"{path} has several outputs: {', '.join(answers)}. Wanted one.", how="refused")
+            return answers
         question = {"do": "run", "shape": list(inputs.shape), "dtype": inputs.dtype.str}
         with snapshots.of(path) as copy:
             said, raw = self._ask(copy, question, inputs.tobytes(), examples=len(inputs) if inputs.ndim else 1)
@@ -175,7 +178,7 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _believed(said: dict[str, Any]) -> list[types.Finding]:
+def _believed(said: Mapping[str, object]) -> list[types.Finding]:
     """The child's words as findings: so many, so long, and without what could move a terminal's cursor."""
     findings: Any = said.get("findings")
     with contextlib.suppress(TypeError, ValueError):

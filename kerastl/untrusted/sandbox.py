@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _HEADER = struct.Struct(">QQ")  # bytes of the JSON and of what follows it
 _LONGEST_WORDS = 1_000_000
@@ -245,7 +245,7 @@ def leave_network() -> bool:
     return unshare is not None and (unshare(_NEW_NETWORK) == 0 or unshare(_NEW_USER | _NEW_NETWORK) == 0)
 
 
-def _say(pipe: Any, words: dict[str, Any], raw: bytes) -> None:
+def _say(pipe: BinaryIO, words: Mapping[str, object], raw: bytes) -> None:
     said = json.dumps(words).encode()
     if len(said) > _LONGEST_WORDS:
         said = json.dumps({"refused": "it says more than anybody would read"}).encode()

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, TensorInfo
 
 from kerastl.untrusted import graph, snapshots
 
@@ -109,12 +112,12 @@ def contents(folder: Path) -> Iterator[tuple[str, str]]:
     yield "operations", f"{found.total()}: {', '.join(f'{name} {count}' for name, count in sorted(found.items()))}"
 
 
-def _end(name: str, tensor: Any) -> str:
+def _end(name: str, tensor: TensorInfo) -> str:
     shape = None if tensor.tensor_shape.unknown_rank else [axis.size for axis in tensor.tensor_shape.dim]
     return f"{name} {tf.dtypes.as_dtype(tensor.dtype).name} {shape}"
 
 
-def _program(folder: Path) -> Any:
+def _program(folder: Path) -> saved_model_pb2.SavedModel:
     if not (folder / "saved_model.pb").is_file():
         raise SavedModelError("saved_model.pb is missing")
     try:
@@ -126,7 +129,7 @@ def _program(folder: Path) -> Any:
     return program
 
 
-def _inspect_part(part: Any, folder: Path) -> None:
+def _inspect_part(part: MetaGraphDef, folder: Path) -> None:
     if not part.object_graph_def.nodes:
         raise SavedModelError("it is of TensorFlow 1, whose graph runs as it is loaded")
     for asset in part.asset_file_def:
@@ -151,7 +154,7 @@ def _inspect_asset(name: str, folder: Path) -> None:
         raise SavedModelError(f"its asset {name!r} is missing")
 
 
-def _inspect_calls(part: Any, opening: Mapping[str, set[str]]) -> None:
+def _inspect_calls(part: MetaGraphDef, opening: Mapping[str, set[str]]) -> None:
     """In the graph itself a function that opens files is handed a saver's placeholder or an asset, nothing else."""
     nodes = {node.name: node for node in part.graph_def.node}
     functions = {function.signature.name: function for function in part.graph_def.library.function}
@@ -170,10 +173,10 @@ def _inspect_calls(part: Any, opening: Mapping[str, set[str]]) -> None:
                     raise SavedModelError(f"{node.name} calls {name}, which opens a file that {given} names")
 
 
-def _assets(part: Any) -> set[str]:
+def _assets(part: MetaGraphDef) -> set[str]:
     """Nodes of the graph that are an asset's name, or read it from a variable which holds nothing else."""
     names = {_node(asset.tensor_info.name) for asset in part.asset_file_def}
-    users: dict[str, list[Any]] = {}
+    users: dict[str, list[NodeDef]] = {}
     for node in part.graph_def.node:
         for source in node.input:
             users.setdefault(_node(source), []).append(node)
@@ -187,7 +190,7 @@ def _assets(part: Any) -> set[str]:
     return found
 
 
-def _file_arguments(function: Any) -> set[str]:
+def _file_arguments(function: FunctionDef) -> set[str]:
     """Arguments of a function that are files' names."""
     found = set()
     for node in function.node_def:
@@ -200,7 +203,7 @@ def _file_arguments(function: Any) -> set[str]:
     return found - {None}
 
 
-def _inspect_vocabulary(function: Any, part: Any) -> None:
+def _inspect_vocabulary(function: FunctionDef, part: MetaGraphDef) -> None:
     """A function that reads a vocabulary and can be called by name is bound to an asset of the model."""
     name = function.signature.name
     concrete = part.object_graph_def.concrete_functions

@@ -24,7 +24,7 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
 
     Args:
         question: ``do``: ``"facts"``; ``"threshold"``; ``"described"``; ``"latency"`` with the arguments of
-            `benchmark.latency`; or ``"run"`` with the ``name`` (``None`` for the only input), ``shape`` and
+            `benchmark.latency`; or ``"run"`` with the ``name`` (empty for the only input), ``shape`` and
             ``dtype`` of each of the ``inputs``.
         content: the file's bytes, the first ``bytes`` of them, and those of the inputs, one after the other.
 
@@ -51,7 +51,7 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
         size = math.prod(shape) * dtype.itemsize
         inputs[one["name"]] = np.frombuffer(rest[:size], dtype).reshape(shape)
         rest = rest[size:]
-    answers = verify.predict_tflite(file, inputs.get(None, inputs))
-    outputs = answers if isinstance(answers, dict) else {None: answers}
+    answers = verify.predict_tflite(file, inputs.get("", inputs))
+    outputs = answers if isinstance(answers, dict) else {"": answers}
     said = [{"name": name, "shape": list(values.shape)} for name, values in outputs.items()]
     return {"outputs": said}, b"".join(values.astype("<f4").tobytes() for values in outputs.values())

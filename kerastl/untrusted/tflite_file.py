@@ -130,8 +130,8 @@ class SandboxedModel:
         """
         if isinstance(inputs, types.LazyArray):
             parts = (np.asarray(inputs[start : start + _CHUNK]) for start in range(0, len(inputs), _CHUNK))
-            return _joined([self._run(file, {None: part}) for part in parts])
-        named = inputs if isinstance(inputs, Mapping) else {None: inputs}
+            return _joined([self._run(file, {"": part}) for part in parts])
+        named = inputs if isinstance(inputs, Mapping) else {"": inputs}
         arrays = {name: np.asarray(values) for name, values in named.items()}
         if len({values.shape[:1] for values in arrays.values()}) != 1:
             shapes = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
@@ -148,10 +148,8 @@ class SandboxedModel:
             [self._run(file, {name: values[at : at + most] for name, values in arrays.items()}) for at in starts]
         )
 
-    def _run(
-        self, file: Path | str | bytes, inputs: Mapping[str, np.ndarray] | Mapping[None, np.ndarray]
-    ) -> np.ndarray | dict[str, np.ndarray]:
-        """The answers to what goes to the child at once; one input is called ``None``."""
+    def _run(self, file: Path | str | bytes, inputs: Mapping[str, np.ndarray]) -> np.ndarray | dict[str, np.ndarray]:
+        """The answers to what goes to the child at once; the only input has no name."""
         content, failed = _bytes_of(file), f"{_name_of(file)} cannot be run"
         arrays = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
         described = [
@@ -203,12 +201,11 @@ def _believed_answers(
         size = math.prod(shape)
         if shape[:1] != [count] or size > len(numbers):
             raise TfliteError(f"{failed}: wanted {count} answers, received {shape} of {len(numbers)}.", how="garbled")
-        name = output.get("name")
-        found[None if name is None else printable(name)] = numbers[:size].reshape(shape).astype(np.float32)
+        found[printable(output.get("name"))] = numbers[:size].reshape(shape).astype(np.float32)
         numbers = numbers[size:]
-    if not found or len(numbers) or (None in found and len(found) > 1):
+    if not found or len(numbers) or ("" in found and len(found) > 1):
         raise TfliteError(f"{failed}: wanted {count} answers, received {outputs!r:.200}.", how="garbled")
-    return found.get(None, found)
+    return found.get("", found)
 
 
 def _name_of(file: Path | str | bytes) -> str:

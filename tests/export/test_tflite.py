@@ -1,45 +1,17 @@
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from toy import softmax
 
 from kerastl import verify
 from kerastl.export import packing, serving, tflite
-from kerastl.inputs.image import Image
-from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import History, Task
+from kerastl.types import History
 from kerastl.verify import benchmark
-
-
-def answers(data: bytes, inputs: np.ndarray) -> np.ndarray:
-    """An independent runner: one example at a time, dequantized by hand."""
-    interpreter = Interpreter(model_content=data, num_threads=1)
-    interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    rows = []
-    for example in inputs:
-        interpreter.set_tensor(source["index"], example[None].astype(source["dtype"]))
-        interpreter.invoke()
-        row = interpreter.get_tensor(target["index"])[0].astype(np.float64)
-        scale, zero = target["quantization"]
-        rows.append((row - zero) * scale if scale else row)
-    return np.array(rows)
-
-
-def operators(data: bytes) -> list[str]:
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    model = packing.unpack(data)
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    return [names[codes[operator.opcodeIndex]] for operator in model.subgraphs[0].operators]
-
-
-def task_of(model) -> Task:
-    """The classification of pictures that a model's shapes fit."""
-    names = tuple(map(str, range(model.outputs[0].shape[-1])))
-    return Task("toy", Image(tuple(model.inputs[0].shape[1:])), SingleLabel(names))
+from tests.export.files import answers, operators
 
 
 def test_float_file_answers_like_the_model(float_student, float_file, pictures):
@@ -47,13 +19,6 @@ def test_float_file_answers_like_the_model(float_student, float_file, pictures):
     wanted = softmax(float_student.predict(inputs.astype(np.float32), verbose=0).astype(np.float64))
     assert np.abs(answers(float_file, inputs) - wanted).max() < 1e-5
     assert wanted.std(0).max() > 0.05, "the test's own model must not be constant"
-
-
-def test_rescaling_costs_no_operator(float_file, integer_file):
-    assert operators(float_file) == ["CONV_2D"] * 4 + ["MEAN", "FULLY_CONNECTED", "SOFTMAX"]
-    assert operators(integer_file) == [
-        "QUANTIZE", *["CONV_2D"] * 4, "MEAN", "FULLY_CONNECTED", "SOFTMAX", "QUANTIZE",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["float_file", "integer_file"])
@@ -93,38 +58,12 @@ def test_post_training_integer_file(float_student, digits, tmp_path, pictures):
     assert (answers(data, inputs).argmax(-1) == wanted.argmax(-1)).mean() >= 0.95
 
 
-def test_rescaling_with_an_offset_stays_in_the_graph(tmp_path, student, digits, pictures):
-    import keras
-
-    model = student(keras, scale=1 / 127.5, offset=-1.0)
-    data = tflite.write(model, tmp_path / "model.tflite", digits)
-    inputs, _ = pictures(4)
-    wanted = softmax(model.predict(inputs.astype(np.float32), verbose=0).astype(np.float64))
-    assert np.abs(answers(data, inputs) - wanted).max() < 1e-5
-    assert operators(data)[:2] == ["MUL", "ADD"]
-
-
 def test_model_is_left_as_it_was(float_student, digits, tmp_path):
     before = [np.array(weight) for weight in float_student.get_weights()]
     layers = [layer.name for layer in float_student.layers]
     tflite.write(float_student, tmp_path / "model.tflite", digits)
     assert layers == [layer.name for layer in float_student.layers]
     assert all(np.array_equal(a, b) for a, b in zip(before, float_student.get_weights(), strict=True))
-
-
-@pytest.mark.parametrize(
-    ("calibration", "message"),
-    [
-        (np.zeros((8, 28, 28, 1)), "all zero"),
-        (np.random.default_rng(0).random((8, 28, 28, 1)), "not scaled"),
-        (np.full((8, 28, 28, 1), 300.0), "0..255"),
-        (np.full((8, 28, 28), 200.0), "examples, 28, 28, 1"),
-    ],
-)
-def test_calibration_must_be_raw_pixels(calibration, message, float_student, digits, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        tflite.write(float_student, tmp_path / "model.tflite", digits, integer=True, calibration=calibration)
-    assert not list(tmp_path.iterdir())
 
 
 def test_what_calibration_is_for(float_student, aware_student, digits, tmp_path, pictures):
@@ -235,31 +174,92 @@ def test_files_for_several_classes_answer_like_the_model(float_student, aware_st
             assert (target["dtype"], target["quantization"]) == (np.uint8, (1 / 256, 0))
 
 
-@pytest.mark.parametrize("branch", ["another scale", "none"])
-def test_an_input_that_others_read_as_well_stays_as_it_is(branch):
-    """The factor cannot be taken out of a graph whose other readers want plain pixels."""
+# ---------------------------------------------------------------------------------------------------- without a task
+
+
+def test_nothing_stands_behind_a_model_without_a_task(float_student, pictures):
+    data, (inputs, _) = tflite.convert(float_student), pictures(16)
+    assert operators(data) == ["CONV_2D"] * 4 + ["MEAN", "FULLY_CONNECTED"]
+    wanted = float_student.predict(inputs.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(answers(data, inputs), wanted, rtol=1e-4, atol=1e-4)
+    signature = Interpreter(model_content=data).get_signature_list()["serving_default"]
+    assert signature == {"inputs": ["image"], "outputs": ["logits"]}
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_several_inputs_and_outputs_keep_their_names_and_their_order(library):
+    library = importlib.import_module(library)
+    library.utils.set_random_seed(0)
+    layers = library.layers
+    table, picture = layers.Input((6,), name="table"), layers.Input((8, 8, 3), name="picture")
+    words = layers.Input((5,), dtype="int32", name="words")
+    seen = layers.Flatten()(layers.Conv2D(2, 3, activation="relu")(layers.Rescaling(1 / 255)(picture)))
+    read = layers.Flatten()(layers.Embedding(9, 3)(words))
+    value = layers.Dense(8, activation="relu")(layers.Concatenate()([layers.Dense(4)(table), seen, read]))
+    outputs = [
+        layers.Dense(2, name="z")(value),
+        layers.Dense(1, activation="sigmoid", name="y")(value),
+        layers.Reshape((2, 2, 1), name="map")(layers.Dense(4)(value)),
+    ]
+    model = library.Model([picture, table, words], outputs)
+    random = np.random.default_rng(0)
+    fed = {
+        "picture": random.integers(0, 256, (7, 8, 8, 3)).astype(np.float32),
+        "table": random.normal(size=(7, 6)).astype(np.float32),
+        "words": random.integers(0, 9, (7, 5)).astype(np.int32),
+    }
+    data = tflite.convert(model)
+    facts = benchmark.inspect(data)
+    assert [end.name for end in facts.inputs] == list(fed)
+    assert [(end.name, end.shape) for end in facts.outputs] == [("z", (1, 2)), ("y", (1, 1)), ("map", (1, 2, 2, 1))]
+    found = verify.predict_tflite(data, fed)
+    for end, wanted in zip(facts.outputs, model.predict(list(fed.values()), verbose=0), strict=True):
+        np.testing.assert_allclose(found[end.name], wanted, atol=1e-5)
+
+
+def test_an_output_that_is_there_twice_or_was_put_in_is_copied():
     import keras
 
     keras.utils.set_random_seed(0)
-    image = keras.Input((4, 4, 1), name="image")
-    one = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
-    other = keras.layers.Flatten()(keras.layers.Rescaling(1 / 127.5)(image) if branch == "another scale" else image)
-    model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Concatenate()([one, other])))
-    inputs = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1)).astype(np.float32)
-    np.testing.assert_allclose(
-        answers(tflite.convert(model, task_of(model)), inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5
-    )
+    steps = keras.Input((5, 2), name="steps")
+    states = keras.layers.LSTM(3, return_state=True, unroll=True, name="lstm")(steps)
+    model = keras.Model(steps, [*states, keras.layers.Identity(name="same")(steps)])
+    inputs = np.random.default_rng(0).normal(size=(4, 5, 2)).astype(np.float32)
+    data = tflite.convert(model)
+    names = [end.name for end in benchmark.inspect(data).outputs]
+    assert names == ["lstm", "lstm_1", "lstm_2", "same"]
+    found = verify.predict_tflite(data, inputs)
+    for name, wanted in zip(names, model.predict(inputs, verbose=0), strict=True):
+        np.testing.assert_allclose(found[name], wanted, atol=1e-5)
+    np.testing.assert_array_equal(found["same"], inputs)
 
 
-def test_a_sequential_takes_the_factor_over_as_well(tmp_path):
-    """Loaded from a file every layer of one was called many times on the same input."""
+@pytest.mark.parametrize("name", ["z", "y"])
+def test_every_output_is_compared_with_the_models(name):
     import keras
 
     keras.utils.set_random_seed(0)
-    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3)]
-    keras.Sequential([keras.Input((8, 8, 1), name="image"), *layers]).save(tmp_path / "model.keras")
-    model = keras.saving.load_model(tmp_path / "model.keras")
-    data = tflite.convert(model, task_of(model))
-    assert "MUL" not in operators(data)
-    inputs = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype(np.float32)
-    np.testing.assert_allclose(answers(data, inputs), softmax(model.predict(inputs, verbose=0)), atol=1e-5)
+    numbers = keras.Input((4,), name="numbers")
+    outputs = [keras.layers.Dense(2, name="z")(numbers), keras.layers.Dense(3, name="y")(numbers)]
+    model = keras.Model(numbers, outputs)
+    data = tflite.convert(model)
+    kernel = model.get_layer(name).kernel
+    kernel.assign(kernel + 0.1)
+    with pytest.raises(RuntimeError, match=rf"wanted {name} within 0\.001"):
+        tflite._check_answers(model, data, integer=False)
+
+
+@pytest.mark.parametrize("size", [1e5, 1.0, 1e-2])
+def test_numbers_are_compared_by_their_size(size):
+    wanted = size * np.linspace(-1, 1, 9)
+    assert tflite._alike(wanted * 1.0005, wanted, shares=False)
+    assert not tflite._alike(wanted * 1.002, wanted, shares=False)
+    assert not tflite._alike(wanted * np.nan, wanted, shares=False)
+    assert not tflite._alike(wanted[:8], wanted, shares=False)
+
+
+def test_where_a_model_has_no_number_nothing_is_compared_and_of_shares_none_is_missing():
+    wanted = np.array([np.nan, 1.0])
+    assert tflite._alike(np.array([5.0, 1.0]), wanted, shares=False)
+    assert not tflite._alike(np.array([5.0, 1.2]), wanted, shares=False)
+    assert not tflite._alike(wanted, wanted, shares=True)

@@ -21,17 +21,17 @@ def test_the_same_facts_latency_and_answers(tiny_files):
         said, _ = tflite_child.answer({"do": "latency", "bytes": len(file), "threads": 1, "runs": 3}, file)
         assert said["runs"] == 3
         inputs = tiny_files.inputs[:5]
-        one = {"name": None, "shape": list(inputs.shape), "dtype": inputs.dtype.str}
+        one = {"name": "", "shape": list(inputs.shape), "dtype": inputs.dtype.str}
         said, raw = tflite_child.answer({"do": "run", "bytes": len(file), "inputs": [one]}, file + inputs.tobytes())
         (output,) = said["outputs"]
-        assert output["name"] is None
+        assert output["name"] == ""
         found = np.frombuffer(raw, "<f4").reshape(output["shape"])
         np.testing.assert_array_equal(found, verify.predict_tflite(file, inputs))
 
 
 def test_what_does_not_fit_is_refused(tiny_files):
     file = tiny_files.float32
-    none = {"name": None, "shape": [0, 8, 8, 1], "dtype": "|u1"}
+    none = {"name": "", "shape": [0, 8, 8, 1], "dtype": "|u1"}
     with pytest.raises(ValueError, match="one example at least"):
         tflite_child.answer({"do": "run", "bytes": len(file), "inputs": [none]}, file)
     with pytest.raises(ValueError, match="TFL3"):

@@ -118,16 +118,16 @@ def test_words_of_a_child_are_not_believed(tiny_files, monkeypatch):
     """A stranger's file that has taken the child over may say anything."""
     with tflite_file.SandboxedModel() as reader:
         for said, raw in (
-            ({"outputs": [{"name": None, "shape": [3, 1]}]}, bytes(12)),
+            ({"outputs": [{"name": "", "shape": [3, 1]}]}, bytes(12)),
             ({}, b""),
             ({"outputs": []}, b""),
             ({"outputs": [7]}, b""),
-            ({"outputs": [{"name": None, "shape": [1]}]}, b""),
-            ({"outputs": [{"name": None, "shape": [2, -1]}]}, b"x" * 32),
-            ({"outputs": [{"name": None, "shape": "x"}]}, b""),
-            ({"outputs": [{"name": None, "shape": [2, 2]}]}, b"x" * 32),  # more numbers than it says
-            ({"outputs": [{"name": None, "shape": [2, 9]}]}, b"x" * 32),
-            ({"outputs": [{"name": None, "shape": [2, 2]}, {"name": "b", "shape": [2, 2]}]}, b"x" * 32),
+            ({"outputs": [{"name": "", "shape": [1]}]}, b""),
+            ({"outputs": [{"name": "", "shape": [2, -1]}]}, b"x" * 32),
+            ({"outputs": [{"name": "", "shape": "x"}]}, b""),
+            ({"outputs": [{"name": "", "shape": [2, 2]}]}, b"x" * 32),  # more numbers than it says
+            ({"outputs": [{"name": "", "shape": [2, 9]}]}, b"x" * 32),
+            ({"outputs": [{"name": "", "shape": [2, 2]}, {"name": "b", "shape": [2, 2]}]}, b"x" * 32),
         ):
             monkeypatch.setattr(reader._child, "ask", lambda *_, said=said, raw=raw, **__: (said, raw))
             with pytest.raises(tflite_file.TfliteError, match="wanted 2 answers"):
