@@ -1,62 +1,61 @@
-"""What the dataclasses refuse."""
+"""What crosses from room to room: splits of one length, their rows, and the task that they carry."""
 
 from __future__ import annotations
 
-import os
+import dataclasses
 
 import numpy as np
 import pytest
 
 from kerastl.inputs.image import Image
 from kerastl.inputs.text import Text
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import TEXT_INPUTS, Task, is_multi_label, text_inputs
+from kerastl.types import Inputs, Split, Target, Task
+
+TASK = Task("animals", Image((2, 2, 1)), SingleLabel(("cat", "dog")))
+PICTURES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
+LABELS = np.array([0, 1, 0, 1, 0, 1], np.int32)
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("cat", "dog\n"),
-        ("cat", "d\rog"),
-        ("cat", "d\u2028og"),  # `str.splitlines` breaks here too, and so does whoever reads labels.txt with it
-        ("cat", ""),
-        ("cat", "  "),
-        ("cat", "cat"),
-        ("cat", os.fsdecode(b"caf\xe9")),
-        (),
-    ],
-)
-def test_a_class_name_is_a_line_of_its_own(names):
-    with pytest.raises(ValueError, match="one line of text each, no two the same"):
-        Task("animals", Image((8, 8, 1)), SingleLabel(names))
+def test_a_task_carries_what_goes_in_and_what_is_asked():
+    several = dataclasses.replace(TASK, target=MultiLabel(("cat", "dog")))
+    assert isinstance(TASK.inputs, Inputs)
+    assert all(isinstance(task.target, Target) for task in (TASK, several))
+    assert Task("animals", Image([2, 2, 1]), SingleLabel(["cat", "dog"])) == TASK != several
+    texts = Task("texts", Text(16, ("[PAD]", "a")), SingleLabel(("a", "b")))
+    assert "[PAD]" not in repr(texts), "thousands of tokens are in no message"
 
 
-def test_any_line_of_text_is_a_class_name():
-    names = ("with space", "näme-日本", "100%s", "quote'\"", "<b>", "[/red]", "{0}", "tab\there", " edge ")
-    assert Task("animals", Image((8, 8, 1)), SingleLabel(names)).target.outputs == len(names)
+def test_a_split_has_one_label_and_one_origin_an_input():
+    Split("train", PICTURES, LABELS, TASK, np.arange(6))
+    with pytest.raises(ValueError, match=r"one label an input\. Received: 6 inputs, 5 labels in split 'train'"):
+        Split("train", PICTURES, LABELS[:5], TASK)
+    with pytest.raises(ValueError, match="6 inputs, 6 labels, 2 origins"):
+        Split("train", PICTURES, LABELS, TASK, np.arange(2))
+    with pytest.raises(ValueError, match="6 inputs 'left', 5 inputs 'right', 6 labels"):
+        Split("train", {"left": PICTURES, "right": PICTURES[:5]}, LABELS, TASK)
 
 
-def test_a_vocabulary_is_of_lines_and_of_texts():
-    assert Task("texts", Text(16, ("[PAD]", "a")), SingleLabel(("a", "b"))).vocabulary == ("[PAD]", "a")
-    for shape, vocabulary in (((16,), ("a", "b\n")), ((16,), ("a", "")), ((16,), ("a", "## ")), ((8, 8, 1), ("a",))):
-        with pytest.raises(ValueError, match="tokens are one line of text each"):
-            Task("texts", Text(shape[0], vocabulary), SingleLabel(("a", "b")))
+@pytest.mark.parametrize("rows", [slice(2, 5), np.array([4, 0, 4])], ids=["slice", "indices"])
+def test_rows_of_a_split_stay_together(rows):
+    origins = np.array([f"{number}.png" for number in range(6)])
+    found = Split("train", {"one": PICTURES, "two": PICTURES + 1}, {"kind": LABELS}, TASK, origins).subset(rows)
+    np.testing.assert_array_equal(found.inputs["one"], PICTURES[rows])
+    np.testing.assert_array_equal(found.inputs["two"], PICTURES[rows] + 1)
+    np.testing.assert_array_equal(found.labels["kind"], LABELS[rows])
+    np.testing.assert_array_equal(found.origins, origins[rows])
+    assert (len(found), found.name, found.task) == (3, "train", TASK)
 
 
-def test_a_texts_three_inputs():
-    ids = np.array([[2, 9, 3, 0, 0], [2, 3, 0, 0, 0]], np.int32)
-    found = text_inputs(ids)
-    assert tuple(found) == TEXT_INPUTS
-    np.testing.assert_array_equal(found["ids"], ids)
-    np.testing.assert_array_equal(found["mask"], [[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
-    np.testing.assert_array_equal(found["segment_ids"], np.zeros((2, 5)))
-    assert {values.dtype.name for values in found.values()} == {"int32"}
+def test_the_first_rows_of_a_split():
+    split = Split("train", PICTURES, LABELS, TASK)
+    assert len(split.take(2)) == 2
+    assert len(split.take(None)) == len(split) == 6
+    assert split.take(2).origins is None
 
 
-def test_labels_of_several_classes_are_told_by_their_shape_and_type():
-    several = is_multi_label
-    assert several(np.zeros((3, 2), np.uint8))
-    assert not several(np.zeros(3, np.int32))
-    assert not several(np.zeros((3, 1), np.int32))  # class indices in a column
-    assert not several(np.zeros((3, 2), np.float32))  # soft labels
-    assert not several((np.zeros(3, np.int32), np.zeros((3, 2), np.float32)))
+def test_rows_of_streamed_pictures_are_not_read(stream):
+    lazy = stream(np.zeros((5, 4, 4, 3), np.uint8))
+    split = Split("train", lazy, LABELS[:5], dataclasses.replace(TASK, inputs=Image((4, 4, 3))))
+    assert type(split.subset(np.array([3, 1])).inputs) is type(lazy)

@@ -20,12 +20,19 @@ import tensorflow as tf
 from kerastl.export import tflite
 from kerastl.inputs import wordpiece
 from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 from kerastl.types import Schedule, Task
 
 # ------------------------------------------------------------------------------------------------------------- training
+
+
+DIRECTIONS = Task("directions", Numbers((4,)), SingleLabel(("a", "b", "c")))
+"""What the fixture `examples` asks of a small model."""
+SEVERAL = Task("several", Numbers((4,)), MultiLabel(("a", "b", "c")))
 
 
 def small_model(seed=0):
@@ -41,6 +48,7 @@ def batches(inputs, labels, size=8):
 
 
 def quiet(model, data, **options):
+    options.setdefault("task", DIRECTIONS)
     options.setdefault("schedule", Schedule(epochs=2, batch_size=8, peak_learning_rate=1e-2))
     return fitting.fit(model, data, progress=False, **options)
 

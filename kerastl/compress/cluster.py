@@ -14,6 +14,7 @@ https://www.tensorflow.org/model_optimization/guide/clustering.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from tensorflow_model_optimization.python.core.clustering.keras import cluster_c
 from kerastl.compress import fine_tuning
 from kerastl.compress.fine_tuning import TiedWeights
 from kerastl.compress.tf_keras import composite_layers
+from kerastl.compress.tf_keras.composite_layers import Layered
 from kerastl.types import ClusterClaim, History, Workspace
 
 _ROUNDS = 300  # of k-means; it has long stood still by then
@@ -109,20 +111,11 @@ def train(
     for layer in tf_model.layers:
         network.get_layer(layer.name).set_weights(layer.get_weights())
     chosen = _chosen(network, layers)
-    _refuse_small(network, chosen, number_of_clusters, per_channel=per_channel)
-    shared = []
-    for layer in chosen:
-        kernel, channels = _kernel(layer), _channels(layer) if per_channel else 1
-        norm = None if per_channel else fine_tuning.norm_behind(layer)
-        if norm is not None and norm.scale:
-            _make_factors_positive(layer, norm)
-        columns = kernel.numpy().reshape(-1, channels).T
-        clustered = [
-            _clustered(column, number_of_clusters, initialization=initialization, zeros=preserve_sparsity)
-            for column in columns
-        ]
-        kernel.assign(np.stack(clustered, -1).reshape(kernel.shape))
-        shared.append(TiedWeights(kernel, channels=channels, norm=norm))
+    _refuse_small(chosen, number_of_clusters, per_channel=per_channel)
+    how = functools.partial(
+        _clustered, number=number_of_clusters, initialization=initialization, zeros=preserve_sparsity
+    )
+    shared = [_tied(layer, how, per_channel=per_channel) for layer in chosen]
     fine_tuning.fit(
         network,
         batches,
@@ -146,7 +139,7 @@ def curves(network: tf_keras.Model, *, stage: str = "cluster") -> History:
     return fine_tuning.curves(network, stage=stage)
 
 
-def unique_values(model: Any, *, layers: Sequence[str] | None = None) -> dict[str, UniqueValues]:
+def unique_values(model: Layered, *, layers: Sequence[str] | None = None) -> dict[str, UniqueValues]:
     """How many distinct values the kernels of a model have, by the name of their layer.
 
     Args:
@@ -166,7 +159,7 @@ def unique_values(model: Any, *, layers: Sequence[str] | None = None) -> dict[st
 
 
 def claim(
-    model: Any, *, number_of_clusters: int, layers: Sequence[str] | None = None, whole: bool = False
+    model: Layered, *, number_of_clusters: int, layers: Sequence[str] | None = None, whole: bool = False
 ) -> ClusterClaim:
     """What a file of a clustered model has to hold, for ``publishing.Candidate`` and ``verify.check``.
 
@@ -195,6 +188,19 @@ def claim(
     return ClusterClaim(number_of_clusters, tuple(count.size for count in counts.values()), per_kernel=whole)
 
 
+def _tied(
+    layer: tf_keras.layers.Layer, clustered: Callable[[np.ndarray], np.ndarray], *, per_channel: bool
+) -> TiedWeights:
+    """Clusters the kernel of a layer, as a whole or channel by channel."""
+    kernel, channels = _kernel(layer), _channels(layer) if per_channel else 1
+    norm = None if per_channel else fine_tuning.norm_behind(layer)
+    if norm is not None and norm.scale:
+        _make_factors_positive(layer, norm)
+    columns = kernel.numpy().reshape(-1, channels).T
+    kernel.assign(np.stack([clustered(column) for column in columns], -1).reshape(kernel.shape))
+    return TiedWeights(kernel, channels=channels, norm=norm)
+
+
 def _make_factors_positive(layer: tf_keras.layers.Layer, norm: tf_keras.layers.BatchNormalization) -> None:
     """Moves the signs of a batch norm's factors into the kernel before it: the same function.
 
@@ -208,7 +214,7 @@ def _make_factors_positive(layer: tf_keras.layers.Layer, norm: tf_keras.layers.B
         variable.assign(variable * signs)
 
 
-def _clustered(values: np.ndarray, number: int, *, initialization: str, zeros: bool) -> np.ndarray:
+def _clustered(values: np.ndarray, *, number: int, initialization: str, zeros: bool) -> np.ndarray:
     """``values``, a vector, with at most ``number`` that are distinct; with ``zeros``, zeros and only they are zero."""
     kept = values != 0 if zeros else np.ones(values.shape, bool)
     moving = values[kept]
@@ -242,7 +248,7 @@ def _by_k_means(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return centroids[members].astype("float32")
 
 
-def _refuse(model: Any, *, number_of_clusters: int, initialization: str, zeros: bool) -> None:
+def _refuse(model: object, *, number_of_clusters: int, initialization: str, zeros: bool) -> None:
     if not isinstance(model, tf_keras.Model):
         raise ValueError(
             "Clustering needs a tf_keras model: bridge.to_tf_keras(model, probe=...) makes one of a Keras 3 model. "
@@ -259,7 +265,7 @@ def _refuse(model: Any, *, number_of_clusters: int, initialization: str, zeros: 
         )
 
 
-def _refuse_small(model: Any, chosen: Sequence, number: int, *, per_channel: bool) -> None:
+def _refuse_small(chosen: Sequence, number: int, *, per_channel: bool) -> None:
     for layer in chosen:
         kernel = _kernel(layer).numpy()
         if not np.isfinite(kernel).all():
@@ -273,7 +279,7 @@ def _refuse_small(model: Any, chosen: Sequence, number: int, *, per_channel: boo
             )
 
 
-def _chosen(model: Any, layers: Sequence[str] | None) -> list:
+def _chosen(model: Layered, layers: Sequence[str] | None) -> list:
     """The layers that are clustered, in the order of the model."""
     found = [layer for layer in composite_layers.leaves(model) if type(layer).__name__ in _KERNELS]
     names = [layer.name for layer in found]
@@ -301,18 +307,20 @@ def _chosen(model: Any, layers: Sequence[str] | None) -> list:
     return chosen
 
 
-def _is_depthwise(layer: Any) -> bool:
+def _is_depthwise(layer: Layered) -> bool:
     """A DepthwiseConv2D, or what some models write for it: a Conv2D with as many groups as channels."""
     kind = type(layer).__name__
-    return kind == "DepthwiseConv2D" or (kind == "Conv2D" and layer.groups > 1 and layer.kernel.shape[2] == 1)
+    if kind != "Conv2D":
+        return kind == "DepthwiseConv2D"
+    return getattr(layer, "groups", 1) > 1 and _kernel(layer).shape[2] == 1
 
 
-def _kernel(layer: Any) -> Any:
+def _kernel(layer: Layered) -> Any:
     names = _KERNELS[type(layer).__name__]
     return next(getattr(layer, name) for name in names if hasattr(layer, name))
 
 
-def _channels(layer: Any) -> int:
+def _channels(layer: Layered) -> int:
     """What a batch norm or a scale multiplies one by one; they lie along the last axis, of depthwise kernels two."""
     shape = _kernel(layer).shape
     return int(shape[-1] * shape[-2]) if type(layer).__name__ == "DepthwiseConv2D" else int(shape[-1])

@@ -17,7 +17,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware
 from kerastl.system import memory
 from kerastl.training import resume
 from kerastl.training.callbacks import CallbackList, TerminateOnNonFinite
-from kerastl.types import History, Workspace, is_multi_label, labels_and_teacher_logits
+from kerastl.types import History, Workspace, labels_and_teacher_logits
 
 _RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
 
@@ -49,7 +49,7 @@ def fit(
         shared: kernels whose clusters stay clusters.
 
     Raises:
-        ValueError: for batches without a known length, or of examples that may have several classes; for a teacher
+        ValueError: for batches without a known length, or labels that are not one class an example; for a teacher
             beside stored answers, or answers of other classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
@@ -60,7 +60,7 @@ def fit(
             f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "
             f"network {network.output_shape}, answers {answers.shape}, teacher={teacher}."
         )
-    if is_multi_label(labels):
+    if len(labels.shape) > 1 and labels.shape[-1] != 1:
         raise ValueError(
             f"{purpose} is for examples of one class each. Received: labels of shape {labels.shape}. "
             "compress.ptq.static_int8 makes the integer file of a model whose examples may have several."

@@ -13,6 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import quantizer
 
+from kerastl.types import Inputs
+
 KINDS = {
     "CONV_2D": schema.BuiltinOperator.CONV_2D,
     "DEPTHWISE_CONV_2D": schema.BuiltinOperator.DEPTHWISE_CONV_2D,
@@ -146,30 +148,53 @@ def parsed(model: bytes) -> Any:
     return found
 
 
-def serialized(model: Any) -> bytes:
+def serialized(model: schema.ModelT) -> bytes:
     """The bytes of a file that `parsed` opened."""
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def builtin_code(model: Any, operator: Any) -> int:
+def builtin_code(model: schema.ModelT, operator: schema.OperatorT) -> int:
     """What an operator is, a number of ``schema.BuiltinOperator``: small ones stand in an old field of their own."""
     code = model.operatorCodes[operator.opcodeIndex]
     return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
-def refuse_other_than_pixels(calibration: np.ndarray, *, shape: tuple[int, ...]) -> None:
-    """Raises a `ValueError` if calibration pictures are none, of another shape, or no pixels 0..255."""
+def input_range(calibration: np.ndarray, *, inputs: Inputs | None, shape: tuple[int, ...]) -> tuple[float, float]:
+    """The numbers that a file's input has to hold, least and largest: those that its kind promises, or those measured.
+
+    Args:
+        calibration: examples ``(examples, *shape)``.
+        inputs: their kind. One that says scale and zero point of 8 bits promises what these can hold; of others the
+            range of the examples is measured, made to hold zero, as integers of a scale must. ``None``: raw pixels.
+        shape: of one example.
+
+    Raises:
+        ValueError: the examples are none, of another shape, not finite, all zeros, outside of what is promised, or
+            within the first of its steps.
+    """
     calibration = np.asarray(calibration)
+    promised = (1.0, 0) if inputs is None else inputs.calibration_range()
     if calibration.shape[1:] != shape or not len(calibration):
         raise ValueError(
-            f"Calibration needs pictures (examples, {', '.join(map(str, shape))}). Received: {calibration.shape}."
+            f"Calibration needs {'pictures' if promised else 'numbers'} ({', '.join(map(str, ('examples', *shape)))}). "
+            f"Received: {calibration.shape}."
         )
     low, high = float(calibration.min()), float(calibration.max())
-    if not (low >= 0.0 and 1.0 < high <= 255.0):
+    if promised is None:
+        if not np.isfinite([low, high]).all() or low == high == 0:
+            raise ValueError(
+                f"Calibration needs finite numbers that are not all zero. Received: values from {low:g} to {high:g}."
+            )
+        return min(low, 0.0), max(high, 0.0)
+    scale, zero_point = promised
+    least, most = scale * (0 - zero_point), scale * (255 - zero_point)
+    if not (low >= least and least + scale < high <= most):
         raise ValueError(
-            "Calibration needs raw pixels, from 0 to 255: the file takes them as the camera gives them. "
-            f"Received: values from {low:g} to {high:g}."
+            f"Calibration needs raw pixels, from {least:g} to {most:g}: the file takes them as the camera gives them. "
+            f"Received: values from {low:g} to {high:g}. Of numbers in other units say the kind, "
+            "inputs=kerastl.inputs.numbers.Numbers(shape): their range is then measured."
         )
+    return least, most
 
 
 def _type_name(kind: int) -> str:

@@ -22,6 +22,7 @@ from litert_quantizer import qtyping
 
 from kerastl.compress import float_file, rounding
 from kerastl.compress.float_file import Operator
+from kerastl.types import Inputs
 
 FLOAT = 32
 """Bits of a kernel that is left as it is."""
@@ -100,6 +101,7 @@ def sensitivities(
     answers: Callable[[bytes], np.ndarray],
     bits: Sequence[int] = (8, 4),
     calibration: np.ndarray | None = None,
+    inputs: Inputs | None = None,
 ) -> tuple[Sensitivity, ...]:
     """Measures every kernel of a file in every width that its operator takes: one quantization and one run each.
 
@@ -110,10 +112,11 @@ def sensitivities(
         calibration: some hundred training examples, as for `rounding.output_aware_rounding`: measures kernels rounded
             by them, those of 4 bits also with one scale, and is then given to `apply` or `search` as well. ``None``:
             each weight is the integer nearest to it.
+        inputs: the kind of these examples, as there.
 
     Raises:
         ValueError: if ``model`` is no float32 TFLite file, has no kernel that can be quantized, or another width is
-            asked for; if ``calibration`` is not what `rounding.nearest_answers` takes.
+            asked for; if ``calibration`` is not what `rounding.output_aware_rounding` takes.
     """
     if not bits or set(bits) - {8, 4}:
         raise ValueError(f"Kernels are quantized to 8 or 4 bits. Received: bits={tuple(bits)}.")
@@ -126,7 +129,7 @@ def sensitivities(
         Sensitivity(
             operator,
             width.bits,
-            _divergence(wanted, np.asarray(answers(_quantized(model, {operator: width}, calibration)))),
+            _divergence(wanted, np.asarray(answers(_quantized(model, {operator: width}, calibration, inputs)))),
             width.per_channel,
         )
         for operator in found
@@ -174,17 +177,19 @@ def assignments(measured: Sequence[Sensitivity]) -> tuple[BitAssignment, ...]:
     return tuple(way)
 
 
-def apply(model: bytes, assignment: BitAssignment, *, calibration: np.ndarray | None = None) -> bytes:
+def apply(
+    model: bytes, assignment: BitAssignment, *, calibration: np.ndarray | None = None, inputs: Inputs | None = None
+) -> bytes:
     """A file with the kernels of an assignment; activations stay float32.
 
     Args:
         model: the float32 TFLite file that was measured.
         assignment: of `assignments`.
-        calibration: as for `sensitivities`.
+        calibration, inputs: as for `sensitivities`.
 
     Raises:
         ValueError: if ``model`` is no float32 TFLite file, or not the one that the assignment was made for; if
-            ``calibration`` is not what `rounding.nearest_answers` takes.
+            ``calibration`` is not what `rounding.output_aware_rounding` takes.
     """
     held = {operator.name: operator for operator in float_file.operators(model)}
     if lacking := sorted(set(assignment.bits) - set(held)):
@@ -193,7 +198,7 @@ def apply(model: bytes, assignment: BitAssignment, *, calibration: np.ndarray | 
             f"it has {', '.join(map(repr, held))}."
         )
     widths = {held[name]: _Width(bits, name not in assignment.one_scale) for name, bits in assignment.bits.items()}
-    return _quantized(model, widths, calibration)
+    return _quantized(model, widths, calibration, inputs)
 
 
 def search(
@@ -203,6 +208,7 @@ def search(
     score: Callable[[bytes], float],
     least: float,
     calibration: np.ndarray | None = None,
+    inputs: Inputs | None = None,
 ) -> SearchResult:
     """The smallest file along the way whose score is within the budget.
 
@@ -214,7 +220,7 @@ def search(
         measured: of `sensitivities`.
         score: of a file on validation examples, the higher the better.
         least: score that the file has to have.
-        calibration: as for `sensitivities`.
+        calibration, inputs: as for `sensitivities`.
 
     Raises:
         ValueError: if the float file itself is below ``least``, or ``model`` was not measured.
@@ -223,7 +229,7 @@ def search(
 
     def good(place: int) -> bool:
         if place not in scores:
-            files[place] = apply(model, way[place], calibration=calibration)
+            files[place] = apply(model, way[place], calibration=calibration, inputs=inputs)
             scores[place] = float(score(files[place]))
         return scores[place] >= least
 
@@ -248,7 +254,9 @@ def _widths(operator: Operator, bits: Sequence[int], *, rounds: bool) -> list[_W
     return found
 
 
-def _quantized(model: bytes, widths: Mapping[Operator, _Width], calibration: np.ndarray | None) -> bytes:
+def _quantized(
+    model: bytes, widths: Mapping[Operator, _Width], calibration: np.ndarray | None, inputs: Inputs | None
+) -> bytes:
     work = float_file.opened(model)
     chosen = {operator: width for operator, width in widths.items() if width.bits != FLOAT}
     for operator, width in chosen.items():
@@ -261,7 +269,7 @@ def _quantized(model: bytes, widths: Mapping[Operator, _Width], calibration: np.
     result = float_file.quantized(work) if chosen else model
     if calibration is None or not any(operator.kind in rounding.KINDS for operator in chosen):
         return result
-    return rounding.output_aware_rounding(model, result, calibration=calibration)
+    return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
 
 
 def _divergence(wanted: np.ndarray, received: np.ndarray) -> float:

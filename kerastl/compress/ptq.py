@@ -20,6 +20,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import algorithm_manager, qtyping
 
 from kerastl.compress import float_file, rounding
+from kerastl.types import Inputs
 
 _ALL, _CONV, _DENSE = (
     qtyping.TFLOperationName.ALL_SUPPORTED,
@@ -74,6 +75,7 @@ def int4_weights(
     *,
     block_size: int | None = None,
     calibration: np.ndarray | None = None,
+    inputs: Inputs | None = None,
     per_channel: bool = True,
 ) -> bytes:
     """4-bit kernels of convolutions and dense layers, 8-bit depthwise kernels (4 bits have no operator), float32 else.
@@ -85,13 +87,14 @@ def int4_weights(
             it, have no operator for blocks and keep a scale a channel.
         calibration: some hundred examples, as for `rounding.output_aware_rounding`, by whose answers the integers are
             then chosen, which loses far less. ``None``: the integer that is nearest to each weight.
+        inputs: the kind of the examples, as there.
         per_channel: ``False`` gives a 4-bit kernel one scale, but not in convolutions of groups: four bytes a channel
             less, and more. With calibration small networks bear it; rounded to the nearest, kernels of differing
             channels do not.
 
     Raises:
         ValueError: if ``model`` is no TFLite file, or is quantized already; if no operator has blocks of that size; if
-            ``calibration`` is not what `rounding.nearest_answers` takes.
+            ``calibration`` is not what `rounding.output_aware_rounding` takes.
     """
     if block_size is not None and block_size not in _BLOCKS:
         raise ValueError(f"block_size is one of {', '.join(map(str, _BLOCKS))}. Received: {block_size}.")
@@ -106,7 +109,11 @@ def int4_weights(
             kind = qtyping.TFLOperationName(operator.kind)
             work.add_dynamic_config(operator.pattern, kind, num_bits=4, granularity=_granularity(per_channel=False))
     result = float_file.quantized(work)
-    return result if calibration is None else rounding.output_aware_rounding(model, result, calibration=calibration)
+    return (
+        result
+        if calibration is None
+        else rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
+    )
 
 
 def float16(model: bytes) -> bytes:
@@ -123,39 +130,46 @@ def float16(model: bytes) -> bytes:
     return float_file.quantized(work)
 
 
-def static_int8(model: bytes, *, calibration: np.ndarray, per_channel: bool = True) -> bytes:
+def static_int8(
+    model: bytes, *, calibration: np.ndarray, inputs: Inputs | None = None, per_channel: bool = True
+) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 8-bit activations, 32-bit biases.
 
-    The input takes raw bytes: uint8 with scale 1 and zero point 0. The output is uint8 as well, for MediaPipe Tasks
-    refuse int8; a softmax's has scale 1/256 and zero point 0.
+    The input of pictures takes raw bytes: uint8 with scale 1 and zero point 0; that of other numbers is uint8 with the
+    scale and zero point of their measured range. The output is uint8 as well, for MediaPipe Tasks refuse int8; a
+    softmax's has scale 1/256 and zero point 0.
 
     Args:
-        model: a float32 TFLite file with one input, which takes pixels 0..255.
-        calibration: pixels ``(examples, *input_shape)``, 0..255 of any dtype: some hundred, like those on the phone.
+        model: a float32 TFLite file with one input of numbers.
+        calibration: ``(examples, *input_shape)`` of any dtype: some hundred, like those on the phone; of pictures
+            pixels 0..255, else finite numbers of any range.
+        inputs: the kind of the examples, for example ``split.task.inputs``; ``None``: raw pixels.
         per_channel: ``False`` gives a kernel one scale. Kernels of differing channels lose by it; a clustered kernel
             keeps its few values as a whole, unless a batch norm was folded into it, and not only in every channel.
 
     Raises:
         ValueError: if ``model`` is no TFLite file, is quantized already, or would keep a float operator; if
-            ``calibration`` is empty, of another shape, all zeros, or not within 0..255 or clearly scaled to 0..1.
+            ``calibration`` is empty, of another shape, all zeros or not finite; of pictures, if it is not within 0..255
+            or clearly scaled to 0..1.
     """
-    return _static(model, calibration, bits=8, granularity=_granularity(per_channel))
+    return _static(model, calibration, inputs, bits=8, granularity=_granularity(per_channel))
 
 
-def static_int16_activations(model: bytes, *, calibration: np.ndarray) -> bytes:
+def static_int16_activations(model: bytes, *, calibration: np.ndarray, inputs: Inputs | None = None) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 16-bit activations, 64-bit biases.
 
     For chips without floats on which `static_int8` loses too much. LiteRT's own kernels for it are plain ones: on a
-    server's processor a small CNN took a hundred times as long as with 8 bits. The input takes raw bytes, as that of
-    `static_int8`; the output is int16 and carries its scale, for no operator makes bytes of it.
+    server's processor a small CNN took a hundred times as long as with 8 bits. The input of pictures takes raw bytes,
+    as that of `static_int8`, and that of other numbers int16; the output is int16 and carries its scale, for no
+    operator makes bytes of it.
 
     Args:
-        model, calibration: as for `static_int8`.
+        model, calibration, inputs: as for `static_int8`.
 
     Raises:
         ValueError: as `static_int8`.
     """
-    return _static(model, calibration, bits=16, granularity=qtyping.QuantGranularity.CHANNELWISE)
+    return _static(model, calibration, inputs, bits=16, granularity=qtyping.QuantGranularity.CHANNELWISE)
 
 
 BY_NAME: dict[str, Callable[..., bytes]] = {
@@ -171,13 +185,13 @@ BY_NAME: dict[str, Callable[..., bytes]] = {
 _CALIBRATED = ("static_wi8_ai8", "static_wi8_ai16")
 
 
-def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None) -> bytes:
+def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None, inputs: Inputs | None = None) -> bytes:
     """A file quantized as litert-quantizer's recipe of that name says, by the function that is named in `BY_NAME`.
 
     Args:
         model: a float32 TFLite file.
         name: a key of `BY_NAME`.
-        calibration: for static recipes, as for `static_int8`; others use none, and may be given it.
+        calibration, inputs: for static recipes, as for `static_int8`; others use none, and may be given them.
 
     Raises:
         ValueError: another name, a static recipe without calibration, or what the function itself refuses.
@@ -187,29 +201,38 @@ def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None) 
     if name not in _CALIBRATED:
         return BY_NAME[name](model)
     if calibration is None:
-        raise ValueError(f"{name} needs calibration pictures, some hundred of the training split. Received: none.")
-    return BY_NAME[name](model, calibration=calibration)
+        raise ValueError(f"{name} needs calibration examples, some hundred of the training split. Received: none.")
+    return BY_NAME[name](model, calibration=calibration, inputs=inputs)
 
 
-def _static(model: bytes, calibration: np.ndarray, *, bits: int, granularity: qtyping.QuantGranularity) -> bytes:
+def _static(
+    model: bytes,
+    calibration: np.ndarray,
+    inputs: Inputs | None,
+    *,
+    bits: int,
+    granularity: qtyping.QuantGranularity,
+) -> bytes:
     work = float_file.opened(model)
     interpreter = Interpreter(model_content=model)
-    image, *others = interpreter.get_input_details()
-    if others or np.issubdtype(image["dtype"], np.integer):
+    source, *others = interpreter.get_input_details()
+    if others or np.issubdtype(source["dtype"], np.integer):
         raise ValueError(
-            f"Integers throughout are for files that take pictures. Received: one that takes {image['dtype'].__name__} "
-            f"{', '.join(end['name'] for end in (image, *others))}: a text's file keeps float activations, see "
-            "dynamic_int8."
+            "Integers throughout are for files that take pictures, or other numbers. Received: one that takes "
+            f"{source['dtype'].__name__} {', '.join(end['name'] for end in (source, *others))}: a text's file keeps "
+            "float activations, see dynamic_int8."
         )
     _refuse_endless_padding(model)
-    float_file.refuse_other_than_pixels(calibration, shape=tuple(int(size) for size in image["shape"][1:]))
+    shape = tuple(int(size) for size in source["shape"][1:])
+    least, most = float_file.input_range(calibration, inputs=inputs, shape=shape)
+    of_bytes = inputs is None or inputs.calibration_range() is not None
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
-    for end in ends if bits == 8 else ends[:1]:
+    for end in ends if bits == 8 else ends[: int(of_bytes)]:
         work.update_quantization_recipe(".*", end, op_config=_BYTES)
-    ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [image["name"]]}}).items()
+    ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [source["name"]]}}).items()
     (argument,) = names["inputs"]
-    size = int(image["shape"][0])
+    size = int(source["shape"][0])
     batches = [
         np.asarray(calibration[start : start + size], "float32")
         for start in range(0, len(calibration) - size + 1, size)
@@ -218,10 +241,8 @@ def _static(model: bytes, calibration: np.ndarray, *, bits: int, granularity: qt
         statistics = work.calibrate({signature: [{argument: batches[0]}]}, num_threads=1)
     _widen(statistics, model, batches)
     # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
-    statistics[image["name"]] = {
-        "min": np.zeros((1,) * len(image["shape"])),
-        "max": np.full((1,) * len(image["shape"]), 255.0),
-    }
+    ends_of_range = [np.full((1,) * len(source["shape"]), end) for end in (least, most)]
+    statistics[source["name"]] = dict(zip(("min", "max"), ends_of_range, strict=True))
     result = float_file.quantized(work, statistics)
     _refuse_float_activations(result)
     return _keep_constants(result, model)
@@ -296,7 +317,7 @@ _CHANNELS = {  # the axis of a kernel that its scales lie along
 }
 
 
-def _kernels(model: Any) -> Iterator[tuple[int, Any, Any, Any]]:
+def _kernels(model: schema.ModelT) -> Iterator[tuple[int, Any, Any, Any]]:
     """The axis of channels, and the tensors of input, kernel and bias, of every operator that has the three."""
     graph = model.subgraphs[0]
     for operator in graph.operators:

@@ -2,7 +2,8 @@
 
 What is added to TF-MOT's default 8-bit scheme, besides what `compress.scheme` changes a layer at a time:
 
-- the input is pinned to raw pixels 0..255, so that the exported file takes uint8 with scale 1 and zero point 0;
+- the input of pictures is pinned to raw pixels 0..255, so that the exported file takes uint8 with scale 1 and zero
+  point 0; that of other numbers to the range of the calibration batches;
 - a ``Rescaling`` in front of kernels is folded into them after training, and is no operator in the file. Left to the
   converter, the kernels shrink, their scales do not, and the file answers the same to every picture;
 - what would stay a float operator in the file (another ``Rescaling``, ``Normalization``, a ``BatchNormalization`` that
@@ -25,10 +26,11 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
-from kerastl.compress import fine_tuning, lowering, quantize_scheme
+from kerastl.compress import fine_tuning, float_file, lowering, quantize_scheme
 from kerastl.compress.fine_tuning import TiedWeights
 from kerastl.compress.quantize_scheme import KERNELS, ActivationRange
-from kerastl.types import History, Workspace
+from kerastl.training import batching
+from kerastl.types import History, Inputs, Workspace
 
 quantizers = tfmot.quantization.keras.quantizers
 
@@ -41,6 +43,7 @@ def train(
     learning_rate: float = 1e-4,
     loss: Callable | None = None,
     teacher: Callable | None = None,
+    inputs: Inputs | None = None,
     validation: tf.data.Dataset | None = None,
     preserve_sparsity: bool = False,
     preserve_clusters: int | None = None,
@@ -52,14 +55,16 @@ def train(
 
     Args:
         tf_model: trained tf_keras model (from the bridge) that ends in logits ``(examples, classes)``; left as it is.
-        batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255, and int class indices; or of ``(inputs,
-            (labels, teacher_logits))``, with the stored answers of a teacher (`distil.answers`).
+        batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255 or other numbers, and int class indices;
+            or of ``(inputs, (labels, teacher_logits))``, with the stored answers of a teacher (`distil.answers`).
         epochs: passes over ``batches``; 0 calibrates only.
         learning_rate: at the first step; a tenth of the one the model was trained with is a good start.
         loss: function of tensors, ``loss(labels, logits)`` or with a teacher's answers ``loss(labels, logits,
             teacher_logits)``; its mean is minimized. ``None``: cross-entropy with the labels, or with the answers at
             temperature 1.
         teacher: callable from a batch of inputs to logits. It is called inside the compiled step, once a batch.
+        inputs: the kind of what goes in, for example ``split.task.inputs``; by default what the batches of
+            ``data.pipeline`` are for, and else raw pixels.
         validation: data set of ``(inputs, labels)`` that is scored after every epoch; where answers are stored, its
             loss is the cross-entropy with the labels.
         preserve_sparsity: weights of kernels that are exactly zero stay zero.
@@ -77,11 +82,14 @@ def train(
 
     Raises:
         ValueError: for a model that ends in probabilities or has a layer that cannot be quantized; for batches without
-            a known length, or whose values are not pixels 0..255; for no kernel with clusters to preserve; for a
-            teacher beside stored answers, or answers of other classes.
+            a known length, or whose values are not pixels 0..255, or of other kinds not finite; for no kernel with
+            clusters to preserve; for a teacher beside stored answers, or answers of other classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
-    network = prepare(tf_model, batches.take(calibration_batches), preserve_clusters=preserve_clusters)
+    task = batching.task_of(batches)
+    inputs = task.inputs if inputs is None and task else inputs
+    calibration = batches.take(calibration_batches)
+    network = prepare(tf_model, calibration, inputs=inputs, preserve_clusters=preserve_clusters)
     wrappers = list(_wrappers(network))
     kernels = [weight for wrapper in wrappers for weight, _, _ in wrapper._weight_vars]
     frozen = {  # TF-MOT's wrappers list their kernels as trainable whatever the layer says
@@ -112,20 +120,30 @@ def curves(network: tf_keras.Model, *, stage: str = "qat") -> History:
     return fine_tuning.curves(network, stage=stage)
 
 
-def prepare(tf_model: tf_keras.Model, calibration: Iterable, *, preserve_clusters: int | None = None) -> tf_keras.Model:
+def prepare(
+    tf_model: tf_keras.Model,
+    calibration: Iterable,
+    *,
+    inputs: Inputs | None = None,
+    preserve_clusters: int | None = None,
+) -> tf_keras.Model:
     """The quantization-aware twin of a model, its ranges set by calibration, before any training.
 
     Args:
         tf_model: as in `train`.
         calibration: batches as in `train`.
+        inputs: the kind of what goes in; ``None``: raw pixels.
         preserve_clusters: as in `train`; sets the ranges of clustered kernels.
 
     Raises:
         ValueError: as in `train`.
     """
     fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
-    inputs = [np.asarray(batch[0], "float32") for batch in calibration]
-    _refuse_other_than_pixels(inputs)
+    examples = [np.asarray(batch[0], "float32") for batch in calibration]
+    if not examples:
+        raise ValueError("Calibration needs at least one batch. Received: none.")
+    shape = examples[0].shape[1:]
+    least, most = float_file.input_range(np.concatenate(examples), inputs=inputs, shape=shape)
     kerases = tfmot.quantization.keras
     scope = {kind.__name__: kind for kind in quantize_scheme.KINDS}
     try:
@@ -138,10 +156,10 @@ def prepare(tf_model: tf_keras.Model, calibration: Iterable, *, preserve_cluster
         ) from error
     for layer in network.layers:
         if isinstance(layer, quantize_layer.QuantizeLayer):
-            layer.quantizer = quantizers.FixedQuantizer(num_bits=8, init_min=0.0, init_max=255.0, narrow_range=False)
+            layer.quantizer = quantizers.FixedQuantizer(num_bits=8, init_min=least, init_max=most, narrow_range=False)
     if preserve_clusters is not None:
         _give_one_range(network, preserve_clusters)
-    _calibrate(network, inputs)
+    _calibrate(network, examples)
     return network
 
 
@@ -175,17 +193,6 @@ def _shared(wrapper: quantize_wrapper.QuantizeWrapper, number: int | None) -> Ti
             positive = norm is not None and norm.scale and np.all(norm.gamma.numpy() > 0)
             return TiedWeights(kernel, channels=groups, norm=norm if positive else None)
     return None
-
-
-def _refuse_other_than_pixels(inputs: list[np.ndarray]) -> None:
-    if not inputs:
-        raise ValueError("Calibration needs at least one batch. Received: none.")
-    low, high = min(batch.min() for batch in inputs), max(batch.max() for batch in inputs)
-    if not (low >= 0.0 and 1.0 < high <= 255.0):
-        raise ValueError(
-            "Calibration needs raw pixels, from 0 to 255: the exported file takes them as the camera gives them. "
-            f"Received: values from {low:g} to {high:g}."
-        )
 
 
 def _fold_rescalings(network: tf_keras.Model) -> None:

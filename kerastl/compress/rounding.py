@@ -12,15 +12,15 @@ https://arxiv.org/abs/1906.04721, section 4.2).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from kerastl import types
 from kerastl.compress import float_file, gptq
+from kerastl.types import Inputs
 
 _CODES, _TYPES = schema.BuiltinOperator, schema.TensorType
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -31,7 +31,9 @@ _MOST_INPUTS = 8192
 """Inputs of one sum whose moments still fit in memory, half a gigabyte; a kernel of more keeps its integers."""
 
 
-def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: np.ndarray) -> bytes:
+def output_aware_rounding(
+    model: bytes, quantized: bytes, *, calibration: np.ndarray, inputs: Inputs | None = None
+) -> bytes:
     """The quantized file with better integers, scales and biases in the same places: same size, same speed.
 
     Those of convolutions, depthwise ones too, and of dense layers are chosen anew, with as many scales as they have:
@@ -42,17 +44,19 @@ def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: np.nda
     Args:
         model: the float32 TFLite file.
         quantized: made from it, with 4-bit or 8-bit kernels and float32 activations.
-        calibration: some hundred examples of the training split, as the file takes them: pixels
-            ``(examples, *input_shape)``, 0..255 of any dtype, or token ids ``(examples, sequence_length)``.
+        calibration: some hundred examples of the training split: pixels ``(examples, *input_shape)``, 0..255 of any
+            dtype, other finite numbers, or token ids ``(examples, sequence_length)``.
+        inputs: their kind, for example ``split.task.inputs``, which says what the file is fed with; ``None`` for a file
+            of one input: raw pixels, or ids where it takes whole numbers.
 
     Raises:
         ValueError: if ``quantized`` was not made from ``model``, or holds no such kernel; if ``calibration`` has
-            another shape or is empty, holds no pixels 0..255 (for a file that takes pictures), or no whole numbers (for
-            one that takes ids).
+            another shape or is empty, holds no pixels 0..255 (for a file that takes pictures), nothing finite (numbers)
+            or no whole numbers (ids); if the file has several inputs, and no kind says what goes into each.
     """
     floats, result = (float_file.parsed(file) for file in (model, quantized))
     layers = _layers(floats, result)
-    examples = _Examples(model, calibration)
+    examples = _Examples(model, calibration, inputs)
     readers: dict[int, list[_Layer]] = {}
     for layer in layers:
         readers.setdefault(layer.sources[0], []).append(layer)
@@ -60,6 +64,16 @@ def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: np.nda
         for layer, sums in zip(together, _sums(model, float_file.serialized(result), together, examples), strict=True):
             _round(layer, sums, result)
     return float_file.serialized(result)
+
+
+class Strided(Protocol):
+    """The options of a convolution, of the generated API."""
+
+    padding: int
+    strideH: int
+    strideW: int
+    dilationHFactor: int
+    dilationWFactor: int
 
 
 class _Sums:
@@ -103,7 +117,7 @@ class _Layer:
     """
 
     kind: int
-    options: Any
+    options: Strided
     sources: tuple[int, int]
     weights: np.ndarray
     kernel: int
@@ -135,7 +149,7 @@ class _Layer:
         return self.weights.reshape(groups, self.weights.shape[0] // groups, -1)
 
 
-def _round(layer: _Layer, sums: _Sums, result: Any) -> None:
+def _round(layer: _Layer, sums: _Sums, result: schema.ModelT) -> None:
     """Writes a layer's integers, scales and bias into the quantized file."""
     kernel = result.subgraphs[0].tensors[layer.kernel]
     weights = layer.rows(len(sums.given)).astype(np.float64)
@@ -156,7 +170,7 @@ def _round(layer: _Layer, sums: _Sums, result: Any) -> None:
     _write(result, layer.kernel, _stored(integers.reshape(-1), kernel.type))
 
 
-def _layers(floats: Any, result: Any) -> list[_Layer]:
+def _layers(floats: schema.ModelT, result: schema.ModelT) -> list[_Layer]:
     """Those whose kernels are rounded, in the order of the file."""
     theirs = {_written(floats, operator): operator for operator in floats.subgraphs[0].operators}
     if [_written(result, operator) for operator in result.subgraphs[0].operators] != list(theirs):
@@ -185,7 +199,7 @@ def _layers(floats: Any, result: Any) -> list[_Layer]:
     return found
 
 
-def _has_integers(result: Any, operator: Any) -> bool:
+def _has_integers(result: schema.ModelT, operator: schema.OperatorT) -> bool:
     if float_file.builtin_code(result, operator) not in [float_file.KINDS[name] for name in KINDS]:
         return False
     source, kernel = (result.subgraphs[0].tensors[place] for place in operator.inputs[:2])
@@ -208,12 +222,12 @@ def _sums(model: bytes, quantized: bytes, layers: Sequence[_Layer], examples: _E
 class _Examples:
     """Calibration examples as a file takes them."""
 
-    def __init__(self, model: bytes, calibration: np.ndarray) -> None:
+    def __init__(self, model: bytes, calibration: np.ndarray, inputs: Inputs | None) -> None:
         sources = Interpreter(model_content=model).get_input_details()
         self._size, *shape = (int(size) for size in sources[0]["shape"])
         calibration = np.asarray(calibration)
         if np.issubdtype(sources[0]["dtype"], np.floating):
-            float_file.refuse_other_than_pixels(calibration, shape=tuple(shape))
+            float_file.input_range(calibration, inputs=inputs, shape=tuple(shape))
             calibration = calibration.astype(np.float32)
         elif calibration.shape[1:] != tuple(shape) or not np.issubdtype(calibration.dtype, np.integer):
             wanted = ", ".join(map(str, shape))
@@ -221,7 +235,7 @@ class _Examples:
                 f"Calibration needs token ids, whole numbers (examples, {wanted}). Received: {calibration.shape} of "
                 f"{calibration.dtype}."
             )
-        values = types.text_inputs(calibration) if len(sources) > 1 else {sources[0]["name"]: calibration}
+        values = {sources[0]["name"]: calibration} if len(sources) == 1 else _by_tensor(calibration, sources, inputs)
         self._fed = [(source["index"], values[source["name"]].astype(source["dtype"])) for source in sources]
         self._count = len(calibration) - len(calibration) % self._size
         if not self._count:
@@ -244,6 +258,21 @@ class _Examples:
             yield interpreter.get_tensor(place)
 
 
+def _by_tensor(
+    calibration: np.ndarray, sources: Sequence[Mapping[str, Any]], inputs: Inputs | None
+) -> dict[str, np.ndarray]:
+    """What goes into each of several inputs, by the names of the file's tensors."""
+    names = sorted(source["name"] for source in sources)
+    values = {} if inputs is None else inputs.fed(calibration)
+    if sorted(values) != names:
+        kind = "no kind" if inputs is None else f"the kind {inputs.kind!r} of {sorted(values)}"
+        raise ValueError(
+            "A file of several inputs needs inputs=, the kind of the examples, which says what goes into each. "
+            f"Received: {kind}, for a file of {names}."
+        )
+    return values
+
+
 def _cut(file: bytes, place: int) -> bytes:
     """The file up to one tensor, which it answers with: what comes behind need not be computed."""
     model = float_file.parsed(file)
@@ -258,7 +287,7 @@ def _cut(file: bytes, place: int) -> bytes:
     return float_file.serialized(model)
 
 
-def _windows(inputs: np.ndarray, size: tuple[int, int], options: Any) -> np.ndarray:
+def _windows(inputs: np.ndarray, size: tuple[int, int], options: Strided) -> np.ndarray:
     """What a convolution sees at each of its places: ``(examples, rows, columns, channels, *size)``."""
     strides = options.strideH, options.strideW
     dilations = options.dilationHFactor, options.dilationWFactor
@@ -281,7 +310,7 @@ def _stored(integers: np.ndarray, kind: int) -> np.ndarray:
     return (pairs[:, 0] | pairs[:, 1] << 4).astype(np.uint8)
 
 
-def _write(model: Any, place: int, values: np.ndarray) -> None:
+def _write(model: schema.ModelT, place: int, values: np.ndarray) -> None:
     """Gives a tensor a buffer of its own, for equal constants may share one."""
     buffer: Any = schema.BufferT()
     buffer.data = values.view(np.uint8)
@@ -294,7 +323,7 @@ def _write(model: Any, place: int, values: np.ndarray) -> None:
         model.buffers.append(buffer)
 
 
-def _constant(model: Any, place: int) -> np.ndarray | None:
+def _constant(model: schema.ModelT, place: int) -> np.ndarray | None:
     """The numbers of a float32 tensor that the file holds."""
     tensor = model.subgraphs[0].tensors[place]
     data = model.buffers[tensor.buffer].data
@@ -303,6 +332,6 @@ def _constant(model: Any, place: int) -> np.ndarray | None:
     return np.frombuffer(bytes(data), "<f4").reshape(tensor.shape)
 
 
-def _written(model: Any, operator: Any) -> bytes:
+def _written(model: schema.ModelT, operator: schema.OperatorT) -> bytes:
     """The name of what an operator writes."""
     return model.subgraphs[0].tensors[operator.outputs[0]].name or b""

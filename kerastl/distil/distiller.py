@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerastl.distil import distribution_alignment, features, numerics, schedules, teachers, terms
-from kerastl.types import is_multi_label, labels_and_teacher_logits
+from kerastl.types import labels_and_teacher_logits
 
-DistillationLoss = Callable[[Any, Any], Any]
+DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
 
-Speaker = Callable[[Any], dict[str, Any]]
+Speaker = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 """A model as a step sees it: inputs to its logits, and to what the layers say that somebody listens to, by name."""
 
 
@@ -54,9 +55,9 @@ class Distiller(keras.Model):
     Raises:
         ValueError: if the weight is outside 0..1, the models differ in their number of outputs or do not say it, not
             exactly one of ``loss`` and ``losses`` is given, a layer or a teacher is not there, a projection is not
-            possible, or a loss for several classes is of a teacher that is aligned, or of several teachers; in
-            training, if labels are missing, an example may have several classes and a loss of answers is not for that,
-            stored answers are of other classes, or there are a teacher and stored answers, or neither.
+            possible, or a loss of independent outputs is of a teacher that is aligned, or of several teachers; in
+            training, if labels are missing, there is one an output and a loss of answers is not for that, stored
+            answers are of other classes, or there are a teacher and stored answers, or neither.
     """
 
     def __init__(
@@ -104,10 +105,10 @@ class Distiller(keras.Model):
         self._answer = _speaker(student_taps, training=True)
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return self.student(inputs, training=training)
 
-    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+    def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: object) -> None:
         """Saves the student as Keras saves any model."""
         self.student.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
@@ -116,7 +117,7 @@ class Distiller(keras.Model):
         """The student's own: its regularizers, and what its layers have added."""
         return self.student.losses
 
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def train_step(self, data: object) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         # outside the tape: nothing of it is kept for the backward pass
         heard = [speak(inputs) for speak in self._teach]
@@ -156,11 +157,11 @@ class Distiller(keras.Model):
             mean.update_state(value, sample_weight=examples)
         return self._scored(inputs, labels, said[features.LOGITS], sample_weight)
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: object) -> dict[str, Any]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         labels, _ = labels_and_teacher_logits(labels)  # training batches are evaluated as well, when a run goes on
         missing = None if labels is None else self._missing(labels)
-        if missing is None:
+        if labels is None or missing is None:
             logs = super().test_step(keras.utils.pack_x_y_sample_weight(inputs, labels, sample_weight))
         else:
             filled, weights, _ = terms.known(labels, missing=missing, sample_weight=sample_weight)
@@ -183,20 +184,20 @@ class Distiller(keras.Model):
             found |= result if isinstance(result, dict) else {metric.name: result}
         return found
 
-    def _step(self) -> Any:
+    def _step(self) -> tf.Tensor:
         """The optimizer's count as it is now, also when it counts on."""
         return tf.identity(keras.ops.convert_to_tensor(self.optimizer.iterations))
 
     def _values(
         self,
-        inputs: Any,
-        labels: Any,
+        inputs: tf.Tensor,
+        labels: tf.Tensor | None,
         *,
-        said: dict[str, Any],
-        heard: list[dict[str, Any]],
-        sample_weight: Any,
-        step: Any,
-    ) -> list[Any]:
+        said: dict[str, tf.Tensor],
+        heard: list[dict[str, tf.Tensor]],
+        sample_weight: tf.Tensor | None,
+        step: tf.Tensor,
+    ) -> list[tf.Tensor]:
         """Every term's mean over the batch, a scalar, not yet weighted."""
         found = []
         for key, term in self._terms:
@@ -224,7 +225,14 @@ class Distiller(keras.Model):
             found.append(value)
         return found
 
-    def _labels_value(self, term: terms.LabelLoss, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> Any:
+    def _labels_value(
+        self,
+        term: terms.LabelLoss,
+        inputs: tf.Tensor,
+        labels: tf.Tensor | None,
+        logits: tf.Tensor,
+        sample_weight: tf.Tensor | None,
+    ) -> tf.Tensor:
         if labels is None:
             raise ValueError("Wanted labels, which one of the losses is of. Received: batches without.")
         missing = term.missing(labels)
@@ -235,7 +243,9 @@ class Distiller(keras.Model):
         value *= tf.distribute.get_strategy().num_replicas_in_sync
         return tf.add_n(numerics.as_float(value, *(-tf.reduce_sum(extra) for extra in self.losses)))
 
-    def _scored(self, inputs: Any, labels: Any, logits: Any, sample_weight: Any) -> dict[str, Any]:
+    def _scored(
+        self, inputs: tf.Tensor, labels: tf.Tensor | None, logits: tf.Tensor, sample_weight: tf.Tensor | None
+    ) -> dict[str, Any]:
         """Metrics, of the rows that have labels."""
         if labels is None:
             return self.get_metrics_result()
@@ -246,7 +256,7 @@ class Distiller(keras.Model):
             sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, there)
         return self.compute_metrics(inputs, labels, logits, sample_weight)
 
-    def _missing(self, labels: Any) -> Any:
+    def _missing(self, labels: tf.Tensor) -> tf.Tensor | None:
         """Bool, of the shape of ``labels``: where there is none; ``None`` where every row has one.
 
         Where no term is of labels, those below 0 are none.
@@ -274,17 +284,20 @@ class Distiller(keras.Model):
                 found[key] = features.projection(*shapes, width=term.projection, name=f"{key}_projection")
         return found
 
-    def _check_labels(self, labels: Any) -> None:
-        if labels is None or not is_multi_label(labels):
+    def _check_labels(self, labels: tf.Tensor | None) -> None:
+        if labels is None or not terms.are_one_an_output(labels):
             return
-        if any(isinstance(term, terms.LogitLoss) and not term.multi_label for _, term in self._terms):
+        if any(isinstance(term, terms.LogitLoss) and not term.independent for _, term in self._terms):
             raise ValueError(
-                "Distillation is for examples of one class each: its losses compare answers that sum to one. "
-                f"Received: labels of shape {labels.shape}. A loss that is for several says so: Soft(multi_label=True)."
+                "Distillation is for examples of one class each: its losses compare answers that sum to one. Received: "
+                f"labels of shape {labels.shape}, one an output. A loss of outputs that are questions of their own "
+                "says so: LogitLoss(loss, independent=True)."
             )
 
     @staticmethod
-    def _check_terms(loss: Any, weight: float | None, losses: Mapping[str, terms.Term] | None) -> None:
+    def _check_terms(
+        loss: DistillationLoss | None, weight: float | None, losses: Mapping[str, terms.Term] | None
+    ) -> None:
         if (loss is None) == (losses is None):
             raise ValueError(
                 "Wanted either `loss`, with its `weight`, or `losses`. Received: "
@@ -315,7 +328,7 @@ def _tapped(model: keras.Model, layers: list[str]) -> keras.Model:
 
 
 def _speaker(model: keras.Model, *, training: bool, view: teachers.InputTransform | None = None) -> Speaker:
-    def speak(inputs: Any) -> dict[str, Any]:
+    def speak(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         found = model(inputs if view is None else view(inputs), training=training)
         return found if isinstance(found, dict) else {features.LOGITS: found}
 
@@ -331,7 +344,7 @@ def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
         )
 
 
-def _check_answers(student: keras.Model, answers: Any) -> None:
+def _check_answers(student: keras.Model, answers: tf.Tensor) -> None:
     if answers.shape[-1] != student.output_shape[-1]:
         raise ValueError(
             "Stored answers have as many classes as the student. Received: "
@@ -339,7 +352,7 @@ def _check_answers(student: keras.Model, answers: Any) -> None:
         )
 
 
-def _check_listening(named: Mapping[str, terms.Term], found: Sequence[Any]) -> None:
+def _check_listening(named: Mapping[str, terms.Term], found: Sequence[teachers.Teacher | teachers.EMATeacher]) -> None:
     """Whether the teachers are there that terms speak of."""
     for key, term in named.items():
         if isinstance(term, terms.FeatureLoss) and not found:
@@ -353,14 +366,14 @@ def _check_listening(named: Mapping[str, terms.Term], found: Sequence[Any]) -> N
                 f"Wanted the place of one of {max(len(found), 1)} teachers, counted from 0. Received: {key!r} with "
                 f"teacher_index={place}."
             )
-        several = isinstance(term, terms.LogitLoss) and term.multi_label
+        several = isinstance(term, terms.LogitLoss) and term.independent
         if several and any(one.align is not None for one in (found if place is None else found[place : place + 1])):
             raise ValueError(
-                f"Answers are brought to equal shares where they sum to one. Received: {key!r} with multi_label=True "
+                f"Answers are brought to equal shares where they sum to one. Received: {key!r} with independent=True "
                 "of a teacher with `align`."
             )
         if several and place is None and len(found) > 1:
             raise ValueError(
                 "Probabilities of several teachers are combined where they sum to one. Received: "
-                f"{key!r} with multi_label=True; say which teacher it is of."
+                f"{key!r} with independent=True; say which teacher it is of."
             )

@@ -9,8 +9,6 @@ little to answers that are sure; here the odds of a class are multiplied until i
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -22,7 +20,7 @@ LEAST_SHARE = 1e-6
 """Of a class in a batch that is taken for one that does not come at all: its odds then grow by a bounded step."""
 
 
-def align(logits: Any, odds: keras.Variable, *, decay: float) -> Any:
+def align(logits: tf.Tensor, odds: keras.Variable, *, decay: float) -> tf.Tensor:
     """The logits with every class made as much likelier as it has come too seldom so far.
 
     Runs in the compiled step, of each replica where there are several; shares are those over all of them. The logarithm
@@ -48,7 +46,7 @@ def align(logits: Any, odds: keras.Variable, *, decay: float) -> Any:
     change = (decay - 1) * tf.math.log(shares * tf.cast(tf.shape(shares)[0], tf.float32))
     change = tf.where(rows > 0, change, tf.zeros_like(change))
 
-    def update(strategy: Any, value: Any) -> None:
+    def update(strategy: tf.distribute.Strategy, value: tf.Tensor) -> None:
         strategy.extended.update(odds.value, lambda old, new: old.assign_add(new), args=(value,))
 
     # a mirrored variable is written by all replicas together

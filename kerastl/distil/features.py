@@ -116,7 +116,7 @@ def projection(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _opened(graph: Any, names: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]:
+def _opened(graph: keras.Model, names: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]:
     """The graph anew, with models inside of it that tell what their layers say: its inputs, its output, what they say.
 
     Every layer is called anew: beside the old calls, an opened model would run a second time.
@@ -128,7 +128,7 @@ def _opened(graph: Any, names: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]
         wanted.setdefault(outer, []).append(rest)
     inside: dict[str, Any] = {}
 
-    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+    def call(layer: keras.Layer, *arguments: object, **options: object) -> Any:
         if layer.name not in wanted:
             return layer(*arguments, **options)
         found = intermediate_outputs(layer, layers=wanted[layer.name])(*arguments, **options)
@@ -139,7 +139,7 @@ def _opened(graph: Any, names: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]
     return again._inputs_struct, again.outputs[0], inside
 
 
-def _output(graph: Any, name: str) -> Any:
+def _output(graph: keras.Model, name: str) -> Any:
     """The one tensor that a layer gives within a graph; what the layer does in other models is not looked at."""
     layers = {layer.name: layer for layer in graph.layers}
     if name not in layers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -88,7 +88,7 @@ def of_course(course: types.BatchingSpec) -> dict[str, Any]:
     }
 
 
-def of_function(function: Any) -> str:
+def of_function(function: object) -> str:
     """SHA-256 (hex) of a function with what it closes over and what of its arguments is filled in; "" for ``None``.
 
     Raises:
@@ -124,14 +124,14 @@ def _of_layer(layer: keras.Layer) -> str:
     return digests.sha256_of([type(layer).__qualname__, config, layer.get_weights()])
 
 
-def _without(config: Any, names: Sequence[str]) -> Any:
+def _without(config: object, names: Sequence[str]) -> Any:
     """A configuration without some of its entries, however deep."""
     if isinstance(config, dict):
         return {key: _without(value, names) for key, value in config.items() if key not in names}
     return [_without(value, names) for value in config] if isinstance(config, list | tuple) else config
 
 
-def _values(values: Any) -> Any:
+def _values(values: object) -> Any:
     """Values that a digest can be taken of, functions among them by theirs."""
     if isinstance(values, dict):
         return {key: _values(value) for key, value in values.items()}
@@ -140,8 +140,10 @@ def _values(values: Any) -> Any:
     return of_function(values) if callable(values) else values
 
 
-def _of_inputs(inputs: np.ndarray | types.LazyArray) -> str:
+def _of_inputs(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> str:
     """SHA-256 (hex) of examples in their order, the same whether they are held or streamed."""
+    if isinstance(inputs, Mapping):
+        return digests.sha256_of({name: _of_inputs(part) for name, part in inputs.items()})
     if isinstance(inputs, types.LazyArray):
         rows = inputs.digests()
     else:

@@ -29,9 +29,9 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -42,6 +42,10 @@ from kerastl.distil import fingerprints, logit_storage, numerics, teachers
 from kerastl.system import atomic_files, digests, memory
 from kerastl.training import callbacks
 
+Facts = Mapping[str, Any]
+"""What answers are of and how they are stored, as JSON takes it."""
+Answer = Callable[[tf.Tensor], tf.Tensor]
+"""A batch of inputs to the logits of all teachers together."""
 _SCHEMA = 1
 _ARRAY, _FACTS, _PROGRESS = "answers.npy", "answers.json", "progress.json"
 _MEANING = {
@@ -69,7 +73,7 @@ class LogitCache:
     """
 
     folder: Path
-    facts: Mapping[str, Any]
+    facts: Facts
     stored: np.ndarray
 
     @property
@@ -101,7 +105,7 @@ class LogitCache:
         found = teacher if isinstance(teacher, str) else fingerprints.of_teacher(teacher, temperature=temperature)
         self._refuse("of the one teacher", {"teacher": found})
 
-    def _refuse(self, words: str, theirs: Mapping[str, Any]) -> None:
+    def _refuse(self, words: str, theirs: Mapping[str, object]) -> None:
         mine = self.facts
         differing = [
             f"{name} ({_MEANING[name]}), {_short(theirs[name])} where the answers are of {_short(mine[name])}"
@@ -169,13 +173,13 @@ def write(
         "teacher": fingerprints.of_teacher(teacher, temperature=temperature),
         **fingerprints.of_course(course),
         "drop_remainder": course.drop_remainder,
-        "examples": len(course.inputs),
+        "examples": len(course.order(1)),
         "classes": classes,
         "storage": storage,
         "top": top,
         "temperature": float(temperature),
     }
-    found, spec = _finished(folder, facts), batches.element_spec
+    found, (spec, *_) = _finished(folder, facts), cast(Sequence[tf.TypeSpec], batches.element_spec)
     with memory.release_graphs(), memory.explain_out_of_memory("a teacher answers"):
         answer = _answer(teacher, temperature, spec=spec)
         if found is not None and _still(found, batches, course, answer=answer):
@@ -211,7 +215,7 @@ def read(folder: Path, *, teacher: fingerprints.Teaches | str) -> LogitCache:
 class _Desk:
     """Answers in the making, in a hidden folder beside the one that they will be in."""
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], *, kind: np.dtype) -> None:
+    def __init__(self, folder: Path, facts: Facts, *, kind: np.dtype) -> None:
         self._folder, self._facts = folder, facts
         self._desk = _desk_of(folder)
         shape = (facts["views"], facts["examples"], *(() if kind.names else (facts["classes"],)))
@@ -267,7 +271,13 @@ class _Desk:
 
 
 def _fill(
-    desk: _Desk, batches: Any, course: types.BatchingSpec, *, answer: Any, bar: bool, every_seconds: float
+    desk: _Desk,
+    batches: tf.data.Dataset,
+    course: types.BatchingSpec,
+    *,
+    answer: Answer,
+    bar: bool,
+    every_seconds: float,
 ) -> None:
     """Goes through the views, and leaves the count of the caller's batches as it was."""
     views, size = desk.stored.shape[0], course.batch_size
@@ -297,12 +307,12 @@ def _fill(
     shown.on_train_end()
 
 
-def _answer(teacher: fingerprints.Teaches, temperature: float, *, spec: Any) -> Callable[[Any], Any]:
+def _answer(teacher: fingerprints.Teaches, temperature: float, *, spec: tf.TypeSpec) -> Answer:
     """Inputs to logits ``(batch, classes)``, in inference mode, of all teachers together."""
     found, by = fingerprints.answering(teacher), teacher.combine if isinstance(teacher, teachers.Ensemble) else "mean"
 
-    @tf.function(input_signature=[spec[0]], autograph=False, jit_compile=False)
-    def answer(inputs: Any) -> Any:
+    @tf.function(input_signature=[spec], autograph=False, jit_compile=False)
+    def answer(inputs: tf.Tensor) -> tf.Tensor:
         logits = [one.model(inputs if one.view is None else one.view(inputs), training=False) for one in found]
         return tf.cast(teachers.ensemble_logits(logits, combine=by, temperature=temperature), tf.float32)
 
@@ -323,7 +333,7 @@ def _reserve(path: Path, shape: tuple[int, ...], kind: np.dtype) -> None:
             left -= file.write(block[: min(left, len(block))])
 
 
-def _finished(folder: Path, facts: Mapping[str, Any]) -> LogitCache | None:
+def _finished(folder: Path, facts: Facts) -> LogitCache | None:
     """The answers that are there, if they are of these facts; damaged ones are passed over, which is said."""
     others = sorted(path.name for path in folder.glob("*") if path.name not in (_ARRAY, _FACTS))
     if others or (folder.exists() and not folder.is_dir()):
@@ -343,7 +353,7 @@ def _finished(folder: Path, facts: Mapping[str, Any]) -> LogitCache | None:
     return found if wanted == found.facts else None
 
 
-def _still(found: LogitCache, batches: Any, course: types.BatchingSpec, *, answer: Callable[[Any], Any]) -> bool:
+def _still(found: LogitCache, batches: tf.data.Dataset, course: types.BatchingSpec, *, answer: Answer) -> bool:
     """Whether a teacher answers the first batch of the first view as it did, as near as other machines come."""
     with _counting(batches) as counter:
         counter.assign(0)
@@ -363,7 +373,7 @@ def _still(found: LogitCache, batches: Any, course: types.BatchingSpec, *, answe
 
 
 @contextlib.contextmanager
-def _counting(batches: Any) -> Iterator[Any]:
+def _counting(batches: tf.data.Dataset) -> Iterator[tf.Variable]:
     """The caller's count of epochs, which is afterwards as it was."""
     counter = batches.epochs_begun
     begun = int(counter)
@@ -400,5 +410,5 @@ def _opened(folder: Path) -> LogitCache:
     return LogitCache(folder, facts, np.load(array, mmap_mode="r"))
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value[:12]}..." if isinstance(value, str) else str(value)

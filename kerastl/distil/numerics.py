@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
 
-def check_temperature(temperature: Any) -> None:
+def check_temperature(temperature: float | tf.Tensor) -> None:
     """Raises `ValueError` for a temperature that is not above 0 and finite; one of a schedule was looked at before."""
     if not tf.is_tensor(temperature) and not 0 < temperature < math.inf:  # inside a graph there is no number to look at
         raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")

@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
-Scheduled = float | Callable[[Any], Any]
+Scheduled = float | Callable[[tf.Tensor], tf.Tensor]
 """A number, or a function from the step (an integer tensor) to one: of this file, or of one's own."""
 
 
@@ -46,7 +45,7 @@ class Ramp:
         if self.form not in ("linear", "cosine"):
             raise ValueError(f"A schedule is 'linear' or 'cosine'. Received: form={self.form!r}.")
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The value at ``step``, a float32 tensor of the same shape."""
         # of integers, for float32 does not know the steps beyond 2^24 apart
         passed = tf.clip_by_value(tf.cast(step, tf.int64) - self.after, 0, self.steps)
@@ -74,7 +73,7 @@ def cosine(start: float, end: float, *, steps: int, after: int = 0) -> Ramp:
     return Ramp(start, end, steps, after, "cosine")
 
 
-def value_at(value: Scheduled, step: Any) -> Any:
+def value_at(value: Scheduled, step: tf.Tensor) -> float | tf.Tensor:
     """What a number or a schedule is at a step; a number stays a number."""
     return value(step) if callable(value) else value
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerastl.distil import numerics, schedules
 
-InputTransform = Callable[[Any], Any]
+InputTransform = Callable[[tf.Tensor], tf.Tensor]
 """A batch of the student's inputs to what a teacher takes: another size, another scale. Without state of its own: that
 of a random one is in no checkpoint."""
 
@@ -136,7 +135,7 @@ def check_outputs(model: keras.Model) -> None:
         )
 
 
-def ensemble_logits(logits: Sequence[Any], *, combine: str, temperature: Any = 1.0) -> Any:
+def ensemble_logits(logits: Sequence[tf.Tensor], *, combine: str, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
     """Logits whose softmax at a temperature is the combination of the teachers' softmaxes at it.
 
     Args:
@@ -200,7 +199,12 @@ def clone(student: keras.Model) -> keras.Model:
 
 
 def update_ema(
-    average: keras.Model, student: keras.Model, *, decay: schedules.Scheduled, step: Any, moved: Any = True
+    average: keras.Model,
+    student: keras.Model,
+    *,
+    decay: schedules.Scheduled,
+    step: tf.Tensor,
+    moved: bool | tf.Tensor = True,
 ) -> None:
     """Moves an average towards the student, after the step numbered ``step`` from 0, see `EMATeacher`.
 
@@ -211,14 +215,14 @@ def update_ema(
     keep = tf.minimum(tf.cast(schedules.value_at(decay, step), tf.float32), 1 - 1 / (done + 1))
     keep = tf.where(moved, keep, 1.0)
 
-    def assign(old: Any, new: Any, share: Any) -> None:
+    def assign(old: tf.Variable, new: tf.Tensor, share: tf.Tensor) -> None:
         if not old.dtype.is_floating:
             old.assign(new)
             return
         share = tf.cast(share, old.dtype)
         old.assign(share * old + (1 - share) * new)
 
-    def update(strategy: Any, share: Any) -> None:
+    def update(strategy: tf.distribute.Strategy, share: tf.Tensor) -> None:
         for old, new in zip(average.weights, student.weights, strict=True):
             strategy.extended.update(old.value, assign, args=(new.value, share))
 

@@ -21,9 +21,8 @@ from typing import Any
 import tensorflow as tf
 
 from kerastl.distil import numerics, schedules
-from kerastl.types import is_multi_label
 
-Loss = Callable[..., Any]
+Loss = Callable[..., tf.Tensor]
 """Takes what the teacher says and what the student says, batch first; returns ``(batch,)``."""
 
 
@@ -50,7 +49,7 @@ class LabelLoss:
         if self.ignore_label is not None and self.ignore_label >= 0:
             raise ValueError(f"A row without a label has one below 0. Received: ignore_label={self.ignore_label}.")
 
-    def missing(self, labels: Any) -> Any:
+    def missing(self, labels: tf.Tensor) -> tf.Tensor | None:
         """Bool, of the shape of ``labels``: where there is none; ``None`` where every row has one."""
         return None if self.ignore_label is None else tf.equal(labels, tf.cast(self.ignore_label, labels.dtype))
 
@@ -65,7 +64,7 @@ class LogitLoss:
         weight: 0 or more; may be a schedule.
         temperature: above 0, handed to ``loss``; may be a schedule. ``None`` where the loss has its own or needs none.
         teacher_index: which of several teachers, counted from 0; ``None`` combines them all, see `teachers.Several`.
-        multi_label: whether the loss is for examples of none or several classes, whose answers do not sum to one.
+        independent: whether each output is a question of its own, so that answers do not sum to one.
 
     Raises:
         ValueError: the weight is negative or not finite, or the temperature is not positive.
@@ -76,7 +75,7 @@ class LogitLoss:
     _: dataclasses.KW_ONLY
     temperature: schedules.Scheduled | None = None
     teacher_index: int | None = None
-    multi_label: bool = False
+    independent: bool = False
 
     def __post_init__(self) -> None:
         _check_weight(self.weight)
@@ -114,7 +113,7 @@ class FeatureLoss:
     teacher_index: int = 0
     projection: bool = False
     resize: bool = False
-    mask: Callable[[Any], Any] | None = None
+    mask: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def __post_init__(self) -> None:
         _check_weight(self.weight)
@@ -124,8 +123,14 @@ Term = LabelLoss | LogitLoss | FeatureLoss
 
 
 def soft_value(
-    term: LogitLoss, teacher_logits: Any, student_logits: Any, *, labels: Any, temperature: Any, sample_weight: Any
-) -> Any:
+    term: LogitLoss,
+    teacher_logits: tf.Tensor,
+    student_logits: tf.Tensor,
+    *,
+    labels: tf.Tensor | None,
+    temperature: float | tf.Tensor | None,
+    sample_weight: tf.Tensor | None,
+) -> tf.Tensor:
     """Mean over the batch of a term of answers, a scalar.
 
     Args:
@@ -147,15 +152,20 @@ def soft_value(
         return mean(term.loss(*pair, **extra), sample_weight)
     if labels is None:
         raise ValueError("Wanted labels, which the loss has an argument for. Received: batches without.")
-    labels = labels if is_multi_label(labels) else tf.reshape(labels, [-1])
+    labels = labels if are_one_an_output(labels) else tf.reshape(labels, [-1])
     filled, _, there = known(labels, missing=labels < 0, sample_weight=None)
     values = term.loss(*pair, filled, **extra)
     return mean(tf.where(there, values, tf.zeros_like(values)), sample_weight)
 
 
 def feature_value(
-    term: FeatureLoss, teacher_features: Any, student_features: Any, *, inputs: Any, sample_weight: Any
-) -> Any:
+    term: FeatureLoss,
+    teacher_features: tf.Tensor,
+    student_features: tf.Tensor,
+    *,
+    inputs: tf.Tensor,
+    sample_weight: tf.Tensor | None,
+) -> tf.Tensor:
     """Mean over the batch of a term of features, a scalar; ``inputs`` are the student's, for the term's mask."""
     pair = numerics.as_float(teacher_features, student_features)
     if term.mask is None:
@@ -164,7 +174,14 @@ def feature_value(
     return mean(term.loss(*pair, mask=mask), sample_weight, rows=mask if len(mask.shape) == 1 else None)
 
 
-def known(labels: Any, *, missing: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+def are_one_an_output(labels: tf.Tensor) -> bool:
+    """Whether whole labels lie ``(batch, outputs)``, each beside its output, and not one for all of them."""
+    return labels.dtype.is_integer and len(labels.shape) == 2 and labels.shape[-1] != 1
+
+
+def known(
+    labels: tf.Tensor, *, missing: tf.Tensor, sample_weight: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Labels and weights by which rows without a label count nothing, but in the number that is divided by.
 
     Args:
@@ -183,7 +200,7 @@ def known(labels: Any, *, missing: Any, sample_weight: Any) -> tuple[Any, Any, A
     return tf.where(missing, tf.zeros_like(labels), labels), weights, there
 
 
-def mean(values: Any, sample_weight: Any, *, rows: Any = None) -> Any:
+def mean(values: tf.Tensor, sample_weight: tf.Tensor | None, *, rows: tf.Tensor | None = None) -> tf.Tensor:
     """Mean of ``values (batch,)``; weighted sums are divided by the number of examples, as Keras' own losses are.
 
     Args:

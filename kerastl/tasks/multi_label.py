@@ -124,10 +124,12 @@ class MultiLabel:
         """Binary cross-entropy with the teacher's softened probabilities, less their entropy, mean of all classes."""
         import tensorflow as tf
 
-        wanted = tf.nn.sigmoid(teacher / temperature)
-        crossed = tf.nn.sigmoid_cross_entropy_with_logits(wanted, student / temperature)
-        own = tf.nn.sigmoid_cross_entropy_with_logits(wanted, teacher / temperature)
-        return temperature**2 * tf.reduce_mean(crossed - own, axis=-1)
+        # in float64, for the two nearly cancel at a high temperature
+        heard, given = (tf.cast(one, tf.float64) / temperature for one in (teacher, student))
+        wanted = tf.nn.sigmoid(heard)
+        crossed = tf.nn.sigmoid_cross_entropy_with_logits(wanted, given)
+        own = tf.nn.sigmoid_cross_entropy_with_logits(wanted, heard)
+        return tf.cast(temperature**2 * tf.reduce_mean(crossed - own, axis=-1), tf.float32)
 
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers >= THRESHOLD

@@ -111,12 +111,18 @@ class SingleLabel:
         return "softmax"
 
     def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
-        """Kullback-Leibler divergence of softened probabilities times the temperature squared (Hinton et al. 2015)."""
+        """Kullback-Leibler divergence of softened probabilities times the temperature squared (Hinton et al. 2015).
+
+        Within, in float64: at a temperature of 20 the two log-softmaxes nearly cancel, and float32 keeps five digits of
+        their difference.
+        """
         import tensorflow as tf
 
-        wanted = tf.nn.log_softmax(teacher / temperature)
-        given = tf.nn.log_softmax(student / temperature)
-        return temperature**2 * tf.reduce_sum(tf.exp(wanted) * (wanted - given), axis=-1)
+        wanted, given = (tf.nn.log_softmax(tf.cast(one, tf.float64) / temperature) for one in (teacher, student))
+        probability = tf.exp(wanted)
+        # where there is no probability the difference may be as large as numbers get, and counts nothing
+        difference = tf.where(probability > 0, wanted - given, tf.zeros_like(wanted))
+        return tf.cast(temperature**2 * tf.reduce_sum(probability * difference, axis=-1), tf.float32)
 
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers.argmax(-1)

@@ -11,10 +11,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
     {
         "fitting": [
             "Trained",
-            "WeightedBinaryCrossentropy",
             "class_weights",
-            "default_loss_and_metric",
-            "exact_match",
             "fit",
             "load",
             "load_model",

@@ -96,11 +96,16 @@ class TerminateOnNonFinite(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar over all epochs with loss, accuracy and the time left; one plain line an epoch without a terminal."""
+    """One bar over all epochs with the score and the time left; one plain line an epoch without a terminal.
 
-    def __init__(self, stage: str) -> None:
+    Args:
+        stage: what is trained.
+        score: name of the metric that is shown, in training and on validation.
+    """
+
+    def __init__(self, stage: str, *, score: str = "accuracy") -> None:
         super().__init__()
-        self._stage = stage
+        self._stage, self._score = stage, score
         self._shown = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -126,7 +131,7 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.update(self._task, completed=self._done)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items() if "accuracy" in name)
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items() if self._score in name)
         self._bar.update(self._task, completed=self._done, numbers=numbers)
         if not self._shown:
             elapsed = time.monotonic() - self._started
@@ -349,7 +354,9 @@ def _state(callback: keras.callbacks.Callback) -> tuple[dict[str, Any], dict[str
     return plain, arrays
 
 
-def _set_state(callback: keras.callbacks.Callback, arrays: Mapping[str, np.ndarray], plain: dict[str, Any]) -> None:
+def _set_state(
+    callback: keras.callbacks.Callback, arrays: Mapping[str, np.ndarray], plain: Mapping[str, object]
+) -> None:
     state: dict[str, Any] = dict(plain)
     for name in sorted(arrays):
         whole, slash, _ = name.rpartition("/")
@@ -371,7 +378,7 @@ def _remembered(callback: keras.callbacks.Callback) -> tuple[str, ...]:
     return tuple(name for name in names if hasattr(callback, name))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """NumPy's and TensorFlow's scalars as Python's; a float64 goes through JSON unchanged."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}

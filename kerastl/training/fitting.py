@@ -1,32 +1,23 @@
 """Keras' `fit`, with guards: a warm-up cosine schedule, a finite-weights watch, seeds, curves, time left.
 
-Models and data come in from the recipe; what comes out is a `Trained`: the model and its curves.
+Models and data come in from the recipe, and with the data what is asked; what comes out is a `Trained`: the model and
+its curves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from kerastl.system import atomic_files, memory
-from kerastl.training import resume
+from kerastl.training import batching, resume
 from kerastl.training.callbacks import ProgressBar, TerminateOnNonFinite
-from kerastl.types import (
-    THRESHOLD,
-    History,
-    LazyArray,
-    Schedule,
-    Workspace,
-    is_multi_label,
-    is_text,
-    labels_and_teacher_logits,
-)
+from kerastl.types import History, LazyArray, Schedule, Split, Target, Task, Workspace
 
 
 class Trained(NamedTuple):
@@ -36,13 +27,18 @@ class Trained(NamedTuple):
     curves: History
 
 
+Arrays = tuple[np.ndarray | LazyArray | Mapping[str, np.ndarray], np.ndarray | Mapping[str, np.ndarray]]
+"""Inputs and labels, one label an input; of several inputs or targets, mappings of their names."""
+
+
 def fit(
     model: keras.Model,
-    batches: tf.data.Dataset,
+    data: tf.data.Dataset | Split | Arrays,
     *,
     schedule: Schedule,
+    task: Task | None = None,
     workspace: Workspace | None = None,
-    validation: tf.data.Dataset | None = None,
+    validation: tf.data.Dataset | Split | Arrays | None = None,
     loss: keras.losses.Loss | None = None,
     metrics: Sequence[keras.metrics.Metric] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -50,37 +46,31 @@ def fit(
     keep: str = "best",
     patience: int | None = None,
     class_weight: Mapping[int, float] | None = None,
+    seed: int = 0,
     progress: bool = True,
 ) -> History:
     """Trains ``model`` in place with AdamW, or another optimizer, under a warm-up cosine schedule.
 
-    The compiled step is not handed to XLA: on a CPU that is two to eight times slower.
-
-    With a workspace the training survives its process: it keeps a checkpoint after every epoch, now and then in the
-    middle of a long one, and when it is asked to stop (Ctrl-C, SIGTERM); the same call again goes on from the newest
-    one and ends, on a CPU, with bitwise the weights that it would have had (see ``callbacks.Checkpoints``).
+    With a workspace the training survives its process: the same call again goes on from the newest checkpoint and ends,
+    on a CPU, with bitwise the weights that it would have had (see ``callbacks.Checkpoints``).
 
     Args:
-        model: emits logits ``(batch, classes)``; a ``Distiller`` works too.
-        batches: yields ``(inputs, int32 labels)``, class indices ``(batch,)`` or, where an example may have none or
-            several of the classes, 0 and 1 ``(batch, classes)``; must know its cardinality. Only those of
-            ``data.pipeline`` go on in the same order after an interruption.
-        schedule: epochs, learning rate, weight decay. Its batch size is the caller's to apply to ``batches``.
+        model: emits what the task's loss takes, for classes logits ``(batch, classes)``; a ``Distiller`` works too.
+        data: a split; a pair of arrays ``(inputs, labels)`` with ``task``; or batches of both, of a known number. After
+            an interruption splits, arrays and batches of ``data.pipeline`` go on in the same order, others do not.
+        schedule: epochs, learning rate, weight decay, and the batch size of splits and arrays.
+        task: what the model is asked. A split knows it, and so do the batches that ``data.pipeline`` made of one.
         workspace: keeps checkpoints, gives TensorBoard logs a place, and curves and progress bar their name.
-        validation: as ``batches``; scored after every epoch.
-        loss, metrics: by default those of `default_loss_and_metric`; ``keep="best"`` adds its score to metrics that
-        lack it.
+        validation: as ``data``; scored after every epoch.
+        loss, metrics: by default those of the task; ``keep="best"`` adds its score to metrics that lack it. Without a
+            task a loss is required, and is the score as well.
         callbacks: further Keras callbacks.
-        optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``, for example a
-            ``functools.partial`` of ``transfer.LayerwiseAdamW``.
-        keep: ``"best"`` ends with the weights of the epoch with the best validation accuracy (of several classes an
-            example: exact match), ``"last"`` with the last.
-        patience: epochs without a better validation accuracy after which training stops; ``None`` never stops. Needs
-            ``keep="best"`` and ``validation``.
-        class_weight: class index -> how much an example of it counts in the loss, see ``class_weights``. Of examples
-            of one class as Keras takes it: metrics, and the loss on validation, do not know of it. Where an example may
-            have several, each class is one of the indices, and the loss is `WeightedBinaryCrossentropy`, on validation
-            too.
+        optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``.
+        keep: ``"best"`` ends with the weights of the epoch with the best validation score, ``"last"`` with the last.
+        patience: epochs without a better validation score after which training stops; ``None`` never stops.
+        class_weight: class index -> how much an example of it counts in the loss, see ``class_weights``. Whether the
+            loss on validation knows of it is the target's to say (`types.Target.weighted_loss`).
+        seed: of the orders of a split or of arrays.
         progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -89,136 +79,130 @@ def fit(
     Raises:
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
         MemoryError: if a step does not fit into memory; the text suggests a smaller batch.
-        ValueError: if the number of batches is unknown, zero, ``keep`` is neither of the two words, ``patience`` has
-            nothing to wait for, or, where an example may have several classes, weights are not one a class or come with
-            a loss that does not know them.
+        ValueError: if there is neither a task nor a loss, the number of batches is unknown or zero, ``keep`` is neither
+            of the two words, ``patience`` has nothing to wait for, or weights are not one a class, positive and finite,
+            come without a task, or with a loss that does not know them.
     """
-    if patience is not None and (keep != "best" or validation is None or patience < 1):
+    _check_keep(keep, patience=patience, watched=validation is not None)
+    task = task or batching.task_of(data)
+    batches = _batches(data, task, schedule=schedule, shuffle=True, seed=seed)
+    held = None if validation is None else _batches(validation, task, schedule=schedule, shuffle=False, seed=seed)
+    rate = warmup_cosine(schedule, _steps(batches) * schedule.epochs)
+    loss, weights = _loss(task, loss, class_weight)
+    score = task.target.training_metric() if task else None
+    best = keep == "best" and held is not None
+    model.compile(
+        optimizer=optimizer(rate, weight_decay=schedule.weight_decay),
+        loss=loss,
+        metrics=_metrics(metrics, score, needed=best),
+        jit_compile=False,  # on a CPU XLA is two to eight times slower
+    )
+    watchers = [TerminateOnNonFinite(), *callbacks]
+    if best:  # with patience beyond the last epoch it never stops, it only restores the best weights at the end
+        watchers.append(_best_epoch(task, score, patience=schedule.epochs + 1 if patience is None else patience))
+    stage = workspace.stage if workspace else "training"
+    watchers += [keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
+    watchers += [ProgressBar(stage, score=score.name if score else "loss")] if progress else []
+    run = {"epochs": schedule.epochs, "validation": held, "watchers": watchers, "workspace": workspace}
+    with memory.release_graphs():
+        history = resume.fit(model, batches, class_weight=weights, **run)
+    return History(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
+
+
+def class_weights(labels: np.ndarray, target: Target) -> dict[int, float]:
+    """A weight a class for the loss, with which rare classes count as much as frequent ones.
+
+    Args:
+        labels: of the training split, as ``target`` says.
+        target: what is asked; the rule is its own, see `types.Target.class_weights`.
+
+    Returns:
+        Class index -> weight, for ``fit(..., class_weight=...)``.
+
+    Raises:
+        ValueError: a class has no example, a label is none of the classes, or what is asked has no classes.
+    """
+    return target.class_weights(labels)
+
+
+def _check_keep(keep: str, *, patience: int | None, watched: bool) -> None:
+    if patience is not None and (keep != "best" or not watched or patience < 1):
         raise ValueError(
-            "`patience` counts epochs, one or more, without a better validation accuracy: it needs `validation` and "
-            f"keep='best'. Received: patience={patience}, keep={keep!r}, {'no ' * (validation is None)}validation."
+            "`patience` counts epochs, one or more, without a better validation score: it needs `validation` and "
+            f"keep='best'. Received: patience={patience}, keep={keep!r}, {'no ' * (not watched)}validation."
         )
     if keep not in ("best", "last"):
         raise ValueError(f"`keep` must be 'best' or 'last'. Received: keep={keep!r}.")
+
+
+def _batches(
+    data: tf.data.Dataset | Split | Arrays, task: Task | None, *, schedule: Schedule, shuffle: bool, seed: int
+) -> tf.data.Dataset:
+    """Batches as they came, or made of a split or of arrays."""
+    if isinstance(data, tf.data.Dataset):
+        return data
+    if not isinstance(data, Split):
+        if task is None:
+            raise ValueError(
+                "Arrays do not say what they are for: wanted task=, a kerastl.types.Task(name, inputs, target), beside "
+                "them. Received: no task."
+            )
+        inputs, labels = data
+        data = Split("arrays", inputs, labels, task)
+    return batching.batches(data, batch_size=schedule.batch_size, shuffle=shuffle, seed=seed)
+
+
+def _steps(batches: tf.data.Dataset) -> int:
     steps = int(batches.cardinality())
     if steps <= 0:
         raise ValueError(
             f"Training needs batches of a known, positive number. Received: {steps} "
             "(-1 is endless, -2 unknown; fewer examples than one batch give 0)."
         )
-    spec = batches.element_spec
-    labels: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
-    labels, _ = labels_and_teacher_logits(labels)
-    multi_label = is_multi_label(labels)
-    default_loss, metric = default_loss_and_metric(multi_label=multi_label)
-    if class_weight is not None and multi_label:
-        if loss is not None or sorted(class_weight) != list(range(labels.shape[1])):
-            raise ValueError(
-                "Where an example may have several classes, each has a weight, and the loss is the one that knows them "
-                f"all. Received: weights of {sorted(class_weight)} with labels (batch, {labels.shape[1]}) and "
-                f"{'no' if loss is None else 'a'} loss of your own."
-            )
-        # not left to Keras, which would weigh all of an example by the first class that it has
-        default_loss = WeightedBinaryCrossentropy([class_weight[index] for index in sorted(class_weight)])
-        class_weight = None
-    best = keep == "best" and validation is not None
-    watched = [metric] if metrics is None else list(metrics)
-    if best and metric.name not in [one if isinstance(one, str) else one.name for one in watched]:
-        watched.append(metric)
-    model.compile(
-        optimizer=optimizer(warmup_cosine(schedule, steps * schedule.epochs), weight_decay=schedule.weight_decay),
-        loss=loss or default_loss,
-        metrics=watched,
-        jit_compile=False,
+    return steps
+
+
+def _metrics(
+    metrics: Sequence[keras.metrics.Metric] | None, score: keras.metrics.Metric | None, *, needed: bool
+) -> list[keras.metrics.Metric]:
+    """Those that were asked for, and the task's score where nobody asked or something waits for it."""
+    names = [one if isinstance(one, str) else one.name for one in metrics or ()]
+    lacking = score is not None and (metrics is None or (needed and score.name not in names))
+    return [*(metrics or ()), *([score] if lacking else [])]
+
+
+def _best_epoch(
+    task: Task | None, score: keras.metrics.Metric | None, *, patience: int
+) -> keras.callbacks.EarlyStopping:
+    return keras.callbacks.EarlyStopping(
+        monitor=f"val_{score.name if score else 'loss'}",
+        mode="max" if task and task.target.higher_is_better else "min",
+        patience=patience,
+        restore_best_weights=True,
     )
-    stage = workspace.stage if workspace else "training"
-    watchers: list[keras.callbacks.Callback] = [TerminateOnNonFinite(), *callbacks]
-    if best:
-        # with patience beyond the last epoch it never stops, it only restores the best weights at the end
-        watchers.append(
-            keras.callbacks.EarlyStopping(
-                monitor=f"val_{metric.name}",
-                mode="max",
-                patience=schedule.epochs + 1 if patience is None else patience,
-                restore_best_weights=True,
+
+
+def _loss(
+    task: Task | None, loss: keras.losses.Loss | None, class_weight: Mapping[int, float] | None
+) -> tuple[keras.losses.Loss, dict[int, float] | None]:
+    """What is trained to, and the weights of classes that are left to Keras."""
+    if task is None:
+        if loss is None or class_weight is not None:
+            raise ValueError(
+                "Training needs to know what the model is asked: task= (a split, or batches of data.pipeline, bring it "
+                "along), or a loss= where classes have no weights. Received: no task, "
+                f"{'no' if loss is None else 'a'} loss, class_weight={class_weight}."
             )
+        return loss, None
+    if class_weight is None:
+        return loss or task.target.loss(), None
+    weighted, left = task.target.weighted_loss(class_weight)
+    if left is None and loss is not None:
+        raise ValueError(
+            f"Weights of classes in {task.target.kind} are in its own loss, the only one that knows them all: wanted "
+            f"class_weight= without loss=. Received: weights of {sorted(class_weight)} and the loss {loss.name!r}."
         )
-    if workspace:
-        watchers.append(keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False))
-    if progress:
-        watchers.append(ProgressBar(stage))
-    with memory.release_graphs():
-        history = resume.fit(
-            model,
-            batches,
-            epochs=schedule.epochs,
-            validation=validation,
-            watchers=watchers,
-            workspace=workspace,
-            class_weight=None if class_weight is None else dict(class_weight),
-        )
-    return History(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
-
-
-def default_loss_and_metric(*, multi_label: bool) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
-    """What a classifier's logits are trained to, and the score that is watched.
-
-    Returns:
-        Cross-entropy and accuracy; or where an example may have none or several of the classes, the mean binary
-        cross-entropy of all classes (each is a question of its own), and exact match.
-    """
-    if multi_label:
-        return keras.losses.BinaryCrossentropy(from_logits=True), keras.metrics.MeanMetricWrapper(
-            exact_match, name="exact_match"
-        )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return loss, keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-
-
-@keras.saving.register_keras_serializable(package="kerastl")
-class WeightedBinaryCrossentropy(keras.losses.Loss):
-    """Mean binary cross-entropy of all classes in which those that an example has count their weight.
-
-    With ``p = sigmoid(logit)`` a class costs ``-(weight * y * log(p) + (1 - y) * log(1 - p))``. Where the weight is
-    negatives / positives, those that have a class count as much as those that do not (Rajpurkar et al. 2017, "CheXNet",
-    section 2.1, up to a factor; https://arxiv.org/abs/1711.05225).
-
-    Args:
-        weights: of each class, positive.
-        reduction, name, dtype: as for every loss of Keras.
-
-    Raises:
-        ValueError: a weight is not a positive number.
-    """
-
-    def __init__(
-        self,
-        weights: Sequence[float],
-        *,
-        reduction: str = "sum_over_batch_size",
-        name: str = "positive_weights",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.weights = [float(weight) for weight in weights]
-        if not all(0 < weight < float("inf") for weight in self.weights):
-            raise ValueError(f"Weights of classes are positive numbers. Received: {self.weights}.")
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        there = ops.cast(y_true, y_pred.dtype)
-        weights = ops.convert_to_tensor(self.weights, y_pred.dtype)
-        entropy = ops.binary_crossentropy(there, y_pred, from_logits=True)
-        return ops.mean(entropy * (1 + (weights - 1) * there), axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "weights": self.weights}
-
-
-@keras.saving.register_keras_serializable(package="kerastl")
-def exact_match(labels: Any, logits: Any) -> Any:
-    """1 for each example of which all classes are answered right, float32 ``(batch,)``; both ``(batch, classes)``."""
-    there = ops.greater_equal(ops.sigmoid(logits), THRESHOLD)
-    return ops.cast(ops.all(ops.equal(there, ops.cast(labels, "bool")), axis=-1), "float32")
+    return loss or weighted, left
 
 
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -229,46 +213,6 @@ def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.sche
     return keras.optimizers.schedules.CosineDecay(
         0.0, total_steps - warmup, warmup_target=schedule.peak_learning_rate, warmup_steps=warmup
     )
-
-
-def class_weights(labels: np.ndarray, *, classes: int, most: float = 10.0) -> dict[int, float]:
-    """A weight a class for the loss, with which rare classes count as much as frequent ones.
-
-    Of examples of one class it is examples / (classes * examples of it), the rule of scikit-learn's
-    ``class_weight="balanced"`` (after King & Zeng 2001): all classes count the same, and the mean weight of an example
-    is 1, so the learning rate keeps its meaning. Where an example may have several, it is the weight of those that have
-    a class, its negatives / positives: see `WeightedBinaryCrossentropy`. What many such weights do to one step is
-    bounded.
-
-    Args:
-        labels: class indices ``(examples,)`` of the training split; or 0 and 1, ``(examples, classes)``.
-        classes: how many there are.
-        most: largest weight of several classes an example, and one over it the smallest. Ten is a choice: a class that
-            one in a thousand has would else make of its few examples the only ones that matter.
-
-    Returns:
-        Class index -> weight, for ``fit(..., class_weight=...)``.
-
-    Raises:
-        ValueError: a class has no example, a label is none of the classes, or ``most`` is below 1.
-    """
-    several = is_multi_label(labels)
-    if (several and not np.isin(labels, (0, 1)).all()) or (np.ndim(labels) != 1 and not several):
-        raise ValueError(
-            "Labels are class indices (examples,), or 0 and 1 (examples, classes). Received: shape "
-            f"{np.shape(labels)}, type {np.asarray(labels).dtype}."
-        )
-    counts = labels.sum(0, dtype=np.int64) if several else np.bincount(labels, minlength=classes)
-    if len(counts) != classes or not counts.all():
-        raise ValueError(
-            f"Weights need examples of all {classes} classes and no others. Received: counts {counts.tolist()}."
-        )
-    if not several:
-        return {label: len(labels) / (classes * int(count)) for label, count in enumerate(counts)}
-    if not most >= 1:
-        raise ValueError(f"The largest weight is 1 or more. Received: most={most}.")
-    ratios = np.clip((len(labels) - counts) / counts, 1 / most, most)
-    return dict(enumerate(ratios.tolist()))
 
 
 def set_seed(seed: int) -> None:
@@ -290,18 +234,26 @@ class _Batches(keras.utils.PyDataset):
         return (self._inputs[index * self._size : (index + 1) * self._size],)
 
 
-def predict(model: keras.Model, inputs: np.ndarray | LazyArray, *, batch_size: int | None = None) -> np.ndarray:
-    """Outputs ``(examples, classes)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+def predict(
+    model: keras.Model,
+    inputs: np.ndarray | LazyArray | Mapping[str, np.ndarray],
+    *,
+    batch_size: int | None = None,
+    task: Task | None = None,
+) -> np.ndarray:
+    """Outputs ``(examples, outputs)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
 
     Args:
         model: a Keras model.
-        inputs: ``(examples, *input_shape)``; streamed ones are read a batch at a time.
-        batch_size: examples at once; by default 500 pictures, or 50 texts, of which every token looks at every other.
+        inputs: ``(examples, *input_shape)``, streamed ones are read a batch at a time; of a model of several inputs a
+            mapping of their names.
+        batch_size: examples at once; by default as many as the task's kind of input says, 500 without a task.
+        task: what the model is asked.
 
     Raises:
         MemoryError: if a batch does not fit into memory; the text suggests a smaller one.
     """
-    batch_size = batch_size or (50 if is_text(inputs) else 500)
+    batch_size = batch_size or (task.inputs.predict_batch if task else 500)
     with memory.explain_out_of_memory("predicting"):
         if isinstance(inputs, LazyArray):
             return np.asarray(model.predict(_Batches(inputs, batch_size), verbose=0), np.float32)

@@ -27,8 +27,7 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 def choose_dtype_policy(
     build: Callable[[], keras.Model],
-    inputs: np.ndarray,
-    labels: np.ndarray,
+    batch: types.Split,
     *,
     steps: int = 5,
     rounds: int = 3,
@@ -40,7 +39,7 @@ def choose_dtype_policy(
 
     Args:
         build: makes the model anew; called once a precision.
-        inputs, labels: one typical batch.
+        batch: a typical one, with the task whose loss is trained to.
         steps: timed steps a round.
         rounds: interleaved rounds; the medians are compared.
         required_gain: how many times faster bfloat16 has to be to be chosen.
@@ -48,12 +47,13 @@ def choose_dtype_policy(
     Returns:
         ``"float32"`` or ``"mixed_bfloat16"``.
     """
+    inputs, labels = np.asarray(batch.inputs), np.asarray(batch.labels)
     seconds: dict[str, list[float]] = {"float32": [], "mixed_bfloat16": []}
     models = {}
     for name in seconds:
         with dtype_policy(name):
             models[name] = build()
-        models[name].compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+        models[name].compile("adam", batch.task.target.loss(), jit_compile=False)
         models[name].train_on_batch(inputs, labels)  # traces
     gain = 1.0
     for count in (1, *[steps] * rounds):
@@ -79,13 +79,13 @@ def build_in_fastest_dtype(
 
     Args:
         build: makes the model anew; called once a precision, and once more.
-        batch: a typical one, of one class an example.
+        batch: a typical one.
         seed: of the weights.
         workspace: remembers the precision, so that a training that was interrupted goes on in it.
     """
 
     def timed() -> str:
-        return choose_dtype_policy(build, np.asarray(batch.inputs), batch.labels)
+        return choose_dtype_policy(build, batch)
 
     name = timed() if workspace is None else workspace.remember("precision", timed)
     keras.utils.set_random_seed(seed)  # after the timing, which draws weights too
@@ -106,7 +106,7 @@ def as_float32(model: keras.Model) -> keras.Model:
 _HALF = {"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"}
 
 
-def _in_float32(config: Any) -> Any:
+def _in_float32(config: object) -> Any:
     """A configuration in which every type of half precision is float32: of a layer, or of an operation that casts."""
     if isinstance(config, dict):
         if config.get("class_name") == "DTypePolicy":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -17,16 +17,32 @@ from kerastl.training.callbacks import CallbackList, Checkpoints
 from kerastl.types import Workspace
 
 
+class Fitted(Protocol):
+    """A compiled model of either Keras: what a training that goes on asks of it."""
+
+    optimizer: Any
+    stop_training: bool
+
+    @property
+    def trainable_variables(self) -> Sequence[Any]: ...
+
+    @property
+    def fit(self) -> Callable[..., object]: ...
+
+    @property
+    def evaluate(self) -> Callable[..., object]: ...
+
+
 def fit(
-    model: Any,
+    model: Fitted,
     batches: tf.data.Dataset,
     *,
     epochs: int,
     validation: tf.data.Dataset | None,
-    watchers: Sequence[Any],
+    watchers: Sequence[keras.callbacks.Callback],
     workspace: Workspace | None,
     class_weight: dict[int, float] | None = None,
-    adapt: Callable[[CallbackList], Any] = lambda everyone: everyone,
+    adapt: Callable[[CallbackList], object] = lambda everyone: everyone,
 ) -> dict[str, list[float]]:
     """Trains a compiled model; the rest of an epoch that was begun is a ``fit`` of its own.
 
@@ -93,7 +109,7 @@ def fit(
 
 
 @contextlib.contextmanager
-def _averages_taken_once(model: Any) -> Iterator[None]:
+def _averages_taken_once(model: Fitted) -> Iterator[None]:
     """An optimizer with ``use_ema`` puts averages in the weights' place at the end of every ``fit``: here of all."""
     optimizer = model.optimizer
     finalize = optimizer.finalize_variable_values
@@ -106,12 +122,13 @@ def _averages_taken_once(model: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _closed(watchers: Sequence[Any]) -> Iterator[None]:
+def _closed(watchers: Sequence[object]) -> Iterator[None]:
     """A training that fails or is stopped has no end that callbacks are told of: those that can are closed."""
     try:
         yield
     except BaseException:
         for watcher in watchers:
-            if hasattr(watcher, "close"):
-                watcher.close()
+            close: Callable[[], None] | None = getattr(watcher, "close", None)
+            if close is not None:
+                close()
         raise

@@ -14,10 +14,12 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from kerastl.system import memory
-from kerastl.types import Schedule, Split, Task, Workspace
+from kerastl.training import batching
+from kerastl.types import Inputs, Schedule, Split, Task, Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,29 +102,49 @@ def feature_extractor(model: keras.Model) -> keras.Model:
 
 
 def extract_features(
-    model: keras.Model, batches: Any, *, views: int = 1, name: str = "train", workspace: Workspace | None = None
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    *,
+    features_kind: Inputs,
+    task: Task | None = None,
+    views: int = 1,
+    name: str = "train",
+    workspace: Workspace | None = None,
 ) -> Split:
     """What a frozen model makes of every example, computed once.
 
     Args:
         model: from inputs to features ``(batch, width)``.
         batches: of `data.pipeline.batches`, in order (``shuffle=False``); with ``augment`` each view is another one.
+        features_kind: the kind of input that features are, for example ``Numbers(model.output_shape[1:])``.
+        task: what the batches are for, where they do not say it themselves as those of the pipeline do.
         views: how often to go through them.
         name: of the split.
         workspace: keeps what has been computed, now and then and at the end: after an interruption the same calls in
             the same stage, each of another name or number of views, go on from there.
 
     Returns:
-        Inputs float32 ``(views * examples, width)``, labels int32 as in the batches, view by view.
+        Inputs float32 ``(views * examples, width)``, labels as in the batches, view by view; its task asks the same of
+        features.
 
     Raises:
-        ValueError: fewer views than one, or a model whose output is no vector.
+        ValueError: fewer views than one, a model whose output is no vector or none of that kind, or batches without a
+            task.
         MemoryError: a batch does not fit into memory.
     """
     if views < 1:
         raise ValueError(f"Wanted one view of every example or more. Received: views={views}.")
     if len(model.output.shape) != 2:
         raise ValueError(f"Features are vectors, (batch, width). Received: an output of shape {model.output.shape}.")
+    if tuple(model.output.shape[1:]) != features_kind.shape:
+        raise ValueError(
+            f"Wanted a kind of input of the shape of the features, {tuple(model.output.shape[1:])}. Received: "
+            f"features_kind={features_kind}."
+        )
+    task = task or batching.task_of(batches)
+    if task is None:
+        raise ValueError("Wanted task=, or batches of data.pipeline, which know theirs. Received: no task.")
+    label_dtype = task.target.label_dtype
     steps, counter = int(batches.cardinality()), getattr(batches, "epochs_begun", None)
     progress, begun = _Progress(workspace, f"{name}/{views}"), 0 if counter is None else int(counter)
     with memory.explain_out_of_memory("computing features"):
@@ -130,8 +152,8 @@ def extract_features(
             if counter is not None:
                 counter.assign(begun + view)
             for inputs, answers in batches.skip(progress.batches - view * steps):
-                progress.add(np.asarray(model.predict_on_batch(inputs), np.float32), np.asarray(answers, np.int32))
-    return Split(name, *progress.finished())
+                progress.add(np.asarray(model.predict_on_batch(inputs), np.float32), np.asarray(answers, label_dtype))
+    return Split(name, *progress.finished(), dataclasses.replace(task, inputs=features_kind))
 
 
 class _Progress:
@@ -166,25 +188,39 @@ class _Progress:
 
 def concatenate(*splits: Split) -> Split:
     """Several splits as one, under the name of the first: the examples as they are, then their views."""
-    return Split(
-        splits[0].name,
-        np.concatenate([np.asarray(split.inputs) for split in splits]),
-        np.concatenate([split.labels for split in splits]),
+    found = [split.origins for split in splits if split.origins is not None]
+    return dataclasses.replace(
+        splits[0],
+        inputs=np.concatenate([np.asarray(split.inputs) for split in splits]),
+        labels=np.concatenate([np.asarray(split.labels) for split in splits]),
+        origins=np.concatenate(found) if len(found) == len(splits) else None,
     )
 
 
 def save(splits: Sequence[Split], folder: Path) -> None:
     """Writes cached features into ``folder``, for a stage of a run."""
     for number, split in enumerate(splits):
-        np.savez(folder / f"{number}-{split.name}.npz", inputs=np.asarray(split.inputs), labels=split.labels)
+        np.savez(
+            folder / f"{number}-{split.name}.npz", inputs=np.asarray(split.inputs), labels=np.asarray(split.labels)
+        )
 
 
-def load(folder: Path) -> tuple[Split, ...]:
-    """Reads what ``save`` wrote."""
+def load(folder: Path, *, task: Task) -> tuple[Split, ...]:
+    """Reads what ``save`` wrote.
+
+    Args:
+        folder: where it was written.
+        task: of the splits, as `extract_features` gave it to them: what is asked, of inputs that are features.
+
+    Raises:
+        ValueError: the features are of another shape than the task's inputs.
+    """
     splits = []
     for path in sorted(folder.glob("*-*.npz")):
         with np.load(path, allow_pickle=False) as file:
-            splits.append(Split(path.stem.partition("-")[2], file["inputs"], file["labels"]))
+            inputs, labels = file["inputs"], file["labels"]
+        task.inputs.check(inputs, where=str(path))
+        splits.append(Split(path.stem.partition("-")[2], inputs, labels, task))
     return tuple(splits)
 
 
@@ -314,7 +350,7 @@ class LayerwiseAdamW(keras.optimizers.Adam):
 
     def __init__(
         self,
-        learning_rate: Any,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
         *,
         rates: Mapping[str, float] | None = None,
         begin: Mapping[str, int] | None = None,
@@ -324,7 +360,7 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         super().__init__(learning_rate=learning_rate, **options)
         self.rates, self.begin, self.decay = dict(rates or {}), dict(begin or {}), weight_decay
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """One step of one variable, at the rate of its layer."""
         # TensorFlow's variables come in here, which know no path
         layer = self._trainable_variables[self._get_variable_index(variable)].path.split("/")[0]

@@ -38,7 +38,7 @@ def quarters(count: int = 256) -> types.Split:
         row, column = half * (label // 2), half * (label % 2)
         picture[row : row + half, column : column + half] += int(generator.integers(60, 150))
     pictures[0, 0, 0], pictures[0, 0, 1] = 0, 255
-    return types.Split("validation", pictures.astype("uint8"), labels)
+    return types.Split("validation", pictures.astype("uint8"), labels, TASK)
 
 
 SPLIT = quarters()

@@ -11,6 +11,8 @@ from litert_quantizer import quantizer, recipe
 from kerastl import verify
 from kerastl.compress import ptq
 from kerastl.compress.float_file import tensors
+from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text import Text
 
 TECHNIQUES = {
     "dynamic_int8": ptq.dynamic_int8,
@@ -268,6 +270,73 @@ def test_calibration_that_is_no_pixels_is_refused(float_file, calibration, recei
         ptq.static_int8(float_file, calibration=calibration)
 
 
+KINDS = {"positive": (0.0, 3.1), "both": (-40.0, 2.5), "negative": (-9.0, -2.0), "far": (900.0, 1500.0)}
+
+
+@pytest.mark.parametrize("technique", ["static_int8", "static_int16_activations"])
+@pytest.mark.parametrize("name", KINDS)
+def test_numbers_of_any_finite_range_are_taken_and_measured(name, technique):
+    """A spectrogram of 0 to 3.1 is no picture: taken for pixels, four of 256 levels would be left of it."""
+    low, high = KINDS[name]
+    numbers = (PICTURES.astype("float32") - PICTURES.min()) / float(np.ptp(PICTURES)) * (high - low) + low
+    keras.utils.set_random_seed(2)
+    series = keras.Input((8, 8, 1), name="numbers")
+    x = keras.layers.Rescaling(2 / (high - low), offset=-(high + low) / (high - low), name="standard")(series)
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="conv")(x)
+    model = keras.Model(series, keras.layers.Dense(3, name="values")(keras.layers.Flatten(name="flat")(x)))
+    wanted = model.predict(numbers, verbose=0)
+    make = getattr(ptq, technique)
+    content = make(convert(model), calibration=numbers[:64], inputs=Numbers((8, 8, 1)))
+    interpreter = Interpreter(model_content=content)
+    (source,) = interpreter.get_input_details()
+    scale, zero_point = source["quantization"]
+    least, most = min(low, 0.0), max(high, 0.0)
+    if technique == "static_int8":
+        assert source["dtype"] == np.uint8
+        assert scale * 255 == pytest.approx(most - least, rel=0.02)
+        assert -zero_point * scale == pytest.approx(least, abs=scale)
+    else:
+        assert (source["dtype"], zero_point) == (np.int16, 0)
+        assert scale * 32767 == pytest.approx(max(-least, most), rel=0.02)
+    received = answered(interpreter, numbers)
+    share = 0.03 if name in ("positive", "both") else 0.3  # what zero in the range costs numbers that are far from it
+    assert np.abs(received - wanted).max() < (0.02 if technique != "static_int8" else share) * np.ptp(wanted)
+    with pytest.raises(ValueError, match=r"raw pixels.*inputs="):
+        make(convert(model), calibration=numbers[:64])
+
+
+def answered(interpreter: Interpreter, numbers: np.ndarray) -> np.ndarray:
+    """Answers of an integer file in real numbers, its input quantized by its own scale."""
+    interpreter.allocate_tensors()
+    (source,), (end,) = interpreter.get_input_details(), interpreter.get_output_details()
+    scale, zero_point = source["quantization"]
+    limits = np.iinfo(source["dtype"])
+    found = []
+    for one in numbers:
+        integers = np.clip(np.rint(one / scale) + zero_point, limits.min, limits.max)
+        interpreter.set_tensor(source["index"], integers.astype(source["dtype"])[None])
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(end["index"])[0])
+    scale, zero_point = end["quantization"]
+    return (np.asarray(found, "float64") - zero_point) * scale
+
+
+@pytest.mark.parametrize(
+    ("calibration", "received"),
+    [
+        (np.zeros((4, 8, 8, 1)), "values from 0 to 0"),
+        (np.full((4, 8, 8, 1), np.nan), "values from nan"),
+        (np.full((4, 8, 8, 1), np.inf), "values from inf"),
+        (np.zeros((0, 8, 8, 1)), r"Received: \(0, 8, 8, 1\)"),
+        (np.ones((4, 8, 8)), r"numbers \(examples, 8, 8, 1\)\. Received: \(4, 8, 8\)"),
+    ],
+)
+def test_numbers_that_calibrate_nothing_are_refused(float_file, calibration, received):
+    for make in (ptq.static_int8, ptq.static_int16_activations):
+        with pytest.raises(ValueError, match=f"Calibration needs .*{received}"):
+            make(float_file, calibration=calibration, inputs=Numbers((8, 8, 1)))
+
+
 def test_an_operator_without_an_integer_version_is_named():
     image = keras.Input((8, 8, 1), name="image")
     model = keras.Model(image, keras.ops.sin(keras.layers.Conv2D(2, 3, name="conv")(image)))
@@ -291,8 +360,14 @@ def test_ranges_hold_every_calibration_picture_in_any_order(float_model, float_f
         assert (-128 - zero_point) * scale == pytest.approx(low, abs=scale)
 
 
+def text_of(tiny_text) -> Text:
+    return Text(tiny_text.inputs.shape[1], tiny_text.vocabulary)
+
+
 def test_integers_throughout_are_for_pictures(tiny_text):
     with pytest.raises(ValueError, match=r"takes int32 ids, mask, segment_ids: .* see dynamic_int8"):
-        ptq.static_int8(tiny_text.float32, calibration=tiny_text.inputs)
+        ptq.static_int8(tiny_text.float32, calibration=tiny_text.inputs, inputs=text_of(tiny_text))
     for made in (ptq.dynamic_int8(tiny_text.float32), ptq.float16(tiny_text.float32)):
-        np.testing.assert_allclose(verify.predict_tflite(made, tiny_text.inputs), tiny_text.expected, atol=0.02)
+        np.testing.assert_allclose(
+            verify.predict_tflite(made, tiny_text.inputs, kind=text_of(tiny_text)), tiny_text.expected, atol=0.02
+        )

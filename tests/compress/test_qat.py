@@ -16,11 +16,15 @@ from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
 from kerastl.distil import logit_cache
 from kerastl.inputs import augmentation
+from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
 from kerastl.runs.checkpoints import Workspace
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import callbacks
-from kerastl.types import Split
+from kerastl.types import Split, Task
 
 CLASSES = 3
+BLOBS = Task("blobs", Image((8, 8, 1)), SingleLabel(("a", "b", "c")))
 
 
 def blobs(count: int = 192) -> tuple[np.ndarray, np.ndarray]:
@@ -255,7 +259,7 @@ def lesson(model, folder, watcher):
     """Nine steps in three epochs of shuffled batches, with a checkpoint after every step."""
     keras.utils.set_random_seed(7)
     workspace = Workspace("integers", folder=folder / "checkpoints", logs=folder / "logs", every_seconds=0)
-    split = Split("train", blobs(96)[0].astype("uint8"), blobs(96)[1])
+    split = Split("train", blobs(96)[0].astype("uint8"), blobs(96)[1], BLOBS)
     return qat.train(
         model,
         pipeline.batches(split, batch_size=32, shuffle=True, seed=2),
@@ -393,7 +397,7 @@ def test_the_teachers_answers_are_learnt(bridged, float_model):
 def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, float_model, tmp_path):
     """Row by row and view by view, up to the 16 bits that an answer has."""
     pictures, labels = blobs()
-    split = Split("train", pictures.astype("uint8"), labels)
+    split = Split("train", pictures.astype("uint8"), labels, BLOBS)
 
     def lesson(known=None):
         moves = augmentation.image_augmentation(translation=0.2, seed=0)
@@ -423,6 +427,26 @@ def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, f
 def test_inputs_that_are_no_pixels_are_refused(bridged, inputs, received):
     with pytest.raises(ValueError, match=f"raw pixels.*Received: values {received}"):
         qat.train(bridged, batches(inputs), epochs=1)
+
+
+@pytest.mark.parametrize("known_by", ["argument", "batches"])
+def test_numbers_of_any_finite_range_are_taken_and_measured(tiny, known_by):
+    """A spectrogram of -4 to 3.1, say: its range, and not that of pixels, is what the file's input is to hold."""
+    pictures, labels = blobs(64)
+    numbers = (pictures / 255 * 7.1 - 4).astype("float32")
+    assert (numbers.min(), numbers.max()) == pytest.approx((-4, 3.1))
+    kind, data = Numbers((8, 8, 1)), batches(numbers)
+    if known_by == "argument":
+        network = qat.prepare(tiny, data, inputs=kind)
+    else:
+        split = Split("train", numbers, labels, Task("spectra", kind, BLOBS.target))
+        network = qat.train(tiny, pipeline.batches(split, batch_size=32), epochs=0)
+    (layer,) = (layer for layer in network.layers if type(layer).__name__ == "QuantizeLayer")
+    np.testing.assert_allclose(layer(numbers, training=False), numbers, atol=7.1 / 255)
+    assert len(np.unique(layer(numbers, training=False))) > 100
+    for broken in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="finite numbers that are not all zero"):
+            qat.prepare(tiny, batches(numbers * broken), inputs=kind)
 
 
 def test_probabilities_are_refused(bridged):

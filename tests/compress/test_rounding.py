@@ -11,7 +11,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from kerastl import verify
 from kerastl.compress import float_file, gptq, ptq, rounding
 from kerastl.export import metadata, packing
-from tests.compress.test_ptq import LABELS, PICTURES, convert, float_model  # noqa: F401  a fixture
+from kerastl.inputs.numbers import Numbers
+from tests.compress.test_ptq import LABELS, PICTURES, convert, float_model, text_of  # noqa: F401  a fixture
 from tests.compress.test_ptq import float_file as trained  # noqa: F401  a fixture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 9, 8, 3)).astype("uint8")
@@ -283,16 +284,37 @@ def table_of(file: bytes) -> bytes:
 
 def test_a_text_is_calibrated_by_its_ids(tiny_text):
     file, ids = tiny_text.float32, tiny_text.inputs
-    plain, result = (ptq.int4_weights(file, calibration=calibration) for calibration in (None, ids[:60]))
+    kind = text_of(tiny_text)
+    plain, result = (ptq.int4_weights(file, calibration=known, inputs=kind) for known in (None, ids[:60]))
     assert len(plain) == len(result)
     tables = [table_of(one) for one in (plain, result)]
     assert tables[0] == tables[1]
     errors = [
-        np.square(verify.predict_tflite(one, ids[60:]) - tiny_text.expected[60:]).mean() for one in (plain, result)
+        np.square(verify.predict_tflite(one, ids[60:], kind=kind) - tiny_text.expected[60:]).mean()
+        for one in (plain, result)
     ]
     assert errors[1] <= errors[0]
     with pytest.raises(ValueError, match=r"whole numbers \(examples, \d+\)\. Received: \(60, \d+\) of float32"):
-        ptq.int4_weights(file, calibration=ids[:60].astype("float32"))
+        ptq.int4_weights(file, calibration=ids[:60].astype("float32"), inputs=kind)
+    with pytest.raises(
+        ValueError, match=r"several inputs needs inputs=.*Received: no kind, for a file of \['ids', 'mask'"
+    ):
+        ptq.int4_weights(file, calibration=ids[:60])
+    with pytest.raises(ValueError, match="Received: the kind 'numbers'"):
+        ptq.int4_weights(file, calibration=ids[:60], inputs=Numbers((ids.shape[1],)))
+
+
+def test_numbers_of_any_finite_range_choose_the_integers(varied):
+    numbers = (PICTURES[:64] / 255 * 7.1 - 4).astype("float32")
+    result = ptq.int4_weights(varied, calibration=numbers, inputs=Numbers((8, 8, 1)))
+    plain, other = ptq.int4_weights(varied), ptq.int4_weights(varied, calibration=PICTURES[:64])
+    wanted = read(varied, numbers)[1][-1]
+    errors = [np.square(read(one, numbers)[1][-1] - wanted).mean() for one in (result, plain, other)]
+    assert errors[0] < min(errors[1:])
+    with pytest.raises(ValueError, match=r"raw pixels.*inputs="):
+        ptq.int4_weights(varied, calibration=numbers)
+    with pytest.raises(ValueError, match="finite numbers"):
+        ptq.int4_weights(varied, calibration=numbers * np.nan, inputs=Numbers((8, 8, 1)))
 
 
 def test_a_batch_of_several_takes_whole_batches(float_model):  # noqa: F811

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from toy import compiled, softmax
+from toy import DIRECTIONS, compiled, softmax
 
 from kerastl import types
 from kerastl.data import pipeline
@@ -211,7 +211,9 @@ def test_a_training_on_stored_answers_goes_on_in_the_middle_of_an_epoch(tmp_path
                 os.kill(os.getpid(), signal.SIGINT)
 
     generator = np.random.default_rng(1)
-    split = types.Split("train", generator.integers(0, 9, (64, 4), np.uint8), np.arange(64, dtype=np.int32) % 3)
+    split = types.Split(
+        "train", generator.integers(0, 9, (64, 4), np.uint8), np.arange(64, dtype=np.int32) % 3, DIRECTIONS
+    )
     answers = generator.normal(size=(64, 3)).astype("float32")
     there = {"all": split.labels >= 0, "some": split.labels == 1, "none": split.labels < 0}[labelled]
     seen = dataclasses.replace(split, labels=np.where(there, split.labels, -1).astype(np.int32))

@@ -129,7 +129,7 @@ def aligned_teacher():
 
 
 def several():
-    return {"soft": LogitLoss(losses.mean_squared_error, multi_label=True)}
+    return {"soft": LogitLoss(losses.mean_squared_error, independent=True)}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def several():
             "equal shares",
         ),
         (lambda: distribution_alignment.prior_correction(two_outputs(), INPUTS), "2 outputs"),
-        (lambda: Distiller(student=dense_model(1), teacher=aligned_teacher(), losses=several()), "multi_label"),
+        (lambda: Distiller(student=dense_model(1), teacher=aligned_teacher(), losses=several()), "independent"),
         (lambda: teachers.Teacher(dense_model(1), align=1.0), "align=1.0"),
         (lambda: teachers.EMATeacher(align=-0.1), "align=-0.1"),
     ],

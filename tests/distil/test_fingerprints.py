@@ -13,6 +13,8 @@ from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import fingerprints, teachers
 from kerastl.inputs import augmentation
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
 
 
 def teacher_of(activation="relu", seed=1):
@@ -116,9 +118,10 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1), np.uint8)
 
 def course_of(*, inputs=PIXELS, seed=0, strength=0.3, **options):
     labels = np.zeros(len(inputs), np.int32)
+    task = types.Task("pixels", Image(inputs.shape[1:]), SingleLabel(("one",)))
     changes = augmentation.image_augmentation(horizontal_flip=True, rotation=strength, seed=seed)
     made = pipeline.batches(
-        types.Split("train", inputs, labels),
+        types.Split("train", inputs, labels, task),
         **({"batch_size": 8, "shuffle": True, "augment": changes, "views": 2} | options),
     )
     return fingerprints.of_course(made.course)  # pyright: ignore[reportAttributeAccessIssue]

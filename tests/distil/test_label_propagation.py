@@ -9,7 +9,9 @@ from toy import softmax
 from kerastl.data import pipeline
 from kerastl.distil import label_propagation, logit_cache
 from kerastl.inputs import augmentation
-from kerastl.types import Split
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Split, Task
 
 GENERATOR = np.random.default_rng(0)
 
@@ -71,6 +73,10 @@ def test_a_mistake_among_neighbours_is_mended():
     assert (found == heaps).mean() > 0.97
 
 
+def task_of(size):
+    return Task("heaps", Image((size, size, 1)), SingleLabel(("a", "b", "c")))
+
+
 def stored(folder, *, drop_remainder):
     """Answers of a small teacher to two views of ten pictures, in batches of four."""
     keras.utils.set_random_seed(1)
@@ -78,7 +84,7 @@ def stored(folder, *, drop_remainder):
     teacher = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs / 255.0)))
     pictures = GENERATOR.integers(0, 256, (10, 6, 6, 1)).astype("uint8")
     views = pipeline.batches(
-        Split("train", pictures, np.full(10, -1, np.int32)),
+        Split("train", pictures, np.full(10, -1, np.int32), task_of(6)),
         batch_size=4,
         shuffle=True,
         augment=augmentation.image_augmentation(translation=0.3, seed=1),
@@ -104,7 +110,7 @@ def test_logarithms_of_means_are_answers_of_the_pipeline():
     """What a student hears of a picture is its own mean, wherever the order of the epoch has put it."""
     pictures = np.arange(6, dtype="uint8").reshape(6, 1, 1, 1)
     lesson = label_propagation.propagated(GENERATOR.normal(size=(2, 6, 3)))
-    split = Split("train", pictures, np.full(6, -1, np.int32))
+    split = Split("train", pictures, np.full(6, -1, np.int32), task_of(1))
     for inputs, (_, heard) in pipeline.batches(split, batch_size=4, shuffle=True, seed=3, answers=lesson):
         np.testing.assert_array_equal(heard.numpy(), lesson[inputs.numpy().astype(int).ravel()])
 

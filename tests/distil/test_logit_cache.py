@@ -25,16 +25,21 @@ from kerastl.distil import fingerprints, logit_cache, losses, teachers
 from kerastl.distil.distiller import Distiller
 from kerastl.distil.terms import LabelLoss, LogitLoss
 from kerastl.inputs import augmentation
+from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text import Text
 from kerastl.system import atomic_files
+from kerastl.tasks.single_label import SingleLabel
 
 KULLBACK_LEIBLER = functools.partial(losses.kl_divergence, temperature=2.0)
 CLASSES, SIZE, VIEWS = 5, 8, 3
+TASK = types.Task("five", Image((SIZE, SIZE, 1)), SingleLabel(tuple("abcde")))
 
 
 def split_of(examples=50, seed=0):
     generator = np.random.default_rng(seed)
     pictures = generator.integers(0, 256, (examples, SIZE, SIZE, 1), np.uint8)
-    return types.Split("train", pictures, np.arange(examples, dtype=np.int32) % CLASSES)
+    return types.Split("train", pictures, np.arange(examples, dtype=np.int32) % CLASSES, TASK)
 
 
 def model_of(seed, classes=CLASSES, scale=1 / 255):
@@ -140,8 +145,8 @@ def test_another_order_of_epochs_or_another_number_of_rows_is_refused(whole):
 def test_other_labels_and_streamed_pictures_are_as_good(whole, stream):
     split = split_of()
     for same in (
-        types.Split("train", split.inputs, np.full(50, -1, np.int32)),
-        types.Split("train", stream(split.inputs), split.labels),
+        types.Split("train", split.inputs, np.full(50, -1, np.int32), TASK),
+        types.Split("train", stream(split.inputs), split.labels, TASK),
     ):
         for one, other in zip(read(lesson(whole, split=same))[::2], read(lesson(whole))[::2], strict=True):
             np.testing.assert_array_equal(one, other)
@@ -271,7 +276,9 @@ def test_unchanged_examples_have_one_answer_in_any_order(teacher, tmp_path):
 
 def test_texts_are_answered_as_well(tmp_path):
     ids = np.random.default_rng(0).integers(0, 9, (20, 6)).astype(np.int32)
-    split = types.Split("train", ids, np.zeros(20, np.int32))
+    words = Text(6, tuple(f"w{number}" for number in range(9)))
+    task = types.Task("texts", words, SingleLabel(tuple("abcde")))
+    split = types.Split("train", ids, np.zeros(20, np.int32), task)
     tokens = keras.Input((6,), dtype="int32", name="token_ids")
     x = keras.layers.GlobalAveragePooling1D(name="pool")(keras.layers.Embedding(9, 4, name="embedding")(tokens))
     model = keras.Model(tokens, keras.layers.Dense(CLASSES, name="logits")(x))
@@ -350,7 +357,7 @@ def trained(weight, *, stored=None, labelled=True):
     student.get_layer("dropout").rate = 0.0
     soft = LogitLoss(KULLBACK_LEIBLER, weight)
     if not labelled:
-        split = types.Split("train", split.inputs, np.full(50, -1, np.int32))
+        split = types.Split("train", split.inputs, np.full(50, -1, np.int32), TASK)
     distiller = Distiller(
         student=student,
         teacher=model_of(1) if stored is None else None,
@@ -491,7 +498,8 @@ def anonymous() -> int:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
 def test_memory_does_not_grow_with_the_answers(tmp_path):
     examples, classes = 60_000, 1000
-    split = types.Split("train", np.zeros((examples, 2), np.uint8), np.zeros(examples, np.int32))
+    task = types.Task("many", Numbers((2,)), SingleLabel(tuple(f"c{number}" for number in range(classes))))
+    split = types.Split("train", np.zeros((examples, 2), np.uint8), np.zeros(examples, np.int32), task)
     inputs = keras.Input((2,), name="numbers")
     model = keras.Model(inputs, keras.layers.Dense(classes, name="logits")(inputs))
     options = {"batch_size": 1000, "shuffle": True}

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from toy import compiled
+from toy import DIRECTIONS, compiled
 
 from kerastl import types
 from kerastl.data import pipeline
@@ -215,7 +215,7 @@ def test_a_copy_computes_as_its_model():
         (lambda: taught(dense_model(2), {"soft": LogitLoss(KULLBACK_LEIBLER, teacher_index=-1)}), "teacher_index=-1"),
         (
             lambda: taught(
-                teachers.Ensemble([dense_model(2)] * 2), {"one": LogitLoss(KULLBACK_LEIBLER, multi_label=True)}
+                teachers.Ensemble([dense_model(2)] * 2), {"one": LogitLoss(KULLBACK_LEIBLER, independent=True)}
             ),
             "say which teacher",
         ),
@@ -238,7 +238,9 @@ def test_a_training_under_its_own_average_goes_on_exactly(tmp_path):
             if batch == 5 and asked:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    split = types.Split("train", GENERATOR.integers(0, 9, (64, 4), np.uint8), np.arange(64, dtype=np.int32) % 3)
+    split = types.Split(
+        "train", GENERATOR.integers(0, 9, (64, 4), np.uint8), np.arange(64, dtype=np.int32) % 3, DIRECTIONS
+    )
     heat = schedules.cosine(4.0, 1.0, steps=12)
     weights, curves = [], []
     for folder, endings in (("whole", [False]), ("stopped", [True, False])):

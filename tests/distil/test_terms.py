@@ -328,7 +328,7 @@ def test_a_loss_of_several_classes_that_asks_for_labels_has_them():
     def of_labels(teacher_logits, student_logits, labels):
         return tf.reduce_sum(tf.cast(labels + 1, tf.float32) * tf.square(teacher_logits - student_logits), -1)
 
-    named = {"soft": LogitLoss(of_labels, multi_label=True), "labels": LabelLoss(ignore_label=-1)}
+    named = {"soft": LogitLoss(of_labels, independent=True), "labels": LabelLoss(ignore_label=-1)}
     distiller = taught(named, loss=keras.losses.BinaryCrossentropy(from_logits=True), learning_rate=0.0)
     _, logits = forward(arrays(distiller.student))
     _, teacher_logits = forward(arrays(two_layers(2, width=6)))
@@ -345,13 +345,13 @@ def test_several_classes_an_example_where_every_loss_is_for_them():
         return keras.ops.mean(keras.ops.square(teacher_logits - student_logits), -1)
 
     distiller = taught(
-        {"soft": LogitLoss(squared, multi_label=True), "hints": hint(), "labels": LabelLoss()}, loss=entropy
+        {"soft": LogitLoss(squared, independent=True), "hints": hint(), "labels": LabelLoss()}, loss=entropy
     )
     _, logits = forward(arrays(distiller.student))
     _, teacher_logits = forward(arrays(two_layers(2, width=6)))
     logs = distiller.train_on_batch(INPUTS, labels, return_dict=True)
     assert logs["soft_loss"] == pytest.approx(((teacher_logits - logits) ** 2).mean(), rel=1e-5)
-    mixed = {"soft": LogitLoss(squared, multi_label=True), "other": LogitLoss(squared)}
+    mixed = {"soft": LogitLoss(squared, independent=True), "other": LogitLoss(squared)}
     with pytest.raises(ValueError, match="one class each"):
         taught(mixed, loss=entropy).train_on_batch(INPUTS, labels)
 

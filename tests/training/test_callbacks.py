@@ -17,15 +17,17 @@ import numpy as np
 import pytest
 import rich.console
 import rich.file_proxy
-from toy import batches, quiet, small_model
+from toy import DIRECTIONS, batches, quiet, small_model
 
 from kerastl.compress import prune
 from kerastl.data import pipeline
 from kerastl.distil import distiller, losses
 from kerastl.inputs import augmentation
+from kerastl.inputs.image import Image
 from kerastl.runs import checkpoints
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import callbacks, fitting
-from kerastl.types import Schedule, Split
+from kerastl.types import Schedule, Split, Task
 
 
 class Poison(keras.callbacks.Callback):
@@ -104,7 +106,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(examples):
 
 def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, examples, capsys):
     workspace = checkpoints.Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
-    fitting.fit(small_model(), batches(*examples), schedule=Schedule(epochs=3), workspace=workspace)
+    fitting.fit(small_model(), batches(*examples), schedule=Schedule(epochs=3), task=DIRECTIONS, workspace=workspace)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lesson")]
     assert len(lines) == 3
     assert "epoch 3/3" in lines[2]
@@ -135,7 +137,9 @@ def test_a_training_that_fails_gives_the_terminal_back(examples, monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(rich, "_console", rich.console.Console(file=screen, force_terminal=True, width=80))
     with pytest.raises(callbacks.NonFiniteError):
-        fitting.fit(small_model(), batches(*examples), schedule=Schedule(epochs=1), callbacks=[Poison(3)])
+        fitting.fit(
+            small_model(), batches(*examples), schedule=Schedule(epochs=1), task=DIRECTIONS, callbacks=[Poison(3)]
+        )
     hide, show = "\x1b[?25l", "\x1b[?25h"
     assert screen.getvalue().count(hide) == screen.getvalue().count(show) == 1
     assert not isinstance(sys.stdout, rich.file_proxy.FileProxy)
@@ -164,10 +168,13 @@ class KillAfter(keras.callbacks.Callback):
             raise Killed
 
 
+HALVES = Task("halves", Image((8, 8, 1)), SingleLabel(("dark", "bright")))
+
+
 def pictures(count=64):
     generator = np.random.default_rng(3)
     inputs = generator.integers(0, 256, (count, 8, 8, 1), np.uint8)
-    return Split("train", inputs, (inputs[:, :, :4].mean((1, 2, 3)) > 127).astype("int32"))
+    return Split("train", inputs, (inputs[:, :, :4].mean((1, 2, 3)) > 127).astype("int32"), HALVES)
 
 
 def network(seed):

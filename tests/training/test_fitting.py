@@ -1,17 +1,22 @@
 """Training: the schedule against its formula, the guards against injected faults."""
 
+import contextlib
+import dataclasses
 import json
 import math
 
 import keras
 import numpy as np
 import pytest
-from toy import batches, quiet, small_model
+from toy import DIRECTIONS, SEVERAL, At, Killed, batches, quiet, small_model
 
+from kerastl.data import pipeline
 from kerastl.distil import distiller, terms
+from kerastl.inputs.text import Text
 from kerastl.runs.checkpoints import Workspace
-from kerastl.training import fitting
-from kerastl.types import Schedule
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.training import batching, fitting
+from kerastl.types import Schedule, Split, Task
 
 
 def workspace(folder):
@@ -145,11 +150,11 @@ def test_frozen_layers_are_bitwise_unchanged_by_fine_tuning(examples):
     x = keras.layers.BatchNormalization(momentum=0.5, name="norm")(x)
     x = keras.layers.ReLU(name="relu")(x)
     model = keras.Model(start, keras.layers.Dense(3, name="logits")(x))
-    fitting.fit(model, batches(inputs, labels), schedule=Schedule(epochs=2), progress=False)
+    fitting.fit(model, batches(inputs, labels), schedule=Schedule(epochs=2), task=DIRECTIONS, progress=False)
     for name in ("dense", "norm"):
         model.get_layer(name).trainable = False
     before = {layer.name: [weight.tobytes() for weight in layer.get_weights()] for layer in model.layers}
-    fitting.fit(model, batches(inputs * 3 + 1, labels), schedule=Schedule(epochs=3), progress=False)
+    fitting.fit(model, batches(inputs * 3 + 1, labels), schedule=Schedule(epochs=3), task=DIRECTIONS, progress=False)
     after = {layer.name: [weight.tobytes() for weight in layer.get_weights()] for layer in model.layers}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"logits"}
@@ -201,16 +206,9 @@ def test_predict_reads_streamed_pictures_a_batch_at_a_time(stream):
         )
 
 
-def test_balanced_weights_are_the_written_down_rule():
-    """scikit-learn's documentation: ``n_samples / (n_classes * np.bincount(y))``."""
+def test_class_weights_are_the_targets():
     labels = np.array([0] * 6 + [1] * 3 + [2], np.int32)
-    weights = fitting.class_weights(labels, classes=3)
-    assert weights == {0: 10 / 18, 1: 10 / 9, 2: 10 / 3}
-    assert sum(weights[label] for label in labels.tolist()) == pytest.approx(10)
-    assert fitting.class_weights(np.array([1, 0]), classes=2) == {0: 1.0, 1: 1.0}
-    for wrong, classes in ((labels, 4), (labels, 2), (labels[:0], 2)):
-        with pytest.raises(ValueError, match="examples of all"):
-            fitting.class_weights(wrong, classes=classes)
+    assert fitting.class_weights(labels, DIRECTIONS.target) == {0: 10 / 18, 1: 10 / 9, 2: 10 / 3}
 
 
 def test_class_weight_weighs_the_loss_and_nothing_else(examples):
@@ -265,9 +263,11 @@ def test_texts_are_predicted_fifty_at_a_time(tiny_text, monkeypatch):
         return plain(*arguments, **options)
 
     monkeypatch.setattr(keras.Model, "predict", predict)
+    task = Task("toy", Text(tiny_text.inputs.shape[1], tiny_text.vocabulary), SingleLabel(("bad", "good")))
+    fitting.predict(tiny_text.model, tiny_text.inputs, task=task)
+    fitting.predict(tiny_text.model, tiny_text.inputs, batch_size=7, task=task)
     fitting.predict(tiny_text.model, tiny_text.inputs)
-    fitting.predict(tiny_text.model, tiny_text.inputs, batch_size=7)
-    assert sizes == [50, 7]
+    assert sizes == [50, 7, 500]
 
 
 def several(examples):
@@ -280,7 +280,9 @@ def test_loss_and_score_of_several_classes_are_the_written_down_ones(examples):
     model = small_model()
     logits = fitting.predict(model, inputs).astype(np.float64)
     data = batches(inputs, labels, size=len(inputs))
-    curves = quiet(model, data, validation=data, schedule=Schedule(epochs=1, peak_learning_rate=1e-9), keep="last")
+    curves = quiet(
+        model, data, validation=data, schedule=Schedule(epochs=1, peak_learning_rate=1e-9), keep="last", task=SEVERAL
+    )
     p = 1 / (1 + np.exp(-logits))
     entropy = -(labels * np.log(p) + (1 - labels) * np.log(1 - p))
     assert curves.values["val_loss"][0] == pytest.approx(entropy.mean(), rel=1e-5)
@@ -293,7 +295,8 @@ def test_loss_and_score_of_several_classes_are_the_written_down_ones(examples):
 def test_the_best_epoch_of_several_classes_is_that_of_the_best_exact_match(examples):
     data = batches(*several(examples))
     model = small_model()
-    curves = quiet(model, data, validation=data, schedule=Schedule(epochs=8, peak_learning_rate=0.5), keep="best")
+    schedule = Schedule(epochs=8, peak_learning_rate=0.5)
+    curves = quiet(model, data, validation=data, schedule=schedule, keep="best", task=SEVERAL)
     score = model.evaluate(data, verbose=0, return_dict=True)["exact_match"]
     assert score == pytest.approx(max(curves.values["val_exact_match"]))
     assert score > curves.values["val_exact_match"][0]
@@ -307,31 +310,14 @@ def test_several_classes_are_seen_beside_stored_answers(examples):
         chances = keras.ops.sigmoid(teacher)
         return keras.ops.mean(keras.ops.binary_crossentropy(chances, student, from_logits=True), -1)
 
-    named = {"labels": terms.LabelLoss(0.5), "soft": terms.LogitLoss(each, 0.5, multi_label=True)}
+    named = {"labels": terms.LabelLoss(0.5), "soft": terms.LogitLoss(each, 0.5, independent=True)}
     model = distiller.Distiller(student=small_model(), teacher=None, losses=named)
     lesson, held = batches(inputs, (labels, answers)), batches(inputs, labels)
-    curves = quiet(model, lesson, validation=held, schedule=Schedule(epochs=8, peak_learning_rate=0.5), keep="best")
+    schedule = Schedule(epochs=8, peak_learning_rate=0.5)
+    curves = quiet(model, lesson, validation=held, schedule=schedule, keep="best", task=SEVERAL)
     score = model.evaluate(held, verbose=0, return_dict=True)["exact_match"]
     assert score == pytest.approx(max(curves.values["val_exact_match"]))
     assert score > curves.values["val_exact_match"][0]
-
-
-def test_positive_weights_are_negatives_over_positives_within_bounds():
-    labels = np.zeros((40, 5), np.uint8)
-    for column, count in enumerate((10, 20, 30, 1, 40)):
-        labels[:count, column] = 1
-    assert fitting.class_weights(labels, classes=5) == pytest.approx({0: 3.0, 1: 1.0, 2: 1 / 3, 3: 10.0, 4: 0.1})
-    assert fitting.class_weights(labels, classes=5, most=50)[3] == pytest.approx(39)
-    for wrong, options in (
-        (labels * 2, {"classes": 5}),
-        (labels.astype(float), {"classes": 5}),
-        (labels[..., None], {"classes": 5}),
-        (labels, {"classes": 4}),
-        (labels[1:] * [1, 1, 1, 0, 1], {"classes": 5}),
-        (labels, {"classes": 5, "most": 0.5}),
-    ):
-        with pytest.raises(ValueError, match=r"Received: (shape|counts|most)"):
-            fitting.class_weights(wrong, **options)
 
 
 def weighed_by_hand(labels, logits, weights):
@@ -349,7 +335,7 @@ def test_positive_weights_are_in_the_loss_and_in_its_gradient(examples):
     kernel, bias = (array.astype(np.float64) for array in model.get_weights())
     data = batches(inputs, labels, size=len(inputs))
     schedule = Schedule(epochs=1, peak_learning_rate=0.1)
-    rule = {"optimizer": lambda rate, weight_decay: keras.optimizers.SGD(rate), "keep": "last"}
+    rule = {"optimizer": lambda rate, weight_decay: keras.optimizers.SGD(rate), "keep": "last", "task": SEVERAL}
     curves = quiet(model, data, validation=data, schedule=schedule, class_weight=weight, **rule)
     logits = inputs @ kernel + bias
     assert curves.values["loss"][0] == pytest.approx(weighed_by_hand(labels, logits, weights).mean(), rel=1e-5)
@@ -368,7 +354,8 @@ def test_positive_weights_are_in_the_loss_and_in_its_gradient(examples):
 def test_a_weighed_model_is_saved_with_its_loss(examples, tmp_path):
     inputs, labels = several(examples)
     model = small_model()
-    quiet(model, batches(inputs, labels), schedule=Schedule(epochs=1), class_weight={0: 2.0, 1: 0.5, 2: 9.0})
+    weights = {0: 2.0, 1: 0.5, 2: 9.0}
+    quiet(model, batches(inputs, labels), schedule=Schedule(epochs=1), class_weight=weights, task=SEVERAL)
     fitting.save_model(model, tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.loss.weights == [2.0, 0.5, 9.0]
@@ -376,15 +363,37 @@ def test_a_weighed_model_is_saved_with_its_loss(examples, tmp_path):
     assert again.evaluate(inputs, labels, verbose=0)[0] == pytest.approx(expected.mean(), rel=1e-5)
 
 
-def test_weights_that_do_not_fit_several_classes_are_refused(examples):
-    inputs, labels = several(examples)
+class Never(keras.callbacks.Callback):
+    """No step may be reached."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        raise AssertionError("a step was taken")
+
+
+@pytest.mark.parametrize("task", [DIRECTIONS, SEVERAL], ids=["one class", "several"])
+@pytest.mark.parametrize(
+    "weight",
+    [
+        {0: 1.0, 1: 2.0},
+        {0: 1.0, 1: 2.0, 3: 1.0},
+        {0: 1.0, 1: 2.0, 2: 1.0, 3: 1.0},
+        *({0: 1.0, 1: wrong, 2: 1.0} for wrong in (0.0, -1.0, float("nan"), float("inf"))),
+    ],
+    ids=["lacking", "another", "one too many", "zero", "negative", "nan", "infinite"],
+)
+def test_weights_that_do_not_fit_the_classes_are_refused_before_the_first_step(examples, task, weight):
+    data = examples if task is DIRECTIONS else several(examples)
+    with pytest.raises(ValueError, match=r"positive, finite weight for each class, by its index 0\.\.2 \(a, b, c\)"):
+        quiet(small_model(), batches(*data), class_weight=weight, task=task, callbacks=[Never()])
+
+
+def test_weights_beside_a_loss_that_does_not_know_them_are_refused(examples):
+    weight = {0: 1.0, 1: 2.0, 2: 1.0}
     own = keras.losses.BinaryCrossentropy(from_logits=True)
-    for weight, loss in (({0: 1.0, 1: 2.0}, None), ({0: 1.0, 1: 2.0, 3: 1.0}, None), ({0: 1.0, 1: 2.0, 2: 1.0}, own)):
-        with pytest.raises(ValueError, match=r"each has a weight.*labels \(batch, 3\)"):
-            quiet(small_model(), batches(inputs, labels), class_weight=weight, loss=loss)
-    for wrong in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="positive numbers"):
-            quiet(small_model(), batches(inputs, labels), class_weight={0: 1.0, 1: wrong, 2: 1.0})
+    with pytest.raises(ValueError, match=r"in its own loss.*Received: weights of \[0, 1, 2\] and the loss"):
+        quiet(small_model(), batches(*several(examples)), class_weight=weight, loss=own, task=SEVERAL)
+    with pytest.raises(ValueError, match=r"task=.*loss= where classes have no weights"):
+        quiet(small_model(), batches(*examples), class_weight=weight, loss=own, task=None)
 
 
 def test_an_optimizer_gets_the_schedules_weight_decay(examples):
@@ -396,3 +405,101 @@ def test_an_optimizer_gets_the_schedules_weight_decay(examples):
 
     quiet(small_model(), batches(*examples), optimizer=made, schedule=Schedule(epochs=1, weight_decay=0.3))
     assert given == [0.3]
+
+
+def test_without_a_task_a_loss_is_wanted_and_is_the_score(examples):
+    inputs, labels = examples
+    with pytest.raises(ValueError, match=r"task= .*loss= .*Received: no task, no loss"):
+        quiet(small_model(), batches(inputs, labels), task=None)
+    own = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model, data = small_model(), batches(inputs, labels)
+    other = batches(inputs, (labels + 1) % 3)
+    options = {"loss": own, "task": None, "schedule": Schedule(epochs=4, peak_learning_rate=0.05)}
+    curves = quiet(model, data, validation=other, **options)
+    assert set(curves.values) == {"loss", "val_loss"}
+    best = min(curves.values["val_loss"])
+    assert model.evaluate(other, verbose=0, return_dict=True)["loss"] == pytest.approx(best, rel=1e-5)
+    assert best < curves.values["val_loss"][-1], "the last epoch is another one"
+
+
+@dataclasses.dataclass(frozen=True)
+class Distance(SingleLabel):
+    """The same classes, with a score of which less is better."""
+
+    higher_is_better = False
+
+    def training_metric(self):
+        return keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="distance")
+
+
+def test_the_best_epoch_is_that_of_the_least_score_where_less_is_better(examples):
+    inputs, labels = examples
+    task = dataclasses.replace(DIRECTIONS, target=Distance(("a", "b", "c")))
+    held = batches(inputs, (labels + 1) % 3)
+    schedule, model = Schedule(epochs=6, peak_learning_rate=0.05), small_model()
+    curves = quiet(model, batches(inputs, labels), validation=held, schedule=schedule, task=task)
+    distances = curves.values["val_distance"]
+    assert min(distances) < distances[-1]
+    score = model.evaluate(held, verbose=0, return_dict=True)["distance"]
+    assert score == pytest.approx(min(distances), rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["split", "arrays", "batches"])
+def test_a_split_arrays_and_batches_teach_the_same(examples, form):
+    """A split and a pair of arrays are shuffled as the pipeline shuffles them, in batches of the schedule's size."""
+    split = Split("train", *examples, DIRECTIONS)
+    options = {"schedule": Schedule(epochs=3, batch_size=16, peak_learning_rate=1e-2), "keep": "last"}
+    wanted = small_model()
+    made = pipeline.batches(split, batch_size=16, shuffle=True, seed=4)
+    expected = quiet(wanted, made, validation=pipeline.batches(split, batch_size=16), **options)
+    data, held = {
+        "split": (split, split),
+        "arrays": (examples, examples),
+        "batches": (
+            batching.batches(split, batch_size=16, shuffle=True, seed=4),
+            batching.batches(split, batch_size=16, shuffle=False),
+        ),
+    }[form]
+    model = small_model()
+    options |= {"task": DIRECTIONS if form != "split" else None}
+    curves = fitting.fit(model, data, validation=held, seed=4, progress=False, **options)
+    assert curves == expected
+    for one, other in zip(model.get_weights(), wanted.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_arrays_without_a_task_are_refused(examples):
+    own = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    with pytest.raises(ValueError, match=r"wanted task=.*Received: no task"):
+        fitting.fit(small_model(), examples, schedule=Schedule(epochs=1), loss=own, progress=False)
+
+
+def test_batches_of_the_pipeline_know_what_is_asked(examples):
+    inputs, labels = several(examples)
+    made = pipeline.batches(Split("train", inputs, labels, SEVERAL), batch_size=8)
+    curves = fitting.fit(small_model(), made, schedule=Schedule(epochs=1), progress=False)
+    assert "exact_match" in curves.values
+
+
+@pytest.mark.parametrize(("task", "word"), [(DIRECTIONS, "accuracy"), (SEVERAL, "exact_match"), (None, "loss")])
+def test_a_line_of_progress_tells_the_score(examples, task, word, capsys):
+    data = examples if task is not SEVERAL else several(examples)
+    own = None if task else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    fitting.fit(
+        small_model(), batches(*data), schedule=Schedule(epochs=1), validation=batches(*data), task=task, loss=own
+    )
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "epoch 1/1" in line]
+    assert f" {word} 0." in line or f" {word} 1." in line
+    assert f"val_{word} " in line
+
+
+def test_a_split_goes_on_after_an_interruption_in_the_same_order(examples, tmp_path):
+    split, found = Split("train", *examples, DIRECTIONS), {}
+    for folder, stop in (("whole", 0), ("parts", 11), ("parts", 0)):
+        model = small_model()
+        due = Workspace("lesson", folder=tmp_path / folder / "w", logs=tmp_path / folder, every_seconds=0)
+        with pytest.raises(Killed) if stop else contextlib.nullcontext():
+            quiet(model, split, workspace=due, callbacks=[At(stop)], task=None)
+        found[folder] = model.get_weights()
+    for one, other in zip(found["whole"], found["parts"], strict=True):
+        np.testing.assert_array_equal(one, other)

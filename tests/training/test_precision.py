@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from toy import DIRECTIONS
 
 from kerastl.runs.checkpoints import Workspace
 from kerastl.training import precision
@@ -82,16 +83,16 @@ def test_fastest_precision_takes_the_faster(examples):
 
         return build
 
-    inputs, labels = examples
-    assert precision.choose_dtype_policy(slow_in("float32"), inputs, labels) == "mixed_bfloat16"
-    assert precision.choose_dtype_policy(slow_in("bfloat16"), inputs, labels) == "float32"
+    batch = Split("train", *examples, DIRECTIONS)
+    assert precision.choose_dtype_policy(slow_in("float32"), batch) == "mixed_bfloat16"
+    assert precision.choose_dtype_policy(slow_in("bfloat16"), batch) == "float32"
 
 
 def test_a_training_that_goes_on_does_so_in_its_precision(tmp_path, examples, monkeypatch):
     """A second timing could come out the other way; it is not taken."""
-    batch, found = Split("train", *examples), []
+    batch, found = Split("train", *examples, DIRECTIONS), []
     for name in ("mixed_bfloat16", "float32"):
-        monkeypatch.setattr(precision, "choose_dtype_policy", lambda build, inputs, labels, name=name: name)
+        monkeypatch.setattr(precision, "choose_dtype_policy", lambda build, batch, name=name: name)
         workspace = Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
         model = precision.build_in_fastest_dtype(small_model, batch, seed=5, workspace=workspace)
         found.append(model.get_layer("hidden").dtype_policy.name)
@@ -103,13 +104,11 @@ def test_a_training_that_goes_on_does_so_in_its_precision(tmp_path, examples, mo
 
 def test_the_fastest_model_has_the_weights_of_its_seed(examples, monkeypatch):
     """Timing draws weights too; they must not move those of the model that is trained."""
-    batch = Split("train", *examples)
+    batch = Split("train", *examples, DIRECTIONS)
     keras.utils.set_random_seed(5)
     wanted = small_model().get_weights()
     for name in ("float32", "mixed_bfloat16"):
-        monkeypatch.setattr(
-            precision, "choose_dtype_policy", lambda build, inputs, labels, name=name: (build(), name)[1]
-        )
+        monkeypatch.setattr(precision, "choose_dtype_policy", lambda build, batch, name=name: (build(), name)[1])
         model = precision.build_in_fastest_dtype(small_model, batch, seed=5)
         assert model.get_layer("hidden").dtype_policy.name == name
         for one, other in zip(model.get_weights(), wanted, strict=True):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from toy import At, Killed, batches, quiet, small_model
+from toy import DIRECTIONS, At, Killed, batches, quiet, small_model
 
 from kerastl.data import pipeline
 from kerastl.inputs import wordpiece
@@ -42,7 +42,7 @@ def test_keras_own_callbacks_remember(tmp_path, examples):
 def test_data_that_were_looked_at_before_come_in_the_same_order(tmp_path):
     """A calibration counts as an epoch of the data; a training that goes on in another process would not know."""
     inputs = np.random.default_rng(0).integers(0, 256, (32, 4), np.uint8)
-    split, found = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32)), []
+    split, found = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32), DIRECTIONS), []
     for name in ("untouched", "touched"):
         data = pipeline.batches(split, batch_size=8, shuffle=True, seed=1)
         if name == "touched":
@@ -59,7 +59,7 @@ def test_data_that_were_looked_at_before_come_in_the_same_order(tmp_path):
 def test_under_a_strategy_it_goes_on_in_the_same_orders(tmp_path):
     """There every call of `fit` looks at the data once before it begins."""
     inputs = np.random.default_rng(0).integers(0, 256, (32, 4), np.uint8)
-    split, found = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32)), {}
+    split, found = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32), DIRECTIONS), {}
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         for name, step in (("whole", 0), ("parts", 2), ("parts", 0)):
             data = pipeline.batches(split, batch_size=8, shuffle=True, seed=1)
@@ -115,9 +115,10 @@ def encoder_lesson(folder, step):
     """Nine steps of an encoder with dropout inside, whose thin matrices and head learn at rates of their own."""
     tokens = (*wordpiece.SPECIAL, *(f"word{number}" for number in range(45)))
     inputs = np.random.default_rng(0).integers(5, 50, (96, 12)).astype(np.int32)
-    texts = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32))
+    task = Task("toy", Text(12, tokens), SingleLabel(("a", "b", "c")))
+    texts = Split("train", inputs, (inputs[:, 0] % 3).astype(np.int32), task)
     fitting.set_seed(3)
-    model = minilm_l6.small(Task("toy", Text(12, tokens), SingleLabel(("a", "b", "c"))))
+    model = minilm_l6.small(task)
     transfer.add_lora(model, rank=2)
     curves = fitting.fit(
         model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import keras
@@ -13,12 +14,14 @@ from kerastl import models
 from kerastl.data import pipeline
 from kerastl.inputs import augmentation
 from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.runs.checkpoints import Workspace
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, transfer
 from kerastl.types import Schedule, Split, Task
 
+FEATURES = Numbers((4,))
 TASK = Task("toy", Image((8, 8, 1)), SingleLabel(("dark", "middle", "bright")))
 
 
@@ -27,7 +30,7 @@ def pictures() -> Split:
     generator = np.random.default_rng(0)
     labels = np.tile(np.arange(3, dtype=np.int32), 10)
     inputs = 80 * labels[:, None, None, None] + generator.integers(0, 60, (30, 8, 8, 1))
-    return Split("train", inputs.astype(np.uint8), labels)
+    return Split("train", inputs.astype(np.uint8), labels, TASK)
 
 
 def network(seed: int = 0) -> keras.Model:
@@ -83,7 +86,9 @@ def test_no_plan_for_nothing(examples, classes):
 
 def test_cached_features_are_the_models_own(pictures):
     model = network()
-    found = transfer.extract_features(transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=7))
+    found = transfer.extract_features(
+        transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=7), features_kind=FEATURES
+    )
     kernel, bias = model.get_layer("logits").get_weights()
     expected = model.predict(pictures.inputs, verbose=0)
     np.testing.assert_allclose(found.inputs @ kernel + bias, expected, atol=1e-5)
@@ -95,12 +100,12 @@ def test_every_view_is_another_one_of_the_same_example(pictures):
     batches = pipeline.batches(
         pictures, batch_size=8, augment=augmentation.image_augmentation(translation=0.3, brightness=0.2)
     )
-    found = transfer.extract_features(body, batches, views=3)
+    found = transfer.extract_features(body, batches, views=3, features_kind=FEATURES)
     first, second, third = np.split(found.inputs, 3)
     np.testing.assert_array_equal(found.labels, np.tile(pictures.labels, 3))
     assert not np.allclose(first, second)
     assert not np.allclose(second, third)
-    plain = transfer.extract_features(body, pipeline.batches(pictures, batch_size=8))
+    plain = transfer.extract_features(body, pipeline.batches(pictures, batch_size=8), features_kind=FEATURES)
     apart = np.linalg.norm(first[:, None] - plain.inputs[None], axis=-1)
     assert (pictures.labels[apart.argmin(1)] == pictures.labels).mean() > 0.7, "views do not resemble their examples"
     both = transfer.concatenate(plain, found)
@@ -112,9 +117,11 @@ def test_features_are_vectors(pictures):
     model = network()
     whole = keras.Model(model.input, model.get_layer("relu").output)
     with pytest.raises(ValueError, match=r"vectors.*\(None, 6, 6, 4\)"):
-        transfer.extract_features(whole, pipeline.batches(pictures, batch_size=8))
+        transfer.extract_features(whole, pipeline.batches(pictures, batch_size=8), features_kind=FEATURES)
     with pytest.raises(ValueError, match="views=0"):
-        transfer.extract_features(transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=8), views=0)
+        transfer.extract_features(
+            transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=8), views=0, features_kind=FEATURES
+        )
     with pytest.raises(ValueError, match="layer 'pool'"):
         transfer.feature_extractor(whole)
 
@@ -125,21 +132,53 @@ def test_features_that_do_not_fit_into_memory_are_said_in_words(pictures):
     large = keras.layers.UpSampling2D(60_000)(image)
     model = keras.Model(image, keras.layers.GlobalMaxPooling2D()(large))
     with pytest.raises(MemoryError, match="Out of memory while computing features: a smaller batch needs less"):
-        transfer.extract_features(model, pipeline.batches(pictures, batch_size=8))
+        transfer.extract_features(model, pipeline.batches(pictures, batch_size=8), features_kind=Numbers((1,)))
+
+
+def test_features_know_what_is_asked_of_them(pictures):
+    body = transfer.feature_extractor(network())
+    plain = tf.data.Dataset.from_tensor_slices((pictures.inputs.astype("float32"), pictures.labels)).batch(8)
+    found = transfer.extract_features(body, plain, features_kind=FEATURES, task=TASK)
+    assert found.task == Task("toy", FEATURES, TASK.target)
+    assert (
+        transfer.extract_features(body, pipeline.batches(pictures, batch_size=8), features_kind=FEATURES).task
+        == found.task
+    )
+    with pytest.raises(ValueError, match=r"Wanted task=.*Received: no task"):
+        transfer.extract_features(body, plain, features_kind=FEATURES)
+    with pytest.raises(ValueError, match=r"of the shape of the features, \(4,\)\. Received: features_kind=Numbers"):
+        transfer.extract_features(body, plain, features_kind=Numbers((5,)), task=TASK)
+
+
+def test_views_keep_the_origins_where_all_have_them():
+    task = dataclasses.replace(TASK, inputs=Numbers((2,)))
+    one, two = (
+        Split("train", np.zeros((2, 2), np.float32), np.arange(2), task, np.array([f"{name}1", f"{name}2"]))
+        for name in "ab"
+    )
+    assert transfer.concatenate(one, two).origins.tolist() == ["a1", "a2", "b1", "b2"]
+    assert transfer.concatenate(one, dataclasses.replace(two, origins=None)).origins is None
 
 
 def test_features_come_back_from_the_disk(tmp_path):
-    splits = tuple(Split(name, np.full((3, 2), number, np.float32), np.arange(3)) for number, name in enumerate("ba"))
+    task = dataclasses.replace(TASK, inputs=Numbers((2,)))
+    splits = tuple(
+        Split(name, np.full((3, 2), number, np.float32), np.arange(3), task) for number, name in enumerate("ba")
+    )
     transfer.save(splits, tmp_path)
-    for one, other in zip(transfer.load(tmp_path), splits, strict=True):
-        assert one.name == other.name
+    for one, other in zip(transfer.load(tmp_path, task=task), splits, strict=True):
+        assert (one.name, one.task) == (other.name, task)
         np.testing.assert_array_equal(one.inputs, other.inputs)
         np.testing.assert_array_equal(one.labels, other.labels)
+    with pytest.raises(ValueError, match=r"Wanted inputs \(examples, 8, 8, 1\)\. Received: \(3, 2\)"):
+        transfer.load(tmp_path, task=TASK)
 
 
 def test_a_head_that_learnt_apart_answers_in_the_whole_model(pictures):
     model = network()
-    found = transfer.extract_features(transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=8))
+    found = transfer.extract_features(
+        transfer.feature_extractor(model), pipeline.batches(pictures, batch_size=8), features_kind=FEATURES
+    )
     head = transfer.head(TASK, 4)
     fitting.fit(
         head,
@@ -333,7 +372,8 @@ def test_features_go_on_after_an_interruption(tmp_path):
     vectors = np.random.default_rng(0).normal(0, 1, (10, 3)).astype(np.float32)
     vector = keras.Input((3,))
     model = keras.Model(vector, keras.layers.Dense(4)(vector))
-    split = Split("train", vectors, np.arange(10, dtype=np.int32) % 2)
+    task = Task("toy", Numbers((3,)), SingleLabel(("even", "odd")))
+    split = Split("train", vectors, np.arange(10, dtype=np.int32) % 2, task)
     computed = []
 
     def cached(workspace, *, die_after=None):
@@ -347,13 +387,17 @@ def test_features_go_on_after_an_interruption(tmp_path):
 
         model.predict_on_batch = predicted
         options = {"workspace": workspace}
-        plain = transfer.extract_features(model, pipeline.batches(split, batch_size=4), **options)
+        plain = transfer.extract_features(
+            model, pipeline.batches(split, batch_size=4), **options, features_kind=FEATURES
+        )
         changed = pipeline.batches(split, batch_size=4, augment=augment)
-        views = transfer.extract_features(model, changed, views=3, name="views", **options)
+        views = transfer.extract_features(model, changed, views=3, name="views", **options, features_kind=FEATURES)
         return (
             plain,
             views,
-            transfer.extract_features(model, pipeline.batches(split, batch_size=4), name="validation", **options),
+            transfer.extract_features(
+                model, pipeline.batches(split, batch_size=4), name="validation", **options, features_kind=FEATURES
+            ),
         )
 
     whole = cached(None)

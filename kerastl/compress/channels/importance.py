@@ -7,8 +7,7 @@ every weight of a unit would count one and the same change several times.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -16,7 +15,10 @@ import tensorflow as tf
 
 from kerastl.compress.channels.coupling import Coupling
 from kerastl.system import memory
-from kerastl.types import is_multi_label
+from kerastl.types import Task
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | keras.losses.Loss
+"""Takes labels and outputs, returns ``(batch,)``."""
 
 
 def magnitude(flat: keras.Model, coupling: Coupling, *, order: int) -> np.ndarray:
@@ -63,7 +65,12 @@ def norm_scales(flat: keras.Model, coupling: Coupling) -> np.ndarray:
 
 
 def taylor(
-    flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset, loss: Callable[[Any, Any], Any] | None = None
+    flat: keras.Model,
+    coupling: Coupling,
+    *,
+    batches: Iterable[object],
+    task: Task | None = None,
+    loss: Loss | None = None,
 ) -> np.ndarray:
     """How far each example's loss would move without each unit, to first order: squared and averaged.
 
@@ -76,9 +83,9 @@ def taylor(
         flat: the model of which ``coupling`` is; runs in inference mode and is left as it is.
         coupling: its units.
         batches: yields ``(inputs, labels)``.
-        loss: of labels and outputs, ``(batch,)``; by default the cross-entropy of logits, binary where an example may
-            have several classes. One that gives the mean of a batch is squared by batches, in which examples that pull
-            both ways cancel.
+        task: what the model is asked, whose loss it is by default; without one the cross-entropy of logits.
+        loss: of labels and outputs, ``(batch,)``. One that gives the mean of a batch is squared by batches, in which
+            examples that pull both ways cancel.
 
     Returns:
         ``(units,)``, in squares of the loss: comparable from layer to layer as it is.
@@ -86,9 +93,9 @@ def taylor(
     Raises:
         ValueError: if there is no batch, or a score is not finite.
     """
-    chosen = loss or _cross_entropy
+    chosen = loss or (_cross_entropy if task is None else _by_example(task))
 
-    def value(labels: Any, answers: Any, seed: Any) -> Any:
+    def value(labels: tf.Tensor, answers: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         losses = tf.cast(chosen(labels, answers), tf.float32)
         if not len(losses.shape):  # a mean: its square counts for every example of the batch
             return losses * tf.sqrt(tf.cast(tf.shape(keras.tree.flatten(answers)[0])[0], tf.float32))
@@ -97,18 +104,20 @@ def taylor(
     return _squared(flat, coupling, batches=batches, value=value)
 
 
-def outputs(flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset) -> np.ndarray:
+def outputs(
+    flat: keras.Model, coupling: Coupling, *, batches: Iterable[object], task: Task | None = None
+) -> np.ndarray:
     """How far each example's outputs would move without each unit, to first order: squared, summed and averaged.
 
     The same gates as in `taylor`, with what the network says in the place of its loss: no label is asked for, and it
-    does not vanish where the network is sure of itself. What moves all outputs alike does not count, for it moves no
-    probability, unless labels say that an example may have several classes. This is the diagonal of the Gauss-Newton
-    matrix of the squared distance between the outputs, with and without a unit (after LeCun et al. 1990, "Optimal brain
-    damage").
+    does not vanish where the network is sure of itself. What moves all outputs alike does not count where answers are
+    their softmax, for it moves no probability. This is the diagonal of the Gauss-Newton matrix of the squared distance
+    between the outputs, with and without a unit (after LeCun et al. 1990, "Optimal brain damage").
 
     Args:
         flat, coupling: as in `taylor`.
-        batches: yields inputs, or ``(inputs, labels)``, of which nothing counts but whether there may be several.
+        batches: yields inputs, or ``(inputs, labels)``, of which only the inputs count.
+        task: what the model is asked; without one its outputs are taken for logits of classes, one an example.
 
     Returns:
         ``(units,)``, in squares of the outputs: comparable from layer to layer as it is.
@@ -116,12 +125,13 @@ def outputs(flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset) 
     Raises:
         ValueError: if there is no batch, or a score is not finite.
     """
+    shared = task is None or task.target.served_activation() == "softmax"
 
-    def value(labels: Any, answers: Any, seed: Any) -> Any:
+    def value(labels: tf.Tensor, answers: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         projected = []
         for number, answer in enumerate(keras.tree.flatten(answers)):
             signs = _signs(tf.shape(answer), tf.add(seed, [0, number]))
-            if answer.shape[-1] != 1 and not is_multi_label(labels):
+            if shared and answer.shape[-1] != 1:
                 signs -= tf.reduce_mean(signs, -1, keepdims=True)
             projected.append(tf.reduce_sum(tf.cast(answer, tf.float32) * signs))
         return tf.add_n(projected)
@@ -130,7 +140,11 @@ def outputs(flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset) 
 
 
 def _squared(
-    flat: keras.Model, coupling: Coupling, *, batches: tf.data.Dataset, value: Callable[[Any, Any, Any], Any]
+    flat: keras.Model,
+    coupling: Coupling,
+    *,
+    batches: Iterable[object],
+    value: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> np.ndarray:
     """The mean over examples of the squared derivatives of a value by a gate on each unit.
 
@@ -175,15 +189,20 @@ def _squared(
     return squares / examples
 
 
-def _signs(shape: Any, seed: Any) -> tf.Tensor:
+def _signs(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """-1 and 1 at random, the same for the same seed ``(2,)``."""
     return tf.cast(2 * tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32) - 1, tf.float32)
 
 
-def _cross_entropy(labels: Any, logits: Any) -> Any:
+def _by_example(task: Task) -> keras.losses.Loss:
+    """The loss of a task, one value an example."""
+    loss = task.target.loss()
+    loss.reduction = None
+    return loss
+
+
+def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     logits = tf.cast(logits, tf.float32)
-    if is_multi_label(labels):
-        return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, tf.float32), logits)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -119,7 +119,7 @@ class Trace:
         """The root of every label."""
         return np.array([self.root(label) for label in range(len(self._parents))], int)
 
-    def cut(self, layer: keras.layers.Layer, weight: Any, *cuts: Cut) -> None:
+    def cut(self, layer: keras.layers.Layer, weight: keras.Variable | None, *cuts: Cut) -> None:
         """Notes which axes of a weight are cut; ``None`` for a weight that the layer does without."""
         for place, found in enumerate(layer.weights):
             if found is weight:

@@ -6,7 +6,7 @@ import dataclasses
 import heapq
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -16,6 +16,8 @@ from kerastl.compress.channels import coupling, importance, rebuild
 from kerastl.compress.channels.cost import Cost, products
 from kerastl.compress.channels.coupling import Coupling
 from kerastl.compress.channels.labels import Product
+from kerastl.training import batching
+from kerastl.types import Task
 
 COSTS = ("multiply_adds", "parameters", "bytes")
 CRITERIA = ("taylor", "outputs", "l1", "l2", "norm_scale")
@@ -54,8 +56,9 @@ def plan(
     *,
     keep_ratio: float,
     cost: str = "multiply_adds",
-    batches: Any = None,
-    loss: Callable[[Any, Any], Any] | None = None,
+    batches: Iterable[object] | None = None,
+    task: Task | None = None,
+    loss: importance.Loss | None = None,
     criterion: str | None = None,
     min_keep_ratio: float = 0.1,
     divisor: int = 8,
@@ -72,7 +75,9 @@ def plan(
         keep_ratio: share of the cost that may stay, above 0 and at most 1.
         cost: ``"multiply_adds"``, ``"parameters"`` or ``"bytes"`` of the weights.
         batches: yields ``(inputs, labels)`` of training data, a hundred batches or so, for the first two criteria.
-        loss: of labels and outputs ``(batch,)``, for the first; see `importance.taylor`.
+        task: what the model is asked, for these two; by default what the batches of ``data.pipeline`` are for, and else
+            one of several classes an example.
+        loss: of labels and outputs ``(batch,)``, for the first, in place of the task's; see `importance.taylor`.
         criterion: ``"taylor"`` (by default, where there are batches), ``"outputs"``, which needs no labels, ``"l1"``,
             ``"l2"`` (by default where there are no batches) or ``"norm_scale"``; see `importance`.
         min_keep_ratio: least share of its channels that every family keeps.
@@ -100,7 +105,7 @@ def plan(
         )
     flat = rebuild.rebuilt(model, {})
     found = coupling.coupled(flat, exclude=exclude)
-    scores = _scores(flat, found, criterion=criterion, batches=batches, loss=loss)
+    scores = _scores(flat, found, criterion=criterion, batches=batches, task=task, loss=loss)
     bill = Cost(products(flat, found, of=cost))
     # What data says has a unit, and can be paid for what it saves; the others are ranks within a family.
     _remove(found, bill, scores, keep=keep_ratio, of=cost, floor=min_keep_ratio, multiple=divisor, priced=of_data)
@@ -155,11 +160,20 @@ def multiply_adds(model: keras.Model) -> int:
     return Cost(products(flat, coupling.coupled(flat), of="multiply_adds")).total
 
 
-def _scores(flat: keras.Model, found: Coupling, *, criterion: str, batches: Any, loss: Callable | None) -> np.ndarray:
-    if criterion == "taylor":
-        return importance.taylor(flat, found, batches=batches, loss=loss)
-    if criterion == "outputs":
-        return importance.outputs(flat, found, batches=batches)
+def _scores(
+    flat: keras.Model,
+    found: Coupling,
+    *,
+    criterion: str,
+    batches: Iterable[object] | None,
+    task: Task | None,
+    loss: importance.Loss | None,
+) -> np.ndarray:
+    task = task or batching.task_of(batches)
+    if criterion == "taylor" and batches is not None:
+        return importance.taylor(flat, found, batches=batches, task=task, loss=loss)
+    if criterion == "outputs" and batches is not None:
+        return importance.outputs(flat, found, batches=batches, task=task)
     if criterion == "norm_scale":
         return importance.norm_scales(flat, found)
     return importance.magnitude(flat, found, order=int(criterion[1]))

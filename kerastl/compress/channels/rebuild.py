@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +19,7 @@ class Change:
         kept: place of a weight in ``layer.weights`` -> for each axis that is cut the indices that stay.
     """
 
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     kept: Mapping[int, Sequence[tuple[int, np.ndarray]]]
 
 
@@ -86,7 +85,9 @@ class _Maker:
                 tensors.update((id(theirs), result) for theirs, result in zip(node.outputs, results, strict=True))
         return [tensors[id(output)] for output in graph.outputs]
 
-    def _called(self, layer: keras.layers.Layer, arguments: Any, options: Any, owner: str) -> Any:
+    def _called(
+        self, layer: keras.layers.Layer, arguments: Sequence[object], options: Mapping[str, object], owner: str
+    ) -> object:
         if id(layer) in self._copies:
             return self._copies[id(layer)](*arguments, **options)
         name = layer.name if layer.name not in self._taken else f"{owner}_{layer.name}"
@@ -104,13 +105,13 @@ class _Maker:
         return results
 
 
-def _is_graph(operation: Any) -> bool:
+def _is_graph(operation: keras.Operation) -> bool:
     return isinstance(operation, keras.Sequential) or (
         isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth")
     )
 
 
-def _made_again(layer: keras.layers.Layer, settings: Mapping[str, Any]) -> keras.layers.Layer:
+def _made_again(layer: keras.layers.Layer, settings: Mapping[str, object]) -> keras.layers.Layer:
     try:
         copy = type(layer).from_config({**layer.get_config(), **settings})
     except Exception as error:  # whatever its constructor says to what its configuration holds

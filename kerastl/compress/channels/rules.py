@@ -64,7 +64,7 @@ def follow(trace: Trace, node: Any, known: Mapping[int, Channels]) -> list[Chann
     return [rule(trace, operation, inputs, tensors, node.outputs[0])]
 
 
-def _rule_of(operation: Any) -> Rule | None:
+def _rule_of(operation: keras.Operation) -> Rule | None:
     if isinstance(operation, keras.layers.Layer):
         changed = getattr(operation, "quantization_mode", None) or getattr(operation, "lora_enabled", False)
         return None if changed else _RULES.get(type(operation))
@@ -80,7 +80,7 @@ def _rule_of(operation: Any) -> Rule | None:
     return {"ExpandDims": _expanded, "Concatenate": _concatenated}.get(name)
 
 
-def _called(operation: Any) -> str:
+def _called(operation: keras.Operation) -> str:
     return f"{operation.name!r} of class {type(operation).__name__}"
 
 
@@ -95,11 +95,11 @@ def _passed(trace, layer, inputs, tensors, output) -> Channels:
     return inputs[0]
 
 
-def _channel_axis(layer: Any, tensor: keras.KerasTensor) -> int:
+def _channel_axis(layer: keras.Layer, tensor: keras.KerasTensor) -> int:
     return 1 if getattr(layer, "data_format", None) == "channels_first" else len(tensor.shape) - 1
 
 
-def _read(trace: Trace, layer: Any, channels: Channels, tensor: keras.KerasTensor, axis: int) -> np.ndarray:
+def _read(trace: Trace, layer: keras.Layer, channels: Channels, tensor: keras.KerasTensor, axis: int) -> np.ndarray:
     """The labels along the axis that a layer reads; where others lie along it, none can go."""
     if channels.axis == axis and len(channels.labels) == tensor.shape[axis]:
         return channels.labels
@@ -110,14 +110,14 @@ def _read(trace: Trace, layer: Any, channels: Channels, tensor: keras.KerasTenso
     return labels
 
 
-def _made(trace: Trace, layer: Any, count: int) -> np.ndarray:
+def _made(trace: Trace, layer: keras.Layer, count: int) -> np.ndarray:
     labels = trace.makes(layer, count)
     if not _is_elementwise(layer.activation):
         trace.freeze(labels, f"the activation of {_called(layer)} is not known to treat every channel by itself")
     return labels
 
 
-def _is_elementwise(activation: Any) -> bool:
+def _is_elementwise(activation: object) -> bool:
     name = keras.activations.serialize(activation)
     return name is None or (isinstance(name, str) and name in _ELEMENTWISE)
 

@@ -7,8 +7,8 @@ is not the same function is an error here and never an accuracy that is missing 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -248,8 +248,15 @@ def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
     return settings
 
 
+class Arguments(Protocol):
+    """What an operation without weights is called with, as Keras keeps it."""
+
+    args: Sequence[object]
+    kwargs: Mapping[str, Any]
+
+
 def _operation(
-    operation: keras.Operation, arguments: Any, outputs: list[keras.KerasTensor], *, names: list[str]
+    operation: keras.Operation, arguments: Arguments, outputs: list[keras.KerasTensor], *, names: list[str]
 ) -> list[tf_keras.layers.Layer]:
     """The tf_keras layers, one an output, that do what an operation without weights does to its tensors."""
     if type(operation).__name__ == "Split" and operation.axis in (-1, len(outputs[0].shape) - 1):
@@ -261,7 +268,7 @@ def _operation(
 
 
 def _of_one_output(
-    operation: keras.Operation, arguments: Any, output: keras.KerasTensor, *, name: str
+    operation: keras.Operation, arguments: Arguments, output: keras.KerasTensor, *, name: str
 ) -> tf_keras.layers.Layer:
     kind = type(operation).__name__ if type(operation).__module__.startswith("keras.src.ops") else ""
     values = keras.tree.flatten(arguments.args)
@@ -296,7 +303,7 @@ def _operations() -> list[str]:
     return sorted({*_OF_TENSORS, *_AFFINE, *_FUNCTIONS, *_OTHERS})
 
 
-def _affine(kind: str, constant: Any, *, first: bool, channels: int | None) -> tuple[Any, Any] | None:
+def _affine(kind: str, constant: object, *, first: bool, channels: int | None) -> tuple[Any, Any] | None:
     """Factor and offset of ``x + c``, ``c - x`` and the like, numbers or one a channel; ``first``: x is the first."""
     value = np.asarray(keras.ops.convert_to_numpy(constant), "float64")
     if value.size not in (1, channels) or (value.size > 1 and value.shape[-1] != value.size):

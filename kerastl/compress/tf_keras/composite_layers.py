@@ -7,13 +7,25 @@ on. Called once on symbols it draws its graph itself.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import keras
 
 
-def leaves(model: Any) -> Iterator[Any]:
+class Layered(Protocol):
+    """A model or a layer of either Keras."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def weights(self) -> Sequence[object]: ...
+
+    def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> Iterable[Any]: ...
+
+
+def leaves(model: Layered) -> Iterator[Any]:
     """Every layer that is not made of others, those in nested models and in composite layers too, each once.
 
     Args:
@@ -22,7 +34,7 @@ def leaves(model: Any) -> Iterator[Any]:
     yield from _unique(model, seen=set())
 
 
-def _unique(layer: Any, *, seen: set[int]) -> Iterator[Any]:
+def _unique(layer: Layered, *, seen: set[int]) -> Iterator[Any]:
     for part in parts(layer):
         if id(part) in seen:
             continue
@@ -33,10 +45,11 @@ def _unique(layer: Any, *, seen: set[int]) -> Iterator[Any]:
             yield part
 
 
-def parts(layer: Any) -> list[Any]:
+def parts(layer: Layered) -> list[Any]:
     """The layers that a model or a layer of either Keras is made of, in their order; of a plain layer none."""
-    if hasattr(layer, "layers"):
-        return list(layer.layers)
+    inside = getattr(layer, "layers", None)
+    if inside is not None:
+        return list(inside)
     return list(layer._flatten_layers(recursive=False, include_self=False))
 
 
@@ -53,7 +66,7 @@ def flat_names(model: keras.Model) -> dict[int, str]:
     return found
 
 
-def _name_parts(layer: Any, *, owner: str, found: dict[int, str], taken: set[str]) -> None:
+def _name_parts(layer: Layered, *, owner: str, found: dict[int, str], taken: set[str]) -> None:
     for part in parts(layer):
         if id(part) in found:
             continue
@@ -73,7 +86,9 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 @contextlib.contextmanager
-def graph_of(layer: keras.layers.Layer, arguments: Any) -> Iterator[keras.Model]:
+def graph_of(
+    layer: keras.layers.Layer, arguments: tuple[Sequence[object], Mapping[str, object]]
+) -> Iterator[keras.Model]:
     """A composite layer as a functional model, which shares its parts; they are left as they were.
 
     Args:

@@ -5,7 +5,7 @@ The order of operations in `hard_silu` is the one that TFLite's converter knows 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 import tf_keras
@@ -80,7 +80,7 @@ class Pad(tf_keras.layers.Layer):
         value: what they hold; with ``None`` the picture goes on as in a mirror, its edge included.
     """
 
-    def __init__(self, paddings: Any, value: float | None = 0.0, **options):
+    def __init__(self, paddings: Iterable[Sequence[int]], value: float | None = 0.0, **options):
         super().__init__(**options)
         self.paddings, self.value = tuple(tuple(pair) for pair in paddings), value
 

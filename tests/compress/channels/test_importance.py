@@ -8,6 +8,11 @@ from keras import layers
 from toy import at_random
 
 from kerastl.compress.channels import coupling, importance
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.types import Task
+
+SEVERAL = Task("several", Numbers((6, 6, 2)), MultiLabel(("a", "b", "c")))
 
 
 def network() -> keras.Model:
@@ -124,7 +129,7 @@ def test_what_moves_all_outputs_alike_counts_where_each_is_a_probability_of_its_
     for unit in units:
         wanted[unit] = np.mean(np.sum(slopes(model, found, unit, inputs, lambda logits: logits) ** 2, -1))
     several = tf.data.Dataset.from_tensor_slices((inputs, np.eye(3, dtype="int32")[labels])).batch(6).repeat(300)
-    received = importance.outputs(model, found, batches=several)
+    received = importance.outputs(model, found, batches=several, task=SEVERAL)
     np.testing.assert_allclose(received[units], wanted[units], rtol=0.2, atol=0.02 * wanted.max())
 
 
@@ -133,7 +138,7 @@ def test_taylor_of_several_classes_and_of_a_loss_of_ones_own():
     found = coupling.coupled(model)
     several = np.eye(3, dtype="int32")[labels]
     data = tf.data.Dataset.from_tensor_slices((inputs, several)).batch(4)
-    received = importance.taylor(model, found, batches=data)
+    received = importance.taylor(model, found, batches=data, task=SEVERAL)
     own = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
     np.testing.assert_allclose(received, importance.taylor(model, found, batches=data, loss=own), rtol=1e-3, atol=1e-9)
     single = importance.taylor(model, found, batches=tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(4))

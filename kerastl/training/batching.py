@@ -1,0 +1,94 @@
+"""Batches of a split or of arrays that somebody hands to `fit` as they are.
+
+The orders are those of ``data.pipeline.batches``, which also makes views, and brings stored answers along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from kerastl.types import BatchingSpec, LazyArray, Split, Task
+
+Values = np.ndarray | LazyArray | Mapping[str, np.ndarray]
+Batch = tf.Tensor | dict[str, tf.Tensor]
+
+
+def batches(split: Split, *, batch_size: int, shuffle: bool, seed: int = 0) -> tf.data.Dataset:
+    """Batches of one split, the last one smaller where examples are no multiple of it.
+
+    Args:
+        split: inputs and labels, arrays or mappings of names to arrays; lazy inputs are read a batch at a time.
+        batch_size: examples a batch.
+        shuffle: a new order of all examples each time the result is iterated, by ``seed`` and by how often it was.
+        seed: of the orders.
+
+    Returns:
+        A `tf.data.Dataset` of ``(inputs, labels)`` in the types that the task says, of known length. Its attribute
+        ``epochs_begun`` is an int64 variable that counts how often it was iterated: whoever sets it goes on from there.
+
+    Raises:
+        ValueError: no batch can be made.
+    """
+    examples, steps = len(split), -(-len(split) // max(batch_size, 1))
+    if batch_size < 1 or steps < 1:
+        raise ValueError(
+            f"Wanted at least one batch. Received: {examples} examples in split {split.name!r}, "
+            f"batch_size={batch_size}."
+        )
+    with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
+        inputs = _reader(split.inputs, split.task.inputs.batch_dtype)
+        labels = _reader(split.labels, split.task.target.label_dtype)
+        epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
+
+        def order(_: tf.Tensor) -> tf.Tensor:
+            epoch = epochs.assign_add(1)
+            if not shuffle:
+                return tf.range(examples, dtype=tf.int64)
+            draws = tf.random.stateless_uniform(
+                (examples,),
+                tf.stack([tf.constant(seed, tf.int64), epoch]),
+                minval=None,  # pyright: ignore[reportArgumentType]
+                dtype=tf.int64,
+                alg="philox",
+            )
+            return tf.argsort(draws, stable=True, direction="ASCENDING")
+
+        rows: tf.data.Dataset = tf.data.Dataset.from_tensors(0).map(order)
+        rows = rows.flat_map(tf.data.Dataset.from_tensor_slices).batch(batch_size)
+        # flat_map hides the length; Keras needs it for its progress bar
+        rows = rows.apply(tf.data.experimental.assert_cardinality(steps))
+        # nothing is read ahead: a thread that reads for nobody keeps the interpreter from ending
+        made = rows.map(lambda places: (inputs(places), labels(places)))
+    made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
+    return made
+
+
+def task_of(data: object) -> Task | None:
+    """What data says itself that it is for: a split, or batches that ``data.pipeline`` made of one."""
+    if isinstance(data, Split):
+        return data.task
+    course: BatchingSpec | None = getattr(data, "course", None)
+    return course.task if course else None
+
+
+def _reader(values: Values, dtype: str) -> Callable[[tf.Tensor], Batch]:
+    """Values by the indices of their examples, as graph operations."""
+    if isinstance(values, Mapping):
+        parts = {name: _of_array(part, dtype) for name, part in values.items()}
+        return lambda places: {name: read(places) for name, read in parts.items()}
+    return _of_array(values, dtype)
+
+
+def _of_array(array: np.ndarray | LazyArray, dtype: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    if not isinstance(array, LazyArray):
+        held = tf.constant(array)
+        return lambda places: tf.cast(tf.gather(held, places), dtype)
+
+    def read(places: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(lambda rows: array[rows], [places], array.dtype)
+        return tf.cast(tf.ensure_shape(batch, (None, *array.shape[1:])), dtype)
+
+    return read
