@@ -8,6 +8,9 @@ from ai_edge_litert import schema_py_generated as schema
 from toy import changed
 
 from kerastl import types, verify
+from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.verify import checks
 
 LOOSE = verify.Tolerance(agreement=0.0, score_drop=1.0)
@@ -28,7 +31,7 @@ def checked(tiny_files, tmp_path):
     def check(data: bytes, *, tolerance=verify.FLOAT32, count=None, **claims) -> types.Verification:
         path = tmp_path / "model.tflite"
         path.write_bytes(data)
-        split = types.Split("validation", tiny_files.inputs, tiny_files.labels).take(count)
+        split = types.Split("validation", tiny_files.inputs, tiny_files.labels, tiny_files.task).take(count)
         artifact = types.Artifact("tiny", "test", path, **claims)
         return verify.check(artifact, split, expected=tiny_files.expected[:count], tolerance=tolerance)
 
@@ -128,6 +131,21 @@ def test_input_scale_other_than_raw_bytes(tiny_files, checked):
         checked(changed(tiny_files.integer, scaled), tolerance=LOOSE, integer=True)
 
 
+def test_numbers_have_the_scale_that_was_measured(tiny_files, tmp_path):
+    """The same file is no file of pixels, and one of numbers in steps of a quarter."""
+
+    def scaled(model):
+        model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].quantization.scale = np.array([0.25], np.float32)
+
+    path = tmp_path / "model.tflite"
+    path.write_bytes(changed(tiny_files.integer, scaled))
+    task = dataclasses.replace(tiny_files.task, inputs=Numbers((8, 8, 1)))
+    split = types.Split("test", tiny_files.inputs / np.float32(4), tiny_files.labels, task)
+    artifact = types.Artifact("tiny", "test", path, integer=True)
+    found = verify.check(artifact, split, expected=tiny_files.expected, tolerance=verify.INT8)
+    assert found.score.value > 0.9
+
+
 def test_output_without_a_scale(tiny_files, checked):
     def bare(model):
         model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]].quantization = None
@@ -176,16 +194,16 @@ def test_logits_in_place_of_probabilities(tiny_files, checked):
 
 def test_other_number_of_classes(tiny_files, tmp_path):
     (tmp_path / "model.tflite").write_bytes(tiny_files.float32)
-    split = types.Split("validation", tiny_files.inputs, tiny_files.labels)
+    split = types.Split("validation", tiny_files.inputs, tiny_files.labels, tiny_files.task)
     artifact = types.Artifact("tiny", "test", tmp_path / "model.tflite")
     with fails("output shape"):
         verify.check(artifact, split, expected=np.full((len(split), 7), 1 / 7), tolerance=LOOSE)
-    with pytest.raises(ValueError, match="Wanted probabilities"):
+    with pytest.raises(ValueError, match=r"Wanted answers \(200, outputs\), not empty"):
         verify.check(artifact, split, expected=tiny_files.expected[:5], tolerance=LOOSE)
     with pytest.raises(ValueError, match="finite"):
         verify.check(artifact, split, expected=tiny_files.expected * np.nan, tolerance=LOOSE)
     with fails("running it"):
-        other = types.Split("validation", np.zeros((len(split), 9, 9, 1), np.uint8), tiny_files.labels)
+        other = types.Split("validation", np.zeros((len(split), 9, 9, 1), np.uint8), tiny_files.labels, tiny_files.task)
         verify.check(artifact, other, expected=tiny_files.expected, tolerance=LOOSE)
 
 
@@ -226,11 +244,11 @@ def test_claimed_clusters(kind, tiny_files, checked):
         checked(data, clusters=claim, **claims)
     checked(changed(data, coarse), clusters=claim, **claims)
     whole = changed(data, lambda model: coarse(model, whole=True))
-    checked(whole, clusters=types.ClusterClaim(12, sizes, whole=True), **claims)
+    checked(whole, clusters=types.ClusterClaim(12, sizes, per_kernel=True), **claims)
     checked(whole, clusters=types.ClusterClaim(12, sizes), **claims)
     for wrong in (
         types.ClusterClaim(5, sizes),
-        types.ClusterClaim(6, sizes, whole=True),
+        types.ClusterClaim(6, sizes, per_kernel=True),
         types.ClusterClaim(6, (*sizes, sizes[0])),
         types.ClusterClaim(6, (*sizes, 12345)),
     ):
@@ -244,7 +262,7 @@ def test_one_example_is_always_allowed(tiny_files, tmp_path):
     """On 40 examples one that turns is 2.5 %, above every tolerance there is."""
     (tmp_path / "model.tflite").write_bytes(tiny_files.float32)
     artifact = types.Artifact("tiny", "test", tmp_path / "model.tflite")
-    split = types.Split("test", tiny_files.inputs[:40], tiny_files.labels[:40])
+    split = types.Split("test", tiny_files.inputs[:40], tiny_files.labels[:40], tiny_files.task)
     expected = tiny_files.expected[:40].copy()
     expected[3] = np.roll(expected[3], 1)
     assert verify.check(artifact, split, expected=expected, tolerance=verify.INT8).agreement == 39 / 40
@@ -277,7 +295,7 @@ def test_a_lost_class_is_noticed_where_agreement_would_let_it_go(tiny_files, tmp
     artifact = types.Artifact("tiny", "test", tmp_path / "model.tflite")
     rare = np.flatnonzero(tiny_files.labels == 3)[:6]
     rows = np.r_[np.flatnonzero(tiny_files.labels != 3), rare]
-    split = types.Split("test", tiny_files.inputs[rows], tiny_files.labels[rows])
+    split = types.Split("test", tiny_files.inputs[rows], tiny_files.labels[rows], tiny_files.task)
     assert verify.check(artifact, split, expected=tiny_files.expected[rows], tolerance=verify.INT4).agreement == 1.0
     data = changed(tiny_files.float32, lambda model: _silence(model, 3))
     (tmp_path / "model.tflite").write_bytes(data)
@@ -300,10 +318,11 @@ def test_a_text_takes_integers_and_answers_in_float(tiny_text, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(tiny_text.float32)
     artifact = types.Artifact("float32", "float32", path)
-    split = types.Split("test", tiny_text.inputs, tiny_text.labels)
+    split = types.Split("test", tiny_text.inputs, tiny_text.labels, tiny_text.task)
     assert verify.check(artifact, split, expected=tiny_text.expected, tolerance=verify.FLOAT32).score.value == 1
     # the same file is no file of pictures
-    pictures = types.Split("test", tiny_text.inputs.astype(np.uint8), tiny_text.labels)
+    task = dataclasses.replace(tiny_text.task, inputs=Image((4, 2, 1)))
+    pictures = types.Split("test", tiny_text.inputs.reshape(-1, 4, 2, 1).astype(np.uint8), tiny_text.labels, task)
     with pytest.raises(verify.VerificationError, match="input dtype: wanted FLOAT32, got INT32"):
         verify.check(artifact, pictures, expected=tiny_text.expected, tolerance=verify.FLOAT32)
 
@@ -312,9 +331,10 @@ def several(tiny_files, tmp_path, answers, expected, labels, *, tolerance=LOOSE)
     """The check of a file that answers with ``answers``, for examples that may have several classes."""
     path = tmp_path / "several.tflite"
     path.write_bytes(tiny_files.float32)
-    split = types.Split("validation", tiny_files.inputs[: len(labels)], labels)
+    task = dataclasses.replace(tiny_files.task, target=MultiLabel(tiny_files.task.target.names))
+    split = types.Split("validation", tiny_files.inputs[: len(labels)], labels, task)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kerastl.verify.checks.run_file", lambda data, inputs: answers)
+        patch.setattr("kerastl.verify.checks.predict_tflite", lambda data, inputs, *, kind: answers)
         return verify.check(types.Artifact("toy", "test", path), split, expected=expected, tolerance=tolerance)
 
 
@@ -337,6 +357,8 @@ def test_answers_of_several_classes(tiny_files, tmp_path):
             several(tiny_files, tmp_path, change(expected), expected, labels)
     with fails("agreement with its model"):
         several(tiny_files, tmp_path, answers, expected, labels, tolerance=verify.INT8)
+    with fails("outputs"):
+        several(tiny_files, tmp_path, {"one": answers, "more": answers}, expected, labels)
 
 
 def test_a_file_that_is_less_sure_than_its_model(tiny_files, checked):
@@ -404,7 +426,7 @@ def test_zeros_in_a_small_kernel_are_no_sparse_file(tiny_text, tmp_path):
 
     path = tmp_path / "model.tflite"
     path.write_bytes(changed(tiny_text.float32, pruned))
-    split = types.Split("test", tiny_text.inputs, tiny_text.labels)
+    split = types.Split("test", tiny_text.inputs, tiny_text.labels, tiny_text.task)
     artifact = types.Artifact("tiny", "test", path, sparsity=0.5)
     with fails("claimed sparsity"):
         verify.check(artifact, split, expected=tiny_text.expected, tolerance=LOOSE)

@@ -50,14 +50,34 @@ def test_inputs_of_another_shape_are_refused(shape, tiny_files):
         verify.predict_tflite(tiny_files.float32, np.zeros(shape, np.uint8))
 
 
-def test_files_of_two_outputs_are_refused(tiny_files):
+def test_a_file_of_two_outputs_answers_by_their_names(tiny_files):
     def doubled(model):
         graph = model.subgraphs[0]
         graph.outputs = [graph.operators[-1].inputs[0], *graph.outputs]
+        graph.tensors[graph.outputs[0]].name = b"logits"
         model.signatureDefs = None
 
-    with pytest.raises(ValueError, match=r"Wanted one output\. Received: 2"):
-        verify.predict_tflite(changed(tiny_files.float32, doubled), tiny_files.inputs)
+    file = changed(tiny_files.float32, doubled)
+    names = {tensor.name for tensor in benchmark.inspect(file).outputs}
+    answers = verify.predict_tflite(file, tiny_files.inputs)
+    assert set(answers) == names
+    powers = np.exp(answers.pop("logits"))
+    (probabilities,) = answers.values()
+    np.testing.assert_array_equal(probabilities, verify.predict_tflite(tiny_files.float32, tiny_files.inputs))
+    np.testing.assert_allclose(powers / powers.sum(-1, keepdims=True), probabilities, atol=1e-5)
+
+
+def test_an_input_of_another_scale_takes_numbers_in_their_own_unit(tiny_files):
+    """Quarters in steps of a quarter are the bytes; what lies beyond the range is its end."""
+
+    def scaled(model):
+        model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].quantization.scale = np.array([0.25], np.float32)
+
+    file, quarters = changed(tiny_files.integer, scaled), tiny_files.inputs / np.float32(4)
+    answers = verify.predict_tflite(file, quarters)
+    np.testing.assert_array_equal(answers, verify.predict_tflite(tiny_files.integer, tiny_files.inputs))
+    beyond = np.where(tiny_files.inputs == 255, np.float32(1e6), np.where(tiny_files.inputs, quarters, -7))
+    np.testing.assert_array_equal(verify.predict_tflite(file, beyond), answers)
 
 
 def test_a_text_is_fed_ids_mask_and_segments(tiny_text):
@@ -69,7 +89,11 @@ def test_a_text_is_fed_ids_mask_and_segments(tiny_text):
         interpreter.set_tensor(source["index"], by_hand[source["name"]])
     interpreter.invoke()
     wanted = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    np.testing.assert_array_equal(verify.predict_tflite(tiny_text.float32, ids), wanted)
+    np.testing.assert_array_equal(verify.predict_tflite(tiny_text.float32, ids, kind=tiny_text.task.inputs), wanted)
+    by_name = {name: np.repeat(values, 3, 0) for name, values in by_hand.items()}
+    np.testing.assert_array_equal(verify.predict_tflite(tiny_text.float32, by_name), np.repeat(wanted, 3, 0))
+    with pytest.raises(ValueError, match=r"by the names of the inputs\. Received: one array, and 3 inputs in the file"):
+        verify.predict_tflite(tiny_text.float32, ids)
 
 
 def test_other_inputs_are_named(tiny_text):
@@ -77,8 +101,8 @@ def test_other_inputs_are_named(tiny_text):
         graph = model.subgraphs[0]
         graph.tensors[graph.inputs[1]].name = b"weights"
 
-    with pytest.raises(ValueError, match=r"ids, mask, segment_ids. Received: 3 in the file, ids, weights, segment_ids"):
-        verify.predict_tflite(changed(tiny_text.float32, renamed), tiny_text.inputs)
+    with pytest.raises(ValueError, match=r"ids, mask, segment_ids\. Received: .*weights.* in the file"):
+        verify.predict_tflite(changed(tiny_text.float32, renamed), tiny_text.inputs, kind=tiny_text.task.inputs)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, None])
