@@ -53,8 +53,8 @@ def predict_tflite(
     data = bytes_of(file)
     interpreter = _interpreter(data, name)
     sources, targets = interpreter.get_input_details(), interpreter.get_output_details()
-    check_fed(feed(sources, _some(inputs, slice(0, 1)), kind, name), sources, name)
     count = len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+    check_fed(feed(sources, _some(inputs, slice(0, 1)), kind, name), sources, name, count=count)
     answers = [np.empty((count, *target["shape"][1:]), target["dtype"]) for target in targets]
 
     def run(interpreter: Interpreter, part: range) -> None:
@@ -144,13 +144,15 @@ def feed(
     return [(source["index"], to_input_dtype(inputs[source["name"]], source, name)) for source in sources]
 
 
-def check_fed(fed: Sequence[tuple[int, np.ndarray]], sources: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Raises `ValueError` where values are of another shape than the input that they are for."""
+def check_fed(
+    fed: Sequence[tuple[int, np.ndarray]], sources: Sequence[Mapping[str, Any]], name: str, *, count: int
+) -> None:
+    """Raises `ValueError` where values, some of ``count``, are of another shape than the input that they are for."""
     shapes = {source["index"]: tuple(source["shape"]) for source in sources}
     for place, values in fed:
         if shapes[place] != (1, *values.shape[1:]):
             wanted = ", ".join(str(size) for size in shapes[place][1:])
-            raise ValueError(f"{name} wants inputs of shape (examples, {wanted}). Received: {values.shape}.")
+            raise ValueError(f"{name} wants inputs of shape (examples, {wanted}). Received: {(count, *values.shape[1:])}.")
 
 
 def to_input_dtype(inputs: np.ndarray, source: Mapping[str, Any], name: str) -> np.ndarray:

@@ -140,10 +140,13 @@ def test_numbers_have_the_scale_that_was_measured(tiny_files, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(changed(tiny_files.integer, scaled))
     task = dataclasses.replace(tiny_files.task, inputs=Numbers((8, 8, 1)))
-    split = types.Split("test", tiny_files.inputs / np.float32(4), tiny_files.labels, task)
+    dark = tiny_files.inputs // 4
+    split = types.Split("test", dark.astype(np.float32), tiny_files.labels, task)
     artifact = types.Artifact("tiny", "test", path, integer=True)
-    found = verify.check(artifact, split, expected=tiny_files.expected, tolerance=verify.INT8)
-    assert found.score.value > 0.9
+    expected = verify.predict_tflite(tiny_files.integer, dark)
+    assert verify.check(artifact, split, expected=expected, tolerance=verify.FLOAT32).agreement == 1.0
+    with fails("input scale and zero point"):
+        verify.check(artifact, dataclasses.replace(split, task=tiny_files.task), expected=expected, tolerance=LOOSE)
 
 
 def test_output_without_a_scale(tiny_files, checked):

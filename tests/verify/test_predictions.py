@@ -68,16 +68,17 @@ def test_a_file_of_two_outputs_answers_by_their_names(tiny_files):
 
 
 def test_an_input_of_another_scale_takes_numbers_in_their_own_unit(tiny_files):
-    """Quarters in steps of a quarter are the bytes; what lies beyond the range is its end."""
+    """In as many steps as they are; what lies beyond the range is its end."""
 
     def scaled(model):
         model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].quantization.scale = np.array([0.25], np.float32)
 
-    file, quarters = changed(tiny_files.integer, scaled), tiny_files.inputs / np.float32(4)
-    answers = verify.predict_tflite(file, quarters)
-    np.testing.assert_array_equal(answers, verify.predict_tflite(tiny_files.integer, tiny_files.inputs))
-    beyond = np.where(tiny_files.inputs == 255, np.float32(1e6), np.where(tiny_files.inputs, quarters, -7))
-    np.testing.assert_array_equal(verify.predict_tflite(file, beyond), answers)
+    file, dark = changed(tiny_files.integer, scaled), tiny_files.inputs // 4  # 0..63, in steps of a quarter 0..255
+    answers = verify.predict_tflite(file, dark.astype(np.float32))
+    np.testing.assert_array_equal(answers, verify.predict_tflite(tiny_files.integer, dark))
+    ends = np.where(dark > 30, np.float32(63.75), np.float32(0))
+    beyond = np.where(dark > 30, np.float32(1e6), np.float32(-7))
+    np.testing.assert_array_equal(verify.predict_tflite(file, beyond), verify.predict_tflite(file, ends))
 
 
 def test_a_text_is_fed_ids_mask_and_segments(tiny_text):
