@@ -39,7 +39,7 @@ def dataset(tiny_files):
     inputs, labels = tiny_files.inputs, tiny_files.labels
     task = Task("toy", Image((8, 8, 1)), SingleLabel(("upper left", "upper right", "lower left", "lower right")))
     splits = [
-        Split(name, inputs[part], labels[part])
+        Split(name, inputs[part], labels[part], task)
         for name, part in (("train", slice(0, 100)), ("validation", slice(100, 150)), ("test", slice(150, None)))
     ]
     return Dataset(task, *splits, digest="0" * 64, source="toy")
@@ -61,7 +61,7 @@ def run(tmp_path, dataset):
 
 
 def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, dataset.task)
     small = ptq.static_int8(float32, calibration=dataset.train.inputs)
     candidates = [
         publishing.Candidate("float32", "float32", float32, model),
@@ -82,7 +82,7 @@ def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
 
 
 def test_the_fastest_when_asked(run, dataset, model):
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, dataset.task)
     files = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
     result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=Acceptance(prefer="fastest"))
@@ -92,7 +92,7 @@ def test_the_fastest_when_asked(run, dataset, model):
 
 
 def test_an_ineligible_file_is_never_chosen(run, dataset, model):
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, dataset.task)
     candidates = [
         publishing.Candidate("teacher", "dynamic_int8", ptq.dynamic_int8(float32), model, eligible=False),
         publishing.Candidate("float32", "float32", float32, model),
@@ -103,11 +103,11 @@ def test_an_ineligible_file_is_never_chosen(run, dataset, model):
 def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, dataset, model):
     """Models and files alike, by NumPy; the share of the gap is that of the test scores."""
     others = [build(seed) for seed in (5, 6, 8)]
-    file = tflite.convert(others[2])
+    file = tflite.convert(others[2], dataset.task)
     control = publishing.Baseline(
         model, distilled=[others[0], file], trained_alone=[others[1], others[0]], seeds=[7, 9], steps=30
     )
-    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model), model)]
+    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model)]
     found = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)["control"]
 
     def scores(student):
@@ -135,7 +135,7 @@ def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, mo
         for split in (dataset.validation, dataset.test)
     }
     control = publishing.Baseline(answers, distilled=[model], trained_alone=[build(5)], seeds=[0], steps=30)
-    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model), model)]
+    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model)]
     found = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)["control"]
     right = {name: float((answers[name].argmax(1) == getattr(dataset, name).labels).mean()) for name in answers}
     assert right["validation"] == pytest.approx(0.9)
@@ -147,10 +147,10 @@ def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, mo
 
 
 def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, model):
-    float32, strange = tflite.convert(model), build(7)
+    float32, strange = tflite.convert(model, dataset.task), build(7)
     candidates = [
         publishing.Candidate("float32", "float32", float32, model),
-        publishing.Candidate("strange", "dynamic_int8", ptq.dynamic_int8(tflite.convert(strange)), model),
+        publishing.Candidate("strange", "dynamic_int8", ptq.dynamic_int8(tflite.convert(strange, dataset.task)), model),
     ]
     with pytest.raises(verify.VerificationError):
         publishing.publish(run, dataset, model=model, candidates=candidates)
@@ -166,7 +166,7 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
 
 
 def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
-    wrong = publishing.Candidate("float32", "float32", tflite.convert(build(7)), model)
+    wrong = publishing.Candidate("float32", "float32", tflite.convert(build(7), dataset.task), model)
     with pytest.raises(verify.VerificationError):
         publishing.publish(run, dataset, model=model, candidates=[wrong], left_out={})
 
@@ -180,8 +180,8 @@ def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
     for one in (model, other):
         one.get_layer("conv").bias.assign(np.zeros(8))
     candidates = [
-        publishing.Candidate("float32", "float32", tflite.convert(other), model),
-        publishing.Candidate("float16", "float16", ptq.float16(tflite.convert(model)), model),
+        publishing.Candidate("float32", "float32", tflite.convert(other, dataset.task), model),
+        publishing.Candidate("float16", "float16", ptq.float16(tflite.convert(model, dataset.task)), model),
     ]
     with pytest.raises(verify.VerificationError, match=r"float32\.tflite failed"):
         publishing.publish(run, same, model=model, candidates=candidates, left_out={})
@@ -189,8 +189,8 @@ def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
 
 def test_a_file_of_another_model_is_not_published(run, dataset, model):
     candidates = [
-        publishing.Candidate("float32", "float32", tflite.convert(model), model),
-        publishing.Candidate("wrong", "float32", tflite.convert(build(5)), model),
+        publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model),
+        publishing.Candidate("wrong", "float32", tflite.convert(build(5), dataset.task), model),
     ]
     with pytest.raises(verify.VerificationError, match="wrong"):
         publishing.publish(run, dataset, model=model, candidates=candidates)
@@ -204,13 +204,13 @@ def test_a_float_file_that_claims_to_be_integer_is_not_published(run, dataset, m
             run,
             dataset,
             model=model,
-            candidates=[publishing.Candidate("static_int8", "static_int8", tflite.convert(model), model)],
+            candidates=[publishing.Candidate("static_int8", "static_int8", tflite.convert(model, dataset.task), model)],
         )
     assert not (run.folder / "mobile").exists()
 
 
 def test_sparsity_that_is_not_there_is_not_published(run, dataset, model):
-    candidate = publishing.Candidate("float32", "float32", tflite.convert(model), model, sparsity=0.5)
+    candidate = publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model, sparsity=0.5)
     with pytest.raises(verify.VerificationError, match="sparsity"):
         publishing.publish(run, dataset, model=model, candidates=[candidate])
 
@@ -229,7 +229,7 @@ def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeyp
 
     for room, name in ((verify, "check_layers"), (fitting, "predict")):
         monkeypatch.setattr(room, name, functools.partial(spied, getattr(room, name), name))
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, dataset.task)
     files = {"float32": float32, "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs)}
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
     publishing.publish(run, dataset, model=model, candidates=candidates)
@@ -249,7 +249,7 @@ def test_bad_calibration_is_not_published(wrong, run, dataset, model):
         "zeros": np.zeros_like(inputs),
         "noise": generator.integers(0, 256, inputs.shape).astype(np.uint8),
     }[wrong]
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, dataset.task)
 
     def make_and_ship():
         small = ptq.static_int8(float32, calibration=pictures)
@@ -272,7 +272,7 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
     fitting.fit(
         model, batches, schedule=Schedule(epochs=10, peak_learning_rate=1e-2), progress=False, callbacks=[pruning]
     )
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, dataset.task)
     made = {
         "float32": lambda: float32,
         "qat_int8": lambda: quantization_aware(model, batches, dataset),
@@ -282,7 +282,7 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
     }
     content = made.get(technique, lambda: getattr(ptq, technique)(float32))()
     candidate = publishing.Candidate("pruned", technique, content, model, sparsity=0.5)
-    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    loose = {"accept": Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)}
     row = publishing.publish(run, dataset, model=model, candidates=[candidate], **loose)["variants"][0]
     assert row["sparsity"] >= 0.495
     denser = dataclasses.replace(candidate, name="denser", sparsity=row["sparsity"] + 0.02)
@@ -310,12 +310,12 @@ def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
     home = bridge.to_keras(network, like=model)
     if technique == "qat_int8":
         aware = qat.train(network, batches, epochs=1, learning_rate=1e-3, preserve_clusters=8)
-        content = tflite.convert(aware, integer=True)
+        content = tflite.convert(aware, dataset.task, integer=True)
     else:
-        content = ptq.dynamic_int8(tflite.convert(home))
+        content = ptq.dynamic_int8(tflite.convert(home, dataset.task))
     claim = cluster.claim(home, number_of_clusters=8, layers=["conv", "logits"], whole=technique == "qat_int8")
     candidate = publishing.Candidate("clustered", technique, content, home, clusters=claim)
-    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    loose = {"accept": Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)}
     publishing.publish(run, dataset, model=home, candidates=[candidate], **loose)
     assert (run.folder / "mobile" / "model.tflite").is_file()
     fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, num_clusters=6))
@@ -326,14 +326,15 @@ def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
 def quantization_aware(model, batches, dataset) -> bytes:
     twin = bridge.to_tf_keras(model, probe=dataset.train.inputs[:4].astype("float32"))
     aware = qat.train(twin, batches, epochs=1, learning_rate=1e-3, preserve_sparsity=True)
-    return tflite.convert(aware, integer=True)
+    return tflite.convert(aware, dataset.task, integer=True)
 
 
 def test_what_is_asked_of_each_kind_of_file():
     """An int8 file that may answer a tenth otherwise; a float16 file may a quarter of that, and lose half."""
-    asked = publishing._asked_of_int8(agreement=0.9, score_drop=0.02)
+    asked = publishing._asked_of_int8(Acceptance(min_agreement=0.9, max_quantization_drop=0.02))
     furthest = pytest.approx(verify.INT8.mean_difference + 0.08)
     assert asked == dataclasses.replace(verify.INT8, agreement=0.9, score_drop=0.02, mean_difference=furthest)
-    assert publishing._asked_of_int8(agreement=0.99, score_drop=0.0).mean_difference == verify.INT8.mean_difference
+    strict = Acceptance(min_agreement=0.99, max_quantization_drop=0.0)
+    assert publishing._asked_of_int8(strict).mean_difference == verify.INT8.mean_difference
     half = publishing._Check(int8=asked)._tolerances[verify.FLOAT16]
     assert half == dataclasses.replace(verify.FLOAT16, agreement=pytest.approx(0.975), score_drop=0.01)

@@ -24,14 +24,17 @@ from kerastl.tasks.single_label import SingleLabel
 VARIANT_KEYS = {
     "name", "file", "sha256", "technique", "bytes", "gzip_bytes", "parameters", "sparsity", "validation_score", "score",
     "score_low", "score_high", "float_score", "agreement", "max_difference", "worst_layer",
-    "latency_ms", "ops", "input", "output",
+    "latency_ms", "ops", "input", "output", "inputs", "outputs",
 }  # fmt: skip
 
 
 OVERLAPS = {
     "exact_duplicates": 3, "contradicting_labels": 1, "near_duplicates": 4, "near_duplicates_looked_for": 30,
 }  # fmt: skip
-BY_CLASS = types.PerClassMetrics({"<a>": 4, "b": 3, "c": 0}, {"<a>": 0.75, "b": 1.0, "c": None}, 0.875, 4 / 7)
+TASK = types.Task("toy", images.Image((4, 4, 1)), SingleLabel(("<a>", "b", "c")))
+LABELS, GIVEN = np.array([0, 0, 0, 0, 1, 1, 1]), np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 1, 1]]
+DETAILS = TASK.target.details(GIVEN, LABELS)
+"""Three of four are found of the first class, all three of the second; the third has no example."""
 
 
 def variant(folder: Path, name: str, *, size: int, score: float = 0.9, integer: bool = True) -> types.Variant:
@@ -39,7 +42,7 @@ def variant(folder: Path, name: str, *, size: int, score: float = 0.9, integer: 
     tensor = types.Tensor("image", "uint8", (1, 4, 4, 1), 1.0, 0)
     return types.Variant(
         artifact=types.Artifact(name, f"made as {name}", folder / "variants" / f"{name}.tflite", integer),
-        facts=types.FileFacts("0" * 64, size, size // 2, 100, 0.25, types.Operators(3, 3, 0, 0), tensor, tensor),
+        facts=types.FileFacts("0" * 64, size, size // 2, 100, 0.25, types.Operators(3, 3, 0, 0), (tensor,), (tensor,)),
         latency=types.Latency(0.021, 0.034, 1, 500),
         validation=dataclasses.replace(verification, score=types.Score(score - 0.002, 0.0, 1.0, 20)),
         test=verification,
@@ -52,11 +55,10 @@ def dataset() -> types.Dataset:
 
     def split(name, count):
         pictures = generator.integers(0, 256, (count, 4, 4, 1), np.uint8)
-        return types.Split(name, pictures, np.arange(count, dtype=np.int32) % 3)
+        return types.Split(name, pictures, np.arange(count, dtype=np.int32) % 3, TASK)
 
-    task = types.Task("toy", images.Image((4, 4, 1)), SingleLabel(("<a>", "b", "c")))
     splits = split("train", 30), split("validation", 20), split("test", 10)
-    return types.Dataset(task, *splits, "d" * 64, "toy", leakage=OVERLAPS)
+    return types.Dataset(TASK, *splits, "d" * 64, "toy", leakage=OVERLAPS)
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def built(tmp_path, dataset):
             variant(tmp_path, "static_int8", size=20_000),
         ],
         choice=types.Choice("static_int8", "the smallest within 0.3 points"),
-        by_class=BY_CLASS,
+        details=DETAILS,
     )
 
 
@@ -79,9 +81,11 @@ def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
         "why", "by_class", "balanced_accuracy", "majority_baseline", "left_out",
-        "frontier", "control",
+        "frontier", "control", "task", "units", "higher_is_better", "tables", "summary",
     }  # fmt: skip
     assert built["schema"] == 1
+    assert (built["task"], built["units"], built["higher_is_better"]) == ("single-label classification", "%", True)
+    assert [table["title"] for table in built["tables"]] == ["Class by class"]
     assert built["by_class"][0] == {"name": "<a>", "examples": 4, "recall": 0.75}
     assert built["by_class"][2] == {"name": "c", "examples": 0, "recall": None}
     assert built["data"] == {
@@ -97,10 +101,11 @@ def test_the_schema_is_the_designs(built):
     assert row["latency_ms"] == {"median": 0.021, "p95": 0.034, "threads": 1, "runs": 500}
     assert row["ops"] == {"total": 3, "integer": 3, "float": 0, "flex": 0}
     assert row["input"] == {"dtype": "uint8", "shape": [1, 4, 4, 1], "scale": 1.0, "zero_point": 0}
+    assert row["inputs"] == row["outputs"] == [{"name": "image", **row["input"]}]
 
 
 def test_build_refuses_what_does_not_fit(tmp_path, dataset):
-    arguments = {"folder": tmp_path, "stages": [], "by_class": BY_CLASS}
+    arguments = {"folder": tmp_path, "stages": [], "details": DETAILS}
     metadata = {"recipe": "r", "tag": "t", "seed": 0, "versions": {}}
     one = variant(tmp_path, "one", size=10)
     with pytest.raises(ValueError, match="chosen 'two'"):
@@ -112,21 +117,30 @@ def test_build_refuses_what_does_not_fit(tmp_path, dataset):
         report.build(metadata, dataset, variants=[outside], choice=types.Choice("one", ""), **arguments)
 
 
+PAIR = types.Task("pair", images.Image((4, 6, 3)), SingleLabel(("a", "b")))
+PROBABILITIES = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
+PAIR_LABELS = np.array([0, 0, 1, 1, 0], np.int32)
+
+
+def pictured(shown: dict[str, str]) -> np.ndarray:
+    """The picture that a page shows."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["picture"].removeprefix("data:image/png;base64,")))))
+
+
 def test_mistakes_are_the_most_confident_ones():
-    split = types.Split(
-        "test", np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1), np.array([0, 0, 1, 1, 0], np.int32)
-    )
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
-    found = report.misclassified(split, probabilities, class_names=("a", "b"), limit=2)
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
+    origins = np.array([f"{number}.png" for number in range(5)])
+    split = types.Split("test", pictures, PAIR_LABELS, PAIR, origins)
+    found = report.misclassified(split, PROBABILITIES, limit=2)
     assert (found.total, found.examples) == (3, 5)
     assert found.labels == ("b", "a")
     assert found.predictions == ("a", "b")
-    assert found.probabilities == pytest.approx((0.95, 0.7))
-    np.testing.assert_array_equal(found.pictures, split.inputs[[2, 4]])
-    with pytest.raises(ValueError, match=r"\(5, 2\).*Received: \(4, 2\)"):
-        report.misclassified(split, probabilities[:4], class_names=("a", "b"))
-    with pytest.raises(ValueError, match="needs pictures"):
-        report.misclassified(types.Split("test", np.zeros((5, 2)), split.labels), probabilities, class_names=("a", "b"))
+    assert found.confidences == pytest.approx((0.95, 0.7))
+    assert found.origins == ("2.png", "4.png")
+    for shown, picture in zip(found.shown, pictures[[2, 4]], strict=True):
+        np.testing.assert_array_equal(pictured(shown), picture)
+    with pytest.raises(ValueError, match=r"Received: \(4, 2\) and 5 labels"):
+        report.misclassified(split, PROBABILITIES[:4])
 
 
 class Page(html.parser.HTMLParser):
@@ -150,7 +164,7 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
-    wrong = report.misclassified(dataset.test, np.eye(3)[np.zeros(10, int)], class_names=dataset.task.target.names)
+    wrong = report.misclassified(dataset.test, np.eye(3, dtype=np.float32)[np.zeros(10, int)])
     curves = [
         types.History("teacher", {"loss": (2.0, 1.0, 0.5), "val_loss": (2.0, 1.5, 1.0), "accuracy": (0.1, 0.5, 0.9)}),
         types.History("student", {"loss": (1.0,), "learning_rate": (0.1,)}),
@@ -173,8 +187,9 @@ def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
     assert "1 min 02 s" in text
     assert page.tags.count("img") == 6
     assert "<a>" not in text, "class names are escaped"
-    picture = Image.open(io.BytesIO(base64.b64decode(next(link for link in page.links if "png" in link)[22:])))
-    np.testing.assert_array_equal(np.asarray(picture), wrong.pictures[0, ..., 0])
+    first = next(link for link in page.links if "png" in link)
+    assert first == wrong.shown[0]["picture"]
+    np.testing.assert_array_equal(pictured(wrong.shown[0]), np.asarray(dataset.test.inputs)[1, ..., 0])
 
 
 def test_the_page_without_teacher_curves_and_mistakes(tmp_path, dataset):
@@ -185,7 +200,7 @@ def test_the_page_without_teacher_curves_and_mistakes(tmp_path, dataset):
         stages=[],
         variants=[variant(tmp_path, "float32", size=999)],
         choice=types.Choice("float32", "the only one"),
-        by_class=BY_CLASS,
+        details=DETAILS,
     )
     text = report.render(built)
     assert "Against the teacher" not in text
@@ -207,7 +222,7 @@ def test_what_a_teacher_gave_is_on_the_page_and_in_the_table(tmp_path, dataset):
         stages=[],
         variants=[variant(tmp_path, "float32", size=999)],
         choice=types.Choice("float32", "the only one"),
-        by_class=BY_CLASS,
+        details=DETAILS,
         control={**pairs, "seeds": [3, 4], "steps": 1200, **found, "words": "Half <of> it."},
     )
     report.write(built, tmp_path)
@@ -278,22 +293,26 @@ def test_the_table_is_sorted_by_size_and_marks_the_choice(built):
 
 def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
-    labels = np.array([0, 0, 1, 1, 0], np.int32)
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8], [0.3, 0.7]], np.float32)
     one, other = (
-        report.misclassified(types.Split("test", inputs, labels), probabilities, class_names=("a", "b"), limit=2)
+        report.misclassified(types.Split("test", inputs, PAIR_LABELS, PAIR), PROBABILITIES, limit=2)
         for inputs in (pictures, stream(pictures))
     )
-    np.testing.assert_array_equal(one.pictures, other.pictures)
+    assert one.shown == other.shown
     assert one.labels == other.labels
 
 
 def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
-    split = types.Split("test", tiny_text.inputs, 1 - tiny_text.labels)  # every answer is wrong
-    found = report.misclassified(
-        split, tiny_text.expected, class_names=("bad", "good"), vocabulary=tiny_text.vocabulary, limit=5
-    )
+    split = types.Split("test", tiny_text.inputs, 1 - tiny_text.labels, tiny_text.task)  # every answer is wrong
+    found = report.misclassified(split, tiny_text.expected, limit=5)
     assert found.total == len(split)
-    assert found.pictures is None
-    assert len(found.texts) == 5
-    assert all(text.split()[0] in ("good", "bad") for text in found.texts)
+    assert len(found.shown) == 5
+    assert all(shown["text"].split()[0] in ("good", "bad") for shown in found.shown)
+
+
+def test_an_example_is_shown_with_where_it_was_found(tmp_path, dataset, built):
+    origins = np.array([f"folder/<{number}>.png" for number in range(10)])
+    split = dataclasses.replace(dataset.test, origins=origins)
+    wrong = report.misclassified(split, np.eye(3, dtype=np.float32)[np.zeros(10, int)])
+    text = report.render(json.loads(json.dumps(built)), mistakes=wrong)
+    assert "folder/&lt;1&gt;.png" in text
+    assert "folder/&lt;0&gt;.png" not in text, "which was answered right"

@@ -255,8 +255,8 @@ def test_the_same_process_cannot_enter_twice(tmp_path):
 
 def test_config_json_holds_the_run(tmp_path):
     inputs = np.zeros((2, 3), np.uint8)
-    split = {name: types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")}
     task = types.Task("toy", Numbers((3,)), SingleLabel(("a", "b")))
+    split = {name: types.Split(name, inputs, np.zeros(2, np.int32), task) for name in ("train", "validation", "test")}
     dataset = types.Dataset(task, **split, digest="d" * 64, source="toy", arguments={"seed": 3, "limit": None})
     with open_run(tmp_path) as run:
         run.use_dataset(dataset)
@@ -279,12 +279,12 @@ def test_config_json_holds_the_run(tmp_path):
 
 def test_classes_that_changed_are_refused_where_the_run_goes_on(tmp_path, capsys):
     inputs = np.zeros((2, 3), np.uint8)
-    split = [types.Split(name, inputs, np.zeros(2, np.int32)) for name in ("train", "validation", "test")]
 
     def dataset(*names, **leakage):
+        task = types.Task("toy", Numbers((3,)), SingleLabel(names))
         return types.Dataset(
-            types.Task("toy", Numbers((3,)), SingleLabel(names)),
-            *split,
+            task,
+            *(types.Split(name, inputs, np.zeros(2, np.int32), task) for name in ("train", "validation", "test")),
             digest="d" * 64,
             source="toy",
             leakage=leakage,
