@@ -8,7 +8,7 @@ Features and Underperform Out-of-Distribution", https://arxiv.org/abs/2202.10054
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -205,12 +205,16 @@ def save(splits: Sequence[Split], folder: Path) -> None:
         )
 
 
-def load(folder: Path, *, task: Task) -> tuple[Split, ...]:
+def load(
+    folder: Path, *, task: Task, inputs_of: Callable[[tuple[int, ...]], Inputs] | None = None
+) -> tuple[Split, ...]:
     """Reads what ``save`` wrote.
 
     Args:
         folder: where it was written.
         task: of the splits, as `extract_features` gave it to them: what is asked, of inputs that are features.
+        inputs_of: makes the kind of input that features are, from the shape of one, for example ``Numbers``. It takes
+            the place of the task's inputs, where the task is that of the examples themselves.
 
     Raises:
         ValueError: the features are of another shape than the task's inputs.
@@ -219,8 +223,9 @@ def load(folder: Path, *, task: Task) -> tuple[Split, ...]:
     for path in sorted(folder.glob("*-*.npz")):
         with np.load(path, allow_pickle=False) as file:
             inputs, labels = file["inputs"], file["labels"]
-        task.inputs.check(inputs, where=str(path))
-        splits.append(Split(path.stem.partition("-")[2], inputs, labels, task))
+        asked = task if inputs_of is None else dataclasses.replace(task, inputs=inputs_of(inputs.shape[1:]))
+        asked.inputs.check(inputs, where=str(path))
+        splits.append(Split(path.stem.partition("-")[2], inputs, labels, asked))
     return tuple(splits)
 
 

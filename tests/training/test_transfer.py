@@ -172,6 +172,7 @@ def test_features_come_back_from_the_disk(tmp_path):
         np.testing.assert_array_equal(one.labels, other.labels)
     with pytest.raises(ValueError, match=r"Wanted inputs \(examples, 8, 8, 1\)\. Received: \(3, 2\)"):
         transfer.load(tmp_path, task=TASK)
+    assert [one.task for one in transfer.load(tmp_path, task=TASK, inputs_of=Numbers)] == [task, task]
 
 
 def test_a_head_that_learnt_apart_answers_in_the_whole_model(pictures):
