@@ -176,7 +176,7 @@ def feature_value(
 
 def are_one_an_output(labels: tf.Tensor) -> bool:
     """Whether whole labels lie ``(batch, outputs)``, each beside its output, and not one for all of them."""
-    return labels.dtype.is_integer and len(labels.shape) == 2 and labels.shape[-1] != 1
+    return tf.as_dtype(labels.dtype).is_integer and len(labels.shape) == 2 and labels.shape[-1] != 1
 
 
 def known(

@@ -96,7 +96,7 @@ def clustered(model) -> tuple[tf_keras.Model, keras.Model]:
 @pytest.fixture(scope="module")
 def files(model, clustered) -> tuple[bytes, bytes]:
     """The float files of the model and of the clustered one."""
-    return tflite.convert(model), tflite.convert(clustered[1])
+    return tflite.convert(model, TASK), tflite.convert(clustered[1], TASK)
 
 
 def accuracy(model) -> float:
@@ -186,18 +186,18 @@ def test_clusters_survive_quantization_aware_training(clustered, tmp_path):
     claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
     before = [weight.numpy() for weight in network.weights]
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=NUMBER)
-    content = tflite.convert(aware, integer=True)
+    content = tflite.convert(aware, TASK, integer=True)
     proof(content, home, tmp_path, integer=True, clusters=claim)
-    proof(content, home, tmp_path, integer=True, clusters=dataclasses.replace(claim, whole=False))
+    proof(content, home, tmp_path, integer=True, clusters=dataclasses.replace(claim, per_kernel=False))
     assert accuracy(aware) > 0.95
     for old, new in zip(before, network.weights, strict=True):
         np.testing.assert_array_equal(old, new.numpy())
     if not any("norm" in layer.name for layer in home.layers):
         return  # one of the two networks is enough to see what happens unasked
-    lost = tflite.convert(qat.train(network, batches(), epochs=1, learning_rate=1e-3), integer=True)
+    lost = tflite.convert(qat.train(network, batches(), epochs=1, learning_rate=1e-3), TASK, integer=True)
     for whole in (True, False):
         with refused():
-            proof(lost, home, tmp_path, integer=True, clusters=dataclasses.replace(claim, whole=whole))
+            proof(lost, home, tmp_path, integer=True, clusters=dataclasses.replace(claim, per_kernel=whole))
 
 
 @pytest.fixture(scope="module")
@@ -222,10 +222,12 @@ def test_sparsity_and_clusters_survive_together(sparse, tmp_path):
     claims = {"integer": True, "sparsity": 0.5, "clusters": cluster.claim(home, number_of_clusters=NUMBER, whole=True)}
 
     def file(**options):
-        return tflite.convert(qat.train(network, batches(), epochs=1, learning_rate=2e-3, **options), integer=True)
+        aware = qat.train(network, batches(), epochs=1, learning_rate=2e-3, **options)
+        return tflite.convert(aware, TASK, integer=True)
 
     proof(file(**keep), home, tmp_path, **claims)
-    proof(tflite.convert(home), home, tmp_path, sparsity=0.5, clusters=cluster.claim(home, number_of_clusters=NUMBER))
+    claim = cluster.claim(home, number_of_clusters=NUMBER)
+    proof(tflite.convert(home, TASK), home, tmp_path, sparsity=0.5, clusters=claim)
     with pytest.raises(verify.VerificationError, match="claimed sparsity"):
         proof(file(preserve_clusters=NUMBER), home, tmp_path, **claims)
     with refused():
@@ -251,8 +253,8 @@ def test_a_channel_can_have_values_of_its_own(tmp_path):
     with pytest.raises(ValueError, match=r"at most 6 distinct values a kernel\. Received: a model with \{'"):
         cluster.claim(home, number_of_clusters=6, whole=True)
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=6)
-    proof(tflite.convert(aware, integer=True), home, tmp_path, integer=True, clusters=claim)
-    float32 = tflite.convert(home)
+    proof(tflite.convert(aware, TASK, integer=True), home, tmp_path, integer=True, clusters=claim)
+    float32 = tflite.convert(home, TASK)
     proof(ptq.static_int8(float32, calibration=SPLIT.inputs[:64]), home, tmp_path, integer=True, clusters=claim)
 
 
@@ -529,7 +531,7 @@ def test_a_mobile_network_keeps_its_depthwise_kernels(tmp_path):
     assert not {layer.name for layer in depthwise} & set(cluster.unique_values(home))
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=NUMBER)
     claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
-    proof(tflite.convert(aware, integer=True), home, tmp_path, integer=True, clusters=claim)
+    proof(tflite.convert(aware, TASK, integer=True), home, tmp_path, integer=True, clusters=claim)
 
 
 @pytest.mark.slow
@@ -551,7 +553,7 @@ def test_mobilenet_v2_keeps_its_clusters_to_the_file():
     network = cluster.train(bridge.to_tf_keras(model, probe=pictures[:4]), batches, number_of_clusters=32, **options)
     home = bridge.to_keras(network, like=model)
     aware = qat.train(network, batches, preserve_clusters=32, **options)
-    content = tflite.convert(aware, integer=True)
+    content = tflite.convert(aware, dataclasses.replace(TASK, inputs=Image((32, 32, 1))), integer=True)
     found = kernel_stats.of(flatbuffer_utils.read_model_from_bytearray(bytearray(content)))
     claim = cluster.claim(home, number_of_clusters=32, whole=True)
     assert len(claim.kernel_sizes) == 35
@@ -580,5 +582,5 @@ def test_a_convolution_of_as_many_groups_as_channels_is_left_out_on_both_sides()
     bridged = bridge.to_tf_keras(model, probe=pictures)
     home = bridge.to_keras(cluster.train(bridged, few, number_of_clusters=4, epochs=0), like=model)
     assert list(cluster.unique_values(bridged)) == list(cluster.unique_values(home)) == ["wide"]
-    assert cluster.claim(home, number_of_clusters=4).sizes == (3 * 3 * 3 * 6,)
+    assert cluster.claim(home, number_of_clusters=4).kernel_sizes == (3 * 3 * 3 * 6,)
     np.testing.assert_array_equal(home.get_layer("deep").kernel, model.get_layer("deep").kernel)

@@ -10,6 +10,9 @@ from kerastl import verify
 from kerastl.compress import lowering, qat, quantize_scheme
 from kerastl.compress.tf_keras import tf_keras_layers
 from kerastl.export import tflite
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 from kerastl.verify import benchmark
 
 layers = tf_keras.layers
@@ -17,6 +20,7 @@ CLASSES = 3
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 8, 8, 3)).astype("float32")
 PIXELS[0, 0, 0], PIXELS[0, 0, 1] = 0, 255
 LABELS = np.arange(48) % CLASSES
+TASK = Task("noise", Image((8, 8, 3)), SingleLabel(("a", "b", "c")))
 
 
 def test_what_is_replaced_and_what_is_not():
@@ -130,7 +134,7 @@ def test_a_layer_becomes_a_full_integer_file_that_answers_alike(name):
     np.testing.assert_allclose(replaced(PIXELS), model(PIXELS), rtol=1e-4, atol=1e-4)
     batches = tf.data.Dataset.from_tensor_slices((PIXELS, LABELS)).batch(16)
     aware = qat.train(model, batches, epochs=0)
-    file = tflite.convert(aware, integer=True)
+    file = tflite.convert(aware, TASK, integer=True)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     interpreter = Interpreter(model_content=file)
@@ -153,7 +157,7 @@ def test_halves_of_a_separable_convolution_take_nobodys_name():
     kernels = {layer.layer.name for layer in aware.layers if hasattr(layer, "layer") and layer.weights}
     assert {"conv2d", "separable_conv2d_depthwise", "separable_conv2d", "dense"} <= kernels
     wanted = tf.nn.softmax(model(PIXELS)).numpy()
-    assert np.abs(verify.predict_tflite(tflite.convert(aware, integer=True), PIXELS) - wanted).max() < 0.02
+    assert np.abs(verify.predict_tflite(tflite.convert(aware, TASK, integer=True), PIXELS) - wanted).max() < 0.02
 
 
 def test_constants_of_lowering_are_no_clusters():
@@ -164,7 +168,7 @@ def test_constants_of_lowering_are_no_clusters():
 
 def test_a_hard_swish_is_one_operator():
     batches = tf.data.Dataset.from_tensor_slices((PIXELS, LABELS)).batch(16)
-    file = tflite.convert(qat.train(around(MIDDLES["hard_silu"]), batches, epochs=0), integer=True)
+    file = tflite.convert(qat.train(around(MIDDLES["hard_silu"]), batches, epochs=0), TASK, integer=True)
     kinds = dict(benchmark.inspect(file).operators.by_type)
     assert kinds["HARD_SWISH"] == 1
     assert "MUL" not in kinds

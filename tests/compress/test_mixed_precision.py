@@ -132,9 +132,12 @@ def test_a_kernel_of_one_channel_or_of_groups_has_no_scales_to_spare():
 
 def test_embeddings_beside_what_is_rounded(tiny_text):
     ids = tiny_text.inputs
-    measured = mixed_precision.sensitivities(
-        tiny_text.float32, answers=lambda file: verify.predict_tflite(file, ids[:20]), calibration=ids[60:]
-    )
+    kind = tiny_text.task.inputs
+
+    def answers(file: bytes) -> np.ndarray:
+        return verify.predict_tflite(file, ids[:20], kind=kind)
+
+    measured = mixed_precision.sensitivities(tiny_text.float32, answers=answers, calibration=ids[60:], inputs=kind)
     assert [(one.operator.kind, one.bits, one.per_channel) for one in measured] == [
         *[("EMBEDDING_LOOKUP", 8, True), ("EMBEDDING_LOOKUP", 4, True)],
         *[("FULLY_CONNECTED", 8, True), ("FULLY_CONNECTED", 4, True), ("FULLY_CONNECTED", 4, False)],

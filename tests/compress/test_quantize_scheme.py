@@ -11,7 +11,11 @@ from tensorflow_model_optimization.python.core.quantization.keras import quantiz
 from kerastl.compress import qat, quantize_scheme
 from kerastl.compress.tf_keras import bridge
 from kerastl.export import tflite
+from kerastl.inputs.image import Image
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
 
+TASK = Task("noise", Image((8, 8, 1)), SingleLabel(("a", "b", "c")))
 LAYERS = {
     "Conv2D": lambda: keras.layers.Conv2D(4, 3, name="kernel"),
     "DepthwiseConv2D": lambda: keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="kernel"),
@@ -47,7 +51,7 @@ def test_a_kernel_before_a_relu_is_quantized_in_training_and_file_alike(kind, ac
         if weight.name.startswith("kernel/")
     ]
     assert shapes == [{"Conv2D": (4,), "DepthwiseConv2D": (2,), "Dense": ()}[kind]]  # a scale a channel
-    content = tflite.convert(aware, integer=True)
+    content = tflite.convert(aware, TASK, integer=True)
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -91,7 +95,7 @@ def test_a_depthwise_kernel_before_a_concatenation_has_a_scale_a_channel_too():
         ((_, _, ranges),) = aware.get_layer(f"quant_{name}_norm")._weight_vars
         assert tuple(ranges["min_var"].shape) == (8,)
         assert not aware.get_layer(f"quant_{name}_norm")._output_quantizers, "the concatenation has the range"
-    tflite.convert(aware, integer=True)
+    tflite.convert(aware, TASK, integer=True)
 
 
 def test_an_activation_range_is_observed_first_and_averaged_then():

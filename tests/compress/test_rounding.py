@@ -11,8 +11,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from kerastl import verify
 from kerastl.compress import float_file, gptq, ptq, rounding
 from kerastl.export import metadata, packing
+from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
-from tests.compress.test_ptq import LABELS, PICTURES, convert, float_model, text_of  # noqa: F401  a fixture
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Task
+from tests.compress.test_ptq import LABELS, PICTURES, convert, float_model  # noqa: F401  a fixture
 from tests.compress.test_ptq import float_file as trained  # noqa: F401  a fixture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 9, 8, 3)).astype("uint8")
@@ -284,7 +287,7 @@ def table_of(file: bytes) -> bytes:
 
 def test_a_text_is_calibrated_by_its_ids(tiny_text):
     file, ids = tiny_text.float32, tiny_text.inputs
-    kind = text_of(tiny_text)
+    kind = tiny_text.task.inputs
     plain, result = (ptq.int4_weights(file, calibration=known, inputs=kind) for known in (None, ids[:60]))
     assert len(plain) == len(result)
     tables = [table_of(one) for one in (plain, result)]
@@ -305,16 +308,16 @@ def test_a_text_is_calibrated_by_its_ids(tiny_text):
 
 
 def test_numbers_of_any_finite_range_choose_the_integers(varied):
-    numbers = (PICTURES[:64] / 255 * 7.1 - 4).astype("float32")
-    result = ptq.int4_weights(varied, calibration=numbers, inputs=Numbers((8, 8, 1)))
-    plain, other = ptq.int4_weights(varied), ptq.int4_weights(varied, calibration=PICTURES[:64])
+    numbers = (PIXELS / 255 * 7.1 - 4).astype("float32")
+    result = ptq.int4_weights(varied, calibration=numbers, inputs=Numbers((9, 8, 3)))
+    plain, other = ptq.int4_weights(varied), ptq.int4_weights(varied, calibration=PIXELS)
     wanted = read(varied, numbers)[1][-1]
     errors = [np.square(read(one, numbers)[1][-1] - wanted).mean() for one in (result, plain, other)]
     assert errors[0] < min(errors[1:])
     with pytest.raises(ValueError, match=r"raw pixels.*inputs="):
         ptq.int4_weights(varied, calibration=numbers)
     with pytest.raises(ValueError, match="finite numbers"):
-        ptq.int4_weights(varied, calibration=numbers * np.nan, inputs=Numbers((8, 8, 1)))
+        ptq.int4_weights(varied, calibration=numbers * np.nan, inputs=Numbers((9, 8, 3)))
 
 
 def test_a_batch_of_several_takes_whole_batches(float_model):  # noqa: F811
@@ -355,9 +358,9 @@ def test_too_many_inputs_for_their_moments_are_left(trained, monkeypatch):  # no
 
 
 def test_files_of_both_granularities_take_their_labels_and_stay_small(trained):  # noqa: F811
-    names = [str(place) for place in range(3)]
+    task = Task("blobs", Image((8, 8, 1)), SingleLabel(("0", "1", "2")))
     files = [
-        metadata.add(content, class_names=names, name="blobs", description="")
+        metadata.add(content, task, description="")
         for content in (
             ptq.int4_weights(trained),
             ptq.int4_weights(trained, calibration=PICTURES[:32]),

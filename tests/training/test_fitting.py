@@ -12,11 +12,10 @@ from toy import DIRECTIONS, SEVERAL, At, Killed, batches, quiet, small_model
 
 from kerastl.data import pipeline
 from kerastl.distil import distiller, terms
-from kerastl.inputs.text import Text
 from kerastl.runs.checkpoints import Workspace
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import batching, fitting
-from kerastl.types import Schedule, Split, Task
+from kerastl.types import Schedule, Split
 
 
 def workspace(folder):
@@ -263,7 +262,7 @@ def test_texts_are_predicted_fifty_at_a_time(tiny_text, monkeypatch):
         return plain(*arguments, **options)
 
     monkeypatch.setattr(keras.Model, "predict", predict)
-    task = Task("toy", Text(tiny_text.inputs.shape[1], tiny_text.vocabulary), SingleLabel(("bad", "good")))
+    task = tiny_text.task
     fitting.predict(tiny_text.model, tiny_text.inputs, task=task)
     fitting.predict(tiny_text.model, tiny_text.inputs, batch_size=7, task=task)
     fitting.predict(tiny_text.model, tiny_text.inputs)
