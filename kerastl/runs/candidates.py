@@ -129,7 +129,7 @@ def post_training(
     task: Task,
     *,
     techniques: Sequence[str],
-    calibration: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    calibration: np.ndarray | None = None,
     sparsity: float | None = None,
     prefix: str = "",
 ) -> list[Candidate]:
@@ -147,16 +147,15 @@ def post_training(
     Raises:
         ValueError: if there is no such technique, or a static one has no calibration.
     """
-    float32 = tflite.convert(model, task)
+    float32, inputs = tflite.convert(model, task), task.inputs
+    shown = np.empty(0) if calibration is None else calibration
     makes = {
         "float32": lambda: float32,
         "float16": lambda: ptq.float16(float32),
         "dynamic_int8": lambda: ptq.dynamic_int8(float32),
         "weight_only_int8": lambda: ptq.weight_only_int8(float32),
-        "static_int8": lambda: ptq.static_int8(float32, calibration=calibration, inputs=task.inputs),
-        "static_int16_activations": lambda: ptq.static_int16_activations(
-            float32, calibration=calibration, inputs=task.inputs
-        ),
+        "static_int8": lambda: ptq.static_int8(float32, calibration=shown, inputs=inputs),
+        "static_int16_activations": lambda: ptq.static_int16_activations(float32, calibration=shown, inputs=inputs),
         "int4_weights": lambda: ptq.int4_weights(float32),
     }
     unknown = [name for name in techniques if name not in makes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from kerastl import tasks
 from kerastl.runs import reverification
 from kerastl.types import Dataset, Score, Task
 from kerastl.untrusted import tflite_file
+from kerastl.verify import predictions
 
 if TYPE_CHECKING:
     import keras
@@ -105,13 +106,16 @@ class FinishedRun:
         return keras_file.load(path)
 
     def predict(
-        self, inputs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray], *, variant: str | None = None
+        self,
+        inputs: str | Path | np.ndarray | Mapping[str, np.ndarray] | Sequence[str | Path | np.ndarray],
+        *,
+        variant: str | None = None,
     ) -> list[dict[str, Any]]:
         """What the exported file answers.
 
         Args:
             inputs: what this kind of run takes, one or a list: paths of pictures or arrays (``.npy``), sentences, rows
-                of numbers; or an array of one example or a batch.
+                of numbers; or an array of one example or a batch, of several inputs by their names.
             variant: name of another file of the run; by default the chosen one answers.
 
         Returns:
@@ -123,30 +127,34 @@ class FinishedRun:
             ValueError: if an input does not fit the file, or there is no such variant.
         """
         file, answers = self.file if variant is None else self._variant(variant), []
-        target = self.task.target
         with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
             for name, examples in self._examples(inputs):
                 rows = reader.run(file, self.task.inputs.fed(examples))
-                if rows.ndim != 2 or rows.shape[1] != target.outputs:
-                    raise ValueError(
-                        f"labels.txt names {target.outputs} outputs, and the model answers {rows.shape[1:]}: "
-                        f"{self.bundle}."
-                    )
-                for place, row in enumerate(rows):
-                    shown = name if len(rows) == 1 else f"{name}[{place}]"
-                    answers.append({"input": shown, **target.said(row)})
+                count = predictions.count_of(rows)
+                for place in range(count):
+                    shown = name if count == 1 else f"{name}[{place}]"
+                    answers.append({"input": shown, **self._said(predictions.row_of(rows, place))})
         return answers
 
-    def _examples(self, inputs: Any) -> Iterable[tuple[str, np.ndarray]]:
+    def _said(self, row: predictions.Answers) -> dict[str, Any]:
+        try:
+            return self.task.target.said(row)
+        except (ValueError, IndexError, TypeError) as error:  # a bundle may be anybody's
+            given = {name: table.shape for name, table in row.items()} if isinstance(row, dict) else row.shape
+            raise ValueError(
+                f"labels.txt names {len(self.labels)} outputs, and the model answers {given}: {self.bundle}."
+            ) from error
+
+    def _examples(self, inputs: Any) -> Iterable[tuple[str, Any]]:
         """Each input's name, and a batch of examples."""
         kind = self.task.inputs
-        if isinstance(inputs, np.ndarray):
-            batch = inputs[None] if inputs.shape == kind.shape else inputs
-            kind.check(batch.astype(kind.dtype) if batch.dtype.kind in "bui" else batch, where="the array")
+        if isinstance(inputs, np.ndarray | Mapping):
+            batch: Any = inputs[None] if isinstance(inputs, np.ndarray) and inputs.shape == kind.shape else inputs
+            kind.check(batch, where="the array")
             yield "array", batch
             return
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
-            if isinstance(one, np.ndarray):
+            if isinstance(one, np.ndarray | Mapping):
                 yield from self._examples(one)
             else:
                 name = str(one)

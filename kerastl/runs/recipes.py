@@ -96,8 +96,9 @@ def read(path: Path, *, built_in: bool) -> Recipe:
 def _aliases(tree: ast.Module) -> Iterator[str]:
     """The keys of ``ALIASES = {"name": ConfigClass}``."""
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) else []
-        if any(isinstance(target, ast.Name) and target.id == "ALIASES" for target in targets):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
+            continue
+        if any(isinstance(target, ast.Name) and target.id == "ALIASES" for target in node.targets):
             yield from (str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
 
 

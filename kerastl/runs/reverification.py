@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from kerastl import data
 from kerastl.system import digests, near_names
 from kerastl.types import Dataset, Split
 from kerastl.untrusted import tflite_file
+from kerastl.verify import predictions
 
 if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
@@ -150,15 +152,14 @@ def _scores(
     return found
 
 
-def _answers(reader: tflite_file.SandboxedModel, path: Path, split: Split) -> Any:
+def _answers(reader: tflite_file.SandboxedModel, path: Path, split: Split) -> predictions.Answers:
     """A file's answers to a split, in parts: what is made of lazy inputs need not fit into memory at once."""
-    import numpy as np
-
     kind, parts = split.task.inputs, []
     for start in range(0, len(split), 1000):
-        some = split.subset(slice(start, start + 1000)).inputs
-        parts.append(reader.run(path, kind.fed(np.asarray(some[:] if not isinstance(some, np.ndarray) else some))))
-    return np.concatenate(parts)
+        some: Any = split.subset(slice(start, start + 1000)).inputs
+        examples: Any = some if isinstance(some, Mapping) else some[:]  # what is lazy is read here
+        parts.append(reader.run(path, kind.fed(examples)))
+    return predictions.concatenated(parts)
 
 
 def _texts(bundle: Path, dataset: Dataset) -> list[str]:

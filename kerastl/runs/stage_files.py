@@ -15,7 +15,10 @@ def save(result: Trained | Converted, folder: Path) -> None:
     from kerastl.export import tflite
     from kerastl.training import fitting
 
-    (tflite.save if isinstance(result, tflite.Converted) else fitting.save)(result, folder)
+    if isinstance(result, tflite.Converted):
+        tflite.save(result, folder)
+    else:
+        fitting.save(result, folder)
 
 
 def load(folder: Path) -> Trained | Converted:

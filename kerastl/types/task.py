@@ -87,7 +87,8 @@ class Inputs(Protocol):
 class Target(Protocol):
     """What a model is asked for, one file a kind in `kerastl.tasks`: a frozen dataclass.
 
-    Labels are an array ``(examples, ...)``; answers are what an exported file says, float32 ``(examples, outputs)``.
+    Labels are an array ``(examples, ...)``; answers are what an exported file says, float32 ``(examples, outputs)``. Of
+    a target of several outputs both are mappings of their names to such arrays, so that they are annotated loosely.
 
     Attributes:
         kind: the kind in words, for people.
@@ -119,15 +120,15 @@ class Target(Protocol):
         """Width of the model's output."""
         ...
 
-    def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
+    def check(self, labels: Any, *, where: str, rows: int) -> None:
         """Raises `ValueError` for labels of another shape, type or range, naming row and column."""
         ...
 
-    def check_split(self, labels: np.ndarray, *, where: str) -> None:
+    def check_split(self, labels: Any, *, where: str) -> None:
         """Raises `ValueError` where a split lacks what it has to have: a class without an example, say."""
         ...
 
-    def strata(self, labels: np.ndarray) -> np.ndarray:
+    def strata(self, labels: Any) -> np.ndarray:
         """What splits keep in proportion: one stratum an example, int ``(examples,)``, or 0 and 1 ``(examples,
         strata)`` where an example may be of several.
         """
@@ -141,7 +142,7 @@ class Target(Protocol):
         """The score as Keras computes it while training, from the model's outputs."""
         ...
 
-    def class_weights(self, labels: np.ndarray) -> dict[int, float]:
+    def class_weights(self, labels: Any) -> dict[int, float]:
         """A weight a class for the loss, with which rare classes count as much as frequent ones."""
         ...
 
@@ -165,11 +166,11 @@ class Target(Protocol):
         """The loss of a student's outputs beside its teacher's, ``(batch,)``."""
         ...
 
-    def predictions(self, answers: np.ndarray) -> np.ndarray:
+    def predictions(self, answers: Any) -> np.ndarray:
         """What answers say: class indices, sets of classes, numbers; comparable with labels."""
         ...
 
-    def score(self, answers: np.ndarray, labels: np.ndarray) -> Score:
+    def score(self, answers: Any, labels: Any) -> Score:
         """The score of answers with its 95 % interval. Raises `ValueError` where shapes do not fit."""
         ...
 
@@ -177,23 +178,23 @@ class Target(Protocol):
         """How much worse a score is than another one, positive where it is, on the scale of shares (0.01 is a lot)."""
         ...
 
-    def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    def agree(self, answers: Any, expected: Any) -> np.ndarray:
         """Whether each example is answered alike, bool ``(examples,)``."""
         ...
 
-    def difference(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    def difference(self, answers: Any, expected: Any) -> np.ndarray:
         """How far apart two answers are, ``(examples,)``, on the scale of shares."""
         ...
 
-    def refuse(self, answers: np.ndarray, *, integer: bool) -> tuple[str, object, object] | None:
+    def refuse(self, answers: Any, *, integer: bool) -> tuple[str, object, object] | None:
         """Which check answers fail that no file of this task may give: its name, what was wanted, what came."""
         ...
 
-    def lost(self, answers: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> tuple[str, object, object] | None:
+    def lost(self, answers: Any, expected: Any, labels: Any) -> tuple[str, object, object] | None:
         """What a file has lost of its model though most answers agree, as `refuse` says it: a rare class, say."""
         ...
 
-    def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    def details(self, answers: Any, labels: Any) -> dict[str, Any]:
         """What one score hides, for the report: JSON types.
 
         ``tables`` among them is what the page shows: mappings of ``title``, ``note``, ``columns`` and ``rows`` of
@@ -205,18 +206,18 @@ class Target(Protocol):
         """`details` in one line, for the terminal."""
         ...
 
-    def confidence(self, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def confidence(self, answers: Any, labels: Any) -> np.ndarray:
         """How wrong each answer is, ``(examples,)``, 0 where it is right, in the units of the score.
 
         What a file gets wrong is shown in this order, the largest first.
         """
         ...
 
-    def said(self, answer: np.ndarray) -> dict[str, Any]:
+    def said(self, answer: Any) -> dict[str, Any]:
         """One answer for people and programs, JSON types; ``"words"`` is what a terminal prints."""
         ...
 
-    def label_words(self, label: np.ndarray) -> str:
+    def label_words(self, label: Any) -> str:
         """One label in words."""
         ...
 

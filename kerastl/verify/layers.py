@@ -39,7 +39,7 @@ def layer_errors(
         ValueError: if the two files do not have the same layers, or take other inputs.
     """
     one, other = _Layers(quantized, kind), _Layers(reference, kind)
-    count = len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+    count = predictions.count_of(inputs)
     if one.layers != other.layers or not count:
         raise ValueError(
             f"Wanted two files of the same layers, and examples. Received: {', '.join(one.layers)} and "

@@ -53,7 +53,7 @@ def predict_tflite(
     data = bytes_of(file)
     interpreter = _interpreter(data, name)
     sources, targets = interpreter.get_input_details(), interpreter.get_output_details()
-    count = len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+    count = count_of(inputs)
     check_fed(feed(sources, _some(inputs, slice(0, 1)), kind, name), sources, name, count=count)
     answers = [np.empty((count, *target["shape"][1:]), target["dtype"]) for target in targets]
 
@@ -76,6 +76,26 @@ def predict_tflite(
         list(pool.map(run, interpreters, parts))
     meant = {target["name"]: dequantized(rows, target) for target, rows in zip(targets, answers, strict=True)}
     return next(iter(meant.values())) if len(meant) == 1 else meant
+
+
+def count_of(values: Answers | types.LazyArray | Mapping[str, np.ndarray]) -> int:
+    """How many examples an array has, or each of the arrays of a mapping."""
+    return len(next(iter(values.values()))) if isinstance(values, Mapping) else len(values)
+
+
+def row_of(answers: Answers, place: int) -> Answers:
+    """One example's answer, of several outputs by their names."""
+    if isinstance(answers, Mapping):
+        return {name: table[place] for name, table in answers.items()}
+    return answers[place]
+
+
+def concatenated(parts: Sequence[Answers]) -> Answers:
+    """Answers to some examples after the other as answers to all."""
+    first = parts[0]
+    if isinstance(first, Mapping):
+        return {name: np.concatenate([part[name] for part in parts]) for name in first}
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _some(inputs: Any, rows: slice) -> Any:
