@@ -7,7 +7,7 @@ models of Keras 3 and of tf_keras alike without naming either: what is needed of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,10 +106,12 @@ def ends_in_answers(model: KerasModel, task: Task) -> bool:
             layer ends in another activation, or in numbers that may be answers or not.
     """
     wanted = task.target.served_activation()
-    if len(model.outputs) != 1:
-        raise ValueError(f"Wanted a model with one output. Received: {len(model.outputs)} outputs in {model.name!r}.")
+    named = task.target.output_names
+    if len(model.outputs) != len(named):
+        one = "one output" if len(named) == 1 else f"the outputs {', '.join(named)}"
+        raise ValueError(f"Wanted a model with {one}. Received: {len(model.outputs)} outputs in {model.name!r}.")
     width = model.outputs[0].shape[-1]
-    if width not in (None, task.target.outputs):
+    if task.target.outputs and width not in (None, task.target.outputs):
         raise ValueError(
             f"Wanted {task.target.outputs} outputs, one for each of {', '.join(task.target.names[:5])}"
             f"{' ...' if task.target.outputs > 5 else ''}. Received: {width}, from {model.name!r}."
@@ -152,9 +154,25 @@ def noise(model: KerasModel, task: Task | None = None, *, examples: int = 4) -> 
     an example: -1..1, 0..1, bytes 0..255, the normal distribution), integers from 0..4, which every vocabulary has.
     """
     if task is not None:
-        return (task.inputs.noise(examples),)
+        return model_inputs(model, task.inputs.noise(examples))
     random = np.random.default_rng(0)
     return tuple(_noise(random, spec, examples) for spec in keras_graph.specs_of(model))
+
+
+def model_inputs(model: KerasModel, examples: Any) -> tuple[Any, ...]:
+    """What each of a model's inputs takes, in its order: examples of several inputs come by their names.
+
+    Raises:
+        ValueError: if one of the model's inputs has another name.
+    """
+    if not isinstance(examples, Mapping):
+        return (examples,)
+    names = keras_graph.names_of(model, "input")
+    if sorted(names) != sorted(examples):
+        raise ValueError(
+            f"Wanted a model with the inputs {', '.join(examples)}. Received: {', '.join(names)} in {model.name!r}."
+        )
+    return tuple(examples[name] for name in names)
 
 
 def _noise(random: np.random.Generator, spec: tf.TensorSpec, examples: int) -> np.ndarray:
@@ -204,7 +222,10 @@ def ends_of(
     """Shape, type and name of each input that `serve` takes, and the names of its outputs; errors as there."""
     if task is None:
         return keras_graph.specs_of(model, batch=batch), keras_graph.names_of(model, "output")
-    return (_spec_of(model, task, batch=batch),), (task.target.output_name,)
+    if isinstance(task.inputs.shape, Mapping):
+        specs = keras_graph.specs_of(model, batch=batch)
+        return model_inputs(model, {spec.name: spec for spec in specs}), task.target.output_names
+    return (_spec_of(model, task, batch=batch),), task.target.output_names
 
 
 def at_the_door(model: KerasModel, task: Task | None) -> KerasModel:

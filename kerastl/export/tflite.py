@@ -151,7 +151,9 @@ def _signature(model: KerasModel, task: Task | None) -> _Signature:
     inputs, outputs = serving.ends_of(model, task, batch=1)
     if task is None:
         return _Signature(inputs, outputs)
-    (own,) = inputs
+    own, *others = inputs
+    if others:  # each by its own name
+        return _Signature(inputs, outputs)
     fed = task.inputs.fed(task.inputs.noise(1))
     specs = [tf.TensorSpec(fed[name].shape, fed[name].dtype, name=name) for name in task.inputs.tensors]
     if len(specs) == 1:  # the example itself, in the type that the model takes
@@ -175,7 +177,8 @@ def _convert(
     def function(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tensors
         if task is not None:
-            values = [task.inputs.in_graph(dict(zip(task.inputs.tensors, tensors, strict=True)))]
+            names = [str(spec.name) for spec in signature.inputs]
+            values = list(serving.model_inputs(model, task.inputs.in_graph(dict(zip(names, tensors, strict=True)))))
         if integer and examples is None and known is not None:
             # Fixes the input's scale whatever range training saw. It stands behind the Rescaling: without it the
             # converter multiplies 1/255 into the first kernel but quantizes it by the old scale, to zeros.
@@ -274,7 +277,9 @@ def _check_answers(model: KerasModel, data: bytes, task: Task | None = None, *, 
         values = [probe[row : row + 1] for probe in probes]
         wanted = {name: answer.numpy() for name, answer in served.function(*map(tf.constant, values)).items()}
         names = [spec.name for spec in served.inputs]
-        fed = dict(zip(names, values, strict=True)) if task is None else task.inputs.fed(values[0])
+        fed = dict(zip(names, values, strict=True))
+        if task is not None and len(names) == 1:
+            fed = task.inputs.fed(values[0])
         for source in interpreter.get_input_details():
             interpreter.set_tensor(source["index"], fed[source["name"]])
         interpreter.invoke()

@@ -78,6 +78,9 @@ class Image:
     def in_graph(self, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return tensors[self.tensors[0]]
 
+    def scaling(self) -> tuple[float | list[float], float | list[float]]:
+        return 1 / 255, 0.0
+
     def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
         return np.random.default_rng(seed).integers(0, 256, (count, *self.size)).astype(self.batch_dtype)
 

@@ -110,6 +110,11 @@ class Numbers:
     def in_graph(self, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return tensors[self.tensors[0]]
 
+    def scaling(self) -> tuple[float | list[float], float | list[float]]:
+        """To a mean of 0 and a standard deviation of 1 at each place of the last axis."""
+        factors = 1 / np.asarray(self.spread)
+        return factors.tolist(), (-np.asarray(self.mean) * factors).tolist()
+
     def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
         draws = np.random.default_rng(seed).uniform(-2, 2, (count, *self.size))
         return (np.asarray(self.mean) + np.asarray(self.spread) * draws).astype(np.float32)

@@ -95,6 +95,9 @@ class Text:
 
         return tf.where(tensors["mask"] != 0, tensors["ids"], PADDING)
 
+    def scaling(self) -> tuple[float | list[float], float | list[float]]:
+        raise ValueError("Token ids are no numbers to be scaled: an embedding reads them. Received: texts.")
+
     def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
         """Ids of the first five tokens, which every vocabulary has."""
         return np.random.default_rng(seed).integers(0, 5, (count, self.length)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Heads: what stands behind an architecture's features, the same for all of them."""
+"""Heads: what stands before and behind an architecture's features, the same for all of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import keras
 from keras import layers
 
 from kerastl.types import Task
+
+FURTHEST = 10.0
+"""Standard deviations from the mean beyond which a number is cut off."""
 
 
 def outputs(features: keras.KerasTensor, task: Task) -> keras.KerasTensor:
@@ -19,3 +22,25 @@ def outputs(features: keras.KerasTensor, task: Task) -> keras.KerasTensor:
         ``(batch, task.target.outputs)``: logits, or numbers in their units.
     """
     return task.target.finish(layers.Dense(task.target.outputs, dtype="float32", name="logits")(features))
+
+
+def standardized(inputs: keras.KerasTensor, task: Task, *, name: str = "rescale") -> keras.KerasTensor:
+    """Raw inputs brought to the size of one inside the graph.
+
+    Pixels need one Rescaling layer. Numbers of several units are standardized place by place, and what lies further
+    than `FURTHEST` standard deviations from the mean counts as that far. Without that cut the converter multiplies the
+    factors into the next kernel, and a kernel whose columns are of the size of 0.003 and of 1 has no 8-bit scale that
+    fits both: every answer was off by five standard deviations.
+
+    Args:
+        inputs: ``(batch, *task.inputs.shape)``: pixels 0..255, or numbers in their own units.
+        task: its inputs say by what they are scaled, see `types.Inputs.scaling`.
+        name: of the layer.
+    """
+    scale, offset = task.inputs.scaling()
+    if not isinstance(scale, list) or not isinstance(offset, list):
+        return layers.Rescaling(scale, offset=offset, name=name)(inputs)
+    moved = [one + FURTHEST for one in offset]
+    x = layers.Rescaling(scale, offset=moved, name=name)(inputs)
+    x = layers.ReLU(max_value=2 * FURTHEST, name=f"{name}_cut")(x)
+    return layers.Rescaling(1.0, offset=-FURTHEST, name=f"{name}_centre")(x)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import verify
-from kerastl.export import metadata, phone, saved_model, serving
+from kerastl.export import keras_graph, metadata, phone, saved_model, serving
 from kerastl.runs import report, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
@@ -105,12 +105,17 @@ def publish(
         control=None if control is None else _gained(control, dataset, check),
     )
     mistakes = report.misclassified(dataset.test, answers)
-    fitting.save_model(serving.with_answers(model, task), run.folder / "model.keras")
+    fitting.save_model(_plain(serving.with_answers(model, task)), run.folder / "model.keras")
     saved_model.write(model, run.folder / "saved_model", task)
     report.write(result, run.folder, curves=curves, mistakes=mistakes)
     store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result, task=task))
     report.print_table(result)
     return result
+
+
+def _plain(model: Any) -> Any:
+    """The same graph without what it was compiled with: a loss of kerastl's would not be known where kerastl is not."""
+    return keras_graph.class_of_models(model)(model.inputs, model.outputs, name=model.name) if model.compiled else model
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rich.table import Table
 from kerastl import types
 from kerastl.runs import plots
 from kerastl.system import atomic_files
+from kerastl.verify import predictions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,11 +68,16 @@ def misclassified(split: types.Split, answers: Any, *, limit: int = 60) -> Miscl
     wrong = np.flatnonzero(confidence > 0)
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
     few = split.subset(rows)
-    said = target.predictions(answers[rows])
+    inputs: Any = few.inputs if isinstance(few.inputs, Mapping) else few.inputs[:]  # what is lazy is read here
+    said = target.predictions(predictions.row_of(answers, rows))
+
+    def each(values: Any) -> Iterator[Any]:
+        return (predictions.row_of(values, place) for place in range(len(rows)))
+
     return Misclassified(
-        shown=tuple(split.task.inputs.shown(example) for example in np.asarray(few.inputs)),
-        labels=tuple(target.label_words(label) for label in few.labels),
-        predictions=tuple(target.label_words(one) for one in said),
+        shown=tuple(map(split.task.inputs.shown, each(inputs))),
+        labels=tuple(map(target.label_words, each(few.labels))),
+        predictions=tuple(map(target.label_words, each(said))),
         confidences=tuple(float(value) for value in confidence[rows]),
         units=target.units,
         origins=() if few.origins is None else tuple(map(str, few.origins)),

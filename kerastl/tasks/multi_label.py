@@ -51,6 +51,10 @@ class MultiLabel:
         return len(self.names)
 
     @property
+    def output_names(self) -> tuple[str, ...]:
+        return (self.output_name,)
+
+    @property
     def units(self) -> str:
         return "%"
 

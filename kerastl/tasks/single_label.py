@@ -46,6 +46,10 @@ class SingleLabel:
         return len(self.names)
 
     @property
+    def output_names(self) -> tuple[str, ...]:
+        return (self.output_name,)
+
+    @property
     def units(self) -> str:
         return "%"
 

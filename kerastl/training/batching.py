@@ -74,12 +74,13 @@ def task_of(data: object) -> Task | None:
     return course.task if course else None
 
 
-def _reader(values: Values, dtype: str) -> Callable[[tf.Tensor], Batch]:
+def _reader(values: Values, dtype: str | Mapping[str, str]) -> Callable[[tf.Tensor], Batch]:
     """Values by the indices of their examples, as graph operations."""
     if isinstance(values, Mapping):
-        parts = {name: _of_array(part, dtype) for name, part in values.items()}
+        kinds = dtype if isinstance(dtype, Mapping) else dict.fromkeys(values, dtype)
+        parts = {name: _of_array(part, kinds[name]) for name, part in values.items()}
         return lambda places: {name: read(places) for name, read in parts.items()}
-    return _of_array(values, dtype)
+    return _of_array(values, str(dtype))
 
 
 def _of_array(array: np.ndarray | LazyArray, dtype: str) -> Callable[[tf.Tensor], tf.Tensor]:

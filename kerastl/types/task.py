@@ -66,6 +66,10 @@ class Inputs(Protocol):
         """The model's input out of the exported file's inputs, as TensorFlow operations."""
         ...
 
+    def scaling(self) -> tuple[float | list[float], float | list[float]]:
+        """Factor and offset that bring raw examples to the size of one: ``x * factor + offset``."""
+        ...
+
     def noise(self, count: int, *, seed: int = 0) -> np.ndarray:
         """Random examples ``(count, *shape)`` in the range of this kind, of the dtype of batches."""
         ...
@@ -117,7 +121,12 @@ class Target(Protocol):
 
     @property
     def outputs(self) -> int:
-        """Width of the model's output."""
+        """Width of the model's one output; 0 where any width will do."""
+        ...
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the exported file's outputs, in the model's order: mostly the one ``output_name``."""
         ...
 
     def check(self, labels: Any, *, where: str, rows: int) -> None:

@@ -83,8 +83,8 @@ def count_of(values: Answers | types.LazyArray | Mapping[str, np.ndarray]) -> in
     return len(next(iter(values.values()))) if isinstance(values, Mapping) else len(values)
 
 
-def row_of(answers: Answers, place: int) -> Answers:
-    """One example's answer, of several outputs by their names."""
+def row_of(answers: Answers, place: int | np.ndarray) -> Answers:
+    """One example's answer, or those of several, of several outputs by their names."""
     if isinstance(answers, Mapping):
         return {name: table[place] for name, table in answers.items()}
     return answers[place]
@@ -172,7 +172,9 @@ def check_fed(
     for place, values in fed:
         if shapes[place] != (1, *values.shape[1:]):
             wanted = ", ".join(str(size) for size in shapes[place][1:])
-            raise ValueError(f"{name} wants inputs of shape (examples, {wanted}). Received: {(count, *values.shape[1:])}.")
+            raise ValueError(
+                f"{name} wants inputs of shape (examples, {wanted}). Received: {(count, *values.shape[1:])}."
+            )
 
 
 def to_input_dtype(inputs: np.ndarray, source: Mapping[str, Any], name: str) -> np.ndarray:
