@@ -1,0 +1,238 @@
+"""Agreement: a model that is none of the other tasks, proven against itself on inputs that need no labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kerastl.tasks import classes
+from kerastl.types import Score
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+AGREES = 0.1
+"""How far an answer may lie from the model's and agree: root mean square, in standard deviations of that output."""
+
+Answers = np.ndarray | Mapping[str, np.ndarray]
+"""Of one output ``(examples, ...)``, of several such an array by each one's name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """Whatever a model answers, of one output or several, of any shape; see `types.Target`.
+
+    A split's labels are the float model's own answers (`of` makes the target of them), so that every score says how
+    often a file answers as its model does. Nothing is put behind the model: images, embeddings, forecasts and logits
+    leave the file as they leave the model.
+
+    Attributes:
+        names: of the outputs, as the model calls them.
+        spread: standard deviation of each output's numbers over the examples that `of` saw.
+
+    Raises:
+        ValueError: if there is not a positive spread for each name.
+    """
+
+    names: tuple[str, ...]
+    spread: tuple[float, ...]
+
+    kind: ClassVar[str] = "agreement with the model"
+    metric: ClassVar[str] = "agreement"
+    higher_is_better: ClassVar[bool] = True
+    output_name: ClassVar[str] = "output"
+    output_range: ClassVar[tuple[float, float] | None] = None
+    label_dtype: ClassVar[str] = "float32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", classes.check_names(self.names))
+        object.__setattr__(self, "spread", tuple(float(value) for value in self.spread))
+        if len(self.names) != len(self.spread) or not all(0 < value < np.inf for value in self.spread):
+            raise ValueError(
+                f"Wanted a positive spread for each output. Received: {', '.join(self.names)} with {self.spread}."
+            )
+
+    @classmethod
+    def of(cls, answers: Answers, *, names: Sequence[str] = ("output",)) -> Agreement:
+        """The target of a float model's answers; an output that is always the same counts in its own units.
+
+        Args:
+            answers: of one output ``(examples, ...)``, or of several by their names.
+            names: of the one output.
+
+        Raises:
+            ValueError: if there are none, or they are not finite.
+        """
+        tables = dict(answers) if isinstance(answers, Mapping) else dict(zip(names, [answers], strict=True))
+        for name, table in tables.items():
+            if not np.size(table) or not np.isfinite(table).all():
+                raise ValueError(f"Wanted finite answers. Received: {np.shape(table)} of output {name!r}.")
+        spreads = [float(np.std(table, dtype=np.float64)) for table in tables.values()]
+        return cls(tuple(tables), tuple(value if value > 0 else 1.0 for value in spreads))
+
+    @property
+    def units(self) -> str:
+        return "%"
+
+    @property
+    def outputs(self) -> int:
+        return 0  # outputs of any shape
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self.names
+
+    def check(self, labels: Answers, *, where: str, rows: int) -> None:
+        for name, table in self._tables(labels).items():
+            if len(table) != rows or not np.isfinite(table).all():
+                raise ValueError(
+                    f"Wanted a finite answer of the model for each of {rows} examples. Received: {np.shape(table)} of "
+                    f"output {name!r} in {where}."
+                )
+
+    def check_split(self, labels: Answers, *, where: str) -> None:
+        if not len(next(iter(self._tables(labels).values()))):
+            raise ValueError(f"A split needs an example at least. Received: none in {where}.")
+
+    def strata(self, labels: Answers) -> np.ndarray:
+        """All of one stratum: there is nothing to keep in proportion."""
+        return np.zeros(len(next(iter(self._tables(labels).values()))), np.int64)
+
+    def loss(self) -> keras.losses.Loss:
+        """Mean squared error: whoever trains for agreement learns the float model's own answers."""
+        import keras
+
+        return keras.losses.MeanSquaredError()
+
+    def training_metric(self) -> keras.metrics.Metric:
+        import keras
+
+        return keras.metrics.RootMeanSquaredError(name="root_mean_squared_error")
+
+    def class_weights(self, labels: np.ndarray) -> dict[int, float]:
+        raise ValueError("Agreement has no classes to weigh. Received: balanced classes; leave --balanced out.")
+
+    def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
+        raise ValueError(f"Agreement has no classes to weigh. Received: class_weight={dict(class_weight)}.")
+
+    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
+        return outputs
+
+    def served(self, outputs: tf.Tensor) -> tf.Tensor:
+        return outputs
+
+    def served_activation(self) -> str:
+        return "linear"
+
+    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
+        """The mean squared difference of each example's numbers."""
+        import tensorflow as tf
+
+        squares = tf.square(teacher - student)
+        return tf.reduce_mean(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=-1)
+
+    def predictions(self, answers: np.ndarray) -> np.ndarray:
+        return answers
+
+    def score(self, answers: Answers, labels: Answers) -> Score:
+        """The share of examples that are answered as the model answers them, with its Wilson interval."""
+        return classes.wilson(self.agree(answers, labels))
+
+    def drop(self, score: float, reference: float) -> float:
+        return reference - score
+
+    def agree(self, answers: Answers, expected: Answers) -> np.ndarray:
+        return self.difference(answers, expected) <= AGREES
+
+    def difference(self, answers: Answers, expected: Answers) -> np.ndarray:
+        """Root mean square over the numbers of the output that is furthest off, in its standard deviations."""
+        given, wanted = self._tables(answers), self._tables(expected)
+        found = []
+        for name, spread in zip(self.names, self.spread, strict=True):
+            if given[name].shape != wanted[name].shape or not len(given[name]):
+                raise ValueError(
+                    f"Wanted answers of shape {wanted[name].shape} for output {name!r}, not empty. Received: "
+                    f"{given[name].shape}."
+                )
+            gaps = (given[name].astype(np.float64) - wanted[name]).reshape(len(given[name]), -1) / spread
+            found.append(np.sqrt(np.square(gaps).mean(-1)))
+        return np.max(found, axis=0)
+
+    def refuse(self, answers: Answers, *, integer: bool) -> tuple[str, object, object] | None:
+        return None  # any finite numbers may be an answer
+
+    def lost(self, answers: Answers, expected: Answers, labels: Answers) -> tuple[str, object, object] | None:
+        return None  # there is no class to lose, and agreement is the score itself
+
+    def details(self, answers: Answers, labels: Answers) -> dict[str, Any]:
+        """How far each output is from the model's."""
+        given, wanted, rows = self._tables(answers), self._tables(labels), []
+        for name, spread in zip(self.names, self.spread, strict=True):
+            gaps = np.abs(given[name].astype(np.float64) - wanted[name])
+            rows.append(
+                {
+                    "name": name,
+                    "shape": [int(size) for size in wanted[name].shape[1:]],
+                    "mean_difference": float(gaps.mean()),
+                    "largest_difference": float(gaps.max()),
+                    "standard_deviation": spread,
+                }
+            )
+        cells = [
+            [
+                row["name"],
+                " x ".join(map(str, row["shape"])) or "1",
+                *(f"{row[key]:.4g}" for key in ("mean_difference", "largest_difference", "standard_deviation")),
+            ]
+            for row in rows
+        ]
+        note = "The chosen file's numbers beside the float model's, on inputs without labels."
+        heads = ["Output", "Shape", "Mean difference", "Largest difference", "The output's standard deviation"]
+        table = {"title": "Output by output", "note": note, "columns": heads, "rows": cells}
+        return {"by_output": rows, "tables": [table]}
+
+    def summary(self, details: Mapping[str, Any]) -> str:
+        worst = max(details["by_output"], key=lambda row: row["mean_difference"] / row["standard_deviation"])
+        share = worst["mean_difference"] / worst["standard_deviation"]
+        return f"furthest off: output {worst['name']}, on average {share:.2g} of its standard deviation"
+
+    def confidence(self, answers: Answers, labels: Answers) -> np.ndarray:
+        """The difference of examples that do not agree, at most 1; 0 where they do."""
+        far = self.difference(answers, labels)
+        return np.where(far > AGREES, np.minimum(far, 1.0), 0.0)
+
+    def said(self, answer: Answers) -> dict[str, Any]:
+        outputs = {name: np.asarray(table).tolist() for name, table in self._tables(answer).items()}
+        return {"outputs": outputs, "words": self.label_words(answer)}
+
+    def label_words(self, label: Answers) -> str:
+        words = []
+        for name, table in self._tables(label).items():
+            numbers = np.asarray(table).reshape(-1)
+            more = f" ... ({len(numbers):,} numbers)" if len(numbers) > 4 else ""
+            words.append(f"{name} {', '.join(f'{number:.4g}' for number in numbers[:4])}{more}")
+        return "; ".join(words)
+
+    def described(self) -> dict[str, Any]:
+        return {"outputs": list(self.names), "spread": list(self.spread)}
+
+    def _tables(self, answers: Answers) -> dict[str, np.ndarray]:
+        """Answers by the names of the outputs; one output needs none."""
+        if not isinstance(answers, Mapping):
+            answers = dict(zip(self.names, [answers], strict=True)) if len(self.names) == 1 else {}
+        if sorted(answers) != sorted(self.names):
+            raise ValueError(
+                f"Wanted answers of the outputs {', '.join(self.names)}. Received: {', '.join(answers) or 'one array'}."
+            )
+        return {name: np.asarray(answers[name]) for name in self.names}
+
+
+def restored(described: Mapping[str, Any]) -> Agreement | None:
+    """The kind that `Agreement.described` described, ``None`` where another one did."""
+    if "outputs" not in described:
+        return None
+    return Agreement(tuple(described["outputs"]), tuple(described["spread"]))
