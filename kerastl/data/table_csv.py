@@ -1,0 +1,317 @@
+"""Tables of numbers and categories: a row an example, one column or several of what is to be known."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kerastl import types
+from kerastl.data import splits, text_file
+from kerastl.inputs.numbers import Numbers
+from kerastl.system import near_names
+from kerastl.tasks.regression import Regression
+from kerastl.tasks.single_label import SingleLabel
+
+MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
+"""What stands in a table for a value that nobody knows, in any case."""
+FILLS = ("fail", "median")
+MOST_CATEGORIES = 50
+"""A column of more different words than these is a name or a text, and no category."""
+TASKS = ("auto", "regression", "classification")
+_FEW_NUMBERS = 20
+
+
+def load(
+    path: str | Path,
+    *,
+    label_columns: Sequence[str],
+    columns: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    split_column: str = "split",
+    task: str = "auto",
+    unit: str = "",
+    missing: str = "fail",
+    validation: int | float = 0.1,
+    test: int | float = 0.2,
+    seed: int = 0,
+    limit: int | None = None,
+) -> types.Dataset:
+    """A table's rows as examples of plain numbers, float32 ``(examples, columns)``.
+
+    A column whose values are all numbers is one number; any other is a category and becomes a number 0 or 1 for each of
+    its values, named ``column=value``. Categories, means and medians are those of the training rows alone.
+
+    Args:
+        path: ``.csv``, ``.tsv``, ``.tab``, or JSON lines, see `text_file.read`.
+        label_columns: what is to be known: one column, or several of numbers.
+        columns: what goes in; by default all others.
+        leave_out: columns that do not go in: names, numbers of rows.
+        split_column: says of each row whether it is for train, validation or test, and is respected; it may be absent.
+        task: ``"regression"``, ``"classification"``, or ``"auto"``: regression where the labels are numbers of more
+            than twenty different values, or of several columns.
+        unit: of the numbers to be known.
+        missing: ``"fail"`` names the rows in which a value is missing; ``"median"`` takes the training rows' median for
+            a number, and for a category none of its values. A row without a label is refused in any case.
+        validation, test: how many rows (int), or what share (float), where there is no such split.
+        seed: decides which examples validate and test, and the order.
+        limit: keeps so many training examples, see `splits.dataset`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a column that is not there (near names are offered), values or labels that are missing, a column of
+            words that are no categories, or no such split can be made.
+    """
+    path = Path(path)
+    if task not in TASKS or missing not in FILLS:
+        raise ValueError(
+            f"task is one of {', '.join(TASKS)}, missing one of {', '.join(FILLS)}. Received: {task!r}, {missing!r}."
+        )
+    labels_from = [label_columns] if isinstance(label_columns, str) else list(label_columns)
+    inputs_from, header = _columns(path, labels_from, columns, [*leave_out, split_column])
+    has_splits = split_column in header
+    rows = list(text_file.read(path, columns=[*labels_from, *inputs_from], optional=[split_column] * has_splits))
+    table = _Table(path, rows, labels_from, inputs_from)
+    table.refuse_broken(missing=missing)
+    asked = _asked(table.labels, task)
+    which = _splits(table, asked, validation=None if has_splits else validation, test=test, seed=seed)
+    target = _target(table, asked, which["train"], labels_from, unit=unit)
+    encoder = _Encoder(table, which["train"])
+    arrays: dict[str, np.ndarray] = {}
+    for name, places in which.items():
+        arrays[f"{name}_inputs"] = encoder.encoded(places)
+        arrays[f"{name}_labels"] = _labels(table, target, places)
+        arrays[f"{name}_origins"] = table.origins[places]
+    kind = Numbers.of(arrays["train_inputs"], columns=encoder.names)
+    return splits.dataset(
+        types.Task(path.resolve().stem, kind, target),
+        arrays,
+        seed=seed,
+        validation=validation,
+        limit=limit,
+        source="table_csv",
+        arguments={
+            "path": os.path.abspath(path),
+            "label_columns": labels_from,
+            "columns": list(columns),
+            "leave_out": list(leave_out),
+            "split_column": split_column,
+            "task": asked,
+            "unit": unit,
+            "missing": missing,
+            "test": test,
+        },
+    )
+
+
+def _columns(
+    path: Path, labels: Sequence[str], wanted: Sequence[str], others: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The columns that go in, and all there are."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no table {path}.")
+    header = text_file.columns(path)
+    lacking = [name for name in (*labels, *wanted) if name not in header]
+    if lacking or not labels:
+        hint = near_names.did_you_mean(lacking[0], header) if lacking else ""
+        raise ValueError(
+            f"Wanted the columns {', '.join((*labels, *wanted)) or 'of the labels (--label-columns)'}. Received: "
+            f"{path} without {', '.join(lacking) or 'any named'}.{hint} It has: {', '.join(header) or 'none'}."
+        )
+    found = list(wanted) or [name for name in header if name not in {*labels, *others}]
+    if not found or set(found) & set(labels):
+        raise ValueError(
+            f"Wanted columns that go in and are no labels. Received: {', '.join(found) or 'none'}, and the labels "
+            f"{', '.join(labels)}."
+        )
+    return found, header
+
+
+class _Table:
+    """The cells of a table as texts, ``None`` where nobody knows them.
+
+    Attributes:
+        labels, inputs: column name -> one text a row.
+        split: what the split column says, ``None`` where there is none.
+        origins: file and line of each row.
+    """
+
+    def __init__(self, path: Path, rows: Sequence[text_file.Row], labels: list[str], inputs: list[str]) -> None:
+        torn = [row for row in rows if row.problem]
+        if torn or not rows:
+            shown = "; ".join(f"line {row.line}: {row.problem}" for row in torn[:5]) or "no rows"
+            raise ValueError(f"Wanted rows of as many fields as there are columns. Received: {path}, {shown}.")
+        self.path = path
+        cells = list(zip(*(tuple(map(_known, row.values)) for row in rows), strict=True))
+        self.labels = dict(zip(labels, cells, strict=False))
+        self.inputs = dict(zip(inputs, cells[len(labels) :], strict=False))
+        more = cells[len(labels) + len(inputs) :]
+        self.split = more[0] if more else None
+        self.lines = [row.line for row in rows]
+        self.origins = np.asarray([f"{path.name}:{line}" for line in self.lines])
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def refuse_broken(self, *, missing: str) -> None:
+        """Raises `ValueError` for a label that is missing, and for any value where none may be."""
+        for what, columns, help_ in (
+            ("labels", self.labels, "Give it one, or take the row out."),
+            (
+                "values",
+                {} if missing == "median" else self.inputs,
+                "Take the row out, or fill it with --missing median.",
+            ),
+        ):
+            gaps = [(name, self.lines[row]) for name, cells in columns.items() for row in _gaps(cells)]
+            if gaps:
+                shown = ", ".join(f"{name} in line {line}" for name, line in gaps[:5])
+                raise ValueError(
+                    f"Wanted all {what}. Received: {self.path} without {len(gaps)}: {shown}"
+                    f"{' ...' if len(gaps) > 5 else ''}. {help_}"
+                )
+
+
+def _known(cell: str | None) -> str | None:
+    return None if cell is None or cell.strip().lower() in MISSING else cell.strip()
+
+
+def _gaps(cells: Sequence[str | None]) -> list[int]:
+    return [row for row, cell in enumerate(cells) if cell is None]
+
+
+def _numbers(cells: Sequence[str | None]) -> np.ndarray | None:
+    """Texts as numbers, NaN where nobody knows them; ``None`` where one is no finite number."""
+    try:
+        found = np.asarray([math.nan if cell is None else float(cell) for cell in cells], np.float64)
+    except ValueError:
+        return None
+    return found if not np.isinf(found).any() else None
+
+
+def _as_numbers(cells: Sequence[str | None]) -> np.ndarray:
+    """As `_numbers`, of cells that are known to be numbers."""
+    found = _numbers(cells)
+    assert found is not None
+    return found
+
+
+def _asked(labels: Mapping[str, Sequence[str | None]], task: str) -> str:
+    """``"regression"`` or ``"classification"``, and no doubt about it."""
+    numeric = all(_numbers(cells) is not None for cells in labels.values())
+    if task == "auto":
+        (first, *_) = labels.values()
+        many = len(labels) > 1 or (numeric and len(np.unique(_as_numbers(first))) > _FEW_NUMBERS)
+        task = "regression" if many else "classification"
+    if (task == "regression" and not numeric) or (task == "classification" and len(labels) > 1):
+        raise ValueError(
+            "Regression wants numbers, and classification one column of labels. Received: "
+            f"{task} of {', '.join(labels)}, which {'are' if numeric else 'are not all'} numbers."
+        )
+    return task
+
+
+def _splits(
+    table: _Table, asked: str, *, validation: int | float | None, test: int | float, seed: int
+) -> dict[str, np.ndarray]:
+    """Rows of each split: as the table says, or with a test split made here; validation is made of train later."""
+    if table.split is not None:
+        words = [None if cell is None else splits.BY_WORD.get(cell.lower()) for cell in table.split]
+        wrong = [place for place, word in enumerate(words) if word is None]
+        if wrong:
+            raise ValueError(
+                f"A row is for train, validation or test. Received: {table.split[wrong[0]]!r} in line "
+                f"{table.lines[wrong[0]]} of {table.path} ({len(wrong)} such rows)."
+            )
+        which = {name: np.flatnonzero(np.asarray(words) == name) for name in splits.WORDS}
+        which = {name: places for name, places in which.items() if len(places)}
+        if "train" not in which:
+            raise ValueError(f"Wanted rows to train on. Received: {', '.join(which)} in {table.path}.")
+        if "test" in which:
+            return which
+    else:
+        which = {"train": np.arange(len(table))}
+    kept = _strata(table, asked)[which["train"]]
+    train, held_out = splits.divided(kept, validation=test, seed=seed, leave=2)
+    return {**which, "test": which["train"][held_out], "train": which["train"][train]}
+
+
+def _strata(table: _Table, asked: str) -> np.ndarray:
+    (first, *_) = table.labels.values()
+    if asked == "classification":
+        return np.unique(np.asarray(first), return_inverse=True)[1]
+    numbers = _as_numbers(first)
+    return Regression.of(numbers, names=("any",)).strata(numbers)
+
+
+def _target(
+    table: _Table, asked: str, train: np.ndarray, names: Sequence[str], *, unit: str
+) -> Regression | SingleLabel:
+    if asked == "regression":
+        labels = np.stack([_as_numbers(cells)[train] for cells in table.labels.values()], -1)
+        return Regression.of(labels, names=tuple(names), unit=unit)
+    (cells,) = table.labels.values()
+    return SingleLabel(tuple(sorted({cells[place] for place in train}, key=_in_order)))
+
+
+def _in_order(word: str) -> tuple[int, float, str]:
+    """Numbers by their size, then words by the alphabet."""
+    number = _numbers([word])
+    return (1, 0.0, word) if number is None else (0, float(number[0]), word)
+
+
+def _labels(table: _Table, target: Regression | SingleLabel, places: np.ndarray) -> np.ndarray:
+    if isinstance(target, Regression):
+        return np.stack([_as_numbers(cells)[places] for cells in table.labels.values()], -1).astype(np.float32)
+    (cells,) = table.labels.values()
+    index = {name: number for number, name in enumerate(target.names)}
+    new = sorted({cells[place] for place in places} - set(index))
+    if new:
+        raise ValueError(
+            f"Every class needs examples to train on. Received: {', '.join(new[:5])} in validation or test of "
+            f"{table.path} alone."
+        )
+    return np.asarray([index[cells[place]] for place in places], np.int32)
+
+
+class _Encoder:
+    """Columns as numbers: categories, and what stands for a missing one, are learnt on the training rows.
+
+    Attributes:
+        names: of the numbers.
+    """
+
+    def __init__(self, table: _Table, train: np.ndarray) -> None:
+        self._parts: list[tuple[Sequence[str | None], np.ndarray | None, float, list[str]]] = []
+        names: list[str] = []
+        for name, cells in table.inputs.items():
+            numbers = _numbers(cells)
+            if numbers is not None:
+                there = numbers[train][~np.isnan(numbers[train])]
+                self._parts.append((cells, numbers, float(np.median(there)) if len(there) else 0.0, []))
+                names.append(name)
+                continue
+            known = sorted({cells[place] for place in train} - {None})
+            if len(known) > MOST_CATEGORIES:
+                raise ValueError(
+                    f"A category has at most {MOST_CATEGORIES} different values. Received: {len(known)} in the column "
+                    f"{name!r} of {table.path}, {', '.join(map(repr, known[:3]))} ... Leave it out with --leave-out "
+                    f"{name}."
+                )
+            self._parts.append((cells, None, 0.0, known))
+            names += [f"{name}={value}" for value in known]
+        self.names = tuple(names)
+
+    def encoded(self, places: np.ndarray) -> np.ndarray:
+        """float32 ``(rows, numbers)``; a value that no training row has is none of its column's categories."""
+        found = []
+        for cells, numbers, median, known in self._parts:
+            if numbers is not None:
+                some = numbers[places]
+                found.append(np.where(np.isnan(some), median, some)[:, None])
+            else:
+                found.append(np.asarray([[cells[place] == value for value in known] for place in places], float))
+        return np.concatenate(found, -1).astype(np.float32)
