@@ -1,0 +1,310 @@
+"""Every kind of input and every kind of task keeps the same promises, and each pair that fits walks the whole chain.
+
+A new kind is found by looking. It needs one example here, made of a hidden number 0..1 an example, and then has all of
+this: it is trained, interrupted, resumed, distilled, exported, quantized, proven, published, measured again and asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kerastl
+from kerastl import inputs, tasks
+from kerastl.distil.distiller import Distiller
+from kerastl.distil.terms import LogitLoss
+from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named
+from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text import Text
+from kerastl.models import heads, multilayer_perceptron
+from kerastl.runs import Acceptance, checkpoints, publishing, store
+from kerastl.system import families
+from kerastl.tasks.agreement import Agreement
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.regression import Regression
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.types import Dataset, Inputs, Schedule, Split, Target, Task
+
+COUNTS = {"train": 400, "validation": 120, "test": 120}
+HIDDEN = {
+    name: np.random.default_rng(place).permutation(np.linspace(0, 1, n))
+    for place, (name, n) in enumerate(COUNTS.items())
+}
+VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{number}" for number in range(11)))
+
+# ------------------------------------------------------------------------------------------- an example of each kind
+
+
+def pictures(hidden: np.ndarray) -> np.ndarray:
+    return np.rint(np.broadcast_to(hidden[:, None, None, None], (len(hidden), 6, 6, 1)) * 255).astype("uint8")
+
+
+def sentences(hidden: np.ndarray) -> np.ndarray:
+    ids = np.zeros((len(hidden), 6), "int32")
+    ids[:, 0], ids[:, 1:4], ids[:, 4] = 2, 5 + np.rint(hidden * 10).astype("int32")[:, None], 3
+    return ids
+
+
+def rows(hidden: np.ndarray) -> np.ndarray:
+    return np.stack([hidden * 300 - 1000, 1 - hidden], -1).astype("float32")
+
+
+INPUTS: dict[str, tuple[Inputs, Callable]] = {
+    "image": (Image((6, 6, 1)), pictures),
+    "text": (Text(6, VOCABULARY), sentences),
+    "numbers": (Numbers.of(rows(HIDDEN["train"]), columns=("height", "share")), rows),
+    "named": (
+        Named((("picture", Image((6, 6, 1))), ("row", Numbers.of(rows(HIDDEN["train"]))))),
+        lambda hidden: {"picture": pictures(hidden), "row": rows(hidden)},
+    ),
+}
+TARGETS: dict[str, tuple[Target, Callable]] = {
+    "single_label": (SingleLabel(("low", "high")), lambda hidden: (hidden > 0.5).astype("int32")),
+    "multi_label": (
+        MultiLabel(("some", "much")),
+        lambda hidden: np.stack([hidden > 0.3, hidden > 0.7], -1).astype("uint8"),
+    ),
+    "regression": (
+        Regression.of(40 * HIDDEN["train"], names=("degrees",), unit="C"),
+        lambda hidden: (40 * hidden[:, None]).astype("float32"),
+    ),
+    "agreement": (Agreement(("output",), (1.0,)), None),  # its labels are a model's own answers
+}
+PAIRS = [(one, other) for one in INPUTS for other in TARGETS]
+
+
+def test_every_kind_has_an_example():
+    for package, examples in ((inputs, INPUTS), (tasks, TARGETS)):
+        found = set(families.defining(Path(package.__path__[0]), "restored"))
+        print(f"{package.__name__}: {sorted(found)}")
+        assert found == set(examples)
+    assert len(PAIRS) == 16
+
+
+# ------------------------------------------------------------------------------------------------ what each kind says
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_kind_of_input_keeps_its_promises(name):
+    kind, make = INPUTS[name]
+    assert isinstance(kind, Inputs)
+    examples = make(HIDDEN["test"])
+    kind.check(examples, where="test")
+    kind.check(as_held(kind, kind.noise(4)), where="noise")
+    fed = kind.fed(examples)
+    assert tuple(fed) == tuple(kind.tensors)
+    assert {len(table) for table in fed.values()} == {len(HIDDEN["test"])}
+    first = {key: table[0] for key, table in examples.items()} if isinstance(examples, dict) else examples[0]
+    shown = kind.shown(first)
+    assert shown
+    assert set(shown) <= {"picture", "text"}
+    described = json.loads(json.dumps(kind.described()))
+    assert inputs.restored(described) == kind
+    wrong = np.zeros((3, 99), "float32")
+    wrong = dict.fromkeys(examples, wrong) if isinstance(examples, dict) else wrong
+    with pytest.raises(ValueError, match="somewhere"):
+        kind.check(wrong, where="somewhere")
+
+
+def as_held(kind: Inputs, noise):
+    """Noise has the type of batches; splits hold another."""
+    if isinstance(noise, dict):
+        return {name: as_held(part, noise[name]) for name, part in kind.parts}
+    return noise.astype(kind.dtype)
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "agreement"])
+def test_a_kind_of_task_keeps_its_promises(name):
+    target, make = TARGETS[name]
+    assert isinstance(target, Target)
+    labels = make(HIDDEN["test"])
+    perfect = perfect_answers(name, labels)
+    target.check(labels, where="test", rows=len(labels))
+    target.check_split(labels, where="test")
+    assert len(target.strata(labels)) == len(labels)
+    best = target.score(perfect, labels)
+    worse = target.score(np.random.default_rng(3).permutation(perfect), labels)
+    assert target.drop(worse.value, best.value) > 0
+    assert best.low <= best.value <= best.high
+    assert target.agree(perfect, perfect).all()
+    assert target.difference(perfect, perfect).max() == 0
+    assert target.refuse(perfect, integer=False) is None
+    assert target.lost(perfect, perfect, labels) is None
+    assert not target.confidence(perfect, labels).any()
+    said = target.said(perfect[0])
+    assert said["words"]
+    json.dumps(said)
+    details = json.loads(json.dumps(target.details(perfect, labels), allow_nan=False))
+    assert details["tables"]
+    assert target.summary(details)
+    assert tasks.restored(json.loads(json.dumps(target.described()))) == target
+    broken = labels.astype("float64").copy()
+    broken[3] = np.nan
+    with pytest.raises(ValueError, match="somewhere"):
+        target.check(broken, where="somewhere", rows=len(labels))
+    outputs = np.random.default_rng(0).normal(size=perfect.shape).astype("float32")
+    np.testing.assert_allclose(target.served(outputs), twin(name, outputs), atol=1e-6)
+
+
+def perfect_answers(name: str, labels: np.ndarray) -> np.ndarray:
+    return np.eye(2, dtype="float32")[labels] if name == "single_label" else labels.astype("float32")
+
+
+def twin(name: str, outputs: np.ndarray) -> np.ndarray:
+    """What a file answers, in NumPy."""
+    if name == "single_label":
+        powers = np.exp(outputs - outputs.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
+    return 1 / (1 + np.exp(-outputs)) if name == "multi_label" else outputs
+
+
+# ------------------------------------------------------------------------------------------------------- the chain
+
+
+def network(task: Task, *, width: int = 16) -> keras.Model:
+    """Two layers for any kind of input."""
+    kind = task.inputs
+    if isinstance(kind, Numbers):
+        return multilayer_perceptron.build(task, widths=(width,), name="rows")
+    if isinstance(kind, Image):
+        given = keras.Input(kind.shape, name="image")
+        x = keras.layers.Flatten(name="flatten")(heads.standardized(given, task))
+    elif isinstance(kind, Text):
+        given = keras.Input(kind.shape, dtype="int32", name="token_ids")
+        x = keras.layers.Embedding(len(kind.vocabulary), 32, name="embedding")(given)
+        x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+    else:
+        given = {name: keras.Input(part.shape, name=name) for name, part in kind.parts}
+        parts = [
+            heads.standardized(given[name], dataclasses.replace(task, inputs=part), name=f"rescale_{name}")
+            for name, part in kind.parts
+        ]
+        x = keras.layers.Concatenate(name="both")(
+            [keras.layers.Flatten(name=f"flat{i}")(p) for i, p in enumerate(parts)]
+        )
+    x = keras.layers.Dense(width, activation="relu", name="hidden")(x)
+    return keras.Model(given, heads.outputs(x, task), name="two_layers")
+
+
+# Two layers that were trained for a second lie close to many borders.
+WIDE = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8, max_saturation=0.5)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == 5:
+            raise KeyboardInterrupt
+
+
+def trained(task: Task, data: dict[str, Split], folder: Path, *, interrupted: bool = False) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = network(task)
+    place = checkpoints.Workspace("net", folder=folder / "work", logs=folder / "logs")
+    schedule = Schedule(epochs=6, batch_size=40, peak_learning_rate=0.05)
+    options = {"schedule": schedule, "workspace": place, "validation": data["validation"], "progress": False}
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            kerastl.training.fit(model, data["train"], callbacks=[Stop()], **options)
+        keras.utils.set_random_seed(0)
+        model = network(task)
+    kerastl.training.fit(model, data["train"], **options)
+    return model
+
+
+@pytest.mark.parametrize(("kind_name", "target_name"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_the_whole_chain(kind_name, target_name, tmp_path):
+    kind, make = INPUTS[kind_name]
+    target, label = TARGETS[target_name]
+    keras.backend.clear_session()
+    task = Task(f"{kind_name}_{target_name}", kind, target)
+    if target_name == "agreement":
+        keras.utils.set_random_seed(0)
+        model = network(dataclasses.replace(task, target=TARGETS["regression"][0]))
+        labels = {
+            name: np.asarray(model(batch_of(kind, make(hidden)), training=False)) for name, hidden in HIDDEN.items()
+        }
+        task = dataclasses.replace(task, target=Agreement.of(labels["train"], names=("values",)))
+    else:
+        labels = {name: label(hidden) for name, hidden in HIDDEN.items()}
+    data = {name: Split(name, make(hidden), labels[name], task) for name, hidden in HIDDEN.items()}
+
+    if target_name != "agreement":
+        whole = trained(task, data, tmp_path / "whole")
+        model = trained(task, data, tmp_path / "interrupted", interrupted=True)
+        for one, other in zip(whole.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)  # resumed bitwise
+        taught_by(model, task, data["train"])
+
+    float32 = kerastl.export.tflite.convert(model, task)
+    dataset = Dataset(task, *data.values(), digest="d" * 64, source="toy")
+    config = dataclasses.make_dataclass("Config", [("seed", int, 0)], frozen=True)()
+    with store.Run(tmp_path / "run", recipe="kinds", tag="run", config=config, needed_bytes=1) as run:
+        run.use_dataset(dataset)
+        report = publishing.publish(
+            run,
+            dataset,
+            model=model,
+            candidates=[
+                publishing.Candidate("float32", "float32", float32, model),
+                publishing.Candidate("float16", "float16", kerastl.compress.ptq.float16(float32), model),
+                publishing.Candidate("dynamic_int8", "dynamic_int8", kerastl.compress.ptq.dynamic_int8(float32), model),
+            ],
+            accept=WIDE,
+        )
+    assert {row["name"] for row in report["variants"]} == {"float32", "float16", "dynamic_int8"}
+
+    finished = kerastl.open(tmp_path / "run")
+    assert not finished.model.compiled
+    assert finished.task.target == task.target
+    assert finished.task.inputs == task.inputs
+    assert finished.verify(dataset=dataset, progress=False) == ()
+    assert finished.score.value == next(row["score"] for row in report["variants"] if row["name"] == report["chosen"])
+    said = finished.predict(data["test"].take(3).inputs)
+    assert len(said) == 3
+    assert all(one["words"] for one in said)
+    refused_files(task, data["test"], model, tmp_path)
+
+
+def batch_of(kind: Inputs, examples):
+    if isinstance(examples, dict):
+        return {name: table.astype("float32") for name, table in examples.items()}
+    return examples.astype(kind.batch_dtype)
+
+
+def taught_by(teacher: keras.Model, task: Task, split: Split) -> None:
+    """A student learns from a teacher's answers by the loss that the target names."""
+    student = network(task, width=8)
+
+    def loss(teacher_outputs, student_outputs):
+        return task.target.distillation(teacher_outputs, student_outputs, temperature=2.0)
+
+    soft = LogitLoss(loss, independent=task.target.served_activation() != "softmax")
+    distiller = Distiller(student=student, teacher=teacher, losses={"soft": soft})
+    schedule = Schedule(epochs=3, batch_size=40, peak_learning_rate=0.05)
+    history = kerastl.training.fit(distiller, split, schedule=schedule, progress=False)
+    assert history.values["loss"][-1] < history.values["loss"][0]
+
+
+def refused_files(task: Task, split: Split, model: keras.Model, folder: Path) -> None:
+    """A file that answers the same to everything, or with NaN, is refused."""
+    expected = kerastl.training.predict(kerastl.export.serving.with_answers(model, task), split.inputs, task=task)
+    for name, value in (("constant", 0.0), ("nan", np.nan)):
+        broken = keras.models.clone_model(model)
+        broken.set_weights([np.full_like(weight, value) for weight in model.get_weights()])
+        path = folder / f"{name}.tflite"
+        try:
+            path.write_bytes(kerastl.export.tflite.convert(broken, task))
+        except RuntimeError:
+            continue  # the converter's own check has found it
+        artifact = kerastl.types.Artifact(name, "broken", path)
+        with pytest.raises(kerastl.verify.VerificationError):
+            kerastl.verify.check(artifact, split, expected=expected, tolerance=kerastl.verify.FLOAT32)
