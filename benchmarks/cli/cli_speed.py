@@ -52,7 +52,7 @@ def measure(*, rounds: int, recipe: str) -> dict[str, float]:
             "run",
             recipe,
             "--",
-        ],  # fmt: skip
+        ],
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
