@@ -123,7 +123,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
-        teacher, together = teachers.as_one(trained), teachers.Several(trained)
+        teacher, together = teachers.ensemble_model(trained), teachers.Ensemble(trained)
         answers = answered(config, data, folder / "answers", teacher=together)
         distilled = run.stage_per_seed(
             "distilled",
@@ -250,8 +250,8 @@ def lesson(config: Config):
     losses, share = kerastl.distil.losses, config.teacher_weight
 
     def loss(labels, logits, answers):
-        soft = losses.temperature_kullback_leibler(answers, logits, temperature=config.temperature)
-        return share * soft + (1 - share) * losses.label_cross_entropy(labels, logits)
+        soft = losses.kl_divergence(answers, logits, temperature=config.temperature)
+        return share * soft + (1 - share) * losses.cross_entropy(labels, logits)
 
     return loss
 

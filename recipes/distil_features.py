@@ -189,7 +189,7 @@ def lessons(config: Config, *, fade: int):
     Features fade to nothing within ``fade`` steps.
     """
     losses, schedules, terms = kerastl.distil.feature_losses, kerastl.distil.schedules, kerastl.distil.terms
-    soft = functools.partial(terms.Soft, kerastl.distil.losses.kl_divergence)
+    soft = functools.partial(terms.LogitLoss, kerastl.distil.losses.kl_divergence)
     middle, last, pool = (
         {"student": name, "teacher": name} for name in ("stage2_block1_relu2", "stage3_block1_relu2", "pool")
     )
@@ -199,10 +199,10 @@ def lessons(config: Config, *, fade: int):
         "similarity": (losses.similarity_preserving, config.similarity, pool),
     }
     return {
-        "labels": terms.Labels(1 - config.teacher_weight),
+        "labels": terms.LabelLoss(1 - config.teacher_weight),
         "answers": soft(config.teacher_weight, temperature=config.temperature),
     } | {
-        name: terms.Feature(loss, schedules.cosine(weight, 0.0, steps=fade), **where)
+        name: terms.FeatureLoss(loss, schedules.cosine(weight, 0.0, steps=fade), **where)
         for name, (loss, weight, where) in feature.items()
         if weight
     }

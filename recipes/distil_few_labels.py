@@ -214,15 +214,15 @@ def train_teacher(config: Config, data: Dataset, few: Split, rest: Split, worksp
     batches = moved(config, train, config.teacher, seed=config.seed)
     steps = config.teacher.epochs * int(batches.cardinality())
     distil = kerastl.distil
-    sure = functools.partial(distil.losses.confident_cross_entropy, threshold=config.threshold)
+    sure = functools.partial(distil.losses.pseudo_label_cross_entropy, threshold=config.threshold)
     growing = distil.schedules.linear(0.0, config.unlabelled_weight, steps=max(steps // 10, 1))
     model = distil.distiller.Distiller(
         student=kerastl.inputs.augmentation.with_augmentation(network, noise),
-        teacher=distil.teachers.MovingAverage(config.decay, align=config.align),
+        teacher=distil.teachers.EMATeacher(config.decay, align=config.align),
         losses={
             # rows without a label count as zeros in the mean
-            "labels": distil.terms.Labels(1 / share, ignore_label=NO_LABEL),
-            "sure": distil.terms.Soft(sure, growing),
+            "labels": distil.terms.LabelLoss(1 / share, ignore_label=NO_LABEL),
+            "sure": distil.terms.LogitLoss(sure, growing),
         },
     )
     curves = kerastl.training.fit(model, batches, schedule=config.teacher, workspace=workspace, keep="last")

@@ -111,7 +111,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
-        teacher, together = teachers.as_one(trained), teachers.Several(trained)
+        teacher, together = teachers.ensemble_model(trained), teachers.Ensemble(trained)
         answers = answered(config, data, folder / "answers", teacher=together)
         lesson = [config.mixup, config.temperature, config.teacher_weight, answers.facts]
         distilled = run.stage_per_seed(

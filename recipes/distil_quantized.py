@@ -106,7 +106,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             **models,
         )
         teachers, trained = kerastl.distil.teachers, [one.model for one in members]
-        answers = answered(config, data, folder / "answers", teacher=teachers.Several(trained))
+        answers = answered(config, data, folder / "answers", teacher=teachers.Ensemble(trained))
         lesson = [config.temperature, config.teacher_weight, answers.facts]
         students = run.stage_per_seed(
             "student",
@@ -129,7 +129,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         scores = [validated(data, one.content) for one in distilled]
         best = scores.index(max(scores))
-        model, teacher, ptq = students[best].model, teachers.as_one(trained), kerastl.compress.ptq
+        model, teacher, ptq = students[best].model, teachers.ensemble_model(trained), kerastl.compress.ptq
         float32 = kerastl.export.tflite.convert(model)
         teacher_float32 = kerastl.export.tflite.convert(teacher)
         static_int8 = ptq.static_int8(float32, calibration=data.train.inputs[:500])
@@ -220,8 +220,8 @@ def lesson(config: Config):
     losses, share = kerastl.distil.losses, config.teacher_weight
 
     def loss(labels, logits, answers):
-        soft = losses.temperature_kullback_leibler(answers, logits, temperature=config.temperature)
-        return share * soft + (1 - share) * losses.label_cross_entropy(labels, logits)
+        soft = losses.kl_divergence(answers, logits, temperature=config.temperature)
+        return share * soft + (1 - share) * losses.cross_entropy(labels, logits)
 
     return loss
 

@@ -218,13 +218,13 @@ def built(config: Config, data: Dataset):
 def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every training picture and of its views, and of every validation picture: computed once."""
     transfer = kerastl.training.transfer
-    body = transfer.body(built(config, data))
+    body = transfer.feature_extractor(built(config, data))
     batches = functools.partial(kerastl.data.pipeline.batches, batch_size=64)
     changed = batches(
         data.train, augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed)
     )
-    features = functools.partial(transfer.features, body, workspace=workspace)
-    train = transfer.joined(features(batches(data.train)), features(changed, views=plan.views, name="views"))
+    features = functools.partial(transfer.extract_features, body, workspace=workspace)
+    train = transfer.concatenate(features(batches(data.train)), features(changed, views=plan.views, name="views"))
     return train, features(batches(data.validation), name="validation")
 
 
@@ -250,7 +250,7 @@ def fine_tuned(config: Config, data: Dataset, plan, model, workspace: Workspace)
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
     batches, transfer = kerastl.data.pipeline.batches, kerastl.training.transfer
     kerastl.training.set_seed(config.seed)
-    transfer.freeze_statistics(model)
+    transfer.freeze_batch_norm(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
     curves = kerastl.training.fit(
         model,

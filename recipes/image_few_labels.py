@@ -196,15 +196,15 @@ def built(config: Config, data: Dataset):
 def cached(config: Config, data: Dataset, plan, workspace: Workspace):
     """Features of every labelled picture and of its views, computed once."""
     transfer, batches = kerastl.training.transfer, kerastl.data.pipeline.batches
-    body = transfer.body(built(config, data))
+    body = transfer.feature_extractor(built(config, data))
     changed = batches(
         data.train,
         batch_size=64,
         augment=kerastl.inputs.augmentation.image_augmentation(**vars(config.views), seed=config.seed),
     )
-    features = functools.partial(transfer.features, body, workspace=workspace)
+    features = functools.partial(transfer.extract_features, body, workspace=workspace)
     plain = features(batches(data.train, batch_size=64))
-    return (transfer.joined(plain, features(changed, views=plan.views, name="views")),)
+    return (transfer.concatenate(plain, features(changed, views=plan.views, name="views")),)
 
 
 def probed(config: Config, data: Dataset, plan, features, workspace: Workspace):
@@ -227,7 +227,7 @@ def fine_tuned(config: Config, data: Dataset, plan, probe, workspace: Workspace)
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
     transfer, model = kerastl.training.transfer, built(config, data)
     model.set_weights(probe.get_weights())  # a copy: the report shows the probe as it was
-    transfer.freeze_statistics(model)
+    transfer.freeze_batch_norm(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
     curves = kerastl.training.fit(
         model,

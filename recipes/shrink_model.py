@@ -355,7 +355,7 @@ def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
         float32, answers=lambda file: answers(file, held.take(200).inputs), calibration=calibration
     )
     least = score(float32) - config.budget
-    return precision.cheapest(float32, measured, score=score, least=least, calibration=calibration).content
+    return precision.search(float32, measured, score=score, least=least, calibration=calibration).content
 
 
 def shuffled(config: Config, data: Dataset, schedule: Schedule):

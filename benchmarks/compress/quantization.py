@@ -213,7 +213,7 @@ def show(name: str, files: dict[str, bytes], data: Dataset, found: results.Resul
             len(content),
             len(gzip.compress(content, 9, mtime=0)),
             len(files["float32"]) / len(content),
-            kerastl.verify.benchmark.facts(content).sparsity,
+            kerastl.verify.benchmark.inspect(content).sparsity,
             100 * scores[file]["validation"],
             100 * scores[file]["test"],
             lost(file),

@@ -121,7 +121,7 @@ def saved_model(seed: int) -> Save:
 def variant(seed: int) -> Save:
     model = tiny_run.network(seed)
     candidate = kerastl.runs.Candidate("float32", "float32", kerastl.export.tflite.convert(model), model)
-    return lambda folder: kerastl.runs._write(candidate, folder, tiny_run.load())
+    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load())
 
 
 def report(seed: int) -> Save:

@@ -57,7 +57,7 @@ class Bench:
 
     def show(
         self, title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"
-    ) -> dict[str, baseline.Recovered]:
+    ) -> dict[str, baseline.DistillationGain]:
         """A row a way of teaching, with its scores over seeds; the first is that without a teacher."""
         columns = {"way": "{}", split: "{:.2f}", "every seed": "{:.2f}"}
         columns |= {"above alone, points (95 % interval)": "{:+.2f}", "g (95 % interval)": "{:.2f}"}
@@ -65,7 +65,7 @@ class Bench:
         table.add("teacher", 100 * teacher, None, None, None)
         found, alone = {}, next(iter(ways.values()))
         for name, scores in ways.items():
-            found[name] = got = baseline.gap_recovered(teacher=teacher, alone=alone, distilled=scores)
+            found[name] = got = baseline.recovered_gap(teacher=teacher, alone=alone, distilled=scores)
             gain = around(got.gain, got.gain_low, got.gain_high, times=100)
             share = around(got.gap, got.low, got.high)
             first = scores is alone

@@ -53,9 +53,9 @@ def standard(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
 def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
     """The backbone runs once a picture; the head learns from what came out."""
     batches, transfer = kerastl.data.pipeline.batches, kerastl.training.transfer
-    body = transfer.body(model)
+    body = transfer.feature_extractor(model)
     train, validation = (
-        transfer.features(body, batches(split, batch_size=64), name=split.name)
+        transfer.extract_features(body, batches(split, batch_size=64), name=split.name)
         for split in (dataset.train, dataset.validation)
     )
     head = transfer.head(dataset.task, train.inputs.shape[1])
@@ -68,7 +68,7 @@ def cached(model: keras.Model, dataset: Dataset, schedule: Schedule) -> None:
         keep="last",
         progress=False,
     )
-    transfer.put_head(model, head)
+    transfer.set_head_weights(model, head)
 
 
 def score(model: keras.Model, split: Split) -> float:

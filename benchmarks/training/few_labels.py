@@ -76,9 +76,10 @@ def probed(backbone: str, task: Task, train: Split) -> keras.Model:
     changed = batches(
         train, batch_size=64, augment=kerastl.inputs.augmentation.image_augmentation(**VIEWS, fill="reflect", seed=0)
     )
-    body = transfer.body(model)
-    features = transfer.joined(
-        transfer.features(body, batches(train, batch_size=64)), transfer.features(body, changed, views=plan.views)
+    body = transfer.feature_extractor(model)
+    features = transfer.concatenate(
+        transfer.extract_features(body, batches(train, batch_size=64)),
+        transfer.extract_features(body, changed, views=plan.views),
     )
     head = transfer.head(task, features.inputs.shape[1], dropout=0.3)
     kerastl.training.fit(
@@ -88,14 +89,14 @@ def probed(backbone: str, task: Task, train: Split) -> keras.Model:
         keep="last",
         progress=False,
     )
-    transfer.put_head(model, head)
+    transfer.set_head_weights(model, head)
     return model
 
 
 def fine_tuned(model: keras.Model, train: Split, epochs: int) -> keras.Model:
     """Everything learns, the early layers least; statistics stay."""
     transfer = kerastl.training.transfer
-    transfer.freeze_statistics(model)
+    transfer.freeze_batch_norm(model)
     groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
     kerastl.training.fit(
         model,

@@ -113,7 +113,7 @@ def sensitivities(
 
     Raises:
         ValueError: if ``model`` is no float32 TFLite file, has no kernel that can be quantized, or another width is
-            asked for; if ``calibration`` is not what `rounding.nearest_answers` takes.
+            asked for; if ``calibration`` is not what `rounding.output_aware_rounding` takes.
     """
     if not bits or set(bits) - {8, 4}:
         raise ValueError(f"Kernels are quantized to 8 or 4 bits. Received: bits={tuple(bits)}.")
@@ -184,7 +184,7 @@ def apply(model: bytes, assignment: BitAssignment, *, calibration: np.ndarray | 
 
     Raises:
         ValueError: if ``model`` is no float32 TFLite file, or not the one that the assignment was made for; if
-            ``calibration`` is not what `rounding.nearest_answers` takes.
+            ``calibration`` is not what `rounding.output_aware_rounding` takes.
     """
     held = {operator.name: operator for operator in float_file.operators(model)}
     if lacking := sorted(set(assignment.bits) - set(held)):

@@ -91,7 +91,7 @@ def int4_weights(
 
     Raises:
         ValueError: if ``model`` is no TFLite file, or is quantized already; if no operator has blocks of that size; if
-            ``calibration`` is not what `rounding.nearest_answers` takes.
+            ``calibration`` is not what `rounding.output_aware_rounding` takes.
     """
     if block_size is not None and block_size not in _BLOCKS:
         raise ValueError(f"block_size is one of {', '.join(map(str, _BLOCKS))}. Received: {block_size}.")

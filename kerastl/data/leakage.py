@@ -93,7 +93,7 @@ def _near(train: types.Split, validation: types.Split, test: types.Split) -> dic
     others = np.delete(np.arange(len(train)), own)
     index = near_duplicates.fingerprints(train.inputs)
     across = [pair for part in parts for pair in near_duplicates.between(part.inputs, index)]
-    within = near_duplicates.between(train.subset(own).inputs, index.part(others))
+    within = near_duplicates.between(train.subset(own).inputs, index.take(others))
     return dict(zip(_NEAR, (len(across), len(held_out), len(within), len(own)), strict=True))
 
 

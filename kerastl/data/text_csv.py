@@ -143,7 +143,7 @@ def rows(
     Args:
         path, split_column: as for `load`.
         columns: of texts and of labels.
-        several: one of ``label_separator`` and ``label_columns``, see `multi_label_sets.several`.
+        several: one of ``label_separator`` and ``label_columns``, see `multi_label_sets.columns_or_separator`.
 
     Raises:
         FileNotFoundError, ValueError: as `text_file.read`; or a separator that stands in no label.

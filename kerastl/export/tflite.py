@@ -101,7 +101,7 @@ def convert(
     Raises:
         ValueError: if calibration is missing, not wanted, or not raw pixels; if ``integer`` is asked of token ids; or
             if the model needs an operator that is not among the built-in ones.
-        NoRoomError: for want of room among the temporary files.
+        DiskFullError: for want of room among the temporary files.
         RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
     if integer and serving.input_of(model)[1] == "int32":

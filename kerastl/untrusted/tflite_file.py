@@ -96,7 +96,7 @@ class SandboxedModel:
         )
 
     def run(self, file: Path | str | bytes, inputs: np.ndarray | types.LazyArray) -> np.ndarray:
-        """A file's answers, float32 ``(examples, classes)``, as `verify.run_file` gives them for ``inputs``.
+        """A file's answers, float32 ``(examples, classes)``, as `verify.predict_tflite` gives them for ``inputs``.
 
         What is too large for the child goes to it in parts.
 

@@ -578,5 +578,5 @@ def test_a_convolution_of_as_many_groups_as_channels_is_left_out_on_both_sides()
     bridged = bridge.to_tf_keras(model, probe=pictures)
     home = bridge.to_keras(cluster.train(bridged, few, number_of_clusters=4, epochs=0), like=model)
     assert list(cluster.unique_values(bridged)) == list(cluster.unique_values(home)) == ["wide"]
-    assert cluster.claim(home, number_of_clusters=4).sizes == (3 * 3 * 3 * 6,)
+    assert cluster.claim(home, number_of_clusters=4).kernel_sizes == (3 * 3 * 3 * 6,)
     np.testing.assert_array_equal(home.get_layer("deep").kernel, model.get_layer("deep").kernel)

@@ -74,7 +74,7 @@ def test_folders_of_splits_are_kept_apart(tmp_path):
     assert dataset.leakage["exact_duplicates"] == 0
     copied = next(iter(planted["training"]))
     shutil.copy(copied, tmp_path / "test" / copied.parent.name / "copied.png")
-    assert image_folder.load(tmp_path, **LOAD).overlaps["exact_duplicates"] == 1
+    assert image_folder.load(tmp_path, **LOAD).leakage["exact_duplicates"] == 1
     (tmp_path / "stray").mkdir()
     with pytest.raises(ValueError, match="stray"):
         image_folder.load(tmp_path, **LOAD)
@@ -205,7 +205,7 @@ def test_streamed_pictures_are_the_array(tmp_path):
         assert isinstance(other.inputs, streamed.Pictures)
         np.testing.assert_array_equal(one.inputs, other.inputs[:])
         np.testing.assert_array_equal(one.labels, other.labels)
-    assert shown.overlaps == held.overlaps
+    assert shown.leakage == held.leakage
     again = image_folder.load(**shown.arguments)
     assert again.digest == shown.digest
     assert again.digest == splits.digest(again.train, again.validation, again.test)

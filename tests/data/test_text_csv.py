@@ -157,7 +157,7 @@ def test_copies_never_stand_in_two_splits(tmp_path):
     rows += [(f"  {text.upper()}\t", label) for text, label in sentences(60)]
     made = load(written(tmp_path / "a.csv", rows))
     assert sum(len(split) for split in (made.train, made.validation, made.test)) == 60
-    assert made.overlaps["exact_duplicates"] == 0
+    assert made.leakage["exact_duplicates"] == 0
 
 
 def test_of_copies_the_test_split_keeps_its_own(tmp_path):
@@ -203,7 +203,7 @@ def test_two_sentences_are_measured_on_themselves_where_that_is_asked_for(tmp_pa
             ("i do not", 0),
             ("i like it", 1),
         ]
-    assert made.overlaps["exact_duplicates"] == 4  # validation and test, two each: it is in the report
+    assert made.leakage["exact_duplicates"] == 4  # validation and test, two each: it is in the report
     assert load(**dict(made.arguments)).digest == made.digest
     with pytest.raises(ValueError, match=r"two classes at least\. Received: 'good'"):
         load(written(tmp_path / "one.csv", [("I like it", "good")]), measure_on_train=True)

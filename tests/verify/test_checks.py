@@ -226,11 +226,11 @@ def test_claimed_clusters(kind, tiny_files, checked):
         checked(data, clusters=claim, **claims)
     checked(changed(data, coarse), clusters=claim, **claims)
     whole = changed(data, lambda model: coarse(model, whole=True))
-    checked(whole, clusters=types.ClusterClaim(12, sizes, whole=True), **claims)
+    checked(whole, clusters=types.ClusterClaim(12, sizes, per_kernel=True), **claims)
     checked(whole, clusters=types.ClusterClaim(12, sizes), **claims)
     for wrong in (
         types.ClusterClaim(5, sizes),
-        types.ClusterClaim(6, sizes, whole=True),
+        types.ClusterClaim(6, sizes, per_kernel=True),
         types.ClusterClaim(6, (*sizes, sizes[0])),
         types.ClusterClaim(6, (*sizes, 12345)),
     ):
@@ -314,7 +314,7 @@ def several(tiny_files, tmp_path, answers, expected, labels, *, tolerance=LOOSE)
     path.write_bytes(tiny_files.float32)
     split = types.Split("validation", tiny_files.inputs[: len(labels)], labels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kerastl.verify.checks.run_file", lambda data, inputs: answers)
+        patch.setattr("kerastl.verify.checks.predict_tflite", lambda data, inputs: answers)
         return verify.check(types.Artifact("toy", "test", path), split, expected=expected, tolerance=tolerance)
 
 
