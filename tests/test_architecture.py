@@ -9,7 +9,10 @@ from __future__ import annotations
 import ast
 import fnmatch
 import functools
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +220,33 @@ def test_no_folder_of_tests_is_passed_over(pytestconfig):
     assert {"models", "training"} <= folders
     passed_over = pytestconfig.getini("norecursedirs")
     assert not [name for name in folders for pattern in passed_over if fnmatch.fnmatch(name, pattern)]
+
+
+def test_two_processes_take_a_file_or_a_recipe_at_a_time(tmp_path):
+    """In the suite's own scheduler: a recipe in both processes would be trained twice, a file's fixtures made twice."""
+    content = "import os, pathlib, pytest, time\n"
+    for name in ("smoke", "again"):
+        content += f"@pytest.mark.parametrize('one', ['a', 'b', 'c', 'd', 'e', 'f'])\ndef test_{name}(one):\n"
+        content += (
+            "    time.sleep(0.02)\n    name = os.environ['PYTEST_XDIST_WORKER'] + pathlib.Path(__file__).stem + one\n"
+        )
+        content += "    (pathlib.Path(os.environ['FOUND']) / name).touch()\n"
+    for name in ("conftest.py", "groups.py"):
+        (tmp_path / name).write_text((ROOT / "tests" / name).read_text().replace("autouse=True", ""))
+    for name in ("test_recipes.py", "test_first.py", "test_second.py"):
+        (tmp_path / name).write_text(content)
+    (tmp_path / "found").mkdir()
+    options = ["-n", "2", "--dist=loadgroup", "--no-loadscope-reorder", "--import-mode=importlib"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "-o", "pythonpath=.", "."]
+    environment = {**os.environ, "FOUND": str(tmp_path / "found")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = sorted(path.name for path in (tmp_path / "found").iterdir())
+    assert len(found) == 18, f"a recipe or a file was in both processes: {found}"
+    assert len({name.removeprefix("gw0").removeprefix("gw1") for name in found}) == 18
+    for file in ("test_first", "test_second"):
+        assert len({name[:3] for name in found if file in name}) == 1
+    assert len({name[:3] for name in found if "test_recipes" in name}) == 2
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)

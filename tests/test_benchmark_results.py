@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -9,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import kerastl
 from benchmarks.tools import results
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -90,3 +95,35 @@ def test_help_says_what_json_writes(capsys):
 def test_quartiles():
     assert results.quartiles(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == (3.0, 2.0, 4.0)
     assert results.quartiles([2.0]) == (2.0, 2.0, 2.0)
+
+
+def test_what_benchmarks_call_is_there():
+    """Most are run by hand, and for hours: a name that moved would be noticed late."""
+    looked, lacking = set(), []
+    for path in sorted((ROOT / "benchmarks").glob("*/*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                names = [ast.unparse(node)]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            for name in names:
+                if name.startswith("kerastl.") and all(part.isidentifier() for part in name.split(".")):
+                    looked.add(name)
+                    lacking += [] if exists(name) else [f"{path.name} line {node.lineno}: {name}"]
+    assert len(looked) > 100
+    assert lacking == []
+
+
+def exists(name: str) -> bool:
+    found = kerastl
+    for part in name.split(".")[1:]:
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            try:
+                found = importlib.import_module(f"{found.__name__}.{part}")
+            except ImportError:
+                return False
+    return True

@@ -49,7 +49,7 @@ NETWORKS: dict[str, Callable] = {
     "mobilenet_v2": kerastl.models.mobile_cnn.small,
 }
 
-EVALUATION = "verify.run_file on the test split"
+EVALUATION = "verify.predict_tflite on the test split"
 
 
 def main() -> int:

@@ -54,9 +54,9 @@ def every_loss() -> dict[str, dict[str, terms.Term]]:
         "kl_divergence, T = 4": soft(losses.kl_divergence, temperature=4.0),
         "mean squared error of logits": soft(losses.mean_squared_error),
         "mean squared error of probabilities": soft(on_probabilities),
-        "decoupled_kullback_leibler, others weigh 8": soft(losses.decoupled_kd),
-        "correlation_distance": soft(losses.dist),
-        "standardized_kullback_leibler": soft(losses.standardized_kl_divergence),
+        "decoupled_kd, others weigh 8": soft(losses.decoupled_kd),
+        "dist": soft(losses.dist),
+        "standardized_kl_divergence": soft(losses.standardized_kl_divergence),
         "hint, with a projection": feature(feature_losses.hint, 1.0, maps, projection=True),
         # the authors' code takes 1000 / 2 times the mean over 16 places, not half the sum over them
         "attention_transfer, weight 62.5": feature(feature_losses.attention_transfer, 62.5, maps),
@@ -64,7 +64,7 @@ def every_loss() -> dict[str, dict[str, terms.Term]]:
         "relational_angle": feature(feature_losses.relational_angle, 50.0, pooled),
         "similarity_preserving": feature(feature_losses.similarity_preserving, 3000.0, maps),
         "contrastive, with a projection": feature(feature_losses.contrastive, 0.2, pooled, projection=True),
-        "decoupled_kullback_leibler, others weigh 1": soft(gentle, temperature=2.0),
+        "decoupled_kd, others weigh 1": soft(gentle, temperature=2.0),
     }
 
 

@@ -80,7 +80,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
     if models.kind_of(Path(path)) is not None:
         if model is not None:
             raise ValueError(f"--model goes with a data set. Received: the model {path}.")
-        with models.Reader() as reader:
+        with models.SandboxedModel() as reader:
             found = reader.audit(path)
     else:
         if model is not None and not kerastl.inputs.array_file.is_array(Path(path)):  # not after minutes of audit
@@ -91,7 +91,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
             file = file if file.is_file() else Path(model)
             if models.kind_of(file) is None:
                 raise FileNotFoundError(f"{model} is neither a finished run nor a model.")
-            with models.Reader() as reader:
+            with models.SandboxedModel() as reader:
                 found += kerastl.data.audit.doubtful_labels(
                     path, lambda inputs: _probabilities(reader.run(file, inputs))
                 )

@@ -103,7 +103,7 @@ def _near(train: types.Split, validation: types.Split, test: types.Split) -> dic
     others = np.delete(np.arange(len(train)), own)
     index = near_duplicates.fingerprints(_pictures(train))
     across = [pair for part in parts for pair in near_duplicates.between(_pictures(part), index)]
-    within = near_duplicates.between(_pictures(train.subset(own)), index.part(others))
+    within = near_duplicates.between(_pictures(train.subset(own)), index.take(others))
     return dict(zip(_NEAR, (len(across), len(held_out), len(within), len(own)), strict=True))
 
 

@@ -73,7 +73,7 @@ class Index:
     waves: np.ndarray
     middles: np.ndarray
 
-    def part(self, chosen: np.ndarray) -> Index:
+    def take(self, chosen: np.ndarray) -> Index:
         """Of some of them, by their indices."""
         return Index(
             lambda rows: self.rows(chosen[rows]),

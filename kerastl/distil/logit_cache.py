@@ -153,7 +153,7 @@ def write(
     Raises:
         ValueError: the batches are not of `data.pipeline` or of an unknown number of views, an argument is out of
             range, the folder holds something else, or an answer is not finite or beyond float16 (65,504).
-        atomic_files.NoRoomError: there is no room, which is known before the teacher begins.
+        atomic_files.DiskFullError: there is no room, which is known before the teacher begins.
         MemoryError: a batch does not fit into memory.
     """
     folder, course = Path(folder), getattr(batches, "course", None)

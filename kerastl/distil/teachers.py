@@ -118,11 +118,11 @@ def as_list(teacher: keras.Model | Teacher | EMATeacher | Ensemble | None) -> li
         found.append(Teacher(one) if isinstance(one, keras.Model) else one)
         if not isinstance(found[-1], Teacher | EMATeacher):
             raise ValueError(
-                "Wanted a model, or one of teachers.Teacher, MovingAverage, Several. Received: "
+                "Wanted a model, or one of teachers.Teacher, EMATeacher, Ensemble. Received: "
                 f"{type(one).__name__}{' within another' if isinstance(one, Ensemble) else ''}."
             )
     if sum(isinstance(one, EMATeacher) for one in found) > 1:
-        raise ValueError("A student has one moving average. Received: more than one MovingAverage.")
+        raise ValueError("A student has one moving average. Received: more than one EMATeacher.")
     return found
 
 

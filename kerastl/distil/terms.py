@@ -4,7 +4,7 @@ A recipe names each::
 
     losses={
         "labels": terms.Labels(weight=0.1),
-        "soft": terms.Soft(temperature_kullback_leibler, weight=0.9, temperature=schedules.cosine(8, 2, steps=900)),
+        "soft": terms.LogitLoss(kl_divergence, weight=0.9, temperature=schedules.cosine(8, 2, steps=900)),
         "hints": terms.Feature(hint, weight=0.5, student="block2_relu", teacher="stage3", projection=True),
     }
 """
@@ -63,7 +63,7 @@ class LogitLoss:
             those too, and rows without a label then count nothing.
         weight: 0 or more; may be a schedule.
         temperature: above 0, handed to ``loss``; may be a schedule. ``None`` where the loss has its own or needs none.
-        teacher_index: which of several teachers, counted from 0; ``None`` combines them all, see `teachers.Several`.
+        teacher_index: which of several teachers, counted from 0; ``None`` combines them all, see `teachers.Ensemble`.
         independent: whether each output is a question of its own, so that answers do not sum to one.
 
     Raises:

@@ -30,7 +30,7 @@ class Workspace:
         stage: its name, which its curves and its progress bar carry.
         folder: of the checkpoints; made with the first one.
         logs: folder for TensorBoard.
-        every_seconds: ``is_due`` says yes so many seconds after the last checkpoint.
+        every_seconds: ``checkpoint_due`` says yes so many seconds after the last checkpoint.
         kept: how many checkpoints stay: the newest, and older ones to fall back on.
     """
 

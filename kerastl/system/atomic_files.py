@@ -24,7 +24,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all, and makes the folders above it.
 
     Raises:
-        NoRoomError: for want of room, naming the path and the bytes needed.
+        DiskFullError: for want of room, naming the path and the bytes needed.
         OSError: if it cannot be written for another reason.
     """
     with atomic_replace(path, needed_bytes=len(content)) as temporary:
@@ -66,7 +66,7 @@ def atomic_replace(path: Path, *, needed_bytes: int | None = None, flush: bool =
         flush: whether to wait until it is on disk. A cache whose contents are checked whenever they are read need not.
 
     Raises:
-        NoRoomError: for want of room, also where a library said so in an error of its own.
+        DiskFullError: for want of room, also where a library said so in an error of its own.
         OSError: if it cannot be written for another reason.
     """
     temporary = path.with_name(f"{_prefix(path)}{os.getpid()}{path.suffix}")
@@ -92,7 +92,7 @@ def explain_disk_full(path: Path) -> Iterator[None]:
     """Tells want of room in words, for a library that writes to ``path`` by itself and cannot be made to replace it.
 
     Raises:
-        NoRoomError: for want of room.
+        DiskFullError: for want of room.
     """
     try:
         yield

@@ -100,8 +100,8 @@ class SandboxedModel:
         Raises:
             FileNotFoundError: there is nothing.
             ValueError: it is no model by its name, or the inputs are no numbers.
-            ModelError, TfliteError, CopyError: it is not opened, the inputs do not fit, it takes too long, or the child
-                did not survive it.
+            ModelError, TfliteError, SnapshotError: it is not opened, the inputs do not fit, it takes too long, or the
+                child did not survive it.
         """
         path, inputs = Path(path), np.ascontiguousarray(inputs)
         kind = _kind(path)

@@ -19,7 +19,7 @@ def of(path: Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: there is nothing.
-        CopyError: neither a file nor a folder; or a folder with something in it that is `strange`.
+        SnapshotError: neither a file nor a folder; or a folder with something in it that is `strange`.
     """
     path = Path(path)
     if not path.exists():

@@ -125,7 +125,7 @@ def test_what_was_described_once_gives_the_same_pairs():
     index = near_duplicates.fingerprints(train)
     assert near_duplicates.between(test, index) == near_duplicates.between(test, train)
     chosen = np.r_[250, 10:60]
-    pairs = near_duplicates.between(test, index.part(chosen))
+    pairs = near_duplicates.between(test, index.take(chosen))
     assert pairs == near_duplicates.between(test, train[chosen])
     assert [chosen[pair.second] for pair in pairs] == [40, 250]
 
@@ -148,7 +148,7 @@ def test_pictures_that_resemble_none_are_laid_over_none(monkeypatch):
 def test_memory_is_that_of_a_few_numbers_a_picture():
     some = near_duplicates.fingerprints(scenes(100))
     many = np.arange(60_000) % 100
-    index, test = some.part(many), scenes(100, seed=1)
+    index, test = some.take(many), scenes(100, seed=1)
     tracemalloc.start()
     near_duplicates.between(test, index)
     peak = tracemalloc.get_traced_memory()[1]

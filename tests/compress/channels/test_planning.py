@@ -343,19 +343,19 @@ def test_bytes_follow_the_precision_that_weights_are_kept_in():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"keep": 0.0},
-        {"keep": 1.1},
-        {"floor": 0.0},
-        {"multiple": 0},
-        {"of": "flops"},
+        {"keep_ratio": 0.0},
+        {"keep_ratio": 1.1},
+        {"min_keep_ratio": 0.0},
+        {"divisor": 0},
+        {"cost": "flops"},
         {"criterion": "l3"},
         {"criterion": "taylor"},
         {"criterion": "l1", "batches": [1]},
     ],
 )
 def test_words_and_numbers_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"Received: (keep|of)="):
-        channels.plan(small_net(), **{"keep": 0.5, **wrong})
+    with pytest.raises(ValueError, match=r"Received: (keep_ratio|cost)="):
+        channels.plan(small_net(), **{"keep_ratio": 0.5, **wrong})
 
 
 def test_a_plan_of_another_model_is_refused():
