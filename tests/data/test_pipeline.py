@@ -209,7 +209,7 @@ class Counted:
     def __array__(self, dtype=None, copy=None):
         return self[np.arange(len(self))]
 
-    def part(self, rows):
+    def take(self, rows):
         return Counted(len(np.arange(len(self))[rows]))
 
     def digests(self):
