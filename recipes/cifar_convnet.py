@@ -90,9 +90,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             model=conv_net.model,
             candidates=candidates,
             curves=[conv_net.curves],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
         )
 
 

@@ -163,9 +163,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("qat_int8", "qat_int8", quantized.content),
             ],
             curves=[members[0].curves, best.curves, alone[0].curves, quantized.curves],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
             control=kerastl.runs.Baseline(
                 teacher,
                 distilled=[one.model for one in distilled],

@@ -137,9 +137,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             ],
             curves=[teacher.curves, best.curves, *(one.curves for one in alone)],
             prefer=config.prefer,
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
             control=kerastl.runs.Baseline(
                 teacher.model,
                 distilled=[one.model for one in distilled],

@@ -175,9 +175,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=rest.inputs[:500])),
             ],
             curves=[teacher.curves, distilled[0].curves, alone[0].curves],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
             control=kerastl.runs.Baseline(
                 even.model,
                 distilled=[one.model for one in distilled],

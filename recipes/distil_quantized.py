@@ -146,9 +146,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("qat_int8", "qat_int8", distilled[best].content, eligible=True),
             ],
             curves=[members[0].curves, students[best].curves, distilled[best].curves, alone[best].curves],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
             control=kerastl.runs.Baseline(
                 teacher,
                 distilled=[one.content for one in distilled],

@@ -157,10 +157,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             candidates=[kerastl.runs.Candidate(name, name, content, model) for name, content in contents.items()],
             curves=[stage.curves for stage in trained],
             prefer=config.prefer,
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
-            clipped=config.clipped,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
+            max_saturation=config.clipped,
         )
 
 

@@ -153,10 +153,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             model=model,
             candidates=candidates,
             curves=[stage.curves for stage in trained],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
-            clipped=config.clipped,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
+            max_saturation=config.clipped,
         )
 
 

@@ -88,9 +88,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             model=cnn.model,
             candidates=candidates,
             curves=[cnn.curves],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
         )
 
 

@@ -132,9 +132,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             ],
             curves=[teacher.curves, student.curves, alone.curves, pruned.curves, quantized.curves],
             prefer=config.prefer,
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
             control=kerastl.runs.Baseline(
                 teacher.model,
                 distilled=[student.model],

@@ -133,10 +133,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             candidates=candidates,
             curves=[made.curves for made in (own, *smaller.values(), quantized) if made],
             prefer=config.prefer,
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
-            left_out=left_out,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
+            skipped=left_out,
         )
 
 

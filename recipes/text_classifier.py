@@ -158,9 +158,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             model=model,
             candidates=[kerastl.runs.Candidate(name, name, content, model) for name, content in contents.items()],
             curves=[classifier.curves],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
         )
 
 

@@ -139,9 +139,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
             ],
             curves=[teacher.curves, student.curves, alone.curves],
-            budget=config.budget,
-            score_drop=config.score_drop,
-            agreement=config.agreement,
+            max_score_drop=config.budget,
+            max_quantization_drop=config.score_drop,
+            min_agreement=config.agreement,
             control=kerastl.runs.Baseline(
                 answers,
                 distilled=[student.model],

@@ -19,18 +19,17 @@ from kerastl.runs import report, store
 from kerastl.system import atomic_files
 from kerastl.training import fitting
 from kerastl.types import Artifact, ClusterClaim, Dataset, History, Score, Split, Variant, Verification
-from kerastl.verify import baseline as lessons
-from kerastl.verify import benchmark, checks
+from kerastl.verify import baseline, benchmark, checks
 
 
 @dataclasses.dataclass(frozen=True)
 class Technique:
-    """How a file was made: in words, whether it claims to be integer throughout, how far it may be from its model.
+    """How a file was made: a description, whether it claims to be integer throughout, how far it may be from its model.
 
     One made by post-training quantization also says how far its layers may be from the float file's.
     """
 
-    words: str
+    description: str
     tolerance: checks.Tolerance
     integer: bool = False
     layers: checks.LayerTolerance | None = None
@@ -66,7 +65,7 @@ class Candidate:
     Attributes:
         name: unique in the run.
         technique: a key of ``TECHNIQUES``.
-        content: the file's bytes, without metadata.
+        tflite: the file's bytes, without metadata.
         model: the Keras model it was made from; emits logits or probabilities.
         eligible: whether it may be chosen for the phone; a teacher may not.
         sparsity: share of zeros its pruned kernels have to have, or ``None``.
@@ -75,7 +74,7 @@ class Candidate:
 
     name: str
     technique: str
-    content: bytes
+    tflite: bytes
     model: Any
     eligible: bool = True
     sparsity: float | None = None
@@ -121,32 +120,32 @@ def publish(
     candidates: Sequence[Candidate],
     curves: Sequence[History] = (),
     prefer: str = "smallest",
-    budget: float = 0.003,
-    score_drop: float = 0.003,
-    agreement: float = 0.98,
-    clipped: float = 0.005,
+    max_score_drop: float = 0.003,
+    max_quantization_drop: float = 0.003,
+    min_agreement: float = 0.98,
+    max_saturation: float = 0.005,
     control: Baseline | None = None,
-    left_out: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
 
     Args:
         run: the run folder.
         dataset: validation chooses; test is looked at once, after the choice.
-        model: the float model that the budget is counted from; saved as ``model.keras`` and as a SavedModel.
+        model: the float model that ``max_score_drop`` is counted from; saved as ``model.keras`` and as a SavedModel.
         candidates: every file of the run. A file from post-training quantization is also compared layer by layer with
             the float32 candidate of the same model, on validation examples.
         curves: training curves for the page.
         prefer: ``"smallest"`` or ``"fastest"``.
-        budget: score that the chosen file may lose against ``model`` on validation; 0.003 is 0.3 points.
-        score_drop: score that an int8 file may lose against its own model on either split.
-        agreement: least share of examples on which an int8 file has to answer like its model. A float16 file may
-            disagree a quarter as often, and lose half of ``score_drop``: where classes are hard to tell, some examples
-            lie so close to the border that any rounding moves them over it.
-        clipped: largest share of a layer's numbers on held-out examples that may lie outside the range that its
+        max_score_drop: score that the chosen file may lose against ``model`` on validation; 0.003 is 0.3 points.
+        max_quantization_drop: score that an int8 file may lose against its own model on either split.
+        min_agreement: least share of examples on which an int8 file has to answer like its model. A float16 file may
+            disagree a quarter as often, and lose half of ``max_quantization_drop``: where classes are hard to tell,
+            some examples lie so close to the border that any rounding moves them over it.
+        max_saturation: largest share of a layer's numbers on held-out examples that may lie outside the range that its
             calibration found. Few calibration examples know the range less well.
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
-        left_out: techniques that gave no file, and why, for the report. A file that is not its model within its
+        skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
             some will not do. The float32 file of ``model`` and the chosen one have to hold all the same.
 
@@ -154,23 +153,26 @@ def publish(
         The report, as written to ``report.json``.
 
     Raises:
-        verify.VerificationError: if a file is not its model within its tolerance, or no file is within the budget;
+        verify.VerificationError: if a file is not its model within its tolerance, or no file is within
+            ``max_score_drop``;
             nothing is published then.
     """
-    check = _Check(int8=_asked_of_int8(agreement=agreement, score_drop=score_drop))
-    floats = {id(candidate.model): candidate.content for candidate in candidates if candidate.technique == "float32"}
-    refused = None if left_out is None else dict(left_out)
+    check = _Check(int8=_asked_of_int8(min_agreement=min_agreement, max_quantization_drop=max_quantization_drop))
+    floats = {id(candidate.model): candidate.tflite for candidate in candidates if candidate.technique == "float32"}
+    refused = None if skipped is None else dict(skipped)
     measures = [one for one in candidates if one.model is model and one.technique == "float32"]
     measured: list[tuple[Candidate, Variant]] = []
     for candidate in candidates:
         reference = floats.get(id(candidate.model))
         with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
-            variant = _measure(candidate, run.folder, dataset, check, reference=reference, clipped=clipped)
+            variant = _measure(
+                candidate, run.folder, dataset, check, reference=reference, max_saturation=max_saturation
+            )
             measured.append((candidate, variant))
     choice = verify.select(
         [variant for candidate, variant in measured if candidate.eligible],
         prefer=prefer,
-        budget=budget,
+        budget=max_score_drop,
         float_validation_score=verify.score(check.expected(model, dataset.validation), dataset.validation.labels).value,
     )
     # only now, with every choice made, the test split
@@ -190,7 +192,7 @@ def publish(
         variants=variants,
         choice=choice,
         by_class=verify.per_class_metrics(answers, dataset.test.labels, class_names=dataset.task.class_names),
-        left_out=refused,
+        skipped=refused,
         frontier=verify.pareto_front(variants),
         control=None if control is None else _gained(control, dataset, check),
     )
@@ -228,7 +230,7 @@ def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any
 
     teacher = scores(control.teacher)
     distilled, alone = ([scores(student) for student in each] for each in (control.distilled, control.trained_alone))
-    found = lessons.recovered_gap(
+    found = baseline.recovered_gap(
         teacher=teacher["score"],
         distilled=[one["score"] for one in distilled],
         alone=[one["score"] for one in alone],
@@ -241,13 +243,13 @@ _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)
 """Stands for the test split while it must not be looked at."""
 
 
-def _asked_of_int8(*, agreement: float, score_drop: float) -> checks.Tolerance:
-    """As `proof.INT8`; an example that may be answered otherwise may also move by as much as 1."""
-    further = max(checks.INT8.agreement - agreement, 0.0)
+def _asked_of_int8(*, min_agreement: float, max_quantization_drop: float) -> checks.Tolerance:
+    """As `checks.INT8`; an example that may be answered otherwise may also move by as much as 1."""
+    further = max(checks.INT8.agreement - min_agreement, 0.0)
     return dataclasses.replace(
         checks.INT8,
-        agreement=agreement,
-        score_drop=score_drop,
+        agreement=min_agreement,
+        score_drop=max_quantization_drop,
         mean_difference=(checks.INT8.mean_difference or 0.0) + further,
     )
 
@@ -291,18 +293,18 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     """Puts labels, and normalization or vocabulary, into the file and writes it to ``variants/``."""
     technique = TECHNIQUES[candidate.technique]
     content = metadata.add(
-        candidate.content,
+        candidate.tflite,
         class_names=dataset.task.class_names,
         vocabulary=dataset.task.vocabulary,
         name=dataset.task.name,
-        description=f"{dataset.task.name}, {technique.words}",
+        description=f"{dataset.task.name}, {technique.description}",
         multi_label=dataset.task.multi_label,
     )
     path = _path(candidate, folder)
     atomic_files.write_bytes(path, content)
     return Artifact(
         candidate.name,
-        technique.words,
+        technique.description,
         path,
         integer=technique.integer,
         sparsity=candidate.sparsity,
@@ -315,7 +317,13 @@ def _path(candidate: Candidate, folder: Path) -> Path:
 
 
 def _measure(
-    candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None, clipped: float
+    candidate: Candidate,
+    folder: Path,
+    dataset: Dataset,
+    check: _Check,
+    *,
+    reference: bytes | None,
+    max_saturation: float,
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), TECHNIQUES[candidate.technique].layers
     facts = benchmark.inspect(artifact.path)
@@ -323,7 +331,7 @@ def _measure(
     if layers is not None and (attends or dataset.validation.is_text):
         layers = checks.LAYERS_OF_TRANSFORMERS
     if layers is not None:
-        layers = dataclasses.replace(layers, clipped=max(clipped, layers.clipped))
+        layers = dataclasses.replace(layers, clipped=max(max_saturation, layers.clipped))
     return Variant(
         artifact,
         facts,

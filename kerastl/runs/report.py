@@ -114,7 +114,7 @@ def build(
     variants: Sequence[types.Variant],
     choice: types.Choice,
     by_class: types.PerClassMetrics,
-    left_out: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
     frontier: Sequence[str] = (),
     control: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def build(
         variants: every file measured.
         choice: the one that goes to the phone.
         by_class: how it fares on the test split, class by class.
-        left_out: techniques without a file, and why.
+        skipped: techniques without a file, and why.
         frontier: variants that no other one beats in size, latency and validation score.
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
             of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.DistillationGain``.
@@ -161,7 +161,7 @@ def build(
         "chosen": choice.name,
         "why": choice.why,
         **_by_class(by_class),
-        "left_out": dict(left_out or {}),
+        "skipped": dict(skipped or {}),
         "frontier": list(frontier),
         "control": None if control is None else dict(control),
     }
@@ -314,8 +314,8 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
     if report["control"]:
         console.print(report["control"]["words"], markup=False, highlight=False)
-    for name, why in report["left_out"].items():
-        console.print(f"left out: {name}: {why}", markup=False, highlight=False)
+    for name, why in report["skipped"].items():
+        console.print(f"skipped: {name}: {why}", markup=False, highlight=False)
     several = "macro_f1" in report
     key = "f1" if several else "recall"
     worst = min((row for row in report["by_class"] if row["recall"] is not None), key=lambda row: row[key])

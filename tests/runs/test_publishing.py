@@ -153,11 +153,11 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
     with pytest.raises(verify.VerificationError):
         publishing.publish(run, dataset, model=model, candidates=candidates)
     result = publishing.publish(
-        run, dataset, model=model, candidates=candidates, left_out={"qat_int8": "no such <layer>"}
+        run, dataset, model=model, candidates=candidates, skipped={"qat_int8": "no such <layer>"}
     )
     assert [row["name"] for row in result["variants"]] == ["float32"]
-    assert set(result["left_out"]) == {"qat_int8", "strange"}
-    assert result["left_out"]["strange"].startswith("failed the check of ")
+    assert set(result["skipped"]) == {"qat_int8", "strange"}
+    assert result["skipped"]["strange"].startswith("failed the check of ")
     assert [path.name for path in (run.folder / "variants").iterdir()] == ["float32.tflite"]
     page = (run.folder / "report.html").read_text()
     assert "<li><b>qat_int8</b>: no such &lt;layer&gt;</li>" in page
@@ -166,7 +166,7 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
 def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
     wrong = publishing.Candidate("float32", "float32", tflite.convert(build(7)), model)
     with pytest.raises(verify.VerificationError):
-        publishing.publish(run, dataset, model=model, candidates=[wrong], left_out={})
+        publishing.publish(run, dataset, model=model, candidates=[wrong], skipped={})
 
 
 def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
@@ -182,7 +182,7 @@ def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
         publishing.Candidate("float16", "float16", ptq.float16(tflite.convert(model)), model),
     ]
     with pytest.raises(verify.VerificationError, match=r"float32\.tflite failed"):
-        publishing.publish(run, same, model=model, candidates=candidates, left_out={})
+        publishing.publish(run, same, model=model, candidates=candidates, skipped={})
 
 
 def test_a_file_of_another_model_is_not_published(run, dataset, model):
@@ -280,7 +280,7 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
     }
     content = made.get(technique, lambda: getattr(ptq, technique)(float32))()
     candidate = publishing.Candidate("pruned", technique, content, model, sparsity=0.5)
-    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    loose = {"max_score_drop": 0.2, "max_quantization_drop": 0.2, "min_agreement": 0.8}
     row = publishing.publish(run, dataset, model=model, candidates=[candidate], **loose)["variants"][0]
     assert row["sparsity"] >= 0.495
     denser = dataclasses.replace(candidate, name="denser", sparsity=row["sparsity"] + 0.02)
@@ -313,7 +313,7 @@ def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
         content = ptq.dynamic_int8(tflite.convert(home))
     claim = cluster.claim(home, number_of_clusters=8, layers=["conv", "logits"], whole=technique == "qat_int8")
     candidate = publishing.Candidate("clustered", technique, content, home, clusters=claim)
-    loose = {"budget": 0.2, "score_drop": 0.2, "agreement": 0.8}
+    loose = {"max_score_drop": 0.2, "max_quantization_drop": 0.2, "min_agreement": 0.8}
     publishing.publish(run, dataset, model=home, candidates=[candidate], **loose)
     assert (run.folder / "mobile" / "model.tflite").is_file()
     fewer = dataclasses.replace(candidate, name="fewer", clusters=dataclasses.replace(claim, num_clusters=6))
@@ -329,9 +329,12 @@ def quantization_aware(model, batches, dataset) -> bytes:
 
 def test_what_is_asked_of_each_kind_of_file():
     """An int8 file that may answer a tenth otherwise; a float16 file may a quarter of that, and lose half."""
-    asked = publishing._asked_of_int8(agreement=0.9, score_drop=0.02)
+    asked = publishing._asked_of_int8(min_agreement=0.9, max_quantization_drop=0.02)
     furthest = pytest.approx(verify.INT8.mean_difference + 0.08)
     assert asked == dataclasses.replace(verify.INT8, agreement=0.9, score_drop=0.02, mean_difference=furthest)
-    assert publishing._asked_of_int8(agreement=0.99, score_drop=0.0).mean_difference == verify.INT8.mean_difference
+    assert (
+        publishing._asked_of_int8(min_agreement=0.99, max_quantization_drop=0.0).mean_difference
+        == verify.INT8.mean_difference
+    )
     half = publishing._Check(int8=asked)._tolerances[verify.FLOAT16]
     assert half == dataclasses.replace(verify.FLOAT16, agreement=pytest.approx(0.975), score_drop=0.01)
