@@ -90,10 +90,10 @@ def load(
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
     columns = {"path": path_column, "label": label_column, "split": split_column, "group": group_column}
-    several = multi_label_sets.columns_or_separator(label_separator, label_columns)
-    title, rows, names = listed(Path(path), table=table, columns=columns, root=root, several=several)
+    label_options = multi_label_sets.columns_or_separator(label_separator, label_columns)
+    title, rows, names = listed(Path(path), table=table, columns=columns, root=root, label_options=label_options)
     names = _class_names(names, wanted=class_names, where=path)
-    task = types.Task(title, names, (*(int(side) for side in size), channels), multi_label=bool(several))
+    task = types.Task(title, names, (*(int(side) for side in size), channels), multi_label=bool(label_options))
     looked = decoding.decode_all(
         [row.path for row in rows],
         size=(task.input_shape[0], task.input_shape[1]),
@@ -103,7 +103,7 @@ def load(
     )
     _judge(looked.problems, rows, policy=policy, where=path)
     number = {name: index for index, name in enumerate(names)}
-    if several:
+    if label_options:
         labels = np.zeros((len(rows), len(names)), np.uint8)
         for index, row in enumerate(rows):
             labels[index, [number[label] for label in row.labels]] = 1
@@ -128,7 +128,7 @@ def load(
         whole = places["train"]
         if groups is not None:
             kept, taken = splits.grouped(labels[whole], groups[whole], validation=test, seed=seed, leave=len(missing))
-        elif several:
+        elif label_options:
             kept, taken = splits.iterative_stratification(labels[whole], validation=test, seed=seed, leave=len(missing))
         else:
             kept, taken = splits.stratified(labels[whole], validation=test, seed=seed)
@@ -140,7 +140,7 @@ def load(
     arguments |= {"policy": policy, "test": test, "class_names": list(names), "in_memory": in_memory}
     if table is not None or Path(path).suffix.lower() in _TABLES:
         arguments |= {f"{what}_column": name for what, name in columns.items()}
-        arguments |= {"table": table, "root": None if root is None else os.path.abspath(root)} | several
+        arguments |= {"table": table, "root": None if root is None else os.path.abspath(root)} | label_options
     return splits.dataset(
         task,
         arrays,
@@ -165,12 +165,12 @@ def listed(
     table: str | None = None,
     columns: Mapping[str, Any] = _COLUMNS,
     root: str | Path | None = None,
-    several: Mapping[str, Any] = MappingProxyType({}),
+    label_options: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[str, list[picture_table.Row], set[str]]:
     """A title, the pictures with train, validation or test for their split, and the names of the classes.
 
-    Nothing is decoded. Arguments and errors as for `load`; ``columns`` are the names of a table's, ``several`` is one
-    of ``label_separator`` and ``label_columns``.
+    Nothing is decoded. Arguments and errors as for `load`; ``columns`` are the names of a table's,
+    ``label_options`` is one of ``label_separator`` and ``label_columns``.
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
@@ -182,10 +182,10 @@ def listed(
     if table is None:
         if columns["group"] is not None:
             raise ValueError(f"Groups are a column of a table. Received: group_column={columns['group']!r} for {path}.")
-        if several:
+        if label_options:
             raise ValueError(
-                f"Pictures of several classes are listed in a table: a folder is one class. Received: {several} for "
-                f"{path}."
+                "Pictures of several classes are listed in a table: a folder is one class. "
+                f"Received: {label_options} for {path}."
             )
         parts = _parts(folder)
         rows = [row for split, part in parts.items() for row in _listed(part, split)]
@@ -193,7 +193,7 @@ def listed(
     file = folder / table
     if not file.is_file():
         raise FileNotFoundError(f"There is no table {table} in {folder}.")
-    known = picture_table.columns_of(file, [columns["path"], *several.get("label_columns", [columns["label"]])])
+    known = picture_table.columns_of(file, [columns["path"], *label_options.get("label_columns", [columns["label"]])])
     split_column = None if columns["split"] == "split" and "split" not in known else columns["split"]
     rows = picture_table.read(
         file,
@@ -202,13 +202,17 @@ def listed(
         split_column=split_column,
         group_column=columns["group"],
         root=None if root is None else Path(root),
-        **several,
+        **label_options,
     )
     rows = [row._replace(split=_split_of(row, file)) for row in rows]
     if all(row.split != "train" for row in rows):
         raise ValueError(f"Wanted pictures to train on. Received: none of split train in {file}.")
-    if several:
-        return title, rows, {label for row in rows for label in row.labels}.union(several.get("label_columns", ()))
+    if label_options:
+        return (
+            title,
+            rows,
+            {label for row in rows for label in row.labels}.union(label_options.get("label_columns", ())),
+        )
     return title, rows, {row.label for row in rows}
 
 

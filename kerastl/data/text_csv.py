@@ -108,17 +108,17 @@ def load(
     """
     if policy not in ("fail", "skip"):
         raise ValueError(f"policy is 'fail' or 'skip'. Received: {policy!r}.")
-    path, several = Path(path), multi_label_sets.columns_or_separator(label_separator, label_columns)
-    examples, problems = rows(path, [text_column, label_column], split_column, several=several)
+    path, label_options = Path(path), multi_label_sets.columns_or_separator(label_separator, label_columns)
+    examples, problems = rows(path, [text_column, label_column], split_column, label_options=label_options)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
-    arguments |= {"split_column": split_column, "policy": policy} | several
+    arguments |= {"split_column": split_column, "policy": policy} | label_options
     dataset = build_dataset(
         examples,
         name=path.stem,
         source="text_csv",
         problems=problems,
         skip=policy == "skip",
-        columns=several.get("label_columns", ()),
+        columns=label_options.get("label_columns", ()),
         sequence_length=sequence_length,
         vocabulary=vocabulary,
         vocabulary_size=vocabulary_size,
@@ -136,20 +136,20 @@ def load(
 
 
 def rows(
-    path: Path, columns: Sequence[str], split_column: str, *, several: Mapping[str, Any] = MappingProxyType({})
+    path: Path, columns: Sequence[str], split_column: str, *, label_options: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[list[Example], list[str]]:
     """The rows that can be used, and what is wrong with each of the others: ``line 7: empty text``.
 
     Args:
         path, split_column: as for `load`.
         columns: of texts and of labels.
-        several: one of ``label_separator`` and ``label_columns``, see `multi_label_sets.columns_or_separator`.
+        label_options: one of ``label_separator`` and ``label_columns``, see `multi_label_sets.columns_or_separator`.
 
     Raises:
         FileNotFoundError, ValueError: as `text_file.read`; or a separator that stands in no label.
     """
     examples, problems = [], []
-    flags, separator = several.get("label_columns", ()), several.get("label_separator")
+    flags, separator = label_options.get("label_columns", ()), label_options.get("label_separator")
     lists = {} if flags else text_file.lists(path, columns[1])
     wanted, separated = [columns[0], *(flags or columns[1:])], bool(lists)
     for line, (text, *cells, split), torn in text_file.read(path, columns=wanted, optional=[split_column]):
@@ -157,7 +157,7 @@ def rows(
         separated |= separator is not None and separator in (cells[0] or "")
         if flags:
             found, problem = _flagged(dict(zip(flags, cells, strict=True)))
-        elif several or lists:
+        elif label_options or lists:
             found, problem = _listed(lists.get(line, cells[0]), separator=separator)
             found = list(multi_label_sets.names_of(found))
         else:
@@ -176,7 +176,7 @@ def rows(
         if problem is not None:
             problems.append(f"{where}: {problem}")
             continue
-        labels = tuple(sorted(found)) if several or lists else None
+        labels = tuple(sorted(found)) if label_options or lists else None
         label = found[0] if labels is None else (separator or ", ").join(labels)
         examples.append(Example(text or "", label, splits.BY_WORD.get(split), where, labels))
     if separator is not None and not separated and (examples or problems):

@@ -342,11 +342,14 @@ def test_what_is_wrong_with_sets_of_classes_is_said(tmp_path, capsys):
     assert problems[:3] == [f"line 31: {odd}", f"line 32: {odd}", "line 33: no label"]
     assert problems[3:] == ["line 34: the label 'go\\nal', which is not one line of text", "line 36: no label"]
     assert examples[-1].names == ("goal|vote",), "of a list no separator was said"
-    several = {"label_separator": "|"}
-    assert text_csv.rows(tmp_path / "a.jsonl", ["text", "label"], "split", several=several)[0][-2].names == TOPICS[::2]
+    label_options = {"label_separator": "|"}
+    assert (
+        text_csv.rows(tmp_path / "a.jsonl", ["text", "label"], "split", label_options=label_options)[0][-2].names
+        == TOPICS[::2]
+    )
     flags = [("a", "1", "0"), ("b", "2", ""), ("c", "yes"), ("d", "false", "true")]
     path = written(tmp_path / "b.csv", flags, ("text", "x", "y"))
-    examples, problems = text_csv.rows(path, ["text", "label"], "split", several={"label_columns": ["x", "y"]})
+    examples, problems = text_csv.rows(path, ["text", "label"], "split", label_options={"label_columns": ["x", "y"]})
     assert [example.names for example in examples] == [("x",), ("y",)]
     assert problems == [
         "line 3: '2' under x, where 0 or 1 is wanted",
