@@ -103,7 +103,7 @@ def shipped(dataset, model, files, tmp_path_factory):
     ) as run:
         run.use_dataset(dataset)
         candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
-        loose = {"budget": 0.1, "score_drop": 0.1, "agreement": 0.9, "clipped": 0.05}
+        loose = {"max_score_drop": 0.1, "max_quantization_drop": 0.1, "min_agreement": 0.9, "max_saturation": 0.05}
         return run.folder, publishing.publish(run, dataset, model=model, candidates=candidates, **loose)
 
 

@@ -60,7 +60,7 @@ def test_a_nested_model_of_another_range_becomes_a_ladder_of_files(folder, tmp_p
         "mixed_precision",
     }
     assert set(rows) == wanted
-    assert result["left_out"] == {}
+    assert result["skipped"] == {}
     assert rows["float32"]["validation_score"] > 0.95
     assert rows["static_int8"]["input"]["dtype"] == "uint8"
     assert rows[result["chosen"]]["bytes"] == min(rows[name]["bytes"] for name in result["frontier"])
@@ -75,8 +75,8 @@ def test_channels_go_from_ones_own_model(folder, tmp_path):
     assert rows["channels_50_float32"]["parameters"] < 0.7 * rows["float32"]["parameters"]
     assert rows["pruned_float32"]["sparsity"] > 0.5
     assert rows["clustered_float32"]["gzip_bytes"] < 0.6 * rows["float32"]["gzip_bytes"]
-    assert set(result["left_out"]) == {"channels_0"}, "so few multiply-adds cannot be reached, and the rest goes on"
-    assert "Received" in result["left_out"]["channels_0"]
+    assert set(result["skipped"]) == {"channels_0"}, "so few multiply-adds cannot be reached, and the rest goes on"
+    assert "Received" in result["skipped"]["channels_0"]
 
 
 def test_what_is_no_match_is_refused(folder, tmp_path):

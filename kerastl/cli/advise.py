@@ -37,11 +37,11 @@ def advise(
             classes=len(facts.counts),
             each=None if facts.examples is None else total / max(len(facts.counts), 1),
         )
-        looks, lessons = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
+        forward_passes, epochs = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
     else:
-        looks, lessons = 0, kerastl.models.advice.TEXT_EPOCHS
+        forward_passes, epochs = 0, kerastl.models.advice.TEXT_EPOCHS
     found = kerastl.models.advice.advise(
-        **facts._asdict(), looks=looks, lessons=lessons, megabytes=megabytes, milliseconds=milliseconds
+        **facts._asdict(), forward_passes=forward_passes, epochs=epochs, megabytes=megabytes, milliseconds=milliseconds
     )
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=2))

@@ -58,7 +58,7 @@ AFFORDABLE_MINUTES = 12 * 60
 """Minutes that a teacher may take: a night."""
 TEXT_EPOCHS = 2
 """Epochs of `text_classifier`, and of the teacher in `text_mobile`."""
-_STUDENT = 20  # lessons of `text_mobile`'s: ten epochs, and as many of its control
+_STUDENT = 20  # epochs of `text_mobile`'s: ten, and as many of its baseline
 _FROM_NOTHING = {"schedule.peak-learning-rate": 1e-3, "schedule.epochs": 10}  # what an encoder without weights needs
 
 
@@ -90,8 +90,8 @@ def advise(
     length: int,
     familiar: bool = True,
     examples: int | None = None,
-    looks: float,
-    lessons: float,
+    forward_passes: float,
+    epochs: float,
     megabytes: float | None = None,
     milliseconds: float | None = None,
 ) -> Advice:
@@ -103,8 +103,8 @@ def advise(
         length: of pictures the shorter side in pixels, the median; of texts the tokens that nine in ten do not exceed.
         familiar: of texts, whether they are of the language that the pretrained vocabulary was made for.
         examples: how many there are, where one may have none or several of the classes; ``None``: each has one.
-        looks: how often the plan for so many examples sends each through the frozen model.
-        lessons: how often each is learnt from; an encoder that starts from nothing takes its own number.
+        forward_passes: how often the plan for so many examples sends each through the frozen model.
+        epochs: how often each is learnt from; an encoder that starts from nothing takes its own number.
         megabytes: that the file may have; ``None``: any.
         milliseconds: that an answer may take on one thread of `MACHINE`; ``None``: any.
 
@@ -124,18 +124,20 @@ def advise(
             why.append(f"The pictures are {length} pixels wide: enlarging them further shows nothing new.")
         useful = sorted(useful, key=lambda model: -model.rank)
     else:
-        teacher = _teacher(within, length=length, cost=lambda one: total * _minutes(one, looks=1, lessons=lessons))
+        teacher = _teacher(
+            within, length=length, cost=lambda one: total * _minutes(one, forward_passes=1, epochs=epochs)
+        )
         teacher = teacher if familiar and examples is None else None  # its answers sum to one
         useful = _encoders(within if teacher else alone, length=length, familiar=familiar, why=why)
     best, others = useful[0], tuple(useful[1:])
     if best.name == "small":
-        lessons = _FROM_NOTHING["schedule.epochs"]
-    minutes = total * _minutes(best, looks=looks, lessons=lessons)
+        epochs = _FROM_NOTHING["schedule.epochs"]
+    minutes = total * _minutes(best, forward_passes=forward_passes, epochs=epochs)
     flags: Mapping[str, object]
     if teacher and best.name == "text_cnn":
         recipe, flags = "text_mobile", {"teacher-length": teacher.size}
-        taught = total * _minutes(teacher, looks=1, lessons=lessons)
-        minutes = taught + total * _minutes(best, looks=0, lessons=_STUDENT)
+        taught = total * _minutes(teacher, forward_passes=1, epochs=epochs)
+        minutes = taught + total * _minutes(best, forward_passes=0, epochs=_STUDENT)
         why.append(
             f"{_words(teacher)} is over the budget, and can still teach: in {taught / 60:.1f} hours, which a finished "
             f"run of text_classifier saves. Its student of {best.megabytes:g} MB learns from its answers, where the "
@@ -221,9 +223,9 @@ def _teacher(within: Sequence[Model], *, length: int, cost: Callable[[Model], fl
     return best if affordable else None
 
 
-def _minutes(model: Model, *, looks: float, lessons: float) -> float:
+def _minutes(model: Model, *, forward_passes: float, epochs: float) -> float:
     """Minutes an example."""
-    return (looks * model.forward + lessons * model.train) / 60
+    return (forward_passes * model.forward + epochs * model.train) / 60
 
 
 def _amount(kind: str, counts: Mapping[str, int], examples: int | None) -> str:

@@ -34,14 +34,14 @@ def publish(
     curves: Sequence[History] = (),
     accept: Acceptance | None = None,
     control: Baseline | None = None,
-    left_out: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
 
     Args:
         run: the run folder.
         dataset: validation chooses; test is looked at once, after the choice.
-        model: the float model that the budget is counted from; saved as ``model.keras`` and as a SavedModel.
+        model: the float model that ``max_score_drop`` is counted from; saved as ``model.keras`` and as a SavedModel.
         candidates: every file of the run. A file from post-training quantization is also compared layer by layer with
             the float32 candidate of the same model, on validation examples.
         curves: training curves for the page.
@@ -49,7 +49,7 @@ def publish(
             file may disagree a quarter as often as an int8 file, and lose half of what that may lose: where classes are
             hard to tell, some examples lie so close to the border that any rounding moves them over it.
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
-        left_out: techniques that gave no file, and why, for the report. A file that is not its model within its
+        skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
             some will not do. The float32 file of ``model`` and the chosen one have to hold all the same.
 
@@ -57,7 +57,8 @@ def publish(
         The report, as written to ``report.json``.
 
     Raises:
-        verify.VerificationError: if a file is not its model within its tolerance, or no file is within the budget;
+        verify.VerificationError: if a file is not its model within its tolerance, or no file is within
+            ``max_score_drop``;
             nothing is published then.
     """
     task, target = dataset.task, dataset.task.target
@@ -144,7 +145,7 @@ def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any
 
     teacher = scores(control.teacher)
     distilled, alone = ([scores(student) for student in each] for each in (control.distilled, control.trained_alone))
-    found = lessons.recovered_gap(
+    found = baseline.recovered_gap(
         teacher=teacher["score"],
         distilled=[one["score"] for one in distilled],
         alone=[one["score"] for one in alone],
@@ -217,7 +218,7 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     atomic_files.write_bytes(path, content)
     return Artifact(
         candidate.name,
-        technique.words,
+        technique.description,
         path,
         integer=technique.integer,
         sparsity=candidate.sparsity,
@@ -230,7 +231,13 @@ def _path(candidate: Candidate, folder: Path) -> Path:
 
 
 def _measure(
-    candidate: Candidate, folder: Path, dataset: Dataset, check: _Check, *, reference: bytes | None, clipped: float
+    candidate: Candidate,
+    folder: Path,
+    dataset: Dataset,
+    check: _Check,
+    *,
+    reference: bytes | None,
+    max_saturation: float,
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), candidate.how.layers
     facts = benchmark.inspect(artifact.path)
@@ -238,7 +245,7 @@ def _measure(
     if layers is not None and (attends or dataset.task.inputs.batch_dtype == "int32"):  # or sums of embeddings
         layers = checks.LAYERS_OF_TRANSFORMERS
     if layers is not None:
-        layers = dataclasses.replace(layers, clipped=max(clipped, layers.clipped))
+        layers = dataclasses.replace(layers, clipped=max(max_saturation, layers.clipped))
     return Variant(
         artifact,
         facts,

@@ -9,7 +9,7 @@ FRUIT = {"pear": 60, "fig": 40}
 
 
 def ask(**changes):
-    settings = {"kind": "pictures", "counts": FRUIT, "length": 480, "looks": 4, "lessons": 10}
+    settings = {"kind": "pictures", "counts": FRUIT, "length": 480, "forward_passes": 4, "epochs": 10}
     return advice.advise(**(settings | changes))
 
 
@@ -26,8 +26,8 @@ def test_the_best_features_of_those_within_the_budget():
     assert faster.others == ()
 
 
-def test_minutes_are_looks_and_lessons_of_every_example():
-    found = ask(looks=3, lessons=7)
+def test_minutes_are_forward_passes_and_epochs_of_every_example():
+    found = ask(forward_passes=3, epochs=7)
     assert found.minutes == pytest.approx(100 * (3 * found.model.forward + 7 * found.model.train) / 60)
 
 
@@ -80,7 +80,7 @@ def test_every_model_is_one_that_the_recipe_takes_and_better_ones_cost_more(kind
 
 
 def test_minutes_of_several_classes_are_of_the_examples_and_not_of_their_labels():
-    found = ask(counts={"pear": 60, "fig": 40}, examples=70, looks=3, lessons=7)
+    found = ask(counts={"pear": 60, "fig": 40}, examples=70, forward_passes=3, epochs=7)
     assert found.minutes == pytest.approx(70 * (3 * found.model.forward + 7 * found.model.train) / 60)
     assert found.why[0] == "70 pictures of none, one or several of 2 classes, 40 to 60 each."
 
@@ -91,7 +91,7 @@ def named(name, size):
 
 def test_a_teacher_over_the_budget_teaches_a_small_student():
     teacher, student, small = named("minilm_l6", 128), named("text_cnn", 512), named("small", 64)
-    found = ask(kind="texts", length=100, megabytes=1, lessons=3)
+    found = ask(kind="texts", length=100, megabytes=1, epochs=3)
     assert (found.recipe, found.model, found.flags) == ("text_mobile", student, {"teacher-length": 128})
     assert small in found.others
     seconds = teacher.forward + 3 * teacher.train + 20 * student.train
@@ -116,7 +116,7 @@ def test_a_teacher_is_affordable_for_a_night():
     most = int(advice.AFFORDABLE_MINUTES * 60 / seconds / 2)
     for each, recipe in ((most, "text_mobile"), (most + 1, "text_classifier")):
         counts = {"good": each, "bad": each}
-        assert ask(kind="texts", counts=counts, length=20, megabytes=1, lessons=3).recipe == recipe
+        assert ask(kind="texts", counts=counts, length=20, megabytes=1, epochs=3).recipe == recipe
 
 
 def test_few_pictures_of_every_class_have_a_recipe_of_their_own():

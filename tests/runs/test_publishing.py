@@ -155,11 +155,11 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
     with pytest.raises(verify.VerificationError):
         publishing.publish(run, dataset, model=model, candidates=candidates)
     result = publishing.publish(
-        run, dataset, model=model, candidates=candidates, left_out={"qat_int8": "no such <layer>"}
+        run, dataset, model=model, candidates=candidates, skipped={"qat_int8": "no such <layer>"}
     )
     assert [row["name"] for row in result["variants"]] == ["float32"]
-    assert set(result["left_out"]) == {"qat_int8", "strange"}
-    assert result["left_out"]["strange"].startswith("failed the check of ")
+    assert set(result["skipped"]) == {"qat_int8", "strange"}
+    assert result["skipped"]["strange"].startswith("failed the check of ")
     assert [path.name for path in (run.folder / "variants").iterdir()] == ["float32.tflite"]
     page = (run.folder / "report.html").read_text()
     assert "<li><b>qat_int8</b>: no such &lt;layer&gt;</li>" in page
@@ -168,7 +168,7 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
 def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
     wrong = publishing.Candidate("float32", "float32", tflite.convert(build(7), dataset.task), model)
     with pytest.raises(verify.VerificationError):
-        publishing.publish(run, dataset, model=model, candidates=[wrong], left_out={})
+        publishing.publish(run, dataset, model=model, candidates=[wrong], skipped={})
 
 
 def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
@@ -184,7 +184,7 @@ def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
         publishing.Candidate("float16", "float16", ptq.float16(tflite.convert(model, dataset.task)), model),
     ]
     with pytest.raises(verify.VerificationError, match=r"float32\.tflite failed"):
-        publishing.publish(run, same, model=model, candidates=candidates, left_out={})
+        publishing.publish(run, same, model=model, candidates=candidates, skipped={})
 
 
 def test_a_file_of_another_model_is_not_published(run, dataset, model):
