@@ -102,7 +102,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         models = {"save": kerastl.training.save, "load": kerastl.training.load}
         files = {"save": kerastl.export.tflite.save, "load": kerastl.export.tflite.load}
         lesson = [config.seed, config.tune, config.temperature, config.teacher_weight]
-        left_out: dict[str, str] = {}
+        skipped: dict[str, str] = {}
 
         own = run.stage(
             "model", lambda at: opened(config, data, at), key=[config.seed, origin(config), data.digest], **models
@@ -111,7 +111,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         if config.tune.epochs:
             for name, (way, setting) in ways(config).items():
                 smaller[name] = attempt(
-                    left_out,
+                    skipped,
                     name,
                     lambda name=name, way=way, setting=setting: run.stage(
                         name, lambda at: way(config, data, own.model, setting, at), key=[key, setting], **models
@@ -119,13 +119,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 )
             smaller = {name: made for name, made in smaller.items() if made}
             quantized = attempt(
-                left_out,
+                skipped,
                 "qat_int8",
                 lambda: run.stage("quantized", lambda at: quantize(config, data, own.model, at), key=key, **files),
             )
-        candidates = [*ladder(config, data, "", own.model, left_out)]
+        candidates = [*ladder(config, data, "", own.model, skipped)]
         for name, made in smaller.items():
-            candidates += ladder(config, data, f"{name}_", made.model, left_out, **claims(config, name, made.model))
+            candidates += ladder(config, data, f"{name}_", made.model, skipped, **claims(config, name, made.model))
         if quantized:
             candidates.append(kerastl.runs.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
         return kerastl.runs.publish(
@@ -140,7 +140,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
                 max_quantization_drop=config.score_drop,
                 min_agreement=config.agreement,
             ),
-            left_out=left_out,
+            skipped=skipped,
         )
 
 
@@ -157,13 +157,13 @@ def claims(config: Config, name: str, model) -> dict[str, Any]:
     return {"sparsity": config.sparsity} if name == "pruned" else {}
 
 
-def attempt(left_out: dict[str, str], name: str, make: Callable[[], Any]) -> Any:
+def attempt(skipped: dict[str, str], name: str, make: Callable[[], Any]) -> Any:
     """What a technique gives; ``None`` where it cannot be done with this model, and the reason is kept."""
     try:
         return make()
     except ValueError as error:
-        left_out[name] = " ".join(str(error).split())
-        print(f"left out: {name}: {left_out[name]}")
+        skipped[name] = " ".join(str(error).split())
+        print(f"skipped: {name}: {skipped[name]}")
         return None
 
 
@@ -327,7 +327,7 @@ def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple
     }
 
 
-def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str, str], **claims: Any):
+def ladder(config: Config, data: Dataset, prefix: str, model, skipped: dict[str, str], **claims: Any):
     """Every way of storing a model's weights, from all 32 bits to as few as its answers allow."""
     float32, ptq = kerastl.export.tflite.convert(model, data.task), kerastl.compress.ptq
     # chosen by what they answer, the integers of a cluster would be several
@@ -343,7 +343,7 @@ def ladder(config: Config, data: Dataset, prefix: str, model, left_out: dict[str
         "mixed_precision": lambda: mixed(config, data, float32, some),
     }
     for technique, make in made.items():
-        content = attempt(left_out, prefix + technique, make)
+        content = attempt(skipped, prefix + technique, make)
         if content:
             yield kerastl.runs.Candidate(prefix + technique, technique, content, model, **claims)
 

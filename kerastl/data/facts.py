@@ -66,7 +66,7 @@ def summarize(
         raise FileNotFoundError(f"There is no file or folder {path}.")
     names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []
     if names and (text_column in names or path_column not in names):
-        return _texts(path, [text_column, label_column], split_column, label_options)
+        return _texts(path, [text_column, label_column], split_column, several)
     files = list(path.iterdir()) if path.is_dir() else [path]
     if any(array_file.is_array(file) or file.suffix == ".parquet" for file in files):
         if label_separator is not None:
@@ -95,7 +95,7 @@ def _texts(path: Path, columns: list[str], split_column: str, several: multi_lab
     # a word without a spelling, as of a script that the vocabulary lacks, counts as one of many pieces
     pieces = sum(np.count_nonzero(one) - 2 + 4 * np.count_nonzero(one == unknown) for one in ids)
     counts = collections.Counter(name for example in examples for name in example.names)
-    counts.update(dict.fromkeys(label_options.get("label_columns", ()), 0))
+    counts.update(dict.fromkeys(several.get("label_columns", ()), 0))
     return Facts(
         "texts",
         dict(counts),

@@ -312,7 +312,7 @@ def _listed_in_table(
         split_column=None if columns.split == "split" and "split" not in known else columns.split,
         group_column=columns.group,
         root=None if root is None else Path(root),
-        **label_options,
+        **several,
     )
     rows = [row._replace(split=_split_of(row, file)) for row in rows]
     if all(row.split != "train" for row in rows):

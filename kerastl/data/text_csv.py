@@ -85,7 +85,7 @@ def load(
     path, several = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
     examples, problems = labelled_texts.rows(path, [text_column, label_column], split_column, several=several)
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
-    arguments |= {"split_column": split_column, "policy": policy} | label_options
+    arguments |= {"split_column": split_column, "policy": policy} | several
     dataset = build_dataset(
         examples,
         name=path.stem,

@@ -25,7 +25,7 @@ class Technique:
     One made by post-training quantization also says how far its layers may be from the float file's.
     """
 
-    words: str
+    description: str
     tolerance: checks.Tolerance
     integer: bool = False
     layers: checks.LayerTolerance | None = None
@@ -61,7 +61,7 @@ class Candidate:
     Attributes:
         name: unique in the run.
         technique: a key of ``TECHNIQUES``, or a `Technique` of one's own.
-        content: the file's bytes, without metadata.
+        tflite: the file's bytes, without metadata.
         model: the Keras model it was made from; emits logits or probabilities.
         eligible: whether it may be chosen for the phone; a teacher may not.
         sparsity: share of zeros its pruned kernels have to have, or ``None``.
@@ -70,7 +70,7 @@ class Candidate:
 
     name: str
     technique: str | Technique
-    content: bytes
+    tflite: bytes
     model: keras.Model
     eligible: bool = True
     sparsity: float | None = None

@@ -21,8 +21,7 @@ from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
 from kerastl.training import fitting
 from kerastl.types import Artifact, Dataset, History, Score, Split, Variant, Verification
-from kerastl.verify import baseline as lessons
-from kerastl.verify import benchmark, checks
+from kerastl.verify import baseline, benchmark, checks
 
 
 def publish(
@@ -65,16 +64,16 @@ def publish(
     accept = accept or Acceptance()
     check = _Check(int8=_asked_of_int8(accept))
     floats = {
-        id(candidate.model): candidate.content for candidate in candidates if candidate.how is TECHNIQUES["float32"]
+        id(candidate.model): candidate.tflite for candidate in candidates if candidate.how is TECHNIQUES["float32"]
     }
-    refused = None if left_out is None else dict(left_out)
+    refused = None if skipped is None else dict(skipped)
     measures = [one for one in candidates if one.model is model and one.how is TECHNIQUES["float32"]]
     measured: list[tuple[Candidate, Variant]] = []
     for candidate in candidates:
         reference = floats.get(id(candidate.model))
         with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
             variant = _measure(
-                candidate, run.folder, dataset, check, reference=reference, clipped=accept.max_saturation
+                candidate, run.folder, dataset, check, reference=reference, max_saturation=accept.max_saturation
             )
             measured.append((candidate, variant))
     choice = verify.select(
@@ -101,7 +100,7 @@ def publish(
         variants=variants,
         choice=choice,
         details=target.details(answers, dataset.test.labels),
-        left_out=refused,
+        skipped=refused,
         frontier=verify.pareto_front(variants, target=target),
         control=None if control is None else _gained(control, dataset, check),
     )
@@ -210,9 +209,9 @@ def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
     """Puts labels, and normalization or vocabulary, into the file and writes it to ``variants/``."""
     technique = candidate.how
     content = metadata.add(
-        candidate.content,
+        candidate.tflite,
         dataset.task,
-        description=f"{dataset.task.name}, {technique.words}",
+        description=f"{dataset.task.name}, {technique.description}",
     )
     path = _path(candidate, folder)
     atomic_files.write_bytes(path, content)

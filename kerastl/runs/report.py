@@ -95,7 +95,7 @@ def build(
     variants: Sequence[types.Variant],
     choice: types.Choice,
     details: Mapping[str, Any],
-    left_out: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
     frontier: Sequence[str] = (),
     control: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def build(
         variants: every file measured.
         choice: the one that goes to the phone.
         details: what its score on the test split hides, see `types.Target.details`.
-        left_out: techniques without a file, and why.
+        skipped: techniques without a file, and why.
         frontier: variants that no other one beats in size, latency and validation score.
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
             of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.DistillationGain``.
@@ -146,7 +146,7 @@ def build(
         "why": choice.why,
         **details,
         "summary": target.summary(details),
-        "left_out": dict(left_out or {}),
+        "skipped": dict(skipped or {}),
         "frontier": list(frontier),
         "control": None if control is None else dict(control),
     }
@@ -291,8 +291,8 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
     if report["control"]:
         console.print(report["control"]["words"], markup=False, highlight=False)
-    for name, why in report["left_out"].items():
-        console.print(f"left out: {name}: {why}", markup=False, highlight=False)
+    for name, why in report["skipped"].items():
+        console.print(f"skipped: {name}: {why}", markup=False, highlight=False)
     console.print(report["summary"], markup=False, highlight=False)
 
 
