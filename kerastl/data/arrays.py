@@ -79,8 +79,8 @@ def load(
     skip = splits.skips(policy)
     path = Path(path)
     columns: dict[str, str] = {"input_column": input_column, "label_column": label_column, "split_column": split_column}
-    several = multi_label_columns.columns_or_separator(None, label_columns)
-    flags = several.get("label_columns", [])
+    label_options = multi_label_columns.columns_or_separator(None, label_columns)
+    flags = label_options.get("label_columns", [])
     found = read(path, **columns, label_columns=flags, size=size, channels=channels)
     found = _usable(found, skip=skip, where=path)
     target, arrays = _arrays(found, wanted=class_names, where=path)
@@ -93,7 +93,7 @@ def load(
         "policy": policy,
     }
     if parquet_table.files(path):
-        arguments |= {**columns, **several, "size": None if size is None else list(size), "channels": channels}
+        arguments |= {**columns, **label_options, "size": None if size is None else list(size), "channels": channels}
     return splits.dataset(
         types.Task(path.resolve().stem, _kind([arrays[f"{split}_inputs"] for split in found.inputs]), target),
         arrays,

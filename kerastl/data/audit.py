@@ -63,20 +63,20 @@ def audit(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    several = multi_label_columns.columns_or_separator(label_separator, label_columns)
+    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     is_table = path.is_file() and path.suffix.lower() in text_file.ENDINGS
     of_pictures = is_table and path_column in (names := text_file.columns(path)) and text_column not in names
-    if several and not is_table and not (label_columns and parquet_table.files(path)):
+    if label_options and not is_table and not (label_columns and parquet_table.files(path)):
         raise ValueError(
             "Several classes an example are read from tables of pictures and of sentences, in columns also from "
-            f"parquet files. Received: {several} for {path}."
+            f"parquet files. Received: {label_options} for {path}."
         )
     if is_table:
         columns = {"label_column": label_column, "split_column": split_column}
         found = (
-            audit_pictures.table(path, near=near, path_column=path_column, **columns, **several)
+            audit_pictures.table(path, near=near, path_column=path_column, **columns, **label_options)
             if of_pictures
-            else audit_texts.table(path, text_column=text_column, **columns, **several)
+            else audit_texts.table(path, text_column=text_column, **columns, **label_options)
         )
         return _in_order(found)
     if path.is_file() and path.suffix != ".npz" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):

@@ -51,7 +51,7 @@ def table(
     label_columns: Sequence[str] = (),
 ) -> list[Finding]:
     """Findings about a table of picture files, see `picture_table.read` and `audit.audit`."""
-    several = multi_label_columns.columns_or_separator(label_separator, label_columns)
+    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     has_splits = split_column in picture_table.columns_of(path)
     try:
         rows = picture_table.read(
@@ -59,7 +59,7 @@ def table(
             path_column=path_column,
             label_column=label_column,
             split_column=split_column if has_splits else None,
-            **several,
+            **label_options,
         )
     except picture_table.TableError as error:
         return [Finding("error", path.name, str(error))]
@@ -72,7 +72,7 @@ def table(
             found.append(Finding("error", where, f"split {row.split!r}, which is none of {', '.join(splits.WORDS)}"))
         else:
             listed[split][row.label].append((Path(row.path), where))
-    names_of = {row.label: row.labels for row in rows} if several else None
+    names_of = {row.label: row.labels for row in rows} if label_options else None
     return _judged(listed, path.name, found, near=near, names_of=names_of)
 
 

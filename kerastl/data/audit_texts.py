@@ -23,9 +23,11 @@ def table(
     label_columns: Sequence[str] = (),
 ) -> list[Finding]:
     """Findings about sentences, see `text_csv.load` and `audit.audit`."""
-    several = multi_label_columns.columns_or_separator(label_separator, label_columns)
+    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     try:
-        examples, problems = labelled_texts.rows(path, [text_column, label_column], split_column, several=several)
+        examples, problems = labelled_texts.rows(
+            path, [text_column, label_column], split_column, label_options=label_options
+        )
     except ValueError as error:  # no table, no such column, no encoding
         return [Finding("error", path.name, str(error))]
     found = [Finding("error", *problem.split(": ", 1)) for problem in problems]

@@ -61,27 +61,29 @@ def summarize(
         ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
             what cannot say them so.
     """
-    path, several = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
+    path, label_options = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []
     if names and (text_column in names or path_column not in names):
-        return _texts(path, [text_column, label_column], split_column, several)
+        return _texts(path, [text_column, label_column], split_column, label_options)
     files = list(path.iterdir()) if path.is_dir() else [path]
     if any(array_file.is_array(file) or file.suffix == ".parquet" for file in files):
         if label_separator is not None:
             raise ValueError(f"Separated labels are read from tables. Received: {label_separator!r} for {path}.")
         return _arrays(path, label_column, split_column, label_columns)
     columns = image_folder.Columns(path_column, label_column, split_column)
-    listing = image_folder.listed(path, columns=columns, several=several)
+    listing = image_folder.listed(path, columns=columns, label_options=label_options)
     rows = listing.rows
-    counts = collections.Counter(name for row in rows for name in (row.labels if several else (row.label,)))
+    counts = collections.Counter(name for row in rows for name in (row.labels if label_options else (row.label,)))
     counts.update(dict.fromkeys(listing.names, 0))  # of no picture at all
-    return Facts("pictures", dict(counts), _side([row.path for row in rows]), examples=len(rows) if several else None)
+    return Facts(
+        "pictures", dict(counts), _side([row.path for row in rows]), examples=len(rows) if label_options else None
+    )
 
 
-def _texts(path: Path, columns: list[str], split_column: str, several: multi_label_columns.Columns) -> Facts:
-    examples, _ = labelled_texts.rows(path, columns, split_column, several=several)
+def _texts(path: Path, columns: list[str], split_column: str, label_options: multi_label_columns.Columns) -> Facts:
+    examples, _ = labelled_texts.rows(path, columns, split_column, label_options=label_options)
     some = [examples[index].text for index in _spread(len(examples))]
     tokenizer = wordpiece.Tokenizer(bert_vocabulary.tokens())
 
@@ -95,7 +97,7 @@ def _texts(path: Path, columns: list[str], split_column: str, several: multi_lab
     # a word without a spelling, as of a script that the vocabulary lacks, counts as one of many pieces
     pieces = sum(np.count_nonzero(one) - 2 + 4 * np.count_nonzero(one == unknown) for one in ids)
     counts = collections.Counter(name for example in examples for name in example.names)
-    counts.update(dict.fromkeys(several.get("label_columns", ()), 0))
+    counts.update(dict.fromkeys(label_options.get("label_columns", ()), 0))
     return Facts(
         "texts",
         dict(counts),

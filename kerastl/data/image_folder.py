@@ -142,13 +142,13 @@ class _Reading:
     Attributes:
         size: height, width and channels.
         columns: names of a table's.
-        several: of a table whose pictures may have several classes.
+        label_options: of a table whose pictures may have several classes.
     """
 
     size: tuple[int, int, int]
     skip: bool
     columns: Columns
-    several: multi_label_columns.Columns
+    label_options: multi_label_columns.Columns
     table: str | None
     root: str | Path | None
     in_memory: int
@@ -166,7 +166,7 @@ class _Reading:
         }
         if self.table is not None or Path(path).suffix.lower() in _TABLES:
             again |= {f"{what}_column": name for what, name in self.columns._asdict().items()} | {"table": self.table}
-            again |= {"root": None if self.root is None else os.path.abspath(self.root), **self.several}
+            again |= {"root": None if self.root is None else os.path.abspath(self.root), **self.label_options}
         return again
 
 
@@ -182,11 +182,11 @@ def _loaded(
 ) -> types.Dataset:
     """`load`, its options taken together."""
     listing = listed(
-        Path(path), table=reading.table, columns=reading.columns, root=reading.root, several=reading.several
+        Path(path), table=reading.table, columns=reading.columns, root=reading.root, label_options=reading.label_options
     )
     rows = listing.rows
     names = _class_names(listing.names, wanted=class_names, where=path)
-    task = types.Task(listing.title, Image(reading.size), (MultiLabel if reading.several else SingleLabel)(names))
+    task = types.Task(listing.title, Image(reading.size), (MultiLabel if reading.label_options else SingleLabel)(names))
     height, width, channels = reading.size
     decoded = decoding.decode_all(
         [row.path for row in rows],
@@ -196,7 +196,7 @@ def _loaded(
         cache_bytes=reading.cache_bytes,
     )
     _judge(decoded.problems, rows, skip=reading.skip, where=path)
-    if reading.several:
+    if reading.label_options:
         labels = multi_label_columns.indicators([row.labels for row in rows], names)
     else:
         labels = class_order.indices([row.label for row in rows], names)
@@ -266,13 +266,13 @@ def listed(
     table: str | None = None,
     columns: Columns = Columns(),  # noqa: B008  frozen
     root: str | Path | None = None,
-    several: multi_label_columns.Columns | None = None,
+    label_options: multi_label_columns.Columns | None = None,
 ) -> Listing:
     """The pictures at a path, of which none is decoded.
 
     Arguments and errors as for `load`; ``several`` is one of ``label_separator`` and ``label_columns``.
     """
-    several = several or {}
+    label_options = label_options or {}
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
     title, folder = path.resolve().name, path
@@ -281,12 +281,13 @@ def listed(
     elif path.is_file():
         title, folder = path.resolve().name.split(".")[0], _unpacked(path)
     if table is not None:
-        return _listed_in_table(title, folder / table, columns=columns, root=root, several=several)
+        return _listed_in_table(title, folder / table, columns=columns, root=root, label_options=label_options)
     if columns.group is not None:
         raise ValueError(f"Groups are a column of a table. Received: group_column={columns.group!r} for {path}.")
-    if several:
+    if label_options:
         raise ValueError(
-            f"Pictures of several classes are listed in a table: a folder is one class. Received: {several} for {path}."
+            "Pictures of several classes are listed in a table: a folder is one class. Received: "
+            f"{label_options} for {path}."
         )
     parts = class_folders.splits_of(folder)
     rows = [
@@ -299,11 +300,11 @@ def listed(
 
 
 def _listed_in_table(
-    title: str, file: Path, *, columns: Columns, root: str | Path | None, several: multi_label_columns.Columns
+    title: str, file: Path, *, columns: Columns, root: str | Path | None, label_options: multi_label_columns.Columns
 ) -> Listing:
     if not file.is_file():
         raise FileNotFoundError(f"There is no table {file.name} in {file.parent}.")
-    flags = several.get("label_columns", [])
+    flags = label_options.get("label_columns", [])
     known = picture_table.columns_of(file, [columns.path, *(flags or [columns.label])])
     rows = picture_table.read(
         file,
@@ -312,12 +313,14 @@ def _listed_in_table(
         split_column=None if columns.split == "split" and "split" not in known else columns.split,
         group_column=columns.group,
         root=None if root is None else Path(root),
-        **several,
+        **label_options,
     )
     rows = [row._replace(split=_split_of(row, file)) for row in rows]
     if all(row.split != "train" for row in rows):
         raise ValueError(f"Wanted pictures to train on. Received: none of split train in {file}.")
-    names = {label for row in rows for label in row.labels}.union(flags) if several else {row.label for row in rows}
+    names = (
+        {label for row in rows for label in row.labels}.union(flags) if label_options else {row.label for row in rows}
+    )
     return Listing(title, rows, names, file.parent if root is None else Path(root))
 
 

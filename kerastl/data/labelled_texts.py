@@ -41,20 +41,20 @@ class Example:
 
 
 def rows(
-    path: Path, columns: Sequence[str], split_column: str, *, several: multi_label_columns.Columns | None = None
+    path: Path, columns: Sequence[str], split_column: str, *, label_options: multi_label_columns.Columns | None = None
 ) -> tuple[list[Example], list[str]]:
     """The rows that can be used, and what is wrong with each of the others: ``line 7: empty text``.
 
     Args:
         path, split_column: as for `text_csv.load`.
         columns: of texts and of labels.
-        several: one of ``label_separator`` and ``label_columns``, see `multi_label_columns.columns_or_separator`.
+        label_options: one of ``label_separator`` and ``label_columns``, see `multi_label_columns.columns_or_separator`.
 
     Raises:
         FileNotFoundError, ValueError: as `text_file.read`; or a separator that stands in no label.
     """
-    examples, problems, several = [], [], several or {}
-    flags, separator = several.get("label_columns", []), several.get("label_separator")
+    examples, problems, label_options = [], [], label_options or {}
+    flags, separator = label_options.get("label_columns", []), label_options.get("label_separator")
     lists = {} if flags else text_file.lists(path, columns[1])
     wanted, separated = [columns[0], *(flags or columns[1:])], bool(lists)
     for line, (text, *cells, split), torn in text_file.read(path, columns=wanted, optional=[split_column]):
@@ -62,7 +62,7 @@ def rows(
         separated |= separator is not None and separator in (cells[0] or "")
         if flags:
             found, problem = _flagged(dict(zip(flags, cells, strict=True)))
-        elif several or lists:
+        elif label_options or lists:
             found, problem = _listed(lists.get(line, cells[0]), separator=separator)
             found = list(multi_label_columns.names_of(found))
         else:
@@ -81,7 +81,7 @@ def rows(
         if problem is not None:
             problems.append(f"line {line}: {problem}")
             continue
-        labels = tuple(sorted(found)) if several or lists else None
+        labels = tuple(sorted(found)) if label_options or lists else None
         label = found[0] if labels is None else (separator or ", ").join(labels)
         examples.append(Example(text or "", label, splits.BY_WORD.get(split), line, labels))
     if separator is not None and not separated and (examples or problems):

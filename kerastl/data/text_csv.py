@@ -82,10 +82,12 @@ def load(
             examples, with which nothing could be measured; or no such split can be made.
     """
     skip = splits.skips(policy)
-    path, several = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
-    examples, problems = labelled_texts.rows(path, [text_column, label_column], split_column, several=several)
+    path, label_options = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
+    examples, problems = labelled_texts.rows(
+        path, [text_column, label_column], split_column, label_options=label_options
+    )
     arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
-    arguments |= {"split_column": split_column, "policy": policy} | several
+    arguments |= {"split_column": split_column, "policy": policy} | label_options
     dataset = build_dataset(
         examples,
         name=path.stem,
@@ -93,7 +95,7 @@ def load(
         source="text_csv",
         problems=problems,
         skip=skip,
-        columns=several.get("label_columns", ()),
+        columns=label_options.get("label_columns", ()),
         sequence_length=sequence_length,
         vocabulary=vocabulary,
         vocabulary_size=vocabulary_size,

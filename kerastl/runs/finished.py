@@ -136,7 +136,7 @@ class FinishedRun:
                     answers.append({"input": shown, **self._said(predictions.row_of(rows, place))})
         return answers
 
-    def _said(self, row: predictions.Answers) -> dict[str, Any]:
+    def _said(self, row: predictions.Outputs) -> dict[str, Any]:
         try:
             return self.task.target.said(row)
         except (ValueError, IndexError, TypeError) as error:  # a bundle may be anybody's

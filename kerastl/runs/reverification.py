@@ -152,7 +152,7 @@ def _scores(
     return found
 
 
-def _answers(reader: tflite_file.SandboxedModel, path: Path, split: Split) -> predictions.Answers:
+def _answers(reader: tflite_file.SandboxedModel, path: Path, split: Split) -> predictions.Outputs:
     """A file's answers to a split, in parts: what is made of lazy inputs need not fit into memory at once."""
     kind, parts = split.task.inputs, []
     for start in range(0, len(split), 1000):

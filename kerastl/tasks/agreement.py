@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 AGREES = 0.1
 """How far an answer may lie from the model's and agree: root mean square, in standard deviations of that output."""
 
-Answers = np.ndarray | Mapping[str, np.ndarray]
+Outputs = np.ndarray | Mapping[str, np.ndarray]
 """Of one output ``(examples, ...)``, of several such an array by each one's name."""
 
 
@@ -57,7 +57,7 @@ class Agreement:
             )
 
     @classmethod
-    def of(cls, answers: Answers, *, names: Sequence[str] = ("output",)) -> Agreement:
+    def of(cls, answers: Outputs, *, names: Sequence[str] = ("output",)) -> Agreement:
         """The target of a float model's answers; an output that is always the same counts in its own units.
 
         Args:
@@ -86,7 +86,7 @@ class Agreement:
     def output_names(self) -> tuple[str, ...]:
         return self.names
 
-    def check(self, labels: Answers, *, where: str, rows: int) -> None:
+    def check(self, labels: Outputs, *, where: str, rows: int) -> None:
         for name, table in self._tables(labels).items():
             if len(table) != rows or not np.isfinite(table).all():
                 raise ValueError(
@@ -94,11 +94,11 @@ class Agreement:
                     f"output {name!r} in {where}."
                 )
 
-    def check_split(self, labels: Answers, *, where: str) -> None:
+    def check_split(self, labels: Outputs, *, where: str) -> None:
         if not len(next(iter(self._tables(labels).values()))):
             raise ValueError(f"A split needs an example at least. Received: none in {where}.")
 
-    def strata(self, labels: Answers) -> np.ndarray:
+    def strata(self, labels: Outputs) -> np.ndarray:
         """All of one stratum: there is nothing to keep in proportion."""
         return np.zeros(len(next(iter(self._tables(labels).values()))), np.int64)
 
@@ -138,17 +138,17 @@ class Agreement:
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers
 
-    def score(self, answers: Answers, labels: Answers) -> Score:
+    def score(self, answers: Outputs, labels: Outputs) -> Score:
         """The share of examples that are answered as the model answers them, with its Wilson interval."""
         return classes.wilson(self.agree(answers, labels))
 
     def drop(self, score: float, reference: float) -> float:
         return reference - score
 
-    def agree(self, answers: Answers, expected: Answers) -> np.ndarray:
+    def agree(self, answers: Outputs, expected: Outputs) -> np.ndarray:
         return self.difference(answers, expected) <= AGREES
 
-    def difference(self, answers: Answers, expected: Answers) -> np.ndarray:
+    def difference(self, answers: Outputs, expected: Outputs) -> np.ndarray:
         """Root mean square over the numbers of the output that is furthest off, in its standard deviations."""
         given, wanted = self._tables(answers), self._tables(expected)
         found = []
@@ -162,13 +162,13 @@ class Agreement:
             found.append(np.sqrt(np.square(gaps).mean(-1)))
         return np.max(found, axis=0)
 
-    def refuse(self, answers: Answers, *, integer: bool) -> tuple[str, object, object] | None:
+    def refuse(self, answers: Outputs, *, integer: bool) -> tuple[str, object, object] | None:
         return None  # any finite numbers may be an answer
 
-    def lost(self, answers: Answers, expected: Answers, labels: Answers) -> tuple[str, object, object] | None:
+    def lost(self, answers: Outputs, expected: Outputs, labels: Outputs) -> tuple[str, object, object] | None:
         return None  # there is no class to lose, and agreement is the score itself
 
-    def details(self, answers: Answers, labels: Answers) -> dict[str, Any]:
+    def details(self, answers: Outputs, labels: Outputs) -> dict[str, Any]:
         """How far each output is from the model's."""
         given, wanted, rows = self._tables(answers), self._tables(labels), []
         for name, spread in zip(self.names, self.spread, strict=True):
@@ -200,16 +200,16 @@ class Agreement:
         share = worst["mean_difference"] / worst["standard_deviation"]
         return f"furthest off: output {worst['name']}, on average {share:.2g} of its standard deviation"
 
-    def confidence(self, answers: Answers, labels: Answers) -> np.ndarray:
+    def confidence(self, answers: Outputs, labels: Outputs) -> np.ndarray:
         """The difference of examples that do not agree, at most 1; 0 where they do."""
         far = self.difference(answers, labels)
         return np.where(far > AGREES, np.minimum(far, 1.0), 0.0)
 
-    def said(self, answer: Answers) -> dict[str, Any]:
+    def said(self, answer: Outputs) -> dict[str, Any]:
         outputs = {name: np.asarray(table).tolist() for name, table in self._tables(answer).items()}
         return {"outputs": outputs, "words": self.label_words(answer)}
 
-    def label_words(self, label: Answers) -> str:
+    def label_words(self, label: Outputs) -> str:
         words = []
         for name, table in self._tables(label).items():
             numbers = np.asarray(table).reshape(-1)
@@ -220,7 +220,7 @@ class Agreement:
     def described(self) -> dict[str, Any]:
         return {"outputs": list(self.names), "spread": list(self.spread)}
 
-    def _tables(self, answers: Answers) -> dict[str, np.ndarray]:
+    def _tables(self, answers: Outputs) -> dict[str, np.ndarray]:
         """Answers by the names of the outputs; one output needs none."""
         if not isinstance(answers, Mapping):
             answers = dict(zip(self.names, [answers], strict=True)) if len(self.names) == 1 else {}

@@ -14,7 +14,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from kerastl import types
 from kerastl.verify import kernel_stats
 from kerastl.verify.layers import layer_errors
-from kerastl.verify.predictions import Answers, predict_tflite
+from kerastl.verify.predictions import Outputs, predict_tflite
 
 SPARSITY_SLACK = 0.005
 """Half a point: how far the share of zeros may be from the claim."""
@@ -87,7 +87,7 @@ LAYERS_OF_TRANSFORMERS = LayerTolerance(error=0.6, clipped=0.005)
 
 
 def check(
-    artifact: types.Artifact, split: types.Split, *, expected: Answers, tolerance: Tolerance
+    artifact: types.Artifact, split: types.Split, *, expected: Outputs, tolerance: Tolerance
 ) -> types.Verification:
     """Proves on one split that a file is the model it was made from.
 
@@ -153,12 +153,12 @@ def _refused(artifact: types.Artifact, fault: tuple[str, object, object] | None)
         raise VerificationError(artifact.path, check, wanted=wanted, got=got)
 
 
-def _tables(answers: Answers) -> dict[str, np.ndarray]:
+def _tables(answers: Outputs) -> dict[str, np.ndarray]:
     """Answers by the name of their output; one output needs none."""
     return dict(answers) if isinstance(answers, Mapping) else {"": np.asarray(answers)}
 
 
-def _check_expected(expected: Answers, split: types.Split) -> None:
+def _check_expected(expected: Outputs, split: types.Split) -> None:
     for table in _tables(expected).values():
         if table.ndim < 2 or len(table) != len(split) or not len(split):
             raise ValueError(f"Wanted answers ({len(split)}, outputs), not empty. Received: {table.shape}.")
@@ -304,7 +304,7 @@ def _check_clusters(artifact: types.Artifact, model: Any, *, claim: types.Cluste
             raise VerificationError(artifact.path, "claimed clusters", wanted=wish, got=got)
 
 
-def _check_answers(artifact: types.Artifact, answers: Answers, expected: Answers) -> None:
+def _check_answers(artifact: types.Artifact, answers: Outputs, expected: Outputs) -> None:
     given, asked = _tables(answers), _tables(expected)
     if sorted(given) != sorted(asked):
         raise VerificationError(artifact.path, "outputs", wanted=sorted(asked), got=sorted(given))
@@ -316,7 +316,7 @@ def _check_answers(artifact: types.Artifact, answers: Answers, expected: Answers
             raise VerificationError(artifact.path, "finite answers", wanted=f"{len(table)} rows", got=f"{finite} rows")
 
 
-def _check_varied(artifact: types.Artifact, answers: Answers, expected: Answers) -> None:
+def _check_varied(artifact: types.Artifact, answers: Outputs, expected: Outputs) -> None:
     """A file whose model tells examples apart does so, too."""
     asked = _tables(expected)
     for name, table in _tables(answers).items():

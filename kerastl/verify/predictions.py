@@ -17,7 +17,7 @@ from kerastl import types
 _CHUNK = 64  # examples that are read and brought into the file's dtype at once
 
 
-Answers = np.ndarray | dict[str, np.ndarray]
+Outputs = np.ndarray | dict[str, np.ndarray]
 """Of a file of one output an array ``(examples, ...)``, of one of several outputs such an array by each one's name."""
 
 
@@ -27,7 +27,7 @@ def predict_tflite(
     *,
     kind: types.Inputs | None = None,
     workers: int | None = None,
-) -> Answers:
+) -> Outputs:
     """A TFLite file's answers, one example at a time, as the phone asks.
 
     Args:
@@ -78,19 +78,19 @@ def predict_tflite(
     return next(iter(meant.values())) if len(meant) == 1 else meant
 
 
-def count_of(values: Answers | types.LazyArray | Mapping[str, np.ndarray]) -> int:
+def count_of(values: Outputs | types.LazyArray | Mapping[str, np.ndarray]) -> int:
     """How many examples an array has, or each of the arrays of a mapping."""
     return len(next(iter(values.values()))) if isinstance(values, Mapping) else len(values)
 
 
-def row_of(answers: Answers, place: int | np.ndarray) -> Answers:
+def row_of(answers: Outputs, place: int | np.ndarray) -> Outputs:
     """One example's answer, or those of several, of several outputs by their names."""
     if isinstance(answers, Mapping):
         return {name: table[place] for name, table in answers.items()}
     return answers[place]
 
 
-def concatenated(parts: Sequence[Answers]) -> Answers:
+def concatenated(parts: Sequence[Outputs]) -> Outputs:
     """Answers to some examples after the other as answers to all."""
     first = parts[0]
     if isinstance(first, Mapping):

@@ -41,12 +41,14 @@ def test_lists_separators_and_columns(tmp_path):
     assert problems[:3] == [f"line 31: {odd}", f"line 32: {odd}", "line 33: no label"]
     assert problems[3:] == ["line 34: the label 'go\\nal', which is not one line of text", "line 36: no label"]
     assert examples[-1].names == ("goal|vote",), "of a list no separator was said"
-    several = {"label_separator": "|"}
-    examples, _ = labelled_texts.rows(tmp_path / "a.jsonl", ["text", "label"], "split", several=several)
+    label_options = {"label_separator": "|"}
+    examples, _ = labelled_texts.rows(tmp_path / "a.jsonl", ["text", "label"], "split", label_options=label_options)
     assert examples[-2].names == TOPICS[::2]
     flags = [("a", "1", "0"), ("b", "2", ""), ("c", "yes"), ("d", "false", "true")]
     path = written(tmp_path / "b.csv", flags, ("text", "x", "y"))
-    examples, problems = labelled_texts.rows(path, ["text", "label"], "split", several={"label_columns": ["x", "y"]})
+    examples, problems = labelled_texts.rows(
+        path, ["text", "label"], "split", label_options={"label_columns": ["x", "y"]}
+    )
     assert [example.names for example in examples] == [("x",), ("y",)]
     assert problems == [
         "line 3: '2' under x, where 0 or 1 is wanted",
@@ -57,7 +59,7 @@ def test_lists_separators_and_columns(tmp_path):
 def test_a_separator_that_stands_nowhere_is_said(tmp_path):
     path = written(tmp_path / "a.csv", [("one", "a"), ("two", "b")])
     with pytest.raises(ValueError, match="in no field; the first is 'a'"):
-        labelled_texts.rows(path, ["text", "label"], "split", several={"label_separator": "|"})
+        labelled_texts.rows(path, ["text", "label"], "split", label_options={"label_separator": "|"})
 
 
 def test_two_texts_are_one_where_case_and_white_space_alone_differ():

@@ -408,14 +408,14 @@ def test_several_inputs_and_targets_by_name_are_divided_and_pinned_together():
 
 def test_divided_goes_by_the_axes_of_the_strata():
     one = np.arange(60) % 3
-    several = np.eye(3, dtype=np.uint8)[one]
+    label_options = np.eye(3, dtype=np.uint8)[one]
     for first, second in zip(
         splits.divided(one, validation=9, seed=1), splits.stratified(one, validation=9, seed=1), strict=True
     ):
         np.testing.assert_array_equal(first, second)
     for first, second in zip(
-        splits.divided(several, validation=9, seed=1, leave=2),
-        splits.iterative_stratification(several, validation=9, seed=1, leave=2),
+        splits.divided(label_options, validation=9, seed=1, leave=2),
+        splits.iterative_stratification(label_options, validation=9, seed=1, leave=2),
         strict=True,
     ):
         np.testing.assert_array_equal(first, second)
