@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
 from kerastl.models import heads
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
@@ -50,3 +51,17 @@ def test_the_target_says_what_stands_behind_it():
     )
     assert [layer.name for layer in halved.layers][-2:] == ["logits", "halved"]
     np.testing.assert_allclose(halved(row), np.asarray(plain(row)) / 2, atol=1e-6)
+
+
+def test_raw_inputs_are_brought_to_the_size_of_one():
+    """Pixels by one layer; numbers place by place, and what lies far outside counts as ten deviations."""
+    image = keras.Input((8, 8, 1))
+    pixels = keras.Model(image, heads.standardized(image, TASK))
+    assert [type(layer).__name__ for layer in pixels.layers] == ["InputLayer", "Rescaling"]
+    rows = np.array([[0.0, 255.0], [255.0, 0.0]]).repeat(32, 1).reshape(2, 8, 8, 1)
+    np.testing.assert_allclose(pixels(rows), rows / 255, atol=1e-6)
+    kind = Numbers((2,), mean=(100.0, -0.5), spread=(10.0, 0.001))
+    row = keras.Input((2,))
+    numbers = keras.Model(row, heads.standardized(row, dataclasses.replace(TASK, inputs=kind)))
+    table = np.array([[100.0, -0.5], [115.0, -0.501], [1e6, 7.0], [-1e6, -7.0]], np.float32)
+    np.testing.assert_allclose(numbers(table), [[0, 0], [1.5, -1], [10, 10], [-10, -10]], atol=1e-3)
