@@ -20,8 +20,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import kerastl
 from kerastl.types import Dataset, Schedule, Workspace
 
@@ -234,9 +232,7 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
 def quantize(config: Config, data: Dataset, student, workspace: Workspace, *, answers):
     """The student's integer file, from the same lesson as its floats."""
     kerastl.training.set_seed(config.seed + 3)
-    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(
-        student, probe=np.asarray(data.train.take(16).inputs, "float32")
-    )
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.take(16).inputs)
     aware = kerastl.compress.qat.train(
         twin,
         moved(config, data, config.quantize, seed=config.seed, mixup=config.mixup, answers=answers),

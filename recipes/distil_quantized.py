@@ -19,8 +19,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import kerastl
 from kerastl.types import Dataset, Schedule, Workspace
 
@@ -201,9 +199,7 @@ def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, ans
 def quantize(config: Config, data: Dataset, student, seed: int, workspace: Workspace, *, answers=None):
     """The student's integer file: from the labels, and the teachers' answers where they are given."""
     kerastl.training.set_seed(seed + 2)
-    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(
-        student, probe=np.asarray(data.train.take(16).inputs, "float32")
-    )
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.take(16).inputs)
     views = config.answered if answers is None else None
     aware = kerastl.compress.qat.train(
         twin,
@@ -233,7 +229,7 @@ def lesson(config: Config):
 def validated(data: Dataset, file: bytes) -> float:
     """What a file scores on validation pictures."""
     answers = kerastl.verify.predict_tflite(file, data.validation.inputs, kind=data.task.inputs)
-    return data.task.target.score(answers, np.asarray(data.validation.labels)).value
+    return data.task.target.score(answers, data.validation.labels).value
 
 
 def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, answers=None, views=None, **more: float):

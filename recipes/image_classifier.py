@@ -18,8 +18,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import kerastl
 from kerastl.types import Dataset, Workspace
 
@@ -195,7 +193,7 @@ def load(config: Config) -> Dataset:
 
 def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
     """The plan for so many pictures, with what the settings say otherwise."""
-    strata = data.task.target.strata(np.asarray(data.train.labels))
+    strata = data.task.target.strata(data.train.labels)
     plan = kerastl.training.transfer.plan(
         examples=len(data.train),
         classes=data.task.target.outputs,

@@ -20,8 +20,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import kerastl
 from kerastl.types import Dataset, Schedule, Workspace
 
@@ -204,9 +202,7 @@ def quantize(config: Config, data: Dataset, student, workspace: Workspace):
     Its own float answers are the lesson, so that the file stays the model it was made from.
     """
     kerastl.training.set_seed(config.seed + 3)
-    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(
-        student, probe=np.asarray(data.train.take(16).inputs, "float32")
-    )
+    twin = kerastl.compress.tf_keras.bridge.to_tf_keras(student, probe=data.train.take(16).inputs)
     soft = kerastl.distil.losses.kl_divergence
     aware = kerastl.compress.qat.train(
         twin,

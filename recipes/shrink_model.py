@@ -22,8 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import kerastl
 from kerastl.types import Dataset, History, Schedule, Workspace
 
@@ -220,7 +218,6 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
         return from_nothing(config, data, workspace)
     file = kerastl.models.pretrained.local_file
     held, models, answers, scores = data.validation.take(1000), {}, {}, {}
-    labels = np.asarray(held.labels)
     for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
         model = file.classifier(config.model, pixels=pixels, image_size=config.image_size)
         if (model.input_shape[1:], model.output_shape[1:]) != (data.task.inputs.shape, (data.task.target.outputs,)):
@@ -231,12 +228,12 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
             )
         models[pixels] = model
         answers[pixels] = kerastl.training.predict(model, held.inputs, task=data.task)
-        scores[pixels] = data.task.target.score(answers[pixels], labels).value
+        scores[pixels] = data.task.target.score(answers[pixels], held.labels).value
     best = max(scores, key=lambda pixels: scores[pixels])
     words = ", ".join(f"{100 * score:.1f} % of pixels {pixels}" for pixels, score in scores.items())
     print(f"{config.model} answers {words} right: it gets {best}.")
     classes, names = data.task.target.outputs, data.task.target.names
-    recall = data.task.target.details(answers[best], labels)["balanced_accuracy"]
+    recall = data.task.target.details(answers[best], held.labels)["balanced_accuracy"]
     # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
     if recall < min(2 / classes, 1 / classes + 0.1 * (1 - 1 / classes)) and len(held) >= 50:
         raise ValueError(
@@ -313,9 +310,7 @@ def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple
     """The model in tf_keras, which TF-MOT speaks, and its lesson there: to answer as the model does in floats."""
     kerastl.training.set_seed(config.seed)
     soft = kerastl.distil.losses.kl_divergence
-    return kerastl.compress.tf_keras.bridge.to_tf_keras(
-        model, probe=np.asarray(data.train.take(16).inputs, "float32")
-    ), {
+    return kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=data.train.take(16).inputs), {
         "batches": shuffled(config, data, config.tune),
         "epochs": config.tune.epochs,
         "learning_rate": config.tune.peak_learning_rate / 5,
@@ -332,7 +327,7 @@ def ladder(config: Config, data: Dataset, prefix: str, model, skipped: dict[str,
     float32, ptq = kerastl.export.tflite.convert(model, data.task), kerastl.compress.ptq
     # chosen by what they answer, the integers of a cluster would be several
     with_rounding = config.rounding and "clusters" not in claims
-    some = np.asarray(data.train.take(config.rounding).inputs) if with_rounding else None
+    some = data.train.take(config.rounding).inputs if with_rounding else None
     made = {
         "float32": lambda: float32,
         "float16": lambda: ptq.float16(float32),
@@ -354,7 +349,7 @@ def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
     answers = functools.partial(kerastl.verify.predict_tflite, kind=data.task.inputs)
 
     def score(file: bytes) -> float:
-        return data.task.target.score(answers(file, held.inputs), np.asarray(held.labels)).value
+        return data.task.target.score(answers(file, held.inputs), held.labels).value
 
     measured = precision.sensitivities(
         float32, answers=lambda file: answers(file, held.take(200).inputs), calibration=calibration

@@ -115,3 +115,38 @@ def stream(tmp_path_factory, monkeypatch):
         return decoding.decode_all(list(map(str, files)), size=size, channels=channels, in_memory=0, **options).inputs
 
     return made
+
+
+@pytest.fixture
+def toy_source(monkeypatch):
+    """A data source of kerastl's that the tests bring along, and the file that belongs to it."""
+    import types
+
+    import toy_run
+
+    import kerastl
+
+    module = types.SimpleNamespace(load=toy_run.load, FILE=toy_run.written_file())
+    monkeypatch.setattr(kerastl.data, "toy", module, raising=False)
+    monkeypatch.setattr(kerastl.data, "__all__", [*kerastl.data.__all__, "toy"])
+    return module
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty working folder with a recipe file."""
+    import toy_run
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KERASTL_DEBUG", raising=False)
+    (tmp_path / "my_recipe.py").write_text(toy_run.RECIPE)
+    return tmp_path
+
+
+@pytest.fixture
+def finished(here, toy_source) -> Path:
+    """The folder of a run that has finished."""
+    from kerastl import cli
+
+    assert cli.main(["run", "my_recipe.py"]) == 0
+    return here / "saved_models" / "my_recipe" / "default"

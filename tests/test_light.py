@@ -36,7 +36,12 @@ def test_what_opens_bundles_and_reads_data_imports_no_more(light, tmp_path):
     rooms = [
         "verify.benchmark",
         "verify.predictions",
-        "verify.scores",
+        "verify.answers",
+        "verify.selection",
+        "tasks.single_label",
+        "tasks.multi_label",
+        "runs.finished",
+        "runs.reverification",
         "verify.checks",
         "untrusted.tflite_file",
         "untrusted.tflite_child",

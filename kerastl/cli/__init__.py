@@ -154,9 +154,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("arguments", metavar="RECIPE_OR_FILE", nargs="+", help="its flags: kerastl run RECIPE --help")
     one = command("verify", "results:verify", help="measure a finished run's files again and fail on any difference")
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    one = command("predict", "results:predict", help="ask a run's exported file about pictures, arrays or sentences")
+    one.add_argument("--source", metavar="FILE", help="a Python file whose function load gave the run its data")
+    one = command(
+        "predict",
+        "results:predict",
+        help="ask a run's exported file about pictures, arrays, sentences or rows of numbers",
+    )
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    kinds = "a picture, an array of raw pixels 0..255 (.npy), or a sentence in quotes"
+    kinds = "a picture, an array (.npy; of pictures raw pixels 0..255), a sentence in quotes, or numbers with commas"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
     with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")

@@ -7,12 +7,14 @@ import dataclasses
 import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kerastl.system import near_names
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from kerastl.types import Finding
 
 
 def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
@@ -48,13 +50,11 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
             f"  operators   {operators['total']}: {operators['integer']} integer, {operators['float']} float, "
             f"{operators['flex']} flex ({types})"
         )
-        for name in ("input", "output"):
-            tensor = row[name]
+        for name, tensor in [(side, tensor) for side in ("inputs", "outputs") for tensor in row[side]]:
             scale = (
                 "" if tensor["scale"] is None else f", scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
             )
-            more = ", with mask and segment_ids" if tensor["name"] == "ids" else ""
-            print(f"  {name:<10}  {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}{scale}{more}")
+            print(f"  {name[:-1]:<10}  {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}{scale}")
         print(
             f"  latency     median {latency['median']:.3f} ms, p95 {latency['p95']:.3f} ms "
             f"({latency['threads']} thread(s), {latency['runs']} runs)"
@@ -62,7 +62,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     return 0
 
 
-def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns: Any) -> int:
+def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns: str | tuple[str, ...] | None) -> int:
     """Prints everything wrong with a data set, or what is in a model and everything suspicious in it.
 
     Returns:
@@ -87,14 +87,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
             raise ValueError(f"--model goes with an array file (.npz, .npy, idx). Received: {path}.")
         found = kerastl.data.audit.audit(Path(path), near=not quick, **columns)
         if model is not None:
-            file = Path(model, "mobile", "model.tflite")
-            file = file if file.is_file() else Path(model)
-            if models.kind_of(file) is None:
-                raise FileNotFoundError(f"{model} is neither a finished run nor a model.")
-            with models.SandboxedModel() as reader:
-                found += kerastl.data.audit.doubtful_labels(
-                    path, lambda inputs: _probabilities(reader.run(file, inputs))
-                )
+            found += _doubts(path, model)
     findings = [dataclasses.asdict(finding) for finding in found]
     if as_json:
         print(json.dumps(findings, indent=2, default=str))
@@ -104,6 +97,26 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
         wrong = sum(finding["severity"] != "note" for finding in findings)
         print(f"{wrong} finding(s) in {path}" if wrong else f"nothing wrong found in {path}")
     return 1 if any(finding["severity"] == "error" for finding in findings) else 0
+
+
+def _doubts(path: str, model: str) -> list[Finding]:
+    """The labels of an array file that a finished run, or a model, doubts."""
+    import kerastl
+
+    doubtful = kerastl.data.audit.doubtful_labels
+    if Path(model, "mobile", "model.tflite").is_file():  # its file says itself what it takes and what it answers
+        run = kerastl.open(model)
+        if run.task.target.served_activation() != "softmax":
+            raise ValueError(
+                f"Labels of one class an example are doubted by a model of such. Received: {model}, for "
+                f"{run.task.target.kind}."
+            )
+        return doubtful(path, run.answers)
+    models = kerastl.untrusted.model_file
+    if models.kind_of(Path(model)) is None:
+        raise FileNotFoundError(f"{model} is neither a finished run nor a model.")
+    with models.SandboxedModel() as reader:
+        return doubtful(path, lambda inputs: _probabilities(reader.run(model, inputs)))
 
 
 def _probabilities(answers: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ def fit(
         shared: kernels whose clusters stay clusters.
 
     Raises:
-        ValueError: for batches without a known length, or labels that are not one class an example; for a teacher
+        ValueError: for batches without a known length, or labels that are not one class an example, or numbers
+            without a loss of theirs; for a teacher
             beside stored answers, or answers of other classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
@@ -64,6 +65,11 @@ def fit(
         raise ValueError(
             f"{purpose} is for examples of one class each. Received: labels of shape {labels.shape}. "
             "compress.ptq.static_int8 makes the integer file of a model whose examples may have several."
+        )
+    if loss is None and not labels.dtype.is_integer:
+        raise ValueError(
+            f"{purpose} takes labels for indices of classes where no loss is given. Received: labels of "
+            f"{labels.dtype.name}; of numbers say loss=."
         )
     network.history = tf_keras.callbacks.History()
     network.history.history = {}

@@ -22,7 +22,7 @@ from litert_quantizer import qtyping
 
 from kerastl.compress import float_file, rounding
 from kerastl.compress.float_file import Operator
-from kerastl.types import Inputs
+from kerastl.types import Inputs, Target
 
 FLOAT = 32
 """Bits of a kernel that is left as it is."""
@@ -38,8 +38,8 @@ class Sensitivity:
     Attributes:
         operator: that has the kernel.
         bits: 8 or 4.
-        error: mean Kullback-Leibler divergence of the answers from the float file's, in nats; of several classes an
-            example, the sum over its classes.
+        error: mean Kullback-Leibler divergence of the answers from the float file's, in nats; of probabilities that are
+            questions of their own the sum over them; of other answers the mean of the target's own difference.
         per_channel: whether each of its channels has a scale, or all have one.
     """
 
@@ -102,21 +102,24 @@ def sensitivities(
     bits: Sequence[int] = (8, 4),
     calibration: np.ndarray | None = None,
     inputs: Inputs | None = None,
+    target: Target | None = None,
 ) -> tuple[Sensitivity, ...]:
     """Measures every kernel of a file in every width that its operator takes: one quantization and one run each.
 
     Args:
         model: a float32 TFLite file, as the converter wrote it.
-        answers: runs a file on some hundred validation examples; probabilities ``(examples, classes)``.
+        answers: runs a file on some hundred validation examples; ``(examples, outputs)``.
         bits: widths to measure, of 8 and 4.
         calibration: some hundred training examples, as for `rounding.output_aware_rounding`: measures kernels rounded
             by them, those of 4 bits also with one scale, and is then given to `apply` or `search` as well. ``None``:
             each weight is the integer nearest to it.
         inputs: the kind of these examples, as there.
+        target: what is asked, for example ``split.task.target``; ``None`` for probabilities that sum to one.
 
     Raises:
         ValueError: if ``model`` is no float32 TFLite file, has no kernel that can be quantized, or another width is
-            asked for; if ``calibration`` is not what `rounding.output_aware_rounding` takes.
+            asked for; if answers are no probabilities and no ``target`` says what they are; if ``calibration`` is not
+            what `rounding.output_aware_rounding` takes.
     """
     if not bits or set(bits) - {8, 4}:
         raise ValueError(f"Kernels are quantized to 8 or 4 bits. Received: bits={tuple(bits)}.")
@@ -124,12 +127,12 @@ def sensitivities(
     found = float_file.operators(model)
     if not found:
         raise ValueError("Wanted a file with convolutions, dense layers or embeddings. Received: one with none.")
-    wanted = np.asarray(answers(model), np.float64)
+    wanted, apart = np.asarray(answers(model), np.float64), _divergence(target)
     return tuple(
         Sensitivity(
             operator,
             width.bits,
-            _divergence(wanted, np.asarray(answers(_quantized(model, {operator: width}, calibration, inputs)))),
+            apart(wanted, np.asarray(answers(_quantized(model, {operator: width}, calibration, inputs)), np.float64)),
             width.per_channel,
         )
         for operator in found
@@ -272,15 +275,26 @@ def _quantized(
     return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
 
 
-def _divergence(wanted: np.ndarray, received: np.ndarray) -> float:
-    """Mean over examples; where a row does not sum to one, each class counts as a yes or no of its own."""
-    if wanted.shape != received.shape or wanted.ndim != 2:
-        raise ValueError(f"Wanted answers (examples, classes). Received: {received.shape} for {wanted.shape}.")
-    parts = [(wanted, received.astype(np.float64))]
-    if not np.allclose(wanted.sum(1), 1, atol=1e-3):
-        parts.append((1 - parts[0][0], 1 - parts[0][1]))
-    least = 1e-12
-    return float(sum((p * np.log(np.maximum(p, least) / np.maximum(q, least))).sum(1).mean() for p, q in parts))
+def _divergence(target: Target | None) -> Callable[[np.ndarray, np.ndarray], float]:
+    """How far answers are from those wanted, mean over examples."""
+    served = "softmax" if target is None else target.served_activation()
+
+    def apart(wanted: np.ndarray, received: np.ndarray) -> float:
+        if wanted.shape != received.shape or wanted.ndim != 2:
+            raise ValueError(f"Wanted answers (examples, outputs). Received: {received.shape} for {wanted.shape}.")
+        if target is not None and served not in ("softmax", "sigmoid"):
+            return float(target.difference(received, wanted).mean())
+        if target is None and not np.allclose(wanted.sum(1), 1, atol=1e-3):
+            raise ValueError(
+                "Answers are compared as probabilities that sum to one where nothing else is said. Received: a row of "
+                f"sum {wanted.sum(1)[np.abs(wanted.sum(1) - 1).argmax()]:.3f}; say target=, what is asked."
+            )
+        # where probabilities do not sum to one each counts as a yes or no of its own
+        parts = [(wanted, received), *([(1 - wanted, 1 - received)] if served == "sigmoid" else [])]
+        least = 1e-12
+        return float(sum((p * np.log(np.maximum(p, least) / np.maximum(q, least))).sum(1).mean() for p, q in parts))
+
+    return apart
 
 
 class _Point(NamedTuple):

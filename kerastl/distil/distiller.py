@@ -263,7 +263,7 @@ class Distiller(keras.Model):
         """
         of_labels = [term for _, term in self._terms if isinstance(term, terms.LabelLoss)]
         if not of_labels:
-            return labels < 0
+            return terms.unlabelled(labels)
         found = [missing for term in of_labels if (missing := term.missing(labels)) is not None]
         return functools.reduce(tf.logical_or, found) if found else None
 

@@ -153,7 +153,7 @@ def soft_value(
     if labels is None:
         raise ValueError("Wanted labels, which the loss has an argument for. Received: batches without.")
     labels = labels if are_one_an_output(labels) else tf.reshape(labels, [-1])
-    filled, _, there = known(labels, missing=labels < 0, sample_weight=None)
+    filled, _, there = known(labels, missing=unlabelled(labels), sample_weight=None)
     values = term.loss(*pair, filled, **extra)
     return mean(tf.where(there, values, tf.zeros_like(values)), sample_weight)
 
@@ -177,6 +177,11 @@ def feature_value(
 def are_one_an_output(labels: tf.Tensor) -> bool:
     """Whether whole labels lie ``(batch, outputs)``, each beside its output, and not one for all of them."""
     return tf.as_dtype(labels.dtype).is_integer and len(labels.shape) == 2 and labels.shape[-1] != 1
+
+
+def unlabelled(labels: tf.Tensor) -> tf.Tensor:
+    """Bool, of the shape of ``labels``: where there is none, if nobody says more. Classes below 0 are none, and NaN."""
+    return labels < 0 if tf.as_dtype(labels.dtype).is_integer else tf.math.is_nan(labels)
 
 
 def known(

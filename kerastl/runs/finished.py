@@ -15,7 +15,7 @@ from kerastl import tasks
 from kerastl.runs import reverification
 from kerastl.types import Dataset, Score, Task
 from kerastl.untrusted import tflite_file
-from kerastl.verify import predictions
+from kerastl.verify import answers as tables
 
 if TYPE_CHECKING:
     import keras
@@ -130,13 +130,41 @@ class FinishedRun:
         with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
             for name, examples in self._examples(inputs):
                 rows = reader.run(file, self.task.inputs.fed(examples))
-                count = predictions.count_of(rows)
+                count = tables.count_of(rows)
                 for place in range(count):
                     shown = name if count == 1 else f"{name}[{place}]"
-                    answers.append({"input": shown, **self._said(predictions.row_of(rows, place))})
+                    answers.append({"input": shown, **self._said(tables.row_of(rows, place))})
         return answers
 
-    def _said(self, row: predictions.Outputs) -> dict[str, Any]:
+    def answers(self, examples: np.ndarray | Mapping[str, np.ndarray], *, variant: str | None = None) -> tables.Outputs:
+        """What the exported file answers in numbers: probabilities of classes, for example.
+
+        Args:
+            examples: one, or a batch of them ``(examples, *task.inputs.shape)``; pictures of one channel may lack that
+                axis.
+            variant: as for `predict`.
+
+        Returns:
+            float32 ``(examples, ...)``, of a file of several outputs such an array by each one's name.
+
+        Raises:
+            ValueError: if the examples do not fit the file, or there is no such variant.
+        """
+        file = self.file if variant is None else self._variant(variant)
+        with tflite_file.SandboxedModel() as reader:
+            return reader.run(file, self.task.inputs.fed(self._batch(examples)))
+
+    def _batch(self, examples: Any) -> Any:
+        """Examples with an axis for them, and one for the channel that pictures may have been stored without."""
+        kind = self.task.inputs
+        if isinstance(examples, np.ndarray):
+            if kind.shape[-1] == 1 and examples.shape[-len(kind.shape) + 1 :] == kind.shape[:-1] != ():
+                examples = examples[..., None]
+            examples = examples[None] if examples.shape == kind.shape else examples
+        kind.check(examples, where="the array")
+        return examples
+
+    def _said(self, row: tables.Outputs) -> dict[str, Any]:
         try:
             return self.task.target.said(row)
         except (ValueError, IndexError, TypeError) as error:  # a bundle may be anybody's
@@ -147,11 +175,8 @@ class FinishedRun:
 
     def _examples(self, inputs: Any) -> Iterable[tuple[str, Any]]:
         """Each input's name, and a batch of examples."""
-        kind = self.task.inputs
         if isinstance(inputs, np.ndarray | Mapping):
-            batch: Any = inputs[None] if isinstance(inputs, np.ndarray) and inputs.shape == kind.shape else inputs
-            kind.check(batch, where="the array")
-            yield "array", batch
+            yield "array", self._batch(inputs)
             return
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
             if isinstance(one, np.ndarray | Mapping):
@@ -159,7 +184,7 @@ class FinishedRun:
             else:
                 name = str(one)
                 # a sentence of a book's length need not be repeated
-                yield (name if len(name) <= 300 else f"{name[:297]}..."), kind.read(name)
+                yield (name if len(name) <= 300 else f"{name[:297]}..."), self.task.inputs.read(name)
 
     def verify(self, *, dataset: Dataset | None = None, progress: bool = True) -> tuple[str, ...]:
         """Measures the run again: digests of its files, then every file's scores on the data that it names.

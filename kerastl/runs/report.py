@@ -24,7 +24,7 @@ from rich.table import Table
 from kerastl import types
 from kerastl.runs import plots
 from kerastl.system import atomic_files
-from kerastl.verify import predictions
+from kerastl.verify import answers as tables
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,10 +69,10 @@ def misclassified(split: types.Split, answers: Any, *, limit: int = 60) -> Miscl
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
     few = split.subset(rows)
     inputs: Any = few.inputs if isinstance(few.inputs, Mapping) else few.inputs[:]  # what is lazy is read here
-    said = target.predictions(predictions.row_of(answers, rows))
+    said = target.predictions(tables.row_of(answers, rows))
 
     def each(values: Any) -> Iterator[Any]:
-        return (predictions.row_of(values, place) for place in range(len(rows)))
+        return (tables.row_of(values, place) for place in range(len(rows)))
 
     return Misclassified(
         shown=tuple(map(split.task.inputs.shown, each(inputs))),

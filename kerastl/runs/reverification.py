@@ -13,7 +13,7 @@ from kerastl import data
 from kerastl.system import digests, near_names
 from kerastl.types import Dataset, Split
 from kerastl.untrusted import tflite_file
-from kerastl.verify import predictions
+from kerastl.verify import answers as tables
 
 if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
@@ -152,14 +152,14 @@ def _scores(
     return found
 
 
-def _answers(reader: tflite_file.SandboxedModel, path: Path, split: Split) -> predictions.Outputs:
+def _answers(reader: tflite_file.SandboxedModel, path: Path, split: Split) -> tables.Outputs:
     """A file's answers to a split, in parts: what is made of lazy inputs need not fit into memory at once."""
     kind, parts = split.task.inputs, []
     for start in range(0, len(split), 1000):
         some: Any = split.subset(slice(start, start + 1000)).inputs
         examples: Any = some if isinstance(some, Mapping) else some[:]  # what is lazy is read here
         parts.append(reader.run(path, kind.fed(examples)))
-    return predictions.concatenated(parts)
+    return tables.concatenated(parts)
 
 
 def _texts(bundle: Path, dataset: Dataset) -> list[str]:

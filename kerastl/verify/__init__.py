@@ -14,7 +14,8 @@ _load, __dir__, __all__ = lazy_loader.attach(
     [member.name for member in pkgutil.iter_modules(__path__)],
     {
         "baseline": ["DistillationGain", "recovered_gap"],
-        "predictions": ["Outputs", "predict_tflite"],
+        "answers": ["Outputs"],
+        "predictions": ["predict_tflite"],
         "selection": ["pareto_front", "select"],
         "layers": ["layer_errors"],
         "checks": [

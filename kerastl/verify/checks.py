@@ -13,8 +13,9 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
 from kerastl.verify import kernel_stats
+from kerastl.verify.answers import Outputs
 from kerastl.verify.layers import layer_errors
-from kerastl.verify.predictions import Outputs, predict_tflite
+from kerastl.verify.predictions import predict_tflite
 
 SPARSITY_SLACK = 0.005
 """Half a point: how far the share of zeros may be from the claim."""

@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kerastl.types import Inputs, LayerError
 from kerastl.verify import predictions
+from kerastl.verify.answers import count_of
 
 # What only carries numbers from one layer to the next, and what the interpreter puts in by itself.
 _CARRIERS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "DELEGATE")
@@ -39,7 +40,7 @@ def layer_errors(
         ValueError: if the two files do not have the same layers, or take other inputs.
     """
     one, other = _Layers(quantized, kind), _Layers(reference, kind)
-    count = predictions.count_of(inputs)
+    count = count_of(inputs)
     if one.layers != other.layers or not count:
         raise ValueError(
             f"Wanted two files of the same layers, and examples. Received: {', '.join(one.layers)} and "

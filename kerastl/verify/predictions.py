@@ -13,12 +13,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import types
+from kerastl.verify.answers import Outputs, count_of
 
 _CHUNK = 64  # examples that are read and brought into the file's dtype at once
-
-
-Outputs = np.ndarray | dict[str, np.ndarray]
-"""Of a file of one output an array ``(examples, ...)``, of one of several outputs such an array by each one's name."""
 
 
 def predict_tflite(
@@ -76,26 +73,6 @@ def predict_tflite(
         list(pool.map(run, interpreters, parts))
     meant = {target["name"]: dequantized(rows, target) for target, rows in zip(targets, answers, strict=True)}
     return next(iter(meant.values())) if len(meant) == 1 else meant
-
-
-def count_of(values: Outputs | types.LazyArray | Mapping[str, np.ndarray]) -> int:
-    """How many examples an array has, or each of the arrays of a mapping."""
-    return len(next(iter(values.values()))) if isinstance(values, Mapping) else len(values)
-
-
-def row_of(answers: Outputs, place: int | np.ndarray) -> Outputs:
-    """One example's answer, or those of several, of several outputs by their names."""
-    if isinstance(answers, Mapping):
-        return {name: table[place] for name, table in answers.items()}
-    return answers[place]
-
-
-def concatenated(parts: Sequence[Outputs]) -> Outputs:
-    """Answers to some examples after the other as answers to all."""
-    first = parts[0]
-    if isinstance(first, Mapping):
-        return {name: np.concatenate([part[name] for part in parts]) for name in first}
-    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _some(inputs: Any, rows: slice) -> Any:

@@ -147,7 +147,7 @@ def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered,
     proof(content, home, tmp_path, clusters=claim, integer=integer)
     with refused():
         proof(before, model, tmp_path, clusters=claim, integer=integer)
-    fewer = dataclasses.replace(claim, number=NUMBER - 1)
+    fewer = dataclasses.replace(claim, num_clusters=NUMBER - 1)
     with pytest.raises(verify.VerificationError, match="claimed clusters"):
         proof(content, home, tmp_path, clusters=fewer, integer=integer)
     assert len(gzip.compress(content, 9)) < 0.92 * len(gzip.compress(before, 9))

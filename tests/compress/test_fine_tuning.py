@@ -118,6 +118,14 @@ def test_examples_of_several_classes_are_refused(epochs):
         fit(tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))]), batches, "Clustering", epochs=epochs)
 
 
+def test_numbers_are_not_taken_for_classes():
+    """Cut off behind the point they would be, without a word."""
+    batches = tf.data.Dataset.from_tensors((np.zeros((2, 4), "float32"), np.array([0.5, 1.5], "float32")))
+    network = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))])
+    with pytest.raises(ValueError, match=r"indices of classes where no loss is given\. Received: labels of float32"):
+        fit(network, batches, "Clustering", epochs=1)
+
+
 class TestStoredAnswers:
     """They teach as the teacher that gave them would, step by step."""
 

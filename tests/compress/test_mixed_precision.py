@@ -10,6 +10,8 @@ from kerastl import verify
 from kerastl.compress import float_file, mixed_precision, ptq
 from kerastl.compress.float_file import Operator
 from kerastl.compress.mixed_precision import Sensitivity
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
 from tests.compress.test_ptq import LABELS, PICTURES, float_model  # noqa: F401  a fixture
 from tests.compress.test_ptq import float_file as converted  # noqa: F401  a fixture
 
@@ -60,7 +62,27 @@ def test_the_error_is_the_divergence_of_one_kernel_alone(converted, measured):  
 def test_of_several_classes_an_example_each_counts_as_a_yes_or_no():
     p, q = np.array([[0.9, 0.8]]), np.array([[0.6, 0.8]])
     wanted = 0.9 * np.log(0.9 / 0.6) + 0.1 * np.log(0.1 / 0.4)
-    assert mixed_precision._divergence(p, q) == pytest.approx(wanted)
+    assert mixed_precision._divergence(MultiLabel(("a", "b")))(p, q) == pytest.approx(wanted)
+    with pytest.raises(ValueError, match=r"sum 1\.700; say target="):
+        mixed_precision._divergence(None)(p, q)
+
+
+def test_other_answers_differ_as_their_target_says():
+    """As numbers do, whose logarithms mean nothing."""
+
+    class Halves(SingleLabel):
+        def served_activation(self) -> str:
+            return "linear"
+
+        def difference(self, answers, expected):
+            return np.abs(answers - expected).max(-1) / 2
+
+    p, q = np.array([[-3.0, 8.0], [1.0, 1.0]]), np.array([[-4.0, 8.0], [1.0, 4.0]])
+    assert mixed_precision._divergence(Halves(("a", "b")))(p, q) == pytest.approx((0.5 + 1.5) / 2)
+    single, p = SingleLabel(("a", "b")), np.array([[0.9, 0.1]])
+    expected = 0.9 * np.log(0.9 / 0.6) + 0.1 * np.log(0.1 / 0.4)
+    for target in (None, single):
+        assert mixed_precision._divergence(target)(p, np.array([[0.6, 0.4]])) == pytest.approx(expected)
 
 
 def test_the_way_lies_on_the_hull_of_all_assignments():

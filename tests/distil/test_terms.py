@@ -322,6 +322,12 @@ def test_losses_of_a_student_in_float16_are_scaled():
         np.testing.assert_allclose(half, full, atol=0.02 * np.abs(full).max())
 
 
+def test_numbers_below_zero_are_labels_and_nan_is_none():
+    """Of classes -1 is none; a temperature of -1 is one."""
+    np.testing.assert_array_equal(terms.unlabelled(np.array([-1, 0, 3])), [True, False, False])
+    np.testing.assert_array_equal(terms.unlabelled(np.array([-1.0, 0.5, np.nan], "float32")), [False, False, True])
+
+
 def test_a_loss_of_several_classes_that_asks_for_labels_has_them():
     labels = np.array([[1, 0, 1], [-1, -1, -1], [0, 0, 0], [1, -1, 0]] * 2, "int32")
 

@@ -370,15 +370,15 @@ class Dies(Exception):
 
 def test_features_go_on_after_an_interruption(tmp_path):
     """At random instants: what was computed is not computed again, and the end is bitwise the same."""
-    vectors = np.random.default_rng(0).normal(0, 1, (10, 3)).astype(np.float32)
-    vector = keras.Input((3,))
-    model = keras.Model(vector, keras.layers.Dense(4)(vector))
-    task = Task("toy", Numbers((3,)), SingleLabel(("even", "odd")))
-    split = Split("train", vectors, np.arange(10, dtype=np.int32) % 2, task)
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 1, 1, 3)).astype(np.uint8)
+    image = keras.Input((1, 1, 3))
+    model = keras.Model(image, keras.layers.Dense(4)(keras.layers.Flatten()(image)))
+    task = Task("toy", Image((1, 1, 3)), SingleLabel(("even", "odd")))
+    split = Split("train", pixels, np.arange(10, dtype=np.int32) % 2, task)
     computed = []
 
     def cached(workspace, *, die_after=None):
-        augment = keras.Sequential([keras.Input((3,)), keras.layers.GaussianNoise(1.0, seed=3)])
+        augment = keras.Sequential([keras.Input((1, 1, 3)), keras.layers.GaussianNoise(1.0, seed=3)])
 
         def predicted(batch):
             if die_after is not None and len(computed) == die_after:

@@ -91,7 +91,8 @@ def taylor(
         ``(units,)``, in squares of the loss: comparable from layer to layer as it is.
 
     Raises:
-        ValueError: if there is no batch, or a score is not finite.
+        ValueError: if there is no batch, a score is not finite, or labels are no indices of classes and neither a task
+            nor a loss says what they are.
     """
     chosen = loss or (_cross_entropy if task is None else _by_example(task))
 
@@ -202,6 +203,11 @@ def _by_example(task: Task) -> keras.losses.Loss:
 
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    if not tf.as_dtype(labels.dtype).is_integer:
+        raise ValueError(
+            "Labels are taken for indices of classes where nothing else is said: of others say task=, or loss=. "
+            f"Received: labels of {labels.dtype}."
+        )
     logits = tf.cast(logits, tf.float32)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
 

@@ -55,13 +55,13 @@ class Product(NamedTuple):
 class Trace:
     """The labels so far, and everything that was found out about layers."""
 
-    def __init__(self, leave: Iterable[str] = ()) -> None:
+    def __init__(self, exclude: Iterable[str] = ()) -> None:
         self.made: dict[str, np.ndarray] = {}
         self.cuts: dict[str, dict[int, list[Cut]]] = defaultdict(dict)
         self.sizes: dict[str, dict[tuple[str, int | None], Size]] = defaultdict(dict)
         self.work: list[Product] = []
         self.first_inputs: dict[int, Sequence[Channels]] = {}
-        self._leave = list(leave)
+        self._exclude = list(exclude)
         self.reasons: dict[int, str] = {}
         self._parents: list[int] = []
 
@@ -75,7 +75,7 @@ class Trace:
         """The labels of the channels that a layer makes: the same in every call of it."""
         if layer.name not in self.made:
             self.made[layer.name] = self.fresh(count)
-            if any(fnmatch.fnmatchcase(layer.name, pattern) for pattern in self._leave):
+            if any(fnmatch.fnmatchcase(layer.name, pattern) for pattern in self._exclude):
                 self.freeze(self.made[layer.name], "the layer was to be left")
         return self.made[layer.name]
 
@@ -131,7 +131,7 @@ class Trace:
 
     def refuse_idle_patterns(self) -> None:
         """Raises a ``ValueError`` for a pattern of layers to leave that fits none."""
-        for pattern in self._leave:
+        for pattern in self._exclude:
             if not fnmatch.filter(self.made, pattern):
                 raise ValueError(
                     f"Wanted patterns of names of layers that make channels. Received: {pattern!r}, which fits none of "

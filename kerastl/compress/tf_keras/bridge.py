@@ -16,6 +16,7 @@ import tf_keras
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 
 from kerastl.compress.tf_keras import composite_layers, tf_keras_layers
+from kerastl.types import LazyArray
 
 _CONVOLUTION = ("kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias")
 _POOLING = ("pool_size", "strides", "padding", "data_format")
@@ -86,7 +87,7 @@ _FUNCTIONS: dict[str, Any] = {
 _OTHERS = ("Concatenate", "Mean", "Pad", "Reshape", "Split", "Transpose")
 
 
-def to_tf_keras(model: keras.Model, *, probe: np.ndarray, tolerance: float = 1e-4) -> tf_keras.Model:
+def to_tf_keras(model: keras.Model, *, probe: np.ndarray | LazyArray, tolerance: float = 1e-4) -> tf_keras.Model:
     """Rebuilds a Keras 3 model in tf_keras: same graph, same layer names, copies of the weights.
 
     The caller's model is left as it was. Models nested in it are laid flat, and so are layers that are made of layers;
@@ -95,7 +96,7 @@ def to_tf_keras(model: keras.Model, *, probe: np.ndarray, tolerance: float = 1e-
     Args:
         model: a built functional (or Sequential) Keras 3 model of layers that tf_keras or `tf_keras_layers` has, and of
             operations that are such a layer: ``x + y``, ``x * 2``, ``keras.ops.pad`` ...
-        probe: float32 array ``(examples, *input_shape)`` that both models are run on.
+        probe: some examples ``(examples, *input_shape)``, of any type of numbers, that both models are run on.
         tolerance: largest difference allowed between their outputs, as a share of the largest absolute output or of 1,
             whichever is larger.
 
@@ -117,7 +118,7 @@ def to_tf_keras(model: keras.Model, *, probe: np.ndarray, tolerance: float = 1e-
     ]
     outputs = _Crossing(model).walk(model, inputs)
     bridged = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
-    _compare(model, bridged, probe=probe, tolerance=tolerance)
+    _compare(model, bridged, probe=np.asarray(probe, model.inputs[0].dtype), tolerance=tolerance)
     return bridged
 
 

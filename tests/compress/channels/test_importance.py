@@ -155,6 +155,17 @@ def test_taylor_of_several_classes_and_of_a_loss_of_ones_own():
         assert mean[unit] == pytest.approx(slope**2, rel=0.05, abs=1e-6)
 
 
+def test_labels_that_are_no_classes_want_a_task_or_a_loss():
+    model, (inputs, labels) = network(), examples()
+    found = coupling.coupled(model)
+    numbers = tf.data.Dataset.from_tensor_slices((inputs, labels + 0.5)).batch(4)
+    with pytest.raises(ValueError, match=r"say task=, or loss=\. Received: labels of"):
+        importance.taylor(model, found, batches=numbers)
+    squared = keras.losses.MeanSquaredError(reduction=None)
+    columns = tf.data.Dataset.from_tensor_slices((inputs, np.eye(3)[labels])).batch(4)
+    assert np.isfinite(importance.taylor(model, found, batches=columns, loss=squared)).all()
+
+
 def test_a_frozen_layer_counts_and_no_batch_is_refused():
     model, (inputs, labels) = network(), examples()
     found = coupling.coupled(model)

@@ -13,12 +13,15 @@ from toy import assert_like_masked, at_random, float64
 import kerastl.models
 from kerastl.compress import channels
 from kerastl.compress.channels import coupling, importance
+from kerastl.data import pipeline
 from kerastl.distil import distiller, losses
 from kerastl.inputs.image import Image
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, precision
-from kerastl.types import Schedule, Task
+from kerastl.types import Schedule, Split, Task
 
+THREE = Task("three", Image((10, 10, 1)), SingleLabel(("a", "b", "c")))
 GREY = Task("grey", Image((28, 28, 1)), SingleLabel(tuple("0123456789")))
 BUILDERS = [
     (kerastl.models.strided_lenet, "small"),
@@ -224,7 +227,8 @@ def test_by_data_those_go_that_are_missed_least_for_what_they_save(widths, seed)
 def trained() -> keras.Model:
     fitting.set_seed(0)
     model = small_net()
-    fitting.fit(model, batches(), schedule=Schedule(epochs=8, batch_size=8, peak_learning_rate=0.02), progress=False)
+    schedule = Schedule(epochs=8, batch_size=8, peak_learning_rate=0.02)
+    fitting.fit(model, batches(), schedule=schedule, task=THREE, progress=False)
     return model
 
 
@@ -259,6 +263,34 @@ def test_what_data_says_is_better_than_most_of_all_plans(criterion):
     mine, others = lost(dict(chosen.removed), chosen), lost_at_random(0.6)
     print(f"chosen {mine:.3f}; random {np.percentile(others, [0, 25, 50]).round(3)}")
     assert mine <= np.percentile(others, 25)
+
+
+@pytest.mark.parametrize("criterion", ["taylor", "outputs"])
+def test_what_is_asked_is_known_by_the_batches_or_said(criterion):
+    """Of several classes an example, each a question of its own, other channels may go."""
+    inputs, labels = examples()
+    several = Task("several", Image((10, 10, 1)), MultiLabel(("a", "b", "c")))
+    split = Split("train", inputs, np.eye(3, dtype="uint8")[labels], several)
+    made = pipeline.batches(split, batch_size=8)
+    flat = small_net()
+    found = coupling.coupled(flat)
+    measure = importance.taylor if criterion == "taylor" else importance.outputs
+    seen = []
+
+    def noted(*arguments, **options):
+        seen.append(options["task"])
+        return measure(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, criterion, noted)
+        options = {"keep_ratio": 0.6, "divisor": 1, "criterion": criterion}
+        known = channels.plan(flat, batches=made, **options)
+        said = channels.plan(flat, batches=made.take(len(made)), task=several, **options)
+    assert seen == [several, several]
+    assert known == said
+    assert not np.allclose(
+        importance.outputs(flat, found, batches=made, task=several), importance.outputs(flat, found, batches=made)
+    )
 
 
 def test_numbers_of_channels_are_multiples_and_families_keep_a_share():
@@ -393,11 +425,11 @@ def test_what_is_pruned_learns_on_under_the_unpruned_model():
     x = layers.Flatten(name="flat")(layers.Conv2D(16, 3, activation="relu", name="second")(x))
     model = keras.Model(image, layers.Dense(3, name="logits")(x))
     schedule = Schedule(epochs=6, batch_size=16, peak_learning_rate=0.01)
-    fitting.fit(model, data, schedule=schedule, progress=False)
+    fitting.fit(model, data, schedule=schedule, task=THREE, progress=False)
     small = channels.apply(model, channels.plan(model, keep_ratio=0.5, batches=data, divisor=4))
     soft = functools.partial(losses.kl_divergence, temperature=2.0)
     lesson = distiller.Distiller(student=small, teacher=model, loss=soft, weight=0.5)
-    fitting.fit(lesson, data, schedule=schedule, progress=False)
+    fitting.fit(lesson, data, schedule=schedule, task=THREE, progress=False)
     whole, pruned = (np.mean(fitting.predict(one, inputs).argmax(1) == labels) for one in (model, small))
     print(f"accuracy {whole:.3f}, pruned {pruned:.3f}")
     assert channels.multiply_adds(small) <= 0.5 * channels.multiply_adds(model)

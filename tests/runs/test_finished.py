@@ -1,0 +1,160 @@
+"""A finished run as an object: what it made, how good it is, what its file answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import toy_run
+from PIL import Image
+
+import kerastl
+from kerastl.export import metadata
+from kerastl.inputs import wordpiece
+from kerastl.runs import finished as finished_runs
+from kerastl.types import Task
+
+
+def expected(pictures: np.ndarray) -> np.ndarray:
+    """The file of `toy_run` in NumPy."""
+    logits = 0.02 * pictures.reshape(-1, 4, 4).astype(np.float64)[:, :3].sum(-1)
+    powers = np.exp(logits)
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def test_a_run_says_what_it_made(finished):
+    run = kerastl.open(finished)
+    assert repr(run) == f"FinishedRun({str(finished)!r})"
+    assert run.file == finished / "mobile" / "model.tflite"
+    assert run.task == toy_run.TASK
+    assert run.labels == ("first", "second", "third")
+    (row,) = run.report["variants"]
+    assert (run.score.value, run.score.low, run.score.high) == (row["score"], row["score_low"], row["score_high"])
+    assert run.score.count == 40
+    assert run.config["data"]["source"] == "toy"
+    with pytest.raises(FileNotFoundError, match=r"holds no model\.keras"):
+        _ = run.model
+
+
+def test_a_table_of_its_files_for_a_notebook_and_a_terminal(finished, capsys):
+    run = kerastl.open(finished)
+    page = run._repr_html_()
+    assert page.count("<tr") == 2
+    assert '<tr style="font-weight:bold"><td>float32</td>' in page
+    assert f"<td>{100 * run.score.value:.2f} %</td>" in page
+    toy_run.restate(finished, "report.json", lambda report: report.update(why="<script>"))
+    assert "<p>&lt;script&gt;</p>" in kerastl.open(finished)._repr_html_()
+    run.show()
+    assert "float32 *" in capsys.readouterr().out
+
+
+def test_pictures_files_and_arrays_are_answered(finished, here):
+    pictures = toy_run.load().test.inputs[:3]
+    Image.fromarray(pictures[1, ..., 0]).save("second.png")
+    np.save("batch.npy", pictures)
+    run = kerastl.open(finished)
+    answers = run.predict(["second.png", here / "batch.npy"])
+    batch = [f"{here / 'batch.npy'}[{place}]" for place in range(3)]
+    assert [answer["input"] for answer in answers] == ["second.png", *batch]
+    assert [answer["label"] for answer in answers] == ["second", "first", "second", "third"]
+    for answer, row in zip(answers, expected(pictures[[1, 0, 1, 2]]), strict=True):
+        assert list(answer["probabilities"]) == ["first", "second", "third"]
+        np.testing.assert_allclose(list(answer["probabilities"].values()), row, atol=1e-6)
+        assert answer["probability"] == max(answer["probabilities"].values())
+        assert answer["words"].startswith(f"{answer['label']} {answer['probability']:.1%} (then ")
+    assert [one["input"] for one in run.predict("second.png")] == ["second.png"]
+    given = run.predict(pictures)
+    assert [one["input"] for one in given] == ["array[0]", "array[1]", "array[2]"]
+    assert [one["label"] for one in given] == ["first", "second", "third"]
+    assert run.predict(pictures[0])[0]["input"] == "array"
+    assert run.predict([pictures[0], "second.png"])[1]["label"] == "second"
+
+
+def test_answers_in_numbers(finished):
+    run, pictures = kerastl.open(finished), toy_run.load().test.inputs[:5]
+    np.testing.assert_allclose(run.answers(pictures), expected(pictures), atol=1e-6)
+    np.testing.assert_array_equal(run.answers(pictures[..., 0]), run.answers(pictures))  # stored without the channel
+    np.testing.assert_array_equal(run.answers(pictures[2, ..., 0]), run.answers(pictures[2:3]))
+    np.testing.assert_array_equal(run.answers(pictures, variant="float32"), run.answers(pictures))
+    with pytest.raises(ValueError, match=r"There is no variant 'int8' in .*\. Available: float32"):
+        run.answers(pictures, variant="int8")
+    with pytest.raises(ValueError, match=r"Wanted inputs \(examples, 4, 4, 1\)"):
+        run.answers(pictures[:, :3])
+    with pytest.raises(FileNotFoundError, match=r"no input file .*nothing\.png"):
+        run.predict("nothing.png")
+
+
+def test_a_bundle_alone_is_asked_like_its_run(finished, here):
+    shutil.copytree(finished / "mobile", here / "alone")
+    pictures = toy_run.load().test.inputs[:4]
+    for folder in (finished / "mobile", here / "alone"):
+        run = kerastl.open(folder)
+        np.testing.assert_array_equal(run.answers(pictures), kerastl.open(finished).answers(pictures))
+        assert run.labels == ("first", "second", "third")
+        for what in ("report", "config"):
+            with pytest.raises(FileNotFoundError, match=f"holds no finished run: {what}.json is missing"):
+                getattr(run, what)
+    with pytest.raises(FileNotFoundError, match=r"holds no bundle: mobile/model\.tflite is missing"):
+        kerastl.open(here)
+
+
+def test_a_file_that_is_none_is_said_in_words(finished):
+    (finished / "mobile" / "model.tflite").write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"no TFLite file|cannot be read"):
+        _ = kerastl.open(finished).task
+
+
+def test_a_file_that_answers_otherwise_than_it_says(finished):
+    task = Task("toy", toy_run.TASK.inputs, type(toy_run.TASK.target)(("first", "second", "third", "fourth")))
+    model = finished / "mobile" / "model.tflite"
+    wrong = metadata.add(toy_run.written_file(), toy_run.TASK, description="toy")
+    labels = b"first\nsecond\nthird\n"
+    assert wrong.count(labels) == 1
+    model.write_bytes(wrong.replace(labels, b"firstsecond\nthird\n"))  # as long, one name less
+    with pytest.raises(ValueError, match=r"labels\.txt names 2 outputs, and the model answers \(3,\)|cannot be read"):
+        kerastl.open(finished).predict(toy_run.load().test.inputs[:1])
+    assert task.target.outputs == 4
+
+
+def test_json_of_anybody(tmp_path):
+    path = tmp_path / "report.json"
+    for content, words in (
+        ("[]", "wanted an object. Received: a list"),
+        ("{", "is no JSON"),
+        ("[" * 100_000, "nested too deep|is no JSON"),
+    ):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=words):
+            finished_runs.read_json(path)
+    path.write_text(json.dumps({"a": 1}))
+    assert finished_runs.read_json(path) == {"a": 1}
+
+
+@pytest.fixture
+def texts(tiny_text, tmp_path):
+    """A bundle of texts, whose tokenizer would leave a trace."""
+    folder = tmp_path / "run" / "mobile"
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(metadata.add(tiny_text.float32, tiny_text.task, description="toy"))
+    (folder / "tokenizer.py").write_text("open('it-ran', 'w').write('')\n")
+    return folder.parent
+
+
+def test_sentences_are_answered(texts, tiny_text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    good, bad = kerastl.open(texts).predict(["A GOOD film!", "the bad films"])
+    assert (good["input"], good["label"], bad["label"]) == ("A GOOD film!", "good", "bad")
+    ids = np.asarray([wordpiece.Tokenizer(tiny_text.vocabulary).encode("A GOOD film!", 8)], np.int32)
+    logits = np.asarray(tiny_text.model(ids))[0].astype(np.float64)
+    np.testing.assert_allclose(list(good["probabilities"].values()), np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
+    np.save("ids.npy", ids)
+    assert kerastl.open(texts).predict("ids.npy")[0]["label"] == "good"
+    assert not (tmp_path / "it-ran").exists(), "somebody's tokenizer is never run"
+
+
+@pytest.mark.parametrize("sentence", ["", "\x00\x07", "👍🏽 好 é", "good " * 100_000, "[SEP][CLS]", "\udcff"])
+def test_any_sentence_is_answered(texts, sentence):
+    (answer,) = kerastl.open(texts).predict(sentence)
+    assert answer["input"] == (sentence if len(sentence) <= 300 else f"{sentence[:297]}...")

@@ -1,0 +1,192 @@
+"""A finished run measured again: whatever differs from what it states is said, to the last digit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_run import load, restate, written_file
+
+import kerastl
+from kerastl.runs import reverification
+from kerastl.system import digests
+
+
+def differences(folder: Path) -> tuple[str, ...]:
+    return kerastl.open(folder).verify(progress=False)
+
+
+def test_a_finished_run_is_as_it_states(finished, capsys):
+    assert differences(finished) == ()
+    assert capsys.readouterr().err == ""
+    kerastl.open(finished).verify()
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == "digests: as stated"
+    assert [line.rpartition(" ")[2] for line in printed[1:]] == ["validation", "test"] * 2
+    stated = json.loads((finished / "report.json").read_text())["variants"][0]
+    assert 0.7 < stated["score"] < 1, "a score that a change of answers would change"
+
+
+@pytest.mark.parametrize("key", ["score", "validation_score", "score_low", "score_high"])
+def test_a_score_that_differs_in_its_last_digit(finished, key):
+    def change(report):
+        report["variants"][0][key] = float(np.nextafter(report["variants"][0][key], 2))
+
+    restate(finished, "report.json", change)
+    assert [found.partition(" stated")[0] for found in differences(finished)] == [
+        f"float32: {key}", f"mobile/model.tflite: {key}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["variants/float32.tflite", "mobile/labels.txt", "config.json", "report.html"])
+def test_changed_and_missing_files(finished, name):
+    (finished / name).write_bytes((finished / name).read_bytes() + b" ")
+    assert any(found.startswith(f"{name}: files.json states SHA-256") for found in differences(finished))
+    if name in ("variants/float32.tflite", "report.html"):
+        (finished / name).unlink()
+        assert f"{name}: named in files.json, but missing" in differences(finished)
+
+
+def test_any_flipped_byte_of_a_run(finished):
+    """Every byte of the small files that others are checked by, and some of every other file."""
+    assert reverification._files(kerastl.open(finished)) == []
+    paths = [path for path in sorted(finished.rglob("*")) if path.is_file() and path.name != ".lock"]
+    names = {path.relative_to(finished).parts[0] for path in paths}
+    assert {"config.json", "files.json", "mobile", "report.html", "report.json", "stages", "variants"} <= names
+    generator, flips = np.random.default_rng(0), 0
+    for path in paths:
+        content = path.read_bytes()
+        places = range(len(content)) if path.name == "files.json" else {0, len(content) - 1, len(content) // 2}
+        for place in places:
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(generator.integers(8))
+            path.write_bytes(changed)
+            assert noticed(finished), f"{path} byte {place}"
+            flips += 1
+        path.write_bytes(content)
+    assert reverification._files(kerastl.open(finished)) == []
+    print(f"{flips} flipped bytes in {len(paths)} files")
+    assert flips > 700
+    (finished / "variants" / "added.tflite").write_bytes(b"")
+    assert reverification._files(kerastl.open(finished)) == ["variants/added.tflite: not named in files.json"]
+
+
+def noticed(folder: Path) -> bool:
+    try:
+        return bool(reverification._files(kerastl.open(folder)))
+    except (ValueError, AttributeError, KeyError, TypeError):  # no JSON any more, a path that leaves the folder ...
+        return True
+
+
+def test_what_was_kept_on_the_way_may_be_deleted(finished):
+    shutil.rmtree(finished / "stages")
+    assert differences(finished) == ()
+
+
+def test_other_data_and_other_labels(finished):
+    restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=1))
+    assert any(found.startswith("data: config.json states digest") for found in differences(finished))
+    restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=0))
+    right = json.loads((finished / "report.json").read_text())["data"]["digest"]
+    restate(finished, "report.json", lambda report: report["data"].update(digest="0" * 64))
+    assert any(found.startswith("data: report.json states digest") for found in differences(finished))
+    restate(finished, "report.json", lambda report: report["data"].update(digest=right))
+    (finished / "mobile" / "labels.txt").write_text("second\nfirst\nthird\n")
+    assert "mobile/labels.txt: its lines are not the class names in the model's order" in differences(finished)
+    (finished / "mobile" / "labels.txt").unlink()
+    assert "mobile/labels.txt: is missing" in differences(finished)
+    restate(finished, "config.json", lambda config: config["data"].update(source="toys"))
+    with pytest.raises(ValueError, match="Did you mean toy"):
+        differences(finished)
+
+
+def test_data_of_a_source_of_ones_own(finished, monkeypatch):
+    """A run names its source; whoever has the module hands it in, or the data themselves."""
+    restate(finished, "config.json", lambda config: config["data"].update(source="mine"))
+    run = kerastl.open(finished)
+    with pytest.raises(ValueError, match=r"no source 'mine'.* A source of your own is given with --source FILE"):
+        run.verify(progress=False)
+    assert run.verify(dataset=load(seed=0), progress=False) == ()
+    assert any("loaded" in found for found in run.verify(dataset=load(seed=1), progress=False))
+    import toy_run
+
+    assert reverification.load_data(run.config, source=toy_run).digest == load().digest
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"source": "archive"}, "no source 'archive'"),  # a file of the family that loads nothing
+        ({"source": 5}, "no source '5'"),
+        ({"source": "toy", "arguments": {"nonsense": 1}}, "unexpected keyword argument 'nonsense'"),
+        ({"source": "toy", "arguments": [1]}, "is not loaded with what config.json says|argument after"),
+    ],
+)
+def test_data_that_cannot_be_loaded(finished, data, words):
+    restate(finished, "config.json", lambda config: config["data"].update(data))
+    with pytest.raises(ValueError, match=words):
+        differences(finished)
+
+
+@pytest.mark.parametrize("name", ["report.json", "config.json", "files.json"])
+def test_a_damaged_field_is_said_in_words(finished, name):
+    """Each field's name in turn, and all of it: a flipped byte there is no reason for a traceback."""
+    content = (finished / name).read_text()
+    fields = [field for field in json.loads(content) if field in ("variants", "data", "chosen", "report.json")]
+    damaged = [content.replace(f'"{field}"', f'"{field[:-1]}~"', 1) for field in fields]
+    assert len(fields) >= 1
+    for text in (*damaged, "[]", "3", '{"data": 3, "variants": [4]}', "null"):
+        (finished / name).write_text(text)
+        said = said_of(finished)
+        wanted = (
+            "is not as a run writes it",
+            "names no data set",
+            "states",
+            "stated",
+            "not named in",
+            "holds no model",
+        )
+        assert any(words in said for words in wanted), (text, said)
+
+
+def said_of(folder: Path) -> str:
+    """The differences, or in what way it is none that a run writes."""
+    try:
+        return " ".join(differences(folder))
+    except ValueError as error:
+        return str(error)
+
+
+def test_another_file_in_the_bundle_though_it_answers_alike(finished):
+    path = finished / "mobile" / "model.tflite"
+    path.write_bytes(path.read_bytes() + b"x")
+    pinned = json.loads((finished / "files.json").read_text())
+    pinned["mobile/model.tflite"] = digests.of_file(path)
+    (finished / "files.json").write_text(json.dumps(pinned))
+    (found,) = differences(finished)
+    assert found.startswith("mobile/model.tflite: the chosen file has SHA-256")
+
+
+def test_a_bundle_without_its_file(finished):
+    restate(finished, "report.json", lambda report: report.update(chosen="another"))
+    assert "mobile/: holds no model.tflite of the chosen variant 'another'" in differences(finished)
+
+
+@pytest.mark.parametrize("name", ["../outside.tflite", "/etc/passwd", "link"])
+def test_nothing_outside_of_the_folder_is_read(finished, name):
+    (finished.parent / "outside.tflite").write_bytes(written_file())
+    (finished / "link").symlink_to("/etc/passwd")
+    restate(finished, "report.json", lambda report: report["variants"][0].update(file=name))
+    with pytest.raises(ValueError, match=f"names the file '{name}', which lies outside of it"):
+        differences(finished)
+
+
+def test_no_lines_of_other_files_are_read(finished, here):
+    (here / "secret.txt").write_text("one\ntwo\nthree\n")
+    (finished / "mobile" / "labels.txt").unlink()
+    (finished / "mobile" / "labels.txt").symlink_to(here / "secret.txt")
+    with pytest.raises(ValueError, match=r"names the file .*labels\.txt'?, which lies outside"):
+        differences(finished)
