@@ -432,7 +432,7 @@ def test_inputs_that_are_no_pixels_are_refused(bridged, inputs, received):
 @pytest.mark.parametrize("known_by", ["argument", "batches"])
 def test_numbers_of_any_finite_range_are_taken_and_measured(tiny, known_by):
     """A spectrogram of -4 to 3.1, say: its range, and not that of pixels, is what the file's input is to hold."""
-    pictures, labels = blobs(64)
+    pictures, labels = blobs()
     numbers = (pictures / 255 * 7.1 - 4).astype("float32")
     assert (numbers.min(), numbers.max()) == pytest.approx((-4, 3.1))
     kind, data = Numbers((8, 8, 1)), batches(numbers)
