@@ -20,9 +20,12 @@ from kerastl import types, verify
 from kerastl.compress import ptq
 from kerastl.data import image_folder, pipeline
 from kerastl.export import metadata, serving, tflite
+from kerastl.inputs.numbers import Numbers
 from kerastl.recipes import image_classifier
-from kerastl.runs import publishing, report, store
+from kerastl.runs import Acceptance, publishing, report, store
 from kerastl.runs.checkpoints import Workspace
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 
 NAMES = ("disc", "green", "red", "square")
@@ -87,7 +90,7 @@ def model(dataset):
 
 @pytest.fixture(scope="session")
 def files(dataset, model):
-    float32 = tflite.convert(model, multi_label=True)
+    float32 = tflite.convert(model, dataset.task)
     return {
         "float32": float32,
         "float16": ptq.float16(float32),
@@ -103,14 +106,14 @@ def shipped(dataset, model, files, tmp_path_factory):
     ) as run:
         run.use_dataset(dataset)
         candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
-        loose = {"max_score_drop": 0.1, "max_quantization_drop": 0.1, "min_agreement": 0.9, "max_saturation": 0.05}
-        return run.folder, publishing.publish(run, dataset, model=model, candidates=candidates, **loose)
+        loose = Acceptance(max_score_drop=0.1, max_quantization_drop=0.1, min_agreement=0.9, max_saturation=0.05)
+        return run.folder, publishing.publish(run, dataset, model=model, candidates=candidates, accept=loose)
 
 
 def test_both_kinds_of_table_give_the_same_data_set(table, dataset):
     columns = image_folder.load(table, size=(16, 16), validation=0.2, test=0.25, label_columns=NAMES)
     assert dataset.task.target.names == columns.task.target.names == NAMES
-    assert dataset.task.multi_label
+    assert dataset.task.target == MultiLabel(NAMES)
     assert dataset.task.target.metric == "exact match"
     assert columns.digest == dataset.digest
     assert image_folder.load(**json.loads(json.dumps(dict(columns.arguments)))).digest == dataset.digest
@@ -174,7 +177,7 @@ def test_the_published_files_say_what_they_are(shipped, dataset, model):
     assert "none of these classes, one or several: those with a probability of 0.5 or more" in page
     assert "argmax" not in page
     saved = keras.saving.load_model(folder / "model.keras")
-    expected = fitting.predict(serving.with_probabilities(model, multi_label=True), dataset.test.inputs)
+    expected = fitting.predict(serving.with_answers(model, dataset.task), dataset.test.inputs)
     np.testing.assert_allclose(fitting.predict(saved, dataset.test.inputs), expected, atol=1e-6)
     import tensorflow as tf
 
@@ -220,10 +223,11 @@ def test_verify_measures_the_run_again(shipped):
 
 
 def test_a_softmax_in_place_of_the_sigmoid_is_not_published(dataset, model, tmp_path):
-    """What is shipped when a recipe forgets `multi_label`."""
+    """What is shipped when a recipe converts for another task than its data's."""
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
         run.use_dataset(dataset)
-        wrong = publishing.Candidate("float32", "float32", tflite.convert(model), model)
+        one_label = dataclasses.replace(dataset.task, target=SingleLabel(NAMES))
+        wrong = publishing.Candidate("float32", "float32", tflite.convert(model, one_label), model)
         with pytest.raises(verify.VerificationError):
             publishing.publish(run, dataset, model=model, candidates=[wrong])
         assert not (run.folder / "mobile").exists()
@@ -248,7 +252,7 @@ def test_the_recipe_takes_such_a_table(table, tmp_path):
         dataclasses.replace(config, balanced=False),
         data,
         image_classifier.planned(config, data),
-        kerastl.training.transfer.load(stage["features"]),
+        kerastl.training.transfer.load(stage["features"], task=data.task, inputs_of=Numbers),
         Workspace("plain", folder=tmp_path / "plain", logs=tmp_path / "logs"),
     )
     assert plain.curves.values["loss"] != fitting.load(stage["probe"]).curves.values["loss"]
@@ -280,10 +284,10 @@ def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_pa
 
 def test_mistakes_are_told_in_sets(dataset):
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]], np.uint8)
-    split = types.Split("test", dataset.test.inputs[:3], labels)
+    split = types.Split("test", dataset.test.inputs[:3], labels, dataset.task)
     probabilities = np.array([[0.9, 0.1, 0.8, 0.2], [0.01, 0.7, 0.2, 0.95], [0.1, 0.02, 0.3, 0.4]], np.float32)
-    found = report.misclassified(split, probabilities, class_names=NAMES)
+    found = report.misclassified(split, probabilities)
     assert (found.total, found.examples) == (2, 3)
     assert found.labels == ("green", "none")  # the surest first: 98 % that no green is there
     assert found.predictions == ("none", "green, square")
-    assert found.probabilities == pytest.approx((0.98, 0.95))
+    assert found.confidences == pytest.approx((0.98, 0.95))

@@ -19,6 +19,7 @@ from kerastl.export import metadata, tflite
 from kerastl.inputs import wordpiece
 from kerastl.recipes import text_classifier, text_mobile
 from kerastl.runs import publishing, recipes, store
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 
 NAMES = ("goal", "rain", "vote")
@@ -58,7 +59,7 @@ def test_the_report_states_what_a_count_by_hand_gives(finished):
     assert result["metric"] == "exact match"
     assert result["data"]["digest"] == data.digest
     chosen = next(row for row in result["variants"] if row["name"] == result["chosen"])
-    answers = verify.predict_tflite(folder / chosen["file"], data.test.inputs)
+    answers = verify.predict_tflite(folder / chosen["file"], data.test.inputs, kind=data.task.inputs)
     assert (answers.sum(-1) > 1.5).any(), "several classes at once, which no softmax says"
     said, labels = answers >= 0.5, data.test.labels.astype(bool)
     right = [all(a == b for a, b in zip(one, other, strict=True)) for one, other in zip(said, labels, strict=True)]
@@ -79,7 +80,8 @@ def test_the_file_answers_with_a_sigmoid_of_the_models_logits(finished):
     stage = next((folder / "stages").glob("classifier-*"))
     logits = fitting.predict(fitting.load(stage).model, data.test.inputs).astype(np.float64)
     for name, allowed in {"float32": 1e-5, "float16": 1e-2, "dynamic_int8": 0.1}.items():
-        answers = verify.predict_tflite(folder / "variants" / f"{name}.tflite", data.test.inputs)
+        file = folder / "variants" / f"{name}.tflite"
+        answers = verify.predict_tflite(file, data.test.inputs, kind=data.task.inputs)
         assert np.abs(answers - 1 / (1 + np.exp(-logits))).max() < allowed, name
     content = (folder / "mobile" / "model.tflite").read_bytes()
     assert metadata.read(content)["output"]["score_threshold"] == 0.5
@@ -90,10 +92,11 @@ def test_verify_measures_the_run_again(finished):
     assert cli.main(["verify", str(finished[0])]) == 0
 
 
-def asked(folder, sentence):
+def asked(folder, sentence, task):
     """What the bundle's file says, by its own vocabulary."""
     ids = wordpiece.Tokenizer.from_file(folder / "mobile" / "vocab.txt").encode(sentence, 16)
-    return verify.predict_tflite(folder / "mobile" / "model.tflite", np.asarray([ids], np.int32))[0]
+    ids = np.asarray([ids], np.int32)
+    return verify.predict_tflite(folder / "mobile" / "model.tflite", ids, kind=task.inputs)[0]
 
 
 def test_predict_prints_every_class_at_half_or_more(finished, capsys):
@@ -102,7 +105,7 @@ def test_predict_prints_every_class_at_half_or_more(finished, capsys):
     assert cli.main(["predict", str(folder), *sentences, "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)
     for sentence, answer in zip(sentences, answers, strict=True):
-        row = asked(folder, sentence)
+        row = asked(folder, sentence, finished[2].task)
         assert answer["labels"] == [name for name, p in zip(NAMES, row, strict=True) if p >= 0.5]
         assert answer["labels"] == [name for name in NAMES if f"{name}s" in sentence]
         assert "label" not in answer
@@ -164,12 +167,13 @@ def test_the_recipe_weighs_what_is_rare(config, finished, tmp_path):
 
 
 def test_a_softmax_in_place_of_the_sigmoid_is_not_published(config, finished, tmp_path):
-    """What is shipped when a recipe forgets `multi_label`."""
+    """What is shipped when a recipe converts for another task than its data's."""
     folder, _, data = finished
     model = fitting.load(next((folder / "stages").glob("classifier-*"))).model
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=config, needed_bytes=1) as run:
         run.use_dataset(data)
-        wrong = publishing.Candidate("float32", "float32", tflite.convert(model), model)
+        one_label = dataclasses.replace(data.task, target=SingleLabel(NAMES))
+        wrong = publishing.Candidate("float32", "float32", tflite.convert(model, one_label), model)
         with pytest.raises(verify.VerificationError):
             publishing.publish(run, data, model=model, candidates=[wrong])
         assert not (run.folder / "mobile").exists()

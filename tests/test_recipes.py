@@ -14,7 +14,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 import kerastl
 import kerastl.recipes
-from kerastl.cli import results
+from kerastl.inputs.text import Text
+from kerastl.runs import reverification
 from kerastl.types import Schedule
 
 NAMES = [member.name for member in pkgutil.iter_modules(kerastl.recipes.__path__)]
@@ -92,7 +93,7 @@ def test_smoke(finished):
     assert labels == list(data.task.target.names)
     with zipfile.ZipFile(folder / "mobile" / "model.tflite") as archive:
         assert archive.read("labels.txt").decode().splitlines() == labels
-        assert ("vocab.txt" in archive.namelist()) == bool(data.task.inputs.vocabulary)
+        assert ("vocab.txt" in archive.namelist()) == isinstance(data.task.inputs, Text)
     assert "<html" in (folder / "report.html").read_text()
     assert kerastl.cli.main(["verify", str(folder)]) == 0
 
@@ -146,18 +147,17 @@ def test_the_same_command_again_reuses_every_stage(finished):
 
 
 def test_a_flipped_byte_anywhere_in_a_run_is_noticed(finished):
-    """Of every file of every recipe, a text's vocabulary and tokenizer too; `test_cli.py` does it byte by byte."""
-    _, report, folder = finished
-    differing = results._digests
-    assert differing(folder, report) == []
+    """Of every file of every recipe, a text's vocabulary too; `runs/test_reverification.py` does it byte by byte."""
+    folder, run = finished[2], kerastl.open(finished[2])
+    assert reverification._files(run) == []
     paths = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size and path.name != "files.json"]
     for path in paths:
         content = path.read_bytes()
         for place in (0, len(content) // 2, len(content) - 1):
             path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-            assert any(path.name in words for words in differing(folder, report)), path
+            assert any(path.name in words for words in reverification._files(run)), path
         path.write_bytes(content)
-    assert differing(folder, report) == []
+    assert reverification._files(run) == []
     assert len(paths) > 15
 
 
@@ -203,11 +203,11 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
     taught = next(row for row in stated["variants"] if row["name"] == "float32")
     assert report["control"]["teacher"]["score"] == pytest.approx(taught["float_score"])
     assert report["data"]["digest"] != stated["data"]["digest"], "other ids of the same texts"
-    answers = {
-        split.name: split for split in kerastl.training.transfer.load(next((tmp_path / "stages").glob("answers-*")))
-    }
     arguments = json.loads((teacher / "config.json").read_text())["data"]["arguments"]
     lessons = kerastl.data.text_csv.load(**arguments)
+    kept = next((tmp_path / "stages").glob("answers-*"))
+    found = kerastl.training.transfer.load(kept, task=lessons.task, inputs_of=kerastl.inputs.numbers.Numbers)
+    answers = {split.name: split for split in found}
     model = keras.saving.load_model(teacher / "model.keras")
     for name in ("train", "validation", "test"):
         split = getattr(lessons, name)
@@ -286,10 +286,8 @@ def test_students_are_as_small_as_is_asked():
     config, task = importlib.import_module("kerastl.recipes.cifar_mobile").Config(), kerastl.data.cifar10.TASK
     student = kerastl.models.resnet.build(task, widths=config.widths, blocks=config.blocks)
     pictures = np.random.default_rng(0).integers(0, 256, (20, *task.inputs.shape)).astype("uint8")
-    integers = kerastl.export.tflite.convert(student, integer=True, calibration=pictures)
-    named = kerastl.export.metadata.add(
-        integers, class_names=task.target.names, name=task.name, description="cifar10, quantization-aware training"
-    )
+    integers = kerastl.export.tflite.convert(student, task, integer=True, calibration=pictures)
+    named = kerastl.export.metadata.add(integers, task, description="cifar10, quantization-aware training")
     assert len(named) <= 98_496
 
 
