@@ -40,7 +40,7 @@ def standardized(inputs: keras.KerasTensor, task: Task, *, name: str = "rescale"
     scale, offset = task.inputs.scaling()
     if not isinstance(scale, list) or not isinstance(offset, list):
         return layers.Rescaling(scale, offset=offset, name=name)(inputs)
-    moved = [one + FURTHEST for one in offset]
-    x = layers.Rescaling(scale, offset=moved, name=name)(inputs)
-    x = layers.ReLU(max_value=2 * FURTHEST, name=f"{name}_cut")(x)
-    return layers.Rescaling(1.0, offset=-FURTHEST, name=f"{name}_centre")(x)
+    factors, moved = ([one / FURTHEST for one in part] for part in (scale, offset))
+    x = layers.Rescaling(factors, offset=moved, name=name)(inputs)
+    x = layers.Activation("hard_tanh", name=f"{name}_cut")(x)  # which cuts off at -1 and 1
+    return layers.Rescaling(FURTHEST, name=f"{name}_back")(x)

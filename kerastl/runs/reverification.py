@@ -141,14 +141,15 @@ def _scores(
     """Where a file's scores on validation and test are not the stated ones, to the last digit."""
     if not path.is_file():
         return []  # the digests have said so
-    found = []
+    found, target = [], dataset.task.target
     for split in (dataset.validation, dataset.test):
-        score = dataset.task.target.score(_answers(reader, path, split), split.labels)
+        score = target.score(_answers(reader, path, split), split.labels)
         for key, part in _STATED[split.name].items():
             if getattr(score, part) != row[key]:
                 found.append(f"{name}: {key} stated {row[key]!r}, measured {getattr(score, part)!r}")
         if progress:
-            print(f"{name}: {score.value:.4%} on {split.name}", file=sys.stderr)
+            words = f"{score.value:.4%}" if target.units == "%" else f"{score.value:.6g} {target.units}".rstrip()
+            print(f"{name}: {words} on {split.name}", file=sys.stderr)
     return found
 
 

@@ -26,6 +26,12 @@ def hard_silu(x):
 
 
 @_register
+def hard_tanh(x):
+    """``min(max(x, -1), 1)``."""
+    return tf.clip_by_value(x, -1.0, 1.0)
+
+
+@_register
 def relu6(x):
     """``min(max(x, 0), 6)``."""
     return tf.nn.relu6(x)
@@ -37,7 +43,13 @@ def leaky_relu(x):
     return tf.nn.leaky_relu(x, alpha=0.2)
 
 
-ACTIVATIONS = {"hard_sigmoid": hard_sigmoid, "hard_silu": hard_silu, "relu6": relu6, "leaky_relu": leaky_relu}
+ACTIVATIONS = {
+    "hard_sigmoid": hard_sigmoid,
+    "hard_silu": hard_silu,
+    "hard_tanh": hard_tanh,
+    "relu6": relu6,
+    "leaky_relu": leaky_relu,
+}
 """Keras 3's name -> the function."""
 
 
