@@ -40,12 +40,12 @@ def test_what_is_tied_to_the_untouchable_is_untouchable_and_the_first_reason_is_
 
 
 def test_a_layer_makes_the_same_channels_in_every_call():
-    trace = Trace(leave=["den*"])
+    trace = Trace(exclude=["den*"])
     dense = keras.layers.Dense(3, name="dense")
     np.testing.assert_array_equal(trace.makes(dense, 3), trace.makes(dense, 3))
     assert trace.is_frozen(trace.makes(dense, 3))
     trace.refuse_idle_patterns()
-    idle = Trace(leave=["conv*"])
+    idle = Trace(exclude=["conv*"])
     idle.makes(dense, 3)
     with pytest.raises(ValueError, match=r"Received: 'conv\*', which fits none of \['dense'\]"):
         idle.refuse_idle_patterns()
