@@ -336,8 +336,8 @@ def test_students_are_as_small_as_is_asked():
     student = kerastl.models.resnet.build(task, widths=config.widths, blocks=config.blocks)
     pictures = np.random.default_rng(0).integers(0, 256, (20, *task.inputs.shape)).astype("uint8")
     integers = kerastl.export.tflite.convert(student, task, integer=True, calibration=pictures)
-    named = kerastl.export.metadata.add(integers, task, description="cifar10, quantization-aware training")
-    assert len(named) <= 98_496
+    whole = kerastl.export.metadata.add(integers, task, description="cifar10, quantization-aware training")
+    assert len(whole) <= 98_496
 
 
 @pytest.mark.parametrize("name", ["distil_logits", "cifar_mobile"])
