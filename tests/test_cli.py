@@ -117,7 +117,7 @@ def test_flags_lie_over_the_config_and_over_smoke(here, toy_source):
     assert (here / "elsewhere" / "report.json").is_file()
 
 
-def test_a_flag_by_its_last_part(here, toy, capsys):
+def test_a_flag_by_its_last_part(here, toy_source, capsys):
     assert cli.main(["run", "my_recipe.py", "--epochs", "2", "--peak-learning-rate=0.5"]) == 0
     config = json.loads((here / "saved_models" / "my_recipe" / "default" / "config.json").read_text())["config"]
     assert config["teacher"] == {"epochs": 2, "peak_learning_rate": 0.5}

@@ -18,7 +18,6 @@ from ai_edge_litert.interpreter import Interpreter
 
 import kerastl
 import kerastl.recipes
-from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.runs import Acceptance, recipes, reverification
 from kerastl.types import Schedule
@@ -251,7 +250,7 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
     arguments = json.loads((teacher / "config.json").read_text())["data"]["arguments"]
     lessons = kerastl.data.text_csv.load(**arguments)
     kept = next((tmp_path / "stages").glob("teacher_logits-*"))
-    found = kerastl.training.transfer.load(kept, task=lessons.task, inputs_of=Numbers)
+    found = kerastl.training.transfer.load(kept, task=lessons.task, inputs_of=kerastl.inputs.numbers.Numbers)
     answers = {split.name: split for split in found}
     model = keras.saving.load_model(teacher / "model.keras")
     for name in ("train", "validation", "test"):
