@@ -69,12 +69,11 @@ def load(
         seed: decides which texts validate and test, and the order.
         limit: keeps so many training texts, and of the other splits a like share, but ten a class at least.
         class_names: the order of the classes, where one is known already; by default the natural one: 1, 2, 10.
-        measure_on_train: all three splits are the training texts, for a set too small to be divided. Its scores say
-            what was learned by heart and nothing else; that the splits share their texts is in the report.
+        measure_on_train: all three splits are the training texts, of a set too small to divide; its report says so.
 
     Returns:
         Inputs int32 ``(examples, sequence_length)``, labels int32 ``(examples,)``, or where a text may have several
-        classes uint8 ``(examples, classes)`` of 0 and 1; ``task.inputs.vocabulary`` holds the token of each id.
+        classes uint8 ``(examples, classes)``; ``task.inputs.vocabulary`` holds the token of each id.
 
     Raises:
         FileNotFoundError: there is no such file, or the vocabulary cannot be had.
@@ -108,8 +107,7 @@ def load(
         arguments=arguments,
     )
     # so that a label which was renamed since is found out when the data set is loaded again
-    names = list(dataset.task.target.names)
-    return dataclasses.replace(dataset, arguments={**dataset.arguments, "class_names": names})
+    return dataclasses.replace(dataset, arguments={**dataset.arguments, "class_names": list(dataset.task.target.names)})
 
 
 def build_dataset(

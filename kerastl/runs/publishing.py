@@ -20,7 +20,7 @@ from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
 from kerastl.training import fitting
-from kerastl.types import Artifact, Dataset, History, Score, Split, Variant, Verification
+from kerastl.types import Artifact, Dataset, History, Score, Split, Task, Variant, Verification
 from kerastl.verify import baseline, benchmark, checks
 
 
@@ -56,26 +56,22 @@ def publish(
         The report, as written to ``report.json``.
 
     Raises:
-        verify.VerificationError: if a file is not its model within its tolerance, or no file is within
-            ``max_score_drop``;
-            nothing is published then.
+        verify.VerificationError: a file is not its model, or none is within ``max_score_drop``; nothing is published.
     """
-    task, target = dataset.task, dataset.task.target
-    accept = accept or Acceptance()
+    task, target, accept = dataset.task, dataset.task.target, accept or Acceptance()
     check = _Check(int8=_asked_of_int8(accept))
-    floats = {
-        id(candidate.model): candidate.tflite for candidate in candidates if candidate.how is TECHNIQUES["float32"]
-    }
+    floats = [one for one in candidates if one.how is TECHNIQUES["float32"]]
+    references = {id(one.model): one.tflite for one in floats}
+    measures = [one for one in floats if one.model is model]
     refused = None if skipped is None else dict(skipped)
-    measures = [one for one in candidates if one.model is model and one.how is TECHNIQUES["float32"]]
     measured: list[tuple[Candidate, Variant]] = []
     for candidate in candidates:
-        reference = floats.get(id(candidate.model))
+        compared: dict[str, Any] = {
+            "reference": references.get(id(candidate.model)),
+            "max_saturation": accept.max_saturation,
+        }
         with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
-            variant = _measure(
-                candidate, run.folder, dataset, check, reference=reference, max_saturation=accept.max_saturation
-            )
-            measured.append((candidate, variant))
+            measured.append((candidate, _measure(candidate, run.folder, dataset, check, **compared)))
     choice = verify.select(
         [variant for candidate, variant in measured if candidate.eligible],
         target=target,
@@ -88,8 +84,7 @@ def publish(
     for candidate, variant in measured:
         needed = candidate in measures or candidate.name == choice.name
         with _leaving_out(candidate, refused, run.folder, needed=needed):
-            tested = check(variant.artifact, candidate, dataset.test)
-            variants.append(dataclasses.replace(variant, test=tested))
+            variants.append(dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test)))
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
     result = report.build(
@@ -104,13 +99,17 @@ def publish(
         frontier=verify.pareto_front(variants, target=target),
         control=None if control is None else _gained(control, dataset, check),
     )
-    mistakes = report.misclassified(dataset.test, answers)
-    fitting.save_model(_plain(serving.with_answers(model, task)), run.folder / "model.keras")
-    saved_model.write(model, run.folder / "saved_model", task)
-    report.write(result, run.folder, curves=curves, mistakes=mistakes)
+    _save(model, run.folder, task)
+    report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
     store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result, task=task))
     report.print_table(result)
     return result
+
+
+def _save(model: Any, folder: Path, task: Task) -> None:
+    """The model with the task's answers, for Keras and as a SavedModel."""
+    fitting.save_model(_plain(serving.with_answers(model, task)), folder / "model.keras")
+    saved_model.write(model, folder / "saved_model", task)
 
 
 def _plain(model: Any) -> Any:
