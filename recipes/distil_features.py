@@ -1,4 +1,4 @@
-"""Three lessons about features before the teacher's answers alone, and the same student without any, seed by seed.
+"""Feature distillation: three losses of features ahead of the teacher's logits, beside the same student without it.
 
 A hint in the middle of the network (Romero et al. 2015, "FitNets"), where its last maps look (Zagoruyko & Komodakis
 2017, "Paying More Attention to Attention"), and which pictures of a batch are alike (Tung & Mori 2019, "Similarity-
@@ -21,17 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.inputs.augmentation import Augmentation
+from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
-
-
-@dataclasses.dataclass(frozen=True)
-class Views:
-    """How far training pictures are moved; see `kerastl.inputs.augmentation.image_augmentation`."""
-
-    horizontal_flip: bool = True
-    """Clothes have no left and right."""
-    translation: float = 0.04
-    """Share of height and width: a pixel to every side, as in `fashion_mobile`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +36,12 @@ class Config:
     """Students with a teacher, and as many without: three are the fewest whose interval says much."""
     validation: int = 5000
     """Pictures held out of train; every choice is made on them."""
-    limit: int | None = None
+    max_train_examples: int | None = None
     """Keeps only so many training pictures."""
-    views: Views = Views()
-    """Of teacher, students and control alike."""
-    erasing: float = 0.125
-    """Share of the teacher's pictures in which a rectangle is blanked, as in `distil_logits`."""
+    augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.04)
+    """Of teacher, students and control alike: clothes have no left and right; a pixel to every side."""
+    teacher_augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.04, erasing=0.125)
+    """The same, and in every eighth picture a rectangle is blanked, as in `distil_logits`."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of `resnet.medium`, 309,000 parameters."""
     widths: tuple[int, ...] = (8, 16, 24)
@@ -69,14 +61,8 @@ class Config:
     fading: float = 0.5
     """Share of the steps in which features fade to nothing. Similarities that kept the paper's weight to the end were
     more than twice the answers in the last epoch, and the student was no better than alone."""
-    prefer: str = "smallest"
-    """What the phone gets among the files within the budget: "smallest" or "fastest"."""
-    budget: float = 0.003
-    """Validation accuracy that the chosen file may lose against the float model: 0.3 points."""
-    score_drop: float = 0.003
-    """Accuracy that an int8 file may lose against its own float model: 0.3 points."""
-    agreement: float = 0.97
-    """Least share of pictures on which an int8 file answers like its float model."""
+    accept: Acceptance = Acceptance(max_score_drop=0.003, max_quantization_drop=0.003, min_agreement=0.97)
+    """0.3 points of validation accuracy against the float model, 0.3 of an int8 file against its own."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fading <= 1:
@@ -88,104 +74,81 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        sizes = {"seeds": 1, "validation": 200, "limit": 640, "teacher": tiny, "student": tiny}
-        return cls(**sizes, budget=0.2, score_drop=0.2, agreement=0.7)
+        sizes: dict[str, Any] = {
+            "seeds": 1,
+            "validation": 200,
+            "max_train_examples": 640,
+            "teacher": tiny,
+            "student": tiny,
+        }
+        return cls(**sizes, accept=Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.7))
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train the teacher, then for every seed a student under it and one without, export, verify, report."""
     with kerastl.runs.Run(folder, recipe="distil_features", tag=folder.name, config=config) as run:
-        data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+        sizes: dict[str, Any] = {"validation": config.validation, "limit": config.max_train_examples}
+        data = kerastl.data.fashion_mnist.load(seed=config.seed, **sizes)
         run.use_dataset(data)
-        models = {"save": kerastl.training.save, "load": kerastl.training.load}
         seeds = range(config.seed, config.seed + config.seeds)
-        basis = [config.views, data.digest]
-        lesson = [config.temperature, config.teacher_weight]
-        lesson += [config.hint, config.attention, config.similarity, config.fading]
-        schooling = [config.seed, basis, config.erasing, config.teacher]
+        basis = [config.augmentation, data.digest]
+        losses = [config.temperature, config.teacher_weight]
+        losses += [config.hint, config.attention, config.similarity, config.fading]
 
-        teacher = run.stage("teacher", lambda at: train_teacher(config, data, at), key=schooling, **models)
+        teacher = run.stage(
+            "teacher",
+            lambda at: train_teacher(config, data, at),
+            key=[config.seed, basis, config.teacher_augmentation, config.teacher],
+        )
         distilled = run.stage_per_seed(
             "distilled",
-            lambda seed, at: learn(config, data, seed, at, teacher=teacher.model),
+            lambda seed, at: train_student(config, data, seed, at, teacher=teacher.model),
             seeds=seeds,
-            key=[basis, config.widths, config.student, lesson, run.stage_key("teacher")],
-            **models,
+            key=[basis, config.widths, config.student, losses, run.stage_key("teacher")],
         )
-        alone = run.stage_per_seed(
-            "alone",
-            lambda seed, at: learn(config, data, seed, at),
+        controls = run.stage_per_seed(
+            "student_without_teacher",
+            lambda seed, at: train_student(config, data, seed, at),
             seeds=seeds,
             key=[basis, config.widths, config.student],
-            **models,
         )
-        best = max(distilled, key=lambda one: max(one.curves.values["val_accuracy"]))
-        float32 = kerastl.export.tflite.convert(best.model, data.task)
-        teacher_float32 = kerastl.export.tflite.convert(teacher.model, data.task)
-        ptq, pictures = kerastl.compress.ptq, data.train.take(500).inputs
-        candidate = functools.partial(kerastl.runs.Candidate, model=best.model)
+        best, steps = kerastl.training.best(distilled, data.task), config.student.steps(len(data.train))
+        techniques, some = ("float32", "float16", "dynamic_int8", "static_int8"), data.train.take(500).inputs
+        post_training = kerastl.runs.post_training
+        made = post_training(teacher.model, data.task, techniques=["float32"], prefix="teacher_", eligible=False)
+        made += post_training(best.model, data.task, techniques=techniques, calibration=some)
+        curves = [stage.curves for stage in (teacher, best, *controls)]
+        control = kerastl.runs.Baseline(teacher, distilled=distilled, trained_alone=controls, seeds=seeds, steps=steps)
         return kerastl.runs.publish(
-            run,
-            data,
-            model=best.model,
-            candidates=[
-                candidate("teacher_float32", "float32", teacher_float32, model=teacher.model, eligible=False),
-                candidate("float32", "float32", float32),
-                candidate("float16", "float16", ptq.float16(float32)),
-                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
-                candidate("static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures)),
-            ],
-            curves=[teacher.curves, best.curves, *(one.curves for one in alone)],
-            accept=kerastl.runs.Acceptance(
-                prefer=config.prefer,
-                max_score_drop=config.budget,
-                max_quantization_drop=config.score_drop,
-                min_agreement=config.agreement,
-            ),
-            control=kerastl.runs.Baseline(
-                teacher.model,
-                distilled=[one.model for one in distilled],
-                trained_alone=[one.model for one in alone],
-                seeds=seeds,
-                steps=steps(config, data),
-            ),
+            run, data, model=best.model, candidates=made, curves=curves, accept=config.accept, control=control
         )
 
 
-def train_teacher(config: Config, data: Dataset, workspace: Workspace):
+def train_teacher(config: Config, data: Dataset, at: Workspace):
     """A wider residual CNN on the labels."""
-    medium, size = functools.partial(kerastl.models.resnet.medium, data.task), config.teacher.batch_size
-    teacher = kerastl.training.precision.build_in_fastest_dtype(
-        medium, data.train.take(size), seed=config.seed, workspace=workspace
+    views, options = config.teacher_augmentation, {"schedule": config.teacher, "seed": config.seed}
+    batches = kerastl.data.pipeline.training_batches(data.train, augmentation=views, **options)
+    medium = functools.partial(kerastl.models.resnet.medium, data.task)
+    return kerastl.training.train(
+        medium, batches, **options, workspace=at, validation=data.validation, timed_on=data.train
     )
-    curves = kerastl.training.fit(
-        teacher,
-        moved(config, data, config.teacher, seed=config.seed, erasing=config.erasing),
-        schedule=config.teacher,
-        workspace=workspace,
-        validation=held_out(data),
-    )
-    return kerastl.training.Trained(kerastl.training.precision.as_float32(teacher), curves)
 
 
-def learn(config: Config, data: Dataset, seed: int, workspace: Workspace, *, teacher=None):
-    """A student from the teacher's answers and features where there is one, else from the labels; the rest is equal."""
-    kerastl.training.set_seed(seed + 1)
-    student = model = kerastl.models.resnet.build(data.task, widths=config.widths, stem_pool=2)
-    if teacher is not None:
-        losses = lessons(config, fade=int(config.fading * steps(config, data)))
-        model = kerastl.distil.distiller.Distiller(student=student, teacher=teacher, losses=losses)
-    curves = kerastl.training.fit(
-        model,
-        moved(config, data, config.student, seed=seed),
-        schedule=config.student,
-        workspace=workspace,
-        validation=held_out(data),
-    )
-    return kerastl.training.Trained(student, curves)
+def train_student(config: Config, data: Dataset, seed: int, at: Workspace, *, teacher=None):
+    """A student from the teacher's logits and features where there is one, else from the labels; the rest is equal."""
+    schedule, views = config.student, config.augmentation
+    batches = kerastl.data.pipeline.training_batches(data.train, schedule=schedule, seed=seed, augmentation=views)
+    losses = distillation_losses(config, fade=int(config.fading * schedule.steps(len(data.train))))
+    options: dict[str, Any] = {"schedule": schedule, "validation": data.validation, "workspace": at}
+    build = functools.partial(kerastl.models.resnet.build, data.task, widths=config.widths, stem_pool=2)
+
+    def under(student):
+        return kerastl.distil.distiller.Distiller(student=student, teacher=teacher, losses=losses)
+
+    return kerastl.training.train(build, batches, seed=seed + 1, under=under if teacher else None, **options)
 
 
-def lessons(config: Config, *, fade: int):
+def distillation_losses(config: Config, *, fade: int):
     """What the student's loss is the sum of: teacher and student have stages of the same names, of other widths.
 
     Features fade to nothing within ``fade`` steps.
@@ -208,26 +171,6 @@ def lessons(config: Config, *, fade: int):
         for name, (loss, weight, where) in feature.items()
         if weight
     }
-
-
-def steps(config: Config, data: Dataset) -> int:
-    """Of every student."""
-    return config.student.epochs * (len(data.train) // config.student.batch_size)
-
-
-def moved(config: Config, data: Dataset, schedule: Schedule, *, seed: int, erasing: float = 0.0):
-    """Training batches, every picture moved anew in every epoch."""
-    views = kerastl.inputs.augmentation.image_augmentation(
-        **dataclasses.asdict(config.views), erasing=erasing, seed=seed
-    )
-    return kerastl.data.pipeline.batches(
-        data.train, batch_size=schedule.batch_size, shuffle=True, seed=seed, augment=views, drop_remainder=True
-    )
-
-
-def held_out(data: Dataset):
-    """Validation batches, as they are."""
-    return kerastl.data.pipeline.batches(data.validation, batch_size=500)
 
 
 if __name__ == "__main__":

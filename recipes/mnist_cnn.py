@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.runs import Acceptance
 from kerastl.types import Schedule
 
 
@@ -27,70 +28,47 @@ class Config:
     """Of weights, order and split."""
     validation: int = 5000
     """Pictures held out of train, to choose by."""
-    limit: int | None = None
+    max_train_examples: int | None = None
     """Keeps only so many training pictures."""
     schedule: Schedule = Schedule(epochs=5, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4)
     """Five epochs are the lesson's; the peak is twice Adam's usual rate, for it decays to zero. Not tuned."""
-    budget: float = 0.003
-    """Validation accuracy that the chosen file may lose against the float model: 0.3 points."""
-    score_drop: float = 0.003
-    """Accuracy that an int8 file may lose against its own float model: 0.3 points."""
-    agreement: float = 0.99
-    """Least share of pictures on which an int8 file answers like its float model."""
+    accept: Acceptance = Acceptance(max_score_drop=0.003, max_quantization_drop=0.003, min_agreement=0.99)
+    """The chosen file may lose 0.3 points of validation accuracy against the float model, an int8 file as much against
+    its own; it answers like that one to 99 pictures of 100."""
 
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: a minute on a small machine, no score worth reading."""
         schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=2e-3)
-        return cls(validation=200, limit=1000, schedule=schedule, budget=0.1, score_drop=0.1, agreement=0.8)
+        accept = Acceptance(max_score_drop=0.1, max_quantization_drop=0.1, min_agreement=0.8)
+        return cls(validation=200, max_train_examples=1000, schedule=schedule, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train, export, verify, report."""
     with kerastl.runs.Run(folder, recipe="mnist_cnn", tag=folder.name, config=config) as run:
-        data = kerastl.data.mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+        data = kerastl.data.mnist.load(seed=config.seed, validation=config.validation, limit=config.max_train_examples)
         run.use_dataset(data)
-
-        def train(workspace):
-            kerastl.training.set_seed(config.seed)
-            model = kerastl.models.lenet_style.textbook(data.task)
-            batches = kerastl.data.pipeline.batches
-            size = config.schedule.batch_size
-            curves = kerastl.training.fit(
-                model,
-                batches(data.train, batch_size=size, shuffle=True, seed=config.seed),
-                schedule=config.schedule,
-                workspace=workspace,
-                validation=batches(data.validation, batch_size=500),
-            )
-            return kerastl.training.Trained(model, curves)
-
         cnn = run.stage(
             "cnn",
-            train,
+            lambda at: kerastl.training.train(
+                lambda: kerastl.models.lenet_style.textbook(data.task),
+                data.train,
+                schedule=config.schedule,
+                seed=config.seed,
+                workspace=at,
+                validation=data.validation,
+            ),
             key=[config.seed, config.schedule, data.digest],
-            save=kerastl.training.save,
-            load=kerastl.training.load,
         )
-        float32 = kerastl.export.tflite.convert(cnn.model, data.task)
-        ptq, pictures = kerastl.compress.ptq, data.train.take(500).inputs
-        candidates = [
-            kerastl.runs.Candidate("float32", "float32", float32, cnn.model),
-            kerastl.runs.Candidate("float16", "float16", ptq.float16(float32), cnn.model),
-            kerastl.runs.Candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32), cnn.model),
-            kerastl.runs.Candidate(
-                "static_int8", "static_int8", ptq.static_int8(float32, calibration=pictures), cnn.model
-            ),
-        ]
+        candidates = kerastl.runs.post_training(
+            cnn.model,
+            data.task,
+            techniques=("float32", "float16", "dynamic_int8", "static_int8"),
+            calibration=data.train.take(500).inputs,
+        )
         return kerastl.runs.publish(
-            run,
-            data,
-            model=cnn.model,
-            candidates=candidates,
-            curves=[cnn.curves],
-            accept=kerastl.runs.Acceptance(
-                max_score_drop=config.budget, max_quantization_drop=config.score_drop, min_agreement=config.agreement
-            ),
+            run, data, model=cnn.model, candidates=candidates, curves=[cnn.curves], accept=config.accept
         )
 
 

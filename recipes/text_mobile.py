@@ -1,9 +1,9 @@
-"""A text classifier of less than a megabyte: a convolution over words, taught by a fine-tuned MiniLM.
+"""A text classifier of less than a megabyte: a convolution over words, distilled from a fine-tuned MiniLM.
 
 The teacher reads BERT's pieces of words, its student the most frequent words of the training texts: these are loaded
-with either vocabulary, and the teacher's answers to them are computed once. A word or two decide most texts, so words,
+with either vocabulary, and the teacher's logits for them are computed once. A word or two decide most texts, so words,
 their neighbourhoods, maximum and mean go far (Kim 2014, https://arxiv.org/abs/1408.5882; Hinton, Vinyals & Dean 2015,
-https://arxiv.org/abs/1503.02531). The same student is trained alone as well; the report says what the teacher gave.
+https://arxiv.org/abs/1503.02531). The same student is trained without the teacher as well.
 
 Fine-tuning the teacher takes an hour or two: a finished run of `text_classifier` on the same texts saves them, all but
 the half hour in which it answers. One that may have seen the student's test texts is refused.
@@ -11,7 +11,7 @@ the half hour in which it answers. One that may have seen the student's test tex
 Minutes: 45
 Data: movie_reviews
 Command: kerastl run text_mobile --teacher saved_models/text_classifier/default
-Expect: 0.903 (0.891 to 0.914) in a file of 892,000 bytes, as the teacher of 23.6 MB; alone it learnt the test as well
+Expect: 0.903 (0.891 to 0.914) in a file of 892,000 bytes, as the teacher of 23.6 MB has, and as without the teacher
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.runs import Acceptance
 from kerastl.types import Dataset, History, Schedule, Workspace
 
 _READING = ("sequence_length", "vocabulary", "vocabulary_size")
@@ -43,7 +43,7 @@ class Config:
     """Its column of labels, text or numbers."""
     split_column: str = "split"
     """Its column of train, validation and test, which is respected; it may be absent."""
-    policy: str = "fail"
+    on_unreadable: str = "fail"
     """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
     seed: int = 0
     """Of weights, dropout, order and split; a finished teacher has to have the same."""
@@ -51,7 +51,7 @@ class Config:
     """Share of the texts held out to choose by."""
     test: float = 0.1
     """Share of the texts held out to measure on."""
-    limit: int | None = None
+    max_train_examples: int | None = None
     """Keeps only so many training texts."""
     teacher: str = ""
     """Folder of a finished run of `text_classifier` on the same split; by default one is trained here, as there."""
@@ -62,7 +62,7 @@ class Config:
     fine_tune: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)
     """Its schedule, that of `text_classifier`."""
     sequence_length: int = 512
-    """Tokens that the student reads: a short run alone came to 0.900 on validation, with 256 to 0.876."""
+    """Tokens that the student reads: a short run without a teacher came to 0.900 on validation, with 256 to 0.876."""
     vocabulary_size: int = 10_000
     """Words, and letters to spell the others, that the student knows: nine tenths of its bytes, 0.89 MB with int8."""
     kernel_size: int = 8
@@ -75,82 +75,64 @@ class Config:
     """Softens the teacher's answers, as in `fashion_mobile`."""
     teacher_weight: float = 0.7
     """Share of the teacher in the loss; the labels have the rest."""
-    budget: float = 0.005
-    """Validation accuracy that the chosen file may lose against the float model: half a point."""
-    score_drop: float = 0.005
-    """Accuracy that an int8 file may lose against the float model: half a point."""
-    agreement: float = 0.98
-    """Least share of texts on which an int8 file answers like the float model."""
+    accept: Acceptance = Acceptance(max_score_drop=0.005, max_quantization_drop=0.005, min_agreement=0.98)
+    """Half a point of validation accuracy against the float model, half a point of an int8 file as well."""
 
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny and no weights to fetch: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=1e-3)
-        small = cls(encoder="small", teacher_length=32, limit=300, fine_tune=tiny, student=tiny)
-        small = dataclasses.replace(small, sequence_length=48, vocabulary_size=1000)
-        return dataclasses.replace(small, budget=0.2, score_drop=0.2, agreement=0.8)
+        sizes: dict[str, Any] = {
+            "teacher_length": 32,
+            "max_train_examples": 300,
+            "sequence_length": 48,
+            "vocabulary_size": 1000,
+        }
+        accept = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)
+        return cls(encoder="small", **sizes, fine_tune=tiny, student=tiny, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
-    """Load twice, take or train a teacher, let it answer, distil, train alone, export, verify, report."""
+    """Load twice, take or train a teacher, cache its logits, distil, train without it, export, verify, report."""
     with kerastl.runs.Run(folder, recipe="text_mobile", tag=folder.name, config=config) as run:
-        size = config.vocabulary_size
-        data = load(config, sequence_length=config.sequence_length, vocabulary=None, vocabulary_size=size)
+        words: dict[str, Any] = {"vocabulary": None, "vocabulary_size": config.vocabulary_size}
+        data = load(config, sequence_length=config.sequence_length, **words)
         run.use_dataset(data)
-        lessons = as_the_teacher_reads(config, data)
-        models = {"save": kerastl.training.save, "load": kerastl.training.load}
+        texts = load_for_teacher(config, data)
+        encoder = kerastl.models.pretrained.names.contents(config.encoder)
         finished = Path(config.teacher, "model.keras") if config.teacher else None
-        contents = kerastl.models.pretrained.names.contents
 
         teacher = run.stage(
             "teacher",
-            lambda at: taught(config, lessons, at),
-            key=[config.seed, contents(config.encoder), config.fine_tune, lessons.digest, finished],
-            **models,
+            lambda at: load_teacher(config, texts, at),
+            key=[config.seed, encoder, config.fine_tune, texts.digest, finished],
         )
-        answers = run.stage(
-            "answers",
-            lambda at: answered(teacher.model, lessons, at),
-            key=[run.stage_key("teacher"), lessons.digest],
-            save=kerastl.training.transfer.save,
-            load=functools.partial(
-                kerastl.training.transfer.load, task=lessons.task, inputs_of=kerastl.inputs.numbers.Numbers
-            ),
+        transfer, numbers = kerastl.training.transfer, kerastl.inputs.numbers.Numbers
+        splits = run.stage(
+            "teacher_logits",
+            lambda at: cache_teacher_logits(teacher.model, texts, at),
+            key=[run.stage_key("teacher"), texts.digest],
+            save=transfer.save,
+            load=functools.partial(transfer.load, task=texts.task, inputs_of=numbers),
         )
-        answers = {split.name: split.inputs for split in answers}
+        logits = {split.name: split.inputs for split in splits}
         basis = [config.seed, config.kernel_size, config.word_dropout, config.student, data.digest]
         student = run.stage(
             "student",
-            lambda at: learn(config, data, at, answers=answers["train"]),
-            key=[basis, config.temperature, config.teacher_weight, run.stage_key("answers")],
-            **models,
+            lambda at: train_student(config, data, at, logits=logits["train"]),
+            key=[basis, config.temperature, config.teacher_weight, run.stage_key("teacher_logits")],
         )
-        alone = run.stage("alone", lambda at: learn(config, data, at), key=basis, **models)
-
-        float32 = kerastl.export.tflite.convert(student.model, data.task)
-        control = kerastl.export.tflite.convert(alone.model, data.task)
-        ptq, candidate = kerastl.compress.ptq, functools.partial(kerastl.runs.Candidate, model=student.model)
+        alone = run.stage("student_without_teacher", lambda at: train_student(config, data, at), key=basis)
+        steps, techniques = config.student.steps(len(data.train), drop_remainder=False), ["float32"]
+        post_training, prefix = kerastl.runs.post_training, "student_without_teacher_"
+        made = post_training(alone.model, data.task, techniques=techniques, prefix=prefix, eligible=False)
+        made += post_training(student.model, data.task, techniques=[*techniques, "float16", "dynamic_int8"])
+        curves = [stage.curves for stage in (teacher, student, alone)]
+        control = kerastl.runs.Baseline(
+            logits, distilled=[student], trained_alone=[alone], seeds=[config.seed], steps=steps
+        )
         return kerastl.runs.publish(
-            run,
-            data,
-            model=student.model,
-            candidates=[
-                kerastl.runs.Candidate("alone_float32", "float32", control, alone.model, eligible=False),
-                candidate("float32", "float32", float32),
-                candidate("float16", "float16", ptq.float16(float32)),
-                candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32)),
-            ],
-            curves=[teacher.curves, student.curves, alone.curves],
-            accept=kerastl.runs.Acceptance(
-                max_score_drop=config.budget, max_quantization_drop=config.score_drop, min_agreement=config.agreement
-            ),
-            control=kerastl.runs.Baseline(
-                answers,
-                distilled=[student.model],
-                trained_alone=[alone.model],
-                seeds=[config.seed],
-                steps=config.student.epochs * math.ceil(len(data.train) / config.student.batch_size),
-            ),
+            run, data, model=student.model, candidates=made, curves=curves, accept=config.accept, control=control
         )
 
 
@@ -160,15 +142,16 @@ def load(config: Config, **reading: Any) -> Dataset:
     Raises:
         ValueError: the file cannot be used, or its texts may have none or several of the classes.
     """
-    settings = {"validation": config.validation, "test": config.test, "seed": config.seed, "limit": config.limit}
+    settings: dict[str, Any] = {"validation": config.validation, "test": config.test, "seed": config.seed}
+    settings["limit"] = config.max_train_examples
     if not config.data:
         return kerastl.data.movie_reviews.load(**settings, **reading)
-    settings |= {"text_column": config.text_column, "label_column": config.label_column, "policy": config.policy}
+    settings |= {"text_column": config.text_column, "label_column": config.label_column, "policy": config.on_unreadable}
     settings["split_column"] = config.split_column
-    return one_each(kerastl.data.text_csv.load(config.data, **settings, **reading), where=config.data)
+    return require_single_label(kerastl.data.text_csv.load(config.data, **settings, **reading), where=config.data)
 
 
-def one_each(data: Dataset, *, where: str) -> Dataset:
+def require_single_label(data: Dataset, *, where: str) -> Dataset:
     """The data set itself. Raises `ValueError` where a text may have none or several of the classes."""
     if not isinstance(data.task.target, kerastl.tasks.single_label.SingleLabel):
         raise ValueError(
@@ -179,7 +162,7 @@ def one_each(data: Dataset, *, where: str) -> Dataset:
     return data
 
 
-def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
+def load_for_teacher(config: Config, data: Dataset) -> Dataset:
     """The same texts in the same places, as ids of the teacher's vocabulary.
 
     Raises:
@@ -193,18 +176,18 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
                 f"A teacher is a finished run. Received: {config.teacher} without {', '.join(lacking)}."
             )
         stated = json.loads(Path(config.teacher, "config.json").read_text())["data"]
-        lessons = getattr(kerastl.data, stated["source"]).load(**stated["arguments"])
-        if lessons.digest != stated["digest"]:
+        texts = getattr(kerastl.data, stated["source"]).load(**stated["arguments"])
+        if texts.digest != stated["digest"]:
             raise ValueError(
                 f"The texts of a teacher have to be as they were. Received: {config.teacher}, which learnt from those "
-                f"of digest {stated['digest']}; {stated['source']} gives {lessons.digest} today."
+                f"of digest {stated['digest']}; {stated['source']} gives {texts.digest} today."
             )
-        one_each(lessons, where=config.teacher)
+        require_single_label(texts, where=config.teacher)
     else:
         vocabulary = kerastl.models.pretrained.encoders.vocabulary(config.encoder)
-        lessons = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
-    if (lessons.origin, lessons.task.target.names) != (data.origin, data.task.target.names):
-        mine, its = ({"source": one.source, **one.arguments} for one in (data, lessons))
+        texts = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
+    if (texts.origin, texts.task.target.names) != (data.origin, data.task.target.names):
+        mine, its = ({"source": one.source, **one.arguments} for one in (data, texts))
         other = [
             f"{name} {its.get(name)!r} where the student has {mine.get(name)!r}"
             for name in sorted({*mine, *its})
@@ -215,62 +198,49 @@ def as_the_teacher_reads(config: Config, data: Dataset) -> Dataset:
             f"student is measured on. Received: {config.teacher or 'texts that changed meanwhile'}, with "
             f"{', '.join(other) or 'other texts in the file'}."
         )
-    return lessons
+    return texts
 
 
-def taught(config: Config, lessons: Dataset, workspace: Workspace):
+def load_teacher(config: Config, texts: Dataset, at: Workspace):
     """The teacher: that of the finished run, or an encoder fine-tuned here as `text_classifier` does."""
     if config.teacher:
         model = kerastl.training.load_model(Path(config.teacher, "model.keras"))
-        return kerastl.training.Trained(
-            kerastl.export.serving.with_logits(model, lessons.task), History(workspace.stage, {})
-        )
-    kerastl.training.set_seed(config.seed)
-    model = kerastl.models.pretrained.encoders.load(config.encoder, lessons.task)
-    batches, size = kerastl.data.pipeline.batches, config.fine_tune.batch_size
-    curves = kerastl.training.fit(
-        model,
-        batches(lessons.train, batch_size=size, shuffle=True, seed=config.seed),
-        schedule=config.fine_tune,
-        workspace=workspace,
-        validation=batches(lessons.validation, batch_size=50),
+        model = kerastl.export.serving.with_logits(model, texts.task)
+        return kerastl.training.Trained(model, History(at.stage, {}))
+    load, options = kerastl.models.pretrained.encoders.load, {"schedule": config.fine_tune, "seed": config.seed}
+    return kerastl.training.train(
+        lambda: load(config.encoder, texts.task), texts.train, workspace=at, validation=texts.validation, **options
     )
-    return kerastl.training.Trained(model, curves)
 
 
-def answered(teacher, lessons: Dataset, workspace: Workspace):
+def cache_teacher_logits(teacher, texts: Dataset, at: Workspace):
     """The teacher's logits for every text, split by split. Those of test are for the report and for nothing else."""
-    batches = kerastl.data.pipeline.batches
-    features = functools.partial(
-        kerastl.training.transfer.extract_features,
-        teacher,
-        workspace=workspace,
-        features_kind=kerastl.inputs.numbers.Numbers(teacher.output_shape[1:]),
-    )
-    splits = (lessons.train, lessons.validation, lessons.test)
-    return tuple(features(batches(split, batch_size=50), name=split.name) for split in splits)
-
-
-def learn(config: Config, data: Dataset, workspace: Workspace, *, answers: Any = None):
-    """A student from the labels, and from the teacher's answers where there are any; else all is the same."""
-    kerastl.training.set_seed(config.seed + 1)
-    student = model = kerastl.models.text.text_cnn.build(
-        data.task, kernel_size=config.kernel_size, word_dropout=config.word_dropout
-    )
-    if answers is not None:
-        soft = functools.partial(kerastl.distil.losses.kl_divergence, temperature=config.temperature)
-        model = kerastl.distil.distiller.Distiller(
-            student=student, teacher=None, loss=soft, weight=config.teacher_weight
+    kind = kerastl.inputs.numbers.Numbers(teacher.output_shape[1:])
+    options: dict[str, Any] = {"workspace": at, "features_kind": kind}
+    return tuple(
+        kerastl.training.transfer.extract_features(
+            teacher, kerastl.data.pipeline.batches(split, batch_size=50), name=split.name, **options
         )
-    batches, size = kerastl.data.pipeline.batches, config.student.batch_size
-    curves = kerastl.training.fit(
-        model,
-        batches(data.train, batch_size=size, shuffle=True, seed=config.seed, answers=answers),
-        schedule=config.student,
-        workspace=workspace,
-        validation=batches(data.validation, batch_size=500),
+        for split in (texts.train, texts.validation, texts.test)
     )
-    return kerastl.training.Trained(student, curves)
+
+
+def train_student(config: Config, data: Dataset, at: Workspace, *, logits=None):
+    """A student from the labels, and from the teacher's logits where there are any; else all is the same."""
+    schedule, settings = config.student, {"kernel_size": config.kernel_size, "word_dropout": config.word_dropout}
+    batches = kerastl.data.pipeline.training_batches(
+        data.train, schedule=schedule, seed=config.seed, drop_remainder=False, answers=logits
+    )
+    under = kerastl.distil.distiller.under_logits(None, temperature=config.temperature, weight=config.teacher_weight)
+    options: dict[str, Any] = {"validation": data.validation, "under": None if logits is None else under}
+    return kerastl.training.train(
+        lambda: kerastl.models.text.text_cnn.build(data.task, **settings),
+        batches,
+        schedule=schedule,
+        seed=config.seed + 1,
+        workspace=at,
+        **options,
+    )
 
 
 if __name__ == "__main__":

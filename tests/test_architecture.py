@@ -35,7 +35,8 @@ MAY_NAME: dict[str, set[str]] = {
     "system": set(),
     "system/memory": TENSORFLOW,  # what it lets go of is TensorFlow's
     "inputs": set(),  # the tokenizer is copied to where there is no framework
-    "inputs/augmentation": KERAS,  # Keras' own layers
+    "inputs/augmentation": KERAS,  # Keras' own layers, imported when they are built: settings are read without
+    "inputs/random_layers": KERAS,
     "inputs/text": TENSORFLOW,  # the mask is applied inside the graph, and imported there
     "runs": set(),
     "tasks": KERAS | TENSORFLOW,  # losses and metrics, imported where one is asked for
@@ -48,6 +49,7 @@ MAY_NAME: dict[str, set[str]] = {
     "models/advice": set(),
     "training/fitting": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
     "training/precision": KERAS,
+    "training/seeded": KERAS,
     "training/resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "training/callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches

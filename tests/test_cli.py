@@ -36,7 +36,8 @@ COMMAND = [sys.executable, "-c", "import sys; from kerastl.cli import main; sys.
 def test_list_shows_every_recipe_and_its_docstring(capsys):
     assert cli.main(["list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert set(rows) == {path.stem for path in (ROOT / "recipes").glob("[!_]*.py")}
+    files = {path.stem for path in (ROOT / "recipes").glob("[!_]*.py")}
+    assert set(rows) == files | {"fashion_mobile", "cifar_mobile", "image_few_labels"}
     assert "mnist_mobile" in rows
     for row in rows.values():
         assert row["summary"], row
@@ -79,7 +80,7 @@ def test_show_and_copy_give_the_source_and_overwrite_nothing(here, capsys):
         (["verify", "."], "mobile/model.tflite is missing"),
         (["predict", ".", "a.png"], "mobile/model.tflite is missing"),
         (["audit", "nowhere"], "no file or folder nowhere"),
-        (["run", "my_recipe.py", "--epochs", "3"], "Did you mean --teacher.epochs?"),
+        (["run", "my_recipe.py", "--epoch", "3"], "has no setting '--epoch'"),
         (["run", "my_recipe.py", "--teacher.epoch", "3"], "Did you mean --teacher.epochs"),
         (["run", "my_recipe.py", "--sed=3"], "Did you mean --seed"),
         (["run", "my_recipe.py", "--tag", "a/b"], "A tag is one folder's name"),
@@ -114,6 +115,33 @@ def test_flags_lie_over_the_config_and_over_smoke(here, toy_source):
     assert config("other")["teacher"]["epochs"] == 3
     assert cli.main(["run", "my_recipe.py", "--out=elsewhere"]) == 0
     assert (here / "elsewhere" / "report.json").is_file()
+
+
+def test_a_flag_by_its_last_part(here, toy_source, capsys):
+    assert cli.main(["run", "my_recipe.py", "--epochs", "2", "--peak-learning-rate=0.5"]) == 0
+    config = json.loads((here / "saved_models" / "my_recipe" / "default" / "config.json").read_text())["config"]
+    assert config["teacher"] == {"epochs": 2, "peak_learning_rate": 0.5}
+    assert "is now" not in capsys.readouterr().err
+
+
+def test_old_flags_go_on_working_and_say_the_new_ones(capsys):
+    found = recipes.find("mnist_mobile")
+    module = recipes.load(found)
+    flags = ["--budget", "0.2", "--score-drop=0.1", "--agreement", "0.5", "--prefer", "fastest", "--limit", "640"]
+    flags += ["--views.zoom", "0.3", "--views.no-horizontal-flip", "--clipped", "0.1"]
+    config = running.parse(module, module.Config(), flags, given="mnist_mobile")
+    assert config.accept == kerastl.runs.Acceptance("fastest", 0.2, 0.1, 0.5, 0.1)
+    assert (config.max_train_examples, config.augmentation.zoom) == (640, 0.3)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "kerastl: --budget is now --accept.max-score-drop"
+    assert "kerastl: --views.no-horizontal-flip is now --augmentation.no-horizontal-flip" in said
+    assert len(said) == 8
+    module = recipes.load(recipes.find("image_classifier"))
+    flags = ["--policy", "skip", "--no-horizontal-flip"]
+    config, plain = running.parse(module, module.Config(), flags, given="image_classifier"), module.Config()
+    assert config == dataclasses.replace(
+        plain, on_unreadable="skip", augmentation=dataclasses.replace(plain.augmentation, horizontal_flip=False)
+    )
 
 
 def test_the_same_command_again_reuses_its_stages(finished, capsys):

@@ -18,7 +18,7 @@ from kerastl.types import Schedule
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "mnist"
     schedule = Schedule(epochs=2, batch_size=64, peak_learning_rate=2e-3)
-    mnist_cnn.run(mnist_cnn.Config(limit=10_000, validation=1000, schedule=schedule), folder)
+    mnist_cnn.run(mnist_cnn.Config(max_train_examples=10_000, validation=1000, schedule=schedule), folder)
     return folder
 
 

@@ -268,7 +268,9 @@ def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_pa
     columns = {name: [int(row[name]) for row in rows] for name in NAMES}
     made = pyarrow.table({"image": [*contents, b"<html>"], **{name: [*some, 0] for name, some in columns.items()}})
     pyarrow.parquet.write_table(made, tmp_path / "set.parquet")
-    config = dataclasses.replace(image_classifier.Config.smoke(), data=str(tmp_path / "set.parquet"), limit=None)
+    config = dataclasses.replace(
+        image_classifier.Config.smoke(), data=str(tmp_path / "set.parquet"), max_train_examples=None
+    )
     config = dataclasses.replace(config, image_size=16, label_columns=NAMES, policy="skip")
     data = image_classifier.load(config)
     assert "row 160: unreadable picture" in capsys.readouterr().err

@@ -44,7 +44,9 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(table):
     schedule = types.Schedule(epochs=10, batch_size=16, peak_learning_rate=3e-3)
-    small = dataclasses.replace(text_classifier.Config.smoke(), limit=None, sequence_length=16, schedule=schedule)
+    small = dataclasses.replace(
+        text_classifier.Config.smoke(), max_train_examples=None, sequence_length=16, schedule=schedule
+    )
     return dataclasses.replace(small, data=str(table), label_separator="|")
 
 
@@ -150,7 +152,7 @@ def test_distillation_refuses_them_before_any_training(config, table, finished, 
         data = tmp_path / "one.csv"
         rows = [f"{' '.join(NAMES)} {n},{'|'.join(NAMES[: n % 3])}x" for n in range(60)]
         data.write_text("\n".join(["text,label", *rows]))
-    student = dataclasses.replace(text_mobile.Config.smoke(), limit=None, data=str(data))
+    student = dataclasses.replace(text_mobile.Config.smoke(), max_train_examples=None, data=str(data))
     student = dataclasses.replace(student, teacher=str(finished[0]) if teacher else "")
     with pytest.raises(ValueError, match=r"one class each. Received: texts of none or several classes in"):
         text_mobile.run(student, tmp_path / "run")
@@ -159,7 +161,9 @@ def test_distillation_refuses_them_before_any_training(config, table, finished, 
 
 def test_the_recipe_weighs_what_is_rare(config, finished, tmp_path):
     """The loss that is stored with the stage has the training texts' negatives / positives."""
-    short = dataclasses.replace(config, balanced=True, schedule=types.Schedule(epochs=1, batch_size=16), budget=1.0)
+    accept = dataclasses.replace(config.accept, max_score_drop=1.0)
+    short = types.Schedule(epochs=1, batch_size=16)
+    short = dataclasses.replace(config, balanced=True, schedule=short, accept=accept)
     text_classifier.run(short, tmp_path / "run")
     model = keras.saving.load_model(next((tmp_path / "run" / "stages").glob("classifier-*")) / "model.keras")
     having = finished[2].train.labels.astype(int).sum(0)

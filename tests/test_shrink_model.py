@@ -38,10 +38,14 @@ def folder(tmp_path_factory):
 
 def settings(folder, **changes) -> shrink_model.Config:
     config = dataclasses.replace(
-        shrink_model.Config.smoke(), model=str(folder / "mine.keras"), data=str(folder / "data.npz"), limit=None
+        shrink_model.Config.smoke(),
+        model=str(folder / "mine.keras"),
+        data=str(folder / "data.npz"),
+        max_train_examples=None,
     )
     without = dataclasses.replace(config.tune, epochs=0)
-    return dataclasses.replace(config, **({"tune": without, "budget": 0.02, "rounding": 8} | changes))
+    accept = dataclasses.replace(config.accept, max_score_drop=0.02)
+    return dataclasses.replace(config, **({"tune": without, "accept": accept, "rounding": 8} | changes))
 
 
 def test_a_nested_model_of_another_range_becomes_a_ladder_of_files(folder, tmp_path, capfd):
@@ -69,7 +73,8 @@ def test_a_nested_model_of_another_range_becomes_a_ladder_of_files(folder, tmp_p
 
 def test_channels_go_from_ones_own_model(folder, tmp_path):
     tiny = dataclasses.replace(shrink_model.Config.smoke().tune, epochs=1, batch_size=16)
-    result = shrink_model.run(settings(folder, tune=tiny, keep=(0.5, 0.001), score_drop=1.0), tmp_path / "run")
+    accept = dataclasses.replace(shrink_model.Config.smoke().accept, max_score_drop=0.02)
+    result = shrink_model.run(settings(folder, tune=tiny, keep_ratios=(0.5, 0.001), accept=accept), tmp_path / "run")
     rows = {row["name"]: row for row in result["variants"]}
     assert rows["channels_50_float32"]["bytes"] < rows["float32"]["bytes"]
     assert rows["channels_50_float32"]["parameters"] < 0.7 * rows["float32"]["parameters"]
@@ -137,11 +142,11 @@ def test_a_model_of_two_classes_need_not_be_perfect(tmp_path):
         np.savez(tmp_path / f"{name}.npz", x=pictures, y=given)
     config = shrink_model.Config(model=str(tmp_path / "mine.keras"), data=str(tmp_path / "set.npz"), validation=200)
     workspace = SimpleNamespace(stage="opened")
-    made = shrink_model.opened(config, shrink_model.load(config), workspace)
+    made = shrink_model.load_model(config, shrink_model.load(config), workspace)
     assert made.model.output_shape == (None, 2)
     config = dataclasses.replace(config, data=str(tmp_path / "moved.npz"))
     with pytest.raises(ValueError, match="in the order of its answers: 0, 1"):
-        shrink_model.opened(config, shrink_model.load(config), workspace)
+        shrink_model.load_model(config, shrink_model.load(config), workspace)
 
 
 def test_pictures_of_several_classes_are_not_its_own(tmp_path):

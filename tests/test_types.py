@@ -11,7 +11,7 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.text import Text
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Inputs, Split, Target, Task
+from kerastl.types import Inputs, Schedule, Split, Target, Task
 
 TASK = Task("animals", Image((2, 2, 1)), SingleLabel(("cat", "dog")))
 PICTURES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
@@ -59,3 +59,10 @@ def test_rows_of_streamed_pictures_are_not_read(stream):
     lazy = stream(np.zeros((5, 4, 4, 3), np.uint8))
     split = Split("train", lazy, LABELS[:5], dataclasses.replace(TASK, inputs=Image((4, 4, 3))))
     assert type(split.subset(np.array([3, 1])).inputs) is type(lazy)
+
+
+@pytest.mark.parametrize(
+    ("examples", "drop", "steps"), [(100, True, 9), (100, False, 12), (96, False, 9), (31, True, 0)]
+)
+def test_the_steps_of_a_schedule(examples, drop, steps):
+    assert Schedule(epochs=3, batch_size=32).steps(examples, drop_remainder=drop) == steps

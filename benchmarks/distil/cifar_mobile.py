@@ -1,4 +1,4 @@
-"""The student of `recipes/cifar_mobile` beside MLPerf Tiny's reference topology: bytes, accuracy, latency.
+"""The student of `kerastl run cifar_mobile` beside MLPerf Tiny's reference topology: bytes, accuracy, latency.
 
     python benchmarks/distil/cifar_mobile.py [--tag default] [--untrained]
 
@@ -27,7 +27,7 @@ import numpy as np
 import kerastl
 from benchmarks.tools import results
 from kerastl.compress import channels
-from kerastl.recipes import cifar_mobile
+from kerastl.recipes import distil_logits
 from kerastl.types import Dataset
 
 MOST_BYTES, LEAST_ACCURACY = 98_496, 0.88
@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15, help="of 300 inferences of each")
     options = parser.parse_args()
     data = kerastl.data.cifar10.load(validation=100, limit=320)
-    config, accuracy = cifar_mobile.Config(), None
+    config, accuracy = distil_logits.CifarMobile(), None
     student = kerastl.models.resnet.build(data.task, widths=config.widths, blocks=config.blocks)
     reference = kerastl.models.resnet.small(data.task)
     if options.untrained:

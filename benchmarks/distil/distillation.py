@@ -52,16 +52,18 @@ def labels(bench: Bench) -> dict[str, bool]:
     """All labels: distilled at least 0.3 points above alone, g at least 0.3, and not below Keras' own."""
     report, folder = bench.finished(distil_logits)
     config, found = bench.config(distil_logits), report["control"]
-    data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+    data = kerastl.data.fashion_mnist.load(
+        seed=config.seed, validation=config.validation, limit=config.max_train_examples
+    )
     theirs = f"{KERAS_OWN}, one teacher"
     ways = {name: of_test(found[name]) for name in ("alone", "distilled")}
     teacher = stage(folder, f"teacher-{config.seed}")
-    answers = distil_logits.answered(config, data, bench.run.folder / "answers-labels", teacher=teacher)
+    answers = distil_logits.cache_teacher_logits(config, data, bench.run.folder / "answers-labels", teacher=teacher)
     ways[theirs] = scores(bench, "labels-theirs", under_keras, config, data, answers=answers)
     title = f"Fashion-MNIST, all labels, {config.student.epochs} epochs"
     recovered = bench.show(title, teacher=found["teacher"]["score"], ways=ways)
     ours, above = recovered["distilled"], recovered["distilled"].gain - recovered[theirs].gain
-    count = stage(folder, f"alone-{config.seed}").count_params()
+    count = stage(folder, f"student_without_teacher-{config.seed}").count_params()
     return {
         f"{count:,} parameters, at most 40,000": count <= 40_000,
         f"{100 * ours.gain:+.2f} points above alone, at least +0.30": ours.gain >= 0.003,
@@ -82,14 +84,14 @@ def beside_keras(bench: Bench) -> dict[str, bool]:
     Not like for like: under the same answers both are one calculation, see tests/distil/test_distiller.py.
     """
     room = distillation_losses.classroom(bench)
-    answered = functools.partial(distil_logits.answered, room.config, room.all)
+    answered = functools.partial(distil_logits.cache_teacher_logits, room.config, room.all)
     five = [room.teacher, *room.others(4, epochs=12)]
     several = answered(bench.run.folder / "answers-teachers", teacher=kerastl.distil.teachers.Ensemble(five))
     one = answered(bench.run.folder / "answers-teacher", teacher=room.teacher)
     ways = {
-        "keras-alone": ("alone", distil_logits.learn, None),
-        "keras-ours": ("distil.distiller, five teachers", distil_logits.learn, several),
-        "keras-one": ("distil.distiller, one teacher", distil_logits.learn, one),
+        "keras-alone": ("alone", distil_logits.train_student, None),
+        "keras-ours": ("distil.distiller, five teachers", distil_logits.train_student, several),
+        "keras-one": ("distil.distiller, one teacher", distil_logits.train_student, one),
         "keras-theirs": (KERAS_OWN, under_keras, one),
     }
     _, ours, same, theirs = side_by_side(room, ways, epochs=16)
@@ -107,10 +109,12 @@ def knows_nothing(bench: Bench) -> dict[str, bool]:
     room = distillation_losses.classroom(bench)
     kerastl.training.set_seed(room.config.seed)  # the same one when the command goes on
     teacher = kerastl.models.resnet.medium(room.all.task)
-    answers = distil_logits.answered(room.config, room.all, bench.run.folder / "answers-random", teacher=teacher)
+    answers = distil_logits.cache_teacher_logits(
+        room.config, room.all, bench.run.folder / "answers-random", teacher=teacher
+    )
     ways = {
-        "random-alone": ("alone", distil_logits.learn, None),
-        "random-taught": ("under random weights", distil_logits.learn, answers),
+        "random-alone": ("alone", distil_logits.train_student, None),
+        "random-taught": ("under random weights", distil_logits.train_student, answers),
     }
     _, taught = side_by_side(room, ways, epochs=8)
     words = f"g = {'none' if taught.gap is None else f'{taught.gap:.2f}'} under random weights, at most 0.05"
@@ -148,8 +152,8 @@ def scores(
 ) -> list[float]:
     """On test, of a student of each seed that ``learn`` trains from the stored answers, or from labels without any."""
     lesson = [config.mixup, config.temperature, config.teacher_weight]
-    basis = [config.seed, config.views, config.widths, config.student, config.answered, lesson]
-    taught = functools.partial(learn, config, data, answers=answers)
+    basis = [config.seed, config.augmentation, config.widths, config.student, config.cached_views, lesson]
+    taught = functools.partial(learn, config, data, logits=answers)
     students = bench.students(name, taught, basis, data.digest, answers and answers.facts)
     return [accuracy(student, data.test) for student in students]
 
@@ -173,7 +177,7 @@ class Answered(keras.distillation.Distiller):
 
 
 def under_keras(
-    config: distil_logits.Config, data: Dataset, seed: int, workspace: Workspace, *, answers: Any
+    config: distil_logits.Config, data: Dataset, seed: int, workspace: Workspace, *, logits: Any
 ) -> kerastl.training.Trained:
     """As its own example has it, with its temperature and weight; views and schedule are the recipe's.
 
@@ -185,10 +189,10 @@ def under_keras(
     model = Answered(student, distillation_losses=put_right)
     curves = kerastl.training.fit(
         model,
-        distil_logits.moved(config, data, config.student, seed=config.seed, mixup=config.mixup, answers=answers),
+        distil_logits.student_batches(config, data, config.student, mixup=config.mixup, answers=logits),
         schedule=config.student,
         workspace=workspace,
-        validation=distil_logits.held_out(data),
+        validation=data.validation,
     )
     return kerastl.training.Trained(student, curves)
 

@@ -81,10 +81,12 @@ class Classroom:
         self.bench, config = bench, bench.config(distil_logits)
         self.short = bench.epochs(Schedule(epochs=6, batch_size=BATCH, peak_learning_rate=4e-3, weight_decay=1e-3))
         self.config = dataclasses.replace(config, student=self.short)
-        data = kerastl.data.fashion_mnist.load(seed=config.seed, validation=config.validation, limit=config.limit)
+        data = kerastl.data.fashion_mnist.load(
+            seed=config.seed, validation=config.validation, limit=config.max_train_examples
+        )
         teach = functools.partial(distil_logits.train_teacher, config, data, config.seed)
         # one of distil_logits' is enough here
-        key = [config.erasing, config.teacher, data.digest]
+        key = [config.teacher_augmentation, config.teacher, data.digest]
         self.teacher = bench.run.stage("teacher", teach, key=key, **MODELS).model
         self.all = data
         self.data = dataclasses.replace(data, train=data.train.take(min(len(data.train), FEWER)))
@@ -95,7 +97,7 @@ class Classroom:
         schedule = self.bench.epochs(dataclasses.replace(config.teacher, epochs=epochs))
         teach = functools.partial(distil_logits.train_teacher, dataclasses.replace(config, teacher=schedule), self.all)
         seeds = range(config.seed + 1, config.seed + 1 + count)
-        key = [config.erasing, schedule, self.all.digest]
+        key = [config.teacher_augmentation, schedule, self.all.digest]
         return [one.model for one in self.bench.run.stage_per_seed("teacher", teach, seeds=seeds, key=key, **MODELS)]
 
     def new(self, seed: int, widths: Sequence[int] | None = None) -> keras.Model:
@@ -104,7 +106,7 @@ class Classroom:
         return kerastl.models.resnet.build(self.data.task, widths=widths or self.config.widths, stem_pool=2)
 
     def fit(self, model: keras.Model, data: Dataset, schedule: Schedule, workspace: Workspace) -> kerastl.types.History:
-        batches = distil_logits.moved(self.config, data, schedule, seed=self.config.seed)
+        batches = distil_logits.student_batches(self.config, data, schedule)
         return kerastl.training.fit(model, batches, schedule=schedule, workspace=workspace, keep="last")
 
     def students(self, name: str, model: Callable[[keras.Model, int], keras.Model], *key: object) -> list[keras.Model]:
@@ -116,7 +118,14 @@ class Classroom:
             return kerastl.training.Trained(student, curves)
 
         taught_by = self.bench.run.stage_key("teacher")
-        basis = [self.config.seed, self.config.views, self.config.widths, self.short, self.data.digest, taught_by]
+        basis = [
+            self.config.seed,
+            self.config.augmentation,
+            self.config.widths,
+            self.short,
+            self.data.digest,
+            taught_by,
+        ]
         return self.bench.students(name, learn, basis, *key)
 
     @functools.cached_property
@@ -174,7 +183,7 @@ def who(bench: Bench) -> dict[str, bool]:
         return kerastl.training.Trained(assistant, curves)
 
     longer = bench.epochs(dataclasses.replace(room.short, epochs=12))
-    key = [room.config.views, ASSISTANT, longer, room.all.digest, bench.run.stage_key("teacher"), plain(soft)]
+    key = [room.config.augmentation, ASSISTANT, longer, room.all.digest, bench.run.stage_key("teacher"), plain(soft)]
     assistant = bench.run.stage("assistant", assist, key=key, **MODELS).model
     born_again = dict(zip(bench.seeds, room.alone, strict=True))
     # as a mean teacher's: the lesson grows while the average is still worth little

@@ -45,7 +45,8 @@ class Bench:
         """A recipe's own settings, for these seeds."""
         if self.smoke:
             return dataclasses.replace(recipe.Config.smoke(), seed=self.seeds[0], seeds=len(self.seeds))
-        return dataclasses.replace(recipe.Config(), seed=self.seeds[0], seeds=len(self.seeds), limit=self.limit)
+        settings = {"seed": self.seeds[0], "seeds": len(self.seeds), "max_train_examples": self.limit}
+        return dataclasses.replace(recipe.Config(), **settings)
 
     def epochs(self, schedule: Schedule) -> Schedule:
         return dataclasses.replace(schedule, epochs=1) if self.smoke else schedule

@@ -11,7 +11,7 @@ from kerastl.runs import recipes
 
 def show_list(*, as_json: bool) -> int:
     """Prints the recipes."""
-    found = recipes.built_in()
+    found = [one for recipe in recipes.built_in() for one in (recipe, *recipes.aliases(recipe))]
     if as_json:
         rows = [{key: getattr(one, key) for key in ("name", "summary", "minutes", "data")} for one in found]
         for row in rows:

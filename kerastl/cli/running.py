@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,8 @@ def _options(words: list[str]) -> tuple[dict[str, Any], list[str]]:
 def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, given: str) -> Any:
     """The recipe's Config with the flags laid over `base`; `--help` prints every field with its comment and exits.
 
+    A flag may be written by its last part where that is unique: `--max-score-drop` for `--accept.max-score-drop`.
+
     Raises:
         ValueError: a flag that is no field's; near names are offered.
     """
@@ -103,7 +106,7 @@ def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, give
         type(base),
         prog=f"kerastl run {given}",
         description="",
-        args=flags,
+        args=[_whole(flag, names) for flag in flags],
         default=base,
         return_unknown_args=True,
         config=(tyro.conf.AvoidSubcommands,),
@@ -119,3 +122,22 @@ def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, give
             hint = " What is on or off takes no value: --integer, or --no-integer, for example."
         raise ValueError(f"{given} has no setting {wrong!r}.{hint} All of them: kerastl run {given} --help")
     return config
+
+
+def _whole(flag: str, names: dict[str, Any]) -> str:
+    """A flag by its whole name; one of an older name is said on stderr."""
+    word, equals, value = flag.partition("=")
+    name = word.removeprefix("--").replace("_", "-")
+    if not word.startswith("--") or name in names:
+        return flag
+    group, dot, last = name.rpartition(".")
+    off = "no-" if last.startswith("no-") else ""  # of what is on or off
+    plain = f"{group}{dot}{last.removeprefix(off)}"
+    found = recipes.setting(plain, names)
+    if found is None or found not in names or (off and not isinstance(names[found], bool)):
+        return flag
+    group, dot, last = found.rpartition(".")
+    new = f"--{group}{dot}{off}{last}"
+    if plain.partition(".")[0] in recipes.RENAMED and found != plain:
+        print(f"kerastl: {word} is now {new}", file=sys.stderr)
+    return f"{new}{equals}{value}"

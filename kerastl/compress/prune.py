@@ -42,6 +42,20 @@ class Constant(pruning_schedule.ConstantSparsity):
         return tf.logical_or(should_prune, tf.equal(step, self.end_step)), sparsity
 
 
+def over_first_half(model: keras.Model, *, sparsity: float, steps: int) -> Prune:
+    """Pruning over the first half of a training: the second half is left to recover in.
+
+    Args:
+        model: the network whose kernels are pruned, also where ``fit`` is called on something around it.
+        sparsity: share of zeros wanted in every pruned kernel.
+        steps: of the whole training; masks are renewed fifty times in it, at least every step.
+
+    Raises:
+        ValueError: as `Prune`; a training of one step has no half.
+    """
+    return Prune(sparsity=sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=model)
+
+
 class Prune(keras.callbacks.Callback):
     """Drives the kernels of a network to a sparsity while it trains.
 

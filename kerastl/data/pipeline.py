@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl import types
+from kerastl.inputs.augmentation import Augmentation
 
 Augment = Callable[[Any], Any]
 Batch = Any
@@ -97,6 +98,33 @@ def batches(
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     made.course = course  # pyright: ignore[reportAttributeAccessIssue]
     return made
+
+
+def training_batches(
+    split: types.Split,
+    *,
+    schedule: types.Schedule,
+    seed: int,
+    augmentation: Augmentation | None = None,
+    drop_remainder: bool = True,
+    **options: Any,
+) -> tf.data.Dataset:
+    """`batches` to train from: in a new order in every epoch, every picture changed anew.
+
+    Args:
+        split: as for `batches`.
+        schedule: its batch size.
+        seed: of orders and changes.
+        augmentation: how far pictures are changed, by default not at all.
+        drop_remainder: whether all batches are of one size.
+        options: further ones of `batches`, ``answers`` or ``views``.
+
+    Raises:
+        ValueError: as `batches`.
+    """
+    augment = None if augmentation is None else augmentation.build(seed)
+    order = {"batch_size": schedule.batch_size, "shuffle": True, "seed": seed, "drop_remainder": drop_remainder}
+    return batches(split, augment=augment, **order, **options)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastl.distil import distribution_alignment, features, numerics, schedules, teachers, terms
+from kerastl.distil import distribution_alignment, features, losses, numerics, schedules, teachers, terms
 from kerastl.types import labels_and_teacher_logits
 
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -18,6 +18,30 @@ DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 Speaker = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 """A model as a step sees it: inputs to its logits, and to what the layers say that somebody listens to, by name."""
+
+
+def under_logits(
+    teacher: keras.Model | teachers.Teacher | teachers.Ensemble | None, *, temperature: float, weight: float
+) -> Callable[[keras.Model], Distiller]:
+    """Knowledge distillation from logits: what puts a student under its teacher, as one model to train.
+
+    Hinton, Vinyals & Dean 2015, "Distilling the knowledge in a neural network", section 2
+    (https://arxiv.org/abs/1503.02531): ``weight * T^2 KL(teacher || student) + (1 - weight) * cross-entropy``.
+
+    Args:
+        teacher: of the student's inputs; ``None`` where batches bring its stored logits along.
+        temperature: softens both sides' answers.
+        weight: share of the teacher in the loss, 0 to 1; the labels have the rest.
+
+    Returns:
+        A function from a student, which emits logits ``(batch, classes)`` and is trained in place, to its `Distiller`.
+
+    Raises:
+        ValueError: the temperature is not positive; when it is called, as `Distiller`.
+    """
+    numerics.check_temperature(temperature)
+    loss = functools.partial(losses.kl_divergence, temperature=temperature)
+    return lambda student: Distiller(student=student, teacher=teacher, loss=loss, weight=weight)
 
 
 class Distiller(keras.Model):

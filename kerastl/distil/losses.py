@@ -7,6 +7,8 @@ first, student second. They compute in float32, and in float64 where that comes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from kerastl.distil import numerics
@@ -74,6 +76,33 @@ def cross_entropy(labels: tf.Tensor, student_logits: tf.Tensor, *, smoothing: fl
     logs = tf.nn.log_softmax(logits)
     found = -tf.gather(logs, indices, batch_dims=1)
     return (1 - smoothing) * found - smoothing * tf.reduce_mean(logs, -1)
+
+
+def distillation_loss(
+    *, temperature: float, weight: float = 1.0
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """``weight * T^2 KL(teacher || student) + (1 - weight) * cross-entropy`` as one function, for training in tf_keras.
+
+    Args:
+        temperature: of both sides' answers, see `kl_divergence`.
+        weight: share of the teacher, 0 to 1; the labels have the rest, and with 1 are not looked at.
+
+    Returns:
+        ``loss(labels, student_logits, teacher_logits)``, of labels ``(batch,)`` and logits ``(batch, classes)``, in
+        nats ``(batch,)``: what ``qat.train`` and ``cluster.train`` take.
+
+    Raises:
+        ValueError: the temperature is not positive, or the weight outside 0..1.
+    """
+    numerics.check_temperature(temperature)
+    if not 0 <= weight <= 1:
+        raise ValueError(f"The teacher's share of the loss lies in 0..1. Received: weight={weight}.")
+
+    def loss(labels: tf.Tensor, student_logits: tf.Tensor, teacher_logits: tf.Tensor) -> tf.Tensor:
+        soft = kl_divergence(teacher_logits, student_logits, temperature=temperature)
+        return soft if weight == 1 else weight * soft + (1 - weight) * cross_entropy(labels, student_logits)
+
+    return loss
 
 
 def pseudo_label_cross_entropy(

@@ -1,81 +1,90 @@
-"""Random views of training pictures, made of Keras layers."""
+"""Augmentation: training pictures that are changed at random, as settings and as a model of Keras layers."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
-import keras
-from keras import layers, ops
+if TYPE_CHECKING:
+    import keras
 
 
-def image_augmentation(
-    *,
-    rotation: float = 0.0,
-    translation: float = 0.0,
-    zoom: float = 0.0,
-    shear: float = 0.0,
-    fill: str = "constant",
-    horizontal_flip: bool = False,
-    brightness: float = 0.0,
-    contrast: float = 0.0,
-    exposure: float = 0.0,
-    erasing: float = 0.0,
-    cutout: float = 0.0,
-    mixup: float = 0.0,
-    seed: int = 0,
-) -> keras.Sequential | None:
-    """A model that takes a batch of pictures and returns randomly changed ones of the same shape.
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How far training pictures are changed at random; nothing by default."""
 
-    It takes float32 pixels 0..255, for example through ``data.pipeline.batches(augment=...)``. Like Keras' own random
-    layers it changes pictures unless it is called with ``training=False``.
+    rotation: float = 0.0
+    """Largest angle in turns (0.03 is 11 degrees), to either side."""
+    translation: float = 0.0
+    """Largest shift as a share of height and width; without any of the others by whole pixels."""
+    zoom: float = 0.0
+    """Largest change of scale as a share, drawn for height and width apart."""
+    shear: float = 0.0
+    """Largest shift a pixel of height, as a share."""
+    fill: str = "constant"
+    """What stands outside a moved picture: "constant" is black, "reflect" its mirror image."""
+    horizontal_flip: bool = False
+    """Whether half of the pictures are mirrored; off where left and right mean something."""
+    brightness: float = 0.0
+    """Largest change as a share of the range, to either side."""
+    contrast: float = 0.0
+    """Largest change of the distance from a picture's mean, as a share, to either side."""
+    exposure: float = 0.0
+    """Largest change of the light as a share, to either side: black stays black."""
+    erasing: float = 0.0
+    """Random erasing (Zhong et al. 2020): share of the pictures in which a rectangle is blanked."""
+    cutout: float = 0.0
+    """Cutout (DeVries & Taylor 2017): side of a square that is blanked in every picture, as a share."""
+    mixup: float = 0.0
+    """Mixup (Zhang et al. 2018): above 0 every picture is mixed with another one of its batch, 1 draws shares evenly.
+    Labels are NOT mixed: a teacher answers to the mixed picture."""
 
-    Args:
-        rotation: largest angle in turns (0.03 is 11 degrees), to either side.
-        translation: largest shift as a share of height and width; without any of the others by whole pixels.
-        zoom: largest change of scale as a share, drawn for height and width apart.
-        shear: largest shift a pixel of height, as a share.
-        fill: what stands outside a moved picture: ``"constant"`` is black, ``"reflect"`` its mirror image.
-        horizontal_flip: whether to mirror half of the pictures.
-        brightness: largest change as a share of the range, to either side.
-        contrast: largest change of the distance from a picture's mean, as a share, to either side.
-        exposure: largest change of the light as a share, to either side, see `Exposure`.
-        erasing: probability with which a random rectangle is blanked (Zhong et al. 2020, random erasing).
-        cutout: side of a square that is blanked in every picture, as a share of height and width, see `Cutout`.
-        mixup: above 0 mixes every picture with another one of its batch, see `Mixup`; 1 draws shares evenly. Labels are
-            NOT mixed: for lessons of a teacher alone, who answers to the mixed picture.
-        seed: of the random stream.
+    def build(self, seed: int = 0) -> keras.Sequential | None:
+        """A model that takes a batch of pictures and returns randomly changed ones of the same shape.
 
-    Returns:
-        A ``keras.Sequential``, or ``None`` where nothing was asked for.
-    """
-    steps: list[keras.Layer] = []
-    if horizontal_flip:
-        steps.append(layers.RandomFlip("horizontal", seed=seed))
-    if rotation or translation or zoom or shear:
-        limits = {"rotation": rotation, "translation": translation, "zoom": zoom, "shear": shear}
-        steps.append(RandomAffine(**limits, fill=fill, seed=seed + 1))
-    if brightness:
-        steps.append(layers.RandomBrightness(brightness, value_range=(0, 255), seed=seed + 3))
-    if contrast:
-        steps.append(layers.RandomContrast(contrast, value_range=(0, 255), seed=seed + 4))
-    if exposure:
-        steps.append(Exposure(exposure, seed=seed + 7))
-    if erasing:
-        steps.append(
-            layers.RandomErasing(
-                factor=(erasing, erasing),  # of a single number Keras draws one below it, half of it on average
-                scale=(0.02, 0.2),
-                fill_value=0.0,
-                value_range=(0, 255),
-                seed=seed + 2,
-            )
-        )
-    if cutout:
-        steps.append(Cutout(cutout, seed=seed + 6))
-    if mixup:
-        steps.append(Mixup(mixup, seed=seed + 5))
-    return keras.Sequential(steps, name="augment") if steps else None
+        It takes float32 pixels 0..255, for example through ``data.pipeline.batches(augment=...)``. Like Keras' own
+        random layers it changes pictures unless it is called with ``training=False``.
+
+        Args:
+            seed: of the random stream.
+
+        Returns:
+            A ``keras.Sequential``, or ``None`` where nothing is asked for.
+
+        Raises:
+            ValueError: a number is out of its layer's range.
+        """
+        import keras
+        from keras import layers
+
+        from kerastl.inputs import random_layers
+
+        moves = {name: getattr(self, name) for name in ("rotation", "translation", "zoom", "shear")}
+        steps: list[keras.Layer] = []
+        if self.horizontal_flip:
+            steps.append(layers.RandomFlip("horizontal", seed=seed))
+        if any(moves.values()):
+            steps.append(random_layers.RandomAffine(**moves, fill=self.fill, seed=seed + 1))
+        if self.brightness:
+            steps.append(layers.RandomBrightness(self.brightness, value_range=(0, 255), seed=seed + 3))
+        if self.contrast:
+            steps.append(layers.RandomContrast(self.contrast, value_range=(0, 255), seed=seed + 4))
+        if self.exposure:
+            steps.append(random_layers.Exposure(self.exposure, seed=seed + 7))
+        if self.erasing:
+            share = (self.erasing, self.erasing)  # of a single number Keras draws one below it, half of it on average
+            options = {"scale": (0.02, 0.2), "fill_value": 0.0, "value_range": (0, 255), "seed": seed + 2}
+            steps.append(layers.RandomErasing(factor=share, **options))
+        if self.cutout:
+            steps.append(random_layers.Cutout(self.cutout, seed=seed + 6))
+        if self.mixup:
+            steps.append(random_layers.Mixup(self.mixup, seed=seed + 5))
+        return keras.Sequential(steps, name="augment") if steps else None
+
+
+def image_augmentation(*, seed: int = 0, **changes: Any) -> keras.Sequential | None:
+    """`Augmentation` of these changes, built in one call."""
+    return Augmentation(**changes).build(seed)
 
 
 def with_augmentation(model: keras.Model, views: keras.Sequential, *, name: str = "with_views") -> keras.Model:
@@ -87,229 +96,13 @@ def with_augmentation(model: keras.Model, views: keras.Sequential, *, name: str 
 
     Args:
         model: takes pictures ``(batch, height, width, channels)``.
-        views: what `image_augmentation` makes.
+        views: what `Augmentation.build` makes.
         name: of the new model.
     """
+    import keras
+
     image = keras.Input(model.input_shape[1:], name="image")
     changed = image
     for layer in views.layers:
         changed = layer(changed)
     return keras.Model(image, model(changed), name=name)
-
-
-@keras.saving.register_keras_serializable(package="kerastl")
-class RandomAffine(layers.Layer):
-    """Rotates, shifts, zooms and shears every picture about its centre in one resampling.
-
-    A shift alone is by whole pixels and resamples nothing.
-
-    Keras' RandomRotation, RandomTranslation, RandomZoom and RandomShear in a row resample four times, and each
-    bilinear resampling blurs: a model then learns from pictures softer than those it will see.
-
-    Args:
-        rotation, translation, zoom, shear, fill: as in ``image_augmentation``.
-        seed: of the random stream.
-    """
-
-    def __init__(
-        self,
-        *,
-        rotation: float = 0.0,
-        translation: float = 0.0,
-        zoom: float = 0.0,
-        shear: float = 0.0,
-        fill: str = "constant",
-        seed: int = 0,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.fill = fill
-        self.limits = {"rotation": rotation, "translation": translation, "zoom": zoom, "shear": shear}
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def call(self, inputs: Any, training: bool = True) -> Any:
-        """Pictures ``(batch, height, width, channels)`` to pictures of the same shape."""
-        if not training:
-            return inputs
-        _, height, width, _ = inputs.shape
-        batch = ops.shape(inputs)[0]
-
-        def draw(limit: str) -> Any:
-            reach = self.limits[limit]
-            return keras.random.uniform((batch,), -reach, reach, seed=self.seed_generator)
-
-        angle = 2 * math.pi * draw("rotation")
-        shift = (height * draw("translation"), width * draw("translation"))
-        if not (self.limits["rotation"] or self.limits["zoom"] or self.limits["shear"]):
-            shift = tuple(ops.round(pixels) for pixels in shift)
-        transforms = affine_transforms(
-            (height, width),
-            angle=angle,
-            shift=shift,
-            scale=(1 + draw("zoom"), 1 + draw("zoom")),
-            shear=draw("shear"),
-        )
-        return ops.image.affine_transform(inputs, transforms, interpolation="bilinear", fill_mode=self.fill)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.limits, "fill": self.fill, "seed": self.seed}
-
-
-@keras.saving.register_keras_serializable(package="kerastl")
-class Exposure(layers.Layer):
-    """Multiplies all pixels of a picture by one number around 1, as more light or less would: black stays black.
-
-    What is called brightness in RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719) and in Pillow's
-    ``ImageEnhance``; `layers.RandomBrightness` adds, and so makes a black background grey.
-
-    Args:
-        share: largest change to either side, above 0 and at most 1.
-        seed: of the random stream.
-
-    Raises:
-        ValueError: ``share`` is out of range.
-    """
-
-    def __init__(self, share: float, *, seed: int = 0, **options: Any) -> None:
-        super().__init__(**options)
-        if not 0 < share <= 1:
-            raise ValueError(f"Light changes by a share above 0 and at most 1. Received: share={share}.")
-        self.share, self.seed = share, seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def call(self, inputs: Any, training: bool = True) -> Any:
-        """Pictures ``(batch, height, width, channels)`` of pixels 0..255 to pictures of the same shape."""
-        if not training:
-            return inputs
-        light = keras.random.uniform(
-            (ops.shape(inputs)[0], 1, 1, 1), 1 - self.share, 1 + self.share, seed=self.seed_generator
-        )
-        # whole numbers would make of a factor 0 or 1
-        return ops.cast(ops.clip(ops.cast(inputs, light.dtype) * light, 0, 255), inputs.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "share": self.share, "seed": self.seed}
-
-
-@keras.saving.register_keras_serializable(package="kerastl")
-class Mixup(layers.Layer):
-    """Mixes every picture of a batch with another one of it: ``share * picture + (1 - share) * other``.
-
-    Each picture draws a share of its own; the others are the batch moved on by a random number of places, so that none
-    meets itself in a batch of two or more. Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", eq. 1, of
-    the pictures alone: a label says nothing of the mixture, and so it is for lessons in which a teacher answers to the
-    very picture that its student sees. Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and
-    consistent", section 3, call this function matching: they draw shares evenly from 0 to 1, and so show pictures that
-    no data set holds; that is ``alpha=1``.
-
-    Args:
-        alpha: of the shares' distribution Beta(alpha, alpha), above 0: 1 is even, less leaves most pictures nearly
-            whole.
-        seed: of the random stream.
-
-    Raises:
-        ValueError: ``alpha`` is not a positive number.
-    """
-
-    def __init__(self, alpha: float = 1.0, *, seed: int = 0, **options: Any) -> None:
-        super().__init__(**options)
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"Shares are drawn from Beta(alpha, alpha) with alpha above 0. Received: alpha={alpha}.")
-        self.alpha, self.seed = alpha, seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def call(self, inputs: Any, training: bool = True) -> Any:
-        """Pictures ``(batch, height, width, channels)`` to pictures of the same shape."""
-        if not training:
-            return inputs
-        batch = ops.shape(inputs)[0]
-        shares = keras.random.beta((batch, 1, 1, 1), self.alpha, self.alpha, seed=self.seed_generator)
-        places = ops.maximum(batch - 1, 1)
-        # of whole numbers, for a float32 that is rounded up to the end of its range would be a step too far
-        step = 1 + keras.random.randint((), 0, 2**30, seed=self.seed_generator) % places
-        return mixed(inputs, shares, step=step)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "alpha": self.alpha, "seed": self.seed}
-
-
-def mixed(pictures: Any, shares: Any, *, step: Any) -> Any:
-    """Each picture with the one that stands ``step`` places behind it in the batch, or begins it anew.
-
-    Args:
-        pictures: ``(batch, height, width, channels)``.
-        shares: ``(batch, 1, 1, 1)``, of the picture itself; the other one has the rest.
-        step: a whole number.
-
-    Returns:
-        ``(batch, height, width, channels)``.
-    """
-    shares = ops.cast(shares, pictures.dtype)
-    return shares * pictures + (1 - shares) * ops.roll(pictures, -step, axis=0)
-
-
-@keras.saving.register_keras_serializable(package="kerastl")
-class Cutout(layers.Layer):
-    """Blanks a square in every picture; its centre lies anywhere, so that part of it may fall outside.
-
-    DeVries & Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout", section 3.
-
-    Args:
-        side: of the square, as a share of height and width, above 0.
-        seed: of the random stream.
-
-    Raises:
-        ValueError: ``side`` is not a positive number.
-    """
-
-    def __init__(self, side: float, *, seed: int = 0, **options: Any) -> None:
-        super().__init__(**options)
-        if not 0 < side < math.inf:
-            raise ValueError(f"A square has a side above 0. Received: side={side}.")
-        self.side, self.seed = side, seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def call(self, inputs: Any, training: bool = True) -> Any:
-        """Pictures ``(batch, height, width, channels)`` to pictures of the same shape."""
-        if not training:
-            return inputs
-        _, height, width, _ = inputs.shape
-        centres = keras.random.uniform((2, ops.shape(inputs)[0], 1), seed=self.seed_generator)
-        rows, columns = (
-            ops.abs(ops.arange(size, dtype="float32") + 0.5 - size * centre) < self.side * size / 2
-            for size, centre in ((height, centres[0]), (width, centres[1]))
-        )
-        hidden = ops.logical_and(rows[:, :, None, None], columns[:, None, :, None])
-        return ops.where(hidden, ops.zeros_like(inputs), inputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "side": self.side, "seed": self.seed}
-
-
-def affine_transforms(
-    size: tuple[int, int], *, angle: Any, shift: tuple[Any, Any], scale: tuple[Any, Any], shear: Any
-) -> Any:
-    """The eight numbers a picture that ``keras.ops.image.affine_transform`` wants.
-
-    They take an output pixel to the input pixel it is read from: about the centre, scaled, sheared, rotated, shifted.
-
-    Args:
-        size: height and width in pixels.
-        angle: ``(batch,)`` in radians, counted clockwise on the screen.
-        shift: vertical and horizontal, each ``(batch,)`` in pixels of the input.
-        scale: vertical and horizontal, each ``(batch,)``; above 1 reads a larger area, so things look smaller.
-        shear: ``(batch,)``, horizontal shift a pixel of height.
-
-    Returns:
-        ``(batch, 8)``.
-    """
-    centre_y, centre_x = (size[0] - 1) / 2, (size[1] - 1) / 2
-    cosine, sine = ops.cos(angle), ops.sin(angle)
-    # rotation @ [[scale_x, shear], [0, scale_y]], acting on (x, y)
-    a, b = cosine * scale[1], cosine * shear - sine * scale[0]
-    c, d = sine * scale[1], sine * shear + cosine * scale[0]
-    x0 = centre_x + shift[1] - a * centre_x - b * centre_y
-    y0 = centre_y + shift[0] - c * centre_x - d * centre_y
-    zero = ops.zeros_like(a)
-    return ops.stack([a, b, x0, c, d, y0, zero, zero], axis=1)

@@ -12,6 +12,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "acceptance": ["Acceptance"],
         "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "post_training"],
         "publishing": ["publish"],
+        "quantization": ["quantization_aware"],
         "store": ["Run", "check_backend"],
     },
 )

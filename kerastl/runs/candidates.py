@@ -17,6 +17,8 @@ from kerastl.verify import checks
 if TYPE_CHECKING:
     import keras
 
+    from kerastl.training import fitting
+
 
 @dataclasses.dataclass(frozen=True)
 class Technique:
@@ -89,16 +91,17 @@ class Candidate:
         return TECHNIQUES[self.technique] if isinstance(self.technique, str) else self.technique
 
 
-Student: TypeAlias = "keras.Model | bytes | Mapping[str, np.ndarray]"
-"""A Keras model, the bytes of a TFLite file, or answers by split, of one that reads other inputs."""
+Student: TypeAlias = "keras.Model | fitting.Trained | tflite.Converted | bytes | Mapping[str, np.ndarray]"
+"""A Keras model, the bytes of a TFLite file, a stage's result of either, or answers by split, of one that reads other
+inputs."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Baseline:
     """Students that a teacher taught beside the same students without it, for as many steps.
 
-    Each of them is a Keras model, the bytes of a TFLite file, or answers ``(examples, classes)`` by split,
-    ``"validation"`` and ``"test"``: those of a teacher that reads other inputs.
+    Each of them is a Keras model or a TFLite file, by itself or as a stage gives it, or answers ``(examples, classes)``
+    by split, ``"validation"`` and ``"test"``: those of a teacher that reads other inputs.
 
     Attributes:
         teacher: of all students.
@@ -132,6 +135,7 @@ def post_training(
     calibration: np.ndarray | None = None,
     sparsity: float | None = None,
     prefix: str = "",
+    eligible: bool = True,
 ) -> list[Candidate]:
     """The float32 file of a model and what post-training quantization makes of it, a candidate each.
 
@@ -143,6 +147,7 @@ def post_training(
         calibration: some hundred training examples, for the static ones.
         sparsity: share of zeros that all of them claim.
         prefix: stands before each candidate's name.
+        eligible: whether one of them may be chosen for the phone; those of a teacher may not.
 
     Raises:
         ValueError: if there is no such technique, or a static one has no calibration.
@@ -165,4 +170,7 @@ def post_training(
             f"Wanted techniques of {', '.join(makes)}, and calibration examples for the static ones. Received: "
             f"{', '.join(techniques)}{'' if calibration is not None else ', no calibration'}."
         )
-    return [Candidate(f"{prefix}{name}", name, makes[name](), model, sparsity=sparsity) for name in techniques]
+    return [
+        Candidate(f"{prefix}{name}", name, makes[name](), model, eligible=eligible, sparsity=sparsity)
+        for name in techniques
+    ]

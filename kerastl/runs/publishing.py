@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import verify
-from kerastl.export import keras_graph, metadata, phone, saved_model, serving
+from kerastl.export import keras_graph, metadata, phone, saved_model, serving, tflite
 from kerastl.runs import report, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
@@ -134,6 +134,8 @@ def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any
     def answers(one: Any, split: Split) -> np.ndarray:
         if isinstance(one, Mapping):
             return one[split.name]
+        if isinstance(one, fitting.Trained | tflite.Converted):
+            one = one.model if isinstance(one, fitting.Trained) else one.content
         if isinstance(one, bytes):
             return verify.predict_tflite(one, split.inputs, kind=split.task.inputs)
         return check.expected(one, split)

@@ -11,7 +11,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -83,23 +84,38 @@ def read(path: Path, *, built_in: bool) -> Recipe:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise ValueError(f"{path} is no Python file: line {error.lineno}: {error.msg}.") from error
-    text = ast.get_docstring(tree) or ""
+    return _said(path.stem, ast.get_docstring(tree) or "", path, built_in, tuple(_aliases(tree)))
 
-    def line(name: str) -> str:
-        found = re.search(rf"^\s*{name}:\s*(.+)$", text, re.MULTILINE)
+
+def _said(name: str, text: str, path: Path, built_in: bool, aliases: tuple[str, ...]) -> Recipe:
+    def line(word: str) -> str:
+        found = re.search(rf"^\s*{word}:\s*(.+)$", text, re.MULTILINE)
         return found[1].strip().rstrip(".") if found else ""
 
     summary = text.partition("\n")[0].strip()
-    return Recipe(path.stem, path, summary, line("Minutes"), line("Data"), built_in, tuple(_aliases(tree)))
+    return Recipe(name, path, summary, line("Minutes"), line("Data"), built_in, aliases)
 
 
-def _aliases(tree: ast.Module) -> Iterator[str]:
-    """The keys of ``ALIASES = {"name": ConfigClass}``."""
+def aliases(recipe: Recipe) -> list[Recipe]:
+    """The further names of a recipe's file, each with what the docstring of its Config says."""
+    found = _aliases(ast.parse(recipe.path.read_text(encoding="utf-8")))
+    return [_said(name, text, recipe.path, recipe.built_in, recipe.aliases) for name, text in found.items()]
+
+
+def _aliases(tree: ast.Module) -> dict[str, str]:
+    """The keys of ``ALIASES = {"name": ConfigClass}``, and the docstrings of these classes."""
+    docstrings = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in tree.body:
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
             continue
         if any(isinstance(target, ast.Name) and target.id == "ALIASES" for target in node.targets):
-            yield from (str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
+            pairs = zip(node.value.keys, node.value.values, strict=True)
+            return {
+                str(key.value): docstrings.get(ast.unparse(kind), "")
+                for key, kind in pairs
+                if isinstance(key, ast.Constant)
+            }
+    return {}
 
 
 def find(name: str) -> Recipe:
@@ -118,9 +134,9 @@ def find(name: str) -> Recipe:
     name = _plain(name)
     if name in files:
         return read(files[name], built_in=True)
-    known = {alias: recipe for recipe in built_in() for alias in recipe.aliases}
+    known = {alias.name: alias for recipe in built_in() for alias in aliases(recipe)}
     if name in known:
-        return dataclasses.replace(known[name], name=name)
+        return known[name]
     raise ValueError(
         f"There is no recipe {name!r}.{near_names.did_you_mean(name, [*files, *known])} Available: "
         f"{', '.join(files) or 'none'}; or the path of a recipe file of your own, ending in .py."
@@ -180,15 +196,57 @@ def default_config(recipe: Recipe, module: ModuleType, *, smoke: bool = False) -
     return kind.smoke() if smoke else kind()
 
 
+RENAMED = {
+    "prefer": "accept.prefer",
+    "budget": "accept.max-score-drop",
+    "score-drop": "accept.max-quantization-drop",
+    "agreement": "accept.min-agreement",
+    "clipped": "accept.max-saturation",
+    "policy": "on-unreadable",
+    "limit": "max-train-examples",
+    "measure-on-train": "evaluate-on-train",
+    "answered": "cached-views",
+    "views": "augmentation",
+    "from-nothing": "from-scratch",
+    "keep": "keep-ratios",
+}
+"""Settings that recipes had under other names: the old one, as its flag is written, to the new."""
+
+
+def setting(name: str, names: Iterable[str]) -> str | None:
+    """The whole name of a setting: as it is, by its last part where only one ends in it, or under an older name.
+
+    Args:
+        name: as its flag is written, ``"teacher.epochs"``; in place of ``-`` there may be ``_``.
+        names: of all settings, see `field_names`.
+
+    Returns:
+        ``None`` where there is none, or several end in it.
+    """
+    name, names = name.replace("_", "-"), list(names)
+    ends = [one for one in names if one.rpartition(".")[2] == name]
+    first, dot, rest = name.partition(".")
+    old = RENAMED.get(first, first) + dot + rest
+    groups = {one.rpartition(".")[0] for one in names} - {""}
+    if name in names or name in groups:
+        return name
+    if old in names or old in groups:
+        return old
+    return ends[0] if len(ends) == 1 else None
+
+
 def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str) -> Any:
     """A Config with some fields replaced, at any depth: ``{"teacher": {"epochs": 3}}`` or ``{"teacher.epochs": 3}``.
+
+    Names may be short or old ones, see `setting`.
 
     Raises:
         ValueError: if there is no such field; near names are offered.
     """
     for name, value in fields.items():
-        first, _, rest = name.partition(".")
         names = [field.name for field in dataclasses.fields(config)]
+        whole = setting(name, field_names(config)) or name
+        first, _, rest = whole.partition(".")
         first = first.replace("-", "_")
         if first not in names:
             hint = near_names.did_you_mean(first, names)
@@ -198,6 +256,17 @@ def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str) -> Any:
             value = with_fields(now, {rest: value} if rest else value, recipe=recipe)
         config = dataclasses.replace(config, **{first: value})
     return config
+
+
+def check_choices(config: Any) -> None:
+    """Raises `ValueError` where a field has one of the values that its `typing.Literal` lists, and this is none."""
+    for name, kind in typing.get_type_hints(type(config)).items():
+        values = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+        if values and getattr(config, name) not in values:
+            hint = near_names.did_you_mean(str(getattr(config, name)), [str(value) for value in values])
+            raise ValueError(
+                f"{name} is one of {', '.join(map(str, values))}.{hint} Received: {getattr(config, name)!r}."
+            )
 
 
 def field_names(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -254,6 +323,7 @@ def execute(module: ModuleType, config: Any, folder: Path) -> None:
     """Runs a loaded recipe; SIGTERM ends it as Ctrl-C does, with a checkpoint, and out of memory it says what helps."""
     from kerastl.runs import store
 
+    check_choices(config)
     store.check_backend()  # before the recipe's first line imports Keras
     # Tensors on the CPU; a limit that is asked for stays. Without one TensorFlow takes whatever it is promised, and the
     # kernel ends the process without a word when the promise falls due.

@@ -30,6 +30,11 @@ class Schedule:
     warmup_fraction: float = 0.1
     weight_decay: float = 0.0
 
+    def steps(self, examples: int, *, drop_remainder: bool = True) -> int:
+        """Steps of the optimizer over so many examples; a last smaller batch is left out, or counts as one."""
+        batches = examples // self.batch_size if drop_remainder else -(-examples // self.batch_size)
+        return self.epochs * batches
+
 
 @dataclasses.dataclass(frozen=True)
 class History:

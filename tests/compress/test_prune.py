@@ -354,3 +354,18 @@ def test_kernels_that_a_pattern_does_not_fit_are_named():
     pruning = prune.Prune(sparsity=0.5, begin_step=0, end_step=4, frequency=1, block=(2, 2), layers=["conv"])
     with pytest.raises(ValueError, match=r"Received: conv \(4, 4, 8, 6\)"):
         fit(patterned(), pruning, epochs=1)
+
+
+def test_over_the_first_half_the_sparsity_is_reached_and_stays():
+    model, recorder = network(), Recorder()
+    fit(model, prune.over_first_half(model, sparsity=0.5, steps=2 * STEPS_PER_EPOCH), recorder)
+    found = [row["conv"] for row in recorder.rows]
+    assert found[STEPS_PER_EPOCH - 2] < 0.5
+    assert found[STEPS_PER_EPOCH - 1 :] == pytest.approx([0.5] * (STEPS_PER_EPOCH + 1), abs=0.02)
+
+
+def test_masks_are_renewed_fifty_times_in_a_long_training():
+    assert prune.over_first_half(network(), sparsity=0.5, steps=1000).schedule.frequency == 20
+    assert prune.over_first_half(network(), sparsity=0.5, steps=40).schedule.frequency == 1
+    with pytest.raises(ValueError, match="begin_step < end_step"):
+        prune.over_first_half(network(), sparsity=0.5, steps=1)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerastl import types
 from kerastl.data import pipeline
+from kerastl.inputs.augmentation import Augmentation
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.single_label import SingleLabel
@@ -59,6 +60,20 @@ def test_drop_remainder_gives_whole_batches_of_known_shape():
     assert made.element_spec[0].shape == (16, 8, 8, 3)
     seen = _read(made)[0][:, 0, 0, 0]
     assert len(set(seen)) == 48
+
+
+def test_training_batches_are_those_of_the_schedule():
+    split, schedule = _split(), types.Schedule(epochs=2, batch_size=16)
+    changes = Augmentation(horizontal_flip=True, zoom=0.3)
+    made = pipeline.training_batches(split, schedule=schedule, seed=4, augmentation=changes)
+    options = {"batch_size": 16, "shuffle": True, "seed": 4}
+    wanted = pipeline.batches(split, augment=changes.build(4), drop_remainder=True, **options)
+    for _ in range(2):
+        assert (_read(made)[0] == _read(wanted)[0]).all()
+    known = np.zeros((50, 7), np.float32)
+    plain = pipeline.training_batches(split, schedule=schedule, seed=4, drop_remainder=False, answers=known)
+    assert int(plain.cardinality()) == 4
+    assert (next(iter(plain))[0].numpy() == next(iter(pipeline.batches(split, **options)))[0].numpy()).all()
 
 
 def _augment(seed: int) -> keras.Model:

@@ -15,7 +15,7 @@ from toy import DIRECTIONS, compiled, softmax
 from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import losses
-from kerastl.distil.distiller import Distiller
+from kerastl.distil.distiller import Distiller, under_logits
 from kerastl.distil.terms import LabelLoss, LogitLoss
 from kerastl.runs import checkpoints
 from kerastl.training import fitting
@@ -260,3 +260,14 @@ def test_examples_of_several_classes_are_refused(batch):
     distiller = compiled(Distiller(student=dense_model(1), teacher=dense_model(2), loss=KULLBACK_LEIBLER))
     with pytest.raises(ValueError, match=r"one class each.*labels of shape"):
         distiller.train_on_batch(inputs, np.eye(3, dtype="int32")[labels])
+
+
+def test_a_student_under_logits_is_the_distiller_of_that_divergence(batch):
+    first, second = dense_model(1), dense_model(1)
+    made = under_logits(dense_model(2), temperature=2.0, weight=0.4)(first)
+    ours = after_ten_steps(made, first, batch)
+    written = Distiller(student=second, teacher=dense_model(2), loss=KULLBACK_LEIBLER, weight=0.4)
+    for one, two in zip(ours, after_ten_steps(written, second, batch), strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(ValueError, match="temperature"):
+        under_logits(None, temperature=0.0, weight=0.4)

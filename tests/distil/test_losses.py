@@ -211,3 +211,26 @@ def test_the_class_that_a_sure_teacher_names_is_the_label():
     for threshold in (90, -0.1, np.nan):
         with pytest.raises(ValueError, match="is a probability"):
             losses.pseudo_label_cross_entropy(teacher, student, threshold=threshold)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_the_loss_of_labels_and_teacher_is_their_weighted_sum(logits, weight):
+    teacher, student = logits
+    labels = np.arange(len(student)) % 10
+    soft = numpy_kullback_leibler(teacher, student, 2.0)
+    hard = -np.log(numpy_softmax(student)[np.arange(len(student)), labels])
+    loss = losses.distillation_loss(temperature=2.0, weight=weight)
+    np.testing.assert_allclose(
+        loss(labels, student, teacher), weight * soft + (1 - weight) * hard, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_teacher_alone_looks_at_no_label(logits):
+    unlabelled = np.full(len(logits[0]), -1)
+    assert np.isfinite(losses.distillation_loss(temperature=2.0)(unlabelled, *logits)).all()
+
+
+@pytest.mark.parametrize(("temperature", "weight"), [(0.0, 0.5), (2.0, 1.5), (2.0, -0.1)])
+def test_a_loss_out_of_range_is_refused_before_any_batch(temperature, weight):
+    with pytest.raises(ValueError, match="Received"):
+        losses.distillation_loss(temperature=temperature, weight=weight)

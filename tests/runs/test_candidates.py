@@ -49,7 +49,7 @@ def test_files_of_post_training_quantization_in_the_order_wanted(model):
     assert all(one.model is model and one.sparsity == 0.5 and one.eligible for one in found)
     float32 = tflite.convert(model, TASK)
     wanted = [ptq.static_int8(float32, calibration=PICTURES), float32, ptq.dynamic_int8(float32)]
-    assert [one.content for one in found] == wanted
+    assert [one.tflite for one in found] == wanted
     every = [name for name in candidates.TECHNIQUES if name not in ("qat_int8", "mixed_precision")]
     assert len(candidates.post_training(model, TASK, techniques=every, calibration=PICTURES)) == len(every) == 7
 
@@ -66,3 +66,8 @@ def test_a_baseline_has_a_pair_a_seed(model):
     for distilled, alone, seeds in (([model], [], [0]), ([model], [model], [0, 1]), ([], [], [])):
         with pytest.raises(ValueError, match=f"{len(distilled)} and {len(alone)} for seeds"):
             candidates.Baseline(model, distilled=distilled, trained_alone=alone, seeds=seeds, steps=3)
+
+
+def test_those_of_a_teacher_are_not_eligible(model):
+    (made,) = candidates.post_training(model, TASK, techniques=["float32"], prefix="teacher_", eligible=False)
+    assert (made.name, made.eligible) == ("teacher_float32", False)

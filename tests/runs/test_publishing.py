@@ -17,7 +17,7 @@ from kerastl.inputs.image import Image
 from kerastl.runs import Acceptance, publishing, store
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
-from kerastl.types import Dataset, Schedule, Split, Task
+from kerastl.types import Dataset, History, Schedule, Split, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,12 @@ def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, datase
     others = [build(seed) for seed in (5, 6, 8)]
     file = tflite.convert(others[2], dataset.task)
     control = publishing.Baseline(
-        model, distilled=[others[0], file], trained_alone=[others[1], others[0]], seeds=[7, 9], steps=30
+        # by themselves, and as stages give them
+        fitting.Trained(model, History("teacher", {})),
+        distilled=[others[0], tflite.Converted(file, History("quantized", {}))],
+        trained_alone=[fitting.Trained(others[1], History("student", {})), others[0]],
+        seeds=[7, 9],
+        steps=30,
     )
     candidates = [publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model)]
     found = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)["control"]

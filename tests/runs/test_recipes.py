@@ -80,6 +80,13 @@ def test_run_gives_the_run_that_it_made(file):
     assert b"epochs=1" in smoke.file.read_bytes()
 
 
+def test_an_alias_says_what_it_does(file):
+    text = 'class Patient(Config):\n    """Ninety epochs.\n\n    Minutes: 30\n    """\n'
+    file.write_text(TINY.replace("class Patient(Config):\n", text))
+    (alias,) = recipes.aliases(recipes.find(str(file)))
+    assert (alias.name, alias.summary, alias.minutes, alias.data) == ("patient", "Ninety epochs.", "30", "")
+
+
 def test_an_alias_has_defaults_of_its_own(file):
     found = dataclasses.replace(recipes.find(str(file)), name="patient")
     module = recipes.load(found)
@@ -87,6 +94,46 @@ def test_an_alias_has_defaults_of_its_own(file):
     assert recipes.default_config(found, module, smoke=True).teacher.epochs == 1
     assert isinstance(recipes.default_config(found, module, smoke=True), module.Patient)
     assert recipes.run_folder(found, tag=None, out=None, smoke=False) == Path("saved_models/patient/default")
+
+
+NAMES = ("seed", "teacher.epochs", "student.epochs", "accept.max-score-drop", "accept.prefer", "max-train-examples")
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("seed", "seed"),
+        ("teacher.epochs", "teacher.epochs"),
+        ("max_score_drop", "accept.max-score-drop"),
+        ("prefer", "accept.prefer"),
+        ("budget", "accept.max-score-drop"),
+        ("limit", "max-train-examples"),
+        ("accept", "accept"),
+        ("epochs", None),  # of two
+        ("agreement", None),  # renamed, and not there
+        ("nothing", None),
+    ],
+)
+def test_a_setting_is_known_by_its_last_part_and_by_its_old_name(name, whole):
+    assert recipes.setting(name, NAMES) == whole
+
+
+def test_a_setting_of_ones_own_is_not_taken_for_an_old_name():
+    assert recipes.setting("limit", ("limit", "max-train-examples")) == "limit"
+    assert recipes.setting("views.zoom", ("augmentation.zoom",)) == "augmentation.zoom"
+    assert recipes.setting("views.zoom", ("views.zoom", "augmentation.zoom")) == "views.zoom"
+
+
+def test_short_names_are_fields_too(file):
+    assert b"epochs=7" in kerastl.run(str(file), out="short", epochs=7).file.read_bytes()
+
+
+def test_what_a_choice_is_of_is_refused_before_anything_runs(file):
+    text = TINY.replace("    memory: bool", '    data: typing.Literal["mnist", "cifar10"] = "mnist"\n    memory: bool')
+    file.write_text(text.replace("import pathlib\n", "import pathlib\nimport typing\n"))
+    with pytest.raises(ValueError, match=r"data is one of mnist, cifar10.*Did you mean cifar10.*Received: 'cifar'"):
+        kerastl.run(str(file), data="cifar")
+    assert b"data='cifar10'" in kerastl.run(str(file), data="cifar10").file.read_bytes()
 
 
 @pytest.mark.parametrize(

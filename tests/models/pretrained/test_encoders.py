@@ -41,9 +41,9 @@ def test_text_classifier_takes_a_preset_folder(tmp_path):
     config = text_classifier.Config(
         data=str(tmp_path / "texts.csv"), encoder=str(tmp_path / "preset"), sequence_length=8
     )
-    data = text_classifier.texts(config)
+    data = text_classifier.load(config)
     assert data.task.inputs.vocabulary == TOKENS
     assert text_csv.load(**data.arguments).digest == data.digest  # found again by what the run remembers
-    model = text_classifier.built(config, data)
+    model = text_classifier.build(config, data)
     assert model.output_shape == (None, 2)
     assert model.name == "bert"

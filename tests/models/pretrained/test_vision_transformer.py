@@ -308,13 +308,13 @@ def test_image_classifier_from_the_folder_to_the_phone(tmp_path):
         data=str(tmp_path / "pictures"),
         backbone=str(tmp_path / "vit"),
         image_size=48,  # not the preset's own
-        limit=None,
-        views=image_classifier.Views(horizontal_flip=False),
+        max_train_examples=None,
+        augmentation=dataclasses.replace(image_classifier.Config().augmentation, horizontal_flip=False),
         epochs=3,
         learning_rate=3e-3,
     )
     report = image_classifier.run(config, tmp_path / "run")
-    assert [stage["name"] for stage in report["stages"]] == ["features", "probe", "fine_tuned"]
+    assert [stage["name"] for stage in report["stages"]] == ["features", "linear_probe", "fine_tuned"]
     rows = {row["name"]: row for row in report["variants"]}
     assert set(rows) == {"float32", "float16", "dynamic_int8", "static_int8"}
     assert rows["static_int8"]["ops"]["float"] == 0

@@ -1,0 +1,74 @@
+"""A training in one call: seed, build, fit, and the best of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kerastl.training import fitting, precision
+from kerastl.types import Schedule, Split, Task, Workspace
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def train(
+    model: keras.Model | Callable[[], keras.Model],
+    data: tf.data.Dataset | Split,
+    *,
+    schedule: Schedule,
+    seed: int,
+    workspace: Workspace | None = None,
+    validation: tf.data.Dataset | Split | None = None,
+    under: Callable[[keras.Model], keras.Model] | None = None,
+    timed_on: Split | None = None,
+    **options: Any,
+) -> fitting.Trained:
+    """Seeds, builds and trains a model as `fitting.fit` does: what a stage of a recipe makes.
+
+    Args:
+        model: to be trained; or a function that builds it, called once the seed is set: its weights are the seed's.
+        data: batches, or a split, which is then seen in an order of ``seed``.
+        schedule: epochs, learning rate, weight decay; the batch size of a split.
+        seed: of weights, dropout, and the order of a split.
+        workspace: of the stage.
+        validation: as ``data``; the epoch with the best score on it is kept unless ``keep="last"``.
+        under: makes of what is built the model that is trained, for example ``distil.distiller.under_logits``: the
+            student under its teacher.
+        timed_on: a split of one class an example. The function is then called in the number format that trains a batch
+            of it fastest on this machine, and the model comes back in float32: see `precision.build_in_fastest_dtype`.
+        options: of `fitting.fit`.
+
+    Returns:
+        The model, of a distiller its student, and its curves.
+
+    Raises:
+        ValueError: as `fitting.fit`; or a model that is built already is to be timed.
+    """
+    built = isinstance(model, keras.Model)
+    if timed_on is not None:
+        if built:
+            raise ValueError(f"What is timed is built anew: wanted a function. Received: the model {model.name!r}.")
+        batch = timed_on.take(schedule.batch_size)
+        network = precision.build_in_fastest_dtype(model, batch, seed=seed, workspace=workspace)
+    else:
+        fitting.set_seed(seed)
+        network = model if built else model()
+    if under is not None:
+        network = under(network)
+    more = {"seed": seed} if isinstance(data, Split) else {}
+    curves = fitting.fit(
+        network, data, schedule=schedule, workspace=workspace, validation=validation, **more, **options
+    )
+    student = getattr(network, "student", None)
+    network = student if isinstance(student, keras.Model) else network
+    return fitting.Trained(network if timed_on is None else precision.as_float32(network), curves)
+
+
+def best(trained: Sequence[fitting.Trained], task: Task) -> fitting.Trained:
+    """The one of several trainings whose best epoch scored best on validation, the first of those that tie."""
+    name = f"val_{task.target.training_metric().name}"
+    choose = max if task.target.higher_is_better else min
+    return choose(trained, key=lambda one: choose(one.curves.values[name]))

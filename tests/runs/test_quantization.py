@@ -1,0 +1,98 @@
+"""Quantization-aware training as a stage: whom the integer file answers like."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from kerastl import verify
+from kerastl.data import pipeline
+from kerastl.distil import losses
+from kerastl.runs import quantization
+from kerastl.runs.checkpoints import Workspace
+from kerastl.training import fitting
+from kerastl.types import Schedule, Split
+from kerastl.verify import kernel_stats
+
+
+@pytest.fixture(scope="module")
+def split(tiny_files):
+    return Split("train", tiny_files.inputs, tiny_files.labels, tiny_files.task)
+
+
+@pytest.fixture(scope="module")
+def student(split):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = keras.layers.ReLU(name="relu")(keras.layers.Conv2D(8, 3, strides=2, name="conv")(x))
+    model = keras.Model(image, keras.layers.Dense(4, name="logits")(keras.layers.Flatten(name="flatten")(x)))
+    schedule = Schedule(epochs=20, batch_size=10, peak_learning_rate=1e-2)
+    fitting.fit(model, pipeline.batches(split, batch_size=10, shuffle=True), schedule=schedule, progress=False)
+    return model
+
+
+def batches(split, **options):
+    return pipeline.batches(split, batch_size=20, shuffle=True, seed=1, drop_remainder=True, **options)
+
+
+@pytest.fixture
+def made(split, student, tmp_path):
+    def make(batches, **options):
+        number = len(list(tmp_path.iterdir()))
+        workspace = Workspace("quantized", folder=tmp_path / str(number), logs=tmp_path / f"{number} logs")
+        return quantization.quantization_aware(
+            student,
+            batches,
+            split.task,
+            schedule=Schedule(epochs=10, peak_learning_rate=1e-2),
+            seed=5,
+            workspace=workspace,
+            probe=split.take(16).inputs,
+            **options,
+        )
+
+    return make
+
+
+def agreement(split, converted, expected):
+    said = verify.predict_tflite(converted.content, split.inputs, kind=split.task.inputs)
+    return (said.argmax(1) == expected).mean()
+
+
+@pytest.fixture
+def mislabelled(split):
+    return dataclasses.replace(split, labels=(split.labels + 1) % 4)
+
+
+def test_under_itself_a_student_stays_what_it_is_whatever_the_labels_say(made, split, mislabelled, student):
+    found = made(batches(mislabelled), teacher=student, validation=split)
+    assert agreement(split, found, fitting.predict(student, split.inputs).argmax(1)) > 0.95
+    assert found.curves.stage == "quantized"
+    assert len(found.curves.values["val_accuracy"]) == 10
+
+
+def test_from_labels_alone_it_learns_them(made, split, mislabelled):
+    assert agreement(split, made(batches(mislabelled)), mislabelled.labels) > 0.9
+
+
+def test_from_stored_logits_it_learns_these(made, split, student):
+    known = np.roll(fitting.predict(student, split.inputs), 1, axis=1)
+    loss = losses.distillation_loss(temperature=2.0, weight=1.0)
+    assert agreement(split, made(batches(split, answers=known), loss=loss), known.argmax(1)) > 0.9
+
+
+def test_zeros_stay_zero_where_that_is_asked_for(made, mislabelled, student):
+    kernel = student.get_layer("conv").kernel
+    before = kernel.numpy()
+    kernel.assign(np.where(np.abs(before) < np.median(np.abs(before)), 0, before))
+    kept, lost = made(batches(mislabelled), preserve_sparsity=True), made(batches(mislabelled))
+    kernel.assign(before)
+
+    def zeros(converted):
+        file = schema.ModelT.InitFromPackedBuf(converted.content, 0)
+        return max(one.zeros / one.size for one in kernel_stats.of(file))
+
+    assert zeros(kept) >= 0.5 > zeros(lost)

@@ -1,0 +1,89 @@
+"""A training in one call, against the same steps written out."""
+
+import keras
+import numpy as np
+import pytest
+from toy import batches, small_model
+
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.single_label import SingleLabel
+from kerastl.training import fitting, precision, seeded
+from kerastl.types import History, Schedule, Split, Task
+
+TASK = Task("numbers", Numbers((4,)), SingleLabel(("a", "b", "c")))
+SCHEDULE = Schedule(epochs=3, batch_size=8, peak_learning_rate=1e-2)
+QUIET = {"progress": False}
+
+
+@pytest.fixture
+def split():
+    generator = np.random.default_rng(0)
+    return Split("train", generator.normal(size=(48, 4)).astype("float32"), generator.integers(0, 3, 48), TASK)
+
+
+def same(one, other):
+    return all(np.array_equal(*pair) for pair in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+def unseeded():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(3, name="logits")(keras.layers.Dropout(0.5)(inputs)))
+
+
+def test_what_is_built_has_the_weights_of_the_seed(split):
+    found = seeded.train(unseeded, split, schedule=SCHEDULE, seed=3, validation=split, **QUIET)
+    fitting.set_seed(3)
+    model = unseeded()
+    curves = fitting.fit(model, split, schedule=SCHEDULE, seed=3, validation=split, **QUIET)
+    assert same(found.model, model)
+    assert found.curves == curves
+    other = seeded.train(unseeded, split, schedule=SCHEDULE, seed=4, validation=split, **QUIET)
+    assert not same(found.model, other.model)
+
+
+def test_a_model_that_is_built_already_and_batches_are_taken_as_they_are(split):
+    data, model, twin = batches(split.inputs, split.labels), small_model(1), small_model(1)
+    found = seeded.train(model, data, schedule=SCHEDULE, seed=0, task=TASK, **QUIET)
+    assert found.model is model
+    fitting.fit(twin, batches(split.inputs, split.labels), schedule=SCHEDULE, task=TASK, **QUIET)
+    assert same(model, twin)
+
+
+def test_of_a_model_around_a_student_the_student_comes_back(split):
+    class Around(keras.Model):
+        def __init__(self, student):
+            super().__init__()
+            self.student = student
+
+        def call(self, inputs, training=None):
+            return self.student(inputs, training=training)
+
+    found = seeded.train(small_model, split, schedule=SCHEDULE, seed=0, under=Around, **QUIET)
+    assert [layer.name for layer in found.model.layers][1] == "hidden"
+    plain = seeded.train(small_model, split, schedule=SCHEDULE, seed=0, **QUIET)
+    assert same(found.model, plain.model)
+
+
+def test_what_is_timed_comes_back_in_float32(split, monkeypatch):
+    seen = []
+
+    def timed(build, batch):
+        seen.append(np.shape(batch.inputs))
+        return "mixed_bfloat16"
+
+    monkeypatch.setattr(precision, "choose_dtype_policy", timed)
+    found = seeded.train(unseeded, split, schedule=SCHEDULE, seed=3, timed_on=split, **QUIET)
+    assert seen == [(8, 4)]
+    assert {layer.compute_dtype for layer in found.model.layers} == {"float32"}
+    plain = seeded.train(unseeded, split, schedule=SCHEDULE, seed=3, **QUIET)
+    assert not same(found.model, plain.model), "it was trained in bfloat16"
+    with pytest.raises(ValueError, match=r"wanted a function\. Received: the model"):
+        seeded.train(small_model(), split, schedule=SCHEDULE, seed=0, timed_on=split)
+
+
+def test_the_best_of_several_is_chosen_by_its_best_epoch():
+    def trained(*scores):
+        return fitting.Trained(small_model(), History("student", {"val_accuracy": scores, "loss": (9.0, 9.0)}))
+
+    several = [trained(0.5, 0.7), trained(0.9, 0.2), trained(0.1, 0.9)]
+    assert seeded.best(several, TASK) is several[1]
