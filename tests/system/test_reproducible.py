@@ -16,7 +16,8 @@ TINY = {
         "--max-train-examples", "300", "--validation", "100", "--teacher.epochs", "1", "--student.epochs", "1",
         "--prune.epochs", "1", "--quantize.epochs", "1",
     ),
-    "text_classifier": ("--max-train-examples", "100", "--schedule.epochs", "1"),  # its vocabulary is learnt by counting words
+    # its vocabulary is learnt by counting words
+    "text_classifier": ("--max-train-examples", "100", "--schedule.epochs", "1"),
 }  # fmt: skip
 PLACES = (
     {"PYTHONHASHSEED": "0", "LC_ALL": "C", "TZ": "UTC", "folder": "one"},
