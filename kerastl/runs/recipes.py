@@ -207,6 +207,8 @@ RENAMED = {
     "measure-on-train": "evaluate-on-train",
     "answered": "cached-views",
     "views": "augmentation",
+    "erasing": "teacher-augmentation.erasing",
+    "noise": "teacher-augmentation",
     "from-nothing": "from-scratch",
     "keep": "keep-ratios",
 }

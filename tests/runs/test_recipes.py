@@ -122,6 +122,7 @@ def test_a_setting_of_ones_own_is_not_taken_for_an_old_name():
     assert recipes.setting("limit", ("limit", "max-train-examples")) == "limit"
     assert recipes.setting("views.zoom", ("augmentation.zoom",)) == "augmentation.zoom"
     assert recipes.setting("views.zoom", ("views.zoom", "augmentation.zoom")) == "views.zoom"
+    assert recipes.setting("erasing", ("a.erasing", "teacher-augmentation.erasing")) == "teacher-augmentation.erasing"
 
 
 def test_short_names_are_fields_too(file):

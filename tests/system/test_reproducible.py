@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOSE = ("--agreement", "0", "--budget", "1", "--score-drop", "1")
+LOOSE = ("--min-agreement", "0", "--max-score-drop", "1", "--max-quantization-drop", "1")
 TINY = {
     "mnist_mobile": (
-        "--limit", "300", "--validation", "100", "--teacher.epochs", "1", "--student.epochs", "1",
+        "--max-train-examples", "300", "--validation", "100", "--teacher.epochs", "1", "--student.epochs", "1",
         "--prune.epochs", "1", "--quantize.epochs", "1",
     ),
-    "text_classifier": ("--limit", "100", "--schedule.epochs", "1"),  # its vocabulary is learnt by counting words
+    # its vocabulary is learnt by counting words
+    "text_classifier": ("--max-train-examples", "100", "--schedule.epochs", "1"),
 }  # fmt: skip
 PLACES = (
     {"PYTHONHASHSEED": "0", "LC_ALL": "C", "TZ": "UTC", "folder": "one"},
