@@ -152,6 +152,9 @@ BY_LOGITS = {
     "standardized_kl_divergence": losses.standardized_kl_divergence,
     "cross_entropy": lambda teacher, student: losses.cross_entropy(LABELS, student, smoothing=0.1),
     "pseudo_label_cross_entropy": functools.partial(losses.pseudo_label_cross_entropy, threshold=0.0),
+    "distillation_loss": lambda teacher, student: losses.distillation_loss(temperature=2.0, weight=0.5)(
+        LABELS, student, teacher
+    ),
 }
 
 
@@ -185,7 +188,7 @@ def test_every_loss_is_tested():
 
     public = {name for name, _ in inspect.getmembers(losses, inspect.isfunction) if not name.startswith("_")}
     assert public - {"standardized"} == set(BY_LOGITS)
-    assert len(BY_LOGITS) == 7
+    assert len(BY_LOGITS) == 8
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
