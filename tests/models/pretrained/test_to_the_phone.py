@@ -81,7 +81,7 @@ def crosses_the_bridge_and_becomes_a_file(case: Learnt) -> bytes:
     bridged = bridge.to_tf_keras(case.model, probe=probe, tolerance=1e-4)
     wanted = case.model.predict(probe, verbose=0)
     assert np.abs(bridged.predict(probe, verbose=0) - wanted).max() <= 1e-4 * np.abs(wanted).max()
-    file = tflite.convert(case.model)
+    file = tflite.convert(case.model, TASK)
     difference = np.abs(predictions.predict_tflite(file, case.inputs) - case.probabilities).max()
     print(f"float: largest difference {difference:.2g}, {len(file):,} bytes")
     assert difference < 1e-3
@@ -124,7 +124,7 @@ def is_trained_for_integers(case: Learnt) -> None:
     kernel, bias = (weight.numpy().ravel() for weight in (scaled.depthwise_kernel, scaled.bias))
     np.testing.assert_allclose(kernel, rescale.scale, rtol=1e-6)
     np.testing.assert_allclose(bias, rescale.offset, rtol=1e-6)
-    file = tflite.convert(network, integer=True)
+    file = tflite.convert(network, TASK, integer=True)
     agrees(file, case, agreement=0.95, difference=0.05)
     fake = tf.nn.softmax(network.predict(case.inputs, verbose=0)).numpy()
     assert (predictions.predict_tflite(file, case.inputs.astype("uint8")).argmax(1) == fake.argmax(1)).mean() >= 0.95
