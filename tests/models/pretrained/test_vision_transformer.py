@@ -193,12 +193,12 @@ def test_dropout_and_stochastic_depth_stay_where_they_were(tmp_path):
 def learnt(tmp_path_factory):
     """A classifier that was fine-tuned by depth, and its pictures."""
     folder = tmp_path_factory.mktemp("vit")
+    keras.utils.set_random_seed(1)
     body = vit()
     body.save_to_preset(str(folder))
     keras_hub.layers.ViTImageConverter(image_size=(SIZE, SIZE), scale=1 / 127.5, offset=-1.0).save_to_preset(
         str(folder)
     )
-    keras.utils.set_random_seed(1)
     model = backbone.with_head(presets.load(str(folder)), TASK, dropout=0)
     groups = [[layer.name for layer in group.layers] for group in backbone.groups(model)]
     optimizer = transfer.LayerwiseAdamW(5e-3, rates=transfer.layer_rates(groups, decay=0.9))
@@ -238,7 +238,7 @@ def test_rates_by_depth_move_early_blocks_less(tmp_path):
 )
 def test_each_file_answers_as_its_model(learnt, name, agreement, difference):
     model, raw, probabilities = learnt
-    data = tflite.convert(model)
+    data = tflite.convert(model, TASK)
     if name == "static_int8":
         data = ptq.static_int8(data, calibration=pictures(96)[0])
     elif name != "float32":

@@ -70,13 +70,13 @@ def test_an_empty_text_has_an_answer(model):
 
 
 def test_its_file_with_int8_weights_is_small_and_answers_alike(model):
-    float32 = tflite.convert(model)
+    float32 = tflite.convert(model, TASK)
     small = ptq.dynamic_int8(float32)
     assert len(small) < 660_000
     rows = ids([3, 9, 17, 24])
     wanted = np.asarray(keras.ops.softmax(model(rows)))
-    np.testing.assert_allclose(verify.predict_tflite(float32, rows), wanted, atol=1e-5)
-    np.testing.assert_allclose(verify.predict_tflite(small, rows), wanted, atol=0.02)
+    np.testing.assert_allclose(verify.predict_tflite(float32, rows, kind=TASK.inputs), wanted, atol=1e-5)
+    np.testing.assert_allclose(verify.predict_tflite(small, rows, kind=TASK.inputs), wanted, atol=0.02)
 
 
 def test_pictures_are_refused():
