@@ -73,7 +73,7 @@ def test_a_full_disk_keeps_the_folder(tmp_path):
     (tmp_path / "mobile").mkdir()
     (tmp_path / "mobile" / "model.tflite").write_bytes(b"before")
     code = """
-    with atomic_files.replacing(Path("mobile"), needed_bytes=5000) as temporary:
+    with atomic_files.atomic_replace(Path("mobile"), needed_bytes=5000) as temporary:
         temporary.mkdir()
         (temporary / "labels.txt").write_text("a")
         (temporary / "model.tflite").write_bytes(bytes(5000))
@@ -201,7 +201,7 @@ def test_killed_while_replacing_a_folder_one_of_the_two_is_there_and_no_litter(t
         left[0] -= 1
         real(*arguments)
     os.rename = rename
-    with atomic_files.replacing(Path({name!r})) as temporary:
+    with atomic_files.atomic_replace(Path({name!r})) as temporary:
         temporary.mkdir()
         (temporary / "new").write_text("new")
     os.kill(os.getpid(), signal.SIGKILL)
