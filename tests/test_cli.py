@@ -572,14 +572,11 @@ def test_advise_prints_the_columns_that_it_read_by(tmp_path, capsys):
     lines = [f"film {index} was fine,{'ab'[index % 2]},{fold}" for index, fold in enumerate(folds)]
     (tmp_path / "texts.csv").write_text("\n".join(["words,kind,fold", *lines]))
     columns = ["--label-column", "kind", "--split-column", "fold"]
-    for file, column, loads in (
-        ("set", ["--path-column", "file"], "load"),
-        ("texts", ["--text-column", "words"], "texts"),
-    ):
+    for file, column in (("set", ["--path-column", "file"]), ("texts", ["--text-column", "words"])):
         assert cli.main(["advise", str(tmp_path / f"{file}.csv"), *column, *columns]) == 0
         words = shlex.split(capsys.readouterr().out.splitlines()[0])
         recipe = recipes.load(recipes.find(words[2]))
-        data = getattr(recipe, loads)(running.parse(recipe, recipe.Config(), words[3:], given=words[2]))
+        data = recipe.load(running.parse(recipe, recipe.Config(), words[3:], given=words[2]))
         assert [len(split) for split in (data.train, data.validation, data.test)] == [80, 20, 20]
 
 
