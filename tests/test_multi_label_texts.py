@@ -53,7 +53,7 @@ def config(table):
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    return folder, text_classifier.run(config, folder), text_classifier.texts(config)
+    return folder, text_classifier.run(config, folder), text_classifier.load(config)
 
 
 def test_the_report_states_what_a_count_by_hand_gives(finished):
@@ -128,9 +128,9 @@ def test_the_snippet_of_the_bundle_names_the_classes_at_half_or_more(finished):
 
 def test_lists_in_json_lines_are_the_same_texts(config, table, finished):
     lists = dataclasses.replace(config, data=str(table.with_suffix(".jsonl")), label_separator=None)
-    assert text_classifier.texts(lists).digest == finished[2].digest
+    assert text_classifier.load(lists).digest == finished[2].digest
     with pytest.raises(ValueError, match="in a file of your own"):
-        text_classifier.texts(dataclasses.replace(config, data=""))
+        text_classifier.load(dataclasses.replace(config, data=""))
 
 
 def test_advise_counts_each_class_and_prints_a_command_that_parses(table, capsys):
