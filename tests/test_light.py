@@ -100,6 +100,8 @@ def test_verify_says_what_it_could_not_measure_and_what_it_found(light, tmp_path
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "report.json").write_text(json.dumps({"variants": [], "chosen": "float32"}))
     (tmp_path / "report.html").write_text("as it was")
+    (tmp_path / "mobile").mkdir()
+    (tmp_path / "mobile" / "model.tflite").write_bytes(b"a model")
     names = ("config.json", "report.json", "report.html")
     (tmp_path / "files.json").write_text(json.dumps({name: digests.of_file(tmp_path / name) for name in names}))
     (tmp_path / "report.html").write_text("changed")

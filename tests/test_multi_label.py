@@ -247,15 +247,15 @@ def test_the_recipe_takes_such_a_table(table, tmp_path):
     having = data.train.labels.astype(int).sum(0)
     expected = dict(enumerate((len(data.train) - having) / having))
     assert image_classifier.weights(config, data) == pytest.approx(expected)
-    stage = {name: next((tmp_path / "run" / "stages").glob(f"{name}-*")) for name in ("features", "probe")}
-    plain = image_classifier.probed(
+    stage = {name: next((tmp_path / "run" / "stages").glob(f"{name}-*")) for name in ("features", "linear_probe")}
+    plain = image_classifier.train_probe(
         dataclasses.replace(config, balanced=False),
         data,
         image_classifier.planned(config, data),
         kerastl.training.transfer.load(stage["features"], task=data.task, inputs_of=Numbers),
         Workspace("plain", folder=tmp_path / "plain", logs=tmp_path / "logs"),
     )
-    assert plain.curves.values["loss"] != fitting.load(stage["probe"]).curves.values["loss"]
+    assert plain.curves.values["loss"] != fitting.load(stage["linear_probe"]).curves.values["loss"]
     for wrong in (dataclasses.replace(config, data=None), dataclasses.replace(columns, data=str(table.parent))):
         with pytest.raises(ValueError, match="listed in a table"):
             image_classifier.load(wrong)
@@ -271,7 +271,7 @@ def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_pa
     config = dataclasses.replace(
         image_classifier.Config.smoke(), data=str(tmp_path / "set.parquet"), max_train_examples=None
     )
-    config = dataclasses.replace(config, image_size=16, label_columns=NAMES, policy="skip")
+    config = dataclasses.replace(config, image_size=16, label_columns=NAMES, on_unreadable="skip")
     data = image_classifier.load(config)
     assert "row 160: unreadable picture" in capsys.readouterr().err
     assert data.task.target.names == NAMES
