@@ -102,12 +102,12 @@ def test_verify_says_what_it_could_not_measure_and_what_it_found(light, tmp_path
     (tmp_path / "report.html").write_text("as it was")
     (tmp_path / "mobile").mkdir()
     (tmp_path / "mobile" / "model.tflite").write_bytes(b"a model")
-    names = ("config.json", "report.json", "report.html")
+    names = ("config.json", "report.json", "report.html", "mobile/model.tflite")
     (tmp_path / "files.json").write_text(json.dumps({name: digests.of_file(tmp_path / name) for name in names}))
     (tmp_path / "report.html").write_text("changed")
     done = subprocess.run([*COMMAND, "verify", "."], env=light, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "differs: report.html: files.json states SHA-256" in done.stdout
+    assert "differs: report.html: files.json states SHA-256" in done.stderr
     assert "No module named 'tensorflow'" in done.stderr
     assert "No score was measured again: the data come from kerastl.data.tfds" in done.stderr
     assert "Traceback" not in done.stderr
