@@ -128,8 +128,6 @@ IMPORTS_BY_VARIABLE = {
     "cli/__init__.py": "a group of commands is imported only when one of them is called",
     "cli/files.py": "what can be fetched is found by looking, and imported when it is asked for",
     "models/pretrained/resolve.py": "as for cli/files.py",
-    "inputs/__init__.py": "a kind is found by looking, and imported when a file was described by it",
-    "tasks/__init__.py": "as for inputs",
     "export/keras_graph.py": "takes models of either Keras and asks the model itself whose layers to use",
 }
 

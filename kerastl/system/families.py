@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 
 def defining(package: Path, function: str) -> dict[str, ast.FunctionDef]:
@@ -22,3 +25,25 @@ def defining(package: Path, function: str) -> dict[str, ast.FunctionDef]:
             if isinstance(node, ast.FunctionDef) and node.name == function:
                 found[path.stem] = node
     return found
+
+
+def restored(folder: Path, described: Mapping[str, Any], *, load: Callable[[str], ModuleType], wanted: str) -> Any:
+    """What the first member that knows a description makes of it: ``restored(described)`` of each, `None` where not.
+
+    Args:
+        folder: the family's.
+        described: out of an exported file; it may be anybody's.
+        load: imports a member by its name; only the family does that.
+        wanted: what the family describes, for messages.
+
+    Raises:
+        ValueError: if it is of no member, or is not as that member writes it.
+    """
+    for name in defining(folder, "restored"):
+        try:
+            found = load(name).restored(described)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"Wanted {wanted} as kerastl describes it. Received: {described!r}.") from error
+        if found is not None:
+            return found
+    raise ValueError(f"Wanted {wanted} as a kind describes it. Received: the keys {', '.join(described)}.")

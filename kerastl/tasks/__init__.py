@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,11 +30,4 @@ def restored(described: Mapping[str, Any]) -> Target:
     """
     from kerastl.system import families
 
-    for name in families.defining(Path(__path__[0]), "restored"):
-        try:
-            found = importlib.import_module(f"{__name__}.{name}").restored(described)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"Wanted what is asked as kerastl describes it. Received: {described!r}.") from error
-        if found is not None:
-            return found
-    raise ValueError(f"Wanted what is asked as a kind describes it. Received: the keys {', '.join(described)}.")
+    return families.restored(Path(__path__[0]), described, load=_load, wanted="what is asked")
