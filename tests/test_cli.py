@@ -431,13 +431,13 @@ def test_the_installed_script_is_this_command():
     assert project["version"] == kerastl.__version__
 
 
-def test_the_readme_names_every_command_and_only_those():
+def test_the_page_of_the_command_names_every_one_and_only_those():
     import re
 
     parser = cli._parser()
     commands = set(next(action.choices for action in parser._actions if isinstance(action.choices, dict)))
     assert len(commands) == 13
-    assert set(re.findall(r"`kerastl ([a-z]+)", (ROOT / "README.md").read_text())) == commands
+    assert set(re.findall(r"`kerastl ([a-z]+)", (ROOT / "docs/command.md").read_text())) == commands
 
 
 def test_ci_run_takes_its_command_from_the_readme(tmp_path):

@@ -22,7 +22,12 @@ OLD = frozenset(
         "soft_label_mean_squared_error standardized_kullback_leibler temperature_kullback_leibler",
     )
 )
-PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/distillation.md", "docs/glossary.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")),
+)
 
 
 def sources() -> Iterator[Path]:

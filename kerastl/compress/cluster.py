@@ -78,8 +78,8 @@ def train(
 
     Args:
         tf_model: trained tf_keras model (from the bridge) that ends in logits ``(examples, classes)``; left as it is.
-        batches: finite data set of ``(inputs, labels)``: what the model takes, and int class indices; or with a
-            teacher's stored answers, as in `qat.train`.
+        batches: finite data set of ``(inputs, labels)``: what the model takes, and int class indices or what the task
+            of the batches asks for; or with a teacher's stored answers, as in `qat.train`.
         number_of_clusters: most distinct values of a clustered kernel, 2 or more; zero is one of them.
         epochs: passes over ``batches``; 0 clusters only.
         initialization: of the values: ``"kmeans++"``, ``"linear"`` (the whole range alike, which keeps the few large

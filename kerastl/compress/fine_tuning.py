@@ -6,8 +6,8 @@ Quantization-aware training and clustering are both this, and both at once; no l
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
@@ -15,9 +15,9 @@ import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import NoOpActivation
 
 from kerastl.system import memory
-from kerastl.training import resume
+from kerastl.training import batching, resume
 from kerastl.training.callbacks import CallbackList, TerminateOnNonFinite
-from kerastl.types import History, Workspace, labels_and_teacher_logits
+from kerastl.types import History, Task, Workspace, labels_and_teacher_logits
 
 _RANDOM = tf_keras.__internal__.layers.BaseRandomLayer
 
@@ -41,7 +41,7 @@ def fit(
     """Trains ``network`` in place with Adam and a cosine decay to zero; its ``history`` is then what `curves` reads.
 
     Args:
-        network: ends in logits ``(examples, classes)``.
+        network: ends in logits ``(examples, classes)``, or in what the task of the batches asks for.
         purpose: what errors call the training, for example ``"Clustering"``.
         batches, epochs, learning_rate, loss, teacher, validation, workspace, callbacks: as in `qat.train`.
         trained: the variables that learn.
@@ -49,27 +49,25 @@ def fit(
         shared: kernels whose clusters stay clusters.
 
     Raises:
-        ValueError: for batches without a known length, or labels that are not one class an example, or numbers
-            without a loss of theirs; for a teacher
-            beside stored answers, or answers of other classes.
+        ValueError: for batches without a known length, or labels that are not one class an example where neither a
+            task nor a loss says what they are; for a teacher beside stored answers, or answers of other classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     spec: Any = batches.element_spec
     labels, answers = labels_and_teacher_logits(spec[1])
+    if isinstance(labels, Mapping):
+        raise ValueError(f"{purpose} is for models of one output. Received: labels of {', '.join(labels)}.")
     if answers is not None and (teacher is not None or answers.shape[-1] != network.output_shape[-1]):
         raise ValueError(
             f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "
             f"network {network.output_shape}, answers {answers.shape}, teacher={teacher}."
         )
-    if len(labels.shape) > 1 and labels.shape[-1] != 1:
+    task = batching.task_of(batches)
+    classes = labels.dtype.is_integer and (len(labels.shape) < 2 or labels.shape[-1] == 1)
+    if not classes and loss is None and task is None:
         raise ValueError(
-            f"{purpose} is for examples of one class each. Received: labels of shape {labels.shape}. "
-            "compress.ptq.static_int8 makes the integer file of a model whose examples may have several."
-        )
-    if loss is None and not labels.dtype.is_integer:
-        raise ValueError(
-            f"{purpose} takes labels for indices of classes where no loss is given. Received: labels of "
-            f"{labels.dtype.name}; of numbers say loss=."
+            f"{purpose} takes labels for one index of a class an example where nothing says more. Received: labels of "
+            f"shape {labels.shape}, {labels.dtype.name}. Batches of data.pipeline know their task; or say loss=."
         )
     network.history = tf_keras.callbacks.History()
     network.history.history = {}
@@ -82,7 +80,14 @@ def fit(
             )
         stored = answers is not None
         trainer = _Trainer(
-            network, loss=loss, teacher=teacher, stored=stored, trained=trained, zeros=zeros, shared=shared
+            network,
+            loss=loss,
+            teacher=teacher,
+            asked=_CLASSES if classes else _asked(task),
+            stored=stored,
+            trained=trained,
+            zeros=zeros,
+            shared=shared,
         )
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
@@ -121,7 +126,7 @@ def norm_behind(layer: tf_keras.layers.Layer) -> tf_keras.layers.BatchNormalizat
 
 
 def curves(network: tf_keras.Model, *, stage: str) -> History:
-    """The training curves of a network after `fit`: loss and accuracy, one value an epoch."""
+    """The training curves of a network after `fit`: the loss, and accuracy or the target's metric, an epoch a value."""
     history = network.history.history
     return History(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
@@ -215,18 +220,18 @@ class _Together(tf_keras.callbacks.Callback):
 class _Trainer(tf_keras.Model):
     """Fits a network by a loss of its own; its variables go by the names that Keras 3 gives them."""
 
-    def __init__(self, network, *, loss, teacher, stored, trained, zeros, shared):
+    def __init__(self, network, *, loss, teacher, asked: _Asked, stored, trained, zeros, shared):
         super().__init__()
         self.network = network
         self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
         taught = stored or teacher is not None
-        self._loss: Callable = loss or (_soft_cross_entropy if taught else _cross_entropy)
+        self._loss: Callable = loss or (asked.of_answers if taught else asked.of_labels)
         # validation brings no answers
-        self._loss_of_labels: Callable = _cross_entropy if taught else self._loss
+        self._loss_of_labels: Callable = asked.of_labels if taught else self._loss
         self._trained = list(trained)
         self._masks = [(kernel, tf.cast(kernel != 0, kernel.dtype)) for kernel in zeros]
         self._shared = {id(one.kernel): one for one in shared}
-        self._means = [tf_keras.metrics.Mean("loss"), tf_keras.metrics.SparseCategoricalAccuracy("accuracy")]
+        self._means = [tf_keras.metrics.Mean("loss"), *asked.scores()]
 
     @property
     def metrics(self):
@@ -281,9 +286,10 @@ class _Trainer(tf_keras.Model):
         return tf.reduce_mean(self._loss(labels, logits, answers))
 
     def _update(self, loss, targets, logits):
-        mean, accuracy = self._means
+        mean, *scores = self._means
         mean.update_state(loss, sample_weight=tf.shape(logits)[0])  # the last batch may be smaller
-        accuracy.update_state(labels_and_teacher_logits(targets)[0], logits)
+        for score in scores:
+            score.update_state(labels_and_teacher_logits(targets)[0], logits)
         return {metric.name: metric.result() for metric in self._means}
 
 
@@ -293,3 +299,27 @@ def _cross_entropy(labels, logits):
 
 def _soft_cross_entropy(labels, logits, teacher_logits):
     return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(teacher_logits), logits)
+
+
+class _Asked(NamedTuple):
+    """What is minimized and counted where the caller names no loss: of labels, of labels beside a teacher's answers."""
+
+    of_labels: Callable
+    of_answers: Callable
+    scores: Callable[[], list[Any]]
+
+
+_CLASSES = _Asked(_cross_entropy, _soft_cross_entropy, lambda: [tf_keras.metrics.SparseCategoricalAccuracy("accuracy")])
+
+
+def _asked(task: Task | None) -> _Asked:
+    """What the task says, by whose loss a teacher's answers count as at a temperature of 1; a loss alone otherwise."""
+    if task is None:
+        return _CLASSES._replace(scores=list)
+    target = task.target
+
+    def of_answers(labels: Any, outputs: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        return target.distillation(teacher, outputs, temperature=1.0)
+
+    metric = target.training_metric()
+    return _Asked(cast(Callable, target.loss()), of_answers, lambda: [metric] if metric else [])

@@ -55,13 +55,14 @@ def train(
 
     Args:
         tf_model: trained tf_keras model (from the bridge) that ends in logits ``(examples, classes)``; left as it is.
-        batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255 or other numbers, and int class indices;
+        batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255 or other numbers, and int class indices,
+            or whatever the task of batches of ``data.pipeline`` asks for;
             or of ``(inputs, (labels, teacher_logits))``, with the stored answers of a teacher (`distil.answers`).
         epochs: passes over ``batches``; 0 calibrates only.
         learning_rate: at the first step; a tenth of the one the model was trained with is a good start.
         loss: function of tensors, ``loss(labels, logits)`` or with a teacher's answers ``loss(labels, logits,
             teacher_logits)``; its mean is minimized. ``None``: cross-entropy with the labels, or with the answers at
-            temperature 1.
+            temperature 1; of labels that are no classes the task's own losses.
         teacher: callable from a batch of inputs to logits. It is called inside the compiled step, once a batch.
         inputs: the kind of what goes in, for example ``split.task.inputs``; by default what the batches of
             ``data.pipeline`` are for, and else raw pixels.

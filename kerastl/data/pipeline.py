@@ -194,11 +194,13 @@ def _taker(
 ) -> Callable[..., tuple[Batch, Any]]:
     """What makes a batch of the inputs that were read, by the numbers of epoch and step and the examples' indices."""
     kinds, held = split.task.inputs.batch_dtype, split.task.target.label_dtype
-    labels = _each(lambda part: tf.constant(part, held), split.labels)
+    labels = _each(tf.constant, split.labels, held)
     taught = None if answers is None else _teacher(answers)
 
     def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: Batch) -> tuple[Batch, Any]:
-        batch = _each(lambda part: tf.ensure_shape(tf.cast(part, kinds), (plan.size, *part.shape[1:])), batch)
+        batch = _each(
+            lambda part, kind: tf.ensure_shape(tf.cast(part, kind), (plan.size, *part.shape[1:])), batch, kinds
+        )
         if change is not None:
             batch = tf.nest.map_structure(_same_rank, change(batch, epoch, step), batch)
         targets = _each(lambda part: tf.ensure_shape(tf.gather(part, rows), (plan.size, *part.shape[1:])), labels)
@@ -236,9 +238,17 @@ def _made(
     return made.map(take, **many).prefetch(1)
 
 
-def _each(function: Callable[[Any], Any], value: Any) -> Any:
-    """A function of an array or a tensor, of each one where there are several by name."""
-    return {name: function(part) for name, part in value.items()} if isinstance(value, Mapping) else function(value)
+def _each(function: Callable[..., Any], value: Any, *more: Any) -> Any:
+    """A function of an array or a tensor, of each one where there are several by name.
+
+    What else it takes is the same for all, or a mapping of the same names.
+    """
+    if not isinstance(value, Mapping):
+        return function(value, *more)
+    return {
+        name: function(part, *(one[name] if isinstance(one, Mapping) else one for one in more))
+        for name, part in value.items()
+    }
 
 
 def _shape_of_one(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> Any:

@@ -16,7 +16,10 @@ from kerastl.types import labels_and_teacher_logits
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
 
-Speaker = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+Outputs = tf.Tensor | Mapping[str, tf.Tensor]
+"""What a model answers: of one output a tensor, of several one by each one's name."""
+
+Speaker = Callable[[Outputs], dict[str, Any]]
 """A model as a step sees it: inputs to its logits, and to what the layers say that somebody listens to, by name."""
 
 
@@ -100,6 +103,8 @@ class Distiller(keras.Model):
         simple = {} if loss is None else _simple(loss, 0.9 if weight is None else weight)
         named = dict(simple if losses is None else losses)
         _check_listening(named, found)
+        if len(student.outputs) > 1:
+            _check_several_outputs(student, named, found)
         # Keras scales the loss of a model whose own policy is float16; what goes to the student is not cast here
         super().__init__(name=name, dtype=student.dtype_policy, autocast=False)
         self.student = student
@@ -119,18 +124,18 @@ class Distiller(keras.Model):
                 model = one.model
             _check_shapes(student, model)
             taps.append(_tapped(model, [term.teacher for term in listened if term.teacher_index == place]))
-            speakers.append(_speaker(taps[-1], training=False, view=one.view))
+            speakers.append(_speaker(taps[-1], training=False, view=one.view, tapped=taps[-1] is not model))
         self._projections = self._projected(student_taps, taps)
         self._aligned = [
             (place, self._odds(place), float(one.align)) for place, one in enumerate(found) if one.align is not None
         ]
         # behind closures Keras does not track the teachers: they are neither trained, nor saved, nor changed
         self._teach = tuple(speakers)
-        self._answer = _speaker(student_taps, training=True)
+        self._answer = _speaker(student_taps, training=True, tapped=student_taps is not student)
         self.built = True
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        return self.student(inputs, training=training)
+    def call(self, inputs: Outputs, training: bool | None = None) -> Outputs:
+        return features.by_name(self.student, self.student(inputs, training=training))
 
     def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: object) -> None:
         """Saves the student as Keras saves any model."""
@@ -175,7 +180,7 @@ class Distiller(keras.Model):
             # not while the optimizer only gathers gradients
             moved = tf.not_equal(self._step(), step)
             teachers.update_ema(self.average, self.student, decay=self._decay, step=step, moved=moved)
-        examples = tf.shape(said[features.LOGITS])[0]
+        examples = tf.shape(tf.nest.flatten(said[features.LOGITS])[0])[0]
         self._loss_tracker.update_state(loss, sample_weight=examples)
         for mean, value in zip(self._means, values, strict=False):
             mean.update_state(value, sample_weight=examples)
@@ -287,7 +292,7 @@ class Distiller(keras.Model):
         """
         of_labels = [term for _, term in self._terms if isinstance(term, terms.LabelLoss)]
         if not of_labels:
-            return terms.unlabelled(labels)
+            return None if isinstance(labels, Mapping) else terms.unlabelled(labels)
         found = [missing for term in of_labels if (missing := term.missing(labels)) is not None]
         return functools.reduce(tf.logical_or, found) if found else None
 
@@ -309,7 +314,7 @@ class Distiller(keras.Model):
         return found
 
     def _check_labels(self, labels: tf.Tensor | None) -> None:
-        if labels is None or not terms.are_one_an_output(labels):
+        if labels is None or isinstance(labels, Mapping) or not terms.are_one_an_output(labels):
             return
         if any(isinstance(term, terms.LogitLoss) and not term.independent for _, term in self._terms):
             raise ValueError(
@@ -351,10 +356,12 @@ def _tapped(model: keras.Model, layers: list[str]) -> keras.Model:
     return features.intermediate_outputs(model, layers=list(dict.fromkeys(layers))) if layers else model
 
 
-def _speaker(model: keras.Model, *, training: bool, view: teachers.InputTransform | None = None) -> Speaker:
-    def speak(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = model(inputs if view is None else view(inputs), training=training)
-        return found if isinstance(found, dict) else {features.LOGITS: found}
+def _speaker(
+    model: keras.Model, *, training: bool, view: teachers.InputTransform | None = None, tapped: bool = False
+) -> Speaker:
+    def speak(inputs: Any) -> dict[str, Any]:
+        found: Any = model(inputs if view is None else view(inputs), training=training)
+        return found if tapped else {features.LOGITS: features.by_name(model, found)}
 
     return speak
 
@@ -369,10 +376,33 @@ def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
 
 
 def _check_answers(student: keras.Model, answers: tf.Tensor) -> None:
-    if answers.shape[-1] != student.output_shape[-1]:
+    if len(student.outputs) > 1 or answers.shape[-1] != student.output_shape[-1]:
         raise ValueError(
             "Stored answers have as many classes as the student. Received: "
             f"student {student.output_shape}, answers {answers.shape}."
+        )
+
+
+def _check_several_outputs(
+    student: keras.Model, named: Mapping[str, terms.Term], found: Sequence[teachers.Teacher | teachers.EMATeacher]
+) -> None:
+    """Whether what is asked for can be done with a tensor for each of several outputs."""
+    for key, term in named.items():
+        if isinstance(term, terms.LabelLoss) and term.ignore_label is not None:
+            raise ValueError(
+                f"Rows without a label are left out of models of one output. Received: {key!r} with ignore_label of "
+                f"{student.name!r}, which has the outputs {', '.join(student.output_names)}."
+            )
+        if isinstance(term, terms.LogitLoss) and term.teacher_index is None and len(found) > 1:
+            raise ValueError(
+                f"Probabilities of several teachers are combined for models of one output. Received: {key!r} of "
+                f"{student.name!r}, which has the outputs {', '.join(student.output_names)}; say which teacher it is "
+                "of."
+            )
+    if any(one.align is not None for one in found):
+        raise ValueError(
+            "Answers are brought to equal shares for models of one output. Received: a teacher with `align` of "
+            f"{student.name!r}, which has the outputs {', '.join(student.output_names)}."
         )
 
 

@@ -19,26 +19,28 @@ def intermediate_outputs(model: keras.Model, *, layers: Sequence[str]) -> keras.
     are the caller's, and training one model trains the other.
 
     Args:
-        model: functional or sequential, with one output.
+        model: functional or sequential.
         layers: names of layers in it; ``"backbone/block3"`` is ``block3`` of the model ``backbone`` inside of it.
 
     Returns:
-        A model on the same inputs; its outputs are a mapping of ``"logits"``, the model's own output, and of each name
-        in ``layers``.
+        A model on the same inputs; its outputs are a mapping of ``"logits"``, the model's own output (of several a
+        mapping of their names), and of each name in ``layers``.
 
     Raises:
-        ValueError: the model is of another kind or has several outputs; a name is none of its layers' (the text lists
-            the near ones), or that of a layer that is used more than once or gives several outputs; or a layer of the
-            name "logits" is not the model's last.
+        ValueError: the model is of another kind, or has several outputs where a name is of a layer in a model inside
+            of it; a name is none of its layers' (the text lists the near ones), or that of a layer that is used more
+            than once or gives several outputs; or a layer of the name "logits" is not the model's last.
     """
     graph: Any = getattr(model, "_functional", None) or model  # a sequential model holds a functional one
-    if not hasattr(graph, "_nodes_by_depth") or len(graph.outputs) != 1:
+    nested = [name for name in layers if "/" in name]
+    if not hasattr(graph, "_nodes_by_depth") or (nested and len(graph.outputs) != 1):
         raise ValueError(
-            "Wanted a functional or sequential model with one output, built: only its layers can be listened to. "
-            f"Received: {type(model).__name__} {model.name!r}."
+            "Wanted a functional or sequential model, built, and with one output where layers of models inside of it "
+            f"are named: only its layers can be listened to. Received: {type(model).__name__} {model.name!r}."
         )
-    inputs, answer, inside = graph._inputs_struct, graph.outputs[0], {}
-    if nested := [name for name in layers if "/" in name]:
+    several = by_name(graph, list(graph.outputs))
+    inputs, answer, inside = graph._inputs_struct, several if len(several) > 1 else graph.outputs[0], {}
+    if nested:
         inputs, answer, inside = _opened(graph, nested)
         # the layers behind an opened model stand in a graph of their own now
         graph = keras.Model(inputs, answer, name=graph.name)
@@ -52,6 +54,13 @@ def intermediate_outputs(model: keras.Model, *, layers: Sequence[str]) -> keras.
             )
         outputs[name] = output
     return keras.Model(inputs, outputs, name=f"{model.name}_taps")
+
+
+def by_name(model: keras.Model, answers: Any) -> Any:
+    """What a model answers: of several outputs a mapping of their names to tensors, of one output the tensor."""
+    if not isinstance(answers, list | tuple):
+        return answers
+    return dict(zip(model.output_names, answers, strict=True))
 
 
 def shape_of(tapped: keras.Model, *, name: str) -> tuple[int | None, ...]:

@@ -54,14 +54,20 @@ def with_answers(model: KerasModel, task: Task | None = None) -> KerasModel:
     Returns:
         A new model that shares every layer with ``model``, its last layer (a softmax, say) named like the task's
         output; ``model`` itself where it ends in answers already, or where there is no task. Two classes by one number
-        become two outputs first, see `with_two_logits`.
+        become two outputs first, see `with_two_logits`. Of several outputs a list in the order of the task's names.
 
     Raises:
-        ValueError: if the model's last layer is neither linear nor makes such answers, or its width is not the task's.
+        ValueError: if the model's last layer is neither linear nor makes such answers, or its width is not the task's;
+            if one of several outputs has another name than the task's.
     """
     if task is None:
         return model
+    order = _outputs_of(model, task)
     model = at_the_door(model, task)
+    if len(order) > 1:
+        outputs = dict(zip(order, model.outputs, strict=True))
+        listed = [outputs[name] for name in task.target.output_names]
+        return keras_graph.class_of_models(model)(list(model.inputs), listed, name=model.name)
     if ends_in_answers(model, task):
         return model
     layers, activation = keras_graph.layers_of(model), task.target.served_activation()
@@ -224,8 +230,23 @@ def ends_of(
         return keras_graph.specs_of(model, batch=batch), keras_graph.names_of(model, "output")
     if isinstance(task.inputs.shape, Mapping):
         specs = keras_graph.specs_of(model, batch=batch)
-        return model_inputs(model, {spec.name: spec for spec in specs}), task.target.output_names
-    return (_spec_of(model, task, batch=batch),), task.target.output_names
+        return model_inputs(model, {spec.name: spec for spec in specs}), _outputs_of(model, task)
+    return (_spec_of(model, task, batch=batch),), _outputs_of(model, task)
+
+
+def _outputs_of(model: KerasModel, task: Task) -> tuple[str, ...]:
+    """The task's name for each of a model's outputs, in the order of the model.
+
+    Raises:
+        ValueError: if there are several, and they have other names than the task's.
+    """
+    named = task.target.output_names
+    if len(named) == 1 or len(model.outputs) != len(named):  # another number of them is refused where it is counted
+        return named
+    own = keras_graph.names_of(model, "output")
+    if sorted(own) != sorted(named):
+        raise ValueError(f"Wanted the outputs {', '.join(named)}. Received: {', '.join(own)} in {model.name!r}.")
+    return own
 
 
 def at_the_door(model: KerasModel, task: Task | None) -> KerasModel:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from kerastl.tasks import classes
+from kerastl.tasks import classes, squared_error
 from kerastl.types import Score
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ AGREES = 0.1
 
 Outputs = np.ndarray | Mapping[str, np.ndarray]
 """Of one output ``(examples, ...)``, of several such an array by each one's name."""
+Tensors: TypeAlias = "tf.Tensor | Mapping[str, tf.Tensor]"
+"""The same of a batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,16 +104,31 @@ class Agreement:
         """All of one stratum: there is nothing to keep in proportion."""
         return np.zeros(len(next(iter(self._tables(labels).values()))), np.int64)
 
-    def loss(self) -> keras.losses.Loss:
-        """Mean squared error: whoever trains for agreement learns the float model's own answers."""
+    def loss(self) -> keras.losses.Loss | dict[str, keras.losses.Loss]:
+        """The mean squared error in standard deviations: whoever trains learns the float model's own answers.
+
+        Of several outputs one by each one's name, so that none outweighs another by its size.
+        """
+        losses = {
+            name: squared_error.standardized()(spread=[spread])
+            for name, spread in zip(self.names, self.spread, strict=True)
+        }
+        return losses if len(losses) > 1 else losses[self.names[0]]
+
+    def training_metric(self) -> keras.metrics.Metric | None:
+        """The share of examples that agree; of several outputs none, for Keras counts each of them by itself."""
         import keras
+        from keras import ops
 
-        return keras.losses.MeanSquaredError()
+        if len(self.names) > 1:
+            return None
+        least = (AGREES * self.spread[0]) ** 2
 
-    def training_metric(self) -> keras.metrics.Metric:
-        import keras
+        def agree(wanted: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTensor:
+            squares = ops.square(ops.cast(given, "float32") - ops.reshape(wanted, ops.shape(given)))
+            return ops.cast(ops.mean(ops.reshape(squares, (ops.shape(squares)[0], -1)), axis=-1) <= least, "float32")
 
-        return keras.metrics.RootMeanSquaredError(name="root_mean_squared_error")
+        return keras.metrics.MeanMetricWrapper(agree, name=self.metric)
 
     def class_weights(self, labels: np.ndarray) -> dict[int, float]:
         raise ValueError("Agreement has no classes to weigh. Received: balanced classes; leave --balanced out.")
@@ -128,12 +145,16 @@ class Agreement:
     def served_activation(self) -> str:
         return "linear"
 
-    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
-        """The mean squared difference of each example's numbers."""
+    def distillation(self, teacher: Tensors, student: Tensors, *, temperature: float) -> tf.Tensor:
+        """The mean squared difference of each example's numbers in standard deviations, the sum over all outputs."""
         import tensorflow as tf
 
-        squares = tf.square(teacher - student)
-        return tf.reduce_mean(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=-1)
+        wanted, given = self._by_name(teacher), self._by_name(student)
+        found = []
+        for name, spread in zip(self.names, self.spread, strict=True):
+            squares = tf.square((wanted[name] - given[name]) / spread)
+            found.append(tf.reduce_mean(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=-1))
+        return tf.add_n(found)
 
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers
@@ -221,6 +242,10 @@ class Agreement:
         return {"outputs": list(self.names), "spread": list(self.spread)}
 
     def _tables(self, answers: Outputs) -> dict[str, np.ndarray]:
+        """Answers by the names of the outputs, as arrays."""
+        return {name: np.asarray(table) for name, table in self._by_name(answers).items()}
+
+    def _by_name(self, answers: Any) -> dict[str, Any]:
         """Answers by the names of the outputs; one output needs none."""
         if not isinstance(answers, Mapping):
             answers = dict(zip(self.names, [answers], strict=True)) if len(self.names) == 1 else {}
@@ -228,7 +253,7 @@ class Agreement:
             raise ValueError(
                 f"Wanted answers of the outputs {', '.join(self.names)}. Received: {', '.join(answers) or 'one array'}."
             )
-        return {name: np.asarray(answers[name]) for name in self.names}
+        return {name: answers[name] for name in self.names}
 
 
 def restored(described: Mapping[str, Any]) -> Agreement | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +14,43 @@ from kerastl.types import Score
 
 LOST_CLASS = 5
 """How often a model has to answer a class for a file that never does to have lost it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """What every kind of classification is: a name a class, and a probability in 0..1 for each of them.
+
+    Attributes:
+        names: one name a class, in the order of the model's outputs and of ``labels.txt``.
+
+    Raises:
+        ValueError: see `check_names`.
+    """
+
+    names: tuple[str, ...]
+
+    higher_is_better: ClassVar[bool] = True
+    output_name: ClassVar[str] = "probabilities"
+    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    label_dtype: ClassVar[str] = "int32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", check_names(self.names))
+
+    @property
+    def outputs(self) -> int:
+        return len(self.names)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return (self.output_name,)
+
+    @property
+    def units(self) -> str:
+        return "%"
+
+    def drop(self, score: float, reference: float) -> float:
+        return reference - score
 
 
 def check_names(names: Sequence[str]) -> tuple[str, ...]:

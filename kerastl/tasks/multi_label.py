@@ -20,8 +20,8 @@ THRESHOLD = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiLabel:
-    """Any number of several classes an example, labels 0 and 1, uint8 ``(examples, classes)``; see `types.Target`.
+class MultiLabel(classes.Classification):
+    """Any number of several classes an example, labels 0 and 1, integers ``(examples, classes)``; see `types.Target`.
 
     A model ends in logits ``(batch, classes)``, an exported file in one probability a class. An example is answered
     right where the whole set is: "exact match", or subset accuracy. The share of single yes-or-nos would be high for
@@ -34,29 +34,8 @@ class MultiLabel:
         ValueError: if a name is empty, comes twice, is not one line of text, or cannot be written in UTF-8.
     """
 
-    names: tuple[str, ...]
-
     kind: ClassVar[str] = "multi-label classification"
     metric: ClassVar[str] = "exact match"
-    higher_is_better: ClassVar[bool] = True
-    output_name: ClassVar[str] = "probabilities"
-    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
-    label_dtype: ClassVar[str] = "int32"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", classes.check_names(self.names))
-
-    @property
-    def outputs(self) -> int:
-        return len(self.names)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return (self.output_name,)
-
-    @property
-    def units(self) -> str:
-        return "%"
 
     def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
         labels = np.asarray(labels)
@@ -144,9 +123,6 @@ class MultiLabel:
         if labels.shape != answers.shape:
             raise ValueError(f"Wanted labels (examples, classes). Received: {labels.shape}.")
         return classes.wilson((self.predictions(answers) == labels).all(-1))
-
-    def drop(self, score: float, reference: float) -> float:
-        return reference - score
 
     def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
         return (self.predictions(answers) == self.predictions(expected)).all(-1)

@@ -50,6 +50,10 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):
         return {**super().get_config(), "weights": self.weights}
 
 
+# Files of version 0.1 call it so.
+keras.saving.get_custom_objects()["kerastl>PositiveWeights"] = WeightedBinaryCrossentropy
+
+
 @keras.saving.register_keras_serializable(package="kerastl")
 def exact_match(labels: Any, logits: Any) -> Any:
     """1 for each example of which all classes are answered right, float32 ``(batch,)``; both ``(batch, classes)``."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from kerastl.tasks import squared_error
 from kerastl.types import Score
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Regression:
 
     def loss(self) -> keras.losses.Loss:
         """The mean squared error in standard deviations of the labels: no number outweighs another by its unit."""
-        return _standardized_squared_error()(spread=self.spread)
+        return squared_error.standardized()(spread=self.spread)
 
     def training_metric(self) -> keras.metrics.Metric:
         import keras
@@ -294,30 +294,6 @@ def restored(described: Mapping[str, Any]) -> Regression | None:
     return Regression(
         tuple(described["values"]), tuple(described["mean"]), tuple(described["spread"]), str(described["unit"])
     )
-
-
-@functools.cache
-def _standardized_squared_error() -> type[keras.losses.Loss]:
-    """The loss as a class of Keras, which is imported only where somebody trains."""
-    import keras
-    from keras import ops
-
-    @keras.saving.register_keras_serializable(package="kerastl")
-    class StandardizedSquaredError(keras.losses.Loss):
-        """``mean(((y - y') / spread)^2)`` over the numbers of an example, of which one may lack its axis."""
-
-        def __init__(self, spread: Sequence[float], **options: Any) -> None:
-            super().__init__(**{"name": "standardized_squared_error", **options})
-            self.spread = [float(value) for value in spread]
-
-        def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-            wanted = ops.reshape(ops.cast(y_true, y_pred.dtype), ops.shape(y_pred))
-            return ops.mean(ops.square((y_pred - wanted) / ops.convert_to_tensor(self.spread, y_pred.dtype)), axis=-1)
-
-        def get_config(self) -> dict[str, Any]:
-            return {**super().get_config(), "spread": self.spread}
-
-    return StandardizedSquaredError
 
 
 def _r_squared(wanted: np.ndarray, given: np.ndarray) -> float | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class SingleLabel:
+class SingleLabel(classes.Classification):
     """One of several classes an example, labels int32 ``(examples,)``; see `types.Target`.
 
     A model ends in logits ``(batch, classes)``, an exported file in probabilities that sum to one.
@@ -29,29 +29,8 @@ class SingleLabel:
         ValueError: if a name is empty, comes twice, is not one line of text, or cannot be written in UTF-8.
     """
 
-    names: tuple[str, ...]
-
     kind: ClassVar[str] = "single-label classification"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
-    output_name: ClassVar[str] = "probabilities"
-    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
-    label_dtype: ClassVar[str] = "int32"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", classes.check_names(self.names))
-
-    @property
-    def outputs(self) -> int:
-        return len(self.names)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return (self.output_name,)
-
-    @property
-    def units(self) -> str:
-        return "%"
 
     def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
         labels = np.asarray(labels)
@@ -137,9 +116,6 @@ class SingleLabel:
         if labels.ndim != 1:  # in a column each would be compared with all answers
             raise ValueError(f"Wanted labels (examples,). Received: {labels.shape}.")
         return classes.wilson(self.predictions(answers) == labels)
-
-    def drop(self, score: float, reference: float) -> float:
-        return reference - score
 
     def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
         return self.predictions(answers) == self.predictions(expected)

@@ -176,7 +176,7 @@ def _best_epoch(
 ) -> keras.callbacks.EarlyStopping:
     return keras.callbacks.EarlyStopping(
         monitor=f"val_{score.name if score else 'loss'}",
-        mode="max" if task and task.target.higher_is_better else "min",
+        mode="max" if task and score and task.target.higher_is_better else "min",
         patience=patience,
         restore_best_weights=True,
     )
@@ -184,7 +184,7 @@ def _best_epoch(
 
 def _loss(
     task: Task | None, loss: keras.losses.Loss | None, class_weight: Mapping[int, float] | None
-) -> tuple[keras.losses.Loss, dict[int, float] | None]:
+) -> tuple[keras.losses.Loss | dict[str, keras.losses.Loss], dict[int, float] | None]:
     """What is trained to, and the weights of classes that are left to Keras."""
     if task is None:
         if loss is None or class_weight is not None:
@@ -240,8 +240,10 @@ def predict(
     *,
     batch_size: int | None = None,
     task: Task | None = None,
-) -> np.ndarray:
+) -> np.ndarray | dict[str, np.ndarray]:
     """Outputs ``(examples, outputs)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+
+    Of a model of several outputs such an array by each one's name: the task's names where there is a task.
 
     Args:
         model: a Keras model.
@@ -256,8 +258,15 @@ def predict(
     batch_size = batch_size or (task.inputs.predict_batch if task else 500)
     with memory.explain_out_of_memory("predicting"):
         if isinstance(inputs, LazyArray):
-            return np.asarray(model.predict(_Batches(inputs, batch_size), verbose=0), np.float32)
-        return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
+            answers = model.predict(_Batches(inputs, batch_size), verbose=0)
+        else:
+            answers = model.predict(inputs, batch_size=batch_size, verbose=0)
+    if isinstance(answers, list | tuple):
+        own, named = model.output_names, task.target.output_names if task else ()
+        answers = dict(zip(named if sorted(named) != sorted(own) and named else own, answers, strict=True))
+    if isinstance(answers, Mapping):
+        return {name: np.asarray(values, np.float32) for name, values in answers.items()}
+    return np.asarray(answers, np.float32)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

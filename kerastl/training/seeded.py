@@ -69,6 +69,7 @@ def train(
 
 def best(trained: Sequence[fitting.Trained], task: Task) -> fitting.Trained:
     """The one of several trainings whose best epoch scored best on validation, the first of those that tie."""
-    name = f"val_{task.target.training_metric().name}"
-    choose = max if task.target.higher_is_better else min
+    metric = task.target.training_metric()
+    name = f"val_{metric.name if metric else 'loss'}"
+    choose = max if metric and task.target.higher_is_better else min
     return choose(trained, key=lambda one: choose(one.curves.values[name]))

@@ -143,12 +143,15 @@ class Target(Protocol):
         """
         ...
 
-    def loss(self) -> keras.losses.Loss:
-        """What the outputs of a model (logits, or numbers) are trained to."""
+    def loss(self) -> keras.losses.Loss | dict[str, keras.losses.Loss]:
+        """What the outputs of a model (logits, or numbers) are trained to; of several one by each one's name."""
         ...
 
-    def training_metric(self) -> keras.metrics.Metric:
-        """The score as Keras computes it while training, from the model's outputs."""
+    def training_metric(self) -> keras.metrics.Metric | None:
+        """The score as Keras computes it while training, from the model's outputs, better as the score is better.
+
+        ``None`` where no metric of one output says it: the loss is watched in its place.
+        """
         ...
 
     def class_weights(self, labels: Any) -> dict[int, float]:

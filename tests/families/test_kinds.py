@@ -308,3 +308,106 @@ def refused_files(task: Task, split: Split, model: keras.Model, folder: Path) ->
         artifact = kerastl.types.Artifact(name, "broken", path)
         with pytest.raises(kerastl.verify.VerificationError):
             kerastl.verify.check(artifact, split, expected=expected, tolerance=kerastl.verify.FLOAT32)
+
+
+# ------------------------------------------------------------------------------- several inputs, several outputs
+
+
+def two_ended(*, width: int, listed: bool) -> keras.Model:
+    """Two inputs, and two outputs of one shape whose names are not in the order of the alphabet."""
+    kind, _ = INPUTS["named"]
+    given = {name: keras.Input(part.shape, name=name) for name, part in kind.parts}
+    flat = [
+        keras.layers.Flatten(name=f"flat_{name}")(
+            heads.standardized(given[name], Task("two", part, TARGETS["agreement"][0]), name=f"rescale_{name}")
+        )
+        for name, part in kind.parts
+    ]
+    x = keras.layers.Dense(width, activation="relu", name="hidden")(keras.layers.Concatenate(name="both")(flat))
+    x = keras.layers.Dense(width, activation="relu", name="hidden2")(x)
+    ends = {name: keras.layers.Dense(3, name=name)(x) for name in ("later", "earlier")}
+    ends["later"] = keras.layers.Rescaling(40.0, offset=100.0, name="far")(ends["later"])
+    if listed:
+        return keras.Model(list(given.values()), [ends["later"], ends["earlier"]], name="two_ended")
+    return keras.Model(given, ends, name="two_ended")
+
+
+@pytest.fixture(scope="module", params=["by name", "in a list"])
+def two(request):
+    """A model of two inputs and two outputs, and splits of its own answers."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    model, (kind, make) = two_ended(width=16, listed=request.param == "in a list"), INPUTS["named"]
+    labels = {}
+    for name, hidden in HIDDEN.items():
+        answers = model(batch_of(kind, make(hidden)), training=False)
+        named = answers if isinstance(answers, dict) else dict(zip(("far", "earlier"), answers, strict=True))
+        labels[name] = {key: np.asarray(values) for key, values in named.items()}
+    task = Task("two_ended", kind, Agreement.of(labels["train"]))
+    return model, {name: Split(name, make(hidden), labels[name], task) for name, hidden in HIDDEN.items()}
+
+
+def test_a_model_of_several_ends_walks_the_chain(two, tmp_path):
+    model, data = two
+    task, listed = data["train"].task, not isinstance(model.output_shape, dict)
+    found = kerastl.training.predict(model, data["test"].inputs, task=task)
+    for name, values in data["test"].labels.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4)
+    float32, dataset = kerastl.export.tflite.convert(model, task), Dataset(task, *data.values(), digest="d" * 64, source="toy")
+    config = dataclasses.make_dataclass("Config", [("seed", int, 0)], frozen=True)()
+    with store.Run(tmp_path / "run", recipe="kinds", tag="run", config=config, needed_bytes=1) as run:
+        run.use_dataset(dataset)
+        report = publishing.publish(
+            run,
+            dataset,
+            model=model,
+            candidates=[
+                publishing.Candidate("float32", "float32", float32, model),
+                publishing.Candidate("dynamic_int8", "dynamic_int8", kerastl.compress.ptq.dynamic_int8(float32), model),
+            ],
+            accept=WIDE,
+        )
+    assert next(row["score"] for row in report["variants"] if row["name"] == "float32") == 1
+    finished = kerastl.open(tmp_path / "run")
+    answers = finished.answers(data["test"].inputs, variant="float32")
+    names = ["far", "earlier"] if listed else ["later", "earlier"]
+    assert list(finished.task.target.names) == names
+    for name, values in data["test"].labels.items():
+        np.testing.assert_allclose(answers[name], values, rtol=1e-3, atol=1e-3)
+    assert finished.verify(dataset=dataset, progress=False) == ()
+
+
+def test_a_model_of_several_ends_is_learnt_from(two):
+    """From its stored answers as labels, and as a teacher; the best epoch is that of the least loss."""
+    model, data = two
+    listed = not isinstance(model.output_shape, dict)
+    schedule = Schedule(epochs=4, batch_size=40, peak_learning_rate=0.02)
+    options = {"schedule": schedule, "validation": data["validation"], "progress": False}
+    alone = two_ended(width=8, listed=listed)
+    history = kerastl.training.fit(alone, data["train"], **options)
+    assert history.values["loss"][-1] < history.values["loss"][0]
+    student, target = two_ended(width=8, listed=listed), data["train"].task.target
+
+    def loss(teacher_outputs, student_outputs):
+        return target.distillation(teacher_outputs, student_outputs, temperature=1.0)
+
+    distiller = Distiller(student=student, teacher=model, losses={"soft": LogitLoss(loss)})
+    before = target.score(
+        kerastl.training.predict(student, data["test"].inputs, task=data["test"].task), data["test"].labels
+    )
+    history = kerastl.training.fit(distiller, data["train"], **options)
+    after = kerastl.training.predict(student, data["test"].inputs, task=data["test"].task)
+    assert history.values["soft_loss"][-1] < history.values["soft_loss"][0] / 4
+    assert target.score(after, data["test"].labels).value >= before.value
+    assert history.values["val_loss"][-1] < history.values["val_loss"][0]
+
+
+def test_a_model_of_several_ends_is_pruned(two):
+    model, data = two
+    batches = kerastl.data.pipeline.batches(data["train"], batch_size=40)
+    plan = kerastl.compress.channels.plan(model, keep_ratio=0.5, batches=batches)
+    smaller = kerastl.compress.channels.apply(model, plan)
+    assert smaller.count_params() < 0.7 * model.count_params()
+    assert sorted(kerastl.training.predict(smaller, data["test"].inputs, task=data["test"].task)) == sorted(
+        data["test"].task.target.names
+    )

@@ -7,7 +7,8 @@ every weight of a unit would count one and the same change several times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -195,11 +196,20 @@ def _signs(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.cast(2 * tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32) - 1, tf.float32)
 
 
-def _by_example(task: Task) -> keras.losses.Loss:
-    """The loss of a task, one value an example."""
-    loss = task.target.loss()
-    loss.reduction = None
-    return loss
+def _by_example(task: Task) -> Callable[[Any, Any], tf.Tensor]:
+    """The loss of a task, one value an example; of several outputs their sum."""
+    found = task.target.loss()
+    losses = list(found.values()) if isinstance(found, Mapping) else [found]
+    for loss in losses:
+        loss.reduction = None
+    if not isinstance(found, Mapping):
+        return found
+
+    def several(labels: Mapping[str, tf.Tensor], answers: Any) -> tf.Tensor:
+        given = answers if isinstance(answers, Mapping) else dict(zip(found, answers, strict=True))
+        return tf.add_n([loss(labels[name], given[name]) for name, loss in found.items()])
+
+    return several
 
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from kerastl.system import layer_graph
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Change:
@@ -36,7 +38,7 @@ def rebuilt(model: keras.Model, changes: Mapping[str, Change]) -> keras.Model:
     Raises:
         ValueError: no functional model, or a layer that cannot be made again from its configuration.
     """
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+    if not layer_graph.is_functional(model):
         raise ValueError(f"Wanted a functional model. Received: {type(model).__name__}, which shows no graph.")
     if not model.built:
         raise ValueError(f"Wanted a model that is built. Received: {model.name!r}, whose input has no shape yet.")
@@ -44,8 +46,8 @@ def rebuilt(model: keras.Model, changes: Mapping[str, Change]) -> keras.Model:
         keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor._keras_history.operation.name)
         for tensor in model.inputs
     ]
-    maker = _Maker(changes, taken={tensor.name for tensor in inputs})
-    outputs = maker.walk(model, inputs, owner=model.name)
+    copies = _Copies(changes, taken={tensor.name for tensor in inputs})
+    outputs = layer_graph.replayed(model, inputs, copies.called)
     structure = getattr(model, "_outputs_struct", None)  # a dictionary of outputs stays one
     given = getattr(model, "_inputs_struct", None)
     return keras.Model(
@@ -55,37 +57,14 @@ def rebuilt(model: keras.Model, changes: Mapping[str, Change]) -> keras.Model:
     )
 
 
-class _Maker:
+class _Copies:
     """Makes each layer once, however often it is called."""
 
     def __init__(self, changes: Mapping[str, Change], *, taken: set[str]) -> None:
         self._changes, self._taken = changes, taken
         self._copies: dict[int, keras.layers.Layer] = {}
 
-    def walk(self, model: keras.Model, inputs: list, *, owner: str) -> list:
-        """The outputs of copies of a model's layers, called on ``inputs`` in the order of its graph."""
-        graph = keras.Model(model.inputs, model.outputs)  # a Sequential shows no graph of its own; makes no new node
-        tensors = {id(theirs): ours for theirs, ours in zip(graph.inputs, inputs, strict=True)}
-
-        def ours(argument):
-            return tensors[id(argument)] if isinstance(argument, keras.KerasTensor) else argument
-
-        for depth in sorted(graph._nodes_by_depth, reverse=True):
-            for node in graph._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                operation = node.operation
-                arguments, options = keras.tree.map_structure(ours, (node.arguments.args, node.arguments.kwargs))
-                if _is_graph(operation):
-                    results = self.walk(operation, keras.tree.flatten(arguments[0]), owner=operation.name)
-                elif isinstance(operation, keras.layers.Layer):
-                    results = keras.tree.flatten(self._called(operation, arguments, options, owner))
-                else:  # an operation without weights, `x + y`
-                    results = keras.tree.flatten(operation(*arguments, **options))
-                tensors.update((id(theirs), result) for theirs, result in zip(node.outputs, results, strict=True))
-        return [tensors[id(output)] for output in graph.outputs]
-
-    def _called(
+    def called(
         self, layer: keras.layers.Layer, arguments: Sequence[object], options: Mapping[str, object], owner: str
     ) -> object:
         if id(layer) in self._copies:
@@ -105,20 +84,8 @@ class _Maker:
         return results
 
 
-def _is_graph(operation: keras.Operation) -> bool:
-    return isinstance(operation, keras.Sequential) or (
-        isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth")
-    )
-
-
 def _made_again(layer: keras.layers.Layer, settings: Mapping[str, object]) -> keras.layers.Layer:
-    try:
-        copy = type(layer).from_config({**layer.get_config(), **settings})
-    except Exception as error:  # whatever its constructor says to what its configuration holds
-        raise ValueError(
-            f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made again from its own "
-            f"configuration, so that no file with it could be loaded either: {error}"
-        ) from error
+    copy = layer_graph.made_again(layer, settings)
     activation = getattr(layer, "activation", None)
     if isinstance(activation, types.FunctionType) and copy.activation is not activation:
         raise ValueError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import keras
+
+from kerastl.system import layer_graph
 
 
 def is_flat(model: keras.Model) -> bool:
@@ -28,10 +30,9 @@ def flatten(
 
     Raises:
         ValueError: no functional model of one input and one output; a layer that cannot be made again from its
-            configuration; or ``image`` is of a shape that its layers cannot
-            take with the weights that they have.
+            configuration; or ``image`` is of a shape that its layers cannot take with the weights that they have.
     """
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+    if not layer_graph.is_functional(model):
         raise ValueError(f"Wanted a functional model. Received: the subclassed model {type(model).__name__}.")
     outputs = model.output if isinstance(model.output, list | tuple | dict) else [model.output]
     if len(model.inputs) != 1 or len(outputs) != 1:
@@ -39,7 +40,17 @@ def flatten(
             f"Wanted a model from one picture to one tensor. Received: {model.name!r} with inputs "
             f"{[tensor.name for tensor in model.inputs]} and {len(outputs)} outputs."
         )
-    (output,) = _walked(model, [image], copies={}, names=names)
+    copies: dict[int, keras.layers.Layer] = {}
+
+    def call(layer: keras.layers.Layer, arguments: Sequence, options: Mapping, _: str) -> object:
+        if id(layer) in copies:  # a shared layer is called twice and copied once
+            return copies[id(layer)](*arguments, **options)
+        copies[id(layer)] = copy = _made_again(layer, name=names.get(layer.name))
+        output = copy(*arguments, **options)
+        _give_weights(layer, copy)
+        return output
+
+    (output,) = layer_graph.replayed(model, [image], call)
     return output
 
 
@@ -55,45 +66,8 @@ def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, 
     return output
 
 
-def _walked(
-    model: keras.Model, inputs: list, *, copies: dict[int, keras.layers.Layer], names: Mapping[str, str]
-) -> list:
-    graph = keras.Model(model.inputs, model.outputs)  # a Sequential shows no graph of its own; makes no new node
-    tensors = {id(theirs): ours for theirs, ours in zip(graph.inputs, inputs, strict=True)}
-
-    def ours(argument):
-        return tensors[id(argument)] if isinstance(argument, keras.KerasTensor) else argument
-
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            operation = node.operation
-            arguments, options = keras.tree.map_structure(ours, (node.arguments.args, node.arguments.kwargs))
-            if isinstance(operation, keras.Model):
-                results = _walked(operation, keras.tree.flatten(arguments[0]), copies=copies, names=names)
-            elif isinstance(operation, keras.layers.Layer):
-                shared = id(operation) in copies  # a shared layer is called twice and copied once
-                if not shared:
-                    copies[id(operation)] = _made_again(operation, name=names.get(operation.name))
-                copy = copies[id(operation)]
-                results = keras.tree.flatten(copy(*arguments, **options))
-                if not shared:
-                    _give_weights(operation, copy)
-            else:  # an operation without weights, `x + y`
-                results = keras.tree.flatten(operation(*arguments, **options))
-            tensors.update((id(theirs), result) for theirs, result in zip(node.outputs, results, strict=True))
-    return [tensors[id(output)] for output in graph.outputs]
-
-
 def _made_again(layer: keras.layers.Layer, *, name: str | None = None) -> keras.layers.Layer:
-    try:
-        return type(layer).from_config({**layer.get_config(), **({"name": name} if name else {})})
-    except Exception as error:  # whatever its constructor says to what its configuration holds
-        raise ValueError(
-            f"The layer {layer.name!r} of class {type(layer).__name__} cannot be made again from its own "
-            f"configuration, so that no file with it could be loaded either: {error}"
-        ) from error
+    return layer_graph.made_again(layer, {"name": name} if name else {})
 
 
 def _give_weights(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
