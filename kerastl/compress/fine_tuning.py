@@ -41,7 +41,7 @@ def fit(
     """Trains ``network`` in place with Adam and a cosine decay to zero; its ``history`` is then what `curves` reads.
 
     Args:
-        network: ends in logits ``(examples, classes)``.
+        network: of one output: logits ``(examples, classes)``, or with a loss and labels of numbers whatever these are.
         purpose: what errors call the training, for example ``"Clustering"``.
         batches, epochs, learning_rate, loss, teacher, validation, workspace, callbacks: as in `qat.train`.
         trained: the variables that learn.
@@ -50,10 +50,12 @@ def fit(
 
     Raises:
         ValueError: for batches without a known length, or labels that are not one class an example, or numbers
-            without a loss of theirs; for a teacher
-            beside stored answers, or answers of other classes.
+            without a loss of theirs; for a teacher beside stored answers, or answers of other classes; for a network
+            of several outputs.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
+    if len(network.outputs) > 1:
+        raise ValueError(f"{purpose} is for models of one output. Received: {', '.join(network.output_names)}.")
     spec: Any = batches.element_spec
     labels, answers = labels_and_teacher_logits(spec[1])
     if answers is not None and (teacher is not None or answers.shape[-1] != network.output_shape[-1]):
@@ -61,7 +63,8 @@ def fit(
             f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "
             f"network {network.output_shape}, answers {answers.shape}, teacher={teacher}."
         )
-    if len(labels.shape) > 1 and labels.shape[-1] != 1:
+    classes = labels.dtype.is_integer or loss is None
+    if classes and len(labels.shape) > 1 and labels.shape[-1] != 1:
         raise ValueError(
             f"{purpose} is for examples of one class each. Received: labels of shape {labels.shape}. "
             "compress.ptq.static_int8 makes the integer file of a model whose examples may have several."
@@ -81,9 +84,9 @@ def fit(
                 "Take a number of batches with `.take(count)`, or state it with `assert_cardinality`."
             )
         stored = answers is not None
-        trainer = _Trainer(
-            network, loss=loss, teacher=teacher, stored=stored, trained=trained, zeros=zeros, shared=shared
-        )
+        kept: dict[str, Any] = {"trained": trained, "zeros": zeros, "shared": shared}
+        of_classes = labels.dtype.is_integer
+        trainer = _Trainer(network, loss=loss, teacher=teacher, stored=stored, of_classes=of_classes, **kept)
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
         logs = [tf_keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
@@ -121,7 +124,7 @@ def norm_behind(layer: tf_keras.layers.Layer) -> tf_keras.layers.BatchNormalizat
 
 
 def curves(network: tf_keras.Model, *, stage: str) -> History:
-    """The training curves of a network after `fit`: loss and accuracy, one value an epoch."""
+    """The training curves of a network after `fit`: loss, and of classes accuracy, one value an epoch."""
     history = network.history.history
     return History(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
@@ -215,7 +218,7 @@ class _Together(tf_keras.callbacks.Callback):
 class _Trainer(tf_keras.Model):
     """Fits a network by a loss of its own; its variables go by the names that Keras 3 gives them."""
 
-    def __init__(self, network, *, loss, teacher, stored, trained, zeros, shared):
+    def __init__(self, network, *, loss, teacher, stored, of_classes, trained, zeros, shared):
         super().__init__()
         self.network = network
         self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
@@ -226,7 +229,9 @@ class _Trainer(tf_keras.Model):
         self._trained = list(trained)
         self._masks = [(kernel, tf.cast(kernel != 0, kernel.dtype)) for kernel in zeros]
         self._shared = {id(one.kernel): one for one in shared}
-        self._means = [tf_keras.metrics.Mean("loss"), tf_keras.metrics.SparseCategoricalAccuracy("accuracy")]
+        self._means = [tf_keras.metrics.Mean("loss")]
+        if of_classes:  # numbers have no accuracy
+            self._means.append(tf_keras.metrics.SparseCategoricalAccuracy("accuracy"))
 
     @property
     def metrics(self):
@@ -281,9 +286,10 @@ class _Trainer(tf_keras.Model):
         return tf.reduce_mean(self._loss(labels, logits, answers))
 
     def _update(self, loss, targets, logits):
-        mean, accuracy = self._means
+        mean, *accuracy = self._means
         mean.update_state(loss, sample_weight=tf.shape(logits)[0])  # the last batch may be smaller
-        accuracy.update_state(labels_and_teacher_logits(targets)[0], logits)
+        for metric in accuracy:
+            metric.update_state(labels_and_teacher_logits(targets)[0], logits)
         return {metric.name: metric.result() for metric in self._means}
 
 

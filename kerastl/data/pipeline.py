@@ -197,8 +197,14 @@ def _taker(
     labels = _each(lambda part: tf.constant(part, held), split.labels)
     taught = None if answers is None else _teacher(answers)
 
+    def cast(part: tf.Tensor, kind: str) -> tf.Tensor:
+        return tf.ensure_shape(tf.cast(part, kind), (plan.size, *part.shape[1:]))
+
     def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: Batch) -> tuple[Batch, Any]:
-        batch = _each(lambda part: tf.ensure_shape(tf.cast(part, kinds), (plan.size, *part.shape[1:])), batch)
+        if isinstance(kinds, Mapping):  # several inputs, a type each
+            batch = {name: cast(part, kinds[name]) for name, part in batch.items()}
+        else:
+            batch = _each(lambda part: cast(part, kinds), batch)
         if change is not None:
             batch = tf.nest.map_structure(_same_rank, change(batch, epoch, step), batch)
         targets = _each(lambda part: tf.ensure_shape(tf.gather(part, rows), (plan.size, *part.shape[1:])), labels)

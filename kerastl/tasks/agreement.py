@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.tasks import classes
+from kerastl.tasks import classes, regression
 from kerastl.types import Score
 
 if TYPE_CHECKING:
@@ -69,8 +70,13 @@ class Agreement:
         """
         tables = dict(answers) if isinstance(answers, Mapping) else dict(zip(names, [answers], strict=True))
         for name, table in tables.items():
-            if not np.size(table) or not np.isfinite(table).all():
-                raise ValueError(f"Wanted finite answers. Received: {np.shape(table)} of output {name!r}.")
+            wrong = np.argwhere(~np.isfinite(table))
+            if not np.size(table) or len(wrong):
+                first = f", {table[tuple(wrong[0])]} of example {wrong[0][0]} the first" if len(wrong) else ""
+                raise ValueError(
+                    f"Wanted finite answers of the model. Received: {np.shape(table)} of output {name!r}, "
+                    f"{len(wrong)} not finite{first}."
+                )
         spreads = [float(np.std(table, dtype=np.float64)) for table in tables.values()]
         return cls(tuple(tables), tuple(value if value > 0 else 1.0 for value in spreads))
 
@@ -102,16 +108,27 @@ class Agreement:
         """All of one stratum: there is nothing to keep in proportion."""
         return np.zeros(len(next(iter(self._tables(labels).values()))), np.int64)
 
-    def loss(self) -> keras.losses.Loss:
-        """Mean squared error: whoever trains for agreement learns the float model's own answers."""
+    def loss(self) -> keras.losses.Loss | dict[str, keras.losses.Loss]:
+        """Mean squared error: whoever trains for agreement learns the float model's own answers.
+
+        Of several outputs one by each one's name, in its standard deviations: none outweighs another by its unit.
+        """
         import keras
 
-        return keras.losses.MeanSquaredError()
+        if len(self.names) == 1:
+            return keras.losses.MeanSquaredError()
+        error = regression.standardized_squared_error()
+        return {name: error(spread=[spread]) for name, spread in zip(self.names, self.spread, strict=True)}
 
     def training_metric(self) -> keras.metrics.Metric:
-        import keras
+        """The agreement itself, of a model of one output.
 
-        return keras.metrics.RootMeanSquaredError(name="root_mean_squared_error")
+        Raises:
+            ValueError: of several outputs, which Keras' metrics see one by one.
+        """
+        if len(self.names) > 1:
+            raise ValueError(f"Wanted one output, whose answers a metric sees. Received: {', '.join(self.names)}.")
+        return _share_that_agrees()(spread=self.spread[0])
 
     def class_weights(self, labels: np.ndarray) -> dict[int, float]:
         raise ValueError("Agreement has no classes to weigh. Received: balanced classes; leave --balanced out.")
@@ -220,6 +237,11 @@ class Agreement:
     def described(self) -> dict[str, Any]:
         return {"outputs": list(self.names), "spread": list(self.spread)}
 
+    def phone_answer(self) -> tuple[str, str]:
+        """What the bundle's page says of the answers, and the lines that print them; see `export.phone.Answer`."""
+        what = "what the model that it was made from answers, number for number: nothing was put behind its outputs."
+        return what, "for name, values in answers.items():\n    print(name, values.shape, values.ravel()[:4])"
+
     def _tables(self, answers: Outputs) -> dict[str, np.ndarray]:
         """Answers by the names of the outputs; one output needs none."""
         if not isinstance(answers, Mapping):
@@ -229,6 +251,31 @@ class Agreement:
                 f"Wanted answers of the outputs {', '.join(self.names)}. Received: {', '.join(answers) or 'one array'}."
             )
         return {name: np.asarray(answers[name]) for name in self.names}
+
+
+@functools.cache
+def _share_that_agrees() -> type[keras.metrics.Metric]:
+    """The metric as a class of Keras, which is imported only where somebody trains."""
+    import keras
+    from keras import ops
+
+    @keras.saving.register_keras_serializable(package="kerastl")
+    class ShareThatAgrees(keras.metrics.Mean):
+        """The share of examples whose root mean square difference is at most `AGREES` standard deviations."""
+
+        def __init__(self, spread: float, **options: Any) -> None:
+            super().__init__(**{"name": "agreement", **options})
+            self.spread = float(spread)
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            gaps = (ops.cast(y_pred, "float32") - ops.cast(y_true, "float32")) / self.spread
+            squares = ops.mean(ops.square(ops.reshape(gaps, (ops.shape(gaps)[0], -1))), axis=-1)
+            super().update_state(ops.cast(ops.sqrt(squares) <= AGREES, "float32"), sample_weight)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "spread": self.spread}
+
+    return ShareThatAgrees
 
 
 def restored(described: Mapping[str, Any]) -> Agreement | None:

@@ -118,7 +118,7 @@ class Regression:
 
     def loss(self) -> keras.losses.Loss:
         """The mean squared error in standard deviations of the labels: no number outweighs another by its unit."""
-        return _standardized_squared_error()(spread=self.spread)
+        return standardized_squared_error()(spread=self.spread)
 
     def training_metric(self) -> keras.metrics.Metric:
         import keras
@@ -297,8 +297,10 @@ def restored(described: Mapping[str, Any]) -> Regression | None:
 
 
 @functools.cache
-def _standardized_squared_error() -> type[keras.losses.Loss]:
-    """The loss as a class of Keras, which is imported only where somebody trains."""
+def standardized_squared_error() -> type[keras.losses.Loss]:
+    """The loss as a class of Keras, which is imported only where somebody trains; it takes ``spread``, a number each
+    place of the last axis, or one for all.
+    """
     import keras
     from keras import ops
 

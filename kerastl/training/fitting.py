@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,6 +27,8 @@ class Trained(NamedTuple):
     curves: History
 
 
+Loss = keras.losses.Loss | Mapping[str, keras.losses.Loss]
+"""What outputs are trained to, of several outputs by each one's name."""
 Arrays = tuple[np.ndarray | LazyArray | Mapping[str, np.ndarray], np.ndarray | Mapping[str, np.ndarray]]
 """Inputs and labels, one label an input; of several inputs or targets, mappings of their names."""
 
@@ -39,7 +41,7 @@ def fit(
     task: Task | None = None,
     workspace: Workspace | None = None,
     validation: tf.data.Dataset | Split | Arrays | None = None,
-    loss: keras.losses.Loss | None = None,
+    loss: Loss | None = None,
     metrics: Sequence[keras.metrics.Metric] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     optimizer: Callable[..., keras.optimizers.Optimizer] = keras.optimizers.AdamW,
@@ -89,7 +91,8 @@ def fit(
     held = None if validation is None else _batches(validation, task, schedule=schedule, shuffle=False, seed=seed)
     rate = warmup_cosine(schedule, _steps(batches) * schedule.epochs)
     loss, weights = _loss(task, loss, class_weight)
-    score = task.target.training_metric() if task else None
+    # Keras' metrics see one output each: of several the loss is the score
+    score = task.target.training_metric() if task and len(task.target.output_names) == 1 else None
     best = keep == "best" and held is not None
     model.compile(
         optimizer=optimizer(rate, weight_decay=schedule.weight_decay),
@@ -176,15 +179,15 @@ def _best_epoch(
 ) -> keras.callbacks.EarlyStopping:
     return keras.callbacks.EarlyStopping(
         monitor=f"val_{score.name if score else 'loss'}",
-        mode="max" if task and task.target.higher_is_better else "min",
+        mode="max" if task and score and task.target.higher_is_better else "min",
         patience=patience,
         restore_best_weights=True,
     )
 
 
 def _loss(
-    task: Task | None, loss: keras.losses.Loss | None, class_weight: Mapping[int, float] | None
-) -> tuple[keras.losses.Loss, dict[int, float] | None]:
+    task: Task | None, loss: Loss | None, class_weight: Mapping[int, float] | None
+) -> tuple[Loss, dict[int, float] | None]:
     """What is trained to, and the weights of classes that are left to Keras."""
     if task is None:
         if loss is None or class_weight is not None:
@@ -198,9 +201,10 @@ def _loss(
         return loss or task.target.loss(), None
     weighted, left = task.target.weighted_loss(class_weight)
     if left is None and loss is not None:
+        name = getattr(loss, "name", loss)
         raise ValueError(
             f"Weights of classes in {task.target.kind} are in its own loss, the only one that knows them all: wanted "
-            f"class_weight= without loss=. Received: weights of {sorted(class_weight)} and the loss {loss.name!r}."
+            f"class_weight= without loss=. Received: weights of {sorted(class_weight)} and the loss {name!r}."
         )
     return loss or weighted, left
 
@@ -240,8 +244,11 @@ def predict(
     *,
     batch_size: int | None = None,
     task: Task | None = None,
-) -> np.ndarray:
-    """Outputs ``(examples, outputs)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+) -> Any:
+    """Outputs ``(examples, ...)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
+
+    A model of several outputs gives such an array by each one's name: those that its task says, else the keys of its
+    dictionary, or the names of the layers that make them.
 
     Args:
         model: a Keras model.
@@ -256,8 +263,16 @@ def predict(
     batch_size = batch_size or (task.inputs.predict_batch if task else 500)
     with memory.explain_out_of_memory("predicting"):
         if isinstance(inputs, LazyArray):
-            return np.asarray(model.predict(_Batches(inputs, batch_size), verbose=0), np.float32)
-        return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0), np.float32)
+            answers = model.predict(_Batches(inputs, batch_size), verbose=0)
+        else:
+            answers = model.predict(inputs, batch_size=batch_size, verbose=0)
+    if not isinstance(answers, list | tuple | dict):
+        return np.asarray(answers, np.float32)
+    named = list(task.target.output_names) if task else []
+    if len(named) != len(answers):
+        named = sorted(answers) if isinstance(answers, dict) else model.output_names
+    tables = [answers[key] for key in sorted(answers)] if isinstance(answers, dict) else answers
+    return {name: np.asarray(table, np.float32) for name, table in zip(named, tables, strict=True)}
 
 
 def save_model(model: keras.Model, path: Path) -> None:
