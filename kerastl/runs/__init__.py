@@ -11,6 +11,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
     {
         "acceptance": ["Acceptance"],
         "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "attempt", "post_training"],
+        "clustering": ["clustered"],
         "publishing": ["publish"],
         "quantization": ["quantization_aware"],
         "store": ["Run", "check_backend"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -31,16 +31,30 @@ def flatten(
             configuration; or ``image`` is of a shape that its layers cannot
             take with the weights that they have.
     """
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
-        raise ValueError(f"Wanted a functional model. Received: the subclassed model {type(model).__name__}.")
-    outputs = model.output if isinstance(model.output, list | tuple | dict) else [model.output]
-    if len(model.inputs) != 1 or len(outputs) != 1:
+    if _is_functional(model) and (len(model.inputs) != 1 or len(model.outputs) != 1):
         raise ValueError(
             f"Wanted a model from one picture to one tensor. Received: {model.name!r} with inputs "
-            f"{[tensor.name for tensor in model.inputs]} and {len(outputs)} outputs."
+            f"{[tensor.name for tensor in model.inputs]} and {len(model.outputs)} outputs."
         )
-    (output,) = _walked(model, [image], copies={}, names=names)
+    (output,) = flatten_all(model, [image], names=names)
     return output
+
+
+def flatten_all(
+    model: keras.Model, inputs: Sequence[keras.KerasTensor], *, names: Mapping[str, str] = MappingProxyType({})
+) -> list[keras.KerasTensor]:
+    """As `flatten`, of a model of any number of inputs and outputs: all outputs, in the model's order.
+
+    Raises:
+        ValueError: no functional model, or a layer that cannot be made again, or not for inputs of these shapes.
+    """
+    if not _is_functional(model):
+        raise ValueError(f"Wanted a functional model. Received: the subclassed model {type(model).__name__}.")
+    return _walked(model, list(inputs), copies={}, names=names)
+
+
+def _is_functional(model: keras.Model) -> bool:
+    return isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth")
 
 
 def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, **options: object) -> Any:
