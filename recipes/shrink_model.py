@@ -1,10 +1,13 @@
 """Your own Keras model made small: every technique tried, measured, and the best file chosen.
 
-A functional `.keras` model of pictures and the data that it is for go in. Its weights are stored in 16, 8 and 4 bits,
-in as many as each kernel needs, and as integers throughout; whole channels are removed, single weights set to zero and
-near ones made equal, each time with a short training under the model itself as teacher (Hinton et al. 2015,
+A functional `.keras` model and the data that it is for go in. Its weights are stored in 16, 8 and 4 bits, in as many as
+each kernel needs, and as integers throughout; whole channels are removed, single weights set to zero and near ones made
+equal, each time with a short training under the model itself as teacher (Hinton et al. 2015,
 https://arxiv.org/abs/1503.02531); it learns to live with integers. Out come the files that no other one beats in size,
 latency and score, with a plot, and the one for the phone. What a technique cannot do with this model is said.
+
+A classifier of pictures has labelled ones, and the score is accuracy. Any other model needs inputs alone (forecasts,
+embeddings, pictures out, several inputs and outputs): the score is then agreement with its own answers.
 
 Minutes: 15
 Data: fashion_mnist, or yours
@@ -16,7 +19,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,10 @@ from kerastl.runs import Acceptance
 from kerastl.types import Dataset, History, Schedule, Workspace
 
 _NAMED = ("mnist", "fashion_mnist", "cifar10")
+_STORED = (
+    *("float32", "float16", "dynamic_int8", "weight_only_int8", "static_int8", "int4_weights"),
+    "mixed_precision",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +43,16 @@ class Config:
     """A `.keras` or `.h5` file, or the folder of a finished run; by default a small net is trained here."""
     data: str = "fashion_mnist"
     """A folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), "mnist", "fashion_mnist",
-    "cifar10", or "tfds:NAME". Its classes in the order of the model's answers."""
+    "cifar10", or "tfds:NAME". Its classes in the order of the model's answers. Without labels: pictures in no classes,
+    an .npy, or an .npz with an array under the name of each of the model's inputs."""
+    labels: str = "auto"
+    """"none" leaves labels out that there are, and takes the model's own answers for them; "auto" where there are
+    none."""
     on_unreadable: str = "fail"
     """What cannot be used of it: "fail" lists it and stops, "skip" leaves it out."""
     pixels: str = "auto"
-    """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers best by."""
+    """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers labels
+    best by, and without labels asks, unless the model scales pixels itself."""
     image_size: int | None = None
     """Side of the square pictures, where the model takes any."""
     seed: int = 0
@@ -96,13 +107,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             def stage(name=name, technique=technique, setting=setting):
                 return run.stage(name, lambda at: technique(config, data, own.model, setting, at), key=[key, setting])
 
-            made[name] = attempt(skipped, name, stage)
+            made[name] = kerastl.runs.attempt(name, stage, skipped=skipped)
         quantized = made.pop("qat_int8", None)
         smaller = {name: one for name, one in made.items() if one}
-        candidates = [*quantized_variants(config, data, "", own.model, skipped)]
+        candidates = quantized_variants(config, data, "", own.model, skipped)
         for name, one in smaller.items():
-            held = claims(config, name, one.model)
-            candidates += quantized_variants(config, data, f"{name}_", one.model, skipped, **held)
+            candidates += quantized_variants(config, data, name, one.model, skipped)
         if quantized:
             candidates.append(kerastl.runs.Candidate("qat_int8", "qat_int8", quantized.content, own.model))
         return kerastl.runs.publish(
@@ -125,40 +135,24 @@ def techniques(config: Config) -> dict[str, tuple[Callable, float]]:
     return {**channels, **single, "qat_int8": (quantize, 8)}
 
 
-def claims(config: Config, name: str, model) -> dict[str, Any]:
-    """What the files of a smaller model have to hold, beside its answers."""
-    if name == "clustered":
-        return {"clusters": kerastl.compress.cluster.claim(model, number_of_clusters=config.clusters)}
-    return {"sparsity": config.sparsity} if name == "pruned" else {}
-
-
-def attempt(skipped: dict[str, str], name: str, make: Callable[[], Any]) -> Any:
-    """What a technique gives; ``None`` where it cannot be done with this model, and the reason is kept."""
-    try:
-        return make()
-    except ValueError as error:
-        skipped[name] = " ".join(str(error).split())
-        print(f"skipped: {name}: {skipped[name]}")
-        return None
-
-
 def model_digest(config: Config) -> str:
     """What the model comes from: the digest of its file, or how it is trained here."""
     if not config.model:
         return str(config.from_scratch)
-    path = Path(config.model)
-    file = path / "model.keras" if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no file {file}.")
-    return f"{hashlib.sha256(file.read_bytes()).hexdigest()} {config.pixels} {config.image_size}"
+    file = kerastl.models.pretrained.local_file.file_of(config.model)
+    return f"{kerastl.system.digests.of_file(file)} {config.pixels} {config.image_size}"
 
 
 def load(config: Config) -> Dataset:
-    """The data at the size and colours of the model.
+    """The data at the size and colours of the model, with its own answers for labels where there are none, or wanted.
 
     Raises:
-        ValueError: it cannot be used, or an example may have none or several of the classes.
+        ValueError: it cannot be used, or an example may have none or several of the classes; nobody answers.
     """
+    own, settings = kerastl.runs.own_model, reading(config)
+    if own.needs_answers(config.model, config.data, labels=config.labels):
+        settings |= {"policy": config.on_unreadable, "pixels": config.pixels, "image_size": config.image_size}
+        return own.answered(config.model, config.data, labelled=lambda: loaded(config), **settings)
     data = loaded(config)
     if not isinstance(data.task.target, kerastl.tasks.single_label.SingleLabel):
         raise ValueError(
@@ -167,13 +161,14 @@ def load(config: Config) -> Dataset:
     return data
 
 
+def reading(config: Config) -> dict[str, Any]:
+    """What is taken of the data."""
+    return {"seed": config.seed, "validation": config.validation, "limit": config.max_train_examples}
+
+
 def loaded(config: Config) -> Dataset:
     """Whatever `data` names."""
-    settings: dict[str, Any] = {
-        "seed": config.seed,
-        "validation": config.validation,
-        "limit": config.max_train_examples,
-    }
+    settings = reading(config)
     name = config.data.removeprefix("tfds:")
     if name in _NAMED and name == config.data:
         return getattr(kerastl.data, name).load(**settings)
@@ -187,41 +182,18 @@ def loaded(config: Config) -> Dataset:
     return kind.load(config.data, size=(height, width), channels=channels, **settings)
 
 
-def shape_of(config: Config) -> tuple[int, int, int]:
+def shape_of(config: Config) -> tuple[int, ...]:
     """Height, width and channels of the pictures that the model takes."""
-    model = kerastl.models.pretrained.local_file.classifier(config.model, image_size=config.image_size)
-    return model.input_shape[1:]
+    shapes = kerastl.models.pretrained.local_file.input_shapes(config.model, image_size=config.image_size)
+    return next(iter(shapes.values()))
 
 
 def load_model(config: Config, data: Dataset, at: Workspace):
-    """The model as one graph from pixels 0..255 to logits; without a file, a small net that is trained here."""
+    """The model as one graph in float32; without a file, a small net that is trained here."""
     if not config.model:
         return train_from_scratch(config, data, at)
-    file = kerastl.models.pretrained.local_file
-    held, models, answers, scores = data.validation.take(1000), {}, {}, {}
-    for pixels in file.RANGES if config.pixels == "auto" else (config.pixels,):
-        model = file.classifier(config.model, pixels=pixels, image_size=config.image_size)
-        if (model.input_shape[1:], model.output_shape[1:]) != (data.task.inputs.shape, (data.task.target.outputs,)):
-            raise ValueError(
-                f"A model and its data have the same pictures and as many classes. Received: {config.model}, from "
-                f"{model.input_shape[1:]} to {model.output_shape[1:]}; {config.data} has {data.task.inputs.shape} and "
-                f"{data.task.target.outputs} classes."
-            )
-        models[pixels] = model
-        answers[pixels] = kerastl.training.predict(model, held.inputs, task=data.task)
-        scores[pixels] = data.task.target.score(answers[pixels], held.labels).value
-    best = max(scores, key=lambda pixels: scores[pixels])
-    words = ", ".join(f"{100 * score:.1f} % of pixels {pixels}" for pixels, score in scores.items())
-    print(f"{config.model} answers {words} right: it gets {best}.")
-    classes, names = data.task.target.outputs, data.task.target.names
-    recall = data.task.target.details(answers[best], held.labels)["balanced_accuracy"]
-    # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
-    if recall < min(2 / classes, 1 / classes + 0.1 * (1 - 1 / classes)) and len(held) >= 50:
-        raise ValueError(
-            "Wanted a model that knows these classes, in the order of its answers: "
-            f"{', '.join(names[:10])}. Received: {config.model}, which answers {words} right."
-        )
-    return kerastl.training.Trained(kerastl.training.precision.as_float32(models[best]), History(at.stage, {}))
+    options: dict[str, Any] = {"pixels": config.pixels, "image_size": config.image_size}
+    return kerastl.training.Trained(kerastl.runs.own_model.opened(config.model, data, **options), History(at.stage, {}))
 
 
 def train_from_scratch(config: Config, data: Dataset, at: Workspace):
@@ -235,7 +207,10 @@ def prune_channels(config: Config, data: Dataset, model, keep_ratio: float, at: 
     """Channel pruning: the channels that are missed least are gone, and the others have learnt to do without."""
     kerastl.training.set_seed(config.seed)
     channels = kerastl.compress.channels
-    plan = channels.plan(model, keep_ratio=keep_ratio, batches=batches(config, data, config.tune).take(50))
+    some = batches(config, data, config.tune).take(50)
+    own = kerastl.runs.own_model.has_own_answers(data)  # its loss is 0 then, and so is what a channel does to it
+    criterion = "outputs" if own else "taylor"
+    plan = channels.plan(model, keep_ratio=keep_ratio, batches=some, criterion=criterion)
     return fine_tune(config, data, channels.apply(model, plan), at, teacher=model)
 
 
@@ -249,82 +224,52 @@ def prune(config: Config, data: Dataset, model, sparsity: float, at: Workspace):
 
 def fine_tune(config: Config, data: Dataset, student, at: Workspace, *, teacher, **options: Any):
     """A student with a part missing, under the model that it was a part of."""
-    distil = kerastl.distil.distiller
-    under = distil.under_logits(teacher, temperature=config.temperature, weight=config.teacher_weight)
+    under = None  # labels that are its own answers teach as well
+    if not kerastl.runs.own_model.has_own_answers(data):
+        distil, weight = kerastl.distil.distiller, config.teacher_weight
+        under = distil.under_logits(teacher, temperature=config.temperature, weight=weight)
     options |= {"schedule": config.tune, "seed": config.seed, "validation": data.validation}
     return kerastl.training.train(student, batches(config, data, config.tune), workspace=at, under=under, **options)
 
 
 def cluster(config: Config, data: Dataset, model, clusters: int, at: Workspace):
     """Weight clustering: weights that lie near each other become one number, and learn as one, under the model."""
-    kerastl.training.set_seed(config.seed)
-    bridge, cluster = kerastl.compress.tf_keras.bridge, kerastl.compress.cluster
-    network = cluster.train(
-        bridge.to_tf_keras(model, probe=data.train.take(16).inputs),
-        number_of_clusters=clusters,
-        batches=batches(config, data, config.tune),
-        epochs=config.tune.epochs,
-        learning_rate=config.tune.peak_learning_rate / 5,
-        teacher=functools.partial(model, training=False),
-        loss=kerastl.distil.losses.distillation_loss(temperature=1.0),
-        validation=kerastl.data.pipeline.batches(data.validation, batch_size=500),
-        workspace=at,
-        callbacks=[kerastl.training.callbacks.ProgressBar(at.stage)],
-    )
-    curves = cluster.curves(network, stage=at.stage)
-    return kerastl.training.Trained(bridge.to_keras(network, like=model), curves)
+    some = batches(config, data, config.tune)
+    return kerastl.runs.clustered(model, some, number_of_clusters=clusters, **slowly(config, data, model, at))
 
 
 def quantize(config: Config, data: Dataset, model, _: int, at: Workspace):
     """Quantization-aware training: the model learns to give its own float answers in 8-bit integers."""
+    some, probe = batches(config, data, config.tune), data.train.take(16).inputs
+    return kerastl.runs.quantization_aware(model, some, data.task, probe=probe, **slowly(config, data, model, at))
+
+
+def slowly(config: Config, data: Dataset, model, at: Workspace) -> dict[str, Any]:
+    """How a model learns to answer as before in other numbers: from itself, or from labels that are its own answers."""
     schedule = dataclasses.replace(config.tune, peak_learning_rate=config.tune.peak_learning_rate / 5)
-    return kerastl.runs.quantization_aware(
-        model,
-        batches(config, data, config.tune),
-        data.task,
-        schedule=schedule,
-        seed=config.seed,
-        workspace=at,
-        probe=data.train.take(16).inputs,
-        validation=data.validation,
-        teacher=model,
-    )
+    options = {"schedule": schedule, "seed": config.seed, "workspace": at, "validation": data.validation}
+    if not kerastl.runs.own_model.has_own_answers(data):
+        return {"teacher": model, **options}
+    return {"loss": functools.partial(data.task.target.distillation, temperature=1.0), **options}
 
 
-def quantized_variants(config: Config, data: Dataset, prefix: str, model, skipped: dict[str, str], **claims: Any):
+def quantized_variants(config: Config, data: Dataset, name: str, model, skipped: dict[str, str]) -> list:
     """Every way of storing a model's weights, from all 32 bits to as few as its answers allow."""
-    float32, ptq = kerastl.export.tflite.convert(model, data.task), kerastl.compress.ptq
-    # chosen by what they answer, the integers of a cluster would be several
-    with_rounding = config.rounding and "clusters" not in claims
-    some = data.train.take(config.rounding).inputs if with_rounding else None
-    made = {
-        "float32": lambda: float32,
-        "float16": lambda: ptq.float16(float32),
-        "dynamic_int8": lambda: ptq.dynamic_int8(float32),
-        "weight_only_int8": lambda: ptq.weight_only_int8(float32),
-        "static_int8": lambda: ptq.static_int8(float32, calibration=data.train.take(500).inputs),
-        "int4_weights": lambda: ptq.int4_weights(float32, calibration=some),
-        "mixed_precision": lambda: mixed(config, data, float32, some),
-    }
-    for technique, make in made.items():
-        content = attempt(skipped, prefix + technique, make)
-        if content:
-            yield kerastl.runs.Candidate(prefix + technique, technique, content, model, **claims)
-
-
-def mixed(config: Config, data: Dataset, float32: bytes, calibration) -> bytes:
-    """The smallest file of 4-bit, 8-bit and float kernels that loses no more than is accepted."""
-    precision, held = kerastl.compress.mixed_precision, data.validation.take(1000)
-    answers = functools.partial(kerastl.verify.predict_tflite, kind=data.task.inputs)
-
-    def score(file: bytes) -> float:
-        return data.task.target.score(answers(file, held.inputs), held.labels).value
-
-    measured = precision.sensitivities(
-        float32, answers=lambda file: answers(file, held.take(200).inputs), calibration=calibration
+    claims: dict[str, Any] = {"sparsity": config.sparsity} if name == "pruned" else {}
+    if name == "clustered":
+        claims = {"clusters": kerastl.compress.cluster.claim(model, number_of_clusters=config.clusters)}
+    return kerastl.runs.post_training(
+        model,
+        data.task,
+        techniques=_STORED,
+        calibration=data.train.take(500).inputs,
+        rounding=data.train.take(config.rounding).inputs if config.rounding else None,
+        validation=data.validation,
+        max_score_drop=config.accept.max_score_drop,
+        prefix=f"{name}_" if name else "",
+        skipped=skipped,
+        **claims,
     )
-    least = score(float32) - config.accept.max_score_drop
-    return precision.search(float32, measured, score=score, least=least, calibration=calibration).content
 
 
 def batches(config: Config, data: Dataset, schedule: Schedule):

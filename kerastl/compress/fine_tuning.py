@@ -6,7 +6,7 @@ Quantization-aware training and clustering are both this, and both at once; no l
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -50,13 +50,14 @@ def fit(
 
     Raises:
         ValueError: for batches without a known length, or labels that are not one class an example where neither a
-            task nor a loss says what they are; for a teacher beside stored answers, or answers of other classes.
+            task nor a loss says what they are; for a teacher beside stored answers, or answers of other classes;
+            for a network of several outputs.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
+    if len(network.outputs) > 1:
+        raise ValueError(f"{purpose} is for models of one output. Received: {', '.join(network.output_names)}.")
     spec: Any = batches.element_spec
     labels, answers = labels_and_teacher_logits(spec[1])
-    if isinstance(labels, Mapping):
-        raise ValueError(f"{purpose} is for models of one output. Received: labels of {', '.join(labels)}.")
     if answers is not None and (teacher is not None or answers.shape[-1] != network.output_shape[-1]):
         raise ValueError(
             f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import quantizer
 
-from kerastl.types import Inputs
+from kerastl.types import Inputs, LazyArray, kind_of
+
+Examples = np.ndarray | LazyArray | Mapping[str, np.ndarray]
+"""Calibration examples ``(examples, *input_shape)``, of several inputs a mapping of their names to such arrays."""
 
 KINDS = {
     "CONV_2D": schema.BuiltinOperator.CONV_2D,
@@ -157,6 +161,100 @@ def builtin_code(model: schema.ModelT, operator: schema.OperatorT) -> int:
     """What an operator is, a number of ``schema.BuiltinOperator``: small ones stand in an old field of their own."""
     code = model.operatorCodes[operator.opcodeIndex]
     return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+class Source(NamedTuple):
+    """An input of a file, and what it is calibrated with.
+
+    Attributes:
+        name: that the file's signature gives it.
+        tensor, place: name and index of its tensor.
+        shape: of a batch, as many examples as the file takes at once.
+        values: ``(examples, *shape)`` in the tensor's own type.
+        range: least and largest number that it has to hold, see `input_range`; of token ids ``None``.
+    """
+
+    name: str
+    tensor: str
+    place: int
+    shape: tuple[int, ...]
+    values: np.ndarray
+    range: tuple[float, float] | None
+
+
+def sources(model: bytes) -> dict[str, Mapping[str, Any]]:
+    """LiteRT's details of a file's inputs, in its order, by the names of its signature; without one by their own."""
+    interpreter = Interpreter(model_content=model)
+    signatures, details = interpreter.get_signature_list(), interpreter.get_input_details()
+    if len(signatures) != 1:
+        return {detail["name"]: detail for detail in details}
+    named = interpreter.get_signature_runner(next(iter(signatures))).get_input_details()
+    names = {detail["index"]: name for name, detail in named.items()}
+    return {names[detail["index"]]: detail for detail in details}
+
+
+def calibrated(model: bytes, calibration: Examples, *, inputs: Inputs) -> list[Source]:
+    """What each input of a file is calibrated with, in the file's order.
+
+    Args:
+        model: a float32 TFLite file.
+        calibration: examples, whole batches of which are used.
+        inputs: their kind, which says what goes into each of the file's inputs.
+
+    Raises:
+        ValueError: if no kind is given, or it feeds other inputs than the file has; if there are fewer examples than
+            the file takes at once, not as many of each input, or they are no token ids where the file takes whole
+            numbers; or as `input_range`.
+    """
+    check_kind(calibration, inputs)
+    found = sources(model)
+    values: Mapping[str, Any]
+    if isinstance(calibration, Mapping):
+        values = calibration
+    elif len(found) > 1:  # of a text one array makes them all
+        values = inputs.fed(_checked(np.asarray(calibration), next(iter(found.values()))))
+    else:
+        values = dict.fromkeys(found, np.asarray(calibration))
+    if sorted(values) != sorted(found):
+        raise ValueError(
+            "A file is calibrated by an array for each of its inputs, which inputs=, the kind of the examples, makes "
+            f"of them. Received: the kind {inputs.kind!r} of {sorted(values)}, for a file of {sorted(found)}."
+        )
+    made = []
+    for name, detail in found.items():
+        array, shape = _checked(np.asarray(values[name]), detail), tuple(int(extent) for extent in detail["shape"])
+        whole = np.issubdtype(detail["dtype"], np.integer)
+        ends = None if whole else input_range(array, inputs=kind_of(inputs, name), shape=shape[1:])
+        made.append(Source(name, detail["name"], int(detail["index"]), shape, array.astype(detail["dtype"]), ends))
+    counts = {source.name: len(source.values) for source in made}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"Calibration needs as many examples of each input. Received: {counts}.")
+    if len(made[0].values) < made[0].shape[0]:
+        raise ValueError(f"Calibration needs {made[0].shape[0]} examples or more. Received: {len(made[0].values)}.")
+    return made
+
+
+def check_kind(calibration: Examples | None, inputs: Inputs | None) -> None:
+    """Raises `ValueError` where there are examples, and nobody says of which kind: pixels and other numbers that lie
+    within 0..255 look alike, and a file that was calibrated for the wrong ones answers at chance without a word.
+    """
+    if calibration is not None and inputs is None:
+        raise ValueError(
+            "Calibration needs inputs=, the kind of the examples, for example split.task.inputs, or "
+            "kerastl.inputs.image.Image((height, width, channels)) of raw pixels. Received: inputs=None."
+        )
+
+
+def _checked(array: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
+    """Token ids that fit a file's input; other numbers are looked at by `input_range`."""
+    shape = tuple(int(extent) for extent in detail["shape"][1:])
+    whole = np.issubdtype(detail["dtype"], np.integer)
+    if whole and (array.shape[1:] != shape or not np.issubdtype(array.dtype, np.integer)):
+        wanted = ", ".join(map(str, ("examples", *shape)))
+        raise ValueError(
+            f"Calibration needs token ids, whole numbers ({wanted}). Received: {array.shape} of {array.dtype}."
+        )
+    return array
 
 
 def input_range(calibration: np.ndarray, *, inputs: Inputs | None, shape: tuple[int, ...]) -> tuple[float, float]:

@@ -24,6 +24,8 @@ from kerastl.compress import float_file, rounding
 from kerastl.compress.float_file import Operator
 from kerastl.types import Inputs, Target
 
+Answers = np.ndarray | Mapping[str, np.ndarray]
+"""Of a file of one output an array, of one of several outputs such an array by each one's name."""
 FLOAT = 32
 """Bits of a kernel that is left as it is."""
 _FOUR = ("CONV_2D", "FULLY_CONNECTED", "EMBEDDING_LOOKUP")  # operators that take 4-bit kernels
@@ -98,9 +100,9 @@ class _Width(NamedTuple):
 def sensitivities(
     model: bytes,
     *,
-    answers: Callable[[bytes], np.ndarray],
+    answers: Callable[[bytes], Answers],
     bits: Sequence[int] = (8, 4),
-    calibration: np.ndarray | None = None,
+    calibration: float_file.Examples | None = None,
     inputs: Inputs | None = None,
     target: Target | None = None,
 ) -> tuple[Sensitivity, ...]:
@@ -108,12 +110,12 @@ def sensitivities(
 
     Args:
         model: a float32 TFLite file, as the converter wrote it.
-        answers: runs a file on some hundred validation examples; ``(examples, outputs)``.
+        answers: runs a file on some hundred validation examples; ``(examples, outputs)``, or what ``target`` takes.
         bits: widths to measure, of 8 and 4.
         calibration: some hundred training examples, as for `rounding.output_aware_rounding`: measures kernels rounded
             by them, those of 4 bits also with one scale, and is then given to `apply` or `search` as well. ``None``:
             each weight is the integer nearest to it.
-        inputs: the kind of these examples, as there.
+        inputs: the kind of these examples, as there; wanted where there are some.
         target: what is asked, for example ``split.task.target``; ``None`` for probabilities that sum to one.
 
     Raises:
@@ -123,16 +125,17 @@ def sensitivities(
     """
     if not bits or set(bits) - {8, 4}:
         raise ValueError(f"Kernels are quantized to 8 or 4 bits. Received: bits={tuple(bits)}.")
+    float_file.check_kind(calibration, inputs)
     float_file.opened(model)  # refuses what is quantized already
     found = float_file.operators(model)
     if not found:
         raise ValueError("Wanted a file with convolutions, dense layers or embeddings. Received: one with none.")
-    wanted, apart = np.asarray(answers(model), np.float64), _divergence(target)
+    wanted, apart = answers(model), _divergence(target)
     return tuple(
         Sensitivity(
             operator,
             width.bits,
-            apart(wanted, np.asarray(answers(_quantized(model, {operator: width}, calibration, inputs)), np.float64)),
+            apart(wanted, answers(_quantized(model, {operator: width}, calibration, inputs))),
             width.per_channel,
         )
         for operator in found
@@ -181,7 +184,11 @@ def assignments(measured: Sequence[Sensitivity]) -> tuple[BitAssignment, ...]:
 
 
 def apply(
-    model: bytes, assignment: BitAssignment, *, calibration: np.ndarray | None = None, inputs: Inputs | None = None
+    model: bytes,
+    assignment: BitAssignment,
+    *,
+    calibration: float_file.Examples | None = None,
+    inputs: Inputs | None = None,
 ) -> bytes:
     """A file with the kernels of an assignment; activations stay float32.
 
@@ -194,6 +201,7 @@ def apply(
         ValueError: if ``model`` is no float32 TFLite file, or not the one that the assignment was made for; if
             ``calibration`` is not what `rounding.output_aware_rounding` takes.
     """
+    float_file.check_kind(calibration, inputs)
     held = {operator.name: operator for operator in float_file.operators(model)}
     if lacking := sorted(set(assignment.bits) - set(held)):
         raise ValueError(
@@ -210,7 +218,7 @@ def search(
     *,
     score: Callable[[bytes], float],
     least: float,
-    calibration: np.ndarray | None = None,
+    calibration: float_file.Examples | None = None,
     inputs: Inputs | None = None,
 ) -> SearchResult:
     """The smallest file along the way whose score is within the budget.
@@ -258,7 +266,7 @@ def _widths(operator: Operator, bits: Sequence[int], *, rounds: bool) -> list[_W
 
 
 def _quantized(
-    model: bytes, widths: Mapping[Operator, _Width], calibration: np.ndarray | None, inputs: Inputs | None
+    model: bytes, widths: Mapping[Operator, _Width], calibration: float_file.Examples | None, inputs: Inputs | None
 ) -> bytes:
     work = float_file.opened(model)
     chosen = {operator: width for operator, width in widths.items() if width.bits != FLOAT}
@@ -270,20 +278,21 @@ def _quantized(
             granularity=qtyping.QuantGranularity["CHANNELWISE" if width.per_channel else "TENSORWISE"],
         )
     result = float_file.quantized(work) if chosen else model
-    if calibration is None or not any(operator.kind in rounding.KINDS for operator in chosen):
+    if calibration is None or inputs is None or not any(operator.kind in rounding.KINDS for operator in chosen):
         return result
     return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
 
 
-def _divergence(target: Target | None) -> Callable[[np.ndarray, np.ndarray], float]:
+def _divergence(target: Target | None) -> Callable[[Answers, Answers], float]:
     """How far answers are from those wanted, mean over examples."""
     served = "softmax" if target is None else target.served_activation()
+    if target is not None and served not in ("softmax", "sigmoid"):
+        return lambda wanted, received: float(target.difference(received, wanted).mean())
 
-    def apart(wanted: np.ndarray, received: np.ndarray) -> float:
+    def apart(one: Answers, other: Answers) -> float:
+        wanted, received = np.asarray(one, np.float64), np.asarray(other, np.float64)
         if wanted.shape != received.shape or wanted.ndim != 2:
             raise ValueError(f"Wanted answers (examples, outputs). Received: {received.shape} for {wanted.shape}.")
-        if target is not None and served not in ("softmax", "sigmoid"):
-            return float(target.difference(received, wanted).mean())
         if target is None and not np.allclose(wanted.sum(1), 1, atol=1e-3):
             raise ValueError(
                 "Answers are compared as probabilities that sum to one where nothing else is said. Received: a row of "

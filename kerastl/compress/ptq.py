@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ def int4_weights(
     model: bytes,
     *,
     block_size: int | None = None,
-    calibration: np.ndarray | None = None,
+    calibration: float_file.Examples | None = None,
     inputs: Inputs | None = None,
     per_channel: bool = True,
 ) -> bytes:
@@ -87,7 +87,7 @@ def int4_weights(
             it, have no operator for blocks and keep a scale a channel.
         calibration: some hundred examples, as for `rounding.output_aware_rounding`, by whose answers the integers are
             then chosen, which loses far less. ``None``: the integer that is nearest to each weight.
-        inputs: the kind of the examples, as there.
+        inputs: the kind of the examples, as there; wanted where there are some.
         per_channel: ``False`` gives a 4-bit kernel one scale, but not in convolutions of groups: four bytes a channel
             less, and more. With calibration small networks bear it; rounded to the nearest, kernels of differing
             channels do not.
@@ -98,6 +98,7 @@ def int4_weights(
     """
     if block_size is not None and block_size not in _BLOCKS:
         raise ValueError(f"block_size is one of {', '.join(map(str, _BLOCKS))}. Received: {block_size}.")
+    float_file.check_kind(calibration, inputs)
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8)
     for operation in (_CONV, _DENSE):
@@ -109,11 +110,9 @@ def int4_weights(
             kind = qtyping.TFLOperationName(operator.kind)
             work.add_dynamic_config(operator.pattern, kind, num_bits=4, granularity=_granularity(per_channel=False))
     result = float_file.quantized(work)
-    return (
-        result
-        if calibration is None
-        else rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
-    )
+    if calibration is None or inputs is None:
+        return result
+    return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
 
 
 def float16(model: bytes) -> bytes:
@@ -130,38 +129,36 @@ def float16(model: bytes) -> bytes:
     return float_file.quantized(work)
 
 
-def static_int8(
-    model: bytes, *, calibration: np.ndarray, inputs: Inputs | None = None, per_channel: bool = True
-) -> bytes:
+def static_int8(model: bytes, *, calibration: float_file.Examples, inputs: Inputs, per_channel: bool = True) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 8-bit activations, 32-bit biases.
 
-    The input of pictures takes raw bytes: uint8 with scale 1 and zero point 0; that of other numbers is uint8 with the
-    scale and zero point of their measured range. The output is uint8 as well, for MediaPipe Tasks refuse int8; a
+    An input of pictures takes raw bytes: uint8 with scale 1 and zero point 0; one of other numbers is uint8 with the
+    scale and zero point of their measured range. Outputs are uint8 as well, for MediaPipe Tasks refuse int8; a
     softmax's has scale 1/256 and zero point 0.
 
     Args:
-        model: a float32 TFLite file with one input of numbers.
+        model: a float32 TFLite file whose inputs, one or several, are numbers.
         calibration: ``(examples, *input_shape)`` of any dtype: some hundred, like those on the phone; of pictures
-            pixels 0..255, else finite numbers of any range.
-        inputs: the kind of the examples, for example ``split.task.inputs``; ``None``: raw pixels.
+            pixels 0..255, else finite numbers of any range; of several inputs a mapping of their names to such arrays.
+        inputs: the kind of the examples, for example ``split.task.inputs``.
         per_channel: ``False`` gives a kernel one scale. Kernels of differing channels lose by it; a clustered kernel
             keeps its few values as a whole, unless a batch norm was folded into it, and not only in every channel.
 
     Raises:
         ValueError: if ``model`` is no TFLite file, is quantized already, or would keep a float operator; if
-            ``calibration`` is empty, of another shape, all zeros or not finite; of pictures, if it is not within 0..255
-            or clearly scaled to 0..1.
+            ``calibration`` is empty, of another shape or of other inputs, all zeros or not finite; of pictures, if it
+            is not within 0..255 or clearly scaled to 0..1.
     """
     return _static(model, calibration, inputs, bits=8, granularity=_granularity(per_channel))
 
 
-def static_int16_activations(model: bytes, *, calibration: np.ndarray, inputs: Inputs | None = None) -> bytes:
+def static_int16_activations(model: bytes, *, calibration: float_file.Examples, inputs: Inputs) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 16-bit activations, 64-bit biases.
 
     For chips without floats on which `static_int8` loses too much. LiteRT's own kernels for it are plain ones: on a
     server's processor a small CNN took a hundred times as long as with 8 bits. The input of pictures takes raw bytes,
-    as that of `static_int8`, and that of other numbers int16; the output is int16 and carries its scale, for no
-    operator makes bytes of it.
+    as that of `static_int8`, and that of other numbers int16, as all inputs where some are of other numbers; the
+    output is int16 and carries its scale, for no operator makes bytes of it.
 
     Args:
         model, calibration, inputs: as for `static_int8`.
@@ -185,7 +182,9 @@ BY_NAME: dict[str, Callable[..., bytes]] = {
 _CALIBRATED = ("static_wi8_ai8", "static_wi8_ai16")
 
 
-def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None, inputs: Inputs | None = None) -> bytes:
+def quantize(
+    model: bytes, name: str, *, calibration: float_file.Examples | None = None, inputs: Inputs | None = None
+) -> bytes:
     """A file quantized as litert-quantizer's recipe of that name says, by the function that is named in `BY_NAME`.
 
     Args:
@@ -198,6 +197,7 @@ def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None, 
     """
     if name not in BY_NAME:
         raise ValueError(f"Wanted the name of a recipe. Received: {name!r}. Available: {', '.join(BY_NAME)}.")
+    float_file.check_kind(calibration, inputs)
     if name not in _CALIBRATED:
         return BY_NAME[name](model)
     if calibration is None:
@@ -207,42 +207,30 @@ def quantize(model: bytes, name: str, *, calibration: np.ndarray | None = None, 
 
 def _static(
     model: bytes,
-    calibration: np.ndarray,
-    inputs: Inputs | None,
+    calibration: float_file.Examples,
+    inputs: Inputs,
     *,
     bits: int,
     granularity: qtyping.QuantGranularity,
 ) -> bytes:
     work = float_file.opened(model)
-    interpreter = Interpreter(model_content=model)
-    source, *others = interpreter.get_input_details()
-    if others or np.issubdtype(source["dtype"], np.integer):
-        raise ValueError(
-            "Integers throughout are for files that take pictures, or other numbers. Received: one that takes "
-            f"{source['dtype'].__name__} {', '.join(end['name'] for end in (source, *others))}: a text's file keeps "
-            "float activations, see dynamic_int8."
-        )
+    _refuse_ids(model)
     _refuse_endless_padding(model)
-    shape = tuple(int(size) for size in source["shape"][1:])
-    least, most = float_file.input_range(calibration, inputs=inputs, shape=shape)
-    of_bytes = inputs is None or inputs.calibration_range() is not None
+    sources = float_file.calibrated(model, calibration, inputs=inputs)
+    of_bytes = inputs.calibration_range() is not None
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
     for end in ends if bits == 8 else ends[: int(of_bytes)]:
         work.update_quantization_recipe(".*", end, op_config=_BYTES)
-    ((signature, names),) = (interpreter.get_signature_list() or {None: {"inputs": [source["name"]]}}).items()
-    (argument,) = names["inputs"]
-    size = int(source["shape"][0])
-    batches = [
-        np.asarray(calibration[start : start + size], "float32")
-        for start in range(0, len(calibration) - size + 1, size)
-    ]
+    signature = next(iter(Interpreter(model_content=model).get_signature_list()), None)
+    first = {source.name: source.values[: source.shape[0]] for source in sources}
     with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off
-        statistics = work.calibrate({signature: [{argument: batches[0]}]}, num_threads=1)
-    _widen(statistics, model, batches)
+        statistics = work.calibrate({signature: [first]}, num_threads=1)
+    _widen(statistics, model, sources)
     # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
-    ends_of_range = [np.full((1,) * len(source["shape"]), end) for end in (least, most)]
-    statistics[source["name"]] = dict(zip(("min", "max"), ends_of_range, strict=True))
+    for source in sources:
+        ends_of_range = [np.full((1,) * len(source.shape), end) for end in source.range or ()]
+        statistics[source.tensor] = dict(zip(("min", "max"), ends_of_range, strict=True))
     result = float_file.quantized(work, statistics)
     _refuse_float_activations(result)
     return _keep_constants(result, model)
@@ -252,7 +240,7 @@ def _granularity(per_channel: bool) -> qtyping.QuantGranularity:
     return qtyping.QuantGranularity.CHANNELWISE if per_channel else qtyping.QuantGranularity.TENSORWISE
 
 
-def _widen(statistics: dict, model: bytes, batches: Iterable[np.ndarray]) -> None:
+def _widen(statistics: dict, model: bytes, sources: Sequence[float_file.Source]) -> None:
     """Ranges that hold every number of every calibration picture, in place of those of the first one.
 
     The quantizer's own calibration is a moving average over pictures: it remembers the last few dozen, and cuts off a
@@ -265,11 +253,12 @@ def _widen(statistics: dict, model: bytes, batches: Iterable[np.ndarray]) -> Non
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
-    image = interpreter.get_input_details()[0]["index"]
     places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
     ranges = [(statistics[name], places[name]) for name in statistics if "min" in statistics[name]]
-    for batch in batches:
-        interpreter.set_tensor(image, batch)
+    size = sources[0].shape[0]
+    for start in range(0, len(sources[0].values) - size + 1, size):
+        for source in sources:
+            interpreter.set_tensor(source.place, source.values[start : start + size])
         interpreter.invoke()
         for found, place in ranges:
             values = interpreter.get_tensor(place)
@@ -325,6 +314,17 @@ def _kernels(model: schema.ModelT) -> Iterator[tuple[int, Any, Any, Any]]:
         if kind in _CHANNELS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
             source, kernel, bias = (graph.tensors[place] for place in operator.inputs[:3])
             yield _CHANNELS[kind], source, kernel, bias
+
+
+def _refuse_ids(model: bytes) -> None:
+    sources = float_file.sources(model)
+    whole = [name for name, detail in sources.items() if np.issubdtype(detail["dtype"], np.integer)]
+    if whole:
+        raise ValueError(
+            "Integers throughout are for files that take pictures, or other numbers. Received: one that takes "
+            f"{sources[whole[0]]['dtype'].__name__} {', '.join(whole)}: a text's file keeps float activations, see "
+            "dynamic_int8."
+        )
 
 
 def _refuse_endless_padding(model: bytes) -> None:

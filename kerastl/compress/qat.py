@@ -82,9 +82,10 @@ def train(
         The quantization-aware tf_keras model; `curves` reads its training curves.
 
     Raises:
-        ValueError: for a model that ends in probabilities or has a layer that cannot be quantized; for batches without
-            a known length, or whose values are not pixels 0..255, or of other kinds not finite; for no kernel with
-            clusters to preserve; for a teacher beside stored answers, or answers of other classes.
+        ValueError: for a model that ends in probabilities, has several inputs or outputs, or a layer that cannot be
+            quantized; for batches without a known length, or whose values are not pixels 0..255, or of other kinds not
+            finite; for no kernel with clusters to preserve; for a teacher beside stored answers, or answers of other
+            classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     task = batching.task_of(batches)
@@ -140,6 +141,12 @@ def prepare(
         ValueError: as in `train`.
     """
     fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
+    if len(tf_model.inputs) > 1:
+        names = ", ".join(tf_model.input_names)
+        raise ValueError(
+            f"Quantization-aware training is for models of one input. Received: {names}; compress.ptq.static_int8 "
+            "makes the integer file of a model of several."
+        )
     examples = [np.asarray(batch[0], "float32") for batch in calibration]
     if not examples:
         raise ValueError("Calibration needs at least one batch. Received: none.")

@@ -12,7 +12,7 @@ https://arxiv.org/abs/1906.04721, section 4.2).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,9 +31,7 @@ _MOST_INPUTS = 8192
 """Inputs of one sum whose moments still fit in memory, half a gigabyte; a kernel of more keeps its integers."""
 
 
-def output_aware_rounding(
-    model: bytes, quantized: bytes, *, calibration: np.ndarray, inputs: Inputs | None = None
-) -> bytes:
+def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: float_file.Examples, inputs: Inputs) -> bytes:
     """The quantized file with better integers, scales and biases in the same places: same size, same speed.
 
     Those of convolutions, depthwise ones too, and of dense layers are chosen anew, with as many scales as they have:
@@ -45,14 +43,14 @@ def output_aware_rounding(
         model: the float32 TFLite file.
         quantized: made from it, with 4-bit or 8-bit kernels and float32 activations.
         calibration: some hundred examples of the training split: pixels ``(examples, *input_shape)``, 0..255 of any
-            dtype, other finite numbers, or token ids ``(examples, sequence_length)``.
-        inputs: their kind, for example ``split.task.inputs``, which says what the file is fed with; ``None`` for a file
-            of one input: raw pixels, or ids where it takes whole numbers.
+            dtype, other finite numbers, or token ids ``(examples, sequence_length)``; of several inputs a mapping of
+            their names to such arrays.
+        inputs: their kind, for example ``split.task.inputs``, which says what the file is fed with.
 
     Raises:
         ValueError: if ``quantized`` was not made from ``model``, or holds no such kernel; if ``calibration`` has
-            another shape or is empty, holds no pixels 0..255 (for a file that takes pictures), nothing finite (numbers)
-            or no whole numbers (ids); if the file has several inputs, and no kind says what goes into each.
+            another shape or is empty, holds no pixels 0..255 (of pictures), nothing finite (numbers) or no whole
+            numbers (ids); if nobody says their kind, or it feeds other inputs than the file has.
     """
     floats, result = (float_file.parsed(file) for file in (model, quantized))
     layers = _layers(floats, result)
@@ -222,24 +220,11 @@ def _sums(model: bytes, quantized: bytes, layers: Sequence[_Layer], examples: _E
 class _Examples:
     """Calibration examples as a file takes them."""
 
-    def __init__(self, model: bytes, calibration: np.ndarray, inputs: Inputs | None) -> None:
-        sources = Interpreter(model_content=model).get_input_details()
-        self._size, *shape = (int(size) for size in sources[0]["shape"])
-        calibration = np.asarray(calibration)
-        if np.issubdtype(sources[0]["dtype"], np.floating):
-            float_file.input_range(calibration, inputs=inputs, shape=tuple(shape))
-            calibration = calibration.astype(np.float32)
-        elif calibration.shape[1:] != tuple(shape) or not np.issubdtype(calibration.dtype, np.integer):
-            wanted = ", ".join(map(str, shape))
-            raise ValueError(
-                f"Calibration needs token ids, whole numbers (examples, {wanted}). Received: {calibration.shape} of "
-                f"{calibration.dtype}."
-            )
-        values = {sources[0]["name"]: calibration} if len(sources) == 1 else _by_tensor(calibration, sources, inputs)
-        self._fed = [(source["index"], values[source["name"]].astype(source["dtype"])) for source in sources]
-        self._count = len(calibration) - len(calibration) % self._size
-        if not self._count:
-            raise ValueError(f"Calibration needs {self._size} examples or more. Received: {len(calibration)}.")
+    def __init__(self, model: bytes, calibration: float_file.Examples, inputs: Inputs) -> None:
+        sources = float_file.calibrated(model, calibration, inputs=inputs)
+        self._fed = [(source.place, source.values) for source in sources]
+        self._size, count = sources[0].shape[0], len(sources[0].values)
+        self._count = count - count % self._size
 
     def at(self, file: bytes, place: int) -> Iterator[np.ndarray]:
         """What a file has in one tensor, a batch of the file after the other."""
@@ -256,21 +241,6 @@ class _Examples:
                     interpreter.set_tensor(index, values[start : start + self._size])
             interpreter.invoke()
             yield interpreter.get_tensor(place)
-
-
-def _by_tensor(
-    calibration: np.ndarray, sources: Sequence[Mapping[str, Any]], inputs: Inputs | None
-) -> dict[str, np.ndarray]:
-    """What goes into each of several inputs, by the names of the file's tensors."""
-    names = sorted(source["name"] for source in sources)
-    values = {} if inputs is None else inputs.fed(calibration)
-    if sorted(values) != names:
-        kind = "no kind" if inputs is None else f"the kind {inputs.kind!r} of {sorted(values)}"
-        raise ValueError(
-            "A file of several inputs needs inputs=, the kind of the examples, which says what goes into each. "
-            f"Received: {kind}, for a file of {names}."
-        )
-    return values
 
 
 def _cut(file: bytes, place: int) -> bytes:

@@ -95,7 +95,7 @@ def load(
     if parquet_table.files(path):
         arguments |= {**columns, **label_options, "size": None if size is None else list(size), "channels": channels}
     return splits.dataset(
-        types.Task(path.resolve().stem, _kind([arrays[f"{split}_inputs"] for split in found.inputs]), target),
+        types.Task(path.resolve().stem, kind_of_inputs([arrays[f"{split}_inputs"] for split in found.inputs]), target),
         arrays,
         seed=seed,
         validation=validation,
@@ -144,7 +144,7 @@ def _hold_out(arrays: dict[str, np.ndarray], target: types.Target, *, test: int 
         arrays[f"train_{what}"], arrays[f"test_{what}"] = whole[train], whole[held_out]
 
 
-def _kind(inputs: Sequence[np.ndarray]) -> types.Inputs:
+def kind_of_inputs(inputs: Sequence[np.ndarray]) -> types.Inputs:
     """What inputs are: pictures where an example has height, width and channels and all values are whole, 0..255."""
     shape = inputs[0].shape[1:]
     return Image(shape) if len(shape) == 3 and all(map(_are_pixels, inputs)) else Numbers(shape)

@@ -279,7 +279,7 @@ def listed(
     if path.is_file() and path.suffix.lower() in _TABLES:
         title, table, folder = path.resolve().stem, path.name, path.parent
     elif path.is_file():
-        title, folder = path.resolve().name.split(".")[0], _unpacked(path)
+        title, folder = path.resolve().name.split(".")[0], unpacked(path)
     if table is not None:
         return _listed_in_table(title, folder / table, columns=columns, root=root, label_options=label_options)
     if columns.group is not None:
@@ -334,7 +334,7 @@ def _split_of(row: picture_table.Row, file: Path) -> str:
     )
 
 
-def _unpacked(archive: Path) -> Path:
+def unpacked(archive: Path) -> Path:
     """The folder of an archive's pictures in the cache."""
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

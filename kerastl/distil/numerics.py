@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any
 
 import tensorflow as tf
-
-Numbers = TypeVar("Numbers", tf.Tensor, Mapping[str, tf.Tensor], tf.Tensor | Mapping[str, tf.Tensor])
 
 
 def check_temperature(temperature: float | tf.Tensor) -> None:
@@ -17,14 +15,14 @@ def check_temperature(temperature: float | tf.Tensor) -> None:
         raise ValueError(f"A temperature must be above 0. Received: temperature={temperature}.")
 
 
-def as_float(*tensors: Numbers) -> list[Numbers]:
+def as_float(*tensors: Any) -> list[Any]:
     """As tensors of float64 if one of them is, else of float32; where there are several by name, all of them."""
     found = [each(tf.convert_to_tensor, tensor) for tensor in tensors]
     kind = tf.float64 if any(one.dtype == tf.float64 for one in tf.nest.flatten(found)) else tf.float32
     return [each(lambda one: tf.cast(one, kind), tensor) for tensor in found]
 
 
-def each(function: Callable[[tf.Tensor], tf.Tensor], tensors: Numbers) -> Numbers:
+def each(function: Callable[[tf.Tensor], tf.Tensor], tensors: Any) -> Any:
     """A function of a tensor, of each one where there are several by name."""
     if isinstance(tensors, Mapping):
         return {name: function(tensor) for name, tensor in tensors.items()}

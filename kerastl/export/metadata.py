@@ -65,7 +65,8 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     the words, then <PAD>, and lower-cases nothing.
 
     Args:
-        data: bytes of a TFLite file with the task's inputs, and one output ``(1, ..., outputs)``.
+        data: bytes of a TFLite file with the task's inputs, and one output ``(1, ..., outputs)``; of a task whose
+            outputs are of any shape as many outputs as it has names.
         task: what goes in and what is asked; its name is the model's, for people.
         description: of the model, for people.
         between_words: a regular expression (RE2) of what separates words, for example ``r"[^\w']+"``; for a file of one
@@ -79,7 +80,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
     model = packing.unpack(packing.shrink(packing.pack(model), names=_may_be_quantized(model)))
     graph, labels = model.subgraphs[0], list(task.target.names)
-    outputs = int(graph.tensors[graph.outputs[0]].shape[-1])
+    outputs = int(graph.tensors[graph.outputs[0]].shape[-1]) if task.target.outputs else len(graph.outputs)
     if outputs != len(labels):
         raise ValueError(f"Wanted one name for each of {outputs} outputs. Received: {len(labels)} names.")
     fed, asked = task.inputs.described(), task.target.described()
@@ -140,6 +141,8 @@ def read(data: bytes) -> dict[str, Any]:
     fed, inputs = _input_of(data, source, shape)
     threshold = _threshold_of(target)
     labels = _file_of(data, target, AssociatedFileType.TENSOR_AXIS_LABELS)
+    if labels is None:  # names of outputs of any shape
+        labels = _file_of(data, target, AssociatedFileType.UNKNOWN, name=LABELS)
     if labels is None:
         raise ValueError("Wanted metadata with labels of the output. Received: metadata without any.")
     names = labels.splitlines()
@@ -264,10 +267,13 @@ def _check_inputs(graph: SubGraphT, task: Task, between_words: str) -> None:
 def _described(graph: SubGraphT, task: Task, *, description: str, between_words: str = "") -> bytes:
     """The metadata FlatBuffer."""
     fed, asked = task.inputs.described(), task.target.described()
-    target = TensorMetadataT()
-    target.name = graph.tensors[graph.outputs[0]].name
+    targets = [TensorMetadataT() for _ in graph.outputs]
+    for target, index in zip(targets, graph.outputs, strict=True):
+        target.name = graph.tensors[index].name
+    target = targets[0]  # what is said of all of them stands at the first
     target.stats = _stats(0.0, 1.0) if "labels" in asked else None
-    target.associatedFiles = [_file(LABELS, AssociatedFileType.TENSOR_AXIS_LABELS)]
+    named = AssociatedFileType.TENSOR_AXIS_LABELS if task.target.outputs else AssociatedFileType.UNKNOWN
+    target.associatedFiles = [_file(LABELS, named)]
     if _only_in_json(asked, _TARGETS_IN_THE_FORMAT):
         target.associatedFiles.append(_file(TARGET, AssociatedFileType.UNKNOWN))
     if "score_threshold" in asked:
@@ -280,7 +286,7 @@ def _described(graph: SubGraphT, task: Task, *, description: str, between_words:
     whole.inputTensorMetadata = [
         _source(tensor, fed, between_words, first=place == 0) for place, tensor in enumerate(sources)
     ]
-    whole.outputTensorMetadata = [target]
+    whole.outputTensorMetadata = targets
     if "vocabulary" in fed and not between_words:  # of three inputs one tokenizer makes all
         whole.inputProcessUnits = [_tokenizer("")]
     metadata = ModelMetadataT()

@@ -1,19 +1,20 @@
 """What goes to the phone: the file, its labels, a page that says how to run it; of texts vocabulary and tokenizer.
 
 A kind of input may bring a page of its own (`BringsPage`), a kind of target the words for its answers (`BringsAnswer`);
-pictures, texts and classes have theirs here, and all others get plain numbers in, named numbers out.
+pictures, texts and classes have theirs here, a task whose outputs are of any shape gets all of them by name, and all
+others get plain numbers in, named numbers out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from kerastl.export import metadata, phone_image, phone_numbers, phone_text
+from kerastl.export import metadata, phone_image, phone_numbers, phone_signature, phone_text
 from kerastl.inputs import wordpiece
-from kerastl.types import Inputs, Target, Task
+from kerastl.types import Target, Task
 
 _READ_LABELS = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
 """
@@ -49,8 +50,8 @@ class BringsPage(Protocol):
 class BringsAnswer(Protocol):
     """A kind of target with words of its own on the page."""
 
-    def phone_answer(self) -> Answer:
-        """What stands for ``{what}`` and ``{answer}`` on any page."""
+    def phone_answer(self) -> Answer | tuple[str, str]:
+        """What stands for ``{what}`` and ``{answer}`` on any page: an `Answer`, or its two parts."""
         ...
 
 
@@ -77,17 +78,19 @@ def files(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, bytes
             f"{', '.join(described['target'])}."
         )
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
-    page = _page_of(task.inputs).format(**_fields(report, row, task))
+    page = _page_of(task).format(**_fields(report, row, task))
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
     if "vocabulary" in fed:
         made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
     return made
 
 
-def _page_of(inputs: Inputs) -> str:
-    if isinstance(inputs, BringsPage):
-        return inputs.phone_page()
-    described = inputs.described()
+def _page_of(task: Task) -> str:
+    if isinstance(task.inputs, BringsPage):
+        return task.inputs.phone_page()
+    if not task.target.outputs:  # outputs of any shape
+        return phone_signature.PAGE
+    described = task.inputs.described()
     if "image" in described:
         return phone_image.PAGE
     return phone_text.PAGE if "vocabulary" in described else phone_numbers.PAGE
@@ -95,7 +98,7 @@ def _page_of(inputs: Inputs) -> str:
 
 def _answer_of(target: Target, *, example: str) -> Answer:
     if isinstance(target, BringsAnswer):
-        return target.phone_answer()
+        return Answer(*target.phone_answer())
     described, name = target.described(), target.output_name
     threshold = described.get("score_threshold")  # of an example that may have several classes
     if threshold is not None:
@@ -139,6 +142,7 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> di
         "latency": row["latency_ms"]["median"],
         "classes": math.prod(row["output"]["shape"]) if len(target.names) == 1 else len(target.names),
         "inputs": ", ".join(f"`{name}`" for name in task.inputs.tensors),
+        "tensors": "\n".join(_rows("input", row["inputs"]) + _rows("output", row["outputs"])),
         "columns": f": {', '.join(columns)}" if columns else "",
         "what": answer.what,
         "answer": answer.python,
@@ -151,6 +155,12 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> di
         "native_order": " in native order" if floating else "",
         "integers": _INTEGERS if not floating else "",
     }
+
+
+def _rows(side: str, tensors: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line of the page's table for each of a file's inputs or outputs."""
+    keys = ("dtype", "shape", "scale", "zero_point")
+    return [f"| {side} `{one['name']}` | {' | '.join(str(one[key]) for key in keys)} |" for one in tensors]
 
 
 _INTEGERS = """

@@ -10,7 +10,8 @@ _load, __dir__, __all__ = lazy_loader.attach(
     [member.name for member in pkgutil.iter_modules(__path__)],
     {
         "acceptance": ["Acceptance"],
-        "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "post_training"],
+        "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "attempt", "post_training"],
+        "clustering": ["clustered"],
         "publishing": ["publish"],
         "quantization": ["quantization_aware"],
         "store": ["Run", "check_backend"],

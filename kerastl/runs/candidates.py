@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from kerastl.compress import ptq
+from kerastl.compress import mixed_precision, ptq
+from kerastl.compress.float_file import Examples
 from kerastl.export import tflite
 from kerastl.system import near_names
-from kerastl.types import ClusterClaim, Task
-from kerastl.verify import checks
+from kerastl.types import ClusterClaim, Split, Task
+from kerastl.verify import checks, predictions
 
 if TYPE_CHECKING:
     import keras
 
     from kerastl.training import fitting
+
+Made = TypeVar("Made")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,15 +130,36 @@ class Baseline:
             )
 
 
+def attempt(name: str, make: Callable[[], Made], *, skipped: dict[str, str]) -> Made | None:
+    """What a technique gives; ``None`` where it cannot be done with this model, which is said and kept.
+
+    Args:
+        name: of the technique.
+        make: does it.
+        skipped: gets the reason under the name.
+    """
+    try:
+        return make()
+    except ValueError as error:
+        skipped[name] = " ".join(str(error).split())
+        print(f"skipped: {name}: {skipped[name]}")
+        return None
+
+
 def post_training(
     model: keras.Model,
     task: Task,
     *,
     techniques: Sequence[str],
-    calibration: np.ndarray | None = None,
+    calibration: Examples | None = None,
+    rounding: Examples | None = None,
+    validation: Split | None = None,
+    max_score_drop: float = 0.0,
     sparsity: float | None = None,
+    clusters: ClusterClaim | None = None,
     prefix: str = "",
     eligible: bool = True,
+    skipped: dict[str, str] | None = None,
 ) -> list[Candidate]:
     """The float32 file of a model and what post-training quantization makes of it, a candidate each.
 
@@ -143,34 +167,74 @@ def post_training(
         model: a float model.
         task: what it is for.
         techniques: of ``"float32"``, ``"float16"``, ``"dynamic_int8"``, ``"weight_only_int8"``, ``"static_int8"``,
-            ``"static_int16_activations"`` and ``"int4_weights"``, in the order wanted.
+            ``"static_int16_activations"``, ``"int4_weights"`` and ``"mixed_precision"``, in the order wanted.
         calibration: some hundred training examples, for the static ones.
+        rounding: some hundred training examples by whose answers the integers of 4-bit weights are chosen, minutes for
+            a large net; ``None`` takes the integer nearest to each weight. Clustered kernels keep the nearest: the
+            integers of a cluster would be several.
+        validation: the split that mixed precision is searched on, a thousand examples of it.
+        max_score_drop: score that the file of mixed precision may lose there against the float32 file.
         sparsity: share of zeros that all of them claim.
+        clusters: how few distinct values all of them claim.
         prefix: stands before each candidate's name.
         eligible: whether one of them may be chosen for the phone; those of a teacher may not.
+        skipped: gets the techniques that cannot be done with this model, and why; ``None`` raises the first of them.
 
     Raises:
-        ValueError: if there is no such technique, or a static one has no calibration.
+        ValueError: if there is no such technique, a static one has no calibration, or mixed precision no validation
+            split; without ``skipped``, if one cannot be done with this model.
     """
     float32, inputs = tflite.convert(model, task), task.inputs
     shown = np.empty(0) if calibration is None else calibration
-    makes = {
+    rounding = None if clusters is not None else rounding
+    makes: dict[str, Callable[[], bytes]] = {
         "float32": lambda: float32,
         "float16": lambda: ptq.float16(float32),
         "dynamic_int8": lambda: ptq.dynamic_int8(float32),
         "weight_only_int8": lambda: ptq.weight_only_int8(float32),
         "static_int8": lambda: ptq.static_int8(float32, calibration=shown, inputs=inputs),
         "static_int16_activations": lambda: ptq.static_int16_activations(float32, calibration=shown, inputs=inputs),
-        "int4_weights": lambda: ptq.int4_weights(float32),
+        "int4_weights": lambda: ptq.int4_weights(float32, calibration=rounding, inputs=inputs),
     }
+    if validation is not None:
+        makes["mixed_precision"] = lambda: _mixed(float32, validation, drop=max_score_drop, calibration=rounding)
     unknown = [name for name in techniques if name not in makes]
     static = [name for name in techniques if name.startswith("static")]
     if unknown or (static and calibration is None):
         raise ValueError(
-            f"Wanted techniques of {', '.join(makes)}, and calibration examples for the static ones. Received: "
-            f"{', '.join(techniques)}{'' if calibration is not None else ', no calibration'}."
+            f"Wanted techniques of {', '.join(makes)}, and calibration examples for the static ones; mixed_precision "
+            f"needs validation=. Received: {', '.join(techniques)}"
+            f"{'' if calibration is not None else ', no calibration'}{'' if validation is not None else ', no split'}."
         )
-    return [
-        Candidate(f"{prefix}{name}", name, makes[name](), model, eligible=eligible, sparsity=sparsity)
-        for name in techniques
-    ]
+    claims: dict[str, Any] = {"eligible": eligible, "sparsity": sparsity, "clusters": clusters}
+    made: list[Candidate] = []
+    for name in techniques:
+        make = makes[name]
+        content = make() if skipped is None else attempt(prefix + name, make, skipped=skipped)
+        made += [Candidate(prefix + name, name, content, model, **claims)] if content else []
+    return made
+
+
+def _mixed(float32: bytes, validation: Split, *, drop: float, calibration: Examples | None) -> bytes:
+    """The smallest file of 4-bit, 8-bit and float kernels that loses no more score than is accepted."""
+    held, task = validation.take(1000), validation.task
+
+    def score(file: bytes) -> float:
+        answers = predictions.predict_tflite(file, held.inputs, kind=task.inputs)
+        return task.target.score(answers, held.labels).value
+
+    options: dict[str, Any] = {"calibration": calibration, "inputs": task.inputs}
+    measured = mixed_precision.sensitivities(
+        float32,
+        answers=lambda file: predictions.predict_tflite(file, held.take(200).inputs, kind=task.inputs),
+        target=task.target,
+        **options,
+    )
+    whole = score(float32)
+    if task.target.higher_is_better:
+        return mixed_precision.search(float32, measured, score=score, least=whole - drop, **options).content
+
+    def gained(file: bytes) -> float:
+        return -task.target.drop(score(file), whole)
+
+    return mixed_precision.search(float32, measured, score=gained, least=-drop, **options).content

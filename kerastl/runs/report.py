@@ -247,9 +247,16 @@ def render(
         scatter_plot=plots.scatter(report["scatter"]) if report.get("scatter") else "",
         curve_plots=[(one.stage, plots.curves(one)) for one in curves if plots.panels(one)],
         mistakes=mistakes,
+        ends=[*_ends("in", chosen, "input"), *_ends("out", chosen, "output")],
         tiles=_tiles(mistakes) if mistakes else [],
         total_seconds=sum(row["seconds"] for row in report["stages"]),
     )
+
+
+def _ends(word: str, row: Mapping[str, Any], side: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """What goes in or comes out; where that is several, each with its name."""
+    tensors = row.get(f"{side}s", ())
+    return [(f"{word}, {one['name']}", one) for one in tensors] if len(tensors) > 1 else [(word, row[side])]
 
 
 def _times_smaller(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> float | None:

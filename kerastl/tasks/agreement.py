@@ -71,8 +71,13 @@ class Agreement:
         """
         tables = dict(answers) if isinstance(answers, Mapping) else dict(zip(names, [answers], strict=True))
         for name, table in tables.items():
-            if not np.size(table) or not np.isfinite(table).all():
-                raise ValueError(f"Wanted finite answers. Received: {np.shape(table)} of output {name!r}.")
+            wrong = np.argwhere(~np.isfinite(table))
+            if not np.size(table) or len(wrong):
+                first = f", {table[tuple(wrong[0])]} of example {wrong[0][0]} the first" if len(wrong) else ""
+                raise ValueError(
+                    f"Wanted finite answers of the model. Received: {np.shape(table)} of output {name!r}, "
+                    f"{len(wrong)} not finite{first}."
+                )
         spreads = [float(np.std(table, dtype=np.float64)) for table in tables.values()]
         return cls(tuple(tables), tuple(value if value > 0 else 1.0 for value in spreads))
 
@@ -240,6 +245,11 @@ class Agreement:
 
     def described(self) -> dict[str, Any]:
         return {"outputs": list(self.names), "spread": list(self.spread)}
+
+    def phone_answer(self) -> tuple[str, str]:
+        """What the bundle's page says of the answers, and the lines that print them; see `export.phone.Answer`."""
+        what = "what the model that it was made from answers, number for number: nothing was put behind its outputs."
+        return what, "for name, values in answers.items():\n    print(name, values.shape, values.ravel()[:4])"
 
     def _tables(self, answers: Outputs) -> dict[str, np.ndarray]:
         """Answers by the names of the outputs, as arrays."""

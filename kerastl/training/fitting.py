@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,6 +27,8 @@ class Trained(NamedTuple):
     curves: History
 
 
+Loss = keras.losses.Loss | Mapping[str, keras.losses.Loss]
+"""What outputs are trained to, of several outputs by each one's name."""
 Arrays = tuple[np.ndarray | LazyArray | Mapping[str, np.ndarray], np.ndarray | Mapping[str, np.ndarray]]
 """Inputs and labels, one label an input; of several inputs or targets, mappings of their names."""
 
@@ -39,7 +41,7 @@ def fit(
     task: Task | None = None,
     workspace: Workspace | None = None,
     validation: tf.data.Dataset | Split | Arrays | None = None,
-    loss: keras.losses.Loss | None = None,
+    loss: Loss | None = None,
     metrics: Sequence[keras.metrics.Metric] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     optimizer: Callable[..., keras.optimizers.Optimizer] = keras.optimizers.AdamW,
@@ -94,7 +96,7 @@ def fit(
     model.compile(
         optimizer=optimizer(rate, weight_decay=schedule.weight_decay),
         loss=loss,
-        metrics=_metrics(metrics, score, needed=best),
+        metrics=_metrics(metrics, score, needed=best) or None,
         jit_compile=False,  # on a CPU XLA is two to eight times slower
     )
     watchers = [TerminateOnNonFinite(), *callbacks]
@@ -183,8 +185,8 @@ def _best_epoch(
 
 
 def _loss(
-    task: Task | None, loss: keras.losses.Loss | None, class_weight: Mapping[int, float] | None
-) -> tuple[keras.losses.Loss | dict[str, keras.losses.Loss], dict[int, float] | None]:
+    task: Task | None, loss: Loss | None, class_weight: Mapping[int, float] | None
+) -> tuple[Loss, dict[int, float] | None]:
     """What is trained to, and the weights of classes that are left to Keras."""
     if task is None:
         if loss is None or class_weight is not None:
@@ -198,9 +200,10 @@ def _loss(
         return loss or task.target.loss(), None
     weighted, left = task.target.weighted_loss(class_weight)
     if left is None and loss is not None:
+        name = getattr(loss, "name", loss)
         raise ValueError(
             f"Weights of classes in {task.target.kind} are in its own loss, the only one that knows them all: wanted "
-            f"class_weight= without loss=. Received: weights of {sorted(class_weight)} and the loss {loss.name!r}."
+            f"class_weight= without loss=. Received: weights of {sorted(class_weight)} and the loss {name!r}."
         )
     return loss or weighted, left
 
@@ -240,7 +243,7 @@ def predict(
     *,
     batch_size: int | None = None,
     task: Task | None = None,
-) -> np.ndarray | dict[str, np.ndarray]:
+) -> Any:
     """Outputs ``(examples, outputs)`` of ``model`` on ``inputs`` as a float32 array, in inference mode.
 
     Of a model of several outputs such an array by each one's name: the task's names where there is a task.

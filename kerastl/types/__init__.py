@@ -19,7 +19,7 @@ from kerastl.types.files import (
     Variant,
     Verification,
 )
-from kerastl.types.task import Inputs, Target, Task
+from kerastl.types.task import Inputs, SeveralInputs, Target, Task, kind_of
 from kerastl.types.training import History, Schedule, Workspace
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Operators",
     "Schedule",
     "Score",
+    "SeveralInputs",
     "Split",
     "Target",
     "Task",
@@ -46,5 +47,6 @@ __all__ = [
     "Variant",
     "Verification",
     "Workspace",
+    "kind_of",
     "labels_and_teacher_logits",
 ]

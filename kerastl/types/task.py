@@ -88,6 +88,19 @@ class Inputs(Protocol):
 
 
 @runtime_checkable
+class SeveralInputs(Protocol):
+    """A kind whose examples are mappings: an input of a kind of its own under each name, as `inputs.named.Named`."""
+
+    @property
+    def parts(self) -> tuple[tuple[str, Inputs], ...]: ...
+
+
+def kind_of(inputs: Inputs, name: str) -> Inputs:
+    """The kind of one of a file's inputs: of several the one under that name, else the only one there is."""
+    return dict(inputs.parts).get(name, inputs) if isinstance(inputs, SeveralInputs) else inputs
+
+
+@runtime_checkable
 class Target(Protocol):
     """What a model is asked for, one file a kind in `kerastl.tasks`: a frozen dataclass.
 

@@ -161,7 +161,7 @@ def _tables(answers: Outputs) -> dict[str, np.ndarray]:
 
 def _check_expected(expected: Outputs, split: types.Split) -> None:
     for table in _tables(expected).values():
-        if table.ndim < 2 or len(table) != len(split) or not len(split):
+        if table.ndim < (2 if split.task.target.outputs else 1) or len(table) != len(split) or not len(split):
             raise ValueError(f"Wanted answers ({len(split)}, outputs), not empty. Received: {table.shape}.")
         if not np.isfinite(table).all():
             raise ValueError("Wanted finite answers of the Keras model. Received: some that are not.")
@@ -220,7 +220,8 @@ def _check_contents(artifact: types.Artifact, model: Any, *, task: types.Task) -
         )
     graph = model.subgraphs[0]
     for index in graph.inputs:
-        _check_input(artifact, graph.tensors[index], task.inputs)
+        tensor = graph.tensors[index]
+        _check_input(artifact, tensor, types.kind_of(task.inputs, (tensor.name or b"").decode()))
     for index in graph.outputs:
         _check_output(artifact, graph.tensors[index], task.target)
     if artifact.integer and floating:

@@ -87,7 +87,9 @@ _FUNCTIONS: dict[str, Any] = {
 _OTHERS = ("Concatenate", "Mean", "Pad", "Reshape", "Split", "Transpose")
 
 
-def to_tf_keras(model: keras.Model, *, probe: np.ndarray | LazyArray, tolerance: float = 1e-4) -> tf_keras.Model:
+def to_tf_keras(
+    model: keras.Model, *, probe: np.ndarray | LazyArray | Mapping[str, np.ndarray], tolerance: float = 1e-4
+) -> tf_keras.Model:
     """Rebuilds a Keras 3 model in tf_keras: same graph, same layer names, copies of the weights.
 
     The caller's model is left as it was. Models nested in it are laid flat, and so are layers that are made of layers;
@@ -96,7 +98,8 @@ def to_tf_keras(model: keras.Model, *, probe: np.ndarray | LazyArray, tolerance:
     Args:
         model: a built functional (or Sequential) Keras 3 model of layers that tf_keras or `tf_keras_layers` has, and of
             operations that are such a layer: ``x + y``, ``x * 2``, ``keras.ops.pad`` ...
-        probe: some examples ``(examples, *input_shape)``, of any type of numbers, that both models are run on.
+        probe: some examples ``(examples, *input_shape)``, of any type of numbers, that both models are run on; of
+            several inputs a mapping of their names to such arrays.
         tolerance: largest difference allowed between their outputs, as a share of the largest absolute output or of 1,
             whichever is larger.
 
@@ -118,7 +121,7 @@ def to_tf_keras(model: keras.Model, *, probe: np.ndarray | LazyArray, tolerance:
     ]
     outputs = _Crossing(model).walk(model, inputs)
     bridged = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
-    _compare(model, bridged, probe=np.asarray(probe, model.inputs[0].dtype), tolerance=tolerance)
+    _compare(model, bridged, probe=_as_inputs(model, probe), tolerance=tolerance)
     return bridged
 
 
@@ -390,7 +393,19 @@ def _copy_weights(layer: keras.layers.Layer, bridged: tf_keras.layers.Layer) -> 
     bridged.set_weights(weights)
 
 
-def _compare(model: keras.Model, bridged: tf_keras.Model, *, probe: np.ndarray, tolerance: float) -> None:
+def _as_inputs(model: keras.Model, probe: np.ndarray | LazyArray | Mapping[str, np.ndarray]) -> Any:
+    """Examples in the types that a model takes, of several inputs by their names."""
+    if not isinstance(probe, Mapping):
+        return np.asarray(probe, model.inputs[0].dtype)
+    names = [tensor.name for tensor in model.inputs]
+    if sorted(names) != sorted(probe):
+        raise ValueError(f"Wanted a probe of the inputs {', '.join(names)}. Received: {', '.join(probe)}.")
+    return {tensor.name: np.asarray(probe[tensor.name], tensor.dtype) for tensor in model.inputs}
+
+
+def _compare(
+    model: keras.Model, bridged: tf_keras.Model, *, probe: np.ndarray | dict[str, np.ndarray], tolerance: float
+) -> None:
     wanted = [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(model(probe, training=False))]
     received = [np.asarray(output) for output in keras.tree.flatten(bridged(probe, training=False))]
     for ours, theirs in zip(received, wanted, strict=True):

@@ -32,14 +32,25 @@ def flatten(
         ValueError: no functional model of one input and one output; a layer that cannot be made again from its
             configuration; or ``image`` is of a shape that its layers cannot take with the weights that they have.
     """
-    if not layer_graph.is_functional(model):
-        raise ValueError(f"Wanted a functional model. Received: the subclassed model {type(model).__name__}.")
-    outputs = model.output if isinstance(model.output, list | tuple | dict) else [model.output]
-    if len(model.inputs) != 1 or len(outputs) != 1:
+    if layer_graph.is_functional(model) and (len(model.inputs) != 1 or len(model.outputs) != 1):
         raise ValueError(
             f"Wanted a model from one picture to one tensor. Received: {model.name!r} with inputs "
-            f"{[tensor.name for tensor in model.inputs]} and {len(outputs)} outputs."
+            f"{[tensor.name for tensor in model.inputs]} and {len(model.outputs)} outputs."
         )
+    (output,) = flatten_all(model, [image], names=names)
+    return output
+
+
+def flatten_all(
+    model: keras.Model, inputs: Sequence[keras.KerasTensor], *, names: Mapping[str, str] = MappingProxyType({})
+) -> list[keras.KerasTensor]:
+    """As `flatten`, of a model of any number of inputs and outputs: all outputs, in the model's order.
+
+    Raises:
+        ValueError: no functional model, or a layer that cannot be made again, or not for inputs of these shapes.
+    """
+    if not layer_graph.is_functional(model):
+        raise ValueError(f"Wanted a functional model. Received: the subclassed model {type(model).__name__}.")
     copies: dict[int, keras.layers.Layer] = {}
 
     def call(layer: keras.layers.Layer, arguments: Sequence, options: Mapping, _: str) -> object:
@@ -50,8 +61,7 @@ def flatten(
         _give_weights(layer, copy)
         return output
 
-    (output,) = layer_graph.replayed(model, [image], call)
-    return output
+    return layer_graph.replayed(model, inputs, call)
 
 
 def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, **options: object) -> Any:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
+from kerastl.export import keras_graph
+from kerastl.inputs.image import Image
 from kerastl.models.pretrained import graph
 from kerastl.models.pretrained.backbone import Backbone
 from kerastl.models.pretrained.weights import account
+from kerastl.types import Inputs, Split, kind_of
 from kerastl.untrusted import keras_file
 
 RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
@@ -85,7 +90,8 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
     if len(shape) != 3 or shape[-1] not in (1, 3) or len(answers) != 2 or not answers[-1]:
         raise ValueError(
             "Wanted a classifier of pictures, from (height, width, 1 or 3) to one vector. Received: "
-            f"{file}, from {model.input_shape} to {model.output_shape}."
+            f"{file}, from {model.input_shape} to {model.output_shape}. A model of anything else needs no labels: "
+            "shrink_model --labels none proves its files against its own answers."
         )
     height, width = (side or image_size for side in shape[:2])
     if not height or not width:
@@ -94,6 +100,140 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
     front = None if pixels == "0..255" else layers.Rescaling(scale, offset=offset, name="from_bytes")
     flat = _laid_out(model, file, shape=(height, width, shape[-1]), name=model.name, front=front)
     return keras.Model(flat.input, _logits(flat, file), name=flat.name)
+
+
+def classifier_of(
+    path: str | Path,
+    examples: Split,
+    *,
+    predict: Callable[[keras.Model, Any], np.ndarray],
+    pixels: str = "auto",
+    image_size: int | None = None,
+) -> keras.Model:
+    """As `classifier`, of the range of pixels by which it answers labelled pictures best: a file does not say it.
+
+    Args:
+        path, image_size: as for `classifier`.
+        examples: held-out pictures, a thousand say enough, with one of the model's classes each.
+        predict: answers of a model to inputs, see `training.predict`.
+        pixels: a range as for `classifier`; ``"auto"`` tries all of them, and prints what each answers right.
+
+    Raises:
+        ValueError: as `classifier`; or the model has other pictures or another number of classes than the data, or
+            answers them no better than chance does.
+    """
+    models, answers, scores = {}, {}, {}
+    task, target = examples.task, examples.task.target
+    for one in RANGES if pixels == "auto" else (pixels,):
+        model = classifier(path, pixels=one, image_size=image_size)
+        if (model.input_shape[1:], model.output_shape[1:]) != (task.inputs.shape, (target.outputs,)):
+            raise ValueError(
+                "A model and its data have the same pictures and as many classes. Received: "
+                f"{path}, from {model.input_shape[1:]} to {model.output_shape[1:]}; {task.name} has "
+                f"{task.inputs.shape} and {target.outputs} classes."
+            )
+        models[one], answers[one] = model, predict(model, examples.inputs)
+        scores[one] = target.score(answers[one], examples.labels).value
+    best = max(scores, key=lambda one: scores[one])
+    words = ", ".join(f"{100 * score:.1f} % of pixels {one}" for one, score in scores.items())
+    print(f"{path} answers {words} right: it gets {best}.")
+    recall = target.details(answers[best], examples.labels)["balanced_accuracy"]
+    # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
+    chance = 1 / target.outputs
+    if recall < min(2 * chance, chance + 0.1 * (1 - chance)) and len(examples) >= 50:
+        raise ValueError(
+            "Wanted a model that knows these classes, in the order of its answers: "
+            f"{', '.join(target.names[:10])}. Received: {path}, which answers {words} right."
+        )
+    return models[best]
+
+
+def input_shapes(path: str | Path, *, image_size: int | None = None) -> dict[str, tuple[int | None, ...]]:
+    """What the model in a `.keras` or `.h5` file takes: name of each input -> shape of one example, in its order.
+
+    Args:
+        path: a file, or the folder of a finished run.
+        image_size: side of square pictures, in the place of a height and a width that may be any.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: the file is not opened (see `untrusted.keras_file.load`), or an input takes no numbers.
+    """
+    file, model = _opened(path)
+    found = {}
+    for name, tensor in zip(keras_graph.names_of(model, "input"), model.inputs, strict=True):
+        if not tensor.dtype.startswith(("float", "bfloat", "uint8")):
+            raise ValueError(
+                f"Wanted a model that takes numbers. Received: {file}, whose input {name!r} takes {tensor.dtype}."
+            )
+        shape = tuple(tensor.shape)[1:]
+        sides = tuple(side or image_size for side in shape[:2]) if len(shape) == 3 else shape[:2]
+        found[name] = (*sides, *shape[2:])
+    return found
+
+
+def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[keras.Model, str]:
+    """Any functional model in a `.keras` or `.h5` file, or in the folder of a finished run, as one flat graph.
+
+    Nothing is taken off or put behind it: of any number of inputs and outputs it answers as it does.
+
+    Args:
+        path: a file, or a folder with a ``model.keras`` in it.
+        inputs: the kind of its examples; of several inputs a mapping of their names, as `input_shapes` has them.
+        pixels: range that the model itself takes where an input is a picture, a key of `RANGES`. ``"auto"``: it makes
+            its range itself, of pixels 0..255, in a ``Rescaling`` or ``Normalization``.
+
+    Returns:
+        The model, with copies of its weights, from float32 inputs to its outputs, several of which are a dictionary;
+        and the name of the first output.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: the file is not opened (see `untrusted.keras_file.load`); its model is not functional, or takes
+            other inputs; its range of pixels is not known.
+    """
+    if pixels != "auto" and pixels not in RANGES:
+        raise ValueError(f"Wanted a range of pixels, one of auto, {', '.join(RANGES)}. Received: {pixels!r}.")
+    file, model = _opened(path)
+    takes, gives = (keras_graph.names_of(model, end) for end in ("input", "output"))
+    scale, offset = RANGES["0..255" if pixels == "auto" else pixels]
+    kinds = {name: kind_of(inputs, name) for name in takes}
+    _check_taken(file, model, dict(zip(takes, model.inputs, strict=True)), inputs)
+    given = {name: keras.Input(kind.shape, name=name) for name, kind in kinds.items()}
+    started = {
+        name: layers.Rescaling(scale, offset=offset, name=f"{name}_from_bytes")(tensor)
+        if isinstance(kinds[name], Image) and (scale, offset) != (1.0, 0.0)
+        else tensor
+        for name, tensor in given.items()
+    }
+    try:
+        outputs = dict(zip(gives, graph.flatten_all(model, list(started.values())), strict=True))
+    except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
+        raise ValueError(f"{file} cannot be laid out for inputs of {inputs.shape}: {error}") from error
+    flat = keras.Model(
+        given if len(given) > 1 else given[takes[0]],
+        {name: outputs[name] for name in sorted(outputs)} if len(outputs) > 1 else outputs[gives[0]],
+        name=model.name,
+    )
+    if pixels == "auto" and any(isinstance(kind, Image) for kind in kinds.values()) and not _makes_its_range(flat):
+        raise ValueError(
+            f"Without labels nobody can tell which range of pixels {file} was trained for, and no Rescaling or "
+            f"Normalization in it says so: wanted --pixels, one of {', '.join(RANGES)}. Received: auto."
+        )
+    return flat, gives[0]
+
+
+def _check_taken(file: Path, model: keras.Model, takes: Mapping[str, keras.KerasTensor], inputs: Inputs) -> None:
+    """Raises `ValueError` where a model does not take examples of a kind."""
+    shapes = inputs.shape if isinstance(inputs.shape, Mapping) else dict.fromkeys(takes, inputs.shape)
+    wanted = {name: tuple(tensor.shape)[1:] for name, tensor in takes.items()}
+    fits = sorted(shapes) == sorted(wanted) and all(
+        len(shape) == len(shapes[name])
+        and all(size in (None, own) for size, own in zip(shape, shapes[name], strict=True))
+        for name, shape in wanted.items()
+    )
+    if not fits or (len(takes) > 1 and not isinstance(inputs.shape, Mapping)):
+        raise ValueError(f"Wanted examples that {file} takes, {wanted}. Received: {inputs.kind} of {inputs.shape}.")
 
 
 def _logits(model: keras.Model, file: Path) -> keras.KerasTensor:
@@ -118,11 +258,21 @@ def _logits(model: keras.Model, file: Path) -> keras.KerasTensor:
     return model.output
 
 
-def _opened(path: str | Path) -> tuple[Path, keras.Model]:
+def file_of(path: str | Path) -> Path:
+    """The file itself, of the folder of a finished run its ``model.keras``.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
     path = Path(path)
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(f"There is no file {file}.")
+    return file
+
+
+def _opened(path: str | Path) -> tuple[Path, keras.Model]:
+    file = file_of(path)
     return file, keras_file.load(file)
 
 

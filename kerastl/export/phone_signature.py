@@ -1,0 +1,67 @@
+"""The page of a bundle whose file has any inputs and outputs: all of them by name, in Python, on Android and on iOS."""
+
+PAGE = """# {recipe}
+
+`model.tflite` ({kilobytes:.1f} kB) answers with {what}
+
+| | type | shape | scale | zero point |
+|---|---|---|---|---|
+{tensors}
+
+Pictures go in as raw pixels, 0 to 255, and other numbers as they are, in their own units; nothing has to be scaled.
+Measured on {test:,} test examples: {metric} {score} (95 % interval {score_low} to {score_high}); {latency:.3f} ms an
+example on one thread of the machine it was made on. SHA-256 `{sha256}`.
+
+## Python
+
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+interpreter = Interpreter("model.tflite")
+interpreter.allocate_tensors()
+for source in interpreter.get_input_details():
+    numbers = np.zeros(source["shape"], np.float32)  # yours, for the input source["name"]
+    scale, zero_point = source["quantization"]
+    if scale:  # a file of integers
+        ends = np.iinfo(source["dtype"])
+        numbers = np.clip(np.rint(numbers / scale + zero_point), ends.min, ends.max)
+    interpreter.set_tensor(source["index"], numbers.astype(source["dtype"]))
+interpreter.invoke()
+answers = {{}}
+for output in interpreter.get_output_details():
+    values = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+    scale, zero_point = output["quantization"]
+    answers[output["name"]] = (values - zero_point) * scale if scale else values
+{answer}
+```
+
+## Android
+
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:1.4.0")`.
+
+```kotlin
+val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
+val inputs = Array<Any>(interpreter.inputTensorCount) {{  // fill each, in the order of the table
+    ByteBuffer.allocateDirect(interpreter.getInputTensor(it).numBytes()).order(ByteOrder.nativeOrder())
+}}
+val answers = (0 until interpreter.outputTensorCount).associateWith {{
+    ByteBuffer.allocateDirect(interpreter.getOutputTensor(it).numBytes()).order(ByteOrder.nativeOrder()) as Any
+}}
+interpreter.runForMultipleInputsOutputs(inputs, answers)
+```
+
+## iOS
+
+Add `pod 'TensorFlowLiteSwift'` and the file to the app's bundle.
+
+```swift
+let interpreter = try Interpreter(modelPath: Bundle.main.path(forResource: "model", ofType: "tflite")!)
+try interpreter.allocateTensors()
+for place in 0..<interpreter.inputTensorCount {{
+    try interpreter.copy(inputs[place], toInputAt: place)  // inputs: a Data each, in the order of the table
+}}
+try interpreter.invoke()
+let answers = try (0..<interpreter.outputTensorCount).map {{ try interpreter.output(at: $0).data }}
+```
+{integers}"""

@@ -1,0 +1,91 @@
+"""A model of one's own beside its data: with labels, or with its own answers in their place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kerastl.data import unlabelled
+from kerastl.models.pretrained import local_file
+from kerastl.tasks.agreement import Agreement
+from kerastl.training import fitting, precision
+from kerastl.types import Dataset
+
+if TYPE_CHECKING:
+    import keras
+
+
+def needs_answers(model: str, data: str, *, labels: str) -> bool:
+    """Whether the model's own answers take the place of labels.
+
+    Args:
+        model: a `.keras` or `.h5` file, or the folder of a finished run; nothing where there is none.
+        data: what ``--data`` says.
+        labels: ``"none"`` where labels that there are shall be left out, ``"auto"`` where there may be none.
+
+    Raises:
+        ValueError: another word, or there is no model to answer; as `local_file.input_shapes`.
+    """
+    named = list(local_file.input_shapes(model)) if model else []
+    needed = labels == "none" or not unlabelled.has_labels(data, inputs=named)
+    if labels not in ("auto", "none") or (needed and not model):
+        raise ValueError(
+            "Wanted --labels auto or none, and without labels a --model, whose answers take their place. Received: "
+            f"labels={labels!r}, data={data!r}, model={model!r}."
+        )
+    return needed
+
+
+def answered(
+    model: str,
+    data: str,
+    *,
+    labelled: Callable[[], Dataset],
+    pixels: str = "auto",
+    image_size: int | None = None,
+    **reading: Any,
+) -> Dataset:
+    """Data with the model's own answers for labels.
+
+    Args:
+        model: as for `needs_answers`.
+        data: what ``--data`` says.
+        labelled: loads what has labels and is no file or folder that `data.unlabelled` reads: a table, a named set.
+        pixels: range that the model itself takes, see `local_file.whole`.
+        image_size: side of the square pictures, where the model takes any.
+        reading: of `data.unlabelled.load`.
+
+    Raises:
+        ValueError: as `data.unlabelled.load`, `local_file.whole` and `data.unlabelled.answered`.
+    """
+    shapes = local_file.input_shapes(model, image_size=image_size)
+    found = unlabelled.load(data, shapes=shapes, **reading) if unlabelled.reads(data) else labelled()
+    network, name = local_file.whole(model, inputs=found.task.inputs, pixels=pixels)
+    predict = functools.partial(fitting.predict, precision.as_float32(network), task=found.task)
+    return unlabelled.answered(found, predict, name=name)
+
+
+def has_own_answers(data: Dataset) -> bool:
+    """Whether labels are a model's own answers, so that who learns them learns from it."""
+    return isinstance(data.task.target, Agreement)
+
+
+def opened(path: str, data: Dataset, *, pixels: str = "auto", image_size: int | None = None) -> keras.Model:
+    """The model as one flat graph in float32, for examples as the data have them.
+
+    Args:
+        path: as for `needs_answers`.
+        data: of a classifier's pictures, from 0..255 to logits; or of its own answers, to outputs as they are.
+        pixels, image_size: as for `answered`; of labelled pictures ``"auto"`` is the range that it answers best by.
+
+    Raises:
+        ValueError: as `local_file.whole` or `local_file.classifier_of`.
+    """
+    if has_own_answers(data):
+        model, _ = local_file.whole(path, inputs=data.task.inputs, pixels=pixels)
+    else:
+        predict = functools.partial(fitting.predict, task=data.task)
+        held = data.validation.take(1000)
+        model = local_file.classifier_of(path, held, predict=predict, pixels=pixels, image_size=image_size)
+    return precision.as_float32(model)
