@@ -4,7 +4,7 @@ What would stay a float operator in the file is replaced:
 
 - a factor and an offset a channel (``Rescaling``, ``Normalization``, ``Scale``, a ``BatchNormalization`` behind no
   convolution) by a 1x1 depthwise convolution;
-- a hard sigmoid by two of those with a ReLU6 between them; an ``Average`` by a sum and one;
+- a hard sigmoid or hard tanh by two of those with a ReLU6 between them; an ``Average`` by a sum and one;
 - a ``Dense`` over a picture by a 1x1 convolution;
 - a ``SeparableConv2D`` by its two halves: TF-MOT's halves have Keras' default names, which other layers may have;
 - a ``LayerNormalization`` by its arithmetic, with a range for each step;
@@ -26,6 +26,11 @@ from kerastl.compress.tf_keras import tf_keras_layers
 
 # Layers through which a factor passes unchanged on its way to a kernel.
 _PASSING = (tf_keras.layers.ZeroPadding2D, tf_keras.layers.Flatten, tf_keras.layers.Reshape, tf_keras.layers.Dropout)
+_CLIPPED = {
+    tf_keras_layers.hard_sigmoid: ((1.0, 3.0), (1 / 6, 0.0)),
+    tf_keras_layers.hard_tanh: ((3.0, 3.0), (1 / 3, -1.0)),
+}
+"""Factor and offset before a ReLU6 and behind it, which together are the activation."""
 _INSIDE = ("linear", "relu", "sigmoid", "tanh", "softmax")  # activations that TF-MOT quantizes inside a kernel's layer
 
 _Layers = Sequence[tf_keras.layers.Layer]
@@ -147,10 +152,11 @@ def _activation(layer: tf_keras.layers.Activation, *, shape: tuple | None = None
         return [tf_keras.layers.ReLU(6.0, name=name)], _nothing
     if function is tf_keras_layers.leaky_relu:
         return [tf_keras.layers.LeakyReLU(0.2, name=name)], _nothing
-    if function is tf_keras_layers.hard_sigmoid:
+    if function in _CLIPPED:
+        (factor, offset), (factor_behind, offset_behind) = _CLIPPED[function]
         ones = np.ones(shape[-1], "float32")
-        shifted, fill = _depthwise(f"{name}_shifted", shape, ones, 3 * ones, trainable=False)
-        scaled, fill_too = _depthwise(name, shape, ones / 6, 0 * ones, trainable=False)
+        shifted, fill = _depthwise(f"{name}_shifted", shape, factor * ones, offset * ones, trainable=False)
+        scaled, fill_too = _depthwise(name, shape, factor_behind * ones, offset_behind * ones, trainable=False)
         clipped = tf_keras.layers.ReLU(6.0, name=f"{name}_clipped")
         return [*shifted, clipped, *scaled], lambda: (fill(), fill_too())[0]
     return [tf_keras.layers.Activation(function, name=name)], _nothing

@@ -102,6 +102,7 @@ MIDDLES = {
     "gelu": layers.Activation("gelu", name="gelu"),
     "hard_silu": layers.Activation(tf_keras_layers.hard_silu, name="hard_silu"),
     "hard_sigmoid": layers.Activation(tf_keras_layers.hard_sigmoid, name="hard_sigmoid"),
+    "hard_tanh": layers.Activation(tf_keras_layers.hard_tanh, name="hard_tanh"),
     "relu6": layers.Activation(tf_keras_layers.relu6, name="relu6"),
     "leaky_relu": layers.Activation(tf_keras_layers.leaky_relu, name="leaky_relu"),
     "sigmoid": layers.Activation("sigmoid", name="sigmoid"),

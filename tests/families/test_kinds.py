@@ -418,3 +418,36 @@ def test_a_model_of_several_ends_is_pruned(two):
     assert sorted(kerastl.training.predict(smaller, data["test"].inputs, task=data["test"].task)) == sorted(
         data["test"].task.target.names
     )
+
+
+def alike(hidden: np.ndarray) -> np.ndarray:
+    """Columns of one range: integers have one scale for all of a file's columns."""
+    return np.stack([hidden * 3 - 1, 1 - hidden], -1).astype("float32")
+
+
+@pytest.mark.parametrize("target_name", ["multi_label", "regression", "agreement"])
+def test_integers_are_learnt_by_the_tasks_own_loss(target_name):
+    """Quantization-aware training of what is no class an example, from labels and from a teacher."""
+    kind, make = Numbers.of(alike(HIDDEN["train"])), alike
+    target, label = TARGETS["regression" if target_name == "agreement" else target_name]
+    task = Task("rows", kind, target)
+    train = Split("train", make(HIDDEN["train"]), label(HIDDEN["train"]), task)
+    keras.utils.set_random_seed(0)
+    model = network(task)
+    schedule = Schedule(epochs=20, batch_size=40, peak_learning_rate=0.05)
+    kerastl.training.fit(model, train, schedule=schedule, progress=False)
+    if target_name == "agreement":
+        answers = kerastl.training.predict(model, train.inputs)
+        task = dataclasses.replace(task, target=Agreement.of(answers, names=("values",)))
+        train = dataclasses.replace(train, labels=answers, task=task)
+    bridged = kerastl.compress.tf_keras.bridge.to_tf_keras(model, probe=train.take(8).inputs)
+    teacher = (lambda inputs: model(inputs, training=False)) if target_name == "agreement" else None
+    batches = kerastl.data.pipeline.batches(train, batch_size=40, shuffle=True)
+    aware = kerastl.compress.qat.train(bridged, batches, epochs=2, learning_rate=1e-3, teacher=teacher)
+    curves = kerastl.compress.qat.curves(aware)
+    assert set(curves.values) == {"loss", task.target.training_metric().name}
+    assert curves.values["loss"][-1] < 0.5
+    file = kerastl.export.tflite.convert(aware, task, integer=True)
+    given = kerastl.verify.predict_tflite(file, train.inputs, kind=kind)
+    expected = kerastl.training.predict(kerastl.export.serving.with_answers(model, task), train.inputs, task=task)
+    assert task.target.agree(given, expected).mean() > 0.9
