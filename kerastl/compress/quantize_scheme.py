@@ -177,8 +177,8 @@ class ActivationConfig(default_8bit_quantize_registry.Default8BitActivationQuant
             return [ActivationRange()]
         raise ValueError(
             f"layer {layer.name!r} of class Activation, {name!r}, which has no integer kernel. Available: "
-            f"{sorted((*self._OWN_RANGE, *self._OBSERVED, 'relu6', 'leaky_relu', 'hard_sigmoid', 'hard_tanh'))}; or take "
-            "compress.ptq.dynamic_int8, which keeps activations float."
+            f"{sorted((*self._OWN_RANGE, *self._OBSERVED, 'relu6', 'leaky_relu', 'hard_sigmoid', 'hard_tanh'))}; or "
+            "take compress.ptq.dynamic_int8, which keeps activations float."
         )
 
 
