@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 
 import functools
+import gc
 import http.server
 import socket
 import threading
@@ -46,6 +47,14 @@ def _timed_briefly():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "LEAST_SECONDS", 0.05)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_is_left_behind():
+    """What TensorFlow keeps for good grows with every file, and each collection would go through all of it again."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

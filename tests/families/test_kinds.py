@@ -78,6 +78,8 @@ TARGETS: dict[str, tuple[Target, Callable]] = {
     "agreement": (Agreement(("output",), (1.0,)), None),  # its labels are a model's own answers
 }
 PAIRS = [(one, other) for one in INPUTS for other in TARGETS]
+RESUMED = [("image", "single_label"), ("text", "multi_label"), ("numbers", "regression"), ("named", "single_label")]
+"""Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
 
 def test_every_kind_has_an_example():
@@ -86,6 +88,8 @@ def test_every_kind_has_an_example():
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
     assert len(PAIRS) == 16
+    assert {kind for kind, _ in RESUMED} == set(INPUTS)
+    assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
 
 # ------------------------------------------------------------------------------------------------ what each kind says
@@ -238,10 +242,12 @@ def test_the_whole_chain(kind_name, target_name, tmp_path):
     data = {name: Split(name, make(hidden), labels[name], task) for name, hidden in HIDDEN.items()}
 
     if target_name != "agreement":
-        whole = trained(task, data, tmp_path / "whole")
-        model = trained(task, data, tmp_path / "interrupted", interrupted=True)
-        for one, other in zip(whole.get_weights(), model.get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)  # resumed bitwise
+        model = trained(task, data, tmp_path / "whole")
+    if (kind_name, target_name) in RESUMED:
+        resumed = trained(task, data, tmp_path / "interrupted", interrupted=True)
+        for one, other in zip(model.get_weights(), resumed.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)  # to the last bit
+    if (kind_name, target_name) in RESUMED or target_name == "agreement":
         taught_by(model, task, data["train"])
 
     float32 = kerastl.export.tflite.convert(model, task)
@@ -271,7 +277,8 @@ def test_the_whole_chain(kind_name, target_name, tmp_path):
     said = finished.predict(data["test"].take(3).inputs)
     assert len(said) == 3
     assert all(one["words"] for one in said)
-    refused_files(task, data["test"], model, tmp_path)
+    if (kind_name, target_name) in RESUMED or target_name == "agreement":
+        refused_files(task, data["test"], model, tmp_path)
 
 
 def batch_of(kind: Inputs, examples):
