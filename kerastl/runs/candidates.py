@@ -11,13 +11,16 @@ import numpy as np
 from kerastl.compress import ptq
 from kerastl.export import tflite
 from kerastl.system import near_names
-from kerastl.types import ClusterClaim, Task
+from kerastl.types import ClusterClaim, Split, Task
 from kerastl.verify import checks
 
 if TYPE_CHECKING:
     import keras
 
     from kerastl.training import fitting
+
+_CALIBRATION = 500
+"""Examples of a split that calibrate what is integer throughout, where none are given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +109,8 @@ class Baseline:
     Attributes:
         teacher: of all students.
         distilled, trained_alone: one a seed each, a pair a place.
-        seeds: of the pairs.
         steps: of the optimizer that each student has learnt for.
+        seeds: of the pairs; by default those of the run that `publish` is given.
 
     Raises:
         ValueError: the numbers of seeds, distilled and alone differ.
@@ -116,20 +119,21 @@ class Baseline:
     teacher: Student
     distilled: Sequence[Student]
     trained_alone: Sequence[Student]
-    seeds: Sequence[int]
     steps: int
+    seeds: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.seeds) == len(self.distilled) == len(self.trained_alone) or not self.seeds:
+        seeds = range(len(self.distilled)) if self.seeds is None else self.seeds
+        if not len(seeds) == len(self.distilled) == len(self.trained_alone) or not seeds:
             raise ValueError(
                 f"Wanted a student that was taught and one that was not for each seed. Received: {len(self.distilled)} "
-                f"and {len(self.trained_alone)} for seeds {list(self.seeds)}."
+                f"and {len(self.trained_alone)} for seeds {'of the run' if self.seeds is None else list(self.seeds)}."
             )
 
 
 def post_training(
     model: keras.Model,
-    task: Task,
+    data: Task | Split,
     *,
     techniques: Sequence[str],
     calibration: np.ndarray | None = None,
@@ -141,10 +145,10 @@ def post_training(
 
     Args:
         model: a float model.
-        task: what it is for.
+        data: what it is for: a task, or the split that it learned from, which knows its task.
         techniques: of ``"float32"``, ``"float16"``, ``"dynamic_int8"``, ``"weight_only_int8"``, ``"static_int8"``,
             ``"static_int16_activations"`` and ``"int4_weights"``, in the order wanted.
-        calibration: some hundred training examples, for the static ones.
+        calibration: some hundred training examples, for the static ones; by default the first 500 of the split.
         sparsity: share of zeros that all of them claim.
         prefix: stands before each candidate's name.
         eligible: whether one of them may be chosen for the phone; those of a teacher may not.
@@ -152,6 +156,10 @@ def post_training(
     Raises:
         ValueError: if there is no such technique, or a static one has no calibration.
     """
+    task = data.task if isinstance(data, Split) else data
+    static = [name for name in techniques if name.startswith("static")]
+    if static and calibration is None and isinstance(data, Split) and not isinstance(data.inputs, Mapping):
+        calibration = data.inputs[:_CALIBRATION]
     float32, inputs = tflite.convert(model, task), task.inputs
     shown = np.empty(0) if calibration is None else calibration
     makes = {
@@ -164,7 +172,6 @@ def post_training(
         "int4_weights": lambda: ptq.int4_weights(float32),
     }
     unknown = [name for name in techniques if name not in makes]
-    static = [name for name in techniques if name.startswith("static")]
     if unknown or (static and calibration is None):
         raise ValueError(
             f"Wanted techniques of {', '.join(makes)}, and calibration examples for the static ones. Received: "
