@@ -281,11 +281,9 @@ def quantize(config: Config, data: Dataset, model, _: int, at: Workspace):
     return kerastl.runs.quantization_aware(
         model,
         batches(config, data, config.tune),
-        data.task,
         schedule=schedule,
         seed=config.seed,
         workspace=at,
-        probe=data.train.take(16).inputs,
         validation=data.validation,
         teacher=model,
     )
