@@ -279,7 +279,7 @@ def cache_teacher_logits(config: Config, data: Dataset, folder: Path, *, teacher
 def train_students(config: Config, data: Dataset, run, name: str, *, logits=None):
     """A student of every seed, each a stage."""
     key = [config.augmentation, config.stem_pool, config.widths, config.blocks, config.student, data.digest]
-    key += [config.cached_views] if logits is None else [config.mixup, shares(config), logits.facts]
+    key += [config.cached_views] if logits is None else [config.mixup, distillation(config), logits.facts]
     return run.stage_per_seed(name, functools.partial(train_student, config, data, logits=logits), key=key)
 
 
@@ -288,7 +288,7 @@ def train_student(config: Config, data: Dataset, seed: int, at: Workspace, *, lo
     shape = {"widths": config.widths, "blocks": config.blocks, "stem_pool": config.stem_pool}
     build = functools.partial(kerastl.models.resnet.build, data.task, **shape)
     batches = student_batches(config, data, config.student, logits=logits)
-    under = kerastl.distil.distiller.under_cached_logits(logits, **shares(config))
+    under = kerastl.distil.distiller.under_cached_logits(logits, **distillation(config))
     return kerastl.training.train(build, batches, seed=seed + 1, workspace=at, under=under)
 
 
@@ -296,7 +296,7 @@ def quantize_students(config: Config, data: Dataset, run, name: str, students, *
     """The integer file of every student, each a stage."""
     floats = dict(zip(run.seeds, students, strict=True))
     key = [config.quantize, [run.stage_key(f"student-{seed}") for seed in floats]]
-    key += [config.cached_views] if logits is None else [shares(config), logits.facts]
+    key += [config.cached_views] if logits is None else [distillation(config), logits.facts]
     return run.stage_per_seed(
         name, lambda seed, at: quantize(config, data, floats[seed].model, seed + 2, at, logits=logits), key=key
     )
@@ -304,13 +304,13 @@ def quantize_students(config: Config, data: Dataset, run, name: str, students, *
 
 def quantize(config: Config, data: Dataset, student, seed: int, at: Workspace, *, logits=None):
     """A student's integer file: from the teachers' logits and the labels, or from the labels alone."""
-    loss = None if logits is None else kerastl.distil.losses.distillation_loss(**shares(config))
+    loss = None if logits is None else kerastl.distil.losses.distillation_loss(**distillation(config))
     batches = student_batches(config, data, config.quantize, logits=logits)
     return kerastl.runs.quantization_aware(student, batches, seed=seed, workspace=at, loss=loss)
 
 
-def shares(config: Config) -> dict[str, float]:
-    """How much of the loss is the teachers', and how soft their answers are."""
+def distillation(config: Config) -> dict[str, float]:
+    """How soft the answers of both sides are, and the teachers' share of the loss."""
     return {"temperature": config.temperature, "weight": config.teacher_weight}
 
 
