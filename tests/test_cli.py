@@ -162,6 +162,22 @@ def test_help_of_a_recipe_shows_its_fields_with_their_comments(here, capsys):
         assert words in text, words
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("distil_quantized", "Quantization-aware training under a teacher and without it"),
+        ("cifar_mobile", "CIFAR-10 for a microcontroller"),
+        ("distil_logits", "A small student under a patient and consistent teacher"),
+    ],
+)
+def test_help_says_what_the_name_is_for_that_was_asked(name, words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", name, "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(words)
+    assert f"\nCommand: kerastl run {name}\n" in text
+
+
 def test_how_errors_end(here, capsys, monkeypatch):
     run = ["run", "my_recipe.py", "--fail"]
     assert cli.main([*run, "value"]) == 1
