@@ -59,25 +59,19 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: kerastl.training.train(
                 lambda: kerastl.models.strided_lenet.small(data.task),
                 kerastl.data.pipeline.training_batches(
-                    data.train,
+                    data,
                     schedule=config.schedule,
                     seed=config.seed,
                     augmentation=config.augmentation,
                     drop_remainder=False,
                 ),
-                schedule=config.schedule,
                 seed=config.seed,
                 workspace=at,
-                validation=data.validation,
             ),
             key=[config.seed, config.schedule, config.augmentation, data.digest],
         )
-        candidates = kerastl.runs.post_training(
-            conv_net.model, data.task, techniques=("float32", "static_int8"), calibration=data.train.take(500).inputs
-        )
-        return kerastl.runs.publish(
-            run, data, model=conv_net.model, candidates=candidates, curves=[conv_net.curves], accept=config.accept
-        )
+        candidates = kerastl.runs.post_training(conv_net.model, data.train, techniques=("float32", "static_int8"))
+        return kerastl.runs.publish(run, data, model=conv_net.model, candidates=candidates, curves=[conv_net.curves])
 
 
 if __name__ == "__main__":

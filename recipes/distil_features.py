@@ -74,14 +74,8 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        sizes: dict[str, Any] = {
-            "seeds": 1,
-            "validation": 200,
-            "max_train_examples": 640,
-            "teacher": tiny,
-            "student": tiny,
-        }
-        return cls(**sizes, accept=Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.7))
+        accept = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.7)
+        return cls(seeds=1, validation=200, max_train_examples=640, teacher=tiny, student=tiny, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -90,62 +84,50 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         sizes: dict[str, Any] = {"validation": config.validation, "limit": config.max_train_examples}
         data = kerastl.data.fashion_mnist.load(seed=config.seed, **sizes)
         run.use_dataset(data)
-        seeds = range(config.seed, config.seed + config.seeds)
-        basis = [config.augmentation, data.digest]
-        losses = [config.temperature, config.teacher_weight]
-        losses += [config.hint, config.attention, config.similarity, config.fading]
+        learn = functools.partial(train_student, config, data)
+        basis = [config.augmentation, config.widths, config.student, data.digest]
+        features = [config.hint, config.attention, config.similarity, config.fading]
 
         teacher = run.stage(
             "teacher",
             lambda at: train_teacher(config, data, at),
-            key=[config.seed, basis, config.teacher_augmentation, config.teacher],
+            key=[config.seed, config.teacher_augmentation, config.teacher, data.digest],
         )
         distilled = run.stage_per_seed(
             "distilled",
-            lambda seed, at: train_student(config, data, seed, at, teacher=teacher.model),
-            seeds=seeds,
-            key=[basis, config.widths, config.student, losses, run.stage_key("teacher")],
+            functools.partial(learn, teacher=teacher.model),
+            key=[basis, config.temperature, config.teacher_weight, features, run.stage_key("teacher")],
         )
-        controls = run.stage_per_seed(
-            "student_without_teacher",
-            lambda seed, at: train_student(config, data, seed, at),
-            seeds=seeds,
-            key=[basis, config.widths, config.student],
-        )
+        alone = run.stage_per_seed("student_without_teacher", learn, key=basis)
         best, steps = kerastl.training.best(distilled, data.task), config.student.steps(len(data.train))
-        techniques, some = ("float32", "float16", "dynamic_int8", "static_int8"), data.train.take(500).inputs
-        post_training = kerastl.runs.post_training
+        post_training, techniques = kerastl.runs.post_training, ("float32", "float16", "dynamic_int8", "static_int8")
         made = post_training(teacher.model, data.task, techniques=["float32"], prefix="teacher_", eligible=False)
-        made += post_training(best.model, data.task, techniques=techniques, calibration=some)
-        curves = [stage.curves for stage in (teacher, best, *controls)]
-        control = kerastl.runs.Baseline(teacher, distilled=distilled, trained_alone=controls, seeds=seeds, steps=steps)
-        return kerastl.runs.publish(
-            run, data, model=best.model, candidates=made, curves=curves, accept=config.accept, control=control
-        )
+        made += post_training(best.model, data.train, techniques=techniques)
+        curves = [stage.curves for stage in (teacher, best, *alone)]
+        control = kerastl.runs.Baseline(teacher, distilled=distilled, trained_alone=alone, steps=steps)
+        return kerastl.runs.publish(run, data, model=best.model, candidates=made, curves=curves, control=control)
 
 
 def train_teacher(config: Config, data: Dataset, at: Workspace):
     """A wider residual CNN on the labels."""
-    views, options = config.teacher_augmentation, {"schedule": config.teacher, "seed": config.seed}
-    batches = kerastl.data.pipeline.training_batches(data.train, augmentation=views, **options)
     medium = functools.partial(kerastl.models.resnet.medium, data.task)
-    return kerastl.training.train(
-        medium, batches, **options, workspace=at, validation=data.validation, timed_on=data.train
+    batches = kerastl.data.pipeline.training_batches(
+        data, schedule=config.teacher, seed=config.seed, augmentation=config.teacher_augmentation
     )
+    return kerastl.training.train(medium, batches, seed=config.seed, workspace=at, timed_on=data.train)
 
 
 def train_student(config: Config, data: Dataset, seed: int, at: Workspace, *, teacher=None):
     """A student from the teacher's logits and features where there is one, else from the labels; the rest is equal."""
     schedule, views = config.student, config.augmentation
-    batches = kerastl.data.pipeline.training_batches(data.train, schedule=schedule, seed=seed, augmentation=views)
     losses = distillation_losses(config, fade=int(config.fading * schedule.steps(len(data.train))))
-    options: dict[str, Any] = {"schedule": schedule, "validation": data.validation, "workspace": at}
+    batches = kerastl.data.pipeline.training_batches(data, schedule=schedule, seed=seed, augmentation=views)
     build = functools.partial(kerastl.models.resnet.build, data.task, widths=config.widths, stem_pool=2)
 
     def under(student):
         return kerastl.distil.distiller.Distiller(student=student, teacher=teacher, losses=losses)
 
-    return kerastl.training.train(build, batches, seed=seed + 1, under=under if teacher else None, **options)
+    return kerastl.training.train(build, batches, seed=seed + 1, workspace=at, under=under if teacher else None)
 
 
 def distillation_losses(config: Config, *, fade: int):
@@ -154,21 +136,18 @@ def distillation_losses(config: Config, *, fade: int):
     Features fade to nothing within ``fade`` steps.
     """
     losses, schedules, terms = kerastl.distil.feature_losses, kerastl.distil.schedules, kerastl.distil.terms
-    soft = functools.partial(terms.LogitLoss, kerastl.distil.losses.kl_divergence)
-    middle, last, pool = (
-        {"student": name, "teacher": name} for name in ("stage2_block1_relu2", "stage3_block1_relu2", "pool")
-    )
-    feature = {
-        "hint": (losses.hint, config.hint, {**middle, "projection": True}),
-        "attention": (losses.attention_transfer, config.attention, last),
-        "similarity": (losses.similarity_preserving, config.similarity, pool),
+    soft, share = kerastl.distil.losses.kl_divergence, config.teacher_weight
+    features = {
+        "hint": (losses.hint, config.hint, "stage2_block1_relu2", True),
+        "attention": (losses.attention_transfer, config.attention, "stage3_block1_relu2", False),
+        "similarity": (losses.similarity_preserving, config.similarity, "pool", False),
     }
-    return {
-        "labels": terms.LabelLoss(1 - config.teacher_weight),
-        "answers": soft(config.teacher_weight, temperature=config.temperature),
-    } | {
-        name: terms.FeatureLoss(loss, schedules.cosine(weight, 0.0, steps=fade), **where)
-        for name, (loss, weight, where) in feature.items()
+    answers = terms.LogitLoss(soft, share, temperature=config.temperature)
+    return {"labels": terms.LabelLoss(1 - share), "answers": answers} | {
+        name: terms.FeatureLoss(
+            loss, schedules.cosine(weight, 0.0, steps=fade), student=layer, teacher=layer, projection=projection
+        )
+        for name, (loss, weight, layer, projection) in features.items()
         if weight
     }
 

@@ -25,14 +25,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import kerastl
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import Acceptance
-from kerastl.types import Dataset, Schedule, Split, Workspace
-
-NO_LABEL = -1
+from kerastl.types import Schedule, Split, Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,15 +81,9 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        sizes: dict[str, Any] = {
-            "seeds": 1,
-            "validation": 200,
-            "max_train_examples": 640,
-            "labels": 6,
-            "cached_views": 2,
-        }
         accept = Acceptance(max_score_drop=0.3, max_quantization_drop=0.3, min_agreement=0.6)
-        return cls(**sizes, teacher=tiny, student=tiny, accept=accept)
+        sizes: dict[str, Any] = {"seeds": 1, "validation": 200, "max_train_examples": 640, "labels": 6}
+        return cls(**sizes, cached_views=2, teacher=tiny, student=tiny, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -102,9 +92,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         sizes: dict[str, Any] = {"validation": config.validation, "limit": config.max_train_examples}
         data = kerastl.data.fashion_mnist.load(seed=config.seed, **sizes)
         run.use_dataset(data)
-        few, rest = hide_labels(config, data)
-        seeds = range(config.seed, config.seed + config.seeds)
-        per_seed = functools.partial(run.stage_per_seed, seeds=seeds)
+        few, rest = kerastl.data.splits.hide_labels(data.train, count=config.labels, seed=config.seed)
         basis = [config.seed, config.labels, config.augmentation, data.digest]
         semi_supervised = [config.teacher_augmentation, config.labelled_share, config.threshold]
         semi_supervised += [config.unlabelled_weight, config.decay, config.align]
@@ -118,47 +106,30 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             "propagated_targets",
             lambda at: propagate_labels(config, rest, logits, teacher=balanced.model),
             key=[config.neighbours, logits.facts],
-            save=lambda array, at: np.save(at / "targets.npy", array),
-            load=lambda at: np.load(at / "targets.npy"),
         )
-        distilled = per_seed(
+        distilled = run.stage_per_seed(
             "distilled",
-            lambda seed, at: train_student(config, rest, seed, at, targets=targets),
+            functools.partial(train_student, config, rest, targets=targets),
             key=[basis, config.widths, config.student, config.temperature, run.stage_key("propagated_targets")],
         )
-        controls = per_seed(
+        alone = run.stage_per_seed(
             "student_without_teacher",
-            lambda seed, at: train_student(config, repeat(few, len(rest)), seed, at),
+            functools.partial(train_student, config, kerastl.data.splits.repeated(few, len(rest))),
             key=[basis, config.widths, config.student],
         )
-        student, steps = distilled[0], config.student.steps(len(rest))
-        techniques, some = ("float32", "float16", "dynamic_int8", "static_int8"), rest.take(500).inputs
-        post_training = kerastl.runs.post_training
+        student, steps = distilled[0].model, config.student.steps(len(rest))
+        post_training, techniques = kerastl.runs.post_training, ("float32", "float16", "dynamic_int8", "static_int8")
         made = post_training(balanced.model, data.task, techniques=["float32"], prefix="teacher_", eligible=False)
-        made += post_training(student.model, data.task, techniques=techniques, calibration=some)
-        curves = [stage.curves for stage in (teacher, student, controls[0])]
-        control = kerastl.runs.Baseline(balanced, distilled=distilled, trained_alone=controls, seeds=seeds, steps=steps)
-        return kerastl.runs.publish(
-            run, data, model=student.model, candidates=made, curves=curves, accept=config.accept, control=control
-        )
-
-
-def hide_labels(config: Config, data: Dataset) -> tuple[Split, Split]:
-    """So many labelled pictures of each class, and all the others with nothing where their labels were."""
-    rows = kerastl.data.splits.per_class(data.train.labels, count=config.labels, seed=config.seed)
-    others = data.train.subset(np.setdiff1d(np.arange(len(data.train)), rows))
-    return data.train.subset(rows), dataclasses.replace(others, labels=np.full_like(others.labels, NO_LABEL))
-
-
-def repeat(few: Split, count: int) -> Split:
-    """The same pictures again and again, until they are so many."""
-    return few.subset(np.resize(np.arange(len(few)), count))
+        made += post_training(student, rest, techniques=techniques)
+        curves = [stage.curves for stage in (teacher, distilled[0], alone[0])]
+        control = kerastl.runs.Baseline(balanced, distilled=distilled, trained_alone=alone, steps=steps)
+        return kerastl.runs.publish(run, data, model=student, candidates=made, curves=curves, control=control)
 
 
 def train_teacher(config: Config, few: Split, rest: Split, at: Workspace):
     """The moving average of a wider network: of labels, and of what the average itself is sure of in other pictures."""
     share, distil, augmentation = config.labelled_share, kerastl.distil, kerastl.inputs.augmentation
-    labelled = repeat(few, round(len(rest) * share / (1 - share)))
+    labelled = kerastl.data.splits.repeated(few, round(len(rest) * share / (1 - share)))
     batches = augmented(config, kerastl.training.transfer.concatenate(rest, labelled), config.teacher)
     steps = config.teacher.epochs * int(batches.cardinality())
     network = kerastl.training.precision.build_in_fastest_dtype(
@@ -174,7 +145,7 @@ def train_teacher(config: Config, few: Split, rest: Split, at: Workspace):
         teacher=distil.teachers.EMATeacher(config.decay, align=config.align),
         losses={
             # rows without a label count as zeros in the mean
-            "labels": distil.terms.LabelLoss(1 / share, ignore_label=NO_LABEL),
+            "labels": distil.terms.LabelLoss(1 / share, ignore_label=kerastl.data.splits.NO_LABEL),
             "sure": distil.terms.LogitLoss(sure, growing),
         },
     )
@@ -195,7 +166,7 @@ def cache_teacher_logits(config: Config, rest: Split, folder: Path, *, teacher):
     return kerastl.distil.logit_cache.write(folder, views, teacher=teacher)
 
 
-def propagate_labels(config: Config, rest: Split, logits, *, teacher) -> np.ndarray:
+def propagate_labels(config: Config, rest: Split, logits, *, teacher):
     """The mean of the answers to a picture's views, and to those of the pictures whose features are most like its."""
     pool = kerastl.distil.features.intermediate_outputs(teacher, layers=["pool"])
     features = pool.predict(rest.inputs, batch_size=500, verbose=0)["pool"]
@@ -205,17 +176,14 @@ def propagate_labels(config: Config, rest: Split, logits, *, teacher) -> np.ndar
 
 def train_student(config: Config, pictures: Split, seed: int, at: Workspace, *, targets=None):
     """A student from the propagated targets of the pictures, else from their labels; all else is the same."""
-    under = kerastl.distil.distiller.under_logits(None, temperature=config.temperature, weight=1.0)
-    # of pictures without labels there is no accuracy
-    options: dict[str, Any] = {} if targets is None else {"under": under, "metrics": []}
     return kerastl.training.train(
         lambda: kerastl.models.resnet.build(pictures.task, widths=config.widths, stem_pool=2),
         augmented(config, pictures, config.student, answers=targets),
-        schedule=config.student,
         seed=seed + 1,
         workspace=at,
+        under=kerastl.distil.distiller.under_cached_logits(targets, temperature=config.temperature, weight=1.0),
         keep="last",
-        **options,
+        metrics=None if targets is None else [],  # of pictures without labels there is no accuracy
     )
 
 

@@ -61,15 +61,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             ),
             key=[config.seed, config.schedule, data.digest],
         )
-        candidates = kerastl.runs.post_training(
-            cnn.model,
-            data.task,
-            techniques=("float32", "float16", "dynamic_int8", "static_int8"),
-            calibration=data.train.take(500).inputs,
-        )
-        return kerastl.runs.publish(
-            run, data, model=cnn.model, candidates=candidates, curves=[cnn.curves], accept=config.accept
-        )
+        techniques = ("float32", "float16", "dynamic_int8", "static_int8")
+        candidates = kerastl.runs.post_training(cnn.model, data.train, techniques=techniques)
+        return kerastl.runs.publish(run, data, model=cnn.model, candidates=candidates, curves=[cnn.curves])
 
 
 if __name__ == "__main__":

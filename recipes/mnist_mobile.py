@@ -15,6 +15,7 @@ Expect: a file of 26,000 bytes with a test accuracy of 0.993, 128 times smaller 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -65,8 +66,8 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
-        accept = Acceptance(max_score_drop=0.1, max_quantization_drop=0.1, min_agreement=0.8)
         schedules: dict[str, Any] = {"teacher": tiny, "student": tiny, "prune": tiny, "quantize": tiny}
+        accept = Acceptance(max_score_drop=0.1, max_quantization_drop=0.1, min_agreement=0.8)
         return cls(validation=200, max_train_examples=1000, accept=accept, **schedules)
 
 
@@ -113,20 +114,17 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         data = source.load(seed=config.seed, validation=config.validation, limit=config.max_train_examples)
         run.use_dataset(data)
         basis = [config.seed, config.networks, config.augmentation, data.digest]
-        distillation = [config.temperature, config.teacher_weight]
+        distillation = {"temperature": config.temperature, "weight": config.teacher_weight}
 
         teacher = run.stage("teacher", lambda at: train_teacher(config, data, at), key=[basis, config.teacher])
-        under = kerastl.distil.distiller.under_logits(
-            teacher.model, temperature=config.temperature, weight=config.teacher_weight
-        )
+        under = kerastl.distil.distiller.under_logits(teacher.model, **distillation)
+        learn = functools.partial(train_student, config, data)
         student = run.stage(
             "student",
-            lambda at: train_student(config, data, at, under=under),
+            functools.partial(learn, under=under),
             key=[basis, config.student, distillation, run.stage_key("teacher")],
         )
-        alone = run.stage(
-            "student_without_teacher", lambda at: train_student(config, data, at), key=[basis, config.student]
-        )
+        alone = run.stage("student_without_teacher", learn, key=[basis, config.student])
         pruned = run.stage(
             "pruned",
             lambda at: prune(config, data, student.model, at, under=under),
@@ -137,33 +135,25 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: quantize(config, data, pruned.model, at),
             key=[basis, config.quantize, run.stage_key("pruned")],
         )
-        steps = config.student.steps(len(data.train))
         made = candidates(config, data, teacher=teacher.model, student=pruned.model, integers=quantized)
         curves = [stage.curves for stage in (teacher, student, alone, pruned, quantized)]
-        control = kerastl.runs.Baseline(
-            teacher, distilled=[student], trained_alone=[alone], seeds=[config.seed], steps=steps
-        )
-        return kerastl.runs.publish(
-            run, data, model=pruned.model, candidates=made, curves=curves, accept=config.accept, control=control
-        )
+        steps = config.student.steps(len(data.train))
+        control = kerastl.runs.Baseline(teacher, distilled=[student], trained_alone=[alone], steps=steps)
+        return kerastl.runs.publish(run, data, model=pruned.model, candidates=made, curves=curves, control=control)
 
 
 def train_teacher(config: Config, data: Dataset, at: Workspace):
     """A wide network on the labels."""
     wide = {"all_conv_net": kerastl.models.all_conv_net.wide, "resnet": kerastl.models.resnet.medium}[config.networks]
-    batches, options = training_batches(config, data, config.teacher), {"seed": config.seed, "workspace": at}
-    return kerastl.training.train(
-        lambda: wide(data.task), batches, schedule=config.teacher, validation=data.validation, **options
-    )
+    batches = training_batches(config, data, config.teacher)
+    return kerastl.training.train(lambda: wide(data.task), batches, seed=config.seed, workspace=at)
 
 
 def train_student(config: Config, data: Dataset, at: Workspace, *, under=None):
     """A small network: from a teacher's logits for the very pictures that it sees, or without one from the labels."""
     small = {"all_conv_net": kerastl.models.all_conv_net.tiny, "resnet": kerastl.models.resnet.mobile}[config.networks]
-    batches, options = training_batches(config, data, config.student), {"seed": config.seed + 1, "workspace": at}
-    return kerastl.training.train(
-        lambda: small(data.task), batches, schedule=config.student, validation=data.validation, under=under, **options
-    )
+    batches = training_batches(config, data, config.student)
+    return kerastl.training.train(lambda: small(data.task), batches, seed=config.seed + 1, workspace=at, under=under)
 
 
 def prune(config: Config, data: Dataset, student, at: Workspace, *, under):
@@ -171,47 +161,34 @@ def prune(config: Config, data: Dataset, student, at: Workspace, *, under):
     student = kerastl.training.precision.as_float32(student)  # a copy: the control compares the student as it was
     steps, batches = config.prune.steps(len(data.train)), training_batches(config, data, config.prune)
     pruning = kerastl.compress.prune.over_first_half(student, sparsity=config.sparsity, steps=steps)
-    options: dict[str, Any] = {
-        "schedule": config.prune,
-        "seed": config.seed + 2,
-        "validation": data.validation,
-        "keep": "last",
-    }
-    return kerastl.training.train(student, batches, workspace=at, under=under, callbacks=[pruning], **options)
+    return kerastl.training.train(
+        student, batches, seed=config.seed + 2, workspace=at, under=under, callbacks=[pruning], keep="last"
+    )
 
 
 def quantize(config: Config, data: Dataset, student, at: Workspace):
     """The student learns to live with integers under its own float answers: the file stays the model it was made of."""
+    batches = training_batches(config, data, config.quantize)
     return kerastl.runs.quantization_aware(
-        student,
-        training_batches(config, data, config.quantize),
-        data.task,
-        schedule=config.quantize,
-        seed=config.seed + 3,
-        workspace=at,
-        probe=data.train.take(16).inputs,
-        validation=data.validation,
-        teacher=student,
-        preserve_sparsity=True,
+        student, batches, seed=config.seed + 3, workspace=at, teacher=student, preserve_sparsity=True
     )
 
 
 def candidates(config: Config, data: Dataset, *, teacher, student, integers):
     """The teacher's file for comparison, and every way to store the student."""
+    post_training, zeros = kerastl.runs.post_training, config.sparsity
     techniques = ("float32", "float16", "dynamic_int8", "static_int8", "int4_weights")
-    some, zeros = data.train.take(500).inputs, config.sparsity
-    post_training, candidate = kerastl.runs.post_training, kerastl.runs.Candidate
     return [
         *post_training(teacher, data.task, techniques=["float32"], prefix="teacher_", eligible=False),
-        *post_training(student, data.task, techniques=techniques, calibration=some, sparsity=zeros),
-        candidate("qat_int8", "qat_int8", integers.content, student, sparsity=zeros),
+        *post_training(student, data.train, techniques=techniques, sparsity=zeros),
+        kerastl.runs.Candidate("qat_int8", "qat_int8", integers.content, student, sparsity=zeros),
     ]
 
 
 def training_batches(config: Config, data: Dataset, schedule: Schedule):
     """Training batches, every picture changed anew in every epoch."""
     return kerastl.data.pipeline.training_batches(
-        data.train, schedule=schedule, seed=config.seed, augmentation=config.augmentation
+        data, schedule=schedule, seed=config.seed, augmentation=config.augmentation
     )
 
 

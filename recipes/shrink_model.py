@@ -240,17 +240,14 @@ def cluster(config: Config, data: Dataset, model, clusters: int, at: Workspace):
 
 def quantize(config: Config, data: Dataset, model, _: int, at: Workspace):
     """Quantization-aware training: the model learns to give its own float answers in 8-bit integers."""
-    some, probe = batches(config, data, config.tune), data.train.take(16).inputs
-    return kerastl.runs.quantization_aware(model, some, data.task, probe=probe, **slowly(config, data, model, at))
+    return kerastl.runs.quantization_aware(model, batches(config, data, config.tune), **slowly(config, data, model, at))
 
 
 def slowly(config: Config, data: Dataset, model, at: Workspace) -> dict[str, Any]:
     """How a model learns to answer as before in other numbers: from itself, or from labels that are its own answers."""
     schedule = dataclasses.replace(config.tune, peak_learning_rate=config.tune.peak_learning_rate / 5)
     options = {"schedule": schedule, "seed": config.seed, "workspace": at, "validation": data.validation}
-    if not kerastl.runs.own_model.has_own_answers(data):
-        return {"teacher": model, **options}
-    return {"loss": functools.partial(data.task.target.distillation, temperature=1.0), **options}
+    return options if kerastl.runs.own_model.has_own_answers(data) else {"teacher": model, **options}
 
 
 def quantized_variants(config: Config, data: Dataset, name: str, model, skipped: dict[str, str]) -> list:

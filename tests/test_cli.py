@@ -37,7 +37,7 @@ def test_list_shows_every_recipe_and_its_docstring(capsys):
     assert cli.main(["list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     files = {path.stem for path in (ROOT / "recipes").glob("[!_]*.py")}
-    assert set(rows) == files | {"fashion_mobile", "cifar_mobile", "image_few_labels"}
+    assert set(rows) == files | {"fashion_mobile", "cifar_mobile", "distil_quantized", "image_few_labels"}
     assert "mnist_mobile" in rows
     for row in rows.values():
         assert row["summary"], row
@@ -160,6 +160,22 @@ def test_help_of_a_recipe_shows_its_fields_with_their_comments(here, capsys):
     for words in ("A toy that trains nothing", "--teacher.epochs", "passes over nothing", "--smoke", "--tag TAG",
                   "kerastl run my_recipe.py --tag second --seed 0"):  # fmt: skip
         assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("distil_quantized", "Quantization-aware training under a teacher and without it"),
+        ("cifar_mobile", "CIFAR-10 for a microcontroller"),
+        ("distil_logits", "A small student under a patient and consistent teacher"),
+    ],
+)
+def test_help_says_what_the_name_is_for_that_was_asked(name, words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", name, "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(words)
+    assert f"\nCommand: kerastl run {name}\n" in text
 
 
 def test_how_errors_end(here, capsys, monkeypatch):

@@ -78,7 +78,7 @@ def test_the_corridors_are_short_and_nothing_stands_in_three_of_them():
                 bodies.setdefault("\n".join(ast.unparse(line) for line in start), set()).add(path.stem)
                 assert node.name != "run" or node.end_lineno - node.lineno < 45, path.stem
     assert not {body: where for body, where in bodies.items() if len(where) > 2 and "lazy" not in body}
-    assert lines <= 2450
+    assert lines <= 2172
 
 
 class Named(NamedTuple):
@@ -326,26 +326,10 @@ def test_few_labels_are_so_many_of_each_class():
     assert len(whole.train) > 4 * len(few.train)
 
 
-def test_labels_are_hidden_but_for_so_many_of_each_class():
-    recipe = importlib.import_module("kerastl.recipes.distil_few_labels")
-    config = recipe.Config(max_train_examples=3000, labels=20)
-    data = kerastl.data.fashion_mnist.load(seed=0, validation=1000, limit=3000)
-    few, rest = recipe.hide_labels(config, data)
-    assert np.bincount(few.labels).tolist() == [20] * 10
-    assert len(few) + len(rest) == len(data.train)
-    assert set(rest.labels.tolist()) == {-1}
-    labels = {picture.tobytes(): label for picture, label in zip(data.train.inputs, data.train.labels, strict=True)}
-    assert [labels[picture.tobytes()] for picture in few.inputs] == few.labels.tolist()
-    assert not {picture.tobytes() for picture in few.inputs} & {picture.tobytes() for picture in rest.inputs}
-    many = recipe.repeat(few, 450)
-    np.testing.assert_array_equal(many.labels, np.tile(few.labels, 3)[:450])
-    np.testing.assert_array_equal(many.inputs, np.tile(few.inputs, (3, 1, 1, 1))[:450])
-
-
 def test_students_are_as_small_as_is_asked():
     """A student of at most 40,000 parameters; the integer file of CIFAR-10 within MLPerf Tiny's reference."""
     for name in ("distil_logits", "distil_features", "distil_quantized", "distil_few_labels"):
-        config = importlib.import_module(f"kerastl.recipes.{name}").Config()
+        config = named(name)[1]()
         task = kerastl.data.fashion_mnist.TASK
         assert kerastl.models.resnet.build(task, widths=config.widths, stem_pool=2).count_params() <= 40_000
     config, task = named("cifar_mobile")[1](), kerastl.data.cifar10.TASK
@@ -383,4 +367,21 @@ def test_features_lead_and_fade_while_labels_and_answers_stay():
 
 def test_integers_under_stored_answers_learn_from_batches_of_the_same_size():
     with pytest.raises(ValueError, match="Received: student 128, quantize 64"):
-        importlib.import_module("kerastl.recipes.distil_quantized").Config(quantize=Schedule(epochs=1, batch_size=64))
+        named("distil_quantized")[1](quantize=Schedule(epochs=1, batch_size=64))
+
+
+@pytest.mark.parametrize("name", ["distil_logits", "distil_quantized"])
+def test_integer_files_are_compared_after_a_training_of_integers(name):
+    with pytest.raises(ValueError, match=r"--quantize\.epochs is 1 or more\. Received: compare='integers', quantize"):
+        named(name)[1](compare="integers", quantize=Schedule(epochs=0))
+
+
+def test_the_integers_of_a_student_are_compared_under_the_name_that_they_had():
+    module, kind = named("distil_quantized")
+    config = kind()
+    assert module.__name__ == "kerastl.recipes.distil_logits"
+    assert (kind.name, config.data, config.compare) == ("distil_quantized", "fashion_mnist", "integers")
+    assert (config.seeds, config.teachers, config.cached_views) == (3, 5, 8)
+    assert (config.quantize, config.student.epochs) == (Schedule(12, 128, 1e-3), 90)
+    assert (config.temperature, config.teacher_weight, config.mixup) == (2.0, 0.7, 0.0)
+    assert config.accept == Acceptance(max_score_drop=0.003, max_quantization_drop=0.003, min_agreement=0.94)

@@ -181,8 +181,7 @@ def accuracy(model: keras.Model, split) -> float:
 
 
 def file_accuracy(content: bytes, split) -> float:
-    answers = kerastl.verify.predict_tflite(content, split.inputs, kind=split.task.inputs)
-    return split.task.target.score(answers, split.labels).value
+    return kerastl.verify.score_tflite(content, split).value
 
 
 def compared(name: str, data: Dataset, options: argparse.Namespace) -> bool:

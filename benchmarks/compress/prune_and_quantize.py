@@ -28,13 +28,12 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
-import numpy as np
 from scipy import stats
 
 import kerastl
 from benchmarks.tools import results
 from kerastl.compress import prune, ptq, qat
-from kerastl.types import Dataset, Schedule, Split
+from kerastl.types import Dataset, Schedule
 
 BATCH, RATE, TEMPERATURE, TEACHER_WEIGHT = 128, 4e-3, 2.0, 0.7
 NETWORKS: dict[str, Callable] = {
@@ -142,11 +141,7 @@ def quantization_aware(
 
 
 def measured(content: bytes, data: Dataset) -> dict[str, float]:
-    def score(split: Split) -> float:
-        answers = kerastl.verify.predict_tflite(content, split.inputs, kind=data.task.inputs)
-        return data.task.target.score(answers, np.asarray(split.labels)).value
-
-    scores = {split.name: score(split) for split in (data.validation, data.test)}
+    scores = {split.name: kerastl.verify.score_tflite(content, split).value for split in (data.validation, data.test)}
     return {**scores, "zeros": kerastl.verify.benchmark.inspect(content).sparsity}
 
 

@@ -40,7 +40,7 @@ from benchmarks.distil import distillation_losses, distillation_mnist
 from benchmarks.tools import results
 from benchmarks.tools.distillation_bench import Bench, Settings, accuracy, of_test
 from kerastl.distil import distiller, feature_losses, terms
-from kerastl.recipes import distil_few_labels, distil_logits, distil_quantized
+from kerastl.recipes import distil_few_labels, distil_logits
 from kerastl.types import Dataset, Workspace
 from kerastl.verify import baseline
 
@@ -189,7 +189,7 @@ def under_keras(
     model = Answered(student, distillation_losses=put_right)
     curves = kerastl.training.fit(
         model,
-        distil_logits.student_batches(config, data, config.student, mixup=config.mixup, answers=logits),
+        distil_logits.student_batches(config, data, config.student, logits=logits),
         schedule=config.student,
         workspace=workspace,
         validation=data.validation,
@@ -211,7 +211,7 @@ def few(bench: Bench) -> dict[str, bool]:
 
 def quantized(bench: Bench) -> dict[str, bool]:
     """Quantization-aware training with the teacher's answers at least as good as without, for every seed."""
-    found = bench.finished(distil_quantized)[0]["control"]
+    found = bench.finished(distil_logits, "distil_quantized")[0]["control"]
     ways = {name: of_test(found[name]) for name in ("alone", "distilled")}
     bench.show("Fashion-MNIST, files with integers throughout", teacher=found["teacher"]["score"], ways=ways)
     gains = [one - other for one, other in zip(ways["distilled"], ways["alone"], strict=True)]

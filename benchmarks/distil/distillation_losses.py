@@ -106,7 +106,9 @@ class Classroom:
         return kerastl.models.resnet.build(self.data.task, widths=widths or self.config.widths, stem_pool=2)
 
     def fit(self, model: keras.Model, data: Dataset, schedule: Schedule, workspace: Workspace) -> kerastl.types.History:
-        batches = distil_logits.student_batches(self.config, data, schedule)
+        batches = kerastl.data.pipeline.training_batches(
+            data.train, schedule=schedule, seed=self.config.seed, augmentation=self.config.augmentation
+        )
         return kerastl.training.fit(model, batches, schedule=schedule, workspace=workspace, keep="last")
 
     def students(self, name: str, model: Callable[[keras.Model, int], keras.Model], *key: object) -> list[keras.Model]:

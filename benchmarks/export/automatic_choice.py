@@ -25,7 +25,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
-import numpy as np
 
 import kerastl
 from benchmarks.tools import results
@@ -114,9 +113,7 @@ def row(model: keras.Model, data: Dataset) -> list:
 def measured(name: str, content: bytes, folder: Path, data: Dataset) -> Variant:
     path = folder / f"{name}.tflite"
     path.write_bytes(content)
-    split = data.validation
-    answers = kerastl.verify.predict_tflite(content, split.inputs, kind=data.task.inputs)
-    score = data.task.target.score(answers, np.asarray(split.labels))
+    score = kerastl.verify.score_tflite(content, data.validation)
     seen = kerastl.types.Verification(score, score.value, 1.0, 0.0)
     return Variant(
         Artifact(name, name, path),

@@ -41,20 +41,21 @@ class Bench:
         made = self.run.stage_per_seed(name, learn, seeds=self.seeds, key=[self.limit, *key], **MODELS)
         return [trained.model for trained in made]
 
-    def config(self, recipe: types.ModuleType) -> Any:
-        """A recipe's own settings, for these seeds."""
+    def config(self, recipe: types.ModuleType, alias: str = "") -> Any:
+        """A recipe's own settings, or those of an alias of it, for these seeds."""
+        kind = recipe.ALIASES[alias] if alias else recipe.Config
         if self.smoke:
-            return dataclasses.replace(recipe.Config.smoke(), seed=self.seeds[0], seeds=len(self.seeds))
+            return dataclasses.replace(kind.smoke(), seed=self.seeds[0], seeds=len(self.seeds))
         settings = {"seed": self.seeds[0], "seeds": len(self.seeds), "max_train_examples": self.limit}
-        return dataclasses.replace(recipe.Config(), **settings)
+        return dataclasses.replace(kind(), **settings)
 
     def epochs(self, schedule: Schedule) -> Schedule:
         return dataclasses.replace(schedule, epochs=1) if self.smoke else schedule
 
-    def finished(self, recipe: types.ModuleType) -> tuple[dict[str, Any], Path]:
+    def finished(self, recipe: types.ModuleType, alias: str = "") -> tuple[dict[str, Any], Path]:
         """The report of a recipe's run, and its folder; what is finished of it is not done again."""
-        folder = Path("saved_models", recipe.__name__.rpartition(".")[2], self.run.folder.name)
-        return recipe.run(self.config(recipe), folder), folder
+        folder = Path("saved_models", alias or recipe.__name__.rpartition(".")[2], self.run.folder.name)
+        return recipe.run(self.config(recipe, alias), folder), folder
 
     def show(
         self, title: str, *, teacher: float, ways: dict[str, list[float]], split: str = "test"

@@ -100,7 +100,8 @@ def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, give
     if any(flag in ("-h", "--help") for flag in flags):
         simple = next((name for name, value in names.items() if isinstance(value, int | float)), None)
         example = f" --{simple} {names[simple]}" if simple else ""
-        print(inspect.getdoc(module) or "", end="\n\n")
+        alias = type(base) in getattr(module, "ALIASES", {}).values()
+        print(inspect.getdoc(type(base) if alias else module) or "", end="\n\n")
         print(_OPTIONS.format(name=Path(given).stem, given=given, example=example))
     config, unknown = tyro.cli(
         type(base),

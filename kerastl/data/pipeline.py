@@ -101,7 +101,7 @@ def batches(
 
 
 def training_batches(
-    split: types.Split,
+    data: types.Dataset | types.Split,
     *,
     schedule: types.Schedule,
     seed: int,
@@ -112,19 +112,28 @@ def training_batches(
     """`batches` to train from: in a new order in every epoch, every picture changed anew.
 
     Args:
-        split: as for `batches`.
-        schedule: its batch size.
+        data: a split, as for `batches`; or a data set, whose training split it is.
+        schedule: its batch size is theirs.
         seed: of orders and changes.
         augmentation: how far pictures are changed, by default not at all.
         drop_remainder: whether all batches are of one size.
         options: further ones of `batches`, ``answers`` or ``views``.
+
+    Returns:
+        As `batches`. Its attribute ``schedule`` is the one that it was made for, ``validation`` the validation split of
+        the data set or ``None``: `training.train` and `runs.quantization_aware` go by these unless they are given
+        others.
 
     Raises:
         ValueError: as `batches`.
     """
     augment = None if augmentation is None else augmentation.build(seed)
     order = {"batch_size": schedule.batch_size, "shuffle": True, "seed": seed, "drop_remainder": drop_remainder}
-    return batches(split, augment=augment, **order, **options)
+    whole = isinstance(data, types.Dataset)
+    made = batches(data.train if whole else data, augment=augment, **order, **options)
+    made.schedule = schedule  # pyright: ignore[reportAttributeAccessIssue]
+    made.validation = data.validation if whole else None  # pyright: ignore[reportAttributeAccessIssue]
+    return made
 
 
 @dataclasses.dataclass(frozen=True)

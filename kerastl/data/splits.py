@@ -28,6 +28,8 @@ WORDS = {
 """What people call the splits, in folders and in columns of tables; in any case."""
 BY_WORD = {word: split for split, words in WORDS.items() for word in words}
 """Each of these words -> the split."""
+NO_LABEL = -1
+"""Stands where an example's label is hidden, see `hide_labels`."""
 
 
 def shuffled(count: int, *, seed: int) -> np.ndarray:
@@ -186,6 +188,25 @@ def per_class(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     if count < 1:
         raise ValueError(f"Wanted one example of each class or more. Received: {count}.")
     return _divide(labels, np.minimum(np.bincount(labels), count), seed)[1]
+
+
+def hide_labels(split: types.Split, *, count: int, seed: int) -> tuple[types.Split, types.Split]:
+    """Semi-supervised learning's two parts of a split: ``count`` labeled examples of each class, and all the others.
+
+    Returns:
+        Those with their labels, shuffled; and the others in their order, with `NO_LABEL` where their labels were.
+
+    Raises:
+        ValueError: as `per_class`.
+    """
+    rows = per_class(np.asarray(split.labels), count=count, seed=seed)
+    others = split.subset(np.setdiff1d(np.arange(len(split)), rows))
+    return split.subset(rows), dataclasses.replace(others, labels=np.full_like(others.labels, NO_LABEL))
+
+
+def repeated(split: types.Split, count: int) -> types.Split:
+    """``count`` examples: those of a split again and again in their order."""
+    return split.subset(np.resize(np.arange(len(split)), count))
 
 
 def skips(policy: str) -> bool:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerastl.distil import distribution_alignment, features, losses, numerics, schedules, teachers, terms
-from kerastl.types import labels_and_teacher_logits
+from kerastl.types import CachedLogits, labels_and_teacher_logits
 
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
@@ -45,6 +46,17 @@ def under_logits(
     numerics.check_temperature(temperature)
     loss = functools.partial(losses.kl_divergence, temperature=temperature)
     return lambda student: Distiller(student=student, teacher=teacher, loss=loss, weight=weight)
+
+
+def under_cached_logits(
+    logits: CachedLogits | np.ndarray | None, *, temperature: float, weight: float
+) -> Callable[[keras.Model], Distiller] | None:
+    """As `under_logits`, of a teacher whose cached logits the batches bring along.
+
+    Returns:
+        ``None`` where there are no logits: then the student learns from the labels, as the control of one that has.
+    """
+    return None if logits is None else under_logits(None, temperature=temperature, weight=weight)
 
 
 class Distiller(keras.Model):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kerastl.training import fitting
 
 Made = TypeVar("Made")
+_CALIBRATION = 500
+"""Examples of a split that calibrate what is integer throughout, where none are given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +111,8 @@ class Baseline:
     Attributes:
         teacher: of all students.
         distilled, trained_alone: one a seed each, a pair a place.
-        seeds: of the pairs.
         steps: of the optimizer that each student has learnt for.
+        seeds: of the pairs; by default those of the run that `publish` is given.
 
     Raises:
         ValueError: the numbers of seeds, distilled and alone differ.
@@ -119,14 +121,15 @@ class Baseline:
     teacher: Student
     distilled: Sequence[Student]
     trained_alone: Sequence[Student]
-    seeds: Sequence[int]
     steps: int
+    seeds: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.seeds) == len(self.distilled) == len(self.trained_alone) or not self.seeds:
+        seeds = range(len(self.distilled)) if self.seeds is None else self.seeds
+        if not len(seeds) == len(self.distilled) == len(self.trained_alone) or not seeds:
             raise ValueError(
                 f"Wanted a student that was taught and one that was not for each seed. Received: {len(self.distilled)} "
-                f"and {len(self.trained_alone)} for seeds {list(self.seeds)}."
+                f"and {len(self.trained_alone)} for seeds {'of the run' if self.seeds is None else list(self.seeds)}."
             )
 
 
@@ -148,7 +151,7 @@ def attempt(name: str, make: Callable[[], Made], *, skipped: dict[str, str]) -> 
 
 def post_training(
     model: keras.Model,
-    task: Task,
+    data: Task | Split,
     *,
     techniques: Sequence[str],
     calibration: Examples | None = None,
@@ -165,10 +168,10 @@ def post_training(
 
     Args:
         model: a float model.
-        task: what it is for.
+        data: what it is for: a task, or the split that it learned from, which knows its task.
         techniques: of ``"float32"``, ``"float16"``, ``"dynamic_int8"``, ``"weight_only_int8"``, ``"static_int8"``,
             ``"static_int16_activations"``, ``"int4_weights"`` and ``"mixed_precision"``, in the order wanted.
-        calibration: some hundred training examples, for the static ones.
+        calibration: some hundred training examples, for the static ones; by default the first 500 of the split.
         rounding: some hundred training examples by whose answers the integers of 4-bit weights are chosen, minutes for
             a large net; ``None`` takes the integer nearest to each weight. Clustered kernels keep the nearest: the
             integers of a cluster would be several.
@@ -184,6 +187,10 @@ def post_training(
         ValueError: if there is no such technique, a static one has no calibration, or mixed precision no validation
             split; without ``skipped``, if one cannot be done with this model.
     """
+    task = data.task if isinstance(data, Split) else data
+    static = [name for name in techniques if name.startswith("static")]
+    if static and calibration is None and isinstance(data, Split):
+        calibration = data.take(_CALIBRATION).inputs
     float32, inputs = tflite.convert(model, task), task.inputs
     shown = np.empty(0) if calibration is None else calibration
     rounding = None if clusters is not None else rounding
@@ -199,7 +206,6 @@ def post_training(
     if validation is not None:
         makes["mixed_precision"] = lambda: _mixed(float32, validation, drop=max_score_drop, calibration=rounding)
     unknown = [name for name in techniques if name not in makes]
-    static = [name for name in techniques if name.startswith("static")]
     if unknown or (static and calibration is None):
         raise ValueError(
             f"Wanted techniques of {', '.join(makes)}, and calibration examples for the static ones; mixed_precision "

@@ -44,9 +44,10 @@ def publish(
         candidates: every file of the run. A file from post-training quantization is also compared layer by layer with
             the float32 candidate of the same model, on validation examples.
         curves: training curves for the page.
-        accept: how far files may be from their models, and which is preferred; by default `Acceptance()`. A float16
-            file may disagree a quarter as often as an int8 file, and lose half of what that may lose: where classes are
-            hard to tell, some examples lie so close to the border that any rounding moves them over it.
+        accept: how far files may be from their models, and which is preferred; by default the setting `accept` of the
+            run's config, or `Acceptance()` where it has none. A float16 file may disagree a quarter as often as an int8
+            file, and lose half of what that may lose: where classes are hard to tell, some examples lie so close to the
+            border that any rounding moves them over it.
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
         skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
@@ -58,7 +59,8 @@ def publish(
     Raises:
         verify.VerificationError: a file is not its model, or none is within ``max_score_drop``; nothing is published.
     """
-    task, target, accept = dataset.task, dataset.task.target, accept or Acceptance()
+    task, target = dataset.task, dataset.task.target
+    accept, control = _of_config(run, accept, control)
     check = _Check(int8=_asked_of_int8(accept))
     floats = [one for one in candidates if one.how is TECHNIQUES["float32"]]
     references = {id(one.model): one.tflite for one in floats}
@@ -66,12 +68,10 @@ def publish(
     refused = None if skipped is None else dict(skipped)
     measured: list[tuple[Candidate, Variant]] = []
     for candidate in candidates:
-        compared: dict[str, Any] = {
-            "reference": references.get(id(candidate.model)),
-            "max_saturation": accept.max_saturation,
-        }
+        reference, most = references.get(id(candidate.model)), accept.max_saturation
         with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
-            measured.append((candidate, _measure(candidate, run.folder, dataset, check, **compared)))
+            found = _measure(candidate, run.folder, dataset, check, reference=reference, max_saturation=most)
+            measured.append((candidate, found))
     choice = verify.select(
         [variant for candidate, variant in measured if candidate.eligible],
         target=target,
@@ -104,6 +104,16 @@ def publish(
     store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result, task=task))
     report.print_table(result)
     return result
+
+
+def _of_config(
+    run: store.Run, accept: Acceptance | None, control: Baseline | None
+) -> tuple[Acceptance, Baseline | None]:
+    """Bounds and control, completed by the run's config. Raises `ValueError` where pairs are not one a seed of it."""
+    own = getattr(run.config, "accept", None)
+    if control is not None and control.seeds is None:
+        control = dataclasses.replace(control, seeds=run.seeds)
+    return accept or (own if isinstance(own, Acceptance) else Acceptance()), control
 
 
 def _save(model: Any, folder: Path, task: Task) -> None:
@@ -153,7 +163,7 @@ def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any
         higher_is_better=dataset.task.target.higher_is_better,
     )
     rows = {"teacher": teacher, "distilled": distilled, "alone": alone}
-    return {**rows, "seeds": list(control.seeds), "steps": control.steps, **dataclasses.asdict(found)}
+    return {**rows, "seeds": list(control.seeds or ()), "steps": control.steps, **dataclasses.asdict(found)}
 
 
 _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)

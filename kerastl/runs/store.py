@@ -129,26 +129,29 @@ class Run:
     Args:
         folder: made if it is not there.
         recipe, tag: names of the run.
-        config: the recipe's frozen dataclass; its `seed`, if it has one, is the run's.
+        config: the recipe's frozen dataclass; its `seed`, if it has one, is the run's, and its `accept` what `publish`
+            holds the files to.
         needed_bytes: free disk space that the run asks for.
     """
 
     def __init__(self, folder: Path, *, recipe: str, tag: str, config: object, needed_bytes: int = 500_000_000) -> None:
         if not dataclasses.is_dataclass(config) or isinstance(config, type):
             raise ValueError(f"A run's config is an instance of a dataclass. Received: {config!r}.")
-        self.folder = Path(folder)
+        self.folder, self.config = Path(folder), config
         self.notes: list[str] = []
         self._needed_bytes = needed_bytes
         self._rows: dict[str, dict[str, Any]] = {}
         self._keys: dict[str, str] = {}
         self._lock: int | None = None
-        self.metadata: dict[str, Any] = {
-            "recipe": recipe,
-            "tag": tag,
-            "seed": getattr(config, "seed", None),
-            "versions": versions(),
-        }
+        seed = getattr(config, "seed", None)
+        self.metadata: dict[str, Any] = {"recipe": recipe, "tag": tag, "seed": seed, "versions": versions()}
         self._config = json.loads(json.dumps(dataclasses.asdict(config), default=atomic_files.to_json_types))
+
+    @property
+    def seeds(self) -> range:
+        """As many as the config's `seeds` says, one where it says none, from its `seed` on."""
+        first = getattr(self.config, "seed", 0)
+        return range(first, first + getattr(self.config, "seeds", 1))
 
     @property
     def stages(self) -> list[dict[str, Any]]:
@@ -236,7 +239,8 @@ class Run:
             make: makes it; its argument says where logs go, and checkpoints on the way.
             key: everything the result depends on: parts of the config, the data's digest, `run.stage_key(...)` of the
                 stages it builds on.
-            save: writes the object's files into an empty folder; `training.Trained` and `tflite.Converted` need none.
+            save: writes the object's files into an empty folder; `training.Trained`, `tflite.Converted` and arrays need
+                none.
             load: reads them back from that folder; as for ``save``.
 
         Raises:
@@ -277,8 +281,8 @@ class Run:
         name: str,
         make: Callable[[int, types.Workspace], Any],
         *,
-        seeds: Sequence[int],
         key: Sequence[object],
+        seeds: Sequence[int] | None = None,
         save: Callable[[Any, Path], object] | None = None,
         load: Callable[[Path], Any] | None = None,
     ) -> list[Any]:
@@ -287,12 +291,12 @@ class Run:
         Args:
             name: of all of them.
             make: as for `stage`, with the seed before the place.
-            seeds: no two the same.
             key, save, load: as for `stage`; the seed joins the key.
+            seeds: no two the same; by default those of the run.
         """
         return [
             self.stage(f"{name}-{seed}", functools.partial(make, seed), key=[seed, *key], save=save, load=load)
-            for seed in seeds
+            for seed in (self.seeds if seeds is None else seeds)
         ]
 
     def _intact(self, folder: Path, key: str) -> float | None:

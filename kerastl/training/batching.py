@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from kerastl.types import BatchingSpec, LazyArray, Split, Task
+from kerastl.types import BatchingSpec, LazyArray, Schedule, Split, Task
 
 Values = np.ndarray | LazyArray | Mapping[str, np.ndarray]
 Batch = tf.Tensor | dict[str, tf.Tensor]
@@ -72,6 +72,27 @@ def task_of(data: object) -> Task | None:
         return data.task
     course: BatchingSpec | None = getattr(data, "course", None)
     return course.task if course else None
+
+
+def schedule_of(data: object) -> Schedule:
+    """The schedule that batches were made for by ``data.pipeline.training_batches``.
+
+    Raises:
+        ValueError: they were not: a split, or batches of another origin.
+    """
+    schedule = getattr(data, "schedule", None)
+    if not isinstance(schedule, Schedule):
+        raise ValueError(
+            "Wanted schedule=, a kerastl.types.Schedule; batches of data.pipeline.training_batches bring theirs along. "
+            f"Received: none, with {'a split' if isinstance(data, Split) else 'batches that have none'}."
+        )
+    return schedule
+
+
+def validation_of(data: object) -> Split | None:
+    """The validation split of the data set that ``data.pipeline.training_batches`` made batches of, if it was one."""
+    validation = getattr(data, "validation", None)
+    return validation if isinstance(validation, Split) else None
 
 
 def _reader(values: Values, dtype: str | Mapping[str, str]) -> Callable[[tf.Tensor], Batch]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerastl.training import fitting, precision
+from kerastl.training import batching, fitting, precision
 from kerastl.types import Schedule, Split, Task, Workspace
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ def train(
     model: keras.Model | Callable[[], keras.Model],
     data: tf.data.Dataset | Split,
     *,
-    schedule: Schedule,
     seed: int,
+    schedule: Schedule | None = None,
     workspace: Workspace | None = None,
     validation: tf.data.Dataset | Split | None = None,
     under: Callable[[keras.Model], keras.Model] | None = None,
@@ -31,10 +31,12 @@ def train(
     Args:
         model: to be trained; or a function that builds it, called once the seed is set: its weights are the seed's.
         data: batches, or a split, which is then seen in an order of ``seed``.
-        schedule: epochs, learning rate, weight decay; the batch size of a split.
         seed: of weights, dropout, and the order of a split.
+        schedule: epochs, learning rate, weight decay; the batch size of a split. By default the one that
+            ``data.pipeline.training_batches`` made the batches for.
         workspace: of the stage.
-        validation: as ``data``; the epoch with the best score on it is kept unless ``keep="last"``.
+        validation: as ``data``; the epoch with the best score on it is kept unless ``keep="last"``. By default the
+            validation split of the data set that the batches were made of, if it was a whole one.
         under: makes of what is built the model that is trained, for example ``distil.distiller.under_logits``: the
             student under its teacher.
         timed_on: a split of one class an example. The function is then called in the number format that trains a batch
@@ -45,8 +47,10 @@ def train(
         The model, of a distiller its student, and its curves.
 
     Raises:
-        ValueError: as `fitting.fit`; or a model that is built already is to be timed.
+        ValueError: as `fitting.fit`; there is no schedule, or a model that is built already is to be timed.
     """
+    schedule = schedule or batching.schedule_of(data)
+    validation = batching.validation_of(data) if validation is None else validation
     built = isinstance(model, keras.Model)
     if timed_on is not None:
         if built:

@@ -15,7 +15,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
     {
         "baseline": ["DistillationGain", "recovered_gap"],
         "answers": ["Outputs"],
-        "predictions": ["predict_tflite"],
+        "predictions": ["predict_tflite", "score_tflite"],
         "selection": ["pareto_front", "select"],
         "layers": ["layer_errors"],
         "checks": [

@@ -75,6 +75,19 @@ def predict_tflite(
     return next(iter(meant.values())) if len(meant) == 1 else meant
 
 
+def score_tflite(file: Path | str | bytes, split: types.Split) -> types.Score:
+    """The score of a TFLite file on a split, by its task.
+
+    Args:
+        file: path of a file, or its bytes.
+        split: as for `predict_tflite`; to choose by, that of validation.
+
+    Raises:
+        ValueError: as `predict_tflite`.
+    """
+    return split.task.target.score(predict_tflite(file, split.inputs, kind=split.task.inputs), split.labels)
+
+
 def _some(inputs: Any, rows: slice) -> Any:
     if isinstance(inputs, Mapping):
         return {name: part[rows] for name, part in inputs.items()}

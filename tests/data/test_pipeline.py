@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import keras
@@ -73,7 +74,19 @@ def test_training_batches_are_those_of_the_schedule():
     known = np.zeros((50, 7), np.float32)
     plain = pipeline.training_batches(split, schedule=schedule, seed=4, drop_remainder=False, answers=known)
     assert int(plain.cardinality()) == 4
+    assert made.schedule is plain.schedule is schedule
+    assert made.validation is None
     assert (next(iter(plain))[0].numpy() == next(iter(pipeline.batches(split, **options)))[0].numpy()).all()
+
+
+def test_training_batches_of_a_data_set_are_of_its_training_split():
+    split, schedule = _split(), types.Schedule(epochs=2, batch_size=16)
+    held, test = (dataclasses.replace(split, name=name) for name in ("validation", "test"))
+    whole = types.Dataset(TASK, split, held, test, digest="0" * 64, source="numbered")
+    made = pipeline.training_batches(whole, schedule=schedule, seed=4)
+    assert (_read(made)[0] == _read(pipeline.training_batches(split, schedule=schedule, seed=4))[0]).all()
+    assert made.course.inputs is split.inputs
+    assert made.validation is held
 
 
 def _augment(seed: int) -> keras.Model:

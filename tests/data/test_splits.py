@@ -115,6 +115,30 @@ def test_each_takes_so_many_of_every_class(counts):
         splits.per_class(labels, count=0, seed=4)
 
 
+def test_labels_are_hidden_but_for_so_many_of_each_class():
+    split = _dataset().train
+    few, rest = splits.hide_labels(split, count=5, seed=4)
+    assert np.bincount(few.labels).tolist() == [5] * (split.labels.max() + 1)
+    assert len(few) + len(rest) == len(split)
+    assert set(rest.labels.tolist()) == {splits.NO_LABEL}
+    assert rest.labels.dtype == split.labels.dtype
+    labels = {row.tobytes(): label for row, label in zip(split.inputs, split.labels, strict=True)}
+    assert [labels[row.tobytes()] for row in few.inputs] == few.labels.tolist()
+    others = [row.tobytes() for row in rest.inputs]
+    assert others == [row.tobytes() for row in split.inputs if row.tobytes() in set(others)], "in their order"
+    assert not {row.tobytes() for row in few.inputs} & set(others)
+    assert splits.hide_labels(split, count=5, seed=5)[0].inputs.tobytes() != few.inputs.tobytes()
+    assert (split.labels >= 0).all(), "those of the whole split are still there"
+
+
+def test_a_split_is_repeated_until_there_are_so_many():
+    split = _dataset().train.take(20)
+    many = splits.repeated(split, 45)
+    np.testing.assert_array_equal(many.labels, np.tile(split.labels, 3)[:45])
+    np.testing.assert_array_equal(many.inputs, np.concatenate([split.inputs] * 3)[:45])
+    assert len(splits.repeated(split, 7)) == 7
+
+
 def test_dataset_takes_validation_out_of_train_and_leaves_test():
     made = _dataset()
     numbers = {split.name: set(split.inputs[:, 0].tolist()) for split in (made.train, made.validation, made.test)}

@@ -15,7 +15,7 @@ from toy import DIRECTIONS, compiled, softmax
 from kerastl import types
 from kerastl.data import pipeline
 from kerastl.distil import losses
-from kerastl.distil.distiller import Distiller, under_logits
+from kerastl.distil.distiller import Distiller, under_cached_logits, under_logits
 from kerastl.distil.terms import LabelLoss, LogitLoss
 from kerastl.runs import checkpoints
 from kerastl.training import fitting
@@ -271,3 +271,14 @@ def test_a_student_under_logits_is_the_distiller_of_that_divergence(batch):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(ValueError, match="temperature"):
         under_logits(None, temperature=0.0, weight=0.4)
+
+
+def test_under_cached_logits_a_student_learns_as_under_their_teacher_and_without_any_alone(batch):
+    teacher, (first, second) = dense_model(2), (dense_model(1), dense_model(1))
+    logits = teacher.predict(batch[0], verbose=0)
+    made = under_cached_logits(logits, temperature=2.0, weight=0.4)(first)
+    ours = after_ten_steps(made, first, (batch[0], (batch[1], logits)))
+    live = under_logits(teacher, temperature=2.0, weight=0.4)(second)
+    for one, two in zip(ours, after_ten_steps(live, second, batch), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+    assert under_cached_logits(None, temperature=2.0, weight=0.4) is None

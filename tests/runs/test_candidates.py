@@ -11,7 +11,7 @@ from kerastl.export import tflite
 from kerastl.inputs.image import Image
 from kerastl.runs import candidates
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Task
+from kerastl.types import Split, Task
 from kerastl.verify import checks
 
 TASK = Task("toy", Image((8, 8, 1)), SingleLabel(("a", "b", "c")))
@@ -61,11 +61,33 @@ def test_what_no_file_can_be_made_by_is_refused(model):
         candidates.post_training(model, TASK, techniques=["static_int8"])
 
 
+def test_a_split_says_its_task_and_calibrates_with_its_first_500(model):
+    many = np.random.default_rng(1).integers(0, 256, (510, 8, 8, 1)).astype(np.uint8)
+    many[:500] //= 8  # what is looked at beyond widens the ranges
+    split = Split("train", many, np.zeros(510, np.int32), TASK)
+    names = ["float32", "static_int8"]
+    float32, integers = candidates.post_training(model, split, techniques=names)
+    assert float32.tflite == tflite.convert(model, TASK)
+    assert integers.tflite == ptq.static_int8(float32.tflite, calibration=many[:500])
+    _, given = candidates.post_training(model, split, techniques=names, calibration=PICTURES)
+    assert given.tflite == ptq.static_int8(float32.tflite, calibration=PICTURES) != integers.tflite
+
+
+def test_streamed_examples_of_a_split_calibrate_too(model, stream):
+    many = np.random.default_rng(1).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
+    split, lazy = (Split("train", inputs, np.zeros(30, np.int32), TASK) for inputs in (many, stream(many)))
+    first, second = (candidates.post_training(model, one, techniques=["static_int8"]) for one in (split, lazy))
+    assert first[0].tflite == second[0].tflite
+
+
 def test_a_baseline_has_a_pair_a_seed(model):
     candidates.Baseline(model, distilled=[model, b"file"], trained_alone=[model, model], seeds=[0, 1], steps=3)
     for distilled, alone, seeds in (([model], [], [0]), ([model], [model], [0, 1]), ([], [], [])):
         with pytest.raises(ValueError, match=f"{len(distilled)} and {len(alone)} for seeds"):
             candidates.Baseline(model, distilled=distilled, trained_alone=alone, seeds=seeds, steps=3)
+    assert candidates.Baseline(model, distilled=[model], trained_alone=[model], steps=3).seeds is None
+    with pytest.raises(ValueError, match="1 and 2 for seeds of the run"):
+        candidates.Baseline(model, distilled=[model], trained_alone=[model, model], steps=3)
 
 
 def test_those_of_a_teacher_are_not_eligible(model):

@@ -134,6 +134,40 @@ def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, datase
         publishing.Baseline(model, distilled=[model, model], trained_alone=[model], seeds=[7, 9], steps=1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Loose(Config):
+    seeds: int = 2
+    accept: Acceptance = Acceptance(prefer="fastest", max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.0)
+
+
+def test_what_the_recipe_does_not_say_is_said_by_its_config(tmp_path, dataset, model):
+    """Bounds and preference are the setting `accept`, seeds of the control those of the run."""
+    biased, logits = build(0), fitting.predict(model, dataset.train.inputs)
+    biased.set_weights(model.get_weights())
+    behind = logits.max(1) - logits[:, 0]
+    favor = np.quantile(behind[behind > 0], 0.3)  # a third of what it answered otherwise is now the first class
+    biased.get_layer("logits").bias.assign_add(np.array([favor, 0, 0, 0]))
+    other = ptq.static_int8(tflite.convert(biased, dataset.task), calibration=dataset.train.inputs)
+    candidates = [
+        publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model),
+        publishing.Candidate("qat_int8", "qat_int8", other, model),
+    ]
+    control = publishing.Baseline(model, distilled=[model] * 2, trained_alone=[build(5)] * 2, steps=30)
+    with store.Run(tmp_path / "loose", recipe="toy", tag="loose", config=Loose(), needed_bytes=1) as run:
+        run.use_dataset(dataset)
+        result = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)
+    assert "fastest" in result["why"]
+    assert result["control"]["seeds"] == [0, 1]
+    with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
+        run.use_dataset(dataset)
+        with pytest.raises(ValueError, match=r"2 and 2 for seeds \[0\]"):
+            publishing.publish(run, dataset, model=model, candidates=candidates, control=control)
+        with pytest.raises(verify.VerificationError):
+            publishing.publish(run, dataset, model=model, candidates=candidates)
+        bounds = Loose().accept
+        assert publishing.publish(run, dataset, model=model, candidates=candidates, accept=bounds)["chosen"]
+
+
 def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, model):
     answers = {
         split.name: np.eye(4)[np.where(np.arange(len(split)) % 10, split.labels, (split.labels + 1) % 4)]

@@ -12,9 +12,11 @@ from kerastl.data import pipeline
 from kerastl.distil import losses
 from kerastl.runs import quantization
 from kerastl.runs.checkpoints import Workspace
-from kerastl.training import fitting
-from kerastl.types import Schedule, Split
+from kerastl.training import batching, fitting
+from kerastl.types import Dataset, Schedule, Split
 from kerastl.verify import kernel_stats
+
+SCHEDULE = Schedule(epochs=10, batch_size=20, peak_learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +46,7 @@ def made(split, student, tmp_path):
         number = len(list(tmp_path.iterdir()))
         workspace = Workspace("quantized", folder=tmp_path / str(number), logs=tmp_path / f"{number} logs")
         return quantization.quantization_aware(
-            student,
-            batches,
-            split.task,
-            schedule=Schedule(epochs=10, peak_learning_rate=1e-2),
-            seed=5,
-            workspace=workspace,
-            probe=split.take(16).inputs,
-            **options,
+            student, batches, **{"schedule": SCHEDULE, **options}, seed=5, workspace=workspace
         )
 
     return make
@@ -96,3 +91,40 @@ def test_zeros_stay_zero_where_that_is_asked_for(made, mislabelled, student):
         return max(one.zeros / one.size for one in kernel_stats.of(file))
 
     assert zeros(kept) >= 0.5 > zeros(lost)
+
+
+def test_batches_bring_task_schedule_and_validation_along(made, split, student):
+    whole = Dataset(split.task, split, split.take(30), split, digest="0" * 64, source="tiny")
+    short = dataclasses.replace(SCHEDULE, epochs=2)
+    found = made(pipeline.training_batches(whole, schedule=short, seed=1), schedule=None, teacher=student)
+    spelled = made(batches(split), schedule=short, validation=split.take(30), teacher=student)
+    assert found == spelled
+    assert len(found.curves.values["val_accuracy"]) == 2
+
+
+def test_examples_of_the_batches_are_what_both_models_are_compared_on(made, split, stream, monkeypatch):
+    probes, to_tf_keras = [], quantization.bridge.to_tf_keras
+
+    def seen(model, *, probe):
+        probes.append(probe)
+        return to_tf_keras(model, probe=probe)
+
+    monkeypatch.setattr(quantization.bridge, "to_tf_keras", seen)
+    made(batches(split), schedule=Schedule(epochs=1))
+    made(batches(dataclasses.replace(split, inputs=stream(split.inputs))), schedule=Schedule(epochs=1))
+    for probe in probes:
+        np.testing.assert_array_equal(probe, split.inputs[:16])
+
+
+def test_batches_that_do_not_know_their_task_are_refused(made, split):
+    for strange in (batches(split).take(2), batching.batches(split, batch_size=20, shuffle=False)):
+        with pytest.raises(ValueError, match=r"wanted batches of data\.pipeline, .*Received: batches that do not"):
+            made(strange)
+    with pytest.raises(ValueError, match="Wanted schedule="):
+        made(batches(split), schedule=None)
+
+
+def test_batches_of_several_inputs_are_refused(made, split):
+    pair = dataclasses.replace(split, inputs={"left": split.inputs, "right": split.inputs})
+    with pytest.raises(ValueError, match=r"models of one input\. Received: batches of the inputs left, right\."):
+        made(batches(pair))

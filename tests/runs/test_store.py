@@ -444,5 +444,23 @@ def test_a_stage_for_each_seed_is_a_stage_of_its_own(tmp_path):
     assert passed([4, 5]) == (["4", "5"], ["student-4", "student-5"], [True, False])
     assert made == [(3, "student-3"), (4, "student-4"), (5, "student-5")]
     assert passed([3], key=2)[2] == [False]
+    assert passed(None)[1] == ["student-3"], "those of the run: its config's seed"
     with pytest.raises(ValueError, match="a name of its own"):
         passed([1, 1])
+
+
+def test_the_seeds_of_a_run_are_its_configs(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Several:
+        seed: int = 5
+        seeds: int = 3
+
+    @dataclasses.dataclass(frozen=True)
+    class Unseeded:
+        widths: tuple[int, ...] = (8,)
+
+    configs = {Several(): [5, 6, 7], Config(): [3], Unseeded(): [0]}
+    for place, (config, seeds) in enumerate(configs.items()):
+        run = open_run(tmp_path / str(place), config=config)
+        assert list(run.seeds) == seeds
+        assert run.config is config

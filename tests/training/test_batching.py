@@ -8,7 +8,7 @@ from kerastl.data import pipeline
 from kerastl.inputs.image import Image
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import batching
-from kerastl.types import Split, Task
+from kerastl.types import Dataset, Schedule, Split, Task
 
 
 def read(data):
@@ -85,3 +85,22 @@ def test_what_data_says_that_it_is_for(examples):
     assert batching.task_of(split) == batching.task_of(pipeline.batches(split, batch_size=8)) == DIRECTIONS
     assert batching.task_of(batching.batches(split, batch_size=8, shuffle=False)) is None
     assert batching.task_of(examples) is None
+
+
+def test_batches_say_what_schedule_and_what_validation_they_are_for(examples):
+    split, schedule = Split("train", *examples, DIRECTIONS), Schedule(epochs=3, batch_size=8)
+    held = split.take(9)
+    whole = Dataset(DIRECTIONS, split, held, split.take(5), digest="0" * 64, source="directions")
+    made = pipeline.training_batches(whole, schedule=schedule, seed=0)
+    assert batching.schedule_of(made) is schedule
+    assert batching.validation_of(made) is held
+    assert batching.validation_of(pipeline.training_batches(split, schedule=schedule, seed=0)) is None
+    assert batching.validation_of(split) is None
+
+
+def test_data_without_a_schedule_asks_for_one(examples):
+    split = Split("train", *examples, DIRECTIONS)
+    with pytest.raises(ValueError, match=r"Wanted schedule=, .*Received: none, with a split\."):
+        batching.schedule_of(split)
+    with pytest.raises(ValueError, match=r"training_batches bring theirs along\. Received: none, with batches"):
+        batching.schedule_of(pipeline.batches(split, batch_size=8))

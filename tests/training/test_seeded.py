@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 from toy import batches, small_model
 
+from kerastl.data import pipeline
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, precision, seeded
-from kerastl.types import History, Schedule, Split, Task
+from kerastl.types import Dataset, History, Schedule, Split, Task
 
 TASK = Task("numbers", Numbers((4,)), SingleLabel(("a", "b", "c")))
 SCHEDULE = Schedule(epochs=3, batch_size=8, peak_learning_rate=1e-2)
+SHORTER = Schedule(epochs=2, batch_size=8, peak_learning_rate=1e-3)
 QUIET = {"progress": False}
 
 
@@ -39,6 +41,25 @@ def test_what_is_built_has_the_weights_of_the_seed(split):
     assert found.curves == curves
     other = seeded.train(unseeded, split, schedule=SCHEDULE, seed=4, validation=split, **QUIET)
     assert not same(found.model, other.model)
+
+
+def test_batches_bring_their_schedule_and_validation_along(split):
+    held, schedule = split.take(20), Schedule(epochs=3, batch_size=8, peak_learning_rate=1e-2)
+    whole = Dataset(TASK, split, held, held, digest="0" * 64, source="numbers")
+    made = [pipeline.training_batches(whole, schedule=schedule, seed=1) for _ in range(3)]
+    found = seeded.train(unseeded, made[0], seed=3, **QUIET)
+    spelled = seeded.train(unseeded, made[1], schedule=schedule, seed=3, validation=held, **QUIET)
+    assert same(found.model, spelled.model)
+    assert found.curves == spelled.curves
+    assert len(found.curves.values["val_accuracy"]) == 3
+    other = seeded.train(unseeded, made[2], schedule=SHORTER, seed=3, validation=split.take(9), **QUIET)
+    assert len(other.curves.values["val_accuracy"]) == 2, "what is given goes before what batches bring"
+    assert other.curves.values["val_accuracy"] != found.curves.values["val_accuracy"][:2]
+
+
+def test_without_any_schedule_nothing_is_trained(split):
+    with pytest.raises(ValueError, match="Wanted schedule="):
+        seeded.train(unseeded, split, seed=3, **QUIET)
 
 
 def test_a_model_that_is_built_already_and_batches_are_taken_as_they_are(split):

@@ -1,17 +1,28 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from toy import changed
 
 from kerastl import verify
+from kerastl.types import Split
 from kerastl.verify import benchmark
 
 
 def test_float_file_gives_the_networks_own_numbers(tiny_files):
     for inputs in (tiny_files.inputs, tiny_files.inputs.astype(np.float64)):
         assert np.abs(verify.predict_tflite(tiny_files.float32, inputs) - tiny_files.expected).max() < 1e-5
+
+
+def test_the_score_of_a_file_is_that_of_its_answers_by_the_task(tiny_files):
+    split = Split("validation", tiny_files.inputs, tiny_files.labels, tiny_files.task)
+    labels = np.where(np.arange(len(split)) % 4, tiny_files.expected.argmax(1), (tiny_files.expected.argmax(1) + 1) % 4)
+    found = verify.score_tflite(tiny_files.float32, dataclasses.replace(split, labels=labels.astype(np.int32)))
+    assert found.value == pytest.approx((np.arange(len(split)) % 4 > 0).mean())
+    assert found.low < found.value < found.high
 
 
 def test_integer_file_takes_camera_bytes_of_any_dtype(tiny_files, tmp_path):
