@@ -48,7 +48,7 @@ def test_files_of_post_training_quantization_in_the_order_wanted(model):
     assert [one.technique for one in found] == names
     assert all(one.model is model and one.sparsity == 0.5 and one.eligible for one in found)
     float32 = tflite.convert(model, TASK)
-    wanted = [ptq.static_int8(float32, calibration=PICTURES), float32, ptq.dynamic_int8(float32)]
+    wanted = [ptq.static_int8(float32, calibration=PICTURES, inputs=TASK.inputs), float32, ptq.dynamic_int8(float32)]
     assert [one.tflite for one in found] == wanted
     every = [name for name in candidates.TECHNIQUES if name not in ("qat_int8", "mixed_precision")]
     assert len(candidates.post_training(model, TASK, techniques=every, calibration=PICTURES)) == len(every) == 7
