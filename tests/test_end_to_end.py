@@ -72,9 +72,9 @@ def test_a_file_calibrated_on_other_pictures_is_refused(wrong, folder, data, tmp
     path = tmp_path / "model.tflite"
     artifact = kerastl.types.Artifact("static_int8", "test", path, integer=True)
     check = {"inputs": data.validation.inputs[:100], "tolerance": kerastl.verify.LAYERS_INT8}
-    path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=inputs[:500]))
+    path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=inputs[:500], inputs=data.task.inputs))
     assert kerastl.verify.check_layers(artifact, float32, **check).error < 0.1
-    path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=pictures[wrong]))
+    path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=pictures[wrong], inputs=data.task.inputs))
     with pytest.raises(kerastl.verify.VerificationError, match="the range of"):
         kerastl.verify.check_layers(artifact, float32, **check)
 

@@ -95,7 +95,7 @@ def files(dataset, model):
         "float32": float32,
         "float16": ptq.float16(float32),
         "dynamic_int8": ptq.dynamic_int8(float32),
-        "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs),
+        "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs),
     }
 
 

@@ -81,7 +81,7 @@ def made(build: Callable, data: Dataset, *, seed: int, options: argparse.Namespa
     zeros = held(end_step=1, frequency=1, schedule="constant", model=longer)  # those that are there, at its first step
     rate = options.learning_rate
     fit(longer, data, epochs=options.fine_tuning, rate=rate, seed=seed + 1, teacher=model, callbacks=[zeros])
-    static = functools.partial(ptq.static_int8, calibration=some)
+    static = functools.partial(ptq.static_int8, calibration=some, inputs=data.task.inputs)
     aware = functools.partial(quantization_aware, pruned, data, teacher=model, seed=seed + 1, options=options)
     return {
         "float32, not pruned": kerastl.export.tflite.convert(model, data.task),

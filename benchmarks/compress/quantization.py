@@ -77,14 +77,15 @@ def made(model: keras.Model, data: Dataset, *, epochs: int, fine_tuning: int) ->
     kerastl.training.set_seed(0)
     fit(model, data, epochs=epochs)
     float32, some = kerastl.export.tflite.convert(model, data.task), data.train.take(500).inputs
+    kind = data.task.inputs
     files = {
         "float32": float32,
         "float16": ptq.float16(float32),
         "dynamic_int8": ptq.dynamic_int8(float32),
-        "static_int8": ptq.static_int8(float32, calibration=some),
+        "static_int8": ptq.static_int8(float32, calibration=some, inputs=kind),
         "int4_weights": ptq.int4_weights(float32),
-        "int4, rounded by answers": ptq.int4_weights(float32, calibration=some),
-        "int4, and one scale": ptq.int4_weights(float32, calibration=some, per_channel=False),
+        "int4, rounded by answers": ptq.int4_weights(float32, calibration=some, inputs=kind),
+        "int4, and one scale": ptq.int4_weights(float32, calibration=some, inputs=kind, per_channel=False),
         "mixed_precision": mixed(float32, data),
         "mixed, rounded by answers": mixed(float32, data, calibration=some),
         "qat_int8": aware(model, data, epochs=fine_tuning),
@@ -134,11 +135,12 @@ def mixed(float32: bytes, data: Dataset, *, calibration: np.ndarray | None = Non
     def score(file: bytes) -> float:
         return data.task.target.score(predict(file, held.inputs), np.asarray(held.labels)).value
 
+    options = {"calibration": calibration, "inputs": data.task.inputs}
     measured = mixed_precision.sensitivities(
-        float32, answers=lambda file: predict(file, held.take(500).inputs), calibration=calibration
+        float32, answers=lambda file: predict(file, held.take(500).inputs), **options
     )
     least = score(float32) - 0.005
-    return mixed_precision.search(float32, measured, score=score, least=least, calibration=calibration).content
+    return mixed_precision.search(float32, measured, score=score, least=least, **options).content
 
 
 def converted(

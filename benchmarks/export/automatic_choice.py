@@ -87,7 +87,7 @@ def row(model: keras.Model, data: Dataset) -> list:
         "float16": ptq.float16(float32),
         "dynamic_int8": ptq.dynamic_int8(float32),
         "weight_only_int8": ptq.weight_only_int8(float32),
-        "static_int8": ptq.static_int8(float32, calibration=data.train.take(500).inputs),
+        "static_int8": ptq.static_int8(float32, calibration=data.train.take(500).inputs, inputs=data.task.inputs),
         "int4_weights": ptq.int4_weights(float32),
     }
     with tempfile.TemporaryDirectory() as temporary:

@@ -60,7 +60,7 @@ def exported(model: advice.Model, net: keras.Model, task: Task, inputs: np.ndarr
     float32 = kerastl.export.tflite.convert(net, task)
     if model.kind == "texts":
         return kerastl.compress.ptq.dynamic_int8(float32)
-    return kerastl.compress.ptq.static_int8(float32, calibration=inputs)
+    return kerastl.compress.ptq.static_int8(float32, calibration=inputs, inputs=task.inputs)
 
 
 def step(net: keras.Model, inputs: np.ndarray) -> Callable[[], object]:

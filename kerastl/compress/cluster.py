@@ -106,7 +106,8 @@ def train(
             weights than clusters; weights that are not finite, before or after; batches without a known length.
     """
     _refuse(tf_model, number_of_clusters=number_of_clusters, initialization=initialization, zeros=preserve_sparsity)
-    fine_tuning.refuse_probabilities(tf_model, purpose="Clustering")
+    if not fine_tuning.are_numbers(batches):
+        fine_tuning.refuse_probabilities(tf_model, purpose="Clustering")
     network = tf_keras.models.clone_model(tf_model, clone_function=fine_tuning.with_stateful_randomness)
     for layer in tf_model.layers:
         network.get_layer(layer.name).set_weights(layer.get_weights())

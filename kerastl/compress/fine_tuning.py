@@ -115,6 +115,13 @@ def refuse_probabilities(model: tf_keras.Model, *, purpose: str) -> None:
         )
 
 
+def are_numbers(batches: tf.data.Dataset) -> bool:
+    """Whether the labels of batches are numbers, which outputs are compared with as they are, and no classes."""
+    spec: Any = batches.element_spec
+    labels, _ = labels_and_teacher_logits(spec[1])
+    return not any(one.dtype.is_integer for one in tf.nest.flatten(labels))
+
+
 def norm_behind(layer: tf_keras.layers.Layer) -> tf_keras.layers.BatchNormalization | None:
     """The BatchNormalization that alone reads a layer with a kernel, and in a file is folded into it."""
     activation = getattr(layer, "layer", layer).activation

@@ -233,7 +233,7 @@ def _static(
         statistics[source.tensor] = dict(zip(("min", "max"), ends_of_range, strict=True))
     result = float_file.quantized(work, statistics)
     _refuse_float_activations(result)
-    return _keep_constants(result, model)
+    return _keep_names(_keep_constants(result, model), model)
 
 
 def _granularity(per_channel: bool) -> qtyping.QuantGranularity:
@@ -264,6 +264,24 @@ def _widen(statistics: dict, model: bytes, sources: Sequence[float_file.Source])
             values = interpreter.get_tensor(place)
             found["min"] = np.minimum(found["min"], values.min())
             found["max"] = np.maximum(found["max"], values.max())
+
+
+def _keep_names(quantized: bytes, model: bytes) -> bytes:
+    """Gives several outputs the names of the float file's back: the quantizer calls what it makes bytes of anew.
+
+    A file's one output is found without its name.
+    """
+    result, floats = (float_file.parsed(file) for file in (quantized, model))
+    ends, meant = result.subgraphs[0], floats.subgraphs[0]
+    names = [meant.tensors[place].name for place in meant.outputs]
+    if len(names) < 2 or [ends.tensors[place].name for place in ends.outputs] == names:
+        return quantized
+    for tensor in ends.tensors:
+        if tensor.name in names:
+            tensor.name += b"_inner"
+    for place, name in zip(ends.outputs, names, strict=True):
+        ends.tensors[place].name = name
+    return float_file.serialized(result)
 
 
 def _keep_constants(quantized: bytes, model: bytes) -> bytes:

@@ -90,8 +90,8 @@ def train(
     """
     task = batching.task_of(batches)
     inputs = task.inputs if inputs is None and task else inputs
-    calibration = batches.take(calibration_batches)
-    network = prepare(tf_model, calibration, inputs=inputs, preserve_clusters=preserve_clusters)
+    calibration, numbers = batches.take(calibration_batches), fine_tuning.are_numbers(batches)
+    network = prepare(tf_model, calibration, inputs=inputs, preserve_clusters=preserve_clusters, numbers=numbers)
     wrappers = list(_wrappers(network))
     kernels = [weight for wrapper in wrappers for weight, _, _ in wrapper._weight_vars]
     frozen = {  # TF-MOT's wrappers list their kernels as trainable whatever the layer says
@@ -128,6 +128,7 @@ def prepare(
     *,
     inputs: Inputs | None = None,
     preserve_clusters: int | None = None,
+    numbers: bool = False,
 ) -> tf_keras.Model:
     """The quantization-aware twin of a model, its ranges set by calibration, before any training.
 
@@ -136,16 +137,18 @@ def prepare(
         calibration: batches as in `train`.
         inputs: the kind of what goes in; ``None``: raw pixels.
         preserve_clusters: as in `train`; sets the ranges of clustered kernels.
+        numbers: whether labels are numbers, with which outputs are compared as they are: probabilities may be such.
 
     Raises:
         ValueError: as in `train`.
     """
-    fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
-    if len(tf_model.inputs) > 1:
-        names = ", ".join(tf_model.input_names)
+    if not numbers:
+        fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
+    if len(tf_model.inputs) > 1 or len(tf_model.outputs) > 1:
         raise ValueError(
-            f"Quantization-aware training is for models of one input. Received: {names}; compress.ptq.static_int8 "
-            "makes the integer file of a model of several."
+            "Quantization-aware training is for models of one input and one output. Received: "
+            f"{len(tf_model.inputs)} inputs and {len(tf_model.outputs)} outputs; compress.ptq.static_int8 makes the "
+            "integer file of such a model."
         )
     examples = [np.asarray(batch[0], "float32") for batch in calibration]
     if not examples:

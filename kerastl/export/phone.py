@@ -142,7 +142,7 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> di
         "latency": row["latency_ms"]["median"],
         "classes": math.prod(row["output"]["shape"]) if len(target.names) == 1 else len(target.names),
         "inputs": ", ".join(f"`{name}`" for name in task.inputs.tensors),
-        "tensors": "\n".join(_rows("input", row["inputs"]) + _rows("output", row["outputs"])),
+        "tensors": "\n".join(_rows("input", row.get("inputs", ())) + _rows("output", row.get("outputs", ()))),
         "columns": f": {', '.join(columns)}" if columns else "",
         "what": answer.what,
         "answer": answer.python,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerastl import data
 from kerastl.system import digests, near_names
+from kerastl.tasks.agreement import Agreement
 from kerastl.types import Dataset, Split
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
@@ -45,7 +47,7 @@ def _differences(run: FinishedRun, *, dataset: Dataset | None, progress: bool) -
     if progress:
         print(f"digests: {'as stated' if not found else f'{len(found)} differ'}", file=sys.stderr)
     try:
-        dataset = load_data(config) if dataset is None else dataset
+        dataset = _loaded(run) if dataset is None else dataset
     except Exception as error:
         for difference in found:  # what was found is said all the same
             error.add_note(f"differs: {difference}")
@@ -92,6 +94,21 @@ def _files(run: FinishedRun) -> list[str]:
         elif (is_ := digests.of_file(path)) != digest:
             found.append(f"{name}: {place} states SHA-256 {digest}, found {is_}")
     return found
+
+
+def _loaded(run: FinishedRun) -> Dataset:
+    """The data that a run names; where it is measured by agreement with its model, with that model's answers."""
+    dataset = load_data(run.config)
+    if run.report.get("task") != Agreement.kind:
+        return dataset
+    try:
+        from kerastl.training import fitting
+
+        answer = functools.partial(fitting.predict, run.model, task=run.task)
+    except ModuleNotFoundError as error:
+        error.add_note("No score was measured again: labels are the answers of model.keras, which needs Keras.")
+        raise
+    return data.unlabelled.answered(dataset, answer, name=run.task.target.output_names[0])
 
 
 def load_data(config: dict[str, Any], *, source: ModuleType | None = None) -> Dataset:

@@ -248,7 +248,7 @@ class Agreement:
 
     def phone_answer(self) -> tuple[str, str]:
         """What the bundle's page says of the answers, and the lines that print them; see `export.phone.Answer`."""
-        what = "what the model that it was made from answers, number for number: nothing was put behind its outputs."
+        what = "what the model that it was made from answers:\nnothing was put behind its outputs."
         return what, "for name, values in answers.items():\n    print(name, values.shape, values.ravel()[:4])"
 
     def _tables(self, answers: Outputs) -> dict[str, np.ndarray]:

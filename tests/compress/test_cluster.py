@@ -137,7 +137,7 @@ def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered,
 
     def file(float32):
         if technique == "static_int8":
-            return ptq.static_int8(float32, calibration=SPLIT.inputs[:64])
+            return ptq.static_int8(float32, calibration=SPLIT.inputs[:64], inputs=SPLIT.task.inputs)
         return float32 if technique == "float32" else getattr(ptq, technique)(float32)
 
     claim = cluster.claim(home, number_of_clusters=NUMBER)
@@ -255,7 +255,13 @@ def test_a_channel_can_have_values_of_its_own(tmp_path):
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=6)
     proof(tflite.convert(aware, TASK, integer=True), home, tmp_path, integer=True, clusters=claim)
     float32 = tflite.convert(home, TASK)
-    proof(ptq.static_int8(float32, calibration=SPLIT.inputs[:64]), home, tmp_path, integer=True, clusters=claim)
+    proof(
+        ptq.static_int8(float32, calibration=SPLIT.inputs[:64], inputs=SPLIT.task.inputs),
+        home,
+        tmp_path,
+        integer=True,
+        clusters=claim,
+    )
 
 
 @pytest.mark.parametrize("initialization", ["kmeans++", "linear", "density"])

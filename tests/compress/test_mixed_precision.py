@@ -12,7 +12,7 @@ from kerastl.compress.float_file import Operator
 from kerastl.compress.mixed_precision import Sensitivity
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from tests.compress.test_ptq import LABELS, PICTURES, float_model  # noqa: F401  a fixture
+from tests.compress.test_ptq import LABELS, PICTURES, PIXELS, float_model  # noqa: F401  a fixture
 from tests.compress.test_ptq import float_file as converted  # noqa: F401  a fixture
 
 
@@ -126,7 +126,7 @@ def test_a_kernel_that_its_scales_make_larger_stays_as_it_is():
 
 def test_one_scale_is_a_width_of_its_own(converted):  # noqa: F811
     """Fewer bytes than a scale a channel; of a kernel of one channel there is nothing to be saved."""
-    measured = mixed_precision.sensitivities(converted, answers=answers, calibration=PICTURES[64:128])
+    measured = mixed_precision.sensitivities(converted, answers=answers, calibration=PICTURES[64:128], inputs=PIXELS)
     widths = [(one.operator.kind, one.bits, one.per_channel) for one in measured]
     assert widths == [
         *[("CONV_2D", 8, True), ("CONV_2D", 4, True), ("CONV_2D", 4, False), ("DEPTHWISE_CONV_2D", 8, True)],
@@ -141,8 +141,8 @@ def test_one_scale_is_a_width_of_its_own(converted):  # noqa: F811
     assert last.weight_bytes == sum(
         one.weights + 4 * 16 if one.kind == "DEPTHWISE_CONV_2D" else one.weights // 2 + 4 for one in held
     )
-    smallest = mixed_precision.apply(converted, last, calibration=PICTURES[64:128])
-    assert smallest == ptq.int4_weights(converted, calibration=PICTURES[64:128], per_channel=False)
+    smallest = mixed_precision.apply(converted, last, calibration=PICTURES[64:128], inputs=PIXELS)
+    assert smallest == ptq.int4_weights(converted, calibration=PICTURES[64:128], inputs=PIXELS, per_channel=False)
     sizes = [len(mixed_precision.apply(converted, one)) for one in way]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -171,9 +171,11 @@ def test_the_cheapest_file_is_rounded_by_its_calibration(converted):  # noqa: F8
         return float(np.mean(verify.predict_tflite(file, PICTURES[:64]).argmax(1) == LABELS[:64]))
 
     some = PICTURES[64:128]
-    measured = mixed_precision.sensitivities(converted, answers=answers, bits=(4,), calibration=some)
-    found = mixed_precision.search(converted, measured, score=score, least=score(converted) - 0.02, calibration=some)
-    assert found.content == mixed_precision.apply(converted, found.assignment, calibration=some)
+    measured = mixed_precision.sensitivities(converted, answers=answers, bits=(4,), calibration=some, inputs=PIXELS)
+    found = mixed_precision.search(
+        converted, measured, score=score, least=score(converted) - 0.02, calibration=some, inputs=PIXELS
+    )
+    assert found.content == mixed_precision.apply(converted, found.assignment, calibration=some, inputs=PIXELS)
     assert found.content != mixed_precision.apply(converted, found.assignment)
     assert found.assignment.one_scale
 

@@ -11,12 +11,16 @@ from litert_quantizer import quantizer, recipe
 from kerastl import verify
 from kerastl.compress import ptq
 from kerastl.compress.float_file import tensors
+from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 
+PIXELS = Image((8, 8, 1))
 TECHNIQUES = {
     "dynamic_int8": ptq.dynamic_int8,
-    "static_int8": lambda model: ptq.static_int8(model, calibration=PICTURES[:64]),
-    "static_int16_activations": lambda model: ptq.static_int16_activations(model, calibration=PICTURES[:64]),
+    "static_int8": lambda model: ptq.static_int8(model, calibration=PICTURES[:64], inputs=PIXELS),
+    "static_int16_activations": lambda model: ptq.static_int16_activations(
+        model, calibration=PICTURES[:64], inputs=PIXELS
+    ),
     "weight_only_int8": ptq.weight_only_int8,
     "int4_weights": ptq.int4_weights,
     "float16": ptq.float16,
@@ -179,7 +183,7 @@ def test_rows_that_are_no_multiple_of_a_block_keep_a_scale_a_channel(dense_file)
 @pytest.mark.parametrize("name", ptq.BY_NAME)
 def test_the_quantizers_own_names(float_file, name):
     """Every recipe of litert-quantizer that is named here gives the answers of its own, or nearer ones."""
-    result = ptq.quantize(float_file, name, calibration=PICTURES[:64])
+    result = ptq.quantize(float_file, name, calibration=PICTURES[:64], inputs=PIXELS)
     assert np.abs(run(result, PICTURES) - run(float_file, PICTURES)).max() < (0.3 if "wi4" in name else 0.05)
     if name.startswith(("dynamic", "weight_only")) and not name.startswith("dynamic_wi4"):
         work = quantizer.Quantizer(float_file)
@@ -234,7 +238,7 @@ def test_channels_that_answer_a_constant_keep_it():
         model.get_layer(name).kernel.assign(kernel)
     file = convert(model)
     wanted = run(file, PICTURES[:64].astype("float32"))
-    received = run(ptq.static_int8(file, calibration=PICTURES[:64]), PICTURES[:64])
+    received = run(ptq.static_int8(file, calibration=PICTURES[:64], inputs=PIXELS), PICTURES[:64])
     assert np.abs(received - wanted).max() < 0.03 * np.abs(wanted).max()
 
 
@@ -266,7 +270,7 @@ def test_other_bytes_are_refused(name):
 )
 def test_calibration_that_is_no_pixels_is_refused(float_file, calibration, received):
     with pytest.raises(ValueError, match=f"Calibration needs .*{received}"):
-        ptq.static_int8(float_file, calibration=calibration)
+        ptq.static_int8(float_file, calibration=calibration, inputs=PIXELS)
 
 
 KINDS = {"positive": (0.0, 3.1), "both": (-40.0, 2.5), "negative": (-9.0, -2.0), "far": (900.0, 1500.0)}
@@ -301,9 +305,9 @@ def test_numbers_of_any_finite_range_are_taken_and_measured(name, technique):
     received = answered(interpreter, numbers)
     share = 0.03 if name in ("positive", "both") else 0.3  # what zero in the range costs numbers that are far from it
     assert np.abs(received - wanted).max() < (0.02 if technique != "static_int8" else share) * np.ptp(wanted)
-    if low < 0 or high > 255:  # without a kind they are taken for pixels
+    if low < 0 or high > 255:  # no pixels
         with pytest.raises(ValueError, match=r"raw pixels.*inputs="):
-            make(convert(model), calibration=numbers)
+            make(convert(model), calibration=numbers, inputs=PIXELS)
 
 
 def answered(interpreter: Interpreter, numbers: np.ndarray) -> np.ndarray:
@@ -353,7 +357,7 @@ def test_ranges_hold_every_calibration_picture_in_any_order(float_model, float_f
     order = np.r_[widest, np.delete(np.arange(128), widest)]
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
     for pictures in (PICTURES[:128][order], PICTURES[:128][order[::-1]]):
-        result = ptq.static_int8(float_file, calibration=pictures)
+        result = ptq.static_int8(float_file, calibration=pictures, inputs=PIXELS)
         softmax = next(op for op in Interpreter(model_content=result)._get_ops_details() if op["op_name"] == "SOFTMAX")
         details = {tensor["index"]: tensor for tensor in Interpreter(model_content=result).get_tensor_details()}
         scale, zero_point = details[softmax["inputs"][0]]["quantization"]

@@ -16,10 +16,12 @@ from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 from tests.compress.test_ptq import LABELS, PICTURES, convert, float_model  # noqa: F401  a fixture
+from tests.compress.test_ptq import PIXELS as BYTES
 from tests.compress.test_ptq import float_file as trained  # noqa: F401  a fixture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 9, 8, 3)).astype("uint8")
 EXPANDED = PIXELS.astype("float64")
+COLOURED = Image((9, 8, 3))
 
 
 def noisy(layer: keras.layers.Layer) -> None:
@@ -131,7 +133,7 @@ def test_patches_times_rows_are_what_the_interpreter_computes(varied):
 
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_the_file_computes_with_what_its_integers_stand_for(varied, per_channel):
-    result = ptq.int4_weights(varied, calibration=PIXELS, per_channel=per_channel)
+    result = ptq.int4_weights(varied, calibration=PIXELS, inputs=COLOURED, per_channel=per_channel)
     received, wanted = (read(file, PIXELS)[1] for file in (result, with_kernels(varied, result)))
     for one, other in zip(received, wanted, strict=True):
         assert np.square(one - other).mean() < 0.02**2 * np.square(other).mean()  # activations are rounded to 8 bits
@@ -145,7 +147,7 @@ def test_the_file_computes_with_what_its_integers_stand_for(varied, per_channel)
 def test_the_first_kernel_is_that_of_an_independent_calculation(varied):
     """A strided convolution's patches by loops, their covariance, the surgeon's integers, and the bias that is left."""
     (_, kernel, _, bias), *_ = held(varied).values()
-    (_, integers, scales, corrected), *_ = held(ptq.int4_weights(varied, calibration=PIXELS)).values()
+    (_, integers, scales, corrected), *_ = held(ptq.int4_weights(varied, calibration=PIXELS, inputs=COLOURED)).values()
     rows = []
     taken, _ = read(varied, PIXELS)
     framed = np.pad(taken[0].astype("float64"), ((0, 0), (1, 1), (0, 1), (0, 0)))  # 9 x 8 in steps of 2: 5 x 4
@@ -162,7 +164,7 @@ def test_the_first_kernel_is_that_of_an_independent_calculation(varied):
 
 def test_the_last_kernel_makes_most_of_what_those_before_hand_it(varied):
     """Its integers are those of the kernel that is the least-squares answer to the float file's sums."""
-    result = ptq.int4_weights(varied, calibration=PIXELS)
+    result = ptq.int4_weights(varied, calibration=PIXELS, inputs=COLOURED)
     *_, (_, kernel, _, bias) = held(varied).values()
     *_, (_, integers, scales, corrected) = held(result).values()
     wanted, given = (read(file, PIXELS)[0][-1].astype("float64") for file in (varied, result))
@@ -181,7 +183,8 @@ def test_the_last_kernel_makes_most_of_what_those_before_hand_it(varied):
 def test_sums_come_nearer_to_the_float_files_and_have_their_mean(varied, per_channel):
     """The sums of every layer behind layers that are rounded already: the error of nearest rounding piles up there."""
     plain, better = (
-        ptq.int4_weights(varied, calibration=calibration, per_channel=per_channel) for calibration in (None, PIXELS)
+        ptq.int4_weights(varied, calibration=calibration, inputs=COLOURED, per_channel=per_channel)
+        for calibration in (None, PIXELS)
     )
     assert len(better) == len(plain)
     wanted, before, after = (read(file, PIXELS)[1] for file in (varied, plain, better))
@@ -203,14 +206,14 @@ def test_a_pruned_kernel_stays_pruned():
     kernel = np.array(model.get_layer("logits").kernel)
     kernel[::2] = 0
     model.get_layer("logits").kernel.assign(kernel)
-    ((_, integers, _, _),) = held(ptq.int4_weights(convert(model), calibration=PICTURES[:64])).values()
+    ((_, integers, _, _),) = held(ptq.int4_weights(convert(model), calibration=PICTURES[:64], inputs=BYTES)).values()
     assert (integers[:, ::2] == 0).all()
     assert (integers[:, 1::2] != 0).mean() > 0.7
 
 
 def test_eight_bits_are_rounded_as_well(trained):  # noqa: F811
     plain = ptq.dynamic_int8(trained)
-    result = rounding.output_aware_rounding(trained, plain, calibration=PICTURES[:64])
+    result = rounding.output_aware_rounding(trained, plain, calibration=PICTURES[:64], inputs=BYTES)
     assert len(result) == len(plain)
     wanted, *received = (verify.predict_tflite(file, PICTURES) for file in (trained, plain, result))
     errors = [np.abs(answers - wanted).mean() for answers in received]
@@ -223,7 +226,7 @@ def test_eight_bits_are_rounded_as_well(trained):  # noqa: F811
 
 def test_examples_that_were_not_seen_are_answered_better(trained):  # noqa: F811
     wanted, held_out = verify.predict_tflite(trained, PICTURES[64:]), PICTURES[64:]
-    files = [ptq.int4_weights(trained, calibration=calibration) for calibration in (None, PICTURES[:64])]
+    files = [ptq.int4_weights(trained, calibration=calibration, inputs=BYTES) for calibration in (None, PICTURES[:64])]
     errors = [np.square(verify.predict_tflite(file, held_out) - wanted).mean() for file in files]
     assert errors[1] < 0.5 * errors[0]
     assert (verify.predict_tflite(files[1], held_out).argmax(1) == LABELS[64:]).mean() > 0.95
@@ -238,7 +241,9 @@ def test_a_bias_of_two_layers_stays_and_others_are_corrected():
     x = keras.layers.Dense(6, activation="relu", bias_initializer="ones", name="first")(x)
     x = keras.layers.Dense(6, activation="relu", bias_initializer="ones", name="second")(x)
     file = convert(keras.Model(image, keras.layers.Dense(3, bias_initializer="ones", name="logits")(x)))
-    plain, better = (ptq.int4_weights(file, calibration=calibration) for calibration in (None, PICTURES[:64]))
+    plain, better = (
+        ptq.int4_weights(file, calibration=calibration, inputs=BYTES) for calibration in (None, PICTURES[:64])
+    )
     assert [layer.bias is None for layer in layers_of(file, plain)] == [True, True, False]
     first, second, last = (bias for *_, bias in held(better).values())
     assert (first == 1).all()
@@ -269,7 +274,9 @@ def test_kernels_of_two_readers_and_of_blocks_keep_their_integers():
     x = keras.layers.Dense(32, activation="relu", name="first")(keras.layers.Flatten(name="flatten")(image))
     x = keras.layers.Dense(32, activation="relu", name="other")(shared(shared(x)))
     file = convert(keras.Model(image, keras.layers.Dense(3, activation="softmax", name="logits")(x)))
-    plain, result = (held(ptq.int4_weights(file, block_size=64, calibration=one)) for one in (None, PICTURES[:32]))
+    plain, result = (
+        held(ptq.int4_weights(file, block_size=64, calibration=one, inputs=BYTES)) for one in (None, PICTURES[:32])
+    )
     kept = [np.array_equal(one[1], other[1]) for one, other in zip(plain.values(), result.values(), strict=True)]
     # one of rows of 64 in a block, the shared one twice, and two that are rounded
     assert kept == [True, True, True, False, False]
@@ -299,9 +306,7 @@ def test_a_text_is_calibrated_by_its_ids(tiny_text):
     assert errors[1] <= errors[0]
     with pytest.raises(ValueError, match=r"whole numbers \(examples, \d+\)\. Received: \(60, \d+\) of float32"):
         ptq.int4_weights(file, calibration=ids[:60].astype("float32"), inputs=kind)
-    with pytest.raises(
-        ValueError, match=r"several inputs needs inputs=.*Received: no kind, for a file of \['ids', 'mask'"
-    ):
+    with pytest.raises(ValueError, match=r"Calibration needs inputs=.*Received: inputs=None"):
         ptq.int4_weights(file, calibration=ids[:60])
     with pytest.raises(ValueError, match="Received: the kind 'numbers'"):
         ptq.int4_weights(file, calibration=ids[:60], inputs=Numbers((ids.shape[1],)))
@@ -310,49 +315,49 @@ def test_a_text_is_calibrated_by_its_ids(tiny_text):
 def test_numbers_of_any_finite_range_choose_the_integers(varied):
     numbers = (PIXELS / 255 * 7.1 - 4).astype("float32")
     result = ptq.int4_weights(varied, calibration=numbers, inputs=Numbers((9, 8, 3)))
-    plain, other = ptq.int4_weights(varied), ptq.int4_weights(varied, calibration=PIXELS)
+    plain, other = ptq.int4_weights(varied), ptq.int4_weights(varied, calibration=PIXELS, inputs=COLOURED)
     wanted = read(varied, numbers)[1][-1]
     errors = [np.square(read(one, numbers)[1][-1] - wanted).mean() for one in (result, plain, other)]
     assert errors[0] < min(errors[1:])
     with pytest.raises(ValueError, match=r"raw pixels.*inputs="):
-        ptq.int4_weights(varied, calibration=numbers)
+        ptq.int4_weights(varied, calibration=numbers, inputs=COLOURED)
     with pytest.raises(ValueError, match="finite numbers"):
         ptq.int4_weights(varied, calibration=numbers * np.nan, inputs=Numbers((9, 8, 3)))
 
 
 def test_a_batch_of_several_takes_whole_batches(float_model):  # noqa: F811
     file, alone = convert(float_model, batch=4), convert(float_model)
-    one, other = (held(ptq.int4_weights(each, calibration=PICTURES[:10])) for each in (file, alone))
-    eight = held(ptq.int4_weights(alone, calibration=PICTURES[:8]))
+    one, other = (held(ptq.int4_weights(each, calibration=PICTURES[:10], inputs=BYTES)) for each in (file, alone))
+    eight = held(ptq.int4_weights(alone, calibration=PICTURES[:8], inputs=BYTES))
     first, second, third = (next(iter(kernels.values()))[3] for kernels in (one, eight, other))
     np.testing.assert_allclose(first, second, rtol=1e-5)
     assert np.abs(first - third).max() > 1e-6
     with pytest.raises(ValueError, match=r"needs 4 examples or more\. Received: 3"):
-        ptq.int4_weights(file, calibration=PICTURES[:3])
+        ptq.int4_weights(file, calibration=PICTURES[:3], inputs=BYTES)
 
 
 def test_what_cannot_be_rounded_is_refused(varied, trained):  # noqa: F811
     four = ptq.int4_weights(trained)
     with pytest.raises(ValueError, match="one of other operators"):
-        rounding.output_aware_rounding(varied, four, calibration=PIXELS)
-    for kept in (trained, ptq.static_int8(trained, calibration=PICTURES[:16])):
+        rounding.output_aware_rounding(varied, four, calibration=PIXELS, inputs=COLOURED)
+    for kept in (trained, ptq.static_int8(trained, calibration=PICTURES[:16], inputs=BYTES)):
         with pytest.raises(ValueError, match=r"with no such kernel|one of other operators"):
-            rounding.output_aware_rounding(trained, kept, calibration=PICTURES)
+            rounding.output_aware_rounding(trained, kept, calibration=PICTURES, inputs=BYTES)
     integers = float_file.parsed(four)
     for operator in integers.subgraphs[0].operators:
         integers.subgraphs[0].tensors[operator.inputs[0]].type = schema.TensorType.INT8
     with pytest.raises(ValueError, match=r"float32 activations\. Received: one with no such"):
         rounding._layers(float_file.parsed(trained), integers)
     with pytest.raises(ValueError, match="bytes of a TFLite file"):
-        rounding.output_aware_rounding(trained, b"no such file, and long enough", calibration=PICTURES)
+        rounding.output_aware_rounding(trained, b"no such file, and long enough", calibration=PICTURES, inputs=BYTES)
     for wrong, words in ((PICTURES / 255.0, "raw pixels"), (PICTURES[:0], "pictures"), (PICTURES[:, 1:], "pictures")):
         with pytest.raises(ValueError, match=f"Calibration needs {words}"):
-            rounding.output_aware_rounding(trained, four, calibration=wrong)
+            rounding.output_aware_rounding(trained, four, calibration=wrong, inputs=BYTES)
 
 
 def test_too_many_inputs_for_their_moments_are_left(trained, monkeypatch):  # noqa: F811
     monkeypatch.setattr(rounding, "_MOST_INPUTS", 255)
-    plain, result = (held(ptq.int4_weights(trained, calibration=one)) for one in (None, PICTURES[:16]))
+    plain, result = (held(ptq.int4_weights(trained, calibration=one, inputs=BYTES)) for one in (None, PICTURES[:16]))
     kept = [np.array_equal(one[1], other[1]) for one, other in zip(plain.values(), result.values(), strict=True)]
     assert kept == [False, False, True, False]  # the row of 256
 
@@ -363,8 +368,8 @@ def test_files_of_both_granularities_take_their_labels_and_stay_small(trained): 
         metadata.add(content, task, description="")
         for content in (
             ptq.int4_weights(trained),
-            ptq.int4_weights(trained, calibration=PICTURES[:32]),
-            ptq.int4_weights(trained, calibration=PICTURES[:32], per_channel=False),
+            ptq.int4_weights(trained, calibration=PICTURES[:32], inputs=BYTES),
+            ptq.int4_weights(trained, calibration=PICTURES[:32], inputs=BYTES, per_channel=False),
         )
     ]
     assert len(files[1]) <= len(files[0])

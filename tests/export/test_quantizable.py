@@ -84,7 +84,7 @@ def test_a_model_of_them_becomes_integers_throughout():
     """Without this the first operator ends the process, and the others stay float."""
     model = network()
     float32 = tflite.convert(model, classes((12, 12, 3)))
-    integers = ptq.static_int8(float32, calibration=PIXELS)
+    integers = ptq.static_int8(float32, calibration=PIXELS, inputs=Image((12, 12, 3)))
     wanted = tf.nn.softmax(model(PIXELS.astype("float32"))).numpy()
     np.testing.assert_allclose(verify.predict_tflite(float32, PIXELS), wanted, atol=1e-5)
     np.testing.assert_allclose(verify.predict_tflite(integers, PIXELS), wanted, atol=0.05)
@@ -94,7 +94,7 @@ def test_a_model_of_them_becomes_integers_throughout():
 def test_an_endless_padding_that_stays_is_refused_and_not_the_end_of_the_process():
     data = file_of(lambda values: padded(values, pad=2), shape=(1, 12, 12, 3))
     with pytest.raises(ValueError, match=r"paddings that 8 bits can hold\. Received: the operator PADV2 of .*-3.4"):
-        ptq.static_int8(data, calibration=PIXELS)
+        ptq.static_int8(data, calibration=PIXELS, inputs=Image((12, 12, 3)))
 
 
 def test_a_layer_normalization_becomes_integer_throughout():
@@ -108,7 +108,7 @@ def test_a_layer_normalization_becomes_integer_throughout():
     pictures = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3)).astype("float32")
     data = tflite.convert(model, classes((8, 8, 3)))
     assert "NEG" not in operators(data)
-    small = ptq.static_int8(data, calibration=pictures)
+    small = ptq.static_int8(data, calibration=pictures, inputs=Image((8, 8, 3)))
     assert benchmark.inspect(small).operators.float == 0
     wanted = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(pictures, verbose=0)))
     np.testing.assert_allclose(verify.predict_tflite(small, pictures.astype("uint8")), wanted, atol=0.05)

@@ -28,7 +28,10 @@ FOUND = sorted(
 FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.data.{name}"), "fetch")]
 
 # What is read from files that people look into says where each example was found.
-WITH_ORIGINS = {"arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv"}
+WITH_ORIGINS = {"arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "unlabelled"}
+
+# Nothing is asked of these before a model has answered them.
+UNLABELLED = {"unlabelled"}
 
 # Their columns and the scale of their labels are those of the training rows: there is no task before these are read.
 TASK_OF_ROWS = {"bike_rentals", "table_csv"}
@@ -81,6 +84,7 @@ def required(tmp_path_factory):
         "table_csv": {"path": table, "label_columns": ["wage"]},
         "tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))},
         "image_folder": {"path": folder, "size": (4, 4), "channels": 1},
+        "unlabelled": {"path": arrays, "shapes": {"image": (4, 4, 1)}},
     }
 
 
@@ -96,7 +100,7 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
-    ones_own = {"arrays", "image_folder", "table_csv", "text_csv"}
+    ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "unlabelled"}
     fetched = {"bike_rentals", "cifar10", "fashion_mnist", "groceries", "mnist", "movie_reviews", "tfds"}
     assert set(FOUND) == fetched | ones_own
     assert set(FOUND) - set(FETCHED) == ones_own
@@ -133,6 +137,10 @@ def test_three_splits_of_one_task_that_load_again(name, required):
         assert split.inputs.shape[1:] == made.task.inputs.shape
         assert split.labels.dtype == made.task.target.label_dtype
         made.task.target.check(split.labels, where=split.name, rows=len(split))
+        if name in UNLABELLED:
+            assert split.labels.shape == (len(split), 0)
+            assert (np.diff(split.inputs[:, 0, 0, 0].astype(int)) < 0).any()  # shuffled: not in the order of the file
+            continue
         assert (np.diff(split.labels, axis=0) != 0).any()  # shuffled: not sorted by class
         first, last = split.labels[: len(split) // 2], split.labels[len(split) // 2 :]
         if isinstance(made.task.target, SingleLabel):

@@ -16,12 +16,14 @@ import kerastl.compress
 from kerastl import verify
 from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat, rounding
 from kerastl.compress.tf_keras import bridge
+from kerastl.inputs.image import Image
 
 # How layers are quantized is no technique, nor is the training of what is compressed; `qat` and `cluster` are. Nor is
 # what is read off a file before it is quantized, nor how one kernel is rounded.
 INNER = {"quantize_scheme", "lowering", "fine_tuning", "float_file", "gptq", "tf_keras"}
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
+KIND = Image((8, 8, 1))
 LABELS = np.random.default_rng(1).integers(0, 3, 32)
 
 
@@ -96,7 +98,8 @@ def by_rewriting(model: keras.Model) -> None:
     eight, sixteen = {"dynamic_int8", "static_int8", "weight_only_int8"}, {"float16", "static_int16_activations"}
     assert set(functions) == {*eight, *sixteen, "int4_weights", "quantize"}
     for name, technique in functions.items():
-        options: dict = {"calibration": PIXELS} if "calibration" in inspect.signature(technique).parameters else {}
+        calibrated = "calibration" in inspect.signature(technique).parameters
+        options: dict = {"calibration": PIXELS, "inputs": KIND} if calibrated else {}
         options |= {"name": "dynamic_wi4b32_afp32"} if name == "quantize" else {}
         first, second = technique(original, **options), technique(original, **options)
         assert isinstance(first, bytes), name
@@ -124,8 +127,8 @@ def by_recalculating(model: keras.Model) -> None:
     original = float_file(model)
     plain = ptq.int4_weights(original)
     copies = bytes(original), bytes(plain)
-    result = rounding.output_aware_rounding(original, plain, calibration=PIXELS)
-    assert result == ptq.int4_weights(original, calibration=PIXELS)
+    result = rounding.output_aware_rounding(original, plain, calibration=PIXELS, inputs=KIND)
+    assert result == ptq.int4_weights(original, calibration=PIXELS, inputs=KIND)
     assert len(result) == len(plain)
     wanted = verify.predict_tflite(original, PIXELS)
     errors = [np.square(verify.predict_tflite(file, PIXELS) - wanted).mean() for file in (plain, result)]

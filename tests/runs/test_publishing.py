@@ -62,7 +62,7 @@ def run(tmp_path, dataset):
 
 def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
     float32 = tflite.convert(model, dataset.task)
-    small = ptq.static_int8(float32, calibration=dataset.train.inputs)
+    small = ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs)
     candidates = [
         publishing.Candidate("float32", "float32", float32, model),
         publishing.Candidate("static_int8", "static_int8", small, model),
@@ -269,7 +269,10 @@ def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeyp
     for room, name in ((verify, "check_layers"), (fitting, "predict")):
         monkeypatch.setattr(room, name, functools.partial(spied, getattr(room, name), name))
     float32 = tflite.convert(model, dataset.task)
-    files = {"float32": float32, "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs)}
+    files = {
+        "float32": float32,
+        "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs),
+    }
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
     publishing.publish(run, dataset, model=model, candidates=candidates)
     before, after = seen[: seen.index("choice")], seen[seen.index("choice") :]
@@ -291,7 +294,7 @@ def test_bad_calibration_is_not_published(wrong, run, dataset, model):
     float32 = tflite.convert(model, dataset.task)
 
     def make_and_ship():
-        small = ptq.static_int8(float32, calibration=pictures)
+        small = ptq.static_int8(float32, calibration=pictures, inputs=dataset.task.inputs)
         files = {"float32": float32, "static_int8": small}
         candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
         publishing.publish(run, dataset, model=model, candidates=candidates)
@@ -315,8 +318,10 @@ def test_sparsity_survives_every_technique(technique, run, dataset):
     made = {
         "float32": lambda: float32,
         "qat_int8": lambda: quantization_aware(model, batches, dataset),
-        "static_int8": lambda: ptq.static_int8(float32, calibration=dataset.train.inputs),
-        "static_int16_activations": lambda: ptq.static_int16_activations(float32, calibration=dataset.train.inputs),
+        "static_int8": lambda: ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs),
+        "static_int16_activations": lambda: ptq.static_int16_activations(
+            float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs
+        ),
         "mixed_precision": lambda: mixed(float32, dataset),
     }
     content = made.get(technique, lambda: getattr(ptq, technique)(float32))()

@@ -31,7 +31,7 @@ def test_a_file_has_no_error_against_itself(tiny_files):
 
 def test_clipped_numbers_are_counted(tiny_files):
     """Half the scale of the logits halves their range: what lies beyond it is counted from the float numbers."""
-    quantized = ptq.static_int8(tiny_files.float32, calibration=tiny_files.inputs)
+    quantized = ptq.static_int8(tiny_files.float32, calibration=tiny_files.inputs, inputs=tiny_files.task.inputs)
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(quantized))
     graph = model.subgraphs[0]
     logits = next(o.outputs[0] for o in graph.operators if list(graph.tensors[o.outputs[0]].shape) == [1, 4])
@@ -81,11 +81,13 @@ def test_wrong_calibration_is_named_by_its_layer(wrong, tiny_files, tmp_path):
     pictures = tiny_files.inputs // 4 if wrong == "dark" else np.full_like(tiny_files.inputs, 40)
     path = tmp_path / "model.tflite"
     artifact = types.Artifact("static_int8", "test", path, integer=True)
-    path.write_bytes(ptq.static_int8(tiny_files.float32, calibration=tiny_files.inputs[:100]))
+    path.write_bytes(
+        ptq.static_int8(tiny_files.float32, calibration=tiny_files.inputs[:100], inputs=tiny_files.task.inputs)
+    )
     held_out = {"inputs": tiny_files.inputs[100:], "tolerance": verify.LAYERS_INT8}
     worst = verify.check_layers(artifact, tiny_files.float32, **held_out)
     assert worst.error < 0.1
-    path.write_bytes(ptq.static_int8(tiny_files.float32, calibration=pictures))
+    path.write_bytes(ptq.static_int8(tiny_files.float32, calibration=pictures, inputs=tiny_files.task.inputs))
     for tolerance, words in (
         (verify.LAYERS_INT8, r"(CONV_2D|FULLY_CONNECTED)"),
         (verify.LayerTolerance(error=100.0, clipped=0.005), r"the range of \d\. (CONV_2D|FULLY_CONNECTED)"),

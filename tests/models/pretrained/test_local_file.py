@@ -6,11 +6,13 @@ import pytest
 from keras import layers
 
 from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named
+from kerastl.inputs.numbers import Numbers
 from kerastl.models import all_conv_net, mobile_cnn
 from kerastl.models.pretrained import backbone, local_file
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import transfer
-from kerastl.types import Task
+from kerastl.types import Split, Task
 
 TASK = Task("colour", Image((32, 32, 3)), SingleLabel(("a", "b", "c")))
 RAW = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
@@ -125,7 +127,7 @@ def test_an_ordinary_model_of_keras_gets_a_head(tmp_path):
     x = layers.Conv2D(4, 3, name="logits")(layers.Rescaling(1 / 255)(image))
     x = layers.Conv2D(6, 3)(layers.MaxPooling2D(name="pool")(layers.Dropout(0.1, name="dropout")(x)))
     pooled = layers.GlobalAveragePooling2D()(x)
-    model = keras.Model(image, layers.Dense(2)(layers.Dropout(0.2)(pooled)))
+    model = keras.Model(image, layers.Dense(2)(layers.Dropout(0.2, name="last")(pooled)))
     model.save(tmp_path / "mine.keras")
     headed = backbone.with_head(local_file.load(tmp_path / "mine.keras"), TASK)
     wanted = keras.Model(image, pooled)(RAW, training=False)
@@ -142,3 +144,115 @@ def test_a_model_with_a_single_layer_of_weights_is_one_group(tmp_path):
     keras.Model(image, layers.Dense(2)(x)).save(tmp_path / "shallow.keras")
     found = backbone.groups(backbone.with_head(local_file.load(tmp_path / "shallow.keras"), TASK))
     assert [group.name for group in found if any(layer.weights for layer in group.layers)] == ["stem", "head"]
+
+
+BOTH = Named((("picture", Image((6, 6, 1))), ("row", Numbers((3,)))))
+
+
+@pytest.fixture(params=["lists", "dicts"])
+def several(request, tmp_path) -> keras.Model:
+    """A nested model of two inputs and two outputs, one of them behind a softmax, saved."""
+    keras.utils.set_random_seed(0)
+    inner_picture, inner_row = keras.Input((None, 6, 1)), keras.Input((3,))
+    flat = layers.GlobalAveragePooling2D()(
+        layers.Conv2D(4, 3, activation="relu")(layers.Rescaling(1 / 255)(inner_picture))
+    )
+    joined = layers.Concatenate()([flat, layers.Dense(5)(inner_row)])
+    inner = keras.Model([inner_picture, inner_row], joined, name="inner")
+    picture, row = keras.Input((None, 6, 1), name="picture"), keras.Input((3,), name="row")
+    x = inner([picture, row])
+    kind, price = layers.Dense(3, activation="softmax", name="kind")(x), layers.Dense(1, name="price")(x)
+    if request.param == "lists":
+        model = keras.Model([picture, row], [kind, price])
+    else:
+        model = keras.Model({"row": row, "picture": picture}, {"price": price, "kind": kind})
+    model.save(tmp_path / "mine.keras")
+    return model
+
+
+def test_any_model_as_one_graph_that_answers_as_it_does(several, tmp_path):
+    assert local_file.input_shapes(tmp_path / "mine.keras") == {"picture": (None, 6, 1), "row": (3,)}
+    found, name = local_file.whole(tmp_path / "mine.keras", inputs=BOTH)
+    assert name == "kind"
+    assert not any(isinstance(layer, keras.Model) for layer in found.layers)
+    random = np.random.default_rng(0)
+    examples = {"picture": random.uniform(0, 255, (5, 6, 6, 1)), "row": random.normal(size=(5, 3))}
+    answers = found.predict(examples, verbose=0)
+    wanted = several.predict(examples if isinstance(several.input, dict) else list(examples.values()), verbose=0)
+    wanted = wanted if isinstance(wanted, dict) else dict(zip(("kind", "price"), wanted, strict=True))
+    assert sorted(answers) == sorted(wanted)
+    for one, table in wanted.items():
+        np.testing.assert_allclose(answers[one], table, atol=1e-6)
+    np.testing.assert_allclose(answers["kind"].sum(-1), 1, atol=1e-6)  # its own softmax, once
+    assert found.count_params() == several.count_params()
+
+
+def test_examples_that_a_model_does_not_take_are_refused(several, tmp_path):
+    wrong = [
+        Image((6, 6, 1)),
+        Named((("picture", Image((6, 6, 1))), ("row", Numbers((4,))))),
+        Named((("picture", Image((6, 6, 1))), ("rows", Numbers((3,))))),
+    ]
+    for kind in wrong:
+        with pytest.raises(ValueError, match=r"Wanted examples that .*mine\.keras takes, .*Received: "):
+            local_file.whole(tmp_path / "mine.keras", inputs=kind)
+
+
+@pytest.mark.parametrize("pixels", local_file.RANGES)
+def test_a_model_without_labels_takes_bytes_once_somebody_says_its_range(pixels, tmp_path):
+    image = keras.Input((6, 6, 3), name="photo")
+    model = keras.Model(image, layers.Conv2DTranspose(2, 2, strides=2)(layers.Conv2D(4, 3)(image)))
+    model.save(tmp_path / "mine.keras")
+    with pytest.raises(ValueError, match=r"nobody can tell which range of pixels .*wanted --pixels, one of 0\.\.255"):
+        local_file.whole(tmp_path / "mine.keras", inputs=Image((6, 6, 3)))
+    with pytest.raises(ValueError, match=r"one of auto, 0\.\.255, 0\.\.1, -1\.\.1\. Received: '0\.\.2'"):
+        local_file.whole(tmp_path / "mine.keras", inputs=Image((6, 6, 3)), pixels="0..2")
+    found, _ = local_file.whole(tmp_path / "mine.keras", inputs=Image((6, 6, 3)), pixels=pixels)
+    raw = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 3)).astype("float32")
+    own = {"0..255": raw, "0..1": raw / 255, "-1..1": raw / 127.5 - 1}[pixels]
+    np.testing.assert_allclose(found(raw, training=False), model(own, training=False), atol=1e-3)
+    scaled, _ = local_file.whole(tmp_path / "mine.keras", inputs=Numbers((6, 6, 3)))  # numbers go in as they are
+    np.testing.assert_allclose(scaled(raw / 255, training=False), model(raw / 255, training=False), atol=1e-5)
+
+
+def test_what_is_no_model_of_numbers_or_no_graph_is_refused(tmp_path):
+    ids = keras.Input((5,), dtype="int32", name="ids")
+    keras.Model(ids, layers.Flatten()(layers.Embedding(9, 2)(ids))).save(tmp_path / "ids.keras")
+    with pytest.raises(ValueError, match=r"ids\.keras, whose input 'ids' takes int32"):
+        local_file.input_shapes(tmp_path / "ids.keras")
+    image = keras.Input((None, None, 3))
+    keras.Model(image, layers.GlobalAveragePooling2D()(image)).save(tmp_path / "any.keras")
+    assert list(local_file.input_shapes(tmp_path / "any.keras").values()) == [(None, None, 3)]
+    assert list(local_file.input_shapes(tmp_path / "any.keras", image_size=40).values()) == [(40, 40, 3)]
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.keras"):
+        local_file.file_of(tmp_path / "none.keras")
+    image = keras.Input((None, None, 3))
+    fixed = layers.Reshape((48,))(layers.Flatten()(image))
+    keras.Model(image, fixed).save(tmp_path / "fixed.keras")
+    with pytest.raises(ValueError, match=r"fixed\.keras cannot be laid out for inputs of \(5, 5, 3\)"):
+        local_file.whole(tmp_path / "fixed.keras", inputs=Image((5, 5, 3)), pixels="0..1")
+
+
+def test_the_range_that_labels_are_answered_best_by_is_found(tmp_path, capsys):
+    """A model of pixels 0..1 that tells dark from bright at a half."""
+    image = keras.Input((4, 4, 1))
+    dense = layers.Dense(2, activation="softmax")
+    model = keras.Model(image, dense(layers.GlobalAveragePooling2D()(image)))
+    dense.set_weights([np.array([[-40.0, 40.0]]), np.array([20.0, -20.0])])
+    model.save(tmp_path / "mine.keras")
+    labels = np.arange(60) % 2
+    pictures = np.broadcast_to((40 + 150 * labels)[:, None, None, None], (60, 4, 4, 1)).astype("uint8")
+    task = Task("light", Image((4, 4, 1)), SingleLabel(("dark", "bright")))
+    found = local_file.classifier_of(tmp_path / "mine.keras", Split("validation", pictures, labels, task), predict=ask)
+    assert "100.0 % of pixels 0..1, 50.0 % of pixels -1..1 right: it gets 0..1." in capsys.readouterr().out
+    np.testing.assert_allclose(found(pictures[:1].astype("float32")), [[20 - 40 * 40 / 255, -20 + 40 * 40 / 255]], 1e-4)
+    turned = Split("validation", pictures, 1 - labels, task)
+    with pytest.raises(ValueError, match=r"in the order of its answers: dark, bright\. Received: .*mine\.keras"):
+        local_file.classifier_of(tmp_path / "mine.keras", turned, predict=ask, pixels="0..1")
+    three = Task("light", Image((4, 4, 1)), SingleLabel(("dark", "bright", "none")))
+    with pytest.raises(ValueError, match=r"as many classes\. Received: .*; light has \(4, 4, 1\) and 3 classes"):
+        local_file.classifier_of(tmp_path / "mine.keras", Split("a", pictures, labels, three), predict=ask)
+
+
+def ask(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    return model.predict(inputs.astype("float32"), verbose=0)

@@ -85,7 +85,8 @@ def crosses_the_bridge_and_becomes_a_file(case: Learnt) -> bytes:
     difference = np.abs(predictions.predict_tflite(file, case.inputs) - case.probabilities).max()
     print(f"float: largest difference {difference:.2g}, {len(file):,} bytes")
     assert difference < 1e-3
-    agrees(ptq.static_int8(file, calibration=case.calibration), case, agreement=0.95, difference=0.05)
+    integers = ptq.static_int8(file, calibration=case.calibration, inputs=TASK.inputs)
+    agrees(integers, case, agreement=0.95, difference=0.05)
     return file
 
 

@@ -240,7 +240,7 @@ def test_each_file_answers_as_its_model(learnt, name, agreement, difference):
     model, raw, probabilities = learnt
     data = tflite.convert(model, TASK)
     if name == "static_int8":
-        data = ptq.static_int8(data, calibration=pictures(96)[0])
+        data = ptq.static_int8(data, calibration=pictures(96)[0], inputs=TASK.inputs)
     elif name != "float32":
         data = getattr(ptq, name)(data)
     received = verify.predict_tflite(data, raw.astype("uint8") if name == "static_int8" else raw)

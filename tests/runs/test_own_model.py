@@ -1,0 +1,68 @@
+"""A model of one's own beside its data: whether it answers for labels, and what it then learns from."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from kerastl.data import arrays
+from kerastl.inputs.numbers import Numbers
+from kerastl.runs import own_model
+from kerastl.training import fitting
+
+ROWS = np.random.default_rng(0).normal(size=(90, 5)).astype("float32")
+PICTURES = np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1)).astype("uint8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    keras.utils.set_random_seed(0)
+    row = keras.Input((5,), name="row")
+    keras.Model(row, layers.Dense(3, activation="softmax", name="shares")(row)).save(tmp_path / "rows.keras")
+    image = keras.Input((8, 8, 1))
+    dense = layers.Dense(2, activation="softmax")
+    keras.Model(image, dense(layers.GlobalAveragePooling2D()(image))).save(tmp_path / "pictures.keras")
+    np.savez(tmp_path / "rows.npz", x=ROWS)
+    np.savez(tmp_path / "labelled.npz", x=PICTURES, y=np.arange(90) % 2)
+    return tmp_path
+
+
+def test_who_answers_where_there_are_no_labels(folder):
+    rows, pictures = str(folder / "rows.keras"), str(folder / "pictures.keras")
+    assert own_model.needs_answers(rows, str(folder / "rows.npz"), labels="auto")
+    assert not own_model.needs_answers(pictures, str(folder / "labelled.npz"), labels="auto")
+    assert own_model.needs_answers(pictures, str(folder / "labelled.npz"), labels="none")
+    assert not own_model.needs_answers("", "fashion_mnist", labels="auto")
+    for model, data, labels in (("", str(folder / "rows.npz"), "auto"), (rows, "mnist", "all"), ("", "mnist", "none")):
+        with pytest.raises(ValueError, match=rf"Wanted --labels auto or none.*Received: labels='{labels}'"):
+            own_model.needs_answers(model, data, labels=labels)
+
+
+def test_data_with_the_models_answers_and_the_model_that_gave_them(folder):
+    path = str(folder / "rows.keras")
+    data = own_model.answered(path, str(folder / "rows.npz"), labelled=lambda: pytest.fail("read"), validation=0.2)
+    assert own_model.has_own_answers(data)
+    assert data.task.inputs == Numbers((5,))
+    assert data.task.target.names == ("shares",)
+    model = own_model.opened(path, data)
+    np.testing.assert_array_equal(fitting.predict(model, data.test.inputs, task=data.task), data.test.labels)
+    np.testing.assert_allclose(data.test.labels.sum(1), 1, atol=1e-6)
+    own = keras.saving.load_model(path)
+    np.testing.assert_allclose(own.predict(data.test.inputs, verbose=0), data.test.labels, atol=1e-6)
+
+
+def test_what_has_labels_is_loaded_by_who_knows_how(folder):
+    labelled = arrays.load(folder / "labelled.npz")
+    data = own_model.answered(str(folder / "pictures.keras"), "mnist", labelled=lambda: labelled, pixels="0..255")
+    assert (data.source, data.digest) == ("arrays", labelled.digest)
+    assert data.train.labels.shape == (len(data.train), 2)
+
+
+def test_a_classifier_of_labelled_pictures_is_opened_to_its_logits(folder):
+    data = arrays.load(folder / "labelled.npz")
+    model = own_model.opened(str(folder / "pictures.keras"), data, pixels="0..1")
+    own = keras.saving.load_model(folder / "pictures.keras")
+    answers = np.asarray(keras.ops.softmax(model(data.test.inputs.astype("float32"))))
+    np.testing.assert_allclose(answers, own(data.test.inputs / 255.0), atol=1e-5)
