@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import kerastl
+from kerastl.data.reading import PictureReading
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Workspace
@@ -32,29 +33,14 @@ class Config:
     name: ClassVar[str] = "image_classifier"
     data: str | None = None
     """Folder with a folder a class, or with train, validation and test folders; a table, an archive, a parquet file or
-    a folder of them. The groceries where there is none."""
-    path_column: str = "path"
-    """A table's column of pictures."""
-    label_column: str = "label"
-    """A table's or a parquet file's column of classes."""
-    split_column: str = "split"
-    """Their column of train, validation and test, which is respected; it may be absent."""
-    label_separator: str | None = None
-    """Stands between the classes of a picture, "|" say, in a table of pictures that may have none, one or several."""
-    label_columns: tuple[str, ...] = ()
-    """Instead, the names of a table's or a parquet file's columns of 0 and 1, one a class. A parquet file's label may
-    also be a list."""
-    on_unreadable: str = "fail"
-    """Pictures that cannot be read: "fail" lists them and stops, "skip" leaves them out."""
+    a folder of them; arrays at the backbone's size, or "tfds:NAME". The groceries where there is none."""
+    reading: PictureReading = PictureReading()
+    """How it is read and divided: columns, several classes a picture, splits, pictures that cannot be read."""
     backbone: str = "efficientnet_lite0"
     """A foundation model, see `kerastl.models.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate.
     "preset:vit_base_patch16_224_imagenet" is a vision transformer; it wants pictures of whole patches."""
     image_size: int = 224
     """Side of the square pictures that the backbone gets, in pixels."""
-    validation: float = 0.1
-    """Share of the pictures held out of train; every choice is made on them."""
-    max_train_examples: int | None = None
-    """Keeps only so many training pictures, and of the others in proportion."""
     labels: int | None = None
     """Pictures of each class to learn from, drawn from train by the seed; all there are of a class with fewer. The rest
     of train is not looked at; by default all are learnt from. There are then none to choose by: every training keeps
@@ -87,8 +73,8 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=0.2, min_agreement=0.7, max_saturation=0.1)
-        sizes: dict[str, Any] = {"image_size": 96, "max_train_examples": 56, "labels": 3 if cls.labels else None}
-        return cls(**sizes, epochs=1, batch_size=8, accept=accept)
+        sizes: dict[str, Any] = {"image_size": 96, "labels": 3 if cls.labels else None, "epochs": 1, "batch_size": 8}
+        return cls(**sizes, reading=PictureReading(max_train_examples=56), accept=accept)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,19 +108,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         whole = load(config)
         run.use_dataset(whole)
         data = whole if config.labels is None else draw_labels(config, whole)
-        plan = planned(config, data)
+        plan = kerastl.training.transfer.plan_for(
+            data.train, batch_size=config.batch_size, epochs=config.epochs, learning_rate=config.learning_rate
+        )
         print(plan.why)
         backbone = kerastl.models.pretrained.names.contents(config.backbone)
         basis = [config.seed, config.labels, config.augmentation, backbone, data.digest]
 
-        transfer, numbers = kerastl.training.transfer, kerastl.inputs.numbers.Numbers
-        features = run.stage(
-            "features",
-            lambda at: cache_features(config, data, plan, at),
-            key=[basis, plan.views],
-            save=transfer.save,
-            load=functools.partial(transfer.load, task=data.task, inputs_of=numbers),
-        )
+        features = run.stage("features", lambda at: cache_features(config, data, plan, at), key=[basis, plan.views])
         probe = run.stage(
             "linear_probe",
             lambda at: train_probe(config, data, plan, features, at),
@@ -162,24 +143,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def load(config: Config) -> Dataset:
     """The pictures at the backbone's size."""
-    table = str(config.data).endswith((".csv", ".tsv", ".txt"))
-    parquet = config.data is not None and kerastl.data.parquet_table.is_set(Path(config.data))
-    if (config.label_separator and not table) or (config.label_columns and not (table or parquet)):
-        raise ValueError(f"Pictures of several classes are listed in a table. Received: --data {config.data}.")
-    settings: dict[str, Any] = {
-        "size": (config.image_size, config.image_size),
-        "seed": config.seed,
-        "validation": config.validation,
-        "limit": config.max_train_examples,
-    }
-    if config.data is None:
-        return kerastl.data.groceries.load(**settings)
-    settings |= {"policy": config.on_unreadable, "label_columns": config.label_columns}
-    settings |= {"label_column": config.label_column, "split_column": config.split_column}
-    if parquet:
-        return kerastl.data.arrays.load(config.data, **settings)
-    return kerastl.data.image_folder.load(
-        config.data, path_column=config.path_column, label_separator=config.label_separator, **settings
+    return kerastl.data.loading.pictures(
+        config.data, size=(config.image_size, config.image_size), reading=config.reading, seed=config.seed
     )
 
 
@@ -190,22 +155,6 @@ def draw_labels(config: Config, data: Dataset) -> Dataset:
     """
     rows = kerastl.data.splits.per_class(data.train.labels, count=config.labels, seed=config.seed)
     return dataclasses.replace(data, train=data.train.subset(rows))
-
-
-def planned(config: Config, data: Dataset) -> kerastl.training.transfer.Plan:
-    """The plan for so many pictures, with what the settings say otherwise."""
-    strata = data.task.target.strata(data.train.labels)
-    plan = kerastl.training.transfer.plan(
-        examples=len(data.train),
-        classes=data.task.target.outputs,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        each=float(strata.sum(0).mean()) if strata.ndim == 2 else None,  # of which a picture may have several
-    )
-    if plan.fine_tune and config.learning_rate:
-        tuned = dataclasses.replace(plan.fine_tune, peak_learning_rate=config.learning_rate)
-        plan = dataclasses.replace(plan, fine_tune=tuned)
-    return plan
 
 
 def weights(config: Config, data: Dataset) -> dict[int, float] | None:
@@ -237,28 +186,22 @@ def cache_features(config: Config, data: Dataset, plan, at: Workspace):
 def train_probe(config: Config, data: Dataset, plan, features, at: Workspace):
     """The backbone as it came, with a head that has learnt from its features."""
     train, *validation = features
-    model, transfer = built(config, data), kerastl.training.transfer
-    head = transfer.head(data.task, train.inputs.shape[1], dropout=config.dropout)
-    curves = kerastl.training.fit(
-        head,
+    return kerastl.training.lp_ft.linear_probe(
+        built(config, data),
         train,
         schedule=plan.probe,
         seed=config.seed,
-        workspace=at,
+        dropout=config.dropout,
         validation=validation[0] if validation else None,
-        keep="best" if validation else "last",
+        workspace=at,
         class_weight=weights(config, data),
     )
-    transfer.set_head_weights(model, head)
-    return kerastl.training.Trained(model, curves)
 
 
 def fine_tune(config: Config, data: Dataset, plan, probe, at: Workspace):
     """Everything learns, the early layers least; the statistics of the backbone stay as they came."""
-    transfer, model = kerastl.training.transfer, built(config, data)
+    model = built(config, data)
     model.set_weights(probe.get_weights())  # a copy: the report shows the probe as it was
-    transfer.freeze_batch_norm(model)
-    groups = [[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)]
     batches = kerastl.data.pipeline.batches(
         data.train,
         batch_size=plan.fine_tune.batch_size,
@@ -266,19 +209,16 @@ def fine_tune(config: Config, data: Dataset, plan, probe, at: Workspace):
         augment=config.augmentation.build(config.seed + 1),
         seed=config.seed,
     )
-    curves = kerastl.training.fit(
+    return kerastl.training.lp_ft.fine_tune(
         model,
         batches,
         schedule=plan.fine_tune,
-        optimizer=functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, decay=plan.decay)),
-        workspace=at,
+        groups=[[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)],
+        decay=plan.decay,
         validation=data.validation if config.labels is None else None,
-        # Validation pictures of the same shootings are soon all right, and the first such epoch is far from the best:
-        # on shootings that were held out whole, accuracy rose to the end of the schedule.
-        keep="last",
+        workspace=at,
         class_weight=weights(config, data),
     )
-    return kerastl.training.Trained(model, curves)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.data.reading import TableReading
 from kerastl.runs import Acceptance
-from kerastl.types import Dataset, Schedule
+from kerastl.types import Schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,18 +30,8 @@ class Config:
 
     data: str | None = None
     """A table: .csv, .tsv or JSON lines, with names in the first line. The bike rentals where there is none."""
-    label_columns: tuple[str, ...] = ()
-    """The column that is to be known, or several of numbers."""
-    leave_out: tuple[str, ...] = ()
-    """Columns that do not go in: names, numbers of rows, what is known only afterwards."""
-    split_column: str = "split"
-    """Column of train, validation and test, which is respected; it may be absent."""
-    task: str = "auto"
-    """ "regression", "classification", or "auto": regression for numbers of more than twenty different values."""
-    unit: str = ""
-    """Unit of the number that is to be known."""
-    missing: str = "fail"
-    """Missing values: "fail" names their lines and stops, "median" takes that of the training rows."""
+    reading: TableReading = TableReading()
+    """What is to be known of it, and what goes in."""
     seed: int = 0
     """Decides weights, order and split."""
     widths: tuple[int, ...] = (64, 64)
@@ -60,7 +51,7 @@ class Config:
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Load, train, quantize, verify, choose, report."""
     with kerastl.runs.Run(folder, recipe="table_regressor", tag=folder.name, config=config) as run:
-        data = load(config)
+        data = kerastl.data.loading.tables(config.data, reading=config.reading, seed=config.seed)
         run.use_dataset(data)
         trained = run.stage(
             "trained",
@@ -84,22 +75,6 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             curves=[trained.curves],
             accept=config.accept,
         )
-
-
-def load(config: Config) -> Dataset:
-    """The table, or the bike rentals."""
-    if config.data is None:
-        return kerastl.data.bike_rentals.load(seed=config.seed)
-    return kerastl.data.table_csv.load(
-        config.data,
-        label_columns=config.label_columns,
-        leave_out=config.leave_out,
-        split_column=config.split_column,
-        task=config.task,
-        unit=config.unit,
-        missing=config.missing,
-        seed=config.seed,
-    )
 
 
 if __name__ == "__main__":

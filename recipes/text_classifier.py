@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.data.reading import TextReading
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule
 
@@ -29,19 +30,8 @@ class Config:
 
     data: str = ""
     """A .csv, .tsv or .jsonl file of sentences; by default 25,000 movie reviews are fetched."""
-    text_column: str = "text"
-    """Its column of sentences."""
-    label_column: str = "label"
-    """Its column of labels, text or numbers."""
-    split_column: str = "split"
-    """Its column of train, validation and test, which is respected; it may be absent."""
-    label_separator: str | None = None
-    """Stands between the classes of a text, "|" say, in a file of texts that may have none, one or several; where a
-    label of JSON lines is a list of names, none is needed."""
-    label_columns: tuple[str, ...] = ()
-    """Instead, the names of its columns of 0 and 1, one a class."""
-    on_unreadable: str = "fail"
-    """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
+    reading: TextReading = TextReading()
+    """How it is read and divided: columns, several classes a text, splits, rows that cannot be used."""
     sequence_length: int = 256
     """Tokens that are read of a text, 512 at most; time grows with it. Half of the reviews are longer than 200."""
     encoder: str = "minilm_l6"
@@ -54,16 +44,8 @@ class Config:
     everything learns. They want a higher rate: --schedule.peak-learning-rate 1e-3."""
     seed: int = 0
     """Of head, dropout, order and split."""
-    validation: float = 0.1
-    """Share of the texts held out to choose by."""
-    test: float = 0.1
-    """Share of the texts held out to measure on."""
-    max_train_examples: int | None = None
-    """Keeps only so many training texts."""
     balanced: bool = False
     """Rare classes count as much in the loss as frequent ones, see `kerastl.training.class_weights`."""
-    evaluate_on_train: bool = False
-    """Scores are of the training texts: for a file of a few sentences to try things out, and for nothing else."""
     precision: str = "float32"
     """What training computes in: "mixed_bfloat16" is 1.6 times as fast where `kerastl doctor` finds units for it. The
     files come from the same weights in float32."""
@@ -78,32 +60,16 @@ class Config:
         """Everything tiny and no weights to fetch: a minute on a small machine, no score worth reading."""
         schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=1e-3)
         accept = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)
-        return cls(sequence_length=32, encoder="small", max_train_examples=300, schedule=schedule, accept=accept)
+        some = TextReading(max_train_examples=300)
+        return cls(reading=some, sequence_length=32, encoder="small", schedule=schedule, accept=accept)
 
 
 def load(config: Config) -> Dataset:
-    """The file that was named, or movie reviews; token ids of the vocabulary that the encoder reads.
-
-    Raises:
-        ValueError: several classes a text are asked for without a file, or the file cannot be used.
-    """
-    settings: dict[str, Any] = {
-        "sequence_length": config.sequence_length,
-        "vocabulary": kerastl.models.pretrained.encoders.vocabulary(config.encoder),
-        "validation": config.validation,
-        "test": config.test,
-        "seed": config.seed,
-        "limit": config.max_train_examples,
-    }
-    several = {"label_separator": config.label_separator, "label_columns": config.label_columns}
-    if any(several.values()) and not config.data:
-        raise ValueError(f"Texts of several classes are in a file of your own. Received: {several} without --data.")
-    if not config.data:
-        return kerastl.data.movie_reviews.load(**settings)
-    columns = {"text_column": config.text_column, "label_column": config.label_column}
-    columns["split_column"] = config.split_column
-    settings |= {"policy": config.on_unreadable, "measure_on_train": config.evaluate_on_train} | several
-    return kerastl.data.text_csv.load(config.data, **columns, **settings)
+    """The file that was named, or movie reviews; token ids of the vocabulary that the encoder reads."""
+    length, vocabulary = config.sequence_length, kerastl.models.pretrained.encoders.vocabulary(config.encoder)
+    return kerastl.data.loading.texts(
+        config.data, sequence_length=length, vocabulary=vocabulary, reading=config.reading, seed=config.seed
+    )
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -111,8 +77,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
     with kerastl.runs.Run(folder, recipe="text_classifier", tag=folder.name, config=config) as run:
         data = load(config)
         run.use_dataset(data)
-        class_weights = kerastl.training.class_weights
-        weights = class_weights(data.train.labels, data.task.target) if config.balanced else None
+        weights = kerastl.training.class_weights(data.train.labels, data.task.target) if config.balanced else None
         encoder = kerastl.models.pretrained.names.contents(config.encoder)
         adapted = [encoder, config.pooling, config.lora_rank, config.precision]
         classifier = run.stage(

@@ -17,18 +17,14 @@ Expect: 0.903 (0.891 to 0.914) in a file of 892,000 bytes, as the teacher of 23.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.data.reading import TextReading
 from kerastl.runs import Acceptance
-from kerastl.types import Dataset, History, Schedule, Workspace
-
-_READING = ("sequence_length", "vocabulary", "vocabulary_size")
-"""Arguments of a data set in which teacher and student may differ."""
+from kerastl.types import Dataset, Schedule, Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,22 +33,10 @@ class Config:
 
     data: str = ""
     """A .csv, .tsv or .jsonl file of sentences; by default 25,000 movie reviews are fetched."""
-    text_column: str = "text"
-    """Its column of sentences."""
-    label_column: str = "label"
-    """Its column of labels, text or numbers."""
-    split_column: str = "split"
-    """Its column of train, validation and test, which is respected; it may be absent."""
-    on_unreadable: str = "fail"
-    """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
+    reading: TextReading = TextReading()
+    """How it is read and divided: columns, splits, rows that cannot be used. A text has one class."""
     seed: int = 0
     """Of weights, dropout, order and split; a finished teacher has to have the same."""
-    validation: float = 0.1
-    """Share of the texts held out to choose by."""
-    test: float = 0.1
-    """Share of the texts held out to measure on."""
-    max_train_examples: int | None = None
-    """Keeps only so many training texts."""
     teacher: str = ""
     """Folder of a finished run of `text_classifier` on the same split; by default one is trained here, as there."""
     encoder: str = "minilm_l6"
@@ -82,14 +66,10 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny and no weights to fetch: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=1e-3)
-        sizes: dict[str, Any] = {
-            "teacher_length": 32,
-            "max_train_examples": 300,
-            "sequence_length": 48,
-            "vocabulary_size": 1000,
-        }
+        sizes: dict[str, Any] = {"teacher_length": 32, "sequence_length": 48, "vocabulary_size": 1000}
         accept = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)
-        return cls(encoder="small", **sizes, fine_tune=tiny, student=tiny, accept=accept)
+        some = TextReading(max_train_examples=300)
+        return cls(reading=some, encoder="small", **sizes, fine_tune=tiny, student=tiny, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -107,13 +87,10 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: load_teacher(config, texts, at),
             key=[config.seed, encoder, config.fine_tune, texts.digest, finished],
         )
-        transfer, numbers = kerastl.training.transfer, kerastl.inputs.numbers.Numbers
         splits = run.stage(
             "teacher_logits",
             lambda at: cache_teacher_logits(teacher.model, texts, at),
             key=[run.stage_key("teacher"), texts.digest],
-            save=transfer.save,
-            load=functools.partial(transfer.load, task=texts.task, inputs_of=numbers),
         )
         logits = {split.name: split.inputs for split in splits}
         basis = [config.seed, config.kernel_size, config.word_dropout, config.student, data.digest]
@@ -136,77 +113,26 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
 
 
-def load(config: Config, **reading: Any) -> Dataset:
-    """The file that was named, or movie reviews; `reading` says how texts become ids, and moves none of them.
-
-    Raises:
-        ValueError: the file cannot be used, or its texts may have none or several of the classes.
-    """
-    settings: dict[str, Any] = {"validation": config.validation, "test": config.test, "seed": config.seed}
-    settings["limit"] = config.max_train_examples
-    if not config.data:
-        return kerastl.data.movie_reviews.load(**settings, **reading)
-    settings |= {"text_column": config.text_column, "label_column": config.label_column, "policy": config.on_unreadable}
-    settings["split_column"] = config.split_column
-    return require_single_label(kerastl.data.text_csv.load(config.data, **settings, **reading), where=config.data)
-
-
-def require_single_label(data: Dataset, *, where: str) -> Dataset:
-    """The data set itself. Raises `ValueError` where a text may have none or several of the classes."""
-    if not isinstance(data.task.target, kerastl.tasks.single_label.SingleLabel):
-        raise ValueError(
-            "A teacher's answers to a text sum to one, so that texts have one class each. Received: texts of none or "
-            f"several classes in {where}; `kerastl run text_classifier --encoder small "
-            "--schedule.peak-learning-rate 1e-3 --schedule.epochs 10` learns them without a teacher."
-        )
-    return data
+def load(config: Config, **words: Any) -> Dataset:
+    """The file that was named, or movie reviews; `words` says how texts become ids, and moves none of them."""
+    options: dict[str, Any] = {"reading": config.reading, "single_label": True, "seed": config.seed}
+    return kerastl.data.loading.texts(config.data, **options, **words)
 
 
 def load_for_teacher(config: Config, data: Dataset) -> Dataset:
-    """The same texts in the same places, as ids of the teacher's vocabulary.
-
-    Raises:
-        FileNotFoundError: the folder of the teacher holds no finished run.
-        ValueError: its data cannot be had as it was, or it learnt from another split.
-    """
+    """The same texts in the same places, as ids of the teacher's vocabulary; a teacher of other ones is refused."""
     if config.teacher:
-        files = ("config.json", "report.json", "model.keras")
-        if lacking := [name for name in files if not Path(config.teacher, name).is_file()]:
-            raise FileNotFoundError(
-                f"A teacher is a finished run. Received: {config.teacher} without {', '.join(lacking)}."
-            )
-        stated = json.loads(Path(config.teacher, "config.json").read_text())["data"]
-        texts = getattr(kerastl.data, stated["source"]).load(**stated["arguments"])
-        if texts.digest != stated["digest"]:
-            raise ValueError(
-                f"The texts of a teacher have to be as they were. Received: {config.teacher}, which learnt from those "
-                f"of digest {stated['digest']}; {stated['source']} gives {texts.digest} today."
-            )
-        require_single_label(texts, where=config.teacher)
-    else:
-        vocabulary = kerastl.models.pretrained.encoders.vocabulary(config.encoder)
-        texts = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
-    if (texts.origin, texts.task.target.names) != (data.origin, data.task.target.names):
-        mine, its = ({"source": one.source, **one.arguments} for one in (data, texts))
-        other = [
-            f"{name} {its.get(name)!r} where the student has {mine.get(name)!r}"
-            for name in sorted({*mine, *its})
-            if name not in _READING and its.get(name) != mine.get(name)
-        ]
-        raise ValueError(
-            "A teacher and its student learn from the same texts: the teacher's other ones may be those that the "
-            f"student is measured on. Received: {config.teacher or 'texts that changed meanwhile'}, with "
-            f"{', '.join(other) or 'other texts in the file'}."
-        )
+        return kerastl.runs.teachers.load_data(config.teacher, student=data)
+    vocabulary = kerastl.models.pretrained.encoders.vocabulary(config.encoder)
+    texts = load(config, sequence_length=config.teacher_length, vocabulary=vocabulary)
+    kerastl.runs.teachers.check_same_split(texts, student=data, where="texts that changed meanwhile")
     return texts
 
 
 def load_teacher(config: Config, texts: Dataset, at: Workspace):
     """The teacher: that of the finished run, or an encoder fine-tuned here as `text_classifier` does."""
     if config.teacher:
-        model = kerastl.training.load_model(Path(config.teacher, "model.keras"))
-        model = kerastl.export.serving.with_logits(model, texts.task)
-        return kerastl.training.Trained(model, History(at.stage, {}))
+        return kerastl.runs.teachers.load_model(config.teacher, task=texts.task, stage=at.stage)
     load, options = kerastl.models.pretrained.encoders.load, {"schedule": config.fine_tune, "seed": config.seed}
     return kerastl.training.train(
         lambda: load(config.encoder, texts.task), texts.train, workspace=at, validation=texts.validation, **options

@@ -54,6 +54,7 @@ MAY_NAME: dict[str, set[str]] = {
     "training/resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "training/callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches
+    "training/lp_ft": KERAS | TENSORFLOW,  # batches, in annotations
     "training/batching": TENSORFLOW,  # splits and arrays that come without the pipeline
     "distil/distribution_alignment": KERAS | TENSORFLOW,  # odds are moved inside the graph
     "distil/logit_cache": KERAS | TENSORFLOW,  # a teacher answers inside one graph

@@ -139,9 +139,10 @@ def test_old_flags_go_on_working_and_say_the_new_ones(capsys):
     module = recipes.load(recipes.find("image_classifier"))
     flags = ["--policy", "skip", "--no-horizontal-flip"]
     config, plain = running.parse(module, module.Config(), flags, given="image_classifier"), module.Config()
-    assert config == dataclasses.replace(
-        plain, on_unreadable="skip", augmentation=dataclasses.replace(plain.augmentation, horizontal_flip=False)
-    )
+    reading = dataclasses.replace(plain.reading, on_unreadable="skip")
+    augmentation = dataclasses.replace(plain.augmentation, horizontal_flip=False)
+    assert config == dataclasses.replace(plain, reading=reading, augmentation=augmentation)
+    assert capsys.readouterr().err == "kerastl: --policy is now --reading.on-unreadable\n"
 
 
 def test_the_same_command_again_reuses_its_stages(finished, capsys):
@@ -538,6 +539,45 @@ def test_commands_without_a_model_are_quick_and_import_nothing_heavy():
     assert "--student.epochs" in done.stdout
 
 
+def test_settings_of_every_recipe_are_known_without_anything_heavy():
+    code = textwrap.dedent("""
+        import sys
+        from kerastl.runs import recipes
+        found = [one for recipe in recipes.built_in() for one in (recipe, *recipes.aliases(recipe))]
+        for one in found:
+            module = recipes.load(one)
+            for smoke in (False, True):
+                assert recipes.field_names(recipes.default_config(one, module, smoke=smoke))
+        heavy = ("tensorflow", "keras", "PIL", "pyarrow", "kerastl.data.loading")
+        print(len(found), [name for name in heavy if name in sys.modules])
+    """)
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True)
+    count, _, heavy = done.stdout.strip().partition(" ")
+    assert (int(count) >= 14, heavy) == (True, "[]"), done.stderr
+
+
+def test_settings_of_ones_own_data_have_the_flags_of_every_recipe(capsys):
+    """Nested, and known by their last part on the command line and in Python."""
+    flags = ["--label-column", "kind", "--max-train-examples", "60", "--validation=0.2", "--test", "30"]
+    flags += ["--label-separator", "|", "--on-unreadable", "skip", "--split-column", "fold"]
+    for name, column in (("image_classifier", "path"), ("text_classifier", "text"), ("text_mobile", "text")):
+        module = recipes.load(recipes.find(name))
+        for smoke in (False, True):
+            base = recipes.default_config(recipes.find(name), module, smoke=smoke)
+            config = running.parse(module, base, [*flags, f"--{column}-column", "mine"], given=name)
+            words = {"label_column": "kind", "max_train_examples": 60, "validation": 0.2, "test": 30}
+            words |= {"label_separator": "|", "on_unreadable": "skip", "split_column": "fold"}
+            wanted = dataclasses.replace(base.reading, **words, **{f"{column}_column": "mine"})
+            assert config.reading == wanted
+            assert isinstance(config.reading.test, int), "a number of examples is no share"
+            assert recipes.with_fields(base, {**words, f"{column}_column": "mine"}, recipe=name) == config
+    module = recipes.load(recipes.find("table_regressor"))
+    flags = ["--label-columns", "price", "--unit", "EUR", "--missing", "median"]
+    table = running.parse(module, module.Config(), flags, given="table_regressor").reading
+    assert (table.label_columns, table.unit, table.missing) == (("price",), "EUR", "median")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_recipe_file_can_be_run_as_a_module_or_a_file():
     found = [
         recipes.find(name) for name in ("mnist_mobile", "recipes.mnist_mobile", str(ROOT / "recipes/mnist_mobile.py"))
@@ -556,7 +596,8 @@ def test_advise_names_a_student_and_its_teacher_where_that_is_what_fits(tmp_path
     assert words[:3] == ["kerastl", "run", "text_mobile"]
     recipe = recipes.load(recipes.find("text_mobile"))
     config = running.parse(recipe, recipe.Config(), words[3:], given="text_mobile")
-    assert (config.data, config.text_column, config.teacher_length) == (str(tmp_path / "set.csv"), "review", 64)
+    assert (config.data, config.reading.text_column) == (str(tmp_path / "set.csv"), "review")
+    assert config.teacher_length == 64
     assert "can still teach" in " ".join(rest)
 
 

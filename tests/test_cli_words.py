@@ -165,6 +165,19 @@ def test_flags_of_a_recipe_are_offered_and_those_of_a_file_of_ones_own_are_not_l
     assert "--smoke" in completion.candidates(["run", "my_recipe.py", "--s"])
 
 
+def test_nested_flags_are_offered_by_their_last_part_too_where_that_is_enough():
+    def offered(word, recipe="image_classifier"):
+        return completion.candidates(["run", recipe, word])
+
+    assert offered("--label-c") == ["--label-column", "--label-columns"]
+    assert offered("--reading.label-c") == ["--reading.label-column", "--reading.label-columns"]
+    assert offered("--no-h") == ["--no-horizontal-flip"]
+    assert offered("--epochs", "mnist_mobile") == [], "of the teacher, of the student ..."
+    everything = offered("--")
+    assert "--reading.label-column" in everything
+    assert "--label-column" not in everything, "each once"
+
+
 def test_finished_runs_are_offered(here):
     for tag in ("default", "second"):
         (here / "saved_models" / "mine" / tag).mkdir(parents=True)

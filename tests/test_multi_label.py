@@ -19,10 +19,10 @@ import kerastl
 from kerastl import types, verify
 from kerastl.compress import ptq
 from kerastl.data import image_folder, pipeline
+from kerastl.data.reading import PictureReading
 from kerastl.export import metadata, serving, tflite
-from kerastl.inputs.numbers import Numbers
 from kerastl.recipes import image_classifier
-from kerastl.runs import Acceptance, publishing, report, store
+from kerastl.runs import Acceptance, publishing, report, stage_files, store
 from kerastl.runs.checkpoints import Workspace
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
@@ -234,14 +234,15 @@ def test_a_softmax_in_place_of_the_sigmoid_is_not_published(dataset, model, tmp_
 
 
 def test_the_recipe_takes_such_a_table(table, tmp_path):
-    config = dataclasses.replace(image_classifier.Config.smoke(), data=str(table), label_separator="|", epochs=0)
-    config = dataclasses.replace(config, balanced=True)
+    config = dataclasses.replace(image_classifier.Config.smoke(), data=str(table), epochs=0, balanced=True)
+    config = dataclasses.replace(config, reading=dataclasses.replace(config.reading, label_separator="|"))
     result = image_classifier.run(config, tmp_path / "run")
     assert result["metric"] == "exact match"
     assert result["mean_average_precision"] > 0.5
     content = (tmp_path / "run" / "mobile" / "model.tflite").read_bytes()
     assert metadata.score_threshold(content) == 0.5
-    columns = dataclasses.replace(config, label_separator=None, label_columns=NAMES)
+    reading = dataclasses.replace(config.reading, label_separator=None, label_columns=NAMES)
+    columns = dataclasses.replace(config, reading=reading)
     data = image_classifier.load(columns)
     assert data.digest == result["data"]["digest"]
     having = data.train.labels.astype(int).sum(0)
@@ -251,8 +252,8 @@ def test_the_recipe_takes_such_a_table(table, tmp_path):
     plain = image_classifier.train_probe(
         dataclasses.replace(config, balanced=False),
         data,
-        image_classifier.planned(config, data),
-        kerastl.training.transfer.load(stage["features"], task=data.task, inputs_of=Numbers),
+        kerastl.training.transfer.plan_for(data.train, batch_size=config.batch_size, epochs=config.epochs),
+        stage_files.load(stage["features"]),
         Workspace("plain", folder=tmp_path / "plain", logs=tmp_path / "logs"),
     )
     assert plain.curves.values["loss"] != fitting.load(stage["linear_probe"]).curves.values["loss"]
@@ -268,10 +269,8 @@ def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_pa
     columns = {name: [int(row[name]) for row in rows] for name in NAMES}
     made = pyarrow.table({"image": [*contents, b"<html>"], **{name: [*some, 0] for name, some in columns.items()}})
     pyarrow.parquet.write_table(made, tmp_path / "set.parquet")
-    config = dataclasses.replace(
-        image_classifier.Config.smoke(), data=str(tmp_path / "set.parquet"), max_train_examples=None
-    )
-    config = dataclasses.replace(config, image_size=16, label_columns=NAMES, on_unreadable="skip")
+    reading = PictureReading(label_columns=NAMES, on_unreadable="skip")
+    config = image_classifier.Config(data=str(tmp_path / "set.parquet"), image_size=16, reading=reading)
     data = image_classifier.load(config)
     assert "row 160: unreadable picture" in capsys.readouterr().err
     assert data.task.target.names == NAMES
@@ -281,7 +280,7 @@ def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_pa
         for picture, label in zip(split.inputs, split.labels.tolist(), strict=True):
             assert stated[picture.tobytes()] == tuple(label)
     with pytest.raises(ValueError, match="listed in a table"):
-        image_classifier.load(dataclasses.replace(config, label_separator="|", label_columns=()))
+        image_classifier.load(dataclasses.replace(config, reading=PictureReading(label_separator="|")))
 
 
 def test_mistakes_are_told_in_sets(dataset):

@@ -15,6 +15,7 @@ import pytest
 
 from kerastl import cli, types, verify
 from kerastl.cli import running
+from kerastl.data.reading import TextReading
 from kerastl.export import metadata, tflite
 from kerastl.inputs import wordpiece
 from kerastl.recipes import text_classifier, text_mobile
@@ -44,10 +45,9 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(table):
     schedule = types.Schedule(epochs=10, batch_size=16, peak_learning_rate=3e-3)
-    small = dataclasses.replace(
-        text_classifier.Config.smoke(), max_train_examples=None, sequence_length=16, schedule=schedule
-    )
-    return dataclasses.replace(small, data=str(table), label_separator="|")
+    reading = TextReading(label_separator="|")
+    small = dataclasses.replace(text_classifier.Config.smoke(), sequence_length=16, schedule=schedule)
+    return dataclasses.replace(small, data=str(table), reading=reading)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_the_snippet_of_the_bundle_names_the_classes_at_half_or_more(finished):
 
 
 def test_lists_in_json_lines_are_the_same_texts(config, table, finished):
-    lists = dataclasses.replace(config, data=str(table.with_suffix(".jsonl")), label_separator=None)
+    lists = dataclasses.replace(config, data=str(table.with_suffix(".jsonl")), reading=TextReading())
     assert text_classifier.load(lists).digest == finished[2].digest
     with pytest.raises(ValueError, match="in a file of your own"):
         text_classifier.load(dataclasses.replace(config, data=""))
@@ -139,7 +139,7 @@ def test_advise_counts_each_class_and_prints_a_command_that_parses(table, capsys
     recipe = recipes.load(recipes.find("text_classifier"))
     words = shlex.split(command)
     parsed = running.parse(recipe, recipe.Config(), words[3:], given="text_classifier")
-    assert (parsed.data, parsed.label_separator, parsed.encoder) == (str(table), "|", "small")
+    assert (parsed.data, parsed.reading.label_separator, parsed.encoder) == (str(table), "|", "small")
     each = sorted(sum(name in line.split(",")[1] for line in table.read_text().splitlines()[1:]) for name in NAMES)
     assert f"320 texts of none, one or several of 3 classes, {each[0]} to {each[-1]} each." in amount
 
@@ -152,7 +152,7 @@ def test_distillation_refuses_them_before_any_training(config, table, finished, 
         data = tmp_path / "one.csv"
         rows = [f"{' '.join(NAMES)} {n},{'|'.join(NAMES[: n % 3])}x" for n in range(60)]
         data.write_text("\n".join(["text,label", *rows]))
-    student = dataclasses.replace(text_mobile.Config.smoke(), max_train_examples=None, data=str(data))
+    student = dataclasses.replace(text_mobile.Config.smoke(), reading=TextReading(), data=str(data))
     student = dataclasses.replace(student, teacher=str(finished[0]) if teacher else "")
     with pytest.raises(ValueError, match=r"one class each. Received: texts of none or several classes in"):
         text_mobile.run(student, tmp_path / "run")

@@ -18,6 +18,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import kerastl
 import kerastl.recipes
+from kerastl.data.reading import TextReading
 from kerastl.inputs.text import Text
 from kerastl.runs import Acceptance, recipes, reverification
 from kerastl.tasks.regression import Regression
@@ -249,7 +250,7 @@ def teacher(sentences, tmp_path_factory):
     recipe = importlib.import_module("kerastl.recipes.text_classifier")
     folder = tmp_path_factory.mktemp("teacher")
     recipe.run(
-        dataclasses.replace(recipe.Config.smoke(), data=str(sentences), max_train_examples=None, accept=ANY), folder
+        dataclasses.replace(recipe.Config.smoke(), data=str(sentences), reading=TextReading(), accept=ANY), folder
     )
     return folder
 
@@ -257,7 +258,7 @@ def teacher(sentences, tmp_path_factory):
 def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
     recipe = importlib.import_module("kerastl.recipes.text_mobile")
     config = dataclasses.replace(
-        recipe.Config.smoke(), data=str(sentences), max_train_examples=None, teacher=str(teacher)
+        recipe.Config.smoke(), data=str(sentences), reading=TextReading(), teacher=str(teacher)
     )
     report = recipe.run(dataclasses.replace(config, accept=ANY), tmp_path)
     stated = json.loads((teacher / "report.json").read_text())
@@ -267,8 +268,7 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
     arguments = json.loads((teacher / "config.json").read_text())["data"]["arguments"]
     lessons = kerastl.data.text_csv.load(**arguments)
     kept = next((tmp_path / "stages").glob("teacher_logits-*"))
-    found = kerastl.training.transfer.load(kept, task=lessons.task, inputs_of=kerastl.inputs.numbers.Numbers)
-    answers = {split.name: split for split in found}
+    answers = {split.name: split for split in kerastl.runs.stage_files.load(kept)}
     model = keras.saving.load_model(teacher / "model.keras")
     for name in ("train", "validation", "test"):
         split = getattr(lessons, name)
@@ -283,15 +283,15 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
     ("changes", "words"),
     [
         ({"seed": 1}, "seed 0 where the student has 1"),
-        ({"test": 0.2}, "test 0.1 where the student has 0.2"),
-        ({"max_train_examples": 60}, "limit None where the student has 60"),
+        ({"reading": TextReading(test=0.2)}, "test 0.1 where the student has 0.2"),
+        ({"reading": TextReading(max_train_examples=60)}, "limit None where the student has 60"),
         ({"data": ""}, "source 'text_csv' where the student has 'movie_reviews'"),
     ],
 )
 def test_a_teacher_of_another_split_is_refused(changes, words, sentences, teacher):
     recipe = importlib.import_module("kerastl.recipes.text_mobile")
     config = dataclasses.replace(
-        recipe.Config.smoke(), data=str(sentences), max_train_examples=None, teacher=str(teacher)
+        recipe.Config.smoke(), data=str(sentences), reading=TextReading(), teacher=str(teacher)
     )
     config = dataclasses.replace(config, **changes)
     data = recipe.load(config, sequence_length=48, vocabulary=None, vocabulary_size=1000)
@@ -302,7 +302,7 @@ def test_a_teacher_of_another_split_is_refused(changes, words, sentences, teache
 def test_a_teacher_whose_texts_changed_is_refused(sentences, teacher, tmp_path):
     recipe = importlib.import_module("kerastl.recipes.text_mobile")
     config = dataclasses.replace(
-        recipe.Config.smoke(), data=str(sentences), max_train_examples=None, teacher=str(tmp_path)
+        recipe.Config.smoke(), data=str(sentences), reading=TextReading(), teacher=str(tmp_path)
     )
     data = recipe.load(config, sequence_length=48, vocabulary=None, vocabulary_size=1000)
     with pytest.raises(FileNotFoundError, match=r"without config\.json, report\.json, model\.keras"):

@@ -25,7 +25,7 @@ def advise(
     import kerastl
 
     facts = kerastl.data.facts.summarize(path, **columns)
-    if any(map(kerastl.inputs.array_file.is_array, [Path(path), *Path(path).glob("*")])):
+    if kerastl.data.formats.format_of(Path(path)) == "arrays":
         raise ValueError(
             f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
             "files, a folder a class; or `kerastl copy mnist_cnn FILE` starts a recipe of your own."

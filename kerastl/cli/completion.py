@@ -101,7 +101,7 @@ def _of_command(
         if name == "run":
             yield from ("--smoke", "--tag", "--out")
             given = next((word for word in before if word in known), None)
-            yield from _flags_of(given) if given else ()
+            yield from _flags_of(given, short=last.strip("-") != "") if given else ()
         return
     places = [action for action in parser._actions if not action.option_strings]
     plain = sum(not word.startswith("-") for word in before)
@@ -121,13 +121,21 @@ def _of_command(
     yield from place.choices or ()
 
 
-def _flags_of(recipe: str) -> Iterator[str]:
-    """A recipe's flags, and the way to switch off what is on or off."""
-    for name, value in recipes.field_names(recipes.load(recipes.find(recipe)).Config()).items():
-        yield f"--{name}"
-        if isinstance(value, bool):
-            head, dot, tail = name.rpartition(".")
-            yield f"--{head}{dot}no-{tail}"
+def _flags_of(recipe: str, *, short: bool) -> Iterator[str]:
+    """A recipe's flags, and the way to switch off what is on or off.
+
+    Args:
+        recipe: its name.
+        short: whether a nested flag is offered by its last part as well, where that is enough. Of an empty word it is
+            not: everything would be offered twice.
+    """
+    fields = recipes.field_names(recipes.load(recipes.find(recipe)).Config())
+    for name, value in fields.items():
+        head, dot, tail = name.rpartition(".")
+        for prefix in (head + dot, *([""] if short and dot and recipes.setting(tail, fields) == name else [])):
+            yield f"--{prefix}{tail}"
+            if isinstance(value, bool):
+                yield f"--{prefix}no-{tail}"
 
 
 def _finished_runs() -> Iterator[str]:

@@ -98,7 +98,8 @@ def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, give
 
     names = recipes.field_names(base)
     if any(flag in ("-h", "--help") for flag in flags):
-        simple = next((name for name, value in names.items() if isinstance(value, int | float)), None)
+        plain_first = sorted(names, key=lambda name: "." in name)
+        simple = next((name for name in plain_first if isinstance(names[name], int | float)), None)
         example = f" --{simple} {names[simple]}" if simple else ""
         alias = type(base) in getattr(module, "ALIASES", {}).values()
         print(inspect.getdoc(type(base) if alias else module) or "", end="\n\n")

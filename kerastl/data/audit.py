@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,13 +18,14 @@ from kerastl.data import (
     arrays,
     audit_pictures,
     audit_texts,
+    class_folders,
     class_order,
     duplicates,
+    formats,
     label_errors,
     multi_label_columns,
     near_duplicates,
     parquet_table,
-    text_file,
     unpack,
 )
 from kerastl.inputs import array_file
@@ -64,47 +63,37 @@ def audit(
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
     label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
-    is_table = path.is_file() and path.suffix.lower() in text_file.ENDINGS
-    of_pictures = is_table and path_column in (names := text_file.columns(path)) and text_column not in names
-    if label_options and not is_table and not (label_columns and parquet_table.files(path)):
-        raise ValueError(
-            "Several classes an example are read from tables of pictures and of sentences, in columns also from "
-            f"parquet files. Received: {label_options} for {path}."
-        )
-    if is_table:
-        columns = {"label_column": label_column, "split_column": split_column}
-        found = (
-            audit_pictures.table(path, near=near, path_column=path_column, **columns, **label_options)
-            if of_pictures
-            else audit_texts.table(path, text_column=text_column, **columns, **label_options)
-        )
-        return _in_order(found)
-    if path.is_file() and path.suffix != ".npz" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                unpacked = unpack.unpack(path, Path(folder, path.stem))
-            except unpack.ArchiveError as error:
-                return [Finding("error", path.name, str(error))]
-            return audit(unpack.strip_single_folders(unpacked), near=near)
-    files = sorted(path.iterdir()) if path.is_dir() else []
-    if parquet_table.files(path):
-        columns = {"label_column": label_column, "split_column": split_column}
+    kind = formats.format_of(path)
+    formats.check_label_options(kind, label_options, where=path)
+    columns = {"label_column": label_column, "split_column": split_column}
+    if kind == "table" and formats.holds_texts(path, path_column=path_column, text_column=text_column):
+        found = audit_texts.table(path, text_column=text_column, **columns, **label_options)
+    elif kind == "table":
+        found = audit_pictures.table(path, near=near, path_column=path_column, **columns, **label_options)
+    elif kind == "archive":
+        return _archive(path, near=near)
+    elif kind == "parquet":
         found = _parquet(path, near=near, **columns, label_columns=label_columns)
-    elif array_file.is_array(path):
-        found = _audit_arrays(*_read(path), near=near)
-    elif any(file.suffix == ".npz" for file in files):
-        each = [(file, _audit_arrays(*_read(file), near=near)) for file in files if file.suffix == ".npz"]
+    elif kind == "arrays":
+        # a folder of .npz files holds a data set in each
+        sets = sorted(path.glob("*.npz")) if path.is_dir() else []
+        each = [(file, _audit_arrays(*_read(file), near=near)) for file in sets]
         found = [dataclasses.replace(one, where=f"{file.name}: {one.where}") for file, some in each for one in some]
-    elif any(array_file.is_array(file) for file in files):
-        found = _audit_arrays(*_read(path), near=near)
-    elif any(file.is_dir() and not file.name.startswith(".") for file in files):
+        found = found if sets else _audit_arrays(*_read(path), near=near)
+    elif class_folders.folders(path):
         found = audit_pictures.folder(path, near=near)
     else:
-        raise ValueError(
-            "Wanted a .npz, .npy, idx or .parquet file, a table (.csv, .tsv, .jsonl), or a folder of array files or of "
-            f"class folders with pictures. Received: {path}."
-        )
+        raise ValueError(f"Wanted a folder of array files, or of class folders with pictures. Received: {path}.")
     return _in_order(found)
+
+
+def _archive(path: Path, *, near: bool) -> list[Finding]:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            unpacked = unpack.unpack(path, Path(folder, path.stem))
+        except unpack.ArchiveError as error:
+            return [Finding("error", path.name, str(error))]
+        return audit(unpack.strip_single_folders(unpacked), near=near)
 
 
 def _in_order(found: list[Finding]) -> list[Finding]:

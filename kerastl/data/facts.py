@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from kerastl.data import arrays, bert_vocabulary, image_folder, labelled_texts, multi_label_columns, text_file
-from kerastl.inputs import array_file, wordpiece
+from kerastl.data import arrays, bert_vocabulary, formats, image_folder, labelled_texts, multi_label_columns
+from kerastl.inputs import wordpiece
 
 _SAMPLE, _LONGEST = 300, 512
 _PIECES = 2.0
@@ -50,8 +50,8 @@ def summarize(
     """Facts about a data set of one's own.
 
     Args:
-        path: what `image_folder.load`, `text_csv.load` or `arrays.load` take. A table is one of pictures where it has
-            the ``path_column`` and no ``text_column``.
+        path: what `loading.pictures` and `loading.texts` take, see `formats.format_of`. A table is one of pictures
+            where it has the ``path_column`` and no ``text_column``.
         path_column, text_column, label_column, split_column: names of a table's columns.
         label_separator, label_columns: of a table whose examples may have none or several classes, see
             `image_folder.load` and `text_csv.load`; columns also of a parquet file, see `arrays.load`.
@@ -62,15 +62,11 @@ def summarize(
             what cannot say them so.
     """
     path, label_options = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file or folder {path}.")
-    names = text_file.columns(path) if path.is_file() and path.suffix.lower() in text_file.ENDINGS else []
-    if names and (text_column in names or path_column not in names):
+    kind = formats.format_of(path)
+    formats.check_label_options(kind, label_options, where=path)
+    if kind == "table" and formats.holds_texts(path, path_column=path_column, text_column=text_column):
         return _texts(path, [text_column, label_column], split_column, label_options)
-    files = list(path.iterdir()) if path.is_dir() else [path]
-    if any(array_file.is_array(file) or file.suffix == ".parquet" for file in files):
-        if label_separator is not None:
-            raise ValueError(f"Separated labels are read from tables. Received: {label_separator!r} for {path}.")
+    if kind in ("arrays", "parquet"):
         return _arrays(path, label_column, split_column, label_columns)
     columns = image_folder.Columns(path_column, label_column, split_column)
     listing = image_folder.listed(path, columns=columns, label_options=label_options)

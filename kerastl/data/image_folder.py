@@ -33,7 +33,7 @@ from kerastl.system import downloads
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
-_TABLES = (".csv", ".tsv", ".txt")
+_TABLES = (".csv", ".tsv", ".tab", ".txt")
 
 
 class Columns(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerastl.data import class_folders, class_order, multi_label_columns, splits
+from kerastl.data import class_order, multi_label_columns, splits
 from kerastl.inputs import array_file, pictures
 
 _AT_ONCE = 64_000_000  # bytes
@@ -42,11 +42,6 @@ class Arrays(NamedTuple):
 def files(path: Path) -> list[Path]:
     """The parquet files at a path, in the order of their names."""
     return sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
-
-
-def is_set(path: Path) -> bool:
-    """Whether a path is a data set of parquet files: one, or a folder of them and of nothing that may be classes."""
-    return bool(files(path)) and not (path.is_dir() and class_folders.folders(path))
 
 
 def read(

@@ -23,7 +23,8 @@ from typing import IO, Any
 
 from kerastl.system import atomic_files
 
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+"""Endings of archives, those that are not unpacked among them."""
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -182,7 +183,7 @@ def _checked(members: Iterator[_Member], *, archive: Path, largest: int, ratio: 
         if folded in seen and not (member.kind == "folder" and seen[folded] == name):
             raise ArchiveError(f"{archive} holds {name!r} and {seen[folded]!r}, which are one file on some systems.")
         seen[folded] = name
-        if member.kind == "file" and name.lower().endswith(_ARCHIVES):
+        if member.kind == "file" and name.lower().endswith(ENDINGS):
             raise ArchiveError(f"{archive} holds an archive, {name!r}: unpack it yourself if you trust it.")
         total += member.size
         if total > largest:

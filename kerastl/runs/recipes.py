@@ -216,7 +216,7 @@ RENAMED = {
 
 
 def setting(name: str, names: Iterable[str]) -> str | None:
-    """The whole name of a setting: as it is, by its last part where only one ends in it, or under an older name.
+    """The whole name of a setting: as it is, by its last part where only one ends in it, or so under an older name.
 
     Args:
         name: as its flag is written, ``"teacher.epochs"``; in place of ``-`` there may be ``_``.
@@ -226,15 +226,17 @@ def setting(name: str, names: Iterable[str]) -> str | None:
         ``None`` where there is none, or several end in it.
     """
     name, names = name.replace("_", "-"), list(names)
-    ends = [one for one in names if one.rpartition(".")[2] == name]
     first, dot, rest = name.partition(".")
     old = RENAMED.get(first, first) + dot + rest
     groups = {one.rpartition(".")[0] for one in names} - {""}
-    if name in names or name in groups:
-        return name
-    if old in names or old in groups:
-        return old
-    return ends[0] if len(ends) == 1 else None
+    for whole in (name, old):
+        if whole in names or whole in groups:
+            return whole
+    for last in (name, old):
+        ends = [one for one in names if one.rpartition(".")[2] == last]
+        if len(ends) == 1:
+            return ends[0]
+    return None
 
 
 def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str) -> Any:

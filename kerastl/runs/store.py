@@ -239,8 +239,8 @@ class Run:
             make: makes it; its argument says where logs go, and checkpoints on the way.
             key: everything the result depends on: parts of the config, the data's digest, `run.stage_key(...)` of the
                 stages it builds on.
-            save: writes the object's files into an empty folder; `training.Trained`, `tflite.Converted` and arrays need
-                none.
+            save: writes the object's files into an empty folder; `training.Trained`, `tflite.Converted`, an array and a
+                tuple of splits need none, see `stage_files.save`.
             load: reads them back from that folder; as for ``save``.
 
         Raises:

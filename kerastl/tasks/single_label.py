@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.tasks import classes
-from kerastl.types import Score
+from kerastl.types import Score, Task
 
 if TYPE_CHECKING:
     import keras
@@ -201,3 +201,22 @@ def restored(described: Mapping[str, Any]) -> SingleLabel | None:
     if "labels" not in described or "score_threshold" in described:
         return None
     return SingleLabel(tuple(described["labels"]))
+
+
+def require(task: Task, *, where: str, instead: str = "") -> None:
+    """Refuses a task whose examples may have none or several of the classes: a teacher's answers to one sum to one.
+
+    Args:
+        task: of a data set.
+        where: it came from, for the message.
+        instead: what takes such examples, a sentence.
+
+    Raises:
+        ValueError: it is no single-label classification.
+    """
+    if not isinstance(task.target, SingleLabel):
+        what = {"image": "pictures", "text": "texts"}.get(task.inputs.kind, "examples")
+        raise ValueError(
+            f"Wanted {what} of one class each. Received: {what} of none or several classes in {where}, for "
+            f"{task.target.kind}.{f' {instead}' if instead else ''}"
+        )

@@ -8,8 +8,7 @@ Features and Underperform Out-of-Distribution", https://arxiv.org/abs/2202.10054
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -88,6 +87,30 @@ def plan(
         f"{words}, then {epochs} epochs of everything, each group of layers at {decay} of the rate of the one behind "
         "it.",
     )
+
+
+def plan_for(train: Split, *, batch_size: int, epochs: int | None = None, learning_rate: float | None = None) -> Plan:
+    """The `plan` for a training split.
+
+    Args:
+        train: what is learnt from, a class or several an example.
+        batch_size, epochs: as for `plan`.
+        learning_rate: of fine-tuning at its peak, where that is decided already.
+
+    Raises:
+        ValueError: as `plan`.
+    """
+    strata = train.task.target.strata(train.labels)
+    found = plan(
+        examples=len(train),
+        classes=train.task.target.outputs,
+        batch_size=batch_size,
+        epochs=epochs,
+        each=float(strata.sum(0).mean()) if strata.ndim == 2 else None,  # of which an example may have several
+    )
+    if found.fine_tune is None or not learning_rate:
+        return found
+    return dataclasses.replace(found, fine_tune=dataclasses.replace(found.fine_tune, peak_learning_rate=learning_rate))
 
 
 def feature_extractor(model: keras.Model) -> keras.Model:
@@ -195,38 +218,6 @@ def concatenate(*splits: Split) -> Split:
         labels=np.concatenate([np.asarray(split.labels) for split in splits]),
         origins=np.concatenate(found) if len(found) == len(splits) else None,
     )
-
-
-def save(splits: Sequence[Split], folder: Path) -> None:
-    """Writes cached features into ``folder``, for a stage of a run."""
-    for number, split in enumerate(splits):
-        np.savez(
-            folder / f"{number}-{split.name}.npz", inputs=np.asarray(split.inputs), labels=np.asarray(split.labels)
-        )
-
-
-def load(
-    folder: Path, *, task: Task, inputs_of: Callable[[tuple[int, ...]], Inputs] | None = None
-) -> tuple[Split, ...]:
-    """Reads what ``save`` wrote.
-
-    Args:
-        folder: where it was written.
-        task: of the splits, as `extract_features` gave it to them: what is asked, of inputs that are features.
-        inputs_of: makes the kind of input that features are, from the shape of one, for example ``Numbers``. It takes
-            the place of the task's inputs, where the task is that of the examples themselves.
-
-    Raises:
-        ValueError: the features are of another shape than the task's inputs.
-    """
-    splits = []
-    for path in sorted(folder.glob("*-*.npz")):
-        with np.load(path, allow_pickle=False) as file:
-            inputs, labels = file["inputs"], file["labels"]
-        asked = task if inputs_of is None else dataclasses.replace(task, inputs=inputs_of(inputs.shape[1:]))
-        asked.inputs.check(inputs, where=str(path))
-        splits.append(Split(path.stem.partition("-")[2], inputs, labels, asked))
-    return tuple(splits)
 
 
 def head(task: Task, width: int, *, dropout: float = 0.0) -> keras.Model:

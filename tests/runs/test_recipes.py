@@ -125,6 +125,14 @@ def test_a_setting_of_ones_own_is_not_taken_for_an_old_name():
     assert recipes.setting("erasing", ("a.erasing", "teacher-augmentation.erasing")) == "teacher-augmentation.erasing"
 
 
+def test_an_old_name_of_a_setting_that_is_nested_now_is_known_by_its_last_part():
+    names = ("reading.on-unreadable", "reading.max-train-examples", "seed")
+    assert recipes.setting("policy", names) == "reading.on-unreadable"
+    assert recipes.setting("limit", names) == "reading.max-train-examples"
+    assert recipes.setting("policy", (*names, "other.on-unreadable")) is None, "of two"
+    assert recipes.setting("limit", (*names, "other.limit")) == "other.limit", "a name of its own comes first"
+
+
 def test_short_names_are_fields_too(file):
     assert b"epochs=7" in kerastl.run(str(file), out="short", epochs=7).file.read_bytes()
 

@@ -10,8 +10,12 @@ import tensorflow as tf
 
 from kerastl import tasks
 from kerastl.distil import losses
+from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks import single_label
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Target
+from kerastl.types import Target, Task
 
 TARGET = SingleLabel(("a", "b", "c", "d"))
 GENERATOR = np.random.default_rng(0)
@@ -212,3 +216,12 @@ def test_its_description_is_read_again():
     described = TARGET.described()
     assert described["labels"] == ["a", "b", "c", "d"]
     assert tasks.restored(described) == TARGET
+
+
+def test_examples_of_one_class_are_required_in_their_own_words():
+    single_label.require(Task("toy", Image((4, 4, 1)), SingleLabel(("a", "b"))), where="here")
+    for kind, words in ((Image((4, 4, 1)), "pictures"), (Numbers((2,)), "examples")):
+        task = Task("toy", kind, MultiLabel(("a", "b")))
+        said = rf"Wanted {words} of one class each\. Received: {words} .* in here, .*\. Do that\.$"
+        with pytest.raises(ValueError, match=said):
+            single_label.require(task, where="here", instead="Do that.")

@@ -17,6 +17,7 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.runs.checkpoints import Workspace
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, transfer
 from kerastl.types import Schedule, Split, Task
@@ -73,6 +74,23 @@ def test_the_plan_counts_the_examples_of_a_class_where_one_may_have_several():
     assert "60 examples, 30 a class" in plan.why
     assert plan.views == transfer.plan(examples=120, classes=4).views == 3
     assert transfer.plan(examples=60, classes=4).views == 7
+
+
+def test_the_plan_for_a_split_counts_what_it_is_asked(pictures):
+    plan = transfer.plan_for(pictures, batch_size=8)
+    assert plan == transfer.plan(examples=30, classes=3, batch_size=8)
+    assert transfer.plan_for(pictures, batch_size=8, epochs=0, learning_rate=0.5).fine_tune is None
+    faster = transfer.plan_for(pictures, batch_size=8, epochs=2, learning_rate=0.5)
+    assert faster.fine_tune == dataclasses.replace(
+        transfer.plan(examples=30, classes=3, batch_size=8, epochs=2).fine_tune, peak_learning_rate=0.5
+    )
+    labels = np.eye(3, dtype=np.uint8)[pictures.labels]
+    labels[:15, 0] = 1  # of two classes, those that had another one
+    task = dataclasses.replace(TASK, target=MultiLabel(TASK.target.names))
+    several = dataclasses.replace(pictures, labels=labels, task=task)
+    assert transfer.plan_for(several, batch_size=8) == transfer.plan(
+        examples=30, classes=3, batch_size=8, each=labels.sum() / 3
+    )
 
 
 @pytest.mark.parametrize(("examples", "classes"), [(10, 1), (3, 4)])
@@ -158,21 +176,6 @@ def test_views_keep_the_origins_where_all_have_them():
     )
     assert transfer.concatenate(one, two).origins.tolist() == ["a1", "a2", "b1", "b2"]
     assert transfer.concatenate(one, dataclasses.replace(two, origins=None)).origins is None
-
-
-def test_features_come_back_from_the_disk(tmp_path):
-    task = dataclasses.replace(TASK, inputs=Numbers((2,)))
-    splits = tuple(
-        Split(name, np.full((3, 2), number, np.float32), np.arange(3), task) for number, name in enumerate("ba")
-    )
-    transfer.save(splits, tmp_path)
-    for one, other in zip(transfer.load(tmp_path, task=task), splits, strict=True):
-        assert (one.name, one.task) == (other.name, task)
-        np.testing.assert_array_equal(one.inputs, other.inputs)
-        np.testing.assert_array_equal(one.labels, other.labels)
-    with pytest.raises(ValueError, match=r"Wanted inputs \(examples, 8, 8, 1\)\. Received: \(3, 2\)"):
-        transfer.load(tmp_path, task=TASK)
-    assert [one.task for one in transfer.load(tmp_path, task=TASK, inputs_of=Numbers)] == [task, task]
 
 
 def test_a_head_that_learnt_apart_answers_in_the_whole_model(pictures):

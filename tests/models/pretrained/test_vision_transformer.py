@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kerastl import verify
 from kerastl.compress import prune, ptq
+from kerastl.data.reading import PictureReading
 from kerastl.export import tflite
 from kerastl.inputs.image import Image
 from kerastl.models import pretrained
@@ -308,7 +309,7 @@ def test_image_classifier_from_the_folder_to_the_phone(tmp_path):
         data=str(tmp_path / "pictures"),
         backbone=str(tmp_path / "vit"),
         image_size=48,  # not the preset's own
-        max_train_examples=None,
+        reading=PictureReading(),
         augmentation=dataclasses.replace(image_classifier.Config().augmentation, horizontal_flip=False),
         epochs=3,
         learning_rate=3e-3,

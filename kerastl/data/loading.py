@@ -1,0 +1,251 @@
+"""The front door for data: whatever a recipe's `--data` names, loaded by the source that reads it.
+
+Nothing is the built-in set; a name is a set that is fetched, ``tfds:NAME`` one of TensorFlow Datasets; anything else is
+a path, of which `formats` says what it holds. A data set names the source that it came from, and loads again by that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kerastl import types
+from kerastl.data import (
+    arrays,
+    bike_rentals,
+    cifar10,
+    fashion_mnist,
+    formats,
+    groceries,
+    image_folder,
+    mnist,
+    movie_reviews,
+    multi_label_columns,
+    table_csv,
+    text_csv,
+    text_file,
+)
+from kerastl.data.reading import PictureReading, Reading, Splits, TableReading, TextReading
+from kerastl.system import near_names
+from kerastl.tasks import single_label as one_class
+
+_NAMED = {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10}
+"""Sets of pictures of one size, which they keep."""
+_FLAGS = {"policy='skip'": "--on-unreadable skip", "measure_on_train=True": "--evaluate-on-train"}
+"""Words of a loader's error -> the flags of a recipe that say the same."""
+_LACKING = ("Wanted columns", "has no column")
+"""Words of a loader's error about a column that is not there."""
+_WITHOUT_TEACHER = (
+    "`kerastl run text_classifier --encoder small --schedule.peak-learning-rate 1e-3 --schedule.epochs 10` learns them "
+    "without a teacher."
+)
+
+
+def pictures(
+    data: str | Path | None,
+    *,
+    size: Sequence[int],
+    channels: int = 3,
+    reading: PictureReading = PictureReading(),  # noqa: B008  frozen
+    any_shape: bool = False,
+    single_label: bool = False,
+    seed: int = 0,
+) -> types.Dataset:
+    """Pictures with their labels, from wherever they are.
+
+    Args:
+        data: a folder with a folder a class, a table, an archive, arrays or parquet files, see `formats.format_of`;
+            ``"mnist"``, ``"fashion_mnist"``, ``"cifar10"``, ``"groceries"``, or ``"tfds:NAME"``; ``None`` and ``""``
+            are the groceries. A folder that is called like a set is given as ``./mnist``.
+        size: height and width. Pictures in files, of TFDS and the groceries are brought to it; arrays and the other
+            sets come as they are.
+        channels: 3 for colour, 1 for grey.
+        reading: columns, splits, and what becomes of what cannot be read. Sets that are published have their own test
+            split.
+        any_shape: whether what comes as it is may have another shape than ``(*size, channels)``.
+        single_label: whether a picture has to have exactly one of the classes.
+        seed: of the split and the order.
+
+    Returns:
+        The data set of the source that read it, see `image_folder.load`, `arrays.load`, `tfds.load`, `groceries.load`.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path, or a set cannot be had; near names are offered.
+        ValueError: it cannot be used: what the source says, pictures of another shape, several classes a picture where
+            one is wanted, or columns that are named of a set without any.
+    """
+    name, size = str(data or "groceries"), (int(size[0]), int(size[1]))
+    settings: dict[str, Any] = {"validation": reading.validation, "limit": reading.max_train_examples, "seed": seed}
+    named = name in ("groceries", *_NAMED) or name.startswith("tfds:")
+    if named:
+        _refuse_columns(reading, name)
+    with _flags_in_errors(reading):
+        if name == "groceries":
+            found = groceries.load(size=size, **settings)
+        elif name in _NAMED:
+            found = _NAMED[name].load(**settings)
+        elif named:
+            from kerastl.data import tfds  # which imports TensorFlow
+
+            found = tfds.load(name.removeprefix("tfds:"), size=size, **settings)
+        else:
+            found = _own_pictures(name, reading, size=size, channels=channels, **settings)
+    wanted, shape = (*size, channels), tuple(found.task.inputs.shape)
+    if shape != wanted and not any_shape:
+        raise ValueError(
+            f"Wanted pictures of the shape {wanted}. Received: {shape} in --data {name}, whose pictures come as they "
+            "are. Pictures in files, a folder a class, are brought to the size."
+        )
+    if single_label:
+        one_class.require(found.task, where=f"--data {name}", instead="`kerastl run image_classifier` takes them.")
+    return found
+
+
+def _own_pictures(
+    name: str, reading: PictureReading, *, size: tuple[int, int], channels: int, **settings: Any
+) -> types.Dataset:
+    wanted = "a folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), tfds:NAME"
+    path = _there(name, wanted=wanted, names=("groceries", *_NAMED))
+    kind = formats.format_of(path)
+    if path.suffix.lower() in text_file.JSON_LINES:
+        raise ValueError(
+            f"Pictures are listed in a .csv, .tsv or .txt table. Received: --data {name}: JSON lines are sentences, "
+            "which `kerastl run text_classifier` takes."
+        )
+    separator, columns = reading.label_separator, list(reading.label_columns)
+    formats.check_label_options(kind, multi_label_columns.columns_or_separator(separator, columns), where=path)
+    settings |= {"size": size, "channels": channels, "policy": reading.on_unreadable, "test": reading.test}
+    settings |= {"label_column": reading.label_column, "split_column": reading.split_column, "label_columns": columns}
+    if kind in ("arrays", "parquet"):
+        return arrays.load(path, **settings)
+    return image_folder.load(path, path_column=reading.path_column, label_separator=separator, **settings)
+
+
+def texts(
+    data: str | Path | None,
+    *,
+    sequence_length: int,
+    vocabulary: str | Path | None,
+    vocabulary_size: int = 8000,
+    reading: TextReading = TextReading(),  # noqa: B008  frozen
+    single_label: bool = False,
+    seed: int = 0,
+) -> types.Dataset:
+    """Sentences with their labels, from wherever they are, as token ids.
+
+    Args:
+        data: a ``.csv``, ``.tsv`` or JSON lines file; ``None``, ``""`` and ``"movie_reviews"`` are the movie reviews.
+        sequence_length, vocabulary, vocabulary_size: see `text_csv.load`.
+        reading: columns, splits, and what becomes of rows that cannot be used.
+        single_label: whether a text has to have exactly one of the classes.
+        seed: of the split and the order.
+
+    Returns:
+        The data set of `text_csv.load` or `movie_reviews.load`.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path, or the reviews cannot be had.
+        ValueError: it cannot be used: what the source says, several classes a text where one is wanted, or settings of
+            a file of one's own without one.
+    """
+    name = str(data or "movie_reviews")
+    settings: dict[str, Any] = {"sequence_length": sequence_length, "vocabulary": vocabulary, "seed": seed}
+    settings |= {"vocabulary_size": vocabulary_size, "limit": reading.max_train_examples}
+    settings |= {"validation": reading.validation, "test": reading.test}
+    with _flags_in_errors(reading):
+        if name == "movie_reviews":
+            _refuse_columns(reading, name)
+            found = movie_reviews.load(**settings)
+        else:
+            path = _there(name, wanted="a file of sentences (.csv, .tsv, .jsonl)", names=["movie_reviews"])
+            if (kind := formats.format_of(path)) != "table":
+                raise ValueError(
+                    f"Wanted a file of sentences: {', '.join(text_file.ENDINGS)}. Received: --data {name}, which holds "
+                    f"{'pictures' if kind in ('folder', 'archive') else kind}."
+                )
+            settings |= {"text_column": reading.text_column, "label_column": reading.label_column}
+            settings |= {"split_column": reading.split_column, "label_separator": reading.label_separator}
+            settings |= {"label_columns": reading.label_columns, "policy": reading.on_unreadable}
+            found = text_csv.load(path, measure_on_train=reading.evaluate_on_train, **settings)
+    if single_label:
+        one_class.require(found.task, where=f"--data {name}", instead=_WITHOUT_TEACHER)
+    return found
+
+
+def tables(
+    data: str | Path | None,
+    *,
+    reading: TableReading = TableReading(),  # noqa: B008  frozen
+    seed: int = 0,
+) -> types.Dataset:
+    """A table of numbers and categories, from wherever it is.
+
+    Args:
+        data: see `table_csv.load`; ``None``, ``""`` and ``"bike_rentals"`` are the bike rentals.
+        reading: what is to be known, what goes in, and the splits.
+        seed: of the split and the order.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path, or the bike rentals cannot be had.
+        ValueError: it cannot be used: what the source says, or columns are named without a table of one's own.
+    """
+    name = str(data or "bike_rentals")
+    settings: dict[str, Any] = {"validation": reading.validation, "test": reading.test, "seed": seed}
+    settings["limit"] = reading.max_train_examples
+    if name == "bike_rentals":
+        _refuse_columns(reading, name)
+        return bike_rentals.load(**settings)
+    return table_csv.load(
+        _there(name, wanted="a table (.csv, .tsv, .jsonl)", names=["bike_rentals"]),
+        label_columns=reading.label_columns,
+        leave_out=reading.leave_out,
+        split_column=reading.split_column,
+        task=reading.task,
+        unit=reading.unit,
+        missing=reading.missing,
+        **settings,
+    )
+
+
+def _there(name: str, *, wanted: str, names: Sequence[str]) -> Path:
+    """The path. Raises `FileNotFoundError` where there is nothing."""
+    path = Path(name)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"Wanted {wanted}; or one of {', '.join(names)}. Received: --data {name}, where there is nothing."
+            f"{near_names.did_you_mean(name, names)}"
+        )
+    return path
+
+
+def _refuse_columns(reading: Splits, name: str) -> None:
+    """Raises `ValueError` where it is said how a file of one's own is read, and there is none."""
+    anywhere = {"validation", "test", "max_train_examples", "on_unreadable"}
+    changed = [
+        f"--{field.name.replace('_', '-')} {value!r}"
+        for field in dataclasses.fields(reading)
+        if field.name not in anywhere and (value := getattr(reading, field.name)) != field.default
+    ]
+    if changed:
+        raise ValueError(
+            f"Columns are listed in a table, in a file of your own: --data FILE. Received: {', '.join(changed)} for "
+            f"the set {name}."
+        )
+
+
+@contextlib.contextmanager
+def _flags_in_errors(reading: Reading) -> Iterator[None]:
+    """Adds to an error that names arguments of a loader the flags that a recipe has for them."""
+    try:
+        yield
+    except ValueError as error:
+        flags = [flag for words, flag in _FLAGS.items() if words in str(error)]
+        if any(words in str(error) for words in _LACKING):
+            fields = [field.name.replace("_", "-") for field in dataclasses.fields(reading)]
+            flags += [f"--{name} NAME" for name in fields if name.endswith("-column")]
+        if flags:
+            error.add_note(f"As flags: {', '.join(flags)}.")
+        raise
