@@ -40,8 +40,8 @@ def save(result: Trained | Converted | np.ndarray | tuple[Split, ...], folder: P
         _save_splits(result, folder)
     else:
         raise ValueError(
-            "A stage without save= and load= makes a training.Trained, a tflite.Converted, an array, or a tuple of splits. "
-            f"Received: {type(result).__name__}."
+            "A stage without save= and load= makes a training.Trained, a tflite.Converted, an array, or a tuple of "
+            f"splits. Received: {type(result).__name__}."
         )
 
 
@@ -79,9 +79,9 @@ def _load_splits(folder: Path) -> tuple[Split, ...]:
     for number, one in enumerate(json.loads((folder / _SPLITS).read_text(encoding="utf-8"))):
         task = Task(one["task"], inputs.restored(one["inputs"]), tasks.restored(one["target"]))
         with np.load(_file(folder, number), allow_pickle=False) as file:
-            split = Split(one["name"], file["inputs"], file["labels"], task)
-        task.inputs.check(split.inputs, where=f"{split.name} of {folder}")
-        splits.append(split)
+            examples, labels = file["inputs"], file["labels"]
+        task.inputs.check(examples, where=f"{one['name']} of {folder}")
+        splits.append(Split(one["name"], examples, labels, task))
     return tuple(splits)
 
 

@@ -132,7 +132,9 @@ def test_a_set_by_its_name_is_asked_for_what_it_takes(monkeypatch):
 
 
 def test_the_smallest_named_set_is_loaded():
-    data = loading.pictures("mnist", size=(28, 28), channels=1, reading=PictureReading(validation=100, max_train_examples=300))
+    data = loading.pictures(
+        "mnist", size=(28, 28), channels=1, reading=PictureReading(validation=100, max_train_examples=300)
+    )
     plain = mnist.load(validation=100, limit=300)
     assert (data.source, data.digest, data.task) == ("mnist", plain.digest, mnist.TASK)
 
