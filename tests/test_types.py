@@ -13,7 +13,7 @@ from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Inputs, Schedule, SeveralInputs, Split, Target, Task, kind_of
+from kerastl.types import Inputs, NamedInputs, Schedule, Split, Target, Task, kind_of
 
 TASK = Task("animals", Image((2, 2, 1)), SingleLabel(("cat", "dog")))
 PICTURES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
@@ -73,7 +73,7 @@ def test_the_steps_of_a_schedule(examples, drop, steps):
 def test_the_kind_of_one_input_of_several():
     row = Numbers((2,))
     both = Named((("picture", Image((2, 2, 1))), ("row", row)))
-    assert isinstance(both, SeveralInputs)
-    assert not isinstance(row, SeveralInputs)
+    assert isinstance(both, NamedInputs)
+    assert not isinstance(row, NamedInputs)
     assert kind_of(both, "row") is row
     assert kind_of(row, "whatever the file calls it") is row

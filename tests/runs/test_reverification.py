@@ -202,7 +202,7 @@ def test_labels_that_are_the_models_own_answers_are_asked_of_it_again(tmp_path):
     model.save(tmp_path / "mine.keras")
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(90, 4)))
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
-        data = own_model.answered(str(tmp_path / "mine.keras"), str(tmp_path / "rows.npy"), labelled=list)
+        data = own_model.load(str(tmp_path / "mine.keras"), str(tmp_path / "rows.npy"), labelled=list)
         run.use_dataset(data)
         network = own_model.opened(str(tmp_path / "mine.keras"), data)
         made = candidates.post_training(network, data.task, techniques=["float32"])

@@ -198,6 +198,11 @@ def _signs(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _by_example(task: Task) -> keras.losses.Loss:
     """The loss of a task, one value an example."""
     loss = task.target.loss()
+    if isinstance(loss, dict):
+        raise ValueError(
+            "Taylor's expansion is of one loss. Received: a loss each of the outputs "
+            f"{', '.join(loss)}; criterion='outputs' asks for none."
+        )
     loss.reduction = None
     return loss
 
