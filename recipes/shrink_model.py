@@ -152,7 +152,7 @@ def load(config: Config) -> Dataset:
     own, settings = kerastl.runs.own_model, reading(config)
     if own.needs_answers(config.model, config.data, labels=config.labels):
         settings |= {"policy": config.on_unreadable, "pixels": config.pixels, "image_size": config.image_size}
-        return own.answered(config.model, config.data, labelled=lambda: loaded(config), **settings)
+        return own.load(config.model, config.data, labelled=lambda: loaded(config), **settings)
     data = loaded(config)
     if not isinstance(data.task.target, kerastl.tasks.single_label.SingleLabel):
         raise ValueError(

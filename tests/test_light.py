@@ -152,3 +152,20 @@ def test_a_checkout_without_installation_is_kerastl(monkeypatch):
     assert doctor.distribution() == "kerastl"
     monkeypatch.setattr(importlib.metadata, "distribution", only("kerastl-light"))
     assert doctor.distribution() == "numpy", "the installed one's own name"
+
+
+def test_answers_of_a_model_are_asked_for_where_keras_is(light, tmp_path):
+    """A run whose labels are its model's own answers."""
+    np.save(tmp_path / "rows.npy", np.zeros((40, 3), np.float32))
+    arguments = {"path": str(tmp_path / "rows.npy"), "shapes": {"row": [3]}}
+    config = {"data": {"source": "unlabelled", "arguments": arguments, "digest": "0" * 64}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    report = {"variants": [], "chosen": "float32", "task": "agreement with the model"}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    (tmp_path / "files.json").write_text("{}")
+    (tmp_path / "mobile").mkdir()
+    (tmp_path / "mobile" / "model.tflite").write_bytes(b"a model")
+    done = subprocess.run([*COMMAND, "verify", "."], env=light, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "No score was measured again: labels are the answers of model.keras, which needs Keras." in done.stderr
+    assert "Traceback" not in done.stderr

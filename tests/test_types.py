@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named
+from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Inputs, Schedule, Split, Target, Task
+from kerastl.types import Inputs, NamedInputs, Schedule, Split, Target, Task, kind_of
 
 TASK = Task("animals", Image((2, 2, 1)), SingleLabel(("cat", "dog")))
 PICTURES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
@@ -66,3 +68,12 @@ def test_rows_of_streamed_pictures_are_not_read(stream):
 )
 def test_the_steps_of_a_schedule(examples, drop, steps):
     assert Schedule(epochs=3, batch_size=32).steps(examples, drop_remainder=drop) == steps
+
+
+def test_the_kind_of_one_input_of_several():
+    row = Numbers((2,))
+    both = Named((("picture", Image((2, 2, 1))), ("row", row)))
+    assert isinstance(both, NamedInputs)
+    assert not isinstance(row, NamedInputs)
+    assert kind_of(both, "row") is row
+    assert kind_of(row, "whatever the file calls it") is row

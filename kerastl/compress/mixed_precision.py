@@ -24,7 +24,7 @@ from kerastl.compress import float_file, rounding
 from kerastl.compress.float_file import Operator
 from kerastl.types import Inputs, Target
 
-Answers = np.ndarray | Mapping[str, np.ndarray]
+Outputs = np.ndarray | Mapping[str, np.ndarray]
 """Of a file of one output an array, of one of several outputs such an array by each one's name."""
 FLOAT = 32
 """Bits of a kernel that is left as it is."""
@@ -100,7 +100,7 @@ class _Width(NamedTuple):
 def sensitivities(
     model: bytes,
     *,
-    answers: Callable[[bytes], Answers],
+    answers: Callable[[bytes], Outputs],
     bits: Sequence[int] = (8, 4),
     calibration: float_file.Examples | None = None,
     inputs: Inputs | None = None,
@@ -283,19 +283,19 @@ def _quantized(
     return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
 
 
-def _divergence(target: Target | None) -> Callable[[Answers, Answers], float]:
+def _divergence(target: Target | None) -> Callable[[Outputs, Outputs], float]:
     """How far answers are from those wanted, mean over examples."""
     served = "softmax" if target is None else target.served_activation()
     if target is not None and served not in ("softmax", "sigmoid"):
         return lambda wanted, received: float(target.difference(received, wanted).mean())
 
-    def apart(one: Answers, other: Answers) -> float:
+    def apart(one: Outputs, other: Outputs) -> float:
         wanted, received = np.asarray(one, np.float64), np.asarray(other, np.float64)
         if wanted.shape != received.shape or wanted.ndim != 2:
             raise ValueError(f"Wanted answers (examples, outputs). Received: {received.shape} for {wanted.shape}.")
         if target is None and not np.allclose(wanted.sum(1), 1, atol=1e-3):
             raise ValueError(
-                "Answers are compared as probabilities that sum to one where nothing else is said. Received: a row of "
+                "Outputs are compared as probabilities that sum to one where nothing else is said. Received: a row of "
                 f"sum {wanted.sum(1)[np.abs(wanted.sum(1) - 1).argmax()]:.3f}; say target=, what is asked."
             )
         # where probabilities do not sum to one each counts as a yes or no of its own

@@ -1,7 +1,7 @@
 """Inputs without labels, for a model that is proven against itself: arrays, or pictures that stand in no classes.
 
 An ``.npz`` or ``.npy`` file holds what a model takes; pictures lie in a folder, or anywhere below it, with ``train``,
-``validation`` and ``test`` for their splits where there are such. `answered` gives these examples, or those of any
+``validation`` and ``test`` for their splits where there are such. `with_answers` gives these examples, or those of any
 other source, a model's own answers for labels.
 """
 
@@ -70,7 +70,7 @@ def load(
     Returns:
         Inputs of one kind: pictures uint8 ``(examples, height, width, channels)`` where all values are whole numbers
         0..255 and an example has three axes, else float32 numbers as they are; of several inputs a mapping. Labels are
-        float32 ``(examples, 0)``: nothing is asked before `answered` has said what.
+        float32 ``(examples, 0)``: nothing is asked before `with_answers` has said what.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
@@ -106,7 +106,7 @@ def load(
     return splits.dataset(task, made, source="unlabelled", arguments=arguments, **options)
 
 
-def answered(dataset: types.Dataset, answer: Callable[[Any], Outputs], *, name: str = "output") -> types.Dataset:
+def with_answers(dataset: types.Dataset, answer: Callable[[Any], Outputs], *, name: str = "output") -> types.Dataset:
     """The same examples with a model's own answers for labels, of a data set with labels or without.
 
     Args:
@@ -304,21 +304,23 @@ def _judge(problems: Sequence[str], *, skip: bool, where: Path) -> None:
 
 def _kind(found: Sequence[_Found]) -> types.Inputs:
     """Pictures or numbers, of several inputs each."""
-    kinds = {}
+    kinds: dict[str, Any] = {}
     for name, first in found[0].inputs.items():
         parts = [some.inputs[name] for some in found]
         if len({part.shape[1:] for part in parts}) > 1:
             raise ValueError(f"Wanted inputs of one shape. Received: {[part.shape for part in parts]} for {name!r}.")
-        lazy = isinstance(first, types.LazyArray)
-        kinds[name] = Image(first.shape[1:]) if lazy else arrays.kind_of_inputs(parts)
-    return next(iter(kinds.values())) if len(kinds) == 1 else Named(tuple(kinds.items()))
+        _, *shape = first.shape
+        lazy = isinstance(first, types.LazyArray)  # pictures
+        kinds[name] = Image((shape[0], shape[1], shape[2])) if lazy else arrays.kind_of_inputs(parts)
+    several: Any = Named(tuple(kinds.items()))
+    return next(iter(kinds.values())) if len(kinds) == 1 else several
 
 
 def _split(name: str, found: _Found, task: types.Task) -> types.Split:
     """Examples in the type that their kind has, with no labels."""
-    held = {
+    held: dict[str, Any] = {
         key: part if isinstance(part, types.LazyArray) else part.astype(types.kind_of(task.inputs, key).dtype)
         for key, part in found.inputs.items()
     }
-    inputs = held if len(held) > 1 else next(iter(held.values()))
+    inputs: Any = held if len(held) > 1 else next(iter(held.values()))
     return types.Split(name, inputs, np.zeros((len(found.origins), 0), np.float32), task, found.origins)

@@ -37,7 +37,7 @@ def needs_answers(model: str, data: str, *, labels: str) -> bool:
     return needed
 
 
-def answered(
+def load(
     model: str,
     data: str,
     *,
@@ -57,13 +57,13 @@ def answered(
         reading: of `data.unlabelled.load`.
 
     Raises:
-        ValueError: as `data.unlabelled.load`, `local_file.whole` and `data.unlabelled.answered`.
+        ValueError: as `data.unlabelled.load`, `local_file.whole` and `data.unlabelled.with_answers`.
     """
     shapes = local_file.input_shapes(model, image_size=image_size)
     found = unlabelled.load(data, shapes=shapes, **reading) if unlabelled.reads(data) else labelled()
     network, name = local_file.whole(model, inputs=found.task.inputs, pixels=pixels)
     predict = functools.partial(fitting.predict, precision.as_float32(network), task=found.task)
-    return unlabelled.answered(found, predict, name=name)
+    return unlabelled.with_answers(found, predict, name=name)
 
 
 def has_own_answers(data: Dataset) -> bool:
@@ -77,7 +77,7 @@ def opened(path: str, data: Dataset, *, pixels: str = "auto", image_size: int | 
     Args:
         path: as for `needs_answers`.
         data: of a classifier's pictures, from 0..255 to logits; or of its own answers, to outputs as they are.
-        pixels, image_size: as for `answered`; of labelled pictures ``"auto"`` is the range that it answers best by.
+        pixels, image_size: as for `load`; of labelled pictures ``"auto"`` is the range that it answers best by.
 
     Raises:
         ValueError: as `local_file.whole` or `local_file.classifier_of`.

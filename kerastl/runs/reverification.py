@@ -108,7 +108,7 @@ def _loaded(run: FinishedRun) -> Dataset:
     except ModuleNotFoundError as error:
         error.add_note("No score was measured again: labels are the answers of model.keras, which needs Keras.")
         raise
-    return data.unlabelled.answered(dataset, answer, name=run.task.target.output_names[0])
+    return data.unlabelled.with_answers(dataset, answer, name=run.task.target.output_names[0])
 
 
 def load_data(config: dict[str, Any], *, source: ModuleType | None = None) -> Dataset:

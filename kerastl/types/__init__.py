@@ -19,7 +19,7 @@ from kerastl.types.files import (
     Variant,
     Verification,
 )
-from kerastl.types.task import Inputs, SeveralInputs, Target, Task, kind_of
+from kerastl.types.task import Inputs, NamedInputs, Target, Task, kind_of
 from kerastl.types.training import History, Schedule, Workspace
 
 __all__ = [
@@ -36,10 +36,10 @@ __all__ = [
     "Latency",
     "LayerError",
     "LazyArray",
+    "NamedInputs",
     "Operators",
     "Schedule",
     "Score",
-    "SeveralInputs",
     "Split",
     "Target",
     "Task",

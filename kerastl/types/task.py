@@ -88,7 +88,7 @@ class Inputs(Protocol):
 
 
 @runtime_checkable
-class SeveralInputs(Protocol):
+class NamedInputs(Protocol):
     """A kind whose examples are mappings: an input of a kind of its own under each name, as `inputs.named.Named`."""
 
     @property
@@ -97,7 +97,7 @@ class SeveralInputs(Protocol):
 
 def kind_of(inputs: Inputs, name: str) -> Inputs:
     """The kind of one of a file's inputs: of several the one under that name, else the only one there is."""
-    return dict(inputs.parts).get(name, inputs) if isinstance(inputs, SeveralInputs) else inputs
+    return dict(inputs.parts).get(name, inputs) if isinstance(inputs, NamedInputs) else inputs
 
 
 @runtime_checkable

@@ -168,7 +168,7 @@ def test_one_scale_keeps_the_values_of_a_whole_kernel_unless_a_batch_norm_was_fo
 ):
     home, float32 = clustered[1], files[1]
     claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
-    options = {"calibration": SPLIT.inputs[:64]} if technique == "static_int8" else {}
+    options = {"calibration": SPLIT.inputs[:64], "inputs": SPLIT.task.inputs} if technique == "static_int8" else {}
     integer = technique == "static_int8"
     one = getattr(ptq, technique)(float32, per_channel=False, **options)
     if any("norm" in layer.name for layer in home.layers):
@@ -590,3 +590,21 @@ def test_a_convolution_of_as_many_groups_as_channels_is_left_out_on_both_sides()
     assert list(cluster.unique_values(bridged)) == list(cluster.unique_values(home)) == ["wide"]
     assert cluster.claim(home, number_of_clusters=4).kernel_sizes == (3 * 3 * 3 * 6,)
     np.testing.assert_array_equal(home.get_layer("deep").kernel, model.get_layer("deep").kernel)
+
+
+def test_a_network_of_several_outputs_is_refused():
+    model = net()
+    two = tf_keras.Model(model.inputs, [model.outputs[0], model.outputs[0] + 1])
+    with pytest.raises(ValueError, match="Clustering is for models of one output"):
+        cluster.train(two, batches(), number_of_clusters=NUMBER, epochs=1)
+
+
+def test_probabilities_may_be_learnt_as_the_numbers_they_are():
+    model = softmax()
+    labels = model.predict(SPLIT.inputs.astype("float32"), verbose=0)
+    data = tf.data.Dataset.from_tensor_slices((SPLIT.inputs.astype("float32"), labels)).batch(16)
+    found = cluster.train(
+        model, data, number_of_clusters=NUMBER, epochs=1, loss=lambda a, b: tf.reduce_mean((a - b) ** 2)
+    )
+    assert cluster.unique_values(found)["conv"].kernel <= NUMBER
+    assert set(cluster.curves(found).values) == {"loss"}

@@ -495,3 +495,26 @@ def test_a_weight_behind_a_finite_loss_stops_the_training_at_its_step(bridged):
 
     with pytest.raises(callbacks.NonFiniteError, match=rf"after step {step} these weights are not finite: .*bias"):
         qat.train(bridged, batches(), epochs=3, loss=flat, callbacks=[Poison()])
+
+
+def test_numbers_are_learnt_as_they_are_and_have_no_accuracy(bridged):
+    """Labels that are a model's own answers, probabilities too: nothing stands between them and the loss."""
+    pictures = blobs()[0]
+    model = tf_keras.Model(bridged.inputs, tf_keras.layers.Softmax(name="end")(bridged.outputs[0]))
+    answers = model.predict(pictures, verbose=0)
+    data = tf.data.Dataset.from_tensor_slices((pictures, answers)).batch(32)
+
+    def squared(labels, outputs):
+        return tf.reduce_mean(tf.square(labels - outputs), -1)
+
+    network = qat.train(model, data, epochs=2, loss=squared, validation=data)
+    assert set(qat.curves(network).values) == {"loss", "val_loss"}
+    assert np.abs(network.predict(pictures, verbose=0) - answers).mean() < 0.02
+    with pytest.raises(ValueError, match=r"takes labels for indices of classes where no loss is given|one class each"):
+        qat.train(bridged, data, epochs=1)
+
+
+def test_several_inputs_or_outputs_are_refused(bridged):
+    two = tf_keras.Model(bridged.inputs, [bridged.outputs[0], bridged.layers[-2].output])
+    with pytest.raises(ValueError, match=r"one input and one output\. Received: 1 inputs and 2 outputs; .*static_int8"):
+        qat.train(two, batches(), epochs=1)

@@ -12,6 +12,7 @@ from kerastl import types
 from kerastl.data import pipeline
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named as Kinds
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.single_label import SingleLabel
 
@@ -462,3 +463,15 @@ def test_several_inputs_are_changed_together():
     for batch, _ in made.as_numpy_iterator():
         assert set(batch["a"].ravel()) == {3.0}
         assert set(batch["b"].ravel()) == {2.0}
+
+
+def test_each_of_several_inputs_has_its_own_type():
+    """A picture's bytes become floats, and token ids stay whole."""
+    kind = Kinds((("picture", Image((8, 8, 3))), ("row", Numbers((2,)))))
+    inputs = {"picture": _split().inputs, "row": np.arange(100.0).reshape(50, 2)}
+    split = types.Split("train", inputs, np.zeros(50), types.Task("both", kind, Named()))
+    (spec, _) = pipeline.batches(split, batch_size=10, drop_remainder=True).element_spec
+    assert spec == {
+        "picture": tf.TensorSpec((10, 8, 8, 3), tf.float32),
+        "row": tf.TensorSpec((10, 2), tf.float32),
+    }

@@ -177,26 +177,26 @@ def test_a_models_own_answers_become_the_labels(tmp_path):
     def answer(inputs):
         return {"mean": inputs.mean((1, 2))[:, None], "last": inputs[:, -1]}
 
-    made = unlabelled.answered(loaded, answer)
+    made = unlabelled.with_answers(loaded, answer)
     assert made.task.target == Agreement.of(answer(loaded.train.inputs))
     assert made.digest == loaded.digest
     for split in (made.train, made.validation, made.test):
         np.testing.assert_array_equal(split.labels["last"], split.inputs[:, -1])
         assert split.task is made.task
-    one = unlabelled.answered(loaded, lambda inputs: inputs[:, -1], name="forecast")
+    one = unlabelled.with_answers(loaded, lambda inputs: inputs[:, -1], name="forecast")
     assert one.task.target.names == ("forecast",)
     with pytest.raises(
         ValueError, match=r"Wanted finite answers of the model\. Received: .* 'forecast', .* not finite"
     ):
-        unlabelled.answered(loaded, lambda inputs: inputs[:, -1] * np.nan, name="forecast")
+        unlabelled.with_answers(loaded, lambda inputs: inputs[:, -1] * np.nan, name="forecast")
     train = len(loaded.train)
     with pytest.raises(ValueError, match="in validation"):  # though those to train on are all there
-        unlabelled.answered(loaded, lambda inputs: inputs[:, -1] if len(inputs) == train else inputs[1:, -1])
+        unlabelled.with_answers(loaded, lambda inputs: inputs[:, -1] if len(inputs) == train else inputs[1:, -1])
 
 
 def test_labels_that_there_are_are_left_out():
     digits = mnist.load(limit=300)
-    made = unlabelled.answered(digits, lambda inputs: inputs.mean((1, 2)).astype("float32"))
+    made = unlabelled.with_answers(digits, lambda inputs: inputs.mean((1, 2)).astype("float32"))
     assert made.task.inputs == digits.task.inputs
     assert (made.source, made.arguments, made.digest) == ("mnist", digits.arguments, digits.digest)
     assert made.train.labels.dtype == np.float32

@@ -42,7 +42,7 @@ def test_who_answers_where_there_are_no_labels(folder):
 
 def test_data_with_the_models_answers_and_the_model_that_gave_them(folder):
     path = str(folder / "rows.keras")
-    data = own_model.answered(path, str(folder / "rows.npz"), labelled=lambda: pytest.fail("read"), validation=0.2)
+    data = own_model.load(path, str(folder / "rows.npz"), labelled=lambda: pytest.fail("read"), validation=0.2)
     assert own_model.has_own_answers(data)
     assert data.task.inputs == Numbers((5,))
     assert data.task.target.names == ("shares",)
@@ -55,7 +55,7 @@ def test_data_with_the_models_answers_and_the_model_that_gave_them(folder):
 
 def test_what_has_labels_is_loaded_by_who_knows_how(folder):
     labelled = arrays.load(folder / "labelled.npz")
-    data = own_model.answered(str(folder / "pictures.keras"), "mnist", labelled=lambda: labelled, pixels="0..255")
+    data = own_model.load(str(folder / "pictures.keras"), "mnist", labelled=lambda: labelled, pixels="0..255")
     assert (data.source, data.digest) == ("arrays", labelled.digest)
     assert data.train.labels.shape == (len(data.train), 2)
 

@@ -316,3 +316,16 @@ def test_an_example_is_shown_with_where_it_was_found(tmp_path, dataset, built):
     text = report.render(json.loads(json.dumps(built)), mistakes=wrong)
     assert "folder/&lt;1&gt;.png" in text
     assert "folder/&lt;0&gt;.png" not in text, "which was answered right"
+
+
+def test_several_inputs_and_outputs_stand_on_the_page_by_name(dataset, tmp_path):
+    made = variant(tmp_path, "static_int8", size=900)
+    ends = tuple(types.Tensor(name, "uint8", (1, 3), 0.5, 7) for name in ("left", "right"))
+    several = dataclasses.replace(made, facts=dataclasses.replace(made.facts, inputs=ends))
+    options = {"folder": tmp_path, "stages": [], "details": DETAILS, "choice": types.Choice("static_int8", "alone")}
+    metadata = {"recipe": "toy", "tag": "x", "seed": 0, "versions": {}}
+    pages = [report.render(report.build(metadata, dataset, variants=[one], **options)) for one in (made, several)]
+    assert "<dt>in</dt>" in pages[0]
+    assert "<dt>in, left</dt>" in pages[1]
+    assert "<dt>in, right</dt>" in pages[1]
+    assert all("<dt>out</dt>" in page for page in pages)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from toy_run import load, restate, written_file
 
 import kerastl
-from kerastl.runs import reverification
+from kerastl.runs import candidates, own_model, publishing, reverification, store
 from kerastl.system import digests
 
 
@@ -190,3 +192,31 @@ def test_no_lines_of_other_files_are_read(finished, here):
     (finished / "mobile" / "labels.txt").symlink_to(here / "secret.txt")
     with pytest.raises(ValueError, match=r"names the file .*labels\.txt'?, which lies outside"):
         differences(finished)
+
+
+def test_labels_that_are_the_models_own_answers_are_asked_of_it_again(tmp_path):
+    """And whoever changes the model in a run finds that its files do not answer like it."""
+    keras.utils.set_random_seed(0)
+    row = keras.Input((4,), name="row")
+    model = keras.Model(row, keras.layers.Dense(3, name="answer")(row))
+    model.save(tmp_path / "mine.keras")
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(90, 4)))
+    with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
+        data = own_model.load(str(tmp_path / "mine.keras"), str(tmp_path / "rows.npy"), labelled=list)
+        run.use_dataset(data)
+        network = own_model.opened(str(tmp_path / "mine.keras"), data)
+        made = candidates.post_training(network, data.task, techniques=["float32"])
+        publishing.publish(run, data, model=network, candidates=made)
+    (tmp_path / "mine.keras").unlink()  # the run has its own
+    assert differences(tmp_path / "run") == ()
+    changed = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    changed.set_weights([-weight for weight in changed.get_weights()])
+    changed.save(tmp_path / "run" / "model.keras")
+    found = differences(tmp_path / "run")
+    assert found[0].startswith("model.keras: files.json states SHA-256")
+    assert any(one.startswith("float32: score stated 1.0, measured 0.0") for one in found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seed: int = 0

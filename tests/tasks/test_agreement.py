@@ -99,3 +99,37 @@ def test_words_and_a_description_that_restores_it():
     assert BOTH.said(row)["words"].count("numbers)") == 2
     assert tasks.restored(BOTH.described()) == BOTH
     assert BOTH.strata(ANSWERS).tolist() == [0] * 60
+
+
+def test_several_outputs_are_trained_in_their_own_spread():
+    """One that counts in thousands does not outweigh one that counts in hundredths."""
+    losses = BOTH.loss()
+    assert sorted(losses) == ["embedding", "mask"]
+    for name, spread in zip(BOTH.names, BOTH.spread, strict=True):
+        other = ANSWERS[name][::-1].copy()
+        wanted = np.square((ANSWERS[name] - other) / spread).mean()
+        assert float(losses[name](ANSWERS[name], other)) == pytest.approx(wanted, rel=1e-4)
+    with pytest.raises(ValueError, match=r"Wanted one output, whose answers a metric sees\. Received: mask, embedding"):
+        BOTH.training_metric()
+
+
+def test_the_training_metric_is_the_score():
+    noisy = PICTURES + RANDOM.normal(0, 0.1 * ONE.spread[0], PICTURES.shape).astype("float32")
+    metric = ONE.training_metric()
+    for start in (0, 20, 40):
+        metric.update_state(PICTURES[start : start + 20], noisy[start : start + 20])
+    assert 0.1 < float(metric.result()) < 0.9
+    assert float(metric.result()) == pytest.approx(ONE.score(noisy, PICTURES).value)
+    assert metric.name == "agreement"
+    again = type(metric).from_config(metric.get_config())
+    again.update_state(PICTURES, PICTURES)
+    assert (float(again.result()), again.spread) == (1.0, metric.spread)
+
+
+def test_the_first_answer_that_is_not_finite_is_named():
+    broken = PICTURES.copy()
+    broken[7, 0, 0, 1], broken[9] = np.inf, np.nan
+    with pytest.raises(
+        ValueError, match=r"Received: \(60, 4, 4, 3\) of output 'mask', 49 not finite, inf of example 7"
+    ):
+        Agreement.of({"mask": broken})

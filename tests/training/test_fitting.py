@@ -12,10 +12,12 @@ from toy import DIRECTIONS, SEVERAL, At, Killed, batches, quiet, small_model
 
 from kerastl.data import pipeline
 from kerastl.distil import distiller, terms
+from kerastl.inputs.numbers import Numbers
 from kerastl.runs.checkpoints import Workspace
+from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import batching, fitting
-from kerastl.types import Schedule, Split
+from kerastl.types import Schedule, Split, Task
 
 
 def workspace(folder):
@@ -502,3 +504,75 @@ def test_a_split_goes_on_after_an_interruption_in_the_same_order(examples, tmp_p
         found[folder] = model.get_weights()
     for one, other in zip(found["whole"], found["parts"], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+SERIES = np.random.default_rng(0).normal(size=(80, 4)).astype("float32")
+
+
+def two_heads():
+    keras.utils.set_random_seed(0)
+    row = keras.Input((4,), name="row")
+    x = keras.layers.Dense(16, activation="relu", name="hidden")(row)
+    heads = {name: keras.layers.Dense(size, name=f"{name}_dense")(x) for name, size in (("far", 2), ("near", 3))}
+    return keras.Model(row, heads)
+
+
+def test_a_model_of_several_outputs_learns_by_the_loss_of_each():
+    teacher = two_heads()
+    labels = fitting.predict(teacher, SERIES)
+    labels = {"far": 1000 * labels["far"], "near": labels["near"]}
+    task = Task("rows", Numbers((4,)), Agreement.of(labels))
+    split = Split("train", SERIES, labels, task)
+    student = two_heads()
+    student.set_weights([0.5 * weight for weight in teacher.get_weights()])
+    student.get_layer("far_dense").set_weights([1000 * w for w in student.get_layer("far_dense").get_weights()])
+    schedule = Schedule(epochs=30, batch_size=20, peak_learning_rate=0.02)
+    history = fitting.fit(student, split, schedule=schedule, validation=split, progress=False)
+    assert set(history.values) == {
+        *("loss", "far_loss", "near_loss", "val_loss", "val_far_loss", "val_near_loss"),
+    }
+    assert history.values["val_near_loss"][-1] < 0.1 * history.values["val_near_loss"][0]
+    answers = fitting.predict(student, SERIES, task=task)
+    best = min(history.values["val_loss"])  # the weights of the epoch with the least loss are kept
+    errors = [
+        np.square((answers[n] - labels[n]) / s).mean()
+        for n, s in zip(task.target.names, task.target.spread, strict=True)
+    ]
+    assert sum(errors) == pytest.approx(best, rel=1e-3)
+
+
+def test_answers_of_several_outputs_come_by_name():
+    model = two_heads()
+    wanted = model(SERIES, training=False)
+    found = fitting.predict(model, SERIES)
+    assert list(found) == ["far", "near"]
+    for name in found:
+        np.testing.assert_allclose(found[name], wanted[name], atol=1e-6)
+        assert found[name].dtype == np.float32
+    listed = keras.Model(model.inputs, [wanted for _, wanted in sorted(model.output.items())])
+    assert list(fitting.predict(listed, SERIES)) == listed.output_names
+    task = Task("rows", Numbers((4,)), Agreement(("a", "b"), (1.0, 1.0)))
+    named = fitting.predict(listed, SERIES, task=task)
+    np.testing.assert_array_equal(named["b"], found["near"])
+
+
+def test_the_epoch_of_the_best_agreement_is_kept():
+    """The score is better the higher it is, where losses are better the lower they are."""
+    keras.utils.set_random_seed(0)
+    row = keras.Input((4,))
+    model = keras.Model(row, keras.layers.Dense(2, name="answer")(row))
+    labels, own = fitting.predict(model, SERIES), model.get_weights()
+    split = Split("train", SERIES, labels, Task("rows", Numbers((4,)), Agreement.of(labels)))
+    by_epoch = [[0.5 * weight for weight in own], own, [0.0 * weight for weight in own]]
+    history = fitting.fit(
+        model,
+        split,
+        schedule=Schedule(epochs=3, batch_size=80),
+        validation=split,
+        callbacks=[SetWeights(by_epoch)],
+        progress=False,
+    )
+    scores = history.values["val_agreement"]
+    assert scores[1] == 1 > max(scores[0], scores[2])
+    for kept, wanted in zip(model.get_weights(), own, strict=True):
+        np.testing.assert_array_equal(kept, wanted)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from toy import changed
 
 from kerastl import types, verify
 from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.verify import checks
 
+UINT8, INT16 = schema.TensorType.UINT8, schema.TensorType.INT16
 LOOSE = verify.Tolerance(agreement=0.0, score_drop=1.0)
 
 
@@ -433,3 +437,32 @@ def test_zeros_in_a_small_kernel_are_no_sparse_file(tiny_text, tmp_path):
     artifact = types.Artifact("tiny", "test", path, sparsity=0.5)
     with fails("claimed sparsity"):
         verify.check(artifact, split, expected=tiny_text.expected, tolerance=LOOSE)
+
+
+def test_each_of_several_inputs_is_checked_by_its_own_kind():
+    """Bytes of a picture have scale 1, and beside them numbers a scale that was measured."""
+    both = Named((("picture", Image((4, 4, 1))), ("row", Numbers((3,)))))
+    artifact = types.Artifact("toy", "test", Path("toy.tflite"), integer=True)
+
+    def tensor(kind: int, scale: float):
+        made = schema.TensorT()
+        made.type, made.quantization = kind, schema.QuantizationParametersT()
+        made.quantization.scale, made.quantization.zeroPoint = np.array([scale]), np.array([0])
+        return made
+
+    for name, kind, scale in (("picture", UINT8, 1.0), ("row", UINT8, 0.3), ("row", INT16, 0.3)):
+        checks._check_input(artifact, tensor(kind, scale), types.kind_of(both, name))
+    with fails("input scale and zero point"):
+        checks._check_input(artifact, tensor(UINT8, 0.3), types.kind_of(both, "picture"))
+    with fails("input dtype"):
+        checks._check_input(artifact, tensor(INT16, 1.0), types.kind_of(both, "picture"))
+
+
+def test_a_number_an_example_is_an_answer_where_outputs_are_of_any_shape(tiny_files):
+    """A model of distances may have no axis but that of the examples."""
+    given = np.arange(5, dtype=np.float32)
+    task = dataclasses.replace(tiny_files.task, target=Agreement.of(given))
+    checks._check_expected(given, types.Split("test", tiny_files.inputs[:5], given, task))
+    classes = types.Split("test", tiny_files.inputs[:5], tiny_files.labels[:5], tiny_files.task)
+    with pytest.raises(ValueError, match=r"Wanted answers \(5, outputs\)"):
+        checks._check_expected(given, classes)

@@ -225,7 +225,7 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
 
 def _check_taken(file: Path, model: keras.Model, takes: Mapping[str, keras.KerasTensor], inputs: Inputs) -> None:
     """Raises `ValueError` where a model does not take examples of a kind."""
-    shapes = inputs.shape if isinstance(inputs.shape, Mapping) else dict.fromkeys(takes, inputs.shape)
+    shapes: Any = inputs.shape if isinstance(inputs.shape, Mapping) else dict.fromkeys(takes, inputs.shape)
     wanted = {name: tuple(tensor.shape)[1:] for name, tensor in takes.items()}
     fits = sorted(shapes) == sorted(wanted) and all(
         len(shape) == len(shapes[name])

@@ -9,6 +9,7 @@ from toy import at_random
 
 from kerastl.compress.channels import coupling, importance
 from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.types import Task
 
@@ -178,3 +179,15 @@ def test_a_frozen_layer_counts_and_no_batch_is_refused():
     model.get_layer("logits").bias.assign([np.nan, 0, 0])
     with pytest.raises(ValueError, match="scores not finite"):
         importance.taylor(model, found, batches=batches)
+
+
+def test_taylor_of_a_loss_each_of_several_outputs_is_refused():
+    row = keras.Input((3,), name="row")
+    x = layers.Dense(8, name="hidden")(row)
+    flat = keras.Model(row, {"one": layers.Dense(2, name="one")(x), "two": layers.Dense(2, name="two")(x)})
+    rows = np.ones((4, 3), "float32")
+    task = Task("rows", Numbers((3,)), Agreement(("one", "two"), (1.0, 1.0)))
+    found = coupling.coupled(flat)
+    with pytest.raises(ValueError, match=r"of one loss\. Received: a loss each of the outputs one, two; criterion="):
+        importance.taylor(flat, found, batches=[(rows, flat(rows))], task=task)
+    assert importance.outputs(flat, found, batches=[(rows, flat(rows))], task=task).shape == (found.count,)

@@ -351,3 +351,15 @@ def test_the_way_back_of_another_model_is_refused():
         ValueError, match=r"Received: .* layer 'conv' has \[\(3, 3, 3, 9\), \(9,\)\] and not \[\(3, 3, 3, 8"
     ):
         bridge.to_keras(other, like=model)
+
+
+def test_a_model_of_several_inputs_is_compared_by_their_names():
+    given = {name: keras.Input((4,), name=name) for name in ("left", "right")}
+    difference = keras.layers.Subtract(name="difference")(list(given.values()))
+    model = randomize(keras.Model(given, keras.layers.Dense(3, name="answer")(difference)))
+    random = np.random.default_rng(0)
+    probe = {name: random.normal(size=(6, 4)).astype("float32") for name in given}
+    bridged = bridge.to_tf_keras(model, probe=probe)
+    np.testing.assert_allclose(bridged(probe), model(probe), atol=1e-5)
+    with pytest.raises(ValueError, match=r"a probe of the inputs left, right\. Received: left"):
+        bridge.to_tf_keras(model, probe={"left": probe["left"]})

@@ -86,3 +86,18 @@ def test_what_cannot_be_laid_flat_is_named():
 
     with pytest.raises(ValueError, match="the subclassed model Sub"):
         graph.flatten(Sub(), image)
+
+
+def test_several_inputs_and_outputs_are_laid_flat_in_their_order():
+    given = [keras.Input((4,), name="left"), keras.Input((4,), name="right")]
+    inner = keras.Model(given, [layers.Subtract()(given), layers.Dense(2, name="dense")(given[0])], name="inner")
+    outer = [keras.Input((4,)), keras.Input((4,))]
+    difference, dense = inner(outer)
+    model = keras.Model(outer, [dense, difference])
+    fresh = [keras.Input((4,), name="one"), keras.Input((4,), name="two")]
+    flat = keras.Model(fresh, graph.flatten_all(model, fresh))
+    assert graph.is_flat(flat)
+    random = np.random.default_rng(0)
+    values = [random.normal(size=(3, 4)).astype("float32") for _ in fresh]
+    for one, other in zip(flat(values), model(values), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -1,0 +1,92 @@
+"""The page of any signature: its Python snippet runs as it stands, and all inputs and outputs stand in its table."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kerastl.compress import ptq
+from kerastl.export import metadata, phone, phone_signature, tflite
+from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named
+from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.agreement import Agreement
+from kerastl.types import Task
+from kerastl.verify import benchmark
+
+KIND = Named((("picture", Image((4, 4, 1))), ("row", Numbers((3,)))))
+TASK = Task("both", KIND, Agreement(("score", "vector"), (1.0, 1.0)))
+
+
+@pytest.fixture(params=["float", "integer"])
+def bundle(request, tmp_path):
+    keras.utils.set_random_seed(0)
+    given = {"picture": keras.Input((4, 4, 1), name="picture"), "row": keras.Input((3,), name="row")}
+    flat = keras.layers.Flatten(name="flat")(keras.layers.Rescaling(1 / 255, name="rescale")(given["picture"]))
+    both = keras.layers.Concatenate(name="both")([flat, given["row"]])
+    ones = {"bias_initializer": "ones"}
+    outputs = {name: keras.layers.Dense(size, name=name, **ones)(both) for name, size in (("vector", 5), ("score", 1))}
+    model = keras.Model(given, outputs)
+    data = tflite.convert(model, TASK)
+    if request.param == "integer":
+        random = np.random.default_rng(0)
+        rows = random.normal(size=(50, 3)).astype("float32")
+        some = {"picture": random.integers(0, 256, (50, 4, 4, 1)).astype("uint8"), "row": rows}
+        data = ptq.static_int8(data, calibration=some, inputs=KIND)
+    data = metadata.add(data, TASK, description="toy")
+    facts = benchmark.inspect(data)
+    row = {"name": "x", "bytes": len(data), "score": 0.99, "score_low": 0.9, "score_high": 1.0, "sha256": facts.sha256}
+    row |= {"latency_ms": {"median": 0.1}}
+    row |= {"input": dataclasses.asdict(facts.input), "output": dataclasses.asdict(facts.output)}
+    row |= {end: [dataclasses.asdict(one) for one in getattr(facts, end)] for end in ("inputs", "outputs")}
+    report = {"recipe": "toy", "metric": "agreement", "chosen": "x", "data": {"test": 9}, "variants": [row]}
+    for name, content in phone.files(data, report, TASK).items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path, model
+
+
+def test_every_input_and_output_stands_in_the_table(bundle):
+    folder, _ = bundle
+    page = (folder / "README.md").read_text()
+    integer = "uint8" in page
+    kind = "uint8" if integer else "float32"
+    for words, shape in (("input `picture`", "[1, 4, 4, 1]"), ("output `vector`", "[1, 5]")):
+        given = shape if shape in page else shape.replace("[", "(").replace("]", ")")
+        assert f"| {words} | {kind} | {given} |" in page
+    assert page.count("| input `") == page.count("| output `") == 2
+    assert "nothing was put behind its outputs" in page
+    assert ("cut off at 0 and 255" in page) == integer
+    assert (folder / "labels.txt").read_text() == "score\nvector\n"
+
+
+def test_the_python_snippet_runs(bundle):
+    folder, model = bundle
+    snippet = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert snippet is not None
+    code = snippet.group(1) + "import sys\nassert not any(name.startswith('kerastl') for name in sys.modules)\n"
+    code += "print(answers['score'].tolist(), answers['vector'].tolist())\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    numbers = [float(one) for one in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", done.stdout.splitlines()[-1])]
+    wanted = model({"picture": np.zeros((1, 4, 4, 1)), "row": np.zeros((1, 3))})
+    assert numbers == pytest.approx([*wanted["score"][0].numpy(), *wanted["vector"][0].numpy()], abs=0.05)
+
+
+def test_metadata_bring_back_names_and_spreads(bundle):
+    read = metadata.read((bundle[0] / "model.tflite").read_bytes())
+    assert read["class_names"] == ["score", "vector"]
+    assert read["inputs"] == KIND.described()
+    assert read["target"] == TASK.target.described()
+    wrong = dataclasses.replace(TASK, target=Agreement(("score",), (1.0,)))
+    with pytest.raises(ValueError, match=r"one name for each of 2 outputs\. Received: 1 names"):
+        metadata.add((bundle[0] / "model.tflite").read_bytes(), wrong, description="toy")
+
+
+def test_every_field_of_the_page_is_given():
+    names = set(re.findall(r"(?<!\{)\{(\w+)", phone_signature.PAGE))
+    assert {"recipe", "what", "answer", "tensors"} <= names
