@@ -74,9 +74,9 @@ def _load_splits(folder: Path) -> tuple[Split, ...]:
     for number, one in enumerate(json.loads((folder / _SPLITS).read_text(encoding="utf-8"))):
         task = Task(one["task"], inputs.restored(one["inputs"]), tasks.restored(one["target"]))
         with np.load(_file(folder, number), allow_pickle=False) as file:
-            split = Split(one["name"], file["inputs"], file["labels"], task)
-        task.inputs.check(split.inputs, where=f"{split.name} of {folder}")
-        splits.append(split)
+            examples, labels = file["inputs"], file["labels"]
+        task.inputs.check(examples, where=f"{one['name']} of {folder}")
+        splits.append(Split(one["name"], examples, labels, task))
     return tuple(splits)
 
 
