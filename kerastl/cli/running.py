@@ -25,7 +25,7 @@ examples:
   kerastl run {given} --smoke
   kerastl run {given} --tag second{example}
 
-settings:"""
+settings (a nested one goes by its last part too, where no other ends in it):"""
 
 
 def run(arguments: list[str]) -> int:
