@@ -72,9 +72,9 @@ def test_a_split_says_its_task_and_calibrates_with_its_first_500(model):
     names = ["float32", "static_int8"]
     float32, integers = candidates.post_training(model, split, techniques=names)
     assert float32.tflite == tflite.convert(model, TASK)
-    assert integers.tflite == ptq.static_int8(float32.tflite, calibration=many[:500])
+    assert integers.tflite == ptq.static_int8(float32.tflite, calibration=many[:500], inputs=TASK.inputs)
     _, given = candidates.post_training(model, split, techniques=names, calibration=PICTURES)
-    assert given.tflite == ptq.static_int8(float32.tflite, calibration=PICTURES) != integers.tflite
+    assert given.tflite == ptq.static_int8(float32.tflite, calibration=PICTURES, inputs=TASK.inputs) != integers.tflite
 
 
 def test_streamed_examples_of_a_split_calibrate_too(model, stream):

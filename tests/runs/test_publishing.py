@@ -34,7 +34,7 @@ def build(seed):
     return keras.Model(image, keras.layers.Dense(4, name="logits")(x))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset(tiny_files):
     inputs, labels = tiny_files.inputs, tiny_files.labels
     task = Task("toy", Image((8, 8, 1)), SingleLabel(("upper left", "upper right", "lower left", "lower right")))
@@ -45,7 +45,7 @@ def dataset(tiny_files):
     return Dataset(task, *splits, digest="0" * 64, source="toy")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(dataset):
     model = build(0)
     batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
@@ -147,7 +147,9 @@ def test_what_the_recipe_does_not_say_is_said_by_its_config(tmp_path, dataset, m
     behind = logits.max(1) - logits[:, 0]
     favor = np.quantile(behind[behind > 0], 0.3)  # a third of what it answered otherwise is now the first class
     biased.get_layer("logits").bias.assign_add(np.array([favor, 0, 0, 0]))
-    other = ptq.static_int8(tflite.convert(biased, dataset.task), calibration=dataset.train.inputs)
+    other = ptq.static_int8(
+        tflite.convert(biased, dataset.task), calibration=dataset.train.inputs, inputs=dataset.task.inputs
+    )
     candidates = [
         publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model),
         publishing.Candidate("qat_int8", "qat_int8", other, model),
