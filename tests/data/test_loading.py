@@ -97,6 +97,8 @@ def test_parquet_files_are_brought_to_the_size(folder, tmp_path):
     reading = PictureReading(on_unreadable="skip", **columns)
     data = loading.pictures(tmp_path / "set.parquet", size=(8, 6), reading=reading)
     assert (data.source, sizes(data), data.task.inputs.shape) == ("arrays", [50, 14, 16], (8, 6, 3))
+    with pytest.raises(ValueError, match="Separated labels are read from tables"):  # they would be passed over
+        loading.pictures(tmp_path / "set.parquet", size=(8, 6), reading=PictureReading(label_separator="|"))
     with pytest.raises(ValueError, match="has no column sort") as caught:
         loading.pictures(tmp_path / "set.parquet", size=(8, 6), reading=PictureReading(label_column="sort"))
     assert caught.value.__notes__ == ["As flags: --split-column NAME, --label-column NAME, --path-column NAME."]
@@ -132,9 +134,8 @@ def test_a_set_by_its_name_is_asked_for_what_it_takes(monkeypatch):
 
 
 def test_the_smallest_named_set_is_loaded():
-    data = loading.pictures(
-        "mnist", size=(28, 28), channels=1, reading=PictureReading(validation=100, max_train_examples=300)
-    )
+    reading = PictureReading(validation=100, max_train_examples=300)
+    data = loading.pictures("mnist", size=(28, 28), channels=1, reading=reading)
     plain = mnist.load(validation=100, limit=300)
     assert (data.source, data.digest, data.task) == ("mnist", plain.digest, mnist.TASK)
 
