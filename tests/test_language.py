@@ -22,7 +22,10 @@ OLD = frozenset(
         "soft_label_mean_squared_error standardized_kullback_leibler temperature_kullback_leibler",
     )
 )
-PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/distillation.md", "docs/glossary.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "benchmarks/README.md"),
+    *("docs/distillation.md", "docs/glossary.md", "docs/shrink_model.md"),
+)
 
 
 def sources() -> Iterator[Path]:
