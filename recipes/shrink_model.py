@@ -29,10 +29,6 @@ from kerastl.runs import Acceptance
 from kerastl.types import Dataset, History, Schedule, Workspace
 
 _NAMED = ("mnist", "fashion_mnist", "cifar10")
-_STORED = (
-    *("float32", "float16", "dynamic_int8", "weight_only_int8", "static_int8", "int4_weights"),
-    "mixed_precision",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,8 +188,9 @@ def load_model(config: Config, data: Dataset, at: Workspace):
     """The model as one graph in float32; without a file, a small net that is trained here."""
     if not config.model:
         return train_from_scratch(config, data, at)
-    options: dict[str, Any] = {"pixels": config.pixels, "image_size": config.image_size}
-    return kerastl.training.Trained(kerastl.runs.own_model.opened(config.model, data, **options), History(at.stage, {}))
+    opened = kerastl.runs.own_model.opened
+    model = opened(config.model, data, pixels=config.pixels, image_size=config.image_size)
+    return kerastl.training.Trained(model, History(at.stage, {}))
 
 
 def train_from_scratch(config: Config, data: Dataset, at: Workspace):
@@ -224,12 +221,10 @@ def prune(config: Config, data: Dataset, model, sparsity: float, at: Workspace):
 
 def fine_tune(config: Config, data: Dataset, student, at: Workspace, *, teacher, **options: Any):
     """A student with a part missing, under the model that it was a part of."""
-    under = None  # labels that are its own answers teach as well
-    if not kerastl.runs.own_model.has_own_answers(data):
-        distil, weight = kerastl.distil.distiller, config.teacher_weight
-        under = distil.under_logits(teacher, temperature=config.temperature, weight=weight)
+    soft = {"temperature": config.temperature, "weight": config.teacher_weight}
+    options["under"] = kerastl.runs.own_model.under(data, teacher, **soft)
     options |= {"schedule": config.tune, "seed": config.seed, "validation": data.validation}
-    return kerastl.training.train(student, batches(config, data, config.tune), workspace=at, under=under, **options)
+    return kerastl.training.train(student, batches(config, data, config.tune), workspace=at, **options)
 
 
 def cluster(config: Config, data: Dataset, model, clusters: int, at: Workspace):
@@ -244,10 +239,10 @@ def quantize(config: Config, data: Dataset, model, _: int, at: Workspace):
 
 
 def slowly(config: Config, data: Dataset, model, at: Workspace) -> dict[str, Any]:
-    """How a model learns to answer as before in other numbers: from itself, or from labels that are its own answers."""
+    """How a model learns to answer as before in other numbers."""
     schedule = dataclasses.replace(config.tune, peak_learning_rate=config.tune.peak_learning_rate / 5)
     options = {"schedule": schedule, "seed": config.seed, "workspace": at, "validation": data.validation}
-    return options if kerastl.runs.own_model.has_own_answers(data) else {"teacher": model, **options}
+    return options | kerastl.runs.own_model.teaching(data, model)
 
 
 def quantized_variants(config: Config, data: Dataset, name: str, model, skipped: dict[str, str]) -> list:
@@ -258,7 +253,7 @@ def quantized_variants(config: Config, data: Dataset, name: str, model, skipped:
     return kerastl.runs.post_training(
         model,
         data.task,
-        techniques=_STORED,
+        techniques=kerastl.runs.candidates.POST_TRAINING,
         calibration=data.train.take(500).inputs,
         rounding=data.train.take(config.rounding).inputs if config.rounding else None,
         validation=data.validation,

@@ -295,7 +295,7 @@ def _divergence(target: Target | None) -> Callable[[Outputs, Outputs], float]:
             raise ValueError(f"Wanted answers (examples, outputs). Received: {received.shape} for {wanted.shape}.")
         if target is None and not np.allclose(wanted.sum(1), 1, atol=1e-3):
             raise ValueError(
-                "Outputs are compared as probabilities that sum to one where nothing else is said. Received: a row of "
+                "Answers are compared as probabilities that sum to one where nothing else is said. Received: a row of "
                 f"sum {wanted.sum(1)[np.abs(wanted.sum(1) - 1).argmax()]:.3f}; say target=, what is asked."
             )
         # where probabilities do not sum to one each counts as a yes or no of its own

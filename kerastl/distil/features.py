@@ -57,9 +57,17 @@ def intermediate_outputs(model: keras.Model, *, layers: Sequence[str]) -> keras.
 
 
 def by_name(model: keras.Model, answers: Any) -> Any:
-    """What a model answers: of several outputs a mapping of their names to tensors, of one output the tensor."""
+    """What a model answers: of several outputs a mapping of their names to tensors, of one output the tensor.
+
+    Raises:
+        ValueError: two outputs have one name.
+    """
     if not isinstance(answers, list | tuple):
         return answers
+    if len(set(model.output_names)) < len(answers):
+        raise ValueError(
+            f"Wanted outputs of different names. Received: {', '.join(model.output_names)} in {model.name!r}."
+        )
     return dict(zip(model.output_names, answers, strict=True))
 
 

@@ -61,6 +61,14 @@ TECHNIQUES = {
 }
 
 
+POST_TRAINING = (
+    *("float32", "float16", "dynamic_int8", "weight_only_int8", "static_int8", "int4_weights"),
+    "mixed_precision",
+)
+"""Every way of storing a trained model's weights, from all 32 bits to as few as its answers allow, that phones run
+fast: those of 16-bit activations they do not."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Candidate:
     """A TFLite file and the float model that it has to be.

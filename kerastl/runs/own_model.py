@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kerastl.data import unlabelled
+from kerastl.distil import distiller
 from kerastl.models.pretrained import local_file
 from kerastl.tasks.agreement import Agreement
 from kerastl.training import fitting, precision
@@ -69,6 +70,22 @@ def load(
 def has_own_answers(data: Dataset) -> bool:
     """Whether labels are a model's own answers, so that who learns them learns from it."""
     return isinstance(data.task.target, Agreement)
+
+
+def teaching(data: Dataset, model: keras.Model) -> dict[str, Any]:
+    """Whom `runs.clustered` and `runs.quantization_aware` learn from: the model as a teacher, or nobody where labels
+    are its own answers already.
+    """
+    return {} if has_own_answers(data) else {"teacher": model}
+
+
+def under(
+    data: Dataset, model: keras.Model, *, temperature: float, weight: float
+) -> Callable[[keras.Model], keras.Model] | None:
+    """As `teaching`, for `training.train`: see `distil.distiller.under_logits` for the arguments."""
+    if has_own_answers(data):
+        return None
+    return distiller.under_logits(model, temperature=temperature, weight=weight)
 
 
 def opened(path: str, data: Dataset, *, pixels: str = "auto", image_size: int | None = None) -> keras.Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from kerastl.compress import qat
@@ -52,6 +52,11 @@ def quantization_aware(
             ``compress.qat.train`` and ``compress.tf_keras.bridge.to_tf_keras``.
     """
     task, probe = tf_keras_training.known(batches, purpose="Quantization-aware training")
+    if isinstance(probe, Mapping):
+        raise ValueError(
+            f"Quantization-aware training is for models of one input. Received: batches of the inputs "
+            f"{', '.join(probe)}; compress.ptq.static_int8 makes the integer file of a model of several."
+        )
     options = {"validation": validation, "teacher": teacher, "loss": loss, "workspace": workspace}
     options = tf_keras_training.settings(batches, schedule=schedule, **options)
     fitting.set_seed(seed)

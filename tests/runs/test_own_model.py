@@ -66,3 +66,20 @@ def test_a_classifier_of_labelled_pictures_is_opened_to_its_logits(folder):
     own = keras.saving.load_model(folder / "pictures.keras")
     answers = np.asarray(keras.ops.softmax(model(data.test.inputs.astype("float32"))))
     np.testing.assert_allclose(answers, own(data.test.inputs / 255.0), atol=1e-5)
+
+
+def test_whom_a_smaller_model_learns_from(folder):
+    """The model as a teacher beside labels; or the labels, where these are its own answers."""
+    path = str(folder / "rows.keras")
+    data = own_model.load(path, str(folder / "rows.npz"), labelled=list)
+    model = own_model.opened(path, data)
+    assert own_model.under(data, model, temperature=2.0, weight=0.5) is None
+    loss = own_model.teaching(data, model)["loss"]
+    one, other = data.test.labels, data.test.labels[::-1].copy()
+    np.testing.assert_allclose(loss(one, other), np.square(one - other).mean(-1), rtol=1e-5)
+    labelled = arrays.load(folder / "labelled.npz")
+    classifier = own_model.opened(str(folder / "pictures.keras"), labelled, pixels="0..1")
+    assert own_model.teaching(labelled, classifier) == {"teacher": classifier}
+    under = own_model.under(labelled, classifier, temperature=2.0, weight=0.5)
+    assert under is not None
+    assert under(keras.models.clone_model(classifier)).student.output_shape == (None, 2)
