@@ -74,9 +74,7 @@ def test_whom_a_smaller_model_learns_from(folder):
     data = own_model.load(path, str(folder / "rows.npz"), labelled=list)
     model = own_model.opened(path, data)
     assert own_model.under(data, model, temperature=2.0, weight=0.5) is None
-    loss = own_model.teaching(data, model)["loss"]
-    one, other = data.test.labels, data.test.labels[::-1].copy()
-    np.testing.assert_allclose(loss(one, other), np.square(one - other).mean(-1), rtol=1e-5)
+    assert own_model.teaching(data, model) == {}
     labelled = arrays.load(folder / "labelled.npz")
     classifier = own_model.opened(str(folder / "pictures.keras"), labelled, pixels="0..1")
     assert own_model.teaching(labelled, classifier) == {"teacher": classifier}
