@@ -140,8 +140,13 @@ def has_labels(path: str | Path, *, inputs: Sequence[str]) -> bool:
         path: as people write it after ``--data``. What is no file of arrays and no pictures has labels, or is refused
             by who reads it.
         inputs: names of what the model takes: an array for each of several is no labelled set.
+
+    Raises:
+        FileNotFoundError: there is no such file of arrays.
     """
     path = Path(path)
+    if path.suffix in (".npz", ".npy") and not path.is_file():
+        raise FileNotFoundError(f"There is no file of arrays {path}.")
     if array_file.is_array(path):
         pairs = array_file.parts(_names(path)).values()
         return len(inputs) < 2 and any(len(pair) == 2 for pair in pairs)

@@ -26,7 +26,8 @@ def needs_answers(model: str, data: str, *, labels: str) -> bool:
         labels: ``"none"`` where labels that there are shall be left out, ``"auto"`` where there may be none.
 
     Raises:
-        ValueError: another word, or there is no model to answer; as `local_file.input_shapes`.
+        ValueError: another word, or there is no model to answer; the data have labels, and the model is no classifier
+            of pictures; as `local_file.input_shapes`.
     """
     named = list(local_file.input_shapes(model)) if model else []
     needed = labels == "none" or not unlabelled.has_labels(data, inputs=named)
@@ -35,6 +36,8 @@ def needs_answers(model: str, data: str, *, labels: str) -> bool:
             "Wanted --labels auto or none, and without labels a --model, whose answers take their place. Received: "
             f"labels={labels!r}, data={data!r}, model={model!r}."
         )
+    if model and not needed:  # before labels are looked at that no such model asks for
+        local_file.check_classifier(model)
     return needed
 
 

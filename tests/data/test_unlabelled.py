@@ -220,6 +220,8 @@ def test_whether_there_are_labels_is_told_without_reading(tmp_path, monkeypatch)
     assert unlabelled.has_labels(tmp_path / "classes", inputs=["a"])
     assert unlabelled.has_labels(tmp_path / "empty", inputs=["a"])  # whoever reads it says that there is nothing
     assert unlabelled.has_labels("fashion_mnist", inputs=["a"])
+    with pytest.raises(FileNotFoundError, match=r"no file of arrays .*nothing\.npz"):
+        unlabelled.has_labels(tmp_path / "nothing.npz", inputs=["a"])
     np.save(tmp_path / "x_train.npy", SERIES)
     np.save(tmp_path / "y_train.npy", SERIES)
     assert unlabelled.has_labels(tmp_path / "x_train.npy", inputs=["a"])

@@ -35,6 +35,8 @@ def test_who_answers_where_there_are_no_labels(folder):
     assert not own_model.needs_answers(pictures, str(folder / "labelled.npz"), labels="auto")
     assert own_model.needs_answers(pictures, str(folder / "labelled.npz"), labels="none")
     assert not own_model.needs_answers("", "fashion_mnist", labels="auto")
+    with pytest.raises(ValueError, match=r"Wanted a classifier of pictures.*rows\.keras.*--labels none"):
+        own_model.needs_answers(rows, str(folder / "labelled.npz"), labels="auto")
     for model, data, labels in (("", str(folder / "rows.npz"), "auto"), (rows, "mnist", "all"), ("", "mnist", "none")):
         with pytest.raises(ValueError, match=rf"Wanted --labels auto or none.*Received: labels='{labels}'"):
             own_model.needs_answers(model, data, labels=labels)

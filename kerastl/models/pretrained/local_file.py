@@ -85,6 +85,23 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
     if pixels not in RANGES:
         raise ValueError(f"Wanted a range of pixels, one of {', '.join(RANGES)}. Received: {pixels!r}.")
     file, model = _opened(path)
+    shape = _pictures_of(file, model)
+    height, width = (side or image_size for side in shape[:2])
+    if not height or not width:
+        raise ValueError(f"Wanted image_size, for {file} takes pictures of any. Received: image_size={image_size}.")
+    scale, offset = RANGES[pixels]
+    front = None if pixels == "0..255" else layers.Rescaling(scale, offset=offset, name="from_bytes")
+    flat = _laid_out(model, file, shape=(height, width, shape[-1]), name=model.name, front=front)
+    return keras.Model(flat.input, _logits(flat, file), name=flat.name)
+
+
+def check_classifier(path: str | Path) -> None:
+    """Raises `ValueError` unless the model in a file goes from pictures to one vector, as that of `classifier` does."""
+    _pictures_of(*_opened(path))
+
+
+def _pictures_of(file: Path, model: keras.Model) -> tuple[int | None, ...]:
+    """Shape of the pictures that a classifier takes."""
     shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
     answers = model.output_shape if isinstance(model.output_shape, tuple) else ()
     if len(shape) != 3 or shape[-1] not in (1, 3) or len(answers) != 2 or not answers[-1]:
@@ -93,13 +110,7 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
             f"{file}, from {model.input_shape} to {model.output_shape}. A model of anything else needs no labels: "
             "shrink_model --labels none proves its files against its own answers."
         )
-    height, width = (side or image_size for side in shape[:2])
-    if not height or not width:
-        raise ValueError(f"Wanted image_size, for {file} takes pictures of any. Received: image_size={image_size}.")
-    scale, offset = RANGES[pixels]
-    front = None if pixels == "0..255" else layers.Rescaling(scale, offset=offset, name="from_bytes")
-    flat = _laid_out(model, file, shape=(height, width, shape[-1]), name=model.name, front=front)
-    return keras.Model(flat.input, _logits(flat, file), name=flat.name)
+    return shape
 
 
 def classifier_of(
