@@ -60,6 +60,7 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/logit_cache": KERAS | TENSORFLOW,  # a teacher answers inside one graph
     "distil/fingerprints": KERAS,
     "distil/logit_storage": set(),
+    "distil/compatibility": KERAS | TENSORFLOW,  # models and batches, for what they say of themselves
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
     "distil/label_propagation": set(),  # numbers

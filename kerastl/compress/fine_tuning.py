@@ -50,8 +50,7 @@ def fit(
 
     Raises:
         ValueError: for batches without a known length, or labels that are not one class an example where neither a
-            task nor a loss says what they are; for a teacher beside stored answers, or answers of other classes;
-            for a network of several outputs.
+            task nor a loss says more; for a teacher beside stored answers, or other answers; for several outputs.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     if len(network.outputs) > 1:

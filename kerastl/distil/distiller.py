@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl.distil import distribution_alignment, features, losses, numerics, schedules, teachers, terms
+from kerastl.distil import compatibility, distribution_alignment, features, losses, numerics, schedules, teachers, terms
 from kerastl.types import CachedLogits, labels_and_teacher_logits
 
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -109,14 +109,14 @@ class Distiller(keras.Model):
         losses: Mapping[str, terms.Term] | None = None,
         name: str = "distiller",
     ) -> None:
-        self._check_terms(loss, weight, losses)
+        compatibility.check_terms(loss, weight, losses)
         teachers.check_outputs(student)
         found = teachers.as_list(teacher)
         simple = {} if loss is None else _simple(loss, 0.9 if weight is None else weight)
         named = dict(simple if losses is None else losses)
-        _check_listening(named, found)
+        compatibility.check_listening(named, found)
         if len(student.outputs) > 1:
-            _check_several_outputs(student, named, found)
+            compatibility.check_several_outputs(student, named, found)
         # Keras scales the loss of a model whose own policy is float16; what goes to the student is not cast here
         super().__init__(name=name, dtype=student.dtype_policy, autocast=False)
         self.student = student
@@ -134,7 +134,7 @@ class Distiller(keras.Model):
                 self._decay = one.decay
             else:
                 model = one.model
-            _check_shapes(student, model)
+            compatibility.check_shapes(student, model)
             taps.append(_tapped(model, [term.teacher for term in listened if term.teacher_index == place]))
             speakers.append(_speaker(taps[-1], training=False, view=one.view, tapped=taps[-1] is not model))
         self._projections = self._projected(student_taps, taps)
@@ -172,9 +172,9 @@ class Distiller(keras.Model):
                 f"Received: {'both' if heard else 'neither'}."
             )
         if answers is not None:
-            _check_answers(self.student, answers)
+            compatibility.check_answers(self.student, answers)
             heard = [{features.LOGITS: answers}]
-        self._check_labels(labels)
+        compatibility.check_labels(labels, self._terms)
         step = self._step()
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
@@ -325,36 +325,6 @@ class Distiller(keras.Model):
                 found[key] = features.projection(*shapes, width=term.projection, name=f"{key}_projection")
         return found
 
-    def _check_labels(self, labels: tf.Tensor | None) -> None:
-        if labels is None or isinstance(labels, Mapping) or not terms.are_one_an_output(labels):
-            return
-        if any(isinstance(term, terms.LogitLoss) and not term.independent for _, term in self._terms):
-            raise ValueError(
-                "Distillation is for examples of one class each: its losses compare answers that sum to one. Received: "
-                f"labels of shape {labels.shape}, one an output. A loss of outputs that are questions of their own "
-                "says so: LogitLoss(loss, independent=True)."
-            )
-
-    @staticmethod
-    def _check_terms(
-        loss: DistillationLoss | None, weight: float | None, losses: Mapping[str, terms.Term] | None
-    ) -> None:
-        if (loss is None) == (losses is None):
-            raise ValueError(
-                "Wanted either `loss`, with its `weight`, or `losses`. Received: "
-                f"{'neither' if loss is None else 'both'}."
-            )
-        if weight is not None and (losses is not None or not 0 <= weight <= 1):
-            raise ValueError(
-                "`weight` is the share of `loss`, from 0 to 1; each of `losses` has its own. Received: "
-                f"weight={weight}{'' if losses is None else ' beside `losses`'}."
-            )
-        if losses is not None and (not losses or not all(isinstance(term, terms.Term) for term in losses.values())):
-            raise ValueError(
-                "Wanted one or more of terms.LabelLoss, terms.LogitLoss and terms.FeatureLoss by name. Received: "
-                f"{ {key: type(term).__name__ for key, term in losses.items()} }."
-            )
-
 
 def _simple(loss: DistillationLoss, weight: float) -> dict[str, terms.Term]:
     found: dict[str, terms.Term] = {"soft": terms.LogitLoss(loss, weight)}
@@ -376,70 +346,3 @@ def _speaker(
         return found if tapped else {features.LOGITS: features.by_name(model, found)}
 
     return speak
-
-
-def _check_shapes(student: keras.Model, teacher: keras.Model) -> None:
-    teachers.check_outputs(teacher)
-    if student.output_shape != teacher.output_shape:
-        raise ValueError(
-            "Teacher and student must answer in the same shape. Received: "
-            f"student {student.output_shape}, teacher {teacher.output_shape}."
-        )
-
-
-def _check_answers(student: keras.Model, answers: tf.Tensor) -> None:
-    if len(student.outputs) > 1 or answers.shape[-1] != student.output_shape[-1]:
-        raise ValueError(
-            "Stored answers have as many classes as the student. Received: "
-            f"student {student.output_shape}, answers {answers.shape}."
-        )
-
-
-def _check_several_outputs(
-    student: keras.Model, named: Mapping[str, terms.Term], found: Sequence[teachers.Teacher | teachers.EMATeacher]
-) -> None:
-    """Whether what is asked for can be done with a tensor for each of several outputs."""
-    for key, term in named.items():
-        if isinstance(term, terms.LabelLoss) and term.ignore_label is not None:
-            raise ValueError(
-                f"Rows without a label are left out of models of one output. Received: {key!r} with ignore_label of "
-                f"{student.name!r}, which has the outputs {', '.join(student.output_names)}."
-            )
-        if isinstance(term, terms.LogitLoss) and term.teacher_index is None and len(found) > 1:
-            raise ValueError(
-                f"Probabilities of several teachers are combined for models of one output. Received: {key!r} of "
-                f"{student.name!r}, which has the outputs {', '.join(student.output_names)}; say which teacher it is "
-                "of."
-            )
-    if any(one.align is not None for one in found):
-        raise ValueError(
-            "Answers are brought to equal shares for models of one output. Received: a teacher with `align` of "
-            f"{student.name!r}, which has the outputs {', '.join(student.output_names)}."
-        )
-
-
-def _check_listening(named: Mapping[str, terms.Term], found: Sequence[teachers.Teacher | teachers.EMATeacher]) -> None:
-    """Whether the teachers are there that terms speak of."""
-    for key, term in named.items():
-        if isinstance(term, terms.FeatureLoss) and not found:
-            raise ValueError(
-                "Features are compared with those of a teacher that is there: stored answers hold its logits alone. "
-                f"Received: teacher=None with {key!r}, a term of features."
-            )
-        place = None if isinstance(term, terms.LabelLoss) else term.teacher_index
-        if place is not None and not 0 <= place < max(len(found), 1):
-            raise ValueError(
-                f"Wanted the place of one of {max(len(found), 1)} teachers, counted from 0. Received: {key!r} with "
-                f"teacher_index={place}."
-            )
-        several = isinstance(term, terms.LogitLoss) and term.independent
-        if several and any(one.align is not None for one in (found if place is None else found[place : place + 1])):
-            raise ValueError(
-                f"Answers are brought to equal shares where they sum to one. Received: {key!r} with independent=True "
-                "of a teacher with `align`."
-            )
-        if several and place is None and len(found) > 1:
-            raise ValueError(
-                "Probabilities of several teachers are combined where they sum to one. Received: "
-                f"{key!r} with independent=True; say which teacher it is of."
-            )
