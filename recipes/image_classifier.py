@@ -123,7 +123,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         trained = [probe]
         if plan.fine_tune:
-            key = [basis, plan.fine_tune, plan.decay, run.stage_key("linear_probe")]  # which knows of balanced classes
+            key = [
+                basis,
+                plan.fine_tune,
+                plan.layer_decay,
+                run.stage_key("linear_probe"),
+            ]  # which knows of balanced classes
             trained.append(run.stage("fine_tuned", lambda at: fine_tune(config, data, plan, probe.model, at), key=key))
         model, integer = trained[-1].model, ["static_int8"] if config.integer else []
         techniques, some = ["float32", "float16", "dynamic_int8", *integer], data.train.take(500).inputs
@@ -214,7 +219,7 @@ def fine_tune(config: Config, data: Dataset, plan, probe, at: Workspace):
         batches,
         schedule=plan.fine_tune,
         groups=[[layer.name for layer in group.layers] for group in kerastl.models.pretrained.backbone.groups(model)],
-        decay=plan.decay,
+        layer_decay=plan.layer_decay,
         validation=data.validation if config.labels is None else None,
         workspace=at,
         class_weight=weights(config, data),

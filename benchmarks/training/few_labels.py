@@ -108,7 +108,7 @@ def fine_tuned(model: keras.Model, train: Split, epochs: int) -> keras.Model:
             augment=kerastl.inputs.augmentation.image_augmentation(**VIEWS, fill="reflect", seed=1),
         ),
         schedule=Schedule(epochs=epochs, batch_size=32, peak_learning_rate=RATE, weight_decay=1e-2),
-        optimizer=functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, decay=0.8)),
+        optimizer=functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, layer_decay=0.8)),
         keep="last",
         progress=False,
     )

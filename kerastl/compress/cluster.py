@@ -160,15 +160,15 @@ def unique_values(model: Layered, *, layers: Sequence[str] | None = None) -> dic
 
 
 def claim(
-    model: Layered, *, number_of_clusters: int, layers: Sequence[str] | None = None, whole: bool = False
+    model: Layered, *, number_of_clusters: int, layers: Sequence[str] | None = None, per_kernel: bool = False
 ) -> ClusterClaim:
     """What a file of a clustered model has to hold, for ``publishing.Candidate`` and ``verify.check``.
 
     Args:
         model: the clustered model, of either Keras.
         number_of_clusters, layers: as in `train`.
-        whole: whether the number is claimed of whole kernels. That holds in the file of a `qat.train` that preserved
-            clusters, and in a float file as long as no batch norm is folded into the kernel. What always holds is the
+        per_kernel: whether the number is claimed of whole kernels. That holds in the file of a `qat.train` that
+            preserved clusters, and in a float file as long as no batch norm is folded into the kernel. What always holds is the
             number of a channel: a batch norm multiplies each channel by a factor of its own, and so do the scales that
             8-bit kernels have from post-training quantization.
 
@@ -179,14 +179,14 @@ def claim(
     over = {
         name: found
         for name, count in counts.items()
-        if (found := count.kernel if whole else count.channel) > number_of_clusters
+        if (found := count.kernel if per_kernel else count.channel) > number_of_clusters
     }
     if over:
         raise ValueError(
             f"A claim needs a model with at most {number_of_clusters} distinct values "
-            f"{'a kernel' if whole else 'a channel'}. Received: a model with {over}."
+            f"{'a kernel' if per_kernel else 'a channel'}. Received: a model with {over}."
         )
-    return ClusterClaim(number_of_clusters, tuple(count.size for count in counts.values()), per_kernel=whole)
+    return ClusterClaim(number_of_clusters, tuple(count.size for count in counts.values()), per_kernel=per_kernel)
 
 
 def _tied(

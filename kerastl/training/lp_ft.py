@@ -58,7 +58,7 @@ def fine_tune(
     *,
     schedule: Schedule,
     groups: Sequence[Sequence[str]],
-    decay: float,
+    layer_decay: float,
     validation: tf.data.Dataset | Split | None = None,
     workspace: Workspace | None = None,
     **options: Any,
@@ -73,7 +73,7 @@ def fine_tune(
         data: batches, or a split.
         schedule: whose learning rate is that of the last group.
         groups: names of layers from the input to the head, see `transfer.layer_rates`.
-        decay: factor of the learning rate from one group to the one before it.
+        layer_decay: factor of the learning rate from one group to the one before it.
         validation: scored after every epoch; chooses nothing.
         workspace: of the stage.
         options: of `fitting.fit`, ``class_weight`` for example.
@@ -82,7 +82,7 @@ def fine_tune(
         ValueError: as `transfer.layer_rates` and `fitting.fit`.
     """
     transfer.freeze_batch_norm(model)
-    optimizer = functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, decay=decay))
+    optimizer = functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, layer_decay=layer_decay))
     options |= {"validation": validation, "workspace": workspace, "keep": "last"}
     curves = fitting.fit(model, data, schedule=schedule, optimizer=optimizer, **options)
     return fitting.Trained(model, curves)

@@ -29,14 +29,14 @@ class Plan:
         probe: schedule of the head on cached features.
         views: how many randomly changed copies of every example the probe sees; their features are cached too.
         fine_tune: schedule of the whole model, or ``None`` where the probe is all that so few examples can teach.
-        decay: factor of the learning rate from one group of layers to the one before it.
+        layer_decay: factor of the learning rate from one group of layers to the one before it.
         why: the reasons, in words.
     """
 
     probe: Schedule
     views: int
     fine_tune: Schedule | None
-    decay: float
+    layer_decay: float
     why: str
 
 
@@ -78,14 +78,14 @@ def plan(
         words += "; fine-tuning would learn so few by heart" if epochs == 0 else ""
     if epochs == 0:
         return Plan(probe, views, None, 1.0, f"{words}.")
-    decay = 0.8 if few else 0.9
+    layer_decay = 0.8 if few else 0.9
     return Plan(
         probe,
         views,
         Schedule(epochs=epochs, batch_size=batch_size, peak_learning_rate=2e-4, weight_decay=1e-2),
-        decay,
-        f"{words}, then {epochs} epochs of everything, each group of layers at {decay} of the rate of the one behind "
-        "it.",
+        layer_decay,
+        f"{words}, then {epochs} epochs of everything, each group of layers at {layer_decay} of the rate of the one "
+        "behind it.",
     )
 
 
@@ -299,25 +299,25 @@ def add_lora(
     return list(chosen)
 
 
-def layer_rates(groups: Sequence[Sequence[str]], *, decay: float) -> dict[str, float]:
-    """Factors of the learning rate by layer name: 1 for the last group, ``decay`` for the one before, and so on.
+def layer_rates(groups: Sequence[Sequence[str]], *, layer_decay: float) -> dict[str, float]:
+    """Factors of the learning rate by layer name: 1 for the last group, ``layer_decay`` for the one before, and so on.
 
     Source: layer-wise learning-rate decay, Clark et al. 2020, ELECTRA, appendix A; Bao et al. 2022, BEiT.
 
     Args:
         groups: names of layers, from the input to the head.
-        decay: between 0 and 1.
+        layer_decay: between 0 and 1.
 
     Raises:
         ValueError: another decay, or a layer in two groups.
     """
-    if not 0 < decay <= 1:
-        raise ValueError(f"The decay from one group to the one before lies in (0, 1]. Received: {decay}.")
+    if not 0 < layer_decay <= 1:
+        raise ValueError(f"The decay from one group to the one before lies in (0, 1]. Received: {layer_decay}.")
     names = [name for group in groups for name in group]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"A layer is in one group. Received twice: {', '.join(twice[:5])}.")
-    return {name: decay ** (len(groups) - 1 - place) for place, group in enumerate(groups) for name in group}
+    return {name: layer_decay ** (len(groups) - 1 - place) for place, group in enumerate(groups) for name in group}
 
 
 def gradual_unfreezing(groups: Sequence[Sequence[str]], *, steps: int) -> dict[str, int]:

@@ -154,7 +154,7 @@ def test_every_channel_keeps_its_values_in_the_file(technique, model, clustered,
     assert abs(len(content) - len(before)) < 200, "the file itself is as long as it was"
     if technique == "float32":
         # the batch norms of one of the two are folded into its kernels
-        whole = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
+        whole = cluster.claim(home, number_of_clusters=NUMBER, per_kernel=True)
         if any("norm" in layer.name for layer in model.layers):
             with refused():
                 proof(content, home, tmp_path, clusters=whole)
@@ -167,7 +167,7 @@ def test_one_scale_keeps_the_values_of_a_whole_kernel_unless_a_batch_norm_was_fo
     technique, clustered, files, tmp_path
 ):
     home, float32 = clustered[1], files[1]
-    claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
+    claim = cluster.claim(home, number_of_clusters=NUMBER, per_kernel=True)
     options = {"calibration": SPLIT.inputs[:64], "inputs": SPLIT.task.inputs} if technique == "static_int8" else {}
     integer = technique == "static_int8"
     one = getattr(ptq, technique)(float32, per_channel=False, **options)
@@ -183,7 +183,7 @@ def test_one_scale_keeps_the_values_of_a_whole_kernel_unless_a_batch_norm_was_fo
 def test_clusters_survive_quantization_aware_training(clustered, tmp_path):
     """In the 8-bit file a whole kernel has no more integers than it had clusters; unasked they are lost."""
     network, home = clustered
-    claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
+    claim = cluster.claim(home, number_of_clusters=NUMBER, per_kernel=True)
     before = [weight.numpy() for weight in network.weights]
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=NUMBER)
     content = tflite.convert(aware, TASK, integer=True)
@@ -219,7 +219,11 @@ def test_sparsity_and_clusters_survive_together(sparse, tmp_path):
     home = bridge.to_keras(network, like=sparse)
     for name, pruned in zeros.items():  # those and no others
         np.testing.assert_array_equal(home.get_layer(name).get_weights()[0] == 0, pruned)
-    claims = {"integer": True, "sparsity": 0.5, "clusters": cluster.claim(home, number_of_clusters=NUMBER, whole=True)}
+    claims = {
+        "integer": True,
+        "sparsity": 0.5,
+        "clusters": cluster.claim(home, number_of_clusters=NUMBER, per_kernel=True),
+    }
 
     def file(**options):
         aware = qat.train(network, batches(), epochs=1, learning_rate=2e-3, **options)
@@ -251,7 +255,7 @@ def test_a_channel_can_have_values_of_its_own(tmp_path):
     assert all(count.channel <= 6 < count.kernel for count in cluster.unique_values(home).values())
     claim = cluster.claim(home, number_of_clusters=6)
     with pytest.raises(ValueError, match=r"at most 6 distinct values a kernel\. Received: a model with \{'"):
-        cluster.claim(home, number_of_clusters=6, whole=True)
+        cluster.claim(home, number_of_clusters=6, per_kernel=True)
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=6)
     proof(tflite.convert(aware, TASK, integer=True), home, tmp_path, integer=True, clusters=claim)
     float32 = tflite.convert(home, TASK)
@@ -536,7 +540,7 @@ def test_a_mobile_network_keeps_its_depthwise_kernels(tmp_path):
     assert depthwise
     assert not {layer.name for layer in depthwise} & set(cluster.unique_values(home))
     aware = qat.train(network, batches(), epochs=1, learning_rate=1e-3, preserve_clusters=NUMBER)
-    claim = cluster.claim(home, number_of_clusters=NUMBER, whole=True)
+    claim = cluster.claim(home, number_of_clusters=NUMBER, per_kernel=True)
     proof(tflite.convert(aware, TASK, integer=True), home, tmp_path, integer=True, clusters=claim)
 
 
@@ -561,7 +565,7 @@ def test_mobilenet_v2_keeps_its_clusters_to_the_file():
     aware = qat.train(network, batches, preserve_clusters=32, **options)
     content = tflite.convert(aware, dataclasses.replace(TASK, inputs=Image((32, 32, 1))), integer=True)
     found = kernel_stats.of(flatbuffer_utils.read_model_from_bytearray(bytearray(content)))
-    claim = cluster.claim(home, number_of_clusters=32, whole=True)
+    claim = cluster.claim(home, number_of_clusters=32, per_kernel=True)
     assert len(claim.kernel_sizes) == 35
     assert sorted(claim.kernel_sizes) == sorted(one.size for one in found if one.distinct <= 32 < one.size)
     answers = aware(pictures, training=False).numpy().argmax(-1)

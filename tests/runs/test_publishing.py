@@ -359,7 +359,7 @@ def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
         content = tflite.convert(aware, dataset.task, integer=True)
     else:
         content = ptq.dynamic_int8(tflite.convert(home, dataset.task))
-    claim = cluster.claim(home, number_of_clusters=8, layers=["conv", "logits"], whole=technique == "qat_int8")
+    claim = cluster.claim(home, number_of_clusters=8, layers=["conv", "logits"], per_kernel=technique == "qat_int8")
     candidate = publishing.Candidate("clustered", technique, content, home, clusters=claim)
     loose = {"accept": Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)}
     publishing.publish(run, dataset, model=home, candidates=[candidate], **loose)

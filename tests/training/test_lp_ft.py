@@ -106,7 +106,7 @@ def test_fine_tuning_moves_early_layers_least_and_keeps_statistics():
             pipeline.batches(pictures, batch_size=10),
             schedule=Schedule(epochs=2, batch_size=10, peak_learning_rate=1e-2),
             groups=GROUPS,
-            decay=decay,
+            layer_decay=decay,
             progress=False,
         )
         assert tuned.model is model
@@ -124,11 +124,11 @@ def test_fine_tuning_ends_with_its_last_epoch_whatever_validation_says():
         model = network()
         schedule = Schedule(epochs=4, batch_size=10, peak_learning_rate=1.0, warmup_fraction=0.0)
         train = pipeline.batches(split("train", seed=0), batch_size=10)
-        options = {"schedule": schedule, "groups": GROUPS, "decay": 1.0, "validation": validation}
+        options = {"schedule": schedule, "groups": GROUPS, "layer_decay": 1.0, "validation": validation}
         curves = lp_ft.fine_tune(model, train, **options, progress=False).curves
         assert ("val_accuracy" in curves.values) == (validation is not None)
         models.append(model)
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match=r"lies in \(0, 1\]"):
-        lp_ft.fine_tune(network(), split("train", seed=0), schedule=Schedule(epochs=1), groups=GROUPS, decay=0.0)
+        lp_ft.fine_tune(network(), split("train", seed=0), schedule=Schedule(epochs=1), groups=GROUPS, layer_decay=0.0)

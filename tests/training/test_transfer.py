@@ -232,7 +232,7 @@ def test_statistics_of_a_model_inside_a_model_stay_too(pictures):
 
 
 def test_rates_fall_from_group_to_group():
-    rates = transfer.layer_rates([["stem"], ["a", "b"], ["logits"]], decay=0.5)
+    rates = transfer.layer_rates([["stem"], ["a", "b"], ["logits"]], layer_decay=0.5)
     assert rates == {"stem": 0.25, "a": 0.5, "b": 0.5, "logits": 1.0}
     assert transfer.gradual_unfreezing([["stem"], ["a", "b"], ["logits"]], steps=10) == {
         "stem": 20,
@@ -241,9 +241,9 @@ def test_rates_fall_from_group_to_group():
         "logits": 0,
     }
     with pytest.raises(ValueError, match="Received twice: a"):
-        transfer.layer_rates([["a"], ["a"]], decay=0.5)
+        transfer.layer_rates([["a"], ["a"]], layer_decay=0.5)
     with pytest.raises(ValueError, match=r"Received: 1\.5"):
-        transfer.layer_rates([["a"]], decay=1.5)
+        transfer.layer_rates([["a"]], layer_decay=1.5)
     with pytest.raises(ValueError, match="Received: -1"):
         transfer.gradual_unfreezing([["a"]], steps=-1)
 

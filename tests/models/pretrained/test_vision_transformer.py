@@ -108,7 +108,7 @@ def test_a_folder_answers_as_its_preset_and_every_block_is_a_depth(tmp_path, nam
     model = backbone.with_head(found, TASK, dropout=0)
     groups = backbone.groups(model)
     assert [group.name for group in groups] == ["stem", "block_1", "block_2", "block_3", "top", "head"]
-    rates = transfer.layer_rates([[layer.name for layer in group.layers] for group in groups], decay=0.5)
+    rates = transfer.layer_rates([[layer.name for layer in group.layers] for group in groups], layer_decay=0.5)
     of_blocks = {name: rate for name, rate in rates.items() if name.startswith("block_")}
     assert all(rate == 0.5 ** (5 - int(name.split("_")[1])) for name, rate in of_blocks.items())
     assert len(of_blocks) >= BLOCKS
@@ -202,7 +202,7 @@ def learnt(tmp_path_factory):
     )
     model = backbone.with_head(presets.load(str(folder)), TASK, dropout=0)
     groups = [[layer.name for layer in group.layers] for group in backbone.groups(model)]
-    optimizer = transfer.LayerwiseAdamW(5e-3, rates=transfer.layer_rates(groups, decay=0.9))
+    optimizer = transfer.LayerwiseAdamW(5e-3, rates=transfer.layer_rates(groups, layer_decay=0.9))
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(*pictures(96), batch_size=16, epochs=25, verbose=0)
     raw, labels = pictures(48, seed=2)
@@ -221,7 +221,7 @@ def test_rates_by_depth_move_early_blocks_less(tmp_path):
     saved(tmp_path / "vit", "vit")
     model = backbone.with_head(presets.load(str(tmp_path / "vit")), TASK, dropout=0)
     groups = [[layer.name for layer in group.layers] for group in backbone.groups(model)]
-    optimizer = transfer.LayerwiseAdamW(1e-3, rates=transfer.layer_rates(groups, decay=0.5), epsilon=1e-12)
+    optimizer = transfer.LayerwiseAdamW(1e-3, rates=transfer.layer_rates(groups, layer_decay=0.5), epsilon=1e-12)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     before = {weight.path: np.asarray(weight) for weight in model.weights}
     model.train_on_batch(*pictures(8))
