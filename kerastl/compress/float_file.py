@@ -40,12 +40,14 @@ class Operator:
         shape: of the kernel; a dense one's is ``(outputs, inputs)``, a convolution's
             ``(channels, height, width, inputs)``.
         groups: of a convolution, each with inputs of its own.
+        graph: which of the file's graphs it stands in; those behind the first are the bodies of loops, as an LSTM's.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     groups: int = 1
+    graph: int = 0
 
     @property
     def weights(self) -> int:
@@ -80,7 +82,7 @@ def operators(model: bytes) -> tuple[Operator, ...]:
     held = parsed(model)
     kinds = {number: name for name, number in KINDS.items()}
     found = []
-    for graph in held.subgraphs:
+    for place, graph in enumerate(held.subgraphs):
         for operator in graph.operators:
             number = builtin_code(held, operator)
             if number not in kinds:
@@ -94,7 +96,7 @@ def operators(model: bytes) -> tuple[Operator, ...]:
             groups = 1
             if number == schema.BuiltinOperator.CONV_2D:
                 groups = int(graph.tensors[operator.inputs[0]].shape[-1]) // shape[-1]
-            found.append(Operator(name, kinds[number], shape, groups))
+            found.append(Operator(name, kinds[number], shape, groups, place))
     names = [operator.name for operator in found]
     if "" in names or len(set(names)) < len(names):
         raise ValueError(

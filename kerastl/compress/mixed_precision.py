@@ -278,7 +278,8 @@ def _quantized(
             granularity=qtyping.QuantGranularity["CHANNELWISE" if width.per_channel else "TENSORWISE"],
         )
     result = float_file.quantized(work) if chosen else model
-    if calibration is None or inputs is None or not any(operator.kind in rounding.KINDS for operator in chosen):
+    rounded = any(operator.kind in rounding.KINDS and operator.graph == 0 for operator in chosen)
+    if calibration is None or inputs is None or not rounded:
         return result
     return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
 

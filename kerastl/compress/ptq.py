@@ -215,6 +215,7 @@ def _static(
 ) -> bytes:
     work = float_file.opened(model)
     _refuse_ids(model)
+    _refuse_loops(model)
     _refuse_endless_padding(model)
     sources = float_file.calibrated(model, calibration, inputs=inputs)
     of_bytes = inputs.calibration_range() is not None
@@ -342,6 +343,17 @@ def _refuse_ids(model: bytes) -> None:
             "Integers throughout are for files that take pictures, or other numbers. Received: one that takes "
             f"{sources[whole[0]]['dtype'].__name__} {', '.join(whole)}: a text's file keeps float activations, see "
             "dynamic_int8."
+        )
+
+
+def _refuse_loops(model: bytes) -> None:
+    """What a loop holds is nowhere to be measured while the file runs."""
+    loops = len(float_file.parsed(model).subgraphs) - 1
+    if loops:
+        raise ValueError(
+            "Integers throughout are for files without loops. Received: one whose main graph calls others, "
+            f"{loops} of them, as LSTM and GRU layers do: unrolled (unroll=True) they are none; or see dynamic_int8, "
+            "which keeps activations float."
         )
 
 

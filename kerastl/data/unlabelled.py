@@ -61,7 +61,8 @@ def load(
         shapes: what a model takes: name of each input -> shape of one example, ``None`` for an axis of any size.
         policy: what becomes of pictures that cannot be read, and of examples with NaN: ``"fail"`` raises and lists
             them, ``"skip"`` lists them on stderr and leaves them out.
-        validation, test: how many examples (int), or what share (float), where there is no such split yet.
+        validation, test: how many examples (int), or what share (float), where there is no such split yet. A share of
+            few examples is thirty, where these are no more than a quarter: on seven of them any file may pass.
         seed: decides which examples validate and test, and the order.
         limit: keeps so many training examples, see `splits.dataset`.
         in_memory: bytes of decoded pixels up to which pictures are an array; beyond, they are streamed.
@@ -94,14 +95,15 @@ def load(
     task = types.Task(path.resolve().stem, _kind(list(found.values())), Agreement(("output",), (1.0,)))
     parts = {name: _split(name, some, task) for name, some in found.items()}
     if "test" not in parts:
-        leave = 1 if "validation" in parts else 2
-        train, held_out = splits.divided(splits.strata_of(parts["train"]), validation=test, seed=seed, leave=leave)
+        count = _enough(test, len(parts["train"]))
+        train, held_out = splits.divided(splits.strata_of(parts["train"]), validation=count, seed=seed)
         parts["test"], parts["train"] = parts["train"].subset(held_out), parts["train"].subset(train)
     made: dict[str, Any] = {}
     for name, part in parts.items():
         made |= {f"{name}_inputs": part.inputs, f"{name}_labels": part.labels, f"{name}_origins": part.origins}
     arguments: dict[str, object] = {"path": os.path.abspath(path), "shapes": {k: list(v) for k, v in shapes.items()}}
     arguments |= {"policy": policy, "test": test, "in_memory": in_memory}
+    validation = validation if "validation" in parts else _enough(validation, len(parts["train"]))
     options: dict[str, Any] = {"seed": seed, "validation": validation, "limit": limit}
     return splits.dataset(task, made, source="unlabelled", arguments=arguments, **options)
 
@@ -295,6 +297,13 @@ def _of_pictures(
     named = np.array([Path(os.path.relpath(file, folder)).as_posix() for _, file in files], object)
     take = decoded.inputs.take if isinstance(decoded.inputs, types.LazyArray) else decoded.inputs.__getitem__
     return {split: _Found({name: take(np.array(rows, int))}, named[rows]) for split, rows in places.items() if rows}
+
+
+def _enough(wanted: int | float, examples: int) -> int | float:
+    """How many examples a share is; of few examples so many that a score of them says something."""
+    if not isinstance(wanted, float) or not 0 < wanted < 1:
+        return wanted
+    return max(round(wanted * examples), min(LEAST, examples // 4))
 
 
 def _judge(problems: Sequence[str], *, skip: bool, where: Path) -> None:

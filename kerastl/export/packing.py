@@ -168,9 +168,9 @@ def shrink(data: bytes, *, names: bool = True) -> bytes:
     model.metadata = [entry for entry in model.metadata or [] if entry.name not in UNREAD_METADATA] or None
     model.metadataBuffer = None
     _drop_operator_codes(model)
-    for graph in model.subgraphs:
+    for place, graph in enumerate(model.subgraphs):
         _drop_tensors(model, graph)
-        _shorten(graph, names=names)
+        _shorten(graph, names=names, prefix=f"{place}_" if place else "")
         for operator in graph.operators:
             operator.mutatingVariableInputs = operator.mutatingVariableInputs or None
             operator.intermediates = operator.intermediates or None
@@ -225,11 +225,12 @@ def _scales_of_blocks(tensor: TensorT) -> schema.BlockwiseQuantizationT | None:
     return details if isinstance(details, schema.BlockwiseQuantizationT) else None
 
 
-def _shorten(graph: SubGraphT, *, names: bool) -> None:
+def _shorten(graph: SubGraphT, *, names: bool, prefix: str) -> None:
+    """Names no two tensors of a file alike, whatever subgraph they are of: quantization tools tell them apart by it."""
     ends = {*graph.inputs, *graph.outputs}
     for index, tensor in enumerate(graph.tensors):
         if index not in ends:
-            tensor.name = str(index).encode() if names else None
+            tensor.name = f"{prefix}{index}".encode() if names else None
         if tensor.shape is not None and len(tensor.shape):
             tensor.hasRank = False  # only of a scalar it says what the shape does not
         quantization = tensor.quantization

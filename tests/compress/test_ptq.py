@@ -9,10 +9,12 @@ from ai_edge_litert.interpreter import Interpreter
 from litert_quantizer import quantizer, recipe
 
 from kerastl import verify
-from kerastl.compress import ptq
-from kerastl.compress.float_file import tensors
+from kerastl.compress import mixed_precision, ptq
+from kerastl.compress.float_file import operators, tensors
+from kerastl.export import tflite
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.agreement import Agreement
 
 PIXELS = Image((8, 8, 1))
 TECHNIQUES = {
@@ -372,3 +374,30 @@ def test_integers_throughout_are_for_pictures(tiny_text):
         np.testing.assert_allclose(
             verify.predict_tflite(made, tiny_text.inputs, kind=tiny_text.task.inputs), tiny_text.expected, atol=0.02
         )
+
+
+def test_a_loop_keeps_float_activations():
+    """An LSTM is a graph that others are called from: its kernels are quantized, and no range in it can be measured."""
+    keras.utils.set_random_seed(0)
+    series = keras.Input((6, 3), name="series")
+    model = keras.Model(series, keras.layers.Dense(2, name="values")(keras.layers.LSTM(16, name="lstm")(series)))
+    file, kind = tflite.convert(model), Numbers((6, 3))
+    names = [tensor.name for tensor in tensors(file)]
+    assert len(set(names)) == len(names), "names are unique over all graphs, or no quantizer finds its way"
+    examples = np.random.default_rng(0).normal(size=(60, 6, 3)).astype("float32")
+    wanted = model.predict(examples, verbose=0)
+    for name, least in (("dynamic_int8", 0.9), ("weight_only_int8", 0.9), ("float16", 0.9)):
+        small = getattr(ptq, name)(file)
+        assert len(small) < least * len(file)
+        assert np.abs(verify.predict_tflite(small, examples) - wanted).max() < 0.05 * np.abs(wanted).max()
+    assert {one.graph > 0 for one in operators(file)} == {True, False}
+    with pytest.raises(ValueError, match=r"without loops\. Received: one whose main graph calls others, \d of them"):
+        ptq.static_int8(file, calibration=examples, inputs=kind)
+    measured = mixed_precision.sensitivities(
+        file,
+        answers=lambda content: verify.predict_tflite(content, examples),
+        target=Agreement.of(wanted),
+        calibration=examples,
+        inputs=kind,
+    )
+    assert {one.operator.graph > 0 for one in measured} == {True, False}

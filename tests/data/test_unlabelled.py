@@ -102,7 +102,7 @@ def test_pictures_in_no_classes_are_found(where, tmp_path):
     assert made.task.inputs == Image((6, 6, 3))
     count = 50 if where == "splits" else 40
     assert len(made.train) + len(made.validation) + len(made.test) == count
-    assert len(made.test) == (10 if where == "splits" else 6)
+    assert len(made.test) == 10
     assert str(made.train.origins[0]).endswith(".png")
     assert unlabelled.load(**made.arguments).digest == made.digest
     streamed = unlabelled.load(path, shapes={"image": (6, 6, 3)}, in_memory=0)
@@ -226,3 +226,13 @@ def test_whether_there_are_labels_is_told_without_reading(tmp_path, monkeypatch)
     np.save(tmp_path / "y_train.npy", SERIES)
     assert unlabelled.has_labels(tmp_path / "x_train.npy", inputs=["a"])
     assert set(arrays.SPLITS) > {"train", "val", "test"}
+
+
+@pytest.mark.parametrize(("examples", "test", "validation"), [(40, 10, 7), (90, 22, 17), (160, 30, 30), (400, 60, 51)])
+def test_of_few_examples_enough_validate_and_test(examples, test, validation, tmp_path):
+    np.save(tmp_path / "rows.npy", RANDOM.normal(size=(examples, 3)))
+    made = unlabelled.load(tmp_path / "rows.npy", shapes={"row": (3,)})
+    assert (len(made.test), len(made.validation)) == (test, validation)
+    assert unlabelled.load(**made.arguments).digest == made.digest
+    few = unlabelled.load(tmp_path / "rows.npy", shapes={"row": (3,)}, validation=4, test=5)
+    assert (len(few.test), len(few.validation)) == (5, 4)  # whoever says a number gets it
