@@ -168,9 +168,9 @@ def claim(
         model: the clustered model, of either Keras.
         number_of_clusters, layers: as in `train`.
         per_kernel: whether the number is claimed of whole kernels. That holds in the file of a `qat.train` that
-            preserved clusters, and in a float file as long as no batch norm is folded into the kernel. What always holds is the
-            number of a channel: a batch norm multiplies each channel by a factor of its own, and so do the scales that
-            8-bit kernels have from post-training quantization.
+            preserved clusters, and in a float file as long as no batch norm is folded into the kernel. What always
+            holds is the number of a channel: a batch norm multiplies each channel by a factor of its own, and so do the
+            scales that 8-bit kernels have from post-training quantization.
 
     Raises:
         ValueError: as in `train`, for layers; if the model itself does not hold what is claimed.
