@@ -100,7 +100,7 @@ def check_classifier(path: str | Path) -> None:
     _pictures_of(*_opened(path))
 
 
-def _pictures_of(file: Path, model: keras.Model) -> tuple[int | None, ...]:
+def _pictures_of(file: Path, model: keras.Model) -> tuple[int | None, int | None, int]:
     """Shape of the pictures that a classifier takes."""
     shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
     answers = model.output_shape if isinstance(model.output_shape, tuple) else ()
@@ -110,7 +110,7 @@ def _pictures_of(file: Path, model: keras.Model) -> tuple[int | None, ...]:
             f"{file}, from {model.input_shape} to {model.output_shape}. A model of anything else needs no labels: "
             "shrink_model --labels none proves its files against its own answers."
         )
-    return shape
+    return shape[0], shape[1], int(shape[2])
 
 
 def classifier_of(
