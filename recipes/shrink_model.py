@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
+from kerastl.data.reading import PictureReading
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, History, Schedule, Workspace
-
-_NAMED = ("mnist", "fashion_mnist", "cifar10")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Config:
     labels: str = "auto"
     """"none" leaves labels out that there are, and takes the model's own answers for them; "auto" where there are
     none."""
-    on_unreadable: str = "fail"
-    """What cannot be used of it: "fail" lists it and stops, "skip" leaves it out."""
+    reading: PictureReading = PictureReading()
+    """How the data is read: columns, splits, what becomes of pictures that cannot be used."""
     pixels: str = "auto"
     """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers labels
     best by, and without labels asks, unless the model scales pixels itself."""
@@ -53,10 +52,6 @@ class Config:
     """Side of the square pictures, where the model takes any."""
     seed: int = 0
     """Of order and split, and of weights where a model is trained here."""
-    validation: float = 0.1
-    """Share of the training pictures held out; every choice is made on them."""
-    max_train_examples: int | None = None
-    """Keeps only so many training pictures."""
     from_scratch: Schedule = Schedule(epochs=6, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of the small net, where no model is given."""
     tune: Schedule = Schedule(epochs=3, batch_size=64, peak_learning_rate=5e-4, weight_decay=1e-4)
@@ -83,7 +78,8 @@ class Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=1, batch_size=32, peak_learning_rate=2e-3)
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.0)
-        sizes: dict[str, Any] = {"keep_ratios": (0.5,), "rounding": 0, "max_train_examples": 400, "seed": 1}
+        sizes: dict[str, Any] = {"keep_ratios": (0.5,), "rounding": 0, "seed": 1}
+        sizes["reading"] = PictureReading(max_train_examples=400)
         return cls(from_scratch=tiny, tune=tiny, accept=accept, **sizes)
 
 
@@ -145,37 +141,22 @@ def load(config: Config) -> Dataset:
     Raises:
         ValueError: it cannot be used, or an example may have none or several of the classes; nobody answers.
     """
-    own, settings = kerastl.runs.own_model, reading(config)
-    if own.needs_answers(config.model, config.data, labels=config.labels):
-        settings |= {"policy": config.on_unreadable, "pixels": config.pixels, "image_size": config.image_size}
-        return own.load(config.model, config.data, labelled=lambda: loaded(config), **settings)
-    data = loaded(config)
-    if not isinstance(data.task.target, kerastl.tasks.single_label.SingleLabel):
-        raise ValueError(
-            f"Wanted pictures of one class each. Received: pictures of none or several classes in {config.data}."
-        )
-    return data
+    own, read = kerastl.runs.own_model, config.reading
+    if not own.needs_answers(config.model, config.data, labels=config.labels):
+        return load_labelled(config)
+    settings = {"policy": read.on_unreadable, "validation": read.validation, "limit": read.max_train_examples}
+    settings |= {"seed": config.seed, "pixels": config.pixels, "image_size": config.image_size}
+    labelled = functools.partial(load_labelled, config, single_label=False)
+    return own.load(config.model, config.data, labelled=labelled, **settings)
 
 
-def reading(config: Config) -> dict[str, Any]:
-    """What is taken of the data."""
-    return {"seed": config.seed, "validation": config.validation, "limit": config.max_train_examples}
-
-
-def loaded(config: Config) -> Dataset:
-    """Whatever `data` names."""
-    settings = reading(config)
-    name = config.data.removeprefix("tfds:")
-    if name in _NAMED and name == config.data:
-        return getattr(kerastl.data, name).load(**settings)
-    height, width, channels = (28, 28, 1) if not config.model else shape_of(config)
-    if name != config.data:
-        return kerastl.data.tfds.load(name, size=(height, width), **settings)
-    settings["policy"] = config.on_unreadable
-    if Path(config.data).suffix in (".npz", ".npy"):
-        return kerastl.data.arrays.load(config.data, **settings)
-    kind = kerastl.data.arrays if Path(config.data).suffix == ".parquet" else kerastl.data.image_folder
-    return kind.load(config.data, size=(height, width), channels=channels, **settings)
+def load_labelled(config: Config, *, single_label: bool = True) -> Dataset:
+    """The pictures with their classes, of which each has one where these are learnt from."""
+    height, width, channels = shape_of(config) if config.model else (28, 28, 1)
+    options: dict[str, Any] = {"reading": config.reading, "any_shape": True, "single_label": single_label}
+    return kerastl.data.loading.pictures(
+        config.data, size=(height, width), channels=channels, seed=config.seed, **options
+    )
 
 
 def shape_of(config: Config) -> tuple[int, ...]:

@@ -110,7 +110,7 @@ def _pictures_of(file: Path, model: keras.Model) -> tuple[int | None, int | None
             f"{file}, from {model.input_shape} to {model.output_shape}. A model of anything else needs no labels: "
             "shrink_model --labels none proves its files against its own answers."
         )
-    return shape[0], shape[1], int(shape[-1])
+    return shape[0], shape[1], int(shape[2])
 
 
 def classifier_of(
