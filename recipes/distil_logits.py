@@ -106,6 +106,7 @@ class Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
         sizes: dict[str, Any] = {"seeds": 1, "teachers": 2, "validation": 200, "max_train_examples": 640}
+        sizes |= {"teacher_blocks": (0, 1, 0), "blocks": (0, 1, 0)}
         quantize = tiny if cls.quantize.epochs else cls.quantize
         return cls(**sizes, teacher=tiny, student=tiny, quantize=quantize, accept=cls.smoke_accept)
 

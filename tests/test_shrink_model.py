@@ -12,6 +12,7 @@ import pytest
 import tensorflow_datasets
 from keras import layers
 
+from kerastl.data.reading import PictureReading
 from kerastl.recipes import shrink_model
 
 CLASSES = 3
@@ -41,7 +42,7 @@ def settings(folder, **changes) -> shrink_model.Config:
         shrink_model.Config.smoke(),
         model=str(folder / "mine.keras"),
         data=str(folder / "data.npz"),
-        max_train_examples=None,
+        reading=PictureReading(),
     )
     without = dataclasses.replace(config.tune, epochs=0)
     accept = dataclasses.replace(config.accept, max_score_drop=0.02)
@@ -140,7 +141,9 @@ def test_a_model_of_two_classes_need_not_be_perfect(tmp_path):
     wrong = generator.random(600) < 0.1
     for name, given in (("set", np.where(wrong, 1 - labels, labels)), ("moved", 1 - labels)):
         np.savez(tmp_path / f"{name}.npz", x=pictures, y=given)
-    config = shrink_model.Config(model=str(tmp_path / "mine.keras"), data=str(tmp_path / "set.npz"), validation=200)
+    config = shrink_model.Config(
+        model=str(tmp_path / "mine.keras"), data=str(tmp_path / "set.npz"), reading=PictureReading(validation=200)
+    )
     workspace = SimpleNamespace(stage="opened")
     made = shrink_model.load_model(config, shrink_model.load(config), workspace)
     assert made.model.output_shape == (None, 2)

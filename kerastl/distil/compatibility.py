@@ -47,7 +47,7 @@ def check_answers(student: keras.Model, answers: tf.Tensor) -> None:
         )
 
 
-def check_several_outputs(
+def check_named_outputs(
     student: keras.Model, named: Mapping[str, terms.Term], found: Sequence[teachers.Teacher | teachers.EMATeacher]
 ) -> None:
     """Raises `ValueError` where what is asked for cannot be done with a tensor for each of several outputs."""

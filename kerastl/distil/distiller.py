@@ -116,7 +116,7 @@ class Distiller(keras.Model):
         named = dict(simple if losses is None else losses)
         compatibility.check_listening(named, found)
         if len(student.outputs) > 1:
-            compatibility.check_several_outputs(student, named, found)
+            compatibility.check_named_outputs(student, named, found)
         # Keras scales the loss of a model whose own policy is float16; what goes to the student is not cast here
         super().__init__(name=name, dtype=student.dtype_policy, autocast=False)
         self.student = student
