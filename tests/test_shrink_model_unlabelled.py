@@ -16,6 +16,7 @@ from keras import layers
 from PIL import Image as Pillow
 
 import kerastl
+from kerastl.data.reading import PictureReading
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
@@ -277,11 +278,9 @@ def test_labels_are_left_out_where_somebody_says_so(tmp_path):
     data = shrink_model.load(dataclasses.replace(config, labels="none"))
     assert data.source == "unlabelled"
     np.testing.assert_allclose(np.asarray(data.test.labels).sum(1), 1, atol=1e-5)
-    named = shrink_model.load(
-        dataclasses.replace(
-            config, model=str(saved_for_digits(tmp_path)), data="mnist", labels="none", max_train_examples=60
-        )
-    )
+    reading = PictureReading(max_train_examples=60)
+    digits = str(saved_for_digits(tmp_path))
+    named = shrink_model.load(dataclasses.replace(config, model=digits, data="mnist", labels="none", reading=reading))
     assert (named.source, named.train.labels.shape) == ("mnist", (60, 28, 28, 1))
 
 

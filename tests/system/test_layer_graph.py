@@ -64,5 +64,7 @@ def test_a_layer_is_made_again_with_other_settings_or_refused_by_name():
         def get_config(self):
             return {"name": self.name}
 
-    with pytest.raises(ValueError, match=r"'forgetful' of class Forgetful cannot be made again.*width"):
+    with pytest.raises(
+        ValueError, match=r"'forgetful' of class Forgetful cannot be made again from its own configuration"
+    ):
         layer_graph.made_again(Forgetful(3), {})

@@ -181,13 +181,24 @@ def test_a_frozen_layer_counts_and_no_batch_is_refused():
         importance.taylor(model, found, batches=batches)
 
 
-def test_taylor_of_a_loss_each_of_several_outputs_is_refused():
+@pytest.mark.parametrize("listed", [False, True], ids=["by name", "in a list"])
+def test_taylor_of_several_outputs_is_that_of_the_sum_of_their_losses(listed):
+    keras.utils.set_random_seed(0)
     row = keras.Input((3,), name="row")
     x = layers.Dense(8, name="hidden")(row)
-    flat = keras.Model(row, {"one": layers.Dense(2, name="one")(x), "two": layers.Dense(2, name="two")(x)})
-    rows = np.ones((4, 3), "float32")
-    task = Task("rows", Numbers((3,)), Agreement(("one", "two"), (1.0, 1.0)))
-    found = coupling.coupled(flat)
-    with pytest.raises(ValueError, match=r"of one loss\. Received: a loss each of the outputs one, two; criterion="):
-        importance.taylor(flat, found, batches=[(rows, flat(rows))], task=task)
+    ends = {"one": layers.Dense(2, name="one")(x), "two": layers.Dense(2, name="two")(x)}
+    flat = keras.Model(row, list(ends.values()) if listed else ends)
+    random, spreads = np.random.default_rng(0), {"one": 0.5, "two": 2.0}
+    rows = random.normal(size=(6, 3)).astype("float32")
+    labels = {name: random.normal(size=(6, 2)).astype("float32") for name in ends}
+    task = Task("rows", Numbers((3,)), Agreement(tuple(spreads), tuple(spreads.values())))
+    found, joined = coupling.coupled(flat), keras.Model(row, layers.Concatenate()(list(ends.values())))
+
+    def total(wanted, given):
+        gaps = [(given[:, 2 * place : 2 * place + 2] - labels[name]) / spreads[name] for place, name in enumerate(ends)]
+        return keras.ops.sum(keras.ops.stack([keras.ops.mean(keras.ops.square(gap), -1) for gap in gaps]), 0)
+
+    expected = importance.taylor(joined, coupling.coupled(joined), batches=[(rows, labels["one"])], loss=total)
+    scores = importance.taylor(flat, found, batches=[(rows, labels)], task=task)
+    np.testing.assert_allclose(np.sort(scores), np.sort(expected), rtol=1e-4)
     assert importance.outputs(flat, found, batches=[(rows, flat(rows))], task=task).shape == (found.count,)
