@@ -118,7 +118,10 @@ DOORS = {
     ("data", "inputs"): "texts become token ids, and pictures pixels, as on the phone and in `predict`",
     ("data", "tasks"): "whoever reads labels knows what they are, and says so once",
     ("export", "inputs"): "the tokenizer goes to the phone as a file",
-    ("models", "export"): "a model's inputs and outputs are called as in its exported files",
+    (
+        "models",
+        "export",
+    ): "a model's inputs and outputs are called, and two classes by one number told, as in its files",
     ("models", "inputs"): "an encoder's vocabulary has to be the texts' own, read off its file the one way",
     ("models", "untrusted"): "weights are somebody else's file, and looked at as such",
     ("untrusted", "verify"): "somebody else's file answers, and is measured, by the code for one's own, in a child",

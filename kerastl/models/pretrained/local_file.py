@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerastl.export import keras_graph
+from kerastl.export import keras_graph, serving
 from kerastl.inputs.image import Image
 from kerastl.models.pretrained import graph
 from kerastl.models.pretrained.backbone import Backbone
@@ -75,7 +75,8 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
 
     Returns:
         A float32 input ``image`` of ``(batch, height, width, channels)`` to the logits of the classes,
-        ``(batch, classes)``, with copies of its weights: a softmax behind them is left out.
+        ``(batch, classes)``, with copies of its weights: a softmax behind them is left out. One number, a logit or its
+        sigmoid, tells two classes apart and becomes the logits of both, see `export.serving.with_two_logits`.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -92,6 +93,8 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
     scale, offset = RANGES[pixels]
     front = None if pixels == "0..255" else layers.Rescaling(scale, offset=offset, name="from_bytes")
     flat = _laid_out(model, file, shape=(height, width, shape[-1]), name=model.name, front=front)
+    if flat.output_shape[-1] == 1:
+        return serving.with_two_logits(flat)
     return keras.Model(flat.input, _logits(flat, file), name=flat.name)
 
 

@@ -120,6 +120,22 @@ def test_probabilities_are_taken_back_to_logits(tmp_path, last):
     np.testing.assert_allclose(logits, raw.reshape(4, -1) @ kernel + bias, atol=1e-5)
 
 
+@pytest.mark.parametrize("last", ["sigmoid", "layer", "logit"])
+def test_one_number_becomes_the_logits_of_two_classes(tmp_path, last):
+    """The head of every tutorial on cats and dogs; the second class is the one that the number speaks for."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1))
+    x = layers.Flatten()(layers.Rescaling(1 / 255)(image))
+    x = layers.Dense(1, activation="sigmoid" if last == "sigmoid" else None, name="end")(x)
+    model = keras.Model(image, layers.Activation("sigmoid")(x) if last == "layer" else x)
+    model.save(tmp_path / "one.keras")
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype("float32")
+    found = keras.ops.softmax(local_file.classifier(tmp_path / "one.keras")(pictures))
+    given = model(pictures)
+    second = np.ravel(keras.ops.sigmoid(given) if last == "logit" else given)
+    np.testing.assert_allclose(found, np.stack([1 - second, second], -1), atol=1e-6)
+
+
 def test_an_ordinary_model_of_keras_gets_a_head(tmp_path):
     """Its layers have the names that a head's have, and its features are pooled under another one."""
     keras.utils.set_random_seed(0)
