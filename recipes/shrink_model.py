@@ -90,7 +90,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         run.use_dataset(data)
         skipped: dict[str, str] = {}
         own = run.stage(
-            "model", lambda at: load_model(config, data, at), key=[config.seed, model_digest(config), data.digest]
+            "model",
+            lambda at: load_model(config, data, at),
+            key=[config.seed, model_digest(config), data.task.target.kind, data.digest],
         )
         key = [config.seed, config.tune, config.temperature, config.teacher_weight, run.stage_key("model")]
         made: dict[str, Any] = {}
@@ -144,7 +146,8 @@ def load(config: Config) -> Dataset:
     own, read = kerastl.runs.own_model, config.reading
     if not own.needs_answers(config.model, config.data, labels=config.labels):
         return load_labelled(config)
-    settings = {"policy": read.on_unreadable, "validation": read.validation, "limit": read.max_train_examples}
+    settings = {"policy": read.on_unreadable, "validation": read.validation, "test": read.test}
+    settings["limit"] = read.max_train_examples
     settings |= {"seed": config.seed, "pixels": config.pixels, "image_size": config.image_size}
     labelled = functools.partial(load_labelled, config, single_label=False)
     return own.load(config.model, config.data, labelled=labelled, **settings)

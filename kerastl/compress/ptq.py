@@ -217,6 +217,8 @@ def _static(
     _refuse_ids(model)
     _refuse_loops(model)
     _refuse_endless_padding(model)
+    if bits == 8:
+        _refuse_outputs_that_are_read(model)
     sources = float_file.calibrated(model, calibration, inputs=inputs)
     of_bytes = inputs.calibration_range() is not None
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
@@ -235,6 +237,24 @@ def _static(
     result = float_file.quantized(work, statistics)
     _refuse_float_activations(result)
     return _keep_names(_keep_constants(result, model), model)
+
+
+def _refuse_outputs_that_are_read(model: bytes) -> None:
+    """Raises `ValueError` where an output is also what another operator reads, or stands for two outputs.
+
+    The quantizer makes bytes of the output itself, and who reads it takes them for its own integers: answers were off
+    by standard deviations, without a word.
+    """
+    graph = float_file.parsed(model).subgraphs[0]
+    outputs = [int(place) for place in graph.outputs]
+    read = {int(place) for operator in graph.operators for place in operator.inputs}
+    shared = sorted({place for place in outputs if place in read or outputs.count(place) > 1})
+    if shared:
+        names = ", ".join(graph.tensors[place].name.decode() for place in shared)
+        raise ValueError(
+            f"Integers throughout need outputs that nothing else in the file reads. Received: {names}, which the model "
+            "computes with as well; compress.ptq.dynamic_int8 takes such a model, or leave that output out."
+        )
 
 
 def _granularity(per_channel: bool) -> qtyping.QuantGranularity:

@@ -77,7 +77,9 @@ def pictures(
         ValueError: it cannot be used: what the source says, pictures of another shape, several classes a picture where
             one is wanted, or columns that are named of a set without any.
     """
-    name, size = str(data or "groceries"), (int(size[0]), int(size[1]))
+    # a Path has lost the ./ that tells a folder from a set of its name
+    name = f"{data}/" if isinstance(data, Path) and data.is_dir() else str(data or "groceries")
+    size = (int(size[0]), int(size[1]))
     settings: dict[str, Any] = {"validation": reading.validation, "limit": reading.max_train_examples, "seed": seed}
     named = name in ("groceries", *_NAMED) or name.startswith("tfds:")
     if named:

@@ -151,7 +151,7 @@ def attempt(name: str, make: Callable[[], Made], *, skipped: dict[str, str]) -> 
     """
     try:
         return make()
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # an interpreter that cannot run a file says so by the latter
         skipped[name] = " ".join(str(error).split())
         print(f"skipped: {name}: {skipped[name]}")
         return None

@@ -36,13 +36,26 @@ def replayed(model: keras.Model, inputs: Sequence[keras.KerasTensor], call: Call
             operation = node.operation
             arguments, options = keras.tree.map_structure(ours, (node.arguments.args, node.arguments.kwargs))
             if is_functional(operation):
-                results = replayed(operation, keras.tree.flatten(arguments[0]), call)
+                results = replayed(operation, _given(operation, arguments[0]), call)
             elif isinstance(operation, keras.layers.Layer):
                 results = keras.tree.flatten(call(operation, arguments, options, model.name))
             else:  # an operation without weights, `x + y`
                 results = keras.tree.flatten(operation(*arguments, **options))
             tensors.update((id(theirs), result) for theirs, result in zip(node.outputs, results, strict=True))
     return [tensors[id(output)] for output in graph.outputs]
+
+
+def _given(model: keras.Model, argument: object) -> list[keras.KerasTensor]:
+    """What a model is called with, a tensor for each of its inputs in their order, as Keras matches them.
+
+    A mapping goes by the names that the model was made with: keys of a mapping, or the names of its inputs.
+    """
+    if not isinstance(argument, Mapping):
+        return keras.tree.flatten(argument)
+    structure = getattr(model, "_inputs_struct", None)
+    if isinstance(structure, Mapping):
+        return keras.tree.flatten({key: argument[key] for key in structure})
+    return [argument[tensor.name] for tensor in model.inputs]
 
 
 def made_again(layer: keras.layers.Layer, settings: Mapping[str, object]) -> keras.layers.Layer:

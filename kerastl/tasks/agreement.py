@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -121,9 +120,9 @@ class Agreement:
         }
         return losses if len(losses) > 1 else losses[self.names[0]]
 
-    def training_metric(self) -> keras.metrics.Metric | None:
-        """The share of examples that agree; of several outputs none, for Keras counts each of them by itself."""
-        return _share_that_agrees()(spread=self.spread[0]) if len(self.names) == 1 else None
+    def training_metric(self) -> None:
+        """None: an agreement of 0 or 1 in every epoch would say nothing of which one is best, and the loss does."""
+        return
 
     def class_weights(self, labels: np.ndarray) -> dict[int, float]:
         raise ValueError("Agreement has no classes to weigh. Received: balanced classes; leave --balanced out.")
@@ -254,31 +253,6 @@ class Agreement:
                 f"Wanted answers of the outputs {', '.join(self.names)}. Received: {', '.join(answers) or 'one array'}."
             )
         return {name: answers[name] for name in self.names}
-
-
-@functools.cache
-def _share_that_agrees() -> type[keras.metrics.Metric]:
-    """The metric as a class of Keras, which is imported only where somebody trains."""
-    import keras
-    from keras import ops
-
-    @keras.saving.register_keras_serializable(package="kerastl")
-    class ShareThatAgrees(keras.metrics.Mean):
-        """The share of examples whose root mean square difference is at most `AGREES` standard deviations."""
-
-        def __init__(self, spread: float, **options: Any) -> None:
-            super().__init__(**{"name": "agreement", **options})
-            self.spread = float(spread)
-
-        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-            gaps = (ops.cast(y_pred, "float32") - ops.cast(y_true, "float32")) / self.spread
-            squares = ops.mean(ops.square(ops.reshape(gaps, (ops.shape(gaps)[0], -1))), axis=-1)
-            super().update_state(ops.cast(ops.sqrt(squares) <= AGREES, "float32"), sample_weight)
-
-        def get_config(self) -> dict[str, Any]:
-            return {**super().get_config(), "spread": self.spread}
-
-    return ShareThatAgrees
 
 
 def restored(described: Mapping[str, Any]) -> Agreement | None:

@@ -266,6 +266,8 @@ def predict(
             answers = model.predict(inputs, batch_size=batch_size, verbose=0)
     if isinstance(answers, list | tuple):
         own, named = model.output_names, task.target.output_names if task else ()
+        if not named and len(set(own)) < len(answers):
+            raise ValueError(f"Wanted outputs of different names, or a task with names. Received: {', '.join(own)}.")
         answers = dict(zip(named if sorted(named) != sorted(own) and named else own, answers, strict=True))
     if isinstance(answers, Mapping):
         return {name: np.asarray(values, np.float32) for name, values in answers.items()}

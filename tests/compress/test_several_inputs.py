@@ -124,3 +124,21 @@ def test_what_calibration_examples_are_cannot_be_forgotten(converted):  # noqa: 
 
 def _rounded(model: bytes, *, quantized: bytes, **options) -> bytes:
     return rounding.output_aware_rounding(model, quantized, **options)
+
+
+@pytest.mark.parametrize("read_by", ["a reshape", "a softmax", "nobody, twice"])
+def test_an_output_that_something_else_reads_is_no_integer_file(read_by):
+    """The reader would take its bytes for integers of its own: answers were off by standard deviations."""
+    keras.utils.set_random_seed(0)
+    row = keras.Input((6,), name="row")
+    embedding = keras.layers.Dense(4, name="embedding")(row)
+    other = {
+        "a reshape": lambda: keras.layers.Reshape((2, 2), name="square")(embedding),
+        "a softmax": lambda: keras.layers.Softmax(name="shares")(embedding),
+        "nobody, twice": lambda: keras.layers.Activation("linear", name="again")(embedding),
+    }[read_by]()
+    examples = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
+    file = tflite.convert(keras.Model(row, [embedding, other]))
+    with pytest.raises(ValueError, match=r"outputs that nothing else in the file reads\. Received: .*dynamic_int8"):
+        ptq.static_int8(file, calibration=examples, inputs=Numbers((6,)))
+    assert ptq.dynamic_int8(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import types as modules
+from pathlib import Path
 
 import numpy as np
 import pyarrow
@@ -44,6 +45,19 @@ def sizes(data):
 
 
 # ------------------------------------------------------------------------------------------------------------- pictures
+
+
+def test_a_folder_that_is_called_like_a_set_is_a_folder_as_a_path(tmp_path, monkeypatch):
+    for kind in ("left", "right"):
+        (tmp_path / "mnist" / kind).mkdir(parents=True)
+        for number in range(12):
+            place = np.zeros((8, 8), "uint8")
+            place[number % 8, :: 1 + (kind == "left")] = 20 * number + 9
+            Image.fromarray(place).save(tmp_path / "mnist" / kind / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    for data in (Path("./mnist"), Path("mnist"), "./mnist"):
+        found = loading.pictures(data, size=(8, 8), channels=1)
+        assert (found.source, found.task.target.names) == ("image_folder", ("left", "right"))
 
 
 def test_pictures_of_a_folder_are_those_of_its_source(folder):

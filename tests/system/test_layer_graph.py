@@ -37,6 +37,21 @@ def test_layers_called_again_give_the_same_answers(nested):
     assert all(owner == nested.name for owner, name in calls if name != "inside")
 
 
+@pytest.mark.parametrize("inner_by", ["list", "dict"])
+def test_an_inner_model_called_with_a_mapping_gets_its_inputs_by_name(inner_by):
+    """Also where the names are in another order than the inputs, or there is a name more."""
+    keras.utils.set_random_seed(0)
+    b, a = keras.Input((2,), name="b"), keras.Input((2,), name="a")
+    inner = keras.Model([b, a] if inner_by == "list" else {"b": b, "a": a}, 10 * b + a, name="inner")
+    first, second = keras.Input((2,), name="first"), keras.Input((2,), name="second")
+    outer = keras.Model([first, second], inner({"a": first, "b": second}))
+    inputs = [keras.Input((2,)) for _ in range(2)]
+    again = layer_graph.replayed(outer, inputs, lambda layer, args, options, _: layer(*args, **options))
+    examples = [np.full((1, 2), 1.0, "float32"), np.full((1, 2), 2.0, "float32")]
+    np.testing.assert_array_equal(outer(examples), [[21.0, 21.0]])
+    np.testing.assert_array_equal(keras.Model(inputs, again)(examples), [[21.0, 21.0]])
+
+
 def test_a_sequential_model_has_a_graph_and_a_subclassed_one_has_none():
     sequential = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     inputs = keras.Input((4,))

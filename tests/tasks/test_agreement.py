@@ -109,26 +109,13 @@ def test_several_outputs_are_trained_in_their_own_spread():
         other = ANSWERS[name][::-1].copy()
         wanted = np.square((ANSWERS[name] - other) / spread).mean()
         assert float(losses[name](ANSWERS[name], other)) == pytest.approx(wanted, rel=1e-4)
-    assert BOTH.training_metric() is None  # Keras' metrics see outputs one by one
+    assert BOTH.training_metric() is ONE.training_metric() is None
     far = {name: table[::-1].copy() for name, table in ANSWERS.items()}
     wanted = sum(
         (((ANSWERS[name] - far[name]) / spread) ** 2).reshape(60, -1).mean(-1)
         for name, spread in zip(BOTH.names, BOTH.spread, strict=True)
     )
     np.testing.assert_allclose(BOTH.distillation(ANSWERS, far, temperature=1.0), wanted, rtol=1e-4)
-
-
-def test_the_training_metric_is_the_score():
-    noisy = PICTURES + RANDOM.normal(0, 0.1 * ONE.spread[0], PICTURES.shape).astype("float32")
-    metric = ONE.training_metric()
-    for start in (0, 20, 40):
-        metric.update_state(PICTURES[start : start + 20], noisy[start : start + 20])
-    assert 0.1 < float(metric.result()) < 0.9
-    assert float(metric.result()) == pytest.approx(ONE.score(noisy, PICTURES).value)
-    assert metric.name == "agreement"
-    again = type(metric).from_config(metric.get_config())
-    again.update_state(PICTURES, PICTURES)
-    assert (float(again.result()), again.spread) == (1.0, metric.spread)
 
 
 def test_the_first_answer_that_is_not_finite_is_named():

@@ -95,7 +95,7 @@ def taylor(
         ValueError: if there is no batch, a score is not finite, or labels are no indices of classes and neither a task
             nor a loss says what they are.
     """
-    chosen = loss or (_cross_entropy if task is None else _by_example(task))
+    chosen = loss or (_cross_entropy if task is None else _by_example(task, flat))
 
     def value(labels: tf.Tensor, answers: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         losses = tf.cast(chosen(labels, answers), tf.float32)
@@ -196,7 +196,7 @@ def _signs(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.cast(2 * tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32) - 1, tf.float32)
 
 
-def _by_example(task: Task) -> Callable[[Any, Any], tf.Tensor]:
+def _by_example(task: Task, flat: keras.Model) -> Callable[[Any, Any], tf.Tensor]:
     """The loss of a task, one value an example; of several outputs their sum."""
     found = task.target.loss()
     losses = list(found.values()) if isinstance(found, Mapping) else [found]
@@ -206,7 +206,7 @@ def _by_example(task: Task) -> Callable[[Any, Any], tf.Tensor]:
         return found
 
     def several(labels: Mapping[str, tf.Tensor], answers: Any) -> tf.Tensor:
-        given = answers if isinstance(answers, Mapping) else dict(zip(found, answers, strict=True))
+        given = answers if isinstance(answers, Mapping) else dict(zip(flat.output_names, answers, strict=True))
         return tf.add_n([loss(labels[name], given[name]) for name, loss in found.items()])
 
     return several

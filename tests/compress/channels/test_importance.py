@@ -187,7 +187,7 @@ def test_taylor_of_several_outputs_is_that_of_the_sum_of_their_losses(listed):
     row = keras.Input((3,), name="row")
     x = layers.Dense(8, name="hidden")(row)
     ends = {"one": layers.Dense(2, name="one")(x), "two": layers.Dense(2, name="two")(x)}
-    flat = keras.Model(row, list(ends.values()) if listed else ends)
+    flat = keras.Model(row, list(ends.values())[::-1] if listed else ends)  # in another order than the task's names
     random, spreads = np.random.default_rng(0), {"one": 0.5, "two": 2.0}
     rows = random.normal(size=(6, 3)).astype("float32")
     labels = {name: random.normal(size=(6, 2)).astype("float32") for name in ends}
