@@ -49,6 +49,18 @@ def test_list_shows_every_recipe_and_its_docstring(capsys):
     assert all(any(line.startswith(name + " ") and rows[name]["summary"] in line for line in lines) for name in rows)
 
 
+@pytest.mark.parametrize("name", ["fashion_mobile", "cifar_mobile", "distil_quantized", "image_few_labels"])
+def test_a_copied_alias_begins_with_its_own_settings(here, name):
+    from kerastl.runs import recipes
+
+    assert cli.main(["copy", name, "mine.py"]) == 0
+    found, mine = recipes.find(name), recipes.find(str(here / "mine.py"))
+    wanted = recipes.default_config(found, recipes.load(found))
+    given = recipes.default_config(mine, recipes.load(mine))
+    assert (given.name, dataclasses.asdict(given)) == (name, dataclasses.asdict(wanted))
+    assert recipes.aliases(mine) == []
+
+
 def test_show_and_copy_give_the_source_and_overwrite_nothing(here, capsys):
     source = (ROOT / "recipes" / "mnist_mobile.py").read_text()
     assert cli.main(["show", "mnist_mobile"]) == 0

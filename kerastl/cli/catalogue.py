@@ -44,7 +44,7 @@ def copy(*, recipe: str, file: str) -> int:
         raise FileNotFoundError(f"There is no folder {target.parent} to copy the recipe into.")
     try:
         with target.open("x", encoding="utf-8") as sink:
-            sink.write(found.path.read_text(encoding="utf-8"))
+            sink.write(recipes.source(found))
     except FileExistsError as error:
         raise ValueError(f"{target} is there already and stays as it is. Give another name.") from error
     print(f"{target} is yours. Change it, then: kerastl run {target}")

@@ -118,6 +118,22 @@ def _aliases(tree: ast.Module) -> dict[str, str]:
     return {}
 
 
+def source(recipe: Recipe) -> str:
+    """A recipe's file as text; of an alias with its settings as the ones that the file begins with."""
+    text = recipe.path.read_text(encoding="utf-8")
+    for node in ast.parse(text).body:
+        if (
+            isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "ALIASES"
+            and isinstance(node.value, ast.Dict)
+        ):
+            pairs = zip(node.value.keys, node.value.values, strict=True)
+            kinds = {str(key.value): ast.unparse(kind) for key, kind in pairs if isinstance(key, ast.Constant)}
+            if recipe.name in kinds:
+                return text.replace(ast.get_source_segment(text, node) or "", f"Config = {kinds[recipe.name]}", 1)
+    return text
+
+
 def find(name: str) -> Recipe:
     """A recipe by name, by alias, by module name (`kerastl.recipes.mnist_mobile`), or by the path of its file.
 
@@ -139,7 +155,7 @@ def find(name: str) -> Recipe:
         return known[name]
     raise ValueError(
         f"There is no recipe {name!r}.{near_names.did_you_mean(name, [*files, *known])} Available: "
-        f"{', '.join(files) or 'none'}; or the path of a recipe file of your own, ending in .py."
+        f"{', '.join([*files, *known]) or 'none'}; or the path of a recipe file of your own, ending in .py."
     )
 
 
