@@ -37,6 +37,10 @@ class Reading(Splits):
     """What becomes of pictures that cannot be read, and of rows without text or label: "fail" lists them and stops,
     "skip" leaves them out."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.label_columns, str):  # one name, and not its letters
+            object.__setattr__(self, "label_columns", (self.label_columns,))
+
 
 @dataclasses.dataclass(frozen=True)
 class PictureReading(Reading):

@@ -35,6 +35,12 @@ def test_every_setting_is_an_argument_of_the_loader_with_its_default(kind, load)
     assert looked >= 9
 
 
+@pytest.mark.parametrize("kind", [reading.PictureReading, reading.TextReading])
+def test_one_column_of_labels_is_a_name_and_not_its_letters(kind):
+    assert kind(label_columns="ab").label_columns == ("ab",)
+    assert kind(label_columns=("a", "b")).label_columns == ("a", "b")
+
+
 def test_settings_import_nothing():
     code = "import sys, kerastl.data.reading; print([n for n in ('numpy', 'keras', 'tensorflow') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
