@@ -209,12 +209,7 @@ def _usable(arrays: parquet_table.Arrays, *, skip: bool, where: Path) -> parquet
             )
         found[split] = _problems(values, labels[split])
         problems += [f"row {row} of {split}: {problem}" for row, problem in sorted(found[split].items())]
-    if problems:
-        more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
-        if not skip:
-            raise ValueError(f"{len(problems)} parts of {where} cannot be used; policy='skip' leaves them out:{words}")
-        print(f"kerastl: {len(problems)} parts of {where} are left out:{words}", file=sys.stderr)
+    refuse_or_tell(problems, skip=skip, where=where)
     kept_inputs, kept_labels, kept_origins = dict(inputs), dict(labels), dict(origins)
     for split, rows in found.items():
         if rows:
@@ -227,6 +222,17 @@ def _usable(arrays: parquet_table.Arrays, *, skip: bool, where: Path) -> parquet
             if not len(kept):  # labels that are held back, as of the hub's test splits
                 del kept_inputs[split], kept_labels[split]
     return parquet_table.Arrays(kept_inputs, kept_labels, names, problems, kept_origins)
+
+
+def refuse_or_tell(problems: Sequence[str], *, skip: bool, where: object) -> None:
+    """Lists what cannot be used of a set: in a `ValueError`, or under ``skip`` on stderr."""
+    if not problems:
+        return
+    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
+    if not skip:
+        raise ValueError(f"{len(problems)} parts of {where} cannot be used; policy='skip' leaves them out:{words}")
+    print(f"kerastl: {len(problems)} parts of {where} are left out:{words}", file=sys.stderr)
 
 
 def _problems(inputs: np.ndarray, labels: np.ndarray) -> dict[int, str]:

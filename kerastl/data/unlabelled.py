@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,6 @@ from kerastl.tasks.agreement import Agreement, Outputs
 LEAST = 30
 """Examples below which an agreement says nothing: some calibrate, some choose, some test."""
 Shape = Sequence[int | None]
-_SHOWN = 20  # problems that an error names
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -203,7 +201,7 @@ def _of_arrays(path: Path, shapes: Mapping[str, Shape], *, skip: bool) -> dict[s
         kept = np.setdiff1d(np.arange(next(iter(counts.values()))), list(bad))
         origins = np.array([f"{next(iter(held.values()))}[{row}]" for row in kept], object)
         found[split] = _Found({name: array[kept] if bad else array for name, array in inputs.items()}, origins)
-    _judge(wrong, skip=skip, where=path)
+    arrays.refuse_or_tell(wrong, skip=skip, where=path)
     return found
 
 
@@ -286,7 +284,9 @@ def _of_pictures(
     decoded = decoding.decode_all(
         [str(file) for _, file in files], **size, in_memory=in_memory, cache_bytes=cache_bytes
     )
-    _judge([f"{files[place][1]}: {problem}" for place, problem in decoded.problems.items()], skip=skip, where=path)
+    arrays.refuse_or_tell(
+        [f"{files[place][1]}: {problem}" for place, problem in decoded.problems.items()], skip=skip, where=path
+    )
     places: dict[str, list[int]] = {split: [] for split in every}
     seen: set[bytes] = set()
     for place, (split, _) in enumerate(files):
@@ -304,16 +304,6 @@ def _enough(wanted: int | float, examples: int) -> int | float:
     if not isinstance(wanted, float) or not 0 < wanted < 1:
         return wanted
     return max(round(wanted * examples), min(LEAST, examples // 4))
-
-
-def _judge(problems: Sequence[str], *, skip: bool, where: Path) -> None:
-    if not problems:
-        return
-    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
-    if not skip:
-        raise ValueError(f"{len(problems)} parts of {where} cannot be used; policy='skip' leaves them out:{words}")
-    print(f"kerastl: {len(problems)} parts of {where} are left out:{words}", file=sys.stderr)
 
 
 def _kind(found: Sequence[_Found]) -> types.Inputs:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.distil import compatibility, distribution_alignment, features, losses, numerics, schedules, teachers, terms
+from kerastl.system import layer_graph
 from kerastl.types import CachedLogits, labels_and_teacher_logits
 
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -147,7 +148,7 @@ class Distiller(keras.Model):
         self.built = True
 
     def call(self, inputs: Outputs, training: bool | None = None) -> Outputs:
-        return features.by_name(self.student, self.student(inputs, training=training))
+        return layer_graph.outputs_by_name(self.student, self.student(inputs, training=training))
 
     def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: object) -> None:
         """Saves the student as Keras saves any model."""
@@ -343,6 +344,6 @@ def _speaker(
 ) -> Speaker:
     def speak(inputs: Any) -> dict[str, Any]:
         found: Any = model(inputs if view is None else view(inputs), training=training)
-        return found if tapped else {features.LOGITS: features.by_name(model, found)}
+        return found if tapped else {features.LOGITS: layer_graph.outputs_by_name(model, found)}
 
     return speak

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from kerastl.system import layer_graph
+
 LOGITS = "logits"
 """Under this name stands what the model itself answers."""
 
@@ -38,7 +40,7 @@ def intermediate_outputs(model: keras.Model, *, layers: Sequence[str]) -> keras.
             "Wanted a functional or sequential model, built, and with one output where layers of models inside of it "
             f"are named: only its layers can be listened to. Received: {type(model).__name__} {model.name!r}."
         )
-    several = by_name(graph, list(graph.outputs))
+    several = layer_graph.outputs_by_name(graph, list(graph.outputs))
     inputs, answer, inside = graph._inputs_struct, several if len(several) > 1 else graph.outputs[0], {}
     if nested:
         inputs, answer, inside = _opened(graph, nested)
@@ -54,21 +56,6 @@ def intermediate_outputs(model: keras.Model, *, layers: Sequence[str]) -> keras.
             )
         outputs[name] = output
     return keras.Model(inputs, outputs, name=f"{model.name}_taps")
-
-
-def by_name(model: keras.Model, answers: Any) -> Any:
-    """What a model answers: of several outputs a mapping of their names to tensors, of one output the tensor.
-
-    Raises:
-        ValueError: two outputs have one name.
-    """
-    if not isinstance(answers, list | tuple):
-        return answers
-    if len(set(model.output_names)) < len(answers):
-        raise ValueError(
-            f"Wanted outputs of different names. Received: {', '.join(model.output_names)} in {model.name!r}."
-        )
-    return dict(zip(model.output_names, answers, strict=True))
 
 
 def shape_of(tapped: keras.Model, *, name: str) -> tuple[int | None, ...]:

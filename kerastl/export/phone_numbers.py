@@ -1,6 +1,20 @@
 """The page of any other bundle: plain numbers go in, named numbers come out, in Python, on Android and on iOS."""
 
-PAGE = """# {recipe}
+FED = """interpreter = Interpreter("model.tflite")
+interpreter.allocate_tensors()
+for source in interpreter.get_input_details():
+    numbers = np.zeros(source["shape"], np.float32)  # yours, for the input source["name"]
+    scale, zero_point = source["quantization"]
+    if scale:  # a file of integers
+        ends = np.iinfo(source["dtype"])
+        numbers = np.clip(np.rint(numbers / scale + zero_point), ends.min, ends.max)
+    interpreter.set_tensor(source["index"], numbers.astype(source["dtype"]))
+interpreter.invoke()
+"""
+"""Python that feeds a file of any inputs numbers as they are, and runs it."""
+
+PAGE = (
+    """# {recipe}
 
 `model.tflite` ({kilobytes:.1f} kB) answers with {what}
 
@@ -19,17 +33,9 @@ machine it was made on. SHA-256 `{sha256}`.
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-interpreter = Interpreter("model.tflite")
-interpreter.allocate_tensors()
-for source in interpreter.get_input_details():
-    numbers = np.zeros(source["shape"], np.float32)  # yours, for the input source["name"]
-    scale, zero_point = source["quantization"]
-    if scale:  # a file of integers
-        ends = np.iinfo(source["dtype"])
-        numbers = np.clip(np.rint(numbers / scale + zero_point), ends.min, ends.max)
-    interpreter.set_tensor(source["index"], numbers.astype(source["dtype"]))
-interpreter.invoke()
-output = interpreter.get_output_details()[0]
+"""
+    + FED
+    + """output = interpreter.get_output_details()[0]
 answer = interpreter.get_tensor(output["index"])[0].astype(np.float32)
 scale, zero_point = output["quantization"]
 {output_name} = (answer - zero_point) * scale if scale else answer
@@ -59,3 +65,4 @@ try interpreter.invoke()
 let answer = try interpreter.output(at: 0).data  // {classes} values of {output[dtype]}
 ```
 {integers}"""
+)

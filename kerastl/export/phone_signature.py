@@ -1,6 +1,9 @@
 """The page of a bundle whose file has any inputs and outputs: all of them by name, in Python, on Android and on iOS."""
 
-PAGE = """# {recipe}
+from kerastl.export import phone_numbers
+
+PAGE = (
+    """# {recipe}
 
 `model.tflite` ({kilobytes:.1f} kB) answers with {what}
 
@@ -18,17 +21,9 @@ example on one thread of the machine it was made on. SHA-256 `{sha256}`.
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-interpreter = Interpreter("model.tflite")
-interpreter.allocate_tensors()
-for source in interpreter.get_input_details():
-    numbers = np.zeros(source["shape"], np.float32)  # yours, for the input source["name"]
-    scale, zero_point = source["quantization"]
-    if scale:  # a file of integers
-        ends = np.iinfo(source["dtype"])
-        numbers = np.clip(np.rint(numbers / scale + zero_point), ends.min, ends.max)
-    interpreter.set_tensor(source["index"], numbers.astype(source["dtype"]))
-interpreter.invoke()
-answers = {{}}
+"""
+    + phone_numbers.FED
+    + """answers = {{}}
 for output in interpreter.get_output_details():
     values = interpreter.get_tensor(output["index"])[0].astype(np.float32)
     scale, zero_point = output["quantization"]
@@ -65,3 +60,4 @@ try interpreter.invoke()
 let answers = try (0..<interpreter.outputTensorCount).map {{ try interpreter.output(at: $0).data }}
 ```
 {integers}"""
+)

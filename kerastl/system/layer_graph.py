@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 
@@ -13,6 +14,21 @@ Call = Callable[[keras.layers.Layer, Sequence[object], Mapping[str, object], str
 def is_functional(model: object) -> bool:
     """Whether a layer is a model that shows its graph."""
     return isinstance(model, keras.Sequential) or (isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth"))
+
+
+def outputs_by_name(model: keras.Model, answers: Any) -> Any:
+    """What a model answers: of several outputs a mapping of their names to tensors, of one output the tensor.
+
+    Raises:
+        ValueError: two outputs have one name.
+    """
+    if not isinstance(answers, list | tuple):
+        return answers
+    if len(set(model.output_names)) < len(answers):
+        raise ValueError(
+            f"Wanted outputs of different names. Received: {', '.join(model.output_names)} in {model.name!r}."
+        )
+    return dict(zip(model.output_names, answers, strict=True))
 
 
 def replayed(model: keras.Model, inputs: Sequence[keras.KerasTensor], call: Call) -> list[keras.KerasTensor]:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl.system import atomic_files, memory
+from kerastl.system import atomic_files, layer_graph, memory
 from kerastl.training import batching, resume
 from kerastl.training.callbacks import ProgressBar, TerminateOnNonFinite
 from kerastl.types import History, LazyArray, Schedule, Split, Target, Task, Workspace
@@ -264,11 +264,10 @@ def predict(
             answers = model.predict(_Batches(inputs, batch_size), verbose=0)
         else:
             answers = model.predict(inputs, batch_size=batch_size, verbose=0)
-    if isinstance(answers, list | tuple):
-        own, named = model.output_names, task.target.output_names if task else ()
-        if not named and len(set(own)) < len(answers):
-            raise ValueError(f"Wanted outputs of different names, or a task with names. Received: {', '.join(own)}.")
-        answers = dict(zip(named if sorted(named) != sorted(own) and named else own, answers, strict=True))
+    named = task.target.output_names if task else ()
+    if isinstance(answers, list | tuple) and named and sorted(named) != sorted(model.output_names):
+        answers = dict(zip(named, answers, strict=True))
+    answers = layer_graph.outputs_by_name(model, answers)
     if isinstance(answers, Mapping):
         return {name: np.asarray(values, np.float32) for name, values in answers.items()}
     return np.asarray(answers, np.float32)

@@ -249,22 +249,7 @@ def test_the_whole_chain(kind_name, target_name, tmp_path):
             np.testing.assert_array_equal(one, other)  # to the last bit
         taught_by(model, task, data["train"])
 
-    float32 = kerastl.export.tflite.convert(model, task)
-    dataset = Dataset(task, *data.values(), digest="d" * 64, source="toy")
-    config = dataclasses.make_dataclass("Config", [("seed", int, 0)], frozen=True)()
-    with store.Run(tmp_path / "run", recipe="kinds", tag="run", config=config, needed_bytes=1) as run:
-        run.use_dataset(dataset)
-        report = publishing.publish(
-            run,
-            dataset,
-            model=model,
-            candidates=[
-                publishing.Candidate("float32", "float32", float32, model),
-                publishing.Candidate("float16", "float16", kerastl.compress.ptq.float16(float32), model),
-                publishing.Candidate("dynamic_int8", "dynamic_int8", kerastl.compress.ptq.dynamic_int8(float32), model),
-            ],
-            accept=WIDE,
-        )
+    dataset, report = published(model, data, tmp_path / "run", techniques=("float32", "float16", "dynamic_int8"))
     assert {row["name"] for row in report["variants"]} == {"float32", "float16", "dynamic_int8"}
 
     finished = kerastl.open(tmp_path / "run")
@@ -278,6 +263,17 @@ def test_the_whole_chain(kind_name, target_name, tmp_path):
     assert all(one["words"] for one in said)
     if (kind_name, target_name) in RESUMED or target_name == "agreement":
         refused_files(task, data["test"], model, tmp_path)
+
+
+def published(model: keras.Model, data: dict[str, Split], folder: Path, *, techniques: tuple[str, ...]):
+    """A run of these splits and this model's files: its data set and its report."""
+    task = data["train"].task
+    dataset = Dataset(task, *data.values(), digest="d" * 64, source="toy")
+    config = dataclasses.make_dataclass("Config", [("seed", int, 0)], frozen=True)()
+    with store.Run(folder, recipe="kinds", tag=folder.name, config=config, needed_bytes=1) as run:
+        run.use_dataset(dataset)
+        candidates = kerastl.runs.post_training(model, task, techniques=techniques)
+        return dataset, publishing.publish(run, dataset, model=model, candidates=candidates, accept=WIDE)
 
 
 def batch_of(kind: Inputs, examples):
@@ -363,23 +359,7 @@ def test_a_model_of_several_ends_walks_the_chain(two, tmp_path):
     found = kerastl.training.predict(model, data["test"].inputs, task=task)
     for name, values in data["test"].labels.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4)
-    float32, dataset = (
-        kerastl.export.tflite.convert(model, task),
-        Dataset(task, *data.values(), digest="d" * 64, source="toy"),
-    )
-    config = dataclasses.make_dataclass("Config", [("seed", int, 0)], frozen=True)()
-    with store.Run(tmp_path / "run", recipe="kinds", tag="run", config=config, needed_bytes=1) as run:
-        run.use_dataset(dataset)
-        report = publishing.publish(
-            run,
-            dataset,
-            model=model,
-            candidates=[
-                publishing.Candidate("float32", "float32", float32, model),
-                publishing.Candidate("dynamic_int8", "dynamic_int8", kerastl.compress.ptq.dynamic_int8(float32), model),
-            ],
-            accept=WIDE,
-        )
+    dataset, report = published(model, data, tmp_path / "run", techniques=("float32", "dynamic_int8"))
     assert next(row["score"] for row in report["variants"] if row["name"] == "float32") == 1
     finished = kerastl.open(tmp_path / "run")
     answers = finished.answers(data["test"].inputs, variant="float32")

@@ -8,6 +8,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from toy import one_convolution
 
 from kerastl.compress import cluster
 from kerastl.compress.tf_keras import bridge
@@ -36,10 +37,7 @@ def split(tiny_files):
 @pytest.fixture(scope="module")
 def student(split):
     keras.utils.set_random_seed(0)
-    image = keras.Input((8, 8, 1), name="image")
-    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
-    x = keras.layers.ReLU(name="relu")(keras.layers.Conv2D(8, 3, strides=2, name="conv")(x))
-    model = keras.Model(image, keras.layers.Dense(4, name="logits")(keras.layers.Flatten(name="flatten")(x)))
+    model = one_convolution()
     fitting.fit(model, split, schedule=Schedule(epochs=15, batch_size=10, peak_learning_rate=1e-2), progress=False)
     return model
 

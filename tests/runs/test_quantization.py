@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from toy import one_convolution
 
 from kerastl import verify
 from kerastl.data import pipeline
@@ -27,10 +28,7 @@ def split(tiny_files):
 @pytest.fixture(scope="module")
 def student(split):
     keras.utils.set_random_seed(0)
-    image = keras.Input((8, 8, 1), name="image")
-    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
-    x = keras.layers.ReLU(name="relu")(keras.layers.Conv2D(8, 3, strides=2, name="conv")(x))
-    model = keras.Model(image, keras.layers.Dense(4, name="logits")(keras.layers.Flatten(name="flatten")(x)))
+    model = one_convolution()
     schedule = Schedule(epochs=20, batch_size=10, peak_learning_rate=1e-2)
     fitting.fit(model, pipeline.batches(split, batch_size=10, shuffle=True), schedule=schedule, progress=False)
     return model

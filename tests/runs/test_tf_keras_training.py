@@ -61,7 +61,10 @@ def test_a_teacher_of_classes_is_followed_by_divergence_and_one_of_numbers_by_th
     assert settings(numbers, tmp_path, teacher=teacher)["loss"] is None
     assert settings(classes, tmp_path)["loss"] is None
     assert settings(classes, tmp_path)["teacher"] is None
-    own = lambda labels, logits, answers: logits  # noqa: E731
+
+    def own(labels, logits, answers):
+        return logits
+
     assert settings(classes, tmp_path, teacher=teacher, loss=own)["loss"] is own
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.compress.channels.coupling import Coupling
-from kerastl.system import memory
+from kerastl.system import layer_graph, memory
 from kerastl.types import Task
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | keras.losses.Loss
@@ -206,7 +206,7 @@ def _by_example(task: Task, flat: keras.Model) -> Callable[[Any, Any], tf.Tensor
         return found
 
     def several(labels: Mapping[str, tf.Tensor], answers: Any) -> tf.Tensor:
-        given = answers if isinstance(answers, Mapping) else dict(zip(flat.output_names, answers, strict=True))
+        given = layer_graph.outputs_by_name(flat, answers)
         return tf.add_n([loss(labels[name], given[name]) for name, loss in found.items()])
 
     return several
