@@ -143,14 +143,12 @@ def load(config: Config) -> Dataset:
     Raises:
         ValueError: it cannot be used, or an example may have none or several of the classes; nobody answers.
     """
-    own, read = kerastl.runs.own_model, config.reading
+    own = kerastl.runs.own_model
     if not own.needs_answers(config.model, config.data, labels=config.labels):
         return load_labelled(config)
-    settings = {"policy": read.on_unreadable, "validation": read.validation, "test": read.test}
-    settings["limit"] = read.max_train_examples
-    settings |= {"seed": config.seed, "pixels": config.pixels, "image_size": config.image_size}
+    settings: dict[str, Any] = {"pixels": config.pixels, "image_size": config.image_size, "seed": config.seed}
     labelled = functools.partial(load_labelled, config, single_label=False)
-    return own.load(config.model, config.data, labelled=labelled, **settings)
+    return own.load(config.model, config.data, labelled=labelled, reading=config.reading, **settings)
 
 
 def load_labelled(config: Config, *, single_label: bool = True) -> Dataset:

@@ -145,13 +145,17 @@ def _hold_out(arrays: dict[str, np.ndarray], target: types.Target, *, test: int 
 
 
 def kind_of_inputs(inputs: Sequence[np.ndarray]) -> types.Inputs:
-    """What inputs are: pictures where an example has height, width and channels and all values are whole, 0..255."""
+    """What inputs are: pictures where an example has height, width and channels and all values are whole, 0..255.
+
+    0 and 1 alone are no bytes of pictures, which would be black: they are masks, boards, or of the range 0..1.
+    """
     shape = inputs[0].shape[1:]
-    return Image(shape) if len(shape) == 3 and all(map(_are_pixels, inputs)) else Numbers(shape)
+    pictures = len(shape) == 3 and all(map(_are_bytes, inputs)) and max(some.max(initial=0) for some in inputs) != 1
+    return Image(shape) if pictures else Numbers(shape)
 
 
-def _are_pixels(values: np.ndarray) -> bool:
-    if values.dtype.kind in "bu" and values.dtype.itemsize == 1:
+def _are_bytes(values: np.ndarray) -> bool:
+    if values.dtype == np.uint8:
         return True
     return not values.size or bool(values.min() >= 0 and values.max() <= 255 and (values == np.floor(values)).all())
 

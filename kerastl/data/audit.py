@@ -165,9 +165,13 @@ def _audit_arrays(
     read: Mapping[str, np.ndarray], found: list[Finding], *, near: bool, named: Sequence[str] = ()
 ) -> list[Finding]:
     """Findings about arrays; ``named`` are the classes of labels ``(examples, classes)``."""
+    try:
+        every = array_file.parts(read)
+    except ValueError as error:  # two that are one part of one set: whoever loads them refuses them too
+        return [*found, Finding("error", ", ".join(read), str(error))]
     parts = {
         group: pair
-        for group, pair in array_file.parts(read).items()
+        for group, pair in every.items()
         if len(pair) == 2 or group == "all" or group in arrays.SPLITS  # num_labels, image_size are something else
     }
     read, words = _with_indices(read, [pair["labels"] for pair in parts.values() if "labels" in pair])

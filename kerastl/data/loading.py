@@ -28,7 +28,7 @@ from kerastl.data import (
     text_csv,
     text_file,
 )
-from kerastl.data.reading import PictureReading, Reading, Splits, TableReading, TextReading
+from kerastl.data.reading import PictureReading, Reading, TableReading, TextReading, refuse_columns
 from kerastl.system import near_names
 from kerastl.tasks import single_label as one_class
 
@@ -83,7 +83,7 @@ def pictures(
     settings: dict[str, Any] = {"validation": reading.validation, "limit": reading.max_train_examples, "seed": seed}
     named = name in ("groceries", *_NAMED) or name.startswith("tfds:")
     if named:
-        _refuse_columns(reading, name)
+        refuse_columns(reading, where=f"the set {name}")
     with _flags_in_errors(reading):
         if name == "groceries":
             found = groceries.load(size=size, **settings)
@@ -159,7 +159,7 @@ def texts(
     settings |= {"validation": reading.validation, "test": reading.test}
     with _flags_in_errors(reading):
         if name == "movie_reviews":
-            _refuse_columns(reading, name)
+            refuse_columns(reading, where=f"the set {name}")
             found = movie_reviews.load(**settings)
         else:
             path = _there(name, wanted="a file of sentences (.csv, .tsv, .jsonl)", names=["movie_reviews"])
@@ -198,7 +198,7 @@ def tables(
     settings: dict[str, Any] = {"validation": reading.validation, "test": reading.test, "seed": seed}
     settings["limit"] = reading.max_train_examples
     if name == "bike_rentals":
-        _refuse_columns(reading, name)
+        refuse_columns(reading, where=f"the set {name}")
         return bike_rentals.load(**settings)
     return table_csv.load(
         _there(name, wanted="a table (.csv, .tsv, .jsonl)", names=["bike_rentals"]),
@@ -221,21 +221,6 @@ def _there(name: str, *, wanted: str, names: Sequence[str]) -> Path:
             f"{near_names.did_you_mean(name, names)}"
         )
     return path
-
-
-def _refuse_columns(reading: Splits, name: str) -> None:
-    """Raises `ValueError` where it is said how a file of one's own is read, and there is none."""
-    anywhere = {"validation", "test", "max_train_examples", "on_unreadable"}
-    changed = [
-        f"--{field.name.replace('_', '-')} {value!r}"
-        for field in dataclasses.fields(reading)
-        if field.name not in anywhere and (value := getattr(reading, field.name)) != field.default
-    ]
-    if changed:
-        raise ValueError(
-            f"Columns are listed in a table, in a file of your own: --data FILE. Received: {', '.join(changed)} for "
-            f"the set {name}."
-        )
 
 
 @contextlib.contextmanager

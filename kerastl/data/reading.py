@@ -78,3 +78,18 @@ class TableReading(Splits):
     """Unit of the number that is to be known."""
     missing: str = "fail"
     """Missing values: "fail" names their lines and stops, "median" takes that of the training rows."""
+
+
+def refuse_columns(reading: Splits, *, where: str) -> None:
+    """Raises `ValueError` where it is said how columns are read, of what has none."""
+    anywhere = {"validation", "test", "max_train_examples", "on_unreadable"}
+    changed = [
+        f"--{field.name.replace('_', '-')} {value!r}"
+        for field in dataclasses.fields(reading)
+        if field.name not in anywhere and (value := getattr(reading, field.name)) != field.default
+    ]
+    if changed:
+        raise ValueError(
+            f"Columns are listed in a table, in a file of your own: --data FILE. Received: {', '.join(changed)} for "
+            f"{where}."
+        )

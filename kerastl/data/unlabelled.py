@@ -145,11 +145,10 @@ def has_labels(path: str | Path, *, inputs: Sequence[str]) -> bool:
         FileNotFoundError: there is no such file of arrays.
     """
     path = Path(path)
-    if path.suffix in (".npz", ".npy") and not path.is_file():
+    if path.suffix.lower() in (".npz", ".npy") and not path.is_file():
         raise FileNotFoundError(f"There is no file of arrays {path}.")
     if array_file.is_array(path):
-        pairs = array_file.parts(_names(path)).values()
-        return len(inputs) < 2 and any(len(pair) == 2 for pair in pairs)
+        return len(inputs) < 2 and any(len(pair) == 2 for pair in array_file.parts(_names(path)).values())
     if not reads(path):
         return True
     folder = path if path.is_dir() else image_folder.unpacked(path)
@@ -167,7 +166,7 @@ def reads(path: str | Path) -> bool:
 
 def _names(path: Path) -> list[str]:
     """Of the arrays at a path, none of which is read."""
-    if path.suffix != ".npz":
+    if path.suffix.lower() != ".npz":
         return [file.name for file in path.parent.iterdir() if array_file.is_array(file)] if _has_part(path) else []
     try:
         with zipfile.ZipFile(path) as opened:
@@ -182,14 +181,14 @@ def _has_part(path: Path) -> bool:
 
 
 def _of_arrays(path: Path, shapes: Mapping[str, Shape], *, skip: bool) -> dict[str, _Found]:
-    if path.suffix == ".npy" and not _has_part(path):
+    if path.suffix.lower() == ".npy" and not _has_part(path):
         read, problems = {path.name: array_file.read_npy(path)}, {}
     else:
         read, problems = array_file.read_set(path)
     if problems:
         words = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         raise ValueError(f"Wanted arrays that can be read. Received: {path}: {words}.")
-    named = _of_one(read, *shapes, where=path) if len(shapes) == 1 else _of_several(read, shapes, where=path)
+    named = _of_one(read, shapes, where=path) if len(shapes) == 1 else _of_several(read, shapes, where=path)
     found, wrong = {}, []
     for split, held in named.items():
         inputs = {name: _fitted(read[held[name]], shapes[name], name, where=path) for name in shapes}
@@ -205,15 +204,17 @@ def _of_arrays(path: Path, shapes: Mapping[str, Shape], *, skip: bool) -> dict[s
     return found
 
 
-def _of_one(read: Mapping[str, np.ndarray], name: str, *, where: Path) -> dict[str, dict[str, str]]:
-    """Split -> the one input -> name of its array."""
-    if name in read:
-        return {"train": {name: name}}
+def _of_one(read: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], *, where: Path) -> dict[str, dict[str, str]]:
+    """Split -> the one input -> name of its array. An input's own name goes before words that say the same."""
     found: dict[str, dict[str, str]] = {}
-    for group, pair in array_file.parts(read).items():
-        if "inputs" not in pair:
-            continue
+    ((name, shape),) = shapes.items()
+    groups = array_file.parts((other for other in read if name.lower() in other.lower()), own=name, of=["inputs"])
+    if not groups.keys() & {"all", *arrays.SPLITS}:
+        groups = array_file.parts(read, of=["inputs"])
+    for group, pair in groups.items():
         split = "train" if group == "all" else arrays.SPLITS.get(group)
+        if split is None and read[pair["inputs"]].ndim < len(shape):  # image_size, series_names
+            continue
         if split is None or split in found:
             raise ValueError(f"Wanted an array a split, as x_train and x_test. Received: {', '.join(read)} in {where}.")
         found[split] = {name: pair["inputs"]}

@@ -10,7 +10,7 @@ import math
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,7 +29,7 @@ class ArrayFileError(ValueError):
 
 def is_array(path: Path) -> bool:
     """Whether a file is one that is read here: ``.npz``, ``.npy``, or idx by its name."""
-    return path.is_file() and (path.suffix in (".npz", ".npy") or "-ubyte" in path.name)
+    return path.is_file() and (_ending(path) in (".npz", ".npy") or "-ubyte" in path.name.lower())
 
 
 def read_set(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -40,7 +40,7 @@ def read_set(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     arrays: dict[str, np.ndarray] = {}
     problems: dict[str, str] = {}
-    if path.suffix == ".npz":
+    if _ending(path) == ".npz":
         try:
             for name, content in read_npz(path):
                 if isinstance(content, ArrayFileError):
@@ -52,27 +52,51 @@ def read_set(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         return arrays, problems
     files = sorted(file for file in (path if path.is_dir() else path.parent).iterdir() if is_array(file))
     for file in files:
-        if file.suffix != ".npz" and (path.is_dir() or _related(file, path)):
+        if _ending(file) != ".npz" and (path.is_dir() or _related(file, path)):
             try:
-                arrays[file.name] = read_npy(file) if file.suffix == ".npy" else read_idx(file)
+                arrays[file.name] = read_npy(file) if _ending(file) == ".npy" else read_idx(file)
             except Exception as error:  # decoders raise whatever a damaged file provokes in them
                 problems[file.name] = f"cannot be read: {error}"
     return arrays, problems
 
 
-def parts(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Set (``"train"``, or ``"all"`` where names say nothing) -> ``inputs``, ``labels`` -> the array's name."""
+def parts(
+    names: Iterable[str], *, own: str = "", of: Sequence[str] = ("inputs", "labels")
+) -> dict[str, dict[str, str]]:
+    """Set (``"train"``, or ``"all"`` where names say nothing) -> ``inputs``, ``labels`` -> the array's name.
+
+    Args:
+        names: of arrays, or of their files.
+        own: name of a model's input, which says ``inputs`` as `INPUT_WORDS` do.
+        of: which parts are looked for; arrays of others are left alone.
+
+    Raises:
+        ValueError: two arrays are one part of one set, so that one of them would be left out.
+    """
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for name in names:
-        part, group = _key(name)
-        if part != "other":
-            found[group][part] = name
+        part, group = _key(name, own=own)
+        if part not in of:
+            continue
+        first = found[group].setdefault(part, name)
+        if first.removesuffix(".gz") != name.removesuffix(".gz"):  # a file beside what was unpacked of it is no other
+            whose = "" if group == "all" else f" of {group}"
+            raise ValueError(
+                f"Wanted one array of {part}{whose}. Received: {first} and {name}: take one of them out, or give it "
+                "another name."
+            )
     return dict(found)
 
 
-def _key(name: str) -> tuple[str, str]:
+def _ending(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def _key(name: str, *, own: str = "") -> tuple[str, str]:
     """``(which part, which set)``: ``("inputs", "train")`` for ``x_train``, ``train-images-idx3-ubyte``."""
     stem = re.sub(r"\.(npy|gz)$", "", name.lower())
+    if own:  # as one word, whatever it is made of
+        stem = re.sub(rf"(?<![a-z0-9]){re.escape(own.lower())}(?![a-z0-9])", INPUT_WORDS[0], stem)
     words = [word for word in re.split(r"[_\-.\s]+", stem) if word and not re.fullmatch(r"idx\d|ubyte|gz", word)]
     for part, known in (("inputs", INPUT_WORDS), ("labels", LABEL_WORDS)):
         for word in words:
@@ -83,7 +107,7 @@ def _key(name: str) -> tuple[str, str]:
 
 def _related(file: Path, chosen: Path) -> bool:
     """Whether two files belong to one data set: a pair, or pairs of different splits, of the same kind."""
-    return file.suffix == chosen.suffix and (_key(file.name)[0] != "other" or file == chosen)
+    return _ending(file) == _ending(chosen) and (_key(file.name)[0] != "other" or file == chosen)
 
 
 def read_npy(path: Path, *, largest: int = LARGEST) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kerastl.data import unlabelled
+from kerastl.data.reading import Reading, refuse_columns
 from kerastl.distil import distiller
 from kerastl.models.pretrained import local_file
 from kerastl.tasks.agreement import Agreement
@@ -46,9 +47,10 @@ def load(
     data: str,
     *,
     labelled: Callable[[], Dataset],
+    reading: Reading = Reading(),  # noqa: B008  frozen
+    seed: int = 0,
     pixels: str = "auto",
     image_size: int | None = None,
-    **reading: Any,
 ) -> Dataset:
     """Data with the model's own answers for labels.
 
@@ -56,15 +58,23 @@ def load(
         model: as for `needs_answers`.
         data: what ``--data`` says.
         labelled: loads what has labels and is no file or folder that `data.unlabelled` reads: a table, a named set.
+        reading: how the data is read and divided; of what has no labels, no columns.
+        seed: of order and split.
         pixels: range that the model itself takes, see `local_file.whole`.
         image_size: side of the square pictures, where the model takes any.
-        reading: of `data.unlabelled.load`.
 
     Raises:
-        ValueError: as `data.unlabelled.load`, `local_file.whole` and `data.unlabelled.with_answers`.
+        ValueError: as `data.unlabelled.load`, `local_file.whole` and `data.unlabelled.with_answers`; or a setting that
+            nothing here would follow.
     """
     shapes = local_file.input_shapes(model, image_size=image_size)
-    found = unlabelled.load(data, shapes=shapes, **reading) if unlabelled.reads(data) else labelled()
+    options: dict[str, Any] = {"limit": reading.max_train_examples, "seed": seed, "policy": reading.on_unreadable}
+    options |= {"validation": reading.validation, "test": reading.test}
+    if unlabelled.reads(data):
+        refuse_columns(reading, where=f"{data}, whose labels are not read")
+        found = unlabelled.load(data, shapes=shapes, **options)
+    else:
+        found = labelled()
     network, name = local_file.whole(model, inputs=found.task.inputs, pixels=pixels)
     predict = functools.partial(fitting.predict, precision.as_float32(network), task=found.task)
     return unlabelled.with_answers(found, predict, name=name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _ARRAY = "array.npy"
 def save(result: Trained | Converted | np.ndarray | tuple[Split, ...], folder: Path) -> None:
     """Writes a trained model, a converted file, an array, or a tuple of splits, into the empty folder of its stage.
 
-    Of splits inputs and labels are kept, arrays of one input and one target, and what is asked; origins are not.
+    Of splits inputs and labels are kept, those of several by their names, and what is asked; origins are not.
 
     Raises:
         ValueError: it is none of these.
@@ -68,7 +68,7 @@ def _save_splits(splits: Sequence[Split], folder: Path) -> None:
         described.append(
             {"name": split.name, "task": split.task.name, "inputs": split.task.inputs.described(), "target": target}
         )
-        np.savez(_file(folder, number), inputs=np.asarray(split.inputs), labels=np.asarray(split.labels))
+        np.savez(_file(folder, number), **_packed("inputs", split.inputs), **_packed("labels", split.labels))
     (folder / _SPLITS).write_text(json.dumps(described, indent=2), encoding="utf-8")
 
 
@@ -79,10 +79,23 @@ def _load_splits(folder: Path) -> tuple[Split, ...]:
     for number, one in enumerate(json.loads((folder / _SPLITS).read_text(encoding="utf-8"))):
         task = Task(one["task"], inputs.restored(one["inputs"]), tasks.restored(one["target"]))
         with np.load(_file(folder, number), allow_pickle=False) as file:
-            examples, labels = file["inputs"], file["labels"]
+            examples, labels = (_unpacked(what, file) for what in ("inputs", "labels"))
         task.inputs.check(examples, where=f"{one['name']} of {folder}")
         splits.append(Split(one["name"], examples, labels, task))
     return tuple(splits)
+
+
+def _packed(what: str, held: Any) -> dict[str, Any]:
+    """Arrays by the names that they have in a file: ``inputs``, or of a mapping ``inputs NAME``."""
+    if isinstance(held, Mapping):
+        return {f"{what} {name}": np.asarray(array) for name, array in held.items()}
+    return {what: np.asarray(held)}
+
+
+def _unpacked(what: str, file: Mapping[str, np.ndarray]) -> Any:
+    if what in file:
+        return file[what]
+    return {name.removeprefix(f"{what} "): file[name] for name in file if name.startswith(f"{what} ")}
 
 
 def _file(folder: Path, number: int) -> Path:

@@ -19,9 +19,13 @@ def is_functional(model: object) -> bool:
 def outputs_by_name(model: keras.Model, answers: Any) -> Any:
     """What a model answers: of several outputs a mapping of their names to tensors, of one output the tensor.
 
+    One output in a list or in a mapping is one output.
+
     Raises:
         ValueError: two outputs have one name.
     """
+    if isinstance(answers, Mapping | list | tuple) and len(answers) == 1:
+        return next(iter(answers.values() if isinstance(answers, Mapping) else answers))
     if not isinstance(answers, list | tuple):
         return answers
     if len(set(model.output_names)) < len(answers):

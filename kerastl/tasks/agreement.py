@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 AGREES = 0.1
 """How far an answer may lie from the model's and agree: root mean square, in standard deviations of that output."""
+FEW = 16
+"""Places of a last axis up to which each is a quantity of its own; more are a vector, whose places have one unit."""
 
+Spread: TypeAlias = float | tuple[float, ...]
+"""Standard deviation of an output's numbers, or of those at each place of its last axis."""
 Outputs = np.ndarray | Mapping[str, np.ndarray]
 """Of one output ``(examples, ...)``, of several such an array by each one's name."""
 Tensors: TypeAlias = "tf.Tensor | Mapping[str, tf.Tensor]"
@@ -34,14 +38,15 @@ class Agreement:
 
     Attributes:
         names: of the outputs, as the model calls them.
-        spread: standard deviation of each output's numbers over the examples that `of` saw.
+        spread: of each output over the examples that `of` saw, one number, or one a place of the last axis where these
+            are quantities of their own.
 
     Raises:
         ValueError: if there is not a positive spread for each name.
     """
 
     names: tuple[str, ...]
-    spread: tuple[float, ...]
+    spread: tuple[Spread, ...]
 
     kind: ClassVar[str] = "agreement with the model"
     metric: ClassVar[str] = "agreement"
@@ -52,8 +57,10 @@ class Agreement:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", classes.check_names(self.names))
-        object.__setattr__(self, "spread", tuple(float(value) for value in self.spread))
-        if len(self.names) != len(self.spread) or not all(0 < value < np.inf for value in self.spread):
+        spread = tuple(tuple(map(float, one)) if isinstance(one, Sequence) else float(one) for one in self.spread)
+        object.__setattr__(self, "spread", spread)
+        positive = all(np.size(one) and np.min(one) > 0 and np.max(one) < np.inf for one in spread)
+        if len(self.names) != len(self.spread) or not positive:
             raise ValueError(
                 f"Wanted a positive spread for each output. Received: {', '.join(self.names)} with {self.spread}."
             )
@@ -61,6 +68,10 @@ class Agreement:
     @classmethod
     def of(cls, answers: Outputs, *, names: Sequence[str] = ("output",)) -> Agreement:
         """The target of a float model's answers; an output that is always the same counts in its own units.
+
+        A degree and a hectopascal in two columns of one output are judged each by its own spread, or the smaller would
+        not be seen beside the larger. Shares and probabilities have one unit, and so have the many numbers of an
+        embedding (more than `FEW`), of which some hardly ever move: one spread is that of all.
 
         Args:
             answers: of one output ``(examples, ...)``, or of several by their names.
@@ -78,8 +89,7 @@ class Agreement:
                     f"Wanted finite answers of the model. Received: {np.shape(table)} of output {name!r}, "
                     f"{len(wrong)} not finite{first}."
                 )
-        spreads = [float(np.std(table, dtype=np.float64)) for table in tables.values()]
-        return cls(tuple(tables), tuple(value if value > 0 else 1.0 for value in spreads))
+        return cls(tuple(tables), tuple(_spread(np.asarray(table, np.float64)) for table in tables.values()))
 
     @property
     def units(self) -> str:
@@ -115,7 +125,7 @@ class Agreement:
         Of several outputs one by each one's name, so that none outweighs another by its size.
         """
         losses = {
-            name: squared_error.standardized()(spread=[spread])
+            name: squared_error.standardized()(spread=np.ravel(spread).tolist())
             for name, spread in zip(self.names, self.spread, strict=True)
         }
         return losses if len(losses) > 1 else losses[self.names[0]]
@@ -143,12 +153,18 @@ class Agreement:
         """The mean squared difference of each example's numbers in standard deviations, the sum over all outputs."""
         import tensorflow as tf
 
-        wanted, given = self._by_name(teacher), self._by_name(student)
+        wanted, given = self._by_name(self.standardized(teacher)), self._by_name(self.standardized(student))
         found = []
-        for name, spread in zip(self.names, self.spread, strict=True):
-            squares = tf.square((wanted[name] - given[name]) / spread)
+        for name in self.names:
+            squares = tf.square(wanted[name] - given[name])
             found.append(tf.reduce_mean(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=-1))
         return tf.add_n(found)
+
+    def standardized(self, outputs: Tensors) -> dict[str, tf.Tensor]:
+        import tensorflow as tf
+
+        tensors, spreads = self._by_name(outputs), dict(zip(self.names, self.spread, strict=True))
+        return {name: tensor / tf.constant(spreads[name], tensor.dtype) for name, tensor in tensors.items()}
 
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers
@@ -164,7 +180,7 @@ class Agreement:
         return self.difference(answers, expected) <= AGREES
 
     def difference(self, answers: Outputs, expected: Outputs) -> np.ndarray:
-        """Root mean square over the numbers of the output that is furthest off, in its standard deviations."""
+        """Root mean square over the numbers of the output that is furthest off, in their standard deviations."""
         given, wanted = self._tables(answers), self._tables(expected)
         found = []
         for name, spread in zip(self.names, self.spread, strict=True):
@@ -173,8 +189,8 @@ class Agreement:
                     f"Wanted answers of shape {wanted[name].shape} for output {name!r}, not empty. Received: "
                     f"{given[name].shape}."
                 )
-            gaps = (given[name].astype(np.float64) - wanted[name]).reshape(len(given[name]), -1) / spread
-            found.append(np.sqrt(np.square(gaps).mean(-1)))
+            gaps = (given[name].astype(np.float64) - wanted[name]) / np.asarray(spread)
+            found.append(np.sqrt(np.square(gaps).reshape(len(gaps), -1).mean(-1)))
         return np.max(found, axis=0)
 
     def refuse(self, answers: Outputs, *, integer: bool) -> tuple[str, object, object] | None:
@@ -194,25 +210,28 @@ class Agreement:
                     "shape": [int(size) for size in wanted[name].shape[1:]],
                     "mean_difference": float(gaps.mean()),
                     "largest_difference": float(gaps.max()),
-                    "standard_deviation": spread,
+                    "standard_deviation": list(spread) if isinstance(spread, tuple) else spread,
+                    "mean_in_standard_deviations": float((gaps / np.asarray(spread)).mean()),
                 }
             )
         cells = [
             [
                 row["name"],
                 " x ".join(map(str, row["shape"])) or "1",
-                *(f"{row[key]:.4g}" for key in ("mean_difference", "largest_difference", "standard_deviation")),
+                *(f"{row[key]:.4g}" for key in ("mean_difference", "largest_difference")),
+                ", ".join(f"{one:.4g}" for one in np.ravel(row["standard_deviation"])),
+                f"{row['mean_in_standard_deviations']:.2g}",
             ]
             for row in rows
         ]
         note = "The chosen file's numbers beside the float model's, on inputs without labels."
-        heads = ["Output", "Shape", "Mean difference", "Largest difference", "The output's standard deviation"]
+        heads = ["Output", "Shape", "Mean difference", "Largest difference", "Standard deviation", "Mean in these"]
         table = {"title": "Output by output", "note": note, "columns": heads, "rows": cells}
         return {"by_output": rows, "tables": [table]}
 
     def summary(self, details: Mapping[str, Any]) -> str:
-        worst = max(details["by_output"], key=lambda row: row["mean_difference"] / row["standard_deviation"])
-        share = worst["mean_difference"] / worst["standard_deviation"]
+        worst = max(details["by_output"], key=lambda row: row["mean_in_standard_deviations"])
+        share = worst["mean_in_standard_deviations"]
         return f"furthest off: output {worst['name']}, on average {share:.2g} of its standard deviation"
 
     def confidence(self, answers: Outputs, labels: Outputs) -> np.ndarray:
@@ -253,6 +272,18 @@ class Agreement:
                 f"Wanted answers of the outputs {', '.join(self.names)}. Received: {', '.join(answers) or 'one array'}."
             )
         return {name: answers[name] for name in self.names}
+
+
+def _spread(table: np.ndarray) -> Spread:
+    """Of answers ``(examples, ...)``: see `Agreement.of`."""
+    whole = float(table.std()) or 1.0
+    shares = table.min() >= 0 and table.max() <= 1
+    if table.ndim < 2 or not 1 < table.shape[-1] <= FEW or shares:
+        return whole
+    columns = table.reshape(-1, table.shape[-1])
+    deviation, size = columns.std(0), np.sqrt(np.square(columns).mean(0))
+    # what does not move but by the rounding of float32 says nothing by how far it moves
+    return tuple(np.where(deviation > 1e-5 * size, deviation, whole).tolist())
 
 
 def restored(described: Mapping[str, Any]) -> Agreement | None:

@@ -52,6 +52,9 @@ class Classification:
     def drop(self, score: float, reference: float) -> float:
         return reference - score
 
+    def standardized(self, outputs: Any) -> Any:
+        return outputs
+
 
 def check_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names of classes as a tuple, if each is one line of text and no two are the same: ``labels.txt`` is a name a

@@ -149,7 +149,12 @@ class Regression:
         """The squared difference in standard deviations of the labels, the mean over all numbers."""
         import tensorflow as tf
 
-        return tf.reduce_mean(tf.square((teacher - student) / tf.constant(self.spread, student.dtype)), axis=-1)
+        return tf.reduce_mean(tf.square(self.standardized(teacher) - self.standardized(student)), axis=-1)
+
+    def standardized(self, outputs: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return outputs / tf.constant(self.spread, outputs.dtype)
 
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers

@@ -191,6 +191,10 @@ class Target(Protocol):
         """The loss of a student's outputs beside its teacher's, ``(batch,)``."""
         ...
 
+    def standardized(self, outputs: Any) -> Any:
+        """A model's outputs in units that can be compared: numbers in standard deviations, logits as they are."""
+        ...
+
     def predictions(self, answers: Any) -> np.ndarray:
         """What answers say: class indices, sets of classes, numbers; comparable with labels."""
         ...

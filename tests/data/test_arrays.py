@@ -234,12 +234,12 @@ def test_tables_that_unpack_to_far_more_than_they_hold_are_refused(tmp_path):
     )
     bomb = table(tmp_path / "value.parquet", image=value, label=rows)
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match="unpacks to more than 200 times as many"):
         arrays.load(bomb)
     with pytest.raises(ValueError, match="declares 5,000,000 rows"):
         arrays.load(table(tmp_path / "rows.parquet", image=np.zeros(5_000_000, int), label=np.zeros(5_000_000, int)))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert tracemalloc.get_traced_memory()[1] < 200_000_000
     tracemalloc.stop()
     assert "unpacks to more" in audit.audit(bomb)[0].what
@@ -472,8 +472,28 @@ def test_each_example_knows_its_row(tmp_path):
         (np.full((60, 6, 5, 3), 256, np.int16), Numbers((6, 5, 3))),
         (np.zeros((60, 6, 5), np.float32), Numbers((6, 5))),
         (np.zeros((60, 7), np.uint8), Numbers((7,))),
+        (np.indices((60, 6, 5, 3))[0] % 2, Numbers((6, 5, 3))),  # masks, or of the range 0..1: black as bytes
+        ((np.indices((60, 6, 5, 3))[0] % 2).astype(np.uint8), Numbers((6, 5, 3))),
+        (np.indices((60, 6, 5, 3))[0] % 2 == 0, Numbers((6, 5, 3))),
+        (np.indices((60, 6, 5, 3))[0] % 3, Image((6, 5, 3))),
     ],
 )
 def test_whole_numbers_of_a_byte_in_three_axes_are_pictures_and_others_numbers(tmp_path, inputs, kind):
     np.savez(tmp_path / "set.npz", x=inputs, y=np.arange(60) % 2)
     assert arrays.load(tmp_path / "set.npz").task.inputs == kind
+
+
+def test_two_arrays_of_one_part_are_named_and_none_is_left_out_in_silence(tmp_path):
+    inputs, labels = made()
+    for more, words in (
+        ({"images": inputs[::-1]}, "one array of inputs. Received: x and images"),
+        ({"target": labels}, "one array of labels. Received: y and target"),
+    ):
+        np.savez(tmp_path / "set.npz", x=inputs, y=labels, **more)
+        with pytest.raises(ValueError, match=words):
+            arrays.load(tmp_path / "set.npz")
+        (found,) = [one for one in audit.audit(tmp_path / "set.npz") if one.severity == "error"]
+        assert words.split(". ")[0] in found.what
+    np.savez(tmp_path / "set.npz", x=inputs, y=labels, y_names=np.array(["a", "b"]))
+    path = (tmp_path / "set.npz").rename(tmp_path / "SET.NPZ")
+    assert len(arrays.load(path).train) < 60

@@ -42,6 +42,25 @@ def test_one_input_has_its_own_name_a_known_one_or_is_the_only_array(name, tmp_p
         assert split.labels.shape == (len(split), 0)
 
 
+def test_an_inputs_own_name_goes_before_other_words_and_has_splits(tmp_path):
+    other = {"x": SERIES[::-1], "y": np.arange(60), "target": np.arange(60)}
+    np.savez(tmp_path / "both.npz", series=SERIES, series_names=np.array(["a", "b"]), **other)
+    made = unlabelled.load(tmp_path / "both.npz", shapes=SHAPES)
+    assert str(made.train.origins[0]).startswith("series[")
+    np.savez(tmp_path / "set.npz", series=SERIES[:40], test_series=SERIES[40:])
+    made = unlabelled.load(tmp_path / "set.npz", shapes=SHAPES)
+    assert len(made.test) == 20
+    np.testing.assert_allclose(sorted(made.test.inputs[:, 0, 0]), sorted(SERIES[40:, 0, 0]), rtol=1e-6)
+    np.savez(tmp_path / "two.npz", x_train=SERIES[:40], inputs_train=SERIES[40:])
+    with pytest.raises(ValueError, match=r"one array of inputs of train\. Received: x_train and inputs_train"):
+        unlabelled.load(tmp_path / "two.npz", shapes=SHAPES)
+    path = tmp_path / "SET.NPZ"
+    np.savez(tmp_path / "upper.npz", series=SERIES)
+    (tmp_path / "upper.npz").rename(path)
+    assert not unlabelled.has_labels(path, inputs=["series"])
+    assert len(unlabelled.load(path, shapes=SHAPES).train)
+
+
 def test_splits_that_there_are_stay_and_labels_are_left_alone(tmp_path):
     names = {"x_train": SERIES[:40], "y_train": np.arange(40), "x_test": SERIES[40:], "y_test": np.arange(20.0)}
     np.savez(tmp_path / "set.npz", **names)

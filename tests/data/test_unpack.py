@@ -94,10 +94,10 @@ def test_links_in_zip(tmp_path):
 def test_bombs_are_refused_at_once(tmp_path, make):
     path = make(tmp_path / "archive", {"zeros": bytes(300_000_000)})
     assert path.stat().st_size < 500_000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(unpack.ArchiveError, match="times its size"):
         unpack.unpack(path, tmp_path / "out")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     with pytest.raises(unpack.ArchiveError, match="more than 1,000,000 bytes"):
         unpack.unpack(path, tmp_path / "out", largest=1_000_000)
     assert not (tmp_path / "out").exists()
@@ -139,10 +139,10 @@ def test_a_bomb_behind_the_end_of_an_archive_is_refused(tmp_path):
     """A compressed stream is read to its end, for there stands its check sum; tar's own end comes before."""
     path = tmp_path / "archive"
     path.write_bytes(gzip.compress(END + bytes(300_000_000), 9))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(unpack.ArchiveError, match="goes on long after its end"):
         unpack.unpack(path, tmp_path / "out")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert [entry.name for entry in tmp_path.iterdir()] == ["archive"]
 
 

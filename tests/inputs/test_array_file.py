@@ -51,13 +51,13 @@ def test_a_header_that_promises_too_much_is_refused_without_memory(tmp_path, sha
     (tmp_path / "bomb.npy").write_bytes(declaring(shape))
     archive(tmp_path / "bomb.npz", {"x.npy": declaring(shape), "y.npy": npy(np.arange(3))})
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(array_file.ArrayFileError, match="declares"):
         array_file.read_npy(tmp_path / "bomb.npy")
     read = dict(array_file.read_npz(tmp_path / "bomb.npz"))
     assert isinstance(read["x"], array_file.ArrayFileError)
     np.testing.assert_array_equal(read["y"], [0, 1, 2])
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 

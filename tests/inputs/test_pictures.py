@@ -129,10 +129,10 @@ def test_a_picture_that_decodes_to_gigabytes_is_refused_before_it_is_decoded(tmp
         bomb(path, side, side)
         assert path.stat().st_size < 20_000
         tracemalloc.start()
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(pictures.PictureError, match="pixels"):
             pictures.read(path)
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
         tracemalloc.stop()
 

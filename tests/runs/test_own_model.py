@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from kerastl.data import arrays
+from kerastl.data.reading import PictureReading, Reading
 from kerastl.inputs.numbers import Numbers
 from kerastl.runs import own_model
 from kerastl.training import fitting
@@ -44,7 +45,8 @@ def test_who_answers_where_there_are_no_labels(folder):
 
 def test_data_with_the_models_answers_and_the_model_that_gave_them(folder):
     path = str(folder / "rows.keras")
-    data = own_model.load(path, str(folder / "rows.npz"), labelled=lambda: pytest.fail("read"), validation=0.2)
+    reading = Reading(validation=0.2, test=0.15)
+    data = own_model.load(path, str(folder / "rows.npz"), labelled=lambda: pytest.fail("read"), reading=reading)
     assert own_model.has_own_answers(data)
     assert data.task.inputs == Numbers((5,))
     assert data.task.target.names == ("shares",)
@@ -53,6 +55,13 @@ def test_data_with_the_models_answers_and_the_model_that_gave_them(folder):
     np.testing.assert_allclose(data.test.labels.sum(1), 1, atol=1e-6)
     own = keras.saving.load_model(path)
     np.testing.assert_allclose(own.predict(data.test.inputs, verbose=0), data.test.labels, atol=1e-6)
+
+
+def test_a_setting_that_nothing_would_follow_is_refused(folder):
+    reading = PictureReading(label_columns=("price", "size"), path_column="file", test=0.3)
+    words = r"--label-columns \('price', 'size'\), --path-column 'file' for .*rows\.npz, whose labels are not read"
+    with pytest.raises(ValueError, match=words):
+        own_model.load(str(folder / "rows.keras"), str(folder / "rows.npz"), labelled=list, reading=reading)
 
 
 def test_what_has_labels_is_loaded_by_who_knows_how(folder):

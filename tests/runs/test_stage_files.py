@@ -8,8 +8,10 @@ import pytest
 import kerastl
 from kerastl.export.tflite import Converted
 from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.runs import stage_files, store
+from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
@@ -74,6 +76,21 @@ def test_splits_come_back_in_their_order_with_what_is_asked_of_them(tmp_path, na
             given, wanted = getattr(one, what), getattr(other, what)
             assert given.dtype == wanted.dtype
             np.testing.assert_array_equal(given, wanted)
+
+
+def test_splits_of_several_inputs_and_outputs_come_back(tmp_path):
+    kind = Named((("picture", Image((2, 2, 1))), ("row", Numbers((3,)))))
+    task = Task("toy", kind, Agreement(("a", "inputs b"), (1.0, (2.0, 3.0))))
+    inputs = {"picture": np.full((4, 2, 2, 1), 7, np.uint8), "row": np.ones((4, 3), np.float32)}
+    labels = {"a": np.zeros((4, 1), np.float32), "inputs b": np.arange(8, dtype=np.float32).reshape(4, 2)}
+    stage_files.save((Split("train", inputs, labels, task),), tmp_path)
+    (found,) = stage_files.load(tmp_path)
+    assert found.task == task
+    for given, wanted in ((found.inputs, inputs), (found.labels, labels)):
+        assert list(given) == list(wanted)
+        for name, array in wanted.items():
+            assert given[name].dtype == array.dtype
+            np.testing.assert_array_equal(given[name], array)
 
 
 def test_splits_that_are_not_what_they_say_are_refused(tmp_path):

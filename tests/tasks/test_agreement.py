@@ -14,18 +14,53 @@ BOTH = Agreement.of(ANSWERS)
 ONE = Agreement.of(PICTURES)
 
 
+COLOURS = PICTURES.reshape(-1, 3).std(0)
+"""Standard deviation of each channel."""
+
+
 def moved(by: float, rows: list[int]) -> dict[str, np.ndarray]:
     """Answers whose embedding is off by so many standard deviations in some rows."""
     embedding = ANSWERS["embedding"].copy()
-    embedding[rows] += by * embedding.std()
+    embedding[rows] += by * embedding.std(0)
     return {**ANSWERS, "embedding": embedding}
 
 
 def test_of_takes_the_spread_of_each_output():
     assert BOTH.names == ("mask", "embedding")
-    np.testing.assert_allclose(BOTH.spread, [PICTURES.std(), ANSWERS["embedding"].std()], rtol=1e-5)
+    for found, wanted in zip(BOTH.spread, (COLOURS, ANSWERS["embedding"].std(0)), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
     assert ONE.names == ("output",)
     assert Agreement.of(np.zeros((3, 2))).spread == (1.0,)
+    assert Agreement.of(np.arange(3.0)).spread == pytest.approx((np.std([0, 1, 2]),))
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (np.abs(RANDOM.normal(0, 0.2, (50, 5))).clip(0, 1), "shares, which have one unit"),
+        (RANDOM.normal(0, [1] * 16 + [1e-4], (50, 17)), "a vector, of which a place hardly moves"),
+    ],
+)
+def test_what_has_one_unit_has_one_spread(answers, words):
+    assert Agreement.of(answers).spread == pytest.approx((answers.std(),)), words
+
+
+def test_a_small_quantity_is_seen_beside_a_large_one():
+    degrees, pascals = RANDOM.normal(20, 5, 60), RANDOM.normal(101_300, 900, 60)
+    weather = np.stack([degrees, pascals, np.full(60, 7.0)], -1).astype("float32")
+    target = Agreement.of(weather)
+    *moving, still = target.spread[0]
+    np.testing.assert_allclose(moving, [degrees.std(), pascals.std()], rtol=1e-3)
+    assert still == pytest.approx(weather.astype("float64").std()), "what never moves has no size of its own"
+    lost = weather.copy()
+    lost[:, 0] = 20  # as an integer file answers, whose one scale has steps of 400
+    assert target.score(lost, weather).value < 0.2
+    row = target.details(lost, weather)["by_output"][0]
+    assert row["mean_in_standard_deviations"] == pytest.approx(np.abs(degrees - 20).mean() / degrees.std() / 3, 1e-3)
+    assert tasks.restored(target.described()) == target
+    gaps = (lost - weather) / np.array(target.spread[0])
+    np.testing.assert_allclose(target.loss()(weather, lost), np.square(gaps).mean(), rtol=1e-4)
+    np.testing.assert_allclose(target.standardized(weather)["output"][0], weather[0] / target.spread[0], rtol=1e-6)
 
 
 def test_perfect_answers_agree_and_distant_ones_do_not():
@@ -42,7 +77,7 @@ def test_perfect_answers_agree_and_distant_ones_do_not():
 
 def test_difference_is_the_root_mean_square_of_the_worst_output():
     noisy = PICTURES + RANDOM.normal(0, 1, PICTURES.shape).astype("float32")
-    wanted = np.sqrt(((noisy - PICTURES).reshape(60, -1) ** 2).mean(-1)) / PICTURES.std()
+    wanted = np.sqrt((((noisy - PICTURES) / COLOURS) ** 2).reshape(60, -1).mean(-1))
     np.testing.assert_allclose(ONE.difference(noisy, PICTURES), wanted, rtol=1e-4)
 
 
@@ -64,6 +99,8 @@ def test_what_cannot_be_a_target_or_its_labels_is_refused():
         Agreement.of(np.array([[np.nan]]))
     with pytest.raises(ValueError, match="positive spread"):
         Agreement(("a",), (0.0,))
+    with pytest.raises(ValueError, match="positive spread"):
+        Agreement(("a",), ((1.0, 0.0),))
     with pytest.raises(ValueError, match=r"each of 61 examples.*in test"):
         BOTH.check(ANSWERS, where="test", rows=61)
     BOTH.check(ANSWERS, where="test", rows=60)
@@ -88,7 +125,7 @@ def test_nothing_is_put_behind_the_model_and_distillation_equals_numpy():
     assert ONE.finish(PICTURES) is PICTURES
     assert ONE.served_activation() == "linear"
     teacher, student = (keras.ops.convert_to_tensor(table) for table in (PICTURES, PICTURES[::-1].copy()))
-    wanted = (((PICTURES - PICTURES[::-1]) / PICTURES.std()).reshape(60, -1) ** 2).mean(-1)
+    wanted = (((PICTURES - PICTURES[::-1]) / COLOURS).reshape(60, -1) ** 2).mean(-1)
     np.testing.assert_allclose(ONE.distillation(teacher, student, temperature=1.0), wanted, rtol=1e-4)
     assert float(ONE.loss()(PICTURES, PICTURES[::-1])) == pytest.approx(wanted.mean(), rel=1e-4)
 
@@ -107,12 +144,12 @@ def test_several_outputs_are_trained_in_their_own_spread():
     assert sorted(losses) == ["embedding", "mask"]
     for name, spread in zip(BOTH.names, BOTH.spread, strict=True):
         other = ANSWERS[name][::-1].copy()
-        wanted = np.square((ANSWERS[name] - other) / spread).mean()
+        wanted = np.square((ANSWERS[name] - other) / np.array(spread)).mean()
         assert float(losses[name](ANSWERS[name], other)) == pytest.approx(wanted, rel=1e-4)
     assert BOTH.training_metric() is ONE.training_metric() is None
     far = {name: table[::-1].copy() for name, table in ANSWERS.items()}
     wanted = sum(
-        (((ANSWERS[name] - far[name]) / spread) ** 2).reshape(60, -1).mean(-1)
+        (((ANSWERS[name] - far[name]) / np.array(spread)) ** 2).reshape(60, -1).mean(-1)
         for name, spread in zip(BOTH.names, BOTH.spread, strict=True)
     )
     np.testing.assert_allclose(BOTH.distillation(ANSWERS, far, temperature=1.0), wanted, rtol=1e-4)

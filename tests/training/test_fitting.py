@@ -535,7 +535,7 @@ def test_a_model_of_several_outputs_learns_by_the_loss_of_each():
     answers = fitting.predict(student, SERIES, task=task)
     best = min(history.values["val_loss"])  # the weights of the epoch with the least loss are kept
     errors = [
-        np.square((answers[n] - labels[n]) / s).mean()
+        np.square((answers[n] - labels[n]) / np.array(s)).mean()
         for n, s in zip(task.target.names, task.target.spread, strict=True)
     ]
     assert sum(errors) == pytest.approx(best, rel=1e-3)
@@ -554,6 +554,21 @@ def test_answers_of_several_outputs_come_by_name():
     task = Task("rows", Numbers((4,)), Agreement(("a", "b"), (1.0, 1.0)))
     named = fitting.predict(listed, SERIES, task=task)
     np.testing.assert_array_equal(named["b"], found["near"])
+
+
+@pytest.mark.parametrize("structure", [list, lambda outputs: {"named": outputs[0]}], ids=["list", "mapping"])
+def test_one_output_in_a_list_or_a_mapping_is_one_output(structure):
+    keras.utils.set_random_seed(0)
+    row = keras.Input((4,))
+    model = keras.Model(row, structure([keras.layers.Dense(2)(row)]))
+    labels = (SERIES[:, 0] > 0).astype("int32")
+    task = Task("rows", Numbers((4,)), SingleLabel(("a", "b")))
+    split = Split("train", SERIES, labels, task)
+    schedule = Schedule(epochs=20, batch_size=20, peak_learning_rate=0.1)
+    fitting.fit(model, split, schedule=schedule, validation=split, progress=False)
+    answers = fitting.predict(model, SERIES, task=task)
+    assert answers.shape == (len(SERIES), 2)
+    assert task.target.score(answers, labels).value > 0.9
 
 
 def test_two_outputs_of_one_name_are_refused_where_no_task_names_them():

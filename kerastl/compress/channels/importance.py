@@ -119,7 +119,8 @@ def outputs(
     Args:
         flat, coupling: as in `taylor`.
         batches: yields inputs, or ``(inputs, labels)``, of which only the inputs count.
-        task: what the model is asked; without one its outputs are taken for logits of classes, one an example.
+        task: what the model is asked, in whose units outputs are compared, see `types.Target.standardized`; without
+            one they are taken for logits of classes, one an example.
 
     Returns:
         ``(units,)``, in squares of the outputs: comparable from layer to layer as it is.
@@ -131,6 +132,8 @@ def outputs(
 
     def value(labels: tf.Tensor, answers: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         projected = []
+        if task is not None:
+            answers = task.target.standardized(layer_graph.outputs_by_name(flat, answers))
         for number, answer in enumerate(keras.tree.flatten(answers)):
             signs = _signs(tf.shape(answer), tf.add(seed, [0, number]))
             if shared and answer.shape[-1] != 1:

@@ -22,6 +22,8 @@ from kerastl.untrusted import keras_file
 
 RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 """Ranges of pixels that models were trained for -> scale and offset that make them of 0..255."""
+_FEW_UNITS = 16.0
+"""How far from 0 pixels lie at most that were scaled for a network; bytes in tenths would still be told from them."""
 _HEADS = (layers.Dense, layers.Dropout, layers.Softmax, layers.Activation)
 
 
@@ -54,7 +56,7 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
     if features.output._keras_history.operation.name == "pool":
         del names["pool"]
     flat = _laid_out(features, file, shape=(size, size, 3), name=model.name, names=names)
-    if not _makes_its_range(flat):
+    if not _makes_its_range(flat.inputs[0]):
         raise ValueError(
             f"Wanted a graph that scales pixels 0..255 itself. Received: {file}, without a Rescaling or Normalization "
             "in front of its first weights. Put one in front of it, with the range that it was trained for, and save."
@@ -229,10 +231,12 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
         {name: outputs[name] for name in sorted(outputs)} if len(outputs) > 1 else outputs[gives[0]],
         name=model.name,
     )
-    if pixels == "auto" and any(isinstance(kind, Image) for kind in kinds.values()) and not _makes_its_range(flat):
+    pictures = [given[name] for name, kind in kinds.items() if isinstance(kind, Image)]
+    if pixels == "auto" and not all(map(_makes_its_range, pictures)):
         raise ValueError(
             f"Without labels nobody can tell which range of pixels {file} was trained for, and no Rescaling or "
-            f"Normalization in it says so: wanted --pixels, one of {', '.join(RANGES)}. Received: auto."
+            "Normalization in it makes a few units of 0..255: wanted --pixels, one of "
+            f"{', '.join(RANGES)}. Received: auto."
         )
     return flat, gives[0]
 
@@ -322,10 +326,31 @@ def _features(model: keras.Model) -> keras.KerasTensor:
     return head[0].input if head else model.output
 
 
-def _makes_its_range(model: keras.Model) -> bool:
-    for layer in model.layers[1:]:
-        if isinstance(layer, layers.Rescaling | layers.Normalization):
-            return True
-        if layer.weights:
-            return False
-    return False
+def _makes_its_range(image: keras.KerasTensor) -> bool:
+    """Whether a graph says that it takes pixels 0..255: what it does to them in front of its first weights tells.
+
+    A ``Rescaling`` by 1/255, the mean and variance of bytes: they lead from 0..255 to a few units. A factor of 2 that
+    makes -1..1 of 0..1 is no less a ``Rescaling``, and leads to 509.
+    """
+    return _to_few_units(image._keras_history.operation, np.array([0.0, 255.0]))
+
+
+def _to_few_units(layer: Any, ends: np.ndarray, *, scaled: bool = False) -> bool:
+    """Whether every way on from a layer, whose outputs reach from one end to the other, is scaled to a few units."""
+    ways = []
+    for node in layer._outbound_nodes:
+        after, reached, scales = node.operation, ends, False
+        if isinstance(after, layers.Rescaling):
+            reached, scales = ends * np.max(after.scale) + np.max(after.offset), True
+        elif isinstance(after, layers.Normalization) and not after.invert:
+            mean, variance = (np.asarray(keras.ops.convert_to_numpy(one)) for one in (after.mean, after.variance))
+            deviation = np.maximum(np.sqrt(variance), keras.backend.epsilon())
+            low, high = ((ends[0] - mean) / deviation).min(), ((ends[1] - mean) / deviation).max()
+            # a mean of bytes that is taken away says it too, as Caffe's models do
+            reached = np.array([low, high]) if mean.max() < 2 else np.array([0.0, 1.0])
+            scales = True
+        elif getattr(after, "weights", None) or not isinstance(after, layers.Layer):
+            ways.append(scaled and bool(np.abs(ends).max() <= _FEW_UNITS))
+            continue
+        ways.append(_to_few_units(after, reached, scaled=scaled or scales))
+    return all(ways) if ways else scaled and bool(np.abs(ends).max() <= _FEW_UNITS)

@@ -202,3 +202,19 @@ def test_taylor_of_several_outputs_is_that_of_the_sum_of_their_losses(listed):
     scores = importance.taylor(flat, found, batches=[(rows, labels)], task=task)
     np.testing.assert_allclose(np.sort(scores), np.sort(expected), rtol=1e-4)
     assert importance.outputs(flat, found, batches=[(rows, flat(rows))], task=task).shape == (found.count,)
+
+
+def test_outputs_of_other_sizes_count_alike():
+    """In standard deviations: one that is told in thousands hides nothing of another."""
+    keras.utils.set_random_seed(0)
+    row = keras.Input((3,), name="row")
+    hidden = layers.Dense(8, activation="relu", name="hidden")(row)
+    model = keras.Model(row, {name: layers.Dense(2, name=name)(hidden) for name in ("one", "two")})
+    rows = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    found, scores = coupling.coupled(model), []
+    for spread in (1.0, 1000.0):
+        task = Task("rows", Numbers((3,)), Agreement(("one", "two"), ((0.5, 2.0), spread)))
+        scores.append(importance.outputs(model, found, batches=[rows] * 4, task=task))
+        two = model.get_layer("two")
+        two.set_weights([1000 * weight for weight in two.get_weights()])
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-4)

@@ -148,7 +148,7 @@ def test_settings_that_are_none(folder):
 def test_an_encoder_larger_than_its_weights_is_refused_before_it_is_built(folder, size):
     """A line of a settings file would take all memory, or build layers for hours."""
     (folder / "config.json").write_text(json.dumps(CONFIG | {size: 100_000}))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match=r"describes an encoder of [0-9,]+ parameters .* holds [0-9,]+\."):
         bert_folder.load(folder, TASK)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -231,6 +231,35 @@ def test_a_model_without_labels_takes_bytes_once_somebody_says_its_range(pixels,
     np.testing.assert_allclose(scaled(raw / 255, training=False), model(raw / 255, training=False), atol=1e-5)
 
 
+BYTES = [
+    layers.Rescaling(1 / 255),
+    layers.Rescaling(1 / 127.5, offset=-1),
+    layers.Normalization(mean=127, variance=5e3),
+]
+BYTES += [layers.Normalization(mean=[123.0, 117.0, 104.0], variance=[1.0] * 3)]  # as Caffe's models take them
+OTHERS = [layers.Rescaling(2.0, offset=-1), layers.Normalization(mean=0.5, variance=0.08), layers.Rescaling(255.0)]
+OTHERS += [layers.Rescaling(1.0), layers.Activation("relu"), layers.BatchNormalization()]
+
+
+@pytest.mark.parametrize("front", [*BYTES, *OTHERS], ids=lambda layer: layer.name)
+def test_only_what_makes_a_few_units_of_bytes_says_that_a_model_takes_them(front, tmp_path):
+    image = keras.Input((6, 6, 3))
+    scaled = layers.Rescaling.from_config(layers.Rescaling(1 / 255).get_config())(layers.ZeroPadding2D()(image))
+    made = front if front in BYTES else type(front).from_config(front.get_config())
+    x = made(image)
+    if front in BYTES[:1]:  # and what follows on it changes nothing
+        x = layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.05] * 3)(x)
+    outputs = [layers.Conv2D(4, 3, activation="tanh")(x), layers.Conv2D(2, 3, name="other")(scaled)]
+    path, kind = tmp_path / "mine.keras", Image((6, 6, 3))
+    for several in (False, True):  # every way on says it
+        keras.Model(image, outputs if several else outputs[0]).save(path)
+        if front in BYTES:
+            local_file.whole(path, inputs=kind)
+        else:
+            with pytest.raises(ValueError, match="nobody can tell which range of pixels"):
+                local_file.whole(path, inputs=kind)
+
+
 def test_what_is_no_model_of_numbers_or_no_graph_is_refused(tmp_path):
     ids = keras.Input((5,), dtype="int32", name="ids")
     keras.Model(ids, layers.Flatten()(layers.Embedding(9, 2)(ids))).save(tmp_path / "ids.keras")
