@@ -6,6 +6,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core is a process's own; two threads of each would wait for one another
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import functools
 import gc
@@ -41,11 +43,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _timed_briefly():
-    """Every run times a dozen files, for a second each; how long they take is nothing that these tests are about."""
+    """Every run times a dozen files, for a second and 200 runs each; how long they take is nothing that tests look at."""
     from kerastl.verify import benchmark
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "LEAST_SECONDS", 0.05)
+        patch.setattr(benchmark, "LEAST_SECONDS", 0.01)
+        patch.setattr(benchmark, "LEAST_RUNS", 10)
+        patch.setattr(benchmark, "WARM_UP_RUNS", 2)
         yield
 
 

@@ -315,3 +315,15 @@ def one_convolution() -> keras.Model:
     x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
     x = keras.layers.ReLU(name="relu")(keras.layers.Conv2D(8, 3, strides=2, name="conv")(x))
     return keras.Model(image, keras.layers.Dense(4, name="logits")(keras.layers.Flatten(name="flatten")(x)))
+
+
+def foundation() -> keras.Model:
+    """Colour pictures of 96 pixels to 24 features: strides, a residual, batch norms, and weights as they begin."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((96, 96, 3), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    for filters in (8, 16, 24):
+        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    branch = keras.layers.BatchNormalization()(keras.layers.SeparableConv2D(24, 3, padding="same")(x))
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([x, branch])), name="small")

@@ -103,7 +103,8 @@ def scatter(points: Mapping[str, Any]) -> str:
 def _name_points(figure: Figure, points: Sequence[tuple[str, float, float, bool]]) -> None:
     """Writes names beside points, each at the nearest place where it covers no other name and no point."""
     (axes,) = figure.axes
-    figure.draw_without_rendering()  # fixes where points lie on the page
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # where points lie on the page now, they stay
     scale = figure.dpi / 72  # places are thought in typographic points, as offsets and font sizes are
     places = [axes.transData.transform(point[1:3]) / scale for point in points]
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in places]

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.system import atomic_files, layer_graph, memory
-from kerastl.training import batching, resume
+from kerastl.training import batching, resume, weight_decay
 from kerastl.training.callbacks import ProgressBar, TerminateOnNonFinite
 from kerastl.types import History, LazyArray, Schedule, Split, Target, Task, Workspace
 
@@ -94,7 +94,7 @@ def fit(
     score = task.target.training_metric() if task else None
     best = keep == "best" and held is not None
     model.compile(
-        optimizer=optimizer(rate, weight_decay=schedule.weight_decay),
+        optimizer=weight_decay.ask_once(optimizer(rate, weight_decay=schedule.weight_decay)),
         loss=loss,
         metrics=_metrics(metrics, score, needed=best) or None,
         jit_compile=False,  # on a CPU XLA is two to eight times slower
