@@ -101,7 +101,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             "teacher", lambda at: train_teacher(config, few, rest, at), key=[basis, config.teacher, semi_supervised]
         )
         balanced = run.stage("teacher_balanced", lambda at: balance(teacher, rest), key=[run.stage_key("teacher")])
-        logits = cache_teacher_logits(config, rest, folder / "logits", teacher=balanced.model)
+        logits = cache_teacher_logits(config, rest, run.place("logits"), teacher=balanced.model)
         targets = run.stage(
             "propagated_targets",
             lambda at: propagate_labels(config, rest, logits, teacher=balanced.model),

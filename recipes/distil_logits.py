@@ -218,7 +218,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         networks = [member.model for member in members]
         ensemble = kerastl.distil.teachers.Ensemble(networks)
-        logits = cache_teacher_logits(config, data, folder / "logits", teacher=ensemble)
+        logits = cache_teacher_logits(config, data, run.place("logits"), teacher=ensemble)
         compare = {"floats": compare_floats, "integers": compare_integers}[config.compare]
         distilled, alone, best, files = compare(config, data, run, logits)
 

@@ -75,14 +75,19 @@ def fetch(source: Source) -> Path:
             os.fsync(file.fileno())
         return finished
 
-    # The central directory stands at the end of a .npz: a file that has one was written to its end.
-    if not (path.is_file() and zipfile.is_zipfile(path)):
-        downloads.first_way(source.name, source.ways, path, finish=finish)
+    def there() -> bool:
+        # The central directory stands at the end of a .npz: a file that has one was written to its end.
+        return path.is_file() and zipfile.is_zipfile(path)
+
+    if not there():
+        with downloads.alone(path):
+            if not there():
+                downloads.first_way(source.name, source.ways, path, finish=finish)
     return path
 
 
 def read(source: Source) -> dict[str, np.ndarray]:
-    """The arrays of a source, fetched if they are not cached; a damaged cached file is fetched again.
+    """The arrays of a source, fetched if they are not cached; a cached file with others is fetched again.
 
     Raises:
         FileNotFoundError: as `fetch`.
@@ -91,7 +96,10 @@ def read(source: Source) -> dict[str, np.ndarray]:
         path = fetch(source)
         try:
             with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in ARRAYS}  # reading checks the CRC of each member
+                arrays = {name: file[name] for name in ARRAYS}
+            if digest(arrays) != source.sha256:  # whole, and something else: a check sum of its own it has anyway
+                raise ValueError(f"{path} holds other arrays than {source.name} has.")
+            return arrays
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             if attempt:
                 raise

@@ -8,7 +8,6 @@ are too large for memory are streamed.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -336,13 +335,7 @@ def _split_of(row: picture_table.Row, file: Path) -> str:
 
 def unpacked(archive: Path) -> Path:
     """The folder of an archive's pictures in the cache."""
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = downloads.home() / "unpacked" / digest[:32]
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unpack.unpack(archive, folder)
-    return unpack.strip_single_folders(folder)
+    return unpack.strip_single_folders(unpack.cached(archive, downloads.home() / "unpacked"))
 
 
 def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | Path) -> tuple[str, ...]:

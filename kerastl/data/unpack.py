@@ -9,6 +9,7 @@ import bz2
 import contextlib
 import dataclasses
 import gzip
+import json
 import lzma
 import re
 import shutil
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from kerastl.system import atomic_files
+from kerastl.system import atomic_files, digests, locks
 
 ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 """Endings of archives, those that are not unpacked among them."""
@@ -79,6 +80,33 @@ def unpack(archive: Path, folder: Path, *, largest: int = 20_000_000_000, ratio:
             raise
         raise ArchiveError(f"{archive} cannot be unpacked: {error}.") from error
     return folder
+
+
+def cached(archive: Path, place: Path) -> Path:
+    """The folder with an archive's contents, unpacked once for all processes and checked whenever it is asked for.
+
+    Args:
+        archive: the file; its digest is the folder's name.
+        place: folder of such folders, made if it is not there. Beside each lies what its files were.
+
+    Raises:
+        ArchiveError, OSError: as `unpack`.
+    """
+    folder = place / digests.of_file(archive)[:32]
+    list_of_files = folder.with_suffix(".json")
+    place.mkdir(parents=True, exist_ok=True)
+    with locks.held(folder):
+        if not _is_as_unpacked(folder, list_of_files):
+            unpack(archive, folder)
+            atomic_files.write_json(list_of_files, digests.of_folder(folder))
+    return folder
+
+
+def _is_as_unpacked(folder: Path, list_of_files: Path) -> bool:
+    try:
+        return folder.is_dir() and json.loads(list_of_files.read_text()) == digests.of_folder(folder)
+    except (OSError, ValueError):
+        return False
 
 
 def strip_single_folders(folder: Path) -> Path:

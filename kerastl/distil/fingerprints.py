@@ -13,7 +13,7 @@ import numpy as np
 
 from kerastl import types
 from kerastl.distil import teachers
-from kerastl.system import digests
+from kerastl.system import code_digests, digests
 
 Teaches = keras.Model | teachers.Teacher | teachers.Ensemble
 """Whoever answers a batch always alike."""
@@ -107,7 +107,7 @@ def of_function(function: object) -> str:
         )
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     defaults = [function.__defaults__ or (), function.__kwdefaults__ or {}]
-    return digests.sha256_of([digests.of_function(function), _values(cells), *map(_values, defaults)])
+    return digests.sha256_of([code_digests.of_function(function), _values(cells), *map(_values, defaults)])
 
 
 _IRRELEVANT = ("trainable", "build_config", "compile_config")

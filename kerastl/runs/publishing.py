@@ -20,8 +20,8 @@ from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
 from kerastl.training import fitting
-from kerastl.types import Artifact, Dataset, History, Score, Split, Task, Variant, Verification
-from kerastl.verify import baseline, benchmark, checks
+from kerastl.types import Artifact, Choice, Dataset, History, Score, Split, Target, Task, Variant, Verification
+from kerastl.verify import baseline, benchmark, chance, checks
 
 
 def publish(
@@ -50,41 +50,42 @@ def publish(
             border that any rounding moves them over it.
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
         skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
-            tolerance then joins them, where otherwise it ends the run: of many techniques tried on somebody's model
-            some will not do. The float32 file of ``model`` and the chosen one have to hold all the same.
+            tolerance, on validation or on test, joins them, with the flag that would let it pass; where the chosen one
+            does, the next takes its place.
 
     Returns:
         The report, as written to ``report.json``.
 
     Raises:
-        verify.VerificationError: a file is not its model, or none is within ``max_score_drop``; nothing is published.
+        verify.VerificationError: no file is left, or none within ``max_score_drop``; nothing is published, and what was
+            published before stays.
     """
     task, target = dataset.task, dataset.task.target
     accept, control = _of_config(run, accept, control)
     check = _Check(int8=_asked_of_int8(accept))
     floats = [one for one in candidates if one.how is TECHNIQUES["float32"]]
     references = {id(one.model): one.tflite for one in floats}
-    measures = [one for one in floats if one.model is model]
-    refused = None if skipped is None else dict(skipped)
-    measured: list[tuple[Candidate, Variant]] = []
+    refused = dict(skipped or {})
+    measured: dict[str, tuple[Candidate, Variant]] = {}
     for candidate in candidates:
         reference, most = references.get(id(candidate.model)), accept.max_saturation
-        with _leaving_out(candidate, refused, run.folder, needed=candidate in measures):
+        with _leaving_out(candidate, refused, run.folder):
             found = _measure(candidate, run.folder, dataset, check, reference=reference, max_saturation=most)
-            measured.append((candidate, found))
-    choice = verify.select(
-        [variant for candidate, variant in measured if candidate.eligible],
-        target=target,
-        prefer=accept.prefer,
-        budget=accept.max_score_drop,
-        float_validation_score=target.score(check.expected(model, dataset.validation), dataset.validation.labels).value,
-    )
-    # only now, with every choice made, the test split
-    variants = []
-    for candidate, variant in measured:
-        needed = candidate in measures or candidate.name == choice.name
-        with _leaving_out(candidate, refused, run.folder, needed=needed):
-            variants.append(dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test)))
+            measured[candidate.name] = candidate, found
+    own = chance.Answered.of(target, check.expected(model, dataset.validation), dataset.validation.labels)
+    tested: dict[str, Variant] = {}
+    choice = None
+    while choice is None or measured.keys() != tested.keys():
+        # test only when the choice is made; a chosen file that fails there is left out like any other
+        choice = _chosen([one for one in measured.values() if one[0].eligible], target, accept, own, refused)
+        for name in sorted(measured.keys() - tested.keys(), key=lambda name: name != choice.name):
+            candidate, variant = measured[name]
+            with _leaving_out(candidate, refused, run.folder):
+                tested[name] = dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test))
+            if name not in tested:
+                del measured[name]
+                break
+    variants = [tested[name] for name in measured]
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
     result = report.build(
@@ -101,8 +102,9 @@ def publish(
     )
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
-    store.publish(run.folder, phone.files(chosen.path.read_bytes(), report=result, task=task))
-    report.print_table(result)
+    run.publish(phone.files(chosen.path.read_bytes(), report=result, task=task))
+    with contextlib.suppress(OSError, UnicodeError):  # a terminal that takes no more takes nothing back
+        report.print_table(result)
     return result
 
 
@@ -127,16 +129,53 @@ def _plain(model: Any) -> Any:
     return keras_graph.class_of_models(model)(model.inputs, model.outputs, name=model.name) if model.compiled else model
 
 
+def _chosen(
+    found: Sequence[tuple[Candidate, Variant]],
+    target: Target,
+    accept: Acceptance,
+    own: chance.Answered,
+    refused: Mapping[str, str],
+) -> Choice:
+    """The file for the phone, by validation alone. Raises `VerificationError` where none is left."""
+    if not found:
+        words = "; ".join(f"{name} {why}" for name, why in refused.items()) or "none was made"
+        raise verify.VerificationError("every file", "its proof", wanted="one that holds", got=words)
+
+    def within(variant: Variant) -> bool:
+        measured = variant.validation
+        if measured.errors is None:
+            return target.drop(measured.score.value, own.score) <= accept.max_score_drop + 1e-12
+        one = chance.Answered(measured.score.value, measured.errors)
+        return not chance.worse(target, one, own, allowed=accept.max_score_drop)
+
+    return verify.select(
+        [variant for _, variant in found],
+        target=target,
+        prefer=accept.prefer,
+        budget=accept.max_score_drop,
+        float_validation_score=own.score,
+        within=within,
+    )
+
+
+_FLAGS = {
+    "agreement with its model": "--accept.min-agreement",
+    "score on": "--accept.max-quantization-drop",
+    "the range of": "--accept.max-saturation",
+}
+"""Words of a check -> the flag that says how much it lets pass."""
+
+
 @contextlib.contextmanager
-def _leaving_out(candidate: Candidate, refused: dict[str, str] | None, folder: Path, *, needed: bool) -> Iterator[None]:
-    """Takes a file that fails its check out of the run, where that is allowed and it is not needed."""
+def _leaving_out(candidate: Candidate, refused: dict[str, str], folder: Path) -> Iterator[None]:
+    """Takes a file that fails its check out of the run, and says why and by which flag it would pass."""
     try:
         yield
     except verify.VerificationError as error:
-        if refused is None or needed:
-            raise
-        _path(candidate, folder).unlink()
-        refused[candidate.name] = f"failed the check of {error.check}: wanted {error.wanted}, got {error.got}"
+        _path(candidate, folder).unlink(missing_ok=True)
+        flags = [f"; {flag} says how much may" for words, flag in _FLAGS.items() if words in error.check]
+        hint = "".join(flags) if candidate.how.tolerance != checks.FLOAT32 else ""
+        refused[candidate.name] = f"failed the check of {error.check}: wanted {error.wanted}, got {error.got}{hint}"
 
 
 def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any]:

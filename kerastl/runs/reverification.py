@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kerastl import data
+from kerastl.runs import run_folder
 from kerastl.system import digests, near_names
 from kerastl.tasks.agreement import Agreement
 from kerastl.types import Dataset, Split
@@ -80,11 +81,12 @@ def _files(run: FinishedRun) -> list[str]:
     pinned = finished.read_json(root / "files.json")
     stated = {("files.json", name): digest for name, digest in pinned.items()}
     stated |= {("report.json", row["file"]): row["sha256"] for row in run.report["variants"]}
-    there = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
+    theirs = run_folder.inner(root)  # a run inside, or the next one in the making, is another one
+    there = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_symlink() or not path.is_dir()]
     found = [
-        f"{name.as_posix()}: not named in files.json"
+        f"{name.as_posix()}: {'a link' if (root / name).is_symlink() else 'not named in files.json'}"
         for name in there
-        if name.as_posix() not in {*pinned, "files.json"} and not any(part.startswith(".") for part in name.parts)
+        if name.as_posix() not in {*pinned, "files.json", ".lock"} and name.parts[0] not in theirs
     ]
     for (place, name), digest in stated.items():
         path = finished.inside(root, name)

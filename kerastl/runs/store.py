@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import errno
 import functools
 import hashlib
 import importlib.metadata
@@ -18,24 +17,17 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from kerastl import types
-from kerastl.runs import checkpoints, stage_files
-from kerastl.system import atomic_files, digests
-
-try:  # on Windows there is no flock; two runs in one folder are then only warned about by the store's notes
-    import fcntl
-except ImportError:  # pragma: no cover
-    fcntl = None
+from kerastl.runs import checkpoints, run_folder, stage_files
+from kerastl.system import atomic_files, code_digests, digests
 
 _MANIFEST = "manifest.json"
 _FILES = "files.json"
-_FOLDERS = ("stages", "logs", "variants", "saved_model", "mobile")
 _PACKAGES = (
     "kerastl",
     "tensorflow",
@@ -46,6 +38,10 @@ _PACKAGES = (
     "litert-quantizer",
     "numpy",
 )
+
+
+_MAKERS = ("kerastl", "tensorflow", "keras", "tf_keras", "tensorflow-model-optimization")
+"""Packages whose version belongs to what a stage has made."""
 
 
 def versions() -> dict[str, str]:
@@ -77,15 +73,16 @@ def check_backend() -> None:
         )
 
 
-def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
+def publish(folder: Path, files: Mapping[str, bytes], *, kept: Mapping[str, str] = MappingProxyType({})) -> Path:
     """Puts the bundle `mobile/` into a finished run folder, whole or not at all, then pins the run in `files.json`.
 
     Call it last, when every check has passed and the report is written: `files.json` holds the SHA-256 of every file of
     the run.
 
     Args:
-        folder: the run folder.
+        folder: the run folder, or the one in which the next run is made.
         files: file name in `mobile/` -> its bytes.
+        kept: files of an earlier run that will stand beside these, and their digests.
 
     Returns:
         The bundle's folder.
@@ -97,7 +94,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     if not files or wrong:
         raise ValueError(f"A bundle needs plain file names. Received: {wrong or 'no files'}.")
     bundle = folder / "mobile"
-    pinned = digests.of_folder(folder, leave_out=(".lock", "mobile", _FILES))
+    pinned = {**kept, **digests.of_folder(folder, leave_out=(".lock", "mobile", _FILES, *run_folder.inner(folder)))}
     pinned |= {f"mobile/{name}": hashlib.sha256(content).hexdigest() for name, content in files.items()}
     pins = json.dumps(dict(sorted(pinned.items())), indent=2).encode() + b"\n"
     # Both are on disk before either takes its place: a disk that fills up between them leaves the earlier pair.
@@ -123,11 +120,15 @@ class Run:
         student = run.stage("student", make, key=[config.student, run.stage_key("teacher")], save=save, load=load)
     ```
 
-    Entering checks, before anything is trained, that Keras runs on TensorFlow, that the folder can be written, that it
-    has room, and that no other process is at work in it.
+    Entering checks, before anything is trained, that Keras runs on TensorFlow, that the folder is this recipe's and can
+    be written, that it has room, and that no other process is at work in it. Where a run is finished in it, it stays as
+    it is until the next one is published: that one is made in `.next` inside, see `run_folder`.
+
+    Attributes:
+        folder: where to write what belongs to the run; see `place` for what is to be used again.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it is not there; else an empty folder, or one of a run of this recipe.
         recipe, tag: names of the run.
         config: the recipe's frozen dataclass; its `seed`, if it has one, is the run's, and its `accept` what `publish`
             holds the files to.
@@ -137,7 +138,8 @@ class Run:
     def __init__(self, folder: Path, *, recipe: str, tag: str, config: object, needed_bytes: int = 500_000_000) -> None:
         if not dataclasses.is_dataclass(config) or isinstance(config, type):
             raise ValueError(f"A run's config is an instance of a dataclass. Received: {config!r}.")
-        self.folder, self.config = Path(folder), config
+        self.home = self.folder = Path(folder)
+        self.config = config
         self.notes: list[str] = []
         self._needed_bytes = needed_bytes
         self._rows: dict[str, dict[str, Any]] = {}
@@ -166,10 +168,15 @@ class Run:
 
     def __enter__(self) -> Run:
         check_backend()
-        self._check_room()
-        self._take_lock()
+        run_folder.check_own(self.home, recipe=self.metadata["recipe"])
+        run_folder.check_room(self.home, needed_bytes=self._needed_bytes)
+        self._lock = run_folder.take_lock(self.home, note=self._note)
         try:
-            atomic_files.clear_leftovers(self.folder)
+            run_folder.clear_leftovers(self.home)
+            run_folder.finish_publishing(self.home)
+            if run_folder.is_finished(self.home):
+                self.folder = self.home / run_folder.NEXT
+                self.folder.mkdir(exist_ok=True)
             self._write_config()
         except BaseException:
             self._release_lock()
@@ -179,11 +186,30 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A bundle stands only beside a run that passed: a failed check takes an earlier one away. A full disk, want of
-        # memory or Ctrl-C says nothing against it.
-        if isinstance(error, Exception) and not isinstance(error, OSError | MemoryError):
-            self._withdraw(("mobile", _FILES))
         self._release_lock()
+
+    def place(self, name: str) -> Path:
+        """A folder of the run for something that is costly to make and knows by itself whether it is still right.
+
+        What an earlier run left there is there again: as links to the same files, which whoever replaces them leaves as
+        they are.
+        """
+        here, earlier = self.folder / name, self.home / name
+        if here != earlier and earlier.is_dir() and not here.exists():
+            shutil.copytree(earlier, here, copy_function=run_folder.link)
+        return here
+
+    def publish(self, files: Mapping[str, bytes]) -> Path:
+        """Publishes the bundle, see `publish`; the run then takes the place of an earlier one.
+
+        Args:
+            files: file name in `mobile/` -> its bytes.
+        """
+        kept = {} if self.folder == self.home else run_folder.kept(self.home)
+        publish(self.folder, files, kept=kept)
+        run_folder.finish_publishing(self.home)
+        self.folder = self.home
+        return self.home / "mobile"
 
     def use_dataset(self, dataset: types.Dataset) -> None:
         """Writes into `config.json` which data set the run stands on, so that `kerastl verify` can load it again.
@@ -231,8 +257,8 @@ class Run:
         """A stage's result: loaded if it was finished before with the same key, else made, saved and loaded.
 
         What comes back has always passed through `save` and `load`, so a resumed run goes on with exactly what an
-        uninterrupted one had. kerastl's version belongs to the key as well, and so does the code of `make` with the
-        functions and constants of its own module that it names: an edited recipe does not get its old models back.
+        uninterrupted one had. The versions of kerastl, Keras and TensorFlow belong to the key as well, and so does the
+        recipe, see `system.code_digests.of_maker`: an edited one does not get its old models back.
 
         Args:
             name: unique in the run, usable as a folder name.
@@ -251,14 +277,15 @@ class Run:
         save, load = save or stage_files.save, load or stage_files.load
         if self._lock is None:
             raise ValueError(f"A stage runs inside `with store.Run(...)`. Received: stage {name!r} outside it.")
-        whole = digests.sha256_of(
-            [name, list(key), self.metadata["versions"].get("kerastl"), digests.of_function(make)]
-        )
-        folder = self.folder / "stages" / f"{name}-{whole[:12]}"
+        made_by = {package: self.metadata["versions"].get(package) for package in _MAKERS}
+        whole = digests.sha256_of([name, list(key), made_by, code_digests.of_maker(make, leave_out=[self.config])])
+        folder, earlier = (place / "stages" / f"{name}-{whole[:12]}" for place in (self.folder, self.home))
         seconds = self._intact(folder, whole)
+        if seconds is None and earlier != folder and (found := self._intact(earlier, whole)) is not None:
+            folder, seconds = earlier, found
         reused = seconds is not None
-        desk = folder.with_name(f".work-{folder.name}")
-        for other in folder.parent.glob(f".work-{name}-{'[0-9a-f]' * 12}"):
+        desk = (self.folder / "stages" / folder.name).with_name(f".work-{folder.name}")
+        for other in desk.parent.glob(f".work-{name}-{'[0-9a-f]' * 12}"):
             if reused or other != desk:  # left by a kill after the stage was committed, or begun with other settings
                 atomic_files.remove(other)
         if seconds is None:
@@ -300,17 +327,22 @@ class Run:
         ]
 
     def _intact(self, folder: Path, key: str) -> float | None:
-        """Seconds the stage took if its folder is as it was committed, else None; a damaged one is taken away."""
-        if not folder.exists():
+        """Seconds the stage took if its folder is as it was committed, else None.
+
+        A damaged one is taken away, unless it belongs to a run that is finished.
+        """
+        if not folder.exists() and not folder.is_symlink():
             return None
         try:
             manifest = json.loads((folder / _MANIFEST).read_text())
-            if manifest["key"] == key and manifest["files"] == digests.of_folder(folder, leave_out=(_MANIFEST,)):
+            files = {} if folder.is_symlink() else digests.of_folder(folder, leave_out=(_MANIFEST,))
+            if manifest["key"] == key and manifest["files"] == files:
                 return float(manifest["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
         self._note(f"stage {folder.name} is damaged (its files are not those that were committed): made anew")
-        atomic_files.remove(folder)
+        if self.folder == self.home or not folder.is_relative_to(self.home / "stages"):
+            atomic_files.remove(folder)
         return None
 
     def _commit(self, folder: Path, *, key: str, seconds: float, write: Callable[[Path], object]) -> None:
@@ -322,87 +354,15 @@ class Run:
             (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2))
 
     def _write_config(self) -> None:
-        path = self.folder / "config.json"
         content = {**self.metadata, "config": self._config, "created": _now()}
-        try:
-            before = json.loads(path.read_text())
-        except (OSError, ValueError):
-            before = {}
+        before = run_folder.config_of(self.folder) or run_folder.config_of(self.home) or {}
         same = all(before.get(name) == content[name] for name in ("recipe", "tag", "seed", "config"))
         if before and same:
             content["data"] = before.get("data")
-        text = json.dumps(content, indent=2, allow_nan=False).encode() + b"\n"
-        with atomic_files.atomic_replace(path, needed_bytes=len(text)) as temporary:
-            temporary.write_bytes(text)
-            # Between writing and renaming: where the new settings do not fit, the earlier result stays with its own.
-            if before and not same and self._withdraw(("mobile", "report.json", "report.html", _FILES)):
-                self._note("the settings differ from the last run in this folder: its report and bundle are withdrawn")
-
-    def _withdraw(self, names: Sequence[str]) -> bool:
-        there = [self.folder / name for name in names if (self.folder / name).exists()]
-        for path in there:
-            atomic_files.remove(path)
-        return bool(there)
-
-    def _check_room(self) -> None:
-        try:
-            str(self.folder.absolute()).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"The run folder's name must be text in UTF-8: TensorFlow takes no other. Received: {self.folder!a}."
-            ) from error
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self.folder).free
-        except OSError as error:
-            raise ValueError(f"The run folder must be writable. Received: {self.folder} ({error.strerror}).") from error
-        for place in (self.folder, *(self.folder / name for name in _FOLDERS)):  # a copied run may have some read-only
-            try:
-                with tempfile.TemporaryFile(dir=place):
-                    pass
-            except OSError as error:
-                if not os.path.lexists(place):
-                    continue
-                raise ValueError(f"The run folder must be writable. Received: {place} ({error.strerror}).") from error
-        if free < self._needed_bytes:
-            raise ValueError(
-                f"The run needs {self._needed_bytes / 1e6:,.0f} MB of free disk. "
-                f"Received: {self.folder} with {free / 1e6:,.0f} MB free."
-            )
-
-    def _take_lock(self) -> None:
-        # The kernel drops the lock with the process that holds it: nothing stale can stay behind a kill, and a new
-        # process that happens to get the old number is not mistaken for it.
-        handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise ValueError(
-                    f"One process at a time works in a run folder. Received: {self.folder}, where process {holder} is "
-                    "at work. Wait for it, or choose another --tag or --out."
-                ) from error
-            self._note("this file system has no locks: see to it that no other run uses this folder")
-            handle = os.open(self.folder / ".lock", os.O_RDWR)
-        if dead := os.pread(handle, 32, 0).decode(errors="replace").strip():
-            # A run that ends takes its number away. TensorFlow aborts where a kernel's scratch space does not fit, and
-            # the system kills whoever takes too much: neither leaves a chance to say so at the time.
-            self._note(
-                f"process {dead}, which was at work here, ended without a word: what it finished is used again. If "
-                "memory ran out, a smaller batch needs less"
-            )
-        try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        except OSError as error:
-            os.close(handle)
-            raise OSError(
-                error.errno, f"No room for {self.folder / '.lock'}: it needs 20 bytes ({error.strerror})"
-            ) from error
-        self._lock = handle
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        atomic_files.write_text(self.folder / "config.json", text)
+        if self.folder != self.home and not same:
+            self._note("the settings differ from the run that is finished in this folder: it stays until this one is")
 
     def _release_lock(self) -> None:
         if self._lock is not None:

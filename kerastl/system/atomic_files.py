@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 _TEMPORARY = ".unfinished"
+_MANY = 100
+"""Files of a folder from which on the whole disk is flushed at once."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -76,7 +78,7 @@ def atomic_replace(path: Path, *, needed_bytes: int | None = None, flush: bool =
         yield temporary
         if flush:
             _settle(temporary)
-        _take_place(temporary, path)
+        take_place(temporary, path)
     except BaseException as error:
         written = _size(temporary)
         with contextlib.suppress(OSError):
@@ -103,7 +105,7 @@ def explain_disk_full(path: Path) -> Iterator[None]:
         raise _no_room(path, number, needed_bytes=None, written=_size(path), error=error) from error
 
 
-def _take_place(temporary: Path, path: Path) -> None:
+def take_place(temporary: Path, path: Path) -> None:
     """Renames into place; a folder needs two renames, and if the second fails the old one goes back."""
     if not path.is_dir() or (path.is_symlink() and not temporary.is_dir()):  # no folder is renamed onto a link
         os.replace(temporary, path)
@@ -164,14 +166,21 @@ def _size(path: Path) -> int:
         return 0
 
 
-def clear_leftovers(folder: Path, *, older_than: float = 0.0) -> None:
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder of this name is one that a writer has not finished."""
+    return name.startswith(".") and f"{_TEMPORARY}-" in name
+
+
+def clear_leftovers(folder: Path, *, older_than: float = 0.0, deep: bool = True) -> None:
     """Takes away what writers that were killed left unfinished anywhere below ``folder``.
 
     Args:
         folder: to look through.
         older_than: seconds since a leftover was last written to; where other processes may be writing, long enough.
+        deep: whether to look into the folders inside as well.
     """
-    for path in sorted(folder.rglob(f".*{_TEMPORARY}-*")):
+    pattern = f".*{_TEMPORARY}-*"
+    for path in sorted(folder.rglob(pattern) if deep else folder.glob(pattern)):
         if older_than and time.time() - max(one.stat().st_mtime for one in (path, *path.rglob("*"))) < older_than:
             continue
         name, _, rest = path.name[1:].rpartition(f"{_TEMPORARY}-")
@@ -210,11 +219,13 @@ def _prefix(path: Path) -> str:
 
 
 def _settle(path: Path) -> None:
-    """Flushes a file, or a folder with all that is in it."""
-    if path.is_dir():
-        for inner in path.rglob("*"):
-            _flush(inner)
-    _flush(path)
+    """Flushes a file, or a folder with all that is in it; of many files all at once, for each waits for the disk."""
+    inside = list(path.rglob("*")) if path.is_dir() else []
+    if len(inside) > _MANY and hasattr(os, "sync"):
+        os.sync()
+        return
+    for one in (*inside, path):
+        _flush(one)
 
 
 def to_json_types(value: object) -> object:

@@ -1,14 +1,11 @@
-"""What a value, a function, a file or a folder is, as a SHA-256: two that differ never share one."""
+"""What a value, a file or a folder is, as a SHA-256: two that differ never share one."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -73,55 +70,6 @@ def _feed_each(kind: str, items: Sequence[object], sink: Any) -> None:
     sink.update(f"{kind}:{len(items)}:".encode())
     for item in items:
         _feed(item, sink)
-
-
-def of_function(function: object) -> str:
-    """SHA-256 (hex) of what a function does, wherever it stands: its code and that of what it names in its module.
-
-    Functions and plain constants (numbers, strings, tuples of them) of the function's own module count, as far as they
-    are reached from it, and the defaults of arguments; what it calls in other modules, and what it closes over, does
-    not.
-    """
-    while isinstance(function, functools.partial):
-        function = function.func
-    sink: list[object] = []
-    if isinstance(function, FunctionType):
-        _reach(function, sink, seen=set())
-    return sha256_of(sink)
-
-
-def _reach(function: FunctionType, sink: list[object], *, seen: set[str]) -> None:
-    seen.add(function.__qualname__)
-    sink.append(_code(function.__code__))
-    defaults = {**dict(enumerate(function.__defaults__ or ())), **(function.__kwdefaults__ or {})}
-    for name, default in defaults.items():
-        with contextlib.suppress(ValueError):  # an object says nothing about its contents
-            sink.append(("default", name, sha256_of(default)))
-    space = function.__globals__
-    for name in sorted(_names(function.__code__)):
-        value = space.get(name)
-        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
-            if value.__qualname__ not in seen:
-                _reach(value, sink, seen=seen)
-        elif isinstance(value, bool | int | float | str | bytes | tuple):
-            with contextlib.suppress(ValueError):  # a tuple of objects says nothing about its contents
-                sink.append((name, sha256_of(value)))
-
-
-def _names(code: CodeType) -> set[str]:
-    """Global and attribute names in a piece of code and in the functions inside it."""
-    inner = (_names(item) for item in code.co_consts if isinstance(item, CodeType))
-    return set(code.co_names).union(*inner)
-
-
-def _code(code: CodeType) -> str:
-    constants = []
-    for item in code.co_consts:
-        if isinstance(item, CodeType):
-            constants.append(_code(item))
-        else:  # a frozen set prints in another order in every process
-            constants.append(sorted(map(repr, item)) if isinstance(item, frozenset) else repr(item))
-    return sha256_of([code.co_code, code.co_names, code.co_varnames, constants])
 
 
 def of_file(path: Path) -> str:

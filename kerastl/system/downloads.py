@@ -18,9 +18,11 @@ import tarfile
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from kerastl.system import locks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,8 +142,19 @@ def fetch(files: Files) -> dict[str, Path]:
                 os.fsync(file.fileno())
         return finished
 
-    first_way(files.name, files.ways, folder, finish=finish, there=there)
+    with alone(folder):
+        if not there():
+            first_way(files.name, files.ways, folder, finish=finish, there=there)
     return paths
+
+
+@contextlib.contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Lets one process at a time get something; `first_way` says what is wrong with a folder that cannot be made."""
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with locks.held(place):
+        yield
 
 
 def first_way(

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,12 +154,14 @@ class Verification:
         float_score: of the Keras model it was made from.
         agreement: share of examples with the same arg-max, or of several classes an example the same set of them, 0..1.
         max_difference: largest absolute difference of a probability.
+        errors: of each example, 0 where the file is right, see `Target.confidence`; nothing where nobody looked.
     """
 
     score: Score
     float_score: float
     agreement: float
     max_difference: float
+    errors: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
-from kerastl.verify import kernel_stats
+from kerastl.verify import chance, kernel_stats
 from kerastl.verify.answers import Outputs
 from kerastl.verify.layers import layer_errors
 from kerastl.verify.predictions import predict_tflite
@@ -43,7 +43,7 @@ class VerificationError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Tolerance:
-    """How far a file may be from its model on one split. One example is always allowed, for a split may be tiny.
+    """How far a file may be from its model on one split, beyond what chance explains (see `verify.chance`).
 
     Attributes:
         agreement: least share of examples with the same answer (`types.Verification`), 0..1.
@@ -128,12 +128,13 @@ def check(
     agreement = float(np.mean(task.target.agree(answers, expected)))
     differences = task.target.difference(answers, expected)
     difference, mean = float(differences.max()), float(differences.mean())
-    one = 1 / len(split)
-    if (1 - agreement) > max(1 - tolerance.agreement, one) + 1e-12:
+    moved = round((1 - agreement) * len(split))
+    if chance.too_many(moved, of=len(split), allowed=1 - tolerance.agreement):
         raise VerificationError(
             artifact.path, "agreement with its model", wanted=f">= {tolerance.agreement}", got=agreement
         )
-    if task.target.drop(measured.value, floating.value) > max(tolerance.score_drop, one) + 1e-12:
+    answered = [chance.Answered.of(task.target, table, split.labels) for table in (answers, expected)]
+    if chance.worse(task.target, *answered, allowed=tolerance.score_drop):
         sign, least = ("-", ">=") if task.target.higher_is_better else ("+", "<=")
         wanted = f"{least} {floating.value:.4f} {sign} {tolerance.score_drop}"
         raise VerificationError(artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value)
@@ -144,7 +145,7 @@ def check(
         )
     if tolerance.mean_difference is not None and mean > tolerance.mean_difference:
         raise VerificationError(artifact.path, "mean difference", wanted=f"<= {tolerance.mean_difference}", got=mean)
-    return types.Verification(measured, floating.value, agreement, difference)
+    return types.Verification(measured, floating.value, agreement, difference, errors=answered[0].errors)
 
 
 def _refused(artifact: types.Artifact, fault: tuple[str, object, object] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kerastl import types
 from kerastl.verify.checks import VerificationError
@@ -15,6 +15,7 @@ def select(
     float_validation_score: float,
     prefer: str = "smallest",
     budget: float = 0.003,
+    within: Callable[[types.Variant], bool] | None = None,
 ) -> types.Choice:
     """The variant that goes to the phone, by validation scores only.
 
@@ -24,6 +25,8 @@ def select(
         float_validation_score: the float model's score on the validation split.
         prefer: ``"smallest"`` (bytes, then median latency) or ``"fastest"`` (median latency, then bytes).
         budget: how much worse than the float model's a validation score may be, see `types.Target.drop`.
+        within: whether a file is, by default from the two scores alone; who has the answers can tell a difference from
+            chance, see `verify.chance`.
 
     Raises:
         ValueError: if ``prefer`` is another word, or there are no variants.
@@ -38,19 +41,19 @@ def select(
             f"Wanted variants, and prefer to be one of {', '.join(orders)}. "
             f"Received: {len(variants)} variants, prefer={prefer!r}."
         )
-    within = [
-        variant
-        for variant in variants
-        if target.drop(variant.validation.score.value, float_validation_score) <= budget + 1e-12
-    ]
+
+    def close(variant: types.Variant) -> bool:
+        return target.drop(variant.validation.score.value, float_validation_score) <= budget + 1e-12
+
+    kept = [variant for variant in variants if (within or close)(variant)]
     names = ", ".join(f"{variant.artifact.name} {variant.validation.score.value:.4f}" for variant in variants)
-    if not within:
+    if not kept:
         wanted = _wanted(target, float_validation_score, budget)
         raise VerificationError("every variant", "the budget of the choice", wanted=wanted, got=names)
-    best = min(within, key=orders[prefer])
+    best = min(kept, key=orders[prefer])
     ahead = [v for v in variants if orders[prefer](v) < orders[prefer](best)]
     why = (
-        f"{best.artifact.name} ({best.artifact.technique}) is the {prefer} of the {len(within)} of {len(variants)} "
+        f"{best.artifact.name} ({best.artifact.technique}) is the {prefer} of the {len(kept)} of {len(variants)} "
         f"variants whose validation score is within {budget:g} of the float model's {float_validation_score:.4f}: "
         f"{best.facts.bytes:,} bytes, {best.latency.median:.3f} ms, validation score "
         f"{best.validation.score.value:.4f}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
@@ -39,46 +38,6 @@ def test_digests_tell_values_apart_and_agree_between_processes(tmp_path):
     for wrong in (object(), lambda: 1, Path("/nowhere/at/all"), np.array([object()])):
         with pytest.raises(ValueError, match="Received"):
             digests.sha256_of(wrong)
-
-
-def module(source: str) -> dict:
-    space: dict = {"__name__": "recipe"}
-    exec(source, space)
-    return space
-
-
-PIECE = """
-RATE = 0.1
-
-def make(config):
-    return [train(part) for part in config]
-
-def train(part):
-    return part * RATE, other(part)
-
-def other(part, count=3, *, least=0.5, kind=print):
-    return make if part in {"a", "b", "c"} else None
-
-def unrelated():
-    return 1
-"""
-
-
-def test_a_functions_digest_follows_its_own_module():
-    start = digests.of_function(module(PIECE)["make"])
-    same = ["\n\n" + PIECE, PIECE.replace("return 1", "return 2"), PIECE.replace("):\n", "):  # said\n")]
-    other = [
-        PIECE.replace("0.1", "0.2"),
-        PIECE.replace("part * RATE", "part + RATE"),
-        PIECE.replace('"c"', '"d"'),
-        PIECE.replace("count=3", "count=4"),
-        PIECE.replace("least=0.5", "least=0.6"),
-        PIECE.replace("for part in config", "for part in config if part"),
-    ]
-    assert [digests.of_function(module(text)["make"]) for text in same] == [start] * len(same)
-    assert len({start, *(digests.of_function(module(text)["make"]) for text in other)}) == len(other) + 1
-    assert digests.of_function(functools.partial(module(PIECE)["make"], 3)) == start
-    assert digests.of_function(print) == digests.sha256_of([])
 
 
 def test_folders(tmp_path):
