@@ -43,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _timed_briefly():
-    """Every run times a dozen files, for a second and 200 runs each; how long they take is nothing that tests look at."""
+    """Every run times a dozen files, for a second each; how long they take is nothing that these tests are about."""
     from kerastl.verify import benchmark
 
     with pytest.MonkeyPatch.context() as patch:
