@@ -51,6 +51,7 @@ MAY_NAME: dict[str, set[str]] = {
     "training/fitting": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
     "training/precision": KERAS,
     "training/seeded": KERAS,
+    "training/weight_decay": KERAS,
     "training/resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "training/callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches

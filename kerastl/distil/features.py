@@ -40,8 +40,7 @@ def intermediate_outputs(model: keras.Model, *, layers: Sequence[str]) -> keras.
             "Wanted a functional or sequential model, built, and with one output where layers of models inside of it "
             f"are named: only its layers can be listened to. Received: {type(model).__name__} {model.name!r}."
         )
-    several = layer_graph.outputs_by_name(graph, list(graph.outputs))
-    inputs, answer, inside = graph._inputs_struct, several if len(several) > 1 else graph.outputs[0], {}
+    inputs, answer, inside = graph._inputs_struct, layer_graph.outputs_by_name(graph, list(graph.outputs)), {}
     if nested:
         inputs, answer, inside = _opened(graph, nested)
         # the layers behind an opened model stand in a graph of their own now

@@ -252,7 +252,8 @@ class Agreement:
         return "; ".join(words)
 
     def described(self) -> dict[str, Any]:
-        return {"outputs": list(self.names), "spread": list(self.spread)}
+        spread = [list(one) if isinstance(one, tuple) else one for one in self.spread]
+        return {"outputs": list(self.names), "spread": spread}
 
     def phone_answer(self) -> tuple[str, str]:
         """What the bundle's page says of the answers, and the lines that print them; see `export.phone.Answer`."""
