@@ -217,11 +217,15 @@ POINTS: dict[str, Callable[[int], Save]] = {
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Every file below a folder with its digest, and every folder; the lock's content is the process that has it."""
+    """Every file below a folder with its digest, and every folder, but for the next run in the making.
+
+    The lock's content is the process that has it.
+    """
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in folder.rglob("*")
-        if not path.name.startswith("__autograph_generated_file")  # TensorFlow's, until its process ends
+        if path.relative_to(folder).parts[0] != ".next"
+        and not path.name.startswith("__autograph_generated_file")  # TensorFlow's, until its process ends
     }
 
 
@@ -316,10 +320,8 @@ def whole_run(*, small: bool) -> dict[str, list[str]]:
 
 
 def kept(folder: Path) -> dict[str, str]:
-    """The files of a run; those of other settings are withdrawn on purpose, logs and the stage in the making grow."""
-    withdrawn = ("report.json", "report.html", "mobile", "files.json", "config.json", "logs")
-    found = snapshot(folder).items()
-    return {name: digest for name, digest in found if name.split("/")[0] not in withdrawn and ".work-" not in name}
+    """Every file of a finished run: none of them changes before the next one is published."""
+    return {name: digest for name, digest in snapshot(folder).items() if name != ".lock"}
 
 
 def main() -> int:

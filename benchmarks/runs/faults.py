@@ -111,6 +111,8 @@ def read_only_folder(root: Path) -> list[str]:
 def read_only_inside(root: Path) -> list[str]:
     """A run that somebody has copied with its permissions: one of its folders cannot be written."""
     wrong = []
+    with kerastl.runs.Run(root / "run", recipe="tiny", tag="run", config=tiny_run.Config(), needed_bytes=1):
+        pass
     for name in ("stages", "logs", "variants", "saved_model", "mobile"):
         (root / "run" / name).mkdir(parents=True, mode=0o555)
         job = functools.partial(without_privilege, functools.partial(run, root / "run"))
@@ -145,21 +147,15 @@ def no_memory(root: Path) -> list[str]:
     with kerastl.runs.Run(folder, recipe="tiny", tag="run", config=settings, needed_bytes=1):
         kerastl.system.atomic_files.write_bytes(folder / "model.keras", b"an earlier model")
         kerastl.runs.store.publish(folder, {"model.tflite": b"an earlier file"})
-    before = result_of(folder)
+    before = disk_full.kept(folder)
     said = ("Out of memory while training: a smaller batch needs less", "--schedule.batch-size (now 3200000)")
     wrong = ended(functools.partial(limited, folder, *words), status=1, said=said)
-    return wrong + ([] if result_of(folder) == before else ["the run is not as before"])
+    return wrong + ([] if disk_full.kept(folder) == before else ["the run is not as before"])
 
 
 def limited(folder: Path, *words: str) -> int:
     os.environ["TF_MKL_ALLOC_MAX_BYTES"] = "700000000"
     return run(folder, *words)
-
-
-def result_of(folder: Path) -> dict[str, str]:
-    """The files of a run but for what starting it anew writes."""
-    beside = ("stages", "logs", "config.json", ".lock")
-    return {name: digest for name, digest in disk_full.snapshot(folder).items() if name.split("/")[0] not in beside}
 
 
 # ---------------------------------------------------------------------------------------------- signals and two at once

@@ -52,8 +52,9 @@ def of_maker(make: object, *, leave_out: Sequence[object] = ()) -> str:
         leave_out: values that are captured and do not count, compared by identity: the settings of a run, of which a
             stage's key names those that matter.
 
-    What is captured counts where it is made of numbers, texts, sequences, mappings, dataclasses and arrays; models and
-    other objects say nothing of their contents, and belong into the key.
+    What is captured counts where it is made of numbers, texts, tuples, dataclasses and arrays. Models and other objects
+    say nothing of their contents, and lists and mappings may be filled on the way: what counts of them belongs into
+    the key, or is handed over in a partial.
     """
     sink: list[object] = []
     functions: list[FunctionType] = []
@@ -80,7 +81,9 @@ def _gather(value: Any, sink: list[object], functions: list[FunctionType], *, le
     elif isinstance(value, FunctionType):
         functions.append(value)
         captured = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
-        for item in (*captured, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
+        # a list that is captured may be one that is filled on the way: what it is made of stands in the source
+        fixed = [item for item in captured if not isinstance(item, list | dict | set | bytearray)]
+        for item in (*fixed, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
             _gather(item, sink, functions, **more)
         if wrapped := getattr(value, "__wrapped__", None):
             _gather(wrapped, sink, functions, **more)

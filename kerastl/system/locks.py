@@ -18,18 +18,28 @@ def held(place: Path) -> Iterator[None]:
     """Holds the lock of a file or folder that is to be made, waiting for whoever holds it.
 
     The kernel drops it with the process: nothing stale can stay behind a kill. The lock is a hidden file beside the
-    place, which stays; where it cannot be opened or the file system has no locks, nothing is held.
+    place, which goes with its last holder; where it cannot be opened or there are no locks, nothing is held.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    path = place.with_name(f".{place.name}.lock")
+    handle = None if fcntl is None else _locked(path)
     try:
-        handle = os.open(place.with_name(f".{place.name}.lock"), flags, 0o644)
-    except OSError:
-        yield
-        return
-    try:
-        if fcntl is not None:
-            with contextlib.suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            os.close(handle)
+
+
+def _locked(path: Path) -> int | None:
+    """The open and locked file at a path; one that its holder took away meanwhile is no lock, and another is opened."""
+    try:
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+            fcntl.flock(handle, fcntl.LOCK_EX)  # pyright: ignore[reportOptionalMemberAccess]
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), os.stat(path)):
+                    return handle
+            os.close(handle)
+    except OSError:
+        return None

@@ -97,10 +97,10 @@ def test_a_stage_is_told_where_its_logs_and_checkpoints_go(tmp_path):
 
 
 def test_checkpoints_of_a_stage_go_when_it_is_finished_and_with_other_settings(tmp_path):
-    dying = True
+    dying = [True]
 
     def make(workspace):
-        if dying:
+        if dying[0]:
             workspace.save_checkpoint({}, {"number": 7})
             raise KeyboardInterrupt
         return workspace.latest_checkpoint()
@@ -118,7 +118,7 @@ def test_checkpoints_of_a_stage_go_when_it_is_finished_and_with_other_settings(t
         with pytest.raises(KeyboardInterrupt):
             stage(key, name)
     assert [name.rpartition("-")[0] for name in begun()] == [".work-lesson", ".work-lesson-two"]
-    dying = False
+    dying[0] = False
     assert stage(2) == [({}, {"number": 7})]
     assert [name.rpartition("-")[0] for name in begun()] == [".work-lesson-two"]
     (finished,) = (path for path in (tmp_path / "stages").glob("lesson-*"))
@@ -227,12 +227,12 @@ def test_two_processes_in_one_folder_the_second_names_the_first(tmp_path):
             "import sys; sys.path.insert(0, sys.argv[2]); from tests_store_config import Config\n"
             "from kerastl.runs import store\n"
             "from pathlib import Path\n"
-            "with store.Run(Path(sys.argv[1]), recipe='r', tag='t', config=Config(), needed_bytes=1): pass\n"
+            "with store.Run(Path(sys.argv[1]), recipe='tiny', tag='t', config=Config(), needed_bytes=1): pass\n"
         )
-        (tmp_path / "tests_store_config.py").write_text(
+        (tmp_path.parent / "tests_store_config.py").write_text(
             "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Config:\n    seed: int = 0\n"
         )
-        second = [sys.executable, "-c", code, str(tmp_path), str(tmp_path)]
+        second = [sys.executable, "-c", code, str(tmp_path), str(tmp_path.parent)]
         result = subprocess.run(second, env=ENVIRONMENT, capture_output=True, text=True)
         assert result.returncode == 1
         assert f"process {os.getpid()} is at work" in result.stderr
@@ -332,7 +332,7 @@ def test_settings_that_do_not_fit_leave_the_earlier_result(tmp_path, monkeypatch
     assert (tmp_path / "mobile" / "model.tflite").exists()
     with open_run(tmp_path, config=Config(seed=4)):  # and the lock is free
         pass
-    assert not (tmp_path / "mobile").exists()
+    assert (tmp_path / "config.json").read_bytes() == before
 
 
 def test_pins_that_do_not_fit_leave_the_earlier_bundle(tmp_path, monkeypatch):
@@ -391,27 +391,21 @@ def test_publish_puts_the_bundle_and_pins_every_file(tmp_path):
             store.publish(tmp_path, {name: b""})
 
 
-def test_a_failed_run_leaves_no_bundle(tmp_path):
+def test_no_failure_takes_a_finished_run_away(tmp_path):
+    """`test_run_folder.py` compares every file of it."""
+
     def run(error, **changes):
         with open_run(tmp_path, **changes):
-            if error:
-                raise error
-            store.publish(tmp_path, {"model.tflite": b"model"})
+            raise error
 
-    run(None)
-    with pytest.raises(OSError, match="full"):
-        run(OSError("full"))
-    with pytest.raises(KeyboardInterrupt):
-        run(KeyboardInterrupt())
-    assert (tmp_path / "mobile").exists()
-    with pytest.raises(RuntimeError):
-        run(RuntimeError("the file is not the model"))
-    assert not (tmp_path / "mobile").exists()
-    assert not (tmp_path / "files.json").exists()
-    run(None)
-    with pytest.raises(OSError, match="full"):
-        run(OSError("full"), config=Config(seed=4))  # other settings: the earlier result is not this run's
-    assert not (tmp_path / "mobile").exists()
+    with open_run(tmp_path):
+        store.publish(tmp_path, {"model.tflite": b"model"})
+    for error in (OSError("full"), KeyboardInterrupt(), RuntimeError("the file is not the model")):
+        for config in (Config(), Config(seed=4)):
+            with pytest.raises(type(error)):
+                run(error, config=config)
+    assert (tmp_path / "mobile" / "model.tflite").read_bytes() == b"model"
+    assert (tmp_path / "files.json").exists()
 
 
 def test_stage_names_and_keys_are_checked(tmp_path):

@@ -283,9 +283,10 @@ def test_what_is_captured_counts_but_for_what_the_key_names(recipe):
     settings, big = Schedule(epochs=3), object()
 
     def maker(value, *, partly=1):
-        captured = value
+        captured, filled = value, [value]
 
         def make(at):
+            filled.append(at)
             return captured, settings, big, module
 
         return functools.partial(make, partly)
@@ -293,11 +294,13 @@ def test_what_is_captured_counts_but_for_what_the_key_names(recipe):
     def digest(value, *, leave_out=(), **options):
         return code_digests.of_maker(maker(value, **options), leave_out=leave_out)
 
-    values = [1, 2.5, "a", (1, 2), [1, 2, 3], {"a": 1}, np.arange(3), Schedule(epochs=1), Schedule(epochs=2)]
+    values = [1, 2.5, "a", (1, 2), (1, [2, 3]), np.arange(3), Schedule(epochs=1), Schedule(epochs=2)]
     found = [digest(value) for value in values]
     assert len(set(found)) == len(values)
-    assert digest([1, 2, 3]) == found[4], "contents, and not the object"
+    assert digest((1, [2, 3])) == found[4], "contents, and not the object"
     assert digest(1, partly=2) != found[0]
+    assert digest(1, partly=[1]) != digest(1, partly=[2])
+    assert digest([1]) == digest([2]), "a list that is captured may be filled on the way"
     assert digest(lambda: 1) != digest(lambda: 2)
     one, other = Schedule(epochs=1), Schedule(epochs=2)
     assert digest(one, leave_out=[one]) == digest(other, leave_out=[other])

@@ -272,9 +272,14 @@ def test_one_example_is_always_allowed(tiny_files, tmp_path):
     split = types.Split("test", tiny_files.inputs[:40], tiny_files.labels[:40], tiny_files.task)
     expected = tiny_files.expected[:40].copy()
     expected[3] = np.roll(expected[3], 1)
-    assert verify.check(artifact, split, expected=expected, tolerance=verify.INT8).agreement == 39 / 40
+    strict = verify.Tolerance(agreement=0.9995, score_drop=1.0)
+    assert verify.check(artifact, split, expected=expected, tolerance=strict).agreement == 39 / 40
     expected[4] = np.roll(expected[4], 1)
     with fails("agreement"):
+        verify.check(artifact, split, expected=expected, tolerance=strict)
+    assert verify.check(artifact, split, expected=expected, tolerance=verify.INT8).agreement == 38 / 40
+    expected[5:7] = np.roll(expected[5:7], 1, 1)
+    with fails("agreement"):  # two of forty are chance where 2 % may turn, four are not
         verify.check(artifact, split, expected=expected, tolerance=verify.INT8)
 
 
@@ -362,6 +367,8 @@ def test_answers_of_several_classes(tiny_files, tmp_path):
     ):
         with fails(check):
             several(tiny_files, tmp_path, change(expected), expected, labels)
+    several(tiny_files, tmp_path, answers, expected, labels, tolerance=verify.INT8)  # three of 100: chance
+    answers[:8, 1] = 1 - expected[:8, 1]
     with fails("agreement with its model"):
         several(tiny_files, tmp_path, answers, expected, labels, tolerance=verify.INT8)
     with fails("outputs"):
