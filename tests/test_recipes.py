@@ -32,7 +32,7 @@ NAMES = [one.name for recipe in recipes.built_in() for one in (recipe, *recipes.
 ALIASES = {alias.name for recipe in recipes.built_in() for alias in recipes.aliases(recipe)}
 CONTROLLED = [
     "cifar_mobile", "distil_features", "distil_few_labels", "distil_logits", "distil_quantized", "fashion_mobile",
-    "mnist_mobile", "text_mobile",
+    "text_mobile",
 ]  # fmt: skip
 """Recipes that have a teacher: they train every student without it as well."""
 

@@ -1,7 +1,7 @@
 """A chain of strided convolutions and one dense layer: few operators, few bytes around the weights.
 
-All but the first convolution see at most a quarter of the pixels, which keeps training and inference cheap. After
-the all-convolutional net (Springenberg et al. 2015).
+Most convolutions see at most a quarter of the pixels, which keeps training and inference cheap. After the
+all-convolutional net (Springenberg et al. 2015).
 """
 
 from __future__ import annotations
@@ -71,16 +71,16 @@ def build(
 
 
 def tiny(task: Task) -> keras.Model:
-    """22,000 parameters on 28x28 grey pictures: the student of ``mnist_mobile``.
+    """28,000 parameters on 28x28 grey pictures, the net of ``mnist_mobile``: narrow, and deep for its size.
 
-    Its last 4x4 map is flattened, for it matters where in the picture a stroke is.
+    The first convolution sees every pixel, and the last map is averaged: under strong augmentation what a digit is does
+    not depend on where it stands.
     """
     return build(
         task,
-        filters=(16, 24, 32, 24),
-        kernel_sizes=(5, 3, 3, 3),
-        strides=(2, 1, 2, 2),
-        flatten=True,
+        filters=(16, 16, 24, 24, 32, 32),
+        kernel_sizes=(3,) * 6,
+        strides=(1, 2, 1, 2, 1, 1),
         name="strided_cnn_tiny",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +16,9 @@ class Acceptance:
         ValueError: if a bound is negative, or the share of agreement is none.
     """
 
-    prefer: str = "smallest"
-    """What the phone gets among the files within the bounds: "smallest" or "fastest"."""
+    prefer: Literal["balanced", "smallest", "fastest"] = "balanced"
+    """What the phone gets among the files within the bounds: the "smallest", the "fastest", or, "balanced", the fastest
+    of those within 5 % of the smallest."""
     max_score_drop: float = 0.003
     """Validation score that the chosen file may lose against the float model."""
     max_quantization_drop: float = 0.003
@@ -25,8 +27,18 @@ class Acceptance:
     """Least share of examples on which an int8 file answers like its float model."""
     max_saturation: float = 0.005
     """Largest share of a layer's numbers on held-out examples that may lie outside the range of its calibration."""
+    megabytes: float | None = None
+    """Most that the chosen file may have, a megabyte being a million bytes."""
+    milliseconds: float | None = None
+    """Most that one inference of the chosen file may take, on one thread of this machine."""
 
     def __post_init__(self) -> None:
+        if self.prefer not in ("balanced", "smallest", "fastest"):
+            raise ValueError(f"Wanted prefer to be balanced, smallest or fastest. Received: {self.prefer!r}.")
+        if min(self.megabytes or 1, self.milliseconds or 1) <= 0 or 0 in (self.megabytes, self.milliseconds):
+            raise ValueError(
+                f"Wanted limits above 0. Received: megabytes={self.megabytes}, milliseconds={self.milliseconds}."
+            )
         bounds = (self.max_score_drop, self.max_quantization_drop, self.max_saturation)
         if min(bounds) < 0 or not 0 <= self.min_agreement <= 1:
             raise ValueError(

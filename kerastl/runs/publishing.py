@@ -88,6 +88,7 @@ def publish(
     variants = [tested[name] for name in measured]
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
+    eligible = [tested[name] for name, (candidate, _) in measured.items() if candidate.eligible]
     result = report.build(
         run.metadata,
         dataset,
@@ -97,7 +98,7 @@ def publish(
         choice=choice,
         details=target.details(answers, dataset.test.labels),
         skipped=refused,
-        frontier=verify.pareto_front(variants, target=target),
+        frontier=verify.pareto_front(eligible, target=target),
         control=None if control is None else _gained(control, dataset, check),
     )
     _save(model, run.folder, task)
@@ -153,6 +154,8 @@ def _chosen(
         target=target,
         prefer=accept.prefer,
         budget=accept.max_score_drop,
+        megabytes=accept.megabytes,
+        milliseconds=accept.milliseconds,
         float_validation_score=own.score,
         within=within,
     )

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from kerastl import types
+from kerastl.verify import chance
 from kerastl.verify.checks import VerificationError
+
+SLACK = 0.05
+"""Share of bytes above the smallest file's within which ``"balanced"`` takes the fastest."""
+NOISE = 0.1
+"""Share by which two latencies may differ and be the same: what a machine measures twice."""
 
 
 def select(
@@ -13,8 +21,10 @@ def select(
     *,
     target: types.Target,
     float_validation_score: float,
-    prefer: str = "smallest",
+    prefer: str = "balanced",
     budget: float = 0.003,
+    megabytes: float | None = None,
+    milliseconds: float | None = None,
     within: Callable[[types.Variant], bool] | None = None,
 ) -> types.Choice:
     """The variant that goes to the phone, by validation scores only.
@@ -23,18 +33,21 @@ def select(
         variants: the files with everything measured about them.
         target: says how much worse one score is than another.
         float_validation_score: the float model's score on the validation split.
-        prefer: ``"smallest"`` (bytes, then median latency) or ``"fastest"`` (median latency, then bytes).
+        prefer: ``"balanced"`` (the fastest of those within `SLACK` of the smallest; what is as fast within `NOISE` by
+            bytes, then integers), ``"smallest"`` (bytes, then median latency) or ``"fastest"`` (the other way round).
         budget: how much worse than the float model's a validation score may be, see `types.Target.drop`.
-        within: whether a file is, by default from the two scores alone; who has the answers can tell a difference from
-            chance, see `verify.chance`.
+        megabytes, milliseconds: most that a file may have, and that one inference may take here.
+        within: whether a file is within the budget, by default from the two scores alone; who has the answers can tell
+            a difference from chance, see `verify.chance`.
 
     Raises:
         ValueError: if ``prefer`` is another word, or there are no variants.
-        VerificationError: if no variant is within the budget.
+        VerificationError: if no variant is within the budget and the limits.
     """
     orders = {
-        "smallest": lambda variant: (variant.facts.bytes, variant.latency.median),
-        "fastest": lambda variant: (variant.latency.median, variant.facts.bytes),
+        "balanced": _balanced,
+        "smallest": lambda some: min(some, key=lambda one: (one.facts.bytes, one.latency.median)),
+        "fastest": lambda some: min(some, key=lambda one: (one.latency.median, one.facts.bytes)),
     }
     if prefer not in orders or not variants:
         raise ValueError(
@@ -50,18 +63,38 @@ def select(
     if not kept:
         wanted = _wanted(target, float_validation_score, budget)
         raise VerificationError("every variant", "the budget of the choice", wanted=wanted, got=names)
-    best = min(kept, key=orders[prefer])
-    ahead = [v for v in variants if orders[prefer](v) < orders[prefer](best)]
+    small = [
+        one
+        for one in kept
+        if (megabytes is None or one.facts.bytes <= 1e6 * megabytes)
+        and (milliseconds is None or one.latency.median <= milliseconds)
+    ]
+    if not small:
+        measured = [f"{v.artifact.name} {v.facts.bytes:,} bytes in {v.latency.median:.3f} ms" for v in kept]
+        limits = [f"{megabytes:g} MB" if megabytes else "", f"{milliseconds:g} ms" if milliseconds else ""]
+        wanted = f"at most {' and '.join(filter(None, limits))}"
+        raise VerificationError("every variant", "the limits of the choice", wanted=wanted, got=", ".join(measured))
+    best = orders[prefer](small)
+    ahead = [one for one in variants if one not in kept and orders[prefer]([one, best]) is one]
+    what = f"the fastest within {SLACK:.0%} of the smallest" if prefer == "balanced" else f"the {prefer}"
     why = (
-        f"{best.artifact.name} ({best.artifact.technique}) is the {prefer} of the {len(kept)} of {len(variants)} "
+        f"{best.artifact.name} ({best.artifact.technique}) is {what} of the {len(small)} of {len(variants)} "
         f"variants whose validation score is within {budget:g} of the float model's {float_validation_score:.4f}: "
         f"{best.facts.bytes:,} bytes, {best.latency.median:.3f} ms, validation score "
         f"{best.validation.score.value:.4f}."
     )
     if ahead:
         listed = ", ".join(f"{v.artifact.name} ({v.validation.score.value:.4f})" for v in ahead)
-        why += f" {'Smaller' if prefer == 'smallest' else 'Faster'} but outside the budget: {listed}."
+        why += f" {'Faster' if prefer == 'fastest' else 'Smaller'} but outside the budget: {listed}."
     return types.Choice(best.artifact.name, why)
+
+
+def _balanced(variants: Sequence[types.Variant]) -> types.Variant:
+    least = min(one.facts.bytes for one in variants)
+    small = [one for one in variants if one.facts.bytes <= (1 + SLACK) * least]
+    quickest = min(one.latency.median for one in small)
+    quick = [one for one in small if one.latency.median <= (1 + NOISE) * quickest]
+    return min(quick, key=lambda one: (one.facts.bytes, not one.artifact.integer, one.latency.median))
 
 
 def _wanted(target: types.Target, score: float, budget: float) -> str:
@@ -72,6 +105,8 @@ def _wanted(target: types.Target, score: float, budget: float) -> str:
 def pareto_front(variants: Sequence[types.Variant], *, target: types.Target) -> tuple[str, ...]:
     """Names of the variants that no other one beats: none is as small, as fast and as good, and better in one of them.
 
+    A latency within `NOISE` is the same, and so is a score that chance explains: nothing is ahead by these alone.
+
     Args:
         variants: the files with everything measured about them; their validation scores count, not those on test.
         target: says which of two scores is the better one.
@@ -80,12 +115,22 @@ def pareto_front(variants: Sequence[types.Variant], *, target: types.Target) -> 
         The smallest first (the Pareto frontier of bytes, median latency and validation score).
     """
 
-    def costs(variant: types.Variant) -> tuple[float, float, float]:
-        score = variant.validation.score.value
-        return variant.facts.bytes, variant.latency.median, -score if target.higher_is_better else score
+    def worse(one: types.Variant, other: types.Variant) -> bool:
+        ours, theirs = (
+            chance.Answered(found.score.value, found.errors if found.errors is not None else np.empty(0))
+            for found in (one.validation, other.validation)
+        )
+        if not len(ours.errors) or len(ours.errors) != len(theirs.errors):
+            return target.drop(ours.score, theirs.score) > 0
+        return chance.worse(target, ours, theirs, allowed=0.0)
 
-    def beaten(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-        return one != other and all(theirs <= own for own, theirs in zip(one, other, strict=True))
+    def slower(one: types.Variant, other: types.Variant) -> bool:
+        return one.latency.median > (1 + NOISE) * other.latency.median
 
-    kept = [one for one in variants if not any(beaten(costs(one), costs(other)) for other in variants)]
-    return tuple(one.artifact.name for one in sorted(kept, key=costs))
+    def beaten(one: types.Variant, other: types.Variant) -> bool:
+        if other.facts.bytes > one.facts.bytes or slower(other, one) or worse(other, one):
+            return False
+        return other.facts.bytes < one.facts.bytes or slower(one, other) or worse(one, other)
+
+    kept = [one for one in variants if not any(beaten(one, other) for other in variants)]
+    return tuple(one.artifact.name for one in sorted(kept, key=lambda one: (one.facts.bytes, one.latency.median)))

@@ -1,5 +1,7 @@
 """Parameter counts worked out by hand, layer by layer."""
 
+import itertools
+
 import pytest
 
 from kerastl.inputs.image import Image
@@ -40,9 +42,10 @@ def test_conv_net():
 
 
 def test_strided_cnn_tiny():
-    convolutions = convolution(5, 1, 16) + convolution(3, 16, 24) + convolution(3, 24, 32) + convolution(3, 32, 24)
-    expected = convolutions + dense(4 * 4 * 24, 10)
-    assert all_conv_net.tiny(GREY).count_params() == expected == 21_914
+    widths = (1, 16, 16, 24, 24, 32, 32)
+    convolutions = sum(convolution(3, before, after) for before, after in itertools.pairwise(widths))
+    expected = convolutions + dense(32, 10)
+    assert all_conv_net.tiny(GREY).count_params() == expected == 28_122
 
 
 def test_residual_cnn_mobile_keeps_its_bound():

@@ -7,17 +7,22 @@ from kerastl.runs import Acceptance
 
 def test_the_defaults_are_those_of_publish():
     assert dataclasses.asdict(Acceptance()) == {
-        "prefer": "smallest",
+        "prefer": "balanced",
         "max_score_drop": 0.003,
         "max_quantization_drop": 0.003,
         "min_agreement": 0.98,
         "max_saturation": 0.005,
+        "megabytes": None,
+        "milliseconds": None,
     }
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"max_score_drop": -0.1}, {"max_quantization_drop": -1}, {"min_agreement": 98}, {"max_saturation": -1}],
+    [
+        *({"max_score_drop": -0.1}, {"max_quantization_drop": -1}, {"min_agreement": 98}, {"max_saturation": -1}),
+        *({"megabytes": 0}, {"milliseconds": -1.0}, {"prefer": "fast"}),  # not only when all is trained
+    ],
     ids=str,
 )
 def test_what_is_no_bound_is_refused(wrong):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kerastl import types, verify
@@ -39,7 +41,7 @@ def test_choice_is_made_on_validation_within_the_budget():
     )
     with pytest.raises(verify.VerificationError, match=r"budget.*>= 0.9950.*integer 0.9880"):
         verify.select(variants, target=TARGET, float_validation_score=0.998, budget=0.003)
-    with pytest.raises(ValueError, match="smallest, fastest"):
+    with pytest.raises(ValueError, match="balanced, smallest, fastest"):
         verify.select(variants, target=TARGET, float_validation_score=0.99, prefer="prettiest")
     with pytest.raises(ValueError, match="0 variants"):
         verify.select([], target=TARGET, float_validation_score=0.99)
@@ -91,3 +93,61 @@ def test_an_error_is_better_where_it_is_smaller():
     assert verify.pareto_front(variants, target=target) == ("int4", "integer", "float32")
     with pytest.raises(verify.VerificationError, match=r"within 0.003 of 0.0500"):
         verify.select(variants, target=target, float_validation_score=0.05)
+
+
+def chosen(variants, **options):
+    return verify.select(variants, target=TARGET, float_validation_score=0.99, **options).name
+
+
+def test_balanced_is_the_fastest_of_those_hardly_larger_than_the_smallest():
+    """Not a file 29 times slower for 3.5 % fewer bytes; and not the fastest of all, whatever it weighs."""
+    variants = [
+        variant("slow", size=1000, milliseconds=29.0, validation=0.99),
+        variant("quick", size=1035, milliseconds=1.0, validation=0.99),
+        variant("quicker", size=1200, milliseconds=0.5, validation=0.99),
+    ]
+    assert chosen(variants) == chosen(variants[::-1]) == "quick"
+    assert chosen(variants, prefer="smallest") == "slow"
+    assert chosen(variants, prefer="fastest") == "quicker"
+    why = verify.select(variants, target=TARGET, float_validation_score=0.99).why
+    assert "the fastest within 5% of the smallest of the 3 of 3" in why
+
+
+def test_what_is_as_fast_within_noise_goes_by_bytes_and_then_integers():
+    variants = [
+        variant("larger", size=1010, milliseconds=1.0, validation=0.99),
+        variant("smaller", size=1000, milliseconds=1.08, validation=0.99),
+        variant("integer", size=1000, milliseconds=1.09, validation=0.99),
+    ]
+    integer = dataclasses.replace(variants[2], artifact=dataclasses.replace(variants[2].artifact, integer=True))
+    assert chosen(variants) == "smaller"
+    assert chosen([*variants[:2], integer]) == "integer"
+
+
+def test_limits_are_kept_or_said():
+    variants = [
+        variant("small", size=1_000_000, milliseconds=9.0, validation=0.99),
+        variant("quick", size=3_000_000, milliseconds=1.0, validation=0.99),
+    ]
+    assert chosen(variants, milliseconds=2.0) == "quick"
+    assert chosen(variants, megabytes=2.0, prefer="fastest") == "small"
+    words = r"limits of the choice: wanted at most 2 MB and 2 ms, got small 1,000,000 bytes in 9\.000 ms, quick 3"
+    with pytest.raises(verify.VerificationError, match=words):
+        chosen(variants, megabytes=2.0, milliseconds=2.0)
+
+
+def measured(one, errors):
+    found = types.Verification(types.Score(1 - np.mean(errors), 0, 1, len(errors)), 0.99, 1.0, 0.0, np.array(errors))
+    return dataclasses.replace(one, validation=found)
+
+
+def test_nothing_is_ahead_by_noise_alone():
+    wrong = {"float32": [1.0] * 10 + [0.0] * 90, "integer": [1.0] * 11 + [0.0] * 89, "int4": [1.0] * 30 + [0.0] * 70}
+    variants = [
+        measured(variant("float32", size=900, milliseconds=0.95, validation=0), wrong["float32"]),
+        measured(variant("integer", size=300, milliseconds=1.0, validation=0), wrong["integer"]),
+        measured(variant("int4", size=100, milliseconds=1.0, validation=0), wrong["int4"]),
+    ]
+    assert verify.pareto_front(variants, target=TARGET) == ("int4", "integer")
+    faster = measured(variant("float32", size=900, milliseconds=0.5, validation=0), wrong["float32"])
+    assert verify.pareto_front([faster, *variants[1:]], target=TARGET) == ("int4", "integer", "float32")
