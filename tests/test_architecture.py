@@ -52,6 +52,7 @@ MAY_NAME: dict[str, set[str]] = {
     "training/precision": KERAS,
     "training/seeded": KERAS,
     "training/weight_decay": KERAS,
+    "training/outside_callbacks": KERAS,
     "training/resume": KERAS | TENSORFLOW,  # the callbacks' room, one floor up
     "training/callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches

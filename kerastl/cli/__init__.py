@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words or os.environ.get("KERASTL_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # names of classes and files are anybody's, and a terminal may be ASCII
-            stream.reconfigure(errors="backslashreplace")
+        if reconfigure := getattr(stream, "reconfigure", None):  # names are anybody's, and a terminal may be ASCII
+            reconfigure(errors="backslashreplace")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are nobody's concern here
     # On processors without AVX-512 TensorFlow leaves oneDNN off, though small convolutions train 1.2 to 2.7 times
     # faster with it (measured on an AVX2 machine); it has to be said before TensorFlow is imported.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from kerastl import types
 from kerastl.data import near_duplicates
 from kerastl.inputs.image import Image
-from kerastl.system import atomic_files, downloads
+from kerastl.system import atomic_files, bounded_json, downloads
 
 MOST_PAIRS = 50_000_000
 """Pairs of a held-out and a training picture that are looked at: a few seconds of processor time.
@@ -47,7 +46,7 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     """
     cached = downloads.home() / "overlaps" / f"{digest}-{_VERSION}.json"
     try:
-        return {name: int(count) for name, count in json.loads(cached.read_text()).items()}
+        return {name: int(count) for name, count in bounded_json.loads(cached.read_text()).items()}
     except (OSError, ValueError, AttributeError):
         pass
     counts = {**_exact(train, validation, test), **_near(train, validation, test)}

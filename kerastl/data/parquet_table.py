@@ -7,7 +7,6 @@ column of 0 and 1 for each class.
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from kerastl.data import class_order, multi_label_columns, splits
 from kerastl.inputs import array_file, pictures
+from kerastl.system import bounded_json
 
 _AT_ONCE = 64_000_000  # bytes
 
@@ -242,7 +242,7 @@ def _input(value: object, *, column: str, size: Sequence[int] | None, channels: 
 def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...]:
     """The names of classes that the Hugging Face hub writes into a parquet file's metadata."""
     try:
-        info = json.loads((metadata or {})[b"huggingface"])
+        info = bounded_json.loads((metadata or {})[b"huggingface"])
         feature = info["info"]["features"][label_column]
         feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)  # of a list of labels
         names = feature["names"]

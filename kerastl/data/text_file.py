@@ -10,11 +10,12 @@ import contextlib
 import csv
 import difflib
 import io
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from kerastl.system import bounded_json
 
 DELIMITERS = {".csv": ",;\t", ".tsv": "\t", ".tab": "\t"}
 """Ending -> what may stand between columns; the first with which the header has the columns asked for is taken."""
@@ -86,7 +87,7 @@ def columns(path: Path) -> list[str]:
         text = _decoded(path.read_bytes(), path)
         ending = path.suffix.lower()
         if ending in JSON_LINES:
-            content = json.loads(next((line for line in text.split("\n") if line.strip()), "{}"))
+            content = bounded_json.loads(next((line for line in text.split("\n") if line.strip()), "{}"))
             return list(content) if isinstance(content, dict) else []
         return max((_header(text, delimiter) for delimiter in DELIMITERS[ending]), key=len)
     return []
@@ -181,7 +182,7 @@ def _objects(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            content = json.loads(line)
+            content = bounded_json.loads(line)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}, is no JSON: {error}.") from error
         if not isinstance(content, dict):

@@ -17,6 +17,7 @@ from kerastl import types
 from kerastl.data import splits
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
+from kerastl.system import bounded_json
 from kerastl.tasks.single_label import SingleLabel
 
 
@@ -97,6 +98,7 @@ def load(
 
 
 def _prepared(name: str, data_dir: str | os.PathLike | None) -> tensorflow_datasets.core.DatasetBuilder:
+    _check_features(name, data_dir)
     try:
         builder = tensorflow_datasets.builder(name, data_dir=data_dir)
     except tensorflow_datasets.core.DatasetNotFoundError as error:
@@ -123,6 +125,25 @@ def _prepared(name: str, data_dir: str | os.PathLike | None) -> tensorflow_datas
                 f"and, for a machine without, copy that folder there."
             ) from error
     return builder
+
+
+def _check_features(name: str, data_dir: str | os.PathLike | None) -> None:
+    """Refuses a prepared set whose description names code: TFDS would import whatever module it says.
+
+    Raises:
+        ValueError: a feature is none of TFDS' own.
+    """
+    if data_dir is None or "://" in str(data_dir):
+        return
+    for path in Path(data_dir, name.split(":")[0].split("/")[0]).rglob("features.json"):
+        waiting = [bounded_json.loads(path.read_bytes())]
+        while waiting:
+            one = waiting.pop()
+            waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else []
+            kinds = [one.get(key) for key in ("type", "pythonClassName")] if isinstance(one, dict) else []
+            for kind in kinds:
+                if isinstance(kind, str) and "." in kind and not kind.startswith("tensorflow_datasets.core.features."):
+                    raise ValueError(f"Wanted features of TensorFlow Datasets' own. Received: {kind!r} in {path}.")
 
 
 def _knock(builder: tensorflow_datasets.core.DatasetBuilder) -> None:

@@ -36,6 +36,7 @@ from kerastl.export.metadata_schema.Stats import StatsT
 from kerastl.export.metadata_schema.SubGraphMetadata import SubGraphMetadataT
 from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
 from kerastl.inputs import text, wordpiece
+from kerastl.system import bounded_json
 from kerastl.types import Task
 
 ENTRY = b"TFLITE_METADATA"
@@ -182,7 +183,7 @@ def _input_of(data: bytes, source: TensorMetadataT, shape: list[int]) -> tuple[d
 
 
 def _from_json(words: str | None, otherwise: Mapping[str, object]) -> Mapping[str, object]:
-    return otherwise if words is None else json.loads(words)
+    return otherwise if words is None else bounded_json.loads(words)
 
 
 def score_threshold(data: bytes) -> float | None:

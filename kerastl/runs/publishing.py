@@ -78,7 +78,7 @@ def publish(
     while choice is None or measured.keys() != tested.keys():
         # test only when the choice is made; a chosen file that fails there is left out like any other
         choice = _chosen([one for one in measured.values() if one[0].eligible], target, accept, own, refused)
-        for name in sorted(measured.keys() - tested.keys(), key=lambda name: name != choice.name):
+        for name in sorted(measured.keys() - tested.keys(), key=lambda name, first=choice.name: name != first):
             candidate, variant = measured[name]
             with _leaving_out(candidate, refused, run.folder):
                 tested[name] = dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test))

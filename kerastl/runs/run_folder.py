@@ -8,7 +8,6 @@ the finished one is bitwise what it was. Nothing is written or taken away that n
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kerastl.system import atomic_files, digests
+from kerastl.system import atomic_files, bounded_json, digests
 
 try:  # on Windows there is no flock; two runs in one folder are then only warned about by notes
     import fcntl
@@ -36,11 +35,12 @@ def config_of(folder: Path) -> dict[str, Any] | None:
     """What the `config.json` of a run says, ``None`` where there is none that a run has written."""
     path = folder / "config.json"
     try:
-        content = None if path.is_symlink() else json.loads(path.read_text(encoding="utf-8"))
+        content = None if path.is_symlink() else bounded_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    own = isinstance(content, dict) and {"recipe", "tag", "versions", "config"} <= set(content)
-    return content if own and isinstance(content["versions"], dict) and "kerastl" in content["versions"] else None
+    if not isinstance(content, dict) or not {"recipe", "tag", "versions", "config"} <= set(content):
+        return None
+    return content if isinstance(content["versions"], dict) and "kerastl" in content["versions"] else None
 
 
 def is_finished(folder: Path) -> bool:
@@ -165,7 +165,7 @@ def finish_publishing(folder: Path) -> None:
     new = folder / NEXT
     if not (new / FILES).is_file():
         return
-    pins = json.loads((new / FILES).read_text(encoding="utf-8"))
+    pins = bounded_json.loads((new / FILES).read_text(encoding="utf-8"))
     for path in sorted(new.iterdir()):
         if path.name in _KEPT:
             _add(path, folder / path.name)
@@ -209,7 +209,7 @@ def _add_files(source: Path, target: Path) -> None:
 
 def _pinned(folder: Path) -> dict[str, str]:
     try:
-        found = json.loads((folder / FILES).read_text(encoding="utf-8"))
+        found = bounded_json.loads((folder / FILES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

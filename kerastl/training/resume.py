@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from kerastl.system import atomic_files, memory
+from kerastl.training import outside_callbacks
 from kerastl.training.callbacks import CallbackList, Checkpoints
 from kerastl.types import Workspace
 
@@ -64,7 +65,10 @@ def fit(
     Raises:
         KeyboardInterrupt, SystemExit: with a workspace, after the checkpoint that Ctrl-C or SIGTERM asked for.
         MemoryError: a step does not fit into memory.
+        ValueError: a callback of Keras that cannot go on, see `outside_callbacks.check`.
     """
+    if workspace:
+        outside_callbacks.check(watchers)
     model.optimizer.build(model.trainable_variables)
     history = keras.callbacks.History()
     watchers = [history, *watchers]
@@ -93,6 +97,8 @@ def fit(
         )
 
     epoch, step, stopped = checkpoints.place if checkpoints else (0, 0, False)
+    if epoch or step:
+        outside_callbacks.go_on(watchers, epochs=epoch)
     if step:  # a compiled model's metrics have no variables to put numbers back into before they are used
         model.evaluate(batches.take(1), verbose=0)
     logs = atomic_files.explain_disk_full(workspace.logs) if workspace else contextlib.nullcontext()

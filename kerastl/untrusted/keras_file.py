@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
-import json
 import lzma
 import re
 import shutil
@@ -24,6 +23,7 @@ from typing import Any
 import h5py
 import keras
 
+from kerastl.system import bounded_json
 from kerastl.untrusted import hdf5, keras_config
 
 _SMALL, _RATIO = 10_000_000, 200
@@ -200,7 +200,7 @@ def _member_finding(member: zipfile.ZipInfo, names: set[str]) -> str | None:
 
 def _parsed(text: bytes | str) -> Any:
     try:
-        return json.loads(text)
+        return bounded_json.loads(text)
     except (ValueError, RecursionError) as error:
         raise KerasFileError(f"its configuration is no JSON: {error}") from error
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from typing import ClassVar
 
 import numpy as np
@@ -188,3 +190,21 @@ def test_no_network_is_said_at_once(data_dir):
 def test_missing_package_is_named_with_its_command(data_dir):
     with pytest.raises(ImportError, match="python -m pip install no_such_package_for_kerastl"):
         tfds.load("kerastl_needs_more", data_dir=data_dir)
+
+
+def test_a_set_whose_description_names_code_is_refused_and_nothing_is_imported(data_dir, tmp_path, monkeypatch):
+    tfds.load("kerastl_tiny", data_dir=data_dir)
+    copy = tmp_path / "sets"
+    shutil.copytree(data_dir / "kerastl_tiny", copy / "kerastl_copy")
+    (file,) = copy.rglob("features.json")
+    name, content = "kerastl_copy", json.loads(file.read_text())
+    image, *_ = content["featuresDict"]["features"].values()
+    image["pythonClassName"] = "probe.Feature"
+    file.write_text(json.dumps(content))
+    (tmp_path / "probe.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ValueError, match=r"features of TensorFlow Datasets' own\. Received: 'probe\.Feature'"):
+        tfds.load(name, data_dir=copy)
+    file.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deep"):
+        tfds.load(name, data_dir=copy)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import multiprocessing
 import os
+import shutil
 import stat
 import tarfile
 import time
@@ -226,3 +228,34 @@ def test_the_disk_is_flushed_once_for_all_files(tmp_path, monkeypatch):
     assert len(contents(unpack.unpack(archive, tmp_path / "out"))) == 500
     assert flushed.count("sync") == 1
     assert len(flushed) < 5
+
+
+def nameless(path, *, kind="zip"):
+    """A zip file with a member that has no name, as no archiver writes it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", b"content")
+    data = path.read_bytes()
+    local, central = data.index(b"PK\3\4"), data.index(b"PK\1\2")
+    patched = bytearray(data)
+    for place, at in ((local, 26), (central, 28)):
+        patched[place + at : place + at + 2] = b"\0\0"
+    path.write_bytes(bytes(patched))
+    return path
+
+
+def test_whatever_a_damaged_archive_provokes_is_said_in_words(tmp_path):
+    """Each byte of the directory set to several values: `zipfile` raises what it likes."""
+    path = make_zip(tmp_path / "whole.zip", FILES)
+    data = path.read_bytes()
+    start = data.index(b"PK\1\2")
+    for place in range(start, len(data)):
+        for value in (0, 1, 255):
+            mutant = bytearray(data)
+            mutant[place] = value
+            path.write_bytes(bytes(mutant))
+            with contextlib.suppress(unpack.ArchiveError):
+                unpack.unpack(path, tmp_path / "out")
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    nameless(path)
+    with pytest.raises(unpack.ArchiveError):
+        unpack.unpack(path, tmp_path / "out")

@@ -166,3 +166,18 @@ def test_an_idx_bomb_is_refused_before_it_unpacks(tmp_path):
     path.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x03" + bytes(50_000_000)))  # announces three, holds more
     with pytest.raises(ValueError, match="holds more"):
         array_file.read_idx(path)
+
+
+def test_whatever_the_directory_of_an_npz_provokes_is_said_in_words(tmp_path):
+    np.savez(tmp_path / "set.npz", x=np.arange(12), y=np.arange(3))
+    path = tmp_path / "set.npz"
+    data = path.read_bytes()
+    start = data.index(b"PK\1\2")
+    for place in range(start, len(data)):
+        for value in (0, 20, 255):  # 20 among them: a version of the format that is to come
+            mutant = bytearray(data)
+            mutant[place] = value
+            path.write_bytes(bytes(mutant))
+            arrays, problems = array_file.read_set(path)
+            assert all(isinstance(one, np.ndarray) for one in arrays.values())
+            assert all(isinstance(words, str) for words in problems.values())

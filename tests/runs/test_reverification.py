@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,28 @@ def test_any_flipped_byte_of_a_run(finished):
     assert flips > 700
     (finished / "variants" / "added.tflite").write_bytes(b"")
     assert reverification._files(kerastl.open(finished)) == ["variants/added.tflite: not named in files.json"]
+    (finished / "variants" / "added.tflite").unlink()
+
+
+def test_hidden_files_and_links_are_seen_and_other_runs_inside_are_not(finished, tmp_path):
+    added = {
+        "variants/.hidden": lambda path: path.write_bytes(b"x"),
+        ".beside": lambda path: path.write_bytes(b"x"),
+        "mobile/link": lambda path: path.symlink_to(tmp_path),
+        "mobile/pipe": os.mkfifo,
+    }
+    for name, make in added.items():
+        make(finished / name)
+        (words,) = reverification._files(kerastl.open(finished))
+        assert words == f"{name}: {'a link' if 'link' in name else 'not named in files.json'}"
+        (finished / name).unlink()
+    for inside in (".next", "another"):  # the next run in the making; a run of its own
+        (finished / inside).mkdir()
+        (finished / inside / ".lock").touch()
+        (finished / inside / "model.keras").write_bytes(b"x")
+    assert reverification._files(kerastl.open(finished)) == []
+    for inside in (".next", "another"):
+        shutil.rmtree(finished / inside)
 
 
 def noticed(folder: Path) -> bool:

@@ -7,7 +7,6 @@ is computed by its formula with tanh, as in keras-hub's BERT, also where a confi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from kerastl.inputs import text
 from kerastl.models.pretrained import minilm_l6, safetensors_file
+from kerastl.system import bounded_json
 from kerastl.types import Task
 
 _PLAIN = {
@@ -125,7 +125,7 @@ def _json(path: Path, *, needed: bool = True) -> dict[str, Any]:
             raise FileNotFoundError(f"There is no file {path}.")
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = bounded_json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}.") from error
     if not isinstance(content, dict):

@@ -6,7 +6,6 @@ BERT's own uncased training read them: in small letters and without accents.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from keras_hub.src.utils import preset_utils
 
 from kerastl.inputs import text, wordpiece
 from kerastl.models.pretrained import minilm_l6, names, presets
+from kerastl.system import bounded_json
 from kerastl.types import Task
 
 _VOCABULARY, _SETTINGS = "assets/tokenizer/vocabulary.txt", "tokenizer.json"
@@ -40,7 +40,7 @@ def vocabulary_file(name: str) -> Path:
     _known(name)
     settings = _file(name, _SETTINGS)
     try:
-        content = json.loads(settings.read_text(encoding="utf-8"))
+        content = bounded_json.loads(settings.read_text(encoding="utf-8"))
         kind, config = content["class_name"], content["config"]
         lowercase = config["lowercase"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerastl.system import bounded_json
 from kerastl.types import Task
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _is_published(name: str) -> bool:
     if not Path(name).is_dir():
         return False
     try:
-        config = json.loads(Path(name, "config.json").read_text(encoding="utf-8"))
+        config = bounded_json.loads(Path(name, "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return not Path(name, "assets").is_dir()  # `load` says what is wrong with it
     return not isinstance(config, dict) or "class_name" not in config

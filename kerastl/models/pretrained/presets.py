@@ -9,7 +9,6 @@ A preset's own preprocessing, which keras-hub keeps apart from the model, become
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from kerastl.models.pretrained import graph, names, vision_transformer, vision_transformer_folder
 from kerastl.models.pretrained.backbone import Backbone
 from kerastl.models.pretrained.weights import WeightReport, account, load_file
+from kerastl.system import bounded_json
 from kerastl.untrusted import hdf5, keras_config
 
 SCHEMES = ("kaggle://", "hf://", "modelscope://")
@@ -102,7 +102,7 @@ def _inspect(folder: Path) -> None:
         if not file.is_file():
             continue
         try:
-            configuration = json.loads(file.read_text(encoding="utf-8"))
+            configuration = bounded_json.loads(file.read_text(encoding="utf-8"))
             if "registered_name" in configuration:  # Keras' own; others are read as numbers and words
                 keras_config.inspect(configuration)
         except (ValueError, TypeError, RecursionError) as error:

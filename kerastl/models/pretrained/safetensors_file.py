@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from pathlib import Path
 
 import numpy as np
+
+from kerastl.system import bounded_json
 
 _KINDS = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
 
@@ -26,7 +27,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
         (size,) = struct.unpack_from("<Q", content)
         if size > len(content) - 8:
             raise ValueError(f"a header of {size:,} bytes in a file of {len(content):,}")
-        header, numbers = json.loads(content[8 : 8 + size]), memoryview(content)[8 + size :]
+        header, numbers = bounded_json.loads(content[8 : 8 + size]), memoryview(content)[8 + size :]
         return {name: _array(entry, numbers) for name, entry in header.items() if name != "__metadata__"}
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no .safetensors file that can be read: {error!r}.") from error

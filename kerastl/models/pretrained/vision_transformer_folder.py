@@ -6,7 +6,6 @@ of the plain kind only: what would be computed otherwise than here is refused, n
 
 from __future__ import annotations
 
-import json
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from keras_hub.src.utils.transformers import convert_deit, convert_dinov2, conve
 
 from kerastl.models.pretrained import safetensors_file, vision_transformer
 from kerastl.models.pretrained.weights import WeightReport, WeightsError
+from kerastl.system import bounded_json
 
 _KINDS: dict[str, types.ModuleType] = {
     "vit": convert_vit,
@@ -165,7 +165,7 @@ def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = bounded_json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}.") from error
     if not isinstance(content, dict):
