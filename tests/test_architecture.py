@@ -130,6 +130,7 @@ DOORS = {
     ("untrusted", "verify"): "somebody else's file answers, and is measured, by the code for one's own, in a child",
     ("untrusted", "export"): "and says of itself, in its metadata, by the same code",
     ("compress", "training"): "a `fit` that survives its process is the same for whoever trains",
+    ("compress", "export"): "the versions of a file's operators are those of its types, whoever wrote the types",
     ("distil", "training"): "the bar that shows a training shows a teacher that answers for as long",
 }
 

@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import quantizer
 
+from kerastl.export import operator_versions
 from kerastl.types import Inputs, LazyArray, kind_of
 
 Examples = np.ndarray | LazyArray | Mapping[str, np.ndarray]
@@ -127,9 +128,12 @@ def opened(model: bytes) -> quantizer.Quantizer:
 
 
 def quantized(work: quantizer.Quantizer, statistics: dict | None = None) -> bytes:
-    """The bytes that a quantizer makes of its file, by the configurations added to it and the statistics given."""
+    """The bytes that a quantizer makes of its file, by the configurations added to it and the statistics given.
+
+    The quantizer leaves version 1 to every operator, see `export.operator_versions`.
+    """
     result = work.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
-    return bytes(result.quantized_model or b"")
+    return serialized(parsed(bytes(result.quantized_model or b"")))
 
 
 def tensors(model: bytes) -> Iterable[Any]:
@@ -155,7 +159,8 @@ def parsed(model: bytes) -> Any:
 
 
 def serialized(model: schema.ModelT) -> bytes:
-    """The bytes of a file that `parsed` opened."""
+    """The bytes of a file that `parsed` opened, its operators in the versions that they need."""
+    operator_versions.stamp(model)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 

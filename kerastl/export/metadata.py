@@ -17,7 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.schema_py_generated import ModelT, SubGraphT, TensorT
 
-from kerastl.export import packing
+from kerastl.export import operator_versions, packing
 from kerastl.export.metadata_schema.AssociatedFile import AssociatedFileT
 from kerastl.export.metadata_schema.AssociatedFileType import AssociatedFileType
 from kerastl.export.metadata_schema.BertTokenizerOptions import BertTokenizerOptionsT
@@ -40,6 +40,7 @@ from kerastl.system import bounded_json
 from kerastl.types import Task
 
 ENTRY = b"TFLITE_METADATA"
+RUNTIME = b"min_runtime_version"
 IDENTIFIER = b"M001"
 LABELS, VOCABULARY = "labels.txt", "vocab.txt"
 INPUTS, TARGET = "inputs.json", "target.json"
@@ -78,7 +79,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
             vocabulary lacks a special token.
     """
     model = packing.unpack(_without_archive(data))
-    model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
+    model.metadata = [old for old in model.metadata or [] if old.name not in (ENTRY, RUNTIME)]
     model = packing.unpack(packing.shrink(packing.pack(model), names=_may_be_quantized(model)))
     graph, labels = model.subgraphs[0], list(task.target.names)
     outputs = int(graph.tensors[graph.outputs[0]].shape[-1]) if task.target.outputs else len(graph.outputs)
@@ -86,13 +87,10 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
         raise ValueError(f"Wanted one name for each of {outputs} outputs. Received: {len(labels)} names.")
     fed, asked = task.inputs.described(), task.target.described()
     _check_inputs(graph, task, between_words)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = ENTRY, len(model.buffers)
-    model.metadata = [*(model.metadata or []), entry]
-    buffer = schema.BufferT()
-    words = _described(graph, task, description=description, between_words=between_words)
-    buffer.data = np.frombuffer(words, np.uint8)
-    model.buffers.append(buffer)
+    _append(model, ENTRY, _described(graph, task, description=description, between_words=between_words))
+    operator_versions.stamp(model)
+    # sixteen bytes, as the converter has it: what tells a runtime that is too old asks for it there
+    _append(model, RUNTIME, operator_versions.minimum_runtime(model).encode().ljust(16, b"\0"))
     vocabulary = fed.get("vocabulary", [])
     numbered = [f"{word} {number}" for number, word in enumerate(vocabulary)] if between_words else vocabulary
     inside = {LABELS: _lines(labels), VOCABULARY: _lines(numbered)}
@@ -105,6 +103,14 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
                 # A date of its own would make the same network another file every time.
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     return file.getvalue()
+
+
+def _append(model: schema.ModelT, name: bytes, content: bytes) -> None:
+    entry, buffer = schema.MetadataT(), schema.BufferT()
+    entry.name, entry.buffer = name, len(model.buffers)
+    buffer.data = np.frombuffer(content, np.uint8)
+    model.metadata = [*(model.metadata or []), entry]
+    model.buffers.append(buffer)
 
 
 def _lines(words: Sequence[str]) -> str:

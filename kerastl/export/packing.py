@@ -20,6 +20,8 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.schema_py_generated import ModelT, OperatorT, SubGraphT, TensorT
 from ai_edge_litert.tools import flatbuffer_utils
 
+from kerastl.export import operator_versions
+
 FILE_IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16
 # Entries that converters leave in a file and no interpreter reads.
@@ -119,7 +121,8 @@ def unpack(data: bytes) -> ModelT:
 
 
 def pack(model: ModelT) -> bytes:
-    """A ``ModelT`` as the bytes of a file, equal parts written once; the object itself is left as it was."""
+    """A ``ModelT`` as the bytes of a file, equal parts written once, operators in the versions that they need."""
+    operator_versions.stamp(model)
     builder = SharingBuilder()
     replaced = []
     for graph in model.subgraphs:
