@@ -152,7 +152,7 @@ def plain(value: Any) -> Any:
         return [type(value).__name__, *(plain(getattr(value, field.name)) for field in dataclasses.fields(value))]
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
-    return kerastl.system.digests.of_function(value) if callable(value) else value
+    return kerastl.system.code_digests.of_function(value) if callable(value) else value
 
 
 def every(bench: Bench) -> dict[str, bool]:
