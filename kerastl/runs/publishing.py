@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,18 +73,15 @@ def publish(
             found = _measure(candidate, run.folder, dataset, check, reference=reference, max_saturation=most)
             measured[candidate.name] = candidate, found
     own = chance.Answered.of(target, check.expected(model, dataset.validation), dataset.validation.labels)
-    tested: dict[str, Variant] = {}
-    choice = None
-    while choice is None or measured.keys() != tested.keys():
-        # test only when the choice is made; a chosen file that fails there is left out like any other
-        choice = _chosen([one for one in measured.values() if one[0].eligible], target, accept, own, refused)
-        for name in sorted(measured.keys() - tested.keys(), key=lambda name, first=choice.name: name != first):
-            candidate, variant = measured[name]
-            with _leaving_out(candidate, refused, run.folder):
-                tested[name] = dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test))
-            if name not in tested:
-                del measured[name]
-                break
+
+    def proven(candidate: Candidate, variant: Variant) -> Variant | None:
+        with _leaving_out(candidate, refused, run.folder):
+            return dataclasses.replace(variant, test=check(variant.artifact, candidate, dataset.test))
+        return None
+
+    choice, tested = _proven_on_test(
+        measured, proven, choose=lambda found: _chosen(found, target, accept, own, refused)
+    )
     variants = [tested[name] for name in measured]
     chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
@@ -128,6 +125,28 @@ def _save(model: Any, folder: Path, task: Task) -> None:
 def _plain(model: Any) -> Any:
     """The same graph without what it was compiled with: a loss of kerastl's would not be known where kerastl is not."""
     return keras_graph.class_of_models(model)(model.inputs, model.outputs, name=model.name) if model.compiled else model
+
+
+def _proven_on_test(
+    measured: dict[str, tuple[Candidate, Variant]],
+    proven: Callable[[Candidate, Variant], Variant | None],
+    *,
+    choose: Callable[[Sequence[tuple[Candidate, Variant]]], Choice],
+) -> tuple[Choice, dict[str, Variant]]:
+    """The choice, and every file with what it answers on test, which is looked at only when the choice is made.
+
+    What fails there is taken out of ``measured``; where that is the chosen file, the next one is chosen.
+    """
+    choice, tested = None, {}
+    while choice is None or measured.keys() != tested.keys():
+        choice = choose([one for one in measured.values() if one[0].eligible])
+        for name in sorted(measured.keys() - tested.keys(), key=lambda name, first=choice.name: name != first):
+            variant = proven(*measured[name])
+            if variant is None:
+                del measured[name]
+                break
+            tested[name] = variant
+    return choice, tested
 
 
 def _chosen(
