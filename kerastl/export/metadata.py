@@ -79,7 +79,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
             vocabulary lacks a special token.
     """
     model = packing.unpack(_without_archive(data))
-    model.metadata = [old for old in model.metadata or [] if old.name not in (ENTRY, RUNTIME)]
+    model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
     model = packing.unpack(packing.shrink(packing.pack(model), names=_may_be_quantized(model)))
     graph, labels = model.subgraphs[0], list(task.target.names)
     outputs = int(graph.tensors[graph.outputs[0]].shape[-1]) if task.target.outputs else len(graph.outputs)
@@ -88,7 +88,6 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     fed, asked = task.inputs.described(), task.target.described()
     _check_inputs(graph, task, between_words)
     _append(model, ENTRY, _described(graph, task, description=description, between_words=between_words))
-    operator_versions.stamp(model)
     # sixteen bytes, as the converter has it: what tells a runtime that is too old asks for it there
     _append(model, RUNTIME, operator_versions.minimum_runtime(model).encode().ljust(16, b"\0"))
     vocabulary = fed.get("vocabulary", [])

@@ -91,9 +91,7 @@ def _gather(value: Any, sink: list[object], functions: list[FunctionType], *, le
         functions += [one for one in vars(value).values() if isinstance(one, FunctionType) and _is_own_code(one)]
     elif isinstance(value, enum.Enum):
         sink.append((type(value).__qualname__, value.name))
-    elif isinstance(value, type) or callable(
-        value
-    ):  # a class, or an object that is called; a model is its key's matter
+    elif isinstance(value, type) or callable(value):  # a class, or an object that is called; models are the key's
         kind = value if isinstance(value, type) else type(value)
         own = [one for one in vars(kind).values() if isinstance(one, FunctionType) and _is_own_code(one)]
         functions += own
@@ -122,11 +120,9 @@ def _sources(function: FunctionType) -> dict[str, str]:
         if name in found or not _is_own(name):
             continue
         try:
-            text = Path(name).read_text(encoding="utf-8")
-            tree = ast.parse(text)
+            found[name], tree = _of_source(Path(name).read_text(encoding="utf-8"))
         except (OSError, ValueError, SyntaxError):  # gone, or no longer what was imported: its functions still count
             continue
-        found[name] = _of_source(text)
         modules = [sys.modules.get(other) for other in _imported(tree, space)]
         waiting += [(str(getattr(one, "__file__", None) or ""), vars(one)) for one in modules if one]
     return found
@@ -147,15 +143,15 @@ def _is_own(name: str) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _of_source(text: str) -> str:
-    """Of the syntax tree, without comments, positions, and texts that are only said."""
+def _of_source(text: str) -> tuple[str, ast.Module]:
+    """Digest of the syntax tree, without comments, positions, and texts that are only said; and that tree."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         for block in ("body", "orelse", "finalbody"):
             lines = getattr(node, block, None)
             if isinstance(lines, list):
                 setattr(node, block, [line for line in lines if not _is_said(line)])
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tree
 
 
 def _is_said(line: ast.AST) -> bool:
