@@ -55,7 +55,12 @@ def _timed_briefly():
 
 @pytest.fixture(scope="module", autouse=True)
 def _garbage_is_left_behind():
-    """What TensorFlow keeps for good grows with every file, and each collection would go through all of it again."""
+    """What TensorFlow keeps for good grows with every file, and each collection would go through all of it again.
+
+    Tracing makes objects by the million that live as long as their graph: at Python's own thresholds a sixth of the
+    time of a recipe's smoke run goes into looking through them in vain.
+    """
+    gc.set_threshold(50_000, 50, 50)
     yield
     gc.collect()
     gc.freeze()
