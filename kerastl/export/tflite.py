@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants
 
 from kerastl.export import calibration as ranges
 from kerastl.export import lookup, packing, quantizable, rescaling, serving
@@ -187,7 +188,7 @@ def _convert(
         return dict(zip(signature.outputs, answer(body, values), strict=True))
 
     traced = tf.function(function, input_signature=signature.inputs, autograph=False)
-    with _saved(traced, model) as folder:
+    with _saved(traced, signature.inputs) as folder:
         data = _converted(folder, model, integer=integer, examples=ranges.one_by_one(task, examples, scale))
     if integer:
         ranges.refuse_floats(model, data)
@@ -195,16 +196,26 @@ def _convert(
 
 
 @contextlib.contextmanager
-def _saved(function: Callable[..., dict[str, tf.Tensor]], model: KerasModel) -> Iterator[Path]:
-    """A SavedModel among the temporary files.
+def _saved(function: Callable[..., dict[str, tf.Tensor]], specs: tuple[tf.TensorSpec, ...]) -> Iterator[Path]:
+    """A SavedModel among the temporary files, its weights constants of the graph.
 
     The converter writes one itself where it gets a function, and if the disk is full goes a way without signatures and
-    says nothing.
+    says nothing. Of variables TensorFlow would trace how each is stored and restored, twice, which takes as long as all
+    the rest of a conversion; the file is the same.
     """
+    traced = function.get_concrete_function()
+    names = sorted(traced.structured_outputs)  # in the order that a dict of tensors is flattened in
+    frozen = convert_to_constants.convert_variables_to_constants_v2(traced, lower_control_flow=False)
+
+    @tf.function(input_signature=specs, autograph=False)
+    def named(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(names, tf.nest.flatten(frozen(*tensors)), strict=True))
+
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "saved_model")
         with atomic_files.explain_disk_full(folder):
-            tf.saved_model.save(serving.Held(model), str(folder), signatures=function.get_concrete_function())
+            options = tf.saved_model.SaveOptions(experimental_skip_saver=True)
+            tf.saved_model.save(tf.Module(), str(folder), signatures=named.get_concrete_function(), options=options)
         yield folder
 
 

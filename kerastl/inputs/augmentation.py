@@ -21,6 +21,9 @@ class Augmentation:
     """Largest change of scale as a share, drawn for height and width apart."""
     shear: float = 0.0
     """Largest shift a pixel of height, as a share."""
+    elastic: float = 0.0
+    """Elastic distortion (Simard et al. 2003): how far points a quarter of the picture apart are shifted, each its own
+    way, as a share of height and width (standard deviation); what is between them bends along."""
     fill: str = "constant"
     """What stands outside a moved picture: "constant" is black, "reflect" its mirror image."""
     horizontal_flip: bool = False
@@ -59,7 +62,7 @@ class Augmentation:
 
         from kerastl.inputs import random_layers
 
-        moves = {name: getattr(self, name) for name in ("rotation", "translation", "zoom", "shear")}
+        moves = {name: getattr(self, name) for name in ("rotation", "translation", "zoom", "shear", "elastic")}
         steps: list[keras.Layer] = []
         if self.horizontal_flip:
             steps.append(layers.RandomFlip("horizontal", seed=seed))

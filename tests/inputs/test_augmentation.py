@@ -142,8 +142,8 @@ def test_a_rectangle_is_blanked_in_so_many_pictures(share):
 
 def test_every_setting_is_a_layer_of_its_own():
     settings = {
-        "rotation": 0.1, "translation": 0.1, "zoom": 0.1, "shear": 0.1, "horizontal_flip": True, "brightness": 0.1,
-        "contrast": 0.1, "exposure": 0.1, "erasing": 0.1, "cutout": 0.1, "mixup": 0.1,
+        "rotation": 0.1, "translation": 0.1, "zoom": 0.1, "shear": 0.1, "elastic": 0.02, "horizontal_flip": True,
+        "brightness": 0.1, "contrast": 0.1, "exposure": 0.1, "erasing": 0.1, "cutout": 0.1, "mixup": 0.1,
     }  # fmt: skip
     assert set(settings) == {field.name for field in dataclasses.fields(augmentation.Augmentation)} - {"fill"}
     for name, value in settings.items():

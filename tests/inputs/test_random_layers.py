@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from kerastl.inputs import augmentation, random_layers
 
@@ -63,6 +64,45 @@ def test_outside_of_a_moved_picture_stands_its_mirror_image(pictures):
         crops = [mirrored[row : row + 9, column : column + 9] for row in range(19) for column in range(19)]
         assert min(np.abs(picture - crop).max() for crop in crops) < 1e-3
     assert random_layers.RandomAffine.from_config(moved.get_config()).fill == "reflect"
+
+
+def test_between_pixels_pictures_are_read_as_scipy_reads_them(pictures):
+    places = np.random.default_rng(1).uniform(-3, 12, (4, 9, 9, 2)).astype("float32")  # many of them outside
+    read = np.asarray(random_layers.sampled(pictures, places))
+    for picture, place, answer in zip(pictures, places, read, strict=True):
+        rows_and_columns = np.moveaxis(place[..., ::-1], -1, 0)
+        expected = scipy.ndimage.map_coordinates(np.pad(picture[..., 0], 1), rows_and_columns + 1, order=1)
+        np.testing.assert_allclose(answer[..., 0], expected, atol=1e-2)
+
+
+def test_a_picture_is_moved_to_the_same_places_whether_it_is_bent_or_not(pictures):
+    matrices = random_layers.affine_transforms(
+        (9, 9), angle=np.full(4, 0.3, "float32"), shift=(np.full(4, 1.5, "float32"), np.full(4, -2.0, "float32")),
+        scale=(np.full(4, 1.2, "float32"), np.full(4, 0.8, "float32")), shear=np.full(4, 0.1, "float32"),
+    )  # fmt: skip
+    kerass = np.asarray(keras.ops.image.affine_transform(pictures, matrices, interpolation="bilinear"))
+    ours = np.asarray(random_layers.sampled(pictures, random_layers.positions(matrices, (9, 9))))
+    np.testing.assert_allclose(ours, kerass, atol=1e-2)
+
+
+def test_an_elastic_distortion_bends_smoothly_and_every_picture_otherwise():
+    """Of a picture whose pixels say which column, or row, they are in, one reads where each was read from."""
+    ramp = np.broadcast_to(np.arange(40, dtype="float32")[:, None, None], (64, 40, 40, 1))
+    rows = np.asarray(random_layers.RandomAffine(elastic=0.05, seed=1)(ramp))[..., 0] - ramp[..., 0]
+    columns = np.asarray(random_layers.RandomAffine(elastic=0.05, seed=1)(ramp.swapaxes(1, 2)))[..., 0]
+    shifts = np.stack([rows, columns - ramp.swapaxes(1, 2)[..., 0]])[:, :, 8:-8, 8:-8]  # the rim may read black
+    assert 0.6 * 2 < shifts.std() < 1.1 * 2, "2 pixels at the points, less between them"
+    assert np.diff(shifts, axis=-1).std() < 0.35 * shifts.std(), "of neighbors that know nothing of each other 1.4"
+    assert abs(np.corrcoef(shifts[0].ravel(), shifts[1].ravel())[0, 1]) < 0.15
+    assert shifts.std(axis=(1, 2, 3)).min() > 1, "the pictures differ, and each within itself"
+    assert shifts.std(axis=(2, 3)).min() > 0.2
+
+
+def test_an_elastic_distortion_keeps_its_settings_and_wants_black_around():
+    layer = random_layers.RandomAffine(elastic=0.02, rotation=0.1, seed=5)
+    assert random_layers.RandomAffine.from_config(layer.get_config()).elastic == 0.02
+    with pytest.raises(ValueError, match="Outside of a bent picture is black"):
+        random_layers.RandomAffine(elastic=0.02, fill="reflect")
 
 
 def test_light_of_another_strength_leaves_black_black(pictures):
