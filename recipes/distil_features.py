@@ -114,7 +114,7 @@ def train_teacher(config: Config, data: Dataset, at: Workspace):
     batches = kerastl.data.pipeline.training_batches(
         data, schedule=config.teacher, seed=config.seed, augmentation=config.teacher_augmentation
     )
-    return kerastl.training.train(medium, batches, seed=config.seed, workspace=at, timed_on=data.train)
+    return kerastl.training.train(medium, batches, seed=config.seed, workspace=at, in_fastest_dtype=True)
 
 
 def train_student(config: Config, data: Dataset, seed: int, at: Workspace, *, teacher=None):

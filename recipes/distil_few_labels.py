@@ -133,10 +133,7 @@ def train_teacher(config: Config, few: Split, rest: Split, at: Workspace):
     batches = augmented(config, kerastl.training.transfer.concatenate(rest, labelled), config.teacher)
     steps = config.teacher.epochs * int(batches.cardinality())
     network = kerastl.training.precision.build_in_fastest_dtype(
-        lambda: kerastl.models.resnet.medium(few.task),
-        few.take(config.teacher.batch_size),
-        seed=config.seed,
-        workspace=at,
+        lambda: kerastl.models.resnet.medium(few.task), seed=config.seed, workspace=at
     )
     sure = functools.partial(distil.losses.pseudo_label_cross_entropy, threshold=config.threshold)
     growing = distil.schedules.linear(0.0, config.unlabelled_weight, steps=max(steps // 10, 1))

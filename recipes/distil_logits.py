@@ -268,7 +268,7 @@ def train_teacher(config: Config, data: Dataset, seed: int, at: Workspace):
     batches = kerastl.data.pipeline.training_batches(
         data, schedule=config.teacher, seed=seed, augmentation=config.teacher_augmentation
     )
-    return kerastl.training.train(build, batches, seed=seed, workspace=at, timed_on=data.train)
+    return kerastl.training.train(build, batches, seed=seed, workspace=at, in_fastest_dtype=True)
 
 
 def cache_teacher_logits(config: Config, data: Dataset, folder: Path, *, teacher):

@@ -49,7 +49,7 @@ MAY_NAME: dict[str, set[str]] = {
     "models": KERAS,
     "models/advice": set(),
     "training/fitting": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
-    "training/precision": KERAS,
+    "training/precision": KERAS | TENSORFLOW,  # which says what a GPU can do
     "training/seeded": KERAS,
     "training/weight_decay": KERAS,
     "training/outside_callbacks": KERAS,

@@ -120,8 +120,6 @@ def finished(request, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kerastl.training.resume, "fit", counted)
-        # `training/test_precision.py` times it; two models are traced for that, and the files would be the machine's
-        patch.setattr(kerastl.training.precision, "choose_dtype_policy", lambda *arguments, **options: "float32")
         report = module.run(recipe.config, folder)
     assert report["recipe"] == request.param
     return recipe, report, folder

@@ -10,7 +10,6 @@ tenants of the machine disturb less.
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import sys
 import time
@@ -75,7 +74,7 @@ def measure(build, split: Split, rounds: int) -> list[list]:
     """A row by the clock and one by processor time."""
     batch = split.take(BATCH)
     inputs, labels = np.asarray(batch.inputs, "float32"), np.asarray(batch.labels)
-    fastest = kerastl.training.precision.choose_dtype_policy(build, dataclasses.replace(batch, inputs=inputs))
+    fastest = kerastl.training.precision.fastest_dtype_policy(build())
     with kerastl.training.precision.dtype_policy(
         fastest
     ):  # all three: what half precision saves is none of `fit`'s doing

@@ -23,7 +23,7 @@ def train(
     workspace: Workspace | None = None,
     validation: tf.data.Dataset | Split | None = None,
     under: Callable[[keras.Model], keras.Model] | None = None,
-    timed_on: Split | None = None,
+    in_fastest_dtype: bool = False,
     **options: Any,
 ) -> fitting.Trained:
     """Seeds, builds and trains a model as `fitting.fit` does: what a stage of a recipe makes.
@@ -39,24 +39,26 @@ def train(
             validation split of the data set that the batches were made of, if it was a whole one.
         under: makes of what is built the model that is trained, for example ``distil.distiller.under_logits``: the
             student under its teacher.
-        timed_on: a split of one class an example. The function is then called in the number format that trains a batch
-            of it fastest on this machine, and the model comes back in float32: see `precision.build_in_fastest_dtype`.
+        in_fastest_dtype: whether the function is called in the number format that trains such a model fastest on this
+            machine; the model comes back in float32: see `precision.build_in_fastest_dtype`.
         options: of `fitting.fit`.
 
     Returns:
         The model, of a distiller its student, and its curves.
 
     Raises:
-        ValueError: as `fitting.fit`; there is no schedule, or a model that is built already is to be timed.
+        ValueError: as `fitting.fit`; there is no schedule, or a model that is built already is to have another format.
     """
     schedule = schedule or batching.schedule_of(data)
     validation = batching.validation_of(data) if validation is None else validation
     built = isinstance(model, keras.Model)
-    if timed_on is not None:
+    if in_fastest_dtype:
         if built:
-            raise ValueError(f"What is timed is built anew: wanted a function. Received: the model {model.name!r}.")
-        batch = timed_on.take(schedule.batch_size)
-        network = precision.build_in_fastest_dtype(model, batch, seed=seed, workspace=workspace)
+            raise ValueError(
+                "In its fastest number format a model is built anew: wanted a function. Received: the model "
+                f"{model.name!r}."
+            )
+        network = precision.build_in_fastest_dtype(model, seed=seed, workspace=workspace)
     else:
         fitting.set_seed(seed)
         network = model if built else model()
@@ -68,7 +70,7 @@ def train(
     )
     student = getattr(network, "student", None)
     network = student if isinstance(student, keras.Model) else network
-    return fitting.Trained(network if timed_on is None else precision.as_float32(network), curves)
+    return fitting.Trained(precision.as_float32(network) if in_fastest_dtype else network, curves)
 
 
 def best(trained: Sequence[fitting.Trained], task: Task) -> fitting.Trained:

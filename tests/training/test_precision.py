@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from toy import DIRECTIONS
+import tensorflow as tf
 
 from kerastl.runs.checkpoints import Workspace
+from kerastl.system import machine
 from kerastl.training import precision
-from kerastl.types import Split
 
 
 def small_model():
@@ -63,53 +63,72 @@ def test_an_encoder_inside_and_operations_come_to_float32():
     assert {layer.compute_dtype for layer in copy._flatten_layers()} == {"float32"}
 
 
-def test_fastest_precision_takes_the_faster(examples):
-    """The measurement itself, with a layer that is slow in exactly one precision."""
-
-    def slow_in(dtype):
-        class Slow(keras.layers.Layer):
-            def call(self, inputs):
-                if self.compute_dtype == dtype:
-                    matrix = keras.ops.ones((900, 900), "float32") * keras.ops.sum(keras.ops.cast(inputs, "float32"))
-                    for _ in range(4):
-                        matrix = keras.ops.matmul(matrix, matrix) * 1e-9
-                    return inputs + keras.ops.cast(keras.ops.mean(matrix), inputs.dtype) * 0
-                return inputs
-
-        def build():
-            inputs = keras.Input((4,))
-            x = keras.layers.Dense(3)(Slow()(inputs))
-            return keras.Model(inputs, keras.layers.Activation("linear", dtype="float32")(x))
-
-        return build
-
-    batch = Split("train", *examples, DIRECTIONS)
-    assert precision.choose_dtype_policy(slow_in("float32"), batch) == "mixed_bfloat16"
-    assert precision.choose_dtype_policy(slow_in("bfloat16"), batch) == "float32"
+def convolutions(*channels, size=8):
+    picture = x = keras.Input((size, size, 3))
+    for count in channels:
+        x = keras.layers.Conv2D(count, 3, padding="same")(x)
+    x = keras.layers.DepthwiseConv2D(3)(x)
+    return keras.Model(picture, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x)))
 
 
-def test_a_training_that_goes_on_does_so_in_its_precision(tmp_path, examples, monkeypatch):
-    """A second timing could come out the other way; it is not taken."""
-    batch, found = Split("train", *examples, DIRECTIONS), []
+@pytest.mark.parametrize(
+    ("model", "width"),
+    [
+        # 3*3*3*64, 3*3*64*64 and 3*3*64*16 multiply-adds a pixel: the second has more than half of them
+        (lambda: convolutions(64, 64, 16), 64),
+        (lambda: convolutions(64, 16, 64), 16),
+        (lambda: keras.Sequential([keras.Input((6, 6, 3)), convolutions(96, 96, size=6)]), 96),  # inside of another
+        (lambda: small_model(), 4),  # 4 * 8 and 8 * 3: more than half of them on four channels
+        (lambda: keras.Sequential([keras.Input((4,)), keras.layers.ReLU()]), 0),
+    ],
+)
+def test_half_of_the_multiply_adds_are_as_wide(model, width):
+    assert precision.width(model()) == width
+
+
+@pytest.mark.parametrize(
+    ("flags", "channels", "name"),
+    [
+        ({"avx512f", "avx512_bf16"}, 64, "mixed_bfloat16"),
+        ({"amx_bf16"}, 48, "mixed_bfloat16"),
+        ({"amx_bf16"}, 47, "float32"),
+        ({"avx512f", "avx2"}, 256, "float32"),
+        (set(), 256, "float32"),
+    ],
+)
+def test_bfloat16_is_for_wide_layers_where_the_machine_has_units_for_it(flags, channels, name, monkeypatch):
+    monkeypatch.setattr(machine, "features", lambda: frozenset(flags))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert precision.fastest_dtype_policy(convolutions(channels, channels)) == name
+
+
+@pytest.mark.parametrize(("capability", "name"), [((8, 0), "mixed_bfloat16"), ((7, 5), "float32")])
+def test_a_gpu_has_them_since_compute_capability_8(capability, name, monkeypatch):
+    monkeypatch.setattr(machine, "features", frozenset)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
+    assert precision.fastest_dtype_policy(convolutions(64, 64)) == name
+
+
+def test_a_training_that_goes_on_does_so_in_its_precision(tmp_path, monkeypatch):
+    """Another machine would choose otherwise; it is not asked."""
+    found = []
     for name in ("mixed_bfloat16", "float32"):
-        monkeypatch.setattr(precision, "choose_dtype_policy", lambda build, batch, name=name: name)
+        monkeypatch.setattr(precision, "fastest_dtype_policy", lambda model, name=name: name)
         workspace = Workspace("lesson", folder=tmp_path / "work", logs=tmp_path / "logs")
-        model = precision.build_in_fastest_dtype(small_model, batch, seed=5, workspace=workspace)
+        model = precision.build_in_fastest_dtype(small_model, seed=5, workspace=workspace)
         found.append(model.get_layer("hidden").dtype_policy.name)
     assert found == ["mixed_bfloat16", "mixed_bfloat16"]
-    assert (
-        precision.build_in_fastest_dtype(small_model, batch, seed=5).get_layer("hidden").dtype_policy.name == "float32"
-    )
+    assert precision.build_in_fastest_dtype(small_model, seed=5).get_layer("hidden").dtype_policy.name == "float32"
 
 
-def test_the_fastest_model_has_the_weights_of_its_seed(examples, monkeypatch):
-    """Timing draws weights too; they must not move those of the model that is trained."""
-    batch = Split("train", *examples, DIRECTIONS)
+def test_the_fastest_model_has_the_weights_of_its_seed(monkeypatch):
+    """A second building draws weights too; they are the same."""
     keras.utils.set_random_seed(5)
     wanted = small_model().get_weights()
     for name in ("float32", "mixed_bfloat16"):
-        monkeypatch.setattr(precision, "choose_dtype_policy", lambda build, batch, name=name: (build(), name)[1])
-        model = precision.build_in_fastest_dtype(small_model, batch, seed=5)
+        monkeypatch.setattr(precision, "fastest_dtype_policy", lambda model, name=name: name)
+        model = precision.build_in_fastest_dtype(small_model, seed=5)
         assert model.get_layer("hidden").dtype_policy.name == name
         for one, other in zip(model.get_weights(), wanted, strict=True):
             np.testing.assert_array_equal(one, other)

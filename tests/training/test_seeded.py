@@ -85,21 +85,14 @@ def test_of_a_model_around_a_student_the_student_comes_back(split):
     assert same(found.model, plain.model)
 
 
-def test_what_is_timed_comes_back_in_float32(split, monkeypatch):
-    seen = []
-
-    def timed(build, batch):
-        seen.append(np.shape(batch.inputs))
-        return "mixed_bfloat16"
-
-    monkeypatch.setattr(precision, "choose_dtype_policy", timed)
-    found = seeded.train(unseeded, split, schedule=SCHEDULE, seed=3, timed_on=split, **QUIET)
-    assert seen == [(8, 4)]
+def test_what_is_trained_in_half_precision_comes_back_in_float32(split, monkeypatch):
+    monkeypatch.setattr(precision, "fastest_dtype_policy", lambda model: "mixed_bfloat16")
+    found = seeded.train(unseeded, split, schedule=SCHEDULE, seed=3, in_fastest_dtype=True, **QUIET)
     assert {layer.compute_dtype for layer in found.model.layers} == {"float32"}
     plain = seeded.train(unseeded, split, schedule=SCHEDULE, seed=3, **QUIET)
     assert not same(found.model, plain.model), "it was trained in bfloat16"
     with pytest.raises(ValueError, match=r"wanted a function\. Received: the model"):
-        seeded.train(small_model(), split, schedule=SCHEDULE, seed=0, timed_on=split)
+        seeded.train(small_model(), split, schedule=SCHEDULE, seed=0, in_fastest_dtype=True)
 
 
 def test_the_best_of_several_is_chosen_by_its_best_epoch():
