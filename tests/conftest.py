@@ -47,6 +47,7 @@ def _timed_briefly():
     from kerastl.verify import benchmark
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "ROUNDS", 2)
         patch.setattr(benchmark, "LEAST_SECONDS", 0.01)
         patch.setattr(benchmark, "LEAST_RUNS", 10)
         patch.setattr(benchmark, "WARM_UP_RUNS", 2)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerastl.system import atomic_files
+from kerastl.system import machine as machine_of
 
 PACKAGES = (
     "kerastl", "tensorflow", "keras", "keras-hub", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert",
@@ -153,7 +154,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def machine() -> dict[str, object]:
     """The processor's name, the cores that this process may use, the system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _cpu(), "cores": cores, "system": platform.platform(), "python": platform.python_version()}
+    return {"cpu": machine_of.processor(), "cores": cores, "system": platform.platform(), "python": platform.python_version()}
 
 
 def versions() -> dict[str, str]:
@@ -165,15 +166,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def printed(value: object, form: str) -> str:

@@ -41,7 +41,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
         print(json.dumps(rows, indent=2, default=dict))
         return 0
     for row in rows:
-        operators, latency = row["operators"], row["latency_ms"]
+        operators, latency = row["operators"], kerastl.types.Latency(**row["latency_ms"])
         types = ", ".join(f"{name} {count}" for name, count in sorted(operators["by_type"].items()))
         print(row["file"])
         print(f"  size        {row['bytes']:,} bytes, {row['gzip_bytes']:,} gzipped")
@@ -56,9 +56,11 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
             )
             print(f"  {name[:-1]:<10}  {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}{scale}")
         print(
-            f"  latency     median {latency['median']:.3f} ms, p95 {latency['p95']:.3f} ms "
-            f"({latency['threads']} thread(s), {latency['runs']} runs)"
+            f"  latency     median {latency.median:.3f} ms, p95 {latency.p95:.3f} ms ({latency.measured}, "
+            f"{latency.runs} runs, rounds {latency.spread:.0%} apart)"
         )
+        if latency.is_wide:
+            print(f"  warning     {latency.warning}")
     return 0
 
 

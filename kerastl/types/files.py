@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,12 +121,49 @@ class FileFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
-    """Time of one inference of one example in milliseconds."""
+    """Time of one inference of one example in milliseconds, and what it was measured on.
+
+    Runs are taken in rounds, and other programs only ever make a round slower: what stands here is the lower quartile
+    of the rounds.
+
+    Attributes:
+        median, p95: of the runs of a round, the lower quartile over rounds.
+        threads: that the interpreter used.
+        runs: in all rounds together.
+        spread: how far the rounds' medians are apart, from quartile to quartile, as a share of ``median``.
+        clock: ``"processor time"`` of the one thread that works, which what else runs on the machine adds nothing to,
+            or ``"wall clock"``.
+        cpu: name of the processor.
+    """
 
     median: float
     p95: float
     threads: int
     runs: int
+    spread: float = 0.0
+    clock: str = "wall clock"
+    cpu: str = "this machine"
+
+    WIDE: ClassVar[float] = 0.25
+    """Spread from which on a latency says little: the rounds are further apart than files usually are."""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the rounds are too far apart to tell this file from one that is nearly as fast."""
+        return self.spread > self.WIDE
+
+    @property
+    def warning(self) -> str:
+        """What to think of rounds that are too far apart."""
+        return (
+            f"its rounds are {self.spread:.0%} apart, for the machine had other work: files whose latencies differ by "
+            "less are as fast as one another"
+        )
+
+    @property
+    def measured(self) -> str:
+        """How it was measured, in words that follow the figure: ``"processor time on one thread of AMD EPYC"``."""
+        return f"{self.clock} on {'one thread' if self.threads == 1 else f'{self.threads} threads'} of {self.cpu}"
 
 
 @dataclasses.dataclass(frozen=True)

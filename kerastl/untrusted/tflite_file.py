@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
+from kerastl.system import machine
 from kerastl.untrusted import sandbox
 
 OPENING_SECONDS, RUN_SECONDS, LATENCY_SECONDS = 10.0, 1.0, 120.0
@@ -106,9 +107,10 @@ class SandboxedModel:
         said, _ = self._ask(
             {**question, "runs": runs}, content, seconds=LATENCY_SECONDS, failed=f"{name} cannot be run"
         )
-        return types.Latency(
-            median=float(said["median"]), p95=float(said["p95"]), threads=int(said["threads"]), runs=int(said["runs"])
-        )
+        numbers = {key: float(said[key]) for key in ("median", "p95", "spread")}
+        clock = "processor time" if said["clock"] == "processor time" else "wall clock"
+        counts = {key: int(said[key]) for key in ("threads", "runs")}
+        return types.Latency(**numbers, **counts, clock=clock, cpu=machine.processor())
 
     def run(
         self, file: Path | str | bytes, inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,15 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
+from kerastl.system import machine
 
-WARM_UP_RUNS = 50
-LEAST_RUNS, LEAST_SECONDS = 200, 1.0
+ROUNDS = 7
+"""How often each file is opened and timed."""
+WARM_UP_RUNS, WARM_UP_SECONDS = 10, 0.05
+"""Runs at the beginning of a round that are not measured, and for how long at most."""
+LEAST_RUNS, LEAST_SECONDS = 100, 1.0
 MOST_RUNS, MOST_SECONDS = 20_000, 30.0
+"""Bounds of all rounds together."""
 
 _TYPE_NAMES = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 _OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
@@ -64,26 +69,100 @@ def inspect(file: Path | str | bytes) -> types.FileFacts:
 
 
 def latency(
-    file: Path | str | bytes, *, threads: int = 1, runs: int | None = None, warm_up: int = WARM_UP_RUNS
+    file: Path | str | bytes, *, threads: int = 1, runs: int | None = None, warm_up: int | None = None
 ) -> types.Latency:
-    """Time of one inference of one example, measured around ``invoke`` alone.
+    """Time of one inference of one example, measured around ``invoke`` alone; see `latencies`."""
+    return latencies({"file": file}, threads=threads, runs=runs, warm_up=warm_up)["file"]
+
+
+def latencies(
+    files: Mapping[str, Path | str | bytes], *, threads: int = 1, runs: int | None = None, warm_up: int | None = None
+) -> dict[str, types.Latency]:
+    """Times of one inference of one example, of files that are to be compared on a machine that has other work as well.
+
+    The files take turns: every round opens and times each of them, every other one in reverse order. Of one thread its
+    processor time counts, which leaves out the time in which other programs had the core; what they still cost (caches,
+    memory, clock rates) comes and goes with the rounds, whose lower quartile counts.
 
     Args:
-        file: path of a TFLite file, or its bytes.
+        files: by name; paths of TFLite files, or their bytes.
         threads: threads the interpreter may use.
-        runs: measured runs; by default at least 200 and as many as fill a second, at most 20,000 or 30 seconds.
-        warm_up: runs before them that are not measured.
-
-    Returns:
-        Median and 95th percentile in milliseconds.
+        runs: measured runs of each file; by default at least 100 and as many as fill a second, at most 20,000 or 30
+            seconds.
+        warm_up: runs that are not measured, before those of each round.
 
     Raises:
-        ValueError: if threads or runs is below 1, or the file cannot be run.
+        ValueError: if threads or runs is below 1, or a file cannot be run.
     """
     if threads < 1 or (runs is not None and runs < 1):
         raise ValueError(f"Wanted at least one thread and one run. Received: threads={threads}, runs={runs}.")
-    data = _bytes_of(file)
-    _parsed(data)
+    rounds = ROUNDS if runs is None else min(ROUNDS, runs)
+    of_round = None if runs is None else [len(part) for part in np.array_split(np.empty(runs), rounds)]
+    times = _in_turns(files, rounds=rounds, runs=of_round, threads=threads, warm_up=warm_up)
+    clock = "processor time" if _clock(threads) is time.thread_time_ns else "wall clock"
+    return {name: _summary(found, threads=threads, clock=clock) for name, found in times.items()}
+
+
+def interleaved_latency(
+    files: Mapping[str, Path | str | bytes], *, rounds: int, runs: int, threads: int = 1
+) -> dict[str, list[float]]:
+    """Medians of every round of several files that take turns: take ratios within a round, and their median.
+
+    Args:
+        files: by name; paths of TFLite files, or their bytes.
+        rounds: how often each is timed.
+        runs: inferences of a file in a round.
+        threads: threads the interpreter may use.
+
+    Returns:
+        Of each file the median of every round, in milliseconds; see `latencies`.
+
+    Raises:
+        ValueError: as of `latencies`.
+    """
+    times = _in_turns(files, rounds=rounds, runs=[runs] * rounds, threads=threads, warm_up=None)
+    return {name: [float(np.median(one)) / 1e6 for one in found] for name, found in times.items()}
+
+
+def _summary(rounds: Sequence[Sequence[int]], *, threads: int, clock: str) -> types.Latency:
+    """The latency of a file whose every run took so many nanoseconds, round by round."""
+    medians, p95s = np.transpose([np.percentile(times, [50, 95]) / 1e6 for times in rounds])
+    low, high = np.percentile(medians, [25, 75])
+    return types.Latency(
+        median=float(low),
+        p95=float(np.percentile(p95s, 25)),
+        threads=threads,
+        runs=sum(map(len, rounds)),
+        spread=float((high - low) / low) if low else 0.0,
+        clock=clock,
+        cpu=machine.processor(),
+    )
+
+
+def _in_turns(
+    files: Mapping[str, Path | str | bytes],
+    *,
+    rounds: int,
+    runs: Sequence[int] | None,
+    threads: int,
+    warm_up: int | None,
+) -> dict[str, list[list[int]]]:
+    """Of each file the nanoseconds of every run, round by round; who goes first changes from round to round."""
+    for file in files.values():
+        _parsed(_bytes_of(file))
+    found: dict[str, list[list[int]]] = {name: [] for name in files}
+    for turn in range(rounds):
+        for name in list(files)[:: -1 if turn % 2 else 1]:
+            # Opened anew, so that one file at a time is in memory, and not always in the same place there.
+            interpreter = _ready(_bytes_of(files[name]), threads=threads)
+            _warm(interpreter, WARM_UP_RUNS if warm_up is None else warm_up)
+            wanted = None if runs is None else runs[turn]
+            found[name].append(_timed(interpreter, wanted, share=rounds, clock=_clock(threads)))
+    return found
+
+
+def _ready(data: bytes, *, threads: int) -> Interpreter:
+    """An interpreter with inputs. Raises `ValueError` for a file that it cannot run."""
     interpreter = Interpreter(model_content=data, num_threads=threads)
     try:
         interpreter.allocate_tensors()
@@ -96,59 +175,50 @@ def latency(
         values = random.integers(0, 5 if detail["dtype"] == np.int32 else 128, detail["shape"])
         values = values.astype(detail["dtype"])
         interpreter.set_tensor(detail["index"], values)
-    for _ in range(warm_up):
+    return interpreter
+
+
+def _warm(interpreter: Interpreter, runs: int) -> None:
+    """So many runs, or as many as the time for it allows."""
+    start = time.perf_counter()
+    for _ in range(runs):
         interpreter.invoke()
-    times = _timed(interpreter, runs)
-    median, p95 = np.percentile(times, [50, 95]) / 1e6
-    return types.Latency(median=float(median), p95=float(p95), threads=threads, runs=len(times))
+        if time.perf_counter() - start >= WARM_UP_SECONDS:
+            return
 
 
-def interleaved_latency(
-    files: Mapping[str, Path | str | bytes], *, rounds: int, runs: int, threads: int = 1
-) -> dict[str, list[float]]:
-    """Latencies of several files that are to be compared on a machine whose speed drifts.
+def _clock(threads: int) -> Callable[[], int]:
+    """Nanoseconds of this thread, which does all the work where it is the only one; of several those on the wall."""
+    fine = time.get_clock_info("thread_time").resolution <= 1e-6  # on Windows it counts in ticks of 16 ms
+    return time.thread_time_ns if threads == 1 and fine else time.perf_counter_ns
 
-    Every round times each of them, every other one in reverse order: take ratios within a round, and their median.
+
+def _timed(interpreter: Interpreter, runs: int | None, *, share: int, clock: Callable[[], int]) -> list[int]:
+    """Nanoseconds of each run of a round; the collector of garbage waits, for its pauses are not the network's.
 
     Args:
-        files: by name; paths of TFLite files, or their bytes.
-        rounds: how often each is timed.
-        runs: inferences of a file in a round.
-        threads: threads the interpreter may use.
-
-    Returns:
-        Of each file the median of every round, in milliseconds.
-
-    Raises:
-        ValueError: as of `latency`.
+        interpreter: with inputs.
+        runs: how many; ``None`` takes the round's share of the bounds of this module.
+        share: of how many rounds this is one.
+        clock: counts nanoseconds.
     """
-    found: dict[str, list[float]] = {name: [] for name in files}
-    for turn in range(rounds):
-        for name in list(files)[:: -1 if turn % 2 else 1]:
-            found[name].append(latency(files[name], threads=threads, runs=runs).median)
-    return found
-
-
-def _timed(interpreter: Interpreter, runs: int | None) -> list[int]:
-    """Nanoseconds of each run; the collector of garbage waits, for its pauses are not the network's."""
     times: list[int] = []
-    clock, invoke = time.perf_counter_ns, interpreter.invoke
-    collecting = gc.isenabled()
+    invoke, collecting = interpreter.invoke, gc.isenabled()
+    least, most = -(-LEAST_RUNS // share), max(1, MOST_RUNS // share)
     gc.disable()
     try:
-        start = clock()
+        start = time.perf_counter()
         while True:
             before = clock()
             invoke()
-            after = clock()
-            times.append(after - before)
+            times.append(clock() - before)
             if runs is not None:
                 if len(times) >= runs:
                     return times
                 continue
-            seconds = (after - start) / 1e9
-            enough = len(times) >= LEAST_RUNS and seconds >= LEAST_SECONDS
-            if enough or len(times) >= MOST_RUNS or seconds >= MOST_SECONDS:
+            seconds = share * (time.perf_counter() - start)
+            enough = len(times) >= least and seconds >= LEAST_SECONDS
+            if enough or len(times) >= most or seconds >= MOST_SECONDS:
                 return times
     finally:
         if collecting:

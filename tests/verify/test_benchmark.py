@@ -12,6 +12,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from toy import changed
 
 from kerastl import types, verify
+from kerastl.system import machine
 from kerastl.verify import benchmark, kernel_stats
 
 
@@ -152,6 +153,8 @@ def test_latency_against_a_clock_of_its_own(tiny_files, monkeypatch):
     found = benchmark.latency(tiny_files.float32)
     seconds = time.perf_counter() - start
     assert found.threads == 1
+    assert (found.clock, found.cpu) == ("processor time", machine.processor())
+    assert found.measured == f"processor time on one thread of {machine.processor()}"
     assert found.runs >= 200
     assert seconds >= 1.0 or found.runs == benchmark.MOST_RUNS
     assert 0 < found.median <= found.p95
@@ -188,15 +191,24 @@ def test_files_are_timed_in_turns(tiny_files, monkeypatch):
     """Who goes first changes from round to round, and every median stands under its own name."""
     order = []
 
-    def timed(file, *, threads, runs):
+    def timed(file, runs, **options):
         order.append(file)
-        return types.Latency(median=float(len(order)), p95=0.0, threads=threads, runs=runs)
+        return [len(order) * 1_000_000] * runs
 
     with monkeypatch.context() as patched:
-        patched.setattr(benchmark, "latency", timed)
+        patched.setattr(benchmark, "_parsed", lambda data: None)
+        patched.setattr(benchmark, "_ready", lambda data, threads: data)
+        patched.setattr(benchmark, "_warm", lambda interpreter, runs: None)
+        patched.setattr(benchmark, "_timed", timed)
         found = benchmark.interleaved_latency({"a": b"A", "b": b"B"}, rounds=3, runs=5)
+        assert b"".join(order) == b"ABBAAB"
+        assert found == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
+        patched.setattr(benchmark, "ROUNDS", 3)
+        order.clear()
+        both = benchmark.latencies({"a": b"A", "b": b"B"}, runs=7)
     assert b"".join(order) == b"ABBAAB"
-    assert found == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
+    assert {name: one.runs for name, one in both.items()} == {"a": 7, "b": 7}
+    assert both["a"].median == np.percentile([1, 4, 5], 25)
     found = benchmark.interleaved_latency(
         {"float": tiny_files.float32, "integer": tiny_files.integer}, rounds=2, runs=3
     )
@@ -249,6 +261,32 @@ def test_a_text_is_timed_with_ids_that_its_vocabulary_has(tiny_text):
 
 
 def test_median_and_percentile_by_hand(tiny_files, monkeypatch):
-    monkeypatch.setattr(benchmark, "_timed", lambda interpreter, runs: [n * 1_000_000 for n in range(1, 102)])
+    monkeypatch.setattr(benchmark, "_timed", lambda *_, **options: [n * 1_000_000 for n in range(1, 102)])
     found = benchmark.latency(tiny_files.float32)
-    assert (found.median, found.p95, found.runs) == (51.0, 96.0, 101)
+    assert (found.median, found.p95, found.runs, found.spread) == (51.0, 96.0, 202, 0.0)
+    assert not found.is_wide
+
+
+def test_rounds_that_other_programs_slowed_do_not_count_and_are_reported():
+    """Two of five rounds took twice as long."""
+    rounds = [[slowed * n * 1_000_000 for n in range(1, 102)] for slowed in (2, 1, 1, 2, 1)]
+    found = benchmark._summary(rounds, threads=2, clock="wall clock")
+    assert (found.median, found.p95, found.runs) == (51.0, 96.0, 505)
+    assert found.spread == 1.0
+    assert found.is_wide
+    assert "100% apart" in found.warning
+    assert found.measured == f"wall clock on 2 threads of {machine.processor()}"
+
+
+def test_time_that_other_programs_had_the_core_is_not_the_files():
+    """A clock that stands while this thread waits; of several threads only the one on the wall knows."""
+
+    class Waiting:
+        def invoke(self):
+            time.sleep(0.01)
+
+    def median(threads):
+        return np.median(benchmark._timed(Waiting(), 3, share=1, clock=benchmark._clock(threads))) / 1e6
+
+    assert median(threads=1) < 2
+    assert median(threads=2) >= 10
