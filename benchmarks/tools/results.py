@@ -154,7 +154,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def machine() -> dict[str, object]:
     """The processor's name, the cores that this process may use, the system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": machine_of.processor(), "cores": cores, "system": platform.platform(), "python": platform.python_version()}
+    return {
+        "cpu": machine_of.processor(),
+        "cores": cores,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -336,8 +336,6 @@ RUNTIMES = {
     "MAXIMUM": "1.14 1.14 2.3 2.3", "MINIMUM": "1.14 1.14 2.3 2.3", "SPLIT": "1.5 1.14 1.14 2.3", "PACK": "1.11 1.14",
 }  # fmt: skip
 """Operator -> the TensorFlow whose runtime first knew version 1, 2, ..."""
-LITERT = ((2, 21, "2.1.0"), (2, 20, "2.0.2"), (0, 0, "1.0.1"))
-"""TensorFlow's version of a runtime, from which on it is which LiteRT: tried in environments of their own."""
 
 
 def stamp(model: ModelT) -> None:
@@ -355,25 +353,20 @@ def minimum_runtime(model: ModelT) -> str:
     """The TensorFlow whose runtime is the first that knows every operator of a file: ``"2.17.0"``."""
     found = [(1, 5)]
     for code in model.operatorCodes:
-        known = RUNTIMES.get(_name(code), "").split()
+        known = RUNTIMES.get(name_of(code), "").split()
         if code.version <= len(known):
             major, minor = known[code.version - 1].split(".")
             found.append((int(major), int(minor)))
     return "{}.{}.0".format(*max(found))
 
 
-def minimum_litert(runtime: str) -> str:
-    """The first LiteRT that opens what needs a runtime: ``"1.0.1"`` for the first there was."""
-    major, minor, _ = map(int, runtime.split("."))
-    return next(name for first, second, name in LITERT if (major, minor) >= (first, second))
-
-
-def _name(code: Any) -> str:
+def name_of(code: Any) -> str:
+    """The name of an operator, of its entry in a file's table: ``"CONV_2D"``."""
     return _NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
 
 
 def _version(model: ModelT, graph: SubGraphT, operator: OperatorT) -> int:
-    name = _name(model.operatorCodes[operator.opcodeIndex])
+    name = name_of(model.operatorCodes[operator.opcodeIndex])
     inputs, outputs = (
         [graph.tensors[index] if index >= 0 else None for index in ends if ends is not None]
         for ends in (_listed(operator.inputs), _listed(operator.outputs))

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from kerastl.export import metadata, phone_image, phone_numbers, phone_signature, phone_text
+from kerastl.export import metadata, packing, phone_image, phone_numbers, phone_signature, phone_text, runtimes
 from kerastl.inputs import wordpiece
-from kerastl.types import Target, Task
+from kerastl.types import Latency, Runtime, Target, Task
 
 _READ_LABELS = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
 """
@@ -78,7 +78,7 @@ def files(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, bytes
             f"{', '.join(described['target'])}."
         )
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
-    page = _page_of(task).format(**_fields(report, row, task))
+    page = _page_of(task).format(**_fields(report, row, task, runtimes.needed(packing.unpack(data))))
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
     if "vocabulary" in fed:
         made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
@@ -126,8 +126,9 @@ def _mediapipe(task: Task) -> str:
     return phone_text.MEDIAPIPE.format(classes_found=found) if "vocabulary" in fed else ""
 
 
-def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> dict[str, Any]:
+def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runtime: Runtime) -> dict[str, Any]:
     """Everything that a page may name, by its field."""
+    latency = Latency.of(row["latency_ms"])
     fed, target, source = task.inputs.described(), task.target, row["input"]
     floating, example = source["dtype"] == "float32", "picture" if "image" in fed else task.inputs.kind
     answer, columns = _answer_of(target, example=example), fed.get("columns")
@@ -139,7 +140,11 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> di
         "metric": report["metric"],
         "test": report["data"]["test"],
         "kilobytes": row["bytes"] / 1000,
-        "latency": row["latency_ms"]["median"],
+        "latency": latency.median,
+        "measured": _measured(latency),
+        "needs": f'It needs LiteRT {runtime.litert} or newer: `pip install "ai-edge-litert>={runtime.litert}"`.',
+        "android": runtime.android,
+        "pod": _pod(runtime),
         "classes": math.prod(row["output"]["shape"]) if len(target.names) == 1 else len(target.names),
         "inputs": ", ".join(f"`{name}`" for name in task.inputs.tensors),
         "tensors": "\n".join(_rows("input", row.get("inputs", ())) + _rows("output", row.get("outputs", ()))),
@@ -155,6 +160,25 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task) -> di
         "native_order": " in native order" if floating else "",
         "integers": _INTEGERS if not floating else "",
     }
+
+
+def _measured(latency: Latency) -> str:
+    """On what, and how far it can be relied on."""
+    return (
+        f"{latency.measured}, its rounds {latency.spread:.0%} apart"
+        if not latency.is_wide
+        else (f"{latency.measured}. WARNING: {latency.warning}")
+    )
+
+
+def _pod(runtime: Runtime) -> str:
+    """The sentence up to "the file" that says how iOS gets the runtime."""
+    if runtime.pod:
+        return f"Add `pod 'TensorFlowLiteSwift', '{runtime.pod}'` and"
+    return (
+        f"No `TensorFlowLiteSwift` pod runs this file ({runtimes.POD}, the last one, is older than LiteRT "
+        f"{runtime.litert}): take LiteRT's own package for iOS, or another file of the run's `variants/`. Add"
+    )
 
 
 def _rows(side: str, tensors: Sequence[Mapping[str, Any]]) -> list[str]:

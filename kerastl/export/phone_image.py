@@ -10,8 +10,10 @@ PAGE = """# {recipe}
 | output `{output_name}` | {output[dtype]} | {output[shape]} | {output[scale]} | {output[zero_point]} |
 
 Pixels go in raw, 0 to 255{as_float}; nothing has to be scaled. Measured on {test:,} test pictures: {metric} {score}
-(95 % interval {score_low} to {score_high}); {latency:.3f} ms a picture on one thread of the machine it was
-made on. SHA-256 `{sha256}`.
+(95 % interval {score_low} to {score_high}); {latency:.3f} ms a picture,
+{measured}. SHA-256 `{sha256}`.
+
+{needs}
 
 ## Python
 
@@ -33,7 +35,7 @@ scale, zero_point = output["quantization"]
 
 {mediapipe}## Android
 
-Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:1.4.0")`.
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`.
 
 ```kotlin
 val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
@@ -43,7 +45,7 @@ interpreter.run(pixels, answer)  // pixels: a direct ByteBuffer of {input_bytes}
 
 ## iOS
 
-Add `pod 'TensorFlowLiteSwift'` and the file to the app's bundle.
+{pod} the file to the app's bundle.
 
 ```swift
 let interpreter = try Interpreter(modelPath: Bundle.main.path(forResource: "model", ofType: "tflite")!)

@@ -24,8 +24,10 @@ PAGE = (
 | output `{output_name}` | {output[dtype]} | {output[shape]} | {output[scale]} | {output[zero_point]} |
 
 Numbers go in as they are, in their own units{columns}; nothing has to be standardized. Measured on {test:,} test
-examples: {metric} {score} (95 % interval {score_low} to {score_high}); {latency:.3f} ms an example on one thread of the
-machine it was made on. SHA-256 `{sha256}`.
+examples: {metric} {score} (95 % interval {score_low} to {score_high}); {latency:.3f} ms an example,
+{measured}. SHA-256 `{sha256}`.
+
+{needs}
 
 ## Python
 
@@ -44,7 +46,7 @@ scale, zero_point = output["quantization"]
 
 ## Android
 
-Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:1.4.0")`.
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`.
 
 ```kotlin
 val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
@@ -55,7 +57,7 @@ interpreter.runForMultipleInputsOutputs(arrayOf<Any>(numbers), mapOf(0 to answer
 
 ## iOS
 
-Add `pod 'TensorFlowLiteSwift'` and the file to the app's bundle.
+{pod} the file to the app's bundle.
 
 ```swift
 let interpreter = try Interpreter(modelPath: Bundle.main.path(forResource: "model", ofType: "tflite")!)

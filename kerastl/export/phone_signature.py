@@ -13,7 +13,9 @@ PAGE = (
 
 Pictures go in as raw pixels, 0 to 255, and other numbers as they are, in their own units; nothing has to be scaled.
 Measured on {test:,} test examples: {metric} {score} (95 % interval {score_low} to {score_high}); {latency:.3f} ms an
-example on one thread of the machine it was made on. SHA-256 `{sha256}`.
+example, {measured}. SHA-256 `{sha256}`.
+
+{needs}
 
 ## Python
 
@@ -33,7 +35,7 @@ for output in interpreter.get_output_details():
 
 ## Android
 
-Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:1.4.0")`.
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`.
 
 ```kotlin
 val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
@@ -48,7 +50,7 @@ interpreter.runForMultipleInputsOutputs(inputs, answers)
 
 ## iOS
 
-Add `pod 'TensorFlowLiteSwift'` and the file to the app's bundle.
+{pod} the file to the app's bundle.
 
 ```swift
 let interpreter = try Interpreter(modelPath: Bundle.main.path(forResource: "model", ofType: "tflite")!)

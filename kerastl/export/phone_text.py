@@ -12,7 +12,10 @@ PAGE = """# {recipe}
 A sentence goes in as {length} token ids, each the number of a line of `vocab.txt`, from 0: [CLS], the sentence's
 tokens, [SEP], then [PAD]; what does not fit is cut off. `mask` is 0 for [PAD] and 1 for all others, `segment_ids` are 0
 and read by nothing. Measured on {test:,} test texts: {metric} {score} (95 % interval {score_low} to
-{score_high}); {latency:.3f} ms a text on one thread of the machine it was made on. SHA-256 `{sha256}`.
+{score_high}); {latency:.3f} ms a text,
+{measured}. SHA-256 `{sha256}`.
+
+{needs}
 
 ## Python
 
@@ -38,7 +41,7 @@ interpreter.invoke()
 {mediapipe}## Android
 
 Put `model.tflite` and `vocab.txt` into `app/src/main/assets` and add
-`implementation("com.google.ai.edge.litert:litert:1.4.0")`. `android.icu` is there from API 24 on.
+`implementation("com.google.ai.edge.litert:litert:{android}")`. `android.icu` is there from API 24 on.
 
 ```kotlin
 import android.icu.lang.UCharacter
@@ -109,7 +112,7 @@ interpreter.runForMultipleInputsOutputs(fed, mapOf(0 to answer))
 
 ## iOS
 
-Add `pod 'TensorFlowLiteSwift'` and the files to the app's bundle.
+{pod} the files to the app's bundle.
 
 ```swift
 struct Tokenizer {{

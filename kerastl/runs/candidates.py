@@ -79,6 +79,8 @@ class Candidate:
         tflite: the file's bytes, without metadata.
         model: the Keras model it was made from; emits logits or probabilities.
         eligible: whether it may be chosen for the phone; a teacher may not.
+        baseline: whether the run says it loudly where this file does as well as the chosen one: a linear probe, or a
+            student without the teacher.
         sparsity: share of zeros its pruned kernels have to have, or ``None``.
         clusters: how few distinct values its clustered kernels have to have (`compress.cluster.claim`), or ``None``.
     """
@@ -90,6 +92,7 @@ class Candidate:
     eligible: bool = True
     sparsity: float | None = None
     clusters: ClusterClaim | None = None
+    baseline: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.technique, str) and self.technique not in TECHNIQUES:
@@ -170,6 +173,7 @@ def post_training(
     clusters: ClusterClaim | None = None,
     prefix: str = "",
     eligible: bool = True,
+    baseline: bool = False,
     skipped: dict[str, str] | None = None,
 ) -> list[Candidate]:
     """The float32 file of a model and what post-training quantization makes of it, a candidate each.
@@ -189,6 +193,7 @@ def post_training(
         clusters: how few distinct values all of them claim.
         prefix: stands before each candidate's name.
         eligible: whether one of them may be chosen for the phone; those of a teacher may not.
+        baseline: whether they are what the chosen file has to beat, see `Candidate`.
         skipped: gets the techniques that cannot be done with this model, and why; ``None`` raises the first of them.
 
     Raises:
@@ -220,7 +225,7 @@ def post_training(
             f"needs validation=. Received: {', '.join(techniques)}"
             f"{'' if calibration is not None else ', no calibration'}{'' if validation is not None else ', no split'}."
         )
-    claims: dict[str, Any] = {"eligible": eligible, "sparsity": sparsity, "clusters": clusters}
+    claims: dict[str, Any] = {"eligible": eligible, "baseline": baseline, "sparsity": sparsity, "clusters": clusters}
     made: list[Candidate] = []
     for name in techniques:
         make = makes[name]

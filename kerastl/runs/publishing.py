@@ -14,13 +14,25 @@ from typing import Any
 import numpy as np
 
 from kerastl import verify
-from kerastl.export import keras_graph, metadata, phone, saved_model, serving, tflite
-from kerastl.runs import report, store
+from kerastl.export import keras_graph, metadata, packing, phone, runtimes, saved_model, serving, tflite
+from kerastl.runs import baselines, report, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
 from kerastl.training import fitting
-from kerastl.types import Artifact, Choice, Dataset, History, Score, Split, Target, Task, Variant, Verification
+from kerastl.types import (
+    Artifact,
+    Choice,
+    Dataset,
+    History,
+    Latency,
+    Score,
+    Split,
+    Target,
+    Task,
+    Variant,
+    Verification,
+)
 from kerastl.verify import baseline, benchmark, chance, checks
 
 
@@ -72,6 +84,7 @@ def publish(
         with _leaving_out(candidate, refused, run.folder):
             found = _measure(candidate, run.folder, dataset, check, reference=reference, max_saturation=most)
             measured[candidate.name] = candidate, found
+    measured = _timed(measured)
     own = chance.Answered.of(target, check.expected(model, dataset.validation), dataset.validation.labels)
 
     def proven(candidate: Candidate, variant: Variant) -> Variant | None:
@@ -82,10 +95,14 @@ def publish(
     choice, tested = _proven_on_test(
         measured, proven, choose=lambda found: _chosen(found, target, accept, own, refused)
     )
-    variants = [tested[name] for name in measured]
-    chosen = next(variant.artifact for variant in variants if variant.artifact.name == choice.name)
+    variants, chosen = [tested[name] for name in measured], tested[choice.name].artifact
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
     eligible = [tested[name] for name, (candidate, _) in measured.items() if candidate.eligible]
+    gained = None if control is None else _gained(control, dataset, check)
+    rivals = baselines.measured(dataset) + [
+        baselines.row(tested[name]) for name, (candidate, _) in measured.items() if candidate.baseline
+    ]
+    rivals += [] if gained is None else baselines.trained_alone(gained)
     result = report.build(
         run.metadata,
         dataset,
@@ -96,7 +113,8 @@ def publish(
         details=target.details(answers, dataset.test.labels),
         skipped=refused,
         frontier=verify.pareto_front(eligible, target=target),
-        control=None if control is None else _gained(control, dataset, check),
+        control=gained,
+        baselines=rivals,
     )
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
@@ -161,13 +179,6 @@ def _chosen(
         words = "; ".join(f"{name} {why}" for name, why in refused.items()) or "none was made"
         raise verify.VerificationError("every file", "its proof", wanted="one that holds", got=words)
 
-    def within(variant: Variant) -> bool:
-        measured = variant.validation
-        if measured.errors is None:
-            return target.drop(measured.score.value, own.score) <= accept.max_score_drop + 1e-12
-        one = chance.Answered(measured.score.value, measured.errors)
-        return not chance.worse(target, one, own, allowed=accept.max_score_drop)
-
     return verify.select(
         [variant for _, variant in found],
         target=target,
@@ -176,16 +187,17 @@ def _chosen(
         megabytes=accept.megabytes,
         milliseconds=accept.milliseconds,
         float_validation_score=own.score,
-        within=within,
+        float_errors=own.errors,
     )
 
 
 _FLAGS = {
-    "agreement with its model": "--accept.min-agreement",
-    "score on": "--accept.max-quantization-drop",
-    "the range of": "--accept.max-saturation",
+    "agreement": "--accept.min-agreement",
+    "mean_difference": "--accept.min-agreement",  # see `_asked_of_int8`
+    "score_drop": "--accept.max-quantization-drop",
+    "clipped": "--accept.max-saturation",
 }
-"""Words of a check -> the flag that says how much it lets pass."""
+"""Field of a tolerance -> the flag that says how much it lets pass."""
 
 
 @contextlib.contextmanager
@@ -195,8 +207,8 @@ def _leaving_out(candidate: Candidate, refused: dict[str, str], folder: Path) ->
         yield
     except verify.VerificationError as error:
         _path(candidate, folder).unlink(missing_ok=True)
-        flags = [f"; {flag} says how much may" for words, flag in _FLAGS.items() if words in error.check]
-        hint = "".join(flags) if candidate.how.tolerance != checks.FLOAT32 else ""
+        settable = error.tolerance in _FLAGS and candidate.how.tolerance != checks.FLOAT32
+        hint = f"; {_FLAGS[error.tolerance]} says how much may" if settable else ""
         refused[candidate.name] = f"failed the check of {error.check}: wanted {error.wanted}, got {error.got}{hint}"
 
 
@@ -229,6 +241,8 @@ def _gained(control: Baseline, dataset: Dataset, check: _Check) -> dict[str, Any
 
 _UNSEEN = Verification(Score(0.0, 0.0, 1.0, 0), 0.0, 0.0, 0.0)
 """Stands for the test split while it must not be looked at."""
+_UNTIMED = Latency(0.0, 0.0, 1, 0)
+"""Stands for the latency of a file until all that are left take turns."""
 
 
 def _asked_of_int8(accept: Acceptance) -> checks.Tolerance:
@@ -311,7 +325,7 @@ def _measure(
     max_saturation: float,
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), candidate.how.layers
-    facts = benchmark.inspect(artifact.path)
+    facts, model = benchmark.inspect(artifact.path), packing.unpack(artifact.path.read_bytes())
     attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
     if layers is not None and (attends or dataset.task.inputs.batch_dtype == "int32"):  # or sums of embeddings
         layers = checks.LAYERS_OF_TRANSFORMERS
@@ -320,7 +334,7 @@ def _measure(
     return Variant(
         artifact,
         facts,
-        benchmark.latency(artifact.path),
+        _UNTIMED,
         validation=check(artifact, candidate, dataset.validation),
         test=_UNSEEN,
         worst_layer=None
@@ -332,4 +346,14 @@ def _measure(
             kind=dataset.task.inputs,
             tolerance=layers,
         ),
+        runtime=runtimes.needed(model),
     )
+
+
+def _timed(measured: Mapping[str, tuple[Candidate, Variant]]) -> dict[str, tuple[Candidate, Variant]]:
+    """The same with latencies, for which the files take turns."""
+    found = benchmark.latencies({name: variant.artifact.path for name, (_, variant) in measured.items()})
+    return {
+        name: (candidate, dataclasses.replace(variant, latency=found[name]))
+        for name, (candidate, variant) in measured.items()
+    }

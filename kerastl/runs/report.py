@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerastl import types
+from kerastl.runs import baselines as rivals
 from kerastl.runs import plots
 from kerastl.system import atomic_files
 from kerastl.verify import answers as tables
@@ -98,6 +99,7 @@ def build(
     skipped: Mapping[str, str] | None = None,
     frontier: Sequence[str] = (),
     control: Mapping[str, Any] | None = None,
+    baselines: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The content of `report.json`.
 
@@ -113,6 +115,7 @@ def build(
         frontier: variants that no other one beats in size, latency and validation score.
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
             of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.DistillationGain``.
+        baselines: what the chosen file has to beat, see `runs.baselines`.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -123,6 +126,9 @@ def build(
             "A report needs variants with names of their own, and one of them chosen. "
             f"Received: variants {', '.join(names) or 'none'}; chosen {choice.name!r}."
         )
+    rows = [_row(variant, folder) for variant in variants]
+    chosen = next(row for row in rows if row["name"] == choice.name)
+    loud = rivals.warnings(baselines, chosen, target=target, words=lambda score: score_words(score, target.units))
     return {
         "schema": 1,
         "recipe": metadata["recipe"],
@@ -141,7 +147,7 @@ def build(
         "units": target.units,
         "higher_is_better": target.higher_is_better,
         "stages": [{key: row[key] for key in ("name", "seconds", "reused")} for row in stages],
-        "variants": [_row(variant, folder) for variant in variants],
+        "variants": rows,
         "chosen": choice.name,
         "why": choice.why,
         **details,
@@ -149,7 +155,19 @@ def build(
         "skipped": dict(skipped or {}),
         "frontier": list(frontier),
         "control": None if control is None else dict(control),
+        "baselines": [dict(row) for row in baselines],
+        "warnings": [*loud, *_wide(variants)],
     }
+
+
+def _wide(variants: Sequence[types.Variant]) -> list[str]:
+    """What has to be said of latencies that say little."""
+    wide = [variant for variant in variants if variant.latency.is_wide]
+    if not wide:
+        return []
+    worst = max(wide, key=lambda variant: variant.latency.spread)
+    names = ", ".join(variant.artifact.name for variant in wide)
+    return [f"The latency of {names} says little; of {worst.artifact.name} {worst.latency.warning}."]
 
 
 def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
@@ -174,7 +192,8 @@ def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
         "agreement": test.agreement,
         "max_difference": test.max_difference,
         "worst_layer": dataclasses.asdict(variant.worst_layer) if variant.worst_layer else None,
-        "latency_ms": {key: getattr(variant.latency, key) for key in ("median", "p95", "threads", "runs")},
+        "latency_ms": dataclasses.asdict(variant.latency),
+        "min_runtime": None if variant.runtime is None else dataclasses.asdict(variant.runtime),
         "ops": {key: getattr(facts.operators, key) for key in ("total", "integer", "float", "flex")},
         "input": _tensor(facts.input),
         "output": _tensor(facts.output),
@@ -242,6 +261,7 @@ def render(
         rows=rows,
         chosen=chosen,
         smaller=_times_smaller(rows, chosen),
+        latency=_chosen_latency(report),
         size_plot=plots.measure(report, "size"),
         latency_plot=plots.measure(report, "latency"),
         scatter_plot=plots.scatter(report["scatter"]) if report.get("scatter") else "",
@@ -284,6 +304,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         chosen = row["name"] == report["chosen"]
         keys = ("validation_score", "score", "score_low", "score_high")
         scores = {key: f"{100 * row[key]:.2f}" if units == "%" else f"{row[key]:.4g}" for key in keys}
+        wide = types.Latency.of(row["latency_ms"]).is_wide
         table.add_row(
             f"{row['name']}{' *' if chosen else ''}",
             f"{row['bytes']:,}",
@@ -291,16 +312,24 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
             scores["score"],
             f"{scores['score_low']}-{scores['score_high']}",
             f"{100 * row['agreement']:.2f}",
-            f"{row['latency_ms']['median']:.3f}",
+            f"{row['latency_ms']['median']:.3f}{'?' if wide else ''}",
             style="bold green" if chosen else None,
         )
     console.print(table)
     console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
+    console.print(f"ms: {_chosen_latency(report).measured}.", markup=False, highlight=False)
     if report["control"]:
         console.print(report["control"]["words"], markup=False, highlight=False)
     for name, why in report["skipped"].items():
         console.print(f"skipped: {name}: {why}", markup=False, highlight=False)
     console.print(report["summary"], markup=False, highlight=False)
+    for words in report.get("warnings", ()):
+        console.print(f"WARNING: {words}", markup=False, highlight=False, style="bold yellow")
+
+
+def _chosen_latency(report: Mapping[str, Any]) -> types.Latency:
+    """That of the chosen file; all were measured alike."""
+    return types.Latency.of(next(row for row in report["variants"] if row["name"] == report["chosen"])["latency_ms"])
 
 
 def score_words(value: float, units: str) -> str:

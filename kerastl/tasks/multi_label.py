@@ -117,6 +117,12 @@ class MultiLabel(classes.Classification):
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers >= THRESHOLD
 
+    def having(self, labels: np.ndarray) -> np.ndarray:
+        return np.asarray(labels).astype(bool)
+
+    def given(self, answers: np.ndarray) -> np.ndarray:
+        return self.predictions(answers)
+
     def score(self, answers: np.ndarray, labels: np.ndarray) -> Score:
         answers, labels = np.asarray(answers), np.asarray(labels)
         classes.check_answers(answers, labels, classes=self.outputs)
@@ -147,7 +153,7 @@ class MultiLabel(classes.Classification):
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Recall, precision, F1 and average precision of each class, their means, and the baseline of one set."""
         classes.check_answers(answers, labels, classes=self.outputs)
-        having, given = np.asarray(labels).astype(bool), self.predictions(answers)
+        having, given = self.having(labels), self.given(answers)
         hits, rows = (having & given).sum(0), classes.class_rows(self.names, having, given)
         columns = {
             "precision": classes.shares(hits, given.sum(0)),

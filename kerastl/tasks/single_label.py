@@ -110,6 +110,12 @@ class SingleLabel(classes.Classification):
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return answers.argmax(-1)
 
+    def having(self, labels: np.ndarray) -> np.ndarray:
+        return np.asarray(labels)[:, None] == np.arange(self.outputs)
+
+    def given(self, answers: np.ndarray) -> np.ndarray:
+        return self.having(self.predictions(answers))
+
     def score(self, answers: np.ndarray, labels: np.ndarray) -> Score:
         answers, labels = np.asarray(answers), np.asarray(labels)
         classes.check_answers(answers, labels, classes=self.outputs)
@@ -148,8 +154,7 @@ class SingleLabel(classes.Classification):
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Recall of each class, their mean, and the baseline of always answering the most frequent class."""
         classes.check_answers(answers, labels, classes=self.outputs)
-        numbers = np.arange(self.outputs)
-        having, given = labels[:, None] == numbers, self.predictions(answers)[:, None] == numbers
+        having, given = self.having(labels), self.given(answers)
         rows = classes.class_rows(self.names, having, given)
         balanced, majority = classes.mean([row["recall"] for row in rows]), classes.majority(having)
         note = (

@@ -14,12 +14,13 @@ from kerastl.types.files import (
     Latency,
     LayerError,
     Operators,
+    Runtime,
     Score,
     Tensor,
     Variant,
     Verification,
 )
-from kerastl.types.task import Inputs, NamedInputs, Target, Task, kind_of
+from kerastl.types.task import ClassTarget, Inputs, NamedInputs, Target, Task, kind_of
 from kerastl.types.training import History, Schedule, Workspace
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "BatchingSpec",
     "CachedLogits",
     "Choice",
+    "ClassTarget",
     "ClusterClaim",
     "Dataset",
     "FileFacts",
@@ -38,6 +40,7 @@ __all__ = [
     "LazyArray",
     "NamedInputs",
     "Operators",
+    "Runtime",
     "Schedule",
     "Score",
     "Split",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,6 +147,11 @@ class Latency:
     WIDE: ClassVar[float] = 0.25
     """Spread from which on a latency says little: the rounds are further apart than files usually are."""
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Latency:
+        """That which a row of a report states; what reports of earlier runs did not state is as by default."""
+        return cls(**{field.name: row[field.name] for field in dataclasses.fields(cls) if field.name in row})
+
     @property
     def is_wide(self) -> bool:
         """Whether the rounds are too far apart to tell this file from one that is nearly as fast."""
@@ -218,11 +223,29 @@ class LayerError:
 
 
 @dataclasses.dataclass(frozen=True)
+class Runtime:
+    """The oldest runtimes that answer right from a file, as all newer ones do.
+
+    Attributes:
+        tensorflow: whose TFLite knows all of its operators, the file's own ``min_runtime_version``.
+        litert: of Python's ``ai-edge-litert``.
+        android: of Maven's ``com.google.ai.edge.litert:litert``, with an Interpreter.
+        pod: of ``TensorFlowLiteSwift``, empty where none runs it.
+    """
+
+    tensorflow: str
+    litert: str
+    android: str
+    pod: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Variant:
     """One row of a report: a file with everything measured about it.
 
     Attributes:
         worst_layer: the layer that is furthest off; ``None`` for a file that was not quantized after training.
+        runtime: what it needs; ``None`` where nobody looked.
     """
 
     artifact: Artifact
@@ -231,6 +254,7 @@ class Variant:
     validation: Verification
     test: Verification
     worst_layer: LayerError | None = None
+    runtime: Runtime | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -255,6 +255,21 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class ClassTarget(Protocol):
+    """A target of classes, each of which can be found or missed in an example; see `tasks.classes.Classification`."""
+
+    names: tuple[str, ...]
+
+    def having(self, labels: Any) -> np.ndarray:
+        """Which classes each example has, bool ``(examples, classes)``."""
+        ...
+
+    def given(self, answers: Any) -> np.ndarray:
+        """Which classes each example is answered with, bool ``(examples, classes)``."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """What a model is asked to do: a name, what goes in, and what is asked.

@@ -17,12 +17,44 @@ LEVEL = 0.05
 _QUANTILE = 1.6449  # of the normal distribution at 1 - LEVEL
 
 
-def too_many(count: int, *, of: int, allowed: float) -> bool:
+def too_many(count: int, *, of: int, allowed: float, tests: int = 1) -> bool:
     """Whether so many of the examples are more than a share allows, beyond chance (exact binomial test, one-sided).
 
     One is always allowed, for a split may be tiny.
+
+    Args:
+        count, of: examples, and among how many.
+        allowed: the share.
+        tests: how many such questions are asked at once, of each class one: the probability of a false alarm is that of
+            all of them together (Bonferroni's correction, Dunn 1961).
     """
-    return count > max(1, allowed * of) and _at_least(count, of=of, probability=allowed) < LEVEL
+    return count > max(1, allowed * of) and _at_least(count, of=of, probability=allowed) < LEVEL / tests
+
+
+def lost_recall(
+    having: np.ndarray, given: np.ndarray, expected: np.ndarray, *, share: float, allowed: float
+) -> dict[int, tuple[int, int]]:
+    """Classes of which a file finds less than its model by so large a share that chance is no explanation.
+
+    Agreement and score look at all examples: of a class that two in a hundred have, a file may lose half and agree on
+    99 of a hundred.
+
+    Args:
+        having: which classes each example has, bool ``(examples, classes)``.
+        given, expected: which ones file and model answer it with.
+        share: of the examples of a class that the model finds, how many the file may lose, less those that it wins.
+        allowed: share of the answers that may be another one by chance, of any class.
+
+    Returns:
+        Of each such class how many examples are lost in the balance, and how many the model finds.
+    """
+    lost, won = (having & expected & ~given).sum(0), (having & given & ~expected).sum(0)
+    found = (having & expected).sum(0)
+    return {
+        int(index): (int(lost[index] - won[index]), int(found[index]))
+        for index in np.flatnonzero((found > 0) & (lost - won > share * found))
+        if too_many(int(lost[index]), of=int(found[index]), allowed=allowed, tests=having.shape[1])
+    }
 
 
 class Answered(NamedTuple):

@@ -19,6 +19,8 @@ from kerastl.verify.predictions import predict_tflite
 
 SPARSITY_SLACK = 0.005
 """Half a point: how far the share of zeros may be from the claim."""
+LOST_SHARE = 0.25
+"""Share of the examples of a class that its model finds which a file may lose, where chance does not explain more."""
 PRUNED_SHARE = 0.5
 """Share of all weights that has to lie in pruned kernels; first and last layers usually stay dense."""
 
@@ -34,11 +36,12 @@ class VerificationError(Exception):
         file: the file, or the run's variants, that failed.
         check: which check failed, for example ``"agreement"``.
         wanted, got: what the check asks for and what was found.
+        tolerance: the field of `Tolerance` or `LayerTolerance` that says how much may pass; empty where nothing does.
     """
 
-    def __init__(self, file: object, check: str, *, wanted: object, got: object) -> None:
+    def __init__(self, file: object, check: str, *, wanted: object, got: object, tolerance: str = "") -> None:
         super().__init__(f"{file} failed the check of {check}: wanted {wanted}, got {got}.")
-        self.file, self.check, self.wanted, self.got = file, check, wanted, got
+        self.file, self.check, self.wanted, self.got, self.tolerance = file, check, wanted, got, tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,22 +133,42 @@ def check(
     difference, mean = float(differences.max()), float(differences.mean())
     moved = round((1 - agreement) * len(split))
     if chance.too_many(moved, of=len(split), allowed=1 - tolerance.agreement):
+        wanted = f">= {tolerance.agreement}"
         raise VerificationError(
-            artifact.path, "agreement with its model", wanted=f">= {tolerance.agreement}", got=agreement
+            artifact.path, "agreement with its model", wanted=wanted, got=agreement, tolerance="agreement"
         )
     answered = [chance.Answered.of(task.target, table, split.labels) for table in (answers, expected)]
     if chance.worse(task.target, *answered, allowed=tolerance.score_drop):
         sign, least = ("-", ">=") if task.target.higher_is_better else ("+", "<=")
         wanted = f"{least} {floating.value:.4f} {sign} {tolerance.score_drop}"
-        raise VerificationError(artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value)
+        raise VerificationError(
+            artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value, tolerance="score_drop"
+        )
     _refused(artifact, task.target.lost(answers, expected, split.labels))
+    _check_recall(artifact, split, answers, expected, allowed=1 - tolerance.agreement)
     if tolerance.max_difference is not None and difference > tolerance.max_difference:
         raise VerificationError(
             artifact.path, "largest difference", wanted=f"<= {tolerance.max_difference}", got=difference
         )
     if tolerance.mean_difference is not None and mean > tolerance.mean_difference:
-        raise VerificationError(artifact.path, "mean difference", wanted=f"<= {tolerance.mean_difference}", got=mean)
+        wanted = f"<= {tolerance.mean_difference}"
+        raise VerificationError(artifact.path, "mean difference", wanted=wanted, got=mean, tolerance="mean_difference")
     return types.Verification(measured, floating.value, agreement, difference, errors=answered[0].errors)
+
+
+def _check_recall(
+    artifact: types.Artifact, split: types.Split, answers: Outputs, expected: Outputs, *, allowed: float
+) -> None:
+    """No class has lost much of what the model finds of it, however few examples it has."""
+    target = split.task.target
+    if not isinstance(target, types.ClassTarget):
+        return
+    given, asked = target.given(answers), target.given(expected)
+    lost = chance.lost_recall(target.having(split.labels), given, asked, share=LOST_SHARE, allowed=allowed)
+    if lost:
+        wanted = f"at most {LOST_SHARE:.0%} lost of what the model finds of a class"
+        got = ", ".join(f"{count} of {found} of {target.names[index]!r}" for index, (count, found) in lost.items())
+        raise VerificationError(artifact.path, "recall of every class", wanted=wanted, got=got, tolerance="agreement")
 
 
 def _refused(artifact: types.Artifact, fault: tuple[str, object, object] | None) -> None:
@@ -197,7 +220,8 @@ def check_layers(
     for row in rows:
         if not row.clipped <= tolerance.clipped:  # NaN, too
             wanted = f"<= {tolerance.clipped:.1%} of its numbers outside; calibrate with pictures like those of use"
-            raise VerificationError(artifact.path, f"the range of {row.layer}", wanted=wanted, got=f"{row.clipped:.1%}")
+            got, check = f"{row.clipped:.1%}", f"the range of {row.layer}"
+            raise VerificationError(artifact.path, check, wanted=wanted, got=got, tolerance="clipped")
         if not row.error <= tolerance.error:
             wanted = f"an error <= {tolerance.error} of its root mean square"
             raise VerificationError(artifact.path, f"layer {row.layer}", wanted=wanted, got=f"{row.error:.3f}")

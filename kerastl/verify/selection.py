@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,11 +21,11 @@ def select(
     *,
     target: types.Target,
     float_validation_score: float,
+    float_errors: np.ndarray | None = None,
     prefer: str = "balanced",
     budget: float = 0.003,
     megabytes: float | None = None,
     milliseconds: float | None = None,
-    within: Callable[[types.Variant], bool] | None = None,
 ) -> types.Choice:
     """The variant that goes to the phone, by validation scores only.
 
@@ -33,12 +33,12 @@ def select(
         variants: the files with everything measured about them.
         target: says how much worse one score is than another.
         float_validation_score: the float model's score on the validation split.
+        float_errors: of each of its examples, see `types.Target.confidence`: with them, and those of a variant, a
+            difference that chance explains is none (see `verify.chance`), else the two scores alone decide.
         prefer: ``"balanced"`` (the fastest of those within `SLACK` of the smallest; what is as fast within `NOISE` by
             bytes, then integers), ``"smallest"`` (bytes, then median latency) or ``"fastest"`` (the other way round).
         budget: how much worse than the float model's a validation score may be, see `types.Target.drop`.
         megabytes, milliseconds: most that a file may have, and that one inference may take here.
-        within: whether a file is within the budget, by default from the two scores alone; who has the answers can tell
-            a difference from chance, see `verify.chance`.
 
     Raises:
         ValueError: if ``prefer`` is another word, or there are no variants.
@@ -55,10 +55,8 @@ def select(
             f"Received: {len(variants)} variants, prefer={prefer!r}."
         )
 
-    def close(variant: types.Variant) -> bool:
-        return target.drop(variant.validation.score.value, float_validation_score) <= budget + 1e-12
-
-    kept = [variant for variant in variants if (within or close)(variant)]
+    own = chance.Answered(float_validation_score, float_errors if float_errors is not None else np.empty(0))
+    kept = [one for one in variants if not _worse(target, _answered(one), own, allowed=budget)]
     names = ", ".join(f"{variant.artifact.name} {variant.validation.score.value:.4f}" for variant in variants)
     if not kept:
         wanted = _wanted(target, float_validation_score, budget)
@@ -89,6 +87,18 @@ def select(
     return types.Choice(best.artifact.name, why)
 
 
+def _answered(variant: types.Variant) -> chance.Answered:
+    measured = variant.validation
+    return chance.Answered(measured.score.value, measured.errors if measured.errors is not None else np.empty(0))
+
+
+def _worse(target: types.Target, one: chance.Answered, other: chance.Answered, *, allowed: float) -> bool:
+    """Whether one is worse by more than is allowed, beyond chance where each example's answers are known of both."""
+    if not len(one.errors) or len(one.errors) != len(other.errors):
+        return target.drop(one.score, other.score) > allowed + 1e-12
+    return chance.worse(target, one, other, allowed=allowed)
+
+
 def _balanced(variants: Sequence[types.Variant]) -> types.Variant:
     least = min(one.facts.bytes for one in variants)
     small = [one for one in variants if one.facts.bytes <= (1 + SLACK) * least]
@@ -116,13 +126,7 @@ def pareto_front(variants: Sequence[types.Variant], *, target: types.Target) -> 
     """
 
     def worse(one: types.Variant, other: types.Variant) -> bool:
-        ours, theirs = (
-            chance.Answered(found.score.value, found.errors if found.errors is not None else np.empty(0))
-            for found in (one.validation, other.validation)
-        )
-        if not len(ours.errors) or len(ours.errors) != len(theirs.errors):
-            return target.drop(ours.score, theirs.score) > 0
-        return chance.worse(target, ours, theirs, allowed=0.0)
+        return _worse(target, _answered(one), _answered(other), allowed=0.0)
 
     def slower(one: types.Variant, other: types.Variant) -> bool:
         return one.latency.median > (1 + NOISE) * other.latency.median

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from kerastl import types
 from kerastl.export import metadata, phone
 from kerastl.inputs.image import Image
 from kerastl.tasks.multi_label import MultiLabel
@@ -26,7 +27,7 @@ def report_of(content, *, dtype="uint8", output="uint8"):
         "score_low": 0.98,
         "score_high": 0.99,
         "sha256": "0" * 64,
-        "latency_ms": {"median": 0.012},
+        "latency_ms": {"median": 0.012, "p95": 0.012, "threads": 1, "runs": 100},
     }
     return {"recipe": "toy", "metric": "accuracy", "chosen": "integer", "data": {"test": 200}, "variants": [row]}
 
@@ -44,7 +45,23 @@ def test_files(labelled):
     page = files["README.md"].decode()
     assert "accuracy 0.9876" in page
     assert "ByteBuffer of 64 bytes" in page
+    assert "0.012 ms a picture,\nwall clock on one thread of this machine, its rounds 0% apart." in page
+    assert 'pip install "ai-edge-litert>=1.0.1"' in page
+    assert "com.google.ai.edge.litert:litert:1.4.0" in page
+    assert "Add `pod 'TensorFlowLiteSwift', '2.17.0'` and the file" in page
     assert "{" not in page.split("```kotlin")[0].replace("{}", "")
+
+
+def test_the_page_says_what_the_file_needs_and_how_far_apart_its_rounds_were(labelled, monkeypatch):
+    newer = types.Runtime(tensorflow="2.21.0", litert="2.1.0", android="2.1.0", pod="")
+    monkeypatch.setattr(phone.runtimes, "needed", lambda model: newer)
+    said = report_of(labelled)
+    said["variants"][0]["latency_ms"] |= {"spread": 0.4, "clock": "processor time", "cpu": "an EPYC"}
+    page = phone.files(labelled, said, PICTURES)["README.md"].decode()
+    assert "It needs LiteRT 2.1.0 or newer" in page
+    assert "com.google.ai.edge.litert:litert:2.1.0" in page
+    assert "No `TensorFlowLiteSwift` pod runs this file" in page
+    assert "processor time on one thread of an EPYC. WARNING: its rounds are 40% apart" in page
 
 
 def test_only_pictures_in_colour_are_for_mediapipe(labelled, monkeypatch):

@@ -52,7 +52,7 @@ def bundle(request, tmp_path):
     data = metadata.add(tflite.convert(model, TASK, **options), TASK, description="toy")
     facts = benchmark.inspect(data)
     row = {"name": "x", "bytes": len(data), "score": 3.21, "score_low": 3.0, "score_high": 3.5, "sha256": facts.sha256}
-    row |= {"latency_ms": {"median": 0.1}}
+    row |= {"latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
     row |= {"input": dataclasses.asdict(facts.input), "output": dataclasses.asdict(facts.output)}
     report = {"recipe": "toy", "metric": "mean absolute error", "chosen": "x", "data": {"test": 9}, "variants": [row]}
     for name, content in phone.files(data, report, TASK).items():

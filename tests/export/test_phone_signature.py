@@ -42,7 +42,7 @@ def bundle(request, tmp_path):
     data = metadata.add(data, TASK, description="toy")
     facts = benchmark.inspect(data)
     row = {"name": "x", "bytes": len(data), "score": 0.99, "score_low": 0.9, "score_high": 1.0, "sha256": facts.sha256}
-    row |= {"latency_ms": {"median": 0.1}}
+    row |= {"latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
     row |= {"input": dataclasses.asdict(facts.input), "output": dataclasses.asdict(facts.output)}
     row |= {end: [dataclasses.asdict(one) for one in getattr(facts, end)] for end in ("inputs", "outputs")}
     report = {"recipe": "toy", "metric": "agreement", "chosen": "x", "data": {"test": 9}, "variants": [row]}

@@ -26,7 +26,7 @@ def bundle(tiny_text, tmp_path):
         for name, end in (("input", facts.input), ("output", facts.output))
     }
     row = {"name": "float32", "bytes": len(data), **ends, "score": 0.9, "score_low": 0.8, "score_high": 1.0}
-    row |= {"sha256": facts.sha256, "latency_ms": {"median": 0.1}}
+    row |= {"sha256": facts.sha256, "latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
     report = {"recipe": "toy", "metric": "accuracy", "chosen": "float32", "data": {"test": 9}, "variants": [row]}
     files = phone.files(data, report, task)
     for name, content in files.items():

@@ -24,7 +24,7 @@ from kerastl.tasks.single_label import SingleLabel
 VARIANT_KEYS = {
     "name", "file", "sha256", "technique", "bytes", "gzip_bytes", "parameters", "sparsity", "validation_score", "score",
     "score_low", "score_high", "float_score", "agreement", "max_difference", "worst_layer",
-    "latency_ms", "ops", "input", "output", "inputs", "outputs",
+    "latency_ms", "ops", "input", "output", "inputs", "outputs", "min_runtime",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def variant(folder: Path, name: str, *, size: int, score: float = 0.9, integer: 
     return types.Variant(
         artifact=types.Artifact(name, f"made as {name}", folder / "variants" / f"{name}.tflite", integer),
         facts=types.FileFacts("0" * 64, size, size // 2, 100, 0.25, types.Operators(3, 3, 0, 0), (tensor,), (tensor,)),
-        latency=types.Latency(0.021, 0.034, 1, 500),
+        latency=types.Latency(0.021, 0.034, 1, 500, 0.07, "processor time", "an EPYC"),
         validation=dataclasses.replace(verification, score=types.Score(score - 0.002, 0.0, 1.0, 20)),
         test=verification,
     )
@@ -81,7 +81,7 @@ def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
         "why", "by_class", "balanced_accuracy", "majority_baseline", "skipped",
-        "frontier", "control", "task", "units", "higher_is_better", "tables", "summary",
+        "frontier", "control", "baselines", "warnings", "task", "units", "higher_is_better", "tables", "summary",
     }  # fmt: skip
     assert built["schema"] == 1
     assert (built["task"], built["units"], built["higher_is_better"]) == ("single-label classification", "%", True)
@@ -98,7 +98,9 @@ def test_the_schema_is_the_designs(built):
     assert row["file"] == "variants/static_int8.tflite"
     assert (row["validation_score"], row["score"], row["float_score"]) == (0.898, 0.9, 0.91)
     assert (row["score_low"], row["score_high"]) == (0.89, 0.91)
-    assert row["latency_ms"] == {"median": 0.021, "p95": 0.034, "threads": 1, "runs": 500}
+    measured = {"spread": 0.07, "clock": "processor time", "cpu": "an EPYC"}
+    assert row["latency_ms"] == {"median": 0.021, "p95": 0.034, "threads": 1, "runs": 500} | measured
+    assert (row["min_runtime"], built["baselines"], built["warnings"]) == (None, [], [])
     assert row["ops"] == {"total": 3, "integer": 3, "float": 0, "flex": 0}
     assert row["input"] == {"dtype": "uint8", "shape": [1, 4, 4, 1], "scale": 1.0, "zero_point": 0}
     assert row["inputs"] == row["outputs"] == [{"name": "image", **row["input"]}]
@@ -289,6 +291,43 @@ def test_the_table_is_sorted_by_size_and_marks_the_choice(built):
     assert (
         "balanced accuracy 87.50 %; worst class <a> 75.00 %; always answering the most frequent class: 57.14 %" in end
     )
+
+
+def test_what_has_to_be_said_loudly_is_said_on_the_terminal_and_on_the_page(tmp_path, dataset):
+    files = [variant(tmp_path, "float32", size=999), variant(tmp_path, "int8", size=300)]
+    slow = dataclasses.replace(files[0].latency, spread=0.4)
+    needs = types.Runtime(tensorflow="2.21.0", litert="2.1.0", android="2.1.0", pod="")
+    files = [dataclasses.replace(files[0], latency=slow), dataclasses.replace(files[1], runtime=needs)]
+    built = report.build(
+        {"recipe": "r", "tag": "t", "seed": None, "versions": {}},
+        dataset,
+        folder=tmp_path,
+        stages=[],
+        variants=files,
+        choice=types.Choice("int8", "the smallest"),
+        details=DETAILS,
+        baselines=[
+            {"name": "a linear model", "validation_score": 0.8, "score": 0.93},
+            {"name": "always the same answer", "validation_score": 0.3, "score": 0.31},
+        ],
+    )
+    beaten, wide = built["warnings"]
+    assert beaten.startswith("a linear model scores 93.00 % on test, and the chosen int8 90.00 %")
+    assert wide.startswith("The latency of float32 says little; of float32 its rounds are 40% apart")
+    assert built["variants"][1]["min_runtime"]["litert"] == "2.1.0"
+    text = report.render(built)
+    assert "a linear model scores 93.00 % on test" in text
+    assert "LiteRT 2.1.0 or newer; for Android 2.1.0</dd>" in text
+    assert "processor time on one thread of an EPYC" in text
+    texts = [cell for cell in Page(text).texts if cell]
+    start = texts.index("Baselines")
+    assert texts[start + 8 : start + 11] == ["always the same answer", "30.00 %", "31.00 %"]
+    console = Console(record=True, width=200, file=io.StringIO())
+    report.print_table(built, console=console)
+    said = console.export_text()
+    assert f"WARNING: {beaten}" in said
+    assert "0.021?" in said
+    assert "ms: processor time on one thread of an EPYC." in said
 
 
 def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):

@@ -64,3 +64,39 @@ def test_numbers_are_compared_example_by_example():
     assert chance.worse(target, everywhere, reference, allowed=0.01)
     assert not chance.worse(target, somewhere, reference, allowed=0.01)
     assert not chance.worse(target, everywhere, reference, allowed=0.06)  # of a spread of 2
+
+
+def of_classes(*, found, lost, won=0, missed=0, others=900):
+    """Two classes; of the second some that the model finds and the file loses; of those missed it wins."""
+    size = found + missed + others
+    having = np.zeros((size, 2), bool)
+    having[: found + missed, 1] = having[found + missed :, 0] = True
+    expected, given = having.copy(), having.copy()
+    expected[found : found + missed] = [True, False]
+    given[:lost] = [True, False]
+    given[found + won : found + missed] = [True, False]
+    return having, given, expected
+
+
+def test_half_of_a_rare_class_is_lost_beyond_chance():
+    assert chance.lost_recall(*of_classes(found=20, lost=10), share=0.25, allowed=0.05) == {1: (10, 20)}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"found": 3, "lost": 1},  # one moved picture of three
+        {"found": 2, "lost": 1},
+        {"found": 20, "lost": 5},  # a quarter, and no more
+        {"found": 40, "lost": 12, "won": 4, "missed": 4},  # in the balance eight of forty
+        {"found": 0, "lost": 0, "missed": 5},
+    ],
+)
+def test_what_chance_or_the_balance_explains_is_not_lost(case):
+    assert chance.lost_recall(*of_classes(**case), share=0.25, allowed=0.05) == {}
+
+
+def test_of_many_classes_one_is_unlucky():
+    """Three of seven at a tenth: 2.6 % for one class, and the usual thing among a hundred."""
+    assert chance.too_many(3, of=7, allowed=0.1)
+    assert not chance.too_many(3, of=7, allowed=0.1, tests=100)

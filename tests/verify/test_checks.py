@@ -14,6 +14,7 @@ from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.verify import checks
 
 UINT8, INT16 = schema.TensorType.UINT8, schema.TensorType.INT16
@@ -181,6 +182,35 @@ def rotated(data: bytes) -> bytes:
         values.view(np.float32).reshape(tensor.shape)[:] = np.roll(values.view(np.float32).reshape(tensor.shape), 1, 0)
 
     return changed(data, change)
+
+
+RARE = types.Task("defects", Image((8, 8, 1)), SingleLabel(("sound", "defect")))
+RARE_LABELS = np.repeat([1, 0], [20, 980]).astype(np.int32)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_rare_class_of_which_half_is_lost(several, tmp_path, monkeypatch, tiny_files):
+    """Two in a hundred have a defect: 99 % still agree, and the score falls by a point."""
+    task, labels = RARE, RARE_LABELS
+    expected = np.where(RARE_LABELS[:, None] == [0, 1], 0.9, 0.1)
+    if several:
+        task, labels = dataclasses.replace(RARE, target=MultiLabel(RARE.target.names)), np.eye(2, dtype="int32")[labels]
+    split = types.Split("validation", np.zeros((1000, 8, 8, 1), np.uint8), labels, task)
+    (tmp_path / "model.tflite").write_bytes(tiny_files.float32)
+    artifact = types.Artifact("tiny", "test", tmp_path / "model.tflite")
+    asked = dataclasses.replace(verify.INT8, agreement=0.95, score_drop=0.02)
+
+    def check(lost):
+        answers = expected.copy()
+        answers[:lost] = answers[:lost, ::-1]
+        monkeypatch.setattr(checks, "predict_tflite", lambda *given, **named: answers)
+        return verify.check(artifact, split, expected=expected, tolerance=asked)
+
+    assert check(5).agreement == 0.995
+    wanted = r"recall of every class: wanted .*25%.*10 of 20 of 'defect'"
+    with pytest.raises(verify.VerificationError, match=wanted) as found:
+        check(10)
+    assert found.value.tolerance == "agreement"
 
 
 def test_constant_answers(tiny_files, checked):

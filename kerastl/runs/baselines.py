@@ -1,0 +1,162 @@
+"""Cheap baselines beside the file that was chosen: what the data set gives away without a network.
+
+A model that is no better than always the same answer, or than a linear model of a table's columns or a text's words,
+is not worth its bytes; nobody sees that from its score alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import linalg
+
+from kerastl.types import ClassTarget, Dataset, Score, Split, Target, Variant
+
+COLUMNS, ENTRIES = 1000, 20_000_000
+"""A linear model is cheap up to so many columns of a table, and up to so many words times outputs in all texts."""
+_RIDGES = (1e-3, 1e-1, 1e1)
+"""Penalties of the ridge regression, among which validation chooses."""
+
+
+def measured(dataset: Dataset) -> list[dict[str, Any]]:
+    """What baselines score, a row each: ``name``, ``validation_score`` and ``score``, that on test.
+
+    Always the same answer (the most frequent class, or set of classes; of numbers the median), and a linear model of a
+    table's columns, or of a text's words, where that takes seconds: ridge regression (Hoerl & Kennard 1970), of words
+    on TF-IDF (Sparck Jones 1972), its penalty chosen on validation.
+    """
+    found = []
+    for name, make in (("always the same answer", _constant), ("a linear model", _linear)):
+        answer = make(dataset)
+        if answer is not None:
+            scores = [_score(answer, split).value for split in (dataset.validation, dataset.test)]
+            found.append({"name": name, "validation_score": scores[0], "score": scores[1]})
+    return found
+
+
+def row(variant: Variant) -> dict[str, Any]:
+    """A file of the run that the chosen one has to beat, as a row of `measured`."""
+    scores = {"validation_score": variant.validation.score.value, "score": variant.test.score.value}
+    return {"name": variant.artifact.name, **scores}
+
+
+def trained_alone(control: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The students without the teacher, the mean over seeds, as a row of `measured`."""
+    scores = {key: float(np.mean([one[key] for one in control["alone"]])) for key in ("validation_score", "score")}
+    return [{"name": "the student without its teacher", **scores}]
+
+
+def warnings(
+    rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any], *, target: Target, words: Callable[[float], str]
+) -> list[str]:
+    """What has to be said loudly: each baseline that does as well on test as the chosen file, or better.
+
+    Args:
+        rows: as `measured` gives them.
+        chosen: with its ``name`` and its ``score`` on test.
+        target: says which of two scores is the better one.
+        words: a score in words.
+    """
+    return [
+        f"{row['name']} scores {words(row['score'])} on test, and the chosen {chosen['name']} "
+        f"{words(chosen['score'])}: it is no better than this baseline."
+        for row in rows
+        if target.drop(chosen["score"], row["score"]) >= 0
+    ]
+
+
+Answer = Callable[[Split], Any]
+
+
+def _score(answer: Answer, split: Split) -> Score:
+    return split.task.target.score(answer(split), split.labels)
+
+
+def _constant(dataset: Dataset) -> Answer | None:
+    """Always the same: the classes, or numbers, that train has most often, or in the middle."""
+    labels, target = _table(dataset.train), dataset.task.target
+    if labels is None:
+        return None
+    if isinstance(target, ClassTarget):
+        rows, counts = np.unique(labels, axis=0, return_counts=True)
+        answer = rows[counts.argmax()]
+    else:
+        answer = np.median(labels, axis=0)
+    return lambda split: np.tile(answer.astype(np.float32), (len(split), 1))
+
+
+def _linear(dataset: Dataset) -> Answer | None:
+    """Ridge regression, where examples are rows of a table, or texts."""
+    labels, features = _table(dataset.train), _features(dataset)
+    if labels is None or features is None:
+        return None
+    table = features(dataset.train)
+    made = [_ridge(features, table, labels, penalty=penalty) for penalty in _RIDGES]
+    target = dataset.task.target
+    best = made[0]
+    for one in made[1:]:
+        if target.drop(_score(best, dataset.validation).value, _score(one, dataset.validation).value) > 0:
+            best = one
+    return best
+
+
+def _table(split: Split) -> np.ndarray | None:
+    """Labels as numbers ``(examples, outputs)``; ``None`` of a target that has several outputs, or none."""
+    target = split.task.target
+    if isinstance(split.labels, Mapping) or not target.outputs:
+        return None
+    if isinstance(target, ClassTarget):
+        return target.having(split.labels).astype(np.float64)
+    labels = np.asarray(split.labels, np.float64).reshape(len(split), -1)
+    return labels if labels.shape[1] == target.outputs else None
+
+
+def _features(dataset: Dataset) -> Callable[[Split], Any] | None:
+    """What a linear model sees: columns in standard deviations, or the words of a text; ``None`` of anything else."""
+    train, kind = dataset.train, dataset.task.inputs
+    if isinstance(train.inputs, Mapping) or len(kind.shape) != 1:
+        return None
+    if "vocabulary" in kind.described():
+        texts = _words(train, size=len(kind.described()["vocabulary"]))
+        if texts.nnz * dataset.task.target.outputs > ENTRIES:
+            return None
+        seen = np.log((1 + len(train)) / (1 + np.asarray((texts > 0).sum(0)).ravel())) + 1
+        return lambda split: _unit_rows(_words(split, size=texts.shape[1]).multiply(seen).tocsr())
+    if kind.shape[0] > COLUMNS or kind.dtype == "int32":
+        return None
+    rows = np.asarray(train.inputs[:], np.float64)
+    mean, spread = np.nan_to_num(np.nanmean(rows, 0)), np.nan_to_num(np.nanstd(rows, 0))
+    scale = np.where(spread > 0, spread, 1.0)
+    return lambda split: np.nan_to_num((np.asarray(split.inputs[:], np.float64) - mean) / scale)
+
+
+def _words(split: Split, *, size: int) -> Any:
+    """How often each id of the vocabulary stands in each text, but for padding, sparse ``(examples, vocabulary)``."""
+    ids = np.asarray(split.inputs[:])
+    rows, places = np.nonzero(ids)
+    ones = np.ones(len(rows))
+    return sparse.csr_matrix((ones, (rows, ids[rows, places])), shape=(len(ids), size))
+
+
+def _unit_rows(table: Any) -> Any:
+    lengths = np.sqrt(np.asarray(table.multiply(table).sum(1)).ravel())
+    return sparse.diags(1 / np.where(lengths > 0, lengths, 1.0)) @ table
+
+
+def _ridge(features: Callable[[Split], Any], table: Any, labels: np.ndarray, *, penalty: float) -> Answer:
+    """The weights with the least squared error, and squares that are penalized; the mean of the labels is free.
+
+    Columns are of the size of one, and so is what an example adds to the error: their penalty grows with the examples.
+    Rows of words are of length one together.
+    """
+    mean = labels.mean(0)
+    if sparse.issparse(table):
+        options = {"damp": np.sqrt(10 * penalty), "maxiter": 50}
+        weights = np.stack([linalg.lsmr(table, one, **options)[0] for one in (labels - mean).T], 1)
+    else:
+        gram = table.T @ table + penalty * len(table) * np.eye(table.shape[1])
+        weights = np.linalg.solve(gram, table.T @ (labels - mean))
+    return lambda split: np.asarray(features(split) @ weights + mean, np.float32)
