@@ -241,7 +241,9 @@ def compare_floats(config: Config, data: Dataset, run, logits):
         make = functools.partial(quantize, config, data, best.model, config.seed + 3, logits=logits)
         quantized = [run.stage("quantized", make, key=key)]
     alone = train_students(config, data, run, "student_without_teacher")
-    return distilled, alone, [best, *alone, *quantized], candidates(data, best.model, quantized)
+    students = {"student_without_teacher": kerastl.training.best(alone, data.task), "distilled": best}
+    made = candidates(data, best.model, quantized) + kerastl.runs.left_behind(students, "distilled", data.task)
+    return distilled, alone, [best, *alone, *quantized], made
 
 
 def compare_integers(config: Config, data: Dataset, run, logits):
@@ -255,7 +257,7 @@ def compare_integers(config: Config, data: Dataset, run, logits):
     candidate, techniques = kerastl.runs.Candidate, ("float32", "static_int8")
     made = kerastl.runs.post_training(student, data.train, techniques=techniques, eligible=False)
     made += [
-        candidate("student_without_teacher_qat_int8", "qat_int8", control, student, eligible=False),
+        candidate("student_without_teacher_qat_int8", "qat_int8", control, student, eligible=False, baseline=True),
         candidate("qat_int8", "qat_int8", integers, student),
     ]
     return distilled, alone, best, made

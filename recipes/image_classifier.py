@@ -2,6 +2,7 @@
 
 A folder with a folder a class goes in. The frozen backbone's features are computed once and a head learns from them;
 then everything learns, gently, from randomly changed pictures (LP-FT, Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
+The better of the two on validation is taken, and both stand in the table.
 How long and how far is planned from the number of pictures. Without a folder: 14 kinds of fruit in a shop. With
 `--labels 10` only ten pictures of each class are learnt from, as `image_few_labels` does.
 
@@ -121,29 +122,20 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: train_probe(config, data, plan, features, at),
             key=[plan.probe, config.dropout, config.balanced, run.stage_key("features")],
         )
-        trained = [probe]
-        if plan.fine_tune:
-            key = [
-                basis,
-                plan.fine_tune,
-                plan.layer_decay,
-                run.stage_key("linear_probe"),
-            ]  # which knows of balanced classes
-            trained.append(run.stage("fine_tuned", lambda at: fine_tune(config, data, plan, probe.model, at), key=key))
-        model, integer = trained[-1].model, ["static_int8"] if config.integer else []
+        trained = {"linear_probe": probe}
+        if plan.fine_tune:  # the probe knows of balanced classes
+            key = [basis, plan.fine_tune, plan.layer_decay, run.stage_key("linear_probe")]
+            tune = functools.partial(fine_tune, config, data, plan, probe.model)
+            trained["fine_tuned"] = run.stage("fine_tuned", tune, key=key)
+        best = list(trained)[-1]
+        if config.labels is None:
+            best = kerastl.runs.best_on_validation(trained, data.validation)
+        model, integer = trained[best].model, ["static_int8"] if config.integer else []
         techniques, some = ["float32", "float16", "dynamic_int8", *integer], data.train.take(500).inputs
         candidates = kerastl.runs.post_training(model, data.task, techniques=techniques, calibration=some)
-        if config.labels is not None and plan.fine_tune:
-            comparison = {"techniques": ["float32"], "prefix": "linear_probe_", "eligible": False}
-            candidates += kerastl.runs.post_training(probe.model, data.task, **comparison)
-        return kerastl.runs.publish(
-            run,
-            data,
-            model=model,
-            candidates=candidates,
-            curves=[stage.curves for stage in trained],
-            accept=config.accept,
-        )
+        candidates += kerastl.runs.left_behind(trained, best, data.task)
+        curves = [stage.curves for stage in trained.values()]
+        return kerastl.runs.publish(run, data, model=model, candidates=candidates, curves=curves, accept=config.accept)
 
 
 def load(config: Config) -> Dataset:

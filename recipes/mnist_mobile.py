@@ -131,36 +131,39 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         basis = [config.seed, config.networks, config.augmentation, data.digest]
         learn = functools.partial(train_student, config, data)
         if config.teacher.epochs:
-            teacher, student, alone = taught(config, data, run, learn, basis)
+            teacher, students = taught(config, data, run, learn, basis)
             under = under_teacher(config, teacher)
         else:
-            teacher = alone = under = None
-            student = run.stage("student", learn, key=[basis, config.student])
+            teacher = under = None
+            students = {"student": run.stage("student", learn, key=[basis, config.student])}
+        name = kerastl.runs.best_on_validation(students, data.validation)
+        student = students[name]
         pruned = quantized = None
         if config.prune.epochs:
             pruned = run.stage(
                 "pruned",
                 lambda at: prune(config, data, student.model, at, under=under),
-                key=[basis, config.prune, config.sparsity, *distillation(config), run.stage_key("student")],
+                key=[basis, config.prune, config.sparsity, *distillation(config), run.stage_key(name)],
             )
         best = pruned or student
         if config.quantize.epochs:
             quantized = run.stage(
                 "quantized",
                 lambda at: quantize(config, data, best.model, at),
-                key=[basis, config.quantize, run.stage_key("pruned" if pruned else "student")],
+                key=[basis, config.quantize, run.stage_key("pruned" if pruned else name)],
             )
         made = candidates(config, data, teacher=teacher, student=best.model, integers=quantized)
-        curves = [stage.curves for stage in (teacher, student, alone, pruned, quantized) if stage]
+        made += kerastl.runs.left_behind(students, name, data.task)
+        curves = [stage.curves for stage in (teacher, *students.values(), pruned, quantized) if stage]
         control = None
         if teacher:
-            steps = config.student.steps(len(data.train))
-            control = kerastl.runs.Baseline(teacher, distilled=[student], trained_alone=[alone], steps=steps)
+            (alone, distilled), steps = students.values(), config.student.steps(len(data.train))
+            control = kerastl.runs.Baseline(teacher, distilled=[distilled], trained_alone=[alone], steps=steps)
         return kerastl.runs.publish(run, data, model=best.model, candidates=made, curves=curves, control=control)
 
 
 def taught(config: Config, data: Dataset, run, learn, basis):
-    """The teacher, the student under it, and the same student without it."""
+    """The teacher, and by name the same student without it and under it."""
     teacher = run.stage("teacher", lambda at: train_teacher(config, data, at), key=[basis, config.teacher])
     key = [basis, config.student]
     student = run.stage(
@@ -168,7 +171,8 @@ def taught(config: Config, data: Dataset, run, learn, basis):
         functools.partial(learn, under=under_teacher(config, teacher)),
         key=[*key, *distillation(config), run.stage_key("teacher")],
     )
-    return teacher, student, run.stage("student_without_teacher", learn, key=key)
+    alone = run.stage("student_without_teacher", learn, key=key)
+    return teacher, {"student_without_teacher": alone, "student": student}
 
 
 def distillation(config: Config) -> list[float]:

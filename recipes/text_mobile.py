@@ -3,7 +3,8 @@
 The teacher reads BERT's pieces of words, its student the most frequent words of the training texts: these are loaded
 with either vocabulary, and the teacher's logits for them are computed once. A word or two decide most texts, so words,
 their neighbourhoods, maximum and mean go far (Kim 2014, https://arxiv.org/abs/1408.5882; Hinton, Vinyals & Dean 2015,
-https://arxiv.org/abs/1503.02531). The same student is trained without the teacher as well.
+https://arxiv.org/abs/1503.02531). The same student is trained without the teacher as well, and the better one on
+validation is taken.
 
 Fine-tuning the teacher takes an hour or two: a finished run of `text_classifier` on the same texts saves them, all but
 the half hour in which it answers. One that may have seen the student's test texts is refused.
@@ -100,16 +101,17 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[basis, config.temperature, config.teacher_weight, run.stage_key("teacher_logits")],
         )
         alone = run.stage("student_without_teacher", lambda at: train_student(config, data, at), key=basis)
-        steps, techniques = config.student.steps(len(data.train), drop_remainder=False), ["float32"]
-        post_training, prefix = kerastl.runs.post_training, "student_without_teacher_"
-        made = post_training(alone.model, data.task, techniques=techniques, prefix=prefix, eligible=False)
-        made += post_training(student.model, data.task, techniques=[*techniques, "float16", "dynamic_int8"])
+        students = {"student_without_teacher": alone, "student": student}
+        best = kerastl.runs.best_on_validation(students, data.validation)
+        steps, model = config.student.steps(len(data.train), drop_remainder=False), students[best].model
+        made = kerastl.runs.post_training(model, data.task, techniques=("float32", "float16", "dynamic_int8"))
+        made += kerastl.runs.left_behind(students, best, data.task)
         curves = [stage.curves for stage in (teacher, student, alone)]
         control = kerastl.runs.Baseline(
             logits, distilled=[student], trained_alone=[alone], seeds=[config.seed], steps=steps
         )
         return kerastl.runs.publish(
-            run, data, model=student.model, candidates=made, curves=curves, accept=config.accept, control=control
+            run, data, model=model, candidates=made, curves=curves, accept=config.accept, control=control
         )
 
 

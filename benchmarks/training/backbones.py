@@ -3,8 +3,9 @@
     python benchmarks/training/backbones.py [--only NAME] [--rounds 5]
 
 The numbers that `kerastl advise` goes by come from here (`kerastl/advice.py`, which says on what machine). A model of
-ten classes with its published weights is exported as full-integer (pictures) or dynamic int8 (texts) and timed on one
-thread in the runtime that phones use; training steps are timed on all cores, in turns, the first of each left out.
+ten classes with its published weights is exported as its recipe does, and of the files the one that the default
+preference, "balanced", takes is timed on one thread in the runtime that phones use; training steps are timed on all
+cores, in turns, the first of each left out.
 """
 
 from __future__ import annotations
@@ -56,11 +57,26 @@ def network(model: advice.Model) -> tuple[keras.Model, Task, np.ndarray]:
     return build(task), task, ids
 
 
-def exported(model: advice.Model, net: keras.Model, task: Task, inputs: np.ndarray) -> bytes:
-    float32 = kerastl.export.tflite.convert(net, task)
-    if model.kind == "texts":
-        return kerastl.compress.ptq.dynamic_int8(float32)
-    return kerastl.compress.ptq.static_int8(float32, calibration=inputs, inputs=task.inputs)
+def exported(model: advice.Model, net: keras.Model, task: Task, inputs: np.ndarray, folder: Path) -> Path:
+    """Of the files that the recipe makes, the one that its default preference takes."""
+    techniques = ["float32", "float16", "dynamic_int8", *(["static_int8"] if model.kind == "pictures" else [])]
+    files = {}
+    for one in kerastl.runs.post_training(net, task, techniques=techniques, calibration=inputs):
+        files[one.name] = folder / f"{model.name}-{model.size}-{one.name}.tflite"
+        files[one.name].write_bytes(kerastl.export.metadata.add(one.tflite, task, description=one.name))
+    seen = kerastl.types.Verification(kerastl.types.Score(1.0, 1.0, 1.0, 1), 1.0, 1.0, 0.0)
+    latencies = kerastl.verify.benchmark.latencies(files)
+    variants = [
+        kerastl.types.Variant(
+            kerastl.types.Artifact(name, name, path),
+            kerastl.verify.benchmark.inspect(path),
+            latencies[name],
+            seen,
+            seen,
+        )
+        for name, path in files.items()
+    ]
+    return files[kerastl.verify.select(variants, target=task.target, float_validation_score=1.0).name]
 
 
 def step(net: keras.Model, inputs: np.ndarray) -> Callable[[], object]:
@@ -81,6 +97,7 @@ def main() -> None:
         {
             "model": "{}",
             "size": "{}",
+            "file": "{}",
             "MB": "{:.2f}",
             "ms an answer, one thread": "{:.1f}",
             "seconds an example, forward": "{:.4f}",
@@ -91,8 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for model in chosen:
             net, task, inputs = network(model)
-            file = Path(folder, f"{model.name}-{model.size}.tflite")
-            file.write_bytes(exported(model, net, task, inputs))
+            file = exported(model, net, task, inputs, Path(folder))
             forward = lambda net=net, inputs=inputs: net.predict_on_batch(inputs)  # noqa: E731
             built.append((model, file, {"forward": forward, "train": step(net, inputs)}))
         for turn in range(options.rounds + 1):
@@ -105,7 +121,8 @@ def main() -> None:
         for model, file, _ in built:
             latency = kerastl.verify.benchmark.latency(file, threads=1).median
             medians = (statistics.median(seconds[model, name]) for name in ("forward", "train"))
-            table.add(model.name, model.size, file.stat().st_size / 1e6, latency, *medians)
+            technique = file.stem.split("-")[-1]
+            table.add(model.name, model.size, technique, file.stat().st_size / 1e6, latency, *medians)
     options.results.show(table, width=120)
 
 

@@ -58,8 +58,8 @@ def advise(
         print(f"  {reason}")
     model = found.model
     print(
-        f"  It takes {_minutes(found.minutes)} of training, gives a file of about {model.megabytes:g} MB that answers "
-        f"in {model.milliseconds:g} ms, measured on {kerastl.models.advice.MACHINE}."
+        f"  It takes {_minutes(found.minutes)} of training, and the file that the run prefers ('balanced') has about "
+        f"{model.megabytes:g} MB and answers in {model.milliseconds:g} ms, measured on {kerastl.models.advice.MACHINE}."
     )
     for other in found.others:
         print(f"  also: {other.name} at {other.size}: {other.megabytes:g} MB, {other.milliseconds:g} ms")

@@ -22,7 +22,8 @@ class Model:
         size: side of the pictures in pixels, or tokens of a text.
         rank: the higher, the better it is expected to be: for pictures the share of ImageNet's that the published
             weights get right at that size, in percent; for texts only an order.
-        megabytes: of the integer file.
+        megabytes: of the file that the recipe's default preference, ``"balanced"``, takes: of pictures that of integers
+            throughout, of texts that of int8 weights.
         milliseconds: for one answer of that file.
         forward, train: seconds for an example, to look at it and to learn from it with all layers.
     """
@@ -68,7 +69,7 @@ class Advice:
 
     Attributes:
         model: to start from.
-        flags: of the recipe that takes such data.
+        flags: of the recipe that takes such data; the budget is among them, so that the run keeps it.
         recipe: its name.
         why: reasons, a sentence each.
         minutes: that the training takes on `MACHINE`, roughly.
@@ -152,6 +153,10 @@ def advise(
                 "image_few_labels plans its lessons, looks at many views of each picture, and keeps the last epoch."
             )
     why += _scarce(counts)
+    limits = {"accept.megabytes": megabytes, "accept.milliseconds": milliseconds}
+    flags = {**flags, **{name: limit for name, limit in limits.items() if limit is not None}}
+    if milliseconds is not None:
+        why.append(f"The run measures its {milliseconds:g} ms on its own machine; the times here are those of another.")
     return Advice(model=best, recipe=recipe, flags=flags, why=tuple(why), minutes=minutes, others=others)
 
 

@@ -127,15 +127,21 @@ def _features(dataset: Dataset) -> Callable[[Split], Any] | None:
         return lambda split: _unit_rows(_words(split, size=texts.shape[1]).multiply(seen).tocsr())
     if kind.shape[0] > COLUMNS or kind.dtype == "int32":
         return None
-    rows = np.asarray(train.inputs[:], np.float64)
+    rows = _read(train).astype(np.float64)
     mean, spread = np.nan_to_num(np.nanmean(rows, 0)), np.nan_to_num(np.nanstd(rows, 0))
     scale = np.where(spread > 0, spread, 1.0)
-    return lambda split: np.nan_to_num((np.asarray(split.inputs[:], np.float64) - mean) / scale)
+    return lambda split: np.nan_to_num((_read(split).astype(np.float64) - mean) / scale)
+
+
+def _read(split: Split) -> np.ndarray:
+    """The examples of the one input; what is lazy is read here."""
+    inputs: Any = split.inputs
+    return np.asarray(inputs[:])
 
 
 def _words(split: Split, *, size: int) -> Any:
     """How often each id of the vocabulary stands in each text, but for padding, sparse ``(examples, vocabulary)``."""
-    ids = np.asarray(split.inputs[:])
+    ids = _read(split)
     rows, places = np.nonzero(ids)
     ones = np.ones(len(rows))
     return sparse.csr_matrix((ones, (rows, ids[rows, places])), shape=(len(ids), size))

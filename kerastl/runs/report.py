@@ -150,6 +150,7 @@ def build(
         "variants": rows,
         "chosen": choice.name,
         "why": choice.why,
+        "within_budget": list(choice.within),
         **details,
         "summary": target.summary(details),
         "skipped": dict(skipped or {}),

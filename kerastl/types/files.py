@@ -259,7 +259,14 @@ class Variant:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The variant that goes to the phone, and why, in words."""
+    """The variant that goes to the phone, and why.
+
+    Attributes:
+        name: of the variant.
+        why: in words.
+        within: names of all that were within the budget and the limits, the chosen one among them.
+    """
 
     name: str
     why: str
+    within: tuple[str, ...] = ()

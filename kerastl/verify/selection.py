@@ -84,7 +84,7 @@ def select(
     if ahead:
         listed = ", ".join(f"{v.artifact.name} ({v.validation.score.value:.4f})" for v in ahead)
         why += f" {'Faster' if prefer == 'fastest' else 'Smaller'} but outside the budget: {listed}."
-    return types.Choice(best.artifact.name, why)
+    return types.Choice(best.artifact.name, why, tuple(one.artifact.name for one in small))
 
 
 def _answered(variant: types.Variant) -> chance.Answered:

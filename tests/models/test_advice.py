@@ -26,6 +26,14 @@ def test_the_best_features_of_those_within_the_budget():
     assert faster.others == ()
 
 
+def test_the_run_keeps_the_budget():
+    assert ask(megabytes=3).flags["accept.megabytes"] == 3
+    both = ask(megabytes=3, milliseconds=7)
+    assert (both.flags["accept.megabytes"], both.flags["accept.milliseconds"]) == (3, 7)
+    assert any("on its own machine" in reason for reason in both.why)
+    assert not [name for name in ask().flags if name.startswith("accept")]
+
+
 def test_minutes_are_forward_passes_and_epochs_of_every_example():
     found = ask(forward_passes=3, epochs=7)
     assert found.minutes == pytest.approx(100 * (3 * found.model.forward + 7 * found.model.train) / 60)
@@ -92,14 +100,15 @@ def named(name, size):
 def test_a_teacher_over_the_budget_teaches_a_small_student():
     teacher, student, small = named("minilm_l6", 128), named("text_cnn", 512), named("small", 64)
     found = ask(kind="texts", length=100, megabytes=1, epochs=3)
-    assert (found.recipe, found.model, found.flags) == ("text_mobile", student, {"teacher-length": 128})
+    flags = {"teacher-length": 128, "accept.megabytes": 1}
+    assert (found.recipe, found.model, found.flags) == ("text_mobile", student, flags)
     assert small in found.others
     seconds = teacher.forward + 3 * teacher.train + 20 * student.train
     assert found.minutes == pytest.approx(100 * seconds / 60)
     reasons = " ".join(found.why)
     assert "is over the budget, and can still teach" in reasons
     assert "has the labels alone" in reasons
-    assert ask(kind="texts", length=900, megabytes=1).flags == {"teacher-length": 256}
+    assert ask(kind="texts", length=900, megabytes=1).flags == flags | {"teacher-length": 256}
     assert ask(kind="texts", length=100, milliseconds=10).recipe == "text_mobile"
     for other in (
         ask(kind="texts", length=100),  # the teacher itself is within the budget

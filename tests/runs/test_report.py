@@ -80,7 +80,7 @@ def built(tmp_path, dataset):
 def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
-        "why", "by_class", "balanced_accuracy", "majority_baseline", "skipped",
+        "why", "within_budget", "by_class", "balanced_accuracy", "majority_baseline", "skipped",
         "frontier", "control", "baselines", "warnings", "task", "units", "higher_is_better", "tables", "summary",
     }  # fmt: skip
     assert built["schema"] == 1

@@ -32,6 +32,7 @@ def test_choice_is_made_on_validation_within_the_budget():
     ]
     smallest = verify.select(variants, target=TARGET, float_validation_score=0.99, prefer="smallest", budget=0.003)
     assert smallest.name == "integer"
+    assert smallest.within == ("float32", "integer", "fast")
     assert "300 bytes" in smallest.why
     assert "int4 (0.9869)" in smallest.why
     assert "3 of 4" in smallest.why
