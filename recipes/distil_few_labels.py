@@ -121,6 +121,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         post_training, techniques = kerastl.runs.post_training, ("float32", "float16", "dynamic_int8", "static_int8")
         made = post_training(balanced.model, data.task, techniques=["float32"], prefix="teacher_", eligible=False)
         made += post_training(student, rest, techniques=techniques)
+        students = {"student_without_teacher": alone[0], "distilled": distilled[0]}
+        made += kerastl.runs.left_behind(students, "distilled", data.task)
         curves = [stage.curves for stage in (teacher, distilled[0], alone[0])]
         control = kerastl.runs.Baseline(balanced, distilled=distilled, trained_alone=alone, steps=steps)
         return kerastl.runs.publish(run, data, model=student, candidates=made, curves=curves, control=control)

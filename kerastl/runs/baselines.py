@@ -43,12 +43,6 @@ def row(variant: Variant) -> dict[str, Any]:
     return {"name": variant.artifact.name, **scores}
 
 
-def trained_alone(control: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The students without the teacher, the mean over seeds, as a row of `measured`."""
-    scores = {key: float(np.mean([one[key] for one in control["alone"]])) for key in ("validation_score", "score")}
-    return [{"name": "the student without its teacher", **scores}]
-
-
 def warnings(
     rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any], *, target: Target, words: Callable[[float], str]
 ) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.runs import reverification
-from kerastl.types import Dataset, Score, Task
+from kerastl.types import Dataset, Latency, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
@@ -233,7 +233,10 @@ class FinishedRun:
             lines.append(f'<tr style="font-weight:{weight}">{body}</tr>')
         head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
         why = html.escape(self.report["why"])
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table><p>{why}</p>"
+        latency = Latency.of(self._chosen()["latency_ms"]).measured
+        more = [f"ms: {latency}", *(f"Warning: {words}" for words in self.report.get("warnings", ()))]
+        notes = "".join(f"<p>{html.escape(str(words))}</p>" for words in more)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table><p>{why}</p>{notes}"
 
     def _chosen(self) -> dict[str, Any]:
         return self._row(self.report["chosen"])

@@ -22,7 +22,7 @@ def best_on_validation(models: Mapping[str, keras.Model | fitting.Trained], vali
     """The name of the model that scores best on validation; of equals the last one, which was planned to be it.
 
     Args:
-        models: by name, as stages give them.
+        models: by name, as stages give them, the cheapest first.
         validation: to choose by; the scores of all are printed.
     """
     target, scores = validation.task.target, {}
@@ -41,14 +41,21 @@ def best_on_validation(models: Mapping[str, keras.Model | fitting.Trained], vali
 def left_behind(
     models: Mapping[str, keras.Model | fitting.Trained], chosen: str, task: Task
 ) -> list[candidates.Candidate]:
-    """The float32 files of the models that were not chosen, for the table: none of them may go to the phone."""
-    options: dict[str, Any] = {"techniques": ["float32"], "eligible": False, "baseline": True}
-    return [
-        candidate
-        for name, model in models.items()
-        if name != chosen
-        for candidate in candidates.post_training(model_of(model), task, prefix=f"{name}_", **options)
-    ]
+    """The float32 files of the models that were not chosen, for the table: none of them may go to the phone.
+
+    Args:
+        models: by name, the cheapest first: those before the chosen one are what it has to beat, its baselines.
+        chosen: the name of one of them.
+        task: what they are for.
+    """
+    names, made = list(models), []
+    for place, name in enumerate(names):
+        if name != chosen:
+            before: dict[str, Any] = {"baseline": place < names.index(chosen), "eligible": False}
+            made += candidates.post_training(
+                model_of(models[name]), task, techniques=["float32"], prefix=f"{name}_", **before
+            )
+    return made
 
 
 def model_of(one: keras.Model | fitting.Trained) -> keras.Model:

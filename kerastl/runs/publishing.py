@@ -98,11 +98,9 @@ def publish(
     variants, chosen = [tested[name] for name in measured], tested[choice.name].artifact
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
     eligible = [tested[name] for name, (candidate, _) in measured.items() if candidate.eligible]
-    gained = None if control is None else _gained(control, dataset, check)
     rivals = baselines.measured(dataset) + [
         baselines.row(tested[name]) for name, (candidate, _) in measured.items() if candidate.baseline
     ]
-    rivals += [] if gained is None else baselines.trained_alone(gained)
     result = report.build(
         run.metadata,
         dataset,
@@ -113,7 +111,7 @@ def publish(
         details=target.details(answers, dataset.test.labels),
         skipped=refused,
         frontier=verify.pareto_front(eligible, target=target),
-        control=gained,
+        control=None if control is None else _gained(control, dataset, check),
         baselines=rivals,
     )
     _save(model, run.folder, task)

@@ -111,9 +111,3 @@ def test_a_baseline_that_does_as_well_is_said_and_another_one_not():
     lower = Regression(("x",), (0.0,), (1.0,))  # an error, the lower the better
     assert len(said(0.3, lower)) == 0
     assert len(said(0.5, lower)) == 1
-
-
-def test_the_students_without_a_teacher_are_one():
-    alone = [{"validation_score": 0.8, "score": 0.7}, {"validation_score": 0.9, "score": 0.8}]
-    (row,) = baselines.trained_alone({"alone": alone})
-    assert (row["validation_score"], row["score"]) == pytest.approx((0.85, 0.75))

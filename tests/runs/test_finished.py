@@ -44,6 +44,7 @@ def test_a_table_of_its_files_for_a_notebook_and_a_terminal(finished, capsys):
     assert page.count("<tr") == 2
     assert '<tr style="font-weight:bold"><td>float32</td>' in page
     assert f"<td>{100 * run.score.value:.2f} %</td>" in page
+    assert "<p>ms: processor time on one thread of " in page
     toy_run.restate(finished, "report.json", lambda report: report.update(why="<script>"))
     assert "<p>&lt;script&gt;</p>" in kerastl.open(finished)._repr_html_()
     run.show()

@@ -41,8 +41,9 @@ def test_of_equals_the_last_one(models):
     assert model_selection.best_on_validation({"a": good, "b": good}, validation) == "b"
 
 
-def test_the_others_are_baselines_and_never_chosen(models):
+def test_the_cheaper_ones_are_baselines_and_none_is_ever_chosen(models):
     good, bad, validation = models
-    made = model_selection.left_behind({"a": good, "b": bad}, "b", validation.task)
-    assert [(one.name, one.eligible, one.baseline) for one in made] == [("a_float32", False, True)]
+    made = model_selection.left_behind({"a": good, "b": bad, "c": good}, "b", validation.task)
+    wanted = [("a_float32", False, True), ("c_float32", False, False)]
+    assert [(one.name, one.eligible, one.baseline) for one in made] == wanted
     assert made[0].model is good
