@@ -74,17 +74,33 @@ def select(
         raise VerificationError("every variant", "the limits of the choice", wanted=wanted, got=", ".join(measured))
     best = orders[prefer](small)
     ahead = [one for one in variants if one not in kept and orders[prefer]([one, best]) is one]
-    what = f"the fastest within {SLACK:.0%} of the smallest" if prefer == "balanced" else f"the {prefer}"
-    why = (
-        f"{best.artifact.name} ({best.artifact.technique}) is {what} of the {len(small)} of {len(variants)} "
-        f"variants whose validation score is within {budget:g} of the float model's {float_validation_score:.4f}: "
-        f"{best.facts.bytes:,} bytes, {best.latency.median:.3f} ms, validation score "
-        f"{best.validation.score.value:.4f}."
-    )
+    why = _why(best, small, variants, own=own, target=target, prefer=prefer, budget=budget)
     if ahead:
         listed = ", ".join(f"{v.artifact.name} ({v.validation.score.value:.4f})" for v in ahead)
         why += f" {'Faster' if prefer == 'fastest' else 'Smaller'} but outside the budget: {listed}."
     return types.Choice(best.artifact.name, why, tuple(one.artifact.name for one in small))
+
+
+def _why(
+    best: types.Variant,
+    small: Sequence[types.Variant],
+    variants: Sequence[types.Variant],
+    *,
+    own: chance.Answered,
+    target: types.Target,
+    prefer: str,
+    budget: float,
+) -> str:
+    """The choice in words, with what few examples cannot tell."""
+    what = f"the fastest within {SLACK:.0%} of the smallest" if prefer == "balanced" else f"the {prefer}"
+    off = any(target.drop(one.validation.score.value, own.score) > budget + 1e-12 for one in small)
+    chanced = f", or no further off than chance explains on {len(own.errors)} examples" if off else ""
+    return (
+        f"{best.artifact.name} ({best.artifact.technique}) is {what} of the {len(small)} of {len(variants)} "
+        f"variants whose validation score is within {budget:g} of the float model's {own.score:.4f}{chanced}: "
+        f"{best.facts.bytes:,} bytes, {best.latency.median:.3f} ms, validation score "
+        f"{best.validation.score.value:.4f}."
+    )
 
 
 def _answered(variant: types.Variant) -> chance.Answered:

@@ -152,3 +152,21 @@ def test_nothing_is_ahead_by_noise_alone():
     assert verify.pareto_front(variants, target=TARGET) == ("int4", "integer")
     faster = measured(variant("float32", size=900, milliseconds=0.5, validation=0), wrong["float32"])
     assert verify.pareto_front([faster, *variants[1:]], target=TARGET) == ("int4", "integer", "float32")
+
+
+def test_what_few_examples_cannot_tell_is_no_failure_and_is_said():
+    """Two of 24 more are wrong, which says nothing; eight more do."""
+    own = [1.0] * 3 + [0.0] * 21
+    variants = [
+        measured(variant("float32", size=900, milliseconds=0.9, validation=0), own),
+        measured(variant("integer", size=300, milliseconds=0.9, validation=0), [1.0] * 5 + [0.0] * 19),
+        measured(variant("int4", size=100, milliseconds=0.9, validation=0), [1.0] * 11 + [0.0] * 13),
+    ]
+    options = {"target": TARGET, "float_validation_score": 21 / 24, "budget": 0.01}
+    found = verify.select(variants, float_errors=np.array(own), **options)
+    assert found.name == "integer"
+    assert found.within == ("float32", "integer")
+    assert "0.8750, or no further off than chance explains on 24 examples: 300 bytes" in found.why
+    assert "Smaller but outside the budget: int4" in found.why
+    assert verify.select(variants, **options).name == "float32", "the scores alone"
+    assert "chance" not in verify.select(variants, **options).why
