@@ -15,18 +15,23 @@ from scipy.sparse import linalg
 
 from kerastl.types import ClassTarget, Dataset, Score, Split, Target, Variant
 
-COLUMNS, ENTRIES = 1000, 20_000_000
-"""A linear model is cheap up to so many columns of a table, and up to so many words times outputs in all texts."""
+COLUMNS, ENTRIES, LABELS = 1000, 20_000_000, 50_000_000
+"""A linear model is cheap up to so many columns of a table, and up to so many words times outputs in all texts; any
+baseline up to so many examples times outputs."""
 _RIDGES = (1e-3, 1e-1, 1e1)
 """Penalties of the ridge regression, among which validation chooses."""
 
 
-def measured(dataset: Dataset) -> list[dict[str, Any]]:
+def measured(dataset: Dataset, *, files: Sequence[Variant] = ()) -> list[dict[str, Any]]:
     """What baselines score, a row each: ``name``, ``validation_score`` and ``score``, that on test.
 
     Always the same answer (the most frequent class, or set of classes; of numbers the median), and a linear model of a
     table's columns, or of a text's words, where that takes seconds: ridge regression (Hoerl & Kennard 1970), of words
     on TF-IDF (Sparck Jones 1972), its penalty chosen on validation.
+
+    Args:
+        dataset: validation chooses a penalty; test is scored once.
+        files: of the run that the chosen one has to beat as well, a linear probe for example.
     """
     found = []
     for name, make in (("always the same answer", _constant), ("a linear model", _linear)):
@@ -34,13 +39,10 @@ def measured(dataset: Dataset) -> list[dict[str, Any]]:
         if answer is not None:
             scores = [_score(answer, split).value for split in (dataset.validation, dataset.test)]
             found.append({"name": name, "validation_score": scores[0], "score": scores[1]})
+    for one in files:
+        scores = {"validation_score": one.validation.score.value, "score": one.test.score.value}
+        found.append({"name": one.artifact.name, **scores})
     return found
-
-
-def row(variant: Variant) -> dict[str, Any]:
-    """A file of the run that the chosen one has to beat, as a row of `measured`."""
-    scores = {"validation_score": variant.validation.score.value, "score": variant.test.score.value}
-    return {"name": variant.artifact.name, **scores}
 
 
 def warnings(
@@ -98,9 +100,9 @@ def _linear(dataset: Dataset) -> Answer | None:
 
 
 def _table(split: Split) -> np.ndarray | None:
-    """Labels as numbers ``(examples, outputs)``; ``None`` of a target that has several outputs, or none."""
+    """Labels as numbers ``(examples, outputs)``; ``None`` of a target that has several outputs or none, or of many."""
     target = split.task.target
-    if isinstance(split.labels, Mapping) or not target.outputs:
+    if isinstance(split.labels, Mapping) or not target.outputs or len(split) * target.outputs > LABELS:
         return None
     if isinstance(target, ClassTarget):
         return target.having(split.labels).astype(np.float64)
@@ -122,9 +124,17 @@ def _features(dataset: Dataset) -> Callable[[Split], Any] | None:
     if kind.shape[0] > COLUMNS or kind.dtype == "int32":
         return None
     rows = _read(train).astype(np.float64)
-    mean, spread = np.nan_to_num(np.nanmean(rows, 0)), np.nan_to_num(np.nanstd(rows, 0))
+    there = np.isfinite(rows)
+    count, rows = np.maximum(there.sum(0), 1), np.where(there, rows, 0.0)
+    mean = rows.sum(0) / count
+    spread = np.sqrt((np.where(there, rows - mean, 0.0) ** 2).sum(0) / count)
     scale = np.where(spread > 0, spread, 1.0)
-    return lambda split: np.nan_to_num((_read(split).astype(np.float64) - mean) / scale)
+
+    def columns(split: Split) -> np.ndarray:
+        values = (_read(split).astype(np.float64) - mean) / scale
+        return np.where(np.isfinite(values), values, 0.0)  # what is missing is as it is on the mean
+
+    return columns
 
 
 def _read(split: Split) -> np.ndarray:

@@ -98,9 +98,7 @@ def publish(
     variants, chosen = [tested[name] for name in measured], tested[choice.name].artifact
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
     eligible = [tested[name] for name, (candidate, _) in measured.items() if candidate.eligible]
-    rivals = baselines.measured(dataset) + [
-        baselines.row(tested[name]) for name, (candidate, _) in measured.items() if candidate.baseline
-    ]
+    rivals = [tested[name] for name, (candidate, _) in measured.items() if candidate.baseline]
     result = report.build(
         run.metadata,
         dataset,
@@ -112,7 +110,7 @@ def publish(
         skipped=refused,
         frontier=verify.pareto_front(eligible, target=target),
         control=None if control is None else _gained(control, dataset, check),
-        baselines=rivals,
+        baselines=baselines.measured(dataset, files=rivals),
     )
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
