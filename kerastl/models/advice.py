@@ -42,10 +42,10 @@ class Model:
 # 0.081 ms where small took 0.084, and was learnt from in 0.0008 s where small took 0.0010.
 # ImageNet: MobileNetV2 by keras.applications' table, below 224 by TF-Slim's; EfficientNet-Lite0 by its authors
 MODELS = (
-    Model("mobilenet_v2", "pictures", 96, 60.3, 2.70, 2.0, 0.0036, 0.0155),
-    Model("mobilenet_v2", "pictures", 160, 68.8, 2.70, 6.4, 0.0069, 0.0327),
-    Model("mobilenet_v2", "pictures", 224, 71.8, 2.70, 10.5, 0.0148, 0.0691),
-    Model("efficientnet_lite0", "pictures", 224, 75.1, 3.95, 14.1, 0.0162, 0.0711),
+    Model("mobilenet_v2", "pictures", 96, 60.3, 2.49, 2.0, 0.0036, 0.0155),
+    Model("mobilenet_v2", "pictures", 160, 68.8, 2.49, 6.4, 0.0069, 0.0327),
+    Model("mobilenet_v2", "pictures", 224, 71.8, 2.49, 10.5, 0.0148, 0.0691),
+    Model("efficientnet_lite0", "pictures", 224, 75.1, 3.68, 14.1, 0.0162, 0.0711),
     Model("small", "texts", 64, 1.0, 0.75, 0.4, 0.0008, 0.0021),
     Model("text_cnn", "texts", 512, 1.5, 0.89, 0.4, 0.0005, 0.0017),
     Model("minilm_l6", "texts", 64, 2.0, 23.2, 19.8, 0.0147, 0.0474),

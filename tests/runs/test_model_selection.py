@@ -36,8 +36,10 @@ def test_validation_chooses(models, capsys):
     assert model_selection.best_on_validation({"a": bad, "b": good}, validation) == "b"
 
 
-def test_of_equals_the_last_one(models):
+def test_of_equals_the_last_one(models, capsys):
     good, _, validation = models
+    assert model_selection.best_on_validation({"a": good}, validation) == "a"
+    assert capsys.readouterr().out == "", "of one there is nothing to say"
     assert model_selection.best_on_validation({"a": good, "b": good}, validation) == "b"
 
 
