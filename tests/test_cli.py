@@ -297,7 +297,7 @@ def test_predict_prints_answers_for_people_and_for_programs(finished, here, caps
     assert "raw pixels 0..255" in capsys.readouterr().err
 
 
-def test_benchmark_prints_what_was_measured(here, capsys):
+def test_benchmark_prints_what_was_measured(here, monkeypatch, capsys):
     (here / "toy.tflite").write_bytes(toy_run.written_file())
     assert cli.main(["benchmark", "toy.tflite", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -306,8 +306,12 @@ def test_benchmark_prints_what_was_measured(here, capsys):
     assert row["operators"]["by_type"] == {"FULLY_CONNECTED": 1, "SOFTMAX": 1}
     assert row["sparsity"] == 0.75
     assert 0 < row["latency_ms"]["median"] <= row["latency_ms"]["p95"]
+    wide = kerastl.types.Latency(0.5, 0.6, 1, 100, spread=0.4, clock="processor time", cpu="an EPYC")
+    monkeypatch.setattr(kerastl.untrusted.tflite_file.SandboxedModel, "latency", lambda *given, **named: wide)
     assert cli.main(["benchmark", "toy.tflite"]) == 0
     printed = capsys.readouterr().out
+    assert "0.500 ms, p95 0.600 ms (processor time on one thread of an EPYC, 100 runs, rounds 40% apart)" in printed
+    assert "  warning     its rounds are 40% apart" in printed
     assert f"{len(toy_run.written_file()):,} bytes" in printed
     assert "  input       image: float32 [1, 4, 4, 1]\n" in printed
     assert "  output      probabilities: float32 [1, 3]\n" in printed
