@@ -95,6 +95,7 @@ MAY_NAME: dict[str, set[str]] = {
     "untrusted/saved_model_folder": TENSORFLOW,
     "untrusted/graph": TENSORFLOW,  # the register of operations
     "untrusted/sandbox": set(),
+    "untrusted/confinement": set(),
     "untrusted/snapshots": set(),
     "untrusted/model_file": set(),  # the parent opens no model
     "untrusted/model_child": set(),

@@ -27,6 +27,7 @@ import kerastl
 from kerastl import cli
 from kerastl.cli import doctor, files, running
 from kerastl.runs import recipes
+from kerastl.untrusted import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -435,6 +436,13 @@ def test_weights_can_be_fetched(capsys):
     path = Path(capsys.readouterr().out.strip())
     assert path.name == "efficientnet-lite0-57934424.pth"
     assert path.stat().st_size == 18_826_032
+
+
+def test_doctor_says_what_the_sandbox_cannot_keep(monkeypatch):
+    found = doctor._sandbox()
+    assert (found.state, "seccomp" in found.detail) == (("ok", True) if sys.platform == "linux" else ("note", False))
+    monkeypatch.setattr(sandbox.Sandbox, "ask", lambda *_, **__: ({"possible": ["empty a file"]}, b""))
+    assert doctor._sandbox() == ("sandbox", "note", "a child that reads other people's files could still empty a file")
 
 
 def test_doctor_looks_at_every_requirement(capsys, monkeypatch, tmp_path):

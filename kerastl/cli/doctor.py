@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ _IMPORTS = {
 }
 """Of each requirement that has native code of its own, or that imports such: its module."""
 _ROOM = 2_000_000_000
+_CONFINEMENT = "kerastl.untrusted.confinement"
 
 
 class Finding(NamedTuple):
@@ -39,7 +41,7 @@ class Finding(NamedTuple):
 
 def doctor(*, imports: bool, as_json: bool) -> int:
     """Prints what was found; 1 if anything is wrong."""
-    findings = [*_python(), *_packages(), *_settings(), *_machine()]
+    findings = [*_python(), *_packages(), *_settings(), *_machine(), _sandbox()]
     if imports:
         findings += [_import(_IMPORTS[name]) for name, _ in _requirements() if name in _IMPORTS]
     if as_json:
@@ -134,6 +136,23 @@ def _machine() -> Iterator[Finding]:
     yield Finding("graphics card", "note", f"driver found ({gpu})" if gpu else "none; everything runs on the processor")
     if platform.system() == "Windows":
         yield Finding("run folders", "note", "not locked on Windows: start one run a folder at a time")
+
+
+def _sandbox() -> Finding:
+    """What the child that reads other people's files cannot do here: it is asked to try."""
+    from kerastl.untrusted import sandbox
+
+    try:
+        with tempfile.TemporaryDirectory() as folder, sandbox.Sandbox(_CONFINEMENT, memory=500_000_000) as child:
+            Path(folder, "kept").touch()
+            possible = child.ask({"folder": folder}, b"", seconds=20)[0]["possible"]
+            layers = child.confined
+    except (sandbox.SandboxError, OSError, KeyError) as error:
+        return Finding("sandbox", "wrong", f"other people's models cannot be read: {error}")
+    if possible:
+        return Finding("sandbox", "note", f"a child that reads other people's files could still {', '.join(possible)}")
+    words = f"neither files nor sockets nor processes ({', '.join(layers)})"
+    return Finding("sandbox", "ok", f"a child that reads other people's files makes or changes {words}")
 
 
 def _import(name: str) -> Finding:

@@ -1,13 +1,13 @@
 """A process that may die in its parent's place: it works on a stranger's bytes, bounded in memory and in time.
 
-Parent and child talk through two pipes, in JSON and raw bytes, so that nothing which the child says can run code in
-the parent. The child is started afresh, never forked: a process that runs TensorFlow cannot be forked.
+What else it cannot do is in `confinement`. Parent and child talk through two pipes, in JSON and raw bytes, so that
+nothing which the child says can run code in the parent. The child is started afresh, never forked: a process that runs
+TensorFlow cannot be forked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import math
 import os
@@ -25,12 +25,13 @@ _HEADER = struct.Struct(">QQ")  # bytes of the JSON and of what follows it
 _LONGEST_WORDS = 1_000_000
 _START_SECONDS = 120.0
 # The child imports from where its parent does, but never from the folder that it happens to stand in.
-# It leaves the network before anything starts a thread, which would keep it in.
+# It gives up network, files and privileges before anything starts a thread, which would keep them.
 _CODE = """
-import json, sys
+import json, sys, tempfile
 sys.path[:] = json.loads(sys.argv[1])
-from kerastl.untrusted import sandbox
-sandbox.leave_network()
+tempfile.gettempdir()  # it tries by writing, and TensorFlow asks it as it is imported
+from kerastl.untrusted import confinement, sandbox
+sandbox.CONFINED = confinement.confine(int(sys.argv[3]))
 try:
     import {module} as work
 except ModuleNotFoundError as error:
@@ -44,7 +45,8 @@ _ENVIRONMENT = {
     **{"TF_NUM_INTRAOP_THREADS": "2", "MALLOC_ARENA_MAX": "2"},
     **{"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
 }
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of sched.h
+CONFINED: tuple[str, ...] = ()
+"""In a child: the layers that hold, as `confinement.confine` gave them."""
 
 
 class SandboxError(ValueError):
@@ -66,11 +68,15 @@ class Sandbox:
     Args:
         module: the module whose ``main(memory)`` is the child: one call of `serve`.
         memory: bytes of address space that it may take beyond what its modules need.
+
+    Attributes:
+        confined: the layers of `confinement.confine` that hold in the child; nothing before the first question.
     """
 
     def __init__(self, module: str, *, memory: int) -> None:
         self._module, self._memory = module, memory
         self._process: subprocess.Popen[bytes] | None = None
+        self.confined: tuple[str, ...] = ()
 
     def __enter__(self) -> Sandbox:
         return self
@@ -92,6 +98,8 @@ class Sandbox:
         Raises:
             SandboxError: it refused, died, took too long, or answered with something else than an answer.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it ends with the thread that started it
         if self._process is None:
             self._start()
         words = json.dumps({**question, "seconds": seconds}).encode()
@@ -125,7 +133,7 @@ class Sandbox:
         path = path if root in path else [root, *path]
         code = _CODE.format(module=self._module)
         self._process = process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", code, json.dumps(path), str(self._memory)],
+            [sys.executable, "-I", "-B", "-c", code, json.dumps(path), str(self._memory), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -147,6 +155,8 @@ class Sandbox:
         if "refused" in answer:
             self.close()
             raise SandboxError(str(answer["refused"]), how="refused")
+        layers = answer.get("confined")
+        self.confined = tuple(map(str, layers)) if isinstance(layers, list) else ()
 
     def _gone(self, error: Exception, seconds: float) -> SandboxError:
         """Ends a child that cannot be asked again, and says what became of it."""
@@ -215,7 +225,7 @@ def serve(answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what a library prints is no answer
     _limit(memory)
-    _say(answers, {}, b"")
+    _say(answers, {"confined": CONFINED}, b"")
     while header := questions.read(_HEADER.size):
         said, raw = _HEADER.unpack(header)
         question, content = json.loads(questions.read(said)), questions.read(raw)
@@ -233,16 +243,6 @@ def decline(words: str) -> None:
     """The child's one answer where it cannot serve at all, for want of a package: the parent says so."""
     with os.fdopen(os.dup(1), "wb") as answers:
         _say(answers, {"refused": words}, b"")
-
-
-def leave_network() -> bool:
-    """Puts this process into a network of its own that leads nowhere; says whether the system let it.
-
-    Linux alone: as root, or where anybody may have a name space of users. What it could still reach are sockets that
-    lie in the file system. Elsewhere it goes on with the network that it has.
-    """
-    unshare = getattr(ctypes.CDLL(None), "unshare", None)
-    return unshare is not None and (unshare(_NEW_NETWORK) == 0 or unshare(_NEW_USER | _NEW_NETWORK) == 0)
 
 
 def _say(pipe: BinaryIO, words: Mapping[str, object], raw: bytes) -> None:
