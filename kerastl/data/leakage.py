@@ -46,7 +46,7 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     """
     cached = downloads.home() / "overlaps" / f"{digest}-{_VERSION}.json"
     try:
-        return {name: int(count) for name, count in bounded_json.loads(cached.read_text()).items()}
+        return {name: int(count) for name, count in bounded_json.read(cached).items()}
     except (OSError, ValueError, AttributeError):
         pass
     counts = {**_exact(train, validation, test), **_near(train, validation, test)}

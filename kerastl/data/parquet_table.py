@@ -16,7 +16,7 @@ import numpy as np
 
 from kerastl.data import class_order, multi_label_columns, splits
 from kerastl.inputs import array_file, pictures
-from kerastl.system import bounded_json
+from kerastl.system import bounded_json, bounded_zip
 
 _AT_ONCE = 64_000_000  # bytes
 
@@ -178,8 +178,10 @@ def _rows(
             at_once = min(max(_AT_ONCE // max(largest, 1), 1), 1000)
             for batch in opened.iter_batches(batch_size=at_once, columns=wanted):
                 unpacked += batch.nbytes
-                if array_file.unpacks_too_far(unpacked, held=held):
-                    raise ValueError(f"{file} of {held:,} bytes unpacks to more than {array_file.RATIO} times as many.")
+                if bounded_zip.unpacks_too_far(unpacked, held=held):
+                    raise ValueError(
+                        f"{file} of {held:,} bytes unpacks to more than {bounded_zip.RATIO} times as many."
+                    )
                 values = [batch.column(name).to_pylist() for name in wanted]
                 if len(wanted) == len(needed):
                     values.append([_NOTHING] * len(batch))

@@ -83,7 +83,7 @@ def lists(path: Path, column: str) -> dict[int, list[str | None]]:
 
 def columns(path: Path) -> list[str]:
     """The names in the first line of a table, or in the first object; none where it cannot be read."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
+    with contextlib.suppress(OSError, ValueError):
         text = _decoded(path.read_bytes(), path)
         ending = path.suffix.lower()
         if ending in JSON_LINES:
@@ -183,7 +183,7 @@ def _objects(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             content = bounded_json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ValueError(f"{path}, line {number}, is no JSON: {error}.") from error
         if not isinstance(content, dict):
             raise ValueError(f"{path}, line {number}: wanted an object with names. Received: {line[:60]}.")

@@ -136,7 +136,7 @@ def _check_features(name: str, data_dir: str | os.PathLike | None) -> None:
     if data_dir is None or "://" in str(data_dir):
         return
     for path in Path(data_dir, name.split(":")[0].split("/")[0]).rglob("features.json"):
-        waiting = [bounded_json.loads(path.read_bytes())]
+        waiting = [bounded_json.read(path)]
         while waiting:
             one = waiting.pop()
             waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else []

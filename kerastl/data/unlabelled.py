@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from kerastl.data import arrays, class_folders, decoding, image_folder, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
-from kerastl.system import near_names
+from kerastl.system import bounded_zip, near_names
 from kerastl.tasks.agreement import Agreement, Outputs
 
 LEAST = 30
@@ -169,9 +168,9 @@ def _names(path: Path) -> list[str]:
     if path.suffix.lower() != ".npz":
         return [file.name for file in path.parent.iterdir() if array_file.is_array(file)] if _has_part(path) else []
     try:
-        with zipfile.ZipFile(path) as opened:
+        with bounded_zip.opened(path) as opened:
             return [member.filename.removesuffix(".npy") for member in opened.infolist()]
-    except Exception:  # whatever is wrong with it, whoever reads it says so
+    except bounded_zip.ZipError:  # whoever reads it says so
         return []
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import errno
 import gzip
 import lzma
+import math
 import re
 import shutil
 import stat
@@ -21,13 +22,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from kerastl.system import atomic_files, bounded_json, digests, locks
+from kerastl.system import atomic_files, bounded_json, bounded_zip, digests, locks
 
 ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 """Endings of archives, those that are not unpacked among them."""
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _AT_ONCE = 1 << 20  # bytes
-_SMALL = 10_000_000  # below this many bytes no ratio is suspicious: a blank picture shrinks a thousand times
+_SMALL = bounded_zip.SMALL
 
 
 class ArchiveError(ValueError):
@@ -94,7 +95,7 @@ def cached(archive: Path, place: Path) -> Path:
 
 def _is_as_unpacked(folder: Path, list_of_files: Path) -> bool:
     try:
-        return folder.is_dir() and bounded_json.loads(list_of_files.read_text()) == digests.of_folder(folder)
+        return folder.is_dir() and bounded_json.read(list_of_files) == digests.of_folder(folder)
     except (OSError, ValueError):
         return False
 
@@ -133,8 +134,8 @@ class _Bounded:
 
 @contextlib.contextmanager
 def _opened(archive: Path, *, ratio: float) -> Iterator[Iterator[_Member]]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as zipped:
+    if bounded_zip.is_zip(archive):
+        with bounded_zip.opened(archive, ratio=math.inf) as zipped:  # `_checked` judges, with tar files
             yield (
                 _Member(one.filename, one.file_size, _kind_in_zip(one), lambda one=one: zipped.open(one))
                 for one in zipped.infolist()
@@ -206,7 +207,7 @@ def _checked(members: Iterator[_Member], *, archive: Path, largest: int, ratio: 
         total += member.size
         if total > largest:
             raise ArchiveError(f"{archive} holds more than {largest:,} bytes.")
-        if total > _SMALL and total / compressed > ratio:
+        if bounded_zip.unpacks_too_far(total, held=compressed, ratio=ratio):
             raise ArchiveError(
                 f"{archive} of {compressed:,} bytes holds at least {total:,}: more than {ratio:g} times its size."
             )

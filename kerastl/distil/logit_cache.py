@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import sys
@@ -39,7 +38,7 @@ import tensorflow as tf
 
 from kerastl import types
 from kerastl.distil import fingerprints, logit_storage, numerics, teachers
-from kerastl.system import atomic_files, digests, memory
+from kerastl.system import atomic_files, bounded_json, digests, memory
 from kerastl.training import callbacks
 
 Facts = Mapping[str, Any]
@@ -235,7 +234,7 @@ class _Desk:
     def _begun(self) -> int | None:
         """Batches that were answered before an interruption; ``None`` where there is nothing to go on from."""
         try:
-            before = json.loads((self._desk / _PROGRESS).read_text())
+            before = bounded_json.read_object(self._desk / _PROGRESS)
             np.load(self._desk / _ARRAY, mmap_mode="r")
             return before["batches"] if before["facts"] == self._facts else None
         except (OSError, ValueError, KeyError, TypeError):
@@ -387,7 +386,7 @@ def _opened(folder: Path) -> LogitCache:
     """Answers whose every byte is as it was written. Raises as `read`."""
     array = folder / _ARRAY
     try:
-        facts = json.loads((folder / _FACTS).read_text())
+        facts = bounded_json.read_object(folder / _FACTS)
         size, wanted = array.stat().st_size, (facts["file"]["bytes"], facts["file"]["sha256"])
         if facts["schema"] != _SCHEMA:
             raise ValueError(facts["schema"])

@@ -36,7 +36,7 @@ from kerastl.export.metadata_schema.Stats import StatsT
 from kerastl.export.metadata_schema.SubGraphMetadata import SubGraphMetadataT
 from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
 from kerastl.inputs import text, wordpiece
-from kerastl.system import bounded_json
+from kerastl.system import bounded_json, bounded_zip
 from kerastl.types import Task
 
 ENTRY = b"TFLITE_METADATA"
@@ -232,7 +232,7 @@ def _without_archive(data: bytes) -> bytes:
     """The file up to the zip archive that is appended to it."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return data
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with bounded_zip.opened(data) as archive:
         return data[: min((entry.header_offset for entry in archive.infolist()), default=len(data))]
 
 
@@ -369,6 +369,6 @@ def _file_of(data: bytes, tensor: TensorMetadataT, kind: int, *, name: str = "")
     for file in files:
         inside = file.name.decode()
         if file.type == kind and name in ("", inside):
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                return archive.read(inside).decode()
+            with bounded_zip.opened(data) as archive:
+                return bounded_zip.read(archive, inside).decode()
     return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import math
 import re
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from kerastl.system import bounded_zip
+
 INPUT_WORDS = ("x", "image", "images", "input", "inputs")
 LABEL_WORDS = ("y", "label", "labels", "target", "targets")
 LARGEST = 16_000_000_000
 """Bytes an array may have."""
-RATIO, _SMALL = 200, 10_000_000  # a blank picture shrinks a thousand times: of little no ratio is suspicious
 
 
 class ArrayFileError(ValueError):
@@ -137,7 +137,7 @@ def read_idx(path: Path) -> np.ndarray:
         shape = tuple(int.from_bytes(sizes[4 * axis : 4 * axis + 4], "big") for axis in range(axes))
         # no more than it announces: a few kilobytes of gzip can unpack to gigabytes
         count, held = math.prod(shape), path.stat().st_size
-        if count > max(10_000_000, 200 * held):
+        if bounded_zip.unpacks_too_far(count, held=held):
             raise ValueError(f"{path.name} of {held:,} bytes announces {count:,} values of shape {shape}: too many.")
         values = np.frombuffer(file.read(count + 1), np.uint8)
     if values.size != count:
@@ -156,32 +156,22 @@ def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.nd
     Raises:
         ArrayFileError: the file as a whole cannot be read, or unpacks to far more than it holds.
     """
-    try:
-        opened = zipfile.ZipFile(path)
-    except Exception as error:  # a directory of members may provoke anything in who reads it
-        raise ArrayFileError(f"cannot be read: {error}") from error
     left = largest
-    with opened:
-        # together too: many small members, or members that share their bytes, are a bomb of many parts
-        unpacked, held = sum(member.file_size for member in opened.infolist()), path.stat().st_size
-        if unpacks_too_far(unpacked, held=held):
-            raise ArrayFileError(f"{held:,} bytes that unpack to {unpacked:,}: more than {RATIO} times")
-        for member in opened.infolist():
-            name = member.filename.removesuffix(".npy")
-            try:
-                if unpacks_too_far(member.file_size, held=member.compress_size):
-                    # an empty mask may shrink as far; saved without compression it is read
-                    raise ArrayFileError(
-                        f"{member.compress_size:,} bytes that unpack to {member.file_size:,}: more than {RATIO} times"
-                    )
-                with opened.open(member) as stream:
-                    array = _read(stream, size=member.file_size, largest=left)
-                left -= array.nbytes
-                yield name, array
-            except ArrayFileError as error:
-                yield name, error
-            except Exception as error:  # decoders raise whatever a damaged member provokes in them
-                yield name, ArrayFileError(f"cannot be read: {error}")
+    try:
+        with bounded_zip.opened(path) as archive:
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                try:
+                    with bounded_zip.stream(archive, member) as stream:
+                        array = _read(stream, size=member.file_size, largest=left)
+                    left -= array.nbytes
+                    yield name, array
+                except ArrayFileError as error:
+                    yield name, error
+                except bounded_zip.ZipError as error:
+                    yield name, ArrayFileError(str(error))
+    except bounded_zip.ZipError as error:
+        raise ArrayFileError(str(error)) from error
 
 
 def read_batch(path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
@@ -208,11 +198,6 @@ def read_batch(path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape[1:] != shape or not len(array):
         raise ValueError(f"This file takes arrays of shape {shape}, one or a batch. Received: {path} of {array.shape}.")
     return array
-
-
-def unpacks_too_far(unpacked: int, *, held: int) -> bool:
-    """Whether so many bytes are more than what holds them can honestly become; below ten million nothing is."""
-    return unpacked > _SMALL and unpacked > RATIO * max(held, 1)
 
 
 def _read(stream: IO[bytes], *, size: int, largest: int) -> np.ndarray:

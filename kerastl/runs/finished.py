@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,13 @@ import numpy as np
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.runs import reverification
+from kerastl.system import bounded_json
 from kerastl.types import Dataset, Latency, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
 if TYPE_CHECKING:
     import keras
-
-_LARGEST_JSON = 100_000_000
-"""Bytes of a report that may be anybody's."""
 
 
 class FinishedRun:
@@ -256,21 +253,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if it is not there.
-        ValueError: if it is too large, no JSON, nested too deep, or no object.
+        ValueError: see `bounded_json.read_object`.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} holds no finished run: {path.name} is missing.")
-    if path.stat().st_size > _LARGEST_JSON:
-        raise ValueError(f"Wanted at most {_LARGEST_JSON:,} bytes of JSON. Received: {path} of more.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError(f"{path} is nested too deep to be what a run writes.") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is not as a run writes it: wanted an object. Received: a {type(content).__name__}.")
-    return content
+    return bounded_json.read_object(path)
 
 
 def inside(root: Path, name: str) -> Path:

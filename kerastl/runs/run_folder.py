@@ -35,8 +35,8 @@ def config_of(folder: Path) -> dict[str, Any] | None:
     """What the `config.json` of a run says, ``None`` where there is none that a run has written."""
     path = folder / "config.json"
     try:
-        content = None if path.is_symlink() else bounded_json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = None if path.is_symlink() else bounded_json.read(path)
+    except (OSError, ValueError):
         return None
     if not isinstance(content, dict) or not {"recipe", "tag", "versions", "config"} <= set(content):
         return None
@@ -165,7 +165,7 @@ def finish_publishing(folder: Path) -> None:
     new = folder / NEXT
     if not (new / FILES).is_file():
         return
-    pins = bounded_json.loads((new / FILES).read_text(encoding="utf-8"))
+    pins = bounded_json.read_object(new / FILES)
     for path in sorted(new.iterdir()):
         if path.name in _KEPT:
             _add(path, folder / path.name)
@@ -209,7 +209,7 @@ def _add_files(source: Path, target: Path) -> None:
 
 def _pinned(folder: Path) -> dict[str, str]:
     try:
-        found = bounded_json.loads((folder / FILES).read_text(encoding="utf-8"))
+        found = bounded_json.read(folder / FILES)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

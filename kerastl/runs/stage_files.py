@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerastl.system import bounded_json
 from kerastl.types import Split, Task
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _load_splits(folder: Path) -> tuple[Split, ...]:
     from kerastl import inputs, tasks
 
     splits = []
-    for number, one in enumerate(json.loads((folder / _SPLITS).read_text(encoding="utf-8"))):
+    for number, one in enumerate(bounded_json.read(folder / _SPLITS)):
         task = Task(one["task"], inputs.restored(one["inputs"]), tasks.restored(one["target"]))
         with np.load(_file(folder, number), allow_pickle=False) as file:
             examples, labels = (_unpacked(what, file) for what in ("inputs", "labels"))

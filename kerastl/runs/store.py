@@ -24,7 +24,7 @@ from typing import Any
 
 from kerastl import types
 from kerastl.runs import checkpoints, run_folder, stage_files
-from kerastl.system import atomic_files, code_digests, digests
+from kerastl.system import atomic_files, bounded_json, code_digests, digests
 
 _MANIFEST = "manifest.json"
 _FILES = "files.json"
@@ -334,7 +334,7 @@ class Run:
         if not folder.exists() and not folder.is_symlink():
             return None
         try:
-            manifest = json.loads((folder / _MANIFEST).read_text())
+            manifest = bounded_json.read_object(folder / _MANIFEST)
             files = {} if folder.is_symlink() else digests.of_folder(folder, leave_out=(_MANIFEST,))
             if manifest["key"] == key and manifest["files"] == files:
                 return float(manifest["seconds"])

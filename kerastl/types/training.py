@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kerastl.system import bounded_json
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -50,7 +52,7 @@ class History:
     @classmethod
     def from_json(cls, text: str) -> History:
         """The curves that ``to_json`` wrote."""
-        content = json.loads(text)
+        content = bounded_json.loads(text)
         return cls(content["stage"], {name: tuple(series) for name, series in content["values"].items()})
 
 

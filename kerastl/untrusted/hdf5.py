@@ -10,8 +10,9 @@ from typing import IO
 
 import h5py
 
+from kerastl.system import bounded_zip
+
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_SMALL, _RATIO = 10_000_000, 200  # as for archives: below so many bytes no ratio is suspicious
 # HDF5's own filters and h5py's LZF; any other number makes the library look for a plug-in to load.
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 
@@ -49,7 +50,7 @@ def findings(file: Path | IO[bytes]) -> Iterator[str]:
                     yield from _check(item, where)
                     declared += _declared(item) * (not (item.external or item.is_virtual))  # which has been said
             size = opened.id.get_filesize()
-        if declared > _SMALL and declared > _RATIO * size:  # many small ones are a bomb of many parts
+        if bounded_zip.unpacks_too_far(declared, held=size):  # many small ones are a bomb of many parts
             yield f"its data sets declare {declared:,} bytes in all, and the file holds {size:,}"
     except Exception as error:  # h5py raises whatever a damaged file provokes in it
         yield f"it cannot be read: {error}"
@@ -97,5 +98,5 @@ def _check(dataset: h5py.Dataset, where: str) -> Iterator[str]:
         yield f"{where} needs filter {min(strange)}, which is no part of HDF5"
     declared = _declared(dataset)
     stored = dataset.id.get_storage_size()
-    if declared > _SMALL and declared > _RATIO * max(stored, 1) and not (dataset.external or dataset.is_virtual):
+    if bounded_zip.unpacks_too_far(declared, held=stored) and not (dataset.external or dataset.is_virtual):
         yield f"{where} declares {declared:,} bytes (shape {dataset.shape}) and stores {stored:,}"

@@ -9,13 +9,11 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
-import lzma
 import re
 import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,9 @@ from typing import Any
 import h5py
 import keras
 
-from kerastl.system import bounded_json
+from kerastl.system import bounded_json, bounded_zip
 from kerastl.untrusted import hdf5, keras_config
 
-_SMALL, _RATIO = 10_000_000, 200
 _WEIGHTS = "model.weights.h5"
 # What Keras writes; the only assets that the layers on the list have are vocabularies.
 _MEMBER = re.compile(r"config\.json|metadata\.json|model\.weights\.h5|assets/(?:[^/\\]+/)*[^/\\]+\.txt")
@@ -62,10 +59,10 @@ def load_unshared(path: Path) -> keras.Model:
     """
     for words in findings(path):
         raise KerasFileError(f"{path} is not opened: {words}.")
-    if zipfile.is_zipfile(path) != (path.suffix == ".keras"):
+    if bounded_zip.is_zip(path) != (path.suffix == ".keras"):
         raise KerasFileError(f"{path} is not opened: its ending is not that of its format.")
     if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
+        with bounded_zip.opened(path) as archive:
             for name in archive.namelist():
                 if name.startswith("assets/") and not name.endswith("/"):
                     raise KerasFileError(
@@ -85,7 +82,7 @@ def findings(path: Path) -> Iterator[str]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    if zipfile.is_zipfile(path):
+    if bounded_zip.is_zip(path):
         yield from _archive_findings(path)
         return
     yield from hdf5.findings(path)
@@ -97,13 +94,14 @@ def contents(path: Path) -> Iterator[tuple[str, str]]:
     """What can be read off a file without building the model: ``(what, in words)``.
 
     Raises:
-        ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile: as much of it is damaged.
+        ValueError, OSError: as much of it is damaged.
     """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as opened:
-            configuration = _parsed(opened.read("config.json"))
+    if bounded_zip.is_zip(path):
+        with bounded_zip.opened(path) as opened:
+            configuration = _parsed(bounded_zip.read(opened, "config.json"))
             if "metadata.json" in opened.namelist():
-                yield "written by", f"Keras {_parsed(opened.read('metadata.json')).get('keras_version')}"
+                written = _parsed(bounded_zip.read(opened, "metadata.json"))
+                yield "written by", f"Keras {written.get('keras_version')}"
     else:
         text = _text_in_hdf5(path)
         configuration = _parsed(text) if text is not None else None
@@ -136,7 +134,7 @@ def _copied(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"There is no file {path}.")
     with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:
         copy = Path(shutil.copyfile(path, Path(folder, "model")))
-        if zipfile.is_zipfile(copy):
+        if bounded_zip.is_zip(copy):
             copy = copy.rename(copy.with_suffix(".keras"))
             found = _archive_findings(copy)
         else:
@@ -157,13 +155,8 @@ def _by_keras(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
 def _archive_findings(archive: Path) -> Iterator[str]:
     """Why an archive is not opened: it holds something else than what Keras writes, or not all of it is harmless."""
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with bounded_zip.opened(archive) as opened:
             names, harmless = set(), True
-            # in all and by the file's own size: what members say of theirs may be a lie, and many are a bomb of parts
-            unpacked, held = sum(member.file_size for member in opened.infolist()), archive.stat().st_size
-            if unpacked > _SMALL and unpacked > _RATIO * held:
-                harmless = False
-                yield f"the archive of {held:,} bytes unpacks to {unpacked:,}: more than {_RATIO} times"
             for member in opened.infolist():
                 if words := _member_finding(member, names):
                     harmless = False
@@ -173,13 +166,13 @@ def _archive_findings(archive: Path) -> Iterator[str]:
             if missing:
                 yield f"the archive holds no {min(missing)}"
             if "config.json" in names:
-                configuration = _parsed(opened.read("config.json"))
+                configuration = _parsed(bounded_zip.read(opened, "config.json"))
                 if isinstance(configuration, dict):  # Keras drops this one unread where a model is not compiled
                     configuration = {**configuration, "compile_config": None}
                 yield from keras_config.findings(configuration)
             if harmless and _WEIGHTS in names:
-                yield from hdf5.findings(io.BytesIO(opened.read(_WEIGHTS)))
-    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+                yield from hdf5.findings(io.BytesIO(bounded_zip.read(opened, _WEIGHTS)))
+    except ValueError as error:
         yield str(error)
 
 
@@ -193,15 +186,18 @@ def _member_finding(member: zipfile.ZipInfo, names: set[str]) -> str | None:
         return f"the archive holds {name!r} twice"
     if member.flag_bits & 1 or stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         return f"{name!r} in the archive is encrypted, or no file"
-    if member.file_size > _SMALL and member.file_size > _RATIO * max(member.compress_size, 1):
-        return f"{name!r} unpacks from {member.compress_size:,} bytes to {member.file_size:,}: more than {_RATIO} times"
+    if bounded_zip.unpacks_too_far(member.file_size, held=member.compress_size):
+        return (
+            f"{name!r} unpacks from {member.compress_size:,} bytes to {member.file_size:,}: more than "
+            f"{bounded_zip.RATIO} times"
+        )
     return None
 
 
 def _parsed(text: bytes | str) -> Any:
     try:
         return bounded_json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise KerasFileError(f"its configuration is no JSON: {error}") from error
 
 

@@ -120,14 +120,4 @@ def _named_as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 
 def _json(path: Path, *, needed: bool = True) -> dict[str, Any]:
-    if not path.is_file():
-        if needed:
-            raise FileNotFoundError(f"There is no file {path}.")
-        return {}
-    try:
-        content = bounded_json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"Wanted settings by their names. Received: {path}, which holds something else.")
-    return content
+    return bounded_json.read_object(path) if needed or path.is_file() else {}

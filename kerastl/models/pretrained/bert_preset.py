@@ -40,10 +40,10 @@ def vocabulary_file(name: str) -> Path:
     _known(name)
     settings = _file(name, _SETTINGS)
     try:
-        content = bounded_json.loads(settings.read_text(encoding="utf-8"))
+        content = bounded_json.read(settings)
         kind, config = content["class_name"], content["config"]
         lowercase = config["lowercase"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{settings} describes no tokenizer of keras-hub: {error!r}.") from error
     if kind != "BertTokenizer" or lowercase is not True:
         raise ValueError(

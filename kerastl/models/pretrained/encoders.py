@@ -57,7 +57,7 @@ def _is_published(name: str) -> bool:
     if not Path(name).is_dir():
         return False
     try:
-        config = bounded_json.loads(Path(name, "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = bounded_json.read(Path(name, "config.json"))
+    except (OSError, ValueError):
         return not Path(name, "assets").is_dir()  # `load` says what is wrong with it
     return not isinstance(config, dict) or "class_name" not in config

@@ -29,7 +29,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"a header of {size:,} bytes in a file of {len(content):,}")
         header, numbers = bounded_json.loads(content[8 : 8 + size]), memoryview(content)[8 + size :]
         return {name: _array(entry, numbers) for name, entry in header.items() if name != "__metadata__"}
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no .safetensors file that can be read: {error!r}.") from error
 
 

@@ -11,14 +11,16 @@ import collections
 import io
 import math
 import pickle
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from kerastl.system import bounded_zip
+
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of files before PyTorch 1.6
+_STORED = 0  # of a zip archive: not compressed
 _KINDS = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -65,8 +67,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        with path.open("rb") as file:
-            views, storages = _read_archive(file) if zipfile.is_zipfile(path) else _read_stream(file)
+        if bounded_zip.is_zip(path):
+            views, storages = _read_archive(path)
+        else:
+            with path.open("rb") as file:
+                views, storages = _read_stream(file)
         return {name: _array(name, view, storages) for name, view in views.items()}
     except TorchFileError as error:
         raise TorchFileError(f"{path} is not read: {error}.") from error
@@ -90,23 +95,23 @@ def _read_stream(file: IO[bytes]) -> tuple[dict[str, _View], dict[str, np.ndarra
     return views, storages
 
 
-def _read_archive(file: IO[bytes]) -> tuple[dict[str, _View], dict[str, np.ndarray]]:
+def _read_archive(path: Path) -> tuple[dict[str, _View], dict[str, np.ndarray]]:
     """The format since PyTorch 1.6: a zip archive of one pickle and one member a storage, none compressed."""
-    with zipfile.ZipFile(file) as archive:
+    with bounded_zip.opened(path) as archive:
         found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(found) != 1 or any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        if len(found) != 1 or any(entry.compress_type != _STORED for entry in archive.infolist()):
             raise TorchFileError("its archive is not as PyTorch writes it")
         folder = found[0].removesuffix("data.pkl")
         if archive.namelist().count(found[0]) > 1:
             raise TorchFileError("its archive holds two pickles")
         order = f"{folder}byteorder"
-        if order in archive.namelist() and archive.read(order) != b"little":
+        if order in archive.namelist() and bounded_zip.read(archive, order) != b"little":
             raise TorchFileError("its numbers are big-endian")
-        views = _state_dict(_unpickle(io.BytesIO(archive.read(found[0]))))
+        views = _state_dict(_unpickle(io.BytesIO(bounded_zip.read(archive, found[0]))))
         storages = {}
         for view in views.values():
             if view.storage.key not in storages:
-                content = archive.read(f"{folder}data/{view.storage.key}")
+                content = bounded_zip.read(archive, f"{folder}data/{view.storage.key}")
                 storages[view.storage.key] = np.frombuffer(content, view.storage.dtype)
     return views, storages
 

@@ -162,12 +162,4 @@ def converter(folder: Path) -> Any:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = bounded_json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"Wanted settings by their names. Received: {path}, which holds something else.")
-    return content
+    return bounded_json.read_object(path) if path.is_file() else {}
