@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
+import math
 import re
 import shutil
 import stat
@@ -20,11 +21,13 @@ from typing import Any
 
 import h5py
 import keras
+from keras.src.legacy.saving import saving_options, saving_utils  # of the older format, which nothing public reads
 
 from kerastl.system import bounded_json, bounded_zip
-from kerastl.untrusted import hdf5, keras_config
+from kerastl.untrusted import hdf5, hdf5_copy, keras_config
 
 _WEIGHTS = "model.weights.h5"
+_FEW_NUMBERS = 2_500_000  # ten megabytes: no model is too large for these
 # What Keras writes; the only assets that the layers on the list have are vocabularies.
 _MEMBER = re.compile(r"config\.json|metadata\.json|model\.weights\.h5|assets/(?:[^/\\]+/)*[^/\\]+\.txt")
 
@@ -47,6 +50,7 @@ def load(path: Path) -> keras.Model:
         if copy.suffix == ".h5":
             for words in _configuration_findings(_text_in_hdf5(copy)):
                 raise KerasFileError(f"{path} is not opened: {words}.")
+        _by_keras(path, lambda: _check_size(copy))
         return _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True))
 
 
@@ -128,21 +132,73 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 @contextlib.contextmanager
 def _copied(path: Path) -> Iterator[Path]:
-    """A copy that has been looked at, in a folder of its own and named for what it is: what is checked is loaded."""
+    """A copy that has been looked at, in a folder of its own and named for what it is: what is checked is loaded.
+
+    Its HDF5 is written anew: the library reads no stranger's file here (`hdf5_copy`).
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:
         copy = Path(shutil.copyfile(path, Path(folder, "model")))
-        if bounded_zip.is_zip(copy):
-            copy = copy.rename(copy.with_suffix(".keras"))
-            found = _archive_findings(copy)
+        try:
+            yield _clean_archive(copy) if bounded_zip.is_zip(copy) else _clean_hdf5(copy)
+        except (hdf5.Hdf5Error, bounded_zip.ZipError) as error:
+            raise KerasFileError(f"{path} is not opened: {error}.") from error
+
+
+def _clean_hdf5(copy: Path) -> Path:
+    clean = copy.with_suffix(".h5")
+    hdf5_copy.write(copy, clean)
+    return clean
+
+
+def _clean_archive(copy: Path) -> Path:
+    """The same members, the weights among them written anew.
+
+    Raises:
+        ZipError, Hdf5Error: the first of what is wrong with it.
+    """
+    for words in _archive_findings(copy, weights=False):
+        raise bounded_zip.ZipError(words)
+    with bounded_zip.opened(copy) as stranger, zipfile.ZipFile(copy.with_suffix(".keras"), "w") as clean:
+        for member in stranger.infolist():
+            content = b"" if member.is_dir() else bounded_zip.read(stranger, member)
+            if member.filename == _WEIGHTS:
+                weights = copy.with_name("weights")
+                weights.write_bytes(content)
+                clean.write(_clean_hdf5(weights), _WEIGHTS)
+            else:
+                clean.writestr(member.filename, content)
+    return copy.with_suffix(".keras")
+
+
+def _check_size(copy: Path) -> None:
+    """Refuses a configuration of far more numbers than the file holds, before they take that memory.
+
+    A model that is built in a stateless scope has the shapes of its variables and no values.
+
+    Raises:
+        KerasFileError: it describes more than twice as many.
+    """
+    if copy.suffix == ".h5":
+        text, weights = _text_in_hdf5(copy), copy
+    else:
+        with zipfile.ZipFile(copy) as archive:
+            text, weights = archive.read("config.json"), copy.with_name("weights.h5")
+    configuration = _parsed(text or b"")
+    with keras.StatelessScope(initialize_variables=False):
+        if copy.suffix == ".h5":
+            with saving_options.keras_option_scope(use_legacy_config=True):
+                model = saving_utils.model_from_config(configuration)
         else:
-            copy = copy.rename(copy.with_suffix(".h5"))
-            found = hdf5.findings(copy)
-        for words in found:
-            raise KerasFileError(f"{path} is not opened: {words}.")
-        yield copy
+            model = keras.saving.deserialize_keras_object({**configuration, "compile_config": None}, safe_mode=True)
+        declared = sum(math.prod(variable.shape) for variable in model.variables)
+    sizes: list[int] = []
+    with h5py.File(weights, "r") as file:
+        file.visititems(lambda _, item: sizes.append(item.size or 0) if isinstance(item, h5py.Dataset) else None)
+    if declared > _FEW_NUMBERS and declared > 2 * sum(sizes):
+        raise KerasFileError(f"its configuration describes {declared:,} numbers, and it holds {sum(sizes):,}")
 
 
 def _by_keras(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
@@ -152,8 +208,13 @@ def _by_keras(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
         raise KerasFileError(f"Keras cannot load {path}: {error}") from error
 
 
-def _archive_findings(archive: Path) -> Iterator[str]:
-    """Why an archive is not opened: it holds something else than what Keras writes, or not all of it is harmless."""
+def _archive_findings(archive: Path, *, weights: bool = True) -> Iterator[str]:
+    """Why an archive is not opened: it holds something else than what Keras writes, or not all of it is harmless.
+
+    Args:
+        archive: the file.
+        weights: whether the HDF5 file in it is looked at here as well.
+    """
     try:
         with bounded_zip.opened(archive) as opened:
             names, harmless = set(), True
@@ -170,7 +231,7 @@ def _archive_findings(archive: Path) -> Iterator[str]:
                 if isinstance(configuration, dict):  # Keras drops this one unread where a model is not compiled
                     configuration = {**configuration, "compile_config": None}
                 yield from keras_config.findings(configuration)
-            if harmless and _WEIGHTS in names:
+            if weights and harmless and _WEIGHTS in names:
                 yield from hdf5.findings(io.BytesIO(bounded_zip.read(opened, _WEIGHTS)))
     except ValueError as error:
         yield str(error)

@@ -22,7 +22,7 @@ from kerastl.models.pretrained import graph, names, vision_transformer, vision_t
 from kerastl.models.pretrained.backbone import Backbone
 from kerastl.models.pretrained.weights import WeightReport, account, load_file
 from kerastl.system import bounded_json
-from kerastl.untrusted import hdf5, keras_config
+from kerastl.untrusted import hdf5_copy, keras_config
 
 SCHEMES = ("kaggle://", "hf://", "modelscope://")
 _CONVERTER = "image_converter.json"
@@ -109,7 +109,7 @@ def _inspect(folder: Path) -> None:
             raise ValueError(f"{file} is not opened: {error}.") from error
     for file in sorted(folder.glob("*.h5")):
         try:
-            hdf5.inspect(file)
+            hdf5_copy.inspect(file)
         except ValueError as error:
             raise ValueError(f"{file} is not opened: {error}.") from error
 
