@@ -40,6 +40,7 @@ from benchmarks.untrusted import fuzz_mutations, fuzz_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS, MEMORY, START = 10, 2_000_000_000, 180
+CHILD_STARTS = 40  # seconds in which a new child may import TensorFlow, on a machine that does other things
 IN_A_CHILD = ("tflite", "audit", "run")  # which bounds its own memory and time
 KINDS = ("trace", "hang", "memory", "died", "outside")
 
@@ -92,9 +93,10 @@ def hangs(*_: object) -> None:
 
 def worker(reader: str, first: int, last: int, seed: int, place: Path) -> None:
     """Reads file after file, and says of each what became of it, a line."""
+    from kerastl.system import children
     from kerastl.untrusted import confinement
 
-    confinement.end_with(os.getppid())
+    children.end_with(os.getppid())
     confinement.leave_network()  # a reader that asks a hub for a vocabulary would measure the hub
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     for stream in (1, 2):
@@ -121,12 +123,13 @@ def worker(reader: str, first: int, last: int, seed: int, place: Path) -> None:
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, resource.RLIM_INFINITY))
     own = {*os.listdir(place), "in"}
+    seconds = SECONDS + CHILD_STARTS * (reader in IN_A_CHILD)
     for number in range(first, last):
         channel.write(f"{number}\n")
         shutil.rmtree(inside, ignore_errors=True)
         with contextlib.suppress(OSError, ValueError):  # a name that no file system takes
             write(made(reader, seeds, number, seed), inside)
-        kind, words = judged(read, inside)
+        kind, words = judged(read, inside, seconds=seconds)
         if strange := set(os.listdir(place)) - own:
             kind, words = "outside", f"made {sorted(strange)}"
             own |= strange
@@ -137,10 +140,10 @@ def worker(reader: str, first: int, last: int, seed: int, place: Path) -> None:
                     shutil.rmtree(left, ignore_errors=True)
 
 
-def judged(read, inside: Path) -> tuple[str, str]:
+def judged(read, inside: Path, *, seconds: int = SECONDS) -> tuple[str, str]:
     """What becomes of one file, and where it went wrong."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    signal.alarm(SECONDS)
+    signal.alarm(seconds)
     try:
         read(inside)
         found = "accepted", ""
@@ -186,7 +189,9 @@ def watched(
         current = None
         try:
             while time.monotonic() < until:
-                ready, _, _ = select.select([process.stdout], [], [], START if current is None else 4 * SECONDS)
+                ready, _, _ = select.select(
+                    [process.stdout], [], [], START if current is None else 2 * (SECONDS + CHILD_STARTS)
+                )
                 line = process.stdout.readline().decode() if ready else ""
                 if not line:
                     break

@@ -334,7 +334,7 @@ def _read_audit():
     """By way of the child: it looks, loads and runs."""
     from kerastl.untrusted import model_file
 
-    reader = model_file.SandboxedModel(seconds=20)
+    reader = model_file.SandboxedModel(seconds=10)
 
     def read(folder: Path) -> None:
         files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -20,6 +20,7 @@ from kerastl.data import class_order, multi_label_columns, parquet_table, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
+from kerastl.system import special_files
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -176,6 +177,7 @@ def read(
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder of arrays {path}.")
+    special_files.refuse(path)
     files = parquet_table.files(path)
     if not files:
         if label_columns:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from kerastl.data import class_folders, multi_label_columns, parquet_table, text_file, unpack
 from kerastl.inputs import array_file
+from kerastl.system import special_files
 
 Format = Literal["table", "parquet", "arrays", "archive", "folder"]
 """``"table"``: of pictures or of sentences, see `holds_texts`. ``"arrays"``: NumPy or idx files. ``"folder"``: whatever
@@ -33,6 +34,7 @@ def format_of(path: Path) -> Format:
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
+    special_files.refuse(path)
     files = list(path.iterdir()) if path.is_dir() else [path]
     if path.is_dir() and _has_classes(path):
         return "folder"

@@ -28,7 +28,7 @@ from kerastl.data import (
     unpack,
 )
 from kerastl.inputs.image import Image
-from kerastl.system import downloads
+from kerastl.system import downloads, special_files
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -274,6 +274,7 @@ def listed(
     label_options = label_options or {}
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
+    special_files.refuse(path)
     title, folder = path.resolve().name, path
     if path.is_file() and path.suffix.lower() in _TABLES:
         title, table, folder = path.resolve().stem, path.name, path.parent

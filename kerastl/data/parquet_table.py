@@ -41,7 +41,8 @@ class Arrays(NamedTuple):
 
 def files(path: Path) -> list[Path]:
     """The parquet files at a path, in the order of their names."""
-    return sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
+    some = sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
+    return [file for file in some if file.is_file()]
 
 
 def read(

@@ -73,6 +73,8 @@ class Tokenizer:
     @classmethod
     def from_file(cls, path: str | Path) -> Tokenizer:
         """Reads a vocabulary file: UTF-8, one token a line, its number the id."""
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"There is no vocabulary {path}.")
         return cls(read_vocabulary(Path(path).read_text(encoding="utf-8")))
 
     def encode(self, text: str, length: int) -> list[int]:

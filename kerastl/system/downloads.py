@@ -15,14 +15,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from kerastl.system import locks
+from kerastl.system import children, locks, scratch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -178,19 +177,19 @@ def first_way(
     Raises:
         FileNotFoundError, PermissionError: as `fetch`.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=f".{name}-", dir=path.parent)
-    except OSError as error:
-        raise PermissionError(
-            f"The cache folder {path.parent} cannot be written ({error.strerror}). "
-            "Set KERASTL_HOME to a folder that can."
-        ) from error
     failures = []
-    print(f"kerastl: getting {name} into {path.parent}", file=sys.stderr)
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(scratch.folder(f".{path.name}.partial-", where=path.parent))
+        except OSError as error:
+            raise PermissionError(
+                f"The cache folder {path.parent} cannot be written ({error.strerror}). "
+                "Set KERASTL_HOME to a folder that can."
+            ) from error
+        print(f"kerastl: getting {name} into {path.parent}", file=sys.stderr)
         for number, way in enumerate(ways):
-            desk = Path(folder, str(number))
+            desk = folder / str(number)
             desk.mkdir()
             try:
                 finished = finish(way, _files(way, desk), desk)
@@ -200,8 +199,6 @@ def first_way(
             if not there():
                 _take_place(finished, path)
             return
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     raise FileNotFoundError(
         f"{name!r} is not cached as {path}, and none of its sources could be used:\n"
         + "\n".join(failures)
@@ -268,7 +265,8 @@ def _members(archive: Path, wanted: Mapping[str, str]) -> Any:
                 with file.open(member) as stream:
                     yield member, stream
     elif archive.suffix == ".deb":
-        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE) as unpack:
+        command = children.tied(["dpkg-deb", "--fsys-tarfile", str(archive)])
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as unpack:
             assert unpack.stdout is not None
             yield from _tar_members(unpack.stdout, "r|", wanted)
             unpack.stdout.read()
@@ -286,10 +284,9 @@ def _tar_members(stream: IO[bytes], mode: Any, wanted: Mapping[str, str]) -> Any
 
 
 def _run(command: list[str], folder: Path) -> None:
+    options: dict[str, Any] = {"cwd": folder, "capture_output": True, "text": True, "errors": "replace", "timeout": 900}
     try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=900, stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(children.tied(command), stdin=subprocess.DEVNULL, **options)
     except FileNotFoundError as error:
         raise OSError(f"needs the command {command[0]!r}, which this machine does not have") from error
     except subprocess.TimeoutExpired as error:

@@ -13,13 +13,13 @@ import contextlib
 import ctypes
 import errno
 import os
-import signal
 import socket
 import struct
 import subprocess
 import sys
 from typing import Any
 
+from kerastl.system import children
 from kerastl.untrusted import sandbox
 
 # Of prctl.h, sched.h, landlock.h and seccomp.h.
@@ -87,7 +87,7 @@ def confine(parent: int | None = None) -> tuple[str, ...]:
     libc = ctypes.CDLL(None, use_errno=True)
     held = [NETWORK] if leave_network() else []
     if parent is not None:
-        end_with(parent)
+        children.end_with(parent)
     machine = _MACHINES.get(os.uname().machine) if sys.maxsize > 2**32 else None
     if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0:  # which the two below ask for
         if machine is not None and _drop_capabilities(libc, machine[0]):
@@ -106,14 +106,6 @@ def leave_network() -> bool:
     """
     unshare = getattr(ctypes.CDLL(None), "unshare", None)
     return unshare is not None and (unshare(_NEW_NETWORK) == 0 or unshare(_NEW_USER | _NEW_NETWORK) == 0)
-
-
-def end_with(parent: int) -> None:
-    """Has the kernel end this process when the thread that started it ends, also by a kill; Linux alone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it ended meanwhile
-            os._exit(1)
 
 
 def _drop_capabilities(libc: Any, place: int) -> bool:

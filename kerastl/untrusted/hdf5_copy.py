@@ -93,6 +93,8 @@ class _Child:
         try:
             shape, kind = tuple(int(size) for size in described["shape"]), np.dtype(described["dtype"])
             size = math.prod(shape) * kind.itemsize
+            if min(shape, default=0) < 0 or kind.hasobject:
+                raise ValueError(shape)
         except (KeyError, TypeError, ValueError) as error:
             raise hdf5.Hdf5Error(f"{name} is described by no numbers") from error
         _, raw = self._ask({"do": "read", "name": name, "attribute": attribute}, largest=size)

@@ -13,7 +13,6 @@ import math
 import re
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +22,8 @@ import h5py
 import keras
 from keras.src.legacy.saving import saving_options, saving_utils  # of the older format, which nothing public reads
 
-from kerastl.system import bounded_json, bounded_zip
-from kerastl.untrusted import hdf5, hdf5_copy, keras_config
+from kerastl.system import bounded_json, bounded_zip, scratch
+from kerastl.untrusted import hdf5, hdf5_copy, keras_config, snapshots
 
 _WEIGHTS = "model.weights.h5"
 _FEW_NUMBERS = 2_500_000  # ten megabytes: no model is too large for these
@@ -139,7 +138,7 @@ def _copied(path: Path) -> Iterator[Path]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:
+    with scratch.folder(snapshots.PREFIX) as folder:
         copy = Path(shutil.copyfile(path, Path(folder, "model")))
         try:
             yield _clean_archive(copy) if bounded_zip.is_zip(copy) else _clean_hdf5(copy)

@@ -86,8 +86,9 @@ class SandboxedModel:
             else:
                 with snapshots.of(path) as copy:
                     found += self._audit(copy)
-        except snapshots.SnapshotError:
-            found += [types.Finding("error", "model", words) for words in snapshots.strange(path)]
+        except snapshots.SnapshotError as error:
+            strange = list(snapshots.strange(path)) or [str(error)]
+            found += [types.Finding("error", "model", words) for words in strange]
         return sorted(found, key=lambda one: ("error", "warning", "note").index(one.severity))
 
     def run(self, path: Path | str, inputs: np.ndarray) -> np.ndarray:

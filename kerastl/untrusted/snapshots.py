@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from kerastl.system import scratch
+
+PREFIX = "kerastl-opened-"
+"""Of the names of temporary folders with copies."""
 
 
 class SnapshotError(ValueError):
@@ -25,10 +29,10 @@ def of(path: Path) -> Iterator[Path]:
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     if not (path.is_file() or path.is_dir()):  # /dev/zero has no end
-        raise SnapshotError(f"{path} is a device")
+        raise SnapshotError(f"{path} is neither a file nor a folder: a device or a pipe")
     for words in strange(path):
         raise SnapshotError(words)
-    with tempfile.TemporaryDirectory(prefix="kerastl-") as folder:
+    with scratch.folder(PREFIX) as folder:
         copy = Path(folder, path.resolve().name)
         if path.is_dir():
             shutil.copytree(path, copy, symlinks=True)

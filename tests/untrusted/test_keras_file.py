@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import shutil
 import zipfile
 from pathlib import Path
@@ -348,3 +349,29 @@ def test_what_was_looked_at_is_what_is_loaded(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.saving, "load_model", swapped)
     assert keras_file.load(path).output_shape == (None, 3)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_configuration_of_more_numbers_than_the_file_holds_is_refused_without_memory(tmp_path, suffix):
+    image = keras.Input((2, 2, 3))
+    dense = keras.layers.Dense(3, name="dense")(keras.layers.Flatten()(image))
+    path, hostile = tmp_path / f"model{suffix}", tmp_path / f"hostile{suffix}"
+    keras.Model(image, dense).save(path)
+    if suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read("config.json").decode()
+        assert text.count('"units": 3') == 1
+        rewritten(path, hostile, **{"config.json": text.replace('"units": 3', '"units": 100000000')})
+    else:
+        hostile.write_bytes(path.read_bytes())
+        with h5py.File(hostile, "a") as file:
+            text = file.attrs["model_config"]
+            assert text.count('"units": 3') == 1
+            file.attrs["model_config"] = text.replace('"units": 3', '"units": 100000000')
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(keras_file.KerasFileError, match="describes 1,300,000,000 numbers, and it holds 39"):
+        keras_file.load(hostile)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, (
+        "kilobytes; the numbers take 5 million"
+    )
+    keras_file.load(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import zipfile
 from pathlib import Path
 
@@ -184,3 +185,14 @@ def test_a_vocabulary_in_a_file_of_its_own_is_refused_in_words(reader, tmp_path)
     (error,) = [one for one in reader.audit(tmp_path / "beside.keras") if one.severity == "error"]
     assert "vocabulary.txt is a vocabulary in a file of its own" in error.what
     assert not [one for one in reader.audit(tmp_path / "inside.keras") if one.severity == "error"]
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.tflite"])
+def test_a_pipe_is_an_error_and_is_not_opened(reader, tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    try:
+        found = [one.what for one in reader.audit(tmp_path / name) if one.severity == "error"]
+    except FileNotFoundError as error:
+        found = [str(error)]
+    assert len(found) == 1
+    assert "pipe" in found[0] or "There is no file" in found[0]
