@@ -152,11 +152,14 @@ def judged(read, inside: Path, *, seconds: int = SECONDS) -> tuple[str, str]:
     except MemoryError:
         found = "memory", traceback.format_exc(limit=-6)
     except (ValueError, OSError) as error:
-        cause, words = error, str(error)
-        while cause is not None and not isinstance(cause, PermissionError):
+        cause = error
+        while cause is not None and not isinstance(cause, PermissionError | MemoryError):
             cause = cause.__cause__ or cause.__context__
-        found = ("refused", "") if cause is None else ("outside", traceback.format_exc(limit=-6))
-        if not words:
+        found = "refused", ""
+        if cause is not None:  # what is said in words had been tried all the same
+            kind = "outside" if isinstance(cause, PermissionError) else "memory"
+            found = kind, "".join(traceback.format_exception(cause, limit=-6))
+        if not str(error):
             found = "trace", traceback.format_exc(limit=-6)
     except Exception:
         found = "trace", traceback.format_exc(limit=-6)

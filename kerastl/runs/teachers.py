@@ -79,9 +79,14 @@ def load_model(folder: Path | str, *, task: Task, stage: str) -> Trained:
         folder: ``saved_models/RECIPE/TAG``.
         task: of the run's data.
         stage: name of the stage.
+
+    Raises:
+        FileNotFoundError: there is no model in it.
+        ValueError: the file, which may be anybody's, is refused, see `untrusted.keras_file.load`.
     """
     from kerastl.export import serving
     from kerastl.training import fitting
+    from kerastl.untrusted import keras_file
 
-    model = fitting.load_model(Path(folder, "model.keras"))
+    model = keras_file.load(Path(folder, "model.keras"))
     return fitting.Trained(serving.with_logits(model, task), History(stage, {}))

@@ -38,7 +38,7 @@ def opened(source: Path | bytes, *, ratio: float = RATIO) -> Iterator[zipfile.Zi
             lie, and many members, or members that share their bytes, are a bomb of many parts.
 
     Raises:
-        ZipError: it has no directory that can be read, or unpacks too far.
+        ZipError: it has no directory that can be read, holds a member without a name, or unpacks too far.
     """
     held = len(source) if isinstance(source, bytes) else source.stat().st_size
     try:
@@ -47,6 +47,8 @@ def opened(source: Path | bytes, *, ratio: float = RATIO) -> Iterator[zipfile.Zi
         raise ZipError(f"it cannot be read: {error or type(error).__name__}") from error
     with archive:
         unpacked = sum(member.file_size for member in archive.infolist())
+        if not all(member.filename for member in archive.infolist()):  # of which `is_dir` cannot tell
+            raise ZipError("it holds a member without a name")
         if unpacks_too_far(unpacked, held=held, ratio=ratio):
             raise ZipError(f"it has {held:,} bytes that unpack to {unpacked:,}: more than {ratio:g} times")
         yield archive

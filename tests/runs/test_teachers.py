@@ -130,3 +130,9 @@ def test_the_model_answers_in_logits(teacher):
         powers / powers.sum(-1, keepdims=True), fitting.load_model(teacher / "model.keras")(rows), rtol=1e-5
     )
     assert abs(logits.sum(-1) - 1).max() > 1e-3
+
+
+def test_a_model_that_may_be_anybodys_is_looked_at_first(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"PK" + bytes(100))
+    with pytest.raises(ValueError, match=r"model\.keras is not opened"):
+        teachers.load_model(tmp_path, task=Task("toy", Numbers((2,)), SingleLabel(("a", "b"))), stage="teacher")

@@ -57,6 +57,19 @@ def test_every_byte_of_damage_is_said_in_words():
                         bounded_zip.read(opened, member)
 
 
+def test_a_member_without_a_name_is_refused():
+    named = archive(("a", b"one"), ("name", b"two"))
+    nameless = named[: named.rindex(b"PK\1\2")] + named[named.rindex(b"PK\1\2") :].replace(b"name", b"", 1)
+    content = bytearray(nameless)
+    start = content.rindex(b"PK\1\2")
+    content[start + 28 : start + 30] = bytes(2)  # the length of the name
+    end = content.rindex(b"PK\5\6")
+    size = int.from_bytes(content[end + 12 : end + 16], "little") - 4
+    content[end + 12 : end + 16] = size.to_bytes(4, "little")
+    with pytest.raises(bounded_zip.ZipError, match="without a name"), bounded_zip.opened(bytes(content)):
+        raise AssertionError
+
+
 def test_no_such_member_is_said_in_words():
     with bounded_zip.opened(archive()) as opened, pytest.raises(bounded_zip.ZipError, match="'a' cannot be read"):
         bounded_zip.read(opened, "a")

@@ -11,6 +11,7 @@ import collections
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -180,5 +181,26 @@ class _Unpickler(pickle.Unpickler):
         raise TorchFileError("a storage is described by something that is no storage")
 
 
+class _Rest:
+    """What is left of a file, of which nobody is given more than there is, or takes memory for more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, place = file, file.tell()
+        self.readline, self.left = file.readline, file.seek(0, io.SEEK_END) - place
+        file.seek(place)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(min(size, self.left) if size >= 0 else self.left)
+
+
 def _unpickle(file: IO[bytes]) -> Any:
-    return _Unpickler(file).load()
+    """One pickle, whose places in the memo are no further apart than it is long.
+
+    The unpickler makes room for all of them up to the highest, and five bytes may name the four thousand millionth.
+    """
+    start, rest = file.tell(), _Rest(file)
+    for operation, argument, place in pickletools.genops(rest):  # pyright: ignore[reportArgumentType]
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > (place or 0) + 256:
+            raise TorchFileError(f"its pickle numbers an object {argument:,}")
+    file.seek(start)
+    return _Unpickler(rest).load()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import io
 import pickle
+import resource
 import struct
 import sys
 import types
@@ -219,3 +220,26 @@ def test_files_that_are_something_else(tmp_path):
         with pytest.raises(torch_file.TorchFileError, match=name) as caught:  # the path is named
             torch_file.read(tmp_path / name)
         assert name != "cut" or "it ends before its numbers do" in str(caught.value)
+
+
+@pytest.mark.parametrize("put", [b"r\x00\x00\x00\x04", b"p67108864\n"])
+def test_a_place_in_the_memo_takes_no_memory(tmp_path, put):
+    """Five bytes that had the unpickler take a gigabyte."""
+    (tmp_path / "file.pth").write_bytes(b"\x80\x02K\x01" + put + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(torch_file.TorchFileError, match="its pickle numbers an object 67,108,864"):
+        torch_file.read(tmp_path / "file.pth")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_a_text_that_claims_to_be_long_takes_no_memory(tmp_path):
+    (tmp_path / "file.pth").write_bytes(b"\x80\x02X\xff\xff\xff\x7fabc.")
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 1_000_000_000, limits[1]))
+    try:
+        with pytest.raises(torch_file.TorchFileError, match="no PyTorch file, or damaged") as found:
+            torch_file.read(tmp_path / "file.pth")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert not isinstance(found.value.__cause__, MemoryError)
