@@ -221,14 +221,20 @@ def _run(folder: Path) -> list[Files]:
     """A run whose data lie in its own folder, which is where the worker stands in."""
     from kerastl.verify import benchmark
 
-    data, file = _arrays(folder)[0]["a.npz"], _tflite(folder)[1]["a.tflite"]
+    file, pictures = _tflite(folder)[1]["a.tflite"], np.arange(480, dtype=np.uint16).reshape(30, 4, 4).astype(np.uint8)
+    data = _bytes_of(lambda f: np.savez(f, x_train=pictures, y_train=np.arange(30) % 3))
     scores = {"score": 0.5, "score_low": 0.4, "score_high": 0.6, "validation_score": 0.5, "agreement": 1.0}
     variant = {**dataclasses.asdict(benchmark.inspect(file)), **scores, "name": "float32", "clipped": 0.0}
     variant |= {"file": "variants/float32.tflite", "latency_ms": {"median": 0.1, "p95": 0.2, "threads": 1, "runs": 5}}
     variant["operators"]["by_type"] = dict(variant["operators"]["by_type"])
     report = {"chosen": "float32", "why": "the only one", "variants": [variant], "data": {"digest": "0", "test": 12}}
     config: dict[str, Any] = {"recipe": "a", "tag": "b", "versions": {"kerastl": "1"}, "config": {"seed": 0}}
-    config["data"] = {"source": "arrays", "arguments": {"path": "in/a.npz"}, "digest": "0", "class_names": ["a", "b"]}
+    config["data"] = {
+        "source": "arrays",
+        "arguments": {"path": "in/a.npz"},
+        "digest": "0",
+        "class_names": ["a", "b", "c"],
+    }
     pinned = {"mobile/model.tflite": "0", "mobile/labels.txt": "0", "variants/float32.tflite": "0"}
     found = {"report.json": report, "config.json": config, "files.json": pinned}
     made = {name: json.dumps(content).encode() for name, content in found.items()}
