@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import json
@@ -116,11 +117,11 @@ def _in_json(content: bytes, random_: random.Random, other: bytes) -> bytes | No
         elif kind == 1 and isinstance(holder, dict):
             holder[random_.choice(("", "a", "class_name", "module", "config", str(key).upper()))] = holder[key]
         elif kind == 2:
-            holder[key] = random_.choice([one[other_key] for one, other_key in places])
+            holder[key] = copy.deepcopy(random_.choice([one[other_key] for one, other_key in places]))
         elif kind == 3 and isinstance(holder[key], int | float):
             holder[key] = holder[key] * random_.choice((-1, 0, 2, 10**6, 10**12)) + random_.choice((0, 1, 0.5))
         else:
-            holder[key] = random_.choice(_ODD)
+            holder[key] = copy.deepcopy(random_.choice(_ODD))  # which a later change would change
     return json.dumps(whole).encode("utf-8", "surrogatepass")
 
 
@@ -178,7 +179,7 @@ def _in_tar(content: bytes, random_: random.Random, other: bytes) -> bytes | Non
 def _in_gzip(content: bytes, random_: random.Random, other: bytes) -> bytes | None:
     if content[:2] != b"\x1f\x8b":
         return None
-    return gzip.compress(mutated(gzip.decompress(content), random_), 1)
+    return gzip.compress(mutated(gzip.decompress(content), random_), 1, mtime=0)
 
 
 def _in_png(content: bytes, random_: random.Random, other: bytes) -> bytes | None:
