@@ -89,6 +89,7 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/gptq": set(),
     "compress/rounding": LITERT,
     "export": TENSORFLOW | LITERT,
+    "untrusted/declared_size": KERAS,  # a model is built without values
     "untrusted/hdf5": set(),
     "untrusted/hdf5_child": set(),
     "untrusted/hdf5_copy": set(),

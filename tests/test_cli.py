@@ -27,6 +27,7 @@ import kerastl
 from kerastl import cli
 from kerastl.cli import doctor, files, running
 from kerastl.runs import recipes
+from kerastl.system import scratch
 from kerastl.untrusted import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -436,6 +437,24 @@ def test_weights_can_be_fetched(capsys):
     path = Path(capsys.readouterr().out.strip())
     assert path.name == "efficientnet-lite0-57934424.pth"
     assert path.stat().st_size == 18_826_032
+
+
+def test_every_command_ends_in_order_when_it_is_asked_to_stop(monkeypatch, capsys, tmp_path):
+    """Temporary folders and children go: without a handler SIGTERM ends Python where it stands."""
+
+    def dispatch(_):
+        with scratch.folder("made-", where=tmp_path):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli, "_dispatch", dispatch)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fetch", "mnist"])
+    assert ended.value.code == 143
+    assert "asked to stop" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_doctor_says_what_the_sandbox_cannot_keep(monkeypatch):

@@ -394,7 +394,7 @@ def _read_run():
 
 
 READERS = {
-    "json": Reader(_json, _read_json, 120),
+    "json": Reader(_json, _read_json, 128),
     "archive": Reader(_archives, _read_archive, 150),
     "arrays": Reader(_arrays, _read_arrays, 110),
     "picture": Reader(_pictures, _read_picture, 200),
@@ -403,8 +403,8 @@ READERS = {
     "weights": Reader(_weights, _read_weights, 150),
     "settings": Reader(_settings, _read_settings, 60),
     "saved_model": Reader(_saved_model, _read_saved_model, 30),
-    "tflite": Reader(_tflite, _read_tflite, 10),
-    "keras": Reader(_keras, _read_keras, 6),
-    "audit": Reader(lambda folder: [*_keras(folder), *_tflite(folder)], _read_audit, 2),
-    "run": Reader(_run, _read_run, 2),
+    "tflite": Reader(_tflite, _read_tflite, 6),
+    "keras": Reader(_keras, _read_keras, 4),
+    "audit": Reader(lambda folder: [*_keras(folder), *_tflite(folder)], _read_audit, 1),
+    "run": Reader(_run, _read_run, 1),
 }

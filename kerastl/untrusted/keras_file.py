@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
-import math
 import re
 import shutil
 import stat
@@ -20,13 +19,11 @@ from typing import Any
 
 import h5py
 import keras
-from keras.src.legacy.saving import saving_options, saving_utils  # of the older format, which nothing public reads
 
 from kerastl.system import bounded_json, bounded_zip, scratch
-from kerastl.untrusted import hdf5, hdf5_copy, keras_config, snapshots
+from kerastl.untrusted import declared_size, hdf5, hdf5_copy, keras_config, snapshots
 
 _WEIGHTS = "model.weights.h5"
-_FEW_NUMBERS = 2_500_000  # ten megabytes: no model is too large for these
 # What Keras writes; the only assets that the layers on the list have are vocabularies.
 _MEMBER = re.compile(r"config\.json|metadata\.json|model\.weights\.h5|assets/(?:[^/\\]+/)*[^/\\]+\.txt")
 
@@ -49,8 +46,8 @@ def load(path: Path) -> keras.Model:
         if copy.suffix == ".h5":
             for words in _configuration_findings(_text_in_hdf5(copy)):
                 raise KerasFileError(f"{path} is not opened: {words}.")
-        _by_keras(path, lambda: _check_size(copy))
-        return _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True))
+        with declared_size.bounded(_held(copy)):
+            return _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True))
 
 
 def load_unshared(path: Path) -> keras.Model:
@@ -142,7 +139,7 @@ def _copied(path: Path) -> Iterator[Path]:
         copy = Path(shutil.copyfile(path, Path(folder, "model")))
         try:
             yield _clean_archive(copy) if bounded_zip.is_zip(copy) else _clean_hdf5(copy)
-        except (hdf5.Hdf5Error, bounded_zip.ZipError) as error:
+        except (hdf5.Hdf5Error, bounded_zip.ZipError, declared_size.DeclaredSizeError) as error:
             raise KerasFileError(f"{path} is not opened: {error}.") from error
 
 
@@ -172,32 +169,12 @@ def _clean_archive(copy: Path) -> Path:
     return copy.with_suffix(".keras")
 
 
-def _check_size(copy: Path) -> None:
-    """Refuses a configuration of far more numbers than the file holds, before they take that memory.
-
-    A model that is built in a stateless scope has the shapes of its variables and no values.
-
-    Raises:
-        KerasFileError: it describes more than twice as many.
-    """
-    if copy.suffix == ".h5":
-        text, weights = _text_in_hdf5(copy), copy
-    else:
-        with zipfile.ZipFile(copy) as archive:
-            text, weights = archive.read("config.json"), copy.with_name("weights.h5")
-    configuration = _parsed(text or b"")
-    with keras.StatelessScope(initialize_variables=False):
-        if copy.suffix == ".h5":
-            with saving_options.keras_option_scope(use_legacy_config=True):
-                model = saving_utils.model_from_config(configuration)
-        else:
-            model = keras.saving.deserialize_keras_object({**configuration, "compile_config": None}, safe_mode=True)
-        declared = sum(math.prod(variable.shape) for variable in model.variables)
+def _held(copy: Path) -> int:
+    """How many numbers a clean copy holds."""
     sizes: list[int] = []
-    with h5py.File(weights, "r") as file:
+    with h5py.File(copy if copy.suffix == ".h5" else copy.with_name("weights.h5"), "r") as file:
         file.visititems(lambda _, item: sizes.append(item.size or 0) if isinstance(item, h5py.Dataset) else None)
-    if declared > _FEW_NUMBERS and declared > 2 * sum(sizes):
-        raise KerasFileError(f"its configuration describes {declared:,} numbers, and it holds {sum(sizes):,}")
+    return sum(sizes)
 
 
 def _by_keras(path: Path, load: Callable[[], keras.Model]) -> keras.Model:

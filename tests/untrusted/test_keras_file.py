@@ -369,7 +369,7 @@ def test_a_configuration_of_more_numbers_than_the_file_holds_is_refused_without_
             assert text.count('"units": 3') == 1
             file.attrs["model_config"] = text.replace('"units": 3', '"units": 100000000')
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(keras_file.KerasFileError, match="describes 1,300,000,000 numbers, and it holds 39"):
+    with pytest.raises(keras_file.KerasFileError, match=r"describes [0-9,]{13} numbers or more, and it holds 39"):
         keras_file.load(hostile)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, (
         "kilobytes; the numbers take 5 million"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from kerastl.models.pretrained import graph, names, vision_transformer, vision_t
 from kerastl.models.pretrained.backbone import Backbone
 from kerastl.models.pretrained.weights import WeightReport, account, load_file
 from kerastl.system import bounded_json
-from kerastl.untrusted import hdf5_copy, keras_config
+from kerastl.untrusted import declared_size, hdf5_copy, keras_config
 
 SCHEMES = ("kaggle://", "hf://", "modelscope://")
 _CONVERTER = "image_converter.json"
@@ -81,7 +82,8 @@ def loaded(name: str) -> tuple[Any, WeightReport]:
         return vision_transformer_folder.load(Path(name))
     file = Path(name, "model.weights.h5")
     kept = file.is_file()  # a folder that Keras wrote; the weights of others are converted by keras-hub
-    body = asked(name, lambda: keras_hub.models.Backbone.from_preset(name, load_weights=not kept))
+    with declared_size.bounded(_held(name)):
+        body = asked(name, lambda: keras_hub.models.Backbone.from_preset(name, load_weights=not kept))
     accounting = load_file(body, file, source=source) if kept else account(body, source=source)
     if not vision_transformer.matches(body):
         return body, accounting
@@ -112,6 +114,12 @@ def _inspect(folder: Path) -> None:
             hdf5_copy.inspect(file)
         except ValueError as error:
             raise ValueError(f"{file} is not opened: {error}.") from error
+
+
+def _held(name: str) -> int:
+    """Numbers that the weights of a folder have at most: one has a byte at least; of what is no folder, any number."""
+    files = [file for ending in ("*.h5", "*.safetensors") for file in Path(name).rglob(ending)]
+    return sum(file.stat().st_size for file in files) // 2 if Path(name).is_dir() else sys.maxsize
 
 
 def asked(name: str, ask: Callable[[], _Result]) -> _Result:

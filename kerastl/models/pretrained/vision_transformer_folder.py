@@ -19,6 +19,7 @@ from keras_hub.src.utils.transformers import convert_deit, convert_dinov2, conve
 from kerastl.models.pretrained import safetensors_file, vision_transformer
 from kerastl.models.pretrained.weights import WeightReport, WeightsError
 from kerastl.system import bounded_json
+from kerastl.untrusted import declared_size
 
 _KINDS: dict[str, types.ModuleType] = {
     "vit": convert_vit,
@@ -60,14 +61,17 @@ def load(folder: Path) -> tuple[keras.Model, WeightReport]:
         raise ValueError(f"Wanted weights in .safetensors files. Received: {folder}, which holds none.")
     arrays = {name: array for file in files for name, array in safetensors_file.arrays(file).items()}
     held, width = sum(array.size for array in arrays.values()), int(config["hidden_size"])
-    if 4 * int(config["num_hidden_layers"]) * width**2 > 2 * held:  # attention alone; before it takes memory
+    if 4 * int(config["num_hidden_layers"]) * width**2 > 2 * held:  # attention alone; before so many layers are built
         raise ValueError(f"{folder}/config.json describes more than its files hold, {held:,} numbers: {sizes}.")
     kind = _KINDS[config["model_type"]]
     try:
         settings = kind.convert_backbone_config(config)
         if "layer_norm_eps" in config and kind is convert_vit:  # which keras-hub leaves at its own
             settings["layer_norm_epsilon"] = config["layer_norm_eps"]
-        body = kind.backbone_cls(**settings)
+        with declared_size.bounded(held):
+            body = kind.backbone_cls(**settings)
+    except declared_size.DeclaredSizeError as error:
+        raise ValueError(f"{folder} is not opened: {error}: {sizes}.") from error
     except KeyError as error:
         raise ValueError(
             f"Wanted all settings of the transformer in {folder}/config.json. Missing: {error}."

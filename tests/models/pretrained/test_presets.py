@@ -169,6 +169,15 @@ def test_a_hostile_folder_is_refused_before_anything_is_built(saved):
         presets.load(str(folder))
 
 
+def test_a_folder_of_more_numbers_than_its_weights_have_is_refused(saved):
+    folder, _ = saved(resnet)
+    config = json.loads((folder / "config.json").read_text())
+    config["config"]["stackwise_num_filters"] = [64, 1_000_000]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"its configuration describes [0-9,]{9,} numbers or more"):
+        presets.load(str(folder))
+
+
 def test_preprocessing_that_is_more_than_a_scale_and_a_shift_is_refused(saved, monkeypatch):
     folder, _ = saved(resnet)
     original = keras_hub.layers.ResNetImageConverter.call

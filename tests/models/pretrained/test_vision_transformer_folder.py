@@ -167,6 +167,8 @@ def test_several_files_and_another_size(tmp_path):
         ({"num_channels": 1}, "num_channels"),
         ({"patch_size": [8, 8]}, r"'patch_size': \[8, 8\]"),
         ({"num_hidden_layers": 100_000}, "describes more than its files hold"),
+        ({"intermediate_size": 100_000}, "describes [0-9,]{9,} numbers"),
+        ({"image_size": 80_000}, "describes [0-9,]{9,} numbers"),
         ({"kind": "dinov2", "layer_norm_eps": 1e-5}, "layer_norm_eps"),
     ],
 )
