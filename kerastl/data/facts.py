@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from kerastl.data import arrays, bert_vocabulary, formats, image_folder, labelled_texts, multi_label_columns
-from kerastl.inputs import wordpiece
+from kerastl.inputs import pictures, wordpiece
+from kerastl.system import special_files
 
 _SAMPLE, _LONGEST = 300, 512
 _PIECES = 2.0
@@ -131,7 +132,8 @@ def _side(paths: list[str]) -> int:
     sides = []
     for index in _spread(len(paths)):
         try:
-            with Image.open(paths[index]) as picture:
+            special_files.refuse(Path(paths[index]))  # a table may name one
+            with Image.open(paths[index], formats=pictures.FORMATS) as picture:
                 sides.append(min(picture.size))
         except Exception:  # decoders raise whatever damage provokes; the audit lists it
             continue

@@ -72,6 +72,8 @@ def read(
     if channels not in (1, 3):
         raise ValueError(f"A picture has 1 channel or 3. Received: channels={channels}.")
     path = source if isinstance(source, Path) else Path("picture")
+    if isinstance(source, Path) and source.exists() and not source.is_file():  # a pipe would never end
+        raise PictureError("no file")
     try:
         # only these decoders are tried: some of Pillow's others start programs, or follow links
         with Image.open(source, formats=FORMATS) as opened:
@@ -167,7 +169,8 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"too many pixels: {error}"
     try:
-        head = path.read_bytes()[:512].lstrip().lower()
+        with path.open("rb") as file:
+            head = file.read(512).lstrip().lower()
     except OSError:
         head = b""
     if head.startswith((b"<!doctype html", b"<html")):

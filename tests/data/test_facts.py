@@ -64,3 +64,12 @@ def test_each_of_several_classes_is_counted(tmp_path):
     np.savez(tmp_path / "set.npz", x=np.zeros((6, 28, 20), np.uint8), y=np.arange(6) % 2)
     with pytest.raises(ValueError, match="Separated labels are read from tables"):
         facts.summarize(tmp_path / "set.npz", label_separator="|")
+
+
+def test_sizes_are_asked_of_the_formats_alone_that_are_read(tmp_path):
+    """Pillow knows formats whose decoders start programs or follow links; nobody else opens a picture in them."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (12, 10)).save(tmp_path / name / "1.png", "PPM")
+        Image.new("RGB", (30, 40)).save(tmp_path / name / "2.png", "PNG")
+    assert facts.summarize(tmp_path).length == 30

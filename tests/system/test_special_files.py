@@ -8,7 +8,7 @@ import pytest
 
 from kerastl.data import arrays, audit, facts, image_folder, loading, parquet_table
 from kerastl.data.reading import PictureReading
-from kerastl.inputs import wordpiece
+from kerastl.inputs import pictures, wordpiece
 from kerastl.system import special_files
 
 
@@ -46,3 +46,12 @@ def test_no_loader_opens_one(tmp_path, name):
         with pytest.raises((ValueError, FileNotFoundError), match=r"a pipe|There is no"):
             load()
     assert parquet_table.files(tmp_path) == []
+
+
+def test_a_table_that_names_one_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("path,label\n" + "".join(f"a.png,x\nb{n}.png,y\n" for n in range(3)))
+    with pytest.raises(pictures.PictureError, match="no file"):
+        pictures.read(tmp_path / "a.png")
+    facts.summarize(tmp_path / "table.csv")
+    assert any("no file" in one.what for one in audit.audit(tmp_path / "table.csv"))
