@@ -176,7 +176,7 @@ def test_it_ends_with_its_parent_though_it_hang(tmp_path):
         "from kerastl.untrusted import sandbox\n"
         "child = sandbox.Sandbox('hostile_work', memory=10**9)\n"
         "child.ask({'do': 'list'}, b'', seconds=60)\n"
-        "print(child._process.pid, flush=True)\n"
+        "threading.Timer(0.5, lambda: print(child._process.pid, flush=True)).start()\n"  # it has the question by then
         "child.ask({'do': 'sleep'}, b'', seconds=600)\n"
     )
     (tmp_path / "hostile_work.py").write_text(WORK)
