@@ -42,6 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS, MEMORY, START = 10, 2_000_000_000, 180
 CHILD_STARTS = 40  # seconds in which a new child may import TensorFlow, on a machine that does other things
 IN_A_CHILD = ("tflite", "audit", "run")  # which bounds its own memory and time
+MEMORY_DISK = "/dev/shm"
 KINDS = ("trace", "hang", "memory", "died", "outside")
 
 
@@ -285,7 +286,8 @@ def main() -> int:
         return 0
     if not options.files and not options.minutes:
         options.files = 100_000
-    with tempfile.TemporaryDirectory(prefix="kerastl-fuzzing-") as place:
+    memory = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None  # where nobody waits for a disk
+    with tempfile.TemporaryDirectory(prefix="kerastl-fuzzing-", dir=memory) as place:
         found = fuzz(options.reader, options, Path(place))
     table = results.Table(
         "made files", {"reader": "{}", **dict.fromkeys(("made", "accepted", "refused", *KINDS, "distinct"), "{:,}")}
