@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.tools import results
 from benchmarks.untrusted import fuzz_mutations, fuzz_seeds
+from kerastl.system import scratch
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS, MEMORY, START = 10, 2_000_000_000, 180
@@ -286,9 +287,9 @@ def main() -> int:
         return 0
     if not options.files and not options.minutes:
         options.files = 100_000
-    memory = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None  # where nobody waits for a disk
-    with tempfile.TemporaryDirectory(prefix="kerastl-fuzzing-", dir=memory) as place:
-        found = fuzz(options.reader, options, Path(place))
+    memory = Path(MEMORY_DISK) if os.access(MEMORY_DISK, os.W_OK) else None  # where nobody waits for a disk
+    with scratch.folder("kerastl-fuzzing-", where=memory) as place:
+        found = fuzz(options.reader, options, place)
     table = results.Table(
         "made files", {"reader": "{}", **dict.fromkeys(("made", "accepted", "refused", *KINDS, "distinct"), "{:,}")}
     )

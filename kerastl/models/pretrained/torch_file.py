@@ -12,7 +12,7 @@ import io
 import math
 import pickle
 import pickletools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,6 +21,7 @@ import numpy as np
 from kerastl.system import bounded_zip
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of files before PyTorch 1.6
+_DEEPEST = 50  # tuples inside of tuples; a tensor has three
 _STORED = 0  # of a zip archive: not compressed
 _KINDS = {
     "DoubleStorage": "<f8",
@@ -194,13 +195,47 @@ class _Rest:
 
 
 def _unpickle(file: IO[bytes]) -> Any:
-    """One pickle, whose places in the memo are no further apart than it is long.
-
-    The unpickler makes room for all of them up to the highest, and five bytes may name the four thousand millionth.
-    """
+    """One pickle, its operations looked at first: none of them is run by that."""
     start, rest = file.tell(), _Rest(file)
-    for operation, argument, place in pickletools.genops(rest):  # pyright: ignore[reportArgumentType]
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > (place or 0) + 256:
-            raise TorchFileError(f"its pickle numbers an object {argument:,}")
+    _check_operations(pickletools.genops(rest))  # pyright: ignore[reportArgumentType]
     file.seek(start)
     return _Unpickler(rest).load()
+
+
+def _check_operations(operations: Iterable[tuple[pickletools.OpcodeInfo, Any, int | None]]) -> None:
+    """Refuses what takes memory or the process along: the unpickler makes room for all places of its memo up to the
+    highest, and five bytes may name the four thousand millionth; a tuple that is a key is hashed by recursion in C,
+    without a look at how deep it goes.
+
+    Raises:
+        TorchFileError: a place further than the pickle is long, or tuples in tuples in tuples ...
+    """
+    depths: list[int] = []  # of tuples in what lies on the stack
+    marks: list[int] = []  # heights of the stack
+    memo: dict[int, int] = {}
+    for operation, argument, place in operations:
+        name, before = operation.name, operation.stack_before
+        if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            number = len(memo) if name == "MEMOIZE" else int(argument)
+            if number > (place or 0) + 256:
+                raise TorchFileError(f"its pickle numbers an object {number:,}")
+            memo[number] = depths[-1]
+            continue
+        if name == "MARK":
+            marks.append(len(depths))
+            continue
+        if name == "POP" and marks and marks[-1] == len(depths):
+            marks.pop()
+            continue
+        marked = pickletools.markobject in before
+        height = (marks.pop() - before.index(pickletools.markobject)) if marked else len(depths) - len(before)
+        if height < 0:
+            raise TorchFileError("its pickle takes more than it has")
+        deepest = max(depths[height:], default=0)
+        del depths[height:]
+        if name in ("GET", "BINGET", "LONG_BINGET"):
+            deepest = memo.get(int(argument), 0)
+        deepest += name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+        if deepest > _DEEPEST:
+            raise TorchFileError("its pickle holds tuples in tuples without end")
+        depths += [deepest] * len(operation.stack_after)

@@ -243,3 +243,22 @@ def test_a_text_that_claims_to_be_long_takes_no_memory(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
     assert not isinstance(found.value.__cause__, MemoryError)
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [b"\x85" * 3_000_000, b"q\0\x85" * 1_000_000, b"\x85Nb" * 1_000_000, b"2\x86" * 1_000_000],
+    ids=["plain", "remembered", "built", "doubled"],
+)
+def test_a_key_of_tuples_in_tuples_is_refused_and_not_hashed(tmp_path, nested):
+    """Three megabytes that took the process along: a tuple is hashed by recursion in C."""
+    (tmp_path / "file.pth").write_bytes(b"\x80\x02})" + nested + b"K\x01s.")
+    with pytest.raises(torch_file.TorchFileError, match="tuples in tuples"):
+        torch_file.read(tmp_path / "file.pth")
+
+
+def test_a_pickle_that_takes_more_than_it_has_is_refused(tmp_path):
+    for operations in (b"\x85", b"0", b"(0t", b"e", b"q\0"):
+        (tmp_path / "file.pth").write_bytes(b"\x80\x02" + operations + b".")
+        with pytest.raises(torch_file.TorchFileError):
+            torch_file.read(tmp_path / "file.pth")
