@@ -46,7 +46,12 @@ def test_a_file_that_takes_too_long_is_a_hang(tmp_path, monkeypatch):
 
     before = signal.signal(signal.SIGALRM, fuzz_readers.hangs)
     try:
+        monkeypatch.setattr(fuzz_readers, "PATIENCE", 2)
+        start = time.monotonic()
+        assert fuzz_readers.judged(lambda _: time.sleep(1.2), tmp_path, seconds=1)[0] == "accepted"  # others had it
         assert fuzz_readers.judged(lambda _: time.sleep(30), tmp_path, seconds=1)[0] == "hang"
+        assert fuzz_readers.judged(lambda _: all(True for _ in iter(int, 1)), tmp_path, seconds=1)[0] == "hang"
+        assert time.monotonic() - start < 25
     finally:
         signal.signal(signal.SIGALRM, before)
 
