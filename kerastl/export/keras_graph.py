@@ -55,6 +55,15 @@ def layers_of(model: KerasModel) -> Any:
     return importlib.import_module(library).layers
 
 
+def layer_names(model: KerasModel) -> frozenset[str]:
+    """The names of a model's layers, and of those of models in it."""
+    return frozenset(
+        name
+        for layer in model.layers
+        for name in (layer.name, *(layer_names(layer) if getattr(layer, "layers", None) else ()))
+    )
+
+
 def names_of(model: KerasModel, end: str) -> tuple[str, ...]:
     """The names of a model's inputs or outputs (``end`` says which) in its order: keys of a dict, or names of layers.
 

@@ -80,7 +80,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     """
     model = packing.unpack(_without_archive(data))
     model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
-    model = packing.unpack(packing.shrink(packing.pack(model), names=_may_be_quantized(model)))
+    model = packing.unpack(packing.shrink(packing.pack(model)))
     graph, labels = model.subgraphs[0], list(task.target.names)
     outputs = int(graph.tensors[graph.outputs[0]].shape[-1]) if task.target.outputs else len(graph.outputs)
     if outputs != len(labels):
@@ -234,13 +234,6 @@ def _without_archive(data: bytes) -> bytes:
         return data
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return data[: min((entry.header_offset for entry in archive.infolist()), default=len(data))]
-
-
-def _may_be_quantized(model: ModelT) -> bool:
-    """Whether someone may yet want to quantize the file, which goes by the names of tensors: once is enough."""
-    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
-    scaled = any(tensor.quantization is not None and tensor.quantization.scale is not None for tensor in tensors)
-    return not scaled and all(tensor.type != schema.TensorType.FLOAT16 for tensor in tensors)
 
 
 def _check_inputs(graph: SubGraphT, task: Task, between_words: str) -> None:
