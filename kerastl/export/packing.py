@@ -10,9 +10,8 @@ the object API of the Python runtime loses.
 from __future__ import annotations
 
 import io
-import re
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import flatbuffers
@@ -150,7 +149,7 @@ def code_of(model: ModelT, operator: OperatorT) -> int:
     return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
-def shrink(data: bytes, *, layers: Collection[str] = ()) -> bytes:
+def shrink(data: bytes, *, layer_of: Callable[[str], str | None] = lambda _: None) -> bytes:
     """The same network in fewer bytes, its answers bit for bit the same.
 
     Goes: long tensor names, minimum and maximum statistics, metadata that only converters write, operator codes and
@@ -160,8 +159,9 @@ def shrink(data: bytes, *, layers: Collection[str] = ()) -> bytes:
 
     Args:
         data: bytes of a TFLite file.
-        layers: names of a model's layers. What an operator of such a layer writes is called after it, ``conv`` the
-            first and ``conv/12`` another, so that a quantizer can be told of it by name; every other tensor has a number.
+        layer_of: finds the layer in the name that a converter gave to a tensor (`keras_graph.layer_of`). What an
+            operator of a layer writes is then called after it, ``conv`` the first and ``conv/12`` another, so that a
+            quantizer can be told of it by name; every other tensor has a number.
 
     Raises:
         ValueError: if the bytes are not a TFLite file, or have an archive of associated files appended, whose place
@@ -181,7 +181,7 @@ def shrink(data: bytes, *, layers: Collection[str] = ()) -> bytes:
         for operator in graph.operators:
             operator.mutatingVariableInputs = operator.mutatingVariableInputs or None
             operator.intermediates = operator.intermediates or None
-    _shorten_names(model, layers)
+    _shorten_names(model, layer_of)
     _merge_buffers(model)
     shrunk = pack(model)
     difference = first_difference(data, shrunk)
@@ -233,7 +233,7 @@ def _scales_of_blocks(tensor: TensorT) -> schema.BlockwiseQuantizationT | None:
     return details if isinstance(details, schema.BlockwiseQuantizationT) else None
 
 
-def _shorten_names(model: ModelT, layers: Collection[str]) -> None:
+def _shorten_names(model: ModelT, layer_of: Callable[[str], str | None]) -> None:
     """Names no two tensors of a file alike, whatever subgraph they are of; the ends of the file keep theirs."""
     main = model.subgraphs[0]
     ends = {int(index) for index in (*main.inputs, *main.outputs)}
@@ -243,16 +243,10 @@ def _shorten_names(model: ModelT, layers: Collection[str]) -> None:
         for index, tensor in enumerate(graph.tensors):
             if place == 0 and index in ends:
                 continue
-            layer = _layer_of(tensor.name, layers) if index in written else None
+            layer = layer_of((tensor.name or b"").decode()) if index in written else None
             number = f"{place}_{index}" if place else str(index)
             tensor.name = next(name for name in _names(layer, number) if name not in taken)
             taken.add(tensor.name)
-
-
-def _layer_of(name: bytes | None, layers: Collection[str]) -> str | None:
-    """The innermost layer in what a converter calls a tensor: ``model/conv/Relu;model/conv/BiasAdd``."""
-    parts = re.split("[/;]", (name or b"").decode())
-    return next((part for part in reversed(parts) if part in layers), None)
 
 
 def _names(layer: str | None, number: str) -> Iterator[bytes]:

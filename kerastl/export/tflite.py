@@ -141,7 +141,7 @@ def convert(
     data = lookup.as_lookups(_named(data, signature))
     if not integer:
         data = quantizable.as_quantizable(data)
-    data = packing.shrink(data, layers=() if integer else keras_graph.layer_names(model))
+    data = packing.shrink(data) if integer else packing.shrink(data, layer_of=keras_graph.layer_of(model))
     _check_answers(model, data, task, integer=integer, examples=examples)
     return data
 
