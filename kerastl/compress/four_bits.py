@@ -19,7 +19,6 @@ LARGEST = 7
 """Integers lie evenly around zero, as LiteRT's specification of quantized kernels wants them."""
 LEAST_SCALE, MOST_SCALE = float(np.finfo(np.float16).tiny), 65280.0
 """Scales that a block can have."""
-_SHARES = np.linspace(1.0, 0.7, 13)  # of a block's largest weight, that the largest integer may stand for
 _LOST = 1e-3  # share of a kernel's norm that blocks of too small weights may lose
 
 
@@ -27,13 +26,6 @@ def packed(integers: np.ndarray) -> np.ndarray:
     """4-bit integers two to a byte, the first in the low bits."""
     pairs = np.pad(integers.reshape(-1).astype(np.int8), (0, integers.size % 2)).reshape(-1, 2) & 15
     return (pairs[:, 0] | pairs[:, 1] << 4).astype(np.uint8)
-
-
-def unpacked(data: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """What `packed` made its bytes of, int8 of a shape."""
-    data = np.asarray(data, np.uint8)
-    both = np.stack([data << 4, data], -1).reshape(-1)[: int(np.prod(shape))]
-    return (both.view(np.int8) >> 4).reshape(shape)
 
 
 def scales_of_blocks(scales: np.ndarray) -> np.ndarray:
@@ -81,16 +73,10 @@ def with_sound_blocks(result: bytes, weights: Mapping[str, np.ndarray]) -> bytes
 
 
 def _nearest(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers and scales of blocks ``(blocks, weights)``: of some scales for each that which errs least in squares."""
-    largest = np.abs(blocks).max(-1)
-    best, found, least = np.zeros_like(blocks), scales_of_blocks(largest / LARGEST), np.full(len(blocks), np.inf)
-    for share in _SHARES:
-        scales = scales_of_blocks(largest * share / LARGEST)
-        integers = np.clip(np.rint(blocks / scales[:, None]), -LARGEST, LARGEST)
-        errors = np.square(blocks - integers * scales[:, None]).sum(-1)
-        better = errors < least
-        best[better], found[better], least[better] = integers[better], scales[better], errors[better]
-    return _balanced(blocks, best, found), found
+    """Integers and scales of blocks ``(blocks, weights)``."""
+    scales = scales_of_blocks(np.abs(blocks).max(-1) / LARGEST)
+    integers = np.clip(np.rint(blocks / scales[:, None]), -LARGEST, LARGEST)
+    return _balanced(blocks, integers, scales), scales
 
 
 def _balanced(blocks: np.ndarray, integers: np.ndarray, scales: np.ndarray) -> np.ndarray:

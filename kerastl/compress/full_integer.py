@@ -67,7 +67,7 @@ def quantized(
     for source in sources:
         ends_of_range = [np.full((1,) * len(source.shape), end) for end in source.range or ()]
         statistics[source.tensor] = dict(zip(("min", "max"), ends_of_range, strict=True))
-    result = float_file.quantized(work, statistics)
+    result = _with_unread_outputs(float_file.quantized(work, statistics))
     _refuse_float_activations(result, left=left)
     return _keep_names(_keep_constants(result, model), model)
 
@@ -92,6 +92,23 @@ def _first_ranges(model: bytes, work: quantizer.Quantizer, sources: Sequence[flo
     first = {source.name: source.values[: source.shape[0]] for source in sources}
     with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off
         return work.calibrate({signature: [first]}, num_threads=1)
+
+
+def _with_unread_outputs(quantized: bytes) -> bytes:
+    """Outputs that nothing reads get the type and scale of their operator's others: the quantizer leaves them float."""
+    held = float_file.parsed(quantized)
+    changed = False
+    for graph in held.subgraphs:
+        read = {int(place) for operator in graph.operators for place in operator.inputs} | set(map(int, graph.outputs))
+        for operator in graph.operators:
+            outputs = [int(place) for place in operator.outputs]
+            others = [graph.tensors[place] for place in outputs if place in read]
+            for place in outputs:
+                tensor = graph.tensors[place]
+                if place not in read and others and tensor.type != others[0].type:
+                    tensor.type, tensor.quantization = others[0].type, others[0].quantization
+                    changed = True
+    return float_file.serialized(held) if changed else quantized
 
 
 def _refuse_outputs_that_are_read(model: bytes) -> None:

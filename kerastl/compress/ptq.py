@@ -111,7 +111,8 @@ def int4_weights(
             the scale of a block, a half float, can hold. Such a file needs XNNPACK, LiteRT's default: the plain kernels
             of LiteRT compute blocks wrongly, and the file says so in its metadata entry ``kernels``.
         calibration: some hundred examples, as for `rounding.output_aware_rounding`, by whose answers the integers are
-            then chosen, which loses far less. ``None``: the integer that is nearest to each weight.
+            then chosen, which loses far less. ``None``: the integer that is nearest to each weight; in blocks some go
+            the other way, so that the errors of a block sum to nothing.
         inputs: the kind of the examples, as there; wanted where there are some.
         per_channel: ``False`` gives a 4-bit kernel one scale, but not in convolutions of groups: four bytes a channel
             less, and more. With calibration small networks bear it; rounded to the nearest, kernels of differing

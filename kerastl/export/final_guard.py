@@ -17,6 +17,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.schema_py_generated import ModelT
 
 from kerastl.export import packing
+from kerastl.types import KERNELS_ENTRY
 
 Values = Sequence[np.ndarray]
 """An array for each of a file's inputs, or outputs, in its order."""
@@ -27,7 +28,6 @@ _FLOATS = (_TYPES.FLOAT16, _TYPES.BFLOAT16, _TYPES.FLOAT32, _TYPES.FLOAT64)
 _CONVOLUTIONS = (_CODES.CONV_2D, _CODES.DEPTHWISE_CONV_2D, _CODES.TRANSPOSE_CONV)
 _LEAST_SCALE_OF_A_BLOCK = float(np.finfo(np.float16).tiny)
 _PLAIN_PROBES = 2  # plain kernels are slow, and the question is only whether they compute the same network
-_KERNELS_ENTRY = b"kernels"
 
 
 class Claim(NamedTuple):
@@ -38,13 +38,11 @@ class Claim(NamedTuple):
             is wide: what a file loses is measured on a split, here a file is found that is another network.
         weights: types (``schema.TensorType``) of which one of its constants has to be; none of them: nothing is asked.
         integer: whether no operator may compute with floats.
-        floats: names of tensors whose operators may be float all the same.
     """
 
     error: float
     weights: tuple[int, ...] = ()
     integer: bool = False
-    floats: frozenset[str] = frozenset()
 
 
 Compare = Callable[[Sequence[Values], Sequence[Values]], str | None]
@@ -84,14 +82,14 @@ def fault(
 def needs_xnnpack(content: bytes | ModelT) -> bool:
     """Whether a file says, in its metadata entry ``kernels``, that LiteRT's plain kernels answer otherwise."""
     model = packing.unpack(content) if isinstance(content, bytes) else content
-    return any(entry.name == _KERNELS_ENTRY for entry in model.metadata or [])
+    return any(entry.name == KERNELS_ENTRY for entry in model.metadata or [])
 
 
 def say_needs_xnnpack(model: ModelT) -> None:
     """Writes into a parsed file that it is right with the kernels of the XNNPACK delegate, which is LiteRT's default."""
     if not needs_xnnpack(model):
         entry, buffer = schema.MetadataT(), schema.BufferT()
-        entry.name, entry.buffer = _KERNELS_ENTRY, len(model.buffers)
+        entry.name, entry.buffer = KERNELS_ENTRY, len(model.buffers)
         buffer.data = np.frombuffer(b"XNNPACK", np.uint8)
         model.metadata = [*(model.metadata or []), entry]
         model.buffers.append(buffer)
@@ -180,7 +178,7 @@ def _said_wrongly(model: ModelT, claim: Claim) -> str | None:
     for graph, operator in operators if claim.integer else ():
         name = (graph.tensors[operator.outputs[0]].name or b"").decode()
         ends = [graph.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
-        if any(tensor.type in _FLOATS for tensor in ends) and name not in claim.floats:
+        if any(tensor.type in _FLOATS for tensor in ends):
             return f"one with a float operator, {_NAMES[packing.code_of(model, operator)]} at {name!r}"
     return None
 

@@ -77,6 +77,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     Raises:
         ValueError: if the file has other inputs than the task, or another number of outputs than names; or if a
             vocabulary lacks a special token.
+        RuntimeError: if the file with metadata answers otherwise (a fault of this function, never let through).
     """
     model = packing.unpack(_without_archive(data))
     model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
@@ -101,6 +102,9 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
             if content:
                 # A date of its own would make the same network another file every time.
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    found = packing.first_difference(data, file.getvalue(), probes=1)
+    if found is not None:
+        raise RuntimeError(f"Metadata changed the network's answers: {found}")
     return file.getvalue()
 
 

@@ -6,6 +6,7 @@ as int32, numbers are float32.
 
 from kerastl.types.examples import BatchingSpec, CachedLogits, Dataset, LazyArray, Split, labels_and_teacher_logits
 from kerastl.types.files import (
+    KERNELS_ENTRY,
     Artifact,
     Choice,
     ClusterClaim,
@@ -24,6 +25,7 @@ from kerastl.types.task import ClassTarget, Inputs, NamedInputs, Target, Task, k
 from kerastl.types.training import History, Schedule, Workspace
 
 __all__ = [
+    "KERNELS_ENTRY",
     "Artifact",
     "BatchingSpec",
     "CachedLogits",

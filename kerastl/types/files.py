@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+KERNELS_ENTRY = b"kernels"
+"""Metadata entry of a TFLite file that is right with the kernels of XNNPACK alone, LiteRT's default delegate."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ClusterClaim:
     """What a file claims of its clustered kernels: at most so many distinct values.
