@@ -81,4 +81,6 @@ def search(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if good(middle) else (middle, high)
-    return Exceptions(files[high], tuple(order[:high]), scores[high], {count: scores[count] for count in sorted(scores)})
+    return Exceptions(
+        files[high], tuple(order[:high]), scores[high], {count: scores[count] for count in sorted(scores)}
+    )

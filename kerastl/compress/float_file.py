@@ -148,9 +148,7 @@ def named(model: bytes) -> bytes:
     held = parsed(model)
     ends = {int(place) for place in (*held.subgraphs[0].inputs, *held.subgraphs[0].outputs)}
     every = [
-        (graph, place, tensor)
-        for graph, one in enumerate(held.subgraphs)
-        for place, tensor in enumerate(one.tensors)
+        (graph, place, tensor) for graph, one in enumerate(held.subgraphs) for place, tensor in enumerate(one.tensors)
     ]
     taken: set[bytes] = set()
     changed = False

@@ -35,18 +35,17 @@ def scales_of_blocks(scales: np.ndarray) -> np.ndarray:
     return np.clip(rounded, LEAST_SCALE, MOST_SCALE)
 
 
-def hold(weights: np.ndarray, size: int, *, strict: bool = False) -> bool:
+def hold(weights: np.ndarray, size: int) -> bool:
     """Whether blocks of a size can hold a kernel ``(outputs, inputs)``, or a scale a channel, a float32, has to.
 
     Args:
         weights: of the kernel.
-        size: of a block.
-        strict: whether all but zero is too much to lose; else a thousandth of the kernel's norm may be lost.
+        size: of a block. Those of too small weights may lose a thousandth of the kernel's norm.
     """
     blocks = weights.reshape(weights.shape[0], -1, size).astype(np.float64)
     scales = np.abs(blocks).max(-1) / LARGEST
     lost = np.linalg.norm(blocks[scales < LEAST_SCALE])
-    return bool(scales.max() <= MOST_SCALE and lost <= (0.0 if strict else _LOST) * np.linalg.norm(blocks))
+    return bool(scales.max() <= MOST_SCALE and lost <= _LOST * np.linalg.norm(blocks))
 
 
 def with_sound_blocks(result: bytes, weights: Mapping[str, np.ndarray]) -> bytes:
@@ -81,7 +80,8 @@ def _nearest(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _balanced(blocks: np.ndarray, integers: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Integers of which those nearest to the middle between two go the other way, until the errors of a block sum to
-    nothing: what a kernel is given, pixels or what a ReLU left, has a mean, and that takes the sum with it."""
+    nothing: what a kernel is given, pixels or what a ReLU left, has a mean, and that takes the sum with it.
+    """
     errors = blocks / scales[:, None] - integers
     lacking = np.rint(errors.sum(-1))
     sign = np.sign(lacking)[:, None]

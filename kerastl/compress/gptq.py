@@ -118,7 +118,13 @@ def _triangle(moments: np.ndarray) -> np.ndarray:
 def _in_turn(
     weights: np.ndarray, triangle: np.ndarray, scales: np.ndarray, *, largest: int, counts: np.ndarray
 ) -> np.ndarray:
-    """Column after column to the nearest integers of its scales ``(groups, rows, columns)``, what is missed made up for by the columns behind it."""
+    """Column after column to the nearest integers; those behind it make up for what is missed.
+
+    Args:
+        weights, scales, counts: ``(groups, rows, columns)``.
+        triangle: of `_triangle`.
+        largest: as in `rounded`.
+    """
     left, integers = weights.copy(), np.empty_like(weights)
     for start in range(0, weights.shape[-1], _BLOCK):
         stop = min(start + _BLOCK, weights.shape[-1])

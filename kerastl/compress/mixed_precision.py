@@ -216,7 +216,7 @@ def _looked_at(
 ) -> bytes:
     if all(bits == FLOAT for bits in assignment.bits.values()):
         return result
-    claim = final_guard.Claim(error=1.0, weights=(schema.TensorType.INT4, schema.TensorType.INT8))
+    claim = final_guard.Claim(error=0.8, weights=(schema.TensorType.INT4, schema.TensorType.INT8))
     return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
 
 

@@ -33,7 +33,7 @@ _BLOCKS = {
 _TYPES = schema.TensorType
 # What rounding may cost a few answers in the median; another network is further off, see `export.final_guard`.
 _EIGHT_BITS = final_guard.Claim(error=0.5, weights=(_TYPES.INT8,))
-_FOUR_BITS = final_guard.Claim(error=1.0, weights=(_TYPES.INT4, _TYPES.INT8))
+_FOUR_BITS = final_guard.Claim(error=0.8, weights=(_TYPES.INT4, _TYPES.INT8))
 _HALF = final_guard.Claim(error=0.02, weights=(_TYPES.FLOAT16,))
 _INTEGER = final_guard.Claim(error=0.5, weights=(_TYPES.INT8,), integer=True)
 _LOST_BY_HALF = 2.0**-9
@@ -128,23 +128,18 @@ def int4_weights(
     float_file.check_kind(calibration, inputs)
     float_file.opened(model)  # refuses what is quantized already
     weights = float_file.kernels(model)
-    found, result = None, b""
-    for strict in (False, True) if block_size else (False,):
-        in_blocks = {
-            operator.name
-            for operator in float_file.operators(model)
-            if block_size and operator.kind == _DENSE.value and operator.shape[-1] % block_size == 0
-            if four_bits.hold(weights[operator.name], block_size, strict=strict)
-        }
-        work = _four_bit_recipe(model, in_blocks, block_size=block_size, per_channel=per_channel)
-        _leave_float(work, model, keep_float)
-        result = four_bits.with_sound_blocks(float_file.quantized(work), weights)
-        if calibration is not None and inputs is not None:
-            result = rounding.rounded(model, result, calibration=calibration, inputs=inputs)
-        found = finished_file.fault(result, model, _FOUR_BITS, examples=calibration, inputs=inputs)
-        if found is None:
-            return result
-    raise finished_file.refusal(found)
+    in_blocks = {
+        one.name
+        for one in float_file.operators(model)
+        if block_size and one.kind == _DENSE.value and one.shape[-1] % block_size == 0
+        if four_bits.hold(weights[one.name], block_size)
+    }
+    work = _four_bit_recipe(model, in_blocks, block_size=block_size, per_channel=per_channel)
+    _leave_float(work, model, keep_float)
+    result = four_bits.with_sound_blocks(float_file.quantized(work), weights)
+    if calibration is not None and inputs is not None:
+        result = rounding.rounded(model, result, calibration=calibration, inputs=inputs)
+    return finished_file.handed_out(result, model, _FOUR_BITS, examples=calibration, inputs=inputs)
 
 
 def _four_bit_recipe(

@@ -37,8 +37,8 @@ def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: float_
 
     Those of convolutions, depthwise ones too, and of dense layers are chosen anew, with as many scales as they have:
     one a channel, one a block of a row, or one. Embeddings, transposed convolutions, and kernels in loops (LSTM, GRU)
-    keep theirs. What kernels are given is computed by the kernels that phones use (XNNPACK). Weights that are zero stay zero, so that pruned kernels stay pruned; of clustered ones each channel keeps its few values no
-    longer.
+    keep theirs. What a kernel is given is computed as on a phone, with XNNPACK. Weights that are zero stay zero, so
+    that pruned kernels stay pruned; of clustered ones each channel keeps its few values no longer.
 
     Args:
         model: the float32 TFLite file.
@@ -49,12 +49,13 @@ def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: float_
         inputs: their kind, for example ``split.task.inputs``, which says what the file is fed with.
 
     Raises:
-        ValueError: if ``quantized`` was not made from ``model``, or holds no such kernel (those in loops are none); if ``calibration`` has
-            another shape or is empty, holds no pixels 0..255 (of pictures), nothing finite (numbers) or no whole
-            numbers (ids); if nobody says their kind, or it feeds other inputs than the file has.
+        ValueError: if ``quantized`` was not made from ``model``, or holds no such kernel (those in loops are none); if
+            ``calibration`` has another shape or is empty, holds no pixels 0..255 (of pictures), nothing finite
+            (numbers) or no whole numbers (ids); if nobody says their kind, or it feeds other inputs than the file has;
+            if the file answers with NaN, or like another network.
     """
     result = rounded(model, quantized, calibration=calibration, inputs=inputs)
-    claim = final_guard.Claim(error=1.0, weights=tuple(_LARGEST))
+    claim = final_guard.Claim(error=0.8, weights=tuple(_LARGEST))
     return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
 
 

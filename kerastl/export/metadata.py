@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.schema_py_generated import ModelT, SubGraphT, TensorT
+from ai_edge_litert.schema_py_generated import SubGraphT, TensorT
 
 from kerastl.export import operator_versions, packing
 from kerastl.export.metadata_schema.AssociatedFile import AssociatedFileT

@@ -24,7 +24,6 @@ from kerastl.export.keras_graph import KerasModel
 from kerastl.system import atomic_files, memory
 from kerastl.types import History, Task
 
-
 _PROBES = 8  # calibration examples that an integer file is compared with its model on
 _INTEGER_ERROR = 0.5  # what integers may lose of a few answers, in the median: another network loses more
 

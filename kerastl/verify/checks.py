@@ -156,7 +156,7 @@ def check(
     if tolerance.mean_difference is not None and mean > tolerance.mean_difference:
         wanted = f"<= {tolerance.mean_difference}"
         raise VerificationError(artifact.path, "mean difference", wanted=wanted, got=mean, tolerance="mean_difference")
-    _check_plain_kernels(artifact, data, split, expected=expected, tolerance=tolerance)
+    _check_plain_kernels(artifact, data, split, answers=answers, tolerance=tolerance)
     return types.Verification(measured, floating.value, agreement, difference, errors=answered[0].errors)
 
 
@@ -176,9 +176,9 @@ def _check_recall(
 
 
 def _check_plain_kernels(
-    artifact: types.Artifact, data: bytes, split: types.Split, *, expected: Outputs, tolerance: Tolerance
+    artifact: types.Artifact, data: bytes, split: types.Split, *, answers: Outputs, tolerance: Tolerance
 ) -> None:
-    """Raises where LiteRT's plain kernels, which an app without a delegate has, compute another network.
+    """Raises where LiteRT's plain kernels, which an app without a delegate has, compute another network than XNNPACK.
 
     A file that says that it needs XNNPACK is not asked. A few examples are enough: plain kernels are slow, and wrong
     ones are wrong everywhere.
@@ -187,13 +187,14 @@ def _check_plain_kernels(
     if any(entry.name == types.KERNELS_ENTRY for entry in model.metadata or []) or not computed_by_delegate(data):
         return
     few, target = split.take(PLAIN_EXAMPLES), split.task.target
-    answers = predict_tflite(data, few.inputs, kind=split.task.inputs, plain=True)
-    wanted = row_of(expected, np.arange(len(few)))
-    _check_answers(artifact, answers, wanted)
-    agreement = float(np.mean(target.agree(answers, wanted)))
+    rows = np.arange(len(few))
+    given, wanted = predict_tflite(data, few.inputs, kind=split.task.inputs, plain=True), row_of(answers, rows)
+    _check_answers(artifact, given, wanted)
+    agreement = float(np.mean(target.agree(given, wanted)))
     if chance.too_many(round((1 - agreement) * len(few)), of=len(few), allowed=1 - tolerance.agreement):
         least = f">= {tolerance.agreement}, or that the file says that it needs XNNPACK"
-        raise VerificationError(artifact.path, "agreement of plain kernels with its model", wanted=least, got=agreement)
+        check = "agreement of plain kernels with XNNPACK"
+        raise VerificationError(artifact.path, check, wanted=least, got=agreement, tolerance="agreement")
 
 
 def _refused(artifact: types.Artifact, fault: tuple[str, object, object] | None) -> None:

@@ -83,8 +83,12 @@ def test_what_loses_most_is_found_and_left_float(spectral):
     assert -found.score < whole / 3
     assert found.tried == {0: pytest.approx(-whole), 1: found.score}
     assert kinds(found.content)[32, 64] == schema.TensorType.FLOAT32
-    with pytest.raises(ValueError, match=r"scores 1 with an operator left to quantize\. Received: -[\d.e-]+ with 2 of 3"):
-        exceptions.search(spectral, measured, quantize=ptq.dynamic_int8, score=lambda file: -error(file, spectral), least=1)
+    with pytest.raises(
+        ValueError, match=r"scores 1 with an operator left to quantize\. Received: -[\d.e-]+ with 2 of 3"
+    ):
+        exceptions.search(
+            spectral, measured, quantize=ptq.dynamic_int8, score=lambda file: -error(file, spectral), least=1
+        )
     with pytest.raises(ValueError, match="Wanted sensitivities"):
         exceptions.search(spectral, [], quantize=ptq.dynamic_int8, score=len, least=1)
 

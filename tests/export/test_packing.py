@@ -39,7 +39,7 @@ def test_shrunk_files_answer_bit_for_bit_the_same(kind, names, request):
     from ai_edge_litert.interpreter import Interpreter
 
     before = unshared(request.getfixturevalue(kind))
-    after = packing.shrink(before, layer_of=lambda name: "layer" if names else None)
+    after = packing.shrink(before, layer_of=lambda _: "l" if names else None)
     assert len(after) < len(before) - 1_000
     probe = np.random.default_rng(1).integers(0, 256, (16, 28, 28, 1))
     answers = []
