@@ -400,7 +400,7 @@ def several(tiny_files, tmp_path, answers, expected, labels, *, tolerance=LOOSE)
     task = dataclasses.replace(tiny_files.task, target=MultiLabel(tiny_files.task.target.names))
     split = types.Split("validation", tiny_files.inputs[: len(labels)], labels, task)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kerastl.verify.checks.predict_tflite", lambda _, inputs, **__: row_of(answers, np.arange(len(inputs))))
+        patch.setattr(checks, "predict_tflite", lambda _, given, **__: row_of(answers, np.arange(len(given))))
         return verify.check(types.Artifact("toy", "test", path), split, expected=expected, tolerance=tolerance)
 
 
