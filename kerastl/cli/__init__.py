@@ -157,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("arguments", metavar="RECIPE_OR_FILE", nargs="+", help="its flags: kerastl run RECIPE --help")
     one = command("verify", "results:verify", help="measure a finished run's files again and fail on any difference")
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
+    one.add_argument("--data", metavar="PATH", help="where its data lie now, if they have moved")
     one.add_argument("--source", metavar="FILE", help="a Python file whose function load gave the run its data")
+    one.add_argument("--download", action="store_true", help="fetch a data set that is not in the cache")
     one = command(
         "predict",
         "results:predict",

@@ -5,27 +5,30 @@ from __future__ import annotations
 import json
 
 
-def verify(*, folder: str, source: str | None = None) -> int:
+def verify(*, folder: str, data: str | None = None, source: str | None = None, download: bool = False) -> int:
     """Measures a run again and prints what differs; see `kerastl.runs.finished.FinishedRun.verify`.
 
     Args:
         folder: the run's.
+        data: where its data lie now, if they have moved.
         source: a Python file with the function ``load`` that the run's data came from, if it is none of kerastl's.
+        download: whether a data set that is not in the cache may be fetched.
 
     Returns:
-        0 if nothing differs to the last digit, else 1.
+        0 if nothing differs, else 1.
     """
     import kerastl
 
-    run, dataset = kerastl.open(folder), None
-    if source is not None:
-        dataset = kerastl.runs.reverification.load_data(run.config, source=kerastl.runs.recipes.load_file(source))
-    found = run.verify(dataset=dataset)
-    for difference in found:
+    run = kerastl.open(folder)
+    module = None if source is None else kerastl.runs.recipes.load_file(source)
+    found = kerastl.runs.reverification.verify(run, source=module, path=data, download=download)
+    for name, why in found.unmeasured.items():
+        print(f"not measured again: {name} ({why})")
+    for difference in found.differences:
         print(f"differs: {difference}")
-    if not found:
+    if not found.differences:
         print(f"verified: {len(run.report['variants'])} files and the bundle give exactly the scores they state")
-    return 1 if found else 0
+    return 1 if found.differences else 0
 
 
 def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:

@@ -76,7 +76,7 @@ def decode_all(
 
         return Decoded(inputs, digests, _pass(files, size, channels, digests=digests, keep=keep))
     album = streamed.PixelCache(tuple(files), size, channels, digests)
-    parent = downloads.home() / "pictures"
+    parent = downloads.workspace() / "pictures"
     folder = parent / _key(files, size, channels)
     with_pixels = _make_room(parent, folder, needed=len(files) * bytes_of_one, budget=cache_bytes)
     problems = _recalled(folder, album, with_pixels=with_pixels)

