@@ -12,6 +12,8 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
+from kerastl.system import output
+
 __all__ = ["main"]
 
 _AGAIN = "the same command again goes on from the last checkpoint"
@@ -25,7 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("KERASTL_DEBUG", "") not in ("", "0")
-    words = [word for word in words if word != "--debug"]
+    if arguments is None and words[:1] != ["completion"]:  # the command itself, and no call out of Python
+        output.begin(verbose="--verbose" in words)
+    output.quiet = "--quiet" in words
+    words = [word for word in words if word not in ("--debug", "--quiet", "--verbose")]
+    with output.cleaned():
+        return _main(words, debug=debug)
+
+
+def _main(words: list[str], *, debug: bool) -> int:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):  # names are anybody's, and a terminal may be ASCII
             reconfigure(errors="backslashreplace")
@@ -124,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kerastl",
         description="From data to a phone: train, distil, compress, export and verify, recipe by recipe.",
-        epilog="Start with `kerastl list`, then `kerastl run mnist_mobile`. --debug shows where an error comes from.",
+        epilog="Start with `kerastl list`, then `kerastl run mnist_mobile`. --quiet shows errors and results alone, "
+        "--verbose also what TensorFlow and other native libraries say, --debug where an error comes from.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version")

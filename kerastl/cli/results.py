@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from kerastl.system import output
+
 
 def verify(*, folder: str, data: str | None = None, source: str | None = None, download: bool = False) -> int:
     """Measures a run again and prints what differs; see `kerastl.runs.finished.FinishedRun.verify`.
@@ -21,13 +23,14 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
 
     run = kerastl.open(folder)
     module = None if source is None else kerastl.runs.recipes.load_file(source)
-    found = kerastl.runs.reverification.verify(run, source=module, path=data, download=download)
-    for name, why in found.unmeasured.items():
-        print(f"not measured again: {name} ({why})")
+    again = kerastl.runs.reverification.verify
+    found = again(run, source=module, path=data, download=download, progress=not output.quiet)
     for difference in found.differences:
-        print(f"differs: {difference}")
+        print(f"differs: {output.printable(difference)}")
     if not found.differences:
         print(f"verified: {len(run.report['variants'])} files and the bundle give exactly the scores they state")
+    for name, why in () if output.quiet else found.unmeasured.items():
+        print(f"not measured again: {output.printable(name)} ({output.printable(why)})")
     return 1 if found.differences else 0
 
 
@@ -42,7 +45,6 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps([{key: value for key, value in one.items() if key != "words"} for one in answers], indent=2))
         return 0
-    printable = kerastl.untrusted.tflite_file.printable
     for answer in answers:
-        print(f"{answer['input']}: {printable(answer['words'])}")
+        print(f"{output.printable(answer['input'])}: {output.printable(answer['words'])}")
     return 0

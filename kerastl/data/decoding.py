@@ -25,7 +25,7 @@ import PIL
 
 from kerastl.data import near_duplicates, streamed
 from kerastl.inputs import pictures
-from kerastl.system import atomic_files, downloads
+from kerastl.system import atomic_files, downloads, output
 
 _BLOCK = 16  # pictures that a thread takes at once
 _FACTS = "facts.npz"
@@ -136,7 +136,8 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         return
     shown = sys.stderr.isatty()
     columns = (TextColumn("looking at pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+    console = Console(file=output.terminal(sys.stderr))
+    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
-from kerastl.runs import reverification
 from kerastl.types import Dataset, Latency, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
@@ -210,6 +209,8 @@ class FinishedRun:
             FileNotFoundError: if this is a bundle alone, or its data do not lie where they did.
             ValueError: if its data cannot be loaded again, or its JSON files are not as a run writes them.
         """
+        from kerastl.runs import reverification  # which brings a runtime that `predict` leaves to a child
+
         found = reverification.verify(self, dataset=dataset, path=data, download=download, progress=progress)
         return found.differences
 

@@ -19,7 +19,7 @@ import numpy as np
 from kerastl import types, verify
 from kerastl.export import packing, runtimes
 from kerastl.runs import acceptance, rows
-from kerastl.system import atomic_files
+from kerastl.system import atomic_files, output
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 from kerastl.verify import chance, checks
@@ -111,7 +111,7 @@ class Measured:
         known["control"] = self._control(stated["control"])
         again = json.loads(json.dumps(known, default=atomic_files.to_json_types))
         for row, other in zip(stated["variants"], again["variants"], strict=True):
-            self.found += [f"{tflite_file.printable(row['name'])}: {words}" for words in unlike(row, other)]
+            self.found += [f"{output.printable(row['name'])}: {words}" for words in unlike(row, other)]
         one, other = ({key: value for key, value in of.items() if key != "variants"} for of in (stated, again))
         self.found += [f"report.json: {words}" for words in unlike(one, other)]
         return again
@@ -148,7 +148,7 @@ class Measured:
         if self._progress:
             units = self._target.units
             words = f"{score.value:.4%}" if units == "%" else f"{score.value:.6g} {units}".rstrip()
-            print(f"{tflite_file.printable(name)}: {words} on {split.name}", file=sys.stderr)
+            print(f"{output.printable(name)}: {words} on {split.name}", file=sys.stderr)
         return score
 
     def answers_of(self, name: str, split: types.Split) -> tables.Outputs | None:
@@ -353,7 +353,7 @@ def unlike(stated: Any, again: Any, place: str = "") -> Iterator[str]:
 def _unlike(stated: Any, again: Any, place: str) -> Iterator[str]:
     if isinstance(stated, dict) and isinstance(again, dict):
         for key in sorted({*stated, *again}):
-            inner = tflite_file.printable(f"{place}.{key}" if place else key)
+            inner = output.printable(f"{place}.{key}" if place else key)
             if key not in stated:
                 yield f"{inner} is not stated, measured {again[key]!r:.200}"
             elif key not in again:
@@ -363,6 +363,6 @@ def _unlike(stated: Any, again: Any, place: str) -> Iterator[str]:
     elif isinstance(stated, list) and isinstance(again, list) and len(stated) == len(again):
         for number, (one, other) in enumerate(zip(stated, again, strict=True)):
             named = one.get("name") if isinstance(one, dict) else None
-            yield from _unlike(one, other, f"{place}[{tflite_file.printable(named) if named else number}]")
+            yield from _unlike(one, other, f"{place}[{output.printable(named) if named else number}]")
     elif stated != again or type(stated) is not type(again):
         yield f"{place} stated {stated!r:.300}, measured {again!r:.300}"

@@ -27,6 +27,7 @@ from kerastl import types
 from kerastl.runs import baselines as rivals
 from kerastl.runs import plots, rows
 from kerastl.system import atomic_files
+from kerastl.system.output import printable
 from kerastl.verify import answers as tables
 
 
@@ -260,9 +261,14 @@ def _times_smaller(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
 
 def print_table(report: Mapping[str, Any], *, console: Console | None = None) -> None:
     """Prints a report's variants, smallest first, and the chosen one with its reason."""
-    console = Console() if console is None else console
+    if console is None:  # as one piece, which goes where whatever else is printed goes
+        console = Console()
+        with console.capture() as printed:
+            print_table(report, console=console)
+        print(printed.get(), end="", flush=True)
+        return
     table = Table(
-        title=escape(f"{report['recipe']} / {report['tag']}"),
+        title=escape(printable(f"{report['recipe']} / {report['tag']}")),
         title_justify="left",
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
@@ -279,7 +285,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         scores = {key: f"{100 * row[key]:.2f}" if units == "%" else f"{row[key]:.4g}" for key in keys}
         wide = types.Latency.of(row["latency_ms"]).is_wide
         table.add_row(
-            f"{row['name']}{' *' if chosen else ''}",
+            escape(printable(f"{row['name']}{' *' if chosen else ''}")),
             f"{row['bytes']:,}",
             scores["validation_score"],
             scores["score"],
@@ -289,15 +295,13 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
             style="bold green" if chosen else None,
         )
     console.print(table)
-    console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
-    console.print(f"ms: {_chosen_latency(report).measured}.", markup=False, highlight=False)
-    if report["control"]:
-        console.print(report["control"]["words"], markup=False, highlight=False)
-    for name, why in report["skipped"].items():
-        console.print(f"skipped: {name}: {why}", markup=False, highlight=False)
-    console.print(report["summary"], markup=False, highlight=False)
-    for words in report.get("warnings", ()):
-        console.print(f"WARNING: {words}", markup=False, highlight=False, style="bold yellow")
+    words = [f"* {report['chosen']}: {report['why']}", *([report["control"]["words"]] if report["control"] else [])]
+    words.insert(1, f"ms: {_chosen_latency(report).measured}.")
+    words += [f"skipped: {name}: {why}" for name, why in report["skipped"].items()]
+    for line in (*words, report["summary"]):
+        console.print(printable(line), markup=False, highlight=False)
+    for loud in report.get("warnings", ()):
+        console.print(f"WARNING: {printable(loud)}", markup=False, highlight=False, style="bold yellow")
 
 
 def _chosen_latency(report: Mapping[str, Any]) -> types.Latency:

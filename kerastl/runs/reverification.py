@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kerastl import data
 from kerastl.export import phone
 from kerastl.runs import remeasured, run_folder
-from kerastl.system import digests, downloads, near_names
+from kerastl.system import digests, downloads, near_names, output
 from kerastl.tasks.agreement import Agreement
 from kerastl.types import Dataset
 from kerastl.untrusted import tflite_file
@@ -31,7 +31,7 @@ _MAY_BE_DELETED = ("stages/", "logs/", "answers/")
 _NOT_COMPARED = {
     "report.html": "its plots, pictures and training curves",
     "config.json": "the hour of the run, and its settings, of which seed and accept alone are used here",
-    "saved_model/, logs/, stages/": "their digests alone",
+    "saved_model/, logs/, stages/": "their digests alone, and of logs/run.log not even that",
 }
 """What a run states besides `report.json` and is not made again -> what of it."""
 _LARGEST = {"size": 4096, "channels": 16, "sequence_length": 65_536, "vocabulary_size": 10_000_000}
@@ -99,7 +99,7 @@ def _verified(run: FinishedRun, *, load: Callable[[], Dataset], progress: bool) 
         found += _bundle(run, dataset, again, progress=progress)
         names = {f"variants/{row['name']}.tflite" for row in measured["variants"]}
         there = {f"variants/{path.name}" for path in (root / "variants").glob("*")}
-        found += [f"{tflite_file.printable(name)}: is the file of no variant" for name in sorted(there - names)]
+        found += [f"{output.printable(name)}: is the file of no variant" for name in sorted(there - names)]
         try:
             found += _pages(run, dataset, measured, again.answers_of(measured["chosen"], dataset.test))
         except ModuleNotFoundError as error:
@@ -129,11 +129,12 @@ def _files(run: FinishedRun) -> list[str]:
     stated = {("files.json", name): digest for name, digest in pinned.items()}
     stated |= {("report.json", row["file"]): row["sha256"] for row in run.report["variants"]}
     theirs = run_folder.inner(root)  # a run inside, or the next one in the making, is another one
+    log = () if (root / run_folder.LOG).is_symlink() else (run_folder.LOG,)
     there = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_symlink() or not path.is_dir()]
     found = [
         f"{name.as_posix()}: {'a link' if (root / name).is_symlink() else 'not named in files.json'}"
         for name in there
-        if name.as_posix() not in {*pinned, "files.json", ".lock"} and name.parts[0] not in theirs
+        if name.as_posix() not in {*pinned, "files.json", ".lock", *log} and name.parts[0] not in theirs
     ]
     for (place, name), digest in stated.items():
         path = finished.inside(root, name)
@@ -241,7 +242,7 @@ def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers
     except (OSError, ValueError, StopIteration) as error:
         return [f"mobile/: cannot be made again: {error}"]
     there = {path.name for path in bundle.iterdir()}
-    found = [f"mobile/{tflite_file.printable(name)}: belongs to no bundle" for name in sorted(there - written.keys())]
+    found = [f"mobile/{output.printable(name)}: belongs to no bundle" for name in sorted(there - written.keys())]
     for name in sorted(written.keys() - {"model.tflite", "labels.txt", "vocab.txt"}):  # of which it is said already
         path = bundle / name
         if not path.is_file():
@@ -261,7 +262,7 @@ def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers
     if stated != again:
         pairs = zip(stated.splitlines(), again.splitlines(), strict=False)
         one, other = next((pair for pair in pairs if pair[0] != pair[1]), ("another length", ""))
-        shown = [tflite_file.printable(line.strip()[:150]) for line in (one, other)]
+        shown = [output.printable(line.strip()[:150]) for line in (one, other)]
         found.append(f"report.html: is not the page of this report: {shown[0]!r} in place of {shown[1]!r}")
     return found
 

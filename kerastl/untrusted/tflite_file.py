@@ -17,6 +17,7 @@ import numpy as np
 
 from kerastl import types
 from kerastl.system import machine
+from kerastl.system.output import printable
 from kerastl.untrusted import sandbox
 
 OPENING_SECONDS, RUN_SECONDS, LATENCY_SECONDS = 10.0, 1.0, 120.0
@@ -292,8 +293,3 @@ def _tensor(said: dict[str, Any]) -> types.Tensor:
         scale=None if said["scale"] is None else float(said["scale"]),
         zero_point=None if said["zero_point"] is None else int(said["zero_point"]),
     )
-
-
-def printable(words: Any) -> str:
-    """Words of a stranger without what could move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(words))
