@@ -177,7 +177,10 @@ def _parser() -> argparse.ArgumentParser:
         help="ask a run's exported file about pictures, arrays, sentences or rows of numbers",
     )
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    kinds = "a picture, an array (.npy; of pictures raw pixels 0..255), a sentence in quotes, or numbers with commas"
+    kinds = (
+        "a picture or a folder of such, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence in quotes, "
+    )
+    kinds += "or numbers with commas, season=winter,hour=3 say"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
     with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")

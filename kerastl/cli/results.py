@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from kerastl.system import output
 
@@ -37,14 +38,19 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
 def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     """Prints the exported file's answers to files of pictures or arrays, to sentences or to rows of numbers.
 
+    What cannot be read is said, all others are answered; the exit status is then 1.
+
     A bundle's ``tokenizer.py`` may be anybody's and is never run: its vocabulary goes into kerastl's own tokenizer.
     """
     import kerastl
 
-    answers = kerastl.open(folder).predict(inputs)
+    problems: dict[str, str] = {}
+    answers = kerastl.open(folder).predict(inputs, problems=problems)
     if as_json:
         print(json.dumps([{key: value for key, value in one.items() if key != "words"} for one in answers], indent=2))
-        return 0
-    for answer in answers:
-        print(f"{output.printable(answer['input'])}: {output.printable(answer['words'])}")
-    return 0
+    else:
+        for answer in answers:
+            print(f"{output.printable(answer['input'])}: {output.printable(answer['words'])}")
+    for why in problems.values():
+        print(f"kerastl: {why}", file=sys.stderr)
+    return 1 if problems else 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
-from kerastl.types import Dataset, Latency, Score, Task
+from kerastl.types import Dataset, FolderInputs, Latency, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
@@ -109,13 +109,16 @@ class FinishedRun:
         inputs: str | Path | np.ndarray | Mapping[str, np.ndarray] | Sequence[str | Path | np.ndarray],
         *,
         variant: str | None = None,
+        problems: dict[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """What the exported file answers.
 
         Args:
-            inputs: what this kind of run takes, one or a list: paths of pictures or arrays (``.npy``), sentences, rows
-                of numbers; or an array of one example or a batch, of several inputs by their names.
+            inputs: what this kind of run takes, one or a list: paths of pictures, of arrays (``.npy``, ``.npz``) or of
+                folders of such, sentences, rows of numbers; or an array of one example or a batch, of several inputs by
+                their names.
             variant: name of another file of the run; by default the chosen one answers.
+            problems: gets what cannot be read, and why; all others are answered. ``None`` raises the first of them.
 
         Returns:
             One answer an example: ``input`` names it, ``words`` says it for people, and what else the task says:
@@ -127,7 +130,7 @@ class FinishedRun:
         """
         file, answers = self.file if variant is None else self._variant(variant), []
         with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
-            for name, examples in self._examples(inputs):
+            for name, examples in self._examples(inputs, problems):
                 rows = reader.run(file, self.task.inputs.fed(examples))
                 count = tables.count_of(rows)
                 for place in range(count):
@@ -172,18 +175,32 @@ class FinishedRun:
                 f"labels.txt names {len(self.labels)} outputs, and the model answers {given}: {self.bundle}."
             ) from error
 
-    def _examples(self, inputs: Any) -> Iterable[tuple[str, Any]]:
+    def _examples(self, inputs: Any, problems: dict[str, str] | None) -> Iterable[tuple[str, Any]]:
         """Each input's name, and a batch of examples."""
         if isinstance(inputs, np.ndarray | Mapping):
             yield "array", self._batch(inputs)
             return
+        kind = self.task.inputs
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
             if isinstance(one, np.ndarray | Mapping):
-                yield from self._examples(one)
-            else:
-                name = str(one)
-                # a sentence of a book's length need not be repeated
-                yield (name if len(name) <= 300 else f"{name[:297]}..."), self.task.inputs.read(name)
+                yield from self._examples(one, problems)
+                continue
+            if isinstance(kind, FolderInputs) and Path(one).is_dir():
+                files = kind.files(Path(one))
+                if not files:
+                    raise ValueError(f"Wanted a folder with pictures or arrays. Received: {one}, which holds none.")
+                yield from self._examples(files, problems)
+                continue
+            whole = str(one)
+            name = whole if len(whole) <= 300 else f"{whole[:297]}..."  # a book need not be repeated
+            try:
+                examples = kind.read(whole)
+            except (ValueError, OSError) as error:
+                if problems is None:
+                    raise
+                problems[name] = str(error)
+                continue
+            yield name, examples
 
     def verify(
         self,

@@ -32,6 +32,7 @@ from kerastl.types import (
     Task,
     Variant,
     Verification,
+    settings,
 )
 from kerastl.verify import baseline, benchmark, chance, checks
 
@@ -74,6 +75,7 @@ def publish(
     """
     task, target = dataset.task, dataset.task.target
     accept, control = _of_config(run, accept, control)
+    settings.check(accept, prefix="accept.")
     check = _Check(int8=_asked_of_int8(accept))
     floats = [one for one in candidates if one.how is TECHNIQUES["float32"]]
     references = {id(one.model): one.tflite for one in floats}

@@ -21,7 +21,7 @@ from kerastl.types.files import (
     Variant,
     Verification,
 )
-from kerastl.types.task import ClassTarget, Inputs, NamedInputs, Target, Task, kind_of
+from kerastl.types.task import ClassTarget, FolderInputs, Inputs, NamedInputs, Target, Task, kind_of
 from kerastl.types.training import History, Schedule, Workspace
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Dataset",
     "FileFacts",
     "Finding",
+    "FolderInputs",
     "History",
     "Inputs",
     "Latency",
