@@ -159,6 +159,7 @@ def caught(folder: Path) -> list[str]:
 
 UNNOTICED = {
     "created", "stages.name", "stages.seconds", "stages.reused", "skipped.int4_weights",
+    "variants.latency_ms.clock", "variants.latency_ms.spread", "variants.latency_ms.cpu",
     "variants.latency_ms.p95", "variants.latency_ms.threads", "variants.latency_ms.runs", "variants.latency_ms.median",
     "control.steps", "control.seeds", "control.teacher.validation_score", "control.distilled.validation_score",
     "control.alone.validation_score",
