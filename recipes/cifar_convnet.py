@@ -19,17 +19,18 @@ import kerastl
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import Acceptance
 from kerastl.types import Schedule
+from kerastl.types.settings import Count, Seed
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of the run; every field is a flag of `kerastl run cifar_convnet`."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of weights, order, augmentation and split."""
-    validation: int = 5000
+    validation: Count = 5000
     """Pictures held out of train, to choose by."""
-    max_train_examples: int | None = None
+    max_train_examples: Count | None = None
     """Keeps only so many training pictures."""
     augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.1)
     """Mirrored, and shifted by three pixels of 32 (He et al. 2016, section 4.2, shift by four)."""

@@ -24,19 +24,20 @@ import kerastl
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.types.settings import Count, Positive, Seed, Share, Some, Weight
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of the run; every field is a flag of `kerastl run distil_features`."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of the teacher, the split, and the first of the students."""
-    seeds: int = 3
+    seeds: Count = 3
     """Students with a teacher, and as many without: three are the fewest whose interval says much."""
-    validation: int = 5000
+    validation: Count = 5000
     """Pictures held out of train; every choice is made on them."""
-    max_train_examples: int | None = None
+    max_train_examples: Count | None = None
     """Keeps only so many training pictures."""
     augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.04)
     """Of teacher, students and control alike: clothes have no left and right; a pixel to every side."""
@@ -44,31 +45,25 @@ class Config:
     """The same, and in every eighth picture a rectangle is blanked, as in `distil_logits`."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of `resnet.medium`, 309,000 parameters."""
-    widths: tuple[int, ...] = (8, 16, 24)
+    widths: tuple[Count, ...] = (8, 16, 24)
     """Filters of the student's stages: 15,000 parameters, a twentieth of the teacher's."""
     student: Schedule = Schedule(epochs=40, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience (Beyer et al. 2022, section 3.2); the control gets the same."""
-    temperature: float = 2.0
+    temperature: Positive = 2.0
     """Softens both sides' answers, as in `distil_logits`."""
-    teacher_weight: float = 0.7
+    teacher_weight: Share = 0.7
     """Share of the answers, labels have the rest, as there."""
-    hint: float = 0.5
+    hint: Weight = 0.5
     """Weight of the hint at the first step, half a mean squared difference; 0 leaves it out."""
-    attention: float = 0.5
+    attention: Weight = 0.5
     """Weight of the attention transfer at the first step."""
-    similarity: float = 3000.0
+    similarity: Weight = 3000.0
     """Weight of the similarities in a batch at the first step, the paper's: the term is at most 2 / batch size."""
-    fading: float = 0.5
+    fading: Some = 0.5
     """Share of the steps in which features fade to nothing. Similarities that kept the paper's weight to the end were
     more than twice the answers in the last epoch, and the student was no better than alone."""
     accept: Acceptance = Acceptance(max_score_drop=0.003, max_quantization_drop=0.003, min_agreement=0.97)
     """0.3 points of validation accuracy against the float model, 0.3 of an int8 file against its own."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.fading <= 1:
-            raise ValueError(
-                f"Features fade within a share of the steps, above 0 and at most 1. Received: {self.fading}."
-            )
 
     @classmethod
     def smoke(cls) -> Config:

@@ -29,21 +29,22 @@ import kerastl
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import Acceptance
 from kerastl.types import Schedule, Split, Workspace
+from kerastl.types.settings import Count, CountOrNone, Part, Positive, Seed, Share, Some, Weight
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of the run; every field is a flag of `kerastl run distil_few_labels`."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of the teacher, the split, which pictures have labels, and the first of the students."""
-    seeds: int = 3
+    seeds: Count = 3
     """Students with a teacher, and as many without; they differ in their first weights, their views are the same."""
-    validation: int = 1000
+    validation: Count = 1000
     """Pictures held out of train; nothing in training is chosen by them."""
-    max_train_examples: int | None = None
+    max_train_examples: Count | None = None
     """Keeps only so many training pictures."""
-    labels: int = 60
+    labels: Count = 60
     """Labelled pictures of each class: 600 of Fashion-MNIST's. The others' labels are not looked at."""
     augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.04)
     """Of teacher, students and control alike: clothes have no left and right; a pixel to every side."""
@@ -52,27 +53,27 @@ class Config:
     far, clothes were learnt worse."""
     teacher: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=4e-3, weight_decay=5e-3)
     """Of `resnet.medium`, 309,000 parameters, over all pictures and the labelled ones again and again."""
-    labelled_share: float = 0.2
+    labelled_share: Some = 0.2
     """Of the teacher's batches, the labelled pictures; the paper takes an eighth."""
-    threshold: float = 0.9
+    threshold: Share = 0.9
     """Probability from which on the moving average names a picture's class; 0.95 in the paper, for easier pictures."""
-    unlabelled_weight: float = 2.0
+    unlabelled_weight: Weight = 2.0
     """Of what is sure, a mean over all pictures of a batch; 1.25 here is the paper's 1, over those without labels.
     Reached after a tenth of all steps."""
-    decay: float = 0.998
+    decay: Part = 0.998
     """Of the moving average: it remembers five hundred steps, an epoch."""
-    align: float = 0.99
+    align: Share = 0.99
     """How slowly the average's answers are brought to where it names all classes equally often."""
-    cached_views: int = 8
+    cached_views: Count = 8
     """Views of each picture that the teacher's mean goes over."""
-    neighbours: int = 20
+    neighbours: CountOrNone = 20
     """Other pictures of the mean; the picture itself counts as one of them."""
-    widths: tuple[int, ...] = (16, 24, 40)
+    widths: tuple[Count, ...] = (16, 24, 40)
     """Filters of the student's stages: 39,000 parameters. Half as many, in half the time, learnt no more from the means
     than from the answers themselves."""
     student: Schedule = Schedule(epochs=40, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """The control gets the same, and as many pictures an epoch: each of its own comes a hundred times."""
-    temperature: float = 1.0
+    temperature: Positive = 1.0
     """Of both sides' answers: none."""
     accept: Acceptance = Acceptance(max_score_drop=0.005, max_quantization_drop=0.005, min_agreement=0.96)
     """5 of a thousand validation pictures against the float model, as many of an int8 file against its own."""

@@ -25,6 +25,7 @@ import kerastl
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.types.settings import Count, CountOrNone, Positive, Seed, Share, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,47 +34,47 @@ class Config:
 
     name: ClassVar[str] = "distil_logits"
     smoke_accept: ClassVar[Acceptance] = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.7)
-    seed: int = 0
+    seed: Seed = 0
     """Of the first teacher, the split, and the first of the students."""
-    seeds: int = 3
+    seeds: Count = 3
     """Students with a teacher, and as many without: three are the fewest whose interval says much."""
     data: Literal["fashion_mnist", "cifar10", "mnist"] = "fashion_mnist"
     """The pictures; all else that suits CIFAR-10 is set by `kerastl run cifar_mobile`."""
-    validation: int = 5000
+    validation: Count = 5000
     """Pictures held out of train; every choice is made on them."""
-    max_train_examples: int | None = None
+    max_train_examples: Count | None = None
     """Keeps only so many training pictures."""
     augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.04)
     """Of teachers, students and control alike: clothes have no left and right; a pixel to every side."""
-    teachers: int = 5
+    teachers: Count = 5
     """Networks of the ensemble, each of a seed of its own: surer of what is right, and softer where it is not. Under
     five a student gained twice of what it gained under one or two."""
     teacher_augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.04, erasing=0.125)
     """The same, and in every eighth picture a rectangle is blanked, random erasing (Zhong et al. 2020): what the
     teachers say of pictures that they have learnt from has to be worth hearing."""
-    teacher_widths: tuple[int, ...] = (32, 64, 128)
+    teacher_widths: tuple[Count, ...] = (32, 64, 128)
     """Filters of the teachers' stages: 309,000 parameters each."""
-    teacher_blocks: tuple[int, ...] = (1, 1, 1)
+    teacher_blocks: tuple[CountOrNone, ...] = (1, 1, 1)
     """Their residual blocks."""
     teacher: Schedule = Schedule(epochs=36, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of each, on the labels."""
-    widths: tuple[int, ...] = (16, 24, 40)
+    widths: tuple[Count, ...] = (16, 24, 40)
     """Filters of the student's stages: 39,000 parameters, an eighth of one teacher's."""
-    blocks: tuple[int, ...] = (1, 1, 1)
+    blocks: tuple[CountOrNone, ...] = (1, 1, 1)
     """Its residual blocks."""
-    stem_pool: int = 2
+    stem_pool: Count = 2
     """Side of the max pooling behind everybody's first convolution; 1 leaves it out."""
     student: Schedule = Schedule(epochs=90, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience (Beyer et al. 2022, section 3.2); the control gets the same."""
-    cached_views: int = 8
+    cached_views: Count = 8
     """Views of each picture whose logits are computed beforehand; the ninth epoch is the first again, for the control
     too."""
-    mixup: float = 0.0
+    mixup: Weight = 0.0
     """Of the students' pictures, not of the control's, see `kerastl.inputs.random_layers.Mixup`. The paper draws shares
     evenly (1), for networks that could learn the pictures by heart; one this small has enough to do without."""
-    temperature: float = 2.0
+    temperature: Positive = 2.0
     """Softens both sides' answers, as in `fashion_mobile`."""
-    teacher_weight: float = 0.7
+    teacher_weight: Share = 0.7
     """Share of the teacher in the loss; labels have the rest. With mixup it has to be 1."""
     quantize: Schedule = Schedule(epochs=0, batch_size=128, peak_learning_rate=1e-4)
     """Quantization-aware training of the best student from the same cached logits; 0 epochs leave it out, and with it
@@ -93,7 +94,8 @@ class Config:
         if self.quantize.epochs and self.quantize.batch_size != self.student.batch_size:
             raise ValueError(
                 "Cached logits are of the very batches that the float student learns from: its integers have as many "
-                f"pictures in one. Received: student {self.student.batch_size}, quantize {self.quantize.batch_size}."
+                f"pictures in one. Received: student.batch_size={self.student.batch_size}, "
+                f"quantize.batch_size={self.quantize.batch_size}."
             )
         if self.compare == "integers" and not self.quantize.epochs:
             raise ValueError(
@@ -128,32 +130,32 @@ class CifarMobile(Config):
 
     name: ClassVar[str] = "cifar_mobile"
     smoke_accept: ClassVar[Acceptance] = Acceptance(max_score_drop=0.3, max_quantization_drop=0.3, min_agreement=0.2)
-    seeds: int = 1
+    seeds: Count = 1
     """Students with a teacher, and as many without."""
     data: Literal["fashion_mnist", "cifar10", "mnist"] = "cifar10"
     """Colour pictures of 32 by 32 pixels, ten classes."""
     augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.125)
     """As usual for CIFAR-10 (He et al. 2016, section 4.2): mirrored, four pixels to every side."""
-    teachers: int = 1
+    teachers: Count = 1
     """Networks of the ensemble: more are slower, and better."""
     teacher_augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.125)
     """The same: with a square blanked out as well (cutout) 20 epochs ended at 89 %."""
-    teacher_blocks: tuple[int, ...] = (0, 2, 2)
+    teacher_blocks: tuple[CountOrNone, ...] = (0, 2, 2)
     """Their residual blocks: 68 million multiply-adds each."""
     teacher: Schedule = Schedule(epochs=24, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-2)
     """Of each, on the labels."""
-    widths: tuple[int, ...] = (16, 32, 61)
+    widths: tuple[Count, ...] = (16, 32, 61)
     """Filters of the student's stages: 97,300 bytes as integers, with what the file says of itself."""
-    blocks: tuple[int, ...] = (0, 2, 1)
+    blocks: tuple[CountOrNone, ...] = (0, 2, 1)
     """Its residual blocks: 12 million multiply-adds; the reference has one in each stage, of widths 16, 32 and 64."""
-    stem_pool: int = 1
+    stem_pool: Count = 1
     """None: pictures are small."""
     student: Schedule = Schedule(epochs=120, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Patience: 120 epochs in place of 60 gave another point. The control gets the same."""
-    cached_views: int = 40
+    cached_views: Count = 40
     """Views of each picture whose logits are computed beforehand. Twelve, each seen ten times, were half a point
     worse."""
-    teacher_weight: float = 0.9
+    teacher_weight: Share = 0.9
     """Share of the teachers in the loss; the labels have the rest."""
     quantize: Schedule = Schedule(epochs=4, batch_size=128, peak_learning_rate=1e-4)
     """Gentle, for the student is trained out: after 8 epochs at 5e-4 its integers had 88.30 % on validation, after
@@ -184,11 +186,11 @@ class DistilQuantized(Config):
 
     name: ClassVar[str] = "distil_quantized"
     smoke_accept: ClassVar[Acceptance] = Acceptance(max_score_drop=0.3, max_quantization_drop=0.3, min_agreement=0.3)
-    seeds: int = 3
+    seeds: Count = 3
     """Students, each of which becomes two files."""
     student: Schedule = Schedule(epochs=90, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of the float student, as there: what it owes to patience under a teacher is to be kept."""
-    teacher_weight: float = 0.7
+    teacher_weight: Share = 0.7
     """Share of the teachers in both losses; the labels have the rest."""
     quantize: Schedule = Schedule(epochs=12, batch_size=128, peak_learning_rate=1e-3)
     """Longer than fine-tuning needs, for there is something to learn; the control gets the same."""

@@ -23,8 +23,10 @@ from typing import Any, ClassVar
 import kerastl
 from kerastl.data.reading import PictureReading
 from kerastl.inputs.augmentation import Augmentation
+from kerastl.models.pretrained.names import BackboneName
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Workspace
+from kerastl.types.settings import Count, CountOrNone, ImageSize, Part, Positive, Seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,30 +39,30 @@ class Config:
     a folder of them; arrays at the backbone's size, or "tfds:NAME". The groceries where there is none."""
     reading: PictureReading = PictureReading()
     """How it is read and divided: columns, several classes a picture, splits, pictures that cannot be read."""
-    backbone: str = "efficientnet_lite0"
+    backbone: BackboneName = "efficientnet_lite0"
     """A foundation model, see `kerastl.models.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate.
     "preset:vit_base_patch16_224_imagenet" is a vision transformer; it wants pictures of whole patches."""
-    image_size: int = 224
+    image_size: ImageSize = 224
     """Side of the square pictures that the backbone gets, in pixels."""
-    labels: int | None = None
+    labels: Count | None = None
     """Pictures of each class to learn from, drawn from train by the seed; all there are of a class with fewer. The rest
     of train is not looked at; by default all are learnt from. There are then none to choose by: every training keeps
     its last epoch, and validation pictures only compare the files with the model."""
     balanced: bool = False
     """Rare classes count as much in the loss as frequent ones, see `kerastl.training.class_weights`."""
-    seed: int = 0
+    seed: Seed = 0
     """Of weights, order, augmentation, split, and of which pictures are learnt from."""
     augmentation: Augmentation = Augmentation(
         rotation=0.04, translation=0.1, zoom=0.2, horizontal_flip=True, brightness=0.15, contrast=0.2, fill="reflect"
     )
     """Usual for photographs; not tuned. Where left and right mean something: --no-horizontal-flip."""
-    epochs: int | None = None
+    epochs: CountOrNone | None = None
     """Of fine-tuning; by default planned from the number of pictures. 0 trains the head alone."""
-    learning_rate: float | None = None
+    learning_rate: Positive | None = None
     """Of fine-tuning, at its peak and for the head; by default the plan's."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Pictures a step."""
-    dropout: float = 0.3
+    dropout: Part = 0.3
     """Share of the features dropped before the head."""
     integer: bool = True
     """Whether a file of integers throughout is made as well. A large transformer's numbers may lie too far apart for 8
@@ -92,7 +94,7 @@ class FewLabels(Config):
     """
 
     name: ClassVar[str] = "image_few_labels"
-    labels: int | None = 10
+    labels: Count | None = 10
     """Pictures of each class to learn from: another seed draws others, and has another score."""
     accept: Acceptance = Acceptance(
         max_score_drop=0.02, max_quantization_drop=0.02, min_agreement=0.95, max_saturation=0.02

@@ -18,17 +18,18 @@ from typing import Any
 import kerastl
 from kerastl.runs import Acceptance
 from kerastl.types import Schedule
+from kerastl.types.settings import Count, Seed
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of the run; every field is a flag of `kerastl run mnist_cnn`."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of weights, order and split."""
-    validation: int = 5000
+    validation: Count = 5000
     """Pictures held out of train, to choose by."""
-    max_train_examples: int | None = None
+    max_train_examples: Count | None = None
     """Keeps only so many training pictures."""
     schedule: Schedule = Schedule(epochs=5, batch_size=128, peak_learning_rate=2e-3, weight_decay=1e-4)
     """Five epochs are the lesson's; the peak is twice Adam's usual rate, for it decays to zero. Not tuned."""

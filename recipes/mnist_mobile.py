@@ -24,6 +24,7 @@ import kerastl
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.types.settings import Count, CountOrNone, Part, Positive, Seed, Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +34,15 @@ class Config:
     name: ClassVar[str] = "mnist_mobile"
     quick: bool = False
     """Three epochs in the place of all: a first answer within two minutes."""
-    seed: int = 0
+    seed: Seed = 0
     """Of weights, order, augmentation and split."""
     data: Literal["mnist", "fashion_mnist"] = "mnist"
     """The pictures; all else that suits clothes is set by `kerastl run fashion_mobile`."""
     networks: Literal["all_conv_net", "resnet"] = "all_conv_net"
     """Strided convolutions alone, or residual blocks."""
-    validation: int = 5000
+    validation: Count = 5000
     """Pictures held out of train; every choice is made on them."""
-    max_train_examples: int | None = None
+    max_train_examples: Count | None = None
     """Keeps only so many training pictures."""
     augmentation: Augmentation = Augmentation(rotation=0.03, translation=0.1, zoom=0.1)
     """11 degrees, three pixels, a tenth: strong, for a net that averages its last map and is trained for long."""
@@ -49,17 +50,17 @@ class Config:
     """Of a wide network that teaches the small one; 0 epochs leave it out, and with it the control."""
     student: Schedule = Schedule(epochs=16, batch_size=128, peak_learning_rate=6e-3, weight_decay=1e-4)
     """Of the small network, which likes high rates; patience pays (Beyer et al. 2022, figure 3)."""
-    temperature: float = 3.0
+    temperature: Positive = 3.0
     """Softens the teacher's answers; Hinton et al. 2015 use 2.5 to 8 for small students."""
-    teacher_weight: float = 0.9
+    teacher_weight: Share = 0.9
     """Share of the teacher in the loss; the labels have the rest."""
-    sparsity: float = 0.3
+    sparsity: Part = 0.3
     """Share of zeros in the student's convolutions where it is pruned; more costs accuracy at this size."""
     prune: Schedule = Schedule(epochs=0, batch_size=128, peak_learning_rate=5e-4, weight_decay=1e-4)
     """Pruning runs over the first half, the rest recovers; 0 epochs leave it out."""
     quantize: Schedule = Schedule(epochs=0, batch_size=128, peak_learning_rate=2e-4)
     """Quantization-aware training is fine-tuning: short and slow; 0 epochs leave it out."""
-    rounding: int = 500
+    rounding: CountOrNone = 500
     """Training pictures by whose answers the integers of 4-bit weights are chosen; 0 takes the nearest ones."""
     accept: Acceptance = Acceptance(max_score_drop=0.0005, max_quantization_drop=0.003, min_agreement=0.99)
     """The chosen file may lose five digits in ten thousand on validation against the float model, an int8 file 0.3
@@ -109,11 +110,11 @@ class FashionMobile(Config):
     """At a peak of 2e-3 it lost 0.1 points on validation."""
     quantize: Schedule = Schedule(epochs=2, batch_size=128, peak_learning_rate=2e-4)
     """Short and slow."""
-    rounding: int = 0
+    rounding: CountOrNone = 0
     """The nearest integers: the zeros of pruning stay zero."""
-    temperature: float = 2.0
+    temperature: Positive = 2.0
     """Softens the teacher's answers; a short run at 4 did worse than no teacher."""
-    teacher_weight: float = 0.7
+    teacher_weight: Share = 0.7
     """Share of the teacher in the loss; the labels have the rest."""
     accept: Acceptance = Acceptance(max_score_drop=0.003, max_quantization_drop=0.003, min_agreement=0.98)
     """0.3 points of accuracy on both counts."""

@@ -22,52 +22,53 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import kerastl
 from kerastl.data.reading import PictureReading
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, History, Schedule, Workspace
+from kerastl.types.settings import Count, CountOrNone, ImageSize, Part, Place, Positive, Seed, Share, Some
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of the run; every field is a flag of `kerastl run shrink_model`."""
 
-    model: str = ""
+    model: Place = ""
     """A `.keras` or `.h5` file, or the folder of a finished run; by default a small net is trained here."""
     data: str = "fashion_mnist"
     """A folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), "mnist", "fashion_mnist",
     "cifar10", or "tfds:NAME". Its classes in the order of the model's answers. Without labels: pictures in no classes,
     an .npy, or an .npz with an array under the name of each of the model's inputs."""
-    labels: str = "auto"
+    labels: Literal["auto", "none"] = "auto"
     """"none" leaves labels out that there are, and takes the model's own answers for them; "auto" where there are
     none."""
     reading: PictureReading = PictureReading()
     """How the data is read: columns, splits, what becomes of pictures that cannot be used."""
-    pixels: str = "auto"
+    pixels: Literal["auto", "0..255", "0..1", "-1..1"] = "auto"
     """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers labels
     best by, and without labels asks, unless the model scales pixels itself."""
-    image_size: int | None = None
+    image_size: ImageSize | None = None
     """Side of the square pictures, where the model takes any."""
-    seed: int = 0
+    seed: Seed = 0
     """Of order and split, and of weights where a model is trained here."""
     from_scratch: Schedule = Schedule(epochs=6, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
     """Of the small net, where no model is given."""
     tune: Schedule = Schedule(epochs=3, batch_size=64, peak_learning_rate=5e-4, weight_decay=1e-4)
     """After channels or weights were removed, and to learn integers. 0 epochs leave all training out."""
-    keep_ratios: tuple[float, ...] = (0.7, 0.5, 0.35)
+    keep_ratios: tuple[Some, ...] = (0.7, 0.5, 0.35)
     """Shares of the multiply-adds that stay where channels are removed: a model each."""
-    sparsity: float = 0.75
+    sparsity: Part = 0.75
     """Share of zeros where single weights are removed: it zips smaller, and is no faster on a phone."""
-    clusters: int = 16
+    clusters: Count = 16
     """Distinct numbers in a kernel where near weights become one: it zips smaller, and is no faster either."""
-    rounding: int = 200
+    rounding: CountOrNone = 200
     """Training pictures by whose answers the integers of 4-bit weights are chosen: minutes for a large net. 0 takes the
     integer nearest to each weight."""
-    temperature: float = 2.0
+    temperature: Positive = 2.0
     """Softens the answers of the model as a teacher."""
-    teacher_weight: float = 0.7
+    teacher_weight: Share = 0.7
     """Share of the model as a teacher in the loss; the labels have the rest."""
     accept: Acceptance = Acceptance(max_score_drop=0.01, max_quantization_drop=0.02, min_agreement=0.95)
     """The chosen file may lose a point of validation accuracy against the model; an 8-bit file that loses two against

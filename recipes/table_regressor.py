@@ -22,6 +22,7 @@ import kerastl
 from kerastl.data.reading import TableReading
 from kerastl.runs import Acceptance
 from kerastl.types import Schedule
+from kerastl.types.settings import Count, Seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Config:
     """A table: .csv, .tsv or JSON lines, with names in the first line. The bike rentals where there is none."""
     reading: TableReading = TableReading()
     """What is to be known of it, and what goes in."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides weights, order and split."""
-    widths: tuple[int, ...] = (64, 64)
+    widths: tuple[Count, ...] = (64, 64)
     """Hidden layers; two of 64 are usual for some thousand rows (Gorishniy et al. 2021, appendix, MLP)."""
     train: Schedule = Schedule(epochs=60, batch_size=64, peak_learning_rate=3e-3, weight_decay=1e-4)
     """A minute on two cores; 30 epochs were 2 bikes worse on validation."""

@@ -18,12 +18,14 @@ import dataclasses
 import functools
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import kerastl
 from kerastl.data.reading import TextReading
+from kerastl.models.pretrained.encoders import Encoder
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.types.settings import Count, CountOrNone, Seed, Tokens
 
 PROBE = Schedule(epochs=30, batch_size=64, peak_learning_rate=3e-3, weight_decay=1e-2)
 """Of the linear probe: as that of pictures, see `kerastl.training.transfer.plan`."""
@@ -37,24 +39,24 @@ class Config:
     """A .csv, .tsv or .jsonl file of sentences; by default 25,000 movie reviews are fetched."""
     reading: TextReading = TextReading()
     """How it is read and divided: columns, several classes a text, splits, rows that cannot be used."""
-    sequence_length: int = 256
+    sequence_length: Tokens = 256
     """Tokens that are read of a text, 512 at most; time grows with it. Half of the reviews are longer than 200."""
-    encoder: str = "minilm_l6"
+    encoder: Encoder = "minilm_l6"
     """Pretrained "minilm_l6"; an uncased model of BERT's kind: a keras-hub preset, "bert_tiny_en_uncased" say, its
     folder, or a folder of the Hugging Face hub; or "small", trained from nothing, for other languages."""
-    pooling: str = "mean"
+    pooling: Literal["mean", "cls"] = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
-    lora_rank: int | None = None
+    lora_rank: Count | None = None
     """Of the matrices beside queries and values that learn alone (LoRA, Hu et al. 2022), with the head; by default
     everything learns. They want a higher rate: --schedule.peak-learning-rate 1e-3."""
-    probe: int = 2000
+    probe: CountOrNone = 2000
     """Training texts from whose features a linear probe learns beside it, five minutes; the better one on validation is
     taken. 0 leaves the probe out; so do "small", which knows nothing yet, and "cls"."""
-    seed: int = 0
+    seed: Seed = 0
     """Of head, dropout, order and split."""
     balanced: bool = False
     """Rare classes count as much in the loss as frequent ones, see `kerastl.training.class_weights`."""
-    precision: str = "float32"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """What training computes in: "mixed_bfloat16" is 1.6 times as fast where `kerastl doctor` finds units for it. The
     files come from the same weights in float32."""
     schedule: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)

@@ -24,8 +24,10 @@ from typing import Any
 
 import kerastl
 from kerastl.data.reading import TextReading
+from kerastl.models.pretrained.encoders import Encoder
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.types.settings import Count, Part, Place, Positive, Seed, Share, Tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,29 +38,29 @@ class Config:
     """A .csv, .tsv or .jsonl file of sentences; by default 25,000 movie reviews are fetched."""
     reading: TextReading = TextReading()
     """How it is read and divided: columns, splits, rows that cannot be used. A text has one class."""
-    seed: int = 0
+    seed: Seed = 0
     """Of weights, dropout, order and split; a finished teacher has to have the same."""
-    teacher: str = ""
+    teacher: Place = ""
     """Folder of a finished run of `text_classifier` on the same split; by default one is trained here, as there."""
-    encoder: str = "minilm_l6"
+    encoder: Encoder = "minilm_l6"
     """Of the teacher that is trained here, as in `text_classifier`: "minilm_l6", a preset, a folder, or "small"."""
-    teacher_length: int = 256
+    teacher_length: Tokens = 256
     """Tokens that it reads of a text, 512 at most: it takes twice as long for twice as many."""
     fine_tune: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)
     """Its schedule, that of `text_classifier`."""
-    sequence_length: int = 512
+    sequence_length: Tokens = 512
     """Tokens that the student reads: a short run without a teacher came to 0.900 on validation, with 256 to 0.876."""
-    vocabulary_size: int = 10_000
+    vocabulary_size: Count = 10_000
     """Words, and letters to spell the others, that the student knows: nine tenths of its bytes, 0.89 MB with int8."""
-    kernel_size: int = 8
+    kernel_size: Count = 8
     """Words that a pattern of the student spans: with 5 it learnt as well, with 3 a point worse; one seed each."""
-    word_dropout: float = 0.4
+    word_dropout: Part = 0.4
     """Share of the words that it does not see in training: without, it was at its best after two epochs of four."""
     student: Schedule = Schedule(epochs=10, batch_size=64, peak_learning_rate=2e-3, weight_decay=1e-2)
     """Patience pays (Beyer et al. 2022, figure 3); at 1e-3 it was a point behind. The control gets the same."""
-    temperature: float = 2.0
+    temperature: Positive = 2.0
     """Softens the teacher's answers, as in `fashion_mobile`."""
-    teacher_weight: float = 0.7
+    teacher_weight: Share = 0.7
     """Share of the teacher in the loss; the labels have the rest."""
     accept: Acceptance = Acceptance(max_score_drop=0.005, max_quantization_drop=0.005, min_agreement=0.98)
     """Half a point of validation accuracy against the float model, half a point of an int8 file as well."""

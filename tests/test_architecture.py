@@ -84,6 +84,10 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/cluster": TF_KERAS | TFMOT | TENSORFLOW,  # TF-MOT's first centroids are made of tensors
     "compress/fine_tuning": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
     "compress/ptq": LITERT,
+    "compress/full_integer": LITERT,
+    "compress/four_bits": LITERT,
+    "compress/finished_file": set(),
+    "compress/exceptions": set(),
     "compress/float_file": LITERT,
     "compress/mixed_precision": LITERT,
     "compress/gptq": set(),
@@ -134,7 +138,10 @@ DOORS = {
     ("untrusted", "verify"): "somebody else's file answers, and is measured, by the code for one's own, in a child",
     ("untrusted", "export"): "and says of itself, in its metadata, by the same code",
     ("compress", "training"): "a `fit` that survives its process is the same for whoever trains",
-    ("compress", "export"): "the versions of a file's operators are those of its types, whoever wrote the types",
+    (
+        "compress",
+        "export",
+    ): "operators have the versions of their types, and a file is looked at before it leaves, whoever wrote it",
     ("distil", "training"): "the bar that shows a training shows a teacher that answers for as long",
 }
 

@@ -248,13 +248,61 @@ def test_ctrl_c_ends_a_process_with_130(here):
 
 def test_verify_prints_what_differs_and_fails(finished, capsys):
     assert cli.main(["verify", str(finished)]) == 0
-    assert "verified: 1 files and the bundle" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith("verified: 1 files and the bundle")
+    assert "not measured again: variants.latency_ms (the machine of the run" in printed
+    assert cli.main(["verify", str(finished), "--quiet"]) == 0
+    assert capsys.readouterr() == ("verified: 1 files and the bundle give exactly the scores they state\n", "")
     toy_run.restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=1))
     assert cli.main(["verify", str(finished)]) == 1
     assert "differs: data: config.json states digest" in capsys.readouterr().out
     toy_run.restate(finished, "config.json", lambda config: config["data"].update(source="toys"))
     assert cli.main(["verify", str(finished)]) == 1
     assert "Did you mean toy" in capsys.readouterr().err
+
+
+def test_names_of_strangers_move_no_cursor(finished, capsys):
+    """In what is found, in what is refused, and in one line each."""
+    (finished / "variants" / "a\x1b[2J\nverified: all").touch()
+    assert cli.main(["verify", str(finished)]) == 1
+    assert cli.main(["verify", "gone\x1b[2J"]) == 1
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert not any(line.startswith("verified") for line in printed.out.splitlines())
+
+
+def test_quietly_a_run_prints_its_page_alone_and_its_log_has_everything(here, toy_source):
+    done = subprocess.run(
+        [*COMMAND, "run", "quiet.py", "--quiet"], env=ENVIRONMENT, cwd=here, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    (here / "quiet.py").write_text(QUIET)
+    done = subprocess.run(
+        [*COMMAND, "run", "quiet.py", "--quiet"], env=ENVIRONMENT, cwd=here, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("finished: saved_models/quiet/default\n", "a warning\n")
+    log = (here / "saved_models" / "quiet" / "default" / "logs" / "run.log").read_text()
+    assert {"on the way", "a warning", "INFO: Created TensorFlow Lite XNNPACK"} <= set(log.splitlines())
+
+
+QUIET = '''"""Prints."""
+import dataclasses, os, sys
+from kerastl.runs import store
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    @classmethod
+    def smoke(cls):
+        return cls()
+
+
+def run(config, folder):
+    with store.Run(folder, recipe="quiet", tag=folder.name, config=config, needed_bytes=1):
+        print("on the way")
+        print("a warning", file=sys.stderr)
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK\\n")
+'''
 
 
 def test_verify_takes_a_source_of_ones_own(finished, here, capsys):

@@ -23,7 +23,7 @@ from kerastl.data.reading import TextReading
 from kerastl.inputs.text import Text
 from kerastl.runs import Acceptance, recipes, reverification
 from kerastl.tasks.regression import Regression
-from kerastl.types import Schedule
+from kerastl.types import Schedule, settings
 
 ANY = Acceptance(max_score_drop=1.0, max_quantization_drop=0.2, min_agreement=0.8)
 
@@ -376,8 +376,8 @@ def test_labels_of_mixed_pictures_are_refused(name):
 
 @pytest.mark.parametrize("fading", [0.0, -0.5, 1.5])
 def test_features_fade_within_the_training(fading):
-    with pytest.raises(ValueError, match="Features fade within a share of the steps"):
-        importlib.import_module("kerastl.recipes.distil_features").Config(fading=fading)
+    with pytest.raises(ValueError, match="--fading is a number above 0 and 1 or less"):
+        settings.check(importlib.import_module("kerastl.recipes.distil_features").Config(fading=fading))
 
 
 def test_features_lead_and_fade_while_labels_and_answers_stay():
@@ -394,7 +394,7 @@ def test_features_lead_and_fade_while_labels_and_answers_stay():
 
 
 def test_integers_under_stored_answers_learn_from_batches_of_the_same_size():
-    with pytest.raises(ValueError, match="Received: student 128, quantize 64"):
+    with pytest.raises(ValueError, match=r"Received: student.batch_size=128, quantize.batch_size=64"):
         named("distil_quantized")[1](quantize=Schedule(epochs=1, batch_size=64))
 
 

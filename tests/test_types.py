@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Inputs, NamedInputs, Schedule, Split, Target, Task, kind_of
+from kerastl.types import Inputs, NamedInputs, Schedule, Split, Target, Task, kind_of, settings
 
 TASK = Task("animals", Image((2, 2, 1)), SingleLabel(("cat", "dog")))
 PICTURES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
@@ -77,3 +80,69 @@ def test_the_kind_of_one_input_of_several():
     assert not isinstance(row, NamedInputs)
     assert kind_of(both, "row") is row
     assert kind_of(row, "whatever the file calls it") is row
+
+
+# ------------------------------------------------------------------------------------------------------------- settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    epochs: settings.CountOrNone = 3
+    rate: settings.Positive | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    share: settings.Share = 0.5
+    widths: tuple[settings.Count, ...] = (8, 16)
+    held: settings.CountOrShare = 0.1
+    kind: Literal["floats", "integers"] = "floats"
+    place: settings.Place = ""
+    flip: bool = False
+    data: str | None = None
+    inner: Inner = Inner()
+    anything: Any = None
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        *({"share": 1}, {"share": np.float32(0.5)}, {"widths": [1]}, {"widths": ()}, {"held": 100}, {"held": 0.99}),
+        *(
+            {"kind": "integers"},
+            {"place": __file__},
+            {"data": Path("x")},
+            {"inner": Inner(0, 1e-9)},
+            {"anything": object},
+        ),
+    ],
+    ids=str,
+)
+def test_settings_within_their_ranges(right):
+    settings.check(dataclasses.replace(Settings(), **right))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"share": 1.5}, "--share is a number of 0 to 1. Received: 1.5."),
+        ({"share": float("nan")}, "--share is a number of 0 to 1. Received: nan."),
+        ({"share": "half"}, "--share is a number of 0 to 1. Received: 'half'."),
+        ({"share": True}, "--share is a number of 0 to 1. Received: True."),
+        ({"widths": (8, 0)}, "--widths is a list of which each is a whole number 1 or more. Received: (8, 0)."),
+        ({"widths": 8}, "--widths is a list of which each is a whole number 1 or more. Received: 8."),
+        ({"held": 1.0}, "--held is a whole number 1 or more, or a number above 0 and below 1. Received: 1.0."),
+        ({"kind": "Integer"}, "--kind is one of floats, integers. Did you mean integers? Received: 'Integer'."),
+        ({"kind": "x"}, "--kind is one of floats, integers. Received: 'x'."),
+        ({"place": "gone"}, "--place is a file or folder; there is nothing at that path. Received: 'gone'."),
+        ({"flip": "yes"}, "--flip is on or off. Received: 'yes'."),
+        ({"data": 3}, "--data is a text. Received: 3."),
+        ({"inner": Inner(epochs=-1)}, "--inner.epochs is a whole number 0 or more. Received: -1."),
+        ({"inner": Inner(epochs=cast(Any, 1.5))}, "--inner.epochs is a whole number 0 or more. Received: 1.5."),
+        ({"inner": Inner(rate=0)}, "--inner.rate is a number above 0. Received: 0."),
+    ],
+    ids=str,
+)
+def test_what_is_out_of_range_is_said_with_its_flag(wrong, words):
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        settings.check(dataclasses.replace(Settings(), **wrong))

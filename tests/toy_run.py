@@ -59,7 +59,10 @@ def run(config: Config, folder: pathlib.Path) -> dict:
         dataset = kerastl.data.toy.load(seed=config.seed)
         run.use_dataset(dataset)
         content = run.stage(
-            "file", lambda at: kerastl.export.metadata.add(kerastl.data.toy.FILE, dataset.task, description="toy"),
+            "file",
+            lambda at: kerastl.export.metadata.add(
+                kerastl.data.toy.FILE, dataset.task, description="toy, written by hand"
+            ),
             key=[dataset.digest],
             save=lambda data, path: (path / "file").write_bytes(data), load=lambda path: (path / "file").read_bytes(),
         )
@@ -82,9 +85,9 @@ def run(config: Config, folder: pathlib.Path) -> dict:
                 kerastl.verify.predict_tflite(path, dataset.test.inputs), dataset.test.labels
             ),
         )
-        report.write(result, folder)
-        labels = "".join(name + "\\n" for name in dataset.task.target.names)
-        store.publish(folder, {"model.tflite": content, "labels.txt": labels.encode()})
+        answers = kerastl.verify.predict_tflite(path, dataset.test.inputs)
+        report.write(result, folder, mistakes=report.misclassified(dataset.test, answers))
+        store.publish(folder, kerastl.export.phone.files(content, report=result, task=dataset.task))
     return result
 '''.lstrip()
 

@@ -15,6 +15,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+from kerastl.system import output
+
 __all__ = ["main"]
 
 _AGAIN = "the same command again goes on from the last checkpoint"
@@ -28,7 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("KERASTL_DEBUG", "") not in ("", "0")
-    words = [word for word in words if word != "--debug"]
+    if arguments is None and words[:1] != ["completion"]:  # the command itself, and no call out of Python
+        output.begin(verbose="--verbose" in words)
+    output.quiet = "--quiet" in words
+    words = [word for word in words if word not in ("--debug", "--quiet", "--verbose")]
+    with output.cleaned():
+        return _main(words, debug=debug)
+
+
+def _main(words: list[str], *, debug: bool) -> int:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):  # names are anybody's, and a terminal may be ASCII
             reconfigure(errors="backslashreplace")
@@ -141,7 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kerastl",
         description="From data to a phone: train, distil, compress, export and verify, recipe by recipe.",
-        epilog="Start with `kerastl list`, then `kerastl run mnist_mobile`. --debug shows where an error comes from.",
+        epilog="Start with `kerastl list`, then `kerastl run mnist_mobile`. --quiet shows errors and results alone, "
+        "--verbose also what TensorFlow and other native libraries say, --debug where an error comes from.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version")
@@ -174,14 +185,19 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("arguments", metavar="RECIPE_OR_FILE", nargs="+", help="its flags: kerastl run RECIPE --help")
     one = command("verify", "results:verify", help="measure a finished run's files again and fail on any difference")
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
+    one.add_argument("--data", metavar="PATH", help="where its data lie now, if they have moved")
     one.add_argument("--source", metavar="FILE", help="a Python file whose function load gave the run its data")
+    one.add_argument("--download", action="store_true", help="fetch a data set that is not in the cache")
     one = command(
         "predict",
         "results:predict",
         help="ask a run's exported file about pictures, arrays, sentences or rows of numbers",
     )
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    kinds = "a picture, an array (.npy; of pictures raw pixels 0..255), a sentence in quotes, or numbers with commas"
+    kinds = (
+        "a picture or a folder of such, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence in quotes, "
+    )
+    kinds += "or numbers with commas, season=winter,hour=3 say"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
     with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")

@@ -25,6 +25,8 @@ def advise(
     import kerastl
 
     facts = kerastl.data.facts.summarize(path, **columns)
+    if facts.kind == "numbers":
+        return _table(path, list(columns["label_columns"] or ()), str(columns["split_column"]), as_json=as_json)
     if kerastl.data.formats.format_of(Path(path)) == "arrays":
         raise ValueError(
             f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
@@ -68,3 +70,16 @@ def advise(
 
 def _minutes(minutes: float) -> str:
     return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.0f} hours"
+
+
+def _table(path: str, label_columns: list[str], split_column: str, *, as_json: bool) -> int:
+    """Of a table of numbers and categories: there is one recipe for it, which needs no foundation model."""
+    words = ["kerastl", "run", "table_regressor", "--data", path, "--label-columns", *label_columns]
+    words += ["--split-column", split_column] if split_column != "split" else []
+    if as_json:
+        flags = {"label-columns": label_columns, "split-column": split_column}
+        print(json.dumps({"recipe": "table_regressor", "flags": flags}, indent=2))
+        return 0
+    print(shlex.join(words))
+    print("  A table of numbers and categories: a small net learns it from nothing, in about a minute.")
+    return 0

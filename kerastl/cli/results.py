@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 import json
+import sys
+
+from kerastl.system import output
 
 
-def verify(*, folder: str, source: str | None = None) -> int:
+def verify(*, folder: str, data: str | None = None, source: str | None = None, download: bool = False) -> int:
     """Measures a run again and prints what differs; see `kerastl.runs.finished.FinishedRun.verify`.
 
     Args:
         folder: the run's.
+        data: where its data lie now, if they have moved.
         source: a Python file with the function ``load`` that the run's data came from, if it is none of kerastl's.
+        download: whether a data set that is not in the cache may be fetched.
 
     Returns:
-        0 if nothing differs to the last digit, else 1.
+        0 if nothing differs, else 1.
     """
     import kerastl
 
-    run, dataset = kerastl.open(folder), None
-    if source is not None:
-        dataset = kerastl.runs.reverification.load_data(run.config, source=kerastl.runs.recipes.load_file(source))
-    found = run.verify(dataset=dataset)
-    for difference in found:
-        print(f"differs: {difference}")
-    if not found:
+    run = kerastl.open(folder)
+    module = None if source is None else kerastl.runs.recipes.load_file(source)
+    again = kerastl.runs.reverification.verify
+    found = again(run, source=module, path=data, download=download, progress=not output.quiet)
+    for difference in found.differences:
+        print(f"differs: {output.printable(difference)}")
+    if not found.differences:
         print(f"verified: {len(run.report['variants'])} files and the bundle give exactly the scores they state")
-    return 1 if found else 0
+    for name, why in () if output.quiet else found.unmeasured.items():
+        print(f"not measured again: {output.printable(name)} ({output.printable(why)})")
+    return 1 if found.differences else 0
 
 
 def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     """Prints the exported file's answers to files of pictures or arrays, to sentences or to rows of numbers.
 
+    What cannot be read is said, all others are answered; the exit status is then 1.
+
     A bundle's ``tokenizer.py`` may be anybody's and is never run: its vocabulary goes into kerastl's own tokenizer.
     """
     import kerastl
 
-    answers = kerastl.open(folder).predict(inputs)
+    problems: dict[str, str] = {}
+    answers = kerastl.open(folder).predict(inputs, problems=problems)
     if as_json:
         print(json.dumps([{key: value for key, value in one.items() if key != "words"} for one in answers], indent=2))
-        return 0
-    printable = kerastl.untrusted.tflite_file.printable
-    for answer in answers:
-        print(f"{answer['input']}: {printable(answer['words'])}")
-    return 0
+    else:
+        for answer in answers:
+            print(f"{output.printable(answer['input'])}: {output.printable(answer['words'])}")
+    for why in problems.values():
+        print(f"kerastl: {why}", file=sys.stderr)
+    return 1 if problems else 0

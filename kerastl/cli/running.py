@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kerastl.runs import recipes
-from kerastl.system import near_names
+from kerastl.system import near_names, output
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -18,6 +19,8 @@ _OPTIONS = """options of every recipe:
   --out DIR    the run's folder (default saved_models/{name}/TAG), whose name is the tag
   --tag TAG    name of the run (default "default"; "smoke" with --smoke)
   --smoke      tiny sizes, to see in a minute that everything works
+  --quiet      show errors and the result alone; the run's logs/run.log has everything
+  --verbose    also show what TensorFlow and other native libraries say
   --debug      show where an error comes from
 
 examples:
@@ -40,7 +43,8 @@ def run(arguments: list[str]) -> int:
     module = recipes.load(recipe)
     config = parse(module, recipes.default_config(recipe, module, smoke=options["smoke"]), flags, given=given)
     folder = recipes.run_folder(recipe, **options)
-    recipes.execute(module, config, folder)
+    with output.muted() if output.quiet else contextlib.nullcontext():
+        recipes.execute(module, config, folder)
     page = folder / "report.html"
     print(f"finished: {page if page.is_file() else folder}")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,12 +75,12 @@ def operators(model: bytes) -> tuple[Operator, ...]:
     """Those of a file in its order.
 
     Args:
-        model: a TFLite file whose tensors have names, as the converter wrote it.
+        model: a TFLite file.
 
     Raises:
-        ValueError: if ``model`` is no TFLite file; if its tensors have no names, or several the same.
+        ValueError: if ``model`` is no TFLite file.
     """
-    held = parsed(model)
+    held = parsed(named(model))
     kinds = {number: name for name, number in KINDS.items()}
     found = []
     for place, graph in enumerate(held.subgraphs):
@@ -92,19 +92,28 @@ def operators(model: bytes) -> tuple[Operator, ...]:
             data = held.buffers[kernel.buffer].data
             if data is None or not len(data):
                 continue  # computed, as in the product of two activations
-            name = (graph.tensors[operator.outputs[0]].name or b"").decode()
+            name = graph.tensors[operator.outputs[0]].name.decode()
             shape = tuple(int(size) for size in kernel.shape)
             groups = 1
             if number == schema.BuiltinOperator.CONV_2D:
                 groups = int(graph.tensors[operator.inputs[0]].shape[-1]) // shape[-1]
             found.append(Operator(name, kinds[number], shape, groups, place))
-    names = [operator.name for operator in found]
-    if "" in names or len(set(names)) < len(names):
-        raise ValueError(
-            "Operators are told apart by the names of what they write. Received: a file with "
-            f"{len(names)} kernels and {len(set(names) - {''})} names; take the file as the converter wrote it."
-        )
     return tuple(found)
+
+
+def kernels(model: bytes) -> dict[str, np.ndarray]:
+    """The numbers of every kernel of a float32 file, by the names of `operators`."""
+    held = parsed(named(model))
+    found = {}
+    for one in operators(model):
+        graph = held.subgraphs[one.graph]
+        place = next(
+            int(operator.inputs[_PLACE])
+            for operator in graph.operators
+            if graph.tensors[operator.outputs[0]].name.decode() == one.name
+        )
+        found[one.name] = np.frombuffer(held.buffers[graph.tensors[place].buffer].data, "<f4").reshape(one.shape)
+    return found
 
 
 def opened(model: bytes) -> quantizer.Quantizer:
@@ -124,7 +133,60 @@ def opened(model: bytes) -> quantizer.Quantizer:
             f"Quantization needs a float32 file. Received: a file that is quantized already, with {len(reduced)} "
             f"reduced tensors, among them {name!r} of {kind}. Quantize the float file that it was made from."
         )
-    return quantizer.Quantizer(bytes(model))
+    return quantizer.Quantizer(named(model))
+
+
+def named(model: bytes) -> bytes:
+    """The file itself where every tensor has a name of its own, else one in which they have.
+
+    In loops (LSTM, GRU) converters call several alike, packers leave names out, and the quantizer tells tensors apart
+    by nothing else.
+
+    Raises:
+        ValueError: if ``model`` is no TFLite file.
+    """
+    held = parsed(model)
+    ends = {int(place) for place in (*held.subgraphs[0].inputs, *held.subgraphs[0].outputs)}
+    every = [
+        (graph, place, tensor) for graph, one in enumerate(held.subgraphs) for place, tensor in enumerate(one.tensors)
+    ]
+    taken: set[bytes] = set()
+    changed = False
+    for graph, place, tensor in sorted(every, key=lambda one: one[0] > 0 or one[1] not in ends):  # the ends keep theirs
+        name = tensor.name or b""
+        while not name or name in taken:
+            name += f"_{graph}_{place}".encode()
+        changed |= name != tensor.name
+        tensor.name = name
+        taken.add(name)
+    return serialized(held) if changed else bytes(model)
+
+
+def left_float(model: bytes, names: Sequence[str]) -> dict[str, str]:
+    """The operators that exceptions name, each by what it writes, and the pattern by which the quantizer finds it.
+
+    Args:
+        model: a float32 TFLite file.
+        names: of operators (`Operator.name`), or of the layers that they come from.
+
+    Raises:
+        ValueError: if a name is that of no operator and no layer.
+    """
+    held = parsed(named(model))
+    written = [
+        graph.tensors[operator.outputs[0]].name.decode() for graph in held.subgraphs for operator in graph.operators
+    ]
+    parts = {name: {name, *(part for part in re.split("[/;]", name) if not part.isdigit())} for name in written}
+    found: dict[str, str] = {}
+    for wanted in [names] if isinstance(names, str) else names:
+        matched = [name for name in written if wanted in parts[name]]
+        if not matched:
+            raise ValueError(
+                f"Wanted names of operators, or of their layers. Received: {wanted!r}. Available: "
+                f"{', '.join(dict.fromkeys(written))}."
+            )
+        found |= {name: f"^{re.escape(name)};" for name in matched}
+    return found
 
 
 def quantized(work: quantizer.Quantizer, statistics: dict | None = None) -> bytes:

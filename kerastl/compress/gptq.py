@@ -9,6 +9,7 @@ Frantar et al. 2022, https://arxiv.org/abs/2210.17323, section 3).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,8 @@ class Rounded(NamedTuple):
 
     Attributes:
         integers: ``(groups, rows, columns)``, whole numbers.
-        scales: ``(groups, rows)``; a weight is its integer times the scale of its row.
+        scales: ``(groups, rows)``, or ``(groups, rows, blocks)``; a weight is its integer times the scale of its row,
+            or of its block of a row.
     """
 
     integers: np.ndarray
@@ -35,7 +37,7 @@ class Rounded(NamedTuple):
     @property
     def weights(self) -> np.ndarray:
         """What the integers stand for, ``(groups, rows, columns)``."""
-        return self.integers * self.scales[..., None]
+        return self.integers * _by_column(self.scales, self.integers.shape[-1])
 
 
 def damped(moments: np.ndarray) -> np.ndarray:
@@ -56,6 +58,8 @@ def rounded(
     largest: int,
     one_scale: bool = False,
     zeros: np.ndarray | None = None,
+    block: int | None = None,
+    stored: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Rounded:
     """The rows of a kernel as integers, with those of the scales tried that err least.
 
@@ -68,23 +72,33 @@ def rounded(
         largest: integers are ``-largest`` to ``largest``.
         one_scale: whether all rows have the same scale, or each its own.
         zeros: which weights are to be zero, as ``weights``; ``None``: none has to.
+        block: weights of a row in turn that have a scale of their own; ``None``: all of a row have one.
+        stored: what becomes of scales where they are held in fewer bits.
     """
     counts = np.ones(weights.shape) if zeros is None else ~zeros
-    limits = np.abs(weights).max(-1)
+    limits = np.abs(weights if block is None else weights.reshape(*weights.shape[:-1], -1, block)).max(-1)
     limits = np.full_like(limits, limits.max()) if one_scale else limits
     limits = np.where(limits > _NOTHING, limits, 1.0)
     triangle = _triangle(moments)
-    best, least = Rounded(np.zeros_like(weights), limits / largest), np.full(limits.shape, np.inf)
+    best, least = Rounded(np.zeros_like(weights), limits / largest), np.full(weights.shape[:-1], np.inf)
     for share in _SHARES:
         scales = limits * share / largest
-        nearest = np.clip(np.rint(weights / scales[..., None]), -largest, largest) * counts
-        for integers in (nearest, _in_turn(weights, triangle, scales, largest=largest, counts=counts)):
-            errors = error(weights - integers * scales[..., None], moments)
+        scales = scales if stored is None else stored(scales).astype(np.float64)
+        columns = _by_column(scales, weights.shape[-1])
+        nearest = np.clip(np.rint(weights / columns), -largest, largest) * counts
+        for integers in (nearest, _in_turn(weights, triangle, columns, largest=largest, counts=counts)):
+            errors = error(weights - integers * columns, moments)
             errors = np.full_like(errors, errors.sum()) if one_scale else errors
             better = errors < least
             best.integers[better], best.scales[better] = integers[better], scales[better]
             least = np.minimum(errors, least)
     return best
+
+
+def _by_column(scales: np.ndarray, columns: int) -> np.ndarray:
+    """The scale of every weight, ``(groups, rows, columns)``."""
+    scales = scales.reshape(*scales.shape[:2], -1)
+    return np.repeat(scales, columns // scales.shape[-1], -1)
 
 
 def error(difference: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -104,15 +118,22 @@ def _triangle(moments: np.ndarray) -> np.ndarray:
 def _in_turn(
     weights: np.ndarray, triangle: np.ndarray, scales: np.ndarray, *, largest: int, counts: np.ndarray
 ) -> np.ndarray:
-    """Column after column to the nearest integers, what is missed made up for by the columns behind it."""
+    """Column after column to the nearest integers; those behind it make up for what is missed.
+
+    Args:
+        weights, scales, counts: ``(groups, rows, columns)``.
+        triangle: of `_triangle`.
+        largest: as in `rounded`.
+    """
     left, integers = weights.copy(), np.empty_like(weights)
     for start in range(0, weights.shape[-1], _BLOCK):
         stop = min(start + _BLOCK, weights.shape[-1])
         missed = np.empty((*weights.shape[:-1], stop - start))
         for column in range(start, stop):
             now, row = left[..., column], triangle[:, None, column, column:stop]
-            integers[..., column] = np.clip(np.rint(now / scales), -largest, largest) * counts[..., column]
-            missed[..., column - start] = (now - integers[..., column] * scales) / row[..., 0]
+            scale = scales[..., column]
+            integers[..., column] = np.clip(np.rint(now / scale), -largest, largest) * counts[..., column]
+            missed[..., column - start] = (now - integers[..., column] * scale) / row[..., 0]
             left[..., column:stop] -= missed[..., column - start, None] * row
         left[..., stop:] -= missed @ triangle[:, start:stop, stop:]
     return integers

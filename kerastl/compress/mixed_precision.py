@@ -18,10 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from litert_quantizer import qtyping
 
-from kerastl.compress import float_file, rounding
+from kerastl.compress import finished_file, float_file, rounding
 from kerastl.compress.float_file import Operator
+from kerastl.export import final_guard
 from kerastl.types import Inputs, Target
 
 Outputs = np.ndarray | Mapping[str, np.ndarray]
@@ -199,8 +201,28 @@ def apply(
 
     Raises:
         ValueError: if ``model`` is no float32 TFLite file, or not the one that the assignment was made for; if
-            ``calibration`` is not what `rounding.output_aware_rounding` takes.
+            ``calibration`` is not what `rounding.output_aware_rounding` takes; if the file answers with NaN, or like
+            another network.
     """
+    return _looked_at(_applied(model, assignment, calibration, inputs), model, assignment, calibration, inputs)
+
+
+def _looked_at(
+    result: bytes,
+    model: bytes,
+    assignment: BitAssignment,
+    calibration: float_file.Examples | None,
+    inputs: Inputs | None,
+) -> bytes:
+    if all(bits == FLOAT for bits in assignment.bits.values()):
+        return result
+    claim = final_guard.Claim(error=0.8, weights=(schema.TensorType.INT4, schema.TensorType.INT8))
+    return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
+
+
+def _applied(
+    model: bytes, assignment: BitAssignment, calibration: float_file.Examples | None, inputs: Inputs | None
+) -> bytes:
     float_file.check_kind(calibration, inputs)
     held = {operator.name: operator for operator in float_file.operators(model)}
     if lacking := sorted(set(assignment.bits) - set(held)):
@@ -240,7 +262,7 @@ def search(
 
     def good(place: int) -> bool:
         if place not in scores:
-            files[place] = apply(model, way[place], calibration=calibration, inputs=inputs)
+            files[place] = _applied(model, way[place], calibration, inputs)
             scores[place] = float(score(files[place]))
         return scores[place] >= least
 
@@ -252,7 +274,8 @@ def search(
         low, high = (middle, high) if good(middle) else (low, middle)
     best = max((place for place in range(low, min(low + 1 + _BEYOND, len(way))) if good(place)), default=low)
     tried = {way[place].weight_bytes: scores[place] for place in sorted(scores)}
-    return SearchResult(files[best], way[best], scores[best], tried)
+    content = _looked_at(files[best], model, way[best], calibration, inputs)
+    return SearchResult(content, way[best], scores[best], tried)
 
 
 def _widths(operator: Operator, bits: Sequence[int], *, rounds: bool) -> list[_Width]:
@@ -281,7 +304,7 @@ def _quantized(
     rounded = any(operator.kind in rounding.KINDS and operator.graph == 0 for operator in chosen)
     if calibration is None or inputs is None or not rounded:
         return result
-    return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
+    return rounding.rounded(model, result, calibration=calibration, inputs=inputs)
 
 
 def _divergence(target: Target | None) -> Callable[[Outputs, Outputs], float]:

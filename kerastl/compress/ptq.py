@@ -1,25 +1,25 @@
 """Post-training quantization of a float TFLite file with litert-quantizer: bytes in, bytes out.
 
-Every function takes a float32 file as the converter wrote it. Quantizing a file that is quantized already would stack
-one error on another without a word, so it is refused. `quantize` knows them by litert-quantizer's own names, which say
-how many bits weights (``w``) and activations (``a``) have, integers (``i``) or floats (``f``).
+Every function takes a float32 file. Quantizing a file that is quantized already would stack one error on another
+without a word, so it is refused. `quantize` knows them by litert-quantizer's own names, which say how many bits weights
+(``w``) and activations (``a``) have, integers (``i``) or floats (``f``). A finished file is looked at once more before
+it is handed out (`export.final_guard`).
+
+Operators that lose too much stay float by exception: ``keep_float`` takes the names of layers, as a front end of DFT
+and mel kernels, or of single operators (`float_file.operators`); `exceptions.search` finds them by measuring.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from ai_edge_litert.tools import flatbuffer_utils
-from litert_quantizer import algorithm_manager, qtyping
+from litert_quantizer import algorithm_manager, qtyping, quantizer
 
-from kerastl.compress import float_file, rounding
+from kerastl.compress import finished_file, float_file, four_bits, full_integer, rounding
+from kerastl.export import final_guard
 from kerastl.types import Inputs
 
 _ALL, _CONV, _DENSE = (
@@ -30,44 +30,66 @@ _ALL, _CONV, _DENSE = (
 _BLOCKS = {
     int(name.rpartition("_")[2]): each for name, each in qtyping.QuantGranularity.__members__.items() if "_" in name
 }
-_BYTES = qtyping.OpQuantizationConfig(
-    activation_tensor_config=qtyping.TensorQuantizationConfig(
-        num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
-    ),
-    weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8),
-    compute_precision=qtyping.ComputePrecision.INTEGER,
-)
+_TYPES = schema.TensorType
+# What rounding may cost a few answers in the median; another network is further off, see `export.final_guard`.
+_EIGHT_BITS = final_guard.Claim(error=0.5, weights=(_TYPES.INT8,))
+_FOUR_BITS = final_guard.Claim(error=0.8, weights=(_TYPES.INT4, _TYPES.INT8))
+_HALF = final_guard.Claim(error=0.02, weights=(_TYPES.FLOAT16,))
+_INTEGER = final_guard.Claim(error=0.5, weights=(_TYPES.INT8,), integer=True)
+_LOST_BY_HALF = 2.0**-9
+"""Share of its norm that a kernel may lose by half precision, four times what rounding costs."""
 
 
-def dynamic_int8(model: bytes, *, per_channel: bool = True) -> bytes:
+def dynamic_int8(
+    model: bytes,
+    *,
+    per_channel: bool = True,
+    keep_float: Sequence[str] = (),
+    examples: float_file.Examples | None = None,
+    inputs: Inputs | None = None,
+) -> bytes:
     """8-bit kernels, a scale a channel; activations stay float32 and are quantized while the file runs.
 
     Args:
         model: a float32 TFLite file.
         per_channel: as in `static_int8`.
+        keep_float: layers, or operators, that are left as they are, by name.
+        examples: real ones, of which a few show that the file answers like the float file; ``None``: noise.
+        inputs: their kind, for example ``split.task.inputs``; alone it says of which range the noise is.
 
     Raises:
-        ValueError: if ``model`` is no TFLite file, or is quantized already.
+        ValueError: if ``model`` is no TFLite file, or is quantized already, or no operator of it takes 8-bit kernels;
+            if a name to keep is that of no layer; if the file answers with NaN, or like another network.
     """
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
-    return float_file.quantized(work)
+    _leave_float(work, model, keep_float)
+    result = float_file.quantized(work)
+    return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)
 
 
-def weight_only_int8(model: bytes) -> bytes:
+def weight_only_int8(
+    model: bytes,
+    *,
+    keep_float: Sequence[str] = (),
+    examples: float_file.Examples | None = None,
+    inputs: Inputs | None = None,
+) -> bytes:
     """8-bit kernels, a scale a channel, that are made float32 before they are computed with: no activation is rounded.
 
     The size of `dynamic_int8` and nearer to the float file's answers; it computes in float32 and is no faster.
 
     Args:
-        model: a float32 TFLite file.
+        model, keep_float, examples, inputs: as in `dynamic_int8`.
 
     Raises:
-        ValueError: if ``model`` is no TFLite file, or is quantized already.
+        ValueError: as `dynamic_int8`.
     """
     work = float_file.opened(model)
     work.add_weight_only_config(".*", _ALL, num_bits=8)
-    return float_file.quantized(work)
+    _leave_float(work, model, keep_float)
+    result = float_file.quantized(work)
+    return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)
 
 
 def int4_weights(
@@ -77,6 +99,7 @@ def int4_weights(
     calibration: float_file.Examples | None = None,
     inputs: Inputs | None = None,
     per_channel: bool = True,
+    keep_float: Sequence[str] = (),
 ) -> bytes:
     """4-bit kernels of convolutions and dense layers, 8-bit depthwise kernels (4 bits have no operator), float32 else.
 
@@ -84,52 +107,124 @@ def int4_weights(
         model: a float32 TFLite file.
         block_size: weights of a row of a dense kernel that share a scale; ``None``: all of them. Smaller blocks are
             nearer to the float file and take more bytes. Convolutions, and dense layers whose rows are no multiple of
-            it, have no operator for blocks and keep a scale a channel.
+            it, have no operator for blocks and keep a scale a channel, and so do kernels whose weights are beyond what
+            the scale of a block, a half float, can hold. Such a file needs XNNPACK, LiteRT's default: the plain kernels
+            of LiteRT compute blocks wrongly, and the file says so in its metadata entry ``kernels``.
         calibration: some hundred examples, as for `rounding.output_aware_rounding`, by whose answers the integers are
-            then chosen, which loses far less. ``None``: the integer that is nearest to each weight.
+            then chosen, which loses far less. ``None``: the integer that is nearest to each weight; in blocks some go
+            the other way, so that the errors of a block sum to nothing.
         inputs: the kind of the examples, as there; wanted where there are some.
         per_channel: ``False`` gives a 4-bit kernel one scale, but not in convolutions of groups: four bytes a channel
             less, and more. With calibration small networks bear it; rounded to the nearest, kernels of differing
             channels do not.
+        keep_float: as in `dynamic_int8`.
 
     Raises:
-        ValueError: if ``model`` is no TFLite file, or is quantized already; if no operator has blocks of that size; if
-            ``calibration`` is not what `rounding.output_aware_rounding` takes.
+        ValueError: as `dynamic_int8`; if no operator has blocks of that size; if ``calibration`` is not what
+            `rounding.output_aware_rounding` takes, or no kernel is one whose integers it chooses.
     """
     if block_size is not None and block_size not in _BLOCKS:
         raise ValueError(f"block_size is one of {', '.join(map(str, _BLOCKS))}. Received: {block_size}.")
     float_file.check_kind(calibration, inputs)
+    float_file.opened(model)  # refuses what is quantized already
+    weights = float_file.kernels(model)
+    in_blocks = {
+        one.name
+        for one in float_file.operators(model)
+        if block_size and one.kind == _DENSE.value and one.shape[-1] % block_size == 0
+        if four_bits.hold(weights[one.name], block_size)
+    }
+    work = _four_bit_recipe(model, in_blocks, block_size=block_size, per_channel=per_channel)
+    _leave_float(work, model, keep_float)
+    result = four_bits.with_sound_blocks(float_file.quantized(work), weights)
+    if calibration is not None and inputs is not None:
+        result = rounding.rounded(model, result, calibration=calibration, inputs=inputs)
+    return finished_file.handed_out(result, model, _FOUR_BITS, examples=calibration, inputs=inputs)
+
+
+def _four_bit_recipe(
+    model: bytes, in_blocks: Collection[str], *, block_size: int | None, per_channel: bool
+) -> quantizer.Quantizer:
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8)
     for operation in (_CONV, _DENSE):
         work.add_dynamic_config(".*", operation, num_bits=4)
-    for operator in float_file.operators(model) if block_size or not per_channel else ():
-        if block_size and operator.kind == _DENSE.value and operator.shape[-1] % block_size == 0:
+    for operator in float_file.operators(model):
+        if block_size and operator.name in in_blocks:
             work.add_dynamic_config(operator.pattern, _DENSE, num_bits=4, granularity=_BLOCKS[block_size])
         elif not per_channel and operator.may_have_one_scale:
             kind = qtyping.TFLOperationName(operator.kind)
             work.add_dynamic_config(operator.pattern, kind, num_bits=4, granularity=_granularity(per_channel=False))
-    result = float_file.quantized(work)
-    if calibration is None or inputs is None:
-        return result
-    return rounding.output_aware_rounding(model, result, calibration=calibration, inputs=inputs)
+    return work
 
 
-def float16(model: bytes) -> bytes:
+def float16(
+    model: bytes,
+    *,
+    keep_float: Sequence[str] = (),
+    examples: float_file.Examples | None = None,
+    inputs: Inputs | None = None,
+) -> bytes:
     """Kernels stored as float16 and computed with in float32: half the size, and almost the same numbers.
 
+    A kernel that half precision cannot hold stays float32: one with weights beyond 65,504, or so small that they lose
+    their digits or become zeros.
+
     Args:
-        model: a float32 TFLite file.
+        model, keep_float, examples, inputs: as in `dynamic_int8`.
 
     Raises:
-        ValueError: if ``model`` is no TFLite file, or is quantized already.
+        ValueError: as `dynamic_int8`; if half precision holds no kernel, naming the first and its largest number.
     """
-    work = float_file.opened(model)
-    work.add_weight_only_config(".*", _ALL, num_bits=16, algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING)
-    return float_file.quantized(work)
+    float_file.opened(model)  # refuses what is quantized already
+    weights = float_file.kernels(model)
+    found, result = None, b""
+    for lossy in (_loses_much, _loses_in_a_channel):  # a dead channel loses all that it has, and mostly does no harm
+        beyond = {name for name, kernel in weights.items() if lossy(kernel)}
+        if weights and len(beyond) == len(weights):
+            name = next(iter(weights))
+            largest = float(np.abs(weights[name]).max())
+            raise ValueError(
+                "Half precision holds numbers from 6e-05 to 65,504. Received: a file of which it holds no kernel, "
+                f"first that of {name!r}, whose largest number is {largest:.3g}; compress.ptq.weight_only_int8 has "
+                "scales of its own for each channel."
+            )
+        work = float_file.opened(model)
+        work.add_weight_only_config(".*", _ALL, num_bits=16, algorithm_key=_Algorithms.FLOAT_CASTING)
+        for operator in float_file.operators(model):
+            if operator.name in beyond:
+                work.update_quantization_recipe(operator.pattern, _ALL, algorithm_key=_Algorithms.NO_QUANTIZE)
+        _leave_float(work, model, keep_float)
+        result = float_file.quantized(work)
+        found = finished_file.fault(result, model, _HALF, examples=examples, inputs=inputs)
+        if found is None:
+            return result
+    raise finished_file.refusal(found)
 
 
-def static_int8(model: bytes, *, calibration: float_file.Examples, inputs: Inputs, per_channel: bool = True) -> bytes:
+_Algorithms = algorithm_manager.AlgorithmName
+
+
+def _loses_much(kernel: np.ndarray) -> bool:
+    """Whether half precision takes more from a kernel than rounding does, or makes it infinite."""
+    with np.errstate(over="ignore"):
+        difference = kernel.astype(np.float16).astype(np.float64) - kernel
+    return not float(np.linalg.norm(difference)) <= _LOST_BY_HALF * float(np.linalg.norm(kernel.astype(np.float64)))
+
+
+def _loses_in_a_channel(kernel: np.ndarray) -> bool:
+    """The same of any slice along any axis: of what comes out, and of what goes in."""
+    return any(_loses_much(part) for axis in range(kernel.ndim) for part in np.moveaxis(kernel, axis, 0))
+
+
+def static_int8(
+    model: bytes,
+    *,
+    calibration: float_file.Examples,
+    inputs: Inputs,
+    per_channel: bool = True,
+    keep_float: Sequence[str] = (),
+) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 8-bit activations, 32-bit biases.
 
     An input of pictures takes raw bytes: uint8 with scale 1 and zero point 0; one of other numbers is uint8 with the
@@ -143,16 +238,23 @@ def static_int8(model: bytes, *, calibration: float_file.Examples, inputs: Input
         inputs: the kind of the examples, for example ``split.task.inputs``.
         per_channel: ``False`` gives a kernel one scale. Kernels of differing channels lose by it; a clustered kernel
             keeps its few values as a whole, unless a batch norm was folded into it, and not only in every channel.
+        keep_float: layers, or operators, that go on computing in float32, by name; the file is then no longer one of
+            integers throughout, and needs a processor that has floats.
 
     Raises:
-        ValueError: if ``model`` is no TFLite file, is quantized already, or would keep a float operator; if
+        ValueError: as `dynamic_int8`; if ``model`` would keep a float operator that is not named in ``keep_float``; if
             ``calibration`` is empty, of another shape or of other inputs, all zeros or not finite; of pictures, if it
             is not within 0..255 or clearly scaled to 0..1.
     """
-    return _static(model, calibration, inputs, bits=8, granularity=_granularity(per_channel))
+    options = {"calibration": calibration, "inputs": inputs, "keep_float": keep_float}
+    result = full_integer.quantized(model, bits=8, granularity=_granularity(per_channel), **options)
+    claim = _INTEGER._replace(integer=not keep_float)
+    return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
 
 
-def static_int16_activations(model: bytes, *, calibration: float_file.Examples, inputs: Inputs) -> bytes:
+def static_int16_activations(
+    model: bytes, *, calibration: float_file.Examples, inputs: Inputs, keep_float: Sequence[str] = ()
+) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 16-bit activations, 64-bit biases.
 
     For chips without floats on which `static_int8` loses too much. LiteRT's own kernels for it are plain ones: on a
@@ -161,12 +263,15 @@ def static_int16_activations(model: bytes, *, calibration: float_file.Examples, 
     output is int16 and carries its scale, for no operator makes bytes of it.
 
     Args:
-        model, calibration, inputs: as for `static_int8`.
+        model, calibration, inputs, keep_float: as for `static_int8`.
 
     Raises:
         ValueError: as `static_int8`.
     """
-    return _static(model, calibration, inputs, bits=16, granularity=qtyping.QuantGranularity.CHANNELWISE)
+    options = {"calibration": calibration, "inputs": inputs, "keep_float": keep_float}
+    result = full_integer.quantized(model, bits=16, granularity=_granularity(per_channel=True), **options)
+    claim = _INTEGER._replace(integer=not keep_float)
+    return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
 
 
 BY_NAME: dict[str, Callable[..., bytes]] = {
@@ -179,233 +284,52 @@ BY_NAME: dict[str, Callable[..., bytes]] = {
     "static_wi8_ai16": static_int16_activations,
 }
 """litert-quantizer's names of its recipes, and what does the same here."""
-_CALIBRATED = ("static_wi8_ai8", "static_wi8_ai16")
+_STATIC = ("static_wi8_ai8", "static_wi8_ai16")
 
 
 def quantize(
-    model: bytes, name: str, *, calibration: float_file.Examples | None = None, inputs: Inputs | None = None
+    model: bytes,
+    name: str,
+    *,
+    calibration: float_file.Examples | None = None,
+    inputs: Inputs | None = None,
+    keep_float: Sequence[str] = (),
 ) -> bytes:
     """A file quantized as litert-quantizer's recipe of that name says, by the function that is named in `BY_NAME`.
 
     Args:
         model: a float32 TFLite file.
         name: a key of `BY_NAME`.
-        calibration, inputs: for static recipes, as for `static_int8`; others use none, and may be given them.
+        calibration: examples, wanted for static recipes, as for `static_int8`, and taken for those of 4-bit weights, as
+            for `int4_weights`; the others use none.
+        inputs: the kind of what goes in, as for those.
+        keep_float: as for `dynamic_int8`.
 
     Raises:
-        ValueError: another name, a static recipe without calibration, or what the function itself refuses.
+        ValueError: another name, a static recipe without calibration, a recipe that uses none with some, or what the
+            function itself refuses.
     """
     if name not in BY_NAME:
         raise ValueError(f"Wanted the name of a recipe. Received: {name!r}. Available: {', '.join(BY_NAME)}.")
     float_file.check_kind(calibration, inputs)
-    if name not in _CALIBRATED:
-        return BY_NAME[name](model)
-    if calibration is None:
+    if name in _STATIC and calibration is None:
         raise ValueError(f"{name} needs calibration examples, some hundred of the training split. Received: none.")
-    return BY_NAME[name](model, calibration=calibration, inputs=inputs)
-
-
-def _static(
-    model: bytes,
-    calibration: float_file.Examples,
-    inputs: Inputs,
-    *,
-    bits: int,
-    granularity: qtyping.QuantGranularity,
-) -> bytes:
-    work = float_file.opened(model)
-    _refuse_ids(model)
-    _refuse_loops(model)
-    _refuse_endless_padding(model)
-    if bits == 8:
-        _refuse_outputs_that_are_read(model)
-    sources = float_file.calibrated(model, calibration, inputs=inputs)
-    of_bytes = inputs.calibration_range() is not None
-    work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
-    ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
-    for end in ends if bits == 8 else ends[: int(of_bytes)]:
-        work.update_quantization_recipe(".*", end, op_config=_BYTES)
-    signature = next(iter(Interpreter(model_content=model).get_signature_list()), None)
-    first = {source.name: source.values[: source.shape[0]] for source in sources}
-    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off
-        statistics = work.calibrate({signature: [first]}, num_threads=1)
-    _widen(statistics, model, sources)
-    # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
-    for source in sources:
-        ends_of_range = [np.full((1,) * len(source.shape), end) for end in source.range or ()]
-        statistics[source.tensor] = dict(zip(("min", "max"), ends_of_range, strict=True))
-    result = float_file.quantized(work, statistics)
-    _refuse_float_activations(result)
-    return _keep_names(_keep_constants(result, model), model)
-
-
-def _refuse_outputs_that_are_read(model: bytes) -> None:
-    """Raises `ValueError` where an output is also what another operator reads, or stands for two outputs.
-
-    The quantizer makes bytes of the output itself, and who reads it takes them for its own integers: answers were off
-    by standard deviations, without a word.
-    """
-    graph = float_file.parsed(model).subgraphs[0]
-    outputs = [int(place) for place in graph.outputs]
-    read = {int(place) for operator in graph.operators for place in operator.inputs}
-    shared = sorted({place for place in outputs if place in read or outputs.count(place) > 1})
-    if shared:
-        names = ", ".join(graph.tensors[place].name.decode() for place in shared)
+    calibrated = [one for one in BY_NAME if one in _STATIC or one.startswith("dynamic_wi4")]
+    if calibration is not None and name not in calibrated:
         raise ValueError(
-            f"Integers throughout need outputs that nothing else in the file reads. Received: {names}, which the model "
-            "computes with as well; compress.ptq.dynamic_int8 takes such a model, or leave that output out."
+            f"{name} has nothing that calibration could set: its kernels are rounded by themselves, its activations "
+            f"stay float. Received: calibration={type(calibration).__name__}. Those that use it: "
+            f"{', '.join(calibrated)}."
         )
+    options = {"calibration": calibration} if name in calibrated else {}
+    return BY_NAME[name](model, inputs=inputs, keep_float=keep_float, **options)
+
+
+def _leave_float(work: quantizer.Quantizer, model: bytes, names: Sequence[str]) -> None:
+    """Excepts operators from what was configured before."""
+    for pattern in float_file.left_float(model, names).values():
+        work.update_quantization_recipe(pattern, _ALL, algorithm_key=_Algorithms.NO_QUANTIZE)
 
 
 def _granularity(per_channel: bool) -> qtyping.QuantGranularity:
     return qtyping.QuantGranularity.CHANNELWISE if per_channel else qtyping.QuantGranularity.TENSORWISE
-
-
-def _widen(statistics: dict, model: bytes, sources: Sequence[float_file.Source]) -> None:
-    """Ranges that hold every number of every calibration picture, in place of those of the first one.
-
-    The quantizer's own calibration is a moving average over pictures: it remembers the last few dozen, and cuts off a
-    tenth of the logits even then.
-    """
-    interpreter = Interpreter(
-        model_content=model,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
-    ranges = [(statistics[name], places[name]) for name in statistics if "min" in statistics[name]]
-    size = sources[0].shape[0]
-    for start in range(0, len(sources[0].values) - size + 1, size):
-        for source in sources:
-            interpreter.set_tensor(source.place, source.values[start : start + size])
-        interpreter.invoke()
-        for found, place in ranges:
-            values = interpreter.get_tensor(place)
-            found["min"] = np.minimum(found["min"], values.min())
-            found["max"] = np.maximum(found["max"], values.max())
-
-
-def _keep_names(quantized: bytes, model: bytes) -> bytes:
-    """Gives several outputs the names of the float file's back: the quantizer calls what it makes bytes of anew.
-
-    A file's one output is found without its name.
-    """
-    result, floats = (float_file.parsed(file) for file in (quantized, model))
-    ends, meant = result.subgraphs[0], floats.subgraphs[0]
-    names = [meant.tensors[place].name for place in meant.outputs]
-    if len(names) < 2 or [ends.tensors[place].name for place in ends.outputs] == names:
-        return quantized
-    for tensor in ends.tensors:
-        if tensor.name in names:
-            tensor.name += b"_inner"
-    for place, name in zip(ends.outputs, names, strict=True):
-        ends.tensors[place].name = name
-    return float_file.serialized(result)
-
-
-def _keep_constants(quantized: bytes, model: bytes) -> bytes:
-    """Gives channels that answer a constant their constant back: in nets trained long, weight decay leaves such.
-
-    A bias is stored in steps of the input's scale times its kernel's. Where the kernel is all but zero, the bias takes
-    more steps than 32 bits count, and comes out as nothing. There the kernel becomes zero, with a scale that serves the
-    bias: what the kernel adds is less than a ten-thousandth of it.
-    """
-    result, floats = (float_file.parsed(file) for file in (quantized, model))
-    changed = False
-    for (axis, source, kernel, bias), (_, _, _, meant) in zip(_kernels(result), _kernels(floats), strict=True):
-        wanted = np.frombuffer(floats.buffers[meant.buffer].data, "<f4").astype("float64")
-        integers = np.frombuffer(result.buffers[bias.buffer].data, _INTEGERS[bias.type]).copy()
-        steps = np.array(bias.quantization.scale, "float64")
-        lost = np.abs(integers * steps - wanted) > np.maximum(steps, 1e-3 * np.abs(wanted))
-        if not lost.any():
-            continue
-        changed = True
-        scales = np.array(np.broadcast_to(kernel.quantization.scale, lost.shape), "float32")
-        scales[lost] = np.abs(wanted[lost]) / (float(source.quantization.scale[0]) * 2**20)
-        steps = (np.float64(source.quantization.scale[0]) * scales).astype("float32")
-        integers[lost] = np.rint(wanted[lost] / steps[lost])
-        weights = np.frombuffer(result.buffers[kernel.buffer].data, "int8").reshape(kernel.shape).copy()
-        np.moveaxis(weights, axis, 0)[lost] = 0
-        kernel.quantization.scale, bias.quantization.scale = scales, steps
-        for tensor, dimension in ((kernel, axis), (bias, 0)):
-            tensor.quantization.zeroPoint = np.zeros(len(scales), "int64")
-            tensor.quantization.quantizedDimension = dimension
-        result.buffers[kernel.buffer].data = np.frombuffer(weights.tobytes(), "uint8")
-        result.buffers[bias.buffer].data = np.frombuffer(integers.tobytes(), "uint8")
-    return float_file.serialized(result) if changed else quantized
-
-
-_INTEGERS = {schema.TensorType.INT32: "<i4", schema.TensorType.INT64: "<i8"}
-_CHANNELS = {  # the axis of a kernel that its scales lie along
-    schema.BuiltinOperator.CONV_2D: 0,
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
-    schema.BuiltinOperator.FULLY_CONNECTED: 0,
-}
-
-
-def _kernels(model: schema.ModelT) -> Iterator[tuple[int, Any, Any, Any]]:
-    """The axis of channels, and the tensors of input, kernel and bias, of every operator that has the three."""
-    graph = model.subgraphs[0]
-    for operator in graph.operators:
-        kind = float_file.builtin_code(model, operator)
-        if kind in _CHANNELS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-            source, kernel, bias = (graph.tensors[place] for place in operator.inputs[:3])
-            yield _CHANNELS[kind], source, kernel, bias
-
-
-def _refuse_ids(model: bytes) -> None:
-    sources = float_file.sources(model)
-    whole = [name for name, detail in sources.items() if np.issubdtype(detail["dtype"], np.integer)]
-    if whole:
-        raise ValueError(
-            "Integers throughout are for files that take pictures, or other numbers. Received: one that takes "
-            f"{sources[whole[0]]['dtype'].__name__} {', '.join(whole)}: a text's file keeps float activations, see "
-            "dynamic_int8."
-        )
-
-
-def _refuse_loops(model: bytes) -> None:
-    """What a loop holds is nowhere to be measured while the file runs."""
-    loops = len(float_file.parsed(model).subgraphs) - 1
-    if loops:
-        raise ValueError(
-            "Integers throughout are for files without loops. Received: one whose main graph calls others, "
-            f"{loops} of them, as LSTM and GRU layers do: unrolled (unroll=True) they are none; or see dynamic_int8, "
-            "which keeps activations float."
-        )
-
-
-def _refuse_endless_padding(model: bytes) -> None:
-    """The quantizer would end the process: the scale of such a number is infinite."""
-    parsed = float_file.parsed(model)
-    for graph in parsed.subgraphs:
-        for operator in graph.operators:
-            if flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex) != "PADV2":
-                continue
-            held = parsed.buffers[graph.tensors[operator.inputs[2]].buffer].data
-            value = np.frombuffer(bytes(held), "<f4")[0] if held is not None else 0.0
-            if not abs(value) < np.finfo("float32").max:
-                raise ValueError(
-                    "Static quantization needs paddings that 8 bits can hold. Received: the operator PADV2 of "
-                    f"{graph.tensors[operator.outputs[0]].name.decode()!r}, which pads with {value:g}. Files of "
-                    "export.tflite.convert go on with the edge there, where the maxima of a MAX_POOL_2D are the same."
-                )
-
-
-def _refuse_float_activations(model: bytes) -> None:
-    parsed = float_file.parsed(model)
-    floats = {
-        graph.tensors[operator.outputs[0]].name.decode(): flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex)
-        for graph in parsed.subgraphs
-        for operator in graph.operators
-        if any(graph.tensors[index].type == schema.TensorType.FLOAT32 for index in operator.outputs)
-    }
-    kinds = sorted({kind for kind in floats.values() if kind != "DEQUANTIZE"})
-    if floats:
-        raise ValueError(
-            "Static quantization needs operators with an integer version, and a fixed batch axis (a free one makes "
-            f"shape arithmetic of Flatten). Received: a model of which {', '.join(kinds)} would stay float, in these "
-            f"tensors: {list(floats)}. dynamic_int8 keeps all activations float."
-        )

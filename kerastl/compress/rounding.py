@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 
-from kerastl.compress import float_file, gptq
+from kerastl.compress import finished_file, float_file, four_bits, gptq
+from kerastl.export import final_guard
 from kerastl.types import Inputs
 
 _CODES, _TYPES = schema.BuiltinOperator, schema.TensorType
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators whose kernels are rounded, by the names of `float_file`."""
-_LARGEST = {_TYPES.INT4: 7, _TYPES.INT8: 127}
+_LARGEST = {_TYPES.INT4: four_bits.LARGEST, _TYPES.INT8: 127}
 """Integers lie evenly around zero, as LiteRT's specification of quantized kernels wants them."""
 _MOST_INPUTS = 8192
 """Inputs of one sum whose moments still fit in memory, half a gigabyte; a kernel of more keeps its integers."""
@@ -35,9 +36,9 @@ def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: float_
     """The quantized file with better integers, scales and biases in the same places: same size, same speed.
 
     Those of convolutions, depthwise ones too, and of dense layers are chosen anew, with as many scales as they have:
-    one a channel, or one. Embeddings, transposed convolutions, and kernels with a scale a block keep theirs. Weights
-    that are zero stay zero, so that pruned kernels stay pruned; of clustered ones each channel keeps its few values no
-    longer.
+    one a channel, one a block of a row, or one. Embeddings, transposed convolutions, and kernels in loops (LSTM, GRU)
+    keep theirs. What a kernel is given is computed as on a phone, with XNNPACK. Weights that are zero stay zero, so
+    that pruned kernels stay pruned; of clustered ones each channel keeps its few values no longer.
 
     Args:
         model: the float32 TFLite file.
@@ -48,10 +49,19 @@ def output_aware_rounding(model: bytes, quantized: bytes, *, calibration: float_
         inputs: their kind, for example ``split.task.inputs``, which says what the file is fed with.
 
     Raises:
-        ValueError: if ``quantized`` was not made from ``model``, or holds no such kernel; if ``calibration`` has
-            another shape or is empty, holds no pixels 0..255 (of pictures), nothing finite (numbers) or no whole
-            numbers (ids); if nobody says their kind, or it feeds other inputs than the file has.
+        ValueError: if ``quantized`` was not made from ``model``, or holds no such kernel (those in loops are none); if
+            ``calibration`` has another shape or is empty, holds no pixels 0..255 (of pictures), nothing finite
+            (numbers) or no whole numbers (ids); if nobody says their kind, or it feeds other inputs than the file has;
+            if the file answers with NaN, or like another network.
     """
+    result = rounded(model, quantized, calibration=calibration, inputs=inputs)
+    claim = final_guard.Claim(error=0.8, weights=tuple(_LARGEST))
+    return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
+
+
+def rounded(model: bytes, quantized: bytes, *, calibration: float_file.Examples, inputs: Inputs) -> bytes:
+    """As `output_aware_rounding`, for a file that goes on being worked on: nobody looks at it."""
+    model = float_file.named(model)
     floats, result = (float_file.parsed(file) for file in (model, quantized))
     layers = _layers(floats, result)
     examples = _Examples(model, calibration, inputs)
@@ -155,17 +165,28 @@ def _round(layer: _Layer, sums: _Sums, result: schema.ModelT) -> None:
     moments = gptq.damped(moments)
     # the kernel that comes nearest to the float file's sums with the inputs that it is given
     meant = weights + np.linalg.solve(moments, (weights @ shifts).mT).mT
-    one_scale = len(kernel.quantization.scale) == 1
-    found = gptq.rounded(meant, moments, largest=_LARGEST[kernel.type], one_scale=one_scale, zeros=weights == 0)
+    details = kernel.quantization.details
+    found = gptq.rounded(
+        meant,
+        moments,
+        largest=_LARGEST[kernel.type],
+        one_scale=details is None and len(kernel.quantization.scale) == 1,
+        zeros=weights == 0,
+        block=None if details is None else details.blockSize,
+        stored=None if details is None else four_bits.scales_of_blocks,
+    )
     if layer.bias is not None:
         missed = np.einsum("grc,gc->gr", weights, wanted) - np.einsum("grc,gc->gr", found.weights, given)
         _write(result, layer.bias_place, (layer.bias + missed.reshape(-1)).astype("<f4"))
     integers = found.integers.astype(np.int8)
     if layer.kind == _CODES.DEPTHWISE_CONV_2D:
         integers = integers.transpose(2, 0, 1)
-    scales = found.scales.astype(np.float32).reshape(-1)
-    kernel.quantization.scale = scales[:1] if one_scale else scales
-    _write(result, layer.kernel, _stored(integers.reshape(-1), kernel.type))
+    if details is not None:
+        _write(result, details.scales, found.scales.astype("<f2"))
+    else:
+        count = len(kernel.quantization.scale)
+        kernel.quantization.scale = found.scales.astype(np.float32).reshape(-1)[:count]
+    _write(result, layer.kernel, four_bits.packed(integers) if kernel.type == _TYPES.INT4 else integers)
 
 
 def _layers(floats: schema.ModelT, result: schema.ModelT) -> list[_Layer]:
@@ -184,8 +205,7 @@ def _layers(floats: schema.ModelT, result: schema.ModelT) -> list[_Layer]:
         twin, place = theirs[_written(result, operator)], int(operator.inputs[1])
         kind = float_file.builtin_code(result, operator)
         weights = _constant(floats, twin.inputs[1])
-        in_blocks = result.subgraphs[0].tensors[place].quantization.details is not None
-        if weights is None or in_blocks or uses.count(place) > 1:
+        if weights is None or uses.count(place) > 1:
             continue
         depthwise = kind == _CODES.DEPTHWISE_CONV_2D
         if (weights[..., 0] if depthwise else weights[0]).size > _MOST_INPUTS:
@@ -228,11 +248,7 @@ class _Examples:
 
     def at(self, file: bytes, place: int) -> Iterator[np.ndarray]:
         """What a file has in one tensor, a batch of the file after the other."""
-        interpreter = Interpreter(  # plain kernels, which compute the same on every machine
-            model_content=_cut(file, place),
-            num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
+        interpreter = Interpreter(model_content=_cut(file, place), num_threads=1)  # as a phone computes: by XNNPACK
         interpreter.allocate_tensors()
         taken = {source["index"] for source in interpreter.get_input_details()}
         for start in range(0, self._count, self._size):
@@ -272,25 +288,8 @@ def _windows(inputs: np.ndarray, size: tuple[int, int], options: Strided) -> np.
     return windows[:, :: strides[0], :: strides[1], :, :: dilations[0], :: dilations[1]]
 
 
-def _stored(integers: np.ndarray, kind: int) -> np.ndarray:
-    """As the file has them: 4-bit ones two to a byte, the first in the low bits."""
-    if kind != _TYPES.INT4:
-        return integers
-    pairs = np.pad(integers, (0, len(integers) % 2)).reshape(-1, 2) & 15
-    return (pairs[:, 0] | pairs[:, 1] << 4).astype(np.uint8)
-
-
 def _write(model: schema.ModelT, place: int, values: np.ndarray) -> None:
-    """Gives a tensor a buffer of its own, for equal constants may share one."""
-    buffer: Any = schema.BufferT()
-    buffer.data = values.view(np.uint8)
-    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
-    tensor = model.subgraphs[0].tensors[place]
-    if sum(other.buffer == tensor.buffer for other in tensors) == 1:
-        model.buffers[tensor.buffer] = buffer
-    else:
-        tensor.buffer = len(model.buffers)
-        model.buffers.append(buffer)
+    four_bits.write(model, model.subgraphs[0].tensors[place], values)
 
 
 def _constant(model: schema.ModelT, place: int) -> np.ndarray | None:

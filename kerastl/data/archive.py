@@ -101,7 +101,7 @@ def read(source: Source) -> dict[str, np.ndarray]:
                 raise ValueError(f"{path} holds other arrays than {source.name} has.")
             return arrays
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            if attempt:
+            if attempt or downloads.is_offline():
                 raise
             path.unlink(missing_ok=True)
     raise AssertionError("unreachable")

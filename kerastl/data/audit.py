@@ -26,6 +26,7 @@ from kerastl.data import (
     multi_label_columns,
     near_duplicates,
     parquet_table,
+    table_csv,
     unpack,
 )
 from kerastl.inputs import array_file
@@ -62,8 +63,10 @@ def audit(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
-    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     kind = formats.format_of(path)
+    if kind == "table" and formats.holds_numbers(path, path_column=path_column, text_column=text_column):
+        return _numbers(path, label_columns, split_column, path_column=path_column, text_column=text_column)
+    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     formats.check_label_options(kind, label_options, where=path)
     columns = {"label_column": label_column, "split_column": split_column}
     if kind == "table" and formats.holds_texts(path, path_column=path_column, text_column=text_column):
@@ -85,6 +88,21 @@ def audit(
     else:
         raise ValueError(f"Wanted a folder of array files, or of class folders with pictures. Received: {path}.")
     return _in_order(found)
+
+
+def _numbers(path: Path, label_columns: Sequence[str], split_column: str, **columns: str) -> list[Finding]:
+    """A table of numbers and categories: what `table_regressor` would say of it, or what it holds."""
+    try:
+        formats.check_numbers(path, label_columns, **columns)
+        data = table_csv.load(path, label_columns=label_columns, split_column=split_column)
+    except ValueError as error:
+        return [Finding("error", path.name, str(error))]
+    names, rows = data.task.inputs.described()["columns"], sum(map(len, (data.train, data.validation, data.test)))
+    held = f"{rows:,} rows of {len(names)} numbers for {', '.join(data.task.target.names)}"
+    found = [Finding("note", path.name, f"{held}: {data.task.target.kind}")]
+    if twice := data.leakage.get("exact_duplicates"):
+        found.append(Finding("warning", path.name, f"{twice} held-out rows stand in another split as well"))
+    return found
 
 
 def _archive(path: Path, *, near: bool) -> list[Finding]:

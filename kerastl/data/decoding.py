@@ -25,7 +25,7 @@ import PIL
 
 from kerastl.data import near_duplicates, streamed
 from kerastl.inputs import pictures
-from kerastl.system import atomic_files, downloads
+from kerastl.system import atomic_files, downloads, output
 
 _BLOCK = 16  # pictures that a thread takes at once
 _FACTS = "facts.npz"
@@ -76,7 +76,7 @@ def decode_all(
 
         return Decoded(inputs, digests, _pass(files, size, channels, digests=digests, keep=keep))
     album = streamed.PixelCache(tuple(files), size, channels, digests)
-    parent = downloads.home() / "pictures"
+    parent = downloads.workspace() / "pictures"
     folder = parent / _key(files, size, channels)
     with_pixels = _make_room(parent, folder, needed=len(files) * bytes_of_one, budget=cache_bytes)
     problems = _recalled(folder, album, with_pixels=with_pixels)
@@ -136,7 +136,8 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         return
     shown = sys.stderr.isatty()
     columns = (TextColumn("looking at pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+    console = Console(file=output.terminal(sys.stderr))
+    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
 

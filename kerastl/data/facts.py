@@ -23,7 +23,8 @@ class Facts(NamedTuple):
     """What is known of a data set before anything is trained.
 
     Attributes:
-        kind: ``"pictures"`` or ``"texts"``.
+        kind: ``"pictures"``, ``"texts"``, or ``"numbers"`` of a table of numbers and categories, of which no more is
+            said.
         counts: examples of each class, in all splits together.
         length: of pictures the shorter side in pixels, the median of some; of texts the tokens, [CLS] and [SEP] among
             them, that nine in ten of some do not exceed.
@@ -62,8 +63,12 @@ def summarize(
         ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
             what cannot say them so.
     """
-    path, label_options = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
+    path, table_columns = Path(path), {"path_column": path_column, "text_column": text_column}
     kind = formats.format_of(path)
+    if kind == "table" and formats.holds_numbers(path, **table_columns):
+        formats.check_numbers(path, label_columns, **table_columns)
+        return Facts("numbers", {}, 0)
+    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     formats.check_label_options(kind, label_options, where=path)
     if kind == "table" and formats.holds_texts(path, path_column=path_column, text_column=text_column):
         return _texts(path, [text_column, label_column], split_column, label_options)
@@ -112,7 +117,8 @@ def _arrays(path: Path, label_column: str, split_column: str, label_columns: Seq
     if any(values.dtype != np.uint8 or values.ndim not in (3, 4) for values in inputs.values()):
         raise ValueError(
             f"Wanted arrays of pictures, bytes (examples, height, width, channels). Received: {sorted(shapes)} in "
-            f"{path}. No recipe takes other numbers; `kerastl copy mnist_cnn FILE` starts one of your own."
+            f"{path}. `kerastl run shrink_model --model MODEL --data {path}` shrinks a model of yours on such; "
+            "`kerastl copy mnist_cnn FILE` starts a recipe of your own."
         )
     side = min((min(shape[:2]) for shape in shapes), default=0)
     if any(multi_label_columns.are_sets(values) for values in labels.values()):

@@ -6,20 +6,27 @@ Nothing is decoded.
 
 from __future__ import annotations
 
+import itertools
+import math
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from kerastl.data import class_folders, multi_label_columns, parquet_table, text_file, unpack
 from kerastl.inputs import array_file
-from kerastl.system import special_files
+from kerastl.system import near_names, special_files
 
 Format = Literal["table", "parquet", "arrays", "archive", "folder"]
 """``"table"``: of pictures or of sentences, see `holds_texts`. ``"arrays"``: NumPy or idx files. ``"folder"``: whatever
 else a folder may be, one with a folder a class as a rule."""
 TABLES = (*text_file.ENDINGS, ".txt")
 """Endings of tables; JSON lines are among them, and ``.txt``, which are of pictures."""
+
+
+_LOOKED_AT, _WORDS = 50, 3
+"""Rows by which a table of numbers is known, and most words that a category has."""
 
 
 def format_of(path: Path) -> Format:
@@ -57,6 +64,42 @@ def format_of(path: Path) -> Format:
 def _has_classes(root: Path) -> bool:
     """Whether a picture lies in one of the folders, at any depth."""
     return any(class_folders.is_picture(file) for folder in class_folders.folders(root) for file in folder.rglob("*"))
+
+
+def holds_numbers(table: Path, *, path_column: str, text_column: str) -> bool:
+    """Whether a table is one of numbers and categories: it has no column of pictures or of sentences by their names,
+    its first rows have numbers beyond 0 and 1, and no sentences.
+    """
+    header = text_file.columns(table) if table.suffix.lower() in text_file.ENDINGS else []
+    if len(header) < 2 or {path_column, text_column} & set(header):
+        return False
+    try:
+        rows = list(itertools.islice(text_file.read(table, columns=header), _LOOKED_AT))
+    except ValueError:  # whoever reads it says what is wrong
+        return False
+    cells = [[value for value in column if value] for column in zip(*(row.values for row in rows), strict=True)]
+    counted = any(column and all(map(_is_number, column)) and set(column) - {"0", "1"} for column in cells)
+    return counted and not any(len(value.split()) > _WORDS for column in cells for value in column)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
+
+
+def check_numbers(table: Path, label_columns: Sequence[str], *, path_column: str, text_column: str) -> None:
+    """Raises `ValueError` where nobody says what is to be known of a table of numbers and categories."""
+    header = text_file.columns(table)
+    lacking = [name for name in label_columns if name not in header]
+    if lacking or not label_columns:
+        hint = near_names.did_you_mean(lacking[0], header) if lacking else ""
+        raise ValueError(
+            f"Wanted sentences in a column {text_column!r}, pictures in {path_column!r}, or of numbers and categories "
+            f"what is to be known, --label-columns NAME, for `kerastl run table_regressor`. Received: {table} with the "
+            f"columns {', '.join(header)}{', and without ' + ', '.join(lacking) if lacking else ''}.{hint}"
+        )
 
 
 def holds_texts(table: Path, *, path_column: str, text_column: str) -> bool:

@@ -336,7 +336,7 @@ def _split_of(row: picture_table.Row, file: Path) -> str:
 
 def unpacked(archive: Path) -> Path:
     """The folder of an archive's pictures in the cache."""
-    return unpack.strip_single_folders(unpack.cached(archive, downloads.home() / "unpacked"))
+    return unpack.strip_single_folders(unpack.cached(archive, downloads.workspace() / "unpacked"))
 
 
 def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | Path) -> tuple[str, ...]:

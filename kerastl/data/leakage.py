@@ -50,6 +50,7 @@ def between(train: types.Split, validation: types.Split, test: types.Split, *, d
     except (OSError, ValueError, AttributeError):
         pass
     counts = {**_exact(train, validation, test), **_near(train, validation, test)}
+    cached = downloads.workspace() / "overlaps" / cached.name
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         atomic_files.write_json(cached, counts)

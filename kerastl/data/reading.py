@@ -6,17 +6,20 @@ Every field is a flag of the recipes that have it, `--label-column` for example.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
+
+from kerastl.types.settings import Count, CountOrShare
 
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
     """How examples are divided, where nothing says so yet."""
 
-    validation: int | float = 0.1
+    validation: CountOrShare = 0.1
     """How many examples are held out of train to choose by, or what share of them."""
-    test: int | float = 0.1
+    test: CountOrShare = 0.1
     """How many examples, or what share, are held out to measure on. A set that is published has its own."""
-    max_train_examples: int | None = None
+    max_train_examples: Count | None = None
     """Keeps only so many training examples, and of the others in proportion."""
     split_column: str = "split"
     """Column of train, validation and test, of a table or a parquet file, which is respected; it may be absent."""
@@ -33,7 +36,7 @@ class Reading(Splits):
     Where a label of JSON lines or of a parquet file is a list, none is needed."""
     label_columns: tuple[str, ...] = ()
     """Instead, the names of columns of 0 and 1, one a class."""
-    on_unreadable: str = "fail"
+    on_unreadable: Literal["fail", "skip"] = "fail"
     """What becomes of pictures that cannot be read, and of rows without text or label: "fail" lists them and stops,
     "skip" leaves them out."""
 
@@ -46,7 +49,7 @@ class Reading(Splits):
 class PictureReading(Reading):
     """How pictures of one's own are read, see `loading.pictures`."""
 
-    test: int | float = 0.15
+    test: CountOrShare = 0.15
     """How many pictures, or what share, are held out to measure on, where a folder or table has no such split."""
     path_column: str = "path"
     """A table's column of pictures, paths from its folder."""
@@ -66,17 +69,17 @@ class TextReading(Reading):
 class TableReading(Splits):
     """How a table of numbers and categories is read, see `loading.tables`."""
 
-    test: int | float = 0.2
+    test: CountOrShare = 0.2
     """How many rows, or what share, are held out to measure on, where the table has no such split."""
     label_columns: tuple[str, ...] = ()
     """The column that is to be known, or several of numbers."""
     leave_out: tuple[str, ...] = ()
     """Columns that do not go in: names, numbers of rows, what is known only afterwards."""
-    task: str = "auto"
+    task: Literal["auto", "regression", "classification"] = "auto"
     """ "regression", "classification", or "auto": regression for numbers of more than twenty different values."""
     unit: str = ""
     """Unit of the number that is to be known."""
-    missing: str = "fail"
+    missing: Literal["fail", "median"] = "fail"
     """Missing values: "fail" names their lines and stops, "median" takes that of the training rows."""
 
 

@@ -118,7 +118,7 @@ def _columns(
     if lacking or not labels:
         hint = near_names.did_you_mean(lacking[0], header) if lacking else ""
         raise ValueError(
-            f"Wanted the columns {', '.join((*labels, *wanted)) or 'of the labels (--label-columns)'}. Received: "
+            f"Wanted the columns {', '.join((*labels, *wanted)) or 'of the labels'} (--label-columns). Received: "
             f"{path} without {', '.join(lacking) or 'any named'}.{hint} It has: {', '.join(header) or 'none'}."
         )
     found = list(wanted) or [name for name in header if name not in {*labels, *others}]

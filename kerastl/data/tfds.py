@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import socket
 import urllib.parse
 import urllib.request
@@ -17,7 +18,7 @@ from kerastl import types
 from kerastl.data import splits
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
-from kerastl.system import bounded_json
+from kerastl.system import bounded_json, downloads
 from kerastl.tasks.single_label import SingleLabel
 
 
@@ -99,6 +100,10 @@ def load(
 
 def _prepared(name: str, data_dir: str | os.PathLike | None) -> tensorflow_datasets.core.DatasetBuilder:
     _check_features(name, data_dir)
+    # a name space stands for code on the network, and behind a comma may stand any argument of a builder
+    plain = re.fullmatch(r"[\w.]+(/[\w.-]+)?(:[\d.*]+)?", name) and "://" not in str(data_dir)
+    if not plain:
+        downloads.check_online(name)
     try:
         builder = tensorflow_datasets.builder(name, data_dir=data_dir)
     except tensorflow_datasets.core.DatasetNotFoundError as error:
@@ -109,6 +114,7 @@ def _prepared(name: str, data_dir: str | os.PathLike | None) -> tensorflow_datas
             + (f"Near names: {', '.join(near)}." if near else f"It has {len(known)}, see `tfds.list_builders()`.")
         ) from error
     if not builder.is_prepared():
+        downloads.check_online(name)
         try:
             _knock(builder)
             builder.download_and_prepare()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -53,6 +53,34 @@ def layers_of(model: KerasModel) -> Any:
     """The layers of the Keras that a model is made with: the module ``keras.layers``, or that of tf_keras."""
     library = class_of_models(model).__module__.split(".")[0]
     return importlib.import_module(library).layers
+
+
+def layer_of(model: KerasModel) -> Callable[[str], str | None]:
+    """A function that finds the innermost layer in what the converter calls a tensor, or ``None``.
+
+    ``model_1/conv_1/Relu;model_1/conv_1/convolution``: of a Keras 3 model each scope has a number behind it, which is
+    not the layer's own.
+    """
+    names = frozenset(_layer_names(model))
+    numbered = class_of_models(model).__module__.startswith("keras.")
+
+    def found(name: str) -> str | None:
+        for part in reversed(re.split("[/;]", name)):
+            bare = re.sub(r"_\d+$", "", part)
+            for one in (bare, part) if numbered else (part, bare):
+                if one in names:
+                    return one
+        return None
+
+    return found
+
+
+def _layer_names(model: KerasModel) -> Iterator[str]:
+    """Those of layers, and of layers of models among them."""
+    for layer in model.layers:
+        yield layer.name
+        if getattr(layer, "layers", None):
+            yield from _layer_names(layer)
 
 
 def names_of(model: KerasModel, end: str) -> tuple[str, ...]:

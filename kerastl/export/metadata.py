@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.schema_py_generated import ModelT, SubGraphT, TensorT
+from ai_edge_litert.schema_py_generated import SubGraphT, TensorT
 
 from kerastl.export import operator_versions, packing
 from kerastl.export.metadata_schema.AssociatedFile import AssociatedFileT
@@ -77,10 +77,11 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     Raises:
         ValueError: if the file has other inputs than the task, or another number of outputs than names; or if a
             vocabulary lacks a special token.
+        RuntimeError: if the file with metadata answers otherwise (a fault of this function, never let through).
     """
     model = packing.unpack(_without_archive(data))
     model.metadata = [old for old in model.metadata or [] if old.name != ENTRY]
-    model = packing.unpack(packing.shrink(packing.pack(model), names=_may_be_quantized(model)))
+    model = packing.unpack(packing.shrink(packing.pack(model)))
     graph, labels = model.subgraphs[0], list(task.target.names)
     outputs = int(graph.tensors[graph.outputs[0]].shape[-1]) if task.target.outputs else len(graph.outputs)
     if outputs != len(labels):
@@ -101,6 +102,9 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
             if content:
                 # A date of its own would make the same network another file every time.
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    found = packing.first_difference(data, file.getvalue(), probes=1)
+    if found is not None:
+        raise RuntimeError(f"Metadata changed the network's answers: {found}")
     return file.getvalue()
 
 
@@ -234,13 +238,6 @@ def _without_archive(data: bytes) -> bytes:
         return data
     with bounded_zip.opened(data) as archive:
         return data[: min((entry.header_offset for entry in archive.infolist()), default=len(data))]
-
-
-def _may_be_quantized(model: ModelT) -> bool:
-    """Whether someone may yet want to quantize the file, which goes by the names of tensors: once is enough."""
-    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
-    scaled = any(tensor.quantization is not None and tensor.quantization.scale is not None for tensor in tensors)
-    return not scaled and all(tensor.type != schema.TensorType.FLOAT16 for tensor in tensors)
 
 
 def _check_inputs(graph: SubGraphT, task: Task, between_words: str) -> None:

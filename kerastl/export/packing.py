@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import flatbuffers
@@ -148,16 +149,19 @@ def code_of(model: ModelT, operator: OperatorT) -> int:
     return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
-def shrink(data: bytes, *, names: bool = True) -> bytes:
+def shrink(data: bytes, *, layer_of: Callable[[str], str | None] = lambda _: None) -> bytes:
     """The same network in fewer bytes, its answers bit for bit the same.
 
     Goes: long tensor names, minimum and maximum statistics, metadata that only converters write, operator codes and
     tensors that nothing uses, empty quantization records, the second copy of equal constants. Stays: the names of
-    inputs and outputs, signatures, scales and zero points, any other metadata.
+    inputs and outputs, signatures, scales and zero points, any other metadata. Inner tensors have short names, no two
+    of a file alike: quantizers, tf2onnx and viewers tell them apart by it.
 
     Args:
         data: bytes of a TFLite file.
-        names: whether inner tensors keep a (short) name; quantization tools find tensors by name, the phone does not.
+        layer_of: finds the layer in the name that a converter gave to a tensor (`keras_graph.layer_of`). What an
+            operator of a layer writes is then called after it, ``conv`` the first and ``conv/12`` another, so that a
+            quantizer can be told of it by name; every other tensor has a number.
 
     Raises:
         ValueError: if the bytes are not a TFLite file, or have an archive of associated files appended, whose place
@@ -171,12 +175,13 @@ def shrink(data: bytes, *, names: bool = True) -> bytes:
     model.metadata = [entry for entry in model.metadata or [] if entry.name not in UNREAD_METADATA] or None
     model.metadataBuffer = None
     _drop_operator_codes(model)
-    for place, graph in enumerate(model.subgraphs):
+    for graph in model.subgraphs:
         _drop_tensors(model, graph)
-        _shorten(graph, names=names, prefix=f"{place}_" if place else "")
+        _without_statistics(graph)
         for operator in graph.operators:
             operator.mutatingVariableInputs = operator.mutatingVariableInputs or None
             operator.intermediates = operator.intermediates or None
+    _shorten_names(model, layer_of)
     _merge_buffers(model)
     shrunk = pack(model)
     difference = first_difference(data, shrunk)
@@ -228,12 +233,35 @@ def _scales_of_blocks(tensor: TensorT) -> schema.BlockwiseQuantizationT | None:
     return details if isinstance(details, schema.BlockwiseQuantizationT) else None
 
 
-def _shorten(graph: SubGraphT, *, names: bool, prefix: str) -> None:
-    """Names no two tensors of a file alike, whatever subgraph they are of: quantization tools tell them apart by it."""
-    ends = {*graph.inputs, *graph.outputs}
-    for index, tensor in enumerate(graph.tensors):
-        if index not in ends:
-            tensor.name = f"{prefix}{index}".encode() if names else None
+def _shorten_names(model: ModelT, layer_of: Callable[[str], str | None]) -> None:
+    """Names no two tensors of a file alike, whatever subgraph they are of; the ends of the file keep theirs."""
+    main = model.subgraphs[0]
+    ends = {int(index) for index in (*main.inputs, *main.outputs)}
+    taken = {main.tensors[index].name for index in ends}
+    for place, graph in enumerate(model.subgraphs):
+        written = {int(index) for operator in graph.operators for index in operator.outputs}
+        for index, tensor in enumerate(graph.tensors):
+            if place == 0 and index in ends:
+                continue
+            layer = layer_of((tensor.name or b"").decode()) if index in written else None
+            number = f"{place}_{index}" if place else str(index)
+            tensor.name = next(name for name in _names(layer, number) if name not in taken)
+            taken.add(tensor.name)
+
+
+def _names(layer: str | None, number: str) -> Iterator[bytes]:
+    """Names for a tensor, the best one first."""
+    if layer is not None:
+        yield layer.encode()
+        number = f"{layer}/{number}"
+    yield number.encode()
+    while True:
+        number += "_"
+        yield number.encode()
+
+
+def _without_statistics(graph: SubGraphT) -> None:
+    for tensor in graph.tensors:
         if tensor.shape is not None and len(tensor.shape):
             tensor.hasRank = False  # only of a scalar it says what the shape does not
         quantization = tensor.quantization

@@ -8,8 +8,9 @@ Tasks feed it as well; plain numbers in their own unit.
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +19,13 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from kerastl.export import calibration as ranges
-from kerastl.export import lookup, packing, quantizable, rescaling, serving
+from kerastl.export import final_guard, keras_graph, lookup, packing, quantizable, rescaling, serving
 from kerastl.export.keras_graph import KerasModel
 from kerastl.system import atomic_files, memory
 from kerastl.types import History, Task
+
+_PROBES = 8  # calibration examples that an integer file is compared with its model on
+_INTEGER_ERROR = 0.5  # what integers may lose of a few answers, in the median: another network loses more
 
 
 class Converted(NamedTuple):
@@ -136,8 +140,8 @@ def convert(
     data = lookup.as_lookups(_named(data, signature))
     if not integer:
         data = quantizable.as_quantizable(data)
-    data = packing.shrink(data, names=not integer)
-    _check_answers(model, data, task, integer=integer)
+    data = packing.shrink(data) if integer else packing.shrink(data, layer_of=keras_graph.layer_of(model))
+    _check_answers(model, data, task, integer=integer, examples=examples)
     return data
 
 
@@ -268,39 +272,53 @@ def _named(data: bytes, signature: _Signature) -> bytes:
     return packing.pack(model)
 
 
-def _check_answers(model: KerasModel, data: bytes, task: Task | None = None, *, integer: bool) -> None:
+def _check_answers(
+    model: KerasModel,
+    data: bytes,
+    task: Task | None = None,
+    *,
+    integer: bool,
+    examples: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Catches the converter's silent failures at the point where they happen; the full proof is `kerastl.verify`."""
-    parsed = packing.unpack(data)
-    for tensor in parsed.subgraphs[0].tensors:
-        values = parsed.buffers[tensor.buffer].data
-        if values is not None and tensor.shape is not None and len(tensor.shape) == 4 and not values.any():
-            raise RuntimeError(
-                f"The converter lost the weights of {model.name!r}: a kernel of shape {list(tensor.shape)} is all "
-                "zeros. A layer before it was likely folded into it after quantization."
-            )
-    if integer:
-        return
-    probes, served = serving.noise(model, task), serving.serve(model, task)
-    shares = task is not None and task.target.served_activation() in ("softmax", "sigmoid")
-    interpreter = packing.Interpreter(model_content=data, num_threads=1)
-    interpreter.allocate_tensors()
-    for row in range(len(probes[0])):
-        values = [probe[row : row + 1] for probe in probes]
-        wanted = {name: answer.numpy() for name, answer in served.function(*map(tf.constant, values)).items()}
-        names = [spec.name for spec in served.inputs]
-        fed = dict(zip(names, values, strict=True))
+    lost = final_guard.lost_kernel(data)
+    if lost is not None and integer:
+        raise RuntimeError(
+            f"The converter lost the weights of {model.name!r}: {lost}. A layer before it was likely folded into it "
+            "after quantization."
+        )
+    served = serving.serve(model, task)
+    values = serving.noise(model, task)
+    if examples is not None:  # ranges were set by them, and noise may lie outside
+        values = tuple(examples[str(spec.name)][:_PROBES] for spec in served.inputs)
+    runner = final_guard.Runner(data)
+    names = [spec.name for spec in served.inputs]
+    probes, wanted = [], []
+    for row in range(len(values[0])):
+        example = [one[row : row + 1] for one in values]
+        answer = served.function(*map(tf.constant, example))
+        wanted.append([answer[target["name"]].numpy() for target in runner.targets])
+        fed = dict(zip(names, example, strict=True))
         if task is not None and len(names) == 1:
-            fed = task.inputs.fed(values[0])
-        for source in interpreter.get_input_details():
-            interpreter.set_tensor(source["index"], fed[source["name"]])
-        interpreter.invoke()
-        for target in interpreter.get_output_details():
-            got, answer = interpreter.get_tensor(target["index"]), wanted[target["name"]]
-            if not _alike(got, answer, shares=shares):
-                raise RuntimeError(
-                    f"The converted file does not answer like {model.name!r}: wanted {target['name']} within 0.001 of "
-                    f"{answer[0]}. Received: {got[0]}."
-                )
+            fed = task.inputs.fed(example[0])
+        probes.append([np.asarray(fed[source["name"]]) for source in runner.sources])
+    claim = final_guard.Claim(error=_INTEGER_ERROR, integer=integer)
+    shares = task is not None and task.target.served_activation() in ("softmax", "sigmoid")
+    outputs = [target["name"] for target in runner.targets]
+    compare = None if integer else functools.partial(_differences, names=outputs, shares=shares)
+    found = final_guard.fault(data, claim, probes=probes, wanted=wanted, compare=compare)
+    if found is not None:
+        raise RuntimeError(f"The converted file does not answer like {model.name!r}: {found}.")
+
+
+def _differences(
+    given: Sequence[final_guard.Values], wanted: Sequence[final_guard.Values], *, names: Sequence[str], shares: bool
+) -> str | None:
+    for got, asked in zip(given, wanted, strict=True):
+        for name, one, other in zip(names, got, asked, strict=True):
+            if not _alike(one, other, shares=shares):
+                return f"wanted {name} within 0.001 of {other[0]}. Received: {one[0]}"
+    return None
 
 
 def _alike(got: np.ndarray, wanted: np.ndarray, *, shares: bool) -> bool:

@@ -177,16 +177,16 @@ def read_npz(path: Path, *, largest: int = LARGEST) -> Iterator[tuple[str, np.nd
 def read_batch(path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers of a ``.npy`` file as a batch of examples ``(examples, *shape)``; one example becomes a batch of one.
 
-    A last axis of one may be missing.
+    A last axis of one may be missing. Of a ``.npz`` file it is the one array of that shape.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read, holds no numbers, or none of this shape.
+        ValueError: if it cannot be read, holds no numbers, or none of this shape; of a ``.npz`` file also several.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no input file {path}.")
     try:
-        array = read_npy(path)
+        array = _only(path, shape) if _ending(path) == ".npz" else read_npy(path)
     except ArrayFileError as error:
         raise ValueError(f"{path} is no array that can be read: {error}.") from error
     if array.dtype.kind not in "buif":
@@ -198,6 +198,17 @@ def read_batch(path: Path, *, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape[1:] != shape or not len(array):
         raise ValueError(f"This file takes arrays of shape {shape}, one or a batch. Received: {path} of {array.shape}.")
     return array
+
+
+def _only(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The one array of a ``.npz`` file that can be examples of a shape."""
+    arrays = {name: one for name, one in read_npz(path) if not isinstance(one, ArrayFileError)}
+    forms = {shape, shape[:-1]} if shape[-1:] == (1,) else {shape}
+    fitting = [one for one in arrays.values() if one.shape in forms or one.shape[1:] in forms]
+    if len(fitting) != 1:
+        shapes = ", ".join(f"{name} {one.shape}" for name, one in arrays.items())
+        raise ArrayFileError(f"wanted one array of shape {shape}, or of a batch of such, it holds {shapes or 'none'}")
+    return fitting[0]
 
 
 def _read(stream: IO[bytes], *, size: int, largest: int) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from kerastl.types.settings import Part, Share, Weight
 
 if TYPE_CHECKING:
     import keras
@@ -13,32 +15,32 @@ if TYPE_CHECKING:
 class Augmentation:
     """How far training pictures are changed at random; nothing by default."""
 
-    rotation: float = 0.0
+    rotation: Share = 0.0
     """Largest angle in turns (0.03 is 11 degrees), to either side."""
-    translation: float = 0.0
+    translation: Share = 0.0
     """Largest shift as a share of height and width; without any of the others by whole pixels."""
-    zoom: float = 0.0
+    zoom: Part = 0.0
     """Largest change of scale as a share, drawn for height and width apart."""
-    shear: float = 0.0
+    shear: Share = 0.0
     """Largest shift a pixel of height, as a share."""
-    elastic: float = 0.0
+    elastic: Share = 0.0
     """Elastic distortion (Simard et al. 2003): how far points a quarter of the picture apart are shifted, each its own
     way, as a share of height and width (standard deviation); what is between them bends along."""
-    fill: str = "constant"
+    fill: Literal["constant", "reflect", "nearest", "wrap"] = "constant"
     """What stands outside a moved picture: "constant" is black, "reflect" its mirror image."""
     horizontal_flip: bool = False
     """Whether half of the pictures are mirrored; off where left and right mean something."""
-    brightness: float = 0.0
+    brightness: Share = 0.0
     """Largest change as a share of the range, to either side."""
-    contrast: float = 0.0
+    contrast: Share = 0.0
     """Largest change of the distance from a picture's mean, as a share, to either side."""
-    exposure: float = 0.0
+    exposure: Share = 0.0
     """Largest change of the light as a share, to either side: black stays black."""
-    erasing: float = 0.0
+    erasing: Share = 0.0
     """Random erasing (Zhong et al. 2020): share of the pictures in which a rectangle is blanked."""
-    cutout: float = 0.0
+    cutout: Share = 0.0
     """Cutout (DeVries & Taylor 2017): side of a square that is blanked in every picture, as a share."""
-    mixup: float = 0.0
+    mixup: Weight = 0.0
     """Mixup (Zhang et al. 2018): above 0 every picture is mixed with another one of its batch, 1 draws shares evenly.
     Labels are NOT mixed: a teacher answers to the mixed picture."""
 

@@ -85,7 +85,7 @@ class Image:
         return np.random.default_rng(seed).integers(0, 256, (count, *self.size)).astype(self.batch_dtype)
 
     def read(self, argument: str) -> np.ndarray:
-        """A picture file, or an array of raw pixels (``.npy``) with one picture or a batch of them.
+        """A picture file, or an array of raw pixels (``.npy``, ``.npz``) with one picture or a batch of them.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -96,7 +96,7 @@ class Image:
         path = Path(argument)
         if not path.is_file():
             raise FileNotFoundError(f"There is no input file {path}.")
-        if path.suffix.lower() != ".npy":
+        if path.suffix.lower() not in (".npy", ".npz"):
             height, width, channels = self.size
             try:
                 return pictures.read(path, channels=channels, size=(height, width)).pixels[None]
@@ -112,6 +112,14 @@ class Image:
                 f"Pictures are raw pixels 0..255, not scaled to 0..1. Received: {path} up to {array.max()}."
             )
         return np.rint(array).astype(np.uint8)
+
+    def files(self, folder: Path) -> list[Path]:
+        """The pictures and arrays in a folder and the folders in it, hidden ones left out."""
+        from kerastl.inputs import pictures
+
+        endings = (*pictures.ENDINGS, *pictures.FOREIGN, ".npy", ".npz")
+        found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings and path.is_file())
+        return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         """A PNG as a data URI; of more or fewer channels than 1 or 3 the first one or three."""

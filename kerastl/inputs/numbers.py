@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from kerastl.system import near_names
 from kerastl.types import LazyArray
 
 if TYPE_CHECKING:
@@ -120,12 +121,16 @@ class Numbers:
         return (np.asarray(self.mean) + np.asarray(self.spread) * draws).astype(np.float32)
 
     def read(self, argument: str) -> np.ndarray:
-        """Numbers with commas between them, named (``age=3,height=1.8``) or in order; or an array in a ``.npy`` file.
+        """Numbers with commas between them, named (``age=3,height=1.8``) or in order; or an array in a file.
+
+        Where a table's category became a number 0 or 1 for each of its values, the value itself may stand for all of
+        them: ``season=winter,height=1.8``.
 
         Raises:
-            ValueError: if there are not as many numbers as the model takes, one of them is none, or a name is unknown.
+            ValueError: if there are not as many numbers as the model takes, one of them is none, or a name or the value
+                of a category is unknown.
         """
-        if argument.endswith(".npy"):
+        if argument.endswith((".npy", ".npz")):
             from kerastl.inputs import array_file
 
             examples = array_file.read_batch(Path(argument), shape=self.size).astype(np.float32)
@@ -133,9 +138,8 @@ class Numbers:
             return examples
         words = [word.strip() for word in argument.split(",")]
         if self.columns and all("=" in word for word in words):
-            pairs = [word.split("=", 1) for word in words]
-            named = [name.strip() for name, _ in pairs]
-            given = {name: value for name, (_, value) in zip(named, pairs, strict=True)}
+            pairs = [pair for word in words for pair in self._pairs(word)]
+            named, given = [name for name, _ in pairs], dict(pairs)
             if sorted(named) != sorted(self.columns):
                 twice = sorted({name for name in named if named.count(name) > 1})
                 lacking = sorted(set(self.columns) - set(given))
@@ -146,6 +150,8 @@ class Numbers:
                     f"named twice: {', '.join(twice) or 'none'}."
                 )
             words = [given[name] for name in self.columns]
+        elif len(words) == len(columns := self._table_columns()) != len(self.columns):
+            words = [value for name, word in zip(columns, words, strict=True) for _, value in self._valued(name, word)]
         try:
             numbers = np.asarray([float(word) for word in words], np.float32)
         except ValueError as error:
@@ -156,6 +162,27 @@ class Numbers:
                 f"Wanted {math.prod(self.size)} finite numbers{named}. Received: {len(numbers)} in {argument!r}."
             )
         return numbers.reshape(1, *self.size)
+
+    def _table_columns(self) -> list[str]:
+        """Names of the columns that a table had: a category is one of them, however many numbers it became."""
+        return list(dict.fromkeys(name.partition("=")[0] for name in self.columns))
+
+    def _pairs(self, word: str) -> list[tuple[str, str]]:
+        """The numbers that a word like ``age=3`` or ``season=winter`` stands for, by their names."""
+        name, _, value = (part.strip() for part in word.rpartition("="))
+        if name in self.columns:
+            return [(name, value)]
+        name, _, value = (part.strip() for part in word.partition("="))
+        return self._valued(name, value)
+
+    def _valued(self, name: str, value: str) -> list[tuple[str, str]]:
+        known = [one.partition("=")[2] for one in self.columns if one.partition("=")[:2] == (name, "=")]
+        if not known:
+            return [(name, value)]
+        if value not in known:
+            hint = near_names.did_you_mean(value, known)
+            raise ValueError(f"Wanted {name} to be one of {', '.join(known)}.{hint} Received: {value!r}.")
+        return [(f"{name}={one}", "1" if one == value else "0") for one in known]
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         numbers = np.asarray(example).reshape(-1)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from kerastl.types import settings
+from kerastl.types.settings import Positive, Share, Weight
+
+if TYPE_CHECKING:  # a recipe's settings are shown without NumPy
+    from kerastl.types import Choice, Target, Variant
+    from kerastl.verify.chance import Answered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,38 +19,49 @@ class Acceptance:
     """How far files may be from their models, and which of them goes to the phone.
 
     Scores are on the scale of shares, see `types.Target.drop`: 0.003 is 0.3 points of accuracy.
-
-    Raises:
-        ValueError: if a bound is negative, or the share of agreement is none.
     """
 
     prefer: Literal["balanced", "smallest", "fastest"] = "balanced"
     """What the phone gets among the files within the bounds: the "smallest", the "fastest", or, "balanced", the fastest
     of those within 5 % of the smallest."""
-    max_score_drop: float = 0.003
+    max_score_drop: Weight = 0.003
     """Validation score that the chosen file may lose against the float model."""
-    max_quantization_drop: float = 0.003
+    max_quantization_drop: Weight = 0.003
     """Score that an int8 file may lose against its own float model, on either split."""
-    min_agreement: float = 0.98
+    min_agreement: Share = 0.98
     """Least share of examples on which an int8 file answers like its float model."""
-    max_saturation: float = 0.005
+    max_saturation: Share = 0.005
     """Largest share of a layer's numbers on held-out examples that may lie outside the range of its calibration."""
-    megabytes: float | None = None
+    megabytes: Positive | None = None
     """Most that the chosen file may have, a megabyte being a million bytes."""
-    milliseconds: float | None = None
+    milliseconds: Positive | None = None
     """Most that one inference of the chosen file may take, on one thread of this machine."""
 
-    def __post_init__(self) -> None:
-        if self.prefer not in ("balanced", "smallest", "fastest"):
-            raise ValueError(f"Wanted prefer to be balanced, smallest or fastest. Received: {self.prefer!r}.")
-        if min(self.megabytes or 1, self.milliseconds or 1) <= 0 or 0 in (self.megabytes, self.milliseconds):
-            raise ValueError(
-                f"Wanted limits above 0. Received: megabytes={self.megabytes}, milliseconds={self.milliseconds}."
-            )
-        bounds = (self.max_score_drop, self.max_quantization_drop, self.max_saturation)
-        if min(bounds) < 0 or not 0 <= self.min_agreement <= 1:
-            raise ValueError(
-                "Wanted bounds of 0 or more, and a share of agreement. Received: "
-                f"max_score_drop={self.max_score_drop}, max_quantization_drop={self.max_quantization_drop}, "
-                f"max_saturation={self.max_saturation}, min_agreement={self.min_agreement}."
-            )
+
+def choose(variants: Sequence[Variant], *, target: Target, accept: Acceptance, own: Answered) -> Choice:
+    """The file for the phone, by validation alone, see `verify.select`.
+
+    Args:
+        variants: those that may be chosen.
+        target: what is asked.
+        accept: the bounds.
+        own: the answers of the float model that ``max_score_drop`` is counted from, on validation.
+
+    Raises:
+        ValueError: there is no such bound, or no variant.
+        VerificationError: as `verify.select`.
+    """
+    from kerastl import verify
+
+    settings.check(accept, prefix="accept.")
+
+    return verify.select(
+        variants,
+        target=target,
+        prefer=accept.prefer,
+        budget=accept.max_score_drop,
+        megabytes=accept.megabytes,
+        milliseconds=accept.milliseconds,
+        float_validation_score=own.score,
+        float_errors=own.errors,
+    )

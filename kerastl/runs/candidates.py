@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 _CALIBRATION = 500
+_PROBES = 16  # examples of which a few are run through every finished file
 """Examples of a split that calibrate what is integer throughout, where none are given."""
 
 
@@ -206,12 +207,14 @@ def post_training(
         calibration = data.take(_CALIBRATION).inputs
     float32, inputs = tflite.convert(model, task), task.inputs
     shown = np.empty(0) if calibration is None else calibration
+    some = data.take(_PROBES).inputs if isinstance(data, Split) else None
+    looked_at: dict[str, Any] = {"examples": some, "inputs": inputs}
     rounding = None if clusters is not None else rounding
     makes: dict[str, Callable[[], bytes]] = {
         "float32": lambda: float32,
-        "float16": lambda: ptq.float16(float32),
-        "dynamic_int8": lambda: ptq.dynamic_int8(float32),
-        "weight_only_int8": lambda: ptq.weight_only_int8(float32),
+        "float16": lambda: ptq.float16(float32, **looked_at),
+        "dynamic_int8": lambda: ptq.dynamic_int8(float32, **looked_at),
+        "weight_only_int8": lambda: ptq.weight_only_int8(float32, **looked_at),
         "static_int8": lambda: ptq.static_int8(float32, calibration=shown, inputs=inputs),
         "static_int16_activations": lambda: ptq.static_int16_activations(float32, calibration=shown, inputs=inputs),
         "int4_weights": lambda: ptq.int4_weights(float32, calibration=rounding, inputs=inputs),

@@ -11,9 +11,8 @@ import numpy as np
 
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
-from kerastl.runs import reverification
 from kerastl.system import bounded_json
-from kerastl.types import Dataset, Latency, Score, Task
+from kerastl.types import Dataset, FolderInputs, Latency, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
@@ -107,13 +106,16 @@ class FinishedRun:
         inputs: str | Path | np.ndarray | Mapping[str, np.ndarray] | Sequence[str | Path | np.ndarray],
         *,
         variant: str | None = None,
+        problems: dict[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """What the exported file answers.
 
         Args:
-            inputs: what this kind of run takes, one or a list: paths of pictures or arrays (``.npy``), sentences, rows
-                of numbers; or an array of one example or a batch, of several inputs by their names.
+            inputs: what this kind of run takes, one or a list: paths of pictures, of arrays (``.npy``, ``.npz``) or of
+                folders of such, sentences, rows of numbers; or an array of one example or a batch, of several inputs by
+                their names.
             variant: name of another file of the run; by default the chosen one answers.
+            problems: gets what cannot be read, and why; all others are answered. ``None`` raises the first of them.
 
         Returns:
             One answer an example: ``input`` names it, ``words`` says it for people, and what else the task says:
@@ -125,7 +127,7 @@ class FinishedRun:
         """
         file, answers = self.file if variant is None else self._variant(variant), []
         with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
-            for name, examples in self._examples(inputs):
+            for name, examples in self._examples(inputs, problems):
                 rows = reader.run(file, self.task.inputs.fed(examples))
                 count = tables.count_of(rows)
                 for place in range(count):
@@ -170,34 +172,61 @@ class FinishedRun:
                 f"labels.txt names {len(self.labels)} outputs, and the model answers {given}: {self.bundle}."
             ) from error
 
-    def _examples(self, inputs: Any) -> Iterable[tuple[str, Any]]:
+    def _examples(self, inputs: Any, problems: dict[str, str] | None) -> Iterable[tuple[str, Any]]:
         """Each input's name, and a batch of examples."""
         if isinstance(inputs, np.ndarray | Mapping):
             yield "array", self._batch(inputs)
             return
+        kind = self.task.inputs
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
             if isinstance(one, np.ndarray | Mapping):
-                yield from self._examples(one)
-            else:
-                name = str(one)
-                # a sentence of a book's length need not be repeated
-                yield (name if len(name) <= 300 else f"{name[:297]}..."), self.task.inputs.read(name)
+                yield from self._examples(one, problems)
+                continue
+            if isinstance(kind, FolderInputs) and Path(one).is_dir():
+                files = kind.files(Path(one))
+                if not files:
+                    raise ValueError(f"Wanted a folder with pictures or arrays. Received: {one}, which holds none.")
+                yield from self._examples(files, problems)
+                continue
+            whole = str(one)
+            name = whole if len(whole) <= 300 else f"{whole[:297]}..."  # a book need not be repeated
+            try:
+                examples = kind.read(whole)
+            except (ValueError, OSError) as error:
+                if problems is None:
+                    raise
+                problems[name] = str(error)
+                continue
+            yield name, examples
 
-    def verify(self, *, dataset: Dataset | None = None, progress: bool = True) -> tuple[str, ...]:
-        """Measures the run again: digests of its files, then every file's scores on the data that it names.
+    def verify(
+        self,
+        *,
+        dataset: Dataset | None = None,
+        data: Path | str | None = None,
+        download: bool = False,
+        progress: bool = True,
+    ) -> tuple[str, ...]:
+        """Measures the run again: digests of its files, then all of its report that files and data can say.
 
         Args:
             dataset: the data, where it comes from a source of one's own; by default it is loaded again.
+            data: where it lies now, a file or folder that has moved since.
+            download: whether a data set that is not in the cache may be fetched, and the cache written.
             progress: whether each score is printed, to standard error, when it is measured.
 
         Returns:
-            What differs from the report, to the last digit; empty where nothing does.
+            What differs from what the run states; empty where nothing does. What nobody can measure again, times for
+            example, `runs.reverification.verify` names.
 
         Raises:
-            FileNotFoundError: if this is a bundle alone.
+            FileNotFoundError: if this is a bundle alone, or its data do not lie where they did.
             ValueError: if its data cannot be loaded again, or its JSON files are not as a run writes them.
         """
-        return reverification.differences(self, dataset=dataset, progress=progress)
+        from kerastl.runs import reverification  # which brings a runtime that `predict` leaves to a child
+
+        found = reverification.verify(self, dataset=dataset, path=data, download=download, progress=progress)
+        return found.differences
 
     def show(self) -> None:
         """Prints the table of files, and why one was chosen."""

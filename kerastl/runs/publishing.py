@@ -15,7 +15,7 @@ import numpy as np
 
 from kerastl import verify
 from kerastl.export import keras_graph, metadata, packing, phone, runtimes, saved_model, serving, tflite
-from kerastl.runs import baselines, report, store
+from kerastl.runs import acceptance, baselines, report, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
@@ -32,6 +32,7 @@ from kerastl.types import (
     Task,
     Variant,
     Verification,
+    settings,
 )
 from kerastl.verify import baseline, benchmark, chance, checks
 
@@ -74,6 +75,7 @@ def publish(
     """
     task, target = dataset.task, dataset.task.target
     accept, control = _of_config(run, accept, control)
+    settings.check(accept, prefix="accept.")
     check = _Check(int8=_asked_of_int8(accept))
     floats = [one for one in candidates if one.how is TECHNIQUES["float32"]]
     references = {id(one.model): one.tflite for one in floats}
@@ -95,10 +97,11 @@ def publish(
     choice, tested = _proven_on_test(
         measured, proven, choose=lambda found: _chosen(found, target, accept, own, refused)
     )
-    variants, chosen = [tested[name] for name in measured], tested[choice.name].artifact
-    answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
-    eligible = [tested[name] for name, (candidate, _) in measured.items() if candidate.eligible]
     rivals = [tested[name] for name, (candidate, _) in measured.items() if candidate.baseline]
+    variants = _with_origins([(measured[name][0], tested[name]) for name in measured], kept=model)
+    chosen = tested[choice.name].artifact
+    answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
+    eligible = [variant for variant in variants if variant.eligible]
     result = report.build(
         run.metadata,
         dataset,
@@ -111,6 +114,7 @@ def publish(
         frontier=verify.pareto_front(eligible, target=target),
         control=None if control is None else _gained(control, dataset, check),
         baselines=baselines.measured(dataset, files=rivals),
+        accept=dataclasses.asdict(accept),
     )
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
@@ -128,6 +132,17 @@ def _of_config(
     if control is not None and control.seeds is None:
         control = dataclasses.replace(control, seeds=run.seeds)
     return accept or (own if isinstance(own, Acceptance) else Acceptance()), control
+
+
+def _with_origins(found: Sequence[tuple[Candidate, Variant]], *, kept: Any) -> list[Variant]:
+    """The variants, each with the model that it was made from; the run keeps one of them."""
+    names = {id(kept): "model.keras"}
+    return [
+        dataclasses.replace(
+            variant, eligible=one.eligible, model=names.setdefault(id(one.model), variant.artifact.name)
+        )
+        for one, variant in found
+    ]
 
 
 def _save(model: Any, folder: Path, task: Task) -> None:
@@ -175,16 +190,7 @@ def _chosen(
         words = "; ".join(f"{name} {why}" for name, why in refused.items()) or "none was made"
         raise verify.VerificationError("every file", "its proof", wanted="one that holds", got=words)
 
-    return verify.select(
-        [variant for _, variant in found],
-        target=target,
-        prefer=accept.prefer,
-        budget=accept.max_score_drop,
-        megabytes=accept.megabytes,
-        milliseconds=accept.milliseconds,
-        float_validation_score=own.score,
-        float_errors=own.errors,
-    )
+    return acceptance.choose([variant for _, variant in found], target=target, accept=accept, own=own)
 
 
 _FLAGS = {

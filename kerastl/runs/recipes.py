@@ -11,13 +11,13 @@ import re
 import signal
 import sys
 import threading
-import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kerastl.system import near_names
+from kerastl.types import settings
 
 if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
@@ -278,17 +278,6 @@ def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str) -> Any:
     return config
 
 
-def check_choices(config: Any) -> None:
-    """Raises `ValueError` where a field has one of the values that its `typing.Literal` lists, and this is none."""
-    for name, kind in typing.get_type_hints(type(config)).items():
-        values = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
-        if values and getattr(config, name) not in values:
-            hint = near_names.did_you_mean(str(getattr(config, name)), [str(value) for value in values])
-            raise ValueError(
-                f"{name} is one of {', '.join(map(str, values))}.{hint} Received: {getattr(config, name)!r}."
-            )
-
-
 def field_names(config: Any, prefix: str = "") -> dict[str, Any]:
     """Every field of a Config as its flag is written (`teacher.peak-learning-rate`), with its value."""
     names: dict[str, Any] = {}
@@ -343,7 +332,7 @@ def execute(module: ModuleType, config: Any, folder: Path) -> None:
     """Runs a loaded recipe; SIGTERM ends it as Ctrl-C does, with a checkpoint, and out of memory it says what helps."""
     from kerastl.runs import store
 
-    check_choices(config)
+    settings.check(config)
     store.check_backend()  # before the recipe's first line imports Keras
     # Tensors on the CPU; a limit that is asked for stays. Without one TensorFlow takes whatever it is promised, and the
     # kernel ends the process without a word when the promise falls due.

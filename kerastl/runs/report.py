@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from jinja2 import UndefinedError as UndefinedError
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -23,8 +25,9 @@ from rich.table import Table
 
 from kerastl import types
 from kerastl.runs import baselines as rivals
-from kerastl.runs import plots
+from kerastl.runs import plots, rows
 from kerastl.system import atomic_files
+from kerastl.system.output import printable
 from kerastl.verify import answers as tables
 
 
@@ -100,8 +103,9 @@ def build(
     frontier: Sequence[str] = (),
     control: Mapping[str, Any] | None = None,
     baselines: Sequence[Mapping[str, Any]] = (),
+    accept: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of `report.json`.
+    """The content of `report.json`; `runs.remeasured` measures it again.
 
     Args:
         metadata: `recipe`, `tag`, `seed`, `versions`; a run folder's own.
@@ -116,6 +120,7 @@ def build(
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
             of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.DistillationGain``.
         baselines: what the chosen file has to beat, see `runs.baselines`.
+        accept: the bounds by which `publishing.publish` chose, the fields of `Acceptance`; ``None`` for another choice.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -126,8 +131,8 @@ def build(
             "A report needs variants with names of their own, and one of them chosen. "
             f"Received: variants {', '.join(names) or 'none'}; chosen {choice.name!r}."
         )
-    rows = [_row(variant, folder) for variant in variants]
-    chosen = next(row for row in rows if row["name"] == choice.name)
+    listed = [rows.of_variant(variant, folder) for variant in variants]
+    chosen = next(row for row in listed if row["name"] == choice.name)
     loud = rivals.warnings(baselines, chosen, target=target, words=lambda score: score_words(score, target.units))
     return {
         "schema": 1,
@@ -147,7 +152,7 @@ def build(
         "units": target.units,
         "higher_is_better": target.higher_is_better,
         "stages": [{key: row[key] for key in ("name", "seconds", "reused")} for row in stages],
-        "variants": rows,
+        "variants": listed,
         "chosen": choice.name,
         "why": choice.why,
         "within_budget": list(choice.within),
@@ -158,6 +163,7 @@ def build(
         "control": None if control is None else dict(control),
         "baselines": [dict(row) for row in baselines],
         "warnings": [*loud, *_wide(variants)],
+        "accept": None if accept is None else dict(accept),
     }
 
 
@@ -169,47 +175,6 @@ def _wide(variants: Sequence[types.Variant]) -> list[str]:
     worst = max(wide, key=lambda variant: variant.latency.spread)
     names = ", ".join(variant.artifact.name for variant in wide)
     return [f"The latency of {names} says little; of {worst.artifact.name} {worst.latency.warning}."]
-
-
-def _row(variant: types.Variant, folder: Path) -> dict[str, Any]:
-    artifact, facts, test = variant.artifact, variant.facts, variant.test
-    path, root = artifact.path.resolve(), folder.resolve()
-    if not path.is_relative_to(root):
-        raise ValueError(f"A variant's file lies in its run folder {folder}. Received: {artifact.path}.")
-    return {
-        "name": artifact.name,
-        "file": path.relative_to(root).as_posix(),
-        "sha256": facts.sha256,
-        "technique": artifact.technique,
-        "bytes": facts.bytes,
-        "gzip_bytes": facts.gzip_bytes,
-        "parameters": facts.parameters,
-        "sparsity": facts.sparsity,
-        "validation_score": variant.validation.score.value,
-        "score": test.score.value,
-        "score_low": test.score.low,
-        "score_high": test.score.high,
-        "float_score": test.float_score,
-        "agreement": test.agreement,
-        "max_difference": test.max_difference,
-        "worst_layer": dataclasses.asdict(variant.worst_layer) if variant.worst_layer else None,
-        "latency_ms": dataclasses.asdict(variant.latency),
-        "min_runtime": None if variant.runtime is None else dataclasses.asdict(variant.runtime),
-        "ops": {key: getattr(facts.operators, key) for key in ("total", "integer", "float", "flex")},
-        "input": _tensor(facts.input),
-        "output": _tensor(facts.output),
-        "inputs": [{"name": one.name, **_tensor(one)} for one in facts.inputs],
-        "outputs": [{"name": one.name, **_tensor(one)} for one in facts.outputs],
-    }
-
-
-def _tensor(tensor: types.Tensor) -> dict[str, Any]:
-    return {
-        "dtype": tensor.dtype,
-        "shape": [int(size) for size in tensor.shape],
-        "scale": tensor.scale,
-        "zero_point": tensor.zero_point,
-    }
 
 
 def write(
@@ -228,15 +193,15 @@ def write(
         ValueError: if the report holds a NaN, an infinity, or something JSON has no word for.
     """
     text = json.dumps(report, indent=2, allow_nan=False, default=_number) + "\n"
-    page, rows = folder / "report.html", folder / "report.json"
+    page, content = folder / "report.html", folder / "report.json"
     html = render(json.loads(text), curves=curves, mistakes=mistakes).encode()
     both = len(html) + len(text)
     with (
         atomic_files.atomic_replace(page, needed_bytes=both) as new_page,
-        atomic_files.atomic_replace(rows) as new_rows,
+        atomic_files.atomic_replace(content) as new_content,
     ):
         new_page.write_bytes(html)
-        new_rows.write_bytes(text.encode())
+        new_content.write_bytes(text.encode())
     return page
 
 
@@ -249,19 +214,19 @@ def _number(value: object) -> object:
 def render(
     report: Mapping[str, Any], *, curves: Sequence[types.History] = (), mistakes: Misclassified | None = None
 ) -> str:
-    """The page as HTML that needs nothing else: styles, plots and pictures are inside."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    units = report.get("units", "%")
-    environment.filters |= {"percent": _percent, "size": _size, "duration": _duration, "milliseconds": _milliseconds}
-    environment.filters["score"] = lambda value: score_words(value, units)
-    template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
-    rows = sorted(report["variants"], key=lambda row: row["bytes"])
-    chosen = next(row for row in rows if row["name"] == report["chosen"])
+    """The page as HTML that needs nothing else: styles, plots and pictures are inside.
+
+    Raises:
+        UndefinedError: if the report lacks something that the page shows.
+    """
+    template = _template(report.get("units", "%"))
+    files = sorted(report["variants"], key=lambda row: row["bytes"])
+    chosen = next(row for row in files if row["name"] == report["chosen"])
     return template.render(
         report=report,
-        rows=rows,
+        rows=files,
         chosen=chosen,
-        smaller=_times_smaller(rows, chosen),
+        smaller=_times_smaller(files, chosen),
         latency=_chosen_latency(report),
         size_plot=plots.measure(report, "size"),
         latency_plot=plots.measure(report, "latency"),
@@ -272,6 +237,14 @@ def render(
         tiles=_tiles(mistakes) if mistakes else [],
         total_seconds=sum(row["seconds"] for row in report["stages"]),
     )
+
+
+@functools.cache
+def _template(units: str) -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"percent": _percent, "size": _size, "duration": _duration, "milliseconds": _milliseconds}
+    environment.filters["score"] = lambda value: score_words(value, units)
+    return environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
 
 
 def _ends(word: str, row: Mapping[str, Any], side: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -288,9 +261,14 @@ def _times_smaller(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
 
 def print_table(report: Mapping[str, Any], *, console: Console | None = None) -> None:
     """Prints a report's variants, smallest first, and the chosen one with its reason."""
-    console = Console() if console is None else console
+    if console is None:  # as one piece, which goes where whatever else is printed goes
+        console = Console()
+        with console.capture() as printed:
+            print_table(report, console=console)
+        print(printed.get(), end="", flush=True)
+        return
     table = Table(
-        title=escape(f"{report['recipe']} / {report['tag']}"),
+        title=escape(printable(f"{report['recipe']} / {report['tag']}")),
         title_justify="left",
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
@@ -307,7 +285,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         scores = {key: f"{100 * row[key]:.2f}" if units == "%" else f"{row[key]:.4g}" for key in keys}
         wide = types.Latency.of(row["latency_ms"]).is_wide
         table.add_row(
-            f"{row['name']}{' *' if chosen else ''}",
+            escape(printable(f"{row['name']}{' *' if chosen else ''}")),
             f"{row['bytes']:,}",
             scores["validation_score"],
             scores["score"],
@@ -317,15 +295,13 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
             style="bold green" if chosen else None,
         )
     console.print(table)
-    console.print(f"* {report['chosen']}: {report['why']}", markup=False, highlight=False)
-    console.print(f"ms: {_chosen_latency(report).measured}.", markup=False, highlight=False)
-    if report["control"]:
-        console.print(report["control"]["words"], markup=False, highlight=False)
-    for name, why in report["skipped"].items():
-        console.print(f"skipped: {name}: {why}", markup=False, highlight=False)
-    console.print(report["summary"], markup=False, highlight=False)
-    for words in report.get("warnings", ()):
-        console.print(f"WARNING: {words}", markup=False, highlight=False, style="bold yellow")
+    words = [f"* {report['chosen']}: {report['why']}", *([report["control"]["words"]] if report["control"] else [])]
+    words.insert(1, f"ms: {_chosen_latency(report).measured}.")
+    words += [f"skipped: {name}: {why}" for name, why in report["skipped"].items()]
+    for line in (*words, report["summary"]):
+        console.print(printable(line), markup=False, highlight=False)
+    for loud in report.get("warnings", ()):
+        console.print(f"WARNING: {printable(loud)}", markup=False, highlight=False, style="bold yellow")
 
 
 def _chosen_latency(report: Mapping[str, Any]) -> types.Latency:

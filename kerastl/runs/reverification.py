@@ -2,53 +2,85 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerastl import data
-from kerastl.runs import run_folder
-from kerastl.system import digests, near_names
+from kerastl.export import phone
+from kerastl.runs import remeasured, run_folder
+from kerastl.system import digests, downloads, near_names, output
 from kerastl.tasks.agreement import Agreement
-from kerastl.types import Dataset, Split
+from kerastl.types import Dataset
 from kerastl.untrusted import tflite_file
-from kerastl.verify import answers as tables
 
 if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
 
+_VALIDATION = {"validation_score": "value"}
+_TEST = {"score": "value", "score_low": "low", "score_high": "high"}
+"""Key of a variant in the report -> which part of the score it is."""
 _MAY_BE_DELETED = ("stages/", "logs/", "answers/")
 """Folders that a run needs to go on, and nobody needs to use what it made."""
-_STATED = {
-    "validation": {"validation_score": "value"},
-    "test": {"score": "value", "score_low": "low", "score_high": "high"},
+_NOT_COMPARED = {
+    "report.html": "its plots, pictures and training curves",
+    "config.json": "the hour of the run, and its settings, of which seed and accept alone are used here",
+    "saved_model/, logs/, stages/": "their digests alone, and of logs/run.log not even that",
 }
-"""Split -> key of a variant in the report -> which part of the score it is."""
+"""What a run states besides `report.json` and is not made again -> what of it."""
+_LARGEST = {"size": 4096, "channels": 16, "sequence_length": 65_536, "vocabulary_size": 10_000_000}
+"""Most that a run may ask for of what data are brought to: memory is taken for it."""
 
 
-def differences(run: FinishedRun, *, dataset: Dataset | None, progress: bool) -> tuple[str, ...]:
-    """Everything in which a run is not what it states, in words; see `FinishedRun.verify`."""
+class Verified(NamedTuple):
+    """What came of measuring a run again.
+
+    Attributes:
+        differences: everything in which it is not what it states, in words.
+        unmeasured: what it states and nobody measured, and why.
+    """
+
+    differences: tuple[str, ...]
+    unmeasured: Mapping[str, str]
+
+
+def verify(
+    run: FinishedRun,
+    *,
+    dataset: Dataset | None = None,
+    source: ModuleType | None = None,
+    path: Path | str | None = None,
+    download: bool = False,
+    progress: bool = True,
+) -> Verified:
+    """Measures a run again, see `FinishedRun.verify` for the arguments, and says what it could not measure.
+
+    Args:
+        source: a module of one's own with the function ``load`` that the data came from.
+    """
     try:
-        return tuple(_differences(run, dataset=dataset, progress=progress))
-    except (KeyError, TypeError, AttributeError) as error:  # they may be anybody's, or damaged in the name of a field
+        with contextlib.nullcontext() if download else downloads.offline():
+            load = functools.partial(_loaded, run, source=source, path=path) if dataset is None else lambda: dataset
+            return _verified(run, load=load, progress=progress)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:  # anybody's, or damaged in the name of a field
         raise ValueError(
             f"report.json, config.json or files.json of {run.folder} is not as a run writes it: {error!r}."
         ) from error
 
 
-def _differences(run: FinishedRun, *, dataset: Dataset | None, progress: bool) -> list[str]:
-    from kerastl.runs import finished
-
+def _verified(run: FinishedRun, *, load: Callable[[], Dataset], progress: bool) -> Verified:
     root, report, config = run.folder, run.report, run.config
     found = _files(run)
     if progress:
         print(f"digests: {'as stated' if not found else f'{len(found)} differ'}", file=sys.stderr)
     try:
-        dataset = _loaded(run) if dataset is None else dataset
+        dataset = load()
     except Exception as error:
         for difference in found:  # what was found is said all the same
             error.add_note(f"differs: {difference}")
@@ -56,21 +88,36 @@ def _differences(run: FinishedRun, *, dataset: Dataset | None, progress: bool) -
     for place, stated in (("config.json", config["data"]["digest"]), ("report.json", report["data"]["digest"])):
         if dataset.digest != stated:
             found.append(f"data: {place} states digest {stated}, loaded {dataset.digest}")
-    rows = {row["name"]: row for row in report["variants"]}
-    chosen = rows.get(report["chosen"])
-    bundle = root / "mobile" / "model.tflite"
+    found += _config(config, dataset)
     with tflite_file.SandboxedModel() as reader:  # whoever wrote the files wrote their digests too
-        for name, row in rows.items():
-            path = finished.inside(root, row["file"])
-            found += _scores(reader, path, row, dataset, name=name, progress=progress)
-        if chosen is None or not bundle.is_file():
-            found.append(f"mobile/: holds no model.tflite of the chosen variant {report['chosen']!r}")
-        else:
-            found += _scores(reader, bundle, chosen, dataset, name="mobile/model.tflite", progress=progress)
-            if (is_ := digests.of_file(bundle)) != chosen["sha256"]:
-                found.append(f"mobile/model.tflite: the chosen file has SHA-256 {chosen['sha256']}, this {is_}")
-            found += _texts(bundle.parent, dataset)
-    return found
+        again = remeasured.Measured(run, dataset, reader, progress=progress)
+        measured = again.report()
+        found += again.found
+        at_its_word = remeasured.TAKEN_AT_ITS_WORD.items()
+        stated = {name: why for name, why in at_its_word if report.get(name.partition(".")[0])}
+        unmeasured = {**stated, **_NOT_COMPARED, **again.unmeasured}
+        found += _bundle(run, dataset, again, progress=progress)
+        names = {f"variants/{row['name']}.tflite" for row in measured["variants"]}
+        there = {f"variants/{path.name}" for path in (root / "variants").glob("*")}
+        found += [f"{output.printable(name)}: is the file of no variant" for name in sorted(there - names)]
+        try:
+            found += _pages(run, dataset, measured, again.answers_of(measured["chosen"], dataset.test))
+        except ModuleNotFoundError as error:
+            unmeasured["report.html"] = str(error)
+    return Verified(tuple(found), unmeasured)
+
+
+def _config(config: Mapping[str, Any], dataset: Dataset) -> list[str]:
+    """Where `config.json` says something else of the data than they are, or of the seed than its settings do."""
+    stated, counts = config["data"], (dataset.train, dataset.validation, dataset.test)
+    again = {
+        "name": dataset.task.name,
+        "class_names": list(dataset.task.target.names),
+        "counts": {split.name: len(split) for split in counts},
+    }
+    found = [*remeasured.unlike({key: stated[key] for key in again}, again, "data")]
+    found += remeasured.unlike(config["seed"], config["config"].get("seed"), "seed")
+    return [f"config.json: {words}" for words in found]
 
 
 def _files(run: FinishedRun) -> list[str]:
@@ -82,11 +129,12 @@ def _files(run: FinishedRun) -> list[str]:
     stated = {("files.json", name): digest for name, digest in pinned.items()}
     stated |= {("report.json", row["file"]): row["sha256"] for row in run.report["variants"]}
     theirs = run_folder.inner(root)  # a run inside, or the next one in the making, is another one
+    log = () if (root / run_folder.LOG).is_symlink() else (run_folder.LOG,)
     there = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_symlink() or not path.is_dir()]
     found = [
         f"{name.as_posix()}: {'a link' if (root / name).is_symlink() else 'not named in files.json'}"
         for name in there
-        if name.as_posix() not in {*pinned, "files.json", ".lock"} and name.parts[0] not in theirs
+        if name.as_posix() not in {*pinned, "files.json", ".lock", *log} and name.parts[0] not in theirs
     ]
     for (place, name), digest in stated.items():
         path = finished.inside(root, name)
@@ -98,9 +146,9 @@ def _files(run: FinishedRun) -> list[str]:
     return found
 
 
-def _loaded(run: FinishedRun) -> Dataset:
+def _loaded(run: FinishedRun, *, source: ModuleType | None, path: Path | str | None) -> Dataset:
     """The data that a run names; where it is measured by agreement with its model, with that model's answers."""
-    dataset = load_data(run.config)
+    dataset = load_data(run.config, source=source, path=path)
     if run.report.get("task") != Agreement.kind:
         return dataset
     try:
@@ -113,16 +161,18 @@ def _loaded(run: FinishedRun) -> Dataset:
     return data.unlabelled.with_answers(dataset, answer, name=run.task.target.output_names[0])
 
 
-def load_data(config: dict[str, Any], *, source: ModuleType | None = None) -> Dataset:
+def load_data(config: dict[str, Any], *, source: ModuleType | None = None, path: Path | str | None = None) -> Dataset:
     """The data set that a run names, loaded again by the source that loaded it.
 
     Args:
         config: the run's ``config.json``.
         source: a module of one's own with a function ``load``, where it is none under `kerastl.data`.
+        path: where the data lie now, if they have moved.
 
     Raises:
-        ValueError: if it names none, or a source that there is not, or arguments that the source does not take. Nothing
-            else that a run names is imported: it may be anybody's.
+        FileNotFoundError: if they do not lie where the run found them.
+        ValueError: if it names none, or a source that there is not, or arguments that the source does not take, or
+            takes more memory for than any data need. Nothing else that a run names is imported: it may be anybody's.
     """
     named = config.get("data")
     if not named:
@@ -145,41 +195,84 @@ def load_data(config: dict[str, Any], *, source: ModuleType | None = None) -> Da
         inspect.signature(load).bind(**arguments)
     except TypeError as error:  # it may be anybody's
         raise ValueError(f"The source {name!r} is not loaded with what config.json says: {error}.") from error
-    return load(**arguments)
+    return load(**_bounded(arguments, name=name, path=path))
 
 
-def _scores(
-    reader: tflite_file.SandboxedModel,
-    path: Path,
-    row: dict[str, Any],
-    dataset: Dataset,
-    *,
-    name: str,
-    progress: bool,
-) -> list[str]:
-    """Where a file's scores on validation and test are not the stated ones, to the last digit."""
-    if not path.is_file():
-        return []  # the digests have said so
-    found, target = [], dataset.task.target
-    for split in (dataset.validation, dataset.test):
-        score = target.score(_answers(reader, path, split), split.labels)
-        for key, part in _STATED[split.name].items():
-            if getattr(score, part) != row[key]:
-                found.append(f"{name}: {key} stated {row[key]!r}, measured {getattr(score, part)!r}")
-        if progress:
-            words = f"{score.value:.4%}" if target.units == "%" else f"{score.value:.6g} {target.units}".rstrip()
-            print(f"{name}: {words} on {split.name}", file=sys.stderr)
+def _bounded(arguments: dict[str, Any], *, name: str, path: Path | str | None) -> dict[str, Any]:
+    """A loader's arguments, with the place where the data lie now."""
+    for key, most in _LARGEST.items():
+        given = arguments.get(key)
+        for one in given if isinstance(given, list) else [given]:
+            if one is not None and not (isinstance(one, int) and 0 < one <= most):
+                raise ValueError(f"Wanted {key} of 1 to {most:,}. Received: {one!r:.50} in config.json.")
+    if "path" not in arguments:
+        if path is not None:
+            raise ValueError(f"The data of this run come from the set {name!r}, which has no place: leave out --data.")
+        return arguments
+    place = Path(path or arguments["path"])
+    if not place.is_file() and not place.is_dir():  # a device or a pipe would be read for ever
+        raise FileNotFoundError(
+            f"The data of this run do not lie in {place} any more. Where they lie now is said with --data PATH."
+        )
+    return {**arguments, "path": str(place)}
+
+
+def _bundle(run: FinishedRun, dataset: Dataset, again: remeasured.Measured, *, progress: bool) -> list[str]:
+    """Where the file on the phone is not the chosen one, and the lists of words beside it are not those of the task."""
+    rows = {row["name"]: row for row in run.report["variants"]}
+    chosen, bundle, name = rows.get(run.report["chosen"]), run.folder / "mobile" / "model.tflite", "mobile/model.tflite"
+    if chosen is None or not bundle.is_file():
+        return [f"mobile/: holds no model.tflite of the chosen variant {run.report['chosen']!r}"]
+    found = []
+    if (is_ := digests.of_file(bundle)) != chosen["sha256"]:
+        found.append(f"{name}: the chosen file has SHA-256 {chosen['sha256']}, this {is_}")
+    for split, keys in ((dataset.validation, _VALIDATION), (dataset.test, _TEST)):
+        score = again.score(name, bundle, split)
+        for key, part in keys.items():
+            if getattr(score, part) != chosen[key]:
+                found.append(f"{name}: {key} stated {chosen[key]!r}, measured {getattr(score, part)!r}")
+    return found + _texts(bundle.parent, dataset)
+
+
+def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers: Any) -> list[str]:
+    """Where `report.html` and the bundle's pages are not those that the measured report gives."""
+    root, bundle = run.folder, run.folder / "mobile"
+    try:
+        written = phone.written((bundle / "model.tflite").read_bytes(), measured, dataset.task)
+    except (OSError, ValueError, StopIteration) as error:
+        return [f"mobile/: cannot be made again: {error}"]
+    there = {path.name for path in bundle.iterdir()}
+    found = [f"mobile/{output.printable(name)}: belongs to no bundle" for name in sorted(there - written.keys())]
+    for name in sorted(written.keys() - {"model.tflite", "labels.txt", "vocab.txt"}):  # of which it is said already
+        path = bundle / name
+        if not path.is_file():
+            found.append(f"mobile/{name}: is missing")
+        elif not path.is_symlink() and path.read_bytes() != written[name]:
+            found.append(f"mobile/{name}: is not what a run writes about such a file")
+    page = root / "report.html"
+    if answers is None or not page.is_file() or page.is_symlink():
+        return found
+    from kerastl.runs import report
+
+    try:
+        again = _text_of(report.render(measured, mistakes=report.misclassified(dataset.test, answers)))
+    except report.UndefinedError as error:
+        return [*found, f"report.html: cannot be made of such a report: {error}"]
+    stated = _text_of(page.read_text("utf-8"))
+    if stated != again:
+        pairs = zip(stated.splitlines(), again.splitlines(), strict=False)
+        one, other = next((pair for pair in pairs if pair[0] != pair[1]), ("another length", ""))
+        shown = [output.printable(line.strip()[:150]) for line in (one, other)]
+        found.append(f"report.html: is not the page of this report: {shown[0]!r} in place of {shown[1]!r}")
     return found
 
 
-def _answers(reader: tflite_file.SandboxedModel, path: Path, split: Split) -> tables.Outputs:
-    """A file's answers to a split, in parts: what is made of lazy inputs need not fit into memory at once."""
-    kind, parts = split.task.inputs, []
-    for start in range(0, len(split), 1000):
-        some: Any = split.subset(slice(start, start + 1000)).inputs
-        examples: Any = some if isinstance(some, Mapping) else some[:]  # what is lazy is read here
-        parts.append(reader.run(path, kind.fed(examples)))
-    return tables.concatenated(parts)
+def _text_of(page: str) -> str:
+    """A page without what is drawn: plots, pictures and training curves."""
+    plain = re.sub(r"<svg(?:(?!<script|<foreignObject)[\s\S])*?</svg>", "<svg/>", page)
+    plain = re.sub(r'src="data:image/[\w.+-]+;base64,[\w+/=]*"', 'src=""', plain)
+    curves = r'(?:<h3>[^<]*</h3>\s*<div class="short"><svg/>\s*</div>\s*)*'
+    return re.sub(r"<section>\s*<h2>Training</h2>\s*" + curves + r"</section>\n", "", plain)
 
 
 def _texts(bundle: Path, dataset: Dataset) -> list[str]:

@@ -25,6 +25,8 @@ except ImportError:  # pragma: no cover
 NEXT = ".next"
 """Where a run is made in the folder of one that is finished."""
 FILES = "files.json"
+LOG = "logs/run.log"
+"""What the run's command has printed: it goes on when everything is pinned, and nobody reads it but people."""
 _FOLDERS = ("stages", "logs", "variants", "saved_model", "mobile")
 _RESULT = ("config.json", "report.json", "report.html", "model.keras", FILES)
 _KEPT = ("stages", "logs")
@@ -154,6 +156,7 @@ def kept(folder: Path) -> dict[str, str]:
     for name in _KEPT:
         if (folder / name).is_dir():
             found |= {f"{name}/{inside}": digest for inside, digest in digests.of_folder(folder / name).items()}
+    found.pop(LOG, None)
     return found
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from kerastl import types
 from kerastl.runs import checkpoints, run_folder, stage_files
-from kerastl.system import atomic_files, bounded_json, code_digests, digests
+from kerastl.system import atomic_files, bounded_json, code_digests, digests, output
 
 _MANIFEST = "manifest.json"
 _FILES = "files.json"
@@ -95,6 +95,7 @@ def publish(folder: Path, files: Mapping[str, bytes], *, kept: Mapping[str, str]
         raise ValueError(f"A bundle needs plain file names. Received: {wrong or 'no files'}.")
     bundle = folder / "mobile"
     pinned = {**kept, **digests.of_folder(folder, leave_out=(".lock", "mobile", _FILES, *run_folder.inner(folder)))}
+    pinned.pop(run_folder.LOG, None)
     pinned |= {f"mobile/{name}": hashlib.sha256(content).hexdigest() for name, content in files.items()}
     pins = json.dumps(dict(sorted(pinned.items())), indent=2).encode() + b"\n"
     # Both are on disk before either takes its place: a disk that fills up between them leaves the earlier pair.
@@ -178,6 +179,7 @@ class Run:
                 self.folder = self.home / run_folder.NEXT
                 self.folder.mkdir(exist_ok=True)
             self._write_config()
+            output.log_to(self.folder / run_folder.LOG)
         except BaseException:
             self._release_lock()
             raise

@@ -7,6 +7,7 @@ Each way to the same files is tried in order, and every file it brings is compar
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import dataclasses
 import hashlib
 import http.client
@@ -14,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tarfile
 import urllib.request
 import zipfile
@@ -98,6 +100,42 @@ def home() -> Path:
     return Path(os.environ.get("KERASTL_HOME") or Path.home() / ".cache" / "kerastl")
 
 
+_ASIDE: contextvars.ContextVar[Path | None] = contextvars.ContextVar("aside", default=None)
+
+
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """Within it nothing is fetched, and the cache is read alone: what would be added goes to a folder that is deleted.
+
+    For what a file of somebody else's asks for.
+    """
+    with tempfile.TemporaryDirectory(prefix="kerastl-", ignore_cleanup_errors=True) as aside:
+        before = _ASIDE.set(Path(aside))
+        try:
+            yield
+        finally:
+            _ASIDE.reset(before)
+
+
+def is_offline() -> bool:
+    """Whether nothing may be fetched, see `offline`."""
+    return _ASIDE.get() is not None
+
+
+def check_online(name: str) -> None:
+    """Raises `FileNotFoundError` where something would have to be fetched, and nothing may be."""
+    if is_offline():
+        raise FileNotFoundError(
+            f"{name!r} is not in the cache {home()}, and nothing is fetched unasked. To get it: kerastl fetch {name}; "
+            "or give --download."
+        )
+
+
+def workspace() -> Path:
+    """The folder for what is made of data and may be made again: the cache, where nobody forbids it."""
+    return _ASIDE.get() or home()
+
+
 def cached(files: Files) -> Path:
     """The folder where the files lie, or would lie; its name carries their digests."""
     digest = hashlib.sha256("\n".join(f"{name} {files.sha256[name]}" for name in sorted(files.sha256)).encode())
@@ -150,6 +188,9 @@ def fetch(files: Files) -> dict[str, Path]:
 @contextlib.contextmanager
 def alone(place: Path) -> Iterator[None]:
     """Lets one process at a time get something; `first_way` says what is wrong with a folder that cannot be made."""
+    if is_offline():  # which it refuses
+        yield
+        return
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
     with locks.held(place):
@@ -177,6 +218,7 @@ def first_way(
     Raises:
         FileNotFoundError, PermissionError: as `fetch`.
     """
+    check_online(name)
     failures = []
     with contextlib.ExitStack() as stack:
         try:

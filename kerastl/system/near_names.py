@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """` Did you mean a, b?` for the options that come near a name, else nothing."""
-    options = list(options)
-    close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
-    close += [option for option in options if option not in close and (name in option or option in name)]
+    """` Did you mean a, b?` for the options that come near a name whatever its case, else nothing."""
+    options, name = list(options), name.lower()
+    spelled = {option.lower(): option for option in reversed(options)}
+    close = [spelled[one] for one in difflib.get_close_matches(name, spelled, n=3, cutoff=0.5)]
+    close += [one for one in options if one not in close and (name in one.lower() or one.lower() in name)]
     return f" Did you mean {', '.join(close[:3])}?" if close else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from kerastl.system import output
 from kerastl.types import Workspace
 
 
@@ -119,6 +122,7 @@ class ProgressBar(keras.callbacks.Callback):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            console=Console(file=output.terminal(sys.stdout)),
         )
         self._task = self._bar.add_task(self._stage, total=self._total, numbers="")
         self._shown = self._bar.console.is_terminal

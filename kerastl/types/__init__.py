@@ -6,6 +6,7 @@ as int32, numbers are float32.
 
 from kerastl.types.examples import BatchingSpec, CachedLogits, Dataset, LazyArray, Split, labels_and_teacher_logits
 from kerastl.types.files import (
+    KERNELS_ENTRY,
     Artifact,
     Choice,
     ClusterClaim,
@@ -20,10 +21,11 @@ from kerastl.types.files import (
     Variant,
     Verification,
 )
-from kerastl.types.task import ClassTarget, Inputs, NamedInputs, Target, Task, kind_of
+from kerastl.types.task import ClassTarget, FolderInputs, Inputs, NamedInputs, Target, Task, kind_of
 from kerastl.types.training import History, Schedule, Workspace
 
 __all__ = [
+    "KERNELS_ENTRY",
     "Artifact",
     "BatchingSpec",
     "CachedLogits",
@@ -33,6 +35,7 @@ __all__ = [
     "Dataset",
     "FileFacts",
     "Finding",
+    "FolderInputs",
     "History",
     "Inputs",
     "Latency",

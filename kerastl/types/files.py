@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+KERNELS_ENTRY = b"kernels"
+"""Metadata entry of a TFLite file that is right with the kernels of XNNPACK alone, LiteRT's default delegate."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ClusterClaim:
     """What a file claims of its clustered kernels: at most so many distinct values.
@@ -246,6 +250,9 @@ class Variant:
     Attributes:
         worst_layer: the layer that is furthest off; ``None`` for a file that was not quantized after training.
         runtime: what it needs; ``None`` where nobody looked.
+        eligible: whether it may go to the phone; a teacher may not.
+        model: the Keras model that it was made from: ``"model.keras"``, which the run keeps, or the name of the first
+            file that was made from the same one. Empty where nobody says.
     """
 
     artifact: Artifact
@@ -255,6 +262,8 @@ class Variant:
     test: Verification
     worst_layer: LayerError | None = None
     runtime: Runtime | None = None
+    eligible: bool = True
+    model: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

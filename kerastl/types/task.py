@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy, and a light installation has no framework
+    from pathlib import Path
+
     import keras
     import numpy as np
     import tensorflow as tf
@@ -93,6 +95,13 @@ class NamedInputs(Protocol):
 
     @property
     def parts(self) -> tuple[tuple[str, Inputs], ...]: ...
+
+
+@runtime_checkable
+class FolderInputs(Protocol):
+    """A kind whose examples lie in files, a folder of which may be asked for, as `inputs.image.Image`."""
+
+    def files(self, folder: Path) -> list[Path]: ...
 
 
 def kind_of(inputs: Inputs, name: str) -> Inputs:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kerastl.system import bounded_json
+from kerastl.types.settings import Count, CountOrNone, Positive, Share, Weight
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +27,11 @@ class Schedule:
         weight_decay: decoupled weight decay (AdamW, Loshchilov & Hutter 2019).
     """
 
-    epochs: int
-    batch_size: int = 128
-    peak_learning_rate: float = 1e-3
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.0
+    epochs: CountOrNone
+    batch_size: Count = 128
+    peak_learning_rate: Positive = 1e-3
+    warmup_fraction: Share = 0.1
+    weight_decay: Weight = 0.0
 
     def steps(self, examples: int, *, drop_remainder: bool = True) -> int:
         """Steps of the optimizer over so many examples; a last smaller batch is left out, or counts as one."""

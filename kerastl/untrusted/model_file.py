@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
+from kerastl.system.output import printable
 from kerastl.untrusted import sandbox, snapshots, tflite_file
 
 OPENING_SECONDS, RUN_SECONDS = 60.0, 0.1
@@ -185,8 +186,5 @@ def _believed(said: Mapping[str, object]) -> list[types.Finding]:
     with contextlib.suppress(TypeError, ValueError):
         rows = [(severity, where, what) for severity, where, what in findings]
         if all(row[0] in ("error", "warning", "note") for row in rows):
-            return [
-                types.Finding(*(tflite_file.printable(words)[:_LONGEST] for words in row))
-                for row in rows[:_MOST_FINDINGS]
-            ]
+            return [types.Finding(*(printable(words)[:_LONGEST] for words in row)) for row in rows[:_MOST_FINDINGS]]
     raise ModelError("the process that read it answered with no findings", how="garbled")

@@ -24,8 +24,9 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
 
     Args:
         question: ``do``: ``"facts"``; ``"threshold"``; ``"described"``; ``"latency"`` with the arguments of
-            `benchmark.latency`; or ``"run"`` with the ``name`` (empty for the only input), ``shape`` and
-            ``dtype`` of each of the ``inputs``.
+            `benchmark.latency`; ``"run"`` with the ``name`` (empty for the only input), ``shape`` and ``dtype`` of
+            each of the ``inputs``; or
+            ``"layers"``, with as much and the ``reference`` bytes of the file that it was made from, which come next.
         content: the file's bytes, the first ``bytes`` of them, and those of the inputs, one after the other.
 
     Returns:
@@ -38,11 +39,12 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
         return {"threshold": metadata.score_threshold(file)}, b""
     if question["do"] == "described":
         found = metadata.read(file)
-        return {key: found[key] for key in ("name", "inputs", "target")}, b""
+        return {key: found[key] for key in ("name", "description", "inputs", "target")}, b""
     if question["do"] == "latency":
         options = {name: question[name] for name in ("threads", "runs", "warm_up") if name in question}
         found = benchmark.latency(file, **options)
         return dataclasses.asdict(found), b""
+    reference, rest = rest[: question.get("reference", 0)], rest[question.get("reference", 0) :]
     inputs = {}
     for one in question["inputs"]:
         shape, dtype = tuple(one["shape"]), np.dtype(one["dtype"])
@@ -51,6 +53,9 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
         size = math.prod(shape) * dtype.itemsize
         inputs[one["name"]] = np.frombuffer(rest[:size], dtype).reshape(shape)
         rest = rest[size:]
+    if question["do"] == "layers":
+        rows = verify.layer_errors(file, reference, inputs=inputs.get("", inputs))
+        return {"layers": [dataclasses.asdict(row) for row in rows]}, b""
     answers = verify.predict_tflite(file, inputs.get("", inputs))
     outputs = answers if isinstance(answers, dict) else {"": answers}
     said = [{"name": name, "shape": list(values.shape)} for name, values in outputs.items()]

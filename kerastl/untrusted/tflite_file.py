@@ -17,6 +17,7 @@ import numpy as np
 
 from kerastl import types
 from kerastl.system import machine
+from kerastl.system.output import printable
 from kerastl.untrusted import sandbox
 
 OPENING_SECONDS, RUN_SECONDS, LATENCY_SECONDS = 10.0, 1.0, 120.0
@@ -83,7 +84,7 @@ class SandboxedModel:
         return threshold
 
     def described(self, file: Path | str | bytes) -> dict[str, Any]:
-        """What a file says of its task: ``name``, and what its kinds of ``inputs`` and ``target`` said of themselves.
+        """What a file says of its task: ``name``, ``description``, and ``inputs`` and ``target`` as those described it.
 
         Raises:
             TfliteError: no TFLite file, no such description inside, or the child did not survive it.
@@ -93,7 +94,8 @@ class SandboxedModel:
         inputs, target = said.get("inputs"), said.get("target")
         if not isinstance(inputs, dict) or not isinstance(target, dict):
             raise TfliteError(f"{failed}: the process that read it described no task.", how="garbled")
-        return {"name": str(said.get("name")), "inputs": inputs, "target": target}
+        words = {key: str(said.get(key)) for key in ("name", "description")}
+        return {**words, "inputs": inputs, "target": target}
 
     def latency(self, file: Path | str | bytes, *, threads: int = 1, runs: int | None = None) -> types.Latency:
         """Time of one inference, measured in the child by `benchmark.latency`.
@@ -153,20 +155,47 @@ class SandboxedModel:
     def _run(self, file: Path | str | bytes, inputs: Mapping[str, np.ndarray]) -> np.ndarray | dict[str, np.ndarray]:
         """The answers to what goes to the child at once; the only input has no name."""
         content, failed = _bytes_of(file), f"{_name_of(file)} cannot be run"
-        arrays = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
-        described = [
-            {"name": name, "shape": list(inputs[name].shape), "dtype": values.dtype.str}
-            for name, values in arrays.items()
-        ]
+        described, raw = _described(inputs)
         count = (described[0]["shape"] or [1])[0]
         said, raw = self._ask(
             {"do": "run", "inputs": described},
             content,
-            b"".join(values.tobytes() for values in arrays.values()),
+            raw,
             seconds=self._seconds + RUN_SECONDS * max(count - 1, 0),
             failed=failed,
         )
         return _believed_answers(said, np.frombuffer(raw, "<f4"), failed, count=count)
+
+    def layers(
+        self, file: Path | str | bytes, reference: Path | str | bytes, *, inputs: Mapping[str, np.ndarray]
+    ) -> list[types.LayerError]:
+        """How far each layer of a quantized file is from the float file's, see `verify.layer_errors`.
+
+        Args:
+            file: the quantized file.
+            reference: the float file that it was made from.
+            inputs: by the names of the files' tensors; a hundred examples say enough.
+
+        Raises:
+            TfliteError: the files do not have the same layers, take too long, or the child did not survive them.
+        """
+        (described, raw), other = _described(inputs), _bytes_of(reference)
+        count = (described[0]["shape"] or [1])[0]
+        failed = f"The layers of {_name_of(file)} cannot be compared"
+        said, _ = self._ask(
+            {"do": "layers", "inputs": described, "reference": len(other)},
+            _bytes_of(file),
+            other + raw,
+            seconds=self._seconds + 2 * RUN_SECONDS * count,
+            failed=failed,
+        )
+        try:
+            return [
+                types.LayerError(printable(row["layer"]), float(row["error"]), float(row["clipped"]))
+                for row in said["layers"]
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise TfliteError(f"{failed}: {error!r}", how="garbled") from error
 
     def _ask(
         self, question: dict[str, Any], content: bytes, rest: bytes = b"", *, seconds: float, failed: str
@@ -177,6 +206,15 @@ class SandboxedModel:
             )
         except sandbox.SandboxError as error:
             raise TfliteError(f"{failed}: {error}", how=error.how) from error
+
+
+def _described(inputs: Mapping[str, np.ndarray]) -> tuple[list[dict[str, Any]], bytes]:
+    """Names, shapes and types of arrays for the child, and their bytes, one after the other."""
+    arrays = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
+    described = [
+        {"name": name, "shape": list(inputs[name].shape), "dtype": values.dtype.str} for name, values in arrays.items()
+    ]
+    return described, b"".join(values.tobytes() for values in arrays.values())
 
 
 def _joined(parts: Sequence[np.ndarray | dict[str, np.ndarray]]) -> np.ndarray | dict[str, np.ndarray]:
@@ -255,8 +293,3 @@ def _tensor(said: dict[str, Any]) -> types.Tensor:
         scale=None if said["scale"] is None else float(said["scale"]),
         zero_point=None if said["zero_point"] is None else int(said["zero_point"]),
     )
-
-
-def printable(words: Any) -> str:
-    """Words of a stranger without what could move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(words))

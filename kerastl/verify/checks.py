@@ -13,9 +13,9 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
 from kerastl.verify import chance, kernel_stats
-from kerastl.verify.answers import Outputs
+from kerastl.verify.answers import Outputs, row_of
 from kerastl.verify.layers import layer_errors
-from kerastl.verify.predictions import predict_tflite
+from kerastl.verify.predictions import computed_by_delegate, predict_tflite
 
 SPARSITY_SLACK = 0.005
 """Half a point: how far the share of zeros may be from the claim."""
@@ -23,6 +23,9 @@ LOST_SHARE = 0.25
 """Share of the examples of a class that its model finds which a file may lose, where chance does not explain more."""
 PRUNED_SHARE = 0.5
 """Share of all weights that has to lie in pruned kernels; first and last layers usually stay dense."""
+
+PLAIN_EXAMPLES = 32
+"""Examples that LiteRT's plain kernels are asked as well, beside those of XNNPACK that are asked them all."""
 
 _TYPES = schema.TensorType
 _LARGEST_INTEGERS = {_TYPES.UINT8: 255, _TYPES.INT8: 127, _TYPES.INT16: 32_767}
@@ -109,8 +112,8 @@ def check(
         VerificationError: naming file, check, and both numbers, if the file holds an operator that is not built in, a
             float operator or wrong dtypes though it claims to be integer (or the other way round), fewer zeros or
             more distinct values than it claims; if it answers with numbers that are not finite or not of the task; if
-            it answers the same to everything, or no better than that; or if agreement, score or differences are outside
-            the tolerance.
+            it answers the same to everything, or no better than that; if agreement, score or differences are outside
+            the tolerance; or if LiteRT's plain kernels compute another network, and the file does not say so.
         ValueError: if ``expected`` does not fit the split or is not finite itself.
     """
     task = split.task
@@ -153,6 +156,7 @@ def check(
     if tolerance.mean_difference is not None and mean > tolerance.mean_difference:
         wanted = f"<= {tolerance.mean_difference}"
         raise VerificationError(artifact.path, "mean difference", wanted=wanted, got=mean, tolerance="mean_difference")
+    _check_plain_kernels(artifact, data, split, answers=answers, tolerance=tolerance)
     return types.Verification(measured, floating.value, agreement, difference, errors=answered[0].errors)
 
 
@@ -169,6 +173,28 @@ def _check_recall(
         wanted = f"at most {LOST_SHARE:.0%} lost of what the model finds of a class"
         got = ", ".join(f"{count} of {found} of {target.names[index]!r}" for index, (count, found) in lost.items())
         raise VerificationError(artifact.path, "recall of every class", wanted=wanted, got=got, tolerance="agreement")
+
+
+def _check_plain_kernels(
+    artifact: types.Artifact, data: bytes, split: types.Split, *, answers: Outputs, tolerance: Tolerance
+) -> None:
+    """Raises where LiteRT's plain kernels, which an app without a delegate has, compute another network than XNNPACK.
+
+    A file that says that it needs XNNPACK is not asked. A few examples are enough: plain kernels are slow, and wrong
+    ones are wrong everywhere.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    if any(entry.name == types.KERNELS_ENTRY for entry in model.metadata or []) or not computed_by_delegate(data):
+        return
+    few, target = split.take(PLAIN_EXAMPLES), split.task.target
+    rows = np.arange(len(few))
+    given, wanted = predict_tflite(data, few.inputs, kind=split.task.inputs, plain=True), row_of(answers, rows)
+    _check_answers(artifact, given, wanted)
+    agreement = float(np.mean(target.agree(given, wanted)))
+    if chance.too_many(round((1 - agreement) * len(few)), of=len(few), allowed=1 - tolerance.agreement):
+        least = f">= {tolerance.agreement}, or that the file says that it needs XNNPACK"
+        check = "agreement of plain kernels with XNNPACK"
+        raise VerificationError(artifact.path, check, wanted=least, got=agreement, tolerance="agreement")
 
 
 def _refused(artifact: types.Artifact, fault: tuple[str, object, object] | None) -> None:

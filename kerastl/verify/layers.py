@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl.types import Inputs, LayerError
 from kerastl.verify import predictions
 from kerastl.verify.answers import count_of
 
-# What only carries numbers from one layer to the next, and what the interpreter puts in by itself.
-_CARRIERS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "DELEGATE")
+# What only carries numbers from one layer to the next.
+_CARRIERS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
 
 
 def layer_errors(
@@ -67,26 +68,33 @@ def _example(inputs: np.ndarray | Mapping[str, np.ndarray], place: int) -> np.nd
 
 
 class _Layers:
-    """A file whose layers can be looked at: plain kernels, for a delegate keeps what lies between them to itself."""
+    """A file whose layers can be looked at, computed as on a phone.
+
+    A delegate keeps what lies between layers to itself, so that here every layer's numbers are an output of the file;
+    LiteRT's plain kernels would show them as well, but some compute another network (4-bit kernels in blocks).
+    """
 
     def __init__(self, file: Path | bytes, kind: Inputs | None) -> None:
-        name = "the file" if isinstance(file, bytes) else str(file)
-        self._interpreter = Interpreter(
-            model_content=predictions.bytes_of(file),
-            num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            experimental_preserve_all_tensors=True,
-        )
-        self._interpreter.allocate_tensors()
-        self._kind, self._name, self._sources = kind, name, self._interpreter.get_input_details()
-        tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_tensor_details()}
-        operators = self._interpreter._get_ops_details()  # there is no public list of them
-        ends = [(row["op_name"], tensors[row["outputs"][0]]) for row in operators if row["op_name"] not in _CARRIERS]
-        self._ends = [tensor for _, tensor in ends]
-        self.layers = [
-            f"{place}. {operator} {[int(size) for size in tensor['shape'][1:]]}"
-            for place, (operator, tensor) in enumerate(ends, 1)
+        self._kind, self._name = kind, "the file" if isinstance(file, bytes) else str(file)
+        model = flatbuffer_utils.read_model_from_bytearray(bytearray(predictions.bytes_of(file)))
+        graph = model.subgraphs[0]
+        names = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
+        ends = [
+            (name, int(operator.outputs[0]))
+            for name, operator in zip(names, graph.operators, strict=True)
+            if name not in _CARRIERS
         ]
+        graph.outputs, model.signatureDefs = [place for _, place in ends], None
+        self.layers = [
+            f"{number}. {name} {[int(size) for size in graph.tensors[place].shape[1:]]}"
+            for number, (name, place) in enumerate(ends, 1)
+        ]
+        content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+        self._interpreter = Interpreter(model_content=content, num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._sources = self._interpreter.get_input_details()
+        tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_output_details()}
+        self._ends = [tensors[place] for _, place in ends]
         self.ranges = [_range(tensor) for tensor in self._ends]
 
     def run(self, example: np.ndarray | Mapping[str, np.ndarray]) -> list[np.ndarray]:

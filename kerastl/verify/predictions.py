@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kerastl import types
 from kerastl.verify.answers import Outputs, count_of
@@ -24,6 +24,7 @@ def predict_tflite(
     *,
     kind: types.Inputs | None = None,
     workers: int | None = None,
+    plain: bool = False,
 ) -> Outputs:
     """A TFLite file's answers, one example at a time, as the phone asks.
 
@@ -37,6 +38,8 @@ def predict_tflite(
         workers: interpreters that share the examples, each with one thread; ``None`` takes one a core that this process
             may use, eight at most. The answers do not depend on it. (Threads inside one interpreter wait for one
             another after every operator, and on a single core forever.)
+        plain: whether LiteRT's plain kernels are to compute it, as where an app takes no delegate; by default XNNPACK
+            does what it can, as is LiteRT's default.
 
     Returns:
         float32 array ``(examples, *output_shape)``, dequantized by the output's scale; of a file of several outputs
@@ -48,7 +51,7 @@ def predict_tflite(
     """
     name = "the file" if isinstance(file, (bytes, bytearray)) else str(file)
     data = bytes_of(file)
-    interpreter = _interpreter(data, name)
+    interpreter = _interpreter(data, name, plain=plain)
     sources, targets = interpreter.get_input_details(), interpreter.get_output_details()
     count = count_of(inputs)
     check_fed(feed(sources, _some(inputs, slice(0, 1)), kind, name), sources, name, count=count)
@@ -68,7 +71,7 @@ def predict_tflite(
     workers = max(1, min(workers or _cores(), count // 100))  # an interpreter more has to pay for itself
     bounds = [count * worker // workers for worker in range(workers + 1)]
     parts = [range(first, last) for first, last in itertools.pairwise(bounds)]
-    interpreters = [interpreter, *(_interpreter(data, name) for _ in parts[1:])]
+    interpreters = [interpreter, *(_interpreter(data, name, plain=plain) for _ in parts[1:])]
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         list(pool.map(run, interpreters, parts))
     meant = {target["name"]: dequantized(rows, target) for target, rows in zip(targets, answers, strict=True)}
@@ -102,8 +105,14 @@ def dequantized(values: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _interpreter(data: bytes, name: str) -> Interpreter:
-    interpreter = Interpreter(model_content=data, num_threads=1)
+def computed_by_delegate(file: bytes) -> bool:
+    """Whether XNNPACK computes some of a file, so that plain kernels are others."""
+    return any(row["op_name"] == "DELEGATE" for row in _interpreter(file, "the file", plain=False)._get_ops_details())
+
+
+def _interpreter(data: bytes, name: str, *, plain: bool) -> Interpreter:
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
+    interpreter = Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=kernels)
     try:
         interpreter.allocate_tensors()
     except RuntimeError as error:

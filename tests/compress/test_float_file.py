@@ -6,7 +6,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from litert_quantizer import qtyping
 
-from kerastl.compress import float_file
+from kerastl.compress import float_file, ptq
 from tests.compress.test_ptq import convert
 
 
@@ -81,14 +81,26 @@ def test_a_product_of_two_activations_has_no_kernel():
     assert float_file.operators(converter.convert()) == ()
 
 
-def test_what_is_no_file_or_has_no_names_is_refused(file):
+def test_what_is_no_file_is_refused():
     with pytest.raises(ValueError, match="bytes of a TFLite file"):
         float_file.operators(b"no file at all")
     with pytest.raises(ValueError, match="bytes of a TFLite file"):
         float_file.opened(b"no file at all")
+
+
+@pytest.mark.parametrize("called", [b"", None, b"tensor"])
+def test_tensors_without_names_of_their_own_get_some(file, called):
+    """Packers leave names out, and converters call the tensors of a loop's bodies alike."""
     parsed = float_file.parsed(file)
-    for tensor in parsed.subgraphs[0].tensors:
-        tensor.name = b""
+    graph = parsed.subgraphs[0]
+    for tensor in graph.tensors:
+        tensor.name = called
     nameless = bytes(float_file.flatbuffer_utils.convert_object_to_bytearray(parsed))
-    with pytest.raises(ValueError, match="4 kernels and 0 names"):
-        float_file.operators(nameless)
+    found = float_file.operators(nameless)
+    assert [operator.shape for operator in found] == [operator.shape for operator in float_file.operators(file)]
+    assert len({operator.name for operator in found}) == 4
+    assert float_file.named(file) == file
+    small = ptq.dynamic_int8(nameless)
+    assert len(small) < 0.8 * len(file)
+    names = [tensor.name for tensor in float_file.tensors(small)]
+    assert len(set(names)) == len(names)

@@ -29,7 +29,9 @@ def one_by_one(weights: np.ndarray, moments: np.ndarray, scale: float, *, larges
 def test_the_triangle_takes_the_steps_of_a_surgeon_with_explicit_inverses():
     weights, moments = drawn(groups=2, rows=3, columns=150)  # more than two blocks
     scales = np.abs(weights).max(-1) / 7 * 0.8
-    integers = gptq._in_turn(weights, gptq._triangle(moments), scales, largest=7, counts=np.ones((2, 3, 150)))
+    integers = gptq._in_turn(
+        weights, gptq._triangle(moments), scales[..., None].repeat(150, -1), largest=7, counts=np.ones((2, 3, 150))
+    )
     for group, row in itertools.product(range(2), range(3)):
         wanted = one_by_one(weights[group, row], moments[group], scales[group, row], largest=7)
         np.testing.assert_array_equal(integers[group, row], wanted)

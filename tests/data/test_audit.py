@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerastl.data import audit
+from kerastl.data import audit, facts
 
 
 def _arrays(train: int = 40, test: int = 20, classes: int = 4) -> dict[str, np.ndarray]:
@@ -278,3 +278,21 @@ def test_doubts_about_labels_as_audit_takes_them(tmp_path, kind):
     np.savez(tmp_path / "set.npz", x_train=inputs, y_train=given)
     (found,) = audit.doubtful_labels(tmp_path / "set.npz", lambda rows: 0.7 * rows + 0.1)
     assert f"2 labels look wrong: y_train[5] = {np.ravel(given)[5]}, y_train[40] = {np.ravel(given)[40]}" in found.what
+
+
+def test_a_table_of_numbers_is_read_as_its_recipe_would(tmp_path):
+    """`advise` says the same of it; what is to be known has to be said."""
+    path = tmp_path / "flats.csv"
+    path.write_text("price,size,kind\n" + "".join(f"{7.5 * n},{n},{'ab'[n % 2]}\n" for n in range(80)))
+    (found,) = audit.audit(path, label_columns=["price"])
+    assert (found.severity, found.what) == ("note", "80 rows of 3 numbers for price: regression")
+    assert facts.summarize(path, label_columns=["price"]).kind == "numbers"
+    for columns, words in (((), "--label-columns NAME"), (("PRICE",), "Did you mean price?")):
+        (refused,) = audit.audit(path, label_columns=columns)
+        assert refused.severity == "error"
+        assert words in refused.what
+        with pytest.raises(ValueError, match="kerastl run table_regressor"):
+            facts.summarize(path, label_columns=columns)
+    path.write_text(path.read_text().replace("7.5,1,b", "7.5,,b"))
+    (broken,) = audit.audit(path, label_columns=["price"])
+    assert (broken.severity, "line 3" in broken.what) == ("error", True)

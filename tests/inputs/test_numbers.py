@@ -160,3 +160,40 @@ def test_a_description_is_json_and_restores_it():
     assert described == {"numbers": [4, 2], "columns": ["a", "b"], "mean": [1, 2], "spread": [3, 4]}
     assert numbers.restored(described) == inputs.restored(described) == kind
     assert numbers.restored({"image": [1, 1, 1]}) is None
+
+
+SEASONS = Numbers((4,), ("hour", "season=summer", "season=winter", "a=b"))
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "hour=3,season=winter,a=b=0.5",
+        "season=winter, hour=3, a=b=0.5",
+        "3,0,1,0.5",
+        "hour=3,season=winter=1,season=summer=0,a=b=.5",
+    ],
+)
+def test_a_category_is_its_value(argument):
+    np.testing.assert_array_equal(SEASONS.read(argument), np.asarray([[3, 0, 1, 0.5]], np.float32))
+
+
+def test_a_row_as_its_table_had_it():
+    row = Numbers((3,), ("hour", "season=summer", "season=winter")).read("3,summer")
+    np.testing.assert_array_equal(row, np.asarray([[3, 1, 0]], np.float32))
+
+
+def test_an_unknown_category_is_said_with_those_there_are():
+    with pytest.raises(
+        ValueError, match=r"season to be one of summer, winter. Did you mean winter\? Received: 'wintr'"
+    ):
+        SEASONS.read("hour=3,season=wintr,a=b=1")
+
+
+def test_an_array_among_those_of_a_set(tmp_path):
+    path = tmp_path / "set.npz"
+    np.savez(path, rows=np.ones((5, 2), np.float32), labels=np.zeros(5))
+    assert TABLE.read(str(path)).shape == (5, 2)
+    np.savez(path, rows=np.ones((5, 2)), others=np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"wanted one array of shape \(2,\).*rows \(5, 2\), others \(3, 2\)"):
+        TABLE.read(str(path))

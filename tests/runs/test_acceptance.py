@@ -1,8 +1,9 @@
 import dataclasses
+from typing import Any, cast
 
 import pytest
 
-from kerastl.runs import Acceptance
+from kerastl.runs import Acceptance, acceptance
 
 
 def test_the_defaults_are_those_of_publish():
@@ -26,5 +27,5 @@ def test_the_defaults_are_those_of_publish():
     ids=str,
 )
 def test_what_is_no_bound_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        Acceptance(**wrong)
+    with pytest.raises(ValueError, match=f"--accept.{next(iter(wrong)).replace('_', '-')} is"):
+        acceptance.choose([], target=cast(Any, None), accept=Acceptance(**wrong), own=cast(Any, None))

@@ -11,6 +11,7 @@ import toy_run
 from PIL import Image
 
 import kerastl
+from kerastl import cli
 from kerastl.export import metadata
 from kerastl.inputs import wordpiece
 from kerastl.runs import finished as finished_runs
@@ -159,3 +160,26 @@ def test_sentences_are_answered(texts, tiny_text, tmp_path, monkeypatch):
 def test_any_sentence_is_answered(texts, sentence):
     (answer,) = kerastl.open(texts).predict(sentence)
     assert answer["input"] == (sentence if len(sentence) <= 300 else f"{sentence[:297]}...")
+
+
+def test_a_folder_is_its_pictures_and_what_cannot_be_read_is_said(finished, here, capsys):
+    pictures = toy_run.load().test.inputs[:2, ..., 0]
+    (here / "new" / ".hidden").mkdir(parents=True)
+    (here / "empty").mkdir()
+    for place in ("a.png", "inside.png", ".hidden/c.png"):
+        Image.fromarray(pictures[0]).save(here / "new" / place)
+    np.savez(here / "new" / "z.npz", inputs=pictures, labels=np.zeros(2))
+    whole = (here / "new" / "a.png").read_bytes()
+    (here / "new" / "broken.png").write_bytes(whole[: len(whole) // 2])
+    run, problems = kerastl.open(finished), {}
+    answers = run.predict(["new", "gone.png"], problems=problems)
+    assert [one["input"] for one in answers] == ["new/a.png", "new/inside.png", "new/z.npz[0]", "new/z.npz[1]"]
+    assert list(problems) == ["new/broken.png", "gone.png"]
+    with pytest.raises(ValueError, match=r"broken.png is no picture that can be read"):
+        run.predict("new")
+    with pytest.raises(ValueError, match="Received: empty, which holds none"):
+        run.predict("empty")
+    assert cli.main(["predict", str(finished), "new"]) == 1
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 4
+    assert "broken.png is no picture" in printed.err

@@ -24,7 +24,8 @@ from kerastl.tasks.single_label import SingleLabel
 VARIANT_KEYS = {
     "name", "file", "sha256", "technique", "bytes", "gzip_bytes", "parameters", "sparsity", "validation_score", "score",
     "score_low", "score_high", "float_score", "agreement", "max_difference", "worst_layer",
-    "latency_ms", "ops", "input", "output", "inputs", "outputs", "min_runtime",
+    "latency_ms", "ops", "input", "output", "inputs", "outputs", "min_runtime", "eligible",
+    "model",
 }  # fmt: skip
 
 
@@ -81,7 +82,8 @@ def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
         "why", "within_budget", "by_class", "balanced_accuracy", "majority_baseline", "skipped",
-        "frontier", "control", "baselines", "warnings", "task", "units", "higher_is_better", "tables", "summary",
+        "frontier", "control", "accept", "baselines", "warnings", "task", "units", "higher_is_better", "tables",
+        "summary",
     }  # fmt: skip
     assert built["schema"] == 1
     assert (built["task"], built["units"], built["higher_is_better"]) == ("single-label classification", "%", True)

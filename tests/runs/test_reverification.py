@@ -6,7 +6,9 @@ import dataclasses
 import json
 import os
 import shutil
+import types
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ from toy_run import load, restate, written_file
 
 import kerastl
 from kerastl.runs import candidates, own_model, publishing, reverification, store
-from kerastl.system import digests
+from kerastl.system import digests, downloads
 
 
 def differences(folder: Path) -> tuple[str, ...]:
@@ -25,6 +27,8 @@ def differences(folder: Path) -> tuple[str, ...]:
 def test_a_finished_run_is_as_it_states(finished, capsys):
     assert differences(finished) == ()
     assert capsys.readouterr().err == ""
+    said = reverification.verify(kerastl.open(finished), progress=False)
+    assert {"variants.latency_ms", "chosen, why, frontier", "config.json"} <= said.unmeasured.keys()
     kerastl.open(finished).verify()
     printed = capsys.readouterr().err.splitlines()
     assert printed[0] == "digests: as stated"
@@ -154,6 +158,48 @@ def test_data_that_cannot_be_loaded(finished, data, words):
     restate(finished, "config.json", lambda config: config["data"].update(data))
     with pytest.raises(ValueError, match=words):
         differences(finished)
+
+
+def test_data_that_have_moved(tmp_path):
+    """A path of the run that leads nowhere, or to what is never read to its end, and where the data lie now."""
+    source: Any = types.SimpleNamespace(load=lambda path, *, seed: (path, seed))
+    (tmp_path / "here").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for place in ("gone", "pipe", "/dev/zero"):
+        config = {"data": {"source": "mine", "arguments": {"path": str(tmp_path / place), "seed": 3}}}
+        with pytest.raises(FileNotFoundError, match="is said with --data PATH"):
+            reverification.load_data(config, source=source)
+        found = reverification.load_data(config, source=source, path=tmp_path / "here")
+        assert found == (str(tmp_path / "here"), 3)
+    with pytest.raises(ValueError, match="come from the set 'mnist', which has no place: leave out --data"):
+        reverification.load_data({"data": {"source": "mnist", "arguments": {"seed": 3}}}, path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "key", "value"),
+    [
+        ("groceries", "size", [224, 10**9]),
+        ("groceries", "size", [-1, 224]),
+        ("groceries", "size", "large"),
+        ("image_folder", "channels", 10**6),
+        ("movie_reviews", "sequence_length", 10**12),
+        ("movie_reviews", "vocabulary_size", 10**12),
+    ],
+)
+def test_sizes_that_a_run_names_are_bounded(source, key, value):
+    arguments = {key: value} | ({"path": "."} if source == "image_folder" else {})
+    with pytest.raises(ValueError, match=f"Wanted {key} of 1 to .* in config.json"):
+        reverification.load_data({"data": {"source": source, "arguments": arguments}})
+
+
+@pytest.mark.parametrize("name", ["mnist", "groceries", "movie_reviews", "tfds"])
+def test_nothing_is_fetched_and_the_cache_is_not_written_unasked(finished, cache, monkeypatch, name):
+    monkeypatch.setattr(downloads, "_files", lambda *_: pytest.fail("a way was gone"))
+    arguments = {"name": "huggingface:anything"} if name == "tfds" else {}
+    restate(finished, "config.json", lambda config: config["data"].update(source=name, arguments=arguments))
+    with pytest.raises(FileNotFoundError, match=r"nothing is fetched unasked.*--download"):
+        differences(finished)
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize("name", ["report.json", "config.json", "files.json"])

@@ -188,3 +188,17 @@ def test_what_a_killed_fetch_left_goes_with_the_next(cache, served):
     os.utime(left, (0, 0))
     downloads.fetch(files)
     assert sorted(os.listdir(cache / "files")) == [downloads.cached(files).name]
+
+
+def test_offline_the_cache_is_read_and_never_written(cache):
+    assert downloads.workspace() == cache
+    with downloads.offline():
+        aside = downloads.workspace()
+        assert downloads.is_offline()
+        assert aside.is_dir()
+        assert aside != cache
+        with pytest.raises(FileNotFoundError, match=r"'toy' is not in the cache .* kerastl fetch toy"):
+            downloads.fetch(downloads.Files("toy", (), {"toy.bin": "0" * 64}))
+    assert not aside.exists()
+    assert not cache.exists()
+    assert not downloads.is_offline()

@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from toy import changed
 
 from kerastl import types, verify
+from kerastl.export import final_guard, packing
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
@@ -16,6 +17,7 @@ from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.verify import checks
+from kerastl.verify.answers import row_of
 
 UINT8, INT16 = schema.TensorType.UINT8, schema.TensorType.INT16
 LOOSE = verify.Tolerance(agreement=0.0, score_drop=1.0)
@@ -203,7 +205,7 @@ def test_a_rare_class_of_which_half_is_lost(several, tmp_path, monkeypatch, tiny
     def check(lost):
         answers = expected.copy()
         answers[:lost] = answers[:lost, ::-1]
-        monkeypatch.setattr(checks, "predict_tflite", lambda *given, **named: answers)
+        monkeypatch.setattr(checks, "predict_tflite", lambda _, given, **named: row_of(answers, np.arange(len(given))))
         return verify.check(artifact, split, expected=expected, tolerance=asked)
 
     assert check(5).agreement == 0.995
@@ -369,6 +371,28 @@ def test_a_text_takes_integers_and_answers_in_float(tiny_text, tmp_path):
         verify.check(artifact, pictures, expected=tiny_text.expected, tolerance=verify.FLOAT32)
 
 
+def test_plain_kernels_are_asked_as_well(tiny_files, tmp_path, monkeypatch):
+    """An app without a delegate computes with LiteRT's plain kernels, and gets another network of some files."""
+    path = tmp_path / "toy.tflite"
+    path.write_bytes(tiny_files.float32)
+    labels = tiny_files.expected.argmax(1).astype(np.int32)
+    split = types.Split("validation", tiny_files.inputs, labels, tiny_files.task)
+    artifact, asked = types.Artifact("toy", "test", path), []
+
+    def without_delegate_wrong(data, inputs, *, kind, plain=False):
+        asked.append((plain, len(inputs)))
+        return np.roll(verify.predict_tflite(data, inputs, kind=kind), int(plain), -1)
+
+    monkeypatch.setattr("kerastl.verify.checks.predict_tflite", without_delegate_wrong)
+    with pytest.raises(verify.VerificationError, match=r"agreement of plain kernels.*needs XNNPACK"):
+        verify.check(artifact, split, expected=tiny_files.expected, tolerance=verify.INT8)
+    assert asked == [(False, len(split)), (True, 32)]
+    model = packing.unpack(tiny_files.float32)
+    final_guard.say_needs_xnnpack(model)
+    path.write_bytes(packing.pack(model))
+    verify.check(artifact, split, expected=tiny_files.expected, tolerance=verify.INT8)
+
+
 def several(tiny_files, tmp_path, answers, expected, labels, *, tolerance=LOOSE):
     """The check of a file that answers with ``answers``, for examples that may have several classes."""
     path = tmp_path / "several.tflite"
@@ -376,7 +400,7 @@ def several(tiny_files, tmp_path, answers, expected, labels, *, tolerance=LOOSE)
     task = dataclasses.replace(tiny_files.task, target=MultiLabel(tiny_files.task.target.names))
     split = types.Split("validation", tiny_files.inputs[: len(labels)], labels, task)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kerastl.verify.checks.predict_tflite", lambda data, inputs, *, kind: answers)
+        patch.setattr(checks, "predict_tflite", lambda _, given, **__: row_of(answers, np.arange(len(given))))
         return verify.check(types.Artifact("toy", "test", path), split, expected=expected, tolerance=tolerance)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -9,6 +10,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types, verify
 from kerastl.compress import ptq
+from kerastl.export import tflite
 
 
 def test_errors_against_numpy(tiny_files):
@@ -27,6 +29,22 @@ def test_errors_against_numpy(tiny_files):
 def test_a_file_has_no_error_against_itself(tiny_files):
     rows = verify.layer_errors(tiny_files.float32, tiny_files.float32, inputs=tiny_files.inputs[:5])
     assert [(row.error, row.clipped) for row in rows] == [(0.0, 0.0)] * 3
+
+
+def test_layers_are_computed_as_on_a_phone():
+    """LiteRT's plain kernels compute 4-bit kernels in blocks wrongly: off by the size of the answers."""
+    keras.utils.set_random_seed(0)
+    numbers = keras.Input((64,), name="numbers")
+    x = keras.layers.Dense(32, activation="relu", name="hidden")(numbers)
+    file = tflite.convert(keras.Model(numbers, keras.layers.Dense(4, name="values")(x)))
+    inputs = np.random.default_rng(0).uniform(0, 1, (30, 64)).astype("float32")
+    blocks = ptq.int4_weights(file, block_size=32)
+    rows = verify.layer_errors(blocks, file, inputs=inputs)
+    got, wanted = (verify.predict_tflite(one, inputs) for one in (blocks, file))
+    assert rows[-1].error == pytest.approx(np.linalg.norm(got - wanted) / np.linalg.norm(wanted), rel=1e-3)
+    assert max(row.error for row in rows) < 0.3
+    plain = verify.predict_tflite(blocks, inputs, plain=True)
+    assert np.linalg.norm(plain - wanted) > 0.5 * np.linalg.norm(wanted), "LiteRT has mended it: see export.final_guard"
 
 
 def test_clipped_numbers_are_counted(tiny_files):

@@ -14,8 +14,8 @@ import keras_hub
 from keras_hub.src.utils import preset_utils
 
 from kerastl.inputs import text, wordpiece
-from kerastl.models.pretrained import minilm_l6, names, presets
-from kerastl.system import bounded_json
+from kerastl.models.pretrained import minilm_l6, presets
+from kerastl.system import bounded_json, near_names
 from kerastl.types import Task
 
 _VOCABULARY, _SETTINGS = "assets/tokenizer/vocabulary.txt", "tokenizer.json"
@@ -98,14 +98,20 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
     return model
 
 
-def _known(name: str) -> None:
+def fault(name: str) -> str:
+    """What is wrong with a name that is neither MiniLM nor the small one, and what there is; else nothing."""
     if Path(name).is_dir() or name in available() or name.startswith(presets.SCHEMES):
-        return
-    raise ValueError(
-        f"There is no encoder {name!r}: no such folder, and no preset of keras-hub.{names.near(name, available())} "
-        f"Available: minilm_l6, small, {', '.join(available())}, the path of a folder, or a handle starting with "
-        f"{', '.join(presets.SCHEMES)}."
+        return ""
+    known = ("minilm_l6", "small", *available())
+    return (
+        f"no such folder, and no preset of keras-hub.{near_names.did_you_mean(name, known)} Available: "
+        f"{', '.join(known)}, the path of a folder, or a handle starting with {', '.join(presets.SCHEMES)}"
     )
+
+
+def _known(name: str) -> None:
+    if words := fault(name):
+        raise ValueError(f"There is no encoder {name!r}: {words}.")
 
 
 def _file(name: str, inner: str) -> Path:

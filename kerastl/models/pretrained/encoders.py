@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from kerastl.system import bounded_json
 from kerastl.types import Task
+from kerastl.types.settings import Known
 
 if TYPE_CHECKING:
     import keras
+
+
+def fault(name: str) -> str:
+    """What is wrong with the name of an encoder, as the end of a sentence that begins with its flag; else nothing."""
+    if name in ("minilm_l6", "small") or Path(name).is_dir():
+        return ""
+    from kerastl.models.pretrained import bert_preset  # keras-hub takes seconds to import
+
+    words = bert_preset.fault(name)
+    return words and f"names no encoder: {words}"
+
+
+Encoder = Annotated[str, Known(fault)]
 
 
 def vocabulary(name: str) -> str | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import functools
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
+
+from kerastl.types.settings import Known
 
 
 def contents(name: str) -> object:
@@ -29,3 +34,33 @@ def near(name: str, options: Iterable[str]) -> str:
     spelled = {option.lower(): option for option in options}
     found = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
     return f" Did you mean {', '.join(spelled[one] for one in found)}?" if found else ""
+
+
+@functools.cache
+def fetched() -> tuple[str, ...]:
+    """Names of the models for pictures whose weights ``kerastl fetch`` brings: files with `fetch` and such a `load`."""
+    found = []
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        functions = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)]
+        takes = {node.name: [argument.arg for argument in node.args.kwonlyargs] for node in functions}
+        if "fetch" in takes and "image_size" in takes.get("load", ()):
+            found.append(path.stem)
+    return tuple(found)
+
+
+def lacking(name: str) -> str:
+    """Which foundation models there are, where none is called so; the names that are near come first."""
+    known = fetched()
+    return (
+        f"{near(name, known)} Available: {', '.join(known)}, applications:NAME, preset:NAME, and the path of a folder "
+        "or file"
+    )
+
+
+def _fault(name: str) -> str:
+    if name in fetched() or name.startswith(("applications:", "preset:")) or Path(name).exists():
+        return ""
+    return f"names no foundation model.{lacking(name)}"
+
+
+BackboneName = Annotated[str, Known(_fault)]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 from pathlib import Path
 from typing import Any
 
 from kerastl.models.pretrained.backbone import Backbone
-from kerastl.models.pretrained.names import near
+from kerastl.models.pretrained.names import fetched, lacking
 
 
 def load(name: str, *, image_size: int | None = None) -> Backbone:
@@ -53,18 +52,4 @@ def load(name: str, *, image_size: int | None = None) -> Backbone:
         return local_file.load(name, **options)
     if "/" in name or "\\" in name or name.endswith((".keras", ".h5")):
         raise FileNotFoundError(f"There is no file or folder {name}.")
-    raise ValueError(
-        f"There is no foundation model {name!r}.{near(name, known)} Available: {', '.join(known)}, applications:NAME, "
-        "preset:NAME, and the path of a folder or file."
-    )
-
-
-def fetched() -> list[str]:
-    """Names of the models for pictures whose weights ``kerastl fetch`` brings: files with `fetch` and such a `load`."""
-    found = []
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        functions = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)]
-        takes = {node.name: [argument.arg for argument in node.args.kwonlyargs] for node in functions}
-        if "fetch" in takes and "image_size" in takes.get("load", ()):
-            found.append(path.stem)
-    return found
+    raise ValueError(f"There is no foundation model {name!r}.{lacking(name)}.")

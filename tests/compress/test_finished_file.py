@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kerastl import verify
+from kerastl.compress import finished_file, ptq
+from kerastl.export import final_guard
+from kerastl.inputs.image import Image
+from tests.compress.test_four_bits import PICTURES, convert, keras, model  # noqa: F401
+
+PIXELS = Image((8, 8, 1))
+HIDDEN, LOGITS = "hidden", "logits"
+
+
+def scaled(model, **factors) -> bytes:  # noqa: F811
+    changed = keras.models.clone_model(model)
+    changed.set_weights(model.get_weights())
+    for name, factor in factors.items():
+        kernel, bias = changed.get_layer(name).get_weights()
+        changed.get_layer(name).set_weights([kernel * factor, bias])
+    return convert(changed)
+
+
+CHANNEL = np.where(np.arange(64) < 40, 1e-9, 1.0)
+RANGES = {
+    "too large": {HIDDEN: 1e6, LOGITS: 1e-3},
+    "too small": {HIDDEN: 1e-9, LOGITS: 1e8},
+    "too large for what it is divided by": {HIDDEN: 1e6, LOGITS: 1e-6},
+    "channels that are too small, and count": {HIDDEN: CHANNEL, LOGITS: 1 / CHANNEL[:, None] / 1e4},
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_half_precision_is_for_kernels_that_it_holds(model, name):  # noqa: F811
+    file = scaled(model, **RANGES[name])
+    wanted = verify.predict_tflite(file, PICTURES)
+    try:
+        small = ptq.float16(file)
+    except ValueError as error:
+        assert "of which it holds no kernel, first that of" in str(error)  # noqa: PT017
+        return
+    assert np.abs(verify.predict_tflite(small, PICTURES) - wanted).max() < 2e-3 * np.abs(wanted).max()
+    assert len(ptq.float16(scaled(model))) < len(small) < len(file)
+
+
+def test_a_dead_channel_costs_no_kernel_its_half(model):  # noqa: F811
+    decayed = scaled(model, **{HIDDEN: np.where(np.arange(64) == 3, 1e-20, 1.0)})
+    assert len(ptq.float16(decayed)) == len(ptq.float16(scaled(model)))
+
+
+def test_a_file_is_compared_on_examples_on_noise_of_their_kind_or_on_any(model, monkeypatch):  # noqa: F811
+    file, seen = scaled(model), []
+    monkeypatch.setattr(
+        final_guard, "fault", lambda *_, probes, **__: seen.append(np.concatenate([p[0] for p in probes]))
+    )
+    ptq.dynamic_int8(file, examples=PICTURES, inputs=PIXELS)
+    ptq.dynamic_int8(file, inputs=PIXELS)
+    ptq.dynamic_int8(file)
+    examples, pixels, anything = seen
+    assert all((one == PICTURES).all((1, 2, 3)).any() for one in examples)
+    assert len(examples) == 8
+    assert (pixels == np.rint(pixels)).all()
+    assert pixels.max() > 200
+    assert anything.min() < -1
+
+
+def test_another_network_is_refused(model):  # noqa: F811
+    file, other = scaled(model), scaled(model, hidden=-1.0)
+    claim = final_guard.Claim(error=0.5)
+    assert finished_file.handed_out(file, file, claim, examples=PICTURES, inputs=PIXELS) == file
+    with pytest.raises(
+        ValueError, match=r"Wanted a file that answers like the float file.* Received: one whose answers"
+    ):
+        finished_file.handed_out(other, file, claim, examples=PICTURES, inputs=PIXELS)
