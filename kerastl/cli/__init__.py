@@ -147,6 +147,18 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def _with_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", dest="as_json", help="print JSON for programs")
+
+
+def _with_columns(command: argparse.ArgumentParser) -> None:
+    for name in ("path", "text", "label", "split"):
+        command.add_argument(f"--{name}-column", default=name, metavar="NAME", help=f"of a table (default {name})")
+    words = "between the classes of an example that may have several"
+    command.add_argument("--label-separator", metavar="TEXT", help=words)
+    command.add_argument("--label-columns", nargs="+", default=(), metavar="NAME", help="or its columns of 0 and 1")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kerastl",
@@ -163,18 +175,8 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(handler=handler)
         return one
 
-    def with_json(one: argparse.ArgumentParser) -> None:
-        one.add_argument("--json", action="store_true", dest="as_json", help="print JSON for programs")
-
-    def with_columns(one: argparse.ArgumentParser) -> None:
-        for name in ("path", "text", "label", "split"):
-            one.add_argument(f"--{name}-column", default=name, metavar="NAME", help=f"of a table (default {name})")
-        words = "between the classes of an example that may have several"
-        one.add_argument("--label-separator", metavar="TEXT", help=words)
-        one.add_argument("--label-columns", nargs="+", default=(), metavar="NAME", help="or its columns of 0 and 1")
-
     one = command("list", "catalogue:show_list", help="the recipes: what each does, how long it takes, its data")
-    with_json(one)
+    _with_json(one)
     one = command("show", "catalogue:show", help="print a recipe's source")
     one.add_argument("recipe", metavar="RECIPE")
     one = command("copy", "catalogue:copy", help="copy a recipe's source, to start one of your own")
@@ -194,16 +196,14 @@ def _parser() -> argparse.ArgumentParser:
         help="ask a run's exported file about pictures, arrays, sentences or rows of numbers",
     )
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    kinds = (
-        "a picture or a folder of such, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence in quotes, "
-    )
-    kinds += "or numbers with commas, season=winter,hour=3 say"
+    kinds = "a picture or a folder of such, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence in quotes"
+    kinds += ", or numbers with commas, season=winter,hour=3 say"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
-    with_json(one)
+    _with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
     one.add_argument("files", metavar="FILE", nargs="+")
     one.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default 1)")
-    with_json(one)
+    _with_json(one)
     one = command(
         "audit", "files:audit", help="everything wrong with a data set, or suspicious in a model, before it is used"
     )
@@ -212,14 +212,14 @@ def _parser() -> argparse.ArgumentParser:
         "--model", metavar="MODEL", help="also list labels of an array file that this run, or model, doubts"
     )
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
-    with_columns(one)
-    with_json(one)
+    _with_columns(one)
+    _with_json(one)
     one = command("advise", "advise:advise", help="which model to start from for your data, why, and what it costs")
     one.add_argument("path", metavar="PATH", help="class folders of pictures, a table, an archive or arrays")
     one.add_argument("--megabytes", type=float, help="that the file on the phone may have")
     one.add_argument("--milliseconds", type=float, help="that one answer may take")
-    with_columns(one)
-    with_json(one)
+    _with_columns(one)
+    _with_json(one)
     one = command("fetch", "files:fetch", help="get a data set or weights into the cache")
     one.add_argument("name", metavar="NAME")
     one = command("completion", "completion:completion", help="what completes commands in your shell")
@@ -229,5 +229,5 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("words", metavar="COMMAND", nargs="*", help="a command, a recipe, or nothing")
     one = command("doctor", "doctor:doctor", help="what is installed, and what will not work")
     one.add_argument("--imports", action="store_true", help="also import every package, which takes half a minute")
-    with_json(one)
+    _with_json(one)
     return parser

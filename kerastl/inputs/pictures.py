@@ -148,7 +148,7 @@ def _eight_bits(picture: Any) -> Any:
     """
     if not (picture.mode.startswith("I") or picture.mode == "F"):
         return picture
-    values = np.asarray(picture, np.float64)
+    values = np.asarray(picture)
     low, high = float(values.min()), float(values.max())
     if picture.mode == "F":
         if not (low >= 0 and high <= 255):  # NaN too
@@ -156,7 +156,12 @@ def _eight_bits(picture: Any) -> Any:
         factor = 255.0 if high <= 1 else 1.0
     else:  # 32 bits may hold 8 or 16; a picture of 16 is one, however dark
         factor = 1 / 257 if high > 255 or picture.mode != "I" else 1.0
-    return Image.fromarray(np.clip(values * factor, 0, 255).astype(np.uint8))
+    made = np.empty(values.shape, np.uint8)
+    step = max(1, 1_000_000 // values.shape[1])  # rows at a time: all at once, a large picture takes 2 GB
+    for row in range(0, len(values), step):
+        part = values[row : row + step].astype(np.float64)
+        made[row : row + step] = np.clip(part * factor, 0, 255).astype(np.uint8)
+    return Image.fromarray(made)
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -77,16 +77,8 @@ def publish(
     accept, control = _of_config(run, accept, control)
     settings.check(accept, prefix="accept.")
     check = _Check(int8=_asked_of_int8(accept))
-    floats = [one for one in candidates if one.how is TECHNIQUES["float32"]]
-    references = {id(one.model): one.tflite for one in floats}
     refused = dict(skipped or {})
-    measured: dict[str, tuple[Candidate, Variant]] = {}
-    for candidate in candidates:
-        reference, most = references.get(id(candidate.model)), accept.max_saturation
-        with _leaving_out(candidate, refused, run.folder):
-            found = _measure(candidate, run.folder, dataset, check, reference=reference, max_saturation=most)
-            measured[candidate.name] = candidate, found
-    measured = _timed(measured)
+    measured = _measured(candidates, run.folder, dataset, check, refused=refused, max_saturation=accept.max_saturation)
     own = chance.Answered.of(target, check.expected(model, dataset.validation), dataset.validation.labels)
 
     def proven(candidate: Candidate, variant: Variant) -> Variant | None:
@@ -122,6 +114,26 @@ def publish(
     with contextlib.suppress(OSError, UnicodeError):  # a terminal that takes no more takes nothing back
         report.print_table(result)
     return result
+
+
+def _measured(
+    candidates: Sequence[Candidate],
+    folder: Path,
+    dataset: Dataset,
+    check: _Check,
+    *,
+    refused: dict[str, str],
+    max_saturation: float,
+) -> dict[str, tuple[Candidate, Variant]]:
+    """Every file that holds on validation, measured and timed, by its name; those that do not join ``refused``."""
+    floats = {id(one.model): one.tflite for one in candidates if one.how is TECHNIQUES["float32"]}
+    measured: dict[str, tuple[Candidate, Variant]] = {}
+    for candidate in candidates:
+        reference = floats.get(id(candidate.model))
+        with _leaving_out(candidate, refused, folder):
+            found = _measure(candidate, folder, dataset, check, reference=reference, max_saturation=max_saturation)
+            measured[candidate.name] = candidate, found
+    return _timed(measured)
 
 
 def _of_config(
