@@ -71,7 +71,7 @@ def load(
             f"task is one of {', '.join(TASKS)}, missing one of {', '.join(FILLS)}. Received: {task!r}, {missing!r}."
         )
     labels_from = [label_columns] if isinstance(label_columns, str) else list(label_columns)
-    inputs_from, header = _columns(path, labels_from, columns, [*leave_out, split_column])
+    inputs_from, header = _columns(path, labels_from, columns, leave_out=leave_out, split_column=split_column)
     has_splits = split_column in header
     rows = list(text_file.read(path, columns=[*labels_from, *inputs_from], optional=[split_column] * has_splits))
     table = _Table(path, rows, labels_from, inputs_from)
@@ -108,7 +108,7 @@ def load(
 
 
 def _columns(
-    path: Path, labels: Sequence[str], wanted: Sequence[str], others: Sequence[str]
+    path: Path, labels: Sequence[str], wanted: Sequence[str], *, leave_out: Sequence[str], split_column: str
 ) -> tuple[list[str], list[str]]:
     """The columns that go in, and all there are."""
     if not path.is_file():
@@ -121,7 +121,18 @@ def _columns(
             f"Wanted the columns {', '.join((*labels, *wanted)) or 'of the labels'} (--label-columns). Received: "
             f"{path} without {', '.join(lacking) or 'any named'}.{hint} It has: {', '.join(header) or 'none'}."
         )
-    found = list(wanted) or [name for name in header if name not in {*labels, *others}]
+    absent = [name for name in leave_out if name not in header or name in labels]
+    if absent:  # a misspelt name would stay in, and it may say the label
+        raise ValueError(
+            f"What is left out is a column of inputs (--leave-out). Received: {', '.join(absent)} of {path}."
+            f"{near_names.did_you_mean(absent[0], header)} It has: {', '.join(header)}."
+        )
+    if split_column != "split" and split_column not in header:
+        raise ValueError(
+            f"Wanted the column that names each row's split (--split-column). Received: {path} without "
+            f"{split_column}.{near_names.did_you_mean(split_column, header)} It has: {', '.join(header)}."
+        )
+    found = list(wanted) or [name for name in header if name not in {*labels, *leave_out, split_column}]
     if not found or set(found) & set(labels):
         raise ValueError(
             f"Wanted columns that go in and are no labels. Received: {', '.join(found) or 'none'}, and the labels "

@@ -32,6 +32,9 @@ class Acceptance:
     """Least share of examples on which an int8 file answers like its float model."""
     max_saturation: Share = 0.005
     """Largest share of a layer's numbers on held-out examples that may lie outside the range of its calibration."""
+    max_layer_error: Positive | None = None
+    """Most that a layer of a file quantized after training may be off, as a share of its root mean square; by default
+    0.3 of 8 bits and 0.6 of 4."""
     megabytes: Positive | None = None
     """Most that the chosen file may have, a megabyte being a million bytes."""
     milliseconds: Positive | None = None

@@ -80,6 +80,8 @@ class Candidate:
         tflite: the file's bytes, without metadata.
         model: the Keras model it was made from; emits logits or probabilities.
         eligible: whether it may be chosen for the phone; a teacher may not.
+        failed: why the technique gave no file of this model; empty where there is one. The run leaves it out, and says
+            so.
         baseline: whether the run says it loudly where this file does as well as the chosen one: a linear probe, or a
             student without the teacher.
         sparsity: share of zeros its pruned kernels have to have, or ``None``.
@@ -94,6 +96,7 @@ class Candidate:
     sparsity: float | None = None
     clusters: ClusterClaim | None = None
     baseline: bool = False
+    failed: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.technique, str) and self.technique not in TECHNIQUES:
@@ -195,11 +198,12 @@ def post_training(
         prefix: stands before each candidate's name.
         eligible: whether one of them may be chosen for the phone; those of a teacher may not.
         baseline: whether they are what the chosen file has to beat, see `Candidate`.
-        skipped: gets the techniques that cannot be done with this model, and why; ``None`` raises the first of them.
+        skipped: gets the techniques that cannot be done with this model, and why; without it each comes as a candidate
+            that has failed.
 
     Raises:
         ValueError: if there is no such technique, a static one has no calibration, or mixed precision no validation
-            split; without ``skipped``, if one cannot be done with this model.
+            split; or the model has no float32 file.
     """
     task = data.task if isinstance(data, Split) else data
     static = [name for name in techniques if name.startswith("static")]
@@ -231,9 +235,11 @@ def post_training(
     claims: dict[str, Any] = {"eligible": eligible, "baseline": baseline, "sparsity": sparsity, "clusters": clusters}
     made: list[Candidate] = []
     for name in techniques:
-        make = makes[name]
-        content = make() if skipped is None else attempt(prefix + name, make, skipped=skipped)
-        made += [Candidate(prefix + name, name, content, model, **claims)] if content else []
+        reasons: dict[str, str] = {} if skipped is None else skipped
+        content = attempt(prefix + name, makes[name], skipped=reasons)
+        if content or skipped is None:
+            why = reasons.get(prefix + name, "")
+            made.append(Candidate(prefix + name, name, content or b"", model, failed=why, **claims))
     return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.system import bounded_json
-from kerastl.types import Dataset, FolderInputs, Latency, Score, Task
+from kerastl.types import Dataset, FolderInputs, Latency, NamedInputs, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
@@ -174,10 +174,12 @@ class FinishedRun:
 
     def _examples(self, inputs: Any, problems: dict[str, str] | None) -> Iterable[tuple[str, Any]]:
         """Each input's name, and a batch of examples."""
+        kind = self.task.inputs
+        if isinstance(inputs, Mapping) and not isinstance(kind, NamedInputs):
+            inputs = _of_one_input(inputs, kind.tensors)
         if isinstance(inputs, np.ndarray | Mapping):
             yield "array", self._batch(inputs)
             return
-        kind = self.task.inputs
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
             if isinstance(one, np.ndarray | Mapping):
                 yield from self._examples(one, problems)
@@ -299,3 +301,19 @@ def inside(root: Path, name: str) -> Path:
     if not path.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{root} names the file {name!r}, which lies outside of it: nothing there is read.")
     return path
+
+
+def _of_one_input(given: Mapping[str, Any], tensors: Sequence[str]) -> Any:
+    """What a mapping says to a run of one input: its array by name, or the values of a row by their columns.
+
+    Raises:
+        ValueError: if it says neither.
+    """
+    if len(given) == 1 and isinstance(next(iter(given.values())), np.ndarray):
+        return next(iter(given.values()))
+    if given and all(isinstance(value, str | int | float | np.number) for value in given.values()):
+        return ",".join(f"{name}={value}" for name, value in given.items())
+    raise ValueError(
+        f"This run takes one input, {', '.join(tensors)}: an array under that name, or the values of a row. "
+        f"Received: {', '.join(f'{name} ({type(value).__name__})' for name, value in given.items()) or 'nothing'}."
+    )

@@ -78,7 +78,7 @@ def publish(
     settings.check(accept, prefix="accept.")
     check = _Check(int8=_asked_of_int8(accept))
     refused = dict(skipped or {})
-    measured = _measured(candidates, run.folder, dataset, check, refused=refused, max_saturation=accept.max_saturation)
+    measured = _measured(candidates, run.folder, dataset, check, refused=refused, accept=accept)
     own = chance.Answered.of(target, check.expected(model, dataset.validation), dataset.validation.labels)
 
     def proven(candidate: Candidate, variant: Variant) -> Variant | None:
@@ -123,15 +123,18 @@ def _measured(
     check: _Check,
     *,
     refused: dict[str, str],
-    max_saturation: float,
+    accept: Acceptance,
 ) -> dict[str, tuple[Candidate, Variant]]:
     """Every file that holds on validation, measured and timed, by its name; those that do not join ``refused``."""
     floats = {id(one.model): one.tflite for one in candidates if one.how is TECHNIQUES["float32"]}
     measured: dict[str, tuple[Candidate, Variant]] = {}
     for candidate in candidates:
+        if candidate.failed:
+            refused[candidate.name] = candidate.failed
+            continue
         reference = floats.get(id(candidate.model))
         with _leaving_out(candidate, refused, folder):
-            found = _measure(candidate, folder, dataset, check, reference=reference, max_saturation=max_saturation)
+            found = _measure(candidate, folder, dataset, check, reference=reference, accept=accept)
             measured[candidate.name] = candidate, found
     return _timed(measured)
 
@@ -210,6 +213,7 @@ _FLAGS = {
     "mean_difference": "--accept.min-agreement",  # see `_asked_of_int8`
     "score_drop": "--accept.max-quantization-drop",
     "clipped": "--accept.max-saturation",
+    "error": "--accept.max-layer-error",
 }
 """Field of a tolerance -> the flag that says how much it lets pass."""
 
@@ -336,7 +340,7 @@ def _measure(
     check: _Check,
     *,
     reference: bytes | None,
-    max_saturation: float,
+    accept: Acceptance,
 ) -> Variant:
     artifact, layers = _write(candidate, folder, dataset), candidate.how.layers
     facts, model = benchmark.inspect(artifact.path), packing.unpack(artifact.path.read_bytes())
@@ -344,7 +348,8 @@ def _measure(
     if layers is not None and (attends or dataset.task.inputs.batch_dtype == "int32"):  # or sums of embeddings
         layers = checks.LAYERS_OF_TRANSFORMERS
     if layers is not None:
-        layers = dataclasses.replace(layers, clipped=max(max_saturation, layers.clipped))
+        clipped = max(accept.max_saturation, layers.clipped)
+        layers = dataclasses.replace(layers, clipped=clipped, error=accept.max_layer_error or layers.error)
     return Variant(
         artifact,
         facts,

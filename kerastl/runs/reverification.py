@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import re
@@ -149,6 +150,7 @@ def _files(run: FinishedRun) -> list[str]:
 def _loaded(run: FinishedRun, *, source: ModuleType | None, path: Path | str | None) -> Dataset:
     """The data that a run names; where it is measured by agreement with its model, with that model's answers."""
     dataset = load_data(run.config, source=source, path=path)
+    dataset = dataset if path is None else _named(dataset, str(run.config["data"].get("name")))
     if run.report.get("task") != Agreement.kind:
         return dataset
     try:
@@ -196,6 +198,13 @@ def load_data(config: dict[str, Any], *, source: ModuleType | None = None, path:
     except TypeError as error:  # it may be anybody's
         raise ValueError(f"The source {name!r} is not loaded with what config.json says: {error}.") from error
     return load(**_bounded(arguments, name=name, path=path))
+
+
+def _named(dataset: Dataset, name: str) -> Dataset:
+    """Data under the name that they had: it is that of their place, where they do not lie any more."""
+    task = dataclasses.replace(dataset.task, name=name)
+    parts = {part: dataclasses.replace(getattr(dataset, part), task=task) for part in ("train", "validation", "test")}
+    return dataclasses.replace(dataset, task=task, **parts)
 
 
 def _bounded(arguments: dict[str, Any], *, name: str, path: Path | str | None) -> dict[str, Any]:

@@ -250,7 +250,8 @@ def check_layers(
             raise VerificationError(artifact.path, check, wanted=wanted, got=got, tolerance="clipped")
         if not row.error <= tolerance.error:
             wanted = f"an error <= {tolerance.error} of its root mean square"
-            raise VerificationError(artifact.path, f"layer {row.layer}", wanted=wanted, got=f"{row.error:.3f}")
+            got, check = f"{row.error:.3f}", f"layer {row.layer}"
+            raise VerificationError(artifact.path, check, wanted=wanted, got=got, tolerance="error")
     return max(rows, key=lambda row: row.error)
 
 

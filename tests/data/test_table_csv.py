@@ -97,6 +97,12 @@ def test_a_missing_value_is_named_or_filled_with_the_median_of_train(tmp_path):
         ({"label_columns": ["job"], "task": "regression"}, "wants numbers"),
         ({"label_columns": ["age", "job"]}, "wants numbers"),
         ({"label_columns": ["wage"], "columns": ["name"]}, "--leave-out name"),
+        ({"label_columns": ["wage"], "leave_out": ["NAME"]}, r"\(--leave-out\)\. Received: NAME .* Did you mean name"),
+        ({"label_columns": ["wage"], "leave_out": ["name", "wage"]}, r"\(--leave-out\)\. Received: wage "),
+        (
+            {"label_columns": ["wage"], "leave_out": ["name"], "split_column": "jobs"},
+            r"\(--split-column\).* Did you mean",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, options, words):

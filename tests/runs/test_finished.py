@@ -74,6 +74,14 @@ def test_pictures_files_and_arrays_are_answered(finished, here):
     assert run.predict([pictures[0], "second.png"])[1]["label"] == "second"
 
 
+def test_a_run_of_one_input_takes_a_mapping_of_it(finished):
+    run, pictures = kerastl.open(finished), toy_run.load().test.inputs[:2]
+    assert run.predict({"image": pictures}) == run.predict(pictures)
+    for strange in ({"image": pictures, "more": pictures}, {}, {"image": [1, 2]}):
+        with pytest.raises(ValueError, match="takes one input, image: an array under that name"):
+            run.predict(strange)
+
+
 def test_answers_in_numbers(finished):
     run, pictures = kerastl.open(finished), toy_run.load().test.inputs[:5]
     np.testing.assert_allclose(run.answers(pictures), expected(pictures), atol=1e-6)

@@ -193,17 +193,34 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
     candidates = [
         publishing.Candidate("float32", "float32", float32, model),
         publishing.Candidate("strange", "dynamic_int8", ptq.dynamic_int8(tflite.convert(strange, dataset.task)), model),
+        publishing.Candidate("float16", "float16", b"", model, failed="half precision holds no kernel"),
     ]
     result = publishing.publish(
         run, dataset, model=model, candidates=candidates, skipped={"qat_int8": "no such <layer>"}
     )
     assert [row["name"] for row in result["variants"]] == ["float32"]
-    assert set(result["skipped"]) == {"qat_int8", "strange"}
+    assert set(result["skipped"]) == {"qat_int8", "strange", "float16"}
+    assert result["skipped"]["float16"] == "half precision holds no kernel"
     assert result["skipped"]["strange"].startswith("failed the check of ")
     assert result["skipped"]["strange"].endswith("--accept.min-agreement says how much may")
     assert [path.name for path in (run.folder / "variants").iterdir()] == ["float32.tflite"]
     page = (run.folder / "report.html").read_text()
     assert "<li><b>qat_int8</b>: no such &lt;layer&gt;</li>" in page
+
+
+def test_a_layer_that_is_off_says_by_which_flag_it_would_pass(run, dataset, model):
+    float32 = tflite.convert(model, dataset.task)
+    candidates = [
+        publishing.Candidate("float32", "float32", float32, model),
+        publishing.Candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32), model),
+    ]
+    loose = {"min_agreement": 0.5, "max_score_drop": 1.0, "max_quantization_drop": 1.0}
+    strict = Acceptance(max_layer_error=1e-9, **loose)
+    result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=strict)
+    assert result["skipped"]["dynamic_int8"].startswith("failed the check of layer ")
+    assert result["skipped"]["dynamic_int8"].endswith("--accept.max-layer-error says how much may")
+    result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=Acceptance(**loose))
+    assert not result["skipped"]
 
 
 def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):

@@ -175,6 +175,17 @@ def test_data_that_have_moved(tmp_path):
         reverification.load_data({"data": {"source": "mnist", "arguments": {"seed": 3}}}, path=tmp_path)
 
 
+def test_moved_data_have_the_name_that_they_had(finished, monkeypatch):
+    """It is that of their place, which is another one now."""
+    run, data = kerastl.open(finished), load()
+    moved = dataclasses.replace(data, task=dataclasses.replace(data.task, name="elsewhere"))
+    monkeypatch.setattr(reverification, "load_data", lambda config, **_: moved)
+    found = reverification._loaded(run, source=None, path="elsewhere")
+    tasks = (found.task, found.train.task, found.validation.task, found.test.task)
+    assert {task.name for task in tasks} == {run.config["data"]["name"]} != {"elsewhere"}
+    assert reverification._loaded(run, source=None, path=None).task.name == "elsewhere"
+
+
 @pytest.mark.parametrize(
     ("source", "key", "value"),
     [

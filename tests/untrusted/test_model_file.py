@@ -108,6 +108,18 @@ def test_harmless_models_are_described_and_answer_the_same(reader, tmp_path, nam
         np.testing.assert_allclose(reader.run(path, inputs), answers, atol=1e-5)
 
 
+def test_a_sequential_is_described_and_answers_as_its_layers(reader, tmp_path):
+    """What most tutorials save; Keras gives it no names for its outputs."""
+    functional = small()
+    model, path = keras.Sequential(functional.layers), tmp_path / "model.keras"
+    model.save(path)
+    found = reader.audit(path)
+    assert {one.severity for one in found} == {"note"}
+    assert {one.where: one.what for one in found}["outputs"] == "logits float32 [None, 3]"
+    answers = functional.predict(PICTURES.astype("float32"), verbose=0)
+    np.testing.assert_allclose(reader.run(path, PICTURES), answers, atol=1e-5)
+
+
 def test_weights_that_are_no_numbers_are_a_warning(reader, tmp_path):
     model = small()
     kernel = model.get_layer("conv").kernel
