@@ -218,7 +218,8 @@ def _saved(function: Callable[..., dict[str, tf.Tensor]], specs: tuple[tf.Tensor
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "saved_model")
         with atomic_files.explain_disk_full(folder):
-            options = tf.saved_model.SaveOptions(experimental_skip_saver=True)
+            # A custom gradient (swish has one) may hold what is no constant, and nobody differentiates the file.
+            options = tf.saved_model.SaveOptions(experimental_skip_saver=True, experimental_custom_gradients=False)
             tf.saved_model.save(tf.Module(), str(folder), signatures=named.get_concrete_function(), options=options)
         yield folder
 

@@ -14,13 +14,16 @@ import tensorflow as tf
 
 import kerastl.compress
 from kerastl import verify
-from kerastl.compress import channels, cluster, mixed_precision, prune, ptq, qat, rounding
+from kerastl.compress import channels, cluster, exceptions, mixed_precision, prune, ptq, qat, rounding
 from kerastl.compress.tf_keras import bridge
 from kerastl.inputs.image import Image
 
 # How layers are quantized is no technique, nor is the training of what is compressed; `qat` and `cluster` are. Nor is
-# what is read off a file before it is quantized, nor how one kernel is rounded.
-INNER = {"quantize_scheme", "lowering", "fine_tuning", "float_file", "gptq", "tf_keras"}
+# what is read off a file before it is quantized, how one kernel is rounded or written, nor a last look at the file.
+INNER = {
+    "quantize_scheme", "lowering", "fine_tuning", "float_file", "gptq", "tf_keras", "full_integer", "four_bits",
+    "finished_file",
+}  # fmt: skip
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
 KIND = Image((8, 8, 1))
@@ -123,6 +126,16 @@ def by_measuring(model: keras.Model) -> None:
     assert original == copy
 
 
+def by_leaving_float(model: keras.Model) -> None:
+    original = float_file(model)
+    copy = bytes(original)
+    measured = mixed_precision.sensitivities(original, answers=lambda file: verify.predict_tflite(file, PIXELS))
+    scores = iter((0.0, 1.0))  # the first file, without an exception, is not good enough
+    found = exceptions.search(original, measured, quantize=ptq.dynamic_int8, score=lambda file: next(scores), least=1.0)
+    assert len(found.content) < len(original)
+    assert original == copy
+
+
 def by_recalculating(model: keras.Model) -> None:
     original = float_file(model)
     plain = ptq.int4_weights(original)
@@ -148,6 +161,7 @@ def public_functions(module: types.ModuleType) -> dict:
 CONTRACTS = {
     "channels": by_rebuilding,
     "cluster": by_clustering,
+    "exceptions": by_leaving_float,
     "mixed_precision": by_measuring,
     "prune": by_pruning,
     "ptq": by_rewriting,
@@ -159,7 +173,7 @@ CONTRACTS = {
 def test_every_member_has_its_contract():
     print("techniques:", sorted(MEMBERS))
     assert set(CONTRACTS) == MEMBERS
-    assert len(MEMBERS) == 7
+    assert len(MEMBERS) == 8
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))

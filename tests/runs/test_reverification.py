@@ -225,6 +225,7 @@ def test_a_damaged_field_is_said_in_words(finished, name):
         said = said_of(finished)
         wanted = (
             "is not as a run writes it",
+            "Wanted an object of JSON",
             "names no data set",
             "states",
             "stated",

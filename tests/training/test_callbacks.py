@@ -15,8 +15,8 @@ import types
 import keras
 import numpy as np
 import pytest
-import rich.console
 import rich.file_proxy
+from rich.console import Console
 from toy import DIRECTIONS, batches, quiet, small_model
 
 from kerastl.compress import prune
@@ -135,7 +135,7 @@ def test_the_time_left_is_that_of_the_steps_so_far(done, left, monkeypatch, caps
 
 def test_a_training_that_fails_gives_the_terminal_back(examples, monkeypatch):
     screen = io.StringIO()
-    monkeypatch.setattr(rich, "_console", rich.console.Console(file=screen, force_terminal=True, width=80))
+    monkeypatch.setattr(callbacks, "Console", lambda **_: Console(file=screen, force_terminal=True, width=80))
     with pytest.raises(callbacks.NonFiniteError):
         fitting.fit(
             small_model(), batches(*examples), schedule=Schedule(epochs=1), task=DIRECTIONS, callbacks=[Poison(3)]

@@ -208,16 +208,16 @@ def _check_operations(operations: Iterable[tuple[pickletools.OpcodeInfo, Any, in
     without a look at how deep it goes.
 
     Raises:
-        TorchFileError: a place further than the pickle is long, or tuples in tuples in tuples ...
+        TorchFileError: a number beyond all objects that there can be, or tuples in tuples in tuples ...
     """
     depths: list[int] = []  # of tuples in what lies on the stack
     marks: list[int] = []  # heights of the stack
     memo: dict[int, int] = {}
-    for operation, argument, place in operations:
+    for seen, (operation, argument, _) in enumerate(operations):
         name, before = operation.name, operation.stack_before
         if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             number = len(memo) if name == "MEMOIZE" else int(argument)
-            if number > (place or 0) + 256:
+            if number > seen + 256:
                 raise TorchFileError(f"its pickle numbers an object {number:,}")
             memo[number] = depths[-1]
             continue

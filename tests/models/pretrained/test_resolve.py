@@ -14,7 +14,7 @@ TASK = Task("colour", Image((32, 32, 3)), SingleLabel(("a", "b")))
 
 
 def test_what_is_fetched_is_found_by_looking():
-    assert resolve.fetched() == ["efficientnet_lite0", "mobilenet_v2"]
+    assert resolve.fetched() == ("efficientnet_lite0", "mobilenet_v2")
 
 
 def test_a_fetched_name():
