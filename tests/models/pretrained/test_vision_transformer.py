@@ -317,7 +317,8 @@ def test_image_classifier_from_the_folder_to_the_phone(tmp_path):
     report = image_classifier.run(config, tmp_path / "run")
     assert [stage["name"] for stage in report["stages"]] == ["features", "linear_probe", "fine_tuned"]
     rows = {row["name"]: row for row in report["variants"]}
-    assert set(rows) == {"float32", "float16", "dynamic_int8", "static_int8", "linear_probe_float32"}
+    (left_behind,) = set(rows) - {"float32", "float16", "dynamic_int8", "static_int8"}  # whichever did worse
+    assert left_behind in ("linear_probe_float32", "fine_tuned_float32")
     assert rows["static_int8"]["ops"]["float"] == 0
     assert all(row["ops"]["flex"] == 0 and row["agreement"] >= 0.7 for row in rows.values())
     model = keras_file.load(tmp_path / "run" / "model.keras")
