@@ -73,6 +73,11 @@ def load_unshared(path: Path) -> keras.Model:
     return _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True))
 
 
+def functional(model: keras.Model) -> keras.Model:
+    """The same layers as a functional model, which has names for what it answers; a `keras.Sequential` has none."""
+    return keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
+
+
 def findings(path: Path) -> Iterator[str]:
     """Everything for which `load` would refuse a file, without giving it to Keras.
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerastl.untrusted import keras_file, sandbox, saved_model_folder
@@ -54,9 +53,7 @@ def _look(path: Path) -> Iterator[tuple[str, str, str]]:
 
 class _Keras:
     def __init__(self, path: Path) -> None:
-        model = keras_file.load_unshared(path)
-        # A Sequential has no names for what it answers; the same layers as a functional model do.
-        self._model = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
+        self._model = keras_file.functional(keras_file.load_unshared(path))
         self.inputs = [_end(one) for one in self._model.inputs]
         self.output_names = list(self._model.output_names)
         self.outputs = [_end(*pair) for pair in zip(self._model.outputs, self.output_names, strict=True)]

@@ -13,6 +13,7 @@ def test_the_defaults_are_those_of_publish():
         "max_quantization_drop": 0.003,
         "min_agreement": 0.98,
         "max_saturation": 0.005,
+        "max_layer_error": None,
         "megabytes": None,
         "milliseconds": None,
     }
@@ -22,7 +23,12 @@ def test_the_defaults_are_those_of_publish():
     "wrong",
     [
         *({"max_score_drop": -0.1}, {"max_quantization_drop": -1}, {"min_agreement": 98}, {"max_saturation": -1}),
-        *({"megabytes": 0}, {"milliseconds": -1.0}, {"prefer": "fast"}),  # not only when all is trained
+        *(
+            {"max_layer_error": 0},
+            {"megabytes": 0},
+            {"milliseconds": -1.0},
+            {"prefer": "fast"},
+        ),  # not only when all is trained
     ],
     ids=str,
 )
