@@ -7,15 +7,12 @@ Like a recipe this package is a corridor: it may name every room.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 
-from kerastl.system import output
+from kerastl.system import output, signals
 
 __all__ = ["main"]
 
@@ -48,7 +45,7 @@ def _main(words: list[str], *, debug: bool) -> int:
     # faster with it (measured on an AVX2 machine); it has to be said before TensorFlow is imported.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        with _ending_in_order():
+        with signals.sigterm_exits():
             return _dispatch(words)
     except BrokenPipeError:  # `kerastl show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,19 +63,6 @@ def _main(words: list[str], *, debug: bool) -> int:
         for line in (str(error) or type(error).__name__, *getattr(error, "__notes__", ()), *_where_to_get(error)):
             print(f"kerastl: {line}", file=sys.stderr)
         return 1
-
-
-@contextlib.contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Makes SIGTERM an exception, so that temporary folders and children go; who trains has a handler of its own."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _said_in_words() -> tuple[type[Exception], ...]:

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from kerastl.system import machine
+
 _IMPORTS = {
     "tensorflow": "tensorflow",
     "keras": "keras",
@@ -129,8 +131,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("disk here", "ok" if free > _ROOM else "wrong", f"{free / 1e9:,.1f} GB free")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("processor", "ok", f"{cores} core(s), {platform.machine()}")
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    if "amx_bf16" in flags:
+    if "amx_bf16" in machine.features():
         yield Finding("bfloat16 units", "ok", "wide networks can train faster through mixed_bfloat16")
     gpu = shutil.which("nvidia-smi")
     yield Finding("graphics card", "note", f"driver found ({gpu})" if gpu else "none; everything runs on the processor")

@@ -8,15 +8,13 @@ import dataclasses
 import importlib.util
 import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from kerastl.system import near_names
+from kerastl.system import near_names, signals
 from kerastl.types import settings
 
 if TYPE_CHECKING:
@@ -337,7 +335,7 @@ def execute(module: ModuleType, config: Any, folder: Path) -> None:
     # Tensors on the CPU; a limit that is asked for stays. Without one TensorFlow takes whatever it is promised, and the
     # kernel ends the process without a word when the promise falls due.
     os.environ.setdefault("TF_MKL_ALLOC_MAX_BYTES", str(free_memory() * 9 // 10))
-    with _sigterm_exits():
+    with signals.sigterm_exits():
         try:
             module.run(config, folder)
         except MemoryError as error:
@@ -345,18 +343,6 @@ def execute(module: ModuleType, config: Any, folder: Path) -> None:
             if sizes:
                 error.add_note(f"Try a smaller {' or '.join(sizes)}.")
             raise
-
-
-@contextlib.contextmanager
-def _sigterm_exits() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # a notebook may run it in another, where none is set
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def free_memory(root: Path = Path("/")) -> int:

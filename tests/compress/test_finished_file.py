@@ -7,13 +7,13 @@ from kerastl import verify
 from kerastl.compress import finished_file, ptq
 from kerastl.export import final_guard
 from kerastl.inputs.image import Image
-from tests.compress.test_four_bits import PICTURES, convert, keras, model  # noqa: F401
+from tests.compress.test_ptq import PICTURES, convert, keras
 
 PIXELS = Image((8, 8, 1))
 HIDDEN, LOGITS = "hidden", "logits"
 
 
-def scaled(model, **factors) -> bytes:  # noqa: F811
+def scaled(model, **factors) -> bytes:
     changed = keras.models.clone_model(model)
     changed.set_weights(model.get_weights())
     for name, factor in factors.items():
@@ -32,7 +32,7 @@ RANGES = {
 
 
 @pytest.mark.parametrize("name", RANGES)
-def test_half_precision_is_for_kernels_that_it_holds(model, name):  # noqa: F811
+def test_half_precision_is_for_kernels_that_it_holds(model, name):
     file = scaled(model, **RANGES[name])
     wanted = verify.predict_tflite(file, PICTURES)
     try:
@@ -44,12 +44,12 @@ def test_half_precision_is_for_kernels_that_it_holds(model, name):  # noqa: F811
     assert len(ptq.float16(scaled(model))) < len(small) < len(file)
 
 
-def test_a_dead_channel_costs_no_kernel_its_half(model):  # noqa: F811
+def test_a_dead_channel_costs_no_kernel_its_half(model):
     decayed = scaled(model, **{HIDDEN: np.where(np.arange(64) == 3, 1e-20, 1.0)})
     assert len(ptq.float16(decayed)) == len(ptq.float16(scaled(model)))
 
 
-def test_a_file_is_compared_on_examples_on_noise_of_their_kind_or_on_any(model, monkeypatch):  # noqa: F811
+def test_a_file_is_compared_on_examples_on_noise_of_their_kind_or_on_any(model, monkeypatch):
     file, seen = scaled(model), []
     monkeypatch.setattr(
         final_guard, "fault", lambda *_, probes, **__: seen.append(np.concatenate([p[0] for p in probes]))
@@ -65,7 +65,7 @@ def test_a_file_is_compared_on_examples_on_noise_of_their_kind_or_on_any(model, 
     assert anything.min() < -1
 
 
-def test_another_network_is_refused(model):  # noqa: F811
+def test_another_network_is_refused(model):
     file, other = scaled(model), scaled(model, hidden=-1.0)
     claim = final_guard.Claim(error=0.5)
     assert finished_file.handed_out(file, file, claim, examples=PICTURES, inputs=PIXELS) == file

@@ -44,16 +44,6 @@ def test_what_blocks_can_hold():
         assert four_bits.hold(one, 32) == wanted
 
 
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    image = keras.Input((8, 8, 1), name="image")
-    x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, name="rescale")(image))
-    x = layers.Dense(64, activation="relu", name="hidden")(x)
-    return keras.Model(image, layers.Dense(4, name="logits")(x))
-
-
 def without(model, *, columns=slice(None), rows=slice(None), factor: float, back: float = 1.0) -> bytes:
     """The file of the model with a part of the hidden kernel times a factor, and the next layer's times another."""
     changed = keras.models.clone_model(model)
