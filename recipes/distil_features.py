@@ -95,14 +95,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         alone = run.stage_per_seed("student_without_teacher", learn, key=basis)
         arms, steps = {"student_without_teacher": alone, "distilled": distilled}, config.student.steps(len(data.train))
-        students = {name: kerastl.training.best(arm, data.task) for name, arm in arms.items()}
-        name = kerastl.runs.best_on_validation(students, data.validation)
-        best = students[name]
+        best = kerastl.runs.best_on_validation(arms, data.validation)
         post_training, techniques = kerastl.runs.post_training, ("float32", "float16", "dynamic_int8", "static_int8")
         made = post_training(teacher.model, data.task, techniques=["float32"], prefix="teacher_", eligible=False)
         made += post_training(best.model, data.train, techniques=techniques)
-        made += kerastl.runs.left_behind(students, name, data.task)
-        curves = [stage.curves for stage in (teacher, best, *alone)]
+        made += best.left_behind(data.task)
+        curves = [stage.curves for stage in (teacher, *distilled, *alone)]
         control = kerastl.runs.Baseline(teacher, distilled=distilled, trained_alone=alone, steps=steps)
         return kerastl.runs.publish(run, data, model=best.model, candidates=made, curves=curves, control=control)
 

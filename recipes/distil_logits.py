@@ -237,15 +237,16 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def compare_floats(config: Config, data: Dataset, run, logits):
     """Float students under the teachers, students alone, the best one with its integers, and its files."""
     distilled = train_students(config, data, run, "distilled", logits=logits)
-    best, quantized = kerastl.training.best(distilled, data.task), []
-    if config.quantize.epochs:
-        key = [config.quantize, [run.stage_key(f"distilled-{seed}") for seed in run.seeds]]
-        make = functools.partial(quantize, config, data, best.model, config.seed + 3, logits=logits)
+    alone, quantized = train_students(config, data, run, "student_without_teacher"), []
+    arms = {"student_without_teacher": alone, "distilled": distilled}
+    best = kerastl.runs.best_on_validation(arms, data.validation)
+    if config.quantize.epochs:  # from what it has learnt from
+        key = [config.quantize, [run.stage_key(f"{best.name}-{seed}") for seed in run.seeds]]
+        taught_by = logits if best.name == "distilled" else None
+        make = functools.partial(quantize, config, data, best.model, config.seed + 3, logits=taught_by)
         quantized = [run.stage("quantized", make, key=key)]
-    alone = train_students(config, data, run, "student_without_teacher")
-    students = {"student_without_teacher": kerastl.training.best(alone, data.task), "distilled": best}
-    made = candidates(data, best.model, quantized) + kerastl.runs.left_behind(students, "distilled", data.task)
-    return distilled, alone, [best, *alone, *quantized], made
+    made = candidates(data, best.model, quantized) + best.left_behind(data.task)
+    return distilled, alone, [best.taken, *alone, *quantized], made
 
 
 def compare_integers(config: Config, data: Dataset, run, logits):
@@ -253,16 +254,13 @@ def compare_integers(config: Config, data: Dataset, run, logits):
     students = train_students(config, data, run, "student", logits=logits)
     distilled = quantize_students(config, data, run, "distilled", students, logits=logits)
     alone = quantize_students(config, data, run, "student_without_teacher", students)
-    scores = [kerastl.verify.score_tflite(one.content, data.validation).value for one in distilled]
-    best = [arm[scores.index(max(scores))] for arm in (students, distilled, alone)]
-    student, integers, control = best[0].model, best[1].content, best[2].content
-    candidate, techniques = kerastl.runs.Candidate, ("float32", "static_int8")
-    made = kerastl.runs.post_training(student, data.train, techniques=techniques, eligible=False)
-    made += [
-        candidate("student_without_teacher_qat_int8", "qat_int8", control, student, eligible=False, baseline=True),
-        candidate("qat_int8", "qat_int8", integers, student),
-    ]
-    return distilled, alone, best, made
+    arms = {"student_without_teacher": alone, "distilled": distilled}
+    best = kerastl.runs.best_on_validation(arms, data.validation)
+    student, techniques = students[best.place], ("float32", "static_int8")
+    made = kerastl.runs.post_training(student.model, data.train, techniques=techniques, eligible=False)
+    made += [kerastl.runs.Candidate("qat_int8", "qat_int8", best.taken.content, student.model)]
+    made += best.left_behind(data.task, technique="qat_int8", floats=students)
+    return distilled, alone, [student, distilled[best.place], alone[best.place]], made
 
 
 def train_teacher(config: Config, data: Dataset, seed: int, at: Workspace):

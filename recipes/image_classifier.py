@@ -129,13 +129,11 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key = [basis, plan.fine_tune, plan.layer_decay, run.stage_key("linear_probe")]
             tune = functools.partial(fine_tune, config, data, plan, probe.model)
             trained["fine_tuned"] = run.stage("fine_tuned", tune, key=key)
-        best = list(trained)[-1]
-        if config.labels is None:
-            best = kerastl.runs.best_on_validation(trained, data.validation)
-        model, integer = trained[best].model, ["static_int8"] if config.integer else []
+        best = kerastl.runs.best_on_validation(trained, data.validation if config.labels is None else None)
+        model, integer = best.model, ["static_int8"] if config.integer else []
         techniques, some = ["float32", "float16", "dynamic_int8", *integer], data.train.take(500).inputs
         candidates = kerastl.runs.post_training(model, data.task, techniques=techniques, calibration=some)
-        candidates += kerastl.runs.left_behind(trained, best, data.task)
+        candidates += best.left_behind(data.task)
         curves = [stage.curves for stage in trained.values()]
         return kerastl.runs.publish(run, data, model=model, candidates=candidates, curves=curves, accept=config.accept)
 

@@ -138,24 +138,23 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         else:
             teacher = under = None
             students = {"student": run.stage("student", learn, key=[basis, config.student])}
-        name = kerastl.runs.best_on_validation(students, data.validation)
-        student = students[name]
+        student = kerastl.runs.best_on_validation(students, data.validation)
         pruned = quantized = None
         if config.prune.epochs:
             pruned = run.stage(
                 "pruned",
                 lambda at: prune(config, data, student.model, at, under=under),
-                key=[basis, config.prune, config.sparsity, *distillation(config), run.stage_key(name)],
+                key=[basis, config.prune, config.sparsity, *distillation(config), run.stage_key(student.name)],
             )
         best = pruned or student
         if config.quantize.epochs:
             quantized = run.stage(
                 "quantized",
                 lambda at: quantize(config, data, best.model, at),
-                key=[basis, config.quantize, run.stage_key("pruned" if pruned else name)],
+                key=[basis, config.quantize, run.stage_key("pruned" if pruned else student.name)],
             )
         made = candidates(config, data, teacher=teacher, student=best.model, integers=quantized)
-        made += kerastl.runs.left_behind(students, name, data.task)
+        made += student.left_behind(data.task)
         curves = [stage.curves for stage in (teacher, *students.values(), pruned, quantized) if stage]
         control = None
         if teacher:

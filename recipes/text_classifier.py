@@ -108,13 +108,11 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[config.seed, adapted, config.schedule, weights, data.digest],
         )
         models = {name: kerastl.training.precision.as_float32(one.model) for name, one in trained.items()}
-        best, curves = (
-            kerastl.runs.best_on_validation(models, data.validation),
-            [one.curves for one in trained.values()],
-        )
-        made = kerastl.runs.post_training(models[best], data.task, techniques=("float32", "float16", "dynamic_int8"))
-        made += kerastl.runs.left_behind(models, best, data.task)
-        return kerastl.runs.publish(run, data, model=models[best], candidates=made, curves=curves)
+        best = kerastl.runs.best_on_validation(models, data.validation)
+        curves = [one.curves for one in trained.values()]
+        made = kerastl.runs.post_training(best.model, data.task, techniques=("float32", "float16", "dynamic_int8"))
+        made += best.left_behind(data.task)
+        return kerastl.runs.publish(run, data, model=best.model, candidates=made, curves=curves)
 
 
 def train_probe(config: Config, data: Dataset, weights, at: Workspace):

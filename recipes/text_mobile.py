@@ -105,15 +105,15 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         alone = run.stage("student_without_teacher", lambda at: train_student(config, data, at), key=basis)
         students = {"student_without_teacher": alone, "student": student}
         best = kerastl.runs.best_on_validation(students, data.validation)
-        steps, model = config.student.steps(len(data.train), drop_remainder=False), students[best].model
-        made = kerastl.runs.post_training(model, data.task, techniques=("float32", "float16", "dynamic_int8"))
-        made += kerastl.runs.left_behind(students, best, data.task)
+        steps = config.student.steps(len(data.train), drop_remainder=False)
+        made = kerastl.runs.post_training(best.model, data.task, techniques=("float32", "float16", "dynamic_int8"))
+        made += best.left_behind(data.task)
         curves = [stage.curves for stage in (teacher, student, alone)]
         control = kerastl.runs.Baseline(
             logits, distilled=[student], trained_alone=[alone], seeds=[config.seed], steps=steps
         )
         return kerastl.runs.publish(
-            run, data, model=model, candidates=made, curves=curves, accept=config.accept, control=control
+            run, data, model=best.model, candidates=made, curves=curves, accept=config.accept, control=control
         )
 
 

@@ -368,6 +368,15 @@ def test_students_are_as_small_as_is_asked():
     assert len(whole) <= 98_496
 
 
+@pytest.mark.parametrize("name", sorted({named(name)[0].__name__ for name in CONTROLLED}))
+def test_a_student_that_is_better_alone_is_shipped(name):
+    """Wherever a control is trained, validation chooses between it and the student that was taught."""
+    source = inspect.getsource(importlib.import_module(name))
+    chosen = source.count("kerastl.runs.best_on_validation(")
+    assert chosen == source.count(".left_behind(") >= 1
+    assert chosen == (2 if "def compare_integers" in source else 1)
+
+
 @pytest.mark.parametrize("name", ["distil_logits", "cifar_mobile"])
 def test_labels_of_mixed_pictures_are_refused(name):
     with pytest.raises(ValueError, match="A label says nothing of mixed pictures"):

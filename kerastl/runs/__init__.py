@@ -12,7 +12,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "acceptance": ["Acceptance"],
         "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "attempt", "post_training"],
         "clustering": ["clustered"],
-        "model_selection": ["best_on_validation", "left_behind"],
+        "model_selection": ["Selection", "best_on_validation"],
         "publishing": ["publish"],
         "quantization": ["quantization_aware"],
         "store": ["Run", "check_backend"],

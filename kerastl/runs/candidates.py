@@ -84,6 +84,7 @@ class Candidate:
             so.
         baseline: whether the run says it loudly where this file does as well as the chosen one: a linear probe, or a
             student without the teacher.
+        model_choice: of a model that was left behind, why validation took another (`model_selection.Selection.why`).
         sparsity: share of zeros its pruned kernels have to have, or ``None``.
         clusters: how few distinct values its clustered kernels have to have (`compress.cluster.claim`), or ``None``.
     """
@@ -97,6 +98,7 @@ class Candidate:
     clusters: ClusterClaim | None = None
     baseline: bool = False
     failed: str = ""
+    model_choice: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.technique, str) and self.technique not in TECHNIQUES:

@@ -107,6 +107,7 @@ def publish(
         control=None if control is None else _gained(control, dataset, check),
         baselines=baselines.measured(dataset, files=rivals),
         accept=dataclasses.asdict(accept),
+        model_choice=" ".join(dict.fromkeys(one.model_choice for one in candidates if one.model_choice)),
     )
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))

@@ -35,6 +35,7 @@ TAKEN_AT_ITS_WORD = {
     "variants.eligible": "which files might be chosen",
     "variants.model": "which model each file was made from",
     "skipped": "files that are not there",
+    "model_choice": "models of which the run keeps one; of the others their files are among the variants",
     "warnings": "they follow from baselines and latencies",
     "control.teacher, .distilled, .alone, .seeds, .steps": "students that no run keeps; its gain follows from them",
 }
@@ -102,6 +103,7 @@ class Measured:
             "skipped": stated["skipped"],
             "warnings": stated["warnings"],
             "accept": settings.get("accept", stated["accept"]),
+            **{key: stated[key] for key in ("model_choice",) if key in stated},  # reports of earlier runs have none
         }
         known |= self._choice(known)
         if known["chosen"] in self._rows and (answers := self.answers_of(known["chosen"], data.test)) is not None:

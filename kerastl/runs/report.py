@@ -104,6 +104,7 @@ def build(
     control: Mapping[str, Any] | None = None,
     baselines: Sequence[Mapping[str, Any]] = (),
     accept: Mapping[str, Any] | None = None,
+    model_choice: str = "",
 ) -> dict[str, Any]:
     """The content of `report.json`; `runs.remeasured` measures it again.
 
@@ -121,6 +122,7 @@ def build(
             of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.DistillationGain``.
         baselines: what the chosen file has to beat, see `runs.baselines`.
         accept: the bounds by which `publishing.publish` chose, the fields of `Acceptance`; ``None`` for another choice.
+        model_choice: which of several trained models the files are of, and why; empty where there was one.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -155,6 +157,7 @@ def build(
         "variants": listed,
         "chosen": choice.name,
         "why": choice.why,
+        "model_choice": model_choice,
         "within_budget": list(choice.within),
         **details,
         "summary": target.summary(details),
@@ -296,6 +299,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         )
     console.print(table)
     words = [f"* {report['chosen']}: {report['why']}", *([report["control"]["words"]] if report["control"] else [])]
+    words += [report["model_choice"]] if report.get("model_choice") else []
     words.insert(1, f"ms: {_chosen_latency(report).measured}.")
     words += [f"skipped: {name}: {why}" for name, why in report["skipped"].items()]
     for line in (*words, report["summary"]):

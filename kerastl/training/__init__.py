@@ -21,7 +21,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
             "set_seed",
             "warmup_cosine",
         ],
-        "seeded": ["best", "train"],
+        "seeded": ["train"],
     },
 )
 

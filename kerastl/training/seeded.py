@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from kerastl.training import batching, fitting, precision
-from kerastl.types import Schedule, Split, Task, Workspace
+from kerastl.types import Schedule, Split, Workspace
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -71,11 +71,3 @@ def train(
     student = getattr(network, "student", None)
     network = student if isinstance(student, keras.Model) else network
     return fitting.Trained(precision.as_float32(network) if in_fastest_dtype else network, curves)
-
-
-def best(trained: Sequence[fitting.Trained], task: Task) -> fitting.Trained:
-    """The one of several trainings whose best epoch scored best on validation, the first of those that tie."""
-    metric = task.target.training_metric()
-    name = f"val_{metric.name if metric else 'loss'}"
-    choose = max if metric and task.target.higher_is_better else min
-    return choose(trained, key=lambda one: choose(one.curves.values[name]))

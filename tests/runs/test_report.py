@@ -78,10 +78,21 @@ def built(tmp_path, dataset):
     )
 
 
+def test_why_another_model_was_taken_stands_on_page_and_table(built, capsys):
+    why = "On validation student_without_teacher 0.9300, distilled 0.9200: student_without_teacher is taken."
+    assert "Which model the files are of" not in report.render(built)
+    told = {**built, "model_choice": why}
+    assert why in report.render(told)
+    report.print_table(told)
+    assert why in " ".join(capsys.readouterr().out.split())
+    del told["model_choice"]  # a report of an earlier run
+    assert "Which model the files are of" not in report.render(told)
+
+
 def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
-        "why", "within_budget", "by_class", "balanced_accuracy", "majority_baseline", "skipped",
+        "why", "model_choice", "within_budget", "by_class", "balanced_accuracy", "majority_baseline", "skipped",
         "frontier", "control", "accept", "baselines", "warnings", "task", "units", "higher_is_better", "tables",
         "summary",
     }  # fmt: skip

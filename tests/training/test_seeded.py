@@ -9,7 +9,7 @@ from kerastl.data import pipeline
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, precision, seeded
-from kerastl.types import Dataset, History, Schedule, Split, Task
+from kerastl.types import Dataset, Schedule, Split, Task
 
 TASK = Task("numbers", Numbers((4,)), SingleLabel(("a", "b", "c")))
 SCHEDULE = Schedule(epochs=3, batch_size=8, peak_learning_rate=1e-2)
@@ -93,11 +93,3 @@ def test_what_is_trained_in_half_precision_comes_back_in_float32(split, monkeypa
     assert not same(found.model, plain.model), "it was trained in bfloat16"
     with pytest.raises(ValueError, match=r"wanted a function\. Received: the model"):
         seeded.train(small_model(), split, schedule=SCHEDULE, seed=0, in_fastest_dtype=True)
-
-
-def test_the_best_of_several_is_chosen_by_its_best_epoch():
-    def trained(*scores):
-        return fitting.Trained(small_model(), History("student", {"val_accuracy": scores, "loss": (9.0, 9.0)}))
-
-    several = [trained(0.5, 0.7), trained(0.9, 0.2), trained(0.1, 0.9)]
-    assert seeded.best(several, TASK) is several[1]
