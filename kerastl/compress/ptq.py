@@ -174,7 +174,7 @@ def float16(
         model, keep_float, examples, inputs: as in `dynamic_int8`.
 
     Raises:
-        ValueError: as `dynamic_int8`; if half precision holds no kernel, naming the first and its largest number.
+        ValueError: as `dynamic_int8`; if half precision holds no kernel, naming the first and its numbers.
     """
     float_file.opened(model)  # refuses what is quantized already
     weights = float_file.kernels(model)
@@ -183,11 +183,11 @@ def float16(
         beyond = {name for name, kernel in weights.items() if lossy(kernel)}
         if weights and len(beyond) == len(weights):
             name = next(iter(weights))
-            largest = float(np.abs(weights[name]).max())
+            sizes = np.abs(weights[name][weights[name] != 0])
             raise ValueError(
                 "Half precision holds numbers from 6e-05 to 65,504. Received: a file of which it holds no kernel, "
-                f"first that of {name!r}, whose largest number is {largest:.3g}; compress.ptq.weight_only_int8 has "
-                "scales of its own for each channel."
+                f"first that of {name!r}, whose numbers are of sizes {sizes.min():.3g} to {sizes.max():.3g}; "
+                "compress.ptq.weight_only_int8 has scales of its own for each channel."
             )
         work = float_file.opened(model)
         work.add_weight_only_config(".*", _ALL, num_bits=16, algorithm_key=_Algorithms.FLOAT_CASTING)

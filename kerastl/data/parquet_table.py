@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerastl.data import class_order, multi_label_columns, splits
+from kerastl.data import class_order, multi_label_columns, parquet_pages, splits
 from kerastl.inputs import array_file, pictures
 from kerastl.system import bounded_json, bounded_zip
 
@@ -157,7 +157,8 @@ def _rows(
     Of a column a class the label is class -> what stands there.
 
     Raises:
-        ValueError: no such column, a file that cannot be read, or one that unpacks to far more than it holds.
+        ValueError: no such column, a file that cannot be read, or one that unpacks, or says so, to far more than it
+            holds.
     """
     import pyarrow
     import pyarrow.parquet
@@ -175,6 +176,7 @@ def _rows(
                 raise ValueError(f"{file} of {held:,} bytes declares {opened.metadata.num_rows:,} rows.")
             largest = max((group.total_byte_size for group in groups), default=0)
             wanted = [*needed, *([split_column] if split_column in names else [])]
+            parquet_pages.check(file, opened.metadata, columns=wanted)
             known = _hub_names(opened.schema_arrow.metadata, label_column)
             at_once = min(max(_AT_ONCE // max(largest, 1), 1), 1000)
             for batch in opened.iter_batches(batch_size=at_once, columns=wanted):

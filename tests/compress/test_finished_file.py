@@ -23,25 +23,28 @@ def scaled(model, **factors) -> bytes:
 
 
 CHANNEL = np.where(np.arange(64) < 40, 1e-9, 1.0)
-RANGES = {
-    "too large": {HIDDEN: 1e6, LOGITS: 1e-3},
-    "too small": {HIDDEN: 1e-9, LOGITS: 1e8},
-    "too large for what it is divided by": {HIDDEN: 1e6, LOGITS: 1e-6},
-    "channels that are too small, and count": {HIDDEN: CHANNEL, LOGITS: 1 / CHANNEL[:, None] / 1e4},
-}
 
 
-@pytest.mark.parametrize("name", RANGES)
-def test_half_precision_is_for_kernels_that_it_holds(model, name):
-    file = scaled(model, **RANGES[name])
-    wanted = verify.predict_tflite(file, PICTURES)
-    try:
-        small = ptq.float16(file)
-    except ValueError as error:
-        assert "of which it holds no kernel, first that of" in str(error)  # noqa: PT017
-        return
+def test_a_kernel_that_half_precision_cannot_hold_stays_as_it_is(model):
+    """Numbers beyond 65,504 in the first kernel, and a second one that half precision still holds."""
+    file = scaled(model, **{HIDDEN: 1e6, LOGITS: 1e-3})
+    wanted, small = verify.predict_tflite(file, PICTURES), ptq.float16(file)
     assert np.abs(verify.predict_tflite(small, PICTURES) - wanted).max() < 2e-3 * np.abs(wanted).max()
     assert len(ptq.float16(scaled(model))) < len(small) < len(file)
+
+
+@pytest.mark.parametrize(
+    ("factors", "sizes"),
+    [
+        ({HIDDEN: 1e-9, LOGITS: 1e8}, r"2\.97e-14 to 2\.16e-10"),  # too small, and too large
+        ({HIDDEN: 1e6, LOGITS: 1e-6}, r"29\.7 to 2\.16e\+05"),  # too large for what it is divided by
+        ({HIDDEN: CHANNEL, LOGITS: 1 / CHANNEL[:, None] / 1e4}, r"2\.97e-14 to 0\.216"),  # channels that count
+    ],
+    ids=["too small", "too large", "too small a channel"],
+)
+def test_a_file_of_which_half_precision_holds_no_kernel_is_refused(model, factors, sizes):
+    with pytest.raises(ValueError, match=rf"of which it holds no kernel, first that of .*, .* of sizes {sizes};"):
+        ptq.float16(scaled(model, **factors))
 
 
 def test_a_dead_channel_costs_no_kernel_its_half(model):
