@@ -146,12 +146,8 @@ def load(config: Config) -> Dataset:
 
 
 def draw_labels(config: Config, data: Dataset) -> Dataset:
-    """The data set with so many training pictures of each class and no others; validation and test stay whole.
-
-    Its digest stays that of all the pictures, from which it can be drawn again.
-    """
-    rows = kerastl.data.splits.per_class(data.train.labels, count=config.labels, seed=config.seed)
-    return dataclasses.replace(data, train=data.train.subset(rows))
+    """The data set with so many training pictures of each class and no others; validation and test stay whole."""
+    return data.drawn(kerastl.data.splits.per_class(data.train.labels, count=config.labels, seed=config.seed))
 
 
 def weights(config: Config, data: Dataset) -> dict[int, float] | None:

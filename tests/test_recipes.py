@@ -352,6 +352,7 @@ def test_few_labels_are_so_many_of_each_class():
     assert np.bincount(few.train.labels).tolist() == [10] * whole.task.target.outputs
     assert (len(few.validation), len(few.test)) == (len(whole.validation), len(whole.test))
     assert len(whole.train) > 4 * len(few.train)
+    assert (few.drawn_from, whole.drawn_from) == (len(whole.train), None)
 
 
 def test_students_are_as_small_as_is_asked():

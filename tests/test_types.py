@@ -16,7 +16,7 @@ from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Inputs, NamedInputs, Schedule, Split, Target, Task, kind_of, settings
+from kerastl.types import Dataset, Inputs, NamedInputs, Schedule, Split, Target, Task, kind_of, settings
 
 TASK = Task("animals", Image((2, 2, 1)), SingleLabel(("cat", "dog")))
 PICTURES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
@@ -58,6 +58,14 @@ def test_the_first_rows_of_a_split():
     assert len(split.take(2)) == 2
     assert len(split.take(None)) == len(split) == 6
     assert split.take(2).origins is None
+
+
+def test_a_data_set_remembers_of_how_many_examples_it_was_drawn():
+    train, held = Split("train", PICTURES, LABELS, TASK), Split("test", PICTURES[:1], LABELS[:1], TASK)
+    whole = Dataset(TASK, train, held, held, digest="d", source="toy")
+    few = whole.drawn(np.array([4, 0, 2])).drawn(slice(2))
+    np.testing.assert_array_equal(few.train.inputs, PICTURES[[4, 0]])
+    assert (few.drawn_from, whole.drawn_from, few.digest, len(few.test)) == (6, None, "d", 1)
 
 
 def test_rows_of_streamed_pictures_are_not_read(stream):

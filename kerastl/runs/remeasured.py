@@ -103,17 +103,17 @@ class Measured:
             "skipped": stated["skipped"],
             "warnings": stated["warnings"],
             "accept": settings.get("accept", stated["accept"]),
-            **{key: stated[key] for key in ("model_choice",) if key in stated},  # reports of earlier runs have none
+            "model_choice": stated.get("model_choice", ""),
         }
         known |= self._choice(known)
         if known["chosen"] in self._rows and (answers := self.answers_of(known["chosen"], data.test)) is not None:
             details = target.details(answers, data.test.labels)
             known |= {**details, "summary": target.summary(details)}
         known["baselines"] = self._baselines(stated["baselines"])
-        if isinstance(settings.get("labels"), int) and stated["data"]["train"] <= len(data.train):
-            # A recipe draws so many labels of each class, and what it learnt from is not what its source loads.
+        if "drawn_from" in stated["data"] and stated["data"]["train"] <= len(data.train):
             self.unmeasured["data.train, baselines"] = "the recipe drew what it learnt from"
-            known["data"]["train"], known["baselines"] = stated["data"]["train"], stated["baselines"]
+            known["data"] |= {"train": stated["data"]["train"], "drawn_from": len(data.train)}
+            known["baselines"] = stated["baselines"]
         known["control"] = self._control(stated["control"])
         again = json.loads(json.dumps(known, default=atomic_files.to_json_types))
         for row, other in zip(stated["variants"], again["variants"], strict=True):

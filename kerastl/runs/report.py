@@ -147,6 +147,7 @@ def build(
             "name": dataset.task.name,
             "digest": dataset.digest,
             **{split.name: len(split) for split in (dataset.train, dataset.validation, dataset.test)},
+            **({} if dataset.drawn_from is None else {"drawn_from": dataset.drawn_from}),
             "overlaps": dict(dataset.leakage),
         },
         "task": target.kind,

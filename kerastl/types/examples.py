@@ -122,6 +122,7 @@ class Dataset:
         origin: SHA-256 (hex) over texts and labels as they were before any vocabulary, the splits and their order
             included: two data sets with the same one hold the same texts in the same places, however each is read.
             Empty where the source does not say.
+        drawn_from: training examples that the source loads, where `train` is some of them alone; see `drawn`.
     """
 
     task: Task
@@ -133,6 +134,15 @@ class Dataset:
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     leakage: Mapping[str, int] = dataclasses.field(default_factory=dict)
     origin: str = ""
+    drawn_from: int | None = None
+
+    def drawn(self, rows: slice | np.ndarray) -> Dataset:
+        """The data set with some training examples and no others; validation and test stay whole.
+
+        Its digest stays that of all the examples, from which these can be drawn again, and its report says of how many.
+        """
+        whole = len(self.train) if self.drawn_from is None else self.drawn_from
+        return dataclasses.replace(self, train=self.train.subset(rows), drawn_from=whole)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -43,6 +43,9 @@ def model(seed: int) -> keras.Model:
     return network
 
 
+WHY = "On validation teacher 0.6400, student 0.6500: student is taken."
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory) -> Path:
     """A student's and a teacher's files, chosen, and what the teacher gave."""
@@ -53,7 +56,7 @@ def published(tmp_path_factory) -> Path:
         float32 = tflite.convert(network, data.task)
         files = {"float32": float32, "dynamic_int8": ptq.dynamic_int8(float32)}
         made += [
-            candidates.Candidate(prefix + name, name, content, network, eligible=eligible)
+            candidates.Candidate(prefix + name, name, content, network, eligible=eligible, model_choice=prefix and WHY)
             for name, content in files.items()
         ]
     with store.Run(folder, recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
@@ -162,7 +165,7 @@ UNNOTICED = {
     "variants.latency_ms.clock", "variants.latency_ms.spread", "variants.latency_ms.cpu",
     "variants.latency_ms.p95", "variants.latency_ms.threads", "variants.latency_ms.runs", "variants.latency_ms.median",
     "control.steps", "control.seeds", "control.teacher.validation_score", "control.distilled.validation_score",
-    "control.alone.validation_score",
+    "control.alone.validation_score", "model_choice",
 }  # fmt: skip
 """What a forger may say, for nobody can measure it: all of it is said not to have been measured."""
 
@@ -219,6 +222,26 @@ def test_what_a_report_lacks_or_has_too_much_is_noticed(published, quick, tmp_pa
         write(folder, "report.json", false)
         assert caught(folder), path
     assert len(changes) > 50
+
+
+def test_of_what_a_recipe_drew_the_number_it_drew_from_is_measured(published, quick, tmp_path):
+    """Whatever its settings are called: the report says that train is a part, and of how many."""
+    folder = tmp_path / "run"
+    shutil.copytree(published, folder)
+    honest = json.loads((folder / "report.json").read_text())
+    whole = honest["data"]["train"]
+    for train, drawn_from, words in (
+        (whole - 5, whole, None),
+        (whole - 5, whole + 1, f"drawn_from stated {whole + 1}, measured {whole}"),
+        (whole + 1, whole, f"train stated {whole + 1}, measured {whole}"),
+    ):
+        drawn = copy.deepcopy(honest)
+        drawn["data"] |= {"train": train, "drawn_from": drawn_from}
+        write(folder, "report.json", drawn)
+        found = reverification.verify(kerastl.open(folder), progress=False)
+        assert bool(found.differences) == bool(words), found.differences
+        assert words is None or any(words in one for one in found.differences)
+        assert ("data.train, baselines" in found.unmeasured) == (train < whole)
 
 
 def test_every_forged_field_of_config_that_names_the_data_is_noticed(published, quick, tmp_path):
