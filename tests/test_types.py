@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytest
 
+from kerastl import types
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
@@ -58,6 +59,14 @@ def test_the_first_rows_of_a_split():
     assert len(split.take(2)) == 2
     assert len(split.take(None)) == len(split) == 6
     assert split.take(2).origins is None
+
+
+def test_a_function_of_each_by_name():
+    assert types.each(lambda one, two: one - two, 5, 2) == 3
+    assert types.each(lambda one, two, three: one - two * three, {"a": 5, "b": 7}, {"b": 2, "a": 1}, 2) == {
+        "a": 3,
+        "b": 3,
+    }
 
 
 def test_a_data_set_remembers_of_how_many_examples_it_was_drawn():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -63,8 +64,7 @@ def dynamic_int8(
     """
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
-    _leave_float(work, model, keep_float)
-    result = float_file.quantized(work)
+    result = _quantized(work, model, keep_float)
     return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)
 
 
@@ -87,8 +87,7 @@ def weight_only_int8(
     """
     work = float_file.opened(model)
     work.add_weight_only_config(".*", _ALL, num_bits=8)
-    _leave_float(work, model, keep_float)
-    result = float_file.quantized(work)
+    result = _quantized(work, model, keep_float)
     return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)
 
 
@@ -135,8 +134,7 @@ def int4_weights(
         if four_bits.hold(weights[one.name], block_size)
     }
     work = _four_bit_recipe(model, in_blocks, block_size=block_size, per_channel=per_channel)
-    _leave_float(work, model, keep_float)
-    result = four_bits.with_sound_blocks(float_file.quantized(work), weights)
+    result = four_bits.with_sound_blocks(_quantized(work, model, keep_float), weights)
     if calibration is not None and inputs is not None:
         result = rounding.rounded(model, result, calibration=calibration, inputs=inputs)
     return finished_file.handed_out(result, model, _FOUR_BITS, examples=calibration, inputs=inputs)
@@ -194,8 +192,7 @@ def float16(
         for operator in float_file.operators(model):
             if operator.name in beyond:
                 work.update_quantization_recipe(operator.pattern, _ALL, algorithm_key=_Algorithms.NO_QUANTIZE)
-        _leave_float(work, model, keep_float)
-        result = float_file.quantized(work)
+        result = _quantized(work, model, keep_float)
         found = finished_file.fault(result, model, _HALF, examples=examples, inputs=inputs)
         if found is None:
             return result
@@ -246,10 +243,8 @@ def static_int8(
             ``calibration`` is empty, of another shape or of other inputs, all zeros or not finite; of pictures, if it
             is not within 0..255 or clearly scaled to 0..1.
     """
-    options = {"calibration": calibration, "inputs": inputs, "keep_float": keep_float}
-    result = full_integer.quantized(model, bits=8, granularity=_granularity(per_channel), **options)
-    claim = _INTEGER._replace(integer=not keep_float)
-    return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
+    granularity = _granularity(per_channel)
+    return _static(model, calibration, bits=8, granularity=granularity, inputs=inputs, keep_float=keep_float)
 
 
 def static_int16_activations(
@@ -268,10 +263,8 @@ def static_int16_activations(
     Raises:
         ValueError: as `static_int8`.
     """
-    options = {"calibration": calibration, "inputs": inputs, "keep_float": keep_float}
-    result = full_integer.quantized(model, bits=16, granularity=_granularity(per_channel=True), **options)
-    claim = _INTEGER._replace(integer=not keep_float)
-    return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
+    granularity = _granularity(per_channel=True)
+    return _static(model, calibration, bits=16, granularity=granularity, inputs=inputs, keep_float=keep_float)
 
 
 BY_NAME: dict[str, Callable[..., bytes]] = {
@@ -325,10 +318,27 @@ def quantize(
     return BY_NAME[name](model, inputs=inputs, keep_float=keep_float, **options)
 
 
-def _leave_float(work: quantizer.Quantizer, model: bytes, names: Sequence[str]) -> None:
-    """Excepts operators from what was configured before."""
-    for pattern in float_file.left_float(model, names).values():
+def _static(
+    model: bytes,
+    calibration: float_file.Examples,
+    *,
+    bits: int,
+    granularity: qtyping.QuantGranularity,
+    inputs: Inputs,
+    keep_float: Sequence[str],
+) -> bytes:
+    """Integers throughout but for what is left float; both were run on some of the calibration."""
+    measured: dict[str, Any] = {"calibration": calibration, "inputs": inputs, "keep_float": keep_float}
+    result = full_integer.quantized(model, bits=bits, granularity=granularity, **measured)
+    claim = _INTEGER._replace(integer=not keep_float)
+    return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
+
+
+def _quantized(work: quantizer.Quantizer, model: bytes, keep_float: Sequence[str]) -> bytes:
+    """The file that was configured, but for the operators that are left float."""
+    for pattern in float_file.left_float(model, keep_float).values():
         work.update_quantization_recipe(pattern, _ALL, algorithm_key=_Algorithms.NO_QUANTIZE)
+    return float_file.quantized(work)
 
 
 def _granularity(per_channel: bool) -> qtyping.QuantGranularity:

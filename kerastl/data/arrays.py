@@ -9,14 +9,13 @@ is looked at before anything is trained. What cannot be used is listed with its 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kerastl import types
-from kerastl.data import class_order, multi_label_columns, parquet_table, splits
+from kerastl.data import class_order, left_out, multi_label_columns, parquet_table, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
@@ -24,7 +23,6 @@ from kerastl.system import special_files
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
-_SHOWN = 20  # rows that an error names
 SPLITS = splits.BY_WORD | {"t10k": "test"}
 """What people call the splits in names of arrays -> the split; the last as in MNIST's files."""
 
@@ -215,7 +213,7 @@ def _usable(arrays: parquet_table.Arrays, *, skip: bool, where: Path) -> parquet
             )
         found[split] = _problems(values, labels[split])
         problems += [f"row {row} of {split}: {problem}" for row, problem in sorted(found[split].items())]
-    refuse_or_tell(problems, skip=skip, where=where)
+    left_out.refuse_or_tell(problems, skip=skip, what=f"parts of {where}")
     kept_inputs, kept_labels, kept_origins = dict(inputs), dict(labels), dict(origins)
     for split, rows in found.items():
         if rows:
@@ -228,17 +226,6 @@ def _usable(arrays: parquet_table.Arrays, *, skip: bool, where: Path) -> parquet
             if not len(kept):  # labels that are held back, as of the hub's test splits
                 del kept_inputs[split], kept_labels[split]
     return parquet_table.Arrays(kept_inputs, kept_labels, names, problems, kept_origins)
-
-
-def refuse_or_tell(problems: Sequence[str], *, skip: bool, where: object) -> None:
-    """Lists what cannot be used of a set: in a `ValueError`, or under ``skip`` on stderr."""
-    if not problems:
-        return
-    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
-    if not skip:
-        raise ValueError(f"{len(problems)} parts of {where} cannot be used; policy='skip' leaves them out:{words}")
-    print(f"kerastl: {len(problems)} parts of {where} are left out:{words}", file=sys.stderr)
 
 
 def _problems(inputs: np.ndarray, labels: np.ndarray) -> dict[int, str]:

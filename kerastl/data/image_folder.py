@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from kerastl.data import (
     class_folders,
     class_order,
     decoding,
+    left_out,
     multi_label_columns,
     picture_table,
     splits,
@@ -194,7 +194,8 @@ def _loaded(
         in_memory=reading.in_memory,
         cache_bytes=reading.cache_bytes,
     )
-    _judge(decoded.problems, rows, skip=reading.skip, where=path)
+    problems = [f"{rows[index].path}: {problem}" for index, problem in decoded.problems.items()]
+    left_out.refuse_or_tell(problems, skip=reading.skip, what=f"pictures of {path}")
     if reading.label_options:
         labels = multi_label_columns.indicators([row.labels for row in rows], names)
     else:
@@ -345,15 +346,6 @@ def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | 
     if len(names) < 2:
         raise ValueError(f"Wanted a folder a class, two at least. Received: {names or 'none'} in {where}.")
     return tuple(wanted or names)
-
-
-def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, skip: bool, where: str | Path) -> None:
-    if not problems:
-        return
-    words = "\n".join(f"  {rows[index].path}: {problem}" for index, problem in problems.items())
-    if not skip:
-        raise ValueError(f"{len(problems)} pictures of {where} cannot be read; policy='skip' leaves them out:\n{words}")
-    print(f"kerastl: {len(problems)} pictures of {where} are left out:\n{words}", file=sys.stderr)
 
 
 def _refuse_empty_classes(labels_of: Mapping[str, np.ndarray], names: Sequence[str]) -> None:

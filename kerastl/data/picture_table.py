@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kerastl.data import multi_label_columns
+from kerastl.data import left_out, multi_label_columns
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 10  # lines that an error names
@@ -215,6 +215,4 @@ def _records(path: Path, text: str, delimiter: str, *, first: bool = False):
 
 
 def _refuse(path: Path, wrong: Sequence[str]) -> None:
-    more = f"\n  and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-    words = "\n".join(f"  {one}" for one in wrong[:_SHOWN])
-    raise TableError(f"{len(wrong)} lines of {path} are wrong:\n{words}{more}")
+    raise TableError(f"{len(wrong)} lines of {path} are wrong:\n{left_out.listed(wrong, shown=_SHOWN)}")

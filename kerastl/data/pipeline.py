@@ -203,16 +203,16 @@ def _taker(
 ) -> Callable[..., tuple[Batch, Any]]:
     """What makes a batch of the inputs that were read, by the numbers of epoch and step and the examples' indices."""
     kinds, held = split.task.inputs.batch_dtype, split.task.target.label_dtype
-    labels = _each(tf.constant, split.labels, held)
+    labels = types.each(tf.constant, split.labels, held)
     taught = None if answers is None else _teacher(answers)
 
     def take(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor, batch: Batch) -> tuple[Batch, Any]:
-        batch = _each(
+        batch = types.each(
             lambda part, kind: tf.ensure_shape(tf.cast(part, kind), (plan.size, *part.shape[1:])), batch, kinds
         )
         if change is not None:
             batch = tf.nest.map_structure(_same_rank, change(batch, epoch, step), batch)
-        targets = _each(lambda part: tf.ensure_shape(tf.gather(part, rows), (plan.size, *part.shape[1:])), labels)
+        targets = types.each(lambda part: tf.ensure_shape(tf.gather(part, rows), (plan.size, *part.shape[1:])), labels)
         if taught is None:
             return batch, targets
         logits = taught(epoch, rows)
@@ -247,22 +247,9 @@ def _made(
     return made.map(take, **many).prefetch(1)
 
 
-def _each(function: Callable[..., Any], value: Any, *more: Any) -> Any:
-    """A function of an array or a tensor, of each one where there are several by name.
-
-    What else it takes is the same for all, or a mapping of the same names.
-    """
-    if not isinstance(value, Mapping):
-        return function(value, *more)
-    return {
-        name: function(part, *(one[name] if isinstance(one, Mapping) else one for one in more))
-        for name, part in value.items()
-    }
-
-
 def _shape_of_one(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> Any:
     """The shape of one example, of each input where there are several by name."""
-    return _each(lambda part: tuple(part.shape[1:]), inputs)
+    return types.each(lambda part: tuple(part.shape[1:]), inputs)
 
 
 def _views(
@@ -389,7 +376,7 @@ def _by_place(augment: Any, shape: Any) -> Change:
     if not hasattr(augment, "stateless_call"):
         return lambda batch, epoch, step: augment(batch)
     if not augment.built:
-        augment.build(_each(lambda one: (None, *one), shape))
+        augment.build(types.each(lambda one: (None, *one), shape))
     variables = augment.variables
     strange = [variable.path for variable in variables if variable.shape != (2,) or "int" not in variable.dtype]
     if strange:

@@ -9,14 +9,13 @@ import collections
 import dataclasses
 import hashlib
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kerastl import types
-from kerastl.data import class_order, labelled_texts, multi_label_columns, splits, strata, vocabularies
+from kerastl.data import class_order, labelled_texts, left_out, multi_label_columns, splits, strata, vocabularies
 from kerastl.data.labelled_texts import Example
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
@@ -25,7 +24,6 @@ from kerastl.tasks.single_label import SingleLabel
 
 LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
-_SHOWN = 20
 
 
 def load(
@@ -145,7 +143,7 @@ def build_dataset(
         columns: names of classes, those without an example too, where the file has a column of each.
     """
     examples, contradicting = _without_copies(examples)
-    _tell([*problems, *contradicting], found=len(examples), skip=skip)
+    left_out.refuse_or_tell([*problems, *contradicting], skip=skip, what="texts", kept=len(examples))
     names = _class_names(examples, columns, wanted=class_names, least=1 if measure_on_train else LEAST)
     sets_of = [example.labels for example in examples if example.labels is not None]
     target = (MultiLabel if sets_of else SingleLabel)(names)
@@ -216,16 +214,6 @@ def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[st
         # a split that was published keeps its examples: min takes the first of equal ones
         kept.add(id(min(group, key=lambda one: ("test", "validation", "train", None).index(one.split))))
     return [example for example in examples if id(example) in kept], problems
-
-
-def _tell(problems: Sequence[str], *, found: int, skip: bool) -> None:
-    if not problems:
-        return
-    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    words = "\n".join(f"  {problem}" for problem in problems[:_SHOWN]) + more
-    if not skip:
-        raise ValueError(f"{len(problems)} of the texts cannot be used; policy='skip' leaves them out:\n{words}")
-    print(f"kerastl: {len(problems)} texts are left out, {found} are kept:\n{words}", file=sys.stderr)
 
 
 def _class_names(

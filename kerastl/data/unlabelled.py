@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import arrays, class_folders, decoding, image_folder, splits
+from kerastl.data import arrays, class_folders, decoding, image_folder, left_out, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
@@ -199,7 +199,7 @@ def _of_arrays(path: Path, shapes: Mapping[str, Shape], *, skip: bool) -> dict[s
         kept = np.setdiff1d(np.arange(next(iter(counts.values()))), list(bad))
         origins = np.array([f"{next(iter(held.values()))}[{row}]" for row in kept], object)
         found[split] = _Found({name: array[kept] if bad else array for name, array in inputs.items()}, origins)
-    arrays.refuse_or_tell(wrong, skip=skip, where=path)
+    left_out.refuse_or_tell(wrong, skip=skip, what=f"parts of {path}")
     return found
 
 
@@ -284,9 +284,8 @@ def _of_pictures(
     decoded = decoding.decode_all(
         [str(file) for _, file in files], **size, in_memory=in_memory, cache_bytes=cache_bytes
     )
-    arrays.refuse_or_tell(
-        [f"{files[place][1]}: {problem}" for place, problem in decoded.problems.items()], skip=skip, where=path
-    )
+    problems = [f"{files[place][1]}: {problem}" for place, problem in decoded.problems.items()]
+    left_out.refuse_or_tell(problems, skip=skip, what=f"parts of {path}")
     places: dict[str, list[int]] = {split: [] for split in every}
     seen: set[bytes] = set()
     for place, (split, _) in enumerate(files):

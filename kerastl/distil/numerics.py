@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
+
+from kerastl import types
 
 
 def check_temperature(temperature: float | tf.Tensor) -> None:
@@ -17,16 +18,9 @@ def check_temperature(temperature: float | tf.Tensor) -> None:
 
 def as_float(*tensors: Any) -> list[Any]:
     """As tensors of float64 if one of them is, else of float32; where there are several by name, all of them."""
-    found = [each(tf.convert_to_tensor, tensor) for tensor in tensors]
+    found = [types.each(tf.convert_to_tensor, tensor) for tensor in tensors]
     kind = tf.float64 if any(one.dtype == tf.float64 for one in tf.nest.flatten(found)) else tf.float32
-    return [each(lambda one: tf.cast(one, kind), tensor) for tensor in found]
-
-
-def each(function: Callable[[tf.Tensor], tf.Tensor], tensors: Any) -> Any:
-    """A function of a tensor, of each one where there are several by name."""
-    if isinstance(tensors, Mapping):
-        return {name: function(tensor) for name, tensor in tensors.items()}
-    return function(tensors)
+    return [types.each(lambda one: tf.cast(one, kind), tensor) for tensor in found]
 
 
 def safe_sqrt(values: tf.Tensor) -> tf.Tensor:

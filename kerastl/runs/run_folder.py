@@ -15,12 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kerastl.system import atomic_files, bounded_json, digests
-
-try:  # on Windows there is no flock; two runs in one folder are then only warned about by notes
-    import fcntl
-except ImportError:  # pragma: no cover
-    fcntl = None
+from kerastl.system import atomic_files, bounded_json, digests, locks
 
 NEXT = ".next"
 """Where a run is made in the folder of one that is finished."""
@@ -110,11 +105,11 @@ def take_lock(folder: Path, *, note: Callable[[str], None]) -> int:
     """The open lock of a run folder. Raises `ValueError` where another process holds it; ``note`` takes what to say."""
     # The kernel drops the lock with the process that holds it: nothing stale can stay behind a kill, and a new
     # process that happens to get the old number is not mistaken for it.
-    lock, flags = folder / ".lock", os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
-    handle = os.open(lock, flags | os.O_CREAT, 0o644)
+    # On Windows there is none: two runs in one folder are then only warned about by notes.
+    lock = folder / ".lock"
+    handle = locks.opened(lock)
     try:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locks.take(handle, wait=False)
     except OSError as error:
         holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
         os.close(handle)
@@ -124,7 +119,7 @@ def take_lock(folder: Path, *, note: Callable[[str], None]) -> int:
                 "at work. Wait for it, or choose another --tag or --out."
             ) from error
         note("this file system has no locks: see to it that no other run uses this folder")
-        handle = os.open(lock, flags)
+        handle = locks.opened(lock)
     if dead := os.pread(handle, 32, 0).decode(errors="replace").strip():
         # A run that ends takes its number away. TensorFlow aborts where a kernel's scratch space does not fit, and
         # the system kills whoever takes too much: neither leaves a chance to say so at the time.

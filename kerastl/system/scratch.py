@@ -10,10 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-try:  # on Windows there is no flock: what a kill leaves, stays
-    import fcntl
-except ImportError:  # pragma: no cover
-    fcntl = None
+from kerastl.system import locks
 
 _YOUNG = 10.0  # seconds within which whoever made a folder may not have locked it yet
 
@@ -52,16 +49,13 @@ def _clear(prefix: str, around: Path) -> None:
 
 
 def _locked(path: Path) -> int | None:
-    """The open and locked folder; ``None`` where somebody else holds it, or there are no locks."""
-    if fcntl is None:
-        return None
+    """The open and locked folder; ``None`` where somebody else holds it, or there are no locks: then all stays."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
-    except OSError:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0))
+    except OSError:  # on Windows no folder is opened
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    with contextlib.suppress(OSError):
+        if locks.take(handle, wait=False):
+            return handle
+    os.close(handle)
+    return None

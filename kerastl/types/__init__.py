@@ -4,7 +4,15 @@ A recipe carries these from room to room. Arrays are NumPy; pictures are raw pix
 as int32, numbers are float32.
 """
 
-from kerastl.types.examples import BatchingSpec, CachedLogits, Dataset, LazyArray, Split, labels_and_teacher_logits
+from kerastl.types.examples import (
+    BatchingSpec,
+    CachedLogits,
+    Dataset,
+    LazyArray,
+    Split,
+    each,
+    labels_and_teacher_logits,
+)
 from kerastl.types.files import (
     KERNELS_ENTRY,
     Artifact,
@@ -53,6 +61,7 @@ __all__ = [
     "Variant",
     "Verification",
     "Workspace",
+    "each",
     "kind_of",
     "labels_and_teacher_logits",
 ]

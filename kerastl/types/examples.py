@@ -103,9 +103,23 @@ class Split:
 
 
 def _rows_of(value: Any, rows: slice | np.ndarray) -> Any:
-    if isinstance(value, Mapping):
-        return {name: part[rows] for name, part in value.items()}
-    return value.take(rows) if isinstance(value, LazyArray) else value[rows]
+    return each(lambda part: part.take(rows) if isinstance(part, LazyArray) else part[rows], value)
+
+
+def each(function: Callable[..., Any], value: Any, *more: Any) -> Any:
+    """A function of an array or a tensor, of each one where there are several by name.
+
+    Args:
+        function: of one.
+        value: one, or a mapping of names to them.
+        more: what else it takes: the same for all, or a mapping of the same names.
+    """
+    if not isinstance(value, Mapping):
+        return function(value, *more)
+    return {
+        name: function(part, *(one[name] if isinstance(one, Mapping) else one for one in more))
+        for name, part in value.items()
+    }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -92,9 +92,7 @@ def score_tflite(file: Path | str | bytes, split: types.Split) -> types.Score:
 
 
 def _some(inputs: Any, rows: slice) -> Any:
-    if isinstance(inputs, Mapping):
-        return {name: part[rows] for name, part in inputs.items()}
-    return np.asarray(inputs[rows])
+    return types.each(lambda part: np.asarray(part[rows]), inputs)
 
 
 def dequantized(values: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:

@@ -63,3 +63,18 @@ def test_a_link_in_its_place_is_not_followed_and_an_error_inside_is_the_callers(
     assert not (tmp_path / ".other.lock").exists()
     with locks.held(tmp_path / "no such folder" / "place"):  # whoever makes something there says so
         pass
+
+
+def test_who_does_not_wait_is_told_that_somebody_holds_it(tmp_path):
+    first, second = locks.opened(tmp_path / "lock"), locks.opened(tmp_path / "lock")
+    try:
+        assert locks.take(first, wait=False)
+        with pytest.raises(BlockingIOError):
+            locks.take(second, wait=False)
+    finally:
+        os.close(first)
+    assert locks.take(second, wait=False), "the lock went with its holder"
+    os.close(second)
+    (tmp_path / "link").symlink_to(tmp_path / "lock")
+    with pytest.raises(OSError, match="symbolic links"):
+        locks.opened(tmp_path / "link")
