@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -86,17 +88,35 @@ def _layer_names(model: KerasModel) -> Iterator[str]:
 def names_of(model: KerasModel, end: str) -> tuple[str, ...]:
     """The names of a model's inputs or outputs (``end`` says which) in its order: keys of a dict, or names of layers.
 
-    Of a layer that gives several outputs the second is ``name_1``, and so on.
+    Of a layer that gives several outputs the second is ``name_1``, and so on; and so is an output that would be called
+    as an input is, for example one that is passed on: a file has one tensor of a name.
     """
     structure = _structure(model, end)
     values = list(getattr(model, f"{end}s"))
     keys = structure if isinstance(structure, Mapping) and len(structure) == len(values) else None
     given = [str(key) for key in sorted(keys)] if keys else [producer(value).name for value in values]
     names: list[str] = []
-    for name in (re.sub(r"[^\w.-]", "_", one) for one in given):  # what a signature may be called
-        copies = sum(1 for other in names if other == name or re.fullmatch(rf"{re.escape(name)}_\d+", other))
-        names.append(f"{name}_{copies}" if name in names else name)
+    inputs = names_of(model, "input") if end == "output" else ()
+    given = [re.sub(r"[^\w.-]", "_", one) for one in given]  # what a signature may be called
+    for name in given:
+        taken, free = {*inputs, *names}, (f"{name}_{number}" for number in itertools.count(1))
+        names.append(next(other for other in free if other not in taken.union(given)) if name in taken else name)
     return tuple(names)
+
+
+def refuse_weights_that_are_no_numbers(model: KerasModel) -> None:
+    """Raises `ValueError` for a model with a weight that is NaN or infinite, naming it: no file of it answers."""
+    for weight in model.weights:
+        values = np.asarray(weight)
+        if np.issubdtype(values.dtype, np.integer) or values.dtype == np.bool_:
+            continue
+        wrong = int((~np.isfinite(values.astype(np.float32))).sum())
+        if wrong:
+            name = getattr(weight, "path", weight.name)
+            raise ValueError(
+                f"Wanted weights that are finite. Received: {model.name!r}, where {wrong:,} of {values.size:,} numbers "
+                f"of {name} are NaN or infinite. A training whose loss became NaN leaves such a model behind."
+            )
 
 
 def flat(model: KerasModel) -> KerasModel:

@@ -102,12 +102,13 @@ def convert(
         padding, and ``segment_ids`` are read by nothing, for a text is one sentence.
 
     Raises:
-        ValueError: if calibration is missing, not wanted, or not what the task's examples are; if ``integer`` is asked
-            of token ids; if an operator of an integer file stays float; if the model needs an operator that is not
-            among the built-in ones; or as for `serving.serve`.
+        ValueError: if a weight is not finite; if calibration is missing, not wanted, or not what the task's examples
+            are; if ``integer`` is asked of token ids; if an operator of an integer file stays float; if the model needs
+            an operator that is not among the built-in ones; or as for `serving.serve`.
         DiskFullError: for want of room among the temporary files.
         RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
+    keras_graph.refuse_weights_that_are_no_numbers(model)
     signature = _signature(model, task)
     aware = any(type(layer).__name__.startswith("Quantize") for layer in model.layers)
     if integer and task is not None and np.dtype(task.inputs.batch_dtype).kind in "iu":
@@ -283,7 +284,8 @@ def _check_answers(
 ) -> None:
     """Catches the converter's silent failures at the point where they happen; the full proof is `kerastl.verify`."""
     lost = final_guard.lost_kernel(data)
-    if lost is not None and integer:
+    own = any(weight.ndim > 2 and not weight.any() for weight in map(np.asarray, model.weights))  # pruned away
+    if lost is not None and integer and not own:
         raise RuntimeError(
             f"The converter lost the weights of {model.name!r}: {lost}. A layer before it was likely folded into it "
             "after quantization."

@@ -217,6 +217,45 @@ def test_several_inputs_and_outputs_keep_their_names_and_their_order(library):
         np.testing.assert_allclose(found[end.name], wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused_by_name(library, number):
+    keras = importlib.import_module(library)
+    row = keras.Input((4,), name="row")
+    model = keras.Model(row, keras.layers.Dense(2, name="last")(keras.layers.Dense(3, name="broken")(row)))
+    kernel, bias = model.get_layer("broken").get_weights()
+    kernel[1, 2] = number
+    model.get_layer("broken").set_weights([kernel, bias])
+    for options in ({}, {"integer": True, "calibration": np.ones((4, 4), np.float32)}):
+        with pytest.raises(ValueError, match=r"where 1 of 12 numbers of broken/kernel.* are NaN or infinite"):
+            tflite.convert(model, **options)
+
+
+def test_a_kernel_that_is_all_zeros_in_the_model_was_not_lost():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    picture = keras.Input((6, 6, 1), name="picture")
+    kept = keras.layers.Conv2D(4, 3, name="kept")(picture)
+    gone = keras.layers.Conv2D(4, 3, name="gone", kernel_initializer="zeros", bias_initializer="ones")(kept)
+    model = keras.Model(picture, [keras.layers.Flatten(name="a")(kept), keras.layers.Flatten(name="b")(gone)])
+    some = np.random.default_rng(0).normal(size=(20, 6, 6, 1)).astype(np.float32)
+    data = tflite.convert(model, integer=True, calibration=some)
+    np.testing.assert_allclose(verify.predict_tflite(data, some)["b"], 1, atol=0.02)
+
+
+def test_an_input_that_is_passed_on_has_a_name_of_its_own():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    row, inputs = keras.Input((4,), name="row"), np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    dense = keras.layers.Dense(2, name="dense")(row)
+    for outputs, names in (([row, dense], ["row_1", "dense"]), ({"row": dense, "row_1": row}, ["row_2", "row_1"])):
+        data = tflite.convert(keras.Model(row, outputs))
+        assert [end.name for end in benchmark.inspect(data).outputs] == names
+        np.testing.assert_array_equal(verify.predict_tflite(data, inputs)["row_1"], inputs)
+
+
 def test_an_output_that_is_there_twice_or_was_put_in_is_copied():
     import keras
 
