@@ -59,7 +59,7 @@ class Config:
     student: Schedule = Schedule(epochs=10, batch_size=64, peak_learning_rate=2e-3, weight_decay=1e-2)
     """Patience pays (Beyer et al. 2022, figure 3); at 1e-3 it was a point behind. The control gets the same."""
     temperature: Positive = 2.0
-    """Softens the teacher's answers, as in `fashion_mobile`."""
+    """Softens the teacher's answers, as in `distil_logits`."""
     teacher_weight: Share = 0.7
     """Share of the teacher in the loss; the labels have the rest."""
     accept: Acceptance = Acceptance(max_score_drop=0.005, max_quantization_drop=0.005, min_agreement=0.98)

@@ -172,7 +172,7 @@ def test_nested_flags_are_offered_by_their_last_part_too_where_that_is_enough():
     assert offered("--label-c") == ["--label-column", "--label-columns"]
     assert offered("--reading.label-c") == ["--reading.label-column", "--reading.label-columns"]
     assert offered("--no-h") == ["--no-horizontal-flip"]
-    assert offered("--epochs", "mnist_mobile") == [], "of the teacher, of the student ..."
+    assert offered("--epochs", "distil_logits") == [], "of the teacher, of the student ..."
     everything = offered("--")
     assert "--reading.label-column" in everything
     assert "--label-column" not in everything, "each once"

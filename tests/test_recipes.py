@@ -6,6 +6,9 @@ import importlib
 import inspect
 import itertools
 import json
+import os
+import subprocess
+import sys
 import types
 import zipfile
 from pathlib import Path
@@ -25,6 +28,7 @@ from kerastl.runs import Acceptance, recipes, reverification
 from kerastl.tasks.regression import Regression
 from kerastl.types import Schedule, settings
 
+ROOT = Path(__file__).resolve().parents[1]
 ANY = Acceptance(max_score_drop=1.0, max_quantization_drop=0.2, min_agreement=0.8)
 
 NAMES = [one.name for recipe in recipes.built_in() for one in (recipe, *recipes.aliases(recipe))]
@@ -35,6 +39,10 @@ CONTROLLED = [
     "text_mobile",
 ]  # fmt: skip
 """Recipes that have a teacher: they train every student without it as well."""
+MADE_TWICE = {"distil_quantized": 6, "text_classifier": 4}
+"""Recipes that a second process runs as well, and how many files there are at least: stored answers of teachers and
+integers that were learnt; a vocabulary that comes of counting words."""
+ELSEWHERE = {"PYTHONHASHSEED": "4242", "LC_ALL": "C.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONPATH": str(ROOT)}
 
 
 def test_how_many_were_found():
@@ -205,6 +213,29 @@ def test_the_same_command_again_reuses_every_stage(finished):
     for before, after in zip(report["variants"], again["variants"], strict=True):
         assert (before["sha256"], before["score"]) == (after["sha256"], after["score"])
     assert again.get("control") == report.get("control")  # of students as they were, whatever was made of them since
+
+
+def test_a_process_elsewhere_makes_the_same_files(finished, tmp_path):
+    """Bitwise, of the same settings and seed: this process has run other tests before, that one is fresh."""
+    recipe, _, folder = finished
+    if recipe.name not in MADE_TWICE:
+        return
+    command = "import sys; from kerastl.cli import main; from kerastl.verify import benchmark; "
+    command += "benchmark.LEAST_SECONDS = 0.01; benchmark.ROUNDS = 2; sys.exit(main())"
+    elsewhere = tmp_path / "another folder/ünd/deeper"
+    elsewhere.mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", command, "run", recipe.name, "--smoke", "--out", str(elsewhere / "run")],
+        cwd=elsewhere, env={**os.environ, **ELSEWHERE}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    made, again = (
+        {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*.tflite")}
+        for run in (folder, elsewhere / "run")
+    )
+    assert made.keys() == again.keys()
+    assert len(made) >= MADE_TWICE[recipe.name]
+    assert [name for name in made if made[name] != again[name]] == []
 
 
 def test_a_flipped_byte_anywhere_in_a_run_is_noticed(finished):

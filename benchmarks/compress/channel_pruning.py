@@ -3,7 +3,7 @@
     python benchmarks/compress/channel_pruning.py [--only student|mobilenet_v2] [--epochs 10] [--fine-tuning 6]
         [--scratch]
 
-Two networks on Fashion-MNIST: the student of `fashion_mobile`, and one of the blocks of MobileNetV2 (Sandler et
+Two networks on Fashion-MNIST: `resnet.mobile`, and one of the blocks of MobileNetV2 (Sandler et
 al. 2018, table 2, for pictures of 28 pixels). Each is trained on the labels; pruned in rounds, of which each chooses
 channels by what data says and goes on training under the unpruned network as a teacher; and beside it the same
 network loses as many single weights (`compress.prune`) in as many epochs under the same teacher. With ``--scratch`` a

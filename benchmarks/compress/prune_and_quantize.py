@@ -3,7 +3,7 @@
     python benchmarks/compress/prune_and_quantize.py [--only student|mobilenet_v2] [--seeds 0 1 2]
         [--sparsity 0.8] [--limit N]
 
-Two networks on Fashion-MNIST, the student of `fashion_mobile` and one of depthwise-separable blocks. Each is
+Two networks on Fashion-MNIST, `resnet.mobile` and one of depthwise-separable blocks. Each is
 trained on the labels and pruned under its own unpruned self as the teacher, once a seed. From the same pruned network
 come: the file of post-training quantization; that of as many more epochs as PQAT has, in float32, with the zeros kept,
 and quantization afterwards; that of PQAT; and that of quantization-aware training that is told nothing of zeros. All

@@ -2,7 +2,7 @@
 
     python benchmarks/compress/quantization.py [--only student|mobilenet_v2] [--epochs 8] [--fine-tuning 2] [--limit N]
 
-Two networks on Fashion-MNIST, trained on the labels: the student of `fashion_mobile`, and one of depthwise-
+Two networks on Fashion-MNIST, trained on the labels: `resnet.mobile`, and one of depthwise-
 separable blocks. From each come the files of every post-training technique, those of mixed precision (4, 8 and 32 bits,
 at most half a point below the float file on validation), both with weights rounded to the nearest integer and with
 integers chosen by what they answer on 500 training pictures, and of quantization-aware training; pruned networks have

@@ -3,14 +3,14 @@
     python benchmarks/distil/cached_teacher.py [--teacher wide] [--views 8] [--epochs 16] [--seeds 3] [--limit EXAMPLES]
 
 Fashion-MNIST, residual networks: a teacher is trained for a few epochs and answers eight views of every picture; then
-the same student learns under it both ways, from the same weights. The online teacher sees a new view in every epoch, as
-in `fashion_mobile`. Speed is that of a few steps of `fit` at a time, in turns, so that a machine whose speed drifts
-does not decide: by the clock, and by the processor time of all threads, which other tenants of the machine disturb
-less. Prints both, the accuracy of both on validation and test, and what the store cost. Asked: at least 1.5 times the
-steps a second, and a mean test accuracy within 0.15 points or above.
+the same student learns under it both ways, from the same weights. The online teacher sees a new view in every epoch.
+Speed is that of a few steps of `fit` at a time, in turns, so that a machine whose speed drifts does not decide: by the
+clock, and by the processor time of all threads, which other tenants of the machine disturb less. Prints both, the
+accuracy of both on validation and test, and what the store cost. Asked: at least 1.5 times the steps a second, and a
+mean test accuracy within 0.15 points or above.
 
-What there is to gain is the teacher's share of a step. "wide" costs more than the student's own training; "medium", the
-teacher of `fashion_mobile`, a third of it, so that under that one 1.5 times cannot be had.
+What there is to gain is the teacher's share of a step. "wide" costs more than the student's own training; "medium" a
+third of it, so that under that one 1.5 times cannot be had.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STEPS = 20
 
 
 def lesson(split: Split, **options):
-    """Batches as `fashion_mobile` makes them, and with ``views`` those that come again."""
+    """Batches of clothes, mirrored and shifted, and with ``views`` those that come again."""
     augment = kerastl.inputs.augmentation.image_augmentation(horizontal_flip=True, translation=0.04)
     return kerastl.data.pipeline.batches(
         split, batch_size=BATCH, shuffle=True, augment=augment, drop_remainder=True, **options

@@ -65,12 +65,12 @@ def small(task: Task) -> keras.Model:
 
 
 def mobile(task: Task) -> keras.Model:
-    """Widths 24, 40, 64 behind a pooled stem: 99,000 parameters, the student of ``fashion_mobile``."""
+    """Widths 24, 40, 64 behind a pooled stem: 99,000 parameters, the net of ``shrink_model``."""
     return build(task, widths=(24, 40, 64), stem_pool=2, name="residual_cnn_mobile")
 
 
 def medium(task: Task) -> keras.Model:
-    """Widths 32, 64, 128 behind a pooled stem: 309,000 parameters, the teacher of ``fashion_mobile``."""
+    """Widths 32, 64, 128 behind a pooled stem: 309,000 parameters, a teacher for small grey pictures."""
     return build(task, widths=(32, 64, 128), stem_pool=2, dropout=0.2, name="residual_cnn_medium")
 
 

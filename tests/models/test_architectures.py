@@ -49,7 +49,7 @@ def test_strided_cnn_tiny():
 
 
 def test_residual_cnn_mobile_keeps_its_bound():
-    """The bound of ``fashion_mobile``: at most 100,000 parameters, the moving averages counted."""
+    """At most 100,000 parameters, the moving averages counted."""
     assert resnet.mobile(GREY).count_params() == 99_234
 
 
