@@ -37,6 +37,8 @@ class Config:
     """Students with a teacher, and as many without: three are the fewest whose interval says much."""
     validation: Count = 5000
     """Pictures held out of train; every choice is made on them."""
+    control: bool = True
+    """Whether the same student is trained without a teacher as well, for as long; `--no-control` saves its time."""
     max_train_examples: Count | None = None
     """Keeps only so many training pictures."""
     augmentation: Augmentation = Augmentation(horizontal_flip=True, translation=0.04)
@@ -93,7 +95,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             functools.partial(learn, teacher=teacher.model),
             key=[basis, config.temperature, config.teacher_weight, features, run.stage_key("teacher")],
         )
-        alone = run.stage_per_seed("student_without_teacher", learn, key=basis)
+        alone = run.stage_per_seed("student_without_teacher", learn, key=basis) if config.control else []
         arms, steps = {"student_without_teacher": alone, "distilled": distilled}, config.student.steps(len(data.train))
         best = kerastl.runs.best_on_validation(arms, data.validation)
         post_training, techniques = kerastl.runs.post_training, ("float32", "float16", "dynamic_int8", "static_int8")

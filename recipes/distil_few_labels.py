@@ -40,6 +40,8 @@ class Config:
     """Of the teacher, the split, which pictures have labels, and the first of the students."""
     seeds: Count = 3
     """Students with a teacher, and as many without; they differ in their first weights, their views are the same."""
+    control: bool = True
+    """Whether the same student is trained without a teacher as well, for as long; `--no-control` saves its time."""
     validation: Count = 1000
     """Pictures held out of train; nothing in training is chosen by them, only what is shipped."""
     max_train_examples: Count | None = None
@@ -113,17 +115,17 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             functools.partial(train_student, config, rest, targets=targets),
             key=[basis, config.widths, config.student, config.temperature, run.stage_key("propagated_targets")],
         )
-        alone = run.stage_per_seed(
-            "student_without_teacher",
-            functools.partial(train_student, config, kerastl.data.splits.repeated(few, len(rest))),
-            key=[basis, config.widths, config.student],
-        )
-        steps, pair = config.student.steps(len(rest)), {"student_without_teacher": alone[0], "distilled": distilled[0]}
-        best = kerastl.runs.best_on_validation(pair, data.validation)
+        learn = functools.partial(train_student, config, kerastl.data.splits.repeated(few, len(rest)))
+        key, alone = [basis, config.widths, config.student], []
+        if config.control:
+            alone = run.stage_per_seed("student_without_teacher", learn, key=key)
+        first = {"student_without_teacher": alone[:1], "distilled": distilled[:1]}
+        best = kerastl.runs.best_on_validation(first, data.validation)
         post_training, techniques = kerastl.runs.post_training, ("float32", "float16", "dynamic_int8", "static_int8")
         made = post_training(balanced.model, data.task, techniques=["float32"], prefix="teacher_", eligible=False)
         made += post_training(best.model, rest, techniques=techniques) + best.left_behind(data.task)
-        curves = [stage.curves for stage in (teacher, distilled[0], alone[0])]
+        curves = [stage.curves for stage in (teacher, distilled[0], *alone[:1])]
+        steps = config.student.steps(len(rest))
         control = kerastl.runs.Baseline(balanced, distilled=distilled, trained_alone=alone, steps=steps)
         return kerastl.runs.publish(run, data, model=best.model, candidates=made, curves=curves, control=control)
 

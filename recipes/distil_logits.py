@@ -39,6 +39,8 @@ class Config:
     """Of the first teacher, the split, and the first of the students."""
     seeds: Count = 3
     """Students with a teacher, and as many without: three are the fewest whose interval says much."""
+    control: bool = True
+    """Whether the same student is trained without a teacher as well, for as long; `--no-control` saves its time."""
     data: Literal["fashion_mnist", "cifar10", "mnist"] = "fashion_mnist"
     """The pictures; all else that suits CIFAR-10 is set by `kerastl run cifar_mobile`."""
     validation: Count = 5000
@@ -276,7 +278,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 def compare_floats(config: Config, data: Dataset, run, logits):
     """Float students under the teachers, students alone, the best one with its integers, and its files."""
     distilled = train_students(config, data, run, "distilled", logits=logits)
-    alone, quantized = train_students(config, data, run, "student_without_teacher"), []
+    alone = train_students(config, data, run, "student_without_teacher") if config.control else []
+    quantized = []
     arms = {"student_without_teacher": alone, "distilled": distilled}
     best = kerastl.runs.best_on_validation(arms, data.validation)
     if config.quantize.epochs:  # from what it has learnt from
@@ -292,14 +295,14 @@ def compare_integers(config: Config, data: Dataset, run, logits):
     """Integers under the teachers, integers alone, both of the same float students; the best one, and its files."""
     students = train_students(config, data, run, "student", logits=logits)
     distilled = quantize_students(config, data, run, "distilled", students, logits=logits)
-    alone = quantize_students(config, data, run, "student_without_teacher", students)
+    alone = quantize_students(config, data, run, "student_without_teacher", students) if config.control else []
     arms = {"student_without_teacher": alone, "distilled": distilled}
     best = kerastl.runs.best_on_validation(arms, data.validation)
     student, techniques = students[best.place], ("float32", "static_int8")
     made = kerastl.runs.post_training(student.model, data.train, techniques=techniques, eligible=False)
     made += [kerastl.runs.Candidate("qat_int8", "qat_int8", best.taken.content, student.model)]
     made += best.left_behind(data.task, technique="qat_int8", floats=students)
-    return distilled, alone, [student, distilled[best.place], alone[best.place]], made
+    return distilled, alone, [student, *(arm[best.place] for arm in (distilled, alone) if arm)], made
 
 
 def train_teacher(config: Config, data: Dataset, seed: int, at: Workspace):

@@ -127,7 +127,7 @@ class Baseline:
 
     Attributes:
         teacher: of all students.
-        distilled, trained_alone: one a seed each, a pair a place.
+        distilled, trained_alone: one a seed each, a pair a place; the latter may be none, and nothing is compared.
         steps: of the optimizer that each student has learnt for.
         seeds: of the pairs; by default those of the run that `publish` is given.
 
@@ -143,7 +143,8 @@ class Baseline:
 
     def __post_init__(self) -> None:
         seeds = range(len(self.distilled)) if self.seeds is None else self.seeds
-        if not len(seeds) == len(self.distilled) == len(self.trained_alone) or not seeds:
+        counts = {len(seeds), len(self.distilled), len(self.trained_alone) or len(self.distilled)}
+        if len(counts) > 1 or not seeds:
             raise ValueError(
                 f"Wanted a student that was taught and one that was not for each seed. Received: {len(self.distilled)} "
                 f"and {len(self.trained_alone)} for seeds {'of the run' if self.seeds is None else list(self.seeds)}."

@@ -82,15 +82,16 @@ def best_on_validation(models: Mapping[str, Trained | Sequence[Trained]], valida
     """The model that scores best on validation; of equals the last arm's, which was planned to be it.
 
     Args:
-        models: by name, as stages give them, the cheapest first; or by the name of an arm the same model a seed.
+        models: by name, as stages give them, the cheapest first; or by the name of an arm the same model a seed. An
+            arm of none was not trained, and is passed over.
         validation: to choose by; the scores are printed, of an arm that of its best. Without it, where labels are too
             few to choose by, what was planned is taken: the last arm's first.
 
     Raises:
         ValueError: there is no model.
     """
-    arms = {name: _arm(one) for name, one in models.items()}
-    if not arms or not all(arms.values()):
+    arms = {name: arm for name, one in models.items() if (arm := _arm(one))}
+    if not arms:
         raise ValueError(f"Wanted trained models to choose from, one a name at least. Received: {dict(models)!r:.300}")
     best, places, why = list(arms)[-1], dict.fromkeys(arms, 0), ""
     if validation is not None and sum(map(len, arms.values())) > 1:

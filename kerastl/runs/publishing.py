@@ -104,7 +104,7 @@ def publish(
         details=target.details(answers, dataset.test.labels),
         skipped=refused,
         frontier=verify.pareto_front(eligible, target=target),
-        control=None if control is None else _gained(control, dataset, check),
+        control=_gained(control, dataset, check) if control and control.trained_alone else None,
         baselines=baselines.measured(dataset, files=rivals),
         accept=dataclasses.asdict(accept),
         model_choice=" ".join(dict.fromkeys(one.model_choice for one in candidates if one.model_choice)),

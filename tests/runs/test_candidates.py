@@ -86,10 +86,11 @@ def test_streamed_examples_of_a_split_calibrate_too(model, stream):
 
 def test_a_baseline_has_a_pair_a_seed(model):
     candidates.Baseline(model, distilled=[model, b"file"], trained_alone=[model, model], seeds=[0, 1], steps=3)
-    for distilled, alone, seeds in (([model], [], [0]), ([model], [model], [0, 1]), ([], [], [])):
+    for distilled, alone, seeds in (([model], [], [0, 1]), ([model], [model], [0, 1]), ([], [], [])):
         with pytest.raises(ValueError, match=f"{len(distilled)} and {len(alone)} for seeds"):
             candidates.Baseline(model, distilled=distilled, trained_alone=alone, seeds=seeds, steps=3)
     assert candidates.Baseline(model, distilled=[model], trained_alone=[model], steps=3).seeds is None
+    assert candidates.Baseline(model, distilled=[model] * 2, trained_alone=[], seeds=[0, 1], steps=3).seeds == [0, 1]
     with pytest.raises(ValueError, match="1 and 2 for seeds of the run"):
         candidates.Baseline(model, distilled=[model], trained_alone=[model, model], steps=3)
 

@@ -95,6 +95,14 @@ def test_files_are_scored_as_files_and_keep_their_own_float_model(models):
         _ = found.model
 
 
+def test_an_arm_that_was_not_trained_is_passed_over(models, capsys):
+    good, bad, validation = models
+    found = model_selection.best_on_validation({"student_without_teacher": [], "distilled": [bad, good]}, validation)
+    assert (found.name, found.place) == ("distilled", 1)
+    assert "student_without_teacher" not in capsys.readouterr().out
+    assert found.left_behind(validation.task) == []
+
+
 def test_of_none_there_is_no_best(models):
     for none in ({}, {"a": []}):
         with pytest.raises(ValueError, match="at least"):
