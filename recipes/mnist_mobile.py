@@ -91,10 +91,13 @@ def train(config: Config, data: Dataset, at: Workspace):
 
 
 def candidates(config: Config, data: Dataset, student):
-    """Every way to store the network: floats, integers of eight bits, weights of four."""
+    """Every way to store the network; and for the table 4-bit weights of the nearest integers: what rounding gives."""
     techniques = ("float32", "float16", "dynamic_int8", "static_int8", "int4_weights")
-    rounding = data.train.take(config.rounding).inputs if config.rounding else None
-    return kerastl.runs.post_training(student, data.train, techniques=techniques, rounding=rounding)
+    post_training = functools.partial(kerastl.runs.post_training, student, data.train)
+    if not config.rounding:
+        return post_training(techniques=techniques)
+    made = post_training(techniques=techniques, rounding=data.train.take(config.rounding).inputs)
+    return made + post_training(techniques=["int4_weights"], prefix="nearest_", eligible=False)
 
 
 if __name__ == "__main__":
