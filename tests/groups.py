@@ -1,4 +1,4 @@
-"""Which tests go to the same of several processes (`pytest -n 2`), and which begin first."""
+"""Which tests go to the same of several processes (`pytest -n 3`), and which begin first."""
 
 from __future__ import annotations
 

@@ -551,7 +551,7 @@ def test_the_page_of_the_command_names_every_one_and_only_those():
 def test_ci_run_takes_its_command_from_the_readme(tmp_path):
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "run").write_text((ROOT / ".ci" / "run").read_text())
-    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("-m pytest -n 2"))
+    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("-m pytest -n 3"))
     assert "-c constraints.txt -e '.[test]'" in line
     page = (ROOT / "README.md").read_text()
     (tmp_path / "python3").write_text('#!/bin/sh\necho "$@" >> called\nexit 7\n')
@@ -588,7 +588,7 @@ def test_ci_run_checks_style_and_types_with_what_the_tests_installed(tmp_path, f
     done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == status, done.stderr
     called = (tmp_path / "called").read_text().splitlines()
-    tests = [] if fails == "pip" else ["python -m pytest -n 2"]
+    tests = [] if fails == "pip" else ["python -m pytest -n 3"]
     assert called == [
         "python3 -m venv .venv", "pip install -c constraints.txt -e .[test]", *tests, "ruff check .",
         "ruff format --check .", "pyright --pythonpath .venv/bin/python",

@@ -291,6 +291,7 @@ class _Check:
         )
         self._tolerances = {checks.INT8: int8, checks.INT4: looser, checks.FLOAT16: stricter}
         self._answers: dict[tuple[int, str], np.ndarray] = {}
+        self._served: dict[int, Any] = {}  # traced once for both splits
 
     def __call__(self, artifact: Artifact, candidate: Candidate, split: Split) -> Verification:
         usual = candidate.how.tolerance
@@ -305,8 +306,9 @@ class _Check:
         """The probabilities of a float model."""
         key = (id(model), split.name)
         if key not in self._answers:
-            served = serving.with_answers(model, split.task)
-            self._answers[key] = fitting.predict(served, split.inputs, task=split.task)
+            if id(model) not in self._served:
+                self._served[id(model)] = serving.with_answers(model, split.task)
+            self._answers[key] = fitting.predict(self._served[id(model)], split.inputs, task=split.task)
         return self._answers[key]
 
 
