@@ -21,6 +21,7 @@ from kerastl.data import (
     class_folders,
     class_order,
     duplicates,
+    enough,
     formats,
     label_errors,
     multi_label_columns,
@@ -313,8 +314,7 @@ def _label_findings(
     classes = {int(label) for label in np.unique(labels) if label >= 0}
     if len(classes) == 1:
         only = classes.pop()
-        what = f"every label is {only if words is None else words[only]}: there is nothing to learn"
-        found.append(Finding("error", name, what))
+        found.append(Finding("error", name, enough.one_class(only if words is None else words[only])))
         return set()
     if classes and words is None:  # of words only those are known that occur
         highest = max(classes)

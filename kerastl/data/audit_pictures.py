@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import class_folders, duplicates, multi_label_columns, near_duplicates, picture_table, splits
+from kerastl.data import class_folders, duplicates, enough, multi_label_columns, near_duplicates, picture_table, splits
 from kerastl.inputs import pictures
 from kerastl.types import Finding
 
@@ -109,7 +109,7 @@ def _judged(
     every = set().union(*classes.values())
     for split, present in classes.items():
         if len(present) == 1:
-            found.append(Finding("error", split, f"a single class, {min(present)}: there is nothing to learn"))
+            found.append(Finding("error", split, enough.one_class(min(present))))
         if missing := sorted(every - stated[split]):
             found.append(Finding("error", split, f"no example of class {duplicates.some(missing)}"))
     duplicates.exact(digests, found)

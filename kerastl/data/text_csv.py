@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import class_order, labelled_texts, multi_label_columns, splits, strata, vocabularies
+from kerastl.data import class_order, enough, labelled_texts, multi_label_columns, splits, strata, vocabularies
 from kerastl.data.labelled_texts import Example
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
@@ -146,7 +146,8 @@ def build_dataset(
     """
     examples, contradicting = _without_copies(examples)
     _tell([*problems, *contradicting], found=len(examples), skip=skip)
-    names = _class_names(examples, columns, wanted=class_names, least=1 if measure_on_train else LEAST)
+    least = 1 if measure_on_train else LEAST
+    names = _class_names(examples, columns, wanted=class_names, least=least, where=file)
     sets_of = [example.labels for example in examples if example.labels is not None]
     target = (MultiLabel if sets_of else SingleLabel)(names)
     labels = (
@@ -229,15 +230,14 @@ def _tell(problems: Sequence[str], *, found: int, skip: bool) -> None:
 
 
 def _class_names(
-    examples: Sequence[Example], columns: Sequence[str], *, wanted: Sequence[str] | None, least: int
+    examples: Sequence[Example], columns: Sequence[str], *, wanted: Sequence[str] | None, least: int, where: str
 ) -> tuple[str, ...]:
     counts = collections.Counter(name for example in examples for name in example.names)
     counts.update(dict.fromkeys(columns, 0))
     whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in counts)
     names = sorted(counts, key=int) if whole else sorted(counts, key=class_order.natural)
     class_order.check(names, wanted, what="labels")
-    if len(names) < 2:
-        raise ValueError(f"Wanted texts of two classes at least. Received: {', '.join(map(repr, names)) or 'no text'}.")
+    enough.require_two(names, where=where)
     few = [f"{counts[name]} of {name!r}" for name in names if counts[name] < least]
     if few:
         raise ValueError(

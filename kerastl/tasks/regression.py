@@ -77,6 +77,13 @@ class Regression:
             raise ValueError(
                 f"Wanted finite labels. Received: {table.shape}, {int((~np.isfinite(table)).sum())} not finite."
             )
+        still = (table == table[0]).all(0)  # a spread would be rounding: the mean of many 0.1 is not 0.1
+        if still.any() and len(names) == len(still):
+            same = [f"{name} {value:,.10g}" for name, value, one in zip(names, table[0], still, strict=True) if one]
+            raise ValueError(
+                f"Wanted labels that differ. Received: {', '.join(same)} for each of {len(table):,} examples, which "
+                "leaves nothing to learn."
+            )
         return cls(names, tuple(table.mean(0)), tuple(table.std(0)), unit)
 
     @property
@@ -108,7 +115,10 @@ class Regression:
 
     def check_split(self, labels: np.ndarray, *, where: str) -> None:
         if len(labels) < 2:
-            raise ValueError(f"A split needs two examples at least. Received: {len(labels)} in {where}.")
+            raise ValueError(
+                f"A split needs two examples at least, for a score to have an interval. Received: {len(labels)} in "
+                f"{where}. Get more examples, or take more of them for validation and test."
+            )
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """Tenths of the examples by the first number, so that low and high ones stand in every split."""

@@ -58,7 +58,7 @@ def test_labels_that_arrays_load_takes_are_no_finding(tmp_path):
     words["y_test"][words["y_test"] == "cat"] = "emu"
     _only(_found(tmp_path, **words), "error", "y_test", "no example of class cat")
     words["y_test"][:] = "emu"
-    assert "every label is emu" in _found(tmp_path, **words)[0].what
+    assert "one class only, emu" in _found(tmp_path, **words)[0].what
 
 
 def test_labels_out_of_range(tmp_path):
@@ -77,7 +77,7 @@ def test_empty_and_single_classes(tmp_path):
     found = _found(tmp_path, y_train=labels)
     assert {(one.severity, one.where) for one in found} == {("error", "y_train")}
     assert "no example of class 1 of 0..3" in " ".join(one.what for one in found)
-    _only(_found(tmp_path, y_train=np.full(40, 2, np.int32)), "error", "y_train", "every label is 2")
+    _only(_found(tmp_path, y_train=np.full(40, 2, np.int32)), "error", "y_train", "one class only, 2")
     kept = _arrays()["y_test"] % 3  # class 3 is trained on and never tested
     _only(_found(tmp_path, y_test=kept), "error", "y_test", "no example of class 3")
 
@@ -185,7 +185,7 @@ def test_empty_single_and_missing_picture_classes(tmp_path):
     _only(audit.audit(tmp_path / "empty"), "error", "train/emu", "without a readable picture")
     _pictures(tmp_path / "single", classes=("cat",))
     assert [one.what for one in audit.audit(tmp_path / "single")] == [
-        "a single class, cat: there is nothing to learn"
+        "one class only, cat: there is nothing to tell apart"
     ] * 2
     _pictures(tmp_path / "missing", classes=("cat", "dog", "emu"))
     for path in (tmp_path / "missing/test/emu").iterdir():

@@ -55,7 +55,7 @@ def test_splits_of_a_column(tmp_path):
 
 def test_classes_that_nothing_can_be_learnt_from(tmp_path):
     assert findings(written(tmp_path / "one.csv", [row for row in SOUND if row[1] == "veg"])) == [
-        ("error", "all", "a single class, veg: there is nothing to learn")
+        ("error", "all", "one class only, veg: there is nothing to tell apart")
     ]
     assert findings(written(tmp_path / "few.csv", [*SOUND, ("an egg", "other")])) == [
         ("error", "few.csv", "1 classes of fewer than 3 texts: 'other' (1)")

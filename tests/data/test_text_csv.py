@@ -178,10 +178,10 @@ def test_too_little_to_measure_is_said_in_words(tmp_path):
     with pytest.raises(ValueError, match=r"3 different texts at least.*1 of 'bad', 1 of 'good', 2 texts in all"):
         load(path)
     path = written(tmp_path / "one.csv", [(f"text {n}", "good") for n in range(9)])
-    with pytest.raises(ValueError, match=r"two classes at least\. Received: 'good'"):
+    with pytest.raises(ValueError, match=r"two classes at least\. Received: one class only, 'good'"):
         load(path)
     path = written(tmp_path / "none.csv", [])
-    with pytest.raises(ValueError, match="no text"):
+    with pytest.raises(ValueError, match=r"no class, in none\.csv"):
         load(path)
 
 
@@ -194,7 +194,7 @@ def test_two_sentences_are_measured_on_themselves_where_that_is_asked_for(tmp_pa
         ]
     assert made.leakage["exact_duplicates"] == 4  # validation and test, two each: it is in the report
     assert load(**dict(made.arguments)).digest == made.digest
-    with pytest.raises(ValueError, match=r"two classes at least\. Received: 'good'"):
+    with pytest.raises(ValueError, match=r"two classes at least\. Received: one class only, 'good'"):
         load(written(tmp_path / "one.csv", [("I like it", "good")]), measure_on_train=True)
 
 

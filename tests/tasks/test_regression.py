@@ -25,7 +25,8 @@ def test_of_takes_mean_and_standard_deviation():
         (lambda: Regression((), (), ()), "no name"),
         (lambda: Regression(("a",), (0.0, 1.0), (1.0,)), "2 means"),
         (lambda: Regression(("a\nb",), (0.0,), (1.0,)), "one line"),
-        (lambda: Regression.of(np.ones(5), names=("a",)), "all the same"),
+        (lambda: Regression.of(np.ones(5), names=("a",)), "Received: a 1 for each of 5 examples"),
+        (lambda: Regression.of(np.full(1000, 0.1), names=("a",)), "a 0.1 for each of 1,000"),
         (lambda: Regression.of(np.array([1.0, np.nan]), names=("a",)), "1 not finite"),
     ],
 )
