@@ -249,10 +249,10 @@ def test_ctrl_c_ends_a_process_with_130(here):
 def test_verify_prints_what_differs_and_fails(finished, capsys):
     assert cli.main(["verify", str(finished)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("verified: 1 files and the bundle")
+    assert printed.startswith("verified: 1 file and the bundle")
     assert "not measured again: variants.latency_ms (the machine of the run" in printed
     assert cli.main(["verify", str(finished), "--quiet"]) == 0
-    assert capsys.readouterr() == ("verified: 1 files and the bundle give exactly the scores they state\n", "")
+    assert capsys.readouterr() == ("verified: 1 file and the bundle give exactly the scores they state\n", "")
     toy_run.restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=1))
     assert cli.main(["verify", str(finished)]) == 1
     assert "differs: data: config.json states digest" in capsys.readouterr().out

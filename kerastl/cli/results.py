@@ -35,7 +35,8 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
     for difference in found.differences:
         print(f"differs: {output.printable(difference)}")
     if not found.differences:
-        print(f"verified: {len(run.report['variants'])} files and the bundle give exactly the scores they state")
+        files = kerastl.system.phrases.counted(len(run.report["variants"]), "file", "files")
+        print(f"verified: {files} and the bundle give exactly the scores they state")
     for name, why in () if output.quiet else found.unmeasured.items():
         print(f"not measured again: {output.printable(name)} ({output.printable(why)})")
     return 1 if found.differences else 0

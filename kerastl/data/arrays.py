@@ -20,7 +20,7 @@ from kerastl.data import class_order, enough, multi_label_columns, parquet_table
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
-from kerastl.system import special_files
+from kerastl.system import phrases, special_files
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -238,10 +238,12 @@ def refuse_or_tell(problems: Sequence[str], *, skip: bool, where: object) -> Non
     if not problems:
         return
     more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    words = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
+    listed = "".join(f"\n  {problem}" for problem in problems[:_SHOWN]) + more
     if not skip:
-        raise ValueError(f"{len(problems)} parts of {where} cannot be used; policy='skip' leaves them out:{words}")
-    print(f"kerastl: {len(problems)} parts of {where} are left out:{words}", file=sys.stderr)
+        count = phrases.counted(len(problems), "part", "parts")
+        raise ValueError(f"{count} of {where} cannot be used; policy='skip' leaves them out:{listed}")
+    count = phrases.counted(len(problems), f"part of {where} is", f"parts of {where} are")
+    print(f"kerastl: {count} left out:{listed}", file=sys.stderr)
 
 
 def _problems(inputs: np.ndarray, labels: np.ndarray) -> dict[int, str]:

@@ -29,7 +29,7 @@ from kerastl.data import (
     unpack,
 )
 from kerastl.inputs.image import Image
-from kerastl.system import downloads, special_files
+from kerastl.system import downloads, phrases, special_files
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -357,8 +357,10 @@ def _judge(problems: Mapping[int, str], rows: Sequence[picture_table.Row], *, sk
         return
     words = "\n".join(f"  {rows[index].path}: {problem}" for index, problem in problems.items())
     if not skip:
-        raise ValueError(f"{len(problems)} pictures of {where} cannot be read; policy='skip' leaves them out:\n{words}")
-    print(f"kerastl: {len(problems)} pictures of {where} are left out:\n{words}", file=sys.stderr)
+        count = phrases.counted(len(problems), "picture", "pictures")
+        raise ValueError(f"{count} of {where} cannot be read; policy='skip' leaves them out:\n{words}")
+    count = phrases.counted(len(problems), f"picture of {where} is", f"pictures of {where} are")
+    print(f"kerastl: {count} left out:\n{words}", file=sys.stderr)
 
 
 def _refuse_empty_classes(labels_of: Mapping[str, np.ndarray], names: Sequence[str]) -> None:

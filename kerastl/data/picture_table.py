@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerastl.data import multi_label_columns
+from kerastl.system import phrases
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 10  # lines that an error names
@@ -217,4 +218,5 @@ def _records(path: Path, text: str, delimiter: str, *, first: bool = False):
 def _refuse(path: Path, wrong: Sequence[str]) -> None:
     more = f"\n  and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     words = "\n".join(f"  {one}" for one in wrong[:_SHOWN])
-    raise TableError(f"{len(wrong)} lines of {path} are wrong:\n{words}{more}")
+    count = phrases.counted(len(wrong), f"line of {path} is", f"lines of {path} are")
+    raise TableError(f"{count} wrong:\n{words}{more}")

@@ -20,6 +20,7 @@ from kerastl.data import class_order, enough, labelled_texts, multi_label_column
 from kerastl.data.labelled_texts import Example
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
+from kerastl.system import phrases
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -223,10 +224,11 @@ def _tell(problems: Sequence[str], *, found: int, skip: bool) -> None:
     if not problems:
         return
     more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    words = "\n".join(f"  {problem}" for problem in problems[:_SHOWN]) + more
+    listed = "\n".join(f"  {problem}" for problem in problems[:_SHOWN]) + more
     if not skip:
-        raise ValueError(f"{len(problems)} of the texts cannot be used; policy='skip' leaves them out:\n{words}")
-    print(f"kerastl: {len(problems)} texts are left out, {found} are kept:\n{words}", file=sys.stderr)
+        raise ValueError(f"{len(problems):,} of the texts cannot be used; policy='skip' leaves them out:\n{listed}")
+    left = phrases.counted(len(problems), "text is left out", "texts are left out")
+    print(f"kerastl: {left}, {found:,} are kept:\n{listed}", file=sys.stderr)
 
 
 def _class_names(
@@ -242,7 +244,8 @@ def _class_names(
     if few:
         raise ValueError(
             f"Every class needs {least} different texts at least: one to learn from, one to choose by, one to measure "
-            f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, {len(examples)} texts in all. "
+            f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, "
+            f"{phrases.counted(len(examples), 'text', 'texts')} in all. "
             "Of fewer, nothing could be said about how good a model is; to try things out all the same, "
             "measure_on_train=True measures what was learned by heart."
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.system import near_names
+from kerastl.system import near_names, phrases
 from kerastl.types import LazyArray
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ class Numbers:
             if odd.any():
                 known = [self.columns[place].partition("=")[2] for place in places]
                 first = values[tuple(np.argwhere(odd)[0])]
-                given = ", ".join(f"{one} {value:.6g}" for one, value in zip(known, first, strict=True))
+                pairs = zip(known, first, strict=True)
+                given = ", ".join(f"{one} {phrases.plain(value, digits=6)}" for one, value in pairs)
                 raise ValueError(
                     f"Wanted {name} to be one of {', '.join(known)}: 1 for that one and 0 for all others. Received: "
                     f"{given} in {where}."
@@ -220,9 +221,10 @@ class Numbers:
     def shown(self, example: np.ndarray) -> dict[str, str]:
         numbers = np.asarray(example).reshape(-1)
         if self.columns and len(self.size) == 1:
-            words = [f"{name} {value:.6g}" for name, value in zip(self.columns, numbers, strict=True)]
+            pairs = zip(self.columns, numbers, strict=True)
+            words = [f"{name} {phrases.plain(value, digits=6)}" for name, value in pairs]
         else:
-            words = [f"{value:.6g}" for value in numbers[:24]]
+            words = [phrases.plain(value, digits=6) for value in numbers[:24]]
         more = f" ... ({len(numbers):,} numbers)" if len(numbers) > 24 else ""
         return {"text": ", ".join(words[:24]) + more}
 

@@ -182,6 +182,7 @@ class FinishedRun:
         if isinstance(inputs, np.ndarray | Mapping):
             yield "array", self._batch(inputs)
             return
+        folders = kind if isinstance(kind, FolderInputs) else None
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
             if isinstance(one, np.ndarray | Mapping):
                 yield from self._examples(one, problems)
@@ -189,13 +190,13 @@ class FinishedRun:
             whole = str(one)
             name = whole if len(whole) <= 300 else f"{whole[:297]}..."  # a book need not be repeated
             try:
-                if isinstance(kind, FolderInputs) and os.path.isdir(one):
-                    files = kind.files(Path(one))
+                if folders is not None and os.path.isdir(one):
+                    files = folders.files(Path(one))
                     if not files:
                         raise ValueError(f"Wanted a folder with pictures or arrays. Received: {one}, which holds none.")
                     yield from self._examples(files, problems)
                     continue
-                if isinstance(one, Path) and not isinstance(kind, FolderInputs):
+                if isinstance(one, Path) and folders is None:
                     lines.require_array(one, kind=kind.kind)
                 examples = kind.read(whole)
             except (ValueError, OSError) as error:

@@ -121,7 +121,7 @@ def test_sets_are_audited_and_counted(tmp_path):
     labels[3, 1] = 7
     np.savez(tmp_path / "set.npz", x=pictures, y=labels)
     said = [one.what for one in audit.audit(tmp_path / "set.npz", near=False)]
-    assert "1 numbers other than 0 and 1 where each class is there or not, first in row 3" in said
+    assert "1 number other than 0 and 1 where each class is there or not, first in row 3" in said
     for path, how, _ in every_way(tmp_path):
         columns = {"label_columns": how["label_columns"]} if "label_columns" in how else {}
         assert audit.audit(path, **columns) == []

@@ -316,7 +316,7 @@ def test_what_is_wrong_with_sets_of_classes_is_said(tmp_path, capsys):
     with pytest.raises(ValueError, match=r"line 42 'goal', line 43 'goal\|vote': the same text with 2 sets of labels"):
         load(path, label_separator="|")
     assert sum(load(path, label_separator="|", policy="skip").train.labels.shape) > 3
-    assert "1 texts are left out, 40 are kept" in capsys.readouterr().err
+    assert "1 text is left out, 40 are kept" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"with ';' between them under 'label'.*in no field; the first is ''"):
         load(path, label_separator=";")
     for wrong in ({"label_separator": " "}, {"label_separator": "|", "label_columns": TOPICS}):
