@@ -25,7 +25,7 @@ from kerastl.data.reading import TextReading
 from kerastl.models.pretrained.encoders import Encoder
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
-from kerastl.types.settings import Count, CountOrNone, Seed, Tokens
+from kerastl.types.settings import Count, CountOrNone, EncoderTokens, Seed
 
 PROBE = Schedule(epochs=30, batch_size=64, peak_learning_rate=3e-3, weight_decay=1e-2)
 """Of the linear probe: as that of pictures, see `kerastl.training.transfer.plan`."""
@@ -39,7 +39,7 @@ class Config:
     """A .csv, .tsv or .jsonl file of sentences; by default 25,000 movie reviews are fetched."""
     reading: TextReading = TextReading()
     """How it is read and divided: columns, several classes a text, splits, rows that cannot be used."""
-    sequence_length: Tokens = 256
+    sequence_length: EncoderTokens = 256
     """Tokens that are read of a text, 512 at most; time grows with it. Half of the reviews are longer than 200."""
     encoder: Encoder = "minilm_l6"
     """Pretrained "minilm_l6"; an uncased model of BERT's kind: a keras-hub preset, "bert_tiny_en_uncased" say, its

@@ -27,7 +27,7 @@ from kerastl.data.reading import TextReading
 from kerastl.models.pretrained.encoders import Encoder
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
-from kerastl.types.settings import Count, Part, Place, Positive, Seed, Share, Tokens
+from kerastl.types.settings import Count, EncoderTokens, Part, Place, Positive, Seed, Share, Tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Config:
     """Folder of a finished run of `text_classifier` on the same split; by default one is trained here, as there."""
     encoder: Encoder = "minilm_l6"
     """Of the teacher that is trained here, as in `text_classifier`: "minilm_l6", a preset, a folder, or "small"."""
-    teacher_length: Tokens = 256
+    teacher_length: EncoderTokens = 256
     """Tokens that it reads of a text, 512 at most: it takes twice as long for twice as many."""
     fine_tune: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)
     """Its schedule, that of `text_classifier`."""

@@ -249,10 +249,10 @@ def test_ctrl_c_ends_a_process_with_130(here):
 def test_verify_prints_what_differs_and_fails(finished, capsys):
     assert cli.main(["verify", str(finished)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("verified: 1 files and the bundle")
+    assert printed.startswith("verified: 1 file and the bundle")
     assert "not measured again: variants.latency_ms (the machine of the run" in printed
     assert cli.main(["verify", str(finished), "--quiet"]) == 0
-    assert capsys.readouterr() == ("verified: 1 files and the bundle give exactly the scores they state\n", "")
+    assert capsys.readouterr() == ("verified: 1 file and the bundle give exactly the scores they state\n", "")
     toy_run.restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=1))
     assert cli.main(["verify", str(finished)]) == 1
     assert "differs: data: config.json states digest" in capsys.readouterr().out
@@ -311,7 +311,7 @@ def test_verify_takes_a_source_of_ones_own(finished, here, capsys):
     assert cli.main(["verify", str(finished)]) == 1
     assert "--source FILE" in capsys.readouterr().err
     assert cli.main(["verify", str(finished), "--source", "mine.py"]) == 0
-    assert "verified: 1 files" in capsys.readouterr().out
+    assert "verified: 1 file" in capsys.readouterr().out
 
 
 def test_tflite_files_are_read_by_a_child_alone(finished, here):
@@ -467,7 +467,7 @@ def test_audit_doubts_labels_by_what_a_finished_run_answers(finished, here, caps
     labels[5] = (labels[5] + 1) % 3
     np.savez("set.npz", inputs=split.inputs[..., 0], labels=labels)
     assert cli.main(["audit", "set.npz", "--quick", "--model", str(finished), "--json"]) == 0
-    (found,) = [row for row in json.loads(capsys.readouterr().out) if "look wrong" in row["what"]]
+    (found,) = [row for row in json.loads(capsys.readouterr().out) if "looks wrong" in row["what"]]
     assert f"labels[5] = {labels[5]}" in found["what"]
 
 

@@ -50,7 +50,7 @@ def test_labels_cannot_write_to_the_terminal(bundle, tiny_text, capsys):
     ("content", "words"),
     [
         ("text,label\nI like it,good\nI do not,bad\n", "Every class needs 3 different texts at least"),
-        ("text,label\n" + "".join(f"text {n},good\n" for n in range(9)), "Wanted texts of two classes at least"),
+        ("text,label\n" + "".join(f"text {n},good\n" for n in range(9)), "Wanted labels of two classes at least"),
         ("sentence,label\na,b\n", "has no column 'text'"),
         ("", "is empty"),
     ],
@@ -60,3 +60,12 @@ def test_a_recipe_says_what_is_wrong_with_a_file(tmp_path, content, words, capsy
     run = ["run", "text_classifier", "--smoke", "--data", str(tmp_path / "a.csv"), "--out", str(tmp_path / "run")]
     assert cli.main(run) == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flag"), [("text_classifier", "--sequence-length"), ("text_mobile", "--teacher-length")]
+)
+def test_more_tokens_than_an_encoder_reads_are_refused_before_anything_is_fetched(recipe, flag, tmp_path, capsys):
+    assert cli.main(["run", recipe, flag, "1000", "--out", str(tmp_path / "run")]) == 1
+    assert f"{flag} is a whole number of 3 to 512. Received: 1000." in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -163,3 +163,10 @@ def test_settings_within_their_ranges(right):
 def test_what_is_out_of_range_is_said_with_its_flag(wrong, words):
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         settings.check(dataclasses.replace(Settings(), **wrong))
+
+
+def test_a_range_has_all_its_digits():
+    assert str(settings.Range(0, 2**32 - 1)) == "of 0 to 4,294,967,295"
+    assert str(settings.Range(above=0, most=1)) == "above 0 and 1 or less"
+    assert str(settings.Range(1_000_000)) == "1,000,000 or more"
+    assert str(settings.Range(0.5, 0.75)) == "of 0.5 to 0.75"

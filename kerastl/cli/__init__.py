@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -182,8 +183,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
     kinds = "a picture or a folder of such, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence in quotes"
-    kinds += ", or numbers with commas, season=winter,hour=3 say"
+    kinds += ", or numbers with commas, season=winter,hour=3 say; - is standard input, an input a line"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
+    one._negative_number_matcher = re.compile(r"-\.?\d")  # rows may begin so, -5,1,2, and no flag does
     _with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
     one.add_argument("files", metavar="FILE", nargs="+")

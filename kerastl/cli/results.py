@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kerastl.system import output
+
+if TYPE_CHECKING:
+    from kerastl.runs.finished import FinishedRun
 
 
 def verify(*, folder: str, data: str | None = None, source: str | None = None, download: bool = False) -> int:
@@ -29,7 +35,8 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
     for difference in found.differences:
         print(f"differs: {output.printable(difference)}")
     if not found.differences:
-        print(f"verified: {len(run.report['variants'])} files and the bundle give exactly the scores they state")
+        files = kerastl.system.phrases.counted(len(run.report["variants"]), "file", "files")
+        print(f"verified: {files} and the bundle give exactly the scores they state")
     for name, why in () if output.quiet else found.unmeasured.items():
         print(f"not measured again: {output.printable(name)} ({output.printable(why)})")
     return 1 if found.differences else 0
@@ -38,14 +45,24 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
 def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     """Prints the exported file's answers to files of pictures or arrays, to sentences or to rows of numbers.
 
-    What cannot be read is said, all others are answered; the exit status is then 1.
+    What cannot be read is said, all others are answered; the exit status is then 1. ``-`` stands for the lines of
+    standard input, each an input of its own: a sentence, a row, a path.
 
     A bundle's ``tokenizer.py`` may be anybody's and is never run: its vocabulary goes into kerastl's own tokenizer.
     """
     import kerastl
 
     problems: dict[str, str] = {}
-    answers = kerastl.open(folder).predict(inputs, problems=problems)
+    run = kerastl.open(folder)
+    given: list[str | Path] = []
+    for word in inputs:
+        if word == "-":
+            given += kerastl.inputs.lines.read(sys.stdin)
+        elif _takes_paths(run):
+            given.append(word)
+        else:  # the run takes words, and would answer the name of a file
+            given.append(Path(word) if os.path.lexists(word) or kerastl.inputs.lines.is_path(word) else word)
+    answers = run.predict(given, problems=problems)
     if as_json:
         print(json.dumps([{key: value for key, value in one.items() if key != "words"} for one in answers], indent=2))
     else:
@@ -54,3 +71,9 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
     for why in problems.values():
         print(f"kerastl: {why}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _takes_paths(run: FinishedRun) -> bool:
+    from kerastl.types import FolderInputs
+
+    return isinstance(run.task.inputs, FolderInputs)

@@ -15,6 +15,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import quantizer
 
 from kerastl.export import operator_versions
+from kerastl.system import phrases
 from kerastl.types import Inputs, LazyArray, kind_of
 
 Examples = np.ndarray | LazyArray | Mapping[str, np.ndarray]
@@ -350,7 +351,8 @@ def input_range(calibration: np.ndarray, *, inputs: Inputs | None, shape: tuple[
     if promised is None:
         if not np.isfinite([low, high]).all() or low == high == 0:
             raise ValueError(
-                f"Calibration needs finite numbers that are not all zero. Received: values from {low:g} to {high:g}."
+                "Calibration needs finite numbers that are not all zero. Received: values from "
+                f"{phrases.plain(low)} to {phrases.plain(high)}."
             )
         return min(low, 0.0), max(high, 0.0)
     scale, zero_point = promised
@@ -358,8 +360,8 @@ def input_range(calibration: np.ndarray, *, inputs: Inputs | None, shape: tuple[
     if not (low >= least and least + scale < high <= most):
         raise ValueError(
             f"Calibration needs raw pixels, from {least:g} to {most:g}: the file takes them as the camera gives them. "
-            f"Received: values from {low:g} to {high:g}. Of numbers in other units say the kind, "
-            "inputs=kerastl.inputs.numbers.Numbers(shape): their range is then measured."
+            f"Received: values from {phrases.plain(low)} to {phrases.plain(high)}. Of numbers in other units say the "
+            "kind, inputs=kerastl.inputs.numbers.Numbers(shape): their range is then measured."
         )
     return least, most
 

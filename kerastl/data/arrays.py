@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import class_order, left_out, multi_label_columns, parquet_table, splits
+from kerastl.data import class_order, enough, left_out, multi_label_columns, parquet_table, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
@@ -83,8 +83,11 @@ def load(
     found = read(path, **columns, label_columns=flags, size=size, channels=channels)
     found = _usable(found, skip=skip, where=path)
     target, arrays = _arrays(found, wanted=class_names, where=path)
-    if "test" not in found.inputs:
-        _hold_out(arrays, target, test=test, seed=seed, leave=1 if "validation" in found.inputs else 2)
+    missing = [split for split in ("test", "validation") if split not in found.inputs]
+    enough.require_differences(arrays["train_labels"], target, where=f"train of {path}")
+    enough.require_of_each(target.strata(arrays["train_labels"]), target.names, missing=missing)
+    if "test" in missing:
+        _hold_out(arrays, target, test=test, seed=seed, leave=len(missing))
     arguments: dict[str, object] = {
         "path": os.path.abspath(path),
         "test": test,
@@ -213,7 +216,7 @@ def _usable(arrays: parquet_table.Arrays, *, skip: bool, where: Path) -> parquet
             )
         found[split] = _problems(values, labels[split])
         problems += [f"row {row} of {split}: {problem}" for row, problem in sorted(found[split].items())]
-    left_out.refuse_or_tell(problems, skip=skip, what=f"parts of {where}")
+    left_out.refuse_or_tell(problems, skip=skip, what="part", where=where)
     kept_inputs, kept_labels, kept_origins = dict(inputs), dict(labels), dict(origins)
     for split, rows in found.items():
         if rows:

@@ -21,6 +21,7 @@ from kerastl.data import (
     class_folders,
     class_order,
     duplicates,
+    enough,
     formats,
     label_errors,
     multi_label_columns,
@@ -30,6 +31,7 @@ from kerastl.data import (
     unpack,
 )
 from kerastl.inputs import array_file
+from kerastl.system import phrases
 from kerastl.types import Finding
 
 
@@ -148,7 +150,10 @@ def doubtful_labels(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]
                 words = [f"{pair['labels']}[{row}] = {given[row]}" for row in doubted]
                 found.append(
                     Finding(
-                        "warning", pair["labels"], f"{len(doubted)} labels look wrong: {duplicates.some(words, 20)}"
+                        "warning",
+                        pair["labels"],
+                        f"{phrases.counted(len(doubted), 'label looks', 'labels look')} wrong: "
+                        f"{duplicates.some(words, 20)}",
                     )
                 )
     return found
@@ -284,7 +289,8 @@ def _label_findings(
     if multi_label_columns.are_sets(labels):
         odd = np.argwhere((labels != 0) & (labels != 1))
         if len(odd):
-            what = f"{len(odd)} numbers other than 0 and 1 where each class is there or not, first in row {odd[0, 0]}"
+            count = phrases.counted(len(odd), "number", "numbers")
+            what = f"{count} other than 0 and 1 where each class is there or not, first in row {odd[0, 0]}"
             found.append(Finding("error", name, what))
             return set()
         absent = [str(one) if not words else words[one] for one in np.flatnonzero(~labels.any(0)).tolist()]
@@ -307,14 +313,16 @@ def _label_findings(
     if (negative := labels < 0).any():
         found.append(
             Finding(
-                "error", name, f"{negative.sum()} labels below 0, first at {duplicates.some(np.nonzero(negative)[0])}"
+                "error",
+                name,
+                f"{phrases.counted(int(negative.sum()), 'label', 'labels')} below 0, first at "
+                f"{duplicates.some(np.nonzero(negative)[0])}",
             )
         )
     classes = {int(label) for label in np.unique(labels) if label >= 0}
     if len(classes) == 1:
         only = classes.pop()
-        what = f"every label is {only if words is None else words[only]}: there is nothing to learn"
-        found.append(Finding("error", name, what))
+        found.append(Finding("error", name, enough.one_class(only if words is None else words[only])))
         return set()
     if classes and words is None:  # of words only those are known that occur
         highest = max(classes)
@@ -337,4 +345,5 @@ def _value_findings(name: str, inputs: np.ndarray, found: list[Finding]) -> None
         broken = ~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
         if broken.any():
             where = duplicates.some(np.nonzero(broken)[0])
-            found.append(Finding("error", name, f"{broken.sum()} examples hold NaN or infinity: {where}"))
+            count = phrases.counted(int(broken.sum()), "example holds", "examples hold")
+            found.append(Finding("error", name, f"{count} NaN or infinity: {where}"))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import class_folders, duplicates, multi_label_columns, near_duplicates, picture_table, splits
+from kerastl.data import class_folders, duplicates, enough, multi_label_columns, near_duplicates, picture_table, splits
 from kerastl.inputs import pictures
+from kerastl.system import phrases
 from kerastl.types import Finding
 
 Listed = Mapping[str, Mapping[str, Sequence[tuple[Path, str]]]]
@@ -104,12 +105,15 @@ def _judged(
             where = name if split == "all" else f"{split}/{name}"
             found.append(Finding("error", where, "class without a readable picture"))
     if 0 < len(grey) < sum(len(rows) for rows in digests.values()):
-        what = f"{len(grey)} pictures are grey among coloured ones: {duplicates.some(grey)}"
+        what = phrases.counted(
+            len(grey), "picture is grey among coloured ones", "pictures are grey among coloured ones"
+        )
+        what += f": {duplicates.some(grey)}"
         found.append(Finding("warning", title, what))
     every = set().union(*classes.values())
     for split, present in classes.items():
         if len(present) == 1:
-            found.append(Finding("error", split, f"a single class, {min(present)}: there is nothing to learn"))
+            found.append(Finding("error", split, enough.one_class(min(present))))
         if missing := sorted(every - stated[split]):
             found.append(Finding("error", split, f"no example of class {duplicates.some(missing)}"))
     duplicates.exact(digests, found)

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerastl.data import duplicates, labelled_texts, multi_label_columns, text_csv
+from kerastl.data import duplicates, enough, labelled_texts, multi_label_columns, text_csv
+from kerastl.system import phrases
 from kerastl.types import Finding
 
 _LONG = 100_000
@@ -48,11 +49,12 @@ def table(
     every = set(total)
     for split, count in counts.items():
         if len(every) == 1:
-            found.append(Finding("error", split, f"a single class, {min(every)}: there is nothing to learn"))
+            found.append(Finding("error", split, enough.one_class(min(every))))
         if missing := sorted(every - set(count)):
             found.append(Finding("error", split, f"no example of class {duplicates.some(missing)}"))
     if few := sorted(f"{name!r} ({number})" for name, number in total.items() if number < text_csv.LEAST):
-        what = f"{len(few)} classes of fewer than {text_csv.LEAST} texts: {duplicates.some(few)}"
+        count = phrases.counted(len(few), "class", "classes")
+        what = f"{count} of fewer than {text_csv.LEAST} texts: {duplicates.some(few)}"
         found.append(Finding("error", path.name, what))
     duplicates.exact(digests, found)
     return found

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kerastl.data import near_duplicates
+from kerastl.system import phrases
 from kerastl.types import Finding
 
 Rows = Mapping[str, Sequence[tuple[bytes, str, object]]]
@@ -36,13 +37,17 @@ def exact(digests: Rows, found: list[Finding]) -> None:
         if len({answer for _, _, answer in copies if answer is not None}) > 1:
             contradicting.append(" = ".join(f"{where} ({answer})" for _, where, answer in copies[:3]))
     for split, pairs in within.items():
-        found.append(Finding("warning", split, f"{len(pairs)} exact duplicates: {some(pairs)}"))
-    for pair, pairs in across.items():
-        found.append(Finding("error", pair, f"{len(pairs)} examples stand in both: {some(pairs)}"))
-    if contradicting:
         found.append(
-            Finding("error", "labels", f"{len(contradicting)} examples carry different labels: {some(contradicting)}")
+            Finding(
+                "warning", split, f"{phrases.counted(len(pairs), 'exact duplicate', 'exact duplicates')}: {some(pairs)}"
+            )
         )
+    for pair, pairs in across.items():
+        what = phrases.counted(len(pairs), "example stands in both", "examples stand in both")
+        found.append(Finding("error", pair, f"{what}: {some(pairs)}"))
+    if contradicting:
+        count = phrases.counted(len(contradicting), "example carries", "examples carry")
+        found.append(Finding("error", "labels", f"{count} different labels: {some(contradicting)}"))
 
 
 def near(pictures_of: Mapping[str, np.ndarray], digests: Rows, found: list[Finding]) -> None:
@@ -59,7 +64,8 @@ def near(pictures_of: Mapping[str, np.ndarray], digests: Rows, found: list[Findi
             if words:
                 many = len(words) > max(10, 0.01 * len(pictures_of[one]))
                 meaning = "; so many may only say that pictures of this set are plain, and different ones alike"
-                what = f"{len(words)} near duplicates across them: {some(words)}{meaning if many else ''}"
+                count = phrases.counted(len(words), "near duplicate", "near duplicates")
+                what = f"{count} across them: {some(words)}{meaning if many else ''}"
                 found.append(Finding("warning", f"{one} and {other}", what))
 
 

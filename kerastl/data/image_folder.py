@@ -20,6 +20,7 @@ from kerastl.data import (
     class_folders,
     class_order,
     decoding,
+    enough,
     left_out,
     multi_label_columns,
     picture_table,
@@ -195,7 +196,7 @@ def _loaded(
         cache_bytes=reading.cache_bytes,
     )
     problems = [f"{rows[index].path}: {problem}" for index, problem in decoded.problems.items()]
-    left_out.refuse_or_tell(problems, skip=reading.skip, what=f"pictures of {path}")
+    left_out.refuse_or_tell(problems, skip=reading.skip, what="picture", where=path)
     if reading.label_options:
         labels = multi_label_columns.indicators([row.labels for row in rows], names)
     else:
@@ -247,8 +248,13 @@ def _places(
     if groups is not None:
         _refuse_torn_groups(places, groups)
     missing = [name for name in ("test", "validation") if name not in places]
-    units = groups if groups is not None else np.arange(len(rows))
-    _refuse_small_classes(kept[places["train"]], units[places["train"]], names, missing, grouped=groups is not None)
+    enough.require_of_each(
+        kept[places["train"]],
+        names,
+        missing=missing,
+        what="pictures" if groups is None else "groups",
+        units=None if groups is None else groups[places["train"]],
+    )
     if "test" in missing:
         whole = places["train"]
         left, taken = (
@@ -343,8 +349,7 @@ def unpacked(archive: Path) -> Path:
 def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | Path) -> tuple[str, ...]:
     names = sorted(found, key=class_order.natural)
     class_order.check(names, wanted, what="classes")
-    if len(names) < 2:
-        raise ValueError(f"Wanted a folder a class, two at least. Received: {names or 'none'} in {where}.")
+    enough.require_two(names, where=f"{where} (a folder, or a label of a table, is a class)")
     return tuple(wanted or names)
 
 
@@ -382,21 +387,3 @@ def _refuse_torn_groups(places: Mapping[str, np.ndarray], groups: np.ndarray) ->
         for group in np.unique(groups[where]).tolist():
             if stands.setdefault(group, split) != split:
                 raise ValueError(f"A group stands in one split. Received: {group!r} in {stands[group]} and {split}.")
-
-
-def _refuse_small_classes(
-    labels: np.ndarray, units: np.ndarray, names: Sequence[str], missing: Sequence[str], *, grouped: bool
-) -> None:
-    """Raises `ValueError` for classes of which not every split that is to be made can have one."""
-    examples, classes = strata.pairs(labels)
-    units = np.unique(units, return_inverse=True)[1][examples]
-    _, first = np.unique(np.stack([classes, units]), axis=1, return_index=True)
-    counts = np.bincount(classes[first], minlength=len(names))
-    few = [f"{name!r} ({count})" for name, count in zip(names, counts, strict=True) if count <= len(missing)]
-    if few:
-        what = "groups" if grouped else "pictures"
-        raise ValueError(
-            f"Every class needs {len(missing) + 1} {what} at least, one each for train, {' and '.join(missing)}. "
-            f"Received: {len(few)} of {len(names)} classes with fewer: {', '.join(few[:5])}"
-            f"{' ...' if len(few) > 5 else ''}. Get more of them, or leave the classes out."
-        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from kerastl.system import phrases
+
 _SHOWN = 20
 
 
@@ -15,13 +17,16 @@ def listed(problems: Sequence[str], *, shown: int = _SHOWN) -> str:
     return "\n".join([*lines, *more])
 
 
-def refuse_or_tell(problems: Sequence[str], *, skip: bool, what: str, kept: int | None = None) -> None:
+def refuse_or_tell(
+    problems: Sequence[str], *, skip: bool, what: str, where: object = "", kept: int | None = None
+) -> None:
     """Lists what cannot be used, where there is such.
 
     Args:
         problems: each with its reason.
         skip: whether to go on without it, which is said on stderr.
-        what: of what, in the plural: ``"texts"``, ``"pictures of photos/"``.
+        what: one of them: ``"text"``, ``"picture"``.
+        where: of what they are parts.
         kept: how many are kept, where that is known.
 
     Raises:
@@ -29,7 +34,10 @@ def refuse_or_tell(problems: Sequence[str], *, skip: bool, what: str, kept: int 
     """
     if not problems:
         return
+    of = f" of {where}" if where else ""
     if not skip:
-        raise ValueError(f"{len(problems)} {what} cannot be used; policy='skip' leaves them out:\n{listed(problems)}")
-    rest = "" if kept is None else f", {kept} are kept"
-    print(f"kerastl: {len(problems)} {what} are left out{rest}:\n{listed(problems)}", file=sys.stderr)
+        count = phrases.counted(len(problems), what, f"{what}s")
+        raise ValueError(f"{count}{of} cannot be used; policy='skip' leaves them out:\n{listed(problems)}")
+    count = phrases.counted(len(problems), f"{what}{of} is", f"{what}s{of} are")
+    rest = "" if kept is None else f", {kept:,} are kept"
+    print(f"kerastl: {count} left out{rest}:\n{listed(problems)}", file=sys.stderr)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerastl.data import class_order, multi_label_columns, parquet_pages, splits
+from kerastl.data import class_order, enough, multi_label_columns, parquet_pages, splits
 from kerastl.inputs import array_file, pictures
 from kerastl.system import bounded_json, bounded_zip
 
@@ -129,10 +129,11 @@ def _sets(
     else:
         names = tuple(sorted(found.union(known), key=class_order.natural))
         width = len(names)
-    if width < 2 or (indices and not known and width > 10 * len(found) + 11):  # a slip, or no index at all
+    enough.require_two([str(one) for one in names or sorted(found)], where=f"lists in {where}")
+    if indices and not known and width > 10 * len(found) + 11:  # a slip, or no index at all
         raise ValueError(
-            f"Wanted two classes or more, each with an example. Received: {len(found)} in lists in {where}"
-            + (f", of which the highest index is {width - 1}." if indices else ".")
+            f"Wanted classes with an example each. Received: {len(found)} in lists in {where}, of which the highest "
+            f"index is {width - 1}."
         )
     number: dict[Any, int] = (
         {index: index for index in range(width)} if indices else {n: i for i, n in enumerate(names)}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerastl.data import left_out, multi_label_columns
+from kerastl.system import phrases
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 10  # lines that an error names
@@ -215,4 +216,5 @@ def _records(path: Path, text: str, delimiter: str, *, first: bool = False):
 
 
 def _refuse(path: Path, wrong: Sequence[str]) -> None:
-    raise TableError(f"{len(wrong)} lines of {path} are wrong:\n{left_out.listed(wrong, shown=_SHOWN)}")
+    count = phrases.counted(len(wrong), f"line of {path} is", f"lines of {path} are")
+    raise TableError(f"{count} wrong:\n{left_out.listed(wrong, shown=_SHOWN)}")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import group_search, leakage, strata
+from kerastl.data import enough, group_search, leakage, strata
 
 Values = np.ndarray | types.LazyArray | Mapping[str, np.ndarray]
 """Inputs, labels or origins of a split; see `types.Split`."""
@@ -60,6 +60,11 @@ def stratified(labels: np.ndarray, *, validation: int | float, seed: int) -> tup
     one_each = np.minimum(np.maximum(counts - 1, 0), 1)
     if isinstance(validation, float):
         wanted = max(wanted, int(one_each.sum()))
+    if not largest:
+        raise ValueError(
+            "Examples that are divided need a class of which there are two: train keeps one of each. Received: "
+            f"{labels.size} examples of as many classes."
+        )
     if not 1 <= wanted <= largest:
         raise ValueError(
             f"validation has to be between 1 and {largest} examples (train keeps one of each class). "
@@ -291,8 +296,9 @@ def dataset(
         groups: what each training example belongs to, where that must not stand in two splits; see `grouped`.
 
     Raises:
-        ValueError: see `check`, `divided`, `grouped` and `subset`.
+        ValueError: all labels are the same; or see `check`, `divided`, `grouped` and `subset`.
     """
+    enough.require_differences(arrays["train_labels"], task.target, where=f"train of {task.name}")
     given = {name: _given(task, arrays, name) for name in WORDS if f"{name}_labels" in arrays}
     kept = {name: strata_of(split) for name, split in given.items()}
     if "validation" in given:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import splits, text_file
+from kerastl.data import enough, splits, text_file
 from kerastl.inputs.numbers import Numbers
 from kerastl.system import near_names
 from kerastl.tasks.regression import Regression
@@ -77,7 +77,7 @@ def load(
     table = _Table(path, rows, labels_from, inputs_from)
     table.refuse_broken(missing=missing)
     asked = _asked(table.labels, task)
-    which = _splits(table, asked, validation=None if has_splits else validation, test=test, seed=seed)
+    which = _splits(table, asked, validation=validation, test=test, seed=seed)
     target = _target(table, asked, which["train"], labels_from, unit=unit)
     encoder = _Encoder(table, which["train"])
     arrays: dict[str, np.ndarray] = {}
@@ -226,7 +226,7 @@ def _asked(labels: Mapping[str, Sequence[str | None]], task: str) -> str:
 
 
 def _splits(
-    table: _Table, asked: str, *, validation: int | float | None, test: int | float, seed: int
+    table: _Table, asked: str, *, validation: int | float, test: int | float, seed: int
 ) -> dict[str, np.ndarray]:
     """Rows of each split: as the table says, or with a test split made here; validation is made of train later."""
     if table.split is not None:
@@ -241,21 +241,43 @@ def _splits(
         which = {name: places for name, places in which.items() if len(places)}
         if "train" not in which:
             raise ValueError(f"Wanted rows to train on. Received: {', '.join(which)} in {table.path}.")
-        if "test" in which:
-            return which
     else:
         which = {"train": np.arange(len(table))}
+    shares = {name: share for name, share in (("test", test), ("validation", validation)) if name not in which}
+    _refuse_too_few(table, asked, which["train"], shares)
+    if "test" in which:
+        return which
     kept = _strata(table, asked)[which["train"]]
     train, held_out = splits.divided(kept, validation=test, seed=seed, leave=2)
     return {**which, "test": which["train"][held_out], "train": which["train"][train]}
 
 
+def _refuse_too_few(table: _Table, asked: str, train: np.ndarray, shares: dict[str, int | float]) -> None:
+    """Raises `ValueError` where the splits that are still to be made cannot have what they need of so few rows."""
+    if asked == "regression":
+        return enough.require_rows(len(train), shares, what=f"rows of {table.path}")
+    (cells,) = table.labels.values()
+    names, labels = np.unique(np.asarray(cells)[train], return_inverse=True)
+    enough.require_two(names.tolist(), where=f"{next(iter(table.labels))} of {table.path}")
+    enough.require_of_each(labels, names.tolist(), missing=list(shares), what="rows", hint=_many(table))
+
+
+def _many(table: _Table) -> str:
+    """What a column of classes holds that may be none, in a sentence."""
+    ((name, cells),) = table.labels.items()
+    numbers, different = _numbers(cells), len(set(cells))
+    if numbers is None:
+        return f"The column {name} holds {different:,} different words in {len(cells):,} rows."
+    why = "" if different > _FEW_NUMBERS else f", and no more than {_FEW_NUMBERS} are classes unless it is said"
+    return f"The column {name} holds {different:,} different numbers{why}: --task regression estimates them."
+
+
 def _strata(table: _Table, asked: str) -> np.ndarray:
-    (first, *_) = table.labels.values()
+    ((name, first), *_) = table.labels.items()
     if asked == "classification":
         return np.unique(np.asarray(first), return_inverse=True)[1]
     numbers = _as_numbers(first)
-    return Regression.of(numbers, names=("any",)).strata(numbers)
+    return Regression.of(numbers, names=(name,)).strata(numbers)
 
 
 def _target(
@@ -282,8 +304,8 @@ def _labels(table: _Table, target: Regression | SingleLabel, places: np.ndarray)
     new = sorted({cells[place] for place in places} - set(index))
     if new:
         raise ValueError(
-            f"Every class needs examples to train on. Received: {', '.join(new[:5])} in validation or test of "
-            f"{table.path} alone."
+            f"Every class needs examples to train on. Received: {', '.join(new[:5])}{' ...' if len(new) > 5 else ''} "
+            f"in validation or test of {table.path} alone. {_many(table)}"
         )
     return np.asarray([index[cells[place]] for place in places], np.int32)
 

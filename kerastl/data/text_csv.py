@@ -15,10 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import class_order, labelled_texts, left_out, multi_label_columns, splits, strata, vocabularies
+from kerastl.data import (
+    class_order,
+    enough,
+    labelled_texts,
+    left_out,
+    multi_label_columns,
+    splits,
+    strata,
+    vocabularies,
+)
 from kerastl.data.labelled_texts import Example
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
+from kerastl.system import phrases
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -143,8 +153,9 @@ def build_dataset(
         columns: names of classes, those without an example too, where the file has a column of each.
     """
     examples, contradicting = _without_copies(examples)
-    left_out.refuse_or_tell([*problems, *contradicting], skip=skip, what="texts", kept=len(examples))
-    names = _class_names(examples, columns, wanted=class_names, least=1 if measure_on_train else LEAST)
+    left_out.refuse_or_tell([*problems, *contradicting], skip=skip, what="text", kept=len(examples))
+    least = 1 if measure_on_train else LEAST
+    names = _class_names(examples, columns, wanted=class_names, least=least, where=file)
     sets_of = [example.labels for example in examples if example.labels is not None]
     target = (MultiLabel if sets_of else SingleLabel)(names)
     labels = (
@@ -217,20 +228,20 @@ def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[st
 
 
 def _class_names(
-    examples: Sequence[Example], columns: Sequence[str], *, wanted: Sequence[str] | None, least: int
+    examples: Sequence[Example], columns: Sequence[str], *, wanted: Sequence[str] | None, least: int, where: str
 ) -> tuple[str, ...]:
     counts = collections.Counter(name for example in examples for name in example.names)
     counts.update(dict.fromkeys(columns, 0))
     whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in counts)
     names = sorted(counts, key=int) if whole else sorted(counts, key=class_order.natural)
     class_order.check(names, wanted, what="labels")
-    if len(names) < 2:
-        raise ValueError(f"Wanted texts of two classes at least. Received: {', '.join(map(repr, names)) or 'no text'}.")
+    enough.require_two(names, where=where)
     few = [f"{counts[name]} of {name!r}" for name in names if counts[name] < least]
     if few:
         raise ValueError(
             f"Every class needs {least} different texts at least: one to learn from, one to choose by, one to measure "
-            f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, {len(examples)} texts in all. "
+            f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, "
+            f"{phrases.counted(len(examples), 'text', 'texts')} in all. "
             "Of fewer, nothing could be said about how good a model is; to try things out all the same, "
             "measure_on_train=True measures what was learned by heart."
         )

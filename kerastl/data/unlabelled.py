@@ -199,7 +199,7 @@ def _of_arrays(path: Path, shapes: Mapping[str, Shape], *, skip: bool) -> dict[s
         kept = np.setdiff1d(np.arange(next(iter(counts.values()))), list(bad))
         origins = np.array([f"{next(iter(held.values()))}[{row}]" for row in kept], object)
         found[split] = _Found({name: array[kept] if bad else array for name, array in inputs.items()}, origins)
-    left_out.refuse_or_tell(wrong, skip=skip, what=f"parts of {path}")
+    left_out.refuse_or_tell(wrong, skip=skip, what="part", where=path)
     return found
 
 
@@ -285,7 +285,7 @@ def _of_pictures(
         [str(file) for _, file in files], **size, in_memory=in_memory, cache_bytes=cache_bytes
     )
     problems = [f"{files[place][1]}: {problem}" for place, problem in decoded.problems.items()]
-    left_out.refuse_or_tell(problems, skip=skip, what=f"parts of {path}")
+    left_out.refuse_or_tell(problems, skip=skip, what="part", where=path)
     places: dict[str, list[int]] = {split: [] for split in every}
     seen: set[bytes] = set()
     for place, (split, _) in enumerate(files):

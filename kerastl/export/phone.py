@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from kerastl.export import metadata, packing, phone_image, phone_numbers, phone_signature, phone_text, runtimes
 from kerastl.inputs import wordpiece
-from kerastl.types import Latency, Runtime, Target, Task
+from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task
 
 _READ_LABELS = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
 """
@@ -23,6 +23,9 @@ println("${best.categoryName()} ${best.score()}")"""
 _THOSE_OF_TASKS = """// the threshold lies inside of the file
 val found = answer.classificationResult().classifications()[0].categories()
 found.forEach { println("${it.categoryName()} ${it.score()}") }"""
+
+
+_EXAMPLES = {"image": "A picture", "vocabulary": "A text"}
 
 
 class Answer(NamedTuple):
@@ -108,7 +111,7 @@ def _answer_of(target: Target, *, example: str) -> Answer:
     described, name = target.described(), target.output_name
     threshold = described.get("score_threshold")  # of an example that may have several classes
     if threshold is not None:
-        what = f"""one probability for each line of `labels.txt`. A {example} may
+        what = f"""one probability for each line of `labels.txt`. {example} may
 have none of these classes, one or several: those with a probability of {threshold:g} or more."""
         return Answer(what, f"{_READ_LABELS}print([name for name, p in zip(labels, {name}) if p >= {threshold:g}])")
     if "labels" in described:
@@ -136,8 +139,8 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runti
     """Everything that a page may name, by its field."""
     latency = Latency.of(row["latency_ms"])
     fed, target, source = task.inputs.described(), task.target, row["input"]
-    floating, example = source["dtype"] == "float32", "picture" if "image" in fed else task.inputs.kind
-    answer, columns = _answer_of(target, example=example), fed.get("columns")
+    floating = source["dtype"] == "float32"
+    answer = _answer_of(target, example=next((_EXAMPLES[key] for key in _EXAMPLES if key in fed), "An example"))
     unit = f" {target.units}" if target.units not in ("", "%") else ""
     return {
         **{name: row[name] for name in ("input", "output", "sha256")},
@@ -154,7 +157,7 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runti
         "classes": math.prod(row["output"]["shape"]) if len(target.names) == 1 else len(target.names),
         "inputs": ", ".join(f"`{name}`" for name in task.inputs.tensors),
         "tensors": "\n".join(_rows("input", row.get("inputs", ())) + _rows("output", row.get("outputs", ()))),
-        "columns": f": {', '.join(columns)}" if columns else "",
+        "going_in": _going_in(task.inputs),
         "what": answer.what,
         "answer": answer.python,
         "output_name": target.output_name,
@@ -166,6 +169,28 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runti
         "native_order": " in native order" if floating else "",
         "integers": _INTEGERS if not floating else "",
     }
+
+
+def _going_in(inputs: Inputs) -> str:
+    """What the app feeds, in a sentence; of several inputs each by its name."""
+    if isinstance(inputs, NamedInputs):
+        each = "; ".join(f"`{name}` takes {_fed_with(kind)}" for name, kind in inputs.parts)
+        return f"Nothing has to be scaled: {each}."
+    return f"It takes {_fed_with(inputs)}; nothing has to be scaled."
+
+
+def _fed_with(inputs: Inputs) -> str:
+    fed = inputs.described()
+    if "image" in fed:
+        return "pictures as raw pixels, 0 to 255"
+    if "vocabulary" in fed:
+        return "texts as token ids, each the number of a line of `vocab.txt`"
+    columns = fed.get("columns")
+    what = (
+        "numbers" if len(inputs.shape) == 1 else "series of numbers" if len(inputs.shape) == 2 else "arrays of numbers"
+    )
+    named = f": {', '.join(columns)}" if columns else ""
+    return f"{what} as they are, in their own units{named}"
 
 
 def _measured(latency: Latency) -> str:

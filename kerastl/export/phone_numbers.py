@@ -23,9 +23,9 @@ PAGE = (
 | input {inputs} | {input[dtype]} | {input[shape]} | {input[scale]} | {input[zero_point]} |
 | output `{output_name}` | {output[dtype]} | {output[shape]} | {output[scale]} | {output[zero_point]} |
 
-Numbers go in as they are, in their own units{columns}; nothing has to be standardized. Measured on {test:,} test
-examples: {metric} {score} (95 % interval {score_low} to {score_high}); {latency:.3f} ms an example,
-{measured}. SHA-256 `{sha256}`.
+{going_in}
+Measured on {test:,} test examples: {metric} {score} (95 % interval {score_low} to {score_high}); {latency:.3f} ms an
+example, {measured}. SHA-256 `{sha256}`.
 
 {needs}
 

@@ -11,7 +11,7 @@ PAGE = (
 |---|---|---|---|---|
 {tensors}
 
-Pictures go in as raw pixels, 0 to 255, and other numbers as they are, in their own units; nothing has to be scaled.
+{going_in}
 Measured on {test:,} test examples: {metric} {score} (95 % interval {score_low} to {score_high}); {latency:.3f} ms an
 example, {measured}. SHA-256 `{sha256}`.
 

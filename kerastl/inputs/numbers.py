@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.system import near_names
+from kerastl.system import near_names, phrases
 from kerastl.types import LazyArray
 
 if TYPE_CHECKING:
@@ -127,14 +127,15 @@ class Numbers:
         them: ``season=winter,height=1.8``.
 
         Raises:
-            ValueError: if there are not as many numbers as the model takes, one of them is none, or a name or the value
-                of a category is unknown.
+            ValueError: if there are not as many numbers as the model takes, one of them is none, a name or the value of
+                a category is unknown, or numbers of a category are none that it may have.
         """
         if argument.endswith((".npy", ".npz")):
             from kerastl.inputs import array_file
 
             examples = array_file.read_batch(Path(argument), shape=self.size).astype(np.float32)
             self.check(examples, where=argument)
+            self._refuse_impossible(examples, where=argument)
             return examples
         words = [word.strip() for word in argument.split(",")]
         if self.columns and all("=" in word for word in words):
@@ -152,6 +153,8 @@ class Numbers:
             words = [given[name] for name in self.columns]
         elif len(words) == len(columns := self._table_columns()) != len(self.columns):
             words = [value for name, word in zip(columns, words, strict=True) for _, value in self._valued(name, word)]
+        elif len(words) == len(self.columns):  # a category may have one value alone
+            words = ["1" if f"={word}" in name else word for name, word in zip(self.columns, words, strict=True)]
         try:
             numbers = np.asarray([float(word) for word in words], np.float32)
         except ValueError as error:
@@ -161,7 +164,38 @@ class Numbers:
             raise ValueError(
                 f"Wanted {math.prod(self.size)} finite numbers{named}. Received: {len(numbers)} in {argument!r}."
             )
-        return numbers.reshape(1, *self.size)
+        row = numbers.reshape(1, *self.size)
+        self._refuse_impossible(row, where=repr(argument))
+        return row
+
+    def _categories(self) -> dict[str, list[int]]:
+        """Columns of a table that were categories -> the places of the numbers that they became.
+
+        Of the training rows such numbers are 0 and 1 alone, which their mean and spread say, and one at most is 1.
+        """
+        found: dict[str, list[int]] = {}
+        for place, (name, mean, spread) in enumerate(zip(self.columns, self.mean, self.spread, strict=False)):
+            bernoulli = mean * (1 - mean)
+            if "=" in name and 0 < mean <= 1 and (mean == spread == 1 or math.isclose(spread**2, bernoulli)):
+                found.setdefault(name.partition("=")[0], []).append(place)
+        return {name: places for name, places in found.items() if sum(self.mean[one] for one in places) < 1 + 1e-6}
+
+    def _refuse_impossible(self, examples: np.ndarray, *, where: str) -> None:
+        """Raises `ValueError` for numbers of a category that no row of a table has: a half, two values, or none."""
+        for name, places in self._categories().items():
+            values = examples[..., places]
+            odd = ((values != 0) & (values != 1)).any(-1) | (values.sum(-1) > 1)
+            if sum(self.mean[place] for place in places) > 1 - 1e-6:  # no training row was without one
+                odd |= ~values.any(-1)
+            if odd.any():
+                known = [self.columns[place].partition("=")[2] for place in places]
+                first = values[tuple(np.argwhere(odd)[0])]
+                pairs = zip(known, first, strict=True)
+                given = ", ".join(f"{one} {phrases.plain(value, digits=6)}" for one, value in pairs)
+                raise ValueError(
+                    f"Wanted {name} to be one of {', '.join(known)}: 1 for that one and 0 for all others. Received: "
+                    f"{given} in {where}."
+                )
 
     def _table_columns(self) -> list[str]:
         """Names of the columns that a table had: a category is one of them, however many numbers it became."""
@@ -187,9 +221,10 @@ class Numbers:
     def shown(self, example: np.ndarray) -> dict[str, str]:
         numbers = np.asarray(example).reshape(-1)
         if self.columns and len(self.size) == 1:
-            words = [f"{name} {value:.6g}" for name, value in zip(self.columns, numbers, strict=True)]
+            pairs = zip(self.columns, numbers, strict=True)
+            words = [f"{name} {phrases.plain(value, digits=6)}" for name, value in pairs]
         else:
-            words = [f"{value:.6g}" for value in numbers[:24]]
+            words = [phrases.plain(value, digits=6) for value in numbers[:24]]
         more = f" ... ({len(numbers):,} numbers)" if len(numbers) > 24 else ""
         return {"text": ", ".join(words[:24]) + more}
 

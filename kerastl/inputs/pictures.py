@@ -12,6 +12,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from kerastl.system import phrases
+
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 ENDINGS = {
     ".jpg": "JPEG",
@@ -152,7 +154,9 @@ def _eight_bits(picture: Any) -> Any:
     low, high = float(values.min()), float(values.max())
     if picture.mode == "F":
         if not (low >= 0 and high <= 255):  # NaN too
-            raise PictureError(f"numbers from {low:g} to {high:g}, where a picture has 0 to 1 or 0 to 255")
+            raise PictureError(
+                f"numbers from {phrases.plain(low)} to {phrases.plain(high)}, where a picture has 0 to 1 or 0 to 255"
+            )
         factor = 255.0 if high <= 1 else 1.0
     else:  # 32 bits may hold 8 or 16; a picture of 16 is one, however dark
         factor = 1 / 257 if high > 255 or picture.mode != "I" else 1.0

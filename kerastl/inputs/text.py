@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.inputs import wordpiece
+from kerastl.inputs import lines, wordpiece
 from kerastl.types import LazyArray, Task
 
 if TYPE_CHECKING:
@@ -103,11 +104,20 @@ class Text:
         return np.random.default_rng(seed).integers(0, 5, (count, self.length)).astype(np.int32)
 
     def read(self, argument: str) -> np.ndarray:
-        """A sentence; or, where a file of that name ends in ``.npy``, an array of token ids."""
-        if argument.endswith(".npy") and Path(argument).is_file():
+        """A sentence; or an array of token ids in a file, ``.npy`` or ``.npz``.
+
+        Raises:
+            ValueError: if it names a table or a text file, see `lines.refuse_path`, or the array does not fit.
+        """
+        is_file = os.path.isfile(argument)
+        if is_file and argument.endswith(lines.ARRAYS):
             from kerastl.inputs import array_file
 
-            return array_file.read_batch(Path(argument), shape=self.shape).astype(np.int32)
+            ids = array_file.read_batch(Path(argument), shape=self.shape).astype(np.int32)
+            self.check(ids, where=argument)
+            return ids
+        if is_file and lines.is_path(argument):
+            lines.refuse_path(argument, kind=self.kind)
         return np.asarray([wordpiece.Tokenizer(self.vocabulary).encode(argument, self.length)], np.int32)
 
     def shown(self, example: np.ndarray) -> dict[str, str]:

@@ -18,16 +18,18 @@ if TYPE_CHECKING:  # a recipe's settings are shown without NumPy
 class Acceptance:
     """How far files may be from their models, and which of them goes to the phone.
 
-    Scores are on the scale of shares, see `types.Target.drop`: 0.003 is 0.3 points of accuracy.
+    Scores are on the scale of shares, see `types.Target.drop`: 0.003 is 0.3 points of accuracy; of numbers that are
+    estimated it is 0.003 standard deviations of the labels.
     """
 
     prefer: Literal["balanced", "smallest", "fastest"] = "balanced"
     """What the phone gets among the files within the bounds: the "smallest", the "fastest", or, "balanced", the fastest
     of those within 5 % of the smallest."""
     max_score_drop: Weight = 0.003
-    """Validation score that the chosen file may lose against the float model."""
+    """Validation score that the chosen file may lose against the float model: a share, or standard deviations of the
+    labels where they are numbers."""
     max_quantization_drop: Weight = 0.003
-    """Score that an int8 file may lose against its own float model, on either split."""
+    """Score that an int8 file may lose against its own float model, on either split, in the same unit."""
     min_agreement: Share = 0.98
     """Least share of examples on which an int8 file answers like its float model."""
     max_saturation: Share = 0.005

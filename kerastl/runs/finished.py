@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
+from kerastl.inputs import lines
 from kerastl.system import bounded_json
 from kerastl.types import Dataset, FolderInputs, Latency, NamedInputs, Score, Task
 from kerastl.untrusted import tflite_file
@@ -113,7 +115,7 @@ class FinishedRun:
         Args:
             inputs: what this kind of run takes, one or a list: paths of pictures, of arrays (``.npy``, ``.npz``) or of
                 folders of such, sentences, rows of numbers; or an array of one example or a batch, of several inputs by
-                their names.
+                their names. A `Path` is a file or a folder, and never a sentence.
             variant: name of another file of the run; by default the chosen one answers.
             problems: gets what cannot be read, and why; all others are answered. ``None`` raises the first of them.
 
@@ -180,19 +182,22 @@ class FinishedRun:
         if isinstance(inputs, np.ndarray | Mapping):
             yield "array", self._batch(inputs)
             return
+        folders = kind if isinstance(kind, FolderInputs) else None
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
             if isinstance(one, np.ndarray | Mapping):
                 yield from self._examples(one, problems)
                 continue
-            if isinstance(kind, FolderInputs) and Path(one).is_dir():
-                files = kind.files(Path(one))
-                if not files:
-                    raise ValueError(f"Wanted a folder with pictures or arrays. Received: {one}, which holds none.")
-                yield from self._examples(files, problems)
-                continue
             whole = str(one)
             name = whole if len(whole) <= 300 else f"{whole[:297]}..."  # a book need not be repeated
             try:
+                if folders is not None and os.path.isdir(one):
+                    files = folders.files(Path(one))
+                    if not files:
+                        raise ValueError(f"Wanted a folder with pictures or arrays. Received: {one}, which holds none.")
+                    yield from self._examples(files, problems)
+                    continue
+                if isinstance(one, Path) and folders is None:
+                    lines.require_array(one, kind=kind.kind)
                 examples = kind.read(whole)
             except (ValueError, OSError) as error:
                 if problems is None:

@@ -19,7 +19,7 @@ import numpy as np
 from kerastl import types, verify
 from kerastl.export import packing, runtimes
 from kerastl.runs import acceptance, rows
-from kerastl.system import atomic_files, output
+from kerastl.system import atomic_files, output, phrases
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 from kerastl.verify import chance, checks
@@ -153,7 +153,7 @@ class Measured:
         score = self._target.score(found, split.labels)
         if self._progress:
             units = self._target.units
-            words = f"{score.value:.4%}" if units == "%" else f"{score.value:.6g} {units}".rstrip()
+            words = f"{score.value:.4%}" if units == "%" else f"{phrases.plain(score.value, digits=6)} {units}".rstrip()
             print(f"{output.printable(name)}: {words} on {split.name}", file=sys.stderr)
         return score
 

@@ -26,7 +26,7 @@ from rich.table import Table
 from kerastl import types
 from kerastl.runs import baselines as rivals
 from kerastl.runs import plots, rows
-from kerastl.system import atomic_files
+from kerastl.system import atomic_files, phrases
 from kerastl.system.output import printable
 from kerastl.verify import answers as tables
 
@@ -286,7 +286,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     for row in sorted(report["variants"], key=lambda row: row["bytes"]):
         chosen = row["name"] == report["chosen"]
         keys = ("validation_score", "score", "score_low", "score_high")
-        scores = {key: f"{100 * row[key]:.2f}" if units == "%" else f"{row[key]:.4g}" for key in keys}
+        scores = {key: f"{100 * row[key]:.2f}" if units == "%" else phrases.plain(row[key]) for key in keys}
         wide = types.Latency.of(row["latency_ms"]).is_wide
         table.add_row(
             escape(printable(f"{row['name']}{' *' if chosen else ''}")),
@@ -316,7 +316,7 @@ def _chosen_latency(report: Mapping[str, Any]) -> types.Latency:
 
 def score_words(value: float, units: str) -> str:
     """A score in words: shares in percent, else in the units of its task."""
-    return _percent(value) if units == "%" else f"{value:.4g} {units}".rstrip()
+    return _percent(value) if units == "%" else f"{phrases.plain(value)} {units}".rstrip()
 
 
 def _percent(share: float) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 from kerastl import types
 from kerastl.runs import checkpoints, run_folder, stage_files
-from kerastl.system import atomic_files, bounded_json, code_digests, digests, output
+from kerastl.system import atomic_files, bounded_json, code_digests, digests, output, phrases
 
 _MANIFEST = "manifest.json"
 _FILES = "files.json"
@@ -228,10 +228,14 @@ class Run:
                 "Start another run for them, with --tag or --out."
             )
         shared = [
-            f"{count} {words}"
-            for key, words in (
-                ("exact_duplicates", "held-out examples stand in another split as well"),
-                ("contradicting_labels", "inputs carry more than one label"),
+            phrases.counted(count, one, many)
+            for key, one, many in (
+                (
+                    "exact_duplicates",
+                    "held-out example stands in another split as well",
+                    "held-out examples stand in another split as well",
+                ),
+                ("contradicting_labels", "input carries more than one label", "inputs carry more than one label"),
             )
             if (count := dataset.leakage.get(key))
         ]

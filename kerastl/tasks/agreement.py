@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from kerastl.system import phrases
 from kerastl.tasks import classes, squared_error
 from kerastl.types import Score
 
@@ -51,6 +52,8 @@ class Agreement:
     kind: ClassVar[str] = "agreement with the model"
     metric: ClassVar[str] = "agreement"
     higher_is_better: ClassVar[bool] = True
+    drop_unit: ClassVar[str] = ""
+    difference_unit: ClassVar[str] = "standard deviations of the output"
     output_name: ClassVar[str] = "output"
     output_range: ClassVar[tuple[float, float] | None] = None
     label_dtype: ClassVar[str] = "float32"
@@ -218,8 +221,8 @@ class Agreement:
             [
                 row["name"],
                 " x ".join(map(str, row["shape"])) or "1",
-                *(f"{row[key]:.4g}" for key in ("mean_difference", "largest_difference")),
-                ", ".join(f"{one:.4g}" for one in np.ravel(row["standard_deviation"])),
+                *(phrases.plain(row[key]) for key in ("mean_difference", "largest_difference")),
+                ", ".join(map(phrases.plain, np.ravel(row["standard_deviation"]))),
                 f"{row['mean_in_standard_deviations']:.2g}",
             ]
             for row in rows
@@ -248,7 +251,7 @@ class Agreement:
         for name, table in self._tables(label).items():
             numbers = np.asarray(table).reshape(-1)
             more = f" ... ({len(numbers):,} numbers)" if len(numbers) > 4 else ""
-            words.append(f"{name} {', '.join(f'{number:.4g}' for number in numbers[:4])}{more}")
+            words.append(f"{name} {', '.join(map(phrases.plain, numbers[:4]))}{more}")
         return "; ".join(words)
 
     def described(self) -> dict[str, Any]:

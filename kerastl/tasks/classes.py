@@ -30,6 +30,8 @@ class Classification:
     names: tuple[str, ...]
 
     higher_is_better: ClassVar[bool] = True
+    drop_unit: ClassVar[str] = ""
+    difference_unit: ClassVar[str] = ""
     output_name: ClassVar[str] = "probabilities"
     output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     label_dtype: ClassVar[str] = "int32"

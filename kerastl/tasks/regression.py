@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from kerastl.system import phrases
 from kerastl.tasks import squared_error
 from kerastl.types import Score
 
@@ -45,6 +46,8 @@ class Regression:
     kind: ClassVar[str] = "regression"
     metric: ClassVar[str] = "mean absolute error"
     higher_is_better: ClassVar[bool] = False
+    drop_unit: ClassVar[str] = "standard deviations of the labels"
+    difference_unit: ClassVar[str] = drop_unit
     output_name: ClassVar[str] = "values"
     output_range: ClassVar[tuple[float, float] | None] = None
     label_dtype: ClassVar[str] = "float32"
@@ -77,6 +80,14 @@ class Regression:
             raise ValueError(
                 f"Wanted finite labels. Received: {table.shape}, {int((~np.isfinite(table)).sum())} not finite."
             )
+        still = (table == table[0]).all(0)  # a spread would be rounding: the mean of many 0.1 is not 0.1
+        if still.any() and len(names) == len(still):
+            shown = [f"{name} {phrases.plain(value, digits=10)}" for name, value in zip(names, table[0], strict=True)]
+            same = [words for words, one in zip(shown, still, strict=True) if one]
+            raise ValueError(
+                f"Wanted labels that differ. Received: {', '.join(same)} for each of {len(table):,} examples, which "
+                "leaves nothing to learn."
+            )
         return cls(names, tuple(table.mean(0)), tuple(table.std(0)), unit)
 
     @property
@@ -108,7 +119,10 @@ class Regression:
 
     def check_split(self, labels: np.ndarray, *, where: str) -> None:
         if len(labels) < 2:
-            raise ValueError(f"A split needs two examples at least. Received: {len(labels)} in {where}.")
+            raise ValueError(
+                f"A split needs two examples at least, for a score to have an interval. Received: {len(labels)} in "
+                f"{where}. Get more examples, or take more of them for validation and test."
+            )
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """Tenths of the examples by the first number, so that low and high ones stand in every split."""
@@ -185,7 +199,7 @@ class Regression:
         chance = self._baseline(labels)
         measured = self.score(answers, labels)
         if self.score(expected, labels).high < chance and measured.value >= chance * (1 - 1e-3):
-            return "score better than the mean", f"< {chance:.4g}", measured.value
+            return "score better than the mean", f"< {self._words(chance)}", measured.value
         return None
 
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -208,9 +222,16 @@ class Regression:
             f"have a mean absolute error of {self._words(baseline)}."
         )
         heads = ["Number", "Mean absolute error", "Root mean squared error", "Bias", "R squared"]
-        cells = [[row["name"], *(f"{row[key]:.4g}" for key in list(row)[1:])] for row in rows]
+        cells = [
+            [row["name"], *("none" if value is None else phrases.plain(value) for value in list(row.values())[1:])]
+            for row in rows
+        ]
         by_range = [
-            [f"{row['low']:.4g} to {row['high']:.4g}", f"{row['examples']:,}", f"{row['mean_absolute_error']:.4g}"]
+            [
+                f"{phrases.plain(row['low'])} to {phrases.plain(row['high'])}",
+                f"{row['examples']:,}",
+                phrases.plain(row["mean_absolute_error"]),
+            ]
             for row in ranges
         ]
         return {
@@ -239,7 +260,7 @@ class Regression:
         r_squared = "no R squared" if worst["r_squared"] is None else f"R squared {worst['r_squared']:.3f}"
         return (
             f"{worst['name']}: mean absolute error {self._words(worst['mean_absolute_error'])}, {r_squared}, bias "
-            f"{worst['bias']:.4g}; always answering the mean: {self._words(details['mean_baseline'])}"
+            f"{phrases.plain(worst['bias'])}; always answering the mean: {self._words(details['mean_baseline'])}"
         )
 
     def confidence(self, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -261,7 +282,7 @@ class Regression:
         }  # fmt: skip
 
     def _words(self, value: float) -> str:
-        return f"{value:.4g} {self.unit}".rstrip()
+        return f"{phrases.plain(value)} {self.unit}".rstrip()
 
     def _table(self, numbers: np.ndarray) -> np.ndarray:
         return np.asarray(numbers, np.float64).reshape(len(numbers), -1)

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from kerastl.system import near_names
+from kerastl.system import near_names, phrases
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +39,11 @@ class Range:
 
     def __str__(self) -> str:
         ends = (
-            (self.above, "above {:g}"), (self.least, "{:g} or more"), (self.below, "below {:g}"),
-            (self.most, "{:g} or less"),
+            (self.above, "above {}"), (self.least, "{} or more"), (self.below, "below {}"), (self.most, "{} or less"),
         )  # fmt: skip
         if math.isfinite(self.least) and math.isfinite(self.most):
-            return f"of {self.least:g} to {self.most:g}"
-        return " and ".join(words.format(end) for end, words in ends if math.isfinite(end))
+            return f"of {phrases.plain(self.least, digits=10)} to {phrases.plain(self.most, digits=10)}"
+        return " and ".join(words.format(phrases.plain(end, digits=10)) for end, words in ends if math.isfinite(end))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +71,8 @@ Weight = Annotated[float, Range(0)]
 CountOrShare = Annotated[int, Range(1)] | Annotated[float, Range(above=0, below=1)]
 ImageSize = Annotated[int, Range(8, 4096)]
 Tokens = Annotated[int, Range(3, 65_536)]
+EncoderTokens = Annotated[int, Range(3, 512)]
+"""Tokens for an encoder of BERT's kind, which knows 512 positions."""
 
 
 def there(path: str) -> str:

@@ -121,6 +121,7 @@ class Target(Protocol):
         metric: name of the score that every choice is made by.
         higher_is_better: whether a larger score is a better one.
         units: of the score: ``"%"`` for a share 0..1, which is shown as percent, else a unit or nothing.
+        drop_unit, difference_unit: of what `drop` and `difference` say, in words; nothing for shares.
         output_name: name of the exported file's output.
         output_range: least and largest number that an exported file may answer, or ``None`` for no such bounds.
         label_dtype: type of the labels in batches.
@@ -129,6 +130,8 @@ class Target(Protocol):
     kind: ClassVar[str]
     metric: ClassVar[str]
     higher_is_better: ClassVar[bool]
+    drop_unit: ClassVar[str]
+    difference_unit: ClassVar[str]
     output_name: ClassVar[str]
     output_range: ClassVar[tuple[float, float] | None]
     label_dtype: ClassVar[str]

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from kerastl.system import phrases
+
 
 @dataclasses.dataclass(frozen=True)
 class DistillationGain:
@@ -97,7 +99,7 @@ def _fieller(top: float, bottom: float, spread: np.ndarray) -> tuple[float | Non
 
 def _words(found: DistillationGain, means: Sequence[float], *, seeds: int, units: str) -> str:
     share, factor, unit = units == "%", 100 if units == "%" else 1, "points" if units == "%" else units
-    shown = [_percent(mean) if share else f"{mean:.4g} {units}".rstrip() for mean in means]
+    shown = [_percent(mean) if share else f"{phrases.plain(mean)} {units}".rstrip() for mean in means]
     words = "the teacher has {}, its students {}, the same students alone {}".format(*shown)
     digits = "+.2f" if share else "+.4g"
     words += f"{f', means of {seeds} seeds' if seeds > 1 else ''}: {factor * found.gain:{digits}} {unit}".rstrip()

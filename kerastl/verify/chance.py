@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerastl.system import phrases
 from kerastl.types import Target
 
 LEVEL = 0.05
@@ -98,6 +99,14 @@ def worse(target: Target, one: Answered, reference: Answered, *, allowed: float)
     if lost - won <= 1:  # one example more is always allowed
         return False
     return _at_least(beyond, of=beyond + won, probability=0.5) < LEVEL
+
+
+def drop_words(target: Target, allowed: float) -> str:
+    """What a score may drop by, in words: a share, or in its unit and in that of the score."""
+    if not target.drop_unit:
+        return f"{allowed:g}"
+    own = allowed / abs(target.drop(1.0, 0.0))
+    return f"{allowed:g} {target.drop_unit} ({f'{phrases.plain(own)} {target.units}'.rstrip()})"
 
 
 def _at_least(count: int, *, of: int, probability: float) -> float:

@@ -143,18 +143,17 @@ def check(
     answered = [chance.Answered.of(task.target, table, split.labels) for table in (answers, expected)]
     if chance.worse(task.target, *answered, allowed=tolerance.score_drop):
         sign, least = ("-", ">=") if task.target.higher_is_better else ("+", "<=")
-        wanted = f"{least} {floating.value:.4f} {sign} {tolerance.score_drop}"
+        wanted = f"{least} {floating.value:.4f} {sign} {chance.drop_words(task.target, tolerance.score_drop)}"
         raise VerificationError(
             artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value, tolerance="score_drop"
         )
     _refused(artifact, task.target.lost(answers, expected, split.labels))
     _check_recall(artifact, split, answers, expected, allowed=1 - tolerance.agreement)
     if tolerance.max_difference is not None and difference > tolerance.max_difference:
-        raise VerificationError(
-            artifact.path, "largest difference", wanted=f"<= {tolerance.max_difference}", got=difference
-        )
+        wanted = f"<= {tolerance.max_difference} {task.target.difference_unit}".rstrip()
+        raise VerificationError(artifact.path, "largest difference", wanted=wanted, got=difference)
     if tolerance.mean_difference is not None and mean > tolerance.mean_difference:
-        wanted = f"<= {tolerance.mean_difference}"
+        wanted = f"<= {tolerance.mean_difference} {task.target.difference_unit}".rstrip()
         raise VerificationError(artifact.path, "mean difference", wanted=wanted, got=mean, tolerance="mean_difference")
     _check_plain_kernels(artifact, data, split, answers=answers, tolerance=tolerance)
     return types.Verification(measured, floating.value, agreement, difference, errors=answered[0].errors)
@@ -239,13 +238,13 @@ def check_layers(
 
     Raises:
         VerificationError: naming the layer, if it is further off than the tolerance, or if its range was set by other
-            pictures than these, so that its numbers are cut off.
+            examples than these, so that its numbers are cut off.
         ValueError: if the two files do not have the same layers.
     """
     rows = layer_errors(artifact.path, reference, inputs=inputs, kind=kind)
     for row in rows:
         if not row.clipped <= tolerance.clipped:  # NaN, too
-            wanted = f"<= {tolerance.clipped:.1%} of its numbers outside; calibrate with pictures like those of use"
+            wanted = f"<= {tolerance.clipped:.1%} of its numbers outside; calibrate with examples like those of use"
             got, check = f"{row.clipped:.1%}", f"the range of {row.layer}"
             raise VerificationError(artifact.path, check, wanted=wanted, got=got, tolerance="clipped")
         if not row.error <= tolerance.error:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerastl import types
+from kerastl.system import phrases
 from kerastl.verify import chance
 from kerastl.verify.checks import VerificationError
 
@@ -69,8 +70,8 @@ def select(
     ]
     if not small:
         measured = [f"{v.artifact.name} {v.facts.bytes:,} bytes in {v.latency.median:.3f} ms" for v in kept]
-        limits = [f"{megabytes:g} MB" if megabytes else "", f"{milliseconds:g} ms" if milliseconds else ""]
-        wanted = f"at most {' and '.join(filter(None, limits))}"
+        limits = [f"{phrases.plain(most)} {unit}" for most, unit in ((megabytes, "MB"), (milliseconds, "ms")) if most]
+        wanted = f"at most {' and '.join(limits)}"
         raise VerificationError("every variant", "the limits of the choice", wanted=wanted, got=", ".join(measured))
     best = orders[prefer](small)
     ahead = [one for one in variants if one not in kept and orders[prefer]([one, best]) is one]
@@ -97,7 +98,8 @@ def _why(
     chanced = f", or no further off than chance explains on {len(own.errors)} examples" if off else ""
     return (
         f"{best.artifact.name} ({best.artifact.technique}) is {what} of the {len(small)} of {len(variants)} "
-        f"variants whose validation score is within {budget:g} of the float model's {own.score:.4f}{chanced}: "
+        f"variants whose validation score is within {chance.drop_words(target, budget)} of the float model's "
+        f"{own.score:.4f}{chanced}: "
         f"{best.facts.bytes:,} bytes, {best.latency.median:.3f} ms, validation score "
         f"{best.validation.score.value:.4f}."
     )
@@ -125,7 +127,9 @@ def _balanced(variants: Sequence[types.Variant]) -> types.Variant:
 
 def _wanted(target: types.Target, score: float, budget: float) -> str:
     """In a target of shares the least score itself, else what it is counted from."""
-    return f">= {score - budget:.4f}" if target.higher_is_better else f"within {budget:g} of {score:.4f}"
+    if target.higher_is_better:
+        return f">= {score - budget:.4f}"
+    return f"within {chance.drop_words(target, budget)} of {score:.4f}"
 
 
 def pareto_front(variants: Sequence[types.Variant], *, target: types.Target) -> tuple[str, ...]:

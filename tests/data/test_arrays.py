@@ -139,7 +139,7 @@ def test_parquet_of_numbers_and_words_with_a_column_of_splits(tmp_path):
         ({"x": np.array(["a"] * 60)}, "Wanted inputs"),
         (
             {"x": np.where(np.arange(300).reshape(60, 5) == 38, np.nan, 1.0)},
-            r"1 parts of .*\n  row 7 of train: nan in column 3$",
+            r"1 part of .*\n  row 7 of train: nan in column 3$",
         ),
         ({"x": np.array([{}] * 60, dtype=object)}, "Python objects"),
     ],
@@ -298,7 +298,7 @@ def test_three_examples_of_each_of_several_classes_are_enough(tmp_path):
         (
             lambda y: y + (np.arange(60)[:, None] == 7),
             {},
-            r"1 parts of .*\n  row 7 of train: 2 for class 0, where 0 or 1",
+            r"1 part of .*\n  row 7 of train: 2 for class 0, where 0 or 1",
         ),
         (lambda y: y, {"class_names": ["a", "b"]}, "the same classes in all splits.* and 2 names of them"),
         (lambda y: y, {"label_columns": ["a", "b"]}, "Columns of classes are those of a parquet file"),

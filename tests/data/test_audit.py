@@ -39,7 +39,7 @@ def test_sound_data_has_no_finding(tmp_path):
 def test_one_broken_value_is_found(broken, tmp_path):
     inputs = _arrays()["x_train"].astype(np.float32)
     inputs[17, 2, 3] = broken
-    _only(_found(tmp_path, x_train=inputs), "error", "x_train", "1 examples hold NaN or infinity: 17")
+    _only(_found(tmp_path, x_train=inputs), "error", "x_train", "1 example holds NaN or infinity: 17")
 
 
 def test_float_labels(tmp_path):
@@ -58,13 +58,13 @@ def test_labels_that_arrays_load_takes_are_no_finding(tmp_path):
     words["y_test"][words["y_test"] == "cat"] = "emu"
     _only(_found(tmp_path, **words), "error", "y_test", "no example of class cat")
     words["y_test"][:] = "emu"
-    assert "every label is emu" in _found(tmp_path, **words)[0].what
+    assert "one class only, emu" in _found(tmp_path, **words)[0].what
 
 
 def test_labels_out_of_range(tmp_path):
     labels = _arrays()["y_train"].copy()
     labels[5] = -1
-    _only(_found(tmp_path, y_train=labels), "error", "y_train", "1 labels below 0, first at 5")
+    _only(_found(tmp_path, y_train=labels), "error", "y_train", "1 label below 0, first at 5")
     labels[5] = 1_000_000
     found = _found(tmp_path, y_train=labels)
     assert [one.where for one in found] == ["y_test", "y_train"]
@@ -77,7 +77,7 @@ def test_empty_and_single_classes(tmp_path):
     found = _found(tmp_path, y_train=labels)
     assert {(one.severity, one.where) for one in found} == {("error", "y_train")}
     assert "no example of class 1 of 0..3" in " ".join(one.what for one in found)
-    _only(_found(tmp_path, y_train=np.full(40, 2, np.int32)), "error", "y_train", "every label is 2")
+    _only(_found(tmp_path, y_train=np.full(40, 2, np.int32)), "error", "y_train", "one class only, 2")
     kept = _arrays()["y_test"] % 3  # class 3 is trained on and never tested
     _only(_found(tmp_path, y_test=kept), "error", "y_test", "no example of class 3")
 
@@ -91,11 +91,11 @@ def test_shapes_that_do_not_fit(tmp_path):
 def test_duplicates_within_across_and_contradicting(tmp_path):
     inputs = _arrays()["x_train"].copy()
     inputs[8] = inputs[4]  # same class
-    _only(_found(tmp_path, x_train=inputs), "warning", "train", "1 exact duplicates: x_train[8] = x_train[4]")
+    _only(_found(tmp_path, x_train=inputs), "warning", "train", "1 exact duplicate: x_train[8] = x_train[4]")
     inputs = _arrays()["x_test"].copy()
     inputs[7] = _arrays()["x_train"][3]  # both of class 3
     _only(
-        _found(tmp_path, x_test=inputs), "error", "test and train", "1 examples stand in both: x_train[3] = x_test[7]"
+        _found(tmp_path, x_test=inputs), "error", "test and train", "1 example stands in both: x_train[3] = x_test[7]"
     )
     inputs = _arrays()["x_train"].copy()
     inputs[9] = inputs[4]  # classes 1 and 0
@@ -129,7 +129,7 @@ def test_npy_pairs_and_idx_files(tmp_path):
         (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + pictures.tobytes()))
         header = b"\0\0\x08\x01" + len(labels).to_bytes(4, "big")
         (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-    _only(audit.audit(folder), "warning", "train", "1 exact duplicates")
+    _only(audit.audit(folder), "warning", "train", "1 exact duplicate")
 
 
 def _pictures(folder, *, splits=("train", "test"), classes=("cat", "dog"), each=4) -> None:
@@ -174,7 +174,7 @@ def test_odd_pictures_are_listed_with_their_reason(tmp_path):
     (tmp_path / "train/dog/page.jpg").write_text("<html>not found</html>")
     assert [(one.severity, one.where, one.what) for one in audit.audit(tmp_path)] == [
         ("error", "train/dog/page.jpg", "a web page, not a picture"),
-        ("warning", tmp_path.name, "1 pictures are grey among coloured ones: train/cat/grey.png"),
+        ("warning", tmp_path.name, "1 picture is grey among coloured ones: train/cat/grey.png"),
         ("warning", "train/cat/named.jpg", "a PNG file under the name of a JPEG"),
     ]
 
@@ -185,7 +185,7 @@ def test_empty_single_and_missing_picture_classes(tmp_path):
     _only(audit.audit(tmp_path / "empty"), "error", "train/emu", "without a readable picture")
     _pictures(tmp_path / "single", classes=("cat",))
     assert [one.what for one in audit.audit(tmp_path / "single")] == [
-        "a single class, cat: there is nothing to learn"
+        "one class only, cat: there is nothing to tell apart"
     ] * 2
     _pictures(tmp_path / "missing", classes=("cat", "dog", "emu"))
     for path in (tmp_path / "missing/test/emu").iterdir():
@@ -218,7 +218,7 @@ def test_near_duplicates_across_splits_are_counted_and_exact_ones_not_again(tmp_
     assert [one.what for one in found if "near" in one.what] == [
         "2 near duplicates across them: x_test[1] ~ x_train[8], x_test[2] ~ x_train[9]"
     ]
-    assert [one.severity for one in found if "stand in both" in one.what] == ["error"]
+    assert [one.severity for one in found if "stands in both" in one.what] == ["error"]
     assert not any("near" in one.what for one in audit.audit(tmp_path / "scenes.npz", near=False))
 
     for split, pictures in (("train", train), ("test", test)):

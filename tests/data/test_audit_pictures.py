@@ -57,8 +57,8 @@ def test_classes_and_splits_of_a_table(table):
     table.write_text("\n".join([*lines[:-1], lines[-1].replace("test", "exam")]))
     assert sorted(findings(table)) == [
         ("error", "line 9: photos/dog3.png", "split 'exam', which is none of train, validation, test"),
-        ("error", "test", "a single class, cat: there is nothing to learn"),
         ("error", "test", "no example of class dog"),
+        ("error", "test", "one class only, cat: there is nothing to tell apart"),
     ]
 
 

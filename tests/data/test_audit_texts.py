@@ -35,7 +35,7 @@ def test_every_row_that_is_wrong_is_named(tmp_path):
     rows = [*SOUND, ("", "veg"), ("nothing said", ""), ("PEAR  number 0", "fruit"), ("leek number 1", "fruit")]
     found = findings(written(tmp_path / "set.csv", rows))
     assert found[:3] == [
-        ("error", "labels", "1 examples carry different labels: line 5 (veg) = line 11 (fruit)"),
+        ("error", "labels", "1 example carries different labels: line 5 (veg) = line 11 (fruit)"),
         ("error", "line 8", "empty text"),
         ("error", "line 9", "no label"),
     ]
@@ -48,17 +48,17 @@ def test_splits_of_a_column(tmp_path):
     rows = [(*row, part) for row, part in zip(SOUND, parts, strict=True)]
     rows += [("pear number 0", "fruit", "test"), ("a leek", "veg", "holdout")]
     found = findings(written(tmp_path / "set.csv", rows, header="text,label,split"))
-    assert ("error", "test and train", "1 examples stand in both: line 2 = line 8") in found
+    assert ("error", "test and train", "1 example stands in both: line 2 = line 8") in found
     assert ("error", "validation", "no example of class fruit") in found
     assert any(where == "line 9" and "split 'holdout'" in what for _, where, what in found)
 
 
 def test_classes_that_nothing_can_be_learnt_from(tmp_path):
     assert findings(written(tmp_path / "one.csv", [row for row in SOUND if row[1] == "veg"])) == [
-        ("error", "all", "a single class, veg: there is nothing to learn")
+        ("error", "all", "one class only, veg: there is nothing to tell apart")
     ]
     assert findings(written(tmp_path / "few.csv", [*SOUND, ("an egg", "other")])) == [
-        ("error", "few.csv", "1 classes of fewer than 3 texts: 'other' (1)")
+        ("error", "few.csv", "1 class of fewer than 3 texts: 'other' (1)")
     ]
 
 
@@ -109,13 +109,13 @@ def test_texts_of_several_classes(tmp_path, capsys):
         tmp_path / "set.csv", [*rows, ("TEXT 0", "red", "1", "0"), ("x", "", "no", "0")], "text,label,red,round"
     )
     found = findings(path, label_separator="|")
-    assert ("error", "labels", "1 examples carry different labels: line 2 (red|round) = line 8 (red)") in found
+    assert ("error", "labels", "1 example carries different labels: line 2 (red|round) = line 8 (red)") in found
     assert findings(path, label_columns=columns)[-2][:2] == ("error", "line 9")
     assert findings(path, label_separator=";")[0][:2] == ("error", "set.csv")
     path = written(tmp_path / "few.csv", [(f"text {n}", str(n % 2), "1", "0") for n in range(9)], "text,a,b,c")
     assert findings(path, label_columns=["a", "b", "c"]) == [
         ("error", "all", "no example of class c"),
-        ("error", "few.csv", "1 classes of fewer than 3 texts: 'c' (0)"),
+        ("error", "few.csv", "1 class of fewer than 3 texts: 'c' (0)"),
     ]
     assert cli.main(["audit", str(path), "--label-columns", "a", "b", "c"]) == 1
     assert "2 finding(s)" in capsys.readouterr().out

@@ -54,7 +54,7 @@ def test_no_picture_is_passed_over_for_its_name(tmp_path):
     dataset = image_folder.load(tmp_path, **LOAD)
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == len(planted) + 1
     (tmp_path / "a" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
-    with pytest.raises(ValueError, match=r"1 pictures of .*\n.*phone\.heic: a \.heic file, which is not read"):
+    with pytest.raises(ValueError, match=r"1 picture of .*\n.*phone\.heic: a \.heic file, which is not read"):
         image_folder.load(tmp_path, **LOAD)
     assert [(one.severity, one.where) for one in audit.audit(tmp_path)] == [("error", "a/phone.heic")]
 
@@ -90,6 +90,6 @@ def test_folders_within_classes_are_no_splits(tmp_path):
 def test_a_link_to_nothing_is_a_picture_that_is_missing(tmp_path):
     plant(tmp_path, ["a", "b"])
     (tmp_path / "a" / "lost.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(ValueError, match=r"1 pictures of .*\n.*lost\.png: there is no such file"):
+    with pytest.raises(ValueError, match=r"1 picture of .*\n.*lost\.png: there is no such file"):
         image_folder.load(tmp_path, **LOAD)
     assert [(one.severity, one.where) for one in audit.audit(tmp_path)] == [("error", "a/lost.png")]

@@ -21,10 +21,10 @@ def test_examples_that_stand_once_are_no_finding():
 
 def test_copies_within_across_and_with_another_answer_are_told_apart():
     assert exact(train=[("a", 0), ("b", 1), ("a", 0)], test=[("b", 1), ("c", 0)], dev=[("c", 1)]) == [
-        ("warning", "train", "1 exact duplicates: train[2] = train[0]"),
-        ("error", "test and train", "1 examples stand in both: train[1] = test[0]"),
-        ("error", "dev and test", "1 examples stand in both: test[1] = dev[0]"),
-        ("error", "labels", "1 examples carry different labels: test[1] (0) = dev[0] (1)"),
+        ("warning", "train", "1 exact duplicate: train[2] = train[0]"),
+        ("error", "test and train", "1 example stands in both: train[1] = test[0]"),
+        ("error", "dev and test", "1 example stands in both: test[1] = dev[0]"),
+        ("error", "labels", "1 example carries different labels: test[1] (0) = dev[0] (1)"),
     ]
 
 
@@ -43,7 +43,7 @@ def test_near_ones_are_said_once_and_not_again_where_they_are_exact():
     found = []
     duplicates.near({"train": train, "test": test}, digests, found)
     assert [(one.severity, one.where) for one in found] == [("warning", "test and train")]
-    assert found[0].what == "1 near duplicates across them: test[1] ~ train[4]"
+    assert found[0].what == "1 near duplicate across them: test[1] ~ train[4]"
 
 
 def test_long_lists_are_cut():

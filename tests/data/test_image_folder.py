@@ -144,7 +144,7 @@ def test_a_changed_class_is_refused_where_the_order_is_known(tmp_path):
 def test_fewer_than_two_classes_are_refused(names, tmp_path):
     plant(tmp_path / "set", names)
     (tmp_path / "set").mkdir(exist_ok=True)
-    with pytest.raises(ValueError, match="two at least"):
+    with pytest.raises(ValueError, match="two classes at least"):
         image_folder.load(tmp_path / "set", **LOAD)
 
 
@@ -332,7 +332,9 @@ def test_a_thousand_classes_of_one_picture_each(tmp_path):
     for number in range(1000):
         pixels = np.array([[number % 256, number // 256]], np.uint8)
         Image.fromarray(pixels).save(tmp_path / "0" / f"{number}.png")
-    words = r"3 pictures at least, one each for train, test and validation.*1000 of 1000 classes with fewer: '0' \(1\)"
+    words = (
+        r"3 pictures at least, one each for train, test and validation.*1,000 of 1,000 classes with fewer: '0' \(1\)"
+    )
     with pytest.raises(ValueError, match=words):
         image_folder.load(tabled(tmp_path, rows), size=(1, 2))
 

@@ -134,7 +134,7 @@ def test_copies_and_what_is_no_picture_are_left_out(tmp_path, capsys):
     pictures(folder)
     (folder / "copy.png").write_bytes((folder / "3.png").read_bytes())
     (folder / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"1 parts of .*photos cannot be used; policy='skip'.*\n.*broken\.png"):
+    with pytest.raises(ValueError, match=r"1 part of .*photos cannot be used; policy='skip'.*\n.*broken\.png"):
         unlabelled.load(folder, shapes={"image": (6, 6, 3)})
     made = unlabelled.load(folder, shapes={"image": (6, 6, 3)}, policy="skip")
     assert len(made.train) + len(made.validation) + len(made.test) == 40

@@ -16,11 +16,16 @@ from kerastl.export import metadata, phone, phone_signature, tflite
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text import Text
 from kerastl.tasks.agreement import Agreement
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 from kerastl.verify import benchmark
 
 KIND = Named((("picture", Image((4, 4, 1))), ("row", Numbers((3,)))))
+VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad")
+REPORT = {"recipe": "toy", "metric": "agreement", "chosen": "x", "data": {"test": 9}}
 TASK = Task("both", KIND, Agreement(("score", "vector"), (1.0, 1.0)))
 
 
@@ -45,7 +50,7 @@ def bundle(request, tmp_path):
     row |= {"latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
     row |= {"input": dataclasses.asdict(facts.input), "output": dataclasses.asdict(facts.output)}
     row |= {end: [dataclasses.asdict(one) for one in getattr(facts, end)] for end in ("inputs", "outputs")}
-    report = {"recipe": "toy", "metric": "agreement", "chosen": "x", "data": {"test": 9}, "variants": [row]}
+    report = REPORT | {"variants": [row]}
     for name, content in phone.files(data, report, TASK).items():
         (tmp_path / name).write_bytes(content)
     return tmp_path, model
@@ -90,3 +95,33 @@ def test_metadata_bring_back_names_and_spreads(bundle):
 def test_every_field_of_the_page_is_given():
     names = set(re.findall(r"(?<!\{)\{(\w+)", phone_signature.PAGE))
     assert {"recipe", "what", "answer", "tensors"} <= names
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (
+            KIND,
+            "`picture` takes pictures as raw pixels, 0 to 255; `row` takes numbers as they are, in their own units.",
+        ),
+        (Image((4, 4, 1)), "It takes pictures as raw pixels, 0 to 255; nothing has to be scaled."),
+        (Numbers((3,), ("a", "b", "c")), "It takes numbers as they are, in their own units: a, b, c; nothing"),
+        (Numbers((8, 3)), "It takes series of numbers as they are, in their own units; nothing has to be scaled."),
+        (Numbers((8, 8, 3)), "It takes arrays of numbers as they are"),
+        (Text(6, VOCABULARY), "It takes texts as token ids, each the number of a line of `vocab.txt`;"),
+    ],
+)
+@pytest.mark.parametrize("target", [Agreement(("x",), (1.0,)), SingleLabel(("a", "b")), MultiLabel(("a", "b"))])
+def test_the_words_are_those_of_what_goes_in(kind, words, target, tiny_files):
+    facts = benchmark.inspect(tiny_files.float32)
+    row = {"name": "x", "bytes": 9, "score": 0.99, "score_low": 0.9, "score_high": 1.0, "sha256": facts.sha256}
+    row |= {"latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
+    row |= {"input": dataclasses.asdict(facts.input), "output": dataclasses.asdict(facts.output)}
+    made = phone.written(tiny_files.float32, REPORT | {"variants": [row]}, Task("toy", kind, target))
+    page = made["README.md"].decode()
+    if isinstance(target, Agreement) or isinstance(kind, Named | Numbers):  # the others have a page of their own
+        assert words in page
+    assert ("icture" in page) == (kind is KIND or isinstance(kind, Image))
+    if isinstance(target, MultiLabel):
+        example = {"image": "A picture", "text": "A text"}.get(kind.kind, "An example")
+        assert f"`labels.txt`. {example} may\nhave none" in page

@@ -197,3 +197,46 @@ def test_an_array_among_those_of_a_set(tmp_path):
     np.savez(path, rows=np.ones((5, 2)), others=np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"wanted one array of shape \(2,\).*rows \(5, 2\), others \(3, 2\)"):
         TABLE.read(str(path))
+
+
+WEATHER = np.array([[3, 1, 0, 0, 20], [4, 0, 1, 0, 21], [5, 0, 0, 1, 22], [6, 1, 0, 0, 20]], np.float32)
+SKIES = ("hour", "sky=clear", "sky=mist", "sky=rain", "temp=C")
+
+
+@pytest.mark.parametrize(
+    ("argument", "given"),
+    [
+        ("3,1,1,0,20", "clear 1, mist 1, rain 0"),
+        ("3,0.5,0.5,0,20", "clear 0.5, mist 0.5, rain 0"),
+        ("3,2,-1,0,20", "clear 2, mist -1, rain 0"),
+        ("3,0,0,0,20", "clear 0, mist 0, rain 0"),
+        ("hour=3,sky=clear=1,sky=mist=0,sky=rain=1,temp=C=20", "clear 1, mist 0, rain 1"),
+    ],
+)
+def test_numbers_that_no_category_has_are_refused(argument, given, tmp_path):
+    kind = Numbers.of(WEATHER, columns=SKIES)
+    kind = numbers.restored(json.loads(json.dumps(kind.described())))  # as a file says it
+    with pytest.raises(
+        ValueError, match=rf"Wanted sky to be one of clear, mist, rain: .* Received: {given} in '{argument}'"
+    ):
+        kind.read(argument)
+    np.save(tmp_path / "rows.npy", np.vstack([WEATHER, [[3, 0, 1, 1, 20]]]))
+    with pytest.raises(ValueError, match=r"clear 0, mist 1, rain 1 in .*rows\.npy"):
+        kind.read(str(tmp_path / "rows.npy"))
+
+
+def test_rows_that_a_table_may_have_are_read():
+    kind = Numbers.of(WEATHER, columns=SKIES)
+    for argument in ("3,0,1,0,-7.5", "hour=3,sky=mist,temp=C=-7.5"):
+        np.testing.assert_array_equal(kind.read(argument), np.asarray([[3, 0, 1, 0, -7.5]], np.float32))
+    gaps = Numbers.of(np.vstack([WEATHER, [[3, 0, 0, 0, 20]]]), columns=SKIES)
+    assert gaps.read("3,0,0,0,20").tolist() == [[3, 0, 0, 0, 20]], "a training row had none of them, too"
+    both = Numbers.of(np.vstack([WEATHER, [[3, 1, 1, 0, 20]]] * 3), columns=SKIES)
+    assert both.read("3,1,1,0,20").tolist() == [[3, 1, 1, 0, 20]], "training rows had two: they are no categories"
+
+
+def test_a_category_of_one_value_is_its_value_in_order_as_well():
+    kind = Numbers.of(np.array([[3.0, 1], [4, 1]]), columns=("hour", "sky=clear"))
+    assert kind.read("5,clear").tolist() == kind.read("5,1").tolist() == [[5, 1]]
+    with pytest.raises(ValueError, match=r"Wanted sky to be one of clear.*Received: clear 0"):
+        kind.read("5,0")

@@ -90,6 +90,20 @@ def test_a_sentence_is_read_by_the_tokenizer(tmp_path, monkeypatch):
     assert KIND.read("a file called gone.npy").shape == (1, 6), "no file of that name: a sentence"
 
 
+def test_a_file_of_text_is_no_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert KIND.read("films.txt").shape == (1, 6)
+    for name in ("films.txt", "films.csv"):
+        (tmp_path / name).write_text("Good films\n")
+        with pytest.raises(ValueError, match=rf"Wanted a sentence, .*Received: the name of a .*{name}"):
+            KIND.read(name)
+    np.savez(tmp_path / "ids.npz", ids=IDS)
+    np.testing.assert_array_equal(KIND.read("ids.npz"), IDS)
+    np.save(tmp_path / "ids.npy", IDS + 100)
+    with pytest.raises(ValueError, match=r"Token ids have to lie in 0\.\..* in ids\.npy, row 0"):
+        KIND.read("ids.npy")
+
+
 def test_a_text_is_shown_as_the_model_read_it():
     assert KIND.shown(IDS[0]) == {"text": "good films"}
 

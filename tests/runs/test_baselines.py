@@ -97,17 +97,22 @@ def test_what_is_not_cheap_or_not_linear_is_left_out(wide, monkeypatch):
     assert set(by_name(data)) == {"always the same answer"}
 
 
-def test_a_baseline_that_does_as_well_is_said_and_another_one_not():
-    target, rows = SingleLabel(NAMES), [{"name": "a linear model", "score": 0.9}, {"name": "the same", "score": 0.4}]
+def test_a_baseline_that_does_better_is_said_and_one_that_ties_only_where_it_looks_at_nothing():
+    target = SingleLabel(NAMES)
+    rows = [{"name": "a linear model", "score": 0.9}, {"name": "always the same answer", "score": 0.4}]
 
     def said(score, asked=target):
         chosen = {"name": "int8", "score": score}
         return baselines.warnings(rows, chosen, target=asked, words=lambda value: f"{value:.2f}")
 
-    assert said(0.91) == []
-    assert said(0.9) == [
-        "a linear model scores 0.90 on test, and the chosen int8 0.90: it is no better than this baseline."
+    assert said(0.91) == said(0.9) == []
+    assert said(0.89) == [
+        "a linear model scores 0.90 on test, and the chosen int8 0.89: it is no better than this baseline."
     ]
+    assert len(said(0.4)) == 2, "a file that has learnt nothing"
+    rows[0]["score"] = 1.0
+    assert said(1.0) == [], "two perfect ones"
+    rows[:] = [{"name": "a linear model", "score": 0.9}, {"name": "linear_probe", "score": 0.4}]
     lower = Regression(("x",), (0.0,), (1.0,))  # an error, the lower the better
-    assert len(said(0.3, lower)) == 0
+    assert len(said(0.3, lower)) == len(said(0.4, lower)) == 0
     assert len(said(0.5, lower)) == 1

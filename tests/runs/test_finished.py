@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +166,50 @@ def test_sentences_are_answered(texts, tiny_text, tmp_path, monkeypatch):
     assert not (tmp_path / "it-ran").exists(), "somebody's tokenizer is never run"
 
 
+def test_a_path_is_never_a_sentence_and_a_name_that_is_typed_is_one(texts, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good").write_text("a good film\n\n- the bad films\n")
+    (tmp_path / "films").mkdir()
+    run, problems = kerastl.open(texts), {}
+    assert [one["input"] for one in run.predict(["good", "films"])] == ["good", "films"], "words, from Python"
+    assert run.predict([Path("good"), Path("gone.npy"), "good film"], problems=problems)[0]["input"] == "good film"
+    assert list(problems) == ["good", "gone.npy"]
+    assert "the name of a file, good" in problems["good"]
+    with pytest.raises(ValueError, match="the name of a folder, films"):
+        run.predict(Path("films"))
+    assert cli.main(["predict", str(texts), "good", "films", "gone.txt", "a good film"]) == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert said.err.count("Wanted a sentence") == 3
+    assert "There is no file gone.txt" in said.err
+
+
+def test_lines_of_standard_input_are_inputs(texts, finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good").write_text("")
+    monkeypatch.setattr("sys.stdin", io.StringIO("good\n\n- the bad films\n-\n"))
+    assert cli.main(["predict", str(texts), "-"]) == 0
+    names = [line.rpartition(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["good", "- the bad films", "-"], "a sentence each, also where a file has its name"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save("a b.png")
+    monkeypatch.setattr("sys.stdin", io.StringIO("a b.png\ngone.png\n"))
+    assert cli.main(["predict", str(finished), "a b.png", "-"]) == 1
+    said = capsys.readouterr()
+    assert [line.partition(":")[0] for line in said.out.splitlines()] == ["a b.png", "a b.png"]
+    assert "gone.png" in said.err
+    assert cli.main(["predict", str(finished), "-"]) == 1
+    assert "no line, or blank ones alone" in capsys.readouterr().err
+
+
+def test_rows_may_begin_with_a_negative_number(monkeypatch, finished):
+    given = []
+    monkeypatch.setattr(finished_runs.FinishedRun, "predict", lambda run, inputs, **_: given.extend(inputs) or [])
+    assert cli.main(["predict", str(finished), "-5,1,2", "-.5", "--json", "-1e3,2", "--", "-7"]) == 0
+    assert given == ["-5,1,2", "-.5", "-1e3,2", "-7"]
+    with pytest.raises(SystemExit):
+        cli.main(["predict", str(finished), "-x"])
+
+
 @pytest.mark.parametrize("sentence", ["", "\x00\x07", "👍🏽 好 é", "good " * 100_000, "[SEP][CLS]", "\udcff"])
 def test_any_sentence_is_answered(texts, sentence):
     (answer,) = kerastl.open(texts).predict(sentence)
@@ -187,7 +233,7 @@ def test_a_folder_is_its_pictures_and_what_cannot_be_read_is_said(finished, here
         run.predict("new")
     with pytest.raises(ValueError, match="Received: empty, which holds none"):
         run.predict("empty")
-    assert cli.main(["predict", str(finished), "new"]) == 1
+    assert cli.main(["predict", str(finished), "new", "empty"]) == 1
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 4
     assert "broken.png is no picture" in printed.err

@@ -294,6 +294,9 @@ def test_classes_that_changed_are_refused_where_the_run_goes_on(tmp_path, capsys
         run.use_dataset(dataset("1", "2", "10", exact_duplicates=3, contradicting_labels=0))
         assert run.notes == ["data set toy: 3 held-out examples stand in another split as well. "
                              "Scores may be flattered by it"]  # fmt: skip
+    with open_run(tmp_path) as run:
+        run.use_dataset(dataset("1", "2", "10", exact_duplicates=1, contradicting_labels=1))
+        assert "1 held-out example stands in another split as well; 1 input carries more than" in run.notes[0]
     for names in (("1", "10", "2"), ("1", "2", "ten"), ("1", "2")):
         with pytest.raises(ValueError, match="began with the classes 1, 2, 10"), open_run(tmp_path) as run:
             run.use_dataset(dataset(*names))

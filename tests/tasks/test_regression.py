@@ -25,7 +25,8 @@ def test_of_takes_mean_and_standard_deviation():
         (lambda: Regression((), (), ()), "no name"),
         (lambda: Regression(("a",), (0.0, 1.0), (1.0,)), "2 means"),
         (lambda: Regression(("a\nb",), (0.0,), (1.0,)), "one line"),
-        (lambda: Regression.of(np.ones(5), names=("a",)), "all the same"),
+        (lambda: Regression.of(np.ones(5), names=("a",)), "Received: a 1 for each of 5 examples"),
+        (lambda: Regression.of(np.full(1000, 0.1), names=("a",)), "a 0.1 for each of 1,000"),
         (lambda: Regression.of(np.array([1.0, np.nan]), names=("a",)), "1 not finite"),
     ],
 )
@@ -124,6 +125,12 @@ def test_details_equal_numpy():
     np.testing.assert_allclose(TARGET.confidence(ANSWERS, LABELS), np.abs(error).mean(-1), rtol=1e-4)
 
 
+def test_one_test_label_alone_leaves_no_share_of_a_variance():
+    same = np.full((5, 2), 3.0, np.float32)
+    rows = TARGET.details(same + 1, same)["tables"][0]["rows"]
+    assert [row[-1] for row in rows] == ["none", "none"]
+
+
 def test_strata_are_tenths_of_the_first_number():
     strata = TARGET.strata(LABELS)
     assert np.bincount(strata).tolist() == [20] * 10
@@ -134,6 +141,7 @@ def test_strata_are_tenths_of_the_first_number():
 def test_words_and_a_description_that_restores_it():
     assert TARGET.said(np.array([1.5, 2.25]))["words"] == "height 1.5 kg, weight 2.25 kg"
     assert TARGET.label_words(np.array([1.5, 2])) == "height 1.5 kg, weight 2 kg"
+    assert TARGET.label_words(np.array([1_250_000.0, 2**32])) == "height 1,250,000 kg, weight 4,294,967,296 kg"
     assert tasks.restored(TARGET.described()) == TARGET
     with pytest.raises(ValueError, match="no classes to weigh"):
         TARGET.class_weights(LABELS)

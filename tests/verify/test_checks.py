@@ -15,6 +15,7 @@ from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.verify import checks
 from kerastl.verify.answers import row_of
@@ -427,6 +428,29 @@ def test_answers_of_several_classes(tiny_files, tmp_path):
         several(tiny_files, tmp_path, answers, expected, labels, tolerance=verify.INT8)
     with fails("outputs"):
         several(tiny_files, tmp_path, {"one": answers, "more": answers}, expected, labels)
+
+
+def test_bounds_of_numbers_have_their_unit(tiny_files, tmp_path):
+    path = tmp_path / "prices.tflite"
+    path.write_bytes(tiny_files.float32)
+    names = ("a", "b", "c", "d")
+    labels = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) * 1000
+    task = dataclasses.replace(tiny_files.task, target=Regression(names, (0.0,) * 4, (1000.0,) * 4, "EUR"))
+    split = types.Split("validation", tiny_files.inputs[:100], labels, task)
+
+    def check(answers, tolerance):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checks, "predict_tflite", lambda _, given, **__: answers[: len(given)])
+            return verify.check(types.Artifact("toy", "test", path), split, expected=labels, tolerance=tolerance)
+
+    loose = checks.Tolerance(agreement=0.0, score_drop=0.5)
+    for off, tolerance, words in (
+        (600.0, loose, r"score on validation: wanted <= 0\.0000 \+ 0\.5 standard deviations of the labels \(500 EUR\)"),
+        (200.0, dataclasses.replace(loose, mean_difference=0.1), "wanted <= 0.1 standard deviations of the labels"),
+        (200.0, dataclasses.replace(loose, max_difference=0.1), "largest difference: wanted <= 0.1 standard dev"),
+    ):
+        with pytest.raises(verify.VerificationError, match=words):
+            check(labels + np.float32(off), tolerance)
 
 
 def test_a_file_that_is_less_sure_than_its_model(tiny_files, checked):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kerastl import types, verify
+from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 
 TARGET = SingleLabel(("a", "b"))
@@ -94,6 +95,17 @@ def test_an_error_is_better_where_it_is_smaller():
     assert verify.pareto_front(variants, target=target) == ("int4", "integer", "float32")
     with pytest.raises(verify.VerificationError, match=r"within 0.003 of 0.0500"):
         verify.select(variants, target=target, float_validation_score=0.05)
+
+
+def test_what_numbers_may_lose_has_its_unit_and_that_of_the_score():
+    target = Regression(("price",), (2e5,), (80_000.0,), unit="EUR")
+    variants = [variant("float32", size=900, milliseconds=0.3, validation=25_000)]
+    why = verify.select(variants, target=target, float_validation_score=25_000, budget=0.5).why
+    assert "within 0.5 standard deviations of the labels (40,000 EUR) of the float model's 25000.0000" in why
+    with pytest.raises(verify.VerificationError, match=r"within 0\.1 standard deviations of the labels \(8,000 EUR\)"):
+        verify.select(variants, target=target, float_validation_score=1.0, budget=0.1)
+    with pytest.raises(verify.VerificationError, match=r"at most 0\.0001 MB and 0\.1 ms"):
+        verify.select(variants, target=target, float_validation_score=25_000, megabytes=1e-4, milliseconds=0.1)
 
 
 def chosen(variants, **options):

@@ -220,7 +220,10 @@ def _checked(task: Task, *, pooling: str, longest: int) -> text.Text:
             f"task {task.name!r}, of {len(kind.vocabulary):,} tokens."
         )
     if kind.length > longest:
-        raise ValueError(f"The encoder knows {longest} positions. Received: texts of {kind.length} tokens.")
+        raise ValueError(
+            f"The encoder knows {longest} positions. Received: texts of {kind.length} tokens: give fewer with "
+            "--sequence-length (text_mobile: --teacher-length)."
+        )
     if pooling not in POOLINGS:
         raise ValueError(f"pooling is one of {', '.join(POOLINGS)}. Received: {pooling!r}.")
     return kind
