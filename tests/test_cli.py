@@ -27,7 +27,7 @@ import kerastl
 from kerastl import cli
 from kerastl.cli import doctor, files, running
 from kerastl.runs import recipes
-from kerastl.system import scratch
+from kerastl.system import machine, scratch
 from kerastl.untrusted import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -382,55 +382,6 @@ def test_audit_prints_findings_and_fails_on_errors(here, capsys):
     assert any(row["severity"] == "error" for row in json.loads(capsys.readouterr().out))
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable: 4000000 kB\n"}, 4_096_000_000),
-        (
-            {
-                "proc/meminfo": "MemAvailable: 4000000 kB\n",
-                "sys/fs/cgroup/memory.max": "2000000000\n",
-                "sys/fs/cgroup/memory.current": "500000000\n",
-            },
-            1_500_000_000,
-        ),
-        (
-            {
-                "proc/meminfo": "MemAvailable: 4000000 kB\n",
-                "sys/fs/cgroup/memory.max": "max\n",
-                "sys/fs/cgroup/memory.current": "500000000\n",
-            },
-            4_096_000_000,
-        ),
-        (
-            {
-                "sys/fs/cgroup/memory/memory.limit_in_bytes": "900000000\n",
-                "sys/fs/cgroup/memory/memory.usage_in_bytes": "300000000\n",
-            },
-            600_000_000,
-        ),
-        ({"proc/meminfo": "MemAvailable: 10 kB\n"}, 1 << 28),  # so little that no limit would be of use
-    ],
-)
-def test_free_memory_is_the_least_of_what_limits_it(tmp_path, files, expected):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert recipes.free_memory(tmp_path) == expected
-
-
-def test_a_limit_of_addresses_counts_without_the_libraries():
-    """`ulimit -v`, in a process of its own."""
-    script = "from kerastl.runs import recipes; print(recipes.free_memory())"
-    limit = recipes._LIBRARIES + 1_000_000_000
-    result = subprocess.run(
-        ["bash", "-c", f"ulimit -v {limit // 1024}; exec {sys.executable} -c '{script}'"],
-        capture_output=True,
-        text=True,
-    )
-    assert int(result.stdout) == limit // 1024 * 1024 - recipes._LIBRARIES, result.stderr
-
-
 def test_audit_looks_at_models_too(here, capsys):
     """A model that answers by its inputs: logits, of which the third row's label is not the largest."""
     row = keras.Input((2,), name="row")
@@ -529,6 +480,17 @@ def test_doctor_looks_at_every_requirement(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "_project", lambda: wanted)
     states = [(finding.what, finding.state) for finding in (*doctor._python(), *doctor._packages())]
     assert states == [("python", "wrong"), ("tensorflow", "wrong"), ("no-such-package", "wrong"), ("numpy", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [({"avx512_bf16"}, "AVX-512 BF16: wide"), ({"avx512_bf16", "amx_bf16"}, "AVX-512 BF16 and AMX: wide"), (set(), "")],
+)
+def test_doctor_names_the_units_that_training_uses(monkeypatch, flags, said):
+    monkeypatch.setattr(machine, "features", lambda: frozenset(flags))
+    found = {finding.what: finding.detail for finding in doctor._machine()}
+    assert found.get("bfloat16 units", "").startswith(said)
+    assert ("bfloat16 units" in found) is bool(said)
 
 
 def test_the_installed_script_is_this_command():

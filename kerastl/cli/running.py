@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kerastl.runs import recipes
-from kerastl.system import near_names, output
+from kerastl.system import output
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -120,10 +120,8 @@ def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, give
     if unknown:
         wrong = next((word for word in unknown if word.startswith("-")), unknown[0])
         plain = wrong.lstrip("-").partition("=")[0].replace("_", "-")
-        options = [*(f"--{name}" for name in names), "--out", "--tag", "--smoke"]
-        last = {f"--{name}": name.rpartition(".")[2] for name in names}  # `--epochs` for `--teacher.epochs`
-        near = [flag for flag, word in last.items() if word == plain.rpartition(".")[2]][:3]
-        hint = f" Did you mean {', '.join(near)}?" if near else near_names.did_you_mean(f"--{plain}", options)
+        near = recipes.near_settings(plain, [*names, *recipes.RUNNERS])
+        hint = f" Did you mean {', '.join(f'--{name}' for name in near)}?" if near else ""
         if wrong.lower() in ("true", "false"):
             hint = " What is on or off takes no value: --integer, or --no-integer, for example."
         raise ValueError(f"{given} has no setting {wrong!r}.{hint} All of them: kerastl run {given} --help")
