@@ -100,6 +100,11 @@ def test_show_and_copy_give_the_source_and_overwrite_nothing(here, capsys):
         (["run", "my_recipe.py", "--tag", "a/b"], "A tag is one folder's name"),
         (["run", "my_recipe.py", "--out"], "--out needs a value"),
         (["run", "my_recipe.py", "seed=3"], "has no setting 'seed=3'"),
+        (["run", "my_recipe.py", "--epochs"], "needs a value. Received: nothing. For example: kerastl run my_recipe.py"),
+        (["run", "mnist_cnn", "--seed", "--smoke"], "--seed needs a value: Of weights, order and split. Received: no"),
+        (["run", "shrink_model", "--model"], "needs a value: A `.keras` or `.h5` file, or the folder of a finished"),
+        (["run", "shrink_model", "--data", ".", "--model"], "For example: kerastl run shrink_model --model my.keras."),
+        (["run", "text_mobile", "--label-column"], "--reading.label-column needs a value"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(here, capsys, words, said):
@@ -255,7 +260,11 @@ def test_verify_prints_what_differs_and_fails(finished, capsys):
     assert capsys.readouterr() == ("verified: 1 files and the bundle give exactly the scores they state\n", "")
     toy_run.restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=1))
     assert cli.main(["verify", str(finished)]) == 1
-    assert "differs: data: config.json states digest" in capsys.readouterr().out
+    *differences, closing = capsys.readouterr().out.splitlines()
+    assert "differs: data: config.json states digest" in "\n".join(differences)
+    subjects = {line.split(": ")[1] for line in differences if line.startswith("differs: ")}
+    total = len(json.loads((finished / "files.json").read_text())) + 1
+    assert closing == f"FAILED: {len(subjects)} of {total} files, the data counted as one, are not as stated"
     toy_run.restate(finished, "config.json", lambda config: config["data"].update(source="toys"))
     assert cli.main(["verify", str(finished)]) == 1
     assert "Did you mean toy" in capsys.readouterr().err
