@@ -100,7 +100,10 @@ def test_show_and_copy_give_the_source_and_overwrite_nothing(here, capsys):
         (["run", "my_recipe.py", "--tag", "a/b"], "A tag is one folder's name"),
         (["run", "my_recipe.py", "--out"], "--out needs a value"),
         (["run", "my_recipe.py", "seed=3"], "has no setting 'seed=3'"),
-        (["run", "my_recipe.py", "--epochs"], "needs a value. Received: nothing. For example: kerastl run my_recipe.py"),
+        (
+            ["run", "my_recipe.py", "--epochs"],
+            "needs a value. Received: nothing. For example: kerastl run my_recipe.py",
+        ),
         (["run", "mnist_cnn", "--seed", "--smoke"], "--seed needs a value: Of weights, order and split. Received: no"),
         (["run", "shrink_model", "--model"], "needs a value: A `.keras` or `.h5` file, or the folder of a finished"),
         (["run", "shrink_model", "--data", ".", "--model"], "For example: kerastl run shrink_model --model my.keras."),

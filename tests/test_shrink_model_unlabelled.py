@@ -297,7 +297,10 @@ def saved_for_digits(folder: Path) -> Path:
     ("changes", "words"),
     [
         ({"labels": "some"}, r"--labels auto or none\. Received: labels='some'"),
-        ({"model": ""}, r"Wanted --model, whose answers .* a \.keras or \.h5 file.*Received: no model, .*labels='auto'"),
+        (
+            {"model": ""},
+            r"Wanted --model, whose answers .*\.keras or \.h5 file.*no model, .*labels='auto'",
+        ),
         ({"labels": "none", "model": "", "data": "mnist"}, "Wanted --model, whose answers"),
         ({"data": "few.npz"}, r"Wanted 30 examples or more.*Received: 12 of train"),
         ({"data": "other.npz"}, r"numbers \(examples, 12, 12, 1\) for .*Received: uint8 of shape \(240, 10, 12, 1\)"),

@@ -24,7 +24,7 @@ from typing import Any
 
 from kerastl import types
 from kerastl.runs import checkpoints, run_folder, stage_files
-from kerastl.system import atomic_files, bounded_json, code_digests, digests, output
+from kerastl.system import atomic_files, bounded_json, code_digests, digests, output, run_marks
 
 _MANIFEST = "manifest.json"
 _FILES = "files.json"
@@ -175,7 +175,7 @@ class Run:
         try:
             run_folder.clear_leftovers(self.home)
             run_folder.finish_publishing(self.home)
-            if run_folder.is_finished(self.home):
+            if run_marks.is_finished(self.home):
                 self.folder = self.home / run_folder.NEXT
                 self.folder.mkdir(exist_ok=True)
             self._write_config()
@@ -357,7 +357,7 @@ class Run:
 
     def _write_config(self) -> None:
         content = {**self.metadata, "config": self._config, "created": _now()}
-        before = run_folder.config_of(self.folder) or run_folder.config_of(self.home) or {}
+        before = run_marks.config_of(self.folder) or run_marks.config_of(self.home) or {}
         same = all(before.get(name) == content[name] for name in ("recipe", "tag", "seed", "config"))
         if before and same:
             content["data"] = before.get("data")
