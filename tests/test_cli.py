@@ -295,10 +295,41 @@ def test_quietly_a_run_prints_its_page_alone_and_its_log_has_everything(here, to
     assert (done.stdout, done.stderr) == ("finished: saved_models/quiet/default\n", "a warning\n")
     log = (here / "saved_models" / "quiet" / "default" / "logs" / "run.log").read_text()
     assert {"on the way", "a warning", "INFO: Created TensorFlow Lite XNNPACK"} <= set(log.splitlines())
+    assert "tf.function retracing" in log
+    assert "UserWarning: of a library" in log
+    (here / "call.py").write_text("import kerastl\nkerastl.run('quiet.py', tag='called')\n")
+    call = [sys.executable, "call.py"]
+    done = subprocess.run(call, env=ENVIRONMENT, cwd=here, capture_output=True, text=True)
+    assert (done.stdout, "retracing" in done.stderr, "XNNPACK" in done.stderr) == ("on the way\n", False, False)
+    called = (here / "saved_models" / "quiet" / "called" / "logs" / "run.log").read_text()
+    assert {"on the way", "INFO: Created TensorFlow Lite XNNPACK"} <= set(called.splitlines())
+
+
+READ = ["list", "show mnist_cnn", "doctor", "completion bash", "audit texts.csv", "help run", "run mnist_cnn --help"]
+
+
+@pytest.mark.parametrize("words", [*READ, "--help", "--version", "list --json", ""])
+def test_nobody_has_to_read_what_a_command_prints(here, words):
+    """`kerastl list | head`, of which the reader has gone before the first word."""
+    readable, writable = os.pipe()
+    os.close(readable)
+    (here / "texts.csv").write_text("text,label\ngood,a\nbad,b\n")
+    call = [*COMMAND, *words.split()]
+    done = subprocess.run(call, env=ENVIRONMENT, cwd=here, stdout=writable, stderr=subprocess.PIPE, text=True)
+    os.close(writable)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_command_works_without_standard_streams(here, closed):
+    line = f"{shlex.join(COMMAND)} copy mnist_cnn copied.py {closed}"
+    done = subprocess.run(["bash", "-c", line], env=ENVIRONMENT, cwd=here, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (here / "copied.py").read_text() == (ROOT / "recipes" / "mnist_cnn.py").read_text()
 
 
 QUIET = '''"""Prints."""
-import dataclasses, os, sys
+import dataclasses, os, sys, warnings
 from kerastl.runs import store
 
 
@@ -312,6 +343,8 @@ class Config:
 def run(config, folder):
     with store.Run(folder, recipe="quiet", tag=folder.name, config=config, needed_bytes=1):
         print("on the way")
+        print("WARNING:tensorflow:5 out of the last 5 calls triggered tf.function retracing", file=sys.stderr)
+        warnings.warn("of a library")
         print("a warning", file=sys.stderr)
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK\\n")
 '''

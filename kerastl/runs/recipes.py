@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from kerastl.system import machine, near_names, signals
+from kerastl.system import machine, near_names, output, signals
 from kerastl.types import settings
 
 if TYPE_CHECKING:
@@ -352,10 +352,11 @@ def run(
     from kerastl.runs import finished
 
     found = find(recipe)
-    module = load(found)
-    config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=recipe)
-    folder = run_folder(found, tag=tag, out=out, smoke=smoke)
-    execute(module, config, folder)
+    with output.begun():
+        module = load(found)
+        config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=recipe)
+        folder = run_folder(found, tag=tag, out=out, smoke=smoke)
+        execute(module, config, folder)
     return finished.FinishedRun(folder)
 
 
