@@ -97,6 +97,9 @@ def take_lock(folder: Path, *, note: Callable[[str], None]) -> int:
     try:
         if fcntl is not None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(handle).st_nlink:  # a run that was refused has taken the file away in between
+                os.close(handle)
+                return take_lock(folder, note=note)
     except OSError as error:
         holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
         os.close(handle)

@@ -217,7 +217,8 @@ def log_to(path: Path) -> None:
         for stream in streams:
             stream.log = log
         if _begun is not None:
-            _begun.say(_LOG + os.fsencode(path.absolute()))
+            number = os.fstat(log.fileno()).st_ino  # a run that is refused puts another file there
+            _begun.say(_LOG + f"{number} ".encode() + os.fsencode(path.absolute()))
 
 
 _begun: Native | None = None
@@ -400,10 +401,12 @@ class _Filter:
         with contextlib.suppress(OSError):
             os.write(self._log, line)
 
-    def _begin_log(self, path: bytes) -> None:
+    def _begin_log(self, words: bytes) -> None:
+        number, _, path = words.partition(b" ")
         with contextlib.suppress(OSError):
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            self._log = os.open(path, flags, 0o644)
+            log = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+            if os.fstat(log).st_ino == int(number):
+                self._log = log
         while self._waiting:
             self._keep(self._waiting.popleft())
             if self._log is None:
