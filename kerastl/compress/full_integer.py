@@ -241,9 +241,9 @@ def _refuse_loops(model: bytes) -> None:
     loops = len(float_file.parsed(model).subgraphs) - 1
     if loops:
         raise ValueError(
-            "Integers throughout are for files without loops. Received: one whose main graph calls others, "
-            f"{loops} of them, as LSTM and GRU layers do: unrolled (unroll=True) they are none; or see dynamic_int8, "
-            "which keeps activations float."
+            "Integers throughout are for files without loops: what one computes inside cannot be measured, and so gets "
+            f"no scale. Received: a file of {loops + 1} graphs, as LSTM and GRU layers make it. Build them with "
+            "unroll=True, which is no loop; or take dynamic_int8, which keeps activations float."
         )
 
 
