@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -90,7 +88,7 @@ def _first_ranges(model: bytes, work: quantizer.Quantizer, sources: Sequence[flo
         work = measured
     signature = next(iter(Interpreter(model_content=model).get_signature_list()), None)
     first = {source.name: source.values[: source.shape[0]] for source in sources}
-    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off
+    with float_file.without_bars():
         return work.calibrate({signature: [first]}, num_threads=1)
 
 
