@@ -27,7 +27,7 @@ import kerastl
 from kerastl import cli
 from kerastl.cli import doctor, files, running
 from kerastl.runs import recipes
-from kerastl.system import scratch
+from kerastl.system import machine, scratch
 from kerastl.untrusted import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,6 +100,14 @@ def test_show_and_copy_give_the_source_and_overwrite_nothing(here, capsys):
         (["run", "my_recipe.py", "--tag", "a/b"], "A tag is one folder's name"),
         (["run", "my_recipe.py", "--out"], "--out needs a value"),
         (["run", "my_recipe.py", "seed=3"], "has no setting 'seed=3'"),
+        (
+            ["run", "my_recipe.py", "--epochs"],
+            "needs a value. Received: nothing. For example: kerastl run my_recipe.py",
+        ),
+        (["run", "mnist_cnn", "--seed", "--smoke"], "--seed needs a value: Of weights, order and split. Received: no"),
+        (["run", "shrink_model", "--model"], "needs a value: A `.keras` or `.h5` file, or the folder of a finished"),
+        (["run", "shrink_model", "--data", ".", "--model"], "For example: kerastl run shrink_model --model my.keras."),
+        (["run", "text_mobile", "--label-column"], "--reading.label-column needs a value"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(here, capsys, words, said):
@@ -255,7 +263,11 @@ def test_verify_prints_what_differs_and_fails(finished, capsys):
     assert capsys.readouterr() == ("verified: 1 file and the bundle give exactly the scores they state\n", "")
     toy_run.restate(finished, "config.json", lambda config: config["data"]["arguments"].update(seed=1))
     assert cli.main(["verify", str(finished)]) == 1
-    assert "differs: data: config.json states digest" in capsys.readouterr().out
+    *differences, closing = capsys.readouterr().out.splitlines()
+    assert "differs: data: config.json states digest" in "\n".join(differences)
+    subjects = {line.split(": ")[1] for line in differences if line.startswith("differs: ")}
+    total = len(json.loads((finished / "files.json").read_text())) + 1
+    assert closing == f"FAILED: {len(subjects)} of {total} files, the data counted as one, are not as stated"
     toy_run.restate(finished, "config.json", lambda config: config["data"].update(source="toys"))
     assert cli.main(["verify", str(finished)]) == 1
     assert "Did you mean toy" in capsys.readouterr().err
@@ -283,10 +295,41 @@ def test_quietly_a_run_prints_its_page_alone_and_its_log_has_everything(here, to
     assert (done.stdout, done.stderr) == ("finished: saved_models/quiet/default\n", "a warning\n")
     log = (here / "saved_models" / "quiet" / "default" / "logs" / "run.log").read_text()
     assert {"on the way", "a warning", "INFO: Created TensorFlow Lite XNNPACK"} <= set(log.splitlines())
+    assert "tf.function retracing" in log
+    assert "UserWarning: of a library" in log
+    (here / "call.py").write_text("import kerastl\nkerastl.run('quiet.py', tag='called')\n")
+    call = [sys.executable, "call.py"]
+    done = subprocess.run(call, env=ENVIRONMENT, cwd=here, capture_output=True, text=True)
+    assert (done.stdout, "retracing" in done.stderr, "XNNPACK" in done.stderr) == ("on the way\n", False, False)
+    called = (here / "saved_models" / "quiet" / "called" / "logs" / "run.log").read_text()
+    assert {"on the way", "INFO: Created TensorFlow Lite XNNPACK"} <= set(called.splitlines())
+
+
+READ = ["list", "show mnist_cnn", "doctor", "completion bash", "audit texts.csv", "help run", "run mnist_cnn --help"]
+
+
+@pytest.mark.parametrize("words", [*READ, "--help", "--version", "list --json", ""])
+def test_nobody_has_to_read_what_a_command_prints(here, words):
+    """`kerastl list | head`, of which the reader has gone before the first word."""
+    readable, writable = os.pipe()
+    os.close(readable)
+    (here / "texts.csv").write_text("text,label\ngood,a\nbad,b\n")
+    call = [*COMMAND, *words.split()]
+    done = subprocess.run(call, env=ENVIRONMENT, cwd=here, stdout=writable, stderr=subprocess.PIPE, text=True)
+    os.close(writable)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_command_works_without_standard_streams(here, closed):
+    line = f"{shlex.join(COMMAND)} copy mnist_cnn copied.py {closed}"
+    done = subprocess.run(["bash", "-c", line], env=ENVIRONMENT, cwd=here, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (here / "copied.py").read_text() == (ROOT / "recipes" / "mnist_cnn.py").read_text()
 
 
 QUIET = '''"""Prints."""
-import dataclasses, os, sys
+import dataclasses, os, sys, warnings
 from kerastl.runs import store
 
 
@@ -300,6 +343,8 @@ class Config:
 def run(config, folder):
     with store.Run(folder, recipe="quiet", tag=folder.name, config=config, needed_bytes=1):
         print("on the way")
+        print("WARNING:tensorflow:5 out of the last 5 calls triggered tf.function retracing", file=sys.stderr)
+        warnings.warn("of a library")
         print("a warning", file=sys.stderr)
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK\\n")
 '''
@@ -380,55 +425,6 @@ def test_audit_prints_findings_and_fails_on_errors(here, capsys):
     np.savez("bad.npz", inputs=inputs, labels=np.arange(20) % 2)
     assert cli.main(["audit", "bad.npz", "--json"]) == 1
     assert any(row["severity"] == "error" for row in json.loads(capsys.readouterr().out))
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable: 4000000 kB\n"}, 4_096_000_000),
-        (
-            {
-                "proc/meminfo": "MemAvailable: 4000000 kB\n",
-                "sys/fs/cgroup/memory.max": "2000000000\n",
-                "sys/fs/cgroup/memory.current": "500000000\n",
-            },
-            1_500_000_000,
-        ),
-        (
-            {
-                "proc/meminfo": "MemAvailable: 4000000 kB\n",
-                "sys/fs/cgroup/memory.max": "max\n",
-                "sys/fs/cgroup/memory.current": "500000000\n",
-            },
-            4_096_000_000,
-        ),
-        (
-            {
-                "sys/fs/cgroup/memory/memory.limit_in_bytes": "900000000\n",
-                "sys/fs/cgroup/memory/memory.usage_in_bytes": "300000000\n",
-            },
-            600_000_000,
-        ),
-        ({"proc/meminfo": "MemAvailable: 10 kB\n"}, 1 << 28),  # so little that no limit would be of use
-    ],
-)
-def test_free_memory_is_the_least_of_what_limits_it(tmp_path, files, expected):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert recipes.free_memory(tmp_path) == expected
-
-
-def test_a_limit_of_addresses_counts_without_the_libraries():
-    """`ulimit -v`, in a process of its own."""
-    script = "from kerastl.runs import recipes; print(recipes.free_memory())"
-    limit = recipes._LIBRARIES + 1_000_000_000
-    result = subprocess.run(
-        ["bash", "-c", f"ulimit -v {limit // 1024}; exec {sys.executable} -c '{script}'"],
-        capture_output=True,
-        text=True,
-    )
-    assert int(result.stdout) == limit // 1024 * 1024 - recipes._LIBRARIES, result.stderr
 
 
 def test_audit_looks_at_models_too(here, capsys):
@@ -529,6 +525,17 @@ def test_doctor_looks_at_every_requirement(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "_project", lambda: wanted)
     states = [(finding.what, finding.state) for finding in (*doctor._python(), *doctor._packages())]
     assert states == [("python", "wrong"), ("tensorflow", "wrong"), ("no-such-package", "wrong"), ("numpy", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [({"avx512_bf16"}, "AVX-512 BF16: wide"), ({"avx512_bf16", "amx_bf16"}, "AVX-512 BF16 and AMX: wide"), (set(), "")],
+)
+def test_doctor_names_the_units_that_training_uses(monkeypatch, flags, said):
+    monkeypatch.setattr(machine, "features", lambda: frozenset(flags))
+    found = {finding.what: finding.detail for finding in doctor._machine()}
+    assert found.get("bfloat16 units", "").startswith(said)
+    assert ("bfloat16 units" in found) is bool(said)
 
 
 def test_the_installed_script_is_this_command():

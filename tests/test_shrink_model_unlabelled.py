@@ -296,9 +296,12 @@ def saved_for_digits(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"labels": "some"}, r"--labels auto or none, .*Received: labels='some'"),
-        ({"model": ""}, r"without labels a --model, whose answers take their place\. Received: labels='auto'"),
-        ({"labels": "none", "model": "", "data": "mnist"}, "without labels a --model"),
+        ({"labels": "some"}, r"--labels auto or none\. Received: labels='some'"),
+        (
+            {"model": ""},
+            r"Wanted --model, whose answers .*\.keras or \.h5 file.*no model, .*labels='auto'",
+        ),
+        ({"labels": "none", "model": "", "data": "mnist"}, "Wanted --model, whose answers"),
         ({"data": "few.npz"}, r"Wanted 30 examples or more.*Received: 12 of train"),
         ({"data": "other.npz"}, r"numbers \(examples, 12, 12, 1\) for .*Received: uint8 of shape \(240, 10, 12, 1\)"),
         ({"model": "unscaled.keras"}, r"nobody can tell which range of pixels .*unscaled\.keras .*--pixels"),

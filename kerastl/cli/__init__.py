@@ -21,7 +21,8 @@ _AGAIN = "the same command again goes on from the last checkpoint"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit status: 0 done, 1 an error said in words, 130 Ctrl-C, 143 SIGTERM.
+    """Runs a command line and returns its exit status: 0 done, 1 an error said in words, 130 Ctrl-C, 141
+    nobody reads what is printed, 143 SIGTERM.
 
     Args:
         arguments: without the program's name; `sys.argv` where there are none.
@@ -29,28 +30,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("KERASTL_DEBUG", "") not in ("", "0")
     if arguments is None and words[:1] != ["completion"]:  # the command itself, and no call out of Python
+        output.open_missing_streams()
         output.begin(verbose="--verbose" in words)
     output.quiet = "--quiet" in words
     words = [word for word in words if word not in ("--debug", "--quiet", "--verbose")]
-    with output.cleaned():
-        return _main(words, debug=debug)
+    with output.cleaned(exits=True):
+        try:
+            try:
+                return _main(words, debug=debug)
+            finally:  # what is not flushed here is flushed by Python itself, which would show a trace
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+        except output.PipeClosed:  # `kerastl show ... | head`
+            output.leave_closed_pipes()
+            return output.CLOSED_PIPE
 
 
 def _main(words: list[str], *, debug: bool) -> int:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):  # names are anybody's, and a terminal may be ASCII
             reconfigure(errors="backslashreplace")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are nobody's concern here
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the quantizer's bars, one after the other for every file
-    # On processors without AVX-512 TensorFlow leaves oneDNN off, though small convolutions train 1.2 to 2.7 times
-    # faster with it (measured on an AVX2 machine); it has to be said before TensorFlow is imported.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    output.quiet_libraries()
     try:
         with signals.sigterm_exits():
             return _dispatch(words)
-    except BrokenPipeError:  # `kerastl show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except KeyboardInterrupt:
         print(f"kerastl: interrupted; {_AGAIN}", file=sys.stderr)
         return 130
@@ -59,6 +62,8 @@ def _main(words: list[str], *, debug: bool) -> int:
             print(f"kerastl: asked to stop (SIGTERM); {_AGAIN}", file=sys.stderr)
         raise
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and output.leave_closed_pipes():  # of what writes past `Cleaned`, a bar
+            return output.CLOSED_PIPE
         if debug or not isinstance(error, _said_in_words()):
             raise
         for line in (str(error) or type(error).__name__, *getattr(error, "__notes__", ()), *_where_to_get(error)):

@@ -60,11 +60,13 @@ def advise(
         print(f"  {reason}")
     model = found.model
     print(
-        f"  It takes {_minutes(found.minutes)} of training, and the file that the run prefers ('balanced') has about "
-        f"{model.megabytes:g} MB and answers in {model.milliseconds:g} ms, measured on {kerastl.models.advice.MACHINE}."
+        f"  It takes {_minutes(found.minutes)} of training. The file that the run prefers ('balanced') has about "
+        f"{kerastl.models.advice.promise(model)}; the first answers in {model.milliseconds:g} ms, measured on "
+        f"{kerastl.models.advice.MACHINE}."
     )
     for other in found.others:
-        print(f"  also: {other.name} at {other.size}: {other.megabytes:g} MB, {other.milliseconds:g} ms")
+        sizes = f"{other.megabytes:g} MB (float16: {other.float16_megabytes:g} MB)"
+        print(f"  also: {other.name} at {other.size}: {sizes}, {other.milliseconds:g} ms")
     return 0
 
 

@@ -131,8 +131,9 @@ def _machine() -> Iterator[Finding]:
     yield Finding("disk here", "ok" if free > _ROOM else "wrong", f"{free / 1e9:,.1f} GB free")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("processor", "ok", f"{cores} core(s), {platform.machine()}")
-    if "amx_bf16" in machine.features():
-        yield Finding("bfloat16 units", "ok", "wide networks can train faster through mixed_bfloat16")
+    if units := machine.bfloat16_units():
+        words = f"{' and '.join(units)}: wide networks can train faster through mixed_bfloat16"
+        yield Finding("bfloat16 units", "ok", words)
     gpu = shutil.which("nvidia-smi")
     yield Finding("graphics card", "note", f"driver found ({gpu})" if gpu else "none; everything runs on the processor")
     if platform.system() == "Windows":

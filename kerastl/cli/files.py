@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import importlib
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,9 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
         raise ValueError(f"An interpreter needs one thread at least. Received: --threads {threads}.")
     missing = [file for file in files if not Path(file).is_file()]
     if missing:
-        raise FileNotFoundError(f"There is no file {', '.join(missing)}.")
+        inside = [file for folder in missing for file in sorted(Path(folder).glob("**/*.tflite"))[:20]]
+        hint = f" Files inside: {' '.join(map(shlex.quote, map(str, inside)))}." if inside else ""
+        raise FileNotFoundError(f"There is no file {', '.join(missing)}.{hint}")
     import kerastl
 
     rows = []

@@ -39,7 +39,11 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
         print(f"verified: {files} and the bundle give exactly the scores they state")
     for name, why in () if output.quiet else found.unmeasured.items():
         print(f"not measured again: {output.printable(name)} ({output.printable(why)})")
-    return 1 if found.differences else 0
+    if not found.differences:
+        return 0
+    bad, every = len(found.differing), len(found.measured)
+    print(f"FAILED: {bad} of {every} files, the data counted as one, {'is' if bad == 1 else 'are'} not as stated")
+    return 1
 
 
 def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:

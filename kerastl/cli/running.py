@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
+import itertools
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kerastl.runs import recipes
-from kerastl.system import near_names, output
+from kerastl.system import output
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -108,11 +111,13 @@ def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, give
         alias = type(base) in getattr(module, "ALIASES", {}).values()
         print(inspect.getdoc(type(base) if alias else module) or "", end="\n\n")
         print(_OPTIONS.format(name=Path(given).stem, given=given, example=example))
+    words = [_whole(flag, names) for flag in flags]
+    _check_values(words, base, example=_command(module), given=given)
     config, unknown = tyro.cli(
         type(base),
         prog=f"kerastl run {given}",
         description="",
-        args=[_whole(flag, names) for flag in flags],
+        args=words,
         default=base,
         return_unknown_args=True,
         config=(tyro.conf.AvoidSubcommands,),
@@ -120,10 +125,8 @@ def parse(module: ModuleType, base: DataclassInstance, flags: list[str], *, give
     if unknown:
         wrong = next((word for word in unknown if word.startswith("-")), unknown[0])
         plain = wrong.lstrip("-").partition("=")[0].replace("_", "-")
-        options = [*(f"--{name}" for name in names), "--out", "--tag", "--smoke"]
-        last = {f"--{name}": name.rpartition(".")[2] for name in names}  # `--epochs` for `--teacher.epochs`
-        near = [flag for flag, word in last.items() if word == plain.rpartition(".")[2]][:3]
-        hint = f" Did you mean {', '.join(near)}?" if near else near_names.did_you_mean(f"--{plain}", options)
+        near = recipes.near_settings(plain, [*names, *recipes.RUNNERS])
+        hint = f" Did you mean {', '.join(f'--{name}' for name in near)}?" if near else ""
         if wrong.lower() in ("true", "false"):
             hint = " What is on or off takes no value: --integer, or --no-integer, for example."
         raise ValueError(f"{given} has no setting {wrong!r}.{hint} All of them: kerastl run {given} --help")
@@ -147,3 +150,55 @@ def _whole(flag: str, names: dict[str, Any]) -> str:
     if plain.partition(".")[0] in recipes.RENAMED and found != plain:
         print(f"kerastl: {word} is now {new}", file=sys.stderr)
     return f"{new}{equals}{value}"
+
+
+def _check_values(words: list[str], base: DataclassInstance, *, example: str, given: str) -> None:
+    """Raises `ValueError` where a flag that takes one value has none: what it takes, and how it is written."""
+    names = recipes.field_names(base)
+    for word, after in itertools.zip_longest(words, words[1:], fillvalue="--"):
+        name = word.removeprefix("--").replace("_", "-")
+        if not word.startswith("--") or not after.startswith("--") or name not in names:
+            continue
+        if isinstance(names[name], bool | tuple | list):  # a switch, or a list, which may be empty
+            continue
+        known = example.partition(f" {word} ")[2].split()
+        if known:
+            shown = f"kerastl run {given} {word} {known[0]}"
+        else:
+            shown = f"kerastl run {given} {word} {names[name]}" if isinstance(names[name], int | float) else ""
+        comment = _comment(base, name)
+        raise ValueError(
+            f"{word} needs a value{f': {comment}' if comment else '.'} Received: nothing."
+            f"{f' For example: {shown}.' if shown else f' See `kerastl run {given} --help`.'}"
+        )
+
+
+def _command(module: ModuleType) -> str:
+    """The line of a recipe's docstring that says how people call it."""
+    lines = (inspect.getdoc(module) or "").splitlines()
+    return next((line for line in lines if line.startswith("Command:")), "")
+
+
+def _comment(config: DataclassInstance, name: str) -> str:
+    """What stands under a field in its dataclass, in one line; nothing where nothing does, or the source is not known.
+
+    Args:
+        config: the recipe's.
+        name: of the field, as its flag is written.
+    """
+    group, _, last = name.rpartition(".")
+    owner = config
+    for part in filter(None, group.split(".")):
+        owner = getattr(owner, part.replace("-", "_"))
+    for kind in type(owner).__mro__:
+        try:
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        except (OSError, TypeError, ValueError, SyntaxError):
+            continue
+        body = tree.body if isinstance(tree, ast.ClassDef) else []
+        for node, under in itertools.pairwise(body):
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == last.replace("-", "_"):
+                said = under.value if isinstance(under, ast.Expr) else None
+                if isinstance(said, ast.Constant) and isinstance(said.value, str):
+                    return " ".join(said.value.split())
+    return ""

@@ -20,7 +20,8 @@ class Exceptions:
 
     Attributes:
         content: its bytes.
-        keep_float: names of the operators that are left float, the most sensitive first.
+        keep_float: names of the operators that are left float, the most sensitive first: of a packed file, which has
+            no names, as a report calls them.
         score: of the file.
         tried: how many exceptions -> score, of every file that was made.
     """
@@ -58,7 +59,7 @@ def search(
     widest: dict[str, Sensitivity] = {}
     for one in sorted(measured, key=lambda one: -one.bits):
         widest.setdefault(one.operator.name, one)
-    order = [one.operator.name for one in sorted(widest.values(), key=lambda one: -one.error)]
+    order = [one.operator.shown for one in sorted(widest.values(), key=lambda one: -one.error)]
     if not order:
         raise ValueError("Wanted sensitivities. Received: none.")
     files: dict[int, bytes] = {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import quantizer
+from litert_quantizer.utils import progress_utils
 
 from kerastl.export import operator_versions
-from kerastl.system import phrases
+from kerastl.system import layer_labels, phrases
 from kerastl.types import Inputs, LazyArray, kind_of
 
 Examples = np.ndarray | LazyArray | Mapping[str, np.ndarray]
@@ -37,12 +39,14 @@ class Operator:
     """An operator with a constant kernel.
 
     Attributes:
-        name: of the tensor that the operator writes; no two operators write the same.
+        name: of the tensor that the operator writes; no two operators write the same. A packed file, as runs keep them,
+            has bare numbers for names.
         kind: a key of `KINDS`.
         shape: of the kernel; a dense one's is ``(outputs, inputs)``, a convolution's
             ``(channels, height, width, inputs)``.
         groups: of a convolution, each with inputs of its own.
         graph: which of the file's graphs it stands in; those behind the first are the bodies of loops, as an LSTM's.
+        layer: what a report calls it, ``"3. CONV_2D [14, 14, 64]"``; the same in a packed file. Nothing inside a loop.
     """
 
     name: str
@@ -50,6 +54,12 @@ class Operator:
     shape: tuple[int, ...]
     groups: int = 1
     graph: int = 0
+    layer: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name where it is one, else what a report calls it; exceptions take either, see `left_float`."""
+        return self.layer if self.layer and self.name.isdigit() else self.name
 
     @property
     def weights(self) -> int:
@@ -85,7 +95,8 @@ def operators(model: bytes) -> tuple[Operator, ...]:
     kinds = {number: name for name, number in KINDS.items()}
     found = []
     for place, graph in enumerate(held.subgraphs):
-        for operator in graph.operators:
+        labels = _labels(held) if place == 0 else [None] * len(graph.operators)
+        for operator, label in zip(graph.operators, labels, strict=True):
             number = builtin_code(held, operator)
             if number not in kinds:
                 continue
@@ -98,8 +109,16 @@ def operators(model: bytes) -> tuple[Operator, ...]:
             groups = 1
             if number == schema.BuiltinOperator.CONV_2D:
                 groups = int(graph.tensors[operator.inputs[0]].shape[-1]) // shape[-1]
-            found.append(Operator(name, kinds[number], shape, groups, place))
+            found.append(Operator(name, kinds[number], shape, groups, place, label or ""))
     return tuple(found)
+
+
+def _labels(model: schema.ModelT) -> list[str | None]:
+    """What a report calls each operator of the main graph."""
+    graph = model.subgraphs[0]
+    kinds = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
+    shapes = [graph.tensors[operator.outputs[0]].shape for operator in graph.operators]
+    return layer_labels.labels(zip(kinds, shapes, strict=True))
 
 
 def kernels(model: bytes) -> dict[str, np.ndarray]:
@@ -168,7 +187,9 @@ def left_float(model: bytes, names: Sequence[str]) -> dict[str, str]:
 
     Args:
         model: a float32 TFLite file.
-        names: of operators (`Operator.name`), or of the layers that they come from.
+        names: of operators (`Operator.name`), of the layers that they come from, or as a report calls them,
+            ``"3. CONV_2D [14, 14, 64]"``, ``"3. CONV_2D"`` or ``"3."``: these are the same in a packed file, which
+            knows no layers.
 
     Raises:
         ValueError: if a name is that of no operator and no layer.
@@ -177,17 +198,27 @@ def left_float(model: bytes, names: Sequence[str]) -> dict[str, str]:
     written = [
         graph.tensors[operator.outputs[0]].name.decode() for graph in held.subgraphs for operator in graph.operators
     ]
+    labels = dict(zip(written, _labels(held), strict=False))  # the main graph comes first
     parts = {name: {name, *(part for part in re.split("[/;]", name) if not part.isdigit())} for name in written}
     found: dict[str, str] = {}
     for wanted in [names] if isinstance(names, str) else names:
-        matched = [name for name in written if wanted in parts[name]]
+        matched = [name for name in written if layer_labels.is_called(labels.get(name), wanted)]
+        matched = matched or [name for name in written if wanted in parts[name]]
         if not matched:
+            every = (_shown(name, labels.get(name)) for name in dict.fromkeys(written))
+            shown = [name for name in every if not name.isdigit()]
             raise ValueError(
-                f"Wanted names of operators, or of their layers. Received: {wanted!r}. Available: "
-                f"{', '.join(dict.fromkeys(written))}."
+                f"Wanted names of operators, or of their layers. Received: {wanted!r}. Available: {', '.join(shown)}."
             )
         found |= {name: f"^{re.escape(name)};" for name in matched}
     return found
+
+
+def _shown(name: str, label: str | None) -> str:
+    """What an operator may be called in an exception."""
+    if label is None:
+        return name
+    return label if name.isdigit() else f"{name} ({label})"
 
 
 def quantized(work: quantizer.Quantizer, statistics: dict | None = None) -> bytes:
@@ -195,8 +226,22 @@ def quantized(work: quantizer.Quantizer, statistics: dict | None = None) -> byte
 
     The quantizer leaves version 1 to every operator, see `export.operator_versions`.
     """
-    result = work.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
+    with without_bars():
+        result = work.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
     return serialized(parsed(bytes(result.quantized_model or b"")))
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Within it the quantizer draws no bar: its calibration cannot be told, and its last step forgets what it was told
+    (litert-quantizer 0.11).
+    """
+    bar = progress_utils.ProgressBar
+    progress_utils.ProgressBar = lambda *words, **options: bar(*words, **{**options, "enable": False})
+    try:
+        yield
+    finally:
+        progress_utils.ProgressBar = bar
 
 
 def tensors(model: bytes) -> Iterable[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -90,7 +88,7 @@ def _first_ranges(model: bytes, work: quantizer.Quantizer, sources: Sequence[flo
         work = measured
     signature = next(iter(Interpreter(model_content=model).get_signature_list()), None)
     first = {source.name: source.values[: source.shape[0]] for source in sources}
-    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off
+    with float_file.without_bars():
         return work.calibrate({signature: [first]}, num_threads=1)
 
 
@@ -241,9 +239,9 @@ def _refuse_loops(model: bytes) -> None:
     loops = len(float_file.parsed(model).subgraphs) - 1
     if loops:
         raise ValueError(
-            "Integers throughout are for files without loops. Received: one whose main graph calls others, "
-            f"{loops} of them, as LSTM and GRU layers do: unrolled (unroll=True) they are none; or see dynamic_int8, "
-            "which keeps activations float."
+            "Integers throughout are for files without loops: what one computes inside cannot be measured, and so gets "
+            f"no scale. Received: a file of {loops + 1} graphs, as LSTM and GRU layers make it. Build them with "
+            "unroll=True, which is no loop; or take dynamic_int8, which keeps activations float."
         )
 
 

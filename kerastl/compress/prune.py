@@ -53,6 +53,12 @@ def over_first_half(model: keras.Model, *, sparsity: float, steps: int) -> Prune
     Raises:
         ValueError: as `Prune`; a training of one step has no half.
     """
+    if steps < 2:
+        raise ValueError(
+            "Weights are removed over the first half of a training, which takes two steps or more. Received: a "
+            f"training of {steps}. More epochs (of shrink_model --tune.epochs), a smaller batch (--tune.batch-size) or "
+            "more training examples make more steps."
+        )
     return Prune(sparsity=sparsity, begin_step=0, end_step=steps // 2, frequency=max(steps // 50, 1), model=model)
 
 

@@ -6,7 +6,8 @@ without a word, so it is refused. `quantize` knows them by litert-quantizer's ow
 it is handed out (`export.final_guard`).
 
 Operators that lose too much stay float by exception: ``keep_float`` takes the names of layers, as a front end of DFT
-and mel kernels, or of single operators (`float_file.operators`); `exceptions.search` finds them by measuring.
+and mel kernels, of single operators (`float_file.operators`), or what a report calls them, ``"3. CONV_2D"``, which goes
+for the packed files of a run too; `exceptions.search` finds them by measuring.
 """
 
 from __future__ import annotations

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import class_order, enough, left_out, multi_label_columns, parquet_table, splits
+from kerastl.data import class_order, enough, left_out, multi_label_columns, no_runs, parquet_table, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
-from kerastl.system import special_files
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -178,7 +177,7 @@ def read(
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder of arrays {path}.")
-    special_files.refuse(path)
+    no_runs.refuse(path)
     files = parquet_table.files(path)
     if not files:
         if label_columns:

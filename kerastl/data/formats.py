@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from kerastl.data import class_folders, multi_label_columns, parquet_table, text_file, unpack
+from kerastl.data import class_folders, multi_label_columns, no_runs, parquet_table, text_file, unpack
 from kerastl.inputs import array_file
-from kerastl.system import near_names, special_files
+from kerastl.system import near_names
 
 Format = Literal["table", "parquet", "arrays", "archive", "folder"]
 """``"table"``: of pictures or of sentences, see `holds_texts`. ``"arrays"``: NumPy or idx files. ``"folder"``: whatever
@@ -41,7 +41,7 @@ def format_of(path: Path) -> Format:
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
-    special_files.refuse(path)
+    no_runs.refuse(path)
     files = list(path.iterdir()) if path.is_dir() else [path]
     if path.is_dir() and _has_classes(path):
         return "folder"

@@ -23,13 +23,14 @@ from kerastl.data import (
     enough,
     left_out,
     multi_label_columns,
+    no_runs,
     picture_table,
     splits,
     strata,
     unpack,
 )
 from kerastl.inputs.image import Image
-from kerastl.system import downloads, special_files
+from kerastl.system import downloads
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 
@@ -281,7 +282,7 @@ def listed(
     label_options = label_options or {}
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
-    special_files.refuse(path)
+    no_runs.refuse(path)
     title, folder = path.resolve().name, path
     if path.is_file() and path.suffix.lower() in _TABLES:
         title, table, folder = path.resolve().stem, path.name, path.parent

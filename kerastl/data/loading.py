@@ -24,12 +24,13 @@ from kerastl.data import (
     mnist,
     movie_reviews,
     multi_label_columns,
+    no_runs,
     table_csv,
     text_csv,
     text_file,
 )
 from kerastl.data.reading import PictureReading, Reading, TableReading, TextReading, refuse_columns
-from kerastl.system import near_names, special_files
+from kerastl.system import near_names
 from kerastl.tasks import single_label as one_class
 
 _NAMED = {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10}
@@ -220,7 +221,7 @@ def _there(name: str, *, wanted: str, names: Sequence[str]) -> Path:
             f"Wanted {wanted}; or one of {', '.join(names)}. Received: --data {name}, where there is nothing."
             f"{near_names.did_you_mean(name, names)}"
         )
-    special_files.refuse(path)
+    no_runs.refuse(path)
     return path
 
 

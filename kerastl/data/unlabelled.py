@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import arrays, class_folders, decoding, image_folder, left_out, splits
+from kerastl.data import arrays, class_folders, decoding, image_folder, left_out, no_runs, splits
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
@@ -78,6 +78,7 @@ def load(
     skip, path = splits.skips(policy), Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder of inputs {path}.")
+    no_runs.refuse(path)
     if array_file.is_array(path):
         found = _of_arrays(path, shapes, skip=skip)
     else:
@@ -146,6 +147,7 @@ def has_labels(path: str | Path, *, inputs: Sequence[str]) -> bool:
     path = Path(path)
     if path.suffix.lower() in (".npz", ".npy") and not path.is_file():
         raise FileNotFoundError(f"There is no file of arrays {path}.")
+    no_runs.refuse(path)
     if array_file.is_array(path):
         return len(inputs) < 2 and any(len(pair) == 2 for pair in array_file.parts(_names(path)).values())
     if not reads(path):

@@ -13,7 +13,7 @@ import numpy as np
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.inputs import lines
-from kerastl.system import bounded_json
+from kerastl.system import bounded_json, output
 from kerastl.types import Dataset, FolderInputs, Latency, NamedInputs, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
@@ -232,7 +232,8 @@ class FinishedRun:
         """
         from kerastl.runs import reverification  # which brings a runtime that `predict` leaves to a child
 
-        found = reverification.verify(self, dataset=dataset, path=data, download=download, progress=progress)
+        with output.begun():
+            found = reverification.verify(self, dataset=dataset, path=data, download=download, progress=progress)
         return found.differences
 
     def show(self) -> None:

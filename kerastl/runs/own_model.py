@@ -32,10 +32,13 @@ def needs_answers(model: str, data: str, *, labels: str) -> bool:
     """
     named = list(local_file.input_shapes(model)) if model else []
     needed = labels == "none" or not unlabelled.has_labels(data, inputs=named)
-    if labels not in ("auto", "none") or (needed and not model):
+    if labels not in ("auto", "none"):
+        raise ValueError(f"Wanted --labels auto or none. Received: labels={labels!r}.")
+    if needed and not model:
         raise ValueError(
-            "Wanted --labels auto or none, and without labels a --model, whose answers take their place. Received: "
-            f"labels={labels!r}, data={data!r}, model={model!r}."
+            "Wanted --model, whose answers take the place of labels: a .keras or .h5 file, or the folder of a finished "
+            f"run. Received: no model, data={data!r}, labels={labels!r}. For example: kerastl run shrink_model --model "
+            "my.keras --data inputs.npz."
         )
     if model and not needed:  # before labels are looked at that no such model asks for
         local_file.check_classifier(model)

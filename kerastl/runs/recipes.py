@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import dataclasses
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from kerastl.system import near_names, signals
+from kerastl.system import machine, near_names, output, signals
 from kerastl.types import settings
 
 if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
-
-_LIBRARIES = 5_000_000_000
-"""Bytes of addresses that TensorFlow, its threads and NumPy's arrays of a small data set take before any training."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,27 +249,79 @@ def setting(name: str, names: Iterable[str]) -> str | None:
     return None
 
 
-def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str) -> Any:
+def near_settings(name: str, names: Iterable[str]) -> list[str]:
+    """The settings, three at most, that somebody may have meant: first those that end in the same word or in a near
+    one, ``schedule.epochs`` for ``"epoch"``.
+
+    Args:
+        name: as its flag is written, or its field.
+        names: of all settings, see `field_names`.
+    """
+    name, names = name.lower().replace("_", "-"), list(names)
+    last = name.rpartition(".")[2]
+    found = [one for one in names if one.rpartition(".")[2] == last]
+    if not found:
+        ends = {one: one.rpartition(".")[2] for one in names}
+        whole = near_names.nearest(name, names)
+        words = near_names.nearest(last, dict.fromkeys(ends.values()))[:1]
+        by_word = [one for word in words for one, end in ends.items() if end == word]
+        found = whole + by_word if "." in name else by_word + whole
+    return list(dict.fromkeys(found))[:3]
+
+
+def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str, inside: str = "") -> Any:
     """A Config with some fields replaced, at any depth: ``{"teacher": {"epochs": 3}}`` or ``{"teacher.epochs": 3}``.
 
     Names may be short or old ones, see `setting`.
 
+    Args:
+        config: the recipe's, or a group of settings inside it.
+        fields: name of each -> its value.
+        recipe: its name, for errors.
+        inside: the group's own name and a dot, for errors too.
+
     Raises:
-        ValueError: if there is no such field; near names are offered.
+        ValueError: if there is no such field; near names are offered, and how one is given that is inside a group.
     """
     for name, value in fields.items():
         names = [field.name for field in dataclasses.fields(config)]
-        whole = setting(name, field_names(config)) or name
+        every = field_names(config)
+        whole = setting(name, every) or name
         first, _, rest = whole.partition(".")
         first = first.replace("-", "_")
         if first not in names:
-            hint = near_names.did_you_mean(first, names)
-            raise ValueError(f"{recipe} has no setting {name!r}.{hint} Available: {', '.join(names)}.")
+            near = near_settings(name, [*every, *(() if inside else RUNNERS)])
+            raise ValueError(
+                f"{recipe} has no setting {inside + name!r}.{_as_keywords(near, inside)} Available"
+                f"{f' inside {inside[:-1]}' if inside else ''}: {', '.join(names)}."
+            )
         now = getattr(config, first)
         if rest or (isinstance(value, Mapping) and dataclasses.is_dataclass(now)):
-            value = with_fields(now, {rest: value} if rest else value, recipe=recipe)
+            deeper = f"{inside}{first}."
+            value = with_fields(now, {rest: value} if rest else value, recipe=recipe, inside=deeper)
         config = dataclasses.replace(config, **{first: value})
     return config
+
+
+RUNNERS = ("smoke", "tag", "out")
+"""What `run` takes itself, whatever the recipe."""
+
+
+def _as_keywords(near: Sequence[str], inside: str) -> str:
+    """Settings as a hint in Python; of those inside a group, how they are given."""
+    near = [name.replace("-", "_") for name in near]
+    groups = [name for name in near if "." in name]
+    if not near:
+        return ""
+    if len(near) == len(groups) == 1:
+        group, _, last = near[0].rpartition(".")
+        given = f'{{"{last}": ...}}'
+        for part in reversed(f"{inside}{group}".split(".")[1:]):
+            given = f'{{"{part}": {given}}}'
+        return f" Did you mean {last}? It is inside {f'{inside}{group}'.partition('.')[0]}={given}."
+    first, _, last = groups[0].partition(".") if groups else ("", "", "")
+    example = f' What stands behind a dot is given as {first}={{"{last}": ...}}.' if groups and "." not in last else ""
+    return f" Did you mean {', '.join(inside + name for name in near)}?{example}"
 
 
 def field_names(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -304,10 +352,11 @@ def run(
     from kerastl.runs import finished
 
     found = find(recipe)
-    module = load(found)
-    config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=recipe)
-    folder = run_folder(found, tag=tag, out=out, smoke=smoke)
-    execute(module, config, folder)
+    with output.begun():
+        module = load(found)
+        config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=recipe)
+        folder = run_folder(found, tag=tag, out=out, smoke=smoke)
+        execute(module, config, folder)
     return finished.FinishedRun(folder)
 
 
@@ -334,7 +383,7 @@ def execute(module: ModuleType, config: Any, folder: Path) -> None:
     store.check_backend()  # before the recipe's first line imports Keras
     # Tensors on the CPU; a limit that is asked for stays. Without one TensorFlow takes whatever it is promised, and the
     # kernel ends the process without a word when the promise falls due.
-    os.environ.setdefault("TF_MKL_ALLOC_MAX_BYTES", str(free_memory() * 9 // 10))
+    os.environ.setdefault("TF_MKL_ALLOC_MAX_BYTES", str(machine.free_memory() * 9 // 10))
     with signals.sigterm_exits():
         try:
             module.run(config, folder)
@@ -343,28 +392,3 @@ def execute(module: ModuleType, config: Any, folder: Path) -> None:
             if sizes:
                 error.add_note(f"Try a smaller {' or '.join(sizes)}.")
             raise
-
-
-def free_memory(root: Path = Path("/")) -> int:
-    """Bytes that this process may still take: of the machine, of its control group, of its own limit (`ulimit -v`).
-
-    Args:
-        root: where ``proc`` and ``sys`` are found.
-    """
-    free = [1 << 62]
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        lines = (root / "proc/meminfo").read_text().splitlines()
-        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    for limit, used in (
-        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
-        ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        with contextlib.suppress(OSError, ValueError):  # ValueError: "max"
-            free.append(int((root / limit).read_text()) - int((root / used).read_text()))
-    with contextlib.suppress(ImportError):  # Windows has no such limits
-        import resource
-
-        addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if addresses != resource.RLIM_INFINITY:
-            free.append(addresses - _LIBRARIES)
-    return max(min(free), 1 << 28)

@@ -45,10 +45,14 @@ class Verified(NamedTuple):
     Attributes:
         differences: everything in which it is not what it states, in words.
         unmeasured: what it states and nobody measured, and why.
+        measured: names of what was looked at: files of the run, and ``"data"``.
+        differing: those of them that differ.
     """
 
     differences: tuple[str, ...]
     unmeasured: Mapping[str, str]
+    measured: frozenset[str] = frozenset()
+    differing: frozenset[str] = frozenset()
 
 
 def verify(
@@ -76,6 +80,8 @@ def verify(
 
 
 def _verified(run: FinishedRun, *, load: Callable[[], Dataset], progress: bool) -> Verified:
+    from kerastl.runs import finished
+
     root, report, config = run.folder, run.report, run.config
     found = _files(run)
     if progress:
@@ -105,7 +111,11 @@ def _verified(run: FinishedRun, *, load: Callable[[], Dataset], progress: bool) 
             found += _pages(run, dataset, measured, again.answers_of(measured["chosen"], dataset.test))
         except ModuleNotFoundError as error:
             unmeasured["report.html"] = str(error)
-    return Verified(tuple(found), unmeasured)
+    files = {output.printable(row["name"]): row["file"] for row in report["variants"]}
+    subjects = (difference.partition(": ")[0] for difference in found)
+    differing = frozenset(files.get(name, name) for name in subjects)
+    measured_names = {"data", *finished.read_json(root / "files.json"), *files.values(), *differing}
+    return Verified(tuple(found), unmeasured, frozenset(measured_names), differing)
 
 
 def _config(config: Mapping[str, Any], dataset: Dataset) -> list[str]:

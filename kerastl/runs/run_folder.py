@@ -13,36 +13,18 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from kerastl.system import atomic_files, bounded_json, digests, locks
+from kerastl.system import atomic_files, bounded_json, digests, locks, run_marks
 
 NEXT = ".next"
 """Where a run is made in the folder of one that is finished."""
-FILES = "files.json"
+FILES = run_marks.FILES
 LOG = "logs/run.log"
 """What the run's command has printed: it goes on when everything is pinned, and nobody reads it but people."""
 _FOLDERS = ("stages", "logs", "variants", "saved_model", "mobile")
 _RESULT = ("config.json", "report.json", "report.html", "model.keras", FILES)
 _KEPT = ("stages", "logs")
 """Folders to which a run adds; all others of a result are replaced."""
-
-
-def config_of(folder: Path) -> dict[str, Any] | None:
-    """What the `config.json` of a run says, ``None`` where there is none that a run has written."""
-    path = folder / "config.json"
-    try:
-        content = None if path.is_symlink() else bounded_json.read(path)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict) or not {"recipe", "tag", "versions", "config"} <= set(content):
-        return None
-    return content if isinstance(content["versions"], dict) and "kerastl" in content["versions"] else None
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a run is published in a folder."""
-    return (folder / FILES).is_file() and config_of(folder) is not None
 
 
 def inner(folder: Path) -> list[str]:
@@ -61,7 +43,7 @@ def check_own(folder: Path, *, recipe: str) -> None:
     if links:
         raise ValueError(f"{wanted}, and follows no links inside. Received: {folder}, where {', '.join(links)} is one.")
     others = [name for name in names if name != ".lock" and not atomic_files.is_leftover(name)]
-    config = config_of(folder)
+    config = run_marks.config_of(folder)
     if others and config is None:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
         raise ValueError(
@@ -110,6 +92,9 @@ def take_lock(folder: Path, *, note: Callable[[str], None]) -> int:
     handle = locks.opened(lock)
     try:
         locks.take(handle, wait=False)
+        if not os.fstat(handle).st_nlink:  # a run that was refused has taken the file away in between
+            os.close(handle)
+            return take_lock(folder, note=note)
     except OSError as error:
         holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
         os.close(handle)

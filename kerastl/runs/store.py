@@ -23,8 +23,8 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from kerastl import types
-from kerastl.runs import checkpoints, run_folder, stage_files
-from kerastl.system import atomic_files, bounded_json, code_digests, digests, output, phrases
+from kerastl.runs import checkpoints, run_folder, stage_files, untouched
+from kerastl.system import atomic_files, bounded_json, code_digests, digests, output, phrases, run_marks
 
 _MANIFEST = "manifest.json"
 _FILES = "files.json"
@@ -146,6 +146,7 @@ class Run:
         self._rows: dict[str, dict[str, Any]] = {}
         self._keys: dict[str, str] = {}
         self._lock: int | None = None
+        self._before: untouched.Before | None = None
         seed = getattr(config, "seed", None)
         self.metadata: dict[str, Any] = {"recipe": recipe, "tag": tag, "seed": seed, "versions": versions()}
         self._config = json.loads(json.dumps(dataclasses.asdict(config), default=atomic_files.to_json_types))
@@ -170,25 +171,27 @@ class Run:
     def __enter__(self) -> Run:
         check_backend()
         run_folder.check_own(self.home, recipe=self.metadata["recipe"])
-        run_folder.check_room(self.home, needed_bytes=self._needed_bytes)
-        self._lock = run_folder.take_lock(self.home, note=self._note)
+        self._before = untouched.Before(self.home)
         try:
+            run_folder.check_room(self.home, needed_bytes=self._needed_bytes)
+            self._lock = run_folder.take_lock(self.home, note=self._note)
             run_folder.clear_leftovers(self.home)
             run_folder.finish_publishing(self.home)
-            if run_folder.is_finished(self.home):
+            if run_marks.is_finished(self.home):
                 self.folder = self.home / run_folder.NEXT
-                self.folder.mkdir(exist_ok=True)
+            self._before.look(self.folder)
+            self.folder.mkdir(exist_ok=True)
             self._write_config()
             output.log_to(self.folder / run_folder.LOG)
         except BaseException:
-            self._release_lock()
+            self._end(failed=True)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._release_lock()
+        self._end(failed=error is not None)
 
     def place(self, name: str) -> Path:
         """A folder of the run for something that is costly to make and knows by itself whether it is still right.
@@ -291,16 +294,21 @@ class Run:
             folder, seconds = earlier, found
         reused = seconds is not None
         desk = (self.folder / "stages" / folder.name).with_name(f".work-{folder.name}")
-        for other in desk.parent.glob(f".work-{name}-{'[0-9a-f]' * 12}"):
-            if reused or other != desk:  # left by a kill after the stage was committed, or begun with other settings
+        others = [one for one in desk.parent.glob(f".work-{name}-{'[0-9a-f]' * 12}") if reused or one != desk]
+        begun = reused
+        try:
+            if seconds is None:
+                workspace = checkpoints.Workspace(name, folder=desk, logs=self.folder / "logs" / name)
+                result = make(workspace)
+                begun, seconds = True, workspace.seconds()
+                self._commit(folder, key=whole, seconds=seconds, write=lambda path: save(result, path))
+                atomic_files.remove(desk)
+                del result  # two copies of a large model need not live at once
+        finally:
+            # left by a kill after the stage was committed, or begun with other settings: where these ones are refused
+            # nothing was begun, and those stay
+            for other in others if begun or desk.exists() else ():
                 atomic_files.remove(other)
-        if seconds is None:
-            workspace = checkpoints.Workspace(name, folder=desk, logs=self.folder / "logs" / name)
-            result = make(workspace)
-            seconds = workspace.seconds()
-            self._commit(folder, key=whole, seconds=seconds, write=lambda path: save(result, path))
-            atomic_files.remove(desk)
-            del result  # two copies of a large model need not live at once
         self._keys[name] = whole
         self._rows[name] = {"name": name, "seconds": round(seconds, 3), "reused": reused}
         try:
@@ -361,7 +369,7 @@ class Run:
 
     def _write_config(self) -> None:
         content = {**self.metadata, "config": self._config, "created": _now()}
-        before = run_folder.config_of(self.folder) or run_folder.config_of(self.home) or {}
+        before = run_marks.config_of(self.folder) or run_marks.config_of(self.home) or {}
         same = all(before.get(name) == content[name] for name in ("recipe", "tag", "seed", "config"))
         if before and same:
             content["data"] = before.get("data")
@@ -370,7 +378,9 @@ class Run:
         if self.folder != self.home and not same:
             self._note("the settings differ from the run that is finished in this folder: it stays until this one is")
 
-    def _release_lock(self) -> None:
+    def _end(self, *, failed: bool) -> None:
+        if failed and self._before is not None:
+            self._before.put_back()
         if self._lock is not None:
             os.ftruncate(self._lock, 0)
             os.close(self._lock)

@@ -2,7 +2,9 @@
 
 C++ writes to file descriptor 2 behind Python's back. `begin` puts a small process between that and the terminal: it
 leaves out the lines that are known to say nothing, hands on all others, and outlives a crash, so that the last words of
-one are never lost. Everything goes into the log of the run, see `log_to`.
+one are never lost. Everything goes into the log of the run, see `log_to`. `begun` does it for one call out of Python.
+
+That process runs this file as a script, so that it imports nothing of kerastl.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import contextlib
 import io
 import os
 import re
+import select
 import signal
 import sys
 import time
@@ -37,8 +40,15 @@ _CONTROL = re.compile(
     "\x1b(?!\\[[0-9;]*m)"  # escapes, but those that colour
     "|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+_LOGGED = re.compile(r"(?:WARNING|INFO):(?:tensorflow|absl):|[IW]\d{4} [\d:.]+\s+\d+ \S+:\d+\]")
+"""Beginning of what TensorFlow's and absl's loggers of Python write: the same kind of lines as `KNOWN`, of retracing
+say. An error of theirs begins otherwise."""
+_PYTHON_WARNED = re.compile(r".+:\d+: \w*Warning: ")
+"""Beginning of what Python's module `warnings` writes."""
 quiet = False
 """Whether the results of a command are all that is to be shown (``--quiet``)."""
+CLOSED_PIPE = 128 + 13
+"""Exit status of a command that nobody reads any more: by convention that of one that SIGPIPE ends."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _WARNED = re.compile(rb"[WE]\d{4} |[\d:. -]+: [WE] ")
 _LOG, _END = b"\x00log ", b"\x00end"
@@ -58,20 +68,50 @@ class Cleaned:
 
     Args:
         stream: that of the terminal.
+        exits: whether a pipe that nobody reads any more ends the program, see `PipeClosed`.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, exits: bool = False) -> None:
         self.rich_proxied_file = self._stream = stream
         self.log: IO[str] | None = None
         self.muted = False
+        self._exits = exits
+        self._at_start, self._hidden = True, False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def flush(self) -> None:
+        with self._pipe():
+            self._stream.flush()
+
+    def release(self, stream: Any) -> None:
+        """From now on writes to another stream, and into no log: a logger may hold this one for good."""
+        self.rich_proxied_file = self._stream = stream
+        self.log, self.muted = None, False
+
+    @contextlib.contextmanager
+    def _pipe(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            if not self._exits:
+                raise
+            raise PipeClosed from None
+
+    def _is_known(self, text: str) -> bool:
+        """Whether it is for the log alone; a logger writes a record with all its lines at once."""
+        if self._at_start:
+            known = _LOGGED.match(text) or (quiet and _PYTHON_WARNED.match(text))
+            self._hidden = bool(known) and _keeps_log and not _verbose
+        self._at_start = text.endswith("\n")
+        return self._hidden
+
     def write(self, text: str) -> int:
         clean = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-        if not self.muted:
-            self._stream.write(clean)
+        if not self._is_known(clean) and not self.muted:
+            with self._pipe():
+                self._stream.write(clean)
         if self.log is not None:
             with contextlib.suppress(OSError, ValueError):  # a full disk is said elsewhere
                 self.log.write(_COLOUR.sub("", clean))
@@ -82,11 +122,63 @@ class Cleaned:
             self.write(line)
 
 
+class PipeClosed(SystemExit):
+    """Nobody reads what is printed any more (``kerastl ... | head``): no fault of anybody's, and the end of it.
+
+    It is no `OSError`, so that nobody takes it for a full disk on the way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(CLOSED_PIPE)
+
+
+def open_missing_streams() -> None:
+    """Where a command began without standard streams (``>&-``) what goes there is lost, and no file that is opened
+    later gets their numbers, into which native libraries would print.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def leave_closed_pipes() -> bool:
+    """Turns standard streams that nobody reads to where nothing is kept, so that Python's own end says nothing of them.
+
+    Returns:
+        Whether there was one.
+    """
+    found = False
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if _is_closed(number := stream.fileno()):
+                found = True
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+    return found
+
+
+def _is_closed(number: int) -> bool:
+    """Whether a file descriptor is a pipe without a reader."""
+    if not hasattr(select, "poll"):
+        return False
+    asked = select.poll()
+    asked.register(number, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in asked.poll(0))
+
+
 @contextlib.contextmanager
-def cleaned() -> Iterator[None]:
-    """Within it `sys.stdout` and `sys.stderr` are `Cleaned`."""
+def cleaned(*, exits: bool = False) -> Iterator[None]:
+    """Within it `sys.stdout` and `sys.stderr` are `Cleaned`, see there for ``exits``."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (one if isinstance(one, Cleaned) else Cleaned(one) for one in before)
+    sys.stdout, sys.stderr = (one if isinstance(one, Cleaned) else Cleaned(one, exits=exits) for one in before)
     try:
         yield
     finally:
@@ -117,54 +209,116 @@ def muted() -> Iterator[None]:
 def log_to(path: Path) -> None:
     """From now on everything that is printed goes into a file as well, as it has been since `begin` where it began."""
     streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, Cleaned)]
-    if not streams or _begun is None:
+    if not streams or not _keeps_log:
         return
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
         for stream in streams:
             stream.log = log
-        _begun.say(_LOG + os.fsencode(path.absolute()))
+        if _begun is not None:
+            number = os.fstat(log.fileno()).st_ino  # a run that is refused puts another file there
+            _begun.say(_LOG + f"{number} ".encode() + os.fsencode(path.absolute()))
 
 
 _begun: Native | None = None
+_keeps_log = _verbose = False
+
+
+def quiet_libraries() -> None:
+    """Says to libraries that are yet to be imported what is wanted of them, where nobody else has."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are nobody's concern here
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the quantizer's bars, one after the other for every file
+    # On processors without AVX-512 TensorFlow leaves oneDNN off, though small convolutions train 1.2 to 2.7 times
+    # faster with it (measured on an AVX2 machine); it has to be said before TensorFlow is imported.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def begin(*, verbose: bool = False) -> None:
     """Puts the filter between file descriptor 2 and the terminal, for the rest of this process.
 
-    Called before any framework is imported and any thread is started. Does nothing where there is no `fork`.
+    Does nothing where there is no `posix_spawn`.
 
     Args:
         verbose: whether known lines are shown as well.
     """
-    global _begun
-    if _begun is None and hasattr(os, "fork") and sys.stderr is not None:
+    global _begun, _keeps_log, _verbose
+    if _keeps_log:
+        return
+    _keeps_log, _verbose = True, verbose
+    if hasattr(os, "posix_spawn") and sys.stderr is not None and "python" in Path(sys.executable or "").name.lower():
         with contextlib.suppress(OSError, ValueError):  # no descriptor 2, or none left
             _begun = Native(verbose=verbose)
             atexit.register(_begun.close)
 
 
+@contextlib.contextmanager
+def begun() -> Iterator[None]:
+    """What `begin` and `cleaned` do for a command, for one call out of Python; afterwards all is as it was.
+
+    Within another one, or a command, nothing changes. A logger that is made inside keeps the stream that it found
+    there, which goes on to where the caller's goes.
+    """
+    global _begun, _keeps_log, _verbose
+    quiet_libraries()
+    if _keeps_log:
+        yield
+        return
+    before = sys.stdout, sys.stderr
+    begin()
+    inside: list[Any] = []
+    try:
+        with cleaned():
+            inside = [sys.stdout, sys.stderr]
+            yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream, now in zip(inside, before, strict=False):
+            stream.release(now)
+        if _begun is not None:
+            atexit.unregister(_begun.close)
+            _begun.close()
+            _begun.forget()
+        _begun, _keeps_log, _verbose = None, False, False
+
+
 class Native:
-    """The process that reads what is written to file descriptor 2, see `begin`."""
+    """The process that reads what is written to file descriptor 2, see `begin`.
+
+    It is spawned and not forked, for threads of TensorFlow's may be at work already.
+    """
 
     def __init__(self, *, verbose: bool) -> None:
         sys.stderr.flush()
         self._terminal = os.dup(2)
         readable, writable = os.pipe()
-        self._child = os.fork()
-        if not self._child:
-            try:
-                os.close(writable)
-                _Filter(self._terminal, verbose=verbose).serve(readable)
-            finally:
-                os._exit(0)
-        os.close(readable)
+        try:
+            self._child = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", __file__, *(["--verbose"] if verbose else [])],
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, self._terminal, 2),
+                    (os.POSIX_SPAWN_DUP2, readable, 0),
+                    # whoever reads what the command prints waits for no one else
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                ],
+                # Ctrl-C is for those who work: what they say of it has to arrive
+                setsigmask=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+            )
+        except BaseException:
+            for number in (writable, self._terminal):
+                os.close(number)
+            raise
+        finally:
+            os.close(readable)
         os.dup2(writable, 2)
         os.close(writable)
-        encoding, errors = sys.stderr.encoding, sys.stderr.errors
-        shown = open(os.dup(self._terminal), "w", buffering=1, encoding=encoding, errors=errors)  # noqa: SIM115
-        sys.stderr = shown
+        self._shown: IO[str] | None = None
+        if _is_on_2(sys.stderr):  # in a notebook it is another one, which goes on
+            encoding, errors = sys.stderr.encoding, sys.stderr.errors
+            self._shown = open(os.dup(self._terminal), "w", buffering=1, encoding=encoding, errors=errors)  # noqa: SIM115
+            sys.stderr = self._shown
 
     def say(self, words: bytes) -> None:
         """Tells the filter something, in the order of what is written."""
@@ -179,6 +333,21 @@ class Native:
         with contextlib.suppress(OSError):  # somebody else's child may still write, and the filter lives on
             while os.waitpid(self._child, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
                 time.sleep(0.005)
+        os.close(self._terminal)
+
+    def forget(self) -> None:
+        """Closes the stream that stood for `sys.stderr`, when nothing writes to it any more."""
+        if self._shown is not None:
+            with contextlib.suppress(OSError):
+                self._shown.close()
+
+
+def _is_on_2(stream: Any) -> bool:
+    """Whether a text stream writes to file descriptor 2 itself."""
+    try:
+        return isinstance(stream, io.TextIOWrapper) and stream.fileno() == 2
+    except (OSError, ValueError):
+        return False
 
 
 class _Filter:
@@ -197,13 +366,7 @@ class _Filter:
         self._ended = False
 
     def serve(self, readable: int) -> None:
-        """Until the last writer is gone. Ctrl-C is for those who work: what they say of it has to arrive."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        for descriptor in (0, 1, 2):  # whoever reads what the command prints waits for no one else
-            if descriptor not in (readable, self._terminal):
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
+        """Until the last writer is gone."""
         rest = b""
         while part := os.read(readable, 1 << 16):
             *lines, rest = (rest + part).split(b"\n")
@@ -238,11 +401,18 @@ class _Filter:
         with contextlib.suppress(OSError):
             os.write(self._log, line)
 
-    def _begin_log(self, path: bytes) -> None:
+    def _begin_log(self, words: bytes) -> None:
+        number, _, path = words.partition(b" ")
         with contextlib.suppress(OSError):
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            self._log = os.open(path, flags, 0o644)
+            log = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+            if os.fstat(log).st_ino == int(number):
+                self._log = log
         while self._waiting:
             self._keep(self._waiting.popleft())
             if self._log is None:
                 return
+
+
+if __name__ == "__main__":
+    os.closerange(3, 256)  # what libraries left open for every child
+    _Filter(2, verbose="--verbose" in sys.argv).serve(0)

@@ -41,13 +41,13 @@ def fastest_dtype_policy(model: keras.Model) -> str:
 
 
 def has_bfloat16_units() -> bool:
-    """Whether matrices of bfloat16 are multiplied as such, by a GPU of compute capability 8 or the processor: AVX-512
-    BF16, AMX. Elsewhere bfloat16 is emulated, many times slower.
+    """Whether matrices of bfloat16 are multiplied as such, by a GPU of compute capability 8 or by the processor, see
+    `machine.bfloat16_units`.
     """
     details = (tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU"))
     if any(one.get("compute_capability", (0, 0)) >= (8, 0) for one in details):
         return True
-    return bool(machine.features() & {"avx512_bf16", "amx_bf16"})
+    return bool(machine.bfloat16_units())
 
 
 def width(model: keras.Model) -> int:

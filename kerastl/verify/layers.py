@@ -14,12 +14,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
+from kerastl.system import layer_labels
 from kerastl.types import Inputs, LayerError
 from kerastl.verify import predictions
 from kerastl.verify.answers import count_of
-
-# What only carries numbers from one layer to the next.
-_CARRIERS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
 
 
 def layer_errors(
@@ -79,22 +77,19 @@ class _Layers:
         model = flatbuffer_utils.read_model_from_bytearray(bytearray(predictions.bytes_of(file)))
         graph = model.subgraphs[0]
         names = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
-        ends = [
-            (name, int(operator.outputs[0]))
-            for name, operator in zip(names, graph.operators, strict=True)
-            if name not in _CARRIERS
-        ]
-        graph.outputs, model.signatureDefs = [place for _, place in ends], None
-        self.layers = [
-            f"{number}. {name} {[int(size) for size in graph.tensors[place].shape[1:]]}"
-            for number, (name, place) in enumerate(ends, 1)
-        ]
+        places = [int(operator.outputs[0]) for operator in graph.operators]
+        labels = layer_labels.labels(
+            (name, graph.tensors[place].shape) for name, place in zip(names, places, strict=True)
+        )
+        ends = {place: label for place, label in zip(places, labels, strict=True) if label is not None}
+        graph.outputs, model.signatureDefs = list(ends), None
+        self.layers = list(ends.values())
         content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
         self._interpreter = Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
         self._sources = self._interpreter.get_input_details()
         tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_output_details()}
-        self._ends = [tensors[place] for _, place in ends]
+        self._ends = [tensors[place] for place in ends]
         self.ranges = [_range(tensor) for tensor in self._ends]
 
     def run(self, example: np.ndarray | Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import functools
+import re
+import types
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+import kerastl
 from kerastl import verify
 from kerastl.compress import exceptions, float_file, mixed_precision, ptq
-from kerastl.export import tflite
+from kerastl.export import metadata, tflite
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.agreement import Agreement
+from kerastl.types import Task
+from kerastl.verify import layers
 
 SERIES = np.sin(np.linspace(0, 60, 40)[:, None] * np.linspace(0.1, 3.1, 64)).astype("float32")
 SERIES[:, 0] = 0
@@ -91,6 +97,65 @@ def test_what_loses_most_is_found_and_left_float(spectral):
         )
     with pytest.raises(ValueError, match="Wanted sensitivities"):
         exceptions.search(spectral, [], quantize=ptq.dynamic_int8, score=len, least=1)
+
+
+@pytest.fixture(scope="module")
+def packed(spectral) -> bytes:
+    """The same file as a run keeps it: its inner tensors have numbers for names."""
+    target = Agreement.of(verify.predict_tflite(spectral, SERIES), names=("values",))
+    return metadata.add(spectral, Task("series", KIND, target), description="float32")
+
+
+@pytest.mark.parametrize("name", ["1. FULLY_CONNECTED [32]", "1. FULLY_CONNECTED", "1."])
+def test_what_a_report_calls_a_layer_goes_for_a_packed_file_too(spectral, packed, name):
+    assert [one.layer for one in float_file.operators(packed)] == [one.layer for one in float_file.operators(spectral)]
+    assert [one.name.isdigit() for one in float_file.operators(packed)] == [True, True, False], "the last is the output"
+    assert float_file.operators(packed)[0].shown == "1. FULLY_CONNECTED [32]"
+    assert float_file.operators(spectral)[0].shown == "dft"
+    for file in (spectral, packed):
+        found = kinds(ptq.dynamic_int8(file, keep_float=[name]))
+        assert found[32, 64] == schema.TensorType.FLOAT32
+        assert schema.TensorType.FLOAT32 not in (found[24, 32], found[3, 24])
+
+
+def test_names_that_are_offered_are_names_that_are_taken(packed):
+    with pytest.raises(ValueError, match="Available: ") as raised:
+        float_file.left_float(packed, ["mel"])
+    offered = re.findall(r"\d+\. \w+ \[[\d, ]*\]", str(raised.value))
+    assert {one.layer for one in float_file.operators(packed)} <= set(offered)
+    for name in offered:
+        assert len(float_file.left_float(packed, [name])) == 1
+    rest = re.sub(r"\d+\. \w+ \[[\d, ]*\]", "", str(raised.value).partition("Available: ")[2])
+    assert not re.search(r"\d", rest), "no bare number"
+
+
+def test_reports_and_exceptions_call_layers_alike(spectral):
+    errors = layers.layer_errors(ptq.dynamic_int8(spectral), spectral, inputs=SERIES, kind=KIND)
+    assert {one.layer for one in float_file.operators(spectral)} <= {one.layer for one in errors}
+
+
+def test_the_page_shows_what_works(packed, tmp_path, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "shrink_model.md").read_text()
+    section = page.partition("## By hand: layers that stay float")[2].partition("\n## ")[0]
+    code = "\n".join(re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    (tmp_path / "variants").mkdir()
+    (tmp_path / "variants" / "float32.tflite").write_bytes(packed)
+    whole = error(ptq.dynamic_int8(packed), packed)
+    target = Agreement.of(verify.predict_tflite(packed, SERIES))
+    found = {
+        "kerastl": kerastl,
+        "predict_tflite": verify.predict_tflite,
+        "run": types.SimpleNamespace(folder=tmp_path),
+        "examples": SERIES,
+        "task": Task("series", KIND, target),
+        "score": lambda file: -error(file, packed),
+        "least": -whole / 3,
+    }
+    exec(code, found)
+    assert kinds(found["small"])[32, 64] == schema.TensorType.FLOAT32
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("1. FULLY_CONNECTED [32] ")
+    assert printed[-1].startswith("('1. FULLY_CONNECTED [32]',) ")
 
 
 def test_a_name_of_nothing_is_refused(spectral):

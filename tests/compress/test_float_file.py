@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from litert_quantizer import qtyping
+from litert_quantizer.utils import progress_utils
 
 from kerastl.compress import float_file, ptq
+from kerastl.inputs.image import Image
 from tests.compress.test_ptq import convert
 
 
@@ -104,3 +107,20 @@ def test_tensors_without_names_of_their_own_get_some(file, called):
     assert len(small) < 0.8 * len(file)
     names = [tensor.name for tensor in float_file.tensors(small)]
     assert len(set(names)) == len(names)
+
+
+def test_the_quantizer_draws_no_bar_whatever_its_environment_says(file, monkeypatch):
+    """One of its steps shows one for every large file, also where all others were told not to."""
+    drawn = []
+
+    class Bar(progress_utils.ProgressBar):
+        def __init__(self, *words, enable=None, **options):
+            drawn.append(enable)
+            super().__init__(*words, enable=enable, **options)
+
+    monkeypatch.setattr(progress_utils, "ProgressBar", Bar)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
+    ptq.static_int8(file, calibration=pictures, inputs=Image((8, 8, 1)))
+    assert len(drawn) >= 3, "calibrated, measured, written"
+    assert set(drawn) == {False}
+    assert progress_utils.ProgressBar is Bar

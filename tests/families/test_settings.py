@@ -12,6 +12,7 @@ import pytest
 
 from kerastl import cli
 from kerastl.runs import recipes
+from kerastl.system import machine
 from kerastl.types import settings
 
 OPEN = {
@@ -95,7 +96,7 @@ def test_every_setting_states_what_it_may_be_and_is_held_to_it():
     ids=" ".join,
 )
 def test_the_command_line_says_the_same_and_makes_no_folder(here, monkeypatch, capsys, words, said):
-    monkeypatch.setattr(recipes, "free_memory", lambda: pytest.fail("it ran"))
+    monkeypatch.setattr(machine, "free_memory", lambda: pytest.fail("it ran"))
     with contextlib.suppress(SystemExit):  # of a choice that is none, which the parser of flags knows by itself
         assert cli.main(["run", *words]) == 1
     printed = capsys.readouterr().err

@@ -34,6 +34,16 @@ def test_the_run_keeps_the_budget():
     assert not [name for name in ask().flags if name.startswith("accept")]
 
 
+def test_bytes_are_promised_with_the_file_that_comes_next():
+    best = ask(megabytes=3)
+    assert advice.promise(best.model) == "2.49 MB, or 4.49 MB (float16) if its file of integers fails its proof"
+    assert any("the next one has 4.49 MB, and the run ends without a file" in reason for reason in best.why)
+    assert not any("the next one" in reason for reason in (*ask().why, *ask(megabytes=8).why))
+    texts = ask(kind="texts", length=20).model
+    assert advice.promise(texts).endswith("MB (float16) if its file of int8 weights fails its proof")
+    assert all(1.5 * one.megabytes < one.float16_megabytes < 2.1 * one.megabytes for one in advice.MODELS)
+
+
 def test_minutes_are_forward_passes_and_epochs_of_every_example():
     found = ask(forward_passes=3, epochs=7)
     assert found.minutes == pytest.approx(100 * (3 * found.model.forward + 7 * found.model.train) / 60)

@@ -38,9 +38,12 @@ def test_who_answers_where_there_are_no_labels(folder):
     assert not own_model.needs_answers("", "fashion_mnist", labels="auto")
     with pytest.raises(ValueError, match=r"Wanted a classifier of pictures.*rows\.keras.*--labels none"):
         own_model.needs_answers(rows, str(folder / "labelled.npz"), labels="auto")
-    for model, data, labels in (("", str(folder / "rows.npz"), "auto"), (rows, "mnist", "all"), ("", "mnist", "none")):
-        with pytest.raises(ValueError, match=rf"Wanted --labels auto or none.*Received: labels='{labels}'"):
-            own_model.needs_answers(model, data, labels=labels)
+    with pytest.raises(ValueError, match=r"Wanted --labels auto or none\. Received: labels='all'"):
+        own_model.needs_answers(rows, "mnist", labels="all")
+    for data, labels in ((str(folder / "rows.npz"), "auto"), ("mnist", "none")):
+        words = r"\.keras or \.h5 file.*Received: no model, .*For example: kerastl run shrink_model --model my\.keras"
+        with pytest.raises(ValueError, match=words):
+            own_model.needs_answers("", data, labels=labels)
 
 
 def test_data_with_the_models_answers_and_the_model_that_gave_them(folder):

@@ -1,6 +1,7 @@
 """Recipes: found, read without being imported, given fields, and run from Python."""
 
 import dataclasses
+import re
 import signal
 from pathlib import Path
 
@@ -51,6 +52,17 @@ def run(config: Config, folder: pathlib.Path) -> None:
     (folder / "mobile").mkdir(parents=True)
     (folder / "mobile" / "model.tflite").write_bytes(repr(config).encode())
 '''
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    depth: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    epochs: int = 3
+    inner: Inner = Inner()
 
 
 @pytest.fixture
@@ -133,6 +145,32 @@ def test_an_old_name_of_a_setting_that_is_nested_now_is_known_by_its_last_part()
     assert recipes.setting("limit", (*names, "other.limit")) == "other.limit", "a name of its own comes first"
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("epoch", ["teacher.epochs", "student.epochs"]),
+        ("epochs", ["teacher.epochs", "student.epochs"]),
+        ("Teacher.epoch", ["teacher.epochs", "student.epochs"]),
+        ("max_score_drops", ["accept.max-score-drop"]),
+        ("zzz", []),
+    ],
+)
+def test_near_settings_end_in_a_near_word(name, near):
+    assert recipes.near_settings(name, NAMES)[: len(near)] == near
+    assert near or not recipes.near_settings(name, NAMES)
+
+
+def test_a_keyword_of_two_groups_says_how_either_is_given():
+    config = dataclasses.make_dataclass("Config", [("teacher", Part, Part()), ("student", Part, Part())], frozen=True)()
+    with pytest.raises(ValueError, match=r"Did you mean teacher\.epochs, student\.epochs\? What .* teacher=\{\"epochs"):
+        recipes.with_fields(config, {"epoch": 2}, recipe="mine")
+    with pytest.raises(ValueError, match=r"'teacher\.inner\.depht'\. Did you mean teacher\.inner\.depth\?"):
+        recipes.with_fields(config, {"teacher": {"inner": {"depht": 2}}}, recipe="mine")
+    one = dataclasses.make_dataclass("Config", [("teacher", Part, Part())], frozen=True)()
+    with pytest.raises(ValueError, match=r'It is inside teacher=\{"inner": \{"depth": \.\.\.\}\}'):
+        recipes.with_fields(one, {"dept": 2}, recipe="mine")
+
+
 def test_short_names_are_fields_too(file):
     assert b"epochs=7" in kerastl.run(str(file), out="short", epochs=7).file.read_bytes()
 
@@ -149,14 +187,17 @@ def test_what_a_choice_is_of_is_refused_before_anything_runs(file):
     ("fields", "words"),
     [
         ({"sed": 1}, "no setting 'sed'. Did you mean seed"),
-        ({"teacher": {"epoch": 1}}, "Did you mean epochs"),
-        ({"teacher.epoch": 1}, "no setting 'epoch'"),
+        ({"smok": True}, "no setting 'smok'. Did you mean smoke"),
+        ({"epoch": 1}, """no setting 'epoch'. Did you mean epochs? It is inside teacher={"epochs": ...}."""),
+        ({"teacher": {"epoch": 1}}, "no setting 'teacher.epoch'. Did you mean teacher.epochs? Available inside"),
+        ({"teacher.epoch": 1}, "no setting 'teacher.epoch'. Did you mean teacher.epochs?"),
+        ({"techer.epochs": 1}, """Did you mean epochs? It is inside teacher={"epochs": ...}."""),
         ({"tag": "a/b"}, "A tag is one folder's name"),
         ({"tag": "a", "out": "b"}, "give one of --out and --tag"),
     ],
 )
 def test_what_is_no_setting_is_refused_before_anything_runs(file, fields, words):
-    with pytest.raises(ValueError, match=words.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=re.escape(words)):
         kerastl.run(str(file), **fields)
     assert not Path("saved_models").exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,105 @@ def test_the_last_words_of_a_crash_arrive(tmp_path):
 
 def test_what_tensorflow_says_at_its_start_is_known(tmp_path):
     """The real one, which says something else from version to version."""
-    code = "from kerastl.system import output; output.begin(); import tensorflow as tf; tf.constant(1.0) + 1"
+    code = """
+from pathlib import Path
+from kerastl.system import output
+output.begin()
+with output.cleaned():
+    import tensorflow as tf
+    output.log_to(Path("run.log"))
+    function = tf.function(lambda number: tf.constant(1.0) + number)
+    for number in range(8):  # each is traced anew, of which TensorFlow warns
+        function(number)
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "triggered tf.function retracing" in (tmp_path / "run.log").read_text()
+
+
+RETRACED = "WARNING:tensorflow:5 out of the last 5 calls to <f> triggered tf.function retracing.\nMore of it.\n"
+WARNED = "/some/where.py:12: UserWarning: beware\n  beware()\n"
+
+
+def test_what_loggers_of_libraries_say_is_for_the_log(monkeypatch, tmp_path):
+    stream = io.StringIO()
+    cleaned = output.Cleaned(stream)
+    cleaned.log = (tmp_path / "log").open("w")
+
+    def shown(*words: str) -> str:
+        stream.seek(0)
+        stream.truncate()
+        for word in words:
+            cleaned.write(word)
+        return stream.getvalue()
+
+    assert shown(RETRACED) == RETRACED, "no log is kept: nothing may be lost"
+    monkeypatch.setattr(output, "_keeps_log", True)
+    assert shown(RETRACED, "kerastl: a note\n") == "kerastl: a note\n"
+    assert shown("WARNING:absl:one", "\n", "two\n") == "two\n"
+    assert shown("ERROR:tensorflow:lost\n", "WARNING:mine:this\n") == "ERROR:tensorflow:lost\nWARNING:mine:this\n"
+    assert shown("said: ", RETRACED) == f"said: {RETRACED}", "in the middle of a line"
+    assert shown(WARNED) == WARNED
+    monkeypatch.setattr(output, "quiet", True)
+    assert shown(WARNED, "a user's own words\n") == "a user's own words\n"
+    monkeypatch.setattr(output, "_verbose", True)
+    assert shown(RETRACED, WARNED) == RETRACED + WARNED
+    cleaned.log.close()
+    assert (tmp_path / "log").read_text().count(RETRACED) == 4
+
+
+CALL = """
+import logging, os, sys
+from pathlib import Path
+from kerastl.system import output
+before, descriptor = sys.stderr, os.fstat(2).st_ino
+for turn in "one", "two":
+    with output.begun():
+        assert sys.stderr is not before
+        handler = logging.StreamHandler()
+        output.log_to(Path(turn))
+        os.write(2, GREETINGS)
+        print("to stdout", turn)
+        print("to stderr", turn, file=sys.stderr)
+        with output.begun():
+            handler.stream.write("WARNING:tensorflow:retracing " + turn + "\\n")
+    assert (sys.stderr, os.fstat(2).st_ino) == (before, descriptor)
+    handler.stream.write("a handler goes on\\n")
+    os.write(2, b"I0000 00:00:1796051188.062127   13790 port.cc:153] after it\\n")
+assert {"TF_CPP_MIN_LOG_LEVEL", "TQDM_DISABLE", "TF_ENABLE_ONEDNN_OPTS"} <= set(os.environ)
+print("open:", len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 4)
+"""
+
+
+def test_one_call_out_of_python_is_as_quiet_and_leaves_all_as_it_was(tmp_path):
+    greetings = repr("".join(f"{line}\n" for line in GREETINGS).encode())
+    call = [sys.executable, "-c", CALL.replace("GREETINGS", greetings)]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    after = ["a handler goes on", "I0000 00:00:1796051188.062127   13790 port.cc:153] after it"]
+    assert done.stderr.splitlines() == ["to stderr one", *after, "to stderr two", *after]
+    # standard ones, the folder that is listed, and the two logs, which the collector closes
+    *printed, number = done.stdout.splitlines()
+    assert printed == ["to stdout one", "to stdout two"]
+    assert int(number.removeprefix("open: ")) <= 6
+    for turn in ("one", "two"):
+        log = (tmp_path / turn).read_text()
+        assert {*GREETINGS, f"to stdout {turn}", f"to stderr {turn}"} <= set(log.splitlines())
+        assert f"retracing {turn}" in log
+        assert "goes on" not in log
+
+
+def test_a_pipe_that_nobody_reads_is_no_fault_of_a_file(tmp_path):
+    """It passes whoever takes an `OSError` for a full disk; in a program of somebody else's it stays what it was."""
+    for exits, kind in ((True, output.PipeClosed), (False, BrokenPipeError)):
+        readable, writable = os.pipe()
+        os.close(readable)
+        stream = output.Cleaned(open(writable, "w"), exits=exits)  # noqa: SIM115
+        stream.write("words")
+        with pytest.raises(kind):
+            stream.flush()
+        assert output._is_closed(writable)
+        with pytest.raises(BrokenPipeError):
+            stream._stream.close()
+    assert not issubclass(output.PipeClosed, Exception)
+    with (tmp_path / "file").open("w") as file:
+        assert not output._is_closed(file.fileno())

@@ -214,11 +214,13 @@ def _remove(
     heapq.heapify(heap)
     while cost.total > keep * whole:
         if not heap:
+            words = of.replace("_", "-")
+            reached = f"{cost.total / whole:.3f} of them" if cost.total < whole else "all of them"
             raise ValueError(
-                f"Channel pruning cannot come down to {keep:.3g} of the {of} ({whole:,}) with what may be removed. "
-                f"Received: keep_ratio={keep}; the least that is reached is {cost.total / whole:.3f}, with "
-                f"min_keep_ratio={floor}, divisor={multiple} and {len(found.reasons)} units of channels "
-                f"untouchable: {_told(found)}"
+                f"Wanted a network with {keep:.3g} of the {words} ({whole:,}). Received: one that still has {reached} "
+                f"when every channel is removed that may be. Ask for a larger keep_ratio (--keep-ratios) than "
+                f"{keep:.3g}, a smaller divisor than {multiple}, or a smaller min_keep_ratio than {floor:g}. Of its "
+                f"channels stay {_told(found)}"
             )
         price, index, units = heapq.heappop(heap)
         now = offer(index)
@@ -246,7 +248,7 @@ def _step(found: Coupling, family: np.ndarray, multiple: int) -> int:
 
 def _told(found: Coupling) -> str:
     counts = Counter(found.reasons.values())
-    return "; ".join(f"{count} because {why}" for why, count in counts.most_common(3)) + "."
+    return "; ".join(f"{count} because {why}" for why, count in counts.most_common(3)) + "." if counts else "none else."
 
 
 def _planned(flat: keras.Model, found: Coupling, gone: set[int]) -> Plan:

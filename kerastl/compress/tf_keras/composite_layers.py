@@ -120,9 +120,15 @@ def graph_of(
         try:
             graph = keras.Model(inputs, layer.call(*args, **kwargs))
         except Exception as error:  # whatever its own code says to a symbol
+            looped = isinstance(layer, keras.layers.RNN)
+            why = (
+                "runs in a loop" if looped else f"says, when it is asked for them: {' '.join(str(error).split())[:300]}"
+            )
             raise ValueError(
-                "A layer is taken apart by calling it on symbols, which all that it does must take. Received: "
-                f"{described}, which says: {' '.join(str(error).split())[:300]}"
+                "Clustering and quantization-aware training build a network anew of layers that TF-MOT knows, and take "
+                f"others apart into such. Received: {described}, which has no such parts: it {why}. Files that need no "
+                "training, those of compress.ptq, are made of it all the same; --tune.epochs 0 of shrink_model leaves "
+                "all training out."
             ) from error
         yield graph
     finally:

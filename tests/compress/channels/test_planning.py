@@ -302,9 +302,17 @@ def test_numbers_of_channels_are_multiples_and_families_keep_a_share():
             assert after >= 0.45 * before, name
     assert min(after / before for before, after in plan.channels.values()) == 0.5
     with pytest.raises(
-        ValueError, match=r"come down to 0.2 of the multiply_adds \(9,345,920\).* least that is reached is 0.253, with"
+        ValueError, match=r"with 0\.2 of the multiply-adds \(9,345,920\).* has 0\.253 of them when.*--keep-ratios"
     ):
         channels.plan(model, keep_ratio=0.2, divisor=8, min_keep_ratio=0.45)
+
+
+def test_a_network_of_which_nothing_can_go_says_why_and_what_to_ask_for():
+    series = keras.Input((6, 3))
+    model = keras.Model(series, layers.Dense(2)(layers.LSTM(8, name="memory")(series)))
+    words = r"still has all of them when .*--keep-ratios.*Of its channels stay 8 because 'memory' of class LSTM is not"
+    with pytest.raises(ValueError, match=words):
+        channels.plan(model, keep_ratio=0.5)
 
 
 def test_whole_groups_make_the_multiples():

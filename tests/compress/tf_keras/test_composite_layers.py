@@ -78,9 +78,18 @@ def test_a_graph_computes_what_the_layer_does_and_leaves_it_as_it_was():
     assert [len(part._outbound_nodes) for part in (pair.one, pair.two)] == [0, 0]
 
 
+def test_a_loop_is_said_to_be_one_and_what_does_without_training():
+    series = keras.KerasTensor((None, 5, 3))
+    loop = keras.layers.GRU(4, name="memory")
+    loop.build(series.shape)
+    words = r"layer 'memory' of class .*GRU, which has no such parts: it runs in a loop\. .*--tune\.epochs 0"
+    with pytest.raises(ValueError, match=words), composite_layers.graph_of(loop, ((series,), {})):
+        pass
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"own": True}, r"with \['pair/own'\]"), ({"eager": True}, "which says: .")],
+    [({"own": True}, r"with \['pair/own'\]"), ({"eager": True}, "which has no such parts: it says, .*: .")],
 )
 def test_what_cannot_be_taken_apart_is_named(options, said):
     pair = model(**options).get_layer("pair")
