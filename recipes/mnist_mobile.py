@@ -3,7 +3,7 @@
 Six narrow convolutions of 19,000 parameters see every digit turned, shifted, zoomed and bent anew in every epoch. The
 net is stored in every format there is, each file is run against its model, and the smallest within the bounds goes to
 the phone: 4-bit weights whose integers are chosen by the net's own answers lose nothing here. A teacher gave this net
-nothing that its minutes gave not, so there is none; `fashion_mobile` is the longer road, on clothes: three teachers, a
+nothing that its minutes gave not, so there is none; `fashion_mobile` is the longer road, on clothes: a teacher, a
 distilled student (Hinton et al. 2015; Beyer et al. 2022), the same student alone beside it.
 
 Minutes: 9
