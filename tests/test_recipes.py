@@ -205,28 +205,6 @@ def test_the_float_models_are_the_files(finished):
     np.testing.assert_allclose(answers, expected, atol=1e-4 * scale)
 
 
-def test_the_same_command_again_reuses_every_stage(finished):
-    recipe, report, folder = finished
-    if recipe.name in ALIASES:  # the stages are those of the recipe that it is a setting of
-        assert recipe.module.run is named(recipes.find(recipe.name).path.stem)[0].run
-        if recipe.name not in WITHOUT_CONTROL:
-            return
-    if recipe.name in WITHOUT_CONTROL:
-        again = recipe.module.run(dataclasses.replace(recipe.config, control=False), folder)
-        before = [stage["name"] for stage in report["stages"] if "without_teacher" not in stage["name"]]
-        assert [stage["name"] for stage in again["stages"]] == before
-        assert all(stage["reused"] for stage in again["stages"])
-        assert again["control"] is None
-        assert {row["name"] for row in again["variants"]} <= {row["name"] for row in report["variants"]}
-        assert kerastl.open(folder).verify() == ()
-        return
-    again = recipe.module.run(recipe.config, folder)
-    assert all(stage["reused"] for stage in again["stages"])
-    for before, after in zip(report["variants"], again["variants"], strict=True):
-        assert (before["sha256"], before["score"]) == (after["sha256"], after["score"])
-    assert again.get("control") == report.get("control")  # of students as they were, whatever was made of them since
-
-
 def test_a_process_elsewhere_makes_the_same_files(finished, tmp_path):
     """Bitwise, of the same settings and seed: this process has run other tests before, that one is fresh."""
     recipe, _, folder = finished
@@ -248,6 +226,28 @@ def test_a_process_elsewhere_makes_the_same_files(finished, tmp_path):
     assert made.keys() == again.keys()
     assert len(made) >= MADE_TWICE[recipe.name]
     assert [name for name in made if made[name] != again[name]] == []
+
+
+def test_the_same_command_again_reuses_every_stage(finished):
+    recipe, report, folder = finished
+    if recipe.name in ALIASES:  # the stages are those of the recipe that it is a setting of
+        assert recipe.module.run is named(recipes.find(recipe.name).path.stem)[0].run
+        if recipe.name not in WITHOUT_CONTROL:
+            return
+    if recipe.name in WITHOUT_CONTROL:
+        again = recipe.module.run(dataclasses.replace(recipe.config, control=False), folder)
+        before = [stage["name"] for stage in report["stages"] if "without_teacher" not in stage["name"]]
+        assert [stage["name"] for stage in again["stages"]] == before
+        assert all(stage["reused"] for stage in again["stages"])
+        assert again["control"] is None
+        assert {row["name"] for row in again["variants"]} <= {row["name"] for row in report["variants"]}
+        assert kerastl.open(folder).verify() == ()
+        return
+    again = recipe.module.run(recipe.config, folder)
+    assert all(stage["reused"] for stage in again["stages"])
+    for before, after in zip(report["variants"], again["variants"], strict=True):
+        assert (before["sha256"], before["score"]) == (after["sha256"], after["score"])
+    assert again.get("control") == report.get("control")  # of students as they were, whatever was made of them since
 
 
 def test_a_flipped_byte_anywhere_in_a_run_is_noticed(finished):

@@ -61,7 +61,7 @@ def hostile_names(root: Path) -> list[str]:
     wrong = ended(functools.partial(run, folder, "--names", "strange"), status=0, said=("finished: ",))
     if wrong:
         return wrong
-    wrong += ended(functools.partial(command, "verify", str(folder)), status=0, said=("verified: 1 files",))
+    wrong += ended(functools.partial(command, "verify", str(folder)), status=0, said=("verified: 1 file ",))
     picture = root / "100% [new]\npïcture.npy"
     with picture.open("wb") as file:
         tiny_run.np.save(file, tiny_run.load().test.inputs[0])
