@@ -9,7 +9,7 @@ distilled student (Hinton et al. 2015; Beyer et al. 2022), the same student alon
 Minutes: 9
 Data: mnist
 Command: kerastl run mnist_mobile
-Expect: a file of 14,500 bytes with a test accuracy of 0.995 (0.9957 of seed 0)
+Expect: a file of 14,458 bytes with a test accuracy of 0.995 (0.9957, 0.9951 and 0.9944 of seeds 0, 1 and 2)
 """
 
 from __future__ import annotations
