@@ -57,23 +57,44 @@ def effective_rank(embeddings: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
+def feature_deviation(embeddings: np.ndarray) -> float:
+    """Mean over features of their standard deviation over examples, in the embeddings' own units.
+
+    Bardes et al. 2022, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning", section
+    4.1, hold it at 1. It says something where an objective knows of scale; what shrinks to a point without changing its
+    shape is collapsed there, and no other measure of this file sees it.
+
+    Args:
+        embeddings: ``(examples, width)``, two examples or more.
+
+    Raises:
+        ValueError: the shape is another, or a number is not finite.
+    """
+    largest = np.abs(np.asarray(embeddings, np.float64)).max(initial=0)
+    return float(largest * _scaled(embeddings, axis=None).std(0).mean())
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What sound features exceed.
+    """What sound embeddings exceed.
 
     Attributes:
-        spread: least `feature_spread`.
+        spread: least `feature_spread`. On toy data runs that are sound stay above 0.3, and runs that are made to
+            collapse fall below 0.1 within 80 steps; a network that was just initialized stands at about 0.1.
         rank_share: least `effective_rank`, as a share of the largest that there can be: the width, or the number of
             examples less one. No rank below ``rank`` is sound either.
         rank: see there.
+        deviation: least `feature_deviation`; 0.1 for VICReg and others that know of scale. By default 0: embeddings
+            whose directions alone are compared may have any.
 
     Raises:
         ValueError: a number is negative or not finite, or the share is above 1.
     """
 
-    spread: float = 0.01
+    spread: float = 0.1
     rank_share: float = 0.05
     rank: float = 1.5
+    deviation: float = 0.0
 
     def __post_init__(self) -> None:
         numbers = dataclasses.astuple(self)
@@ -103,6 +124,11 @@ def what_collapsed(embeddings: np.ndarray, limits: Limits | None = None) -> str 
             f"complete collapse: all {examples} examples have nearly the same embedding (spread {spread:.2g}, wanted "
             f"{limits.spread:g} or more; 1 is even)"
         )
+    if (deviation := feature_deviation(embeddings)) < limits.deviation:
+        return (
+            f"complete collapse: the {width} features of {examples} examples have a standard deviation of "
+            f"{deviation:.2g}, wanted {limits.deviation:g} or more"
+        )
     if rank < (least := limits.least_rank((examples, width))):
         return (
             f"dimensional collapse: the {width} features of {examples} examples vary in {rank:.1f} directions "
@@ -120,10 +146,11 @@ class CollapseGuard(keras.callbacks.Callback):
     Args:
         inputs: a batch of examples that differ, from the training data; 256 give a rank that is steady.
         embed: makes their embeddings ``(examples, width)``, in inference mode; by default the model that is trained.
+            They are those that the objective compares: features before a projector hide a collapse behind it.
         every: steps between two looks.
         after: steps before the first one counts.
         patience: looks in a row at collapsed features that stop the run.
-        limits: what sound features exceed.
+        limits: what sound embeddings exceed.
 
     Attributes:
         spread, rank: as the last look found them; ``None`` before.

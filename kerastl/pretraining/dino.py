@@ -36,11 +36,31 @@ def loss(
         ValueError: the shapes are others, or a temperature is not positive.
     """
     numerics.check_temperature(student_temperature)
-    numerics.check_temperature(teacher_temperature)
     student, teacher = embeddings.as_pair(student, teacher)
-    sharpened = tf.nn.softmax((teacher - _checked(center, teacher)) / teacher_temperature)
+    sharpened = probabilities(teacher, center=center, temperature=teacher_temperature)
     logarithms = tf.nn.log_softmax(student / student_temperature)
     return -tf.reduce_mean(tf.reduce_sum(tf.stop_gradient(sharpened) * logarithms, -1))
+
+
+def probabilities(teacher: tf.Tensor, *, center: tf.Tensor, temperature: float = 0.04) -> tf.Tensor:
+    """``softmax((teacher - center) / T)``: what a teacher says, and where a collapse shows: always the same.
+
+    Caron et al. 2021, section 3.1, eq. 1, with the centre of algorithm 1.
+
+    Args:
+        teacher: outputs ``(batch, width)``.
+        center: ``(width,)``.
+        temperature: above 0.
+
+    Returns:
+        ``(batch, width)``.
+
+    Raises:
+        ValueError: the shapes are others, or the temperature is not positive.
+    """
+    numerics.check_temperature(temperature)
+    teacher, _ = embeddings.as_pair(teacher, teacher)
+    return tf.nn.softmax((teacher - _checked(center, teacher)) / temperature)
 
 
 def moved_center(center: tf.Tensor, teacher: tf.Tensor, *, momentum: float = 0.9) -> tf.Tensor:

@@ -37,7 +37,7 @@ class TwoViews(keras.Model):
     which are not looked at, or without.
 
     Calling and saving go to the encoder. Put a `collapse.CollapseGuard` with ``embed=`` this model's `embed` among the
-    callbacks.
+    callbacks; of DINO it looks at `dino.probabilities` of these and of ``center``.
 
     Args:
         encoder: functional or sequential, of inputs to features ``(batch, features)``; trained in place.
@@ -53,6 +53,7 @@ class TwoViews(keras.Model):
     Attributes:
         encoder: the caller's model.
         objective: the caller's function.
+        center: ``(width,)``, a variable; ``None`` without ``center_momentum``.
 
     Raises:
         ValueError: a model does not say its shapes, or they do not fit; there is a predictor or a centre without a
@@ -78,12 +79,12 @@ class TwoViews(keras.Model):
         self.encoder, self.projector, self.predictor = encoder, projector, predictor
         self.objective, self._augment = objective, augment
         self._decay, self._momentum = target_decay, center_momentum
-        self._target_encoder = self._target_projector = self._center = None
+        self._target_encoder = self._target_projector = self.center = None
         if target_decay is not None:
             self._target_encoder, self._target_projector = teachers.clone(encoder), teachers.clone(projector)
         if center_momentum is not None:
             options: dict[str, Any] = {"initializer": "zeros", "dtype": "float32", "trainable": False}
-            self._center = self.add_weight(shape=(width,), name="center", **options)
+            self.center = self.add_weight(shape=(width,), name="center", **options)
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -140,7 +141,7 @@ class TwoViews(keras.Model):
             return self.objective(*said)
         if self.predictor is not None:
             said = [self.predictor(one, training=training) for one in said]
-        more = {} if self._center is None else {"center": self._center.value}
+        more = {} if self.center is None else {"center": self.center.value}
         return 0.5 * (self.objective(said[0], targets[1], **more) + self.objective(said[1], targets[0], **more))
 
     def _move(self, targets: list[tf.Tensor] | None, step: tf.Tensor) -> None:
@@ -155,9 +156,9 @@ class TwoViews(keras.Model):
         found = byol.moving_average([variable.value for variable in old], new, decay=tf.where(moved, decay, 1.0))
         for variable, value in zip(old, found, strict=True):
             variable.assign(value)
-        if self._center is not None and self._momentum is not None:
+        if self.center is not None and self._momentum is not None:
             every = tf.concat(targets, 0)
-            self._center.assign(dino.moved_center(self._center.value, every, momentum=self._momentum))
+            self.center.assign(dino.moved_center(self.center.value, every, momentum=self._momentum))
 
 
 def _checked_width(encoder: keras.Model, projector: keras.Model, predictor: keras.Model | None) -> int:

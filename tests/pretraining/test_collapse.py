@@ -42,6 +42,18 @@ def test_the_spread_by_hand():
     assert collapse.feature_spread(RANDOM.normal(size=(5000, 64))) == pytest.approx(1, abs=0.01)
 
 
+def test_the_deviation_is_in_the_embeddings_units():
+    embeddings = RANDOM.normal(size=(40, 6)) + 1
+    for scale in (1e-20, 1.0, 1e30):
+        found = collapse.feature_deviation(scale * embeddings)
+        assert found == pytest.approx(scale * embeddings.std(0).mean(), rel=1e-12)
+    shrunk = collapse.what_collapsed(1e-3 * SOUND["even"], collapse.Limits(deviation=0.1))
+    assert str(shrunk).startswith(
+        "complete collapse: the 64 features of 256 examples have a standard deviation of 0.00"
+    )
+    assert collapse.what_collapsed(SOUND["even"], collapse.Limits(deviation=0.1)) is None
+
+
 def noise(scale, shape=(256, 64)):
     return scale * np.random.default_rng(1).normal(size=shape)
 
@@ -50,7 +62,7 @@ COLLAPSED = {
     "zeros": np.zeros((256, 64)),
     "one point": np.full((256, 64), 0.1, "float32"),
     "one large point": np.full((256, 64), 1e30, "float32"),
-    "one point, but for a little noise": 1 + noise(1e-3),
+    "one point, but for a little noise": 1 + noise(0.05),
     "one direction, of any length": RANDOM.uniform(0.1, 10, (256, 1)) * RANDOM.normal(size=64),
     "a line, both ways": RANDOM.normal(size=(256, 1)) * RANDOM.normal(size=64) + noise(1e-3),
     "two points": np.where(RANDOM.random((256, 1)) < 0.5, 1, -1) * RANDOM.normal(size=64) + noise(1e-3),
@@ -104,7 +116,10 @@ def test_limits_are_settings():
             collapse.Limits(**bad)
 
 
-@pytest.mark.parametrize("measure", [collapse.feature_spread, collapse.effective_rank, collapse.what_collapsed])
+MEASURES = [collapse.feature_spread, collapse.effective_rank, collapse.feature_deviation, collapse.what_collapsed]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
 def test_other_shapes_and_numbers_are_refused(measure):
     for shape in ((4,), (1, 4), (3, 0), (3, 2, 2)):
         with pytest.raises(ValueError, match="two examples or more"):
