@@ -7,6 +7,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
     data        sources of examples, one file each; splits, batches, audit
     models      architectures, one file each; models.pretrained, foundation models; advice on which to take
     training    Keras' fit with guards, callbacks, exact resume, number formats, transfer learning
+    pretraining objectives on data without labels, one file each; the guard against collapse, nearest neighbours
     distil      knowledge distillation: losses, features, the distiller, cached teacher logits
     compress    pruning of weights and channels, clustering, quantization-aware training, post-training quantization;
                 compress.tf_keras, the one room with two Kerases

@@ -72,6 +72,17 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/feature_losses": TENSORFLOW,
     "distil/losses": TENSORFLOW,
     "distil/numerics": TENSORFLOW,
+    "pretraining/embeddings": TENSORFLOW,
+    "pretraining/simclr": TENSORFLOW,
+    "pretraining/barlow_twins": TENSORFLOW,
+    "pretraining/vicreg": TENSORFLOW,
+    "pretraining/byol": KERAS | TENSORFLOW,  # its predictor is a model
+    "pretraining/dino": TENSORFLOW,
+    "pretraining/masked_autoencoder": TENSORFLOW,
+    "pretraining/masked_language": TENSORFLOW,
+    "pretraining/two_views": KERAS | TENSORFLOW,  # a train step needs GradientTape
+    "pretraining/collapse": KERAS,  # the guard is a callback
+    "pretraining/probe": set(),  # numbers
     "compress/tf_keras/bridge": KERAS | TF_KERAS,
     "compress/tf_keras/composite_layers": KERAS,  # it draws their graphs
     "compress/tf_keras/tf_keras_layers": TF_KERAS | TENSORFLOW,  # layers written as graph operations
@@ -142,6 +153,10 @@ DOORS = {
         "compress",
         "export",
     ): "operators have the versions of their types, and a file is looked at before it leaves, whoever wrote it",
+    (
+        "pretraining",
+        "distil",
+    ): "a target network is a copy as a mean teacher is; roots and schedules are the same",
     ("distil", "training"): "the bar that shows a training shows a teacher that answers for as long",
 }
 
@@ -228,7 +243,18 @@ def test_how_many_files_were_looked_at():
     rooms = {room_of(path) for path in MODULES}
     print(f"{len(FILES)} files in {len(rooms)} rooms")
     assert len(FILES) >= 30
-    assert {"types", "inputs", "data", "models", "training", "distil", "compress", "runs", "cli"} <= rooms
+    assert {
+        "types",
+        "inputs",
+        "data",
+        "models",
+        "training",
+        "pretraining",
+        "distil",
+        "compress",
+        "runs",
+        "cli",
+    } <= rooms
     assert len(rooms) <= 18, f"{len(rooms)} entries at the root of the house"
     found = {name for path in MODULES for name in imports_of(path)}
     assert {"keras", "tf_keras", "tensorflow"} <= found, "the reader of imports finds nothing"

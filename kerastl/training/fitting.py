@@ -57,7 +57,8 @@ def fit(
     on a CPU, with bitwise the weights that it would have had (see ``callbacks.Checkpoints``).
 
     Args:
-        model: emits what the task's loss takes, for classes logits ``(batch, classes)``; a ``Distiller`` works too.
+        model: emits what the task's loss takes, for classes logits ``(batch, classes)``; a ``Distiller`` works too, and
+            so does a model with an ``objective`` of its own (``pretraining.two_views.TwoViews``), which asks no label.
         data: a split; a pair of arrays ``(inputs, labels)`` with ``task``; or batches of both, of a known number. After
             an interruption splits, arrays and batches of ``data.pipeline`` go on in the same order, others do not.
         schedule: epochs, learning rate, weight decay, and the batch size of splits and arrays.
@@ -65,7 +66,7 @@ def fit(
         workspace: keeps checkpoints, gives TensorBoard logs a place, and curves and progress bar their name.
         validation: as ``data``; scored after every epoch.
         loss, metrics: by default those of the task; ``keep="best"`` adds its score to metrics that lack it. Without a
-            task a loss is required, and is the score as well.
+            task a loss is required, and is the score as well, as the objective is of a model that brings one.
         callbacks: further Keras callbacks.
         optimizer: makes the optimizer from a learning-rate schedule and ``weight_decay``.
         keep: ``"best"`` ends with the weights of the epoch with the best validation score, ``"last"`` with the last.
@@ -83,14 +84,19 @@ def fit(
         MemoryError: if a step does not fit into memory; the text suggests a smaller batch.
         ValueError: if there is neither a task nor a loss, the number of batches is unknown or zero, ``keep`` is neither
             of the two words, ``patience`` has nothing to wait for, or weights are not one a class, positive and finite,
-            come without a task, or with a loss that does not know them.
+            come without a task, or with a loss that does not know them; a loss, metrics or weights come beside an
+            objective of the model's own.
     """
     _check_keep(keep, patience=patience, watched=validation is not None)
     task = task or batching.task_of(data)
     batches = _batches(data, task, schedule=schedule, shuffle=True, seed=seed)
     held = None if validation is None else _batches(validation, task, schedule=schedule, shuffle=False, seed=seed)
     rate = warmup_cosine(schedule, _steps(batches) * schedule.epochs)
-    loss, weights = _loss(task, loss, class_weight)
+    if hasattr(model, "objective"):
+        _check_own_objective(model, loss=loss, metrics=metrics, class_weight=class_weight)
+        task = weights = None
+    else:
+        loss, weights = _loss(task, loss, class_weight)
     score = task.target.training_metric() if task else None
     best = keep == "best" and held is not None
     model.compile(
@@ -135,6 +141,14 @@ def _check_keep(keep: str, *, patience: int | None, watched: bool) -> None:
         )
     if keep not in ("best", "last"):
         raise ValueError(f"`keep` must be 'best' or 'last'. Received: keep={keep!r}.")
+
+
+def _check_own_objective(model: keras.Model, **given: object) -> None:
+    if unwanted := [f"{name}=" for name, value in given.items() if value is not None]:
+        raise ValueError(
+            f"The model {model.name!r} is trained to an objective of its own: wanted none of loss=, metrics= and "
+            f"class_weight= beside it. Received: {', '.join(unwanted)}."
+        )
 
 
 def _batches(
