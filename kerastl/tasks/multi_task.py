@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -300,7 +300,7 @@ class MultiTask:
             )
         return {name: np.asarray(values[name]) for name in self.names}
 
-    def _of_classes(self) -> list[tuple[str, Target]]:
+    def _of_classes(self) -> Sequence[tuple[str, Target]]:
         found = [(name, part) for name, part in self.parts if isinstance(part, ClassTarget)]
         if not found:
             raise ValueError(
@@ -330,7 +330,7 @@ def _missing(table: np.ndarray) -> np.ndarray:
     """Bool, of the shape of labels: where there is none."""
     if table.dtype.kind == "f":
         return np.isnan(table)
-    return table == NO_LABEL if table.dtype.kind == "i" else np.zeros(table.shape, bool)
+    return np.equal(table, NO_LABEL) if table.dtype.kind == "i" else np.zeros(table.shape, bool)
 
 
 def _there(table: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ class Balanced(keras.Model):
         scale = self.optimizer.scale_loss(tf.constant(1.0))  # more than 1 where Keras scales losses of float16
         with tf.GradientTape(persistent=True) as tape:
             answers = self(inputs, training=True)
-            losses = self._losses(labels, answers, sample_weight)
+            losses = self._task_losses(labels, answers, sample_weight)
             scaled = [loss * scale for loss in losses]
             own = tf.add_n([tf.cast(tf.reduce_sum(one), tf.float32) for one in self.losses] or [tf.zeros(())]) * scale
         each = [tape.gradient(loss, variables) for loss in scaled]
@@ -134,7 +134,7 @@ class Balanced(keras.Model):
         self.optimizer.apply(whole, self.trainable_variables)
         if self._rule.looks_again:
             rule: Any = self._rule
-            after = tf.stack(self._losses(labels, self(inputs, training=True), sample_weight))
+            after = tf.stack(self._task_losses(labels, self(inputs, training=True), sample_weight))
             changed = {**changed, **rule.look_again(before, after, {**state, **changed})}
         for key, value in changed.items():
             self._remembered[key].assign(value)
@@ -151,7 +151,7 @@ class Balanced(keras.Model):
         logs, training_alone = super().test_step(data), {mean.name for mean in self._means}
         return {key: value for key, value in logs.items() if key not in training_alone}
 
-    def _losses(self, labels: Any, answers: Any, sample_weight: Any) -> list[tf.Tensor]:
+    def _task_losses(self, labels: Any, answers: Any, sample_weight: Any) -> list[tf.Tensor]:
         """Each task's mean loss over the batch, float32."""
         asked: Any = self.loss
         return [

@@ -124,7 +124,7 @@ class Target(Protocol):
         drop_unit, difference_unit: of what `drop` and `difference` say, in words; nothing for shares.
         output_name: name of the exported file's output.
         output_range: least and largest number that an exported file may answer, or ``None`` for no such bounds.
-        label_dtype: type of the labels in batches, of a target of several outputs by each one's name.
+        label_dtype: type of the labels in batches; of several targets a mapping of their names.
     """
 
     kind: ClassVar[str]
@@ -134,9 +134,7 @@ class Target(Protocol):
     difference_unit: ClassVar[str]
     output_name: ClassVar[str]
     output_range: ClassVar[tuple[float, float] | None]
-
-    @property
-    def label_dtype(self) -> Any: ...
+    label_dtype: ClassVar[str]
 
     @property
     def units(self) -> str: ...

@@ -24,7 +24,7 @@ from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.models import heads, multilayer_perceptron
-from kerastl.runs import Acceptance, checkpoints, publishing, store
+from kerastl.runs import Acceptance, candidates, checkpoints, publishing, store
 from kerastl.system import families
 from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
@@ -238,10 +238,14 @@ WIDE = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0
 
 
 class Stop(keras.callbacks.Callback):
-    """Ctrl-C in the middle of an epoch."""
+    """Ctrl-C in the middle of the second epoch, behind the first one's checkpoint."""
+
+    def __init__(self, *, at: int = 0):
+        super().__init__()
+        self.at = at
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.model.optimizer.iterations == 5:
+        if self.at and self.model.optimizer.iterations == self.at:
             raise KeyboardInterrupt
 
 
@@ -253,10 +257,11 @@ def trained(task: Task, data: dict[str, Split], folder: Path, *, interrupted: bo
     options = {"schedule": schedule, "workspace": place, "validation": data["validation"], "progress": False}
     if interrupted:
         with pytest.raises(KeyboardInterrupt):
-            kerastl.training.fit(model, data["train"], callbacks=[Stop()], **options)
+            kerastl.training.fit(model, data["train"], callbacks=[Stop(at=15)], **options)
+        assert place.latest_checkpoint() is not None, "it begins anew, and goes on from nowhere"
         keras.utils.set_random_seed(0)
         model = network(task)
-    kerastl.training.fit(model, data["train"], **options)
+    kerastl.training.fit(model, data["train"], callbacks=[Stop()], **options)
     return model
 
 
@@ -440,6 +445,35 @@ def test_a_model_of_several_ends_is_pruned(two):
     assert sorted(kerastl.training.predict(smaller, data["test"].inputs, task=data["test"].task)) == sorted(
         data["test"].task.target.names
     )
+
+
+def test_several_tasks_are_pruned_and_quantized_to_integers(tmp_path):
+    """Whole channels by the labels that are there, then every way to store what is left."""
+    (kind, make), (target, label) = INPUTS["image"], TARGETS["multi_task"]
+    task = Task("several", kind, target)
+    data = {name: Split(name, make(hidden), label(hidden), task) for name, hidden in HIDDEN.items()}
+    keras.backend.clear_session()
+    model = trained(task, data, tmp_path / "whole")
+    batches = kerastl.data.pipeline.batches(data["train"], batch_size=40)
+    plan = kerastl.compress.channels.plan(model, keep_ratio=0.5, batches=batches, task=task)
+    smaller = kerastl.compress.channels.apply(model, plan)
+    assert smaller.count_params() < 0.7 * model.count_params()
+    schedule = Schedule(epochs=2, batch_size=40, peak_learning_rate=0.02)
+    kerastl.training.fit(smaller, data["train"], schedule=schedule, progress=False)
+    skipped = {}
+    options = {"validation": data["validation"], "skipped": skipped}
+    files = kerastl.runs.post_training(smaller, data["train"], techniques=candidates.POST_TRAINING, **options)
+    assert skipped == {}
+    assert [one.name for one in files] == list(candidates.POST_TRAINING)
+    expected = kerastl.training.predict(
+        kerastl.export.serving.with_answers(smaller, task), data["test"].inputs, task=task
+    )
+    for one in files:
+        answers = kerastl.verify.predict_tflite(one.tflite, data["test"].inputs, kind=kind)
+        assert sorted(answers) == sorted(OF_SEVERAL)
+        close = target.agree(answers, expected).mean()
+        print(one.name, close)
+        assert close > (0.5 if one.name == "int4_weights" else 0.8), one.name
 
 
 def alike(hidden: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ class PCGrad:
         self, losses: tf.Tensor, products: tf.Tensor, state: Mapping[str, tf.Tensor]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(state["steps"], tf.int32)])
-        orders = tf.argsort(tf.random.stateless_uniform(products.shape, seed), axis=-1)
+        orders = tf.argsort(tf.random.stateless_uniform(tf.shape(products), seed), axis=-1)
         return weights(products, orders), {"steps": state["steps"] + 1}
 
 
@@ -46,7 +46,7 @@ def weights(products: tf.Tensor, orders: tf.Tensor) -> tf.Tensor:
         products: of the tasks' gradients, ``(tasks, tasks)``.
         orders: of each task the order in which it meets all of them, int ``(tasks, tasks)``.
     """
-    tasks, found = int(products.shape[0]), []
+    tasks, found = len(tf.unstack(products)), []
     for task in range(tasks):
         row = tf.one_hot(task, tasks, dtype=products.dtype)  # the projected gradient, as a sum of all
         for place in range(tasks):
