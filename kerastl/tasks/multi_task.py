@@ -209,8 +209,8 @@ class MultiTask:
         return self._first(of_one)
 
     def details(self, answers: Any, labels: Any) -> dict[str, Any]:
-        """Each task's own score and details, and what of it counts in the mean."""
-        rows, tables, heads = [], [], ["Task", "Kind", "Metric", "Score", "Examples", "Counts as"]
+        """Each task's own score and details, what of it counts in the mean, and the first plot that one brings."""
+        rows, tables, plots, heads = [], [], [], ["Task", "Kind", "Metric", "Score", "Examples", "Counts as"]
         for name, part in self.parts:
             there = _there(labels[name])
             if not there.any():
@@ -218,6 +218,8 @@ class MultiTask:
             given, wanted = answers[name][there], labels[name][there]
             score, own = part.score(given, wanted), part.details(given, wanted)
             tables += [{**table, "title": f"{name}: {table['title']}"} for table in own.get("tables", ())]
+            if "scatter" in own:
+                plots.append({"scatter": {**own["scatter"], "title": f"{name}: {own['scatter']['title']}"}})
             rows.append(
                 {
                     "name": name,
@@ -240,7 +242,7 @@ class MultiTask:
             "the share that is right, of numbers 1 less the error in standard deviations of the labels."
         )
         whole = {"title": "Task by task", "note": note, "columns": heads, "rows": cells}
-        return {"by_task": rows, "tables": [whole, *tables]}
+        return {"by_task": rows, "tables": [whole, *tables], **(plots[0] if plots else {})}
 
     def summary(self, details: Mapping[str, Any]) -> str:
         return "; ".join(f"{row['name']}: {row['metric']} {_words(row)}" for row in details["by_task"])
@@ -330,7 +332,7 @@ def _missing(table: np.ndarray) -> np.ndarray:
     """Bool, of the shape of labels: where there is none."""
     if table.dtype.kind == "f":
         return np.isnan(table)
-    return np.equal(table, NO_LABEL) if table.dtype.kind == "i" else np.zeros(table.shape, bool)
+    return np.asarray(table == NO_LABEL) if table.dtype.kind == "i" else np.zeros(table.shape, bool)
 
 
 def _there(table: np.ndarray) -> np.ndarray:

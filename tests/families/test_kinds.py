@@ -18,7 +18,7 @@ import pytest
 import kerastl
 from kerastl import inputs, tasks
 from kerastl.distil.distiller import Distiller
-from kerastl.distil.terms import LogitLoss
+from kerastl.distil.terms import LabelLoss, LogitLoss
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
@@ -324,14 +324,14 @@ def batch_of(kind: Inputs, examples):
 
 
 def taught_by(teacher: keras.Model, task: Task, split: Split) -> None:
-    """A student learns from a teacher's answers by the loss that the target names."""
+    """A student learns from a teacher's answers by the loss that the target names, and from the labels beside."""
     student = network(task, width=8)
 
     def loss(teacher_outputs, student_outputs):
         return task.target.distillation(teacher_outputs, student_outputs, temperature=2.0)
 
     soft = LogitLoss(loss, independent=task.target.served_activation() != "softmax")
-    distiller = Distiller(student=student, teacher=teacher, losses={"soft": soft})
+    distiller = Distiller(student=student, teacher=teacher, losses={"soft": soft, "labels": LabelLoss(0.5)})
     schedule = Schedule(epochs=3, batch_size=40, peak_learning_rate=0.05)
     history = kerastl.training.fit(distiller, split, schedule=schedule, progress=False)
     assert history.values["loss"][-1] < history.values["loss"][0]
