@@ -94,7 +94,8 @@ class MultiTask:
         return {name: part.label_dtype for name, part in self.parts}
 
     def labelled(self, labels: Any) -> dict[str, np.ndarray]:
-        return {name: _there(table) for name, table in self._tables(labels).items()}
+        tables = self._tables(labels)
+        return {name: _there(part, tables[name]) for name, part in self.parts}
 
     def check(self, labels: Any, *, where: str, rows: int) -> None:
         for name, part in self.parts:
@@ -102,12 +103,12 @@ class MultiTask:
             if len(table) != rows:
                 raise ValueError(f"Wanted a label for each of {rows} examples. Received: {len(table)} in {place}.")
             # in the place of none stands one that is allowed, so that a wrong one is found in its own row
-            part.check(_filled(table), where=place, rows=rows)
+            part.check(_filled(part, table), where=place, rows=rows)
 
     def check_split(self, labels: Any, *, where: str) -> None:
         tables = self._tables(labels, where=where)
         for name, part in self.parts:
-            there = _there(tables[name])
+            there = _there(part, tables[name])
             if not there.any():
                 raise ValueError(
                     f"Every task needs an example with a label of it in every split. Received: none of {name!r} among "
@@ -119,7 +120,7 @@ class MultiTask:
         """Those of all tasks, 0 and 1 ``(examples, strata)``; an example without a task is in none of that."""
         tables, columns = self._tables(labels), []
         for name, part in self.parts:
-            there = _there(tables[name])
+            there = _there(part, tables[name])
             own = part.strata(tables[name][there])
             own = own if own.ndim == 2 else own[:, None] == np.unique(own)
             columns.append(np.zeros((len(there), own.shape[1]), np.int64))
@@ -138,7 +139,7 @@ class MultiTask:
         """Those of each task of classes by its own rule, the classes of all such tasks numbered one after the other."""
         tables, found = self._tables(labels), []
         for name, part in self._of_classes():
-            own = part.class_weights(tables[name][_there(tables[name])])
+            own = part.class_weights(tables[name][_there(part, tables[name])])
             found += [own[index] for index in range(part.outputs)]
         return dict(enumerate(found))
 
@@ -203,7 +204,7 @@ class MultiTask:
 
     def lost(self, answers: Any, expected: Any, labels: Any) -> tuple[str, object, object] | None:
         def of_one(name: str, part: Target) -> tuple[str, object, object] | None:
-            rows = _there(labels[name])
+            rows = _there(part, np.asarray(labels[name]))
             return part.lost(answers[name][rows], expected[name][rows], labels[name][rows]) if rows.any() else None
 
         return self._first(of_one)
@@ -212,7 +213,7 @@ class MultiTask:
         """Each task's own score and details, what of it counts in the mean, and the first plot that one brings."""
         rows, tables, plots, heads = [], [], [], ["Task", "Kind", "Metric", "Score", "Examples", "Counts as"]
         for name, part in self.parts:
-            there = _there(labels[name])
+            there = _there(part, np.asarray(labels[name]))
             if not there.any():
                 continue
             given, wanted = answers[name][there], labels[name][there]
@@ -258,7 +259,7 @@ class MultiTask:
             shapes = ", ".join(f"{name} {given[name].shape} and labels {wanted[name].shape}" for name in self.names)
             raise ValueError(f"Wanted an answer and a label an example, of one at least. Received: {shapes}.")
         errors = np.zeros((max(count), len(self.parts)))
-        there = np.stack([_there(wanted[name]) for name in self.names], -1)
+        there = np.stack([_there(part, wanted[name]) for name, part in self.parts], -1)
         if not there.any():
             raise ValueError(f"Wanted an example with a label. Received: {max(count):,} without any.")
         for place, (name, part) in enumerate(self.parts):
@@ -274,7 +275,7 @@ class MultiTask:
 
     def label_words(self, label: Any) -> str:
         def words(name: str, part: Target) -> str:
-            return part.label_words(label[name]) if _there(np.asarray(label[name])[None])[0] else "no label"
+            return part.label_words(label[name]) if _there(part, np.asarray(label[name])[None])[0] else "no label"
 
         return "; ".join(f"{name}: {words(name, part)}" for name, part in self.parts)
 
@@ -328,21 +329,21 @@ class MultiTask:
         return multi_task_training.LabelledLoss(loss, integer=integer, class_weight=class_weight)
 
 
-def _missing(table: np.ndarray) -> np.ndarray:
-    """Bool, of the shape of labels: where there is none."""
-    if table.dtype.kind == "f":
-        return np.isnan(table)
-    return np.asarray(table == NO_LABEL) if table.dtype.kind == "i" else np.zeros(table.shape, bool)
+def _there(part: Target, table: np.ndarray) -> np.ndarray:
+    """Which examples have a label, bool ``(examples,)``: of several numbers one is enough, and all are looked at.
+
+    What marks one that is missing goes by the kind: of numbers -1 is a label like any other, whatever their type.
+    """
+    if np.issubdtype(np.dtype(part.label_dtype), np.integer):
+        missing = table == NO_LABEL
+    else:
+        missing = np.isnan(table) if table.dtype.kind == "f" else np.zeros(table.shape, bool)
+    return np.logical_not(np.reshape(missing, (len(table), -1)).all(-1))
 
 
-def _there(table: np.ndarray) -> np.ndarray:
-    """Which examples have a label, bool ``(examples,)``: of several numbers one is enough, and all are looked at."""
-    return ~_missing(table).reshape(len(table), -1).all(-1)
-
-
-def _filled(table: np.ndarray) -> np.ndarray:
+def _filled(part: Target, table: np.ndarray) -> np.ndarray:
     """Labels, 0 for those of the examples that have none."""
-    rows = _there(table).reshape(-1, *[1] * (table.ndim - 1))
+    rows = _there(part, table).reshape(-1, *[1] * (table.ndim - 1))
     return np.where(rows, table, np.zeros_like(table))
 
 

@@ -75,6 +75,15 @@ def test_the_interval_is_that_of_examples():
     assert [score.low, score.high] == pytest.approx([share - half, share + half], abs=0.01)
 
 
+def test_of_numbers_minus_one_is_a_label_whatever_their_type():
+    cold = {**LABELS, "heat": np.array([[-1]] * 4 + [[3]] * 4)}
+    assert TARGET.labelled(cold)["heat"].all()
+    assert TARGET.label_words({name: table[0] for name, table in cold.items()}).endswith("heat: -1 C")
+    assert TARGET.labelled({**LABELS, "signs": LABELS["signs"].astype("uint8")})["signs"].all()
+    score = TARGET.score(answers(heat=np.array([[19.0]] * 4 + [[3]] * 4)), cold)
+    assert score.value == pytest.approx((1 + 1 + 1 - 10 / 20) / 3)
+
+
 def test_a_task_without_any_label_here_is_left_out_of_the_mean():
     unknown = {**LABELS, "heat": np.full((8, 1), np.nan)}
     assert TARGET.score(answers(heat=np.zeros((8, 1))), unknown).value == 1
