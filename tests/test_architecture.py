@@ -57,6 +57,8 @@ MAY_NAME: dict[str, set[str]] = {
     "training/callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches
     "training/lp_ft": KERAS | TENSORFLOW,  # batches, in annotations
+    "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
+    "training/balanced": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "training/batching": TENSORFLOW,  # splits and arrays that come without the pipeline
     "distil/distribution_alignment": KERAS | TENSORFLOW,  # odds are moved inside the graph
     "distil/logit_cache": KERAS | TENSORFLOW,  # a teacher answers inside one graph

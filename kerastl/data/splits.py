@@ -313,7 +313,8 @@ def dataset(
     whole = {name: name if name in given else "train" for name in picked}
     if limit is not None:
         every = {name: kept[there] for name, there in whole.items()}
-        picked = limit_examples(picked, every, limit=limit, least=10 * task.target.outputs, seed=seed)
+        outputs = sum(part.outputs for part in types.targets_of(task.target).values())
+        picked = limit_examples(picked, every, limit=limit, least=10 * outputs, seed=seed)
     made = [dataclasses.replace(given[whole[name]].subset(rows), name=name) for name, rows in picked.items()]
     check(*made)
     pinned = digest(*made)

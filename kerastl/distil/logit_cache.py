@@ -151,7 +151,8 @@ def write(
 
     Raises:
         ValueError: the batches are not of `data.pipeline` or of an unknown number of views, an argument is out of
-            range, the folder holds something else, or an answer is not finite or beyond float16 (65,504).
+            range, the folder holds something else, a teacher has several outputs, or an answer is not finite or beyond
+            float16 (65,504).
         atomic_files.DiskFullError: there is no room, which is known before the teacher begins.
         MemoryError: a batch does not fit into memory.
     """
@@ -164,7 +165,7 @@ def write(
     numerics.check_temperature(temperature)
     asked = fingerprints.answering(teacher)
     for one in asked:
-        teachers.check_outputs(one.model)
+        teachers.check_one_output(one.model)
     classes = asked[0].model.output_shape[-1]
     kind = logit_storage.kind_of(storage, classes=classes, top=top)
     facts = {

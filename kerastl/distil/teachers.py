@@ -135,6 +135,16 @@ def check_outputs(model: keras.Model) -> None:
         )
 
 
+def check_one_output(model: keras.Model) -> None:
+    """Raises `ValueError` for a model of several outputs, whose answers are not stored."""
+    check_outputs(model)
+    if len(model.outputs) > 1:
+        raise ValueError(
+            f"Answers are stored of teachers of one output. Received: {model.name!r}, which has the outputs "
+            f"{', '.join(model.output_names)}; teacher= takes it as it is, and has it answer each batch anew."
+        )
+
+
 def ensemble_logits(logits: Sequence[tf.Tensor], *, combine: str, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
     """Logits whose softmax at a temperature is the combination of the teachers' softmaxes at it.
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from kerastl.export import keras_graph
 from kerastl.export.keras_graph import KerasLayer, KerasModel
-from kerastl.types import Task
+from kerastl.types import NamedTargets, Task, targets_of
 
 
 class Held(tf.Module):
@@ -54,7 +54,8 @@ def with_answers(model: KerasModel, task: Task | None = None) -> KerasModel:
     Returns:
         A new model that shares every layer with ``model``, its last layer (a softmax, say) named like the task's
         output; ``model`` itself where it ends in answers already, or where there is no task. Two classes by one number
-        become two outputs first, see `with_two_logits`. Of several outputs a list in the order of the task's names.
+        become two outputs first, see `with_two_logits`. Of several outputs a list in the order of the task's names;
+        of several tasks a mapping of their names, behind each what it asks for.
 
     Raises:
         ValueError: if the model's last layer is neither linear nor makes such answers, or its width is not the task's;
@@ -64,16 +65,48 @@ def with_answers(model: KerasModel, task: Task | None = None) -> KerasModel:
         return model
     order = _outputs_of(model, task)
     model = at_the_door(model, task)
-    if len(order) > 1:
-        outputs = dict(zip(order, model.outputs, strict=True))
-        listed = [outputs[name] for name in task.target.output_names]
-        return keras_graph.class_of_models(model)(list(model.inputs), listed, name=model.name)
-    if ends_in_answers(model, task):
+    ends = _ends(model, task, order)
+    if len(ends) > 1:
+        outputs = {
+            name: _answers_of(*end, name=f"{name}_{end[1].target.output_name}")
+            for name, end in zip(order, ends, strict=True)
+        }
+        named = isinstance(task.target, NamedTargets)
+        found = outputs if named else [outputs[name] for name in task.target.output_names]
+        return keras_graph.class_of_models(model)(list(model.inputs), found, name=model.name)
+    answers = _answers_of(model, task, name=task.target.output_name)
+    if answers is model.outputs[0]:
         return model
+    return keras_graph.class_of_models(model)(model.inputs, answers, name=model.name)
+
+
+def _answers_of(model: KerasModel, task: Task, *, name: str) -> Any:
+    """The symbolic answers of a model of one output, behind a layer of that name where its output is none yet."""
+    if _is_answer(model, task):
+        return model.outputs[0]
     layers, activation = keras_graph.layers_of(model), task.target.served_activation()
-    name = task.target.output_name
     last = layers.Softmax(name=name) if activation == "softmax" else layers.Activation(activation, name=name)
-    return keras_graph.class_of_models(model)(model.inputs, last(model.outputs[0]), name=model.name)
+    return last(model.outputs[0])
+
+
+def _ends(model: KerasModel, task: Task, names: Sequence[str]) -> list[tuple[KerasModel, Task]]:
+    """Each output of a flat model, which no longer knows their names, as a model of its own, with what is asked of it.
+
+    Raises:
+        ValueError: if the model has another number of outputs than the task.
+    """
+    named = task.target.output_names
+    if len(model.outputs) != len(named):
+        one = "one output" if len(named) == 1 else f"the outputs {', '.join(named)}"
+        raise ValueError(f"Wanted a model with {one}. Received: {len(model.outputs)} outputs in {model.name!r}.")
+    if len(named) == 1:
+        return [(model, task)]
+    asked, kind = targets_of(task.target), keras_graph.class_of_models(model)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
+    return [
+        (kind(inputs, value, name=model.name), dataclasses.replace(task, target=asked[name]))
+        for name, value in zip(names, model.outputs, strict=True)
+    ]
 
 
 def with_logits(model: KerasModel, task: Task) -> KerasModel:
@@ -89,6 +122,13 @@ def with_logits(model: KerasModel, task: Task) -> KerasModel:
     Raises:
         ValueError: if its answers do not come out of a layer of their own.
     """
+    if isinstance(task.target, NamedTargets):
+        names, flat = _outputs_of(model, task), keras_graph.flat(model)
+        ends = [(end, with_logits(end, own)) for end, own in _ends(flat, task, names)]
+        if all(end is logits for end, logits in ends):
+            return model
+        outputs = dict(zip(names, [logits.outputs[0] for _, logits in ends], strict=True))
+        return keras_graph.class_of_models(model)(list(flat.inputs), outputs, name=model.name)
     activation = task.target.served_activation()
     if activation == "linear" or not ends_in_answers(model, task):
         return model
@@ -102,20 +142,21 @@ def with_logits(model: KerasModel, task: Task) -> KerasModel:
 
 
 def ends_in_answers(model: KerasModel, task: Task) -> bool:
-    """Whether a model's last layer has the activation that makes answers, as softmax does of logits.
+    """Whether a flat model's last layer has the activation that makes answers, as softmax does of logits.
 
-    A last operation that has no activation, as the mean of several models, is judged by its answers to noise. A task
-    whose answers are plain numbers takes a model as it ends.
+    Of several outputs each has that of its own task. A last operation that has no activation, as the mean of several
+    models, is judged by its answers to noise. A task whose answers are plain numbers takes a model as it ends.
 
     Raises:
-        ValueError: if the model has more than one output, or another number of values in it than the task; or its last
+        ValueError: if the model has another number of outputs than the task, or of values in one of them; or its last
             layer ends in another activation, or in numbers that may be answers or not.
     """
+    return all(_is_answer(end, own) for end, own in _ends(model, task, _outputs_of(model, task)))
+
+
+def _is_answer(model: KerasModel, task: Task) -> bool:
+    """Whether the one output of a model is an answer, see `ends_in_answers`."""
     wanted = task.target.served_activation()
-    named = task.target.output_names
-    if len(model.outputs) != len(named):
-        one = "one output" if len(named) == 1 else f"the outputs {', '.join(named)}"
-        raise ValueError(f"Wanted a model with {one}. Received: {len(model.outputs)} outputs in {model.name!r}.")
     width = model.outputs[0].shape[-1]
     if task.target.outputs and width not in (None, task.target.outputs):
         raise ValueError(
@@ -212,7 +253,7 @@ def serve(model: KerasModel, task: Task | None = None, *, batch: int | None = No
     """
     specs, outputs = ends_of(model, task, batch=batch)
     model = at_the_door(model, task)
-    answer = answering(model, task)
+    answer = answering(model, task, outputs=outputs)
 
     @tf.function(input_signature=specs, autograph=False)
     def function(*values: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -326,16 +367,21 @@ def _logit(model: KerasModel) -> Any:
     return logit
 
 
-def answering(model: KerasModel, task: Task | None) -> Callable[[KerasModel, Sequence[tf.Tensor]], list[tf.Tensor]]:
+def answering(
+    model: KerasModel, task: Task | None, *, outputs: Sequence[str]
+) -> Callable[[KerasModel, Sequence[tf.Tensor]], list[tf.Tensor]]:
     """How a flat model, or what is left of it behind its first layers, is called: a tensor an input, one an output.
 
-    Whether the task's answers have to be made of its outputs is found out here, outside of any graph.
+    Whether the task's answers have to be made of its outputs, called ``outputs`` in its order, is found out here,
+    outside of any graph.
     """
-    served = (lambda value: value) if task is None or ends_in_answers(model, task) else task.target.served
+    ends = [] if task is None else _ends(model, task, outputs)
+    served = [(lambda value: value) if _is_answer(end, own) else own.target.served for end, own in ends]
 
     def answer(body: KerasModel, values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        answers = body(values[0] if len(values) == 1 else list(values), training=False)
-        return [served(value) for value in (answers if isinstance(answers, list | tuple) else [answers])]
+        found = body(values[0] if len(values) == 1 else list(values), training=False)
+        answers = found if isinstance(found, list | tuple) else [found]
+        return [make(value) for make, value in zip(served, answers, strict=True)] if served else list(answers)
 
     return answer
 

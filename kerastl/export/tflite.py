@@ -22,7 +22,7 @@ from kerastl.export import calibration as ranges
 from kerastl.export import final_guard, keras_graph, lookup, packing, quantizable, rescaling, serving
 from kerastl.export.keras_graph import KerasModel
 from kerastl.system import atomic_files, memory
-from kerastl.types import History, Task
+from kerastl.types import History, Task, targets_of
 
 _PROBES = 8  # calibration examples that an integer file is compared with its model on
 _INTEGER_ERROR = 0.5  # what integers may lose of a few answers, in the median: another network loses more
@@ -178,7 +178,7 @@ def _convert(
     examples: Mapping[str, np.ndarray] | None,
 ) -> bytes:
     """The converter's own file of ``body``, which takes inputs times ``scale``."""
-    answer, known = serving.answering(model, task), ranges.input_range(task)
+    answer, known = serving.answering(model, task, outputs=signature.outputs), ranges.input_range(task)
 
     def function(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tensors
@@ -306,8 +306,9 @@ def _check_answers(
             fed = task.inputs.fed(example[0])
         probes.append([np.asarray(fed[source["name"]]) for source in runner.sources])
     claim = final_guard.Claim(error=_INTEGER_ERROR, integer=integer)
-    shares = task is not None and task.target.served_activation() in ("softmax", "sigmoid")
     outputs = [target["name"] for target in runner.targets]
+    asked = targets_of(task.target) if task is not None else {}
+    shares = [name in asked and asked[name].served_activation() in ("softmax", "sigmoid") for name in outputs]
     compare = None if integer else functools.partial(_differences, names=outputs, shares=shares)
     found = final_guard.fault(data, claim, probes=probes, wanted=wanted, compare=compare)
     if found is not None:
@@ -315,11 +316,15 @@ def _check_answers(
 
 
 def _differences(
-    given: Sequence[final_guard.Values], wanted: Sequence[final_guard.Values], *, names: Sequence[str], shares: bool
+    given: Sequence[final_guard.Values],
+    wanted: Sequence[final_guard.Values],
+    *,
+    names: Sequence[str],
+    shares: Sequence[bool],
 ) -> str | None:
     for got, asked in zip(given, wanted, strict=True):
-        for name, one, other in zip(names, got, asked, strict=True):
-            if not _alike(one, other, shares=shares):
+        for name, share, one, other in zip(names, shares, got, asked, strict=True):
+            if not _alike(one, other, shares=share):
                 return f"wanted {name} within 0.001 of {other[0]}. Received: {one[0]}"
     return None
 

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from kerastl.types import Task
+from kerastl.types import NamedTargets, Task
 
 FURTHEST = 10.0
 """Standard deviations from the mean beyond which a number is cut off."""
 
 
-def outputs(features: keras.KerasTensor, task: Task) -> keras.KerasTensor:
+def outputs(features: keras.KerasTensor, task: Task) -> Any:
     """One dense layer named ``logits`` from features to what the task asks for, in float32.
+
+    Of several tasks one such layer each, ``logits_NAME``, on the same features: hard parameter sharing (Caruana 1997,
+    "Multitask Learning").
 
     Args:
         features: ``(batch, width)``.
         task: its target says how many outputs there are, and what stands behind them, see `types.Target.finish`.
 
     Returns:
-        ``(batch, task.target.outputs)``: logits, or numbers in their units.
+        ``(batch, task.target.outputs)``: logits, or numbers in their units; of several tasks such a tensor by each
+        one's name.
     """
+    if isinstance(task.target, NamedTargets):
+        dense = {
+            name: layers.Dense(part.outputs, dtype="float32", name=f"logits_{name}")(features)
+            for name, part in task.target.parts
+        }
+        return {name: part.finish(dense[name], name=f"answers_{name}") for name, part in task.target.parts}
     return task.target.finish(layers.Dense(task.target.outputs, dtype="float32", name="logits")(features))
 
 

@@ -6,6 +6,7 @@ is not worth its bytes; nobody sees that from its score alone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-from kerastl.types import ClassTarget, Dataset, Score, Split, Target, Variant
+from kerastl.types import ClassTarget, Dataset, NamedTargets, Score, Split, Target, Variant
 
 COLUMNS, ENTRIES, LABELS = 1000, 20_000_000, 50_000_000
 """A linear model is cheap up to so many columns of a table, and up to so many words times outputs in all texts; any
@@ -37,7 +38,7 @@ def measured(dataset: Dataset, *, files: Sequence[Variant] = ()) -> list[dict[st
     """
     found = []
     for name, make in ((CONSTANT, _constant), ("a linear model", _linear)):
-        answer = make(dataset)
+        answer = _answer(make, dataset)
         if answer is not None:
             scores = [_score(answer, split).value for split in (dataset.validation, dataset.test)]
             found.append({"name": name, "validation_score": scores[0], "score": scores[1]})
@@ -70,6 +71,29 @@ def warnings(
 
 
 Answer = Callable[[Split], Any]
+
+
+def _answer(make: Callable[[Dataset], Answer | None], dataset: Dataset) -> Answer | None:
+    """What a baseline answers; of several tasks each by a baseline of its own, of the examples that have its label."""
+    target = dataset.task.target
+    if not isinstance(target, NamedTargets):
+        return make(dataset)
+    found = {name: make(_of_one(dataset, target, name)) for name, _ in target.parts}
+    known = {name: answer for name, answer in found.items() if answer is not None}
+    return (lambda split: {name: one(split) for name, one in known.items()}) if len(known) == len(found) else None
+
+
+def _of_one(dataset: Dataset, target: NamedTargets, name: str) -> Dataset:
+    """The examples of a data set of several tasks that have a label of one of them, and that label."""
+    task = dataclasses.replace(dataset.task, target=dict(target.parts)[name])
+
+    def of_one(split: Split) -> Split:
+        labels: Any = split.labels
+        rows = np.flatnonzero(target.labelled(labels)[name])
+        return dataclasses.replace(split.subset(rows), labels=labels[name][rows], task=task)
+
+    parts = {key: of_one(getattr(dataset, key)) for key in ("train", "validation", "test")}
+    return dataclasses.replace(dataset, task=task, **parts)
 
 
 def _score(answer: Answer, split: Split) -> Score:

@@ -143,7 +143,7 @@ class Agreement:
     def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
         raise ValueError(f"Agreement has no classes to weigh. Received: class_weight={dict(class_weight)}.")
 
-    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
+    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
         return outputs
 
     def served(self, outputs: tf.Tensor) -> tf.Tensor:

@@ -92,7 +92,7 @@ class MultiLabel(classes.Classification):
         weights = [class_weight[index] for index in range(self.outputs)]
         return multi_label_training.WeightedBinaryCrossentropy(weights), None
 
-    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
+    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
         return outputs
 
     def served(self, outputs: tf.Tensor) -> tf.Tensor:

@@ -147,11 +147,12 @@ class Regression:
     def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
         raise ValueError(f"Regression has no classes to weigh. Received: class_weight={dict(class_weight)}.")
 
-    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
+    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
         """The last layer's numbers, of the size of one, in the units of the labels."""
         import keras
 
-        return keras.layers.Rescaling(list(self.spread), offset=list(self.mean), name=self.output_name)(outputs)
+        name = name or self.output_name
+        return keras.layers.Rescaling(list(self.spread), offset=list(self.mean), name=name)(outputs)
 
     def served(self, outputs: tf.Tensor) -> tf.Tensor:
         return outputs

@@ -82,7 +82,7 @@ class SingleLabel(classes.Classification):
         classes.check_weights(class_weight, self.names)
         return self.loss(), dict(class_weight)
 
-    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
+    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
         return outputs
 
     def served(self, outputs: tf.Tensor) -> tf.Tensor:

@@ -29,7 +29,17 @@ from kerastl.types.files import (
     Variant,
     Verification,
 )
-from kerastl.types.task import ClassTarget, FolderInputs, Inputs, NamedInputs, Target, Task, kind_of
+from kerastl.types.task import (
+    ClassTarget,
+    FolderInputs,
+    Inputs,
+    NamedInputs,
+    NamedTargets,
+    Target,
+    Task,
+    kind_of,
+    targets_of,
+)
 from kerastl.types.training import History, Schedule, Workspace
 
 __all__ = [
@@ -50,6 +60,7 @@ __all__ = [
     "LayerError",
     "LazyArray",
     "NamedInputs",
+    "NamedTargets",
     "Operators",
     "Runtime",
     "Schedule",
@@ -64,4 +75,5 @@ __all__ = [
     "each",
     "kind_of",
     "labels_and_teacher_logits",
+    "targets_of",
 ]

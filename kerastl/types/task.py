@@ -124,7 +124,7 @@ class Target(Protocol):
         drop_unit, difference_unit: of what `drop` and `difference` say, in words; nothing for shares.
         output_name: name of the exported file's output.
         output_range: least and largest number that an exported file may answer, or ``None`` for no such bounds.
-        label_dtype: type of the labels in batches.
+        label_dtype: type of the labels in batches; of several targets a mapping of their names.
     """
 
     kind: ClassVar[str]
@@ -187,8 +187,8 @@ class Target(Protocol):
         """A loss in which classes count as much as is said, and weights of examples that are left to Keras."""
         ...
 
-    def finish(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
-        """What a builder puts behind its last dense layer, as Keras layers: nothing behind logits."""
+    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
+        """What a builder puts behind its last dense layer, as a Keras layer of that name: nothing behind logits."""
         ...
 
     def served(self, outputs: tf.Tensor) -> tf.Tensor:
@@ -265,6 +265,23 @@ class Target(Protocol):
     def described(self) -> dict[str, Any]:
         """What the metadata inside an exported file says of its outputs: JSON types; `restored` reads it."""
         ...
+
+
+@runtime_checkable
+class NamedTargets(Protocol):
+    """A target of several others, each of an output of its own under its name, as `tasks.multi_task.MultiTask`."""
+
+    @property
+    def parts(self) -> tuple[tuple[str, Target], ...]: ...
+
+    def labelled(self, labels: Any) -> dict[str, np.ndarray]:
+        """Which examples have a label of each, bool ``(examples,)`` by its name."""
+        ...
+
+
+def targets_of(target: Target) -> dict[str, Target]:
+    """What is asked of each of a file's outputs, by the output's name: mostly one and the same."""
+    return dict(target.parts) if isinstance(target, NamedTargets) else dict.fromkeys(target.output_names, target)
 
 
 @runtime_checkable

@@ -148,7 +148,7 @@ def check(
             artifact.path, f"score on {split.name}", wanted=wanted, got=measured.value, tolerance="score_drop"
         )
     _refused(artifact, task.target.lost(answers, expected, split.labels))
-    _check_recall(artifact, split, answers, expected, allowed=1 - tolerance.agreement)
+    _check_recall(artifact, task.target, split.labels, answers=answers, expected=expected, tolerance=tolerance)
     if tolerance.max_difference is not None and difference > tolerance.max_difference:
         wanted = f"<= {tolerance.max_difference} {task.target.difference_unit}".rstrip()
         raise VerificationError(artifact.path, "largest difference", wanted=wanted, got=difference)
@@ -160,14 +160,25 @@ def check(
 
 
 def _check_recall(
-    artifact: types.Artifact, split: types.Split, answers: Outputs, expected: Outputs, *, allowed: float
+    artifact: types.Artifact,
+    target: types.Target,
+    labels: Outputs | Mapping[str, np.ndarray],
+    *,
+    answers: Outputs,
+    expected: Outputs,
+    tolerance: Tolerance,
 ) -> None:
     """No class has lost much of what the model finds of it, however few examples it has."""
-    target = split.task.target
+    if isinstance(target, types.NamedTargets):
+        for name, rows in target.labelled(labels).items():
+            tables = {"answers": answers[name][rows], "expected": expected[name][rows]}
+            part = types.targets_of(target)[name]
+            _check_recall(artifact, part, labels[name][rows], **tables, tolerance=tolerance)
+        return
     if not isinstance(target, types.ClassTarget):
         return
-    given, asked = target.given(answers), target.given(expected)
-    lost = chance.lost_recall(target.having(split.labels), given, asked, share=LOST_SHARE, allowed=allowed)
+    given, asked, allowed = target.given(answers), target.given(expected), 1 - tolerance.agreement
+    lost = chance.lost_recall(target.having(labels), given, asked, share=LOST_SHARE, allowed=allowed)
     if lost:
         wanted = f"at most {LOST_SHARE:.0%} lost of what the model finds of a class"
         got = ", ".join(f"{count} of {found} of {target.names[index]!r}" for index, (count, found) in lost.items())
@@ -274,7 +285,9 @@ def _check_contents(artifact: types.Artifact, model: Any, *, task: types.Task) -
         tensor = graph.tensors[index]
         _check_input(artifact, tensor, types.kind_of(task.inputs, (tensor.name or b"").decode()))
     for index in graph.outputs:
-        _check_output(artifact, graph.tensors[index], task.target)
+        tensor = graph.tensors[index]
+        asked = types.targets_of(task.target).get((tensor.name or b"").decode(), task.target)
+        _check_output(artifact, tensor, asked)
     if artifact.integer and floating:
         raise VerificationError(artifact.path, "integer operators", wanted="no float operator", got=floating)
     if artifact.sparsity is not None:

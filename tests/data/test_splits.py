@@ -10,6 +10,7 @@ from kerastl import types
 from kerastl.data import splits
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
+from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.single_label import SingleLabel
 
 
@@ -149,6 +150,26 @@ def test_dataset_takes_validation_out_of_train_and_leaves_test():
     origin = _labels(500, 500)
     assert (made.train.labels == origin[made.train.inputs[:, 0]]).all()  # labels went along with their inputs
     assert made.test.inputs[:, 0].tolist() != sorted(made.test.inputs[:, 0].tolist())
+
+
+def test_a_limit_leaves_enough_of_several_tasks_to_choose_and_to_measure_by():
+    """Ten examples an output, as of one task; every split has labels of every task in their shares."""
+    side, shape = SingleLabel(("left", "right")), SingleLabel(("flat", "round", "square"))
+    task = types.Task("both", Numbers((2,)), MultiTask((("side", side), ("shape", shape))))
+    draw = np.random.default_rng(0)
+
+    def given(count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        labels = {"side": draw.integers(0, 2, count), "shape": draw.integers(0, 3, count)}
+        labels["side"][: count // 2] = -1
+        return draw.normal(size=(count, 2)).astype("float32"), labels
+
+    (train, train_labels), (test, test_labels) = given(400), given(200)
+    arrays = {"train_inputs": train, "train_labels": train_labels, "test_inputs": test, "test_labels": test_labels}
+    made = splits.dataset(task, arrays, seed=0, validation=100, limit=30, source="toy")
+    assert [len(made.train), len(made.validation), len(made.test)] == [30, 50, 50]
+    for split in (made.train, made.validation, made.test):
+        assert (split.labels["side"] >= 0).mean() == pytest.approx(0.5, abs=0.06)
+        assert np.bincount(split.labels["shape"]).min() > len(split) / 5
 
 
 def test_limit_shrinks_all_three_and_moves_nothing_between_them():

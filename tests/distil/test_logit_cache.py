@@ -512,3 +512,11 @@ def test_memory_does_not_grow_with_the_answers(tmp_path):
     made = pipeline.batches(split, answers=known, **options)
     assert sum(len(taught) for _, (_, taught) in made) == examples
     assert anonymous() - before < 60_000_000
+
+
+def test_a_teacher_of_several_outputs_is_refused(tmp_path):
+    given = keras.Input((SIZE, SIZE, 1))
+    flat = keras.layers.Flatten()(given)
+    several = keras.Model(given, {"kind": keras.layers.Dense(5)(flat), "size": keras.layers.Dense(1)(flat)})
+    with pytest.raises(ValueError, match=r"teachers of one output\. Received: .*; teacher= takes it"):
+        logit_cache.write(tmp_path / "logits", pipeline.batches(split_of(), batch_size=10), teacher=several)

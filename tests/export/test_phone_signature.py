@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 import subprocess
@@ -17,8 +18,11 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
+from kerastl.models import heads
 from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.multi_task import MultiTask
+from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 from kerastl.verify import benchmark
@@ -45,15 +49,18 @@ def bundle(request, tmp_path):
         some = {"picture": random.integers(0, 256, (50, 4, 4, 1)).astype("uint8"), "row": rows}
         data = ptq.static_int8(data, calibration=some, inputs=KIND)
     data = metadata.add(data, TASK, description="toy")
+    for name, content in phone.files(data, report_of(data), TASK).items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path, model
+
+
+def report_of(data: bytes) -> dict:
     facts = benchmark.inspect(data)
     row = {"name": "x", "bytes": len(data), "score": 0.99, "score_low": 0.9, "score_high": 1.0, "sha256": facts.sha256}
     row |= {"latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
     row |= {"input": dataclasses.asdict(facts.input), "output": dataclasses.asdict(facts.output)}
     row |= {end: [dataclasses.asdict(one) for one in getattr(facts, end)] for end in ("inputs", "outputs")}
-    report = REPORT | {"variants": [row]}
-    for name, content in phone.files(data, report, TASK).items():
-        (tmp_path / name).write_bytes(content)
-    return tmp_path, model
+    return REPORT | {"variants": [row]}
 
 
 def test_every_input_and_output_stands_in_the_table(bundle):
@@ -80,6 +87,30 @@ def test_the_python_snippet_runs(bundle):
     numbers = [float(one) for one in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", done.stdout.splitlines()[-1])]
     wanted = model({"picture": np.zeros((1, 4, 4, 1)), "row": np.zeros((1, 3))})
     assert numbers == pytest.approx([*wanted["score"][0].numpy(), *wanted["vector"][0].numpy()], abs=0.05)
+
+
+def test_the_snippet_of_several_tasks_says_what_each_answer_is_of(tmp_path):
+    keras.utils.set_random_seed(0)
+    target = MultiTask((("side", SingleLabel(("left", "right"))), ("heat", Regression(("degrees",), (0.0,), (1.0,)))))
+    task = Task("tasks", Numbers((3,)), target)
+    given = keras.Input((3,), name="numbers")
+    model = keras.Model(given, heads.outputs(given, task))
+    for name, bias in (("side", [0.0, np.log(3)]), ("heat", [21.5])):
+        layer = model.get_layer(f"logits_{name}")
+        layer.set_weights([layer.get_weights()[0], np.array(bias)])
+    data = metadata.add(tflite.convert(model, task), task, description="toy")
+    for name, content in phone.files(data, report_of(data), task).items():
+        (tmp_path / name).write_bytes(content)
+    assert metadata.read(data)["target"] == target.described()
+    assert (tmp_path / "labels.txt").read_text() == "side\nheat\n"
+    page = (tmp_path / "README.md").read_text()
+    assert "`side` (single-label classification, 2 numbers)" in page
+    snippet = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert snippet is not None
+    done = subprocess.run([sys.executable, "-c", snippet[1]], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert ast.literal_eval(lines["side"]) == pytest.approx({"left": 0.25, "right": 0.75})
+    assert ast.literal_eval(lines["heat"]) == pytest.approx({"degrees": 21.5})
 
 
 def test_metadata_bring_back_names_and_spreads(bundle):

@@ -7,6 +7,8 @@ import pytest
 from kerastl.export import serving
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.multi_task import MultiTask
+from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
@@ -302,3 +304,57 @@ def test_several_classes_stay_several():
     numbers = keras.Input((4,), name="numbers")
     model = keras.Model(numbers, keras.layers.Dense(1)(numbers))
     assert serving.with_answers(model, classes(1, MultiLabel)).outputs[0].shape == (None, 1)
+
+
+SEVERAL = MultiTask(
+    (
+        ("side", SingleLabel(("a", "b"))),
+        ("heat", Regression(("h",), (0.0,), (1.0,))),
+        ("amount", MultiLabel(("c", "d"))),
+    )
+)
+
+
+def of_several(ends: str) -> tuple[keras.Model, Task]:
+    keras.utils.set_random_seed(0)
+    given = keras.Input((4,), name="numbers")
+    found = {name: keras.layers.Dense(2 if name != "heat" else 1, name=name)(given) for name in SEVERAL.names}
+    if ends == "answers":
+        found["amount"] = keras.layers.Activation("sigmoid", name="shares")(found["amount"])
+    outputs = list(found.values()) if ends == "in a list" else found
+    return keras.Model(given, outputs, name="several"), Task("toy", Numbers((4,)), SEVERAL)
+
+
+@pytest.mark.parametrize("ends", ["by name", "in a list", "answers"])
+def test_every_task_has_what_it_asks_for_behind_its_own_output(ends):
+    model, task = of_several(ends)
+    inputs = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    raw = {
+        name: inputs @ kernel + bias for name in SEVERAL.names for kernel, bias in [model.get_layer(name).get_weights()]
+    }
+    powers = np.exp(raw["side"])
+    wanted = {
+        "side": powers / powers.sum(-1, keepdims=True),
+        "heat": raw["heat"],
+        "amount": 1 / (1 + np.exp(-raw["amount"])),
+    }
+    served = serving.serve(model, task).function(inputs)
+    made = serving.with_answers(model, task)
+    for name, values in wanted.items():
+        np.testing.assert_allclose(served[name], values, atol=1e-6)
+        np.testing.assert_allclose(made(inputs)[name], values, atol=1e-6)
+        np.testing.assert_allclose(serving.with_logits(made, task)(inputs)[name], raw[name], atol=1e-5)
+    again = serving.with_answers(made, task)
+    np.testing.assert_allclose(again(inputs)["side"], wanted["side"], atol=1e-6)
+    assert not serving.ends_in_answers(model, task)
+
+
+def test_a_task_whose_output_has_another_width_is_refused():
+    given = keras.Input((4,), name="numbers")
+    task = Task("toy", Numbers((4,)), SEVERAL)
+    wide = keras.Model(given, {name: keras.layers.Dense(2)(given) for name in SEVERAL.names})
+    with pytest.raises(ValueError, match="Wanted 1 outputs, one for each of h"):
+        serving.with_answers(wide, task)
+    other = keras.Model(given, {name: keras.layers.Dense(2)(given) for name in ("side", "heat", "depth")})
+    with pytest.raises(ValueError, match="Wanted the outputs side, heat, amount"):
+        serving.with_answers(other, task)

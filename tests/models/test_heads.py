@@ -11,6 +11,8 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.models import heads
 from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.multi_task import MultiTask
+from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
@@ -20,7 +22,7 @@ TASK = Task("toy", Image((8, 8, 1)), SingleLabel(("a", "b", "c")))
 class Halved(SingleLabel):
     """A target that puts something behind the last layer."""
 
-    def finish(self, outputs):
+    def finish(self, outputs, *, name=None):
         return keras.layers.Rescaling(0.5, name="halved")(outputs)
 
 
@@ -65,3 +67,16 @@ def test_raw_inputs_are_brought_to_the_size_of_one():
     numbers = keras.Model(row, heads.standardized(row, dataclasses.replace(TASK, inputs=kind)))
     table = np.array([[100.0, -0.5], [115.0, -0.501], [1e6, 7.0], [-1e6, -7.0]], np.float32)
     np.testing.assert_allclose(numbers(table), [[0, 0], [1.5, -1], [10, 10], [-10, -10]], atol=1e-3)
+
+
+def test_several_tasks_have_a_head_each_on_the_same_features():
+    """Two of numbers, whose last layers would else be called alike."""
+    number = Regression(("y",), (5.0,), (2.0,))
+    target = MultiTask((("side", TASK.target), ("heat", number), ("cold", number)))
+    model = network(dataclasses.replace(TASK, target=target))
+    assert model.count_params() == 6 * (3 + 1 + 1)
+    row = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")
+    found = {name: values.numpy() for name, values in model(row).items()}
+    assert {name: values.shape for name, values in found.items()} == {"side": (2, 3), "heat": (2, 1), "cold": (2, 1)}
+    kernel, bias = model.get_layer("logits_heat").get_weights()
+    np.testing.assert_allclose(found["heat"], 2 * (row @ kernel + bias) + 5, atol=1e-5)

@@ -10,6 +10,7 @@ from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.runs import baselines
 from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Dataset, Split, Task
@@ -116,3 +117,22 @@ def test_a_baseline_that_does_better_is_said_and_one_that_ties_only_where_it_loo
     lower = Regression(("x",), (0.0,), (1.0,))  # an error, the lower the better
     assert len(said(0.3, lower)) == len(said(0.4, lower)) == 0
     assert len(said(0.5, lower)) == 1
+
+
+def test_of_several_tasks_each_has_a_baseline_of_its_own():
+    rows = numbers()
+    side = np.where(rows[:, 0] > 3, 1, 0).astype(np.int32)
+    price = (rows @ np.arange(5) + 7).astype(np.float32)
+    kinds = {"side": SingleLabel(("low", "high")), "price": Regression.of(price[:200], names=("price",))}
+    target = MultiTask(tuple(kinds.items()))
+    side[::3], price[1::3] = -1, np.nan
+    parts = {"train": slice(0, 200), "validation": slice(200, 250), "test": slice(250, None)}
+    task = Task("toy", Numbers((5,)), target)
+    splits = [Split(name, rows[part], {"side": side[part], "price": price[part]}, task) for name, part in parts.items()]
+    found = by_name(Dataset(task, *splits, digest="0" * 64, source="toy"))
+    often = np.bincount(side[:200][side[:200] >= 0]).argmax()
+    asked, wanted = side[250:], price[250:]
+    error = np.nanmean(np.abs(wanted - np.nanmedian(price[:200]))) / kinds["price"].spread[0]
+    expected = ((asked[asked >= 0] == often).mean() + 1 - error) / 2
+    assert found["always the same answer"]["score"] == pytest.approx(expected, abs=1e-6)
+    assert 0.9 < found["a linear model"]["score"] <= 1
