@@ -107,6 +107,30 @@ def refuse_loops(model: KerasModel, graph: tf.Graph) -> None:
         )
 
 
+_COARSE = 1e3  # no softmax tells scores apart that lie in steps of a thousand
+_CODES = schema.BuiltinOperator
+
+
+def refuse_lost_scores(model: KerasModel, data: bytes) -> None:
+    """Raises `ValueError` for a masked softmax whose scores are all in one step: the number that masks, -1e9 or less,
+    has set their scale, and the attention would be uniform without a word.
+    """
+    parsed = packing.unpack(data)
+    masks = (_CODES.SELECT, _CODES.SELECT_V2, _CODES.ADD, _CODES.SUB)
+    for graph in parsed.subgraphs:
+        masked = {int(one.outputs[0]) for one in graph.operators if packing.code_of(parsed, one) in masks}
+        for operator in graph.operators:
+            if packing.code_of(parsed, operator) != _CODES.SOFTMAX or operator.inputs[0] not in masked:
+                continue
+            (step,) = graph.tensors[operator.inputs[0]].quantization.scale
+            if step > _COARSE:
+                raise ValueError(
+                    f"Wanted scores that integers tell apart. Received: {model.name!r}, in which a mask of very large "
+                    f"numbers leaves 8 bits steps of {step:.2g} for what a softmax reads. compress.ptq.static_int8 "
+                    "makes integers of its float file, and bounds masks."
+                )
+
+
 def refuse_floats(model: KerasModel, data: bytes) -> None:
     """Raises `ValueError` for an operator that still computes with float numbers, naming it and its layer, and for a
     float input that is handed on as it came.

@@ -19,7 +19,17 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from kerastl.export import calibration as ranges
-from kerastl.export import converter_errors, final_guard, keras_graph, lookup, packing, quantizable, rescaling, serving
+from kerastl.export import (
+    converter_errors,
+    final_guard,
+    keras_graph,
+    lookup,
+    packing,
+    quantizable,
+    rescaling,
+    serving,
+    softplus,
+)
 from kerastl.export.keras_graph import KerasModel
 from kerastl.system import atomic_files, memory
 from kerastl.types import History, Task
@@ -105,7 +115,7 @@ def convert(
         ValueError: if a weight is not finite; if calibration is missing, not wanted, or not what the task's examples
             are; if ``integer`` is asked of a task's token ids, or of a loop; if an operator of an integer file stays
             float; if the model needs an operator that is not among the built-in ones, or computes in another precision
-            than float32; or as for `serving.serve`.
+            than float32; if a mask leaves integers no steps for the scores of a softmax; or as for `serving.serve`.
         DiskFullError: for want of room among the temporary files.
         RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
@@ -142,7 +152,7 @@ def convert(
         data = _convert(door, door, signature, scale=1.0, **options)
     data = lookup.as_lookups(_named(data, signature))
     if not integer:
-        data = quantizable.as_quantizable(data)
+        data = softplus.as_stable(quantizable.as_quantizable(data))
     data = packing.shrink(data) if integer else packing.shrink(data, layer_of=keras_graph.layer_of(model))
     _check_answers(model, data, task, integer=integer, examples=examples)
     return data
@@ -202,6 +212,7 @@ def _convert(
         data = _converted(folder, model, integer=integer, examples=ranges.one_by_one(task, examples, scale))
     if integer:
         ranges.refuse_floats(model, data)
+        ranges.refuse_lost_scores(model, data)
     return data
 
 
