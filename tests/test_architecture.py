@@ -98,6 +98,7 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/fine_tuning": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
     "compress/ptq": LITERT,
     "compress/full_integer": LITERT,
+    "compress/attention_masks": LITERT,
     "compress/four_bits": LITERT,
     "compress/finished_file": set(),
     "compress/exceptions": set(),

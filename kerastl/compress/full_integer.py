@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import algorithm_manager, qtyping, quantizer
 
-from kerastl.compress import float_file
+from kerastl.compress import attention_masks, float_file
 from kerastl.types import Inputs
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
@@ -44,13 +44,15 @@ def quantized(
         ValueError: as there.
     """
     model = float_file.named(model)
-    work = float_file.opened(model)
+    float_file.opened(model)  # refuses what is quantized already
     _refuse_ids(model)
     _refuse_loops(model)
     _refuse_endless_padding(model)
     if bits == 8:
         _refuse_outputs_that_are_read(model)
     sources = float_file.calibrated(model, calibration, inputs=inputs)
+    model = attention_masks.bounded(model, sources)
+    work = float_file.opened(model)
     of_bytes = inputs.calibration_range() is not None
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT

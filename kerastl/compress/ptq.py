@@ -54,7 +54,7 @@ def dynamic_int8(
 
     Args:
         model: a float32 TFLite file.
-        per_channel: as in `static_int8`.
+        per_channel: as in `static_int8`; kernels of depthwise and grouped convolutions always have a scale a channel.
         keep_float: layers, or operators, that are left as they are, by name.
         examples: real ones, of which a few show that the file answers like the float file; ``None``: noise.
         inputs: their kind, for example ``split.task.inputs``; alone it says of which range the noise is.
@@ -65,6 +65,11 @@ def dynamic_int8(
     """
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
+    for operator in float_file.operators(model):
+        if (
+            operator.kind == "DEPTHWISE_CONV_2D" or operator.groups > 1
+        ):  # behind one scale LiteRT reads what is no scale
+            work.add_dynamic_config(operator.pattern, qtyping.TFLOperationName(operator.kind), num_bits=8)
     result = _quantized(work, model, keep_float)
     return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from kerastl.export import packing, serving
@@ -65,7 +66,7 @@ def _over_the_range(values: np.ndarray, known: tuple[float, int], *, kind: str) 
             f"Calibration wants raw {kind} inputs {least:g}..{most:g}, not all zero and not scaled: the ranges of "
             f"every activation are set by it. Received: values from {low} to {high}."
         )
-    values = values.astype(np.float32)
+    values = values.copy()
     values[0].flat[0], values[0].flat[-1] = least, most
     return values
 
@@ -82,16 +83,70 @@ def one_by_one(
             values = {name: array[row : row + 1] for name, array in examples.items()}
             fed = values if task is None else task.inputs.fed(next(iter(values.values())))
             if len(fed) == 1:
-                yield [np.asarray(next(iter(fed.values())) * scale, np.float32)]
+                own = np.asarray(next(iter(fed.values())))
+                yield [own if scale == 1.0 else (own * scale).astype(own.dtype)]
             else:
                 yield fed
 
     return rows
 
 
-def refuse_floats(model: KerasModel, data: bytes) -> None:
-    """Raises `ValueError` for an operator that still computes with float numbers, naming it and its layer."""
+def refuse_loops(model: KerasModel, graph: tf.Graph) -> None:
+    """Raises `ValueError` for a graph with a loop, as LSTM and GRU layers make it: TensorFlow's calibrator ends the
+    process where it meets one, without a word.
+    """
+    held = graph.as_graph_def()
+    every = [held.node, *(function.node_def for function in held.library.function)]
+    loops = [node.name for nodes in every for node in nodes if node.op in ("While", "StatelessWhile")]
+    if loops:
+        raise ValueError(
+            "Integers throughout are for models without loops: what one computes inside cannot be measured, and so "
+            f"gets no scale. Received: {model.name!r} with a loop in {loops[0]}, as LSTM and GRU layers make it. Build "
+            "these with unroll=True, which is no loop; or take compress.ptq.dynamic_int8, which keeps activations "
+            "float."
+        )
+
+
+_COARSE = 1e3  # no softmax tells scores apart that lie in steps of a thousand
+_CODES = schema.BuiltinOperator
+
+
+def refuse_lost_scores(model: KerasModel, data: bytes) -> None:
+    """Raises `ValueError` for a masked softmax whose scores are all in one step: the number that masks, -1e9 or less,
+    has set their scale, and the attention would be uniform without a word.
+    """
     parsed = packing.unpack(data)
+    masks = (_CODES.SELECT, _CODES.SELECT_V2, _CODES.ADD, _CODES.SUB)
+    for graph in parsed.subgraphs:
+        masked = {int(one.outputs[0]) for one in graph.operators if packing.code_of(parsed, one) in masks}
+        for operator in graph.operators:
+            if packing.code_of(parsed, operator) != _CODES.SOFTMAX or operator.inputs[0] not in masked:
+                continue
+            (step,) = graph.tensors[operator.inputs[0]].quantization.scale
+            if step > _COARSE:
+                raise ValueError(
+                    f"Wanted scores that integers tell apart. Received: {model.name!r}, in which a mask of very large "
+                    f"numbers leaves 8 bits steps of {step:.2g} for what a softmax reads. compress.ptq.static_int8 "
+                    "makes integers of its float file, and bounds masks."
+                )
+
+
+def refuse_floats(model: KerasModel, data: bytes) -> None:
+    """Raises `ValueError` for an operator that still computes with float numbers, naming it and its layer, and for a
+    float input that is handed on as it came.
+    """
+    parsed = packing.unpack(data)
+    main = parsed.subgraphs[0]
+    handed_on = [
+        entry.name.decode()
+        for entry in parsed.signatureDefs[0].inputs
+        if entry.tensorIndex in main.outputs and main.tensors[entry.tensorIndex].type == schema.TensorType.FLOAT32
+    ]
+    if handed_on:
+        raise ValueError(
+            f"Wanted integers throughout. Received: {model.name!r}, which hands on its input {handed_on[0]} as it "
+            "came: no operator reads it, and so nothing gives it a scale. Leave that output out of the model."
+        )
     codes = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     found = []
     for graph in parsed.subgraphs:

@@ -299,9 +299,10 @@ def first_difference(before: bytes, after: bytes, *, probes: int = 4) -> str | N
         for ours, theirs in zip(one.get_input_details(), other.get_input_details(), strict=True):
             if tuple(ours["shape"]) != tuple(theirs["shape"]) or ours["dtype"] != theirs["dtype"]:
                 return f"input {ours['name']!r} is {ours['shape']} {ours['dtype']}, was {theirs['shape']}."
-            # ids of tokens: every vocabulary has the first five, and others may lie behind its end
-            probe = random.integers(0, 5 if ours["dtype"] == np.int32 else 256, ours["shape"])
-            probe = probe - 128 if ours["dtype"] == np.int8 else probe
+            # ids of tokens have no scale: every vocabulary has the first five, and others may lie behind its end
+            ids = np.issubdtype(ours["dtype"], np.integer) and not ours["quantization"][0]
+            probe = random.integers(0, 5 if ids else 256, ours["shape"])
+            probe = probe - 128 if ours["dtype"] == np.int8 and not ids else probe
             one.set_tensor(ours["index"], probe.astype(ours["dtype"]))
             other.set_tensor(theirs["index"], probe.astype(theirs["dtype"]))
         one.invoke()

@@ -19,7 +19,17 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from kerastl.export import calibration as ranges
-from kerastl.export import final_guard, keras_graph, lookup, packing, quantizable, rescaling, serving
+from kerastl.export import (
+    converter_errors,
+    final_guard,
+    keras_graph,
+    lookup,
+    packing,
+    quantizable,
+    rescaling,
+    serving,
+    softplus,
+)
 from kerastl.export.keras_graph import KerasModel
 from kerastl.system import atomic_files, memory
 from kerastl.types import History, Task, targets_of
@@ -103,8 +113,9 @@ def convert(
 
     Raises:
         ValueError: if a weight is not finite; if calibration is missing, not wanted, or not what the task's examples
-            are; if ``integer`` is asked of token ids; if an operator of an integer file stays float; if the model needs
-            an operator that is not among the built-in ones; or as for `serving.serve`.
+            are; if ``integer`` is asked of a task's token ids, or of a loop; if an operator of an integer file stays
+            float; if the model needs an operator that is not among the built-in ones, or computes in another precision
+            than float32; if a mask leaves integers no steps for the scores of a softmax; or as for `serving.serve`.
         DiskFullError: for want of room among the temporary files.
         RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
@@ -130,7 +141,8 @@ def convert(
         )
     door = serving.at_the_door(model, task)
     scale, body = (None, door)
-    if len(door.inputs) == len(door.outputs) == 1 and (not integer or ranges.input_range(task) == (1.0, 0)):
+    alone = len(door.inputs) == len(door.outputs) == 1 and signature.inputs[0].dtype.is_floating
+    if alone and (not integer or ranges.input_range(task) == (1.0, 0)):
         scale, body = rescaling.behind_rescaling(door)
     options: dict[str, Any] = {"task": task, "integer": integer, "examples": examples}
     data = None
@@ -140,7 +152,7 @@ def convert(
         data = _convert(door, door, signature, scale=1.0, **options)
     data = lookup.as_lookups(_named(data, signature))
     if not integer:
-        data = quantizable.as_quantizable(data)
+        data = softplus.as_stable(quantizable.as_quantizable(data))
     data = packing.shrink(data) if integer else packing.shrink(data, layer_of=keras_graph.layer_of(model))
     _check_answers(model, data, task, integer=integer, examples=examples)
     return data
@@ -193,26 +205,38 @@ def _convert(
         return dict(zip(signature.outputs, answer(body, values), strict=True))
 
     traced = tf.function(function, input_signature=signature.inputs, autograph=False)
-    with _saved(traced, signature.inputs) as folder:
+    frozen = _frozen(traced)
+    if examples is not None:
+        ranges.refuse_loops(model, frozen.graph)
+    with _saved(frozen, signature) as folder:
         data = _converted(folder, model, integer=integer, examples=ranges.one_by_one(task, examples, scale))
     if integer:
         ranges.refuse_floats(model, data)
+        ranges.refuse_lost_scores(model, data)
     return data
 
 
+def _frozen(function: Callable[..., dict[str, tf.Tensor]]) -> Any:
+    """The graph of a traced function with its variables as constants, outputs in the order of their names.
+
+    Of variables TensorFlow would trace how each is stored and restored, twice, which takes as long as all the rest of a
+    conversion; the file is the same.
+    """
+    return convert_to_constants.convert_variables_to_constants_v2(
+        function.get_concrete_function(), lower_control_flow=False
+    )
+
+
 @contextlib.contextmanager
-def _saved(function: Callable[..., dict[str, tf.Tensor]], specs: tuple[tf.TensorSpec, ...]) -> Iterator[Path]:
-    """A SavedModel among the temporary files, its weights constants of the graph.
+def _saved(frozen: Callable[..., Any], signature: _Signature) -> Iterator[Path]:
+    """A SavedModel of what `_frozen` made, among the temporary files.
 
     The converter writes one itself where it gets a function, and if the disk is full goes a way without signatures and
-    says nothing. Of variables TensorFlow would trace how each is stored and restored, twice, which takes as long as all
-    the rest of a conversion; the file is the same.
+    says nothing.
     """
-    traced = function.get_concrete_function()
-    names = sorted(traced.structured_outputs)  # in the order that a dict of tensors is flattened in
-    frozen = convert_to_constants.convert_variables_to_constants_v2(traced, lower_control_flow=False)
+    names = sorted(signature.outputs)  # in the order that a dict of tensors is flattened in
 
-    @tf.function(input_signature=specs, autograph=False)
+    @tf.function(input_signature=signature.inputs, autograph=False)
     def named(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(names, tf.nest.flatten(frozen(*tensors)), strict=True))
 
@@ -240,23 +264,20 @@ def _converted(
         with memory.release_graphs():
             return converter.convert()
     except Exception as error:
-        if "TF Select" in str(error) or "neither a custom op nor a flex op" in str(error):
-            raise ValueError(
-                f"Wanted a model of operators that TFLite has built in. Received: {model.name!r}, of which the "
-                f"converter says: {error}"
-            ) from error
-        if "Quantization not yet supported" in str(error):
-            raise ValueError(
-                f"Wanted a model whose operators all have integer kernels. Received: {model.name!r}, of which the "
-                f"converter says: {error}"
-            ) from error
-        raise
+        refused = converter_errors.refusal(error, model)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def _named(data: bytes, signature: _Signature) -> bytes:
     """Gives the file's input and output tensors the names that the signature has, and their order."""
     model = packing.unpack(data)
     graph, defined = model.subgraphs[0], model.signatureDefs[0]
+    for entry in defined.inputs:
+        if entry.tensorIndex not in graph.inputs:  # the converter tells tensors apart by name, and integers have two
+            own = graph.tensors[entry.tensorIndex].name
+            entry.tensorIndex = next(place for place in graph.inputs if graph.tensors[place].name == own)
     names = {entry.tensorIndex: entry.name for entry in defined.inputs}
     for entry in defined.outputs:
         if entry.tensorIndex in names:  # an input that is passed on, or an output that is there twice

@@ -193,3 +193,75 @@ def test_token_ids_of_nobodys_task_stay_integers(rows):
     words = np.random.default_rng(0).integers(0, 9, (300, 5))
     data = tflite.convert(model, integer=True, calibration={"ids": words, "table": rows})
     assert [(end.name, end.dtype) for end in benchmark.inspect(data).inputs] == [("ids", "int32"), ("table", "uint8")]
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "uint8"])
+def test_token_ids_alone_are_measured_as_what_they_are(kind):
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((5,), dtype=kind, name="ids")
+    value = keras.layers.Flatten()(keras.layers.Embedding(9, 3)(ids))
+    model = keras.Model(ids, keras.layers.Dense(2, name="z")(value))
+    words = np.random.default_rng(0).integers(0, 9, (100, 5))
+    data = tflite.convert(model, integer=True, calibration=words)
+    facts = benchmark.inspect(data)
+    assert (facts.inputs[0].dtype, facts.operators.float) == (kind, 0)
+    wanted = model.predict(words, verbose=0)
+    assert np.abs(verify.predict_tflite(data, words) - wanted).max() < 0.05 * np.abs(wanted).max()
+    assert np.abs(verify.predict_tflite(tflite.convert(model), words) - wanted).max() < 1e-5
+
+
+def test_whole_numbers_that_become_floats_are_refused_by_the_operator():
+    numbers = keras.Input((5,), dtype="int32", name="numbers")
+    model = keras.Model(numbers, keras.layers.Dense(2)(keras.ops.cast(numbers, "float32")))
+    with pytest.raises(ValueError, match="operators that stay float, CAST"):
+        tflite.convert(model, integer=True, calibration=np.ones((9, 5), np.int32))
+
+
+LOOPS = {
+    "lstm": lambda **options: keras.layers.LSTM(3, name="steps", **options),
+    "gru": lambda **options: keras.layers.GRU(3, name="steps", **options),
+    "simple": lambda **options: keras.layers.SimpleRNN(3, name="steps", **options),
+    "both_ways": lambda **options: keras.layers.Bidirectional(keras.layers.LSTM(3, **options), name="steps"),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_is_refused_before_the_calibrator_ends_the_process(name):
+    series = keras.Input((4, 2), name="series")
+    model = keras.Model(series, keras.layers.Dense(2)(LOOPS[name]()(series)), name="mine")
+    examples = np.random.default_rng(0).normal(size=(20, 4, 2)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"'mine' with a loop in .*steps.*unroll=True.*dynamic_int8"):
+        tflite.convert(model, integer=True, calibration=examples)
+
+
+def test_an_unrolled_loop_is_none():
+    keras.utils.set_random_seed(0)
+    series = keras.Input((3, 2), name="series")
+    model = keras.Model(series, keras.layers.Dense(2)(LOOPS["simple"](unroll=True)(series)))
+    examples = np.random.default_rng(0).normal(size=(50, 3, 2)).astype(np.float32)
+    data, wanted = tflite.convert(model, integer=True, calibration=examples), model.predict(examples, verbose=0)
+    assert benchmark.inspect(data).operators.float == 0
+    assert np.abs(verify.predict_tflite(data, examples) - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("through", ["itself", "Identity", "Dropout"])
+def test_an_input_that_is_read_and_handed_on_is_integers_too(rows, through):
+    keras.utils.set_random_seed(0)
+    numbers = keras.Input((6,), name="table")
+    options = {"rate": 0.5} if through == "Dropout" else {}
+    same = numbers if through == "itself" else getattr(keras.layers, through)(name="same", **options)(numbers)
+    model = keras.Model(numbers, [same, keras.layers.Dense(2, name="z")(numbers)])
+    data = tflite.convert(model, integer=True, calibration=rows)
+    facts = benchmark.inspect(data)
+    assert ([end.dtype for end in (*facts.inputs, *facts.outputs)], facts.operators.float) == (["uint8"] * 3, 0)
+    found = verify.predict_tflite(data, rows)[facts.outputs[0].name]
+    assert np.abs(found - rows).max() <= 0.51 * np.ptp(rows) / 255
+
+
+def test_an_input_that_is_only_handed_on_has_no_scale(rows):
+    numbers, other = keras.Input((6,), name="table"), keras.Input((6,), name="other")
+    alone = keras.Model(numbers, keras.layers.Dropout(0.5)(numbers))
+    beside = keras.Model([numbers, other], [numbers, keras.layers.Dense(2)(other)])
+    for model in (alone, beside):
+        with pytest.raises(ValueError, match="hands on its input table as it came"):
+            tflite.convert(model, integer=True, calibration={"table": rows, "other": rows} if model is beside else rows)
