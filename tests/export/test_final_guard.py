@@ -20,13 +20,15 @@ TYPES = schema.TensorType
 HOUSE = Path(tflite.__file__).parents[1]
 BUILDING = {
     "compress/float_file.py": "opens files for those who go on working on them",
-    "compress/full_integer.py": "a step of ptq.static_int8, which asks",
+    "compress/attention_masks.py": "a step of ptq.static_int8, which asks",
+    "compress/full_integer.py": "the same",
     "compress/four_bits.py": "a step of ptq.int4_weights, which asks",
     "compress/rounding.py:rounded": "a step of others, which ask",
     "compress/ptq.py:quantize": "calls the function of that name, which asks",
     "export/lookup.py": "a step of tflite.convert, which asks",
     "export/quantizable.py": "a step of tflite.convert, which asks",
     "export/rescaling.py": "a step of tflite.convert, which asks",
+    "export/softplus.py": "a step of tflite.convert, which asks",
     "export/phone.py:files": "texts that lie beside a file",
     "export/phone.py:written": "the same",
     "export/packing.py:pack": "writes what others have parsed, and will ask of",
