@@ -92,6 +92,15 @@ def require_of_each(
         )
 
 
+def require_sizes(*, limit: int | None, **parts: int | float) -> None:
+    """Raises `ValueError` for a limit, or a count or share of a split, by which no data can be divided."""
+    for name, part in parts.items():
+        if not (0 < part < 1 if isinstance(part, float) else part >= 1):
+            raise ValueError(f"{name} is 1 example or more, or a share between 0 and 1. Received: {part}.")
+    if limit is not None and limit < 2:
+        raise ValueError(f"A limit keeps two training examples or more. Received: {limit}.")
+
+
 def require_rows(count: int, shares: dict[str, int | float], *, what: str) -> None:
     """Refuses so few examples of numbers that a split would have less than two of them.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import splits
+from kerastl.data import enough, splits
 from kerastl.inputs import pictures
 from kerastl.inputs.image import Image
 from kerastl.system import downloads
@@ -71,7 +71,7 @@ def load(
     """
     import pyarrow.parquet
 
-    splits.check_sizes(limit=limit, validation=validation)  # before 1,393 photographs are decoded
+    enough.require_sizes(limit=limit, validation=validation)  # before 1,393 photographs are decoded
     height, width = size
     table = pyarrow.parquet.read_table(fetch(), columns=["dataset", "finegrained_cat", "image_data"])
     rows = {hashlib.sha256(row["image_data"]).digest(): row for row in reversed(table.to_pylist())}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kerastl import types
-from kerastl.data import labelled_texts, splits, text_csv, text_file
+from kerastl.data import enough, labelled_texts, text_csv, text_file
 from kerastl.system import downloads
 
 CLASSES = ("negative", "positive")
@@ -61,7 +61,7 @@ def load(
         FileNotFoundError: not cached and no source could be reached.
         ValueError: no such split can be made.
     """
-    splits.check_sizes(limit=limit, validation=validation, test=test)
+    enough.require_sizes(limit=limit, validation=validation, test=test)
     path = downloads.fetch(FILES)[_NAME]
     examples = []
     for line, (text, label, source), _ in text_file.read(path, columns=["text", "label", "source"]):

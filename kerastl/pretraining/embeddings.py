@@ -63,7 +63,7 @@ def standardized(features: tf.Tensor) -> tf.Tensor:
     scaled = _scaled(features, axis=0)
     centred = scaled - tf.reduce_mean(scaled, 0, keepdims=True)
     squares = tf.reduce_sum(tf.square(centred), 0, keepdims=True)
-    # the mean of equal numbers is off by a rounding, which must not be blown up to length 1
+    # numbers that should be equal differ by a rounding, which must not be blown up to length 1
     rounding = (16 * _epsilon(features.dtype)) ** 2
     varies = squares > rounding * tf.cast(tf.shape(features)[0], features.dtype)
     return tf.math.divide_no_nan(centred, numerics.safe_sqrt(tf.where(varies, squares, tf.zeros_like(squares))))

@@ -110,3 +110,19 @@ def test_a_table_that_brings_its_splits_needs_rows_for_those_alone_that_it_lacks
 def test_examples_of_one_class_each_cannot_be_divided():
     with pytest.raises(ValueError, match=r"a class of which there are two.*3 examples of as many classes"):
         splits.stratified(np.arange(3), validation=1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"validation": 0}, "validation is 1 example or more, or a share between 0 and 1. Received: 0"),
+        ({"validation": 5, "test": 1.0}, "test is 1 example or more, or a share between 0 and 1. Received: 1.0"),
+        ({"validation": -0.1}, "Received: -0.1"),
+        ({"validation": 0.1, "limit": 1}, "two training examples or more. Received: 1"),
+    ],
+)
+def test_sizes_by_which_nothing_can_be_divided_are_refused_before_anything_is_read(sizes, words):
+    with pytest.raises(ValueError, match=words):
+        enough.require_sizes(**{"limit": None, **sizes})
+    enough.require_sizes(limit=2, validation=1, test=0.5)
+    enough.require_sizes(limit=None, validation=0.999)

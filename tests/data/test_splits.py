@@ -471,19 +471,3 @@ def test_there_are_two_policies():
     assert not splits.skips("fail")
     with pytest.raises(ValueError, match=r"policy is 'fail' or 'skip'\. Received: 'ignore'"):
         splits.skips("ignore")
-
-
-@pytest.mark.parametrize(
-    ("sizes", "words"),
-    [
-        ({"validation": 0}, "validation is 1 example or more, or a share between 0 and 1. Received: 0"),
-        ({"validation": 5, "test": 1.0}, "test is 1 example or more, or a share between 0 and 1. Received: 1.0"),
-        ({"validation": -0.1}, "Received: -0.1"),
-        ({"validation": 0.1, "limit": 1}, "two training examples or more. Received: 1"),
-    ],
-)
-def test_sizes_by_which_nothing_can_be_divided_are_refused_before_anything_is_read(sizes, words):
-    with pytest.raises(ValueError, match=words):
-        splits.check_sizes(**{"limit": None, **sizes})
-    splits.check_sizes(limit=2, validation=1, test=0.5)
-    splits.check_sizes(limit=None, validation=0.999)

@@ -33,6 +33,12 @@ def test_the_effective_rank_by_the_covariances_eigenvalues():
     assert collapse.effective_rank(turned) == pytest.approx(wanted, rel=1e-6)
 
 
+def test_a_rounding_is_no_direction():
+    noise = RANDOM.random((256, 64)) < 0.5  # in the last digit
+    even = np.where(noise, np.float32(0.1), np.nextafter(np.float32(0.1), np.float32(1)))
+    assert collapse.effective_rank(even) == 0
+
+
 def test_the_spread_by_hand():
     embeddings = RANDOM.normal(size=(40, 6)) + 1
     directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -139,6 +145,14 @@ def test_patience_is_of_looks_in_a_row():
     again.set_state(guard.get_state())
     with pytest.raises(collapse.CollapseError, match=r"after step 0: complete collapse: all 256 .*2 looks in a row"):
         again.look(COLLAPSED["one point"])
+
+
+def test_looks_begin_after_some_steps():
+    guard = collapse.CollapseGuard(np.zeros((2, 1)), embed=np.zeros_like, every=5, after=12, patience=2)
+    for batch in range(19):
+        guard.on_train_batch_end(batch)
+    with pytest.raises(collapse.CollapseError, match="after step 20"):
+        guard.on_train_batch_end(19)
 
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"patience": 0}, {"after": -1}])
