@@ -70,6 +70,18 @@ class At(keras.callbacks.Callback):
             raise Killed
 
 
+class Stop(keras.callbacks.Callback):
+    """Ctrl-C after so many steps of the optimizer; never by default."""
+
+    def __init__(self, *, at: int = 0):
+        super().__init__()
+        self.at = at
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.at and self.model.optimizer.iterations == self.at:
+            raise KeyboardInterrupt
+
+
 def compiled(distiller: keras.Model, learning_rate: float = 1.0, loss: Any = None) -> keras.Model:
     """A distiller whose step is one of plain gradient descent."""
     distiller.compile(

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from toy import Stop
 
 import kerastl
 from kerastl import inputs, tasks
@@ -237,18 +238,6 @@ def network(task: Task, *, width: int = 16) -> keras.Model:
 WIDE = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8, max_saturation=0.5)
 
 
-class Stop(keras.callbacks.Callback):
-    """Ctrl-C in the middle of the second epoch, behind the first one's checkpoint."""
-
-    def __init__(self, *, at: int = 0):
-        super().__init__()
-        self.at = at
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.at and self.model.optimizer.iterations == self.at:
-            raise KeyboardInterrupt
-
-
 def trained(task: Task, data: dict[str, Split], folder: Path, *, interrupted: bool = False) -> keras.Model:
     keras.utils.set_random_seed(0)
     model = network(task)
@@ -257,7 +246,7 @@ def trained(task: Task, data: dict[str, Split], folder: Path, *, interrupted: bo
     options = {"schedule": schedule, "workspace": place, "validation": data["validation"], "progress": False}
     if interrupted:
         with pytest.raises(KeyboardInterrupt):
-            kerastl.training.fit(model, data["train"], callbacks=[Stop(at=15)], **options)
+            kerastl.training.fit(model, data["train"], callbacks=[Stop(at=15)], **options)  # behind a checkpoint
         assert place.latest_checkpoint() is not None, "it begins anew, and goes on from nowhere"
         keras.utils.set_random_seed(0)
         model = network(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from toy import Stop
 
 from kerastl.inputs.numbers import Numbers
 from kerastl.models import heads
@@ -129,18 +130,6 @@ def test_models_that_share_nothing_and_models_of_one_output_are_refused():
         trained.train_on_batch(ROWS, LABELS)
     with pytest.raises(ValueError, match="for the tasks one, other"):
         balanced.Balanced(apart, FixedWeights({"third": 1.0}))
-
-
-class Stop(keras.callbacks.Callback):
-    """Ctrl-C in the middle of the second epoch."""
-
-    def __init__(self, *, at: int = 0):
-        super().__init__()
-        self.at = at
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.at and self.model.optimizer.iterations == self.at:
-            raise KeyboardInterrupt
 
 
 def test_a_training_under_a_rule_is_resumed_to_the_last_bit(tmp_path):
