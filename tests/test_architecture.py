@@ -99,6 +99,7 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/ptq": LITERT,
     "compress/full_integer": LITERT,
     "compress/attention_masks": LITERT,
+    "compress/calibration_runs": LITERT,
     "compress/four_bits": LITERT,
     "compress/finished_file": set(),
     "compress/exceptions": set(),

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from kerastl.compress import float_file
+from kerastl.compress import calibration_runs, float_file
 
 _CODES = schema.BuiltinOperator
 _ENDLESS = -1e4  # no score is as low; Keras masks with -3e4 in half precision, and with more in others
@@ -101,19 +100,8 @@ def _is(held: Any, operator: Any, *codes: int) -> bool:
 
 def _ranges(model: bytes, places: Sequence[int], sources: Sequence[float_file.Source]) -> list[tuple[float, float]]:
     """Least and largest number of tensors over all of the calibration."""
-    interpreter = Interpreter(
-        model_content=model,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
     found = [(np.inf, -np.inf)] * len(places)
-    size = sources[0].shape[0]
-    for start in range(0, len(sources[0].values) - size + 1, size):
-        for source in sources:
-            interpreter.set_tensor(source.place, source.values[start : start + size])
-        interpreter.invoke()
+    for interpreter in calibration_runs.each(model, sources):
         values = [interpreter.get_tensor(place) for place in places]
         found = [(min(low, one.min()), max(high, one.max())) for (low, high), one in zip(found, values, strict=True)]
     return [(float(low), float(high)) for low, high in found]

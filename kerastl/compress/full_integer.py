@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import algorithm_manager, qtyping, quantizer
 
-from kerastl.compress import attention_masks, float_file
+from kerastl.compress import attention_masks, calibration_runs, float_file
 from kerastl.types import Inputs
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
@@ -44,15 +44,16 @@ def quantized(
         ValueError: as there.
     """
     model = float_file.named(model)
-    float_file.opened(model)  # refuses what is quantized already
+    work = float_file.opened(model)  # refuses what is quantized already
     _refuse_ids(model)
     _refuse_loops(model)
     _refuse_endless_padding(model)
     if bits == 8:
         _refuse_outputs_that_are_read(model)
     sources = float_file.calibrated(model, calibration, inputs=inputs)
-    model = attention_masks.bounded(model, sources)
-    work = float_file.opened(model)
+    bounded = attention_masks.bounded(model, sources)
+    if bounded is not model:
+        model, work = bounded, float_file.opened(bounded)
     of_bytes = inputs.calibration_range() is not None
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
@@ -135,22 +136,12 @@ def _widen(statistics: dict, model: bytes, sources: Sequence[float_file.Source])
     The quantizer's own calibration is a moving average over pictures: it remembers the last few dozen, and cuts off a
     tenth of the logits even then.
     """
-    interpreter = Interpreter(
-        model_content=model,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
-    ranges = [(statistics[name], places[name]) for name in statistics if "min" in statistics[name]]
-    size = sources[0].shape[0]
-    for start in range(0, len(sources[0].values) - size + 1, size):
-        for source in sources:
-            interpreter.set_tensor(source.place, source.values[start : start + size])
-        interpreter.invoke()
-        for found, place in ranges:
-            values = interpreter.get_tensor(place)
+    measured = {name: found for name, found in statistics.items() if "min" in found}
+    places: dict[str, int] = {}
+    for interpreter in calibration_runs.each(model, sources):
+        places = places or {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
+        for name, found in measured.items():
+            values = interpreter.get_tensor(places[name])
             found["min"] = np.minimum(found["min"], values.min())
             found["max"] = np.maximum(found["max"], values.max())
 

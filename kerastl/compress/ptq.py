@@ -66,9 +66,8 @@ def dynamic_int8(
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
     for operator in float_file.operators(model):
-        if (
-            operator.kind == "DEPTHWISE_CONV_2D" or operator.groups > 1
-        ):  # behind one scale LiteRT reads what is no scale
+        # behind one scale LiteRT reads what is no scale
+        if operator.kind == "DEPTHWISE_CONV_2D" or operator.groups > 1:
             work.add_dynamic_config(operator.pattern, qtyping.TFLOperationName(operator.kind), num_bits=8)
     result = _quantized(work, model, keep_float)
     return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)

@@ -295,6 +295,11 @@ def _named(data: bytes, signature: _Signature) -> bytes:
     return packing.pack(model)
 
 
+def _has_zero_kernels(model: KerasModel) -> bool:
+    """Whether a kernel is all zeros in the model itself, pruned away."""
+    return any(weight.ndim > 2 and not weight.any() for weight in map(np.asarray, model.weights))
+
+
 def _check_answers(
     model: KerasModel,
     data: bytes,
@@ -304,9 +309,8 @@ def _check_answers(
     examples: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Catches the converter's silent failures at the point where they happen; the full proof is `kerastl.verify`."""
-    lost = final_guard.lost_kernel(data)
-    own = any(weight.ndim > 2 and not weight.any() for weight in map(np.asarray, model.weights))  # pruned away
-    if lost is not None and integer and not own:
+    lost = final_guard.lost_kernel(data) if integer else None
+    if lost is not None and not _has_zero_kernels(model):
         raise RuntimeError(
             f"The converter lost the weights of {model.name!r}: {lost}. A layer before it was likely folded into it "
             "after quantization."
