@@ -7,10 +7,12 @@ rows, a third of them copies of others: only the first of each is taken.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,21 @@ def fetch() -> Path:
     return downloads.fetch(FILES)["images2.parquet"]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Photographs:
+    """Pictures as their file holds them, of which those that a split takes are decoded and no others."""
+
+    encoded: Sequence[bytes]
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 ``(rows, *size, 3)``."""
+        return np.stack([pictures.read(io.BytesIO(self.encoded[row]), size=self.size).pixels for row in rows])
+
+
 def load(
     *,
     size: Sequence[int] = (224, 224),
@@ -71,17 +88,16 @@ def load(
     """
     import pyarrow.parquet
 
-    enough.require_sizes(limit=limit, validation=validation)  # before 1,393 photographs are decoded
+    enough.require_sizes(limit=limit, validation=validation)  # before photographs are decoded
     height, width = size
     table = pyarrow.parquet.read_table(fetch(), columns=["dataset", "finegrained_cat", "image_data"])
     rows = {hashlib.sha256(row["image_data"]).digest(): row for row in reversed(table.to_pylist())}
     rows = list(reversed(rows.values()))
     names = sorted({row["finegrained_cat"] for row in rows})
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, published in {"train": ("train", "val"), "test": ("test",)}.items():
         chosen = [row for row in rows if row["dataset"] in published]
-        pixels = [pictures.read(io.BytesIO(row["image_data"]), size=(height, width)).pixels for row in chosen]
-        arrays[f"{split}_inputs"] = np.stack(pixels)
+        arrays[f"{split}_inputs"] = _Photographs([row["image_data"] for row in chosen], (height, width))
         arrays[f"{split}_labels"] = np.array([names.index(row["finegrained_cat"]) for row in chosen], np.int32)
     return splits.dataset(
         types.Task("groceries", Image((height, width, 3)), SingleLabel(tuple(names))),
