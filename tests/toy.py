@@ -256,8 +256,9 @@ def write_safetensors(path, arrays):
 
 def without_network(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs code in a process whose caches are empty and that reaches nobody."""
-    environment = {**os.environ, "KAGGLEHUB_CACHE": str(folder), "HF_HOME": str(folder)}
-    environment |= {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    empty = dict.fromkeys(("KAGGLEHUB_CACHE", "HF_HOME", "KERAS_HOME"), str(folder))
+    environment = {**os.environ, **empty}
+    environment |= dict.fromkeys(("https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
     root = Path(__file__).resolve().parents[1]
     return subprocess.run(
         [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, timeout=300

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -158,22 +152,3 @@ def test_deviations_in_place_of_variances_are_mended(tmp_path):
     pixels = raw(32)
     wanted = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(keras.Model(found.model.inputs[0], ours.output)(pixels), wanted, atol=1e-4)
-
-
-def test_without_a_network_it_says_so(tmp_path):
-    """In a process of its own, whose proxy is an address where nobody answers."""
-    code = inspect.cleandoc("""
-        from kerastl.models import pretrained
-        try:
-            pretrained.load("applications:MobileNet", image_size=96)
-        except FileNotFoundError as error:
-            print("refused:", error)
-    """)
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert "refused: The ImageNet weights of MobileNet could not be downloaded (" in done.stdout
-    assert "Once there is a network the same call gets them" in done.stdout

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from toy import ENCODER_TASK as TASK
-from toy import TOKENS, save_preset, without_network
+from toy import TOKENS, save_preset
 
 from kerastl.inputs.text import Text
 from kerastl.models.pretrained import bert_preset, weights
@@ -80,16 +80,3 @@ def test_presets_are_listed_without_a_network():
     assert {"bert_tiny_en_uncased", "bert_base_en_uncased"} <= set(bert_preset.available())
     with pytest.raises(ValueError, match=r"There is no encoder 'bert_tiny_uncased'.*Did you mean bert_tiny_en_uncased"):
         bert_preset.vocabulary_file("bert_tiny_uncased")
-
-
-def test_without_a_network_it_says_so(tmp_path):
-    code = """
-from kerastl.models.pretrained import bert_preset
-try:
-    bert_preset.vocabulary_file("bert_tiny_en_uncased")
-except FileNotFoundError as error:
-    print("refused:", error)
-"""
-    done = without_network(code, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "refused: The preset 'bert_tiny_en_uncased' could not be downloaded (" in done.stdout

@@ -10,7 +10,6 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
-from toy import without_network
 
 from kerastl.inputs.image import Image
 from kerastl.models import pretrained
@@ -203,21 +202,3 @@ def test_presets_are_listed_without_a_network():
     assert "bert_base_en" not in names
     with pytest.raises(ValueError, match="Did you mean resnet_50_imagenet"):
         presets.load("resnet50_imagenet")
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["resnet_18_imagenet"]
-    + [pytest.param(name, marks=pytest.mark.slow) for name in ("hf://nobody/nothing", "kaggle://a/b/keras/c")],
-)
-def test_without_a_network_it_says_so(name, tmp_path):
-    code = f"""
-from kerastl.models import pretrained
-try:
-    pretrained.load("preset:{name}")
-except FileNotFoundError as error:
-    print("refused:", error)
-"""
-    done = without_network(code, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert f"refused: The preset '{name}' could not be downloaded (" in done.stdout
