@@ -53,6 +53,16 @@ def model(dataset):
     return model
 
 
+@pytest.fixture(scope="module")
+def float32(model, dataset) -> bytes:
+    return tflite.convert(model, dataset.task)
+
+
+@pytest.fixture(scope="module")
+def static_int8(float32, dataset) -> bytes:
+    return ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs)
+
+
 @pytest.fixture
 def run(tmp_path, dataset):
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
@@ -60,13 +70,11 @@ def run(tmp_path, dataset):
         yield run
 
 
-def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
-    float32 = tflite.convert(model, dataset.task)
-    small = ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs)
+def test_ships_the_smallest_file_within_the_budget(run, dataset, model, float32, static_int8):
     candidates = [
         publishing.Candidate("float32", "float32", float32, model),
-        publishing.Candidate("static_int8", "static_int8", small, model),
-        publishing.Candidate("teacher", "static_int8", small, model, eligible=False),
+        publishing.Candidate("static_int8", "static_int8", static_int8, model),
+        publishing.Candidate("teacher", "static_int8", static_int8, model, eligible=False),
     ]
     result = publishing.publish(run, dataset, model=model, candidates=candidates)
     assert result["chosen"] == "static_int8"
@@ -81,8 +89,7 @@ def test_ships_the_smallest_file_within_the_budget(run, dataset, model):
     assert (run.folder / "saved_model" / "saved_model.pb").is_file()
 
 
-def test_the_fastest_when_asked(run, dataset, model):
-    float32 = tflite.convert(model, dataset.task)
+def test_the_fastest_when_asked(run, dataset, model, float32):
     files = {"float32": float32, "float16": ptq.float16(float32), "dynamic_int8": ptq.dynamic_int8(float32)}
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
     result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=Acceptance(prefer="fastest"))
@@ -91,8 +98,7 @@ def test_the_fastest_when_asked(run, dataset, model):
     assert "fastest" in result["why"]
 
 
-def test_an_ineligible_file_is_never_chosen(run, dataset, model):
-    float32 = tflite.convert(model, dataset.task)
+def test_an_ineligible_file_is_never_chosen(run, dataset, model, float32):
     candidates = [
         publishing.Candidate("teacher", "dynamic_int8", ptq.dynamic_int8(float32), model, eligible=False),
         publishing.Candidate("float32", "float32", float32, model),
@@ -100,7 +106,7 @@ def test_an_ineligible_file_is_never_chosen(run, dataset, model):
     assert publishing.publish(run, dataset, model=model, candidates=candidates)["chosen"] == "float32"
 
 
-def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, dataset, model):
+def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, dataset, model, float32):
     """Models and files alike, by NumPy; the share of the gap is that of the test scores."""
     others = [build(seed) for seed in (5, 6, 8)]
     file = tflite.convert(others[2], dataset.task)
@@ -112,7 +118,7 @@ def test_students_with_a_teacher_and_without_are_scored_seed_by_seed(run, datase
         seeds=[7, 9],
         steps=30,
     )
-    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model)]
+    candidates = [publishing.Candidate("float32", "float32", float32, model)]
     found = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)["control"]
 
     def scores(student):
@@ -140,7 +146,7 @@ class Loose(Config):
     accept: Acceptance = Acceptance(prefer="fastest", max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.0)
 
 
-def test_what_the_recipe_does_not_say_is_said_by_its_config(tmp_path, dataset, model):
+def test_what_the_recipe_does_not_say_is_said_by_its_config(tmp_path, dataset, model, float32):
     """Bounds and preference are the setting `accept`, seeds of the control those of the run."""
     biased, logits = build(0), fitting.predict(model, dataset.train.inputs)
     biased.set_weights(model.get_weights())
@@ -151,7 +157,7 @@ def test_what_the_recipe_does_not_say_is_said_by_its_config(tmp_path, dataset, m
         tflite.convert(biased, dataset.task), calibration=dataset.train.inputs, inputs=dataset.task.inputs
     )
     candidates = [
-        publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model),
+        publishing.Candidate("float32", "float32", float32, model),
         publishing.Candidate("qat_int8", "qat_int8", other, model),
     ]
     control = publishing.Baseline(model, distilled=[model] * 2, trained_alone=[build(5)] * 2, steps=30)
@@ -171,13 +177,13 @@ def test_what_the_recipe_does_not_say_is_said_by_its_config(tmp_path, dataset, m
         assert publishing.publish(run, dataset, model=model, candidates=candidates, accept=bounds)["chosen"]
 
 
-def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, model):
+def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, model, float32):
     answers = {
         split.name: np.eye(4)[np.where(np.arange(len(split)) % 10, split.labels, (split.labels + 1) % 4)]
         for split in (dataset.validation, dataset.test)
     }
     control = publishing.Baseline(answers, distilled=[model], trained_alone=[build(5)], seeds=[0], steps=30)
-    candidates = [publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model)]
+    candidates = [publishing.Candidate("float32", "float32", float32, model)]
     found = publishing.publish(run, dataset, model=model, candidates=candidates, control=control)["control"]
     right = {name: float((answers[name].argmax(1) == getattr(dataset, name).labels).mean()) for name in answers}
     assert right["validation"] == pytest.approx(0.9)
@@ -188,8 +194,8 @@ def test_a_teacher_that_reads_other_inputs_hands_in_its_answers(run, dataset, mo
     assert "the same 30 steps, a pair a seed." in text  # of one seed there is no interval to explain
 
 
-def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, model):
-    float32, strange = tflite.convert(model, dataset.task), build(7)
+def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, model, float32):
+    strange = build(7)
     candidates = [
         publishing.Candidate("float32", "float32", float32, model),
         publishing.Candidate("strange", "dynamic_int8", ptq.dynamic_int8(tflite.convert(strange, dataset.task)), model),
@@ -208,8 +214,7 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
     assert "<li><b>qat_int8</b>: no such &lt;layer&gt;</li>" in page
 
 
-def test_a_layer_that_is_off_says_by_which_flag_it_would_pass(run, dataset, model):
-    float32 = tflite.convert(model, dataset.task)
+def test_a_layer_that_is_off_says_by_which_flag_it_would_pass(run, dataset, model, float32):
     candidates = [
         publishing.Candidate("float32", "float32", float32, model),
         publishing.Candidate("dynamic_int8", "dynamic_int8", ptq.dynamic_int8(float32), model),
@@ -233,8 +238,9 @@ def test_what_everything_is_measured_by_has_to_hold(run, dataset, model):
 
 def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
     """A file that answers like its model on what chooses, and otherwise on what reports."""
-    other = build(0)
-    other.set_weights([value if value.ndim == 1 else -value for value in model.get_weights()])
+    model, given, other = build(0), model.get_weights(), build(0)
+    model.set_weights(given)
+    other.set_weights([value if value.ndim == 1 else -value for value in given])
     blank = dataclasses.replace(dataset.validation, inputs=np.zeros_like(dataset.validation.inputs))
     same = dataclasses.replace(dataset, validation=blank)
     for one in (model, other):
@@ -249,9 +255,9 @@ def test_it_has_to_hold_on_the_test_split_too(run, dataset, model):
     assert publishing.publish(run, same, model=model, candidates=candidates, accept=dearer)["chosen"] == "float16"
 
 
-def test_a_file_of_another_model_is_not_published(run, dataset, model):
+def test_a_file_of_another_model_is_not_published(run, dataset, model, float32):
     candidates = [
-        publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model),
+        publishing.Candidate("float32", "float32", float32, model),
         publishing.Candidate("wrong", "float32", tflite.convert(build(5), dataset.task), model),
     ]
     result = publishing.publish(run, dataset, model=model, candidates=candidates)
@@ -260,24 +266,24 @@ def test_a_file_of_another_model_is_not_published(run, dataset, model):
     assert not (run.folder / "variants" / "wrong.tflite").exists()
 
 
-def test_a_float_file_that_claims_to_be_integer_is_not_published(run, dataset, model):
+def test_a_float_file_that_claims_to_be_integer_is_not_published(run, dataset, model, float32):
     with pytest.raises(verify.VerificationError):
         publishing.publish(
             run,
             dataset,
             model=model,
-            candidates=[publishing.Candidate("static_int8", "static_int8", tflite.convert(model, dataset.task), model)],
+            candidates=[publishing.Candidate("static_int8", "static_int8", float32, model)],
         )
     assert not (run.folder / "mobile").exists()
 
 
-def test_sparsity_that_is_not_there_is_not_published(run, dataset, model):
-    candidate = publishing.Candidate("float32", "float32", tflite.convert(model, dataset.task), model, sparsity=0.5)
+def test_sparsity_that_is_not_there_is_not_published(run, dataset, model, float32):
+    candidate = publishing.Candidate("float32", "float32", float32, model, sparsity=0.5)
     with pytest.raises(verify.VerificationError, match="sparsity"):
         publishing.publish(run, dataset, model=model, candidates=[candidate])
 
 
-def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeypatch):
+def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, float32, static_int8, monkeypatch):
     """Whatever is run before the choice, no test picture is among it."""
     seen = []
     real_check, real_choose = verify.check, verify.select
@@ -291,11 +297,7 @@ def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeyp
 
     for room, name in ((verify, "check_layers"), (fitting, "predict")):
         monkeypatch.setattr(room, name, functools.partial(spied, getattr(room, name), name))
-    float32 = tflite.convert(model, dataset.task)
-    files = {
-        "float32": float32,
-        "static_int8": ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs),
-    }
+    files = {"float32": float32, "static_int8": static_int8}
     candidates = [publishing.Candidate(name, name, content, model) for name, content in files.items()]
     publishing.publish(run, dataset, model=model, candidates=candidates)
     before, after = seen[: seen.index("choice")], seen[seen.index("choice") :]
@@ -306,7 +308,7 @@ def test_the_choice_does_not_look_at_the_test_split(run, dataset, model, monkeyp
 
 
 @pytest.mark.parametrize("wrong", ["scaled range", "zeros", "noise"])
-def test_bad_calibration_is_not_published(wrong, run, dataset, model):
+def test_bad_calibration_is_not_published(wrong, run, dataset, model, float32):
     """Whichever gate sees it first: the pictures themselves, a layer's range, the answers, the agreement."""
     generator, inputs = np.random.default_rng(0), dataset.train.inputs
     pictures = {
@@ -314,7 +316,6 @@ def test_bad_calibration_is_not_published(wrong, run, dataset, model):
         "zeros": np.zeros_like(inputs),
         "noise": generator.integers(0, 256, inputs.shape).astype(np.uint8),
     }[wrong]
-    float32 = tflite.convert(model, dataset.task)
 
     def make_and_ship():
         small = ptq.static_int8(float32, calibration=pictures, inputs=dataset.task.inputs)
@@ -329,19 +330,25 @@ def test_bad_calibration_is_not_published(wrong, run, dataset, model):
     assert not (run.folder / "variants" / "static_int8.tflite").exists()
 
 
-@pytest.mark.parametrize("technique", sorted(publishing.TECHNIQUES))
-def test_sparsity_survives_every_technique(technique, run, dataset):
-    """Half of each kernel is zero in the model, and in the file whatever became of its other weights."""
+@pytest.fixture(scope="module")
+def pruned(dataset):
+    """A model half of whose kernels is zero, and its file."""
     model = build(0)
     batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
     pruning = prune.Prune(sparsity=0.5, begin_step=0, end_step=50, frequency=5, layers=["conv", "logits"], model=model)
     fitting.fit(
         model, batches, schedule=Schedule(epochs=10, peak_learning_rate=1e-2), progress=False, callbacks=[pruning]
     )
-    float32 = tflite.convert(model, dataset.task)
+    return model, tflite.convert(model, dataset.task)
+
+
+@pytest.mark.parametrize("technique", sorted(publishing.TECHNIQUES))
+def test_sparsity_survives_every_technique(technique, run, dataset, pruned):
+    """Half of each kernel is zero in the model, and in the file whatever became of its other weights."""
+    model, float32 = pruned
     made = {
         "float32": lambda: float32,
-        "qat_int8": lambda: quantization_aware(model, batches, dataset),
+        "qat_int8": lambda: quantization_aware(model, dataset),
         "static_int8": lambda: ptq.static_int8(float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs),
         "static_int16_activations": lambda: ptq.static_int16_activations(
             float32, calibration=dataset.train.inputs, inputs=dataset.task.inputs
@@ -391,7 +398,8 @@ def test_clusters_survive_to_the_published_file(technique, run, dataset, model):
         publishing.publish(run, dataset, model=home, candidates=[fewer], **loose)
 
 
-def quantization_aware(model, batches, dataset) -> bytes:
+def quantization_aware(model, dataset) -> bytes:
+    batches = pipeline.batches(dataset.train, batch_size=10, shuffle=True)
     twin = bridge.to_tf_keras(model, probe=dataset.train.inputs[:4].astype("float32"))
     aware = qat.train(twin, batches, epochs=1, learning_rate=1e-3, preserve_sparsity=True)
     return tflite.convert(aware, dataset.task, integer=True)
