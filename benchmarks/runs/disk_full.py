@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 import kerastl
-from benchmarks.tools import results, tiny_run
+from benchmarks.tools import preloading, results, tiny_run
 from kerastl.types import Artifact, Choice, History, Score, Variant, Verification
 
 PATIENCE = 120  # seconds for a child that should take ten
@@ -329,6 +329,7 @@ def main() -> int:
     parser.add_argument("--small-disk", action="store_true", help="also fill up a disk: a tmpfs that is mounted for it")
     parser.add_argument("--only", help="one point")
     options = parser.parse_args()
+    preloading.preload()
     jobs = {name: functools.partial(at_point, point) for name, point in POINTS.items()} | {"a whole run": whole_run}
     found = {
         name: job(small=options.small_disk) for name, job in jobs.items() if not options.only or name == options.only

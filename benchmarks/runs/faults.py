@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 # Imported before any child is forked, which then starts in seconds; the parent runs no operation of TensorFlow's.
 import kerastl
 from benchmarks.runs import disk_full
-from benchmarks.tools import results, tiny_run
+from benchmarks.tools import preloading, results, tiny_run
 
 RECIPE = str(Path(tiny_run.__file__).resolve())
 BUNDLE = ["README.md", "labels.txt", "model.tflite"]
@@ -228,6 +228,7 @@ def main() -> int:
     parser = results.parser(__doc__)
     parser.add_argument("--only", help="one fault")
     options = parser.parse_args()
+    preloading.preload()
     found = []
     for name, fault in FAULTS.items():
         if options.only in (None, name):

@@ -33,7 +33,7 @@ import keras
 import numpy as np
 
 import kerastl
-from benchmarks.tools import results
+from benchmarks.tools import preloading, results
 from kerastl.inputs.image import Image
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Schedule, Split, Task
@@ -484,6 +484,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     parser.add_argument("--job", choices=JOBS, default="distil", help="what is killed (default distil)")
     options = parser.parse_args()
+    preloading.preload()
     if options.what == "kills":
         return kills(options.count, options.seed, JOBS[options.job], options.results)
     return compare(options.results)
