@@ -104,8 +104,7 @@ def scatter(points: Mapping[str, Any]) -> str:
 def _name_points(figure: Figure, points: Sequence[tuple[str, float, float, bool]]) -> None:
     """Writes names beside points, each at the nearest place where it covers no other name and no point."""
     (axes,) = figure.axes
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # where points lie on the page now, they stay
+    _lay_out(figure)  # where points lie on the page now, they stay
     scale = figure.dpi / 72  # places are thought in typographic points, as offsets and font sizes are
     places = [axes.transData.transform(point[1:3]) / scale for point in points]
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in places]
@@ -141,8 +140,17 @@ def _quiet(axes: Any) -> None:
         text.set_color(_INK)
 
 
+def _lay_out(figure: Figure) -> None:
+    """Finds every part its place, once: to save it, Matplotlib would draw a figure that has an engine twice."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def _svg(figure: Figure, *, name: str) -> str:
     """The figure as an SVG element in the page's colours; the salt keeps ids of two plots on one page apart."""
+    _lay_out(figure)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), io.StringIO() as sink:
         figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         text = re.sub(r'<g id="[^"]*"', "<g", sink.getvalue())  # names of groups repeat from plot to plot
