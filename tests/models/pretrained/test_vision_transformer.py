@@ -59,6 +59,18 @@ FAMILIES = {
 FIRST = {"dinov3": 3, "vit": 1, "vit_without_class_token": 0, "deit": 2, "dinov2": 1, "dinov2_registers": 3}
 
 
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    """Makes a family's folder, once: its path, and the body that keras-hub loads from it."""
+
+    @functools.cache
+    def made(name: str) -> tuple[str, keras.Model]:
+        folder = tmp_path_factory.mktemp("presets") / name
+        return str(folder), saved(folder, name)
+
+    return made
+
+
 def saved(folder, name: str) -> keras.Model:
     build, kind = FAMILIES[name]
     keras.utils.set_random_seed(0)
@@ -91,9 +103,9 @@ def answer(body: keras.Model, raw: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_folder_answers_as_its_preset_and_every_block_is_a_depth(tmp_path, name):
-    body = saved(tmp_path / name, name)
-    found = presets.load(str(tmp_path / name))
+def test_a_folder_answers_as_its_preset_and_every_block_is_a_depth(preset, tmp_path, name):
+    folder, body = preset(name)
+    found = presets.load(folder)
     raw, _ = pictures(3)
     wanted, received = answer(body, raw), np.asarray(found.model(raw, training=False))
     assert wanted.shape == (3, 16 + FIRST[name], WIDTH)
@@ -138,21 +150,21 @@ def bicubic(grid: np.ndarray, size: int) -> np.ndarray:
     return np.einsum("ay,bx,yxc->abc", matrix, matrix, grid)
 
 
-def test_dinov3_turns_by_the_places_of_the_pictures_own_size(tmp_path):
-    body = saved(tmp_path, "dinov3")
-    found = presets.load(str(tmp_path), image_size=64)
+def test_dinov3_turns_by_the_places_of_the_pictures_own_size(preset):
+    folder, body = preset("dinov3")
+    found = presets.load(folder, image_size=64)
     larger = keras_hub.models.DINOV3Backbone.from_config({**body.get_config(), "image_shape": (64, 64, 3)})
     larger.set_weights(body.get_weights())
     raw = np.random.default_rng(3).integers(0, 256, (2, 64, 64, 3)).astype("float32")
     np.testing.assert_allclose(np.asarray(found.model(raw)), answer(larger, raw), atol=1e-4)
     with pytest.raises(ValueError, match="image_size=56 or 64"):
-        presets.load(str(tmp_path), image_size=60)
+        presets.load(folder, image_size=60)
 
 
 @pytest.mark.parametrize("name", ["vit", "deit", "dinov2"])
-def test_positions_of_another_size_are_interpolated(tmp_path, name):
-    body = saved(tmp_path / name, name)
-    found = presets.load(str(tmp_path / name), image_size=64)
+def test_positions_of_another_size_are_interpolated(preset, name):
+    folder, body = preset(name)
+    found = presets.load(folder, image_size=64)
     assert found.image_size == 64
     table = found.model.get_layer("position_embedding").get_weights()[0]
     assert table.shape == (64 + FIRST[name], WIDTH)
@@ -166,10 +178,10 @@ def test_positions_of_another_size_are_interpolated(tmp_path, name):
     np.testing.assert_allclose(table[:-64], weights[positions][: -own * own] + np.concatenate(tokens), atol=1e-6)
 
 
-def test_pictures_that_cannot_be_cut_into_patches_are_refused(tmp_path):
-    saved(tmp_path / "vit", "vit")
+def test_pictures_that_cannot_be_cut_into_patches_are_refused(preset):
+    folder, _ = preset("vit")
     with pytest.raises(ValueError, match=r"patches of 8 by 8 pixels. Received: 60 by 60.*image_size=56 or 64"):
-        presets.load(str(tmp_path / "vit"), image_size=60)
+        presets.load(folder, image_size=60)
 
 
 def test_dropout_and_stochastic_depth_stay_where_they_were(tmp_path):
@@ -192,10 +204,10 @@ def test_dropout_and_stochastic_depth_stay_where_they_were(tmp_path):
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    """A classifier that was fine-tuned by depth, and its pictures."""
+    """A classifier of two blocks that was fine-tuned by depth, its pictures, and its file."""
     folder = tmp_path_factory.mktemp("vit")
     keras.utils.set_random_seed(1)
-    body = vit()
+    body = vit(num_layers=2)
     body.save_to_preset(str(folder))
     keras_hub.layers.ViTImageConverter(image_size=(SIZE, SIZE), scale=1 / 127.5, offset=-1.0).save_to_preset(
         str(folder)
@@ -208,7 +220,7 @@ def learnt(tmp_path_factory):
     raw, labels = pictures(48, seed=2)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(raw, verbose=0)))
     assert (probabilities.argmax(1) == labels).mean() > 0.95
-    return model, raw, probabilities
+    return model, raw, probabilities, tflite.convert(model, TASK)
 
 
 def copied(model: keras.Model) -> keras.Model:
@@ -217,9 +229,9 @@ def copied(model: keras.Model) -> keras.Model:
     return copy
 
 
-def test_rates_by_depth_move_early_blocks_less(tmp_path):
-    saved(tmp_path / "vit", "vit")
-    model = backbone.with_head(presets.load(str(tmp_path / "vit")), TASK, dropout=0)
+def test_rates_by_depth_move_early_blocks_less(preset):
+    folder, _ = preset("vit")
+    model = backbone.with_head(presets.load(folder), TASK, dropout=0)
     groups = [[layer.name for layer in group.layers] for group in backbone.groups(model)]
     optimizer = transfer.LayerwiseAdamW(1e-3, rates=transfer.layer_rates(groups, layer_decay=0.5), epsilon=1e-12)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -238,8 +250,7 @@ def test_rates_by_depth_move_early_blocks_less(tmp_path):
     [("float32", 1.0, 1e-4), ("float16", 1.0, 5e-3), ("dynamic_int8", 0.97, 0.1), ("static_int8", 0.95, 0.2)],
 )
 def test_each_file_answers_as_its_model(learnt, name, agreement, difference):
-    model, raw, probabilities = learnt
-    data = tflite.convert(model, TASK)
+    _, raw, probabilities, data = learnt
     if name == "static_int8":
         data = ptq.static_int8(data, calibration=pictures(96)[0], inputs=TASK.inputs)
     elif name != "float32":
@@ -258,7 +269,7 @@ def test_attention_and_dense_kernels_are_pruned(learnt):
     names = [name for name, _ in prune.kernels(model)]
     inside = [f"attention/{part}" for part in ("query", "key", "value", "attention_output")]
     parts = [*inside, "dense_1", "dense_2"]
-    assert set(names) == {"patch_embedding", *(f"block_{place}_{part}" for place in (1, 2, 3) for part in parts)}
+    assert set(names) == {"patch_embedding", *(f"block_{place}_{part}" for place in (1, 2) for part in parts)}
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     callback = prune.Prune(sparsity=0.5, begin_step=0, end_step=6, frequency=1)
     model.fit(*pictures(48), batch_size=8, epochs=1, verbose=0, callbacks=[callback])
@@ -271,7 +282,7 @@ def test_lora_learns_beside_queries_and_values(tmp_path, learnt):
     raw, labels = pictures(16)
     before = np.asarray(model(raw))
     adapted = transfer.add_lora(model, rank=2)
-    assert set(adapted) == {f"block_{place}_attention/{part}" for place in (1, 2, 3) for part in ("query", "value")}
+    assert set(adapted) == {f"block_{place}_attention/{part}" for place in (1, 2) for part in ("query", "value")}
     np.testing.assert_allclose(np.asarray(model(raw)), before, atol=1e-5)
     names = {weight.path.partition("/")[2].rpartition("/")[2] for weight in model.trainable_weights}
     assert names == {"lora_kernel_a", "lora_kernel_b", "kernel", "bias"}
@@ -284,9 +295,9 @@ def test_lora_learns_beside_queries_and_values(tmp_path, learnt):
     np.testing.assert_allclose(np.asarray(keras_file.load(tmp_path / "model.keras")(raw)), after, atol=1e-4)
 
 
-def test_lora_leaves_tokens_that_a_layer_keeps_beside_others(tmp_path):
-    saved(tmp_path, "dinov3")
-    model = backbone.with_head(presets.load(str(tmp_path)), TASK, dropout=0)
+def test_lora_leaves_tokens_that_a_layer_keeps_beside_others(preset):
+    folder, _ = preset("dinov3")
+    model = backbone.with_head(presets.load(folder), TASK, dropout=0)
     transfer.add_lora(model, rank=2, layers=("q_proj", "v_proj"))
     assert {weight.name for weight in model.trainable_weights} == {"lora_kernel_a", "lora_kernel_b", "kernel", "bias"}
     assert {w.path for w in model.trainable_weights if "lora" not in w.path} == {"logits/kernel", "logits/bias"}
