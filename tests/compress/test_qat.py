@@ -144,9 +144,9 @@ def test_trained_model_becomes_an_integer_file_that_agrees(bridged, tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [{"rescale_offset": -1.0}, {"pre_activation": True}])
-def test_offsets_and_lone_batch_norms_stay_integer(options):
-    model = trained(**options)
+def test_offsets_and_lone_batch_norms_stay_integer():
+    """Both in one network: they stand apart in it, and each alone would be a float operator, or another answer."""
+    model = trained(rescale_offset=-1.0, pre_activation=True)
     pictures, _ = blobs()
     bridged = bridge.to_tf_keras(model, probe=pictures)
     np.testing.assert_allclose(
@@ -245,14 +245,19 @@ class At(keras.callbacks.Callback):
 
 
 @pytest.fixture(scope="module")
-def tiny() -> tf_keras.Model:
+def tiny_float() -> keras.Model:
     keras.utils.set_random_seed(1)
     image = keras.Input((8, 8, 1), name="image")
     x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
     x = keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(x)
     x = keras.layers.ReLU(name="relu")(keras.layers.BatchNormalization(name="norm")(x))
     x = keras.layers.Dropout(0.1, name="dropout")(keras.layers.Flatten(name="flat")(x))
-    return bridge.to_tf_keras(keras.Model(image, keras.layers.Dense(CLASSES, name="logits")(x)), probe=blobs()[0])
+    return keras.Model(image, keras.layers.Dense(CLASSES, name="logits")(x))
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_float) -> tf_keras.Model:
+    return bridge.to_tf_keras(tiny_float, probe=blobs()[0])
 
 
 def lesson(model, folder, watcher):
@@ -394,7 +399,7 @@ def test_the_teachers_answers_are_learnt(bridged, float_model):
         np.testing.assert_array_equal(old, new.numpy())
 
 
-def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, float_model, tmp_path):
+def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(tiny, tiny_float, tmp_path):
     """Row by row and view by view, up to the 16 bits that an answer has."""
     pictures, labels = blobs()
     split = Split("train", pictures.astype("uint8"), labels, BLOBS)
@@ -406,10 +411,10 @@ def test_stored_answers_to_moved_pictures_teach_as_the_teacher_itself(bridged, f
 
     def learnt(batches, **options):
         tf_keras.utils.set_random_seed(0)
-        return qat.train(bridged, batches, epochs=2, learning_rate=1e-3, **options)(pictures, training=False).numpy()
+        return qat.train(tiny, batches, epochs=2, learning_rate=1e-3, **options)(pictures, training=False).numpy()
 
-    known = logit_cache.write(tmp_path / "answers", lesson(), teacher=float_model, progress=False)
-    under = learnt(lesson(), teacher=functools.partial(float_model, training=False))
+    known = logit_cache.write(tmp_path / "answers", lesson(), teacher=tiny_float, progress=False)
+    under = learnt(lesson(), teacher=functools.partial(tiny_float, training=False))
     stored, alone = learnt(lesson(known)), learnt(lesson())
     assert np.abs(stored - under).mean() < 0.1 * np.abs(alone - under).mean()
 
@@ -472,9 +477,9 @@ def test_a_layer_that_cannot_be_quantized_is_named(bridged):
         qat.train(model, batches(), epochs=1)
 
 
-def test_weights_that_are_not_finite_stop_the_training(bridged):
+def test_weights_that_are_not_finite_stop_the_training(tiny):
     with pytest.raises(callbacks.NonFiniteError, match="after step 1 these weights are not finite"):
-        qat.train(bridged, batches(), epochs=1, loss=lambda labels, logits: logits * np.nan)
+        qat.train(tiny, batches(), epochs=1, loss=lambda labels, logits: logits * np.nan)
 
 
 class Poison(keras.callbacks.Callback):
@@ -486,7 +491,7 @@ class Poison(keras.callbacks.Callback):
             bias.assign(np.r_[np.nan, np.zeros(bias.shape[0] - 1)])
 
 
-def test_a_weight_behind_a_finite_loss_stops_the_training_at_its_step(bridged):
+def test_a_weight_behind_a_finite_loss_stops_the_training_at_its_step(tiny):
     """Where the bad weight does not reach the loss, Keras' TerminateOnNaN goes on to the end."""
     step = len(batches()) + 3
 
@@ -494,13 +499,13 @@ def test_a_weight_behind_a_finite_loss_stops_the_training_at_its_step(bridged):
         return tf.reduce_mean(tf.where(tf.math.is_finite(logits), 0.0 * logits, 0.0))
 
     with pytest.raises(callbacks.NonFiniteError, match=rf"after step {step} these weights are not finite: .*bias"):
-        qat.train(bridged, batches(), epochs=3, loss=flat, callbacks=[Poison()])
+        qat.train(tiny, batches(), epochs=3, loss=flat, callbacks=[Poison()])
 
 
-def test_numbers_are_learnt_as_they_are_and_have_no_accuracy(bridged):
+def test_numbers_are_learnt_as_they_are_and_have_no_accuracy(tiny):
     """Labels that are a model's own answers, probabilities too: nothing stands between them and the loss."""
     pictures = blobs()[0]
-    model = tf_keras.Model(bridged.inputs, tf_keras.layers.Softmax(name="end")(bridged.outputs[0]))
+    model = tf_keras.Model(tiny.inputs, tf_keras.layers.Softmax(name="end")(tiny.outputs[0]))
     answers = model.predict(pictures, verbose=0)
     data = tf.data.Dataset.from_tensor_slices((pictures, answers)).batch(32)
 
@@ -511,7 +516,7 @@ def test_numbers_are_learnt_as_they_are_and_have_no_accuracy(bridged):
     assert set(qat.curves(network).values) == {"loss", "val_loss"}
     assert np.abs(network.predict(pictures, verbose=0) - answers).mean() < 0.02
     with pytest.raises(ValueError, match=r"takes labels for one index of a class an example"):
-        qat.train(bridged, data, epochs=1)
+        qat.train(tiny, data, epochs=1)
 
 
 def test_several_inputs_or_outputs_are_refused(bridged):
