@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -427,6 +428,16 @@ def test_audit_prints_findings_and_fails_on_errors(here, capsys):
     assert any(row["severity"] == "error" for row in json.loads(capsys.readouterr().out))
 
 
+@pytest.fixture
+def one_child(monkeypatch):
+    """Every command asks the same sandboxed process, which starts TensorFlow once."""
+    models = kerastl.untrusted.model_file
+    with models.SandboxedModel() as reader:
+        monkeypatch.setattr(models, "SandboxedModel", lambda: contextlib.nullcontext(reader))
+        yield
+
+
+@pytest.mark.usefixtures("one_child")
 def test_audit_looks_at_models_too(here, capsys):
     """A model that answers by its inputs: logits, of which the third row's label is not the largest."""
     row = keras.Input((2,), name="row")

@@ -18,7 +18,7 @@ from PIL import Image
 import kerastl
 from kerastl import types, verify
 from kerastl.compress import ptq
-from kerastl.data import image_folder, pipeline
+from kerastl.data import image_folder, pipeline, splits
 from kerastl.data.reading import PictureReading
 from kerastl.export import metadata, serving, tflite
 from kerastl.recipes import image_classifier
@@ -79,8 +79,8 @@ def model(dataset):
     model = keras.Model(image, keras.layers.Dense(4, name="logits")(x))
     curves = fitting.fit(
         model,
-        pipeline.batches(dataset.train, batch_size=16, shuffle=True),
-        schedule=types.Schedule(epochs=40, peak_learning_rate=3e-3),
+        pipeline.batches(splits.repeated(dataset.train, 4 * len(dataset.train)), batch_size=16, shuffle=True),
+        schedule=types.Schedule(epochs=10, peak_learning_rate=3e-3),
         validation=pipeline.batches(dataset.validation, batch_size=16),
         progress=False,
     )

@@ -268,7 +268,7 @@ def test_killed_again_and_again(tmp_path, undisturbed):
     deaths = 0
     while True:
         try:
-            result = lesson(tmp_path, kill_after=5, every_seconds=0.0)
+            result = lesson(tmp_path, kill_after=6, every_seconds=0.0)
         except Killed:
             deaths += 1
             continue
