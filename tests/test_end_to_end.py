@@ -59,8 +59,14 @@ def test_wrong_labels_are_found(folder, data):
     assert hits >= 0.5 * len(flagged)
 
 
+@pytest.fixture(scope="module")
+def rightly_calibrated(folder, data):
+    float32 = (folder / "variants" / "float32.tflite").read_bytes()
+    return kerastl.compress.ptq.static_int8(float32, calibration=data.train.inputs[:500], inputs=data.task.inputs)
+
+
 @pytest.mark.parametrize("wrong", ["one digit", "noise", "negatives"])
-def test_a_file_calibrated_on_other_pictures_is_refused(wrong, folder, data, tmp_path):
+def test_a_file_calibrated_on_other_pictures_is_refused(wrong, folder, data, rightly_calibrated, tmp_path):
     """Such a file may still answer like its model; its layers are cut off."""
     inputs, labels = data.train.inputs[:2000], data.train.labels[:2000]
     pictures = {
@@ -72,7 +78,7 @@ def test_a_file_calibrated_on_other_pictures_is_refused(wrong, folder, data, tmp
     path = tmp_path / "model.tflite"
     artifact = kerastl.types.Artifact("static_int8", "test", path, integer=True)
     check = {"inputs": data.validation.inputs[:100], "tolerance": kerastl.verify.LAYERS_INT8}
-    path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=inputs[:500], inputs=data.task.inputs))
+    path.write_bytes(rightly_calibrated)
     assert kerastl.verify.check_layers(artifact, float32, **check).error < 0.1
     path.write_bytes(kerastl.compress.ptq.static_int8(float32, calibration=pictures[wrong], inputs=data.task.inputs))
     with pytest.raises(kerastl.verify.VerificationError, match="the range of"):

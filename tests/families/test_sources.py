@@ -81,6 +81,7 @@ def required(tmp_path_factory):
         "arrays": {"path": arrays},
         "text_csv": {"path": sentences, **learned},
         "movie_reviews": learned,
+        "groceries": {"size": (32, 32)},
         "table_csv": {"path": table, "label_columns": ["wage"]},
         "tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))},
         "image_folder": {"path": folder, "size": (4, 4), "channels": 1},
