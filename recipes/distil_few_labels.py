@@ -86,7 +86,7 @@ class Config:
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
         accept = Acceptance(max_score_drop=0.3, max_quantization_drop=0.3, min_agreement=0.6)
         sizes: dict[str, Any] = {"seeds": 1, "validation": 200, "max_train_examples": 640, "labels": 6}
-        return cls(**sizes, cached_views=2, teacher=tiny, student=tiny, accept=accept)
+        return cls(**sizes, cached_views=2, widths=(8, 16), teacher=tiny, student=tiny, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-3)
         sizes: dict[str, Any] = {"seeds": 1, "teachers": 2, "validation": 200, "max_train_examples": 640}
-        sizes |= {"teacher_blocks": (0, 1, 0), "blocks": (0, 1, 0)}
+        sizes |= {"teacher_blocks": (0, 1, 0), "blocks": (0, 1, 0), "cached_views": 2}
         quantize = tiny if cls.quantize.epochs else cls.quantize
         return cls(**sizes, teacher=tiny, student=tiny, quantize=quantize, accept=cls.smoke_accept)
 
@@ -207,7 +207,7 @@ class CifarMobile(Config):
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
-        return dataclasses.replace(super().smoke(), validation=100, max_train_examples=320, cached_views=2)
+        return dataclasses.replace(super().smoke(), validation=100, max_train_examples=320)
 
 
 @dataclasses.dataclass(frozen=True)

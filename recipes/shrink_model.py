@@ -53,8 +53,10 @@ class Config:
     """Side of the square pictures, where the model takes any."""
     seed: Seed = 0
     """Of order and split, and of weights where a model is trained here."""
+    widths: tuple[Count, ...] = (24, 40, 64)
+    """Filters of the stages of the small net that is trained where no model is given."""
     from_scratch: Schedule = Schedule(epochs=6, batch_size=128, peak_learning_rate=4e-3, weight_decay=1e-3)
-    """Of the small net, where no model is given."""
+    """Its training."""
     tune: Schedule = Schedule(epochs=3, batch_size=64, peak_learning_rate=5e-4, weight_decay=1e-4)
     """After channels or weights were removed, and to learn integers. 0 epochs leave all training out."""
     keep_ratios: tuple[Some, ...] = (0.7, 0.5, 0.35)
@@ -79,9 +81,8 @@ class Config:
         """Everything tiny: no score worth reading."""
         tiny = Schedule(epochs=1, batch_size=32, peak_learning_rate=2e-3)
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.0)
-        sizes: dict[str, Any] = {"keep_ratios": (0.5,), "rounding": 0, "seed": 1}
-        sizes["reading"] = PictureReading(max_train_examples=400)
-        return cls(from_scratch=tiny, tune=tiny, accept=accept, **sizes)
+        sizes: dict[str, Any] = {"keep_ratios": (0.5,), "rounding": 0, "seed": 1, "widths": (8, 16)}
+        return cls(from_scratch=tiny, tune=tiny, accept=accept, reading=PictureReading(max_train_examples=400), **sizes)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def techniques(config: Config) -> dict[str, tuple[Callable, float]]:
 def model_digest(config: Config) -> str:
     """What the model comes from: the digest of its file, or how it is trained here."""
     if not config.model:
-        return str(config.from_scratch)
+        return f"{config.widths} {config.from_scratch}"
     file = kerastl.models.pretrained.local_file.file_of(config.model)
     return f"{kerastl.system.digests.of_file(file)} {config.pixels} {config.image_size}"
 
@@ -179,8 +180,8 @@ def load_model(config: Config, data: Dataset, at: Workspace):
 def train_from_scratch(config: Config, data: Dataset, at: Workspace):
     """A small residual net on the labels."""
     options: dict[str, Any] = {"schedule": config.from_scratch, "seed": config.seed, "validation": data.validation}
-    build, some = functools.partial(kerastl.models.resnet.mobile, data.task), batches(config, data, config.from_scratch)
-    return kerastl.training.train(build, some, workspace=at, **options)
+    build = functools.partial(kerastl.models.resnet.build, data.task, widths=config.widths, stem_pool=2)
+    return kerastl.training.train(build, batches(config, data, config.from_scratch), workspace=at, **options)
 
 
 def prune_channels(config: Config, data: Dataset, model, keep_ratio: float, at: Workspace):
@@ -188,16 +189,15 @@ def prune_channels(config: Config, data: Dataset, model, keep_ratio: float, at: 
     kerastl.training.set_seed(config.seed)
     channels = kerastl.compress.channels
     some = batches(config, data, config.tune).take(50)
-    own = kerastl.runs.own_model.has_own_answers(data)  # its loss is 0 then, and so is what a channel does to it
-    criterion = "outputs" if own else "taylor"
+    # against its own answers a model's loss is 0, and so is what a channel does to it
+    criterion = "outputs" if kerastl.runs.own_model.has_own_answers(data) else "taylor"
     plan = channels.plan(model, keep_ratio=keep_ratio, batches=some, criterion=criterion)
     return fine_tune(config, data, channels.apply(model, plan), at, teacher=model)
 
 
 def prune(config: Config, data: Dataset, model, sparsity: float, at: Workspace):
     """Magnitude pruning: single weights go, the smallest first, over the first half of the training."""
-    student = kerastl.training.precision.as_float32(model)  # a copy
-    steps = config.tune.steps(len(data.train))
+    student, steps = kerastl.training.precision.as_float32(model), config.tune.steps(len(data.train))  # a copy
     pruning = kerastl.compress.prune.over_first_half(student, sparsity=sparsity, steps=steps)
     return fine_tune(config, data, student, at, teacher=model, callbacks=[pruning], keep="last")
 

@@ -356,7 +356,10 @@ def test_a_linear_probe_of_texts_moves_the_head_alone(sentences, monkeypatch):
         ({"seed": 1}, "seed 0 where the student has 1"),
         ({"reading": TextReading(test=0.2)}, "test 0.1 where the student has 0.2"),
         ({"reading": TextReading(max_train_examples=60)}, "limit None where the student has 60"),
-        ({"data": ""}, "source 'text_csv' where the student has 'movie_reviews'"),
+        (
+            {"data": "", "reading": TextReading(max_train_examples=60)},
+            "source 'text_csv' where the student has 'movie_reviews'",
+        ),
     ],
 )
 def test_a_teacher_of_another_split_is_refused(changes, words, sentences, teacher):
