@@ -181,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--data", metavar="PATH", help="where its data lie now, if they have moved")
     one.add_argument("--source", metavar="FILE", help="a Python file whose function load gave the run its data")
     one.add_argument("--download", action="store_true", help="fetch a data set that is not in the cache")
+    one.epilog = (
+        "Measured: every digest; each file's size, operators, scores and agreement on the run's own data; the choice, "
+        "page and bundle that follow. Named as not measured: times, training curves, versions, and without Keras "
+        "(kerastl-light) agreement and layers. A stranger's run is safe to verify where a child can be confined: "
+        "docs/untrusted_files.md says on which systems, `kerastl doctor` for this one."
+    )
     one = command(
         "predict",
         "results:predict",

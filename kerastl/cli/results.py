@@ -45,6 +45,8 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
         print(f"not measured again: {output.printable(name)} ({output.printable(why)})")
     if not found.differences:
         return 0
+    if found.made_by:
+        print(found.made_by)
     bad, every = len(found.differing), len(found.measured)
     print(f"FAILED: {bad} of {every} files, the data counted as one, {'is' if bad == 1 else 'are'} not as stated")
     return 1
