@@ -15,6 +15,7 @@ from kerastl.compress import attention_masks, calibration_runs, float_file
 from kerastl.types import Inputs
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
+_SHOWN = 10  # operators that an error names
 _BYTES = qtyping.OpQuantizationConfig(
     activation_tensor_config=qtyping.TensorQuantizationConfig(
         num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
@@ -51,7 +52,8 @@ def quantized(
     if bits == 8:
         _refuse_outputs_that_are_read(model)
     sources = float_file.calibrated(model, calibration, inputs=inputs)
-    bounded = attention_masks.bounded(model, sources)
+    left = float_file.left_float(model, keep_float)
+    bounded = attention_masks.bounded(model, sources, left=left)
     if bounded is not model:
         model, work = bounded, float_file.opened(bounded)
     of_bytes = inputs.calibration_range() is not None
@@ -59,7 +61,6 @@ def quantized(
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
     for end in ends if bits == 8 else ends[: int(of_bytes)]:
         work.update_quantization_recipe(".*", end, op_config=_BYTES)
-    left = float_file.left_float(model, keep_float)
     for pattern in left.values():
         work.update_quantization_recipe(pattern, _ALL, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
     statistics = _first_ranges(model, work, sources)
@@ -69,7 +70,7 @@ def quantized(
         ends_of_range = [np.full((1,) * len(source.shape), end) for end in source.range or ()]
         statistics[source.tensor] = dict(zip(("min", "max"), ends_of_range, strict=True))
     result = _with_unread_outputs(float_file.quantized(work, statistics))
-    _refuse_float_activations(result, left=left)
+    _refuse_float_activations(result, model, left=left)
     return _keep_names(_keep_constants(result, model), model)
 
 
@@ -255,21 +256,24 @@ def _refuse_endless_padding(model: bytes) -> None:
                 )
 
 
-def _refuse_float_activations(model: bytes, *, left: Collection[str]) -> None:
+def _refuse_float_activations(quantized: bytes, model: bytes, *, left: Collection[str]) -> None:
     """Raises `ValueError` for float operators but those that are left so, and what brings numbers there and back."""
-    parsed = float_file.parsed(model)
-    floats = {
-        graph.tensors[operator.outputs[0]].name.decode(): flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex)
-        for graph in parsed.subgraphs
-        for operator in graph.operators
-        if any(graph.tensors[index].type == schema.TensorType.FLOAT32 for index in operator.outputs)
-    }
-    if left:
-        floats = {name: kind for name, kind in floats.items() if kind != "DEQUANTIZE" and name not in left}
-    kinds = sorted({kind for kind in floats.values() if kind != "DEQUANTIZE"})
+    parsed = float_file.parsed(quantized)
+    floats = []
+    for graph in parsed.subgraphs:
+        is_float = [tensor.type == schema.TensorType.FLOAT32 for tensor in graph.tensors]
+        for operator in graph.operators:
+            kind = flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex)
+            name = graph.tensors[operator.outputs[0]].name.decode()
+            ends = [*operator.outputs, *(place for place in operator.inputs if place >= 0)]  # a comparison reads floats
+            if kind not in ("QUANTIZE", "DEQUANTIZE") and name not in left and any(is_float[place] for place in ends):
+                floats.append((name, kind))
     if floats:
+        kinds, labels = sorted({kind for _, kind in floats}), float_file.labels_of(float_file.parsed(model))
+        places = [float_file.shown(name, labels.get(name)) for name, _ in floats[:_SHOWN]]
         raise ValueError(
             "Static quantization needs operators with an integer version, and a fixed batch axis (a free one makes "
-            f"shape arithmetic of Flatten). Received: a model of which {', '.join(kinds)} would stay float, in these "
-            f"tensors: {list(floats)}. dynamic_int8 keeps all activations float."
+            f"shape arithmetic of Flatten). Received: a model of which {', '.join(kinds)} would stay float, at "
+            f"{', '.join(places)}{' ...' if len(floats) > _SHOWN else ''}. keep_float with these names leaves them so "
+            "in a file that is integer else; dynamic_int8 keeps all activations float."
         )
