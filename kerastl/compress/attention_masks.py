@@ -100,36 +100,48 @@ def bounded(model: bytes, sources: Sequence[float_file.Source], *, left: Collect
             zero and one that is very large, or the large number is no constant of a product or a choice.
     """
     held = float_file.parsed(model)
-    masks, computed = list(_masks(held)), list(_computed(held, left))
-    chosen = [mask for mask in masks if mask.chosen and not _is_constant(held, int(mask.operator.inputs[0]))]
+    masks, computed = list(_masks(held)), list(_computed(held))
+    chosen = [
+        mask
+        for mask in masks
+        if mask.chosen
+        and not _is_constant(held, int(mask.operator.inputs[0]))
+        and not _is_left(held, mask.operator, left)
+    ]
     places = {int(mask.operator.inputs[mask.scores]) for mask in masks}
     places |= {int(mask.operator.outputs[0]) for mask in chosen}
     places |= {int(one.operator.inputs[place]) for one in computed for place in (one.mask, one.scores)}
     ranges = _ranges(model, sorted(places), sources) if places else {}
     for mask in chosen:
         if ranges[int(mask.operator.outputs[0])].low > _ENDLESS:
-            raise _refusal(held, mask.operator, "no example of the calibration is masked, so that no scale holds it")
+            raise _unseen(held, mask.operator)
     changed = bool(masks)
     for mask in masks:
         scores = ranges[int(mask.operator.inputs[mask.scores])]
         least = scores.low - _BELOW if mask.chosen else scores.low - scores.high - _BELOW
         _replace_constant(held, mask.operator, mask.constant, sign=mask.sign, least=least)
     for one in computed:
-        changed |= _bound(held, one, ranges)
+        changed |= _bound(held, one, ranges, left)
     return float_file.named(float_file.serialized(held)) if changed else model
 
 
-def _bound(held: Any, one: _Computed, ranges: dict[int, _Range]) -> bool:
+def _bound(held: Any, one: _Computed, ranges: dict[int, _Range], left: Collection[str]) -> bool:
     """Puts a smaller number in the place of a computed mask's large one; whether there is one."""
     place, scores = int(one.operator.inputs[one.mask]), ranges[int(one.operator.inputs[one.scores])]
     found = ranges[place].times(one.sign)
     if found.low > _ENDLESS:
         if one.steps and found.low == found.high == 0:
-            raise _refusal(held, one.operator, "no example of the calibration is masked, so that no scale holds it")
+            raise _unseen(held, one.operator)
+        return False
+    if _is_left(held, one.operator, left):
         return False
     product = bool(one.steps) and _is(held, one.steps[0], _CODES.MUL)
     if not one.steps or (product and not found.is_all_or_nothing):
-        raise _refusal(held, one.operator, f"a mask of numbers down to {found.low:.3g} sets the scale of the scores")
+        raise ValueError(
+            f"{_softmax_behind(held, one.operator)}, where a mask of numbers down to {found.low:.3g} sets the scale of "
+            "the scores. Mask by keras.ops.where(mask, scores, -1e9), take keep_float with this operator and the "
+            "softmax, or compress.ptq.dynamic_int8, which keeps all activations float."
+        )
     first, least = _of_its_own(held, one), scores.low - scores.high - _BELOW
     if product:
         _replace_constant(held, first, one.constant, factor=least / found.low)
@@ -184,15 +196,17 @@ def _replace_constant(
     graph.tensors.append(tensor)
 
 
-def _refusal(held: Any, operator: Any, why: str) -> ValueError:
-    graph = held.subgraphs[0]
-    name = graph.tensors[operator.outputs[0]].name.decode()
+def _unseen(held: Any, operator: Any) -> ValueError:
     return ValueError(
-        f"Integers need masks of attention that leave steps for its scores. Received: a softmax behind {name!r}, where "
-        f"{why}. Calibrate with examples that are masked as those on the phone, and mask by keras.ops.where(mask, "
-        "scores, -1e9); or keep_float with this operator and the softmax; or compress.ptq.dynamic_int8, which keeps "
-        "all activations float."
+        f"{_softmax_behind(held, operator)}, where no example of the calibration is masked, so that no scale holds "
+        "what masks. Calibrate with examples that are masked as on the phone, or take compress.ptq.dynamic_int8, which "
+        "keeps all activations float."
     )
+
+
+def _softmax_behind(held: Any, operator: Any) -> str:
+    name = held.subgraphs[0].tensors[operator.outputs[0]].name.decode()
+    return f"Integers need masks of attention that leave steps for its scores. Received: a softmax behind {name!r}"
 
 
 def _softened(held: Any) -> set[int]:
@@ -228,15 +242,13 @@ def _is(held: Any, operator: Any, *codes: int) -> bool:
     return float_file.builtin_code(held, operator) in codes
 
 
-def _computed(held: Any, left: Collection[str]) -> Iterator[_Computed]:
+def _computed(held: Any) -> Iterator[_Computed]:
     """What is added to scores, or subtracted from them, and is no constant; of an addition either side may be it."""
     graph, softened = held.subgraphs[0], _softened(held)
     writers = {int(one.outputs[0]): one for one in graph.operators}
     for operator in graph.operators:
         subtracted = _is(held, operator, _CODES.SUB)
         if int(operator.outputs[0]) not in softened or not (subtracted or _is(held, operator, _CODES.ADD)):
-            continue
-        if graph.tensors[operator.outputs[0]].name.decode() in left:
             continue
         if any(_is_constant(held, int(place)) for place in operator.inputs):
             continue
@@ -265,6 +277,13 @@ def _steps(held: Any, writers: dict[int, Any], place: int, sign: int) -> tuple[t
             ):
                 return tuple(steps), number
     return (), 0
+
+
+def _is_left(held: Any, operator: Any, left: Collection[str]) -> bool:
+    """Whether an operator stays float, and what reads it as well: then no scale holds its numbers."""
+    graph, place = held.subgraphs[0], int(operator.outputs[0])
+    readers = [one for one in graph.operators if place in [int(index) for index in one.inputs]]
+    return all(graph.tensors[one.outputs[0]].name.decode() in left for one in (operator, *readers))
 
 
 def _constant(held: Any, place: int) -> np.ndarray | None:
