@@ -9,7 +9,7 @@ A mask may be a constant, or computed: a constant large number times 1 where not
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from kerastl.compress import calibration_runs, float_file
 _CODES = schema.BuiltinOperator
 _ENDLESS = -1e4  # no score is as low; Keras masks with -3e4 in half precision, and with more in others
 _SHAPES = (_CODES.RESHAPE, _CODES.EXPAND_DIMS, _CODES.SQUEEZE, _CODES.TRANSPOSE, _CODES.BROADCAST_TO, _CODES.TILE)
+_WANTED = "Integers need masks of attention that leave steps for its scores. Received:"
 _BELOW = 12.0  # a softmax gives exp(-12), less than half a step of 16 bits
 
 
@@ -99,49 +100,68 @@ def bounded(model: bytes, sources: Sequence[float_file.Source], *, left: Collect
         ValueError: for a mask that cannot be bounded so: calibration shows no masked example, or other numbers than
             zero and one that is very large, or the large number is no constant of a product or a choice.
     """
+    waiting, before = -1, 0
+    while waiting and waiting != before:  # of masks upon masks the outer ones wait for the inner ones
+        before = waiting
+        model, waiting = _round(model, sources, left)
+    return model
+
+
+def _round(model: bytes, sources: Sequence[float_file.Source], left: Collection[str]) -> tuple[bytes, int]:
+    """The file with those masks bounded whose scores have no mask of their own, and how many others there are."""
     held = float_file.parsed(model)
     masks, computed = list(_masks(held)), list(_computed(held))
-    chosen = [
-        mask
-        for mask in masks
-        if mask.chosen
-        and not _is_constant(held, int(mask.operator.inputs[0]))
-        and not _is_left(held, mask.operator, left)
-    ]
     places = {int(mask.operator.inputs[mask.scores]) for mask in masks}
-    places |= {int(mask.operator.outputs[0]) for mask in chosen}
+    places |= {int(mask.operator.outputs[0]) for mask in masks}
     places |= {int(one.operator.inputs[place]) for one in computed for place in (one.mask, one.scores)}
     ranges = _ranges(model, sorted(places), sources) if places else {}
-    for mask in chosen:
-        if ranges[int(mask.operator.outputs[0])].low > _ENDLESS:
-            raise _unseen(held, mask.operator)
-    changed = bool(masks)
-    for mask in masks:
-        scores = ranges[int(mask.operator.inputs[mask.scores])]
-        least = scores.low - _BELOW if mask.chosen else scores.low - scores.high - _BELOW
-        _replace_constant(held, mask.operator, mask.constant, sign=mask.sign, least=least)
-    for one in computed:
-        changed |= _bound(held, one, ranges, left)
-    return float_file.named(float_file.serialized(held)) if changed else model
+    changed, waiting = False, 0
+    for one in (*masks, *computed):
+        scores = ranges[int(one.operator.inputs[one.scores])]
+        if scores.low <= _ENDLESS:
+            waiting += 1
+        elif isinstance(one, _Computed):
+            changed |= _bound(held, one, ranges, left)
+        else:
+            given = one.chosen and not _is_constant(held, int(one.operator.inputs[0]))
+            if given and ranges[int(one.operator.outputs[0])].low > _ENDLESS and not _is_left(held, one.operator, left):
+                raise _unseen(held, one.operator)
+            least = scores.low - _BELOW if one.chosen else scores.low - scores.high - _BELOW
+            _replace_constant(held, one.operator, one.constant, sign=one.sign, least=least)
+            changed = True
+    return (float_file.named(float_file.serialized(held)) if changed else model), waiting
+
+
+def refuse_lost_scores(model: bytes, statistics: Mapping[str, Any], *, left: Collection[str] = ()) -> None:
+    """Raises `ValueError` for a softmax whose scores would all be in a few steps: what masks them is no constant of a
+    product or a choice, or is no longer the same when it comes there.
+
+    Args:
+        model: as for `bounded`, which gave it.
+        statistics: name of each tensor -> least and largest number in the calibration, ``min`` and ``max``.
+        left: as there.
+    """
+    held = float_file.parsed(model)
+    for operator in held.subgraphs[0].operators:
+        name = held.subgraphs[0].tensors[operator.inputs[0]].name.decode() if len(operator.inputs) else ""
+        if not _is(held, operator, _CODES.SOFTMAX) or "min" not in statistics.get(name, {}):
+            continue
+        low = float(np.min(statistics[name]["min"]))
+        if low <= _ENDLESS and held.subgraphs[0].tensors[operator.outputs[0]].name.decode() not in left:
+            raise _refusal(name, low)
 
 
 def _bound(held: Any, one: _Computed, ranges: dict[int, _Range], left: Collection[str]) -> bool:
     """Puts a smaller number in the place of a computed mask's large one; whether there is one."""
     place, scores = int(one.operator.inputs[one.mask]), ranges[int(one.operator.inputs[one.scores])]
     found = ranges[place].times(one.sign)
-    if found.low > _ENDLESS:
-        if one.steps and found.low == found.high == 0:
-            raise _unseen(held, one.operator)
+    if one.steps and found.low == found.high == 0:
+        raise _unseen(held, one.operator)
+    if found.low > _ENDLESS or not one.steps or _is_left(held, one.operator, left):
         return False
-    if _is_left(held, one.operator, left):
-        return False
-    product = bool(one.steps) and _is(held, one.steps[0], _CODES.MUL)
-    if not one.steps or (product and not found.is_all_or_nothing):
-        raise ValueError(
-            f"{_softmax_behind(held, one.operator)}, where a mask of numbers down to {found.low:.3g} sets the scale of "
-            "the scores. Mask by keras.ops.where(mask, scores, -1e9), take keep_float with this operator and the "
-            "softmax, or compress.ptq.dynamic_int8, which keeps all activations float."
-        )
+    product = _is(held, one.steps[0], _CODES.MUL)
+    if product and not found.is_all_or_nothing:
+        raise _refusal(held.subgraphs[0].tensors[one.operator.outputs[0]].name.decode(), found.low)
     first, least = _of_its_own(held, one), scores.low - scores.high - _BELOW
     if product:
         _replace_constant(held, first, one.constant, factor=least / found.low)
@@ -197,26 +217,45 @@ def _replace_constant(
 
 
 def _unseen(held: Any, operator: Any) -> ValueError:
+    name = held.subgraphs[0].tensors[operator.outputs[0]].name.decode()
     return ValueError(
-        f"{_softmax_behind(held, operator)}, where no example of the calibration is masked, so that no scale holds "
+        f"{_WANTED} a softmax behind {name!r}, where no example of the calibration is masked, so that no scale holds "
         "what masks. Calibrate with examples that are masked as on the phone, or take compress.ptq.dynamic_int8, which "
         "keeps all activations float."
     )
 
 
-def _softmax_behind(held: Any, operator: Any) -> str:
-    name = held.subgraphs[0].tensors[operator.outputs[0]].name.decode()
-    return f"Integers need masks of attention that leave steps for its scores. Received: a softmax behind {name!r}"
+def _refusal(name: str, low: float) -> ValueError:
+    return ValueError(
+        f"{_WANTED} a softmax behind {name!r}, where a mask of numbers down to {low:.3g} sets the scale of the scores. "
+        "Mask by keras.ops.where(mask, scores, -1e9), take keep_float with this operator and the softmax, or "
+        "compress.ptq.dynamic_int8, which keeps all activations float."
+    )
 
 
 def _softened(held: Any) -> set[int]:
-    """The tensors that a softmax reads, by way of a choice too."""
+    """The tensors that a softmax reads, by way of other shapes, of a choice and of other masks too."""
     graph = held.subgraphs[0]
+    writers = {int(one.outputs[0]): one for one in graph.operators}
     softened = {int(one.inputs[0]) for one in graph.operators if _is(held, one, _CODES.SOFTMAX)}
-    for operator in graph.operators:  # keras.layers.Attention chooses between scores and scores less 1e9
-        if _is(held, operator, _CODES.SELECT, _CODES.SELECT_V2) and int(operator.outputs[0]) in softened:
-            softened.update(int(place) for place in operator.inputs[1:])
+    for operator in reversed(graph.operators):  # keras.layers.Attention chooses between scores and scores less 1e9
+        inputs = [int(place) for place in operator.inputs]
+        if int(operator.outputs[0]) not in softened:
+            continue
+        if _is(held, operator, *_SHAPES):
+            softened.add(inputs[0])
+        elif _is(held, operator, _CODES.SELECT, _CODES.SELECT_V2):
+            softened.update(inputs[1:])
+        elif _is(held, operator, _CODES.ADD, _CODES.SUB):
+            for sign, mask, scores in _ends(held, operator):
+                if _is_endless(held, inputs[mask], sign) or _steps(held, writers, inputs[mask], sign)[0]:
+                    softened.add(inputs[scores])
     return softened
+
+
+def _ends(held: Any, operator: Any) -> tuple[tuple[int, int, int], ...]:
+    """Of an addition or a subtraction the sign of what may be a mask, and which inputs mask and scores are then."""
+    return ((-1, 1, 0),) if _is(held, operator, _CODES.SUB) else ((1, 0, 1), (1, 1, 0))
 
 
 def _masks(held: Any) -> Iterator[_Mask]:
@@ -224,18 +263,12 @@ def _masks(held: Any) -> Iterator[_Mask]:
     for operator in graph.operators:
         if int(operator.outputs[0]) not in softened:
             continue
-        ends: tuple[tuple[int, int], ...] = ()
-        if _is(held, operator, _CODES.SELECT, _CODES.SELECT_V2):
-            ends = (1, 2), (2, 1)
-        elif _is(held, operator, _CODES.ADD):
-            ends = (0, 1), (1, 0)
-        elif _is(held, operator, _CODES.SUB):
-            ends = ((1, 0),)
-        sign = -1 if _is(held, operator, _CODES.SUB) else 1
-        for constant, scores in ends:
-            values = _constant(held, int(operator.inputs[constant]))
-            if values is not None and (sign * values).min() <= _ENDLESS:
-                yield _Mask(operator, constant, scores, sign, _is(held, operator, _CODES.SELECT, _CODES.SELECT_V2))
+        chosen = _is(held, operator, _CODES.SELECT, _CODES.SELECT_V2)
+        if not chosen and not _is(held, operator, _CODES.ADD, _CODES.SUB):
+            continue
+        for sign, constant, scores in ((1, 1, 2), (1, 2, 1)) if chosen else _ends(held, operator):
+            if _is_endless(held, int(operator.inputs[constant]), sign):
+                yield _Mask(operator, constant, scores, sign, chosen)
 
 
 def _is(held: Any, operator: Any, *codes: int) -> bool:
@@ -247,13 +280,11 @@ def _computed(held: Any) -> Iterator[_Computed]:
     graph, softened = held.subgraphs[0], _softened(held)
     writers = {int(one.outputs[0]): one for one in graph.operators}
     for operator in graph.operators:
-        subtracted = _is(held, operator, _CODES.SUB)
-        if int(operator.outputs[0]) not in softened or not (subtracted or _is(held, operator, _CODES.ADD)):
+        if int(operator.outputs[0]) not in softened or not _is(held, operator, _CODES.ADD, _CODES.SUB):
             continue
         if any(_is_constant(held, int(place)) for place in operator.inputs):
             continue
-        for mask, scores in ((1, 0),) if subtracted else ((0, 1), (1, 0)):
-            sign = -1 if subtracted else 1
+        for sign, mask, scores in _ends(held, operator):
             steps, constant = _steps(held, writers, int(operator.inputs[mask]), sign)
             yield _Computed(operator, mask, scores, sign, steps, constant)
 
@@ -272,9 +303,8 @@ def _steps(held: Any, writers: dict[int, Any], place: int, sign: int) -> tuple[t
     if product or _is(held, writer, _CODES.SELECT, _CODES.SELECT_V2):
         for number in (0, 1) if product else (1, 2):
             values = _constant(held, int(writer.inputs[number]))
-            if values is not None and (
-                np.abs(values).min() >= -_ENDLESS if product else (sign * values).min() <= _ENDLESS
-            ):
+            large = product and values is not None and np.abs(values).min() >= -_ENDLESS
+            if large or (not product and _is_endless(held, int(writer.inputs[number]), sign)):
                 return tuple(steps), number
     return (), 0
 
@@ -291,6 +321,11 @@ def _constant(held: Any, place: int) -> np.ndarray | None:
     tensor = held.subgraphs[0].tensors[place]
     data = held.buffers[tensor.buffer].data
     return None if data is None or tensor.type != schema.TensorType.FLOAT32 else np.frombuffer(data, "<f4")
+
+
+def _is_endless(held: Any, place: int, sign: int) -> bool:
+    values = _constant(held, place)
+    return values is not None and bool((sign * values).min() <= _ENDLESS)
 
 
 def _is_constant(held: Any, place: int) -> bool:

@@ -65,6 +65,7 @@ def quantized(
         work.update_quantization_recipe(pattern, _ALL, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
     statistics = _first_ranges(model, work, sources)
     _widen(statistics, model, sources)
+    attention_masks.refuse_lost_scores(model, statistics, left=left)
     # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
     for source in sources:
         ends_of_range = [np.full((1,) * len(source.shape), end) for end in source.range or ()]

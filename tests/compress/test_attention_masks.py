@@ -31,6 +31,9 @@ KINDS = {
     "subtracted": by_hand(lambda scores: scores - 6e4 * _FUTURE),
     "chosen": by_hand(lambda scores: keras.ops.where(_FUTURE > 0, -1e9, scores)),
     "kept": by_hand(lambda scores: keras.ops.where(_FUTURE == 0, scores, -1e9)),
+    "turned": by_hand(
+        lambda scores: keras.ops.swapaxes(keras.ops.where(_FUTURE.T > 0, -1e9, keras.ops.swapaxes(scores, 1, 2)), 1, 2)
+    ),
 }
 
 
@@ -50,6 +53,8 @@ COMPUTED = {
     "subtracted": lambda scores, seen: scores - 6e4 * (1 - seen),
     "choice": lambda scores, seen: scores + keras.ops.where(seen > 0, 0.0, -1e9),
     "chosen": lambda scores, seen: keras.ops.where(seen > 0, scores, -1e9),
+    "upon_another": lambda scores, seen: (scores + (1 - seen) * -1e9) + -1e9 * _FUTURE,
+    "under_another": lambda scores, seen: (scores - 1e9 * _FUTURE) - (1 - seen) * 1e9,
 }
 
 
@@ -120,10 +125,12 @@ def test_a_mask_of_other_numbers_is_refused_with_what_helps(masked_series):
     given = tflite.convert(masked_model(lambda scores, seen: scores + seen))
     endless = {**masked_series, "seen": -1e9 * (1 - masked_series["seen"])}
     less = tflite.convert(masked_model(COMPUTED["subtracted"]))
+    halved = tflite.convert(masked_model(lambda scores, seen: (scores + (1 - seen) * -1e9) * 0.5))
     for data, calibration, number in (
         (file, shades, "-1e\\+09"),
         (less, shades, "-6e\\+04"),
         (given, endless, "-1e\\+09"),
+        (halved, masked_series, "-5e\\+08"),
     ):
         with pytest.raises(ValueError, match=rf"a mask of numbers down to {number} sets .* keras.ops.where"):
             ptq.static_int8(data, calibration=calibration, inputs=MASKED)
