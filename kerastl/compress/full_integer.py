@@ -15,6 +15,7 @@ from kerastl.compress import attention_masks, calibration_runs, float_file
 from kerastl.types import Inputs
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
+_ENDLESS = 1e6  # a padding that stands for "never the largest", and no pixel or feature
 _SHOWN = 10  # operators that an error names
 _BYTES = qtyping.OpQuantizationConfig(
     activation_tensor_config=qtyping.TensorQuantizationConfig(
@@ -241,7 +242,9 @@ def _refuse_loops(model: bytes) -> None:
 
 
 def _refuse_endless_padding(model: bytes) -> None:
-    """The quantizer would end the process: the scale of such a number is infinite."""
+    """The quantizer would end the process where the scale of such a number is infinite; one of a large number leaves
+    zeros of all others.
+    """
     parsed = float_file.parsed(model)
     for graph in parsed.subgraphs:
         for operator in graph.operators:
@@ -249,7 +252,7 @@ def _refuse_endless_padding(model: bytes) -> None:
                 continue
             held = parsed.buffers[graph.tensors[operator.inputs[2]].buffer].data
             value = np.frombuffer(bytes(held), "<f4")[0] if held is not None else 0.0
-            if not abs(value) < np.finfo("float32").max:
+            if not abs(value) < _ENDLESS:
                 raise ValueError(
                     "Static quantization needs paddings that 8 bits can hold. Received: the operator PADV2 of "
                     f"{graph.tensors[operator.outputs[0]].name.decode()!r}, which pads with {value:g}. Files of "

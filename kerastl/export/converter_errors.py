@@ -22,6 +22,7 @@ _HINTS = {
     "BitwiseAnd": "keras.ops.argmax and argmin are made of it: let the file answer with what they take, and the app "
     "look for the largest.",
 }
+_KERNELS = {"rfft2d": "A Fourier transform has a power of two for its length there: fft_length=8, 16, 32 ..."}
 _SHOWN = 5
 _ADVICE = "Build the model of other operations, or leave these to the app, behind the file's answers."
 
@@ -65,6 +66,20 @@ def untraceable(error: Exception, model: KerasModel) -> ValueError:
     return ValueError(
         f"Wanted a model that can be traced as a graph with a fixed batch. Received: {model.name!r}, of which is said: "
         f"{said}. {_ADVICE}"
+    )
+
+
+def unrunnable(error: Exception, model: KerasModel) -> ValueError:
+    """The error to raise where LiteRT does not run what the converter wrote.
+
+    Args:
+        error: what the interpreter raised.
+        model: what was converted.
+    """
+    said = " ".join(str(error).split())
+    advice = next((advice for kernel, advice in _KERNELS.items() if kernel in said), _ADVICE)
+    return ValueError(
+        f"Wanted a model whose file LiteRT runs. Received: {model.name!r}, of whose file is said: {said}. {advice}"
     )
 
 

@@ -151,6 +151,10 @@ def convert(
     if data is None:  # no Rescaling, or what follows it cannot take the factor over
         data = _convert(door, door, signature, scale=1.0, **options)
     data = lookup.as_lookups(_named(data, signature))
+    try:
+        final_guard.Runner(data)
+    except (RuntimeError, ValueError) as error:
+        raise converter_errors.unrunnable(error, model) from error
     if not integer:
         data = softplus.as_stable(quantizable.as_quantizable(data))
     data = packing.shrink(data) if integer else packing.shrink(data, layer_of=keras_graph.layer_of(model))

@@ -37,6 +37,13 @@ def test_unrolled_recurrent_layers_become_integers_throughout(kind):
         assert all(tensor.type != schema.TensorType.FLOAT32 for tensor in float_file.tensors(small))
 
 
+def test_a_padding_of_a_very_large_number_is_refused_as_an_infinite_one():
+    """The scale of -1e9 leaves nothing of what is padded."""
+    _, file = file_of(lambda value: keras.ops.pad(value, ((0, 0), (1, 1), (0, 0)), constant_values=-1e9))
+    with pytest.raises(ValueError, match=r"paddings that 8 bits can hold.* PADV2 .*, which pads with -1e\+09"):
+        ptq.static_int8(file, calibration=SERIES, inputs=KIND)
+
+
 def test_a_front_end_is_left_float_and_the_rest_is_integer():
     front = keras.layers.Conv1D(8, 3, activation="relu", name="front")
     _, file = file_of(front, keras.layers.Conv1D(8, 2, activation="relu", name="behind"), keras.layers.Flatten())

@@ -94,6 +94,13 @@ def test_what_is_wrong_in_a_graph_alone_is_said_in_a_sentence(function, words):
     assert "\x1b" not in said
 
 
+def test_a_file_that_the_runtime_does_not_open_is_refused_with_what_helps():
+    said = refused(Applied(lambda value: value * tf.math.real(tf.signal.rfft(value[:, :1] * value, [7]))))
+    assert "a model whose file LiteRT runs" in said
+    assert "IsPowerOfTwo" in said
+    assert "fft_length=8, 16, 32" in said
+
+
 def test_other_words_of_the_converter_are_cut_behind_the_first_line():
     def branches(value):
         place = tf.cast(tf.reduce_sum(value) > 0, tf.int32)
