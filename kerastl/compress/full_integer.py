@@ -71,7 +71,8 @@ def quantized(
     for source in sources:
         ends_of_range = [np.full((1,) * len(source.shape), end) for end in source.range or ()]
         statistics[source.tensor] = dict(zip(("min", "max"), ends_of_range, strict=True))
-    result = _with_unread_outputs(float_file.quantized(work, statistics))
+    # Two readers of what is left float have a scale each, and the quantizer one name for both.
+    result = float_file.named(_with_unread_outputs(float_file.quantized(work, statistics)))
     _refuse_float_activations(result, model, left=left)
     return _keep_names(_keep_constants(result, model), model)
 
@@ -109,7 +110,10 @@ def _with_unread_outputs(quantized: bytes) -> bytes:
             others = [graph.tensors[place] for place in outputs if place in read]
             for place in outputs:
                 tensor = graph.tensors[place]
-                if place not in read and others and tensor.type != others[0].type:
+                scaled = (
+                    bool(others) and others[0].quantization is not None and others[0].quantization.scale is not None
+                )
+                if place not in read and scaled and tensor.type == schema.TensorType.FLOAT32:
                     tensor.type, tensor.quantization = others[0].type, others[0].quantization
                     changed = True
     return float_file.serialized(held) if changed else quantized
