@@ -113,7 +113,7 @@ def _with_unread_outputs(quantized: bytes) -> bytes:
                 scaled = (
                     bool(others) and others[0].quantization is not None and others[0].quantization.scale is not None
                 )
-                if place not in read and scaled and tensor.type == schema.TensorType.FLOAT32:
+                if place not in read and scaled and tensor.type != others[0].type:
                     tensor.type, tensor.quantization = others[0].type, others[0].quantization
                     changed = True
     return float_file.serialized(held) if changed else quantized
