@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import io
 import json
@@ -391,6 +392,25 @@ def test_predict_prints_answers_for_people_and_for_programs(finished, here, caps
     np.save("batch.npy", np.full((1, 4, 4, 1), 300.0))
     assert cli.main(["predict", str(finished), "batch.npy"]) == 1
     assert "raw pixels 0..255" in capsys.readouterr().err
+    asked = ["predict", str(finished), "gone\n.png", "second.png", "--variant", "float32", "--top", "1"]
+    assert cli.main([*asked, "--csv"]) == 1
+    head, broken, answered = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert head == ["input", "label", "probability", "probabilities.second", "error"]
+    assert broken[:4] == ["gone\ufffd.png", "", "", ""]
+    assert broken[4].startswith("There is no input file gone")
+    assert (answered[:2], answered[2]) == (["second.png", "second"], answered[3])
+    assert cli.main([*asked, "--json"]) == 1
+    broken, answered = json.loads(capsys.readouterr().out)
+    assert (set(broken), list(answered["probabilities"])) == ({"input", "error"}, ["second"])
+    assert cli.main(asked) == 1
+    assert capsys.readouterr().out == "second.png: second 100.0%\n"
+    for words, said in (
+        (["--json", "--csv"], "leave one out"),
+        (["--top", "0"], "1 or more"),
+        (["--variant", "x"], "'x'"),
+    ):
+        assert cli.main(["predict", str(finished), "second.png", *words]) == 1
+        assert said in capsys.readouterr().err
 
 
 def test_benchmark_prints_what_was_measured(here, monkeypatch, capsys):

@@ -181,16 +181,33 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--data", metavar="PATH", help="where its data lie now, if they have moved")
     one.add_argument("--source", metavar="FILE", help="a Python file whose function load gave the run its data")
     one.add_argument("--download", action="store_true", help="fetch a data set that is not in the cache")
+    one.epilog = (
+        "Measured: every digest; each file's size, operators, scores and agreement on the run's own data; the choice, "
+        "page and bundle that follow. Named as not measured: times, training curves, versions, and without Keras "
+        "(kerastl-light) agreement and layers. A stranger's run is safe to verify where a child can be confined: "
+        "docs/untrusted_files.md says on which systems, `kerastl doctor` for this one."
+    )
     one = command(
         "predict",
         "results:predict",
         help="ask a run's exported file about pictures, arrays, sentences or rows of numbers",
     )
     one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
-    kinds = "a picture or a folder of such, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence in quotes"
-    kinds += ", or numbers with commas, season=winter,hour=3 say; - is standard input, an input a line"
+    kinds = (
+        "a picture, a folder of such or a pattern, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence "
+    )
+    kinds += (
+        "in quotes, or numbers with commas, season=winter,hour=3 say; a table (.csv, .tsv, .jsonl), or a text file "
+    )
+    kinds += "(.txt) with an input a line; - is standard input, an input a line"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
     one._negative_number_matcher = re.compile(r"-\.?\d")  # rows may begin so, -5,1,2, and no flag does
+    one.add_argument("--variant", metavar="NAME", help="ask another file of the run (default the chosen one)")
+    one.add_argument(
+        "--column", metavar="NAME", help="column of a table that holds the sentences, or the pictures' paths"
+    )
+    one.add_argument("--top", type=int, metavar="N", help="show the N most probable classes")
+    one.add_argument("--csv", action="store_true", dest="as_csv", help="print a table, a row an input")
     _with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
     one.add_argument("files", metavar="FILE", nargs="+")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerastl.system import output
 
 if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
+
+_STEP = 1000  # answers between two that are counted aloud
 
 
 def verify(*, folder: str, data: str | None = None, source: str | None = None, download: bool = False) -> int:
@@ -41,22 +45,39 @@ def verify(*, folder: str, data: str | None = None, source: str | None = None, d
         print(f"not measured again: {output.printable(name)} ({output.printable(why)})")
     if not found.differences:
         return 0
+    if found.made_by:
+        print(found.made_by)
     bad, every = len(found.differing), len(found.measured)
     print(f"FAILED: {bad} of {every} files, the data counted as one, {'is' if bad == 1 else 'are'} not as stated")
     return 1
 
 
-def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
-    """Prints the exported file's answers to files of pictures or arrays, to sentences or to rows of numbers.
+def predict(
+    *,
+    folder: str,
+    inputs: list[str],
+    variant: str | None = None,
+    column: str | None = None,
+    top: int | None = None,
+    as_json: bool = False,
+    as_csv: bool = False,
+) -> int:
+    """Prints the exported file's answers to pictures, arrays, sentences or rows of numbers, and to files of such.
 
     What cannot be read is said, all others are answered; the exit status is then 1. ``-`` stands for the lines of
     standard input, each an input of its own: a sentence, a row, a path.
 
     A bundle's ``tokenizer.py`` may be anybody's and is never run: its vocabulary goes into kerastl's own tokenizer.
+
+    Args:
+        folder: the run's.
+        inputs, variant, column, top: as for `kerastl.runs.finished.FinishedRun.predict`.
+        as_json, as_csv: for programs, an object or a row an input, those that cannot be read among them.
     """
     import kerastl
 
-    problems: dict[str, str] = {}
+    if as_json and as_csv:
+        raise ValueError("Answers are printed once. Received: --json and --csv; leave one out.")
     run = kerastl.open(folder)
     given: list[str | Path] = []
     for word in inputs:
@@ -66,15 +87,53 @@ def predict(*, folder: str, inputs: list[str], as_json: bool) -> int:
             given.append(word)
         else:  # the run takes words, and would answer the name of a file
             given.append(Path(word) if os.path.lexists(word) or kerastl.inputs.lines.is_path(word) else word)
-    answers = run.predict(given, problems=problems)
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    for name, answer in _counted(run.each_answer(given, variant=variant, column=column, top=top)):
+        if isinstance(answer, Exception):
+            failed += 1
+            rows.append({"input": name, "error": str(answer)})
+            print(f"kerastl: {answer}", file=sys.stderr)
+        elif as_json or as_csv:
+            rows.append({"input": name, **{key: value for key, value in answer.items() if key != "words"}})
+        else:
+            print(f"{output.printable(name)}: {output.printable(answer['words'])}")
     if as_json:
-        print(json.dumps([{key: value for key, value in one.items() if key != "words"} for one in answers], indent=2))
-    else:
-        for answer in answers:
-            print(f"{output.printable(answer['input'])}: {output.printable(answer['words'])}")
-    for why in problems.values():
-        print(f"kerastl: {why}", file=sys.stderr)
-    return 1 if problems else 0
+        print(json.dumps(rows, indent=2))
+    elif as_csv:
+        _print_csv([_flat(row) for row in rows])
+    return 1 if failed else 0
+
+
+def _counted(answers: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The same; how many there are is shown where somebody waits for a file and sees nothing else."""
+    shown = sys.stderr.isatty() and not sys.stdout.isatty() and not output.quiet
+    for number, one in enumerate(answers, 1):
+        if shown and number % _STEP == 0:
+            print(f"{number:,} answered", file=sys.stderr)
+        yield one
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What is inside of something by its path, ``probabilities.cat``; of a list of names one text."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            listed = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            flat[f"{prefix}{key}"] = "|".join(value) if listed else value
+    return flat
+
+
+def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table with all columns that a row has, the error the last."""
+    columns = list(dict.fromkeys(name for row in rows for name in row if name != "error"))
+    written = csv.writer(sys.stdout, lineterminator="\n")
+    written.writerow([output.printable(name) for name in (*columns, "error")])
+    for row in rows:
+        cells = (row.get(name, "") for name in (*columns, "error"))
+        written.writerow([output.printable(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
 def _takes_paths(run: FinishedRun) -> bool:

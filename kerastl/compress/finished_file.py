@@ -41,7 +41,10 @@ def handed_out(
 
 def refusal(found: str | None) -> ValueError:
     """The error for what `fault` says."""
-    return ValueError(f"Wanted a file that answers like the float file that it was made from. Received: {found}.")
+    return ValueError(
+        f"Wanted a file that answers like the float file that it was made from. Received: {str(found).rstrip('.')}. "
+        "keep_float leaves operators as they are, by name or by what a report calls them."
+    )
 
 
 def fault(

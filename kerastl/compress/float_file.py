@@ -93,10 +93,9 @@ def operators(model: bytes) -> tuple[Operator, ...]:
     """
     held = parsed(named(model))
     kinds = {number: name for name, number in KINDS.items()}
-    found = []
+    found, labels = [], labels_of(held)
     for place, graph in enumerate(held.subgraphs):
-        labels = _labels(held) if place == 0 else [None] * len(graph.operators)
-        for operator, label in zip(graph.operators, labels, strict=True):
+        for operator in graph.operators:
             number = builtin_code(held, operator)
             if number not in kinds:
                 continue
@@ -109,16 +108,17 @@ def operators(model: bytes) -> tuple[Operator, ...]:
             groups = 1
             if number == schema.BuiltinOperator.CONV_2D:
                 groups = int(graph.tensors[operator.inputs[0]].shape[-1]) // shape[-1]
-            found.append(Operator(name, kinds[number], shape, groups, place, label or ""))
+            found.append(Operator(name, kinds[number], shape, groups, place, labels.get(name) or ""))
     return tuple(found)
 
 
-def _labels(model: schema.ModelT) -> list[str | None]:
-    """What a report calls each operator of the main graph."""
+def labels_of(model: schema.ModelT) -> dict[str, str | None]:
+    """What a report calls each operator of the main graph, by the name of what it writes; ``None`` for a carrier."""
     graph = model.subgraphs[0]
+    written = [graph.tensors[operator.outputs[0]] for operator in graph.operators]
     kinds = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
-    shapes = [graph.tensors[operator.outputs[0]].shape for operator in graph.operators]
-    return layer_labels.labels(zip(kinds, shapes, strict=True))
+    labels = layer_labels.labels(zip(kinds, (tensor.shape for tensor in written), strict=True))
+    return dict(zip((tensor.name.decode() for tensor in written), labels, strict=True))
 
 
 def kernels(model: bytes) -> dict[str, np.ndarray]:
@@ -198,23 +198,23 @@ def left_float(model: bytes, names: Sequence[str]) -> dict[str, str]:
     written = [
         graph.tensors[operator.outputs[0]].name.decode() for graph in held.subgraphs for operator in graph.operators
     ]
-    labels = dict(zip(written, _labels(held), strict=False))  # the main graph comes first
+    labels = labels_of(held)
     parts = {name: {name, *(part for part in re.split("[/;]", name) if not part.isdigit())} for name in written}
     found: dict[str, str] = {}
     for wanted in [names] if isinstance(names, str) else names:
         matched = [name for name in written if layer_labels.is_called(labels.get(name), wanted)]
         matched = matched or [name for name in written if wanted in parts[name]]
         if not matched:
-            every = (_shown(name, labels.get(name)) for name in dict.fromkeys(written))
-            shown = [name for name in every if not name.isdigit()]
+            every = (shown(name, labels.get(name)) for name in dict.fromkeys(written))
+            known = [name for name in every if not name.isdigit()]
             raise ValueError(
-                f"Wanted names of operators, or of their layers. Received: {wanted!r}. Available: {', '.join(shown)}."
+                f"Wanted names of operators, or of their layers. Received: {wanted!r}. Available: {', '.join(known)}."
             )
         found |= {name: f"^{re.escape(name)};" for name in matched}
     return found
 
 
-def _shown(name: str, label: str | None) -> str:
+def shown(name: str, label: str | None) -> str:
     """What an operator may be called in an exception."""
     if label is None:
         return name

@@ -15,6 +15,8 @@ from kerastl.compress import attention_masks, calibration_runs, float_file
 from kerastl.types import Inputs
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
+_ENDLESS = 1e6  # a padding that stands for "never the largest", and no pixel or feature
+_SHOWN = 10  # operators that an error names
 _BYTES = qtyping.OpQuantizationConfig(
     activation_tensor_config=qtyping.TensorQuantizationConfig(
         num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
@@ -51,7 +53,8 @@ def quantized(
     if bits == 8:
         _refuse_outputs_that_are_read(model)
     sources = float_file.calibrated(model, calibration, inputs=inputs)
-    bounded = attention_masks.bounded(model, sources)
+    left = float_file.left_float(model, keep_float)
+    bounded = attention_masks.bounded(model, sources, left=left)
     if bounded is not model:
         model, work = bounded, float_file.opened(bounded)
     of_bytes = inputs.calibration_range() is not None
@@ -59,17 +62,18 @@ def quantized(
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
     for end in ends if bits == 8 else ends[: int(of_bytes)]:
         work.update_quantization_recipe(".*", end, op_config=_BYTES)
-    left = float_file.left_float(model, keep_float)
     for pattern in left.values():
         work.update_quantization_recipe(pattern, _ALL, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
     statistics = _first_ranges(model, work, sources)
     _widen(statistics, model, sources)
+    attention_masks.refuse_lost_scores(model, statistics, left=left)
     # Whatever the calibration pictures hold, a camera gives every byte: 256 levels, one a byte.
     for source in sources:
         ends_of_range = [np.full((1,) * len(source.shape), end) for end in source.range or ()]
         statistics[source.tensor] = dict(zip(("min", "max"), ends_of_range, strict=True))
-    result = _with_unread_outputs(float_file.quantized(work, statistics))
-    _refuse_float_activations(result, left=left)
+    # Two readers of what is left float have a scale each, and the quantizer one name for both.
+    result = float_file.named(_with_unread_outputs(float_file.quantized(work, statistics)))
+    _refuse_float_activations(result, model, left=left)
     return _keep_names(_keep_constants(result, model), model)
 
 
@@ -106,7 +110,10 @@ def _with_unread_outputs(quantized: bytes) -> bytes:
             others = [graph.tensors[place] for place in outputs if place in read]
             for place in outputs:
                 tensor = graph.tensors[place]
-                if place not in read and others and tensor.type != others[0].type:
+                scaled = (
+                    bool(others) and others[0].quantization is not None and others[0].quantization.scale is not None
+                )
+                if place not in read and scaled and tensor.type != others[0].type:
                     tensor.type, tensor.quantization = others[0].type, others[0].quantization
                     changed = True
     return float_file.serialized(held) if changed else quantized
@@ -239,7 +246,9 @@ def _refuse_loops(model: bytes) -> None:
 
 
 def _refuse_endless_padding(model: bytes) -> None:
-    """The quantizer would end the process: the scale of such a number is infinite."""
+    """The quantizer would end the process where the scale of such a number is infinite; one of a large number leaves
+    zeros of all others.
+    """
     parsed = float_file.parsed(model)
     for graph in parsed.subgraphs:
         for operator in graph.operators:
@@ -247,7 +256,7 @@ def _refuse_endless_padding(model: bytes) -> None:
                 continue
             held = parsed.buffers[graph.tensors[operator.inputs[2]].buffer].data
             value = np.frombuffer(bytes(held), "<f4")[0] if held is not None else 0.0
-            if not abs(value) < np.finfo("float32").max:
+            if not abs(value) < _ENDLESS:
                 raise ValueError(
                     "Static quantization needs paddings that 8 bits can hold. Received: the operator PADV2 of "
                     f"{graph.tensors[operator.outputs[0]].name.decode()!r}, which pads with {value:g}. Files of "
@@ -255,21 +264,24 @@ def _refuse_endless_padding(model: bytes) -> None:
                 )
 
 
-def _refuse_float_activations(model: bytes, *, left: Collection[str]) -> None:
+def _refuse_float_activations(quantized: bytes, model: bytes, *, left: Collection[str]) -> None:
     """Raises `ValueError` for float operators but those that are left so, and what brings numbers there and back."""
-    parsed = float_file.parsed(model)
-    floats = {
-        graph.tensors[operator.outputs[0]].name.decode(): flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex)
-        for graph in parsed.subgraphs
-        for operator in graph.operators
-        if any(graph.tensors[index].type == schema.TensorType.FLOAT32 for index in operator.outputs)
-    }
-    if left:
-        floats = {name: kind for name, kind in floats.items() if kind != "DEQUANTIZE" and name not in left}
-    kinds = sorted({kind for kind in floats.values() if kind != "DEQUANTIZE"})
+    parsed = float_file.parsed(quantized)
+    floats = []
+    for graph in parsed.subgraphs:
+        is_float = [tensor.type == schema.TensorType.FLOAT32 for tensor in graph.tensors]
+        for operator in graph.operators:
+            kind = flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex)
+            name = graph.tensors[operator.outputs[0]].name.decode()
+            ends = [*operator.outputs, *(place for place in operator.inputs if place >= 0)]  # a comparison reads floats
+            if kind not in ("QUANTIZE", "DEQUANTIZE") and name not in left and any(is_float[place] for place in ends):
+                floats.append((name, kind))
     if floats:
+        kinds, labels = sorted({kind for _, kind in floats}), float_file.labels_of(float_file.parsed(model))
+        places = [float_file.shown(name, labels.get(name)) for name, _ in floats[:_SHOWN]]
         raise ValueError(
             "Static quantization needs operators with an integer version, and a fixed batch axis (a free one makes "
-            f"shape arithmetic of Flatten). Received: a model of which {', '.join(kinds)} would stay float, in these "
-            f"tensors: {list(floats)}. dynamic_int8 keeps all activations float."
+            f"shape arithmetic of Flatten). Received: a model of which {', '.join(kinds)} would stay float, at "
+            f"{', '.join(places)}{' ...' if len(floats) > _SHOWN else ''}. keep_float with these names leaves them so "
+            "in a file that is integer else; dynamic_int8 keeps all activations float."
         )

@@ -156,7 +156,7 @@ class _Table:
             shown = "; ".join(f"line {row.line}: {row.problem}" for row in torn[:5]) or "no rows"
             raise ValueError(f"Wanted rows of as many fields as there are columns. Received: {path}, {shown}.")
         self.path = path
-        cells = list(zip(*(tuple(map(_known, row.values)) for row in rows), strict=True))
+        cells = list(zip(*(tuple(map(known, row.values)) for row in rows), strict=True))
         self.labels = dict(zip(labels, cells, strict=False))
         self.inputs = dict(zip(inputs, cells[len(labels) :], strict=False))
         more = cells[len(labels) + len(inputs) :]
@@ -186,7 +186,8 @@ class _Table:
                 )
 
 
-def _known(cell: str | None) -> str | None:
+def known(cell: str | None) -> str | None:
+    """What stands in a cell, ``None`` where it says that nobody knows."""
     return None if cell is None or cell.strip().lower() in MISSING else cell.strip()
 
 

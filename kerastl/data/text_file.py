@@ -10,6 +10,7 @@ import contextlib
 import csv
 import difflib
 import io
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -93,6 +94,30 @@ def columns(path: Path) -> list[str]:
     return []
 
 
+def fields(path: Path) -> Iterator[Row]:
+    """Rows of a table, ``.csv``, ``.tsv`` or ``.tab``, whose first line is a row as all others: all their fields.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    if path.suffix.lower() not in DELIMITERS:
+        raise ValueError(f"A table without names ends in {', '.join(DELIMITERS)}. Received: {path.name}.")
+    text, delimiters = _decoded(path.read_bytes(), path), DELIMITERS[path.suffix.lower()]
+    delimiter = max(delimiters, key=lambda one: len(_header(text, one)))
+    yield from (Row(line, tuple(found)) for line, found in _records(text, path, delimiter))
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that are not blank, without their ends, and their numbers.
+
+    Raises:
+        ValueError: it is not in one of the encodings, naming line and byte.
+    """
+    for number, line in enumerate(_decoded(path.read_bytes(), path).split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
 def _decoded(content: bytes, path: Path) -> str:
     if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise ValueError(f"{path} is UTF-32. Save it as UTF-8, or as UTF-16 with a byte order mark.")
@@ -127,21 +152,24 @@ def _csv_rows(
         if header.count(name) > 1:
             raise ValueError(f"A column's name stands once in the first line. Received: {name!r} twice in {path}.")
     places = [header.index(name) if name in header else None for name in (*columns, *optional)]
+    for line, found in itertools.islice(_records(text, path, delimiter), 1, None):
+        values = tuple(None if place is None or place >= len(found) else found[place] for place in places)
+        # a separator within a text that nobody quoted; empty fields at the end are a spreadsheet's
+        torn = any(field.strip() for field in found[len(header) :])
+        problem = f"{len(found)} fields, where the first line has {len(header)}" if torn else None
+        yield Row(line, values, problem)
+
+
+def _records(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The fields of every row that is not blank, the first line's too, and the line that it begins in."""
     with _any_length():
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         line = 1
         try:
-            next(reader)
             while True:
                 line = reader.line_num + 1
-                fields = next(reader)
-                if not fields:  # a blank line
-                    continue
-                values = tuple(None if place is None or place >= len(fields) else fields[place] for place in places)
-                # a separator within a text that nobody quoted; empty fields at the end are a spreadsheet's
-                torn = any(field.strip() for field in fields[len(header) :])
-                problem = f"{len(fields)} fields, where the first line has {len(header)}" if torn else None
-                yield Row(line, values, problem)
+                if found := next(reader):
+                    yield line, found
         except StopIteration:
             return
         except csv.Error as error:

@@ -114,10 +114,10 @@ def convert(
     Raises:
         ValueError: if a weight is not finite; if calibration is missing, not wanted, or not what the task's examples
             are; if ``integer`` is asked of a task's token ids, or of a loop; if an operator of an integer file stays
-            float; if the model needs an operator that is not among the built-in ones, or computes in another precision
-            than float32; if a mask leaves integers no steps for the scores of a softmax; or as for `serving.serve`.
+            float; if the model cannot be traced with a batch of one, needs an operator that is not among the built-in
+            ones, or computes in another precision than float32; if a mask leaves integers no steps for the scores of a
+            softmax; if the file does not answer like the model (NaN, lost weights); or as for `serving.serve`.
         DiskFullError: for want of room among the temporary files.
-        RuntimeError: if the file does not answer like the model (NaN, lost weights).
     """
     keras_graph.refuse_weights_that_are_no_numbers(model)
     signature = _signature(model, task)
@@ -151,6 +151,10 @@ def convert(
     if data is None:  # no Rescaling, or what follows it cannot take the factor over
         data = _convert(door, door, signature, scale=1.0, **options)
     data = lookup.as_lookups(_named(data, signature))
+    try:
+        final_guard.Runner(data)
+    except (RuntimeError, ValueError) as error:
+        raise converter_errors.unrunnable(error, model) from error
     if not integer:
         data = softplus.as_stable(quantizable.as_quantizable(data))
     data = packing.shrink(data) if integer else packing.shrink(data, layer_of=keras_graph.layer_of(model))
@@ -205,7 +209,10 @@ def _convert(
         return dict(zip(signature.outputs, answer(body, values), strict=True))
 
     traced = tf.function(function, input_signature=signature.inputs, autograph=False)
-    frozen = _frozen(traced)
+    try:
+        frozen = _frozen(traced)
+    except (ValueError, TypeError, AttributeError, NotImplementedError, tf.errors.OpError) as error:
+        raise converter_errors.untraceable(error, model) from error
     if examples is not None:
         ranges.refuse_loops(model, frozen.graph)
     with _saved(frozen, signature) as folder:
@@ -311,7 +318,7 @@ def _check_answers(
     """Catches the converter's silent failures at the point where they happen; the full proof is `kerastl.verify`."""
     lost = final_guard.lost_kernel(data) if integer else None
     if lost is not None and not _has_zero_kernels(model):
-        raise RuntimeError(
+        raise ValueError(
             f"The converter lost the weights of {model.name!r}: {lost}. A layer before it was likely folded into it "
             "after quantization."
         )
@@ -338,7 +345,10 @@ def _check_answers(
     compare = None if integer else functools.partial(_differences, names=outputs, shares=shares)
     found = final_guard.fault(data, claim, probes=probes, wanted=wanted, compare=compare)
     if found is not None:
-        raise RuntimeError(f"The converted file does not answer like {model.name!r}: {found}.")
+        raise ValueError(
+            f"The converted file does not answer like {model.name!r}: {found}. The converter is wrong about one of its "
+            "operations: build the model of others."
+        )
 
 
 def _differences(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from kerastl.inputs import columns
 from kerastl.types import LazyArray
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Image:
 
     kind: ClassVar[str] = "image"
     tensors: ClassVar[tuple[str, ...]] = ("image",)
+    column_kind: ClassVar[str] = "path"
     predict_batch: ClassVar[int] = 500
     augmentable: ClassVar[bool] = True
 
@@ -120,6 +122,24 @@ class Image:
         endings = (*pictures.ENDINGS, *pictures.FOREIGN, ".npy", ".npz")
         found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings and path.is_file())
         return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+    def columns_in(self, header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> tuple[str, ...]:
+        """The one column of a table that names pictures; see `types.TableInputs`.
+
+        Raises:
+            ValueError: if none does, or several do.
+        """
+        from kerastl.inputs import pictures
+
+        endings = (*pictures.ENDINGS, *pictures.FOREIGN, ".npy", ".npz")
+        return columns.of_files(header, rows, endings=endings)
+
+    def of_row(self, values: Mapping[str, str | None]) -> np.ndarray:
+        """The picture that a row names, as `read`."""
+        (path,) = values.values()
+        if not (path or "").strip():
+            raise ValueError("Wanted the path of a picture. Received: an empty field.")
+        return self.read(path or "")
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         """A PNG as a data URI; of more or fewer channels than 1 or 3 the first one or three."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,6 +41,7 @@ class Numbers:
 
     kind: ClassVar[str] = "numbers"
     tensors: ClassVar[tuple[str, ...]] = ("numbers",)
+    column_kind: ClassVar[str] = ""
     predict_batch: ClassVar[int] = 1000
     augmentable: ClassVar[bool] = False
 
@@ -135,7 +136,7 @@ class Numbers:
 
             examples = array_file.read_batch(Path(argument), shape=self.size).astype(np.float32)
             self.check(examples, where=argument)
-            self._refuse_impossible(examples, where=argument)
+            self.refuse_impossible(examples, where=argument)
             return examples
         words = [word.strip() for word in argument.split(",")]
         if self.columns and all("=" in word for word in words):
@@ -155,6 +156,49 @@ class Numbers:
             words = [value for name, word in zip(columns, words, strict=True) for _, value in self._valued(name, word)]
         elif len(words) == len(self.columns):  # a category may have one value alone
             words = ["1" if f"={word}" in name else word for name, word in zip(self.columns, words, strict=True)]
+        return self._row(words, argument)
+
+    def columns_in(self, header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> tuple[str, ...] | None:
+        """The columns of a table that became these numbers, by name; ``None`` where its first line is a row itself.
+
+        Of numbers without names it is all columns, if there are as many.
+
+        Raises:
+            ValueError: if one is not there (near names are offered).
+        """
+        wanted = self._columns_of(header)
+        lacking = [name for name in wanted if name not in header]
+        if wanted and not lacking:
+            return wanted
+        if len(lacking) == len(wanted) and self._is_row(header):
+            return None
+        if not wanted and len(header) == math.prod(self.size):
+            return tuple(header)
+        hint = near_names.did_you_mean(lacking[0], header) if lacking else ""
+        raise ValueError(
+            f"Wanted a table with the columns {', '.join(wanted) or f'of {math.prod(self.size)} numbers'}. Received: "
+            f"{', '.join(header[:20]) or 'none'}.{hint}"
+        )
+
+    def of_row(self, values: Mapping[str, str | None]) -> np.ndarray:
+        """Numbers, and values of categories, by the names of a table's columns; a missing category is none of them.
+
+        Raises:
+            ValueError: as `read`, and for a number that is missing.
+        """
+        pairs: list[tuple[str, str]] = []
+        for name, value in values.items():
+            known = self._known(name)
+            if value is None and not known:
+                raise ValueError(f"Wanted a number under {name}. Received: nothing.")
+            missing = [(f"{name}={one}", "0") for one in known]
+            pairs += missing if value is None else self._valued(name, value)
+        given = dict(pairs)
+        words = [given[name] for name in self.columns] or list(given.values())
+        return self._row(words, ", ".join(f"{name}={value}" for name, value in values.items()))
+
+    def _row(self, words: Sequence[str], argument: str) -> np.ndarray:
+        """A batch of one, of as many words as there are numbers."""
         try:
             numbers = np.asarray([float(word) for word in words], np.float32)
         except ValueError as error:
@@ -165,8 +209,14 @@ class Numbers:
                 f"Wanted {math.prod(self.size)} finite numbers{named}. Received: {len(numbers)} in {argument!r}."
             )
         row = numbers.reshape(1, *self.size)
-        self._refuse_impossible(row, where=repr(argument))
+        self.refuse_impossible(row, where=repr(argument))
         return row
+
+    def _is_row(self, fields: Sequence[str]) -> bool:
+        try:
+            return len(self.read(",".join(fields))) == 1
+        except (ValueError, OSError):
+            return False
 
     def _categories(self) -> dict[str, list[int]]:
         """Columns of a table that were categories -> the places of the numbers that they became.
@@ -180,7 +230,7 @@ class Numbers:
                 found.setdefault(name.partition("=")[0], []).append(place)
         return {name: places for name, places in found.items() if sum(self.mean[one] for one in places) < 1 + 1e-6}
 
-    def _refuse_impossible(self, examples: np.ndarray, *, where: str) -> None:
+    def refuse_impossible(self, examples: np.ndarray, *, where: str) -> None:
         """Raises `ValueError` for numbers of a category that no row of a table has: a half, two values, or none."""
         for name, places in self._categories().items():
             values = examples[..., places]
@@ -201,6 +251,10 @@ class Numbers:
         """Names of the columns that a table had: a category is one of them, however many numbers it became."""
         return list(dict.fromkeys(name.partition("=")[0] for name in self.columns))
 
+    def _columns_of(self, header: Sequence[str]) -> tuple[str, ...]:
+        """The same of a table with such a header: a column may have an equals sign in its name."""
+        return tuple(dict.fromkeys(one if one in header else one.partition("=")[0] for one in self.columns))
+
     def _pairs(self, word: str) -> list[tuple[str, str]]:
         """The numbers that a word like ``age=3`` or ``season=winter`` stands for, by their names."""
         name, _, value = (part.strip() for part in word.rpartition("="))
@@ -210,13 +264,17 @@ class Numbers:
         return self._valued(name, value)
 
     def _valued(self, name: str, value: str) -> list[tuple[str, str]]:
-        known = [one.partition("=")[2] for one in self.columns if one.partition("=")[:2] == (name, "=")]
+        known = self._known(name)
         if not known:
             return [(name, value)]
         if value not in known:
             hint = near_names.did_you_mean(value, known)
             raise ValueError(f"Wanted {name} to be one of {', '.join(known)}.{hint} Received: {value!r}.")
         return [(f"{name}={one}", "1" if one == value else "0") for one in known]
+
+    def _known(self, name: str) -> list[str]:
+        """The values of a column that was a category; none of any other."""
+        return [one.partition("=")[2] for one in self.columns if one.partition("=")[:2] == (name, "=")]
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         numbers = np.asarray(example).reshape(-1)

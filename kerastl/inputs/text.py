@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.inputs import lines, wordpiece
+from kerastl.inputs import columns, lines, wordpiece
 from kerastl.types import LazyArray, Task
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Text:
 
     kind: ClassVar[str] = "text"
     tensors: ClassVar[tuple[str, ...]] = ("ids", "mask", "segment_ids")
+    column_kind: ClassVar[str] = "text"
     predict_batch: ClassVar[int] = 50  # every token looks at every other
     augmentable: ClassVar[bool] = False
 
@@ -118,7 +119,29 @@ class Text:
             return ids
         if is_file and lines.is_path(argument):
             lines.refuse_path(argument, kind=self.kind)
-        return np.asarray([wordpiece.Tokenizer(self.vocabulary).encode(argument, self.length)], np.int32)
+        return self._encoded(argument)
+
+    def columns_in(self, header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> tuple[str, ...]:
+        """The one column of a table that holds sentences; see `types.TableInputs`.
+
+        Raises:
+            ValueError: if none does, or several do.
+        """
+        return columns.of_sentences(header, rows)
+
+    def of_row(self, values: Mapping[str, str | None]) -> np.ndarray:
+        """A sentence of a table, or a line of a text, whatever it looks like.
+
+        Raises:
+            ValueError: if it is empty.
+        """
+        (sentence,) = values.values()
+        if not (sentence or "").strip():
+            raise ValueError("Wanted a sentence. Received: an empty text.")
+        return self._encoded(sentence or "")
+
+    def _encoded(self, sentence: str) -> np.ndarray:
+        return np.asarray([wordpiece.Tokenizer(self.vocabulary).encode(sentence, self.length)], np.int32)
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         """The text as the model read it, out of its tokens."""

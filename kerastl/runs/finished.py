@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ import numpy as np
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.inputs import lines
+from kerastl.runs import input_files
 from kerastl.system import bounded_json, output
-from kerastl.types import Dataset, FolderInputs, Latency, NamedInputs, Score, Task
+from kerastl.types import CategoryInputs, Dataset, FolderInputs, Latency, NamedInputs, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
@@ -108,15 +108,22 @@ class FinishedRun:
         inputs: str | Path | np.ndarray | Mapping[str, np.ndarray] | Sequence[str | Path | np.ndarray],
         *,
         variant: str | None = None,
+        column: str | None = None,
+        top: int | None = None,
         problems: dict[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """What the exported file answers.
 
         Args:
-            inputs: what this kind of run takes, one or a list: paths of pictures, of arrays (``.npy``, ``.npz``) or of
-                folders of such, sentences, rows of numbers; or an array of one example or a batch, of several inputs by
-                their names. A `Path` is a file or a folder, and never a sentence.
+            inputs: what this kind of run takes, one or a list: paths of pictures, of arrays (``.npy``, ``.npz``), of
+                folders of such or patterns (``"new/*.jpg"``), sentences, rows of numbers; files of such, a table
+                (``.csv``, ``.tsv``, ``.jsonl``) by its columns or a text file (``.txt``) by its lines; or an array of
+                one example or a batch, of several inputs by their names. A `Path` is a file or a folder, and never a
+                sentence.
             variant: name of another file of the run; by default the chosen one answers.
+            column: of a table, that holds the sentences or the paths of pictures; by default the one that the run
+                learned from, where there is such, or the one that looks like it.
+            top: keeps so many classes in ``probabilities`` and in words, the most probable first.
             problems: gets what cannot be read, and why; all others are answered. ``None`` raises the first of them.
 
         Returns:
@@ -125,17 +132,36 @@ class FinishedRun:
 
         Raises:
             FileNotFoundError: if there is no such input.
-            ValueError: if an input does not fit the file, or there is no such variant.
+            ValueError: if an input does not fit the file, there is no such variant, or ``top`` is asked of what has no
+                classes.
         """
-        file, answers = self.file if variant is None else self._variant(variant), []
-        with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
-            for name, examples in self._examples(inputs, problems):
-                rows = reader.run(file, self.task.inputs.fed(examples))
-                count = tables.count_of(rows)
-                for place in range(count):
-                    shown = name if count == 1 else f"{name}[{place}]"
-                    answers.append({"input": shown, **self._said(tables.row_of(rows, place))})
+        answers = []
+        for name, answer in self.each_answer(inputs, variant=variant, column=column, top=top):
+            if not isinstance(answer, Exception):
+                answers.append({"input": name, **answer})
+            elif problems is None:
+                raise answer
+            else:
+                problems[name] = str(answer)
         return answers
+
+    def each_answer(
+        self, inputs: Any, *, variant: str | None = None, column: str | None = None, top: int | None = None
+    ) -> Iterator[tuple[str, dict[str, Any] | Exception]]:
+        """As `predict`, one after the other: the name of each input, and its answer, or why it has none."""
+        file = self.file if variant is None else self._variant(variant)
+        with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
+            for named, batch in input_files.batches(self._examples(inputs, column=column)):
+                rows = {} if batch is None else reader.run(file, self.task.inputs.fed(batch))
+                place = 0
+                for name, count in named:
+                    if isinstance(count, Exception):
+                        yield name, count
+                        continue
+                    for number in range(count):
+                        said = self._said(tables.row_of(rows, place + number))
+                        yield name if count == 1 else f"{name}[{number}]", said if top is None else _best(said, top)
+                    place += count
 
     def answers(self, examples: np.ndarray | Mapping[str, np.ndarray], *, variant: str | None = None) -> tables.Outputs:
         """What the exported file answers in numbers: probabilities of classes, for example.
@@ -165,6 +191,14 @@ class FinishedRun:
         kind.check(examples, where="the array")
         return examples
 
+    def _asked(self, examples: Any) -> Any:
+        """As `_batch`, of examples that somebody asks about: what no row of a table becomes is refused."""
+        batch, kind = self._batch(examples), self.task.inputs
+        for name, part in kind.parts if isinstance(kind, NamedInputs) else ((None, kind),):
+            if isinstance(part, CategoryInputs):
+                part.refuse_impossible(batch if name is None else batch[name], where="the array")
+        return batch
+
     def _said(self, row: tables.Outputs) -> dict[str, Any]:
         try:
             return self.task.target.said(row)
@@ -174,37 +208,41 @@ class FinishedRun:
                 f"labels.txt names {len(self.labels)} outputs, and the model answers {given}: {self.bundle}."
             ) from error
 
-    def _examples(self, inputs: Any, problems: dict[str, str] | None) -> Iterable[tuple[str, Any]]:
-        """Each input's name, and a batch of examples."""
+    def _examples(self, inputs: Any, *, column: str | None) -> Iterator[tuple[str, Any]]:
+        """Each input's name, and a batch of examples, or why there is none."""
         kind = self.task.inputs
         if isinstance(inputs, Mapping) and not isinstance(kind, NamedInputs):
             inputs = _of_one_input(inputs, kind.tensors)
         if isinstance(inputs, np.ndarray | Mapping):
-            yield "array", self._batch(inputs)
+            yield "array", self._asked(inputs)
             return
         folders = kind if isinstance(kind, FolderInputs) else None
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
             if isinstance(one, np.ndarray | Mapping):
-                yield from self._examples(one, problems)
+                yield from self._examples(one, column=column)
                 continue
             whole = str(one)
             name = whole if len(whole) <= 300 else f"{whole[:297]}..."  # a book need not be repeated
             try:
-                if folders is not None and os.path.isdir(one):
-                    files = folders.files(Path(one))
-                    if not files:
-                        raise ValueError(f"Wanted a folder with pictures or arrays. Received: {one}, which holds none.")
-                    yield from self._examples(files, problems)
-                    continue
-                if isinstance(one, Path) and folders is None:
-                    lines.require_array(one, kind=kind.kind)
-                examples = kind.read(whole)
+                files = input_files.in_folder(one, folders)
+                if files is not None:
+                    yield from self._examples(files, column=column)
+                elif input_files.is_one(one, kind):
+                    yield from input_files.read(Path(one), kind, column=column, settings=self._learned_from())
+                else:
+                    if isinstance(one, Path) and folders is None:
+                        lines.require_array(one, kind=kind.kind)
+                    yield name, kind.read(whole)
             except (ValueError, OSError) as error:
-                if problems is None:
-                    raise
-                problems[name] = str(error)
-                continue
-            yield name, examples
+                yield name, error
+
+    def _learned_from(self) -> Mapping[str, Any]:
+        """The arguments by which the run's data were loaded; nothing of a bundle alone."""
+        if not (self.folder / "config.json").is_file():
+            return {}
+        data = self.config.get("data")
+        arguments = data.get("arguments") if isinstance(data, dict) else None
+        return arguments if isinstance(arguments, dict) else {}
 
     def verify(
         self,
@@ -283,6 +321,21 @@ class FinishedRun:
 
     def _variant(self, name: str) -> Path:
         return inside(self.folder, self._row(name)["file"])
+
+
+def _best(said: dict[str, Any], top: int) -> dict[str, Any]:
+    """An answer with its most probable classes alone, of several tasks with those of each.
+
+    Raises:
+        ValueError: if there are no classes, or none is asked for.
+    """
+    if isinstance(said.get("tasks"), dict):
+        kept = {name: _best(one, top) if "probabilities" in one else one for name, one in said["tasks"].items()}
+        return {**said, "tasks": kept, "words": "; ".join(f"{name}: {one['words']}" for name, one in kept.items())}
+    if "probabilities" not in said or top < 1:
+        raise ValueError(f"--top is how many classes of an answer are wanted, 1 or more. Received: {top} of {said}.")
+    ranked = sorted(said["probabilities"].items(), key=lambda pair: -pair[1])[:top]
+    return {**said, "probabilities": dict(ranked), "words": ", ".join(f"{name} {p:.1%}" for name, p in ranked)}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import kerastl
 from kerastl import data
 from kerastl.export import phone
 from kerastl.runs import remeasured, run_folder
@@ -47,12 +48,14 @@ class Verified(NamedTuple):
         unmeasured: what it states and nobody measured, and why.
         measured: names of what was looked at: files of the run, and ``"data"``.
         differing: those of them that differ.
+        made_by: that another version of kerastl made the run, in a sentence; empty where this one did.
     """
 
     differences: tuple[str, ...]
     unmeasured: Mapping[str, str]
     measured: frozenset[str] = frozenset()
     differing: frozenset[str] = frozenset()
+    made_by: str = ""
 
 
 def verify(
@@ -74,8 +77,9 @@ def verify(
             load = functools.partial(_loaded, run, source=source, path=path) if dataset is None else lambda: dataset
             return _verified(run, load=load, progress=progress)
     except (KeyError, TypeError, AttributeError, IndexError) as error:  # anybody's, or damaged in the name of a field
+        made_by = f" {_made_by(run.config)}".rstrip()
         raise ValueError(
-            f"report.json, config.json or files.json of {run.folder} is not as a run writes it: {error!r}."
+            f"report.json, config.json or files.json of {run.folder} is not as a run writes it: {error!r}.{made_by}"
         ) from error
 
 
@@ -115,7 +119,19 @@ def _verified(run: FinishedRun, *, load: Callable[[], Dataset], progress: bool) 
     subjects = (difference.partition(": ")[0] for difference in found)
     differing = frozenset(files.get(name, name) for name in subjects)
     measured_names = {"data", *finished.read_json(root / "files.json"), *files.values(), *differing}
-    return Verified(tuple(found), unmeasured, frozenset(measured_names), differing)
+    return Verified(tuple(found), unmeasured, frozenset(measured_names), differing, _made_by(config))
+
+
+def _made_by(config: Mapping[str, Any]) -> str:
+    """See `Verified`; the report states the same versions."""
+    versions = config.get("versions")
+    stated = versions.get("kerastl") if isinstance(versions, dict) else None
+    if stated == kerastl.__version__:
+        return ""
+    return (
+        f"The run was made by kerastl {output.printable(stated)[:40]}, and this is {kerastl.__version__}: what the one "
+        "measures or writes otherwise than the other differs as well."
+    )
 
 
 def _config(config: Mapping[str, Any], dataset: Dataset) -> list[str]:

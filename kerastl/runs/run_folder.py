@@ -34,7 +34,10 @@ def inner(folder: Path) -> list[str]:
 
 
 def check_own(folder: Path, *, recipe: str) -> None:
-    """Raises `ValueError` unless a folder is empty, not there yet, or that of a run of this recipe, without links."""
+    """Raises `ValueError` unless a folder is empty, not there yet, or that of a run of this recipe, without links.
+
+    A run of another one that was killed before it had made anything is none yet: its folder may be taken.
+    """
     if not folder.is_dir():
         return
     wanted = "A run takes an empty folder, a new one, or one of a run of the same recipe"
@@ -49,10 +52,20 @@ def check_own(folder: Path, *, recipe: str) -> None:
         raise ValueError(
             f"{wanted}: nothing of yours is overwritten. Received: {folder}, which holds {shown}. Choose another --out."
         )
-    if config is not None and config["recipe"] != recipe:
+    if config is not None and config["recipe"] != recipe and not _is_begun_alone(folder):
         raise ValueError(
             f"{wanted}. Received: {folder}, a run of {config['recipe']!a}, for {recipe}. Choose another --tag or --out."
         )
+
+
+def _is_begun_alone(folder: Path) -> bool:
+    """Whether a run wrote what it is called into a folder, and nothing else."""
+    begun = {"config.json", ".lock", LOG}
+    return all(
+        path.relative_to(folder).as_posix() in begun or atomic_files.is_leftover(path.name)
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
 
 
 def check_room(folder: Path, *, needed_bytes: int) -> None:

@@ -7,7 +7,7 @@ shape, a dtype or a name what was told already. There is no registry of kinds.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy, and a light installation has no framework
@@ -102,6 +102,39 @@ class FolderInputs(Protocol):
     """A kind whose examples lie in files, a folder of which may be asked for, as `inputs.image.Image`."""
 
     def files(self, folder: Path) -> list[Path]: ...
+
+
+@runtime_checkable
+class TableInputs(Protocol):
+    """A kind whose examples may be rows of a table, as `inputs.text.Text`.
+
+    Attributes:
+        column_kind: what a column of them is called in settings, ``text`` for ``--text-column``; nothing for a kind
+            whose examples take several columns.
+    """
+
+    column_kind: ClassVar[str]
+
+    def columns_in(self, header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> tuple[str, ...] | None:
+        """Columns that say an example, found by their names or by what the first rows hold.
+
+        ``None`` where the header is a row itself, and all fields in their order say an example. Raises `ValueError`
+        where there are no such columns, or no telling which.
+        """
+        ...
+
+    def of_row(self, values: Mapping[str, str | None]) -> np.ndarray:
+        """A batch of one from the values of those columns, ``None`` for a missing one; `ValueError` for none."""
+        ...
+
+
+@runtime_checkable
+class CategoryInputs(Protocol):
+    """A kind some of whose numbers may stand for categories, as `inputs.numbers.Numbers`."""
+
+    def refuse_impossible(self, examples: np.ndarray, *, where: str) -> None:
+        """Raises `ValueError` for numbers that no row of a table becomes: half a category, or two of one column."""
+        ...
 
 
 def kind_of(inputs: Inputs, name: str) -> Inputs:

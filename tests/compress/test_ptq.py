@@ -214,7 +214,7 @@ def test_calibration_is_used_or_refused_and_never_ignored(float_file, name):
 
 
 def test_a_free_batch_axis_is_refused_where_it_leaves_float_operators(float_model):
-    with pytest.raises(ValueError, match=r"fixed batch axis.*stay float.*pool"):
+    with pytest.raises(ValueError, match=r"fixed batch axis.* SHAPE would stay float, at .*flatten"):
         TECHNIQUES["static_int8"](convert(float_model, batch=None))
 
 
@@ -356,11 +356,23 @@ def test_numbers_that_calibrate_nothing_are_refused(float_file, calibration, rec
             make(float_file, calibration=calibration, inputs=Numbers((8, 8, 1)))
 
 
-def test_an_operator_without_an_integer_version_is_named():
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        (keras.ops.sin, "2. SIN"),
+        (lambda value: keras.ops.where(value > 0.1, value, 0.0), "2. GREATER"),  # which reads floats and writes none
+    ],
+    ids=["what it writes", "what it reads"],
+)
+def test_an_operator_without_an_integer_version_is_named_and_may_be_left_float(function, named):
     image = keras.Input((8, 8, 1), name="image")
-    model = keras.Model(image, keras.ops.sin(keras.layers.Conv2D(2, 3, name="conv")(image)))
-    with pytest.raises(ValueError, match=r"stay float.*convolution"):
-        TECHNIQUES["static_int8"](convert(model))
+    value = function(keras.layers.Conv2D(2, 3, name="conv")(image))
+    file = convert(keras.Model(image, keras.layers.Conv2D(2, 3, name="last")(value)))
+    with pytest.raises(ValueError, match=rf"{named[3:]} would stay float, at .*{named}.*keep_float"):
+        TECHNIQUES["static_int8"](file)
+    mixed = ptq.static_int8(file, calibration=PICTURES[:128], inputs=PIXELS, keep_float=[named])
+    held = {tensor.type for tensor in tensors(mixed)}
+    assert {schema.TensorType.INT8, schema.TensorType.FLOAT32} <= held
 
 
 def test_ranges_hold_every_calibration_picture_in_any_order(float_model, float_file):

@@ -141,3 +141,13 @@ def test_rows_with_more_fields_than_names_say_so(tmp_path):
     found = list(text_file.read(path, columns=["text", "label"]))
     assert [row.problem for row in found] == ["3 fields, where the first line has 2", None, None]
     assert found[1].values == ("awful", "neg")
+
+
+def test_rows_without_names_and_lines(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('1;"a\nb"\n\n2;c;d\n')
+    assert [(row.line, row.values) for row in text_file.fields(path)] == [(1, ("1", "a\nb")), (4, ("2", "c", "d"))]
+    path.write_bytes("\ufeffa \r\n\n b\u2028c\n".encode())
+    assert list(text_file.lines(path)) == [(1, "a "), (3, " b\u2028c")]
+    with pytest.raises(ValueError, match=r"A table without names ends in .csv, .tsv, .tab. Received: a.jsonl"):
+        list(text_file.fields(tmp_path / "a.jsonl"))

@@ -73,6 +73,34 @@ def test_the_place_of_the_largest_is_for_the_app_to_find():
     assert "\n" not in str(found.value)
 
 
+def test_an_operator_that_the_converter_itself_fails_at_is_named():
+    said = refused(Applied(lambda value: tf.atan2(value[:, :1], value)))  # of one shape it has a kernel
+    assert "which needs Atan2 at 'applied'. Build the model of other operations" in said
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda value: tf.compat.v1.placeholder_with_default(value, None), "nobody knows the shape; keras.ops.reshape"),
+        (lambda value: value.rows, "has no attribute 'rows'"),
+        (lambda value: value if value[0, 0] > 0 else -value, "a symbolic `tf.Tensor` as a Python `bool`"),
+    ],
+    ids=["shape", "attribute", "branch"],
+)
+def test_what_is_wrong_in_a_graph_alone_is_said_in_a_sentence(function, words):
+    said = refused(Applied(function))
+    assert "a model that can be traced as a graph" in said
+    assert words in said
+    assert "\x1b" not in said
+
+
+def test_a_file_that_the_runtime_does_not_open_is_refused_with_what_helps():
+    said = refused(Applied(lambda value: value * tf.math.real(tf.signal.rfft(value[:, :1] * value, [7]))))
+    assert "a model whose file LiteRT runs" in said
+    assert "IsPowerOfTwo" in said
+    assert "fft_length=8, 16, 32" in said
+
+
 def test_other_words_of_the_converter_are_cut_behind_the_first_line():
     def branches(value):
         place = tf.cast(tf.reduce_sum(value) > 0, tf.int32)

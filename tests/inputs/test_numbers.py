@@ -240,3 +240,15 @@ def test_a_category_of_one_value_is_its_value_in_order_as_well():
     assert kind.read("5,clear").tolist() == kind.read("5,1").tolist() == [[5, 1]]
     with pytest.raises(ValueError, match=r"Wanted sky to be one of clear.*Received: clear 0"):
         kind.read("5,0")
+
+
+def test_the_columns_of_a_table_are_found_by_name():
+    kind = Numbers.of(WEATHER, columns=SKIES)
+    header = ["id", "sky", "temp=C", "hour"]
+    assert kind.columns_in(header, []) == ("hour", "sky", "temp=C")
+    row = kind.of_row({"hour": "3", "sky": "mist", "temp=C": "-7.5"})
+    np.testing.assert_array_equal(row, np.asarray([[3, 0, 1, 0, -7.5]], np.float32))
+    with pytest.raises(ValueError, match=r"the columns hour, sky, temp. Received: hours, sky. Did you mean hours\?"):
+        kind.columns_in(["hours", "sky"], [])
+    with pytest.raises(ValueError, match=r"Wanted sky to be one of clear, mist, rain: .* clear 0, mist 0, rain 0"):
+        kind.of_row({"hour": "3", "sky": None, "temp=C": "1"})

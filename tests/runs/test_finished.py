@@ -13,9 +13,11 @@ import toy_run
 from PIL import Image
 
 import kerastl
-from kerastl import cli
+from kerastl import cli, types
 from kerastl.export import metadata
 from kerastl.inputs import wordpiece
+from kerastl.inputs.named import Named
+from kerastl.inputs.numbers import Numbers
 from kerastl.runs import finished as finished_runs
 from kerastl.types import Task
 
@@ -184,6 +186,36 @@ def test_a_path_is_never_a_sentence_and_a_name_that_is_typed_is_one(texts, tmp_p
     assert "There is no file gone.txt" in said.err
 
 
+def test_a_table_and_a_text_file_are_answered_row_by_row(texts, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reviews.csv").write_text("stars,said\n5,a good film\n1,\n1,the bad films\n")
+    (tmp_path / "texts.txt").write_text("a good film\nthe bad films\n")
+    assert cli.main(["predict", str(texts), "reviews.csv", "texts.txt", "--column", "said"]) == 1
+    said = capsys.readouterr()
+    assert [line.partition(" ")[0] for line in said.out.splitlines()] == [
+        "reviews.csv:2:", "reviews.csv:4:", "texts.txt:1:", "texts.txt:2:",
+    ]  # fmt: skip
+    assert said.err == "kerastl: reviews.csv, line 3: Wanted a sentence. Received: an empty text.\n"
+    run = kerastl.open(texts)
+    (texts / "config.json").write_text(json.dumps({"data": {"arguments": {"text_column": "said"}}}))
+    assert [one["label"] for one in run.predict(Path("texts.txt"))] == ["good", "bad"]
+    (tmp_path / "more.csv").write_text("said,text\na good film,x\n")
+    (row,) = run.predict("more.csv")
+    assert row == {**run.predict("a good film")[0], "input": "more.csv:2"}, "the column that the run learned from"
+    with pytest.raises(ValueError, match="line 3: Wanted a sentence"):
+        run.predict("reviews.csv")
+
+
+def test_arrays_of_impossible_categories_are_refused(finished):
+    run = kerastl.open(finished)
+    rows = np.array([[3, 1, 0], [4, 0, 1]], np.float32)
+    kind = Numbers.of(rows, columns=("hour", "sky=clear", "sky=mist"))
+    for inputs, given in ((kind, rows), (Named((("row", kind),)), {"row": rows})):
+        run.task = Task("weather", inputs, toy_run.TASK.target)
+        with pytest.raises(ValueError, match=r"Wanted sky to be one of clear, mist.* clear 0.5, mist 0 in the array"):
+            run.predict(types.each(lambda part: part * [1, 0.5, 0], given))
+
+
 def test_lines_of_standard_input_are_inputs(texts, finished, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good").write_text("")
@@ -203,7 +235,7 @@ def test_lines_of_standard_input_are_inputs(texts, finished, tmp_path, monkeypat
 
 def test_rows_may_begin_with_a_negative_number(monkeypatch, finished):
     given = []
-    monkeypatch.setattr(finished_runs.FinishedRun, "predict", lambda run, inputs, **_: given.extend(inputs) or [])
+    monkeypatch.setattr(finished_runs.FinishedRun, "each_answer", lambda run, inputs, **_: given.extend(inputs) or [])
     assert cli.main(["predict", str(finished), "-5,1,2", "-.5", "--json", "-1e3,2", "--", "-7"]) == 0
     assert given == ["-5,1,2", "-.5", "-1e3,2", "-7"]
     with pytest.raises(SystemExit):
@@ -233,6 +265,9 @@ def test_a_folder_is_its_pictures_and_what_cannot_be_read_is_said(finished, here
         run.predict("new")
     with pytest.raises(ValueError, match="Received: empty, which holds none"):
         run.predict("empty")
+    assert [one["input"] for one in run.predict("new/[az]*.*")] == ["new/a.png", "new/z.npz[0]", "new/z.npz[1]"]
+    with pytest.raises(ValueError, match=r"Wanted a pattern of files. Received: new/\*.gif, which holds none"):
+        run.predict("new/*.gif")
     assert cli.main(["predict", str(finished), "new", "empty"]) == 1
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 4

@@ -16,6 +16,7 @@ import pytest
 from toy_run import load, restate, written_file
 
 import kerastl
+from kerastl import cli
 from kerastl.runs import candidates, own_model, publishing, reverification, store
 from kerastl.system import digests, downloads
 
@@ -35,6 +36,21 @@ def test_a_finished_run_is_as_it_states(finished, capsys):
     assert [line.rpartition(" ")[2] for line in printed[1:]] == ["validation", "test"] * 2
     stated = json.loads((finished / "report.json").read_text())["variants"][0]
     assert 0.7 < stated["score"] < 1, "a score that a change of answers would change"
+
+
+def test_a_run_of_another_version_is_said_to_be_one(finished, capsys):
+    assert reverification.verify(kerastl.open(finished), progress=False).made_by == ""
+    for name in ("config.json", "report.json"):
+        restate(finished, name, lambda content: content["versions"].update(kerastl="0.0.9"))
+    restate(finished, "report.json", lambda report: report.update(units="points"))
+    words = f"made by kerastl 0.0.9, and this is {kerastl.__version__}"
+    assert words in reverification.verify(kerastl.open(finished), progress=False).made_by
+    assert cli.main(["verify", str(finished)]) == 1
+    differs, *_, made_by, failed = capsys.readouterr().out.splitlines()
+    assert (differs.partition(" ")[0], words in made_by, failed.partition(" ")[0]) == ("differs:", True, "FAILED:")
+    restate(finished, "report.json", lambda report: report.pop("baselines"))  # which it may have had no word for
+    with pytest.raises(ValueError, match=rf"not as a run writes it: KeyError\('baselines'\)\. The run was {words}"):
+        kerastl.open(finished).verify(progress=False)
 
 
 @pytest.mark.parametrize("key", ["score", "validation_score", "score_low", "score_high"])

@@ -98,6 +98,20 @@ def test_the_next_run_takes_the_place_of_the_finished_one(tmp_path, capsys):
         assert all(stage["reused"] for stage in run.stages)
 
 
+def test_a_run_that_was_killed_before_it_made_anything_leaves_no_claim(tmp_path):
+    killed = started(tmp_path)
+    killed.__enter__()
+    os.close(killed._lock)  # as the kernel does for a process that is gone
+    assert json.loads((tmp_path / "config.json").read_text())["recipe"] == "toy"
+    (tmp_path / "logs").mkdir(exist_ok=True)
+    (tmp_path / run_folder.LOG).write_text("began")
+    with started(tmp_path, recipe="other") as run:
+        run.stage("array", lambda at: np.zeros(2), key=[])
+    assert json.loads((tmp_path / "config.json").read_text())["recipe"] == "other"
+    with pytest.raises(ValueError, match=r"a run of 'other', for toy"):
+        run_folder.check_own(tmp_path, recipe="toy")
+
+
 def test_what_an_earlier_run_computed_is_there_again_and_changes_nothing_in_it(tmp_path):
     before = finished(tmp_path / "run")
     with started(tmp_path / "run", width=2) as run:

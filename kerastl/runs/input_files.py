@@ -1,0 +1,168 @@
+"""Files that `predict` is given: folders, tables of an input a row, texts of one a line; a broken one stands alone."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kerastl.data import table_csv, text_file
+from kerastl.inputs import lines
+from kerastl.system import near_names, output
+from kerastl.types import FolderInputs, Inputs, TableInputs
+from kerastl.verify import answers
+
+_LOOKED_AT = 100  # rows by which a column is found
+_AT_ONCE, _BYTES_AT_ONCE = 256, 64_000_000  # inputs, and bytes of them, that a file is asked about at once
+
+
+def is_one(argument: str | Path, kind: Inputs) -> bool:
+    """Whether it names a table or a text file that is there, for a kind whose examples may stand in such a file."""
+    name = str(argument)
+    is_path = isinstance(argument, Path) or isinstance(kind, FolderInputs) or lines.is_path(name)
+    known = is_path and name.lower().endswith((*lines.TABLES, *lines.TEXTS))
+    return known and isinstance(kind, TableInputs) and os.path.isfile(name)
+
+
+def read(path: Path, kind: Any, *, column: str | None = None, settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The name of each input, ``reviews.csv:7`` for line 7, and a batch of one; or the error that it makes.
+
+    Args:
+        path: a table (`text_file.ENDINGS`), or a text file (`lines.TEXTS`) with an input a line.
+        kind: of input, which `is_one` takes.
+        column: of a table, that holds the inputs; by default the one that the run learned from, where there is such,
+            or the one that looks like it.
+        settings: arguments of the data that the run learned from, which may name that column.
+
+    Raises:
+        ValueError: it cannot be read, holds no input, or has no such column.
+    """
+    ending, found = path.suffix.lower(), 0
+    if ending in lines.TEXTS:
+        rows = _of_lines(path, kind)
+    elif ending in text_file.ENDINGS:
+        rows = _of_table(path, kind, column=column, settings=settings)
+    else:
+        raise ValueError(
+            f"Wanted a table ({', '.join(text_file.ENDINGS)}), or a text file with an input a line "
+            f"({', '.join(lines.TEXTS)}). Received: {path}."
+        )
+    for found, (line, batch) in enumerate(rows, 1):  # noqa: B007
+        if isinstance(batch, Exception):
+            batch = ValueError(f"{path}, line {line}: {batch}")
+        yield f"{path}:{line}", batch
+    if not found:
+        raise ValueError(f"Wanted an input a row, or a line. Received: {path}, which holds none.")
+
+
+def in_folder(one: str | Path, folders: FolderInputs | None) -> list[str | Path] | None:
+    """The files that a folder or a pattern stands for; ``None`` for anything else.
+
+    Raises:
+        ValueError: if it stands for none.
+    """
+    if folders is None or (os.path.lexists(one) and not os.path.isdir(one)):
+        return None
+    if os.path.isdir(one):
+        files, what = folders.files(Path(one)), "a folder with pictures or arrays"
+    elif glob.has_magic(str(one)):
+        files, what = sorted(glob.glob(str(one), recursive=True)), "a pattern of files"
+    else:
+        return None
+    if not files:
+        raise ValueError(f"Wanted {what}. Received: {one}, which holds none.")
+    return list(files)
+
+
+def batches(
+    examples: Iterable[tuple[str, Any]],
+) -> Iterator[tuple[list[tuple[str, int | Exception]], Any]]:
+    """Examples that a file is asked about at once: the names in order, each with its count or its error, and a batch.
+
+    An array is asked about alone; what was read is joined, for a question to the child costs more than an answer.
+    """
+    named: list[tuple[str, int | Exception]] = []
+    parts: list[Any] = []
+    size = 0
+    for name, batch in examples:
+        error = isinstance(batch, Exception)
+        named.append((name, batch if error else answers.count_of(batch)))
+        if not error:
+            parts.append(batch)
+            size += sum(table.nbytes for table in (batch.values() if isinstance(batch, Mapping) else (batch,)))
+        if len(named) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield named, answers.concatenated(parts) if parts else None
+            named, parts, size = [], [], 0
+    if named:
+        yield named, answers.concatenated(parts) if parts else None
+
+
+def _of_lines(path: Path, kind: Any) -> Iterator[tuple[int, Any]]:
+    for number, line in text_file.lines(path):
+        if kind.column_kind:
+            yield number, _tried(_of_field, path, kind, kind.column_kind, line)
+        else:
+            yield number, _tried(kind.read, line)
+
+
+def _of_table(path: Path, kind: Any, *, column: str | None, settings: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    header = text_file.columns(path)
+    if header and len(set(header)) == len(header):
+        first = [row.values for row in itertools.islice(text_file.read(path, columns=header), _LOOKED_AT)]
+    else:  # no table has such names
+        first = []
+    columns = _columns(path, kind, header, first, column=column, settings=settings)
+    if columns is None:
+        for row in text_file.fields(path):
+            yield row.line, _tried(kind.read, ",".join(field or "" for field in row.values))
+        return
+    for row in text_file.read(path, columns=columns):
+        if row.problem is not None:
+            yield row.line, ValueError(row.problem)
+        elif kind.column_kind:
+            yield row.line, _tried(_of_field, path, kind, columns[0], row.values[0])
+        else:
+            yield row.line, _tried(kind.of_row, dict(zip(columns, map(table_csv.known, row.values), strict=True)))
+
+
+def _columns(
+    path: Path, kind: Any, header: list[str], rows: list[Any], *, column: str | None, settings: Mapping[str, Any]
+) -> tuple[str, ...] | None:
+    if column is not None:
+        if not kind.column_kind:
+            raise ValueError(f"Rows of numbers are several columns, by their names. Received: --column {column}.")
+        if column not in header:
+            hint = near_names.did_you_mean(column, header)
+            shown = ", ".join(header[:20]) or "none"
+            raise ValueError(f"Wanted the column {column} (--column).{hint} Received: {path}, which has: {shown}.")
+        return (column,)
+    learned_from = str(settings.get(f"{kind.column_kind}_column", kind.column_kind))
+    if kind.column_kind and learned_from in header:
+        return (learned_from,)
+    try:
+        found = kind.columns_in(header, rows)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if kind.column_kind:  # where it was guessed, it is said
+        print(f"kerastl: {path}: inputs are what stands under {output.printable(found[0])!r}", file=sys.stderr)
+    return found
+
+
+def _of_field(path: Path, kind: Any, name: str, field: str | None) -> Any:
+    """The input in a field; the path of one starts where the table lies, or in the working folder."""
+    names_files = isinstance(kind, FolderInputs)
+    if names_files and field and field.strip():
+        beside = path.parent / field.strip()
+        field = str(beside) if beside.exists() else field.strip()
+    return kind.of_row({name: field})
+
+
+def _tried(make: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return make(*arguments)
+    except (ValueError, OSError) as error:
+        return error
