@@ -58,6 +58,7 @@ MAY_NAME: dict[str, set[str]] = {
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches
     "training/lp_ft": KERAS | TENSORFLOW,  # batches, in annotations
     "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
+    "training/balancing_rules": set(),  # names
     "training/balanced": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "training/batching": TENSORFLOW,  # splits and arrays that come without the pipeline
     "distil/distribution_alignment": KERAS | TENSORFLOW,  # odds are moved inside the graph
