@@ -44,6 +44,7 @@ MAY_NAME: dict[str, set[str]] = {
     "cli": set(),
     "__main__": set(),
     "data": set(),
+    "data/orders": TENSORFLOW,  # orders are made inside the graph
     "data/pipeline": TENSORFLOW,  # the only tf.data code
     "data/tfds": TENSORFLOW,  # its sets are TensorFlow records
     "models": KERAS,
