@@ -40,7 +40,8 @@ CONTROLLED = [
 ]  # fmt: skip
 """Recipes that have a teacher: they train every student without it as well."""
 WITHOUT_CONTROL = [
-    "distil_features", "distil_few_labels", "distil_quantized", "fashion_mobile", "multi_task_images", "text_mobile",
+    "distil_features", "distil_few_labels", "distil_quantized", "fashion_mobile", "multi_task_images",
+    "multi_task_text", "text_mobile",
 ]  # fmt: skip
 """Recipes that run again with `--no-control`; `distil_logits` itself runs again as it was."""
 MADE_TWICE = {"distil_quantized": 6, "text_classifier": 4}

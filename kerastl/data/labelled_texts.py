@@ -21,6 +21,7 @@ class Example:
     Attributes:
         label: its class; where it may have none or several, their names in words.
         labels: its classes, where it may have none or several; else ``None``.
+        file: name of the file, where it is one of several.
     """
 
     text: str
@@ -28,11 +29,12 @@ class Example:
     split: str | None
     line: int
     labels: tuple[str, ...] | None = None
+    file: str = ""
 
     @property
     def where(self) -> str:
         """Where it stands, for messages."""
-        return f"line {self.line}"
+        return f"{self.file}, line {self.line}" if self.file else f"line {self.line}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,14 +72,8 @@ def rows(
             problem = None if found[0] else "no label"
         if torn is not None:
             problem = torn
-        elif not (text or "").strip():
-            problem = "empty text"
-        elif problem is None and any(_HALF.search(value or "") for value in (text, *found)):
-            problem = "half a character (a lone surrogate), which no file can hold"
-        elif problem is None and (odd := [name for name in found if len(name.splitlines()) > 1]):
-            problem = f"the label {odd[0][:60]!r}, which is not one line of text"
-        elif problem is None and split and split not in splits.BY_WORD:
-            problem = f"split {split!r}, which is none of train, validation, test"
+        elif not (text or "").strip() or problem is None:
+            problem = fault(text, found, split)
         if problem is not None:
             problems.append(f"line {line}: {problem}")
             continue
@@ -90,6 +86,19 @@ def rows(
             f"where it stands in no field{f'; the first is {examples[0].label!r}' if examples else ''}."
         )
     return examples, problems
+
+
+def fault(text: str | None, labels: Sequence[str], split: str) -> str | None:
+    """What is wrong with a row: with its text, its labels, or the word for its split; ``None`` where nothing is."""
+    if not (text or "").strip():
+        return "empty text"
+    if any(_HALF.search(value or "") for value in (text, *labels)):
+        return "half a character (a lone surrogate), which no file can hold"
+    if odd := [name for name in labels if len(name.splitlines()) > 1]:
+        return f"the label {odd[0][:60]!r}, which is not one line of text"
+    if split and split not in splits.BY_WORD:
+        return f"split {split!r}, which is none of train, validation, test"
+    return None
 
 
 def _listed(label: str | Sequence[str | None] | None, *, separator: str | None) -> tuple[list[str], str | None]:
