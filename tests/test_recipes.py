@@ -217,10 +217,8 @@ def several(folder, inputs, expected, *, source):
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"](**{source: inputs})
-    runner, ends = answering((folder / "variants" / "float32.tflite").read_bytes())
-    fed = {"ids": inputs, "mask": (inputs != 0).astype(np.int32), "segment_ids": np.zeros_like(inputs)}
-    fed = fed if len(ends) > 1 else {ends[0]: inputs}
-    singles = [runner(**{end: values[[row]] for end, values in fed.items()}) for row in range(len(inputs))]
+    run, _ = answering((folder / "variants" / "float32.tflite").read_bytes())
+    singles = [run(inputs[[row]]) for row in range(len(inputs))]
     assert signature.keys() == expected.keys() == singles[0].keys()
     for name, wanted in expected.items():
         scale = max(1, np.abs(wanted).max())
@@ -318,11 +316,8 @@ def bare_score(content, split):
 
 def bare_mean(content, split):
     """Of several tasks the mean of the share of right classes, and of 1 less the error in standard deviations."""
-    runner, (source,) = answering(content)
-    kind = runner.get_input_details()[source]["dtype"]
-    answers, ends, shares = [], runner.get_output_details(), []
-    for example in split.inputs:
-        answers.append(runner(**{source: example[None].astype(kind)}))
+    run, ends = answering(content)
+    answers, shares = [run(example[None]) for example in split.inputs], []
     for name, part in split.task.target.parts:
         given = np.concatenate([one[name] for one in answers])
         scale, zero_point = ends[name]["quantization"]
@@ -338,9 +333,16 @@ def bare_mean(content, split):
 
 
 def answering(content):
-    """A file's signature, and the names of its inputs."""
+    """What a file answers to a batch of one, and what is known of its outputs, by their names."""
     runner = Interpreter(model_content=content).get_signature_runner()
-    return runner, list(runner.get_input_details())
+    ends = runner.get_input_details()
+
+    def run(example):
+        if len(ends) == 1:
+            return runner(**{name: example.astype(end["dtype"]) for name, end in ends.items()})
+        return runner(ids=example, mask=(example != 0).astype(np.int32), segment_ids=np.zeros_like(example))
+
+    return run, runner.get_output_details()
 
 
 @pytest.fixture(scope="module")

@@ -237,8 +237,10 @@ def _taker(
         targets = types.each(lambda part: tf.ensure_shape(tf.gather(part, rows), (plan.size, *part.shape[1:])), labels)
         if taught is None:
             return batch, targets
-        logits = taught(epoch, rows)
-        return batch, (targets, tf.ensure_shape(logits, (plan.size, *logits.shape[1:])))
+        return batch, (
+            targets,
+            types.each(lambda part: tf.ensure_shape(part, (plan.size, *part.shape[1:])), taught(epoch, rows)),
+        )
 
     return take
 
@@ -293,21 +295,26 @@ def _views(
     return views
 
 
-def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A teacher's logits ``(batch, classes)`` by the number of the epoch and the indices, as a graph operation."""
+def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
+    """A teacher's logits ``(batch, classes)`` by the number of the epoch and the indices, as a graph operation; of
+    several outputs such a tensor by each one's name.
+    """
     if not isinstance(answers, types.CachedLogits):
         held = tf.constant(answers, tf.float32)
         return lambda epoch, rows: tf.gather(held, rows)
 
-    gate, (views, _, classes) = _gate(), answers.shape
+    gate, (views, _, classes), widths = _gate(), answers.shape, dict(answers.outputs)
 
     def taken(epoch: np.int64, rows: np.ndarray) -> np.ndarray:
         with gate as open_:
             return answers[int(epoch - 1) % views, rows] if open_ else np.zeros((len(rows), classes), np.float32)
 
-    def read(epoch: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    def read(epoch: tf.Tensor, rows: tf.Tensor) -> Batch:
         logits: Any = tf.numpy_function(taken, [epoch, rows], tf.float32)
-        return tf.ensure_shape(logits, (None, classes))
+        logits = tf.ensure_shape(logits, (None, classes))
+        if not widths:
+            return logits
+        return dict(zip(widths, tf.split(logits, list(widths.values()), axis=-1), strict=True))
 
     return read
 
