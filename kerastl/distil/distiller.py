@@ -79,7 +79,7 @@ def under_tasks(
     if not 0 <= weight <= 1:
         raise ValueError(f"`weight` is the share of the teacher, from 0 to 1. Received: weight={weight}.")
 
-    def loss(taught: Outputs, student: Outputs) -> tf.Tensor:
+    def loss(taught: Any, student: Any) -> tf.Tensor:
         return target.distillation(taught, student, temperature=temperature)
 
     sums_to_one = target.served_activation() == "softmax"
