@@ -10,7 +10,7 @@ from pathlib import Path
 from kerastl.data import multi_label_columns, splits, text_file
 
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell it
-_FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
+FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 """What may stand in a column of a class, and whether it says that the class is there; JSON has words for it."""
 
 
@@ -113,7 +113,7 @@ def _listed(label: str | Sequence[str | None] | None, *, separator: str | None) 
 
 def _flagged(flags: Mapping[str, str | None]) -> tuple[list[str], str | None]:
     """The classes whose column says that they are there, and what is wrong with the columns."""
-    values = {name: None if flag is None else _FLAGS.get(flag.strip()) for name, flag in flags.items()}
+    values = {name: None if flag is None else FLAGS.get(flag.strip()) for name, flag in flags.items()}
     odd = [
         f"nothing under {name}" if flags[name] is None else f"{flags[name]!r} under {name}"
         for name, value in values.items()

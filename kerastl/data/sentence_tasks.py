@@ -95,6 +95,21 @@ def load(
     return _with_tasks(found, target)
 
 
+def are_tasks(path: str | Path, label_columns: Sequence[str], *, text_column: str = "text") -> bool:
+    """Whether columns of a file of sentences are a task each: something else than 0 and 1 stands in one of them.
+
+    Columns of 0 and 1 are the classes of one task, see `text_csv.load`.
+    """
+    path = Path(path)
+    if len(label_columns) < 2 or path.suffix.lower() not in text_file.ENDINGS or not path.is_file():
+        return False
+    if not {text_column, *label_columns} <= set(text_file.columns(path)):
+        return False
+    rows = text_file.read(path, columns=list(label_columns))
+    flags = labelled_texts.FLAGS
+    return any((value or "").strip().lower() not in flags for row in rows for value in row.values)
+
+
 def _reviews(names: Sequence[str]) -> Iterator[Example]:
     """The movie reviews of both sites, with the labels of those of their tasks that are asked for."""
     columns = ["text", *REVIEWS.values()]
