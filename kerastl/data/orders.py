@@ -52,7 +52,7 @@ def sampled(split: types.Split, how: Sampling, *, seed: int) -> Order:
     numbers = sampling.data_sets(split)
     members = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
     counts = sampling.counts(np.array([len(rows) for rows in members]), how)
-    turns = tf.constant(sampling.in_turns(counts)) if how.by == "round_robin" else None
+    turns = tf.constant(sampling.interleaved(counts)) if how.by == "round_robin" else None
 
     def order(epoch: tf.Tensor) -> tf.Tensor:
         drawn = [

@@ -63,7 +63,7 @@ def counts(sizes: np.ndarray, sampling: Sampling) -> np.ndarray:
     return found
 
 
-def in_turns(counts: np.ndarray) -> np.ndarray:
+def interleaved(counts: np.ndarray) -> np.ndarray:
     """Where the examples of an epoch come from, one data set after the other, int64 ``(examples,)``.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = "single_tasks"
 """Folder of a run that holds a file a task; none of them goes to the phone."""
-Answers = Callable[[str, Split], Any]
+Predict = Callable[[str, Split], Any]
 """What the file of one task answers to a split of that task alone, or the file of all tasks under the name ``""``."""
 
 
@@ -107,7 +107,7 @@ def compare(
 
 
 def described(
-    dataset: Dataset, *, answers: Answers, sizes: Mapping[str, int], latencies: Mapping[str, float]
+    dataset: Dataset, *, answers: Predict, sizes: Mapping[str, int], latencies: Mapping[str, float]
 ) -> dict[str, Any]:
     """What the report says: of each task the two files' scores, sizes and latencies, and the sums of the latter.
 

@@ -35,7 +35,7 @@ def test_an_epoch_has_as_many_examples_as_there_are():
 
 def test_turns_are_taken_example_by_example():
     # drawn set by set: 0 1 2 of the first, 3 4 of the second, 5 6 of the third
-    np.testing.assert_array_equal(sampling.in_turns(np.array([3, 2, 2])), [0, 3, 5, 1, 4, 6, 2])
+    np.testing.assert_array_equal(sampling.interleaved(np.array([3, 2, 2])), [0, 3, 5, 1, 4, 6, 2])
 
 
 def test_a_data_set_is_the_examples_that_have_the_same_tasks():
