@@ -83,6 +83,23 @@ def test_without_shuffle_or_of_one_task_it_is_refused(split):
         orders.sampled(one, Sampling("round_robin"), seed=0)
 
 
+class Stored:
+    """Answers to several views, as a cache has them."""
+
+    shape, outputs = (2, 72, 2), {}
+
+    def check(self, course):
+        pass
+
+    def __getitem__(self, place):
+        return np.zeros((len(place[1]), 2), "float32")
+
+
+def test_stored_answers_know_no_other_order(split):
+    with pytest.raises(ValueError, match="temperature with stored answers"):
+        pipeline.batches(split, batch_size=6, shuffle=True, sampling=Sampling("temperature"), answers=Stored())
+
+
 def test_a_permutation_is_the_same_everywhere():
     """Philox, whose numbers are the same on every machine: a change of them would move every training."""
     found = orders.permutation(8, seed=3, epoch=tf.constant(2, tf.int64)).numpy()

@@ -156,6 +156,13 @@ def test_it_is_measured_again(published, dataset):
         (key,) = change
         assert any(f"single_tasks.rows[side].{key} stated" in words for words in found), key
     (folder / "report.json").write_text(json.dumps(result, indent=2) + "\n")
+    path = folder / "single_tasks" / "heat.tflite"
+    content = path.read_bytes()
+    path.unlink()
+    assert run.verify(dataset=dataset, progress=False) == (
+        "single_tasks/heat.tflite: named in files.json, but missing",
+    )
+    path.write_bytes(content)
 
 
 def test_a_model_is_wanted_for_each_task(published, dataset, models):
