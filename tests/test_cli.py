@@ -766,6 +766,21 @@ def test_advise_prints_the_columns_that_it_read_by(tmp_path, capsys):
         assert [len(split) for split in (data.train, data.validation, data.test)] == [80, 20, 20]
 
 
+def test_advise_knows_columns_of_words_as_tasks_and_of_0_and_1_as_classes(tmp_path, capsys):
+    rows = [f"a text {n},{('dark', 'bright')[n % 2]},{n % 2},{n // 2 % 2}" for n in range(60)]
+    path = tmp_path / "set.csv"
+    path.write_text("review,mood,a,b\n" + "\n".join(rows) + "\n")
+    columns = ["--text-column", "review", "--label-columns"]
+    assert cli.main(["advise", str(path), *columns, "mood", "a"]) == 0
+    command, *_ = capsys.readouterr().out.splitlines()
+    assert command == f"kerastl run multi_task_text --data {path} --label-columns mood a --text-column review"
+    assert cli.main(["advise", str(path), *columns, "mood", "a", "--json"]) == 0
+    flags = {"label-columns": ["mood", "a"], "text-column": "review"}
+    assert json.loads(capsys.readouterr().out) == {"recipe": "multi_task_text", "flags": flags}
+    assert cli.main(["advise", str(path), *columns, "a", "b"]) == 0
+    assert "kerastl run text_" in capsys.readouterr().out
+
+
 def test_advise_of_arrays_says_what_to_do_and_of_a_folder_of_parquet_what_to_run(tmp_path, capsys):
     pictures = np.random.default_rng(0).integers(0, 256, (120, 40, 40, 3)).astype(np.uint8)
     np.savez(tmp_path / "set.npz", x=pictures, y=np.arange(120) % 2)

@@ -24,6 +24,9 @@ def advise(
     """
     import kerastl
 
+    asked, texts = list(columns["label_columns"] or ()), str(columns["text_column"])
+    if kerastl.data.sentence_tasks.are_tasks(path, asked, text_column=texts):
+        return _several_tasks(path, asked, texts, str(columns["split_column"]), as_json=as_json)
     facts = kerastl.data.facts.summarize(path, **columns)
     if facts.kind == "numbers":
         return _table(path, list(columns["label_columns"] or ()), str(columns["split_column"]), as_json=as_json)
@@ -72,6 +75,23 @@ def advise(
 
 def _minutes(minutes: float) -> str:
     return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.0f} hours"
+
+
+def _several_tasks(path: str, label_columns: list[str], text: str, split: str, *, as_json: bool) -> int:
+    """Of sentences with several columns of labels: there is one recipe for them, whose trunk needs no budget."""
+    given = {"text-column": text} if text != "text" else {}
+    given |= {"split-column": split} if split != "split" else {}
+    if as_json:
+        flags = {"label-columns": label_columns, **given}
+        print(json.dumps({"recipe": "multi_task_text", "flags": flags}, indent=2))
+        return 0
+    words = ["kerastl", "run", "multi_task_text", "--data", path, "--label-columns", *label_columns]
+    print(shlex.join([*words, *(word for name, value in given.items() for word in (f"--{name}", value))]))
+    print(
+        "  Several columns of labels: one small net learns them all, each beside a net that learns it alone. "
+        "--encoder minilm_l6 puts a pretrained trunk in its place."
+    )
+    return 0
 
 
 def _table(path: str, label_columns: list[str], split_column: str, *, as_json: bool) -> int:

@@ -27,6 +27,7 @@ from kerastl.compress import fine_tuning
 from kerastl.compress.fine_tuning import TiedWeights
 from kerastl.compress.tf_keras import composite_layers
 from kerastl.compress.tf_keras.composite_layers import Layered
+from kerastl.training import batching
 from kerastl.types import ClusterClaim, History, Workspace
 
 _ROUNDS = 300  # of k-means; it has long stood still by then
@@ -85,7 +86,8 @@ def train(
         initialization: of the values: ``"kmeans++"``, ``"linear"`` (the whole range alike, which keeps the few large
             weights; best in the paper) or ``"density"`` (as many weights a value). k-means follows.
         layers: names of layers, or of classes (``"Conv2D"``, ``"Dense"`` ...), to cluster. ``None`` takes what pruning
-            takes: every Conv2D, the pointwise half of every SeparableConv2D, and every Dense but the last. Depthwise
+            takes: every Conv2D, the pointwise half of every SeparableConv2D, and every Dense but the last, of several
+            outputs but the last of each. Depthwise
             kernels hold few weights and lose most (TF-MOT leaves them alone too), but can be named.
         per_channel: whether every channel of a kernel has values of its own, ``number_of_clusters`` of them. A kernel
             loses less, and gains less.
@@ -131,6 +133,7 @@ def train(
         trained=network.trainable_variables,
         zeros=[weight for weight in network.trainable_variables if len(weight.shape) > 1] if preserve_sparsity else (),
         shared=shared,
+        names=fine_tuning.output_names(network, batching.task_of(batches), purpose="Clustering"),
     )
     return network
 
@@ -287,7 +290,8 @@ def _chosen(model: Layered, layers: Sequence[str] | None) -> list:
     kinds = sorted({type(layer).__name__ for layer in found})
     if layers is None:
         dense = [layer for layer in found if type(layer).__name__ == "Dense"]
-        chosen = [layer for layer in found if not _is_depthwise(layer) and layer not in dense[-1:]]
+        heads = composite_layers.heads(model, dense)
+        chosen = [layer for layer in found if not _is_depthwise(layer) and layer not in heads]
     else:
         if isinstance(layers, str):
             raise ValueError(f"Clustering needs a sequence of layers. Received: the one string {layers!r}.")

@@ -6,7 +6,7 @@ Quantization-aware training and clustering are both this, and both at once; no l
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -37,6 +37,7 @@ def fit(
     trained: Sequence[tf.Variable],
     zeros: Sequence[tf.Variable] = (),
     shared: Sequence[TiedWeights] = (),
+    names: Sequence[str] = (),
 ) -> None:
     """Trains ``network`` in place with Adam and a cosine decay to zero; its ``history`` is then what `curves` reads.
 
@@ -47,27 +48,28 @@ def fit(
         trained: the variables that learn.
         zeros: kernels whose zeros stay zero.
         shared: kernels whose clusters stay clusters.
+        names: of the network's several outputs, see `output_names`: labels and answers are mappings of them.
 
     Raises:
         ValueError: for batches without a known length, or labels that are not one class an example where neither a
-            task nor a loss says more; for a teacher beside stored answers, or other answers; for several outputs.
+            task nor a loss says more; for a teacher beside stored answers, or other answers.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
-    if len(network.outputs) > 1:
-        raise ValueError(f"{purpose} is for models of one output. Received: {', '.join(network.output_names)}.")
     spec: Any = batches.element_spec
     labels, answers = labels_and_teacher_logits(spec[1])
-    if answers is not None and (teacher is not None or answers.shape[-1] != network.output_shape[-1]):
+    if answers is not None and (teacher is not None or _widths(answers) != _widths(network.outputs, names)):
         raise ValueError(
             f"{purpose} takes a teacher or stored answers, which have as many classes as the network. Received: "
-            f"network {network.output_shape}, answers {answers.shape}, teacher={teacher}."
+            f"network {network.output_shape}, answers {tf.nest.map_structure(lambda one: one.shape, answers)}, "
+            f"teacher={teacher}."
         )
     task = batching.task_of(batches)
-    classes = labels.dtype.is_integer and (len(labels.shape) < 2 or labels.shape[-1] == 1)
+    each = tf.nest.flatten(labels)
+    classes = not names and each[0].dtype.is_integer and (len(each[0].shape) < 2 or each[0].shape[-1] == 1)
     if not classes and loss is None and task is None:
         raise ValueError(
             f"{purpose} takes labels for one index of a class an example where nothing says more. Received: labels of "
-            f"shape {labels.shape}, {labels.dtype.name}. Batches of data.pipeline know their task; or say loss=."
+            f"shape {each[0].shape}, {each[0].dtype.name}. Batches of data.pipeline know their task; or say loss=."
         )
     network.history = tf_keras.callbacks.History()
     network.history.history = {}
@@ -88,6 +90,7 @@ def fit(
             trained=trained,
             zeros=zeros,
             shared=shared,
+            names=names,
         )
         decay = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
         trainer.compile(optimizer=tf_keras.optimizers.Adam(decay))
@@ -106,12 +109,60 @@ def fit(
 
 def refuse_probabilities(model: tf_keras.Model, *, purpose: str) -> None:
     """Raises a ``ValueError`` for a model that does not end in logits; ``purpose`` as in `fit`."""
-    last = model.layers[-1]
-    if isinstance(last, tf_keras.layers.Softmax) or getattr(last, "activation", None) is tf_keras.activations.softmax:
+    for last in _last_layers(model):
+        softmax = getattr(last, "activation", None) is tf_keras.activations.softmax
+        if isinstance(last, tf_keras.layers.Softmax) or softmax:
+            raise ValueError(
+                f"{purpose} needs a model that ends in logits. Received: probabilities from the layer {last.name!r}. "
+                "The softmax is added on export."
+            )
+
+
+def output_names(model: tf_keras.Model, task: Task | None, *, purpose: str) -> tuple[str, ...]:
+    """What the task calls each of a model's several outputs, in the model's order; nothing of one output.
+
+    A model from the bridge has lost the names of a mapping, whose values came in the order of its sorted keys.
+
+    Args:
+        model: from ``bridge.to_tf_keras``.
+        task: of the batches.
+        purpose: as in `fit`.
+
+    Raises:
+        ValueError: there is no task, or one of another number of outputs.
+    """
+    if len(model.outputs) == 1:
+        return ()
+    own = tuple(layer.name for layer in _last_layers(model))
+    named = task.target.output_names if task else ()
+    if len(named) != len(own):
+        asked = f"a task of {', '.join(named)}" if task else "batches that do not know their task"
         raise ValueError(
-            f"{purpose} needs a model that ends in logits. Received: probabilities from the layer {last.name!r}. "
-            "The softmax is added on export."
+            f"{purpose} of a model of several outputs needs batches of data.pipeline of as many tasks. Received: the "
+            f"outputs {', '.join(own)} and {asked}."
         )
+    return own if sorted(own) == sorted(named) else tuple(sorted(named))
+
+
+def with_named_outputs(network: tf_keras.Model, names: Sequence[str]) -> tf_keras.Model:
+    """The same graph with its history, its outputs under their names where there are several."""
+    if not names:
+        return network
+    named = tf_keras.Model(network.inputs, dict(zip(names, network.outputs, strict=True)), name=network.name)
+    named.history = network.history
+    return named
+
+
+def _last_layers(model: tf_keras.Model) -> list[Any]:
+    """The layer that each output comes out of."""
+    return [output._keras_history.layer for output in model.outputs]
+
+
+def _widths(values: Any, names: Sequence[str] = ()) -> Any:
+    """Numbers of an output, of several those of each by its name."""
+    if isinstance(values, list):
+        values = dict(zip(names, values, strict=True)) if names else values[0]
+    return {name: one.shape[-1] for name, one in values.items()} if isinstance(values, Mapping) else values.shape[-1]
 
 
 def are_numbers(batches: tf.data.Dataset) -> bool:
@@ -227,9 +278,9 @@ class _Together(tf_keras.callbacks.Callback):
 class _Trainer(tf_keras.Model):
     """Fits a network by a loss of its own; its variables go by the names that Keras 3 gives them."""
 
-    def __init__(self, network, *, loss, teacher, asked: _Asked, stored, trained, zeros, shared):
+    def __init__(self, network, *, loss, teacher, asked: _Asked, stored, trained, zeros, shared, names):
         super().__init__()
-        self.network = network
+        self.network, self._outputs = network, tuple(names)
         self._answer = (lambda inputs: teacher(inputs)) if teacher is not None else None  # untracked: not ours to train
         taught = stored or teacher is not None
         self._loss: Callable = loss or (asked.of_answers if taught else asked.of_labels)
@@ -260,12 +311,13 @@ class _Trainer(tf_keras.Model):
         return [variable for mean in self._means for variable in mean.variables]
 
     def call(self, inputs, training=None):
-        return self.network(inputs, training=training)
+        found = self.network(inputs, training=training)
+        return dict(zip(self._outputs, found, strict=True)) if self._outputs else found
 
     def train_step(self, data):
         inputs, targets = data
         with tf.GradientTape() as tape:
-            logits = self.network(inputs, training=True)
+            logits = self(inputs, training=True)
             loss = self._mean_loss(inputs, targets, logits)
         gradients = [
             self._shared[id(weight)].tied(gradient) if id(weight) in self._shared else gradient
@@ -280,7 +332,7 @@ class _Trainer(tf_keras.Model):
 
     def test_step(self, data):
         inputs, targets = data
-        logits = self.network(inputs, training=False)
+        logits = self(inputs, training=False)
         return self._update(self._mean_loss(inputs, targets, logits), targets, logits)
 
     def _mean_loss(self, inputs, targets, logits):
@@ -289,12 +341,14 @@ class _Trainer(tf_keras.Model):
             answers = self._answer(inputs)
         if answers is None:
             return tf.reduce_mean(self._loss_of_labels(labels, logits))
-        answers = tf.stop_gradient(tf.cast(tf.convert_to_tensor(answers), logits.dtype))
+        answers = tf.nest.map_structure(
+            lambda one, own: tf.stop_gradient(tf.cast(tf.convert_to_tensor(one), own.dtype)), answers, logits
+        )
         return tf.reduce_mean(self._loss(labels, logits, answers))
 
     def _update(self, loss, targets, logits):
         mean, *scores = self._means
-        mean.update_state(loss, sample_weight=tf.shape(logits)[0])  # the last batch may be smaller
+        mean.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(logits)[0])[0])  # the last batch may be smaller
         for score in scores:
             score.update_state(labels_and_teacher_logits(targets)[0], logits)
         return {metric.name: metric.result() for metric in self._means}
@@ -328,5 +382,10 @@ def _asked(task: Task | None) -> _Asked:
     def of_answers(labels: Any, outputs: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
         return target.distillation(teacher, outputs, temperature=1.0)
 
-    metric = target.training_metric()
-    return _Asked(cast(Callable, target.loss()), of_answers, lambda: [metric] if metric else [])
+    metric, losses = target.training_metric(), target.loss()
+
+    def of_tasks(labels: Any, outputs: Any) -> tf.Tensor:
+        return tf.add_n([loss(labels[name], outputs[name]) for name, loss in losses.items()])
+
+    of_labels = of_tasks if isinstance(losses, Mapping) else cast(Callable, losses)
+    return _Asked(of_labels, of_answers, lambda: [metric] if metric else [])

@@ -17,6 +17,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
 
+from kerastl.compress.tf_keras import composite_layers
+
 _SLACK = 0.005  # weights tied with the cut-off are kept
 
 
@@ -83,7 +85,7 @@ class Prune(keras.callbacks.Callback):
         layers: names of the layers to prune, or what several end in (``"block_1_attention/query"``, ``"query"``), or
             their types (``keras.layers.Conv2D``). ``None`` takes every Conv1D and Conv2D, the pointwise half of every
             SeparableConv2D, the four kernels of every attention, and every Dense but the last (the logits: few weights,
-            and the score feels each of them).
+            and the score feels each of them), of several outputs but the last of each.
         model: the network whose kernels are pruned, when ``fit`` is called on something around it (a distiller).
         schedule: ``"polynomial"`` or ``"constant"``.
         pattern: so many zeros among so many neighbours along the inputs, for kernels with a multiple of so many inputs;
@@ -295,9 +297,8 @@ def kernels(
     found = [(name, layer, kernel) for name, layer in leaves if (kernel := _kernel(layer)) is not None]
     if layers is None:
         dense = [layer for _, layer, _ in found if isinstance(layer, keras.layers.Dense)]
-        chosen = [
-            (name, kernel) for name, layer, kernel in found if not _is_depthwise(layer) and layer not in dense[-1:]
-        ]
+        heads = composite_layers.heads(model, dense)
+        chosen = [(name, kernel) for name, layer, kernel in found if not _is_depthwise(layer) and layer not in heads]
         if not chosen:
             raise ValueError(
                 "Pruning needs at least one Conv1D, Conv2D, SeparableConv2D or Dense layer before the last Dense. "

@@ -54,7 +54,8 @@ def train(
     """Fine-tunes a trained model under fake quantization, with Adam and a cosine decay to zero.
 
     Args:
-        tf_model: trained tf_keras model (from the bridge) that ends in logits ``(examples, classes)``; left as it is.
+        tf_model: trained tf_keras model (from the bridge) that ends in logits ``(examples, classes)``, or of several
+            outputs in what the tasks of the batches ask for; left as it is.
         batches: finite data set of ``(inputs, labels)``: float32 pixels 0..255 or other numbers, and int class indices,
             or whatever the task of batches of ``data.pipeline`` asks for;
             or of ``(inputs, (labels, teacher_logits))``, with the stored answers of a teacher (`distil.answers`).
@@ -62,7 +63,7 @@ def train(
         learning_rate: at the first step; a tenth of the one the model was trained with is a good start.
         loss: function of tensors, ``loss(labels, logits)`` or with a teacher's answers ``loss(labels, logits,
             teacher_logits)``; its mean is minimized. ``None``: cross-entropy with the labels, or with the answers at
-            temperature 1; of labels that are no classes the task's own losses.
+            temperature 1; of labels that are no classes, and of several tasks, the task's own losses.
         teacher: callable from a batch of inputs to logits. It is called inside the compiled step, once a batch.
         inputs: the kind of what goes in, for example ``split.task.inputs``; by default what the batches of
             ``data.pipeline`` are for, and else raw pixels.
@@ -79,17 +80,19 @@ def train(
         callbacks: of tf_keras, or of Keras 3 that look at nothing but their ``params`` and the logs.
 
     Returns:
-        The quantization-aware tf_keras model; `curves` reads its training curves.
+        The quantization-aware tf_keras model, its outputs by their names where there are several; `curves` reads its
+        training curves.
 
     Raises:
-        ValueError: for a model that ends in probabilities, has several inputs or outputs, or a layer that cannot be
-            quantized; for batches without a known length, or whose values are not pixels 0..255, or of other kinds not
-            finite; for no kernel with clusters to preserve; for a teacher beside stored answers, or answers of other
-            classes.
+        ValueError: for a model that ends in probabilities, has several inputs, other outputs than the task, or a layer
+            that cannot be quantized; for batches without a known length, or whose values are not pixels 0..255, or of
+            other kinds not finite; for no kernel with clusters to preserve; for a teacher beside stored answers, or
+            answers of other classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     task = batching.task_of(batches)
     inputs = task.inputs if inputs is None and task else inputs
+    names = fine_tuning.output_names(tf_model, task, purpose="Quantization-aware training")
     calibration, numbers = batches.take(calibration_batches), fine_tuning.are_numbers(batches)
     network = prepare(tf_model, calibration, inputs=inputs, preserve_clusters=preserve_clusters, numbers=numbers)
     wrappers = list(_wrappers(network))
@@ -111,10 +114,11 @@ def train(
         trained=[weight for weight in network.trainable_variables if id(weight) not in frozen],
         zeros=kernels if preserve_sparsity else (),
         shared=[one for wrapper in wrappers if (one := _shared(wrapper, preserve_clusters)) is not None],
+        names=names,
     )
     _widen_dead_channels(network)
     _fold_rescalings(network)
-    return network
+    return fine_tuning.with_named_outputs(network, names)
 
 
 def curves(network: tf_keras.Model, *, stage: str = "qat") -> History:
@@ -144,11 +148,10 @@ def prepare(
     """
     if not numbers:
         fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
-    if len(tf_model.inputs) > 1 or len(tf_model.outputs) > 1:
+    if len(tf_model.inputs) > 1:
         raise ValueError(
-            "Quantization-aware training is for models of one input and one output. Received: "
-            f"{len(tf_model.inputs)} inputs and {len(tf_model.outputs)} outputs; compress.ptq.static_int8 makes the "
-            "integer file of such a model."
+            f"Quantization-aware training is for models of one input. Received: {len(tf_model.inputs)} inputs; "
+            "compress.ptq.static_int8 makes the integer file of such a model."
         )
     examples = [np.asarray(batch[0], "float32") for batch in calibration]
     if not examples:

@@ -10,7 +10,7 @@ from pathlib import Path
 from kerastl.data import multi_label_columns, splits, text_file
 
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell it
-_FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
+FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 """What may stand in a column of a class, and whether it says that the class is there; JSON has words for it."""
 
 
@@ -21,6 +21,7 @@ class Example:
     Attributes:
         label: its class; where it may have none or several, their names in words.
         labels: its classes, where it may have none or several; else ``None``.
+        file: name of the file, where it is one of several.
     """
 
     text: str
@@ -28,11 +29,12 @@ class Example:
     split: str | None
     line: int
     labels: tuple[str, ...] | None = None
+    file: str = ""
 
     @property
     def where(self) -> str:
         """Where it stands, for messages."""
-        return f"line {self.line}"
+        return f"{self.file}, line {self.line}" if self.file else f"line {self.line}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,14 +72,8 @@ def rows(
             problem = None if found[0] else "no label"
         if torn is not None:
             problem = torn
-        elif not (text or "").strip():
-            problem = "empty text"
-        elif problem is None and any(_HALF.search(value or "") for value in (text, *found)):
-            problem = "half a character (a lone surrogate), which no file can hold"
-        elif problem is None and (odd := [name for name in found if len(name.splitlines()) > 1]):
-            problem = f"the label {odd[0][:60]!r}, which is not one line of text"
-        elif problem is None and split and split not in splits.BY_WORD:
-            problem = f"split {split!r}, which is none of train, validation, test"
+        elif not (text or "").strip() or problem is None:
+            problem = fault(text, found, split)
         if problem is not None:
             problems.append(f"line {line}: {problem}")
             continue
@@ -92,6 +88,19 @@ def rows(
     return examples, problems
 
 
+def fault(text: str | None, labels: Sequence[str], split: str) -> str | None:
+    """What is wrong with a row: with its text, its labels, or the word for its split; ``None`` where nothing is."""
+    if not (text or "").strip():
+        return "empty text"
+    if any(_HALF.search(value or "") for value in (text, *labels)):
+        return "half a character (a lone surrogate), which no file can hold"
+    if odd := [name for name in labels if len(name.splitlines()) > 1]:
+        return f"the label {odd[0][:60]!r}, which is not one line of text"
+    if split and split not in splits.BY_WORD:
+        return f"split {split!r}, which is none of train, validation, test"
+    return None
+
+
 def _listed(label: str | Sequence[str | None] | None, *, separator: str | None) -> tuple[list[str], str | None]:
     """The names that a label holds, and what is wrong with it: a list has them apart, a text between separators."""
     if label is None:
@@ -104,7 +113,7 @@ def _listed(label: str | Sequence[str | None] | None, *, separator: str | None) 
 
 def _flagged(flags: Mapping[str, str | None]) -> tuple[list[str], str | None]:
     """The classes whose column says that they are there, and what is wrong with the columns."""
-    values = {name: None if flag is None else _FLAGS.get(flag.strip()) for name, flag in flags.items()}
+    values = {name: None if flag is None else FLAGS.get(flag.strip()) for name, flag in flags.items()}
     odd = [
         f"nothing under {name}" if flags[name] is None else f"{flags[name]!r} under {name}"
         for name, value in values.items()

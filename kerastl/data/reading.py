@@ -66,6 +66,18 @@ class TextReading(Reading):
 
 
 @dataclasses.dataclass(frozen=True)
+class TextTasksReading(Splits):
+    """How sentences of several tasks are read, see `loading.text_tasks`."""
+
+    label_columns: tuple[str, ...] = ("sentiment", "source")
+    """Columns of labels, a task each. A sentence without a label in one, or of a file without it, lacks that task."""
+    text_column: str = "text"
+    """Column of sentences, in every file."""
+    on_unreadable: Literal["fail", "skip"] = "fail"
+    """What becomes of rows without text or label: "fail" lists them and stops, "skip" leaves them out."""
+
+
+@dataclasses.dataclass(frozen=True)
 class TableReading(Splits):
     """How a table of numbers and categories is read, see `loading.tables`."""
 

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,7 @@ def build_dataset(
     Args:
         examples: in the order of the file.
         name: of the task.
-        file: name of the file that the examples are lines of.
+        file: name of the file that the examples are lines of, where they do not say it themselves.
         source: the module that loads it again, with ``arguments`` and those that are given here.
         problems: what is wrong with examples that are not among these.
         skip: whether to go on without them.
@@ -179,7 +179,9 @@ def build_dataset(
         ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]
         arrays[f"{split}_inputs"] = np.asarray(ids, np.int32).reshape(len(rows), sequence_length)
         arrays[f"{split}_labels"] = labels[rows]
-        arrays[f"{split}_origins"] = np.array([f"{file}:{examples[index].line}" for index in rows], object)
+        arrays[f"{split}_origins"] = np.array(
+            [f"{examples[index].file or file}:{examples[index].line}" for index in rows], object
+        )
     again = {"sequence_length": sequence_length, "vocabulary": vocabularies.from_anywhere(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}
@@ -227,13 +229,19 @@ def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[st
     return [example for example in examples if id(example) in kept], problems
 
 
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of classes in their natural order: 1, 2, 10."""
+    names = list(names)
+    whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
+    return tuple(sorted(names, key=int if whole else class_order.natural))
+
+
 def _class_names(
     examples: Sequence[Example], columns: Sequence[str], *, wanted: Sequence[str] | None, least: int, where: str
 ) -> tuple[str, ...]:
     counts = collections.Counter(name for example in examples for name in example.names)
     counts.update(dict.fromkeys(columns, 0))
-    whole = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in counts)
-    names = sorted(counts, key=int) if whole else sorted(counts, key=class_order.natural)
+    names = in_order(counts)
     class_order.check(names, wanted, what="labels")
     enough.require_two(names, where=where)
     few = [f"{counts[name]} of {name!r}" for name in names if counts[name] < least]

@@ -38,13 +38,31 @@ def check_shapes(student: keras.Model, teacher: keras.Model) -> None:
         )
 
 
-def check_answers(student: keras.Model, answers: tf.Tensor) -> None:
-    """Raises `ValueError` where stored answers are of other classes than the student, or it has several outputs."""
-    if len(student.outputs) > 1 or answers.shape[-1] != student.output_shape[-1]:
+def check_answers(student: keras.Model, answers: tf.Tensor | Mapping[str, tf.Tensor]) -> None:
+    """Raises `ValueError` where stored answers are of other classes, or of other outputs, than the student."""
+    named = isinstance(answers, Mapping)
+    given = {key: one.shape[-1] for key, one in answers.items()} if named else answers.shape[-1]
+    if given != (teachers.output_widths(student) or student.output_shape[-1]):
+        shapes = {key: one.shape for key, one in answers.items()} if named else answers.shape
         raise ValueError(
             "Stored answers have as many classes as the student. Received: "
-            f"student {student.output_shape}, answers {answers.shape}."
+            f"student {student.output_shape}, answers {shapes}."
         )
+
+
+def stored_widths(asked: Sequence[teachers.Teacher], *, storage: str) -> dict[str, int]:
+    """Numbers of each of the several outputs of a teacher whose answers are stored; nothing where all have one.
+
+    Raises:
+        ValueError: several teachers have several outputs, or they are not stored as float16.
+    """
+    widths = [teachers.output_widths(one.model) for one in asked]
+    if any(widths) and (len(asked) > 1 or storage != "float16"):
+        raise ValueError(
+            "Answers of several outputs are stored of one teacher, as float16; distil.teachers.one_per_task makes one "
+            f"of several. Received: {len(asked)} teachers, storage={storage!r}."
+        )
+    return widths[0]
 
 
 def check_named_outputs(

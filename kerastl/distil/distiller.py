@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerastl.distil import compatibility, distribution_alignment, features, losses, numerics, schedules, teachers, terms
 from kerastl.system import layer_graph
-from kerastl.types import CachedLogits, labels_and_teacher_logits
+from kerastl.types import CachedLogits, Target, labels_and_teacher_logits
 
 DistillationLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Takes teacher logits and student logits ``(batch, classes)``, returns ``(batch,)``."""
@@ -58,6 +58,35 @@ def under_cached_logits(
         ``None`` where there are no logits: then the student learns from the labels, as the control of one that has.
     """
     return None if logits is None else under_logits(None, temperature=temperature, weight=weight)
+
+
+def under_tasks(
+    teacher: keras.Model | teachers.Teacher | None, target: Target, *, temperature: float, weight: float
+) -> Callable[[keras.Model], Distiller]:
+    """As `under_logits`, of a target of any kind, several tasks among them: each task's answers count by its own loss.
+
+    Args:
+        teacher: of the same outputs as the student, `teachers.one_per_task` for example; ``None`` where batches bring
+            its stored answers along.
+        target: what is asked, which says how answers are compared.
+        temperature: softens both sides' answers where they are classes.
+        weight: share of the teacher in the loss, 0 to 1; the labels have the rest, of those tasks that there are.
+
+    Raises:
+        ValueError: the temperature is not positive, or the weight no share; when it is called, as `Distiller`.
+    """
+    numerics.check_temperature(temperature)
+    if not 0 <= weight <= 1:
+        raise ValueError(f"`weight` is the share of the teacher, from 0 to 1. Received: weight={weight}.")
+
+    def loss(taught: Any, student: Any) -> tf.Tensor:
+        return target.distillation(taught, student, temperature=temperature)
+
+    sums_to_one = target.served_activation() == "softmax"
+    losses: dict[str, terms.Term] = {"teacher": terms.LogitLoss(loss, weight, independent=not sums_to_one)}
+    if weight < 1:
+        losses["labels"] = terms.LabelLoss(1 - weight)
+    return lambda student: Distiller(student=student, teacher=teacher, losses=losses)
 
 
 class Distiller(keras.Model):

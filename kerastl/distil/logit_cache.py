@@ -37,8 +37,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl import types
-from kerastl.distil import fingerprints, logit_storage, numerics, teachers
-from kerastl.system import atomic_files, bounded_json, digests, memory
+from kerastl.distil import compatibility, fingerprints, logit_storage, numerics, teachers
+from kerastl.system import atomic_files, bounded_json, digests, layer_graph, memory
 from kerastl.training import callbacks
 
 Facts = Mapping[str, Any]
@@ -63,7 +63,7 @@ class LogitCache:
     """Stored answers, mapped into memory: what is asked for is read, and the system may let go of it at any time.
 
     ``answers[view, rows]`` are logits float32 ``(rows, classes)``, of a view counted from 0 and an array of indices.
-    It is a `types.CachedLogits`: ``data.pipeline.batches`` takes it.
+    It is a `types.CachedLogits`: ``data.pipeline.batches`` takes it. Those of several outputs lie side by side.
 
     Attributes:
         folder: where they are.
@@ -80,6 +80,10 @@ class LogitCache:
         """``(views, examples, classes)``."""
         views, examples = self.stored.shape[:2]
         return views, examples, self.facts["classes"]
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        return dict(self.facts.get("outputs", ()))
 
     def __getitem__(self, place: tuple[int, np.ndarray]) -> np.ndarray:
         view, rows = place
@@ -151,8 +155,8 @@ def write(
 
     Raises:
         ValueError: the batches are not of `data.pipeline` or of an unknown number of views, an argument is out of
-            range, the folder holds something else, a teacher has several outputs, or an answer is not finite or beyond
-            float16 (65,504).
+            range, the folder holds something else, several outputs are of several teachers or ``"top_k"``, or an answer
+            is not finite or beyond float16 (65,504).
         atomic_files.DiskFullError: there is no room, which is known before the teacher begins.
         MemoryError: a batch does not fit into memory.
     """
@@ -164,9 +168,8 @@ def write(
         )
     numerics.check_temperature(temperature)
     asked = fingerprints.answering(teacher)
-    for one in asked:
-        teachers.check_one_output(one.model)
-    classes = asked[0].model.output_shape[-1]
+    widths = compatibility.stored_widths(asked, storage=storage)
+    classes = sum(widths.values()) or asked[0].model.output_shape[-1]
     kind = logit_storage.kind_of(storage, classes=classes, top=top)
     facts = {
         "schema": _SCHEMA,
@@ -178,6 +181,7 @@ def write(
         "storage": storage,
         "top": top,
         "temperature": float(temperature),
+        **({"outputs": list(map(list, widths.items()))} if widths else {}),
     }
     found, (spec, *_) = _finished(folder, facts), cast(Sequence[tf.TypeSpec], batches.element_spec)
     with memory.release_graphs(), memory.explain_out_of_memory("a teacher answers"):
@@ -310,10 +314,14 @@ def _fill(
 def _answer(teacher: fingerprints.Teaches, temperature: float, *, spec: tf.TypeSpec) -> Answer:
     """Inputs to logits ``(batch, classes)``, in inference mode, of all teachers together."""
     found, by = fingerprints.answering(teacher), teacher.combine if isinstance(teacher, teachers.Ensemble) else "mean"
+    widths = teachers.output_widths(found[0].model)
 
     @tf.function(input_signature=[spec], autograph=False, jit_compile=False)
     def answer(inputs: tf.Tensor) -> tf.Tensor:
         logits = [one.model(inputs if one.view is None else one.view(inputs), training=False) for one in found]
+        if widths:
+            named = layer_graph.outputs_by_name(found[0].model, logits[0])
+            logits = [tf.concat([tf.cast(named[name], tf.float32) for name in widths], axis=-1)]
         return tf.cast(teachers.ensemble_logits(logits, combine=by, temperature=temperature), tf.float32)
 
     return answer

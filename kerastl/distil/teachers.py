@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerastl.distil import numerics, schedules
+from kerastl.system import layer_graph
 
 InputTransform = Callable[[tf.Tensor], tf.Tensor]
 """A batch of the student's inputs to what a teacher takes: another size, another scale. Without state of its own: that
@@ -135,14 +137,20 @@ def check_outputs(model: keras.Model) -> None:
         )
 
 
-def check_one_output(model: keras.Model) -> None:
-    """Raises `ValueError` for a model of several outputs, whose answers are not stored."""
+def output_widths(model: keras.Model) -> dict[str, int]:
+    """How many numbers each of a model's several outputs has, by its name, in alphabetical order; of one output none.
+
+    Raises:
+        ValueError: as `check_outputs`; or outputs are not all ``(batch, numbers)``, or two have one name.
+    """
     check_outputs(model)
-    if len(model.outputs) > 1:
-        raise ValueError(
-            f"Answers are stored of teachers of one output. Received: {model.name!r}, which has the outputs "
-            f"{', '.join(model.output_names)}; teacher= takes it as it is, and has it answer each batch anew."
-        )
+    if len(model.outputs) == 1:
+        return {}
+    named: Any = layer_graph.outputs_by_name(model, model.output)
+    shapes = {name: tuple(one.shape) for name, one in named.items()}
+    if any(len(shape) != 2 for shape in shapes.values()):
+        raise ValueError(f"Wanted outputs (batch, numbers). Received: {shapes} of {model.name!r}.")
+    return {name: shapes[name][1] for name in sorted(shapes)}
 
 
 def ensemble_logits(logits: Sequence[tf.Tensor], *, combine: str, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
@@ -191,6 +199,36 @@ def ensemble_model(models: Sequence[keras.Model], *, name: str = "several") -> k
     every = [keras.ops.log_softmax(keras.ops.cast(part(inputs), "float32")) for part in parts]
     together = keras.ops.logsumexp(keras.ops.stack(every, axis=1), axis=1)
     return keras.Model(inputs, together - math.log(len(every)), name=name)
+
+
+def one_per_task(models: Mapping[str, keras.Model], *, name: str = "one_per_task") -> keras.Model:
+    """One model that answers each task as the model of that task alone does: single-task teachers of one student.
+
+    Clark et al. 2019, "BAM! Born-again multi-task networks for natural language understanding", section 3
+    (https://arxiv.org/abs/1907.04829). Every example is answered for every task, those that it has no label of as well.
+    Nothing is copied; the layers are the caller's.
+
+    Args:
+        models: by the tasks' names, which are those of the student's outputs; functional, on the same inputs, one each,
+            with one output.
+        name: of the new one; its parts carry it and their task's.
+
+    Raises:
+        ValueError: there are fewer than two, or one has several outputs, or other inputs than the first.
+    """
+    kinds = {key: [(tuple(one.shape), one.dtype) for one in model.inputs] for key, model in models.items()}
+    several = [key for key, model in models.items() if len(model.inputs) != 1 or len(model.outputs) != 1]
+    first = next(iter(kinds.values()), [])
+    if len(models) < 2 or several or any(kind != first for kind in kinds.values()):
+        raise ValueError(
+            "Wanted a model of one output for each of several tasks, all of the same one input. Received: "
+            f"{', '.join(f'{key} of {kind}' for key, kind in kinds.items()) or 'none'}"
+            f"{'; of several outputs or inputs: ' * bool(several)}{', '.join(several)}."
+        )
+    given = next(iter(models.values())).inputs[0]
+    inputs = keras.Input(given.shape[1:], dtype=given.dtype, name=given.name)
+    parts = {key: keras.Model(model.inputs, model.outputs[0], name=f"{name}_{key}") for key, model in models.items()}
+    return keras.Model(inputs, {key: part(inputs) for key, part in parts.items()}, name=name)
 
 
 def clone(student: keras.Model) -> keras.Model:

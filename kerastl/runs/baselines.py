@@ -6,7 +6,6 @@ is not worth its bytes; nobody sees that from its score alone.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
+from kerastl.runs import single_tasks
 from kerastl.types import ClassTarget, Dataset, NamedTargets, Score, Split, Target, Variant
 
 COLUMNS, ENTRIES, LABELS = 1000, 20_000_000, 50_000_000
@@ -78,22 +78,9 @@ def _answer(make: Callable[[Dataset], Answer | None], dataset: Dataset) -> Answe
     target = dataset.task.target
     if not isinstance(target, NamedTargets):
         return make(dataset)
-    found = {name: make(_of_one(dataset, target, name)) for name, _ in target.parts}
+    found = {name: make(single_tasks.dataset_of(dataset, name)) for name, _ in target.parts}
     known = {name: answer for name, answer in found.items() if answer is not None}
     return (lambda split: {name: one(split) for name, one in known.items()}) if len(known) == len(found) else None
-
-
-def _of_one(dataset: Dataset, target: NamedTargets, name: str) -> Dataset:
-    """The examples of a data set of several tasks that have a label of one of them, and that label."""
-    task = dataclasses.replace(dataset.task, target=dict(target.parts)[name])
-
-    def of_one(split: Split) -> Split:
-        labels: Any = split.labels
-        rows = np.flatnonzero(target.labelled(labels)[name])
-        return dataclasses.replace(split.subset(rows), labels=labels[name][rows], task=task)
-
-    parts = {key: of_one(getattr(dataset, key)) for key in ("train", "validation", "test")}
-    return dataclasses.replace(dataset, task=task, **parts)
 
 
 def _score(answer: Answer, split: Split) -> Score:

@@ -17,18 +17,30 @@ _INK = "#010203"  # stands for the page's own text colour, which a plot cannot k
 _TRAIN, _VALIDATION, _CHOSEN, _OTHER = "#8a9bb5", "#2f7ed8", "#e0662b", "#5b8def"
 
 
+_TOGETHER = {"_cosine": "cosine of two tasks' gradients", "_weight": "weight of a task"}
+"""Ends of the names of curves that share a panel, a line each, as `training.balanced` names them; and its title."""
+_LINES = ("#2f7ed8", "#e0662b", "#3a9d5d", "#8e5bd0", "#c2a11e", "#5aa9b8")
+
+
 def panels(curves: types.History) -> list[str]:
-    """Metrics of a stage that are worth a panel, the loss first."""
+    """Metrics of a stage that are worth a panel, the loss first; behind them the ends of names that share one."""
     names = {name.removeprefix("val_") for name in curves.values} - {"learning_rate", "lr"}
-    return sorted(names, key=lambda name: (name != "loss", name))[:3]
+    together = {end: {name for name in names if name.endswith(end)} for end in _TOGETHER}
+    names -= set.union(*together.values())
+    own = sorted(names, key=lambda name: (name != "loss", name))[: 4 if any(together.values()) else 3]
+    return own + [end for end, found in together.items() if found]
 
 
 def curves(found: types.History) -> str:
-    """Training curves of a stage, a panel a metric, as an SVG element."""
+    """Training curves of a stage, a panel a metric, as an SVG element, three panels a row."""
     metrics = panels(found)
-    figure = Figure(figsize=(4.2 * len(metrics), 2.6), layout="constrained")
-    for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(metrics))), metrics, strict=True):
-        for name, label, colour in ((metric, "train", _TRAIN), (f"val_{metric}", "validation", _VALIDATION)):
+    rows, columns = -(-len(metrics) // 3), min(len(metrics), 3)
+    figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
+    places = np.ravel(figure.subplots(rows, columns, squeeze=False))
+    for axes in places[len(metrics) :]:
+        axes.remove()
+    for axes, metric in zip(places, metrics, strict=False):
+        for name, label, colour in _lines(found, metric):
             values = found.values.get(name)
             if values:
                 axes.plot(
@@ -38,12 +50,25 @@ def curves(found: types.History) -> str:
                     color=colour,
                     marker="o" if len(values) < 3 else None,
                 )
-        axes.set_title(metric.replace("_", " "), fontsize=10)
+        if metric == "_cosine":  # below this line a step for the one harms the other
+            axes.axhline(0, color=_INK, linewidth=0.8, alpha=0.6)
+        axes.set_title(_TOGETHER.get(metric, metric.replace("_", " ")), fontsize=10)
         axes.set_xlabel("epoch", fontsize=9)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
         _quiet(axes)
     return _svg(figure, name=f"Training curves of {found.stage}")
+
+
+def _lines(found: types.History, panel: str) -> list[tuple[str, str, str]]:
+    """Name, label and colour of what a panel shows: training and validation, or all that share it."""
+    if panel not in _TOGETHER:
+        return [(panel, "train", _TRAIN), (f"val_{panel}", "validation", _VALIDATION)]
+    names = sorted(name for name in found.values if name.endswith(panel))
+    return [
+        (name, name.removesuffix(panel).replace("_", " "), _LINES[place % len(_LINES)])
+        for place, name in enumerate(names)
+    ]
 
 
 _MEASURES: dict[str, tuple[Callable[[Mapping[str, Any]], float], str]] = {

@@ -15,7 +15,7 @@ import numpy as np
 
 from kerastl import verify
 from kerastl.export import keras_graph, metadata, packing, phone, runtimes, saved_model, serving, tflite
-from kerastl.runs import acceptance, baselines, report, store
+from kerastl.runs import acceptance, baselines, report, single_tasks, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
@@ -46,6 +46,7 @@ def publish(
     curves: Sequence[History] = (),
     accept: Acceptance | None = None,
     control: Baseline | None = None,
+    single: Mapping[str, fitting.Trained] | None = None,
     skipped: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
@@ -62,6 +63,8 @@ def publish(
             file, and lose half of what that may lose: where classes are hard to tell, some examples lie so close to the
             border that any rounding moves them over it.
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
+        single: of a target of several tasks a model trained on each task alone, by its name: the report puts its file
+            beside the chosen one, see `single_tasks.compare`.
         skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance, on validation or on test, joins them, with the flag that would let it pass; where the chosen one
             does, the next takes its place.
@@ -109,6 +112,9 @@ def publish(
         accept=dataclasses.asdict(accept),
         model_choice=" ".join(dict.fromkeys(one.model_choice for one in candidates if one.model_choice)),
     )
+    if single:
+        found = {"chosen": measured[choice.name][0], "file": chosen.path, "folder": run.folder}
+        result["single_tasks"] = single_tasks.compare(single, dataset, **found)
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
     run.publish(phone.files(chosen.path.read_bytes(), report=result, task=task))

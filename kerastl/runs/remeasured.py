@@ -37,6 +37,7 @@ TAKEN_AT_ITS_WORD = {
     "skipped": "files that are not there",
     "model_choice": "models of which the run keeps one; of the others their files are among the variants",
     "warnings": "they follow from baselines and latencies",
+    "single_tasks.latency_ms": "as variants.latency_ms, of the files of single tasks",
     "control.teacher, .distilled, .alone, .seeds, .steps": "students that no run keeps; its gain follows from them",
 }
 """Fields of `report.json` that nobody can measure again -> what they are of."""
@@ -115,6 +116,8 @@ class Measured:
             known["data"] |= {"train": stated["data"]["train"], "drawn_from": len(data.train)}
             known["baselines"] = stated["baselines"]
         known["control"] = self._control(stated["control"])
+        if "single_tasks" in stated:
+            known["single_tasks"] = self._single_tasks(stated["single_tasks"])
         again = json.loads(json.dumps(known, default=atomic_files.to_json_types))
         for row, other in zip(stated["variants"], again["variants"], strict=True):
             self.found += [f"{output.printable(row['name'])}: {words}" for words in unlike(row, other)]
@@ -316,6 +319,24 @@ class Measured:
             return dict(stated)
         keys = ("teacher", "distilled", "alone", "seeds", "steps")
         return {**{key: stated[key] for key in keys}, **dataclasses.asdict(found)}
+
+    def _single_tasks(self, stated: Mapping[str, Any]) -> dict[str, Any]:
+        """What the files of single tasks answer and weigh, beside the chosen one's; latencies as they are stated."""
+        from kerastl.runs import finished, single_tasks
+
+        files = {row["name"]: f"{single_tasks.FOLDER}/{row['name']}.tflite" for row in stated["rows"]}
+        files[""] = str(self._rows[self._stated["chosen"]]["file"])
+        paths = {name: finished.inside(self._run.folder, file) for name, file in files.items()}
+        if missing := [files[name] for name, path in paths.items() if not path.is_file()]:
+            self.unmeasured["single_tasks"] = f"{', '.join(missing)} is not there"  # the digests have said so
+            return dict(stated)
+        times = {row["name"]: float(row["latency_ms"]) for row in stated["rows"]}
+        return single_tasks.described(
+            self._dataset,
+            answers=lambda name, split: predict_split(self._reader, paths[name], split),
+            sizes={name: path.stat().st_size for name, path in paths.items()},
+            latencies={**times, "": float(stated["latency_ms"])},
+        )
 
 
 def predict_split(reader: tflite_file.SandboxedModel, path: Path, split: types.Split) -> tables.Outputs:

@@ -247,6 +247,7 @@ def render(
 def _template(units: str) -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {"percent": _percent, "size": _size, "duration": _duration, "milliseconds": _milliseconds}
+    environment.filters["score_of"] = score_words
     environment.filters["score"] = lambda value: score_words(value, units)
     return environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
 
@@ -300,6 +301,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         )
     console.print(table)
     words = [f"* {report['chosen']}: {report['why']}", *([report["control"]["words"]] if report["control"] else [])]
+    words += [report["single_tasks"]["words"]] if report.get("single_tasks") else []
     words += [report["model_choice"]] if report.get("model_choice") else []
     words.insert(1, f"ms: {_chosen_latency(report).measured}.")
     words += [f"skipped: {name}: {why}" for name, why in report["skipped"].items()]

@@ -61,7 +61,7 @@ class Balanced(keras.Model):
     A step computes the gradient of each task, one backward pass a task. Curves have the sum of the losses without any
     weight, by which the best epoch is chosen whatever the rule, each task's loss (``NAME_loss``) and weight
     (``NAME_weight``), and of each pair the cosine of their gradients in the weights that they share
-    (``ONE_OTHER_cosine``; below 0 they conflict).
+    (``ONE_OTHER_cosine``; below 0 they conflict), the mean over batches in which both have a label.
 
     Calling, evaluating and saving go to the model. What a rule remembers are variables here, which checkpoints hold.
 
@@ -142,9 +142,12 @@ class Balanced(keras.Model):
         total = self.compute_loss(inputs, labels, answers, sample_weight, training=True)
         self._loss_tracker.update_state(total, sample_weight=examples)
         cosines, count = gradients.cosines(products), len(self._names)
-        pairs = [cosines[one, other] for one in range(count) for other in range(one + 1, count)]
-        for mean, value in zip(self._means, [*tf.unstack(weights), *pairs], strict=True):
-            mean.update_state(value, sample_weight=examples)
+        pulls = tf.cast(tf.linalg.diag_part(products) > 0, tf.float32)  # not where none of a batch has the task
+        pairs = [(one, other) for one in range(count) for other in range(one + 1, count)]
+        values = [*tf.unstack(weights), *(cosines[pair] for pair in pairs)]
+        shares = [*[tf.ones(())] * count, *(pulls[one] * pulls[other] for one, other in pairs)]
+        for mean, value, share in zip(self._means, values, shares, strict=True):
+            mean.update_state(value, sample_weight=tf.cast(examples, tf.float32) * share)
         return self.compute_metrics(inputs, labels, answers, sample_weight)
 
     def test_step(self, data: object) -> dict[str, Any]:

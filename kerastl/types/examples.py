@@ -198,6 +198,11 @@ class CachedLogits(Protocol):
         """``(views, examples, classes)``."""
         ...
 
+    @property
+    def outputs(self) -> Mapping[str, int]:
+        """Numbers of each of a teacher's several outputs, which lie side by side in this order; nothing of one."""
+        ...
+
     def check(self, course: BatchingSpec) -> None:
         """Raises `ValueError` unless the batches are of the very examples and views that were answered."""
         ...

@@ -596,10 +596,12 @@ def test_a_convolution_of_as_many_groups_as_channels_is_left_out_on_both_sides()
     np.testing.assert_array_equal(home.get_layer("deep").kernel, model.get_layer("deep").kernel)
 
 
-def test_a_network_of_several_outputs_is_refused():
+def test_a_network_of_more_outputs_than_the_task_is_refused():
     model = net()
     two = tf_keras.Model(model.inputs, [model.outputs[0], model.outputs[0] + 1])
-    with pytest.raises(ValueError, match="Clustering is for models of one output"):
+    with pytest.raises(
+        ValueError, match=r"Clustering of a model of several outputs needs .* of as many tasks\. Received: the outputs"
+    ):
         cluster.train(two, batches(), number_of_clusters=NUMBER, epochs=1)
 
 

@@ -324,7 +324,7 @@ class Told:
     """Stored answers that say which view and which row they are of, and note what they were asked about."""
 
     def __init__(self, *shape):
-        self.shape, self.courses = shape, []
+        self.shape, self.courses, self.outputs = shape, [], {}
 
     def check(self, course):
         self.courses.append(course)

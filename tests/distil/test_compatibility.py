@@ -48,11 +48,20 @@ def test_what_several_outputs_cannot_have_is_refused(named, teacher, words):
         Distiller(student=two_ended(), teacher=teacher(two_ended()), losses=named)
 
 
-def test_several_outputs_have_no_stored_answers():
+@pytest.mark.parametrize(
+    "answers",
+    [
+        np.zeros((4, 2), "float32"),
+        {"near": np.zeros((4, 2), "float32")},
+        {"near": np.zeros((4, 2), "float32"), "far": np.zeros((4, 3), "float32")},
+    ],
+    ids=["of one output", "an output lacks", "another width"],
+)
+def test_stored_answers_are_of_the_students_outputs(answers):
     distiller = Distiller(student=two_ended(), teacher=None, losses={"soft": SOFT})
     distiller.compile("sgd")
     labels = {name: np.zeros((4, 2), "float32") for name in ("near", "far")}
-    batches = tf.data.Dataset.from_tensors((np.zeros((4, 3), "float32"), (labels, np.zeros((4, 2), "float32"))))
+    batches = tf.data.Dataset.from_tensors((np.zeros((4, 3), "float32"), (labels, answers)))
     with pytest.raises(ValueError, match="Stored answers have as many classes as the student"):
         distiller.fit(batches, verbose=0)
 

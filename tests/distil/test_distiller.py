@@ -14,10 +14,13 @@ from toy import DIRECTIONS, compiled, softmax
 
 from kerastl import types
 from kerastl.data import pipeline
-from kerastl.distil import losses
-from kerastl.distil.distiller import Distiller, under_cached_logits, under_logits
+from kerastl.distil import losses, teachers
+from kerastl.distil.distiller import Distiller, under_cached_logits, under_logits, under_tasks
 from kerastl.distil.terms import LabelLoss, LogitLoss
 from kerastl.runs import checkpoints
+from kerastl.tasks.multi_task import MultiTask
+from kerastl.tasks.regression import Regression
+from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 
 KULLBACK_LEIBLER = functools.partial(losses.kl_divergence, temperature=2.0)
@@ -282,3 +285,43 @@ def test_under_cached_logits_a_student_learns_as_under_their_teacher_and_without
     for one, two in zip(ours, after_ten_steps(live, second, batch), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
     assert under_cached_logits(None, temperature=2.0, weight=0.4) is None
+
+
+def test_single_task_teachers_teach_one_student_each_its_own_task():
+    """A step of plain descent, whose gradient NumPy knows, of a linear student; one example lacks each label."""
+    classes, number = SingleLabel(("a", "b", "c")), Regression(("heat",), (0.0,), (2.0,))
+    target: Any = MultiTask((("kind", classes), ("heat", number)))
+    draw = np.random.default_rng(0)
+    inputs = draw.normal(size=(6, 4)).astype("float32")
+    labels = {"kind": np.array([0, 1, 2, -1, 1, 0], "int32"), "heat": draw.normal(size=(6, 1)).astype("float32")}
+    labels["heat"][0] = np.nan
+
+    def linear(seed, widths):
+        keras.utils.set_random_seed(seed)
+        given = keras.Input((4,))
+        ends = {name: keras.layers.Dense(width, use_bias=False, name=name)(given) for name, width in widths.items()}
+        return keras.Model(given, ends if len(ends) > 1 else next(iter(ends.values())))
+
+    alone = {"kind": linear(1, {"one": 3}), "heat": linear(2, {"other": 1})}
+    student = linear(3, {"kind": 3, "heat": 1})
+    kernels = {name: student.get_layer(name).kernel.numpy().astype("float64") for name in ("kind", "heat")}
+    under = under_tasks(teachers.one_per_task(alone), target, temperature=2.0, weight=0.75)
+    trained = under(student)
+    trained.compile(keras.optimizers.SGD(1.0), loss=target.loss())
+    trained.train_on_batch(inputs, labels)
+
+    said = {name: inputs @ kernels[name] for name in kernels}
+    taught = {name: np.asarray(model(inputs), "float64") for name, model in alone.items()}
+    soft = {"kind": 2 * (softmax(said["kind"] / 2) - softmax(taught["kind"] / 2)) / 6}  # T^2 KL of softened answers
+    soft["heat"] = 2 * (said["heat"] - taught["heat"]) / 4 / 6
+    known = {name: (labels["kind"] >= 0) if name == "kind" else ~np.isnan(labels["heat"][:, 0]) for name in kernels}
+    hard = {"kind": (softmax(said["kind"]) - np.eye(3)[labels["kind"]]) / 5 * known["kind"][:, None]}
+    hard["heat"] = 2 * np.nan_to_num(said["heat"] - labels["heat"]) / 4 / 5 * known["heat"][:, None]
+    for name, kernel in kernels.items():
+        gradient = inputs.T @ (0.75 * soft[name] + 0.25 * hard[name])
+        np.testing.assert_allclose(student.get_layer(name).kernel, kernel - gradient, atol=2e-6)
+
+
+def test_the_share_of_teachers_of_tasks_is_a_share():
+    with pytest.raises(ValueError, match=r"from 0 to 1\. Received: weight=1\.5"):
+        under_tasks(None, SingleLabel(("a", "b")), temperature=1.0, weight=1.5)

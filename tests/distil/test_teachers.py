@@ -344,3 +344,39 @@ def test_models_as_one_answer_with_their_mean_probabilities(tmp_path):
     np.testing.assert_allclose(fitting.load_model(tmp_path / "one.keras")(INPUTS), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="Received: none"):
         teachers.ensemble_model([])
+
+
+# -------------------------------------------------------------------------------------------- a teacher for each task
+
+
+def test_teachers_of_one_task_each_are_one_of_all():
+    models = {"kind": dense_model(1), "heat": dense_model(2, classes=1)}
+    together = teachers.one_per_task(models)
+    answers = together(INPUTS)
+    assert teachers.output_widths(together) == {"heat": 1, "kind": 3}
+    for name, model in models.items():
+        np.testing.assert_array_equal(answers[name], model(INPUTS))
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        (lambda: {}, "Received: none"),
+        (lambda: {"kind": dense_model(1)}, "several tasks"),
+        (lambda: {"kind": dense_model(1), "heat": dense_model(2, features=5)}, r"heat of \[\(\(None, 5\)"),
+        (
+            lambda: {"kind": dense_model(1), "heat": teachers.one_per_task({"a": dense_model(1), "b": dense_model(2)})},
+            "of several outputs or inputs: heat",
+        ),
+    ],
+)
+def test_what_is_no_model_a_task_is_refused(models, words):
+    with pytest.raises(ValueError, match=words):
+        teachers.one_per_task(models())
+
+
+def test_outputs_without_a_width_are_refused():
+    inputs = keras.Input((4, 2))
+    maps = keras.Model(inputs, {"near": inputs * 1.0, "far": keras.layers.Flatten()(inputs)})
+    with pytest.raises(ValueError, match=r"Wanted outputs \(batch, numbers\)"):
+        teachers.output_widths(maps)

@@ -28,7 +28,9 @@ FOUND = sorted(
 FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.data.{name}"), "fetch")]
 
 # What is read from files that people look into says where each example was found.
-WITH_ORIGINS = {"arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "unlabelled"}
+WITH_ORIGINS = {
+    "arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "sentence_tasks", "unlabelled",
+}  # fmt: skip
 
 # Nothing is asked of these before a model has answered them.
 UNLABELLED = {"unlabelled"}
@@ -73,6 +75,8 @@ def required(tmp_path_factory):
     learned = {"sequence_length": 24, "vocabulary": None, "vocabulary_size": 500}
     table = folder / "table.csv"
     table.write_text("age,wage\n" + "".join(f"{number},{number * 7 % 360}\n" for number in range(360)))
+    tasks = folder / "tasks.csv"
+    tasks.write_text("text,a,b\n" + "".join(f"sentence {number},{number % 3},{number % 2}\n" for number in range(360)))
     arrays = folder / "arrays.npz"
     inputs = np.zeros((360, 4, 4), np.uint8)
     inputs[:, 0, 0], inputs[:, 1, 1] = np.arange(360) % 256, np.arange(360) // 256
@@ -80,6 +84,7 @@ def required(tmp_path_factory):
     return {
         "arrays": {"path": arrays},
         "text_csv": {"path": sentences, **learned},
+        "sentence_tasks": {"path": tasks, "label_columns": ["a", "b"], **learned},
         "movie_reviews": learned,
         "groceries": {"size": (32, 32)},
         "table_csv": {"path": table, "label_columns": ["wage"]},
@@ -101,7 +106,7 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
-    ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "unlabelled"}
+    ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled"}
     fetched = {"bike_rentals", "cifar10", "fashion_mnist", "groceries", "mnist", "movie_reviews", "tfds"}
     assert set(FOUND) == fetched | ones_own
     assert set(FOUND) - set(FETCHED) == ones_own
@@ -136,19 +141,14 @@ def test_three_splits_of_one_task_that_load_again(name, required):
         assert split.inputs.dtype == made.task.inputs.dtype
         made.task.inputs.check(split.inputs, where=split.name)
         assert split.inputs.shape[1:] == made.task.inputs.shape
-        assert split.labels.dtype == made.task.target.label_dtype
         made.task.target.check(split.labels, where=split.name, rows=len(split))
         if name in UNLABELLED:
             assert split.labels.shape == (len(split), 0)
             assert (np.diff(split.inputs[:, 0, 0, 0].astype(int)) < 0).any()  # shuffled: not in the order of the file
             continue
-        assert (np.diff(split.labels, axis=0) != 0).any()  # shuffled: not sorted by class
-        first, last = split.labels[: len(split) // 2], split.labels[len(split) // 2 :]
-        if isinstance(made.task.target, SingleLabel):
-            assert set(split.labels.tolist()) == set(range(made.task.target.outputs))
-            assert abs(first.mean() - last.mean()) < made.task.target.outputs / 4
-        else:
-            assert abs(first.mean() - last.mean()) < split.labels.std()  # sorted they would be 1.7 of these apart
+        targets = dict(made.task.target.parts) if isinstance(split.labels, dict) else {"": made.task.target}
+        for task, target in targets.items():
+            labels_are_shuffled(split.labels[task] if task else split.labels, target)
     assert len(made.train) == 200
     if name in WITH_ORIGINS:
         origins = [set(split.origins) for split in parts]
@@ -166,6 +166,18 @@ def test_three_splits_of_one_task_that_load_again(name, required):
     assert again.task == made.task
     other = module.load(**{**made.arguments, "seed": 4})
     assert other.digest != made.digest
+
+
+def labels_are_shuffled(labels, target):
+    """Of the type that is said, and not sorted by class."""
+    assert labels.dtype == target.label_dtype
+    assert (np.diff(labels, axis=0) != 0).any()
+    first, last = labels[: len(labels) // 2], labels[len(labels) // 2 :]
+    if isinstance(target, SingleLabel):
+        assert set(labels.tolist()) == set(range(target.outputs))
+        assert abs(first.mean() - last.mean()) < target.outputs / 4
+    else:
+        assert abs(first.mean() - last.mean()) < labels.std()  # sorted they would be 1.7 of these apart
 
 
 @pytest.mark.parametrize("name", FETCHED)

@@ -67,6 +67,19 @@ def one_step(rule) -> tuple[dict, keras.Model, balanced.Balanced]:
     return trained.train_on_batch(ROWS, LABELS, return_dict=True), model, trained
 
 
+def test_a_batch_in_which_a_task_has_no_label_says_nothing_of_conflict():
+    trained = balanced.Balanced(linear(TRUNK), FixedWeights())
+    losses = MultiTask((("one", NUMBER), ("other", NUMBER))).loss()
+    trained.compile(optimizer=keras.optimizers.SGD(0.0), loss=losses, run_eagerly=True)
+    lacking = {"one": LABELS["one"], "other": np.full_like(LABELS["other"], np.nan)}
+    alone = trained.train_on_batch(ROWS, LABELS, return_dict=True)["one_other_cosine"]
+    three = {name: np.concatenate([LABELS[name], lacking[name], lacking[name]]) for name in LABELS}
+    history = trained.fit(np.tile(ROWS, (3, 1)), three, batch_size=len(ROWS), shuffle=False, verbose=0).history
+    logs = {name: values[0] for name, values in history.items()}
+    assert logs["one_other_cosine"] == pytest.approx(float(alone), rel=1e-6)
+    assert logs["one_weight"] == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [

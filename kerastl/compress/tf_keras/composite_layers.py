@@ -34,6 +34,17 @@ def leaves(model: Layered) -> Iterator[Any]:
     yield from _unique(model, seen=set())
 
 
+def heads(model: Layered, dense: Sequence[Any]) -> Sequence[Any]:
+    """The last of a model's Dense layers, one an output: they stand behind everything that its outputs share.
+
+    Args:
+        model: a model of either Keras.
+        dense: its layers of that class, in its order.
+    """
+    outputs: Sequence[object] = getattr(model, "outputs", ())
+    return dense[-max(len(outputs), 1) :]
+
+
 def _unique(layer: Layered, *, seen: set[int]) -> Iterator[Any]:
     for part in parts(layer):
         if id(part) in seen:

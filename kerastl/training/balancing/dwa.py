@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from kerastl.types import NamedTargets
+
 
 @dataclasses.dataclass(frozen=True)
 class DynamicWeightAverage:
@@ -55,6 +57,11 @@ class DynamicWeightAverage:
             "before": tf.where(ended, state["last"], state["before"]),
             "seen": seen,
         }
+
+
+def for_tasks(target: NamedTargets, *, steps: int) -> DynamicWeightAverage:
+    """The temperature of the paper, for epochs of so many steps."""
+    return DynamicWeightAverage(steps)
 
 
 def weights(last: tf.Tensor, before: tf.Tensor, *, temperature: float = 2.0) -> tf.Tensor:

@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from kerastl.types import NamedTargets
+
 LEAST = 1e-3
 """No weight becomes less: one below 0 would train a task to be wrong."""
 
@@ -48,6 +50,11 @@ class GradNorm:
         moved = tf.maximum(now - self.learning_rate * slope, LEAST)
         moved *= tf.cast(tf.shape(moved)[0], moved.dtype) / tf.reduce_sum(moved)
         return now, {"weights": moved, "first": first}
+
+
+def for_tasks(target: NamedTargets, *, steps: int) -> GradNorm:
+    """The settings of the paper, whatever the tasks."""
+    return GradNorm()
 
 
 def wanted_lengths(weights: tf.Tensor, lengths: tf.Tensor, shares: tf.Tensor, *, alpha: float) -> tf.Tensor:

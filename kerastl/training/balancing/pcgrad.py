@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from kerastl.types import NamedTargets
+
 
 @dataclasses.dataclass(frozen=True)
 class PCGrad:
@@ -37,6 +39,11 @@ class PCGrad:
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(state["steps"], tf.int32)])
         orders = tf.argsort(tf.random.stateless_uniform(tf.shape(products), seed), axis=-1)
         return weights(products, orders), {"steps": state["steps"] + 1}
+
+
+def for_tasks(target: NamedTargets, *, steps: int) -> PCGrad:
+    """There is nothing to set, whatever the tasks."""
+    return PCGrad()
 
 
 def weights(products: tf.Tensor, orders: tf.Tensor) -> tf.Tensor:

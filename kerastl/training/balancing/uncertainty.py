@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from kerastl.types import ClassTarget, NamedTargets
+
 
 @dataclasses.dataclass(frozen=True)
 class Uncertainty:
@@ -45,6 +47,11 @@ class Uncertainty:
         factors, log_variances = state["factors"], state["log_variances"]
         moved = log_variances - self.learning_rate * gradient(losses, log_variances, factors)
         return weights(log_variances, factors), {"log_variances": moved}
+
+
+def for_tasks(target: NamedTargets, *, steps: int) -> Uncertainty:
+    """Squared errors are those of the tasks that are not of classes."""
+    return Uncertainty(squared=tuple(name for name, part in target.parts if not isinstance(part, ClassTarget)))
 
 
 def weights(log_variances: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
