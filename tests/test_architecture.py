@@ -80,10 +80,14 @@ MAY_NAME: dict[str, set[str]] = {
     "pretraining/vicreg": TENSORFLOW,
     "pretraining/byol": KERAS | TENSORFLOW,  # its predictor is a model
     "pretraining/dino": TENSORFLOW,
+    "pretraining/simcse": TENSORFLOW,
     "pretraining/masked_autoencoder": TENSORFLOW,
     "pretraining/masked_language": TENSORFLOW,
+    "pretraining/masked_language_model": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "pretraining/two_views": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "pretraining/collapse": KERAS,  # the guard is a callback
+    "pretraining/methods": KERAS,  # projectors are models
+    "pretraining/neighbour_score": KERAS,  # a callback
     "pretraining/probe": set(),  # numbers
     "compress/tf_keras/bridge": KERAS | TF_KERAS,
     "compress/tf_keras/composite_layers": KERAS,  # it draws their graphs

@@ -28,6 +28,7 @@ from kerastl.data import (
     table_csv,
     text_csv,
     text_file,
+    unlabelled,
 )
 from kerastl.data.reading import PictureReading, Reading, TableReading, TextReading, refuse_columns
 from kerastl.system import near_names
@@ -105,6 +106,36 @@ def pictures(
     if single_label:
         one_class.require(found.task, where=f"--data {name}", instead="`kerastl run image_classifier` takes them.")
     return found
+
+
+def pictures_of_any_kind(
+    data: str | Path,
+    *,
+    size: Sequence[int],
+    channels: int = 3,
+    reading: PictureReading = PictureReading(),  # noqa: B008  frozen
+    seed: int = 0,
+    **options: Any,
+) -> types.Dataset:
+    """Pictures with their labels, or where they stand in no classes without: what pretraining learns from.
+
+    Args:
+        data, size, channels, reading, seed: as for `pictures`; beside these a folder, an archive or arrays without
+            labels.
+        options: further ones of `pictures`.
+
+    Returns:
+        As `pictures`, or as `unlabelled.load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as these.
+    """
+    if unlabelled.has_labels(data, inputs=["image"]):
+        return pictures(data, size=size, channels=channels, reading=reading, seed=seed, **options)
+    refuse_columns(reading, where=f"{data}, which has no labels")
+    settings = {"validation": reading.validation, "test": reading.test, "limit": reading.max_train_examples}
+    shapes = {"image": (*size, channels)}
+    return unlabelled.load(data, shapes=shapes, policy=reading.on_unreadable, seed=seed, **settings)
 
 
 def _own_pictures(
