@@ -29,6 +29,8 @@ from kerastl.data import (
     text_csv,
     text_file,
     unlabelled,
+    unlabelled_texts,
+    vocabularies,
 )
 from kerastl.data.reading import PictureReading, Reading, TableReading, TextReading, refuse_columns
 from kerastl.system import near_names
@@ -162,7 +164,7 @@ def texts(
     data: str | Path | None,
     *,
     sequence_length: int,
-    vocabulary: str | Path | None,
+    vocabulary: vocabularies.Vocabulary,
     vocabulary_size: int = 8000,
     reading: TextReading = TextReading(),  # noqa: B008  frozen
     single_label: bool = False,
@@ -207,6 +209,39 @@ def texts(
     if single_label:
         one_class.require(found.task, where=f"--data {name}", instead=_WITHOUT_TEACHER)
     return found
+
+
+def texts_of_any_kind(
+    data: str | Path | None,
+    *,
+    sequence_length: int,
+    vocabulary: vocabularies.Vocabulary,
+    reading: TextReading = TextReading(),  # noqa: B008  frozen
+    seed: int = 0,
+    **options: Any,
+) -> types.Dataset:
+    """Sentences with their labels, or where a file has none without: what a language model learns from.
+
+    Args:
+        data, sequence_length, vocabulary, reading, seed: as for `texts`; a file without the column of labels, or one
+            that ends in ``.txt``, has none.
+        options: further ones of `texts`.
+
+    Returns:
+        As `texts`, or as `unlabelled_texts.load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as these.
+    """
+    settings: dict[str, Any] = {"sequence_length": sequence_length, "vocabulary": vocabulary, "seed": seed}
+    path = Path(data or "")
+    wanted = set(reading.label_columns or [reading.label_column])
+    lines = path.suffix.lower() == unlabelled_texts.LINES
+    table = path.suffix.lower() in text_file.ENDINGS and path.is_file()
+    if not lines and not (table and wanted.isdisjoint(text_file.columns(path))):
+        return texts(data, reading=reading, **settings, **options)
+    settings |= {"validation": reading.validation, "test": reading.test, "limit": reading.max_train_examples}
+    return unlabelled_texts.load(path, text_column=reading.text_column, policy=reading.on_unreadable, **settings)
 
 
 def tables(

@@ -43,6 +43,13 @@ def keep(run: store.Run, encoder: keras.Model) -> None:
     fitting.save_model(encoder, run.folder / names.ENCODER)
 
 
+def keep_text(run: store.Run, encoder: keras.Model, vocabulary: Sequence[str]) -> None:
+    """Writes an encoder of texts into the run, where ``--encoder RUN`` of `text_classifier` finds it."""
+    from kerastl.models.pretrained import bert_preset  # keras-hub takes seconds to import
+
+    bert_preset.save(encoder, vocabulary, run.folder / names.TEXT_ENCODER)
+
+
 def fine_tuned(
     run: store.Run,
     data: Dataset,
