@@ -66,7 +66,7 @@ class Config:
         few = FewLabels(labels=10, probe=Schedule(2), schedule=Schedule(2), learning_rates=(1e-3,))
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=0.3, min_agreement=0.7)
         sizes: dict[str, Any] = {"sequence_length": 16, "encoder": "small", "held_out": 50}
-        some, tiny = TextReading(max_train_examples=200), Schedule(2, peak_learning_rate=1e-3)
+        some, tiny = TextReading(max_train_examples=200), Schedule(2, batch_size=32, peak_learning_rate=1e-3)
         return cls(reading=some, **sizes, pretrain=tiny, few=few, accept=accept)
 
 
@@ -84,7 +84,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[net, config.objective, config.pretrain, config.held_out, texts.digest],
         )
         encoder = pretrained.model.get_layer("encoder")
-        encoders.keep_text(run, encoder, data.task.inputs.vocabulary)
+        encoders.keep_text(run, encoder, kerastl.inputs.text.of(data.task).vocabulary)
         if few is None:
             features = kerastl.training.transfer.feature_extractor(pretrained.model)
             return encoders.publish(run, data, pretrained._replace(model=features), techniques=techniques)
@@ -100,7 +100,9 @@ def load(config: Config) -> tuple[Dataset, Dataset]:
     options: dict[str, Any] = {"sequence_length": config.sequence_length, "reading": config.reading}
     texts = functools.partial(kerastl.data.loading.texts_of_any_kind, seed=config.seed, **options)
     data = texts(config.data, vocabulary=kerastl.models.pretrained.encoders.vocabulary(config.encoder))
-    return data, texts(config.unlabelled, vocabulary=data.task.inputs.vocabulary) if config.unlabelled else data
+    return data, texts(
+        config.unlabelled, vocabulary=kerastl.inputs.text.of(data.task).vocabulary
+    ) if config.unlabelled else data
 
 
 def build(config: Config, task: Task, encoder=None):
@@ -121,7 +123,7 @@ def pretrain(config: Config, texts: Dataset, at: Workspace):
         features, steps = kerastl.training.transfer.feature_extractor(model), schedule.steps(len(texts.train))
         network = methods.network("simcse", features, augment=None, steps=steps)
         return kerastl.training.Trained(model, learn(network, callbacks=methods.watchers(network, texts.train)))
-    words, held = texts.task.inputs.vocabulary, texts.validation.take(config.held_out).inputs
+    words, held = kerastl.inputs.text.of(texts.task).vocabulary, texts.validation.take(config.held_out).inputs
     hidden = kerastl.pretraining.masked_language_model.MaskedLanguageModel
     network = hidden(model.get_layer("encoder"), vocabulary=words, seed=config.seed)
     before = network.perplexity(held)

@@ -68,7 +68,8 @@ def load(
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
         sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
         vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; the tokens
-            themselves; or ``None`` to learn them from the training texts (`vocabularies.learn_vocabulary`), for a model trained from nothing.
+            themselves; or ``None`` to learn them from the training texts (`vocabularies.learn_vocabulary`), for a model
+            trained from nothing.
         vocabulary_size: tokens of one that is learned.
         policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
             them, ``"skip"`` lists them on stderr and leaves them out.

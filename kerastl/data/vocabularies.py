@@ -10,7 +10,6 @@ from pathlib import Path
 from kerastl.data import bert_vocabulary
 from kerastl.inputs import wordpiece
 
-
 Vocabulary = str | Path | Sequence[str] | None
 """What texts are read with: ``"bert"``, the path of a file with a token a line, the tokens themselves, or ``None`` to
 learn them from the texts."""

@@ -70,6 +70,10 @@ def labels_as_logits(labels: np.ndarray, *, classes: int) -> np.ndarray:
         ValueError: a label is no class.
     """
     labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels.size and not 0 <= labels.min() <= labels.max() < classes):
+    if (
+        labels.ndim != 1
+        or labels.dtype.kind not in "iu"
+        or (labels.size and not 0 <= labels.min() <= labels.max() < classes)
+    ):
         raise ValueError(f"Wanted class indices below {classes}. Received: {labels.dtype} of shape {labels.shape}.")
     return (_SURE * np.eye(classes)[labels]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Pseudo-labels: the classes that a trained model gives to examples without labels, where it is sure, as their labels."""
+"""Pseudo-labels: the classes that a model is sure of in examples without labels, as their labels."""
 
 from __future__ import annotations
 

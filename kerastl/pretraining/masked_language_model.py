@@ -20,9 +20,9 @@ _PADDING = 0
 class MaskedLanguageModel(keras.Model):
     """Trains ``encoder`` on texts without labels: `masked_language.mask_words`, and the loss of what is hidden.
 
-    The head is BERT's: a dense layer, GELU, layer normalization, and then the embeddings of the tokens themselves, tied,
-    with a bias of their own (Devlin et al. 2019, and the authors' code). Logits are computed of hidden tokens alone.
-    Other words are hidden at every step, and the count of steps, which says which, is in checkpoints; texts that are
+    The head is BERT's: a dense layer, GELU, layer normalization, and then the embeddings of the tokens themselves,
+    tied, with a bias of their own (Devlin et al. 2019, and the authors' code). Logits are of hidden tokens alone. Other
+    words are hidden at every step, and the count of steps, which says which, is in checkpoints; texts that are
     evaluated have the same words hidden whenever they come in the same batches.
 
     `training.fitting.fit` trains it without a loss of its own; labels in batches are not looked at. Calling and saving

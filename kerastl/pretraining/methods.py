@@ -125,9 +125,7 @@ def watchers(
     if known is not None and held is not None:
         some, asked = known.take(5000), held.take(1000)
         labels: tuple[Any, Any] = (some.labels, asked.labels)
-        found.append(
-            neighbour_score.NeighbourScore(_read(some), labels[0], inputs=_read(asked), actual=labels[1])
-        )
+        found.append(neighbour_score.NeighbourScore(_read(some), labels[0], inputs=_read(asked), actual=labels[1]))
     return found
 
 

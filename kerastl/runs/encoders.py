@@ -1,4 +1,4 @@
-"""What becomes of a pretrained encoder: kept for others, fine-tuned on few labels beside the same net alone, exported."""
+"""What becomes of a pretrained encoder: kept for others, fine-tuned beside the same net alone, exported."""
 
 from __future__ import annotations
 

@@ -29,9 +29,10 @@ FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.d
 
 # What is read from files that people look into says where each example was found.
 WITH_ORIGINS = {"arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "unlabelled"}
+WITH_ORIGINS |= {"unlabelled_texts"}
 
 # Nothing is asked of these before a model has answered them.
-UNLABELLED = {"unlabelled"}
+UNLABELLED = {"unlabelled", "unlabelled_texts"}
 
 # Their columns and the scale of their labels are those of the training rows: there is no task before these are read.
 TASK_OF_ROWS = {"bike_rentals", "table_csv"}
@@ -80,6 +81,7 @@ def required(tmp_path_factory):
     return {
         "arrays": {"path": arrays},
         "text_csv": {"path": sentences, **learned},
+        "unlabelled_texts": {"path": sentences, **learned},
         "movie_reviews": learned,
         "table_csv": {"path": table, "label_columns": ["wage"]},
         "tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))},
@@ -100,7 +102,7 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
-    ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "unlabelled"}
+    ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "unlabelled", "unlabelled_texts"}
     fetched = {"bike_rentals", "cifar10", "fashion_mnist", "groceries", "mnist", "movie_reviews", "tfds"}
     assert set(FOUND) == fetched | ones_own
     assert set(FOUND) - set(FETCHED) == ones_own
@@ -139,7 +141,8 @@ def test_three_splits_of_one_task_that_load_again(name, required):
         made.task.target.check(split.labels, where=split.name, rows=len(split))
         if name in UNLABELLED:
             assert split.labels.shape == (len(split), 0)
-            assert (np.diff(split.inputs[:, 0, 0, 0].astype(int)) < 0).any()  # shuffled: not in the order of the file
+            order = split.inputs.reshape(len(split), -1).astype(int) @ np.arange(1, split.inputs[0].size + 1)
+            assert (np.diff(order) < 0).any()  # shuffled: not in the order of the file
             continue
         assert (np.diff(split.labels, axis=0) != 0).any()  # shuffled: not sorted by class
         first, last = split.labels[: len(split) // 2], split.labels[len(split) // 2 :]

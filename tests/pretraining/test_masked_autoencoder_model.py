@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(tmp_path):
 
 def test_what_does_not_fit_is_refused():
     model, _ = network()
-    with pytest.raises(ValueError, match="a layer 'tokens' to \\(batch, 4, width\\)"):
+    with pytest.raises(ValueError, match=r"a layer 'tokens' to \(batch, 4, width\)"):
         masked_autoencoder_model.MaskedAutoencoder(model, patch=4)
     with pytest.raises(ValueError, match="a share of patches"):
         network(mask_ratio=1.0)

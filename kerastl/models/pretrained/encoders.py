@@ -51,7 +51,8 @@ def load(name: str, task: Task, *, pooling: str = "mean") -> keras.Model:
 
     Args:
         name: ``"minilm_l6"``; ``"small"``, without weights of anybody; the path of a folder of the Hugging Face hub, or
-            of one that keras-hub saved, or of a finished run of `pretrain_text`; the name of a preset of keras-hub (``"bert_tiny_en_uncased"``) or its handle.
+            of one that keras-hub saved, or of a finished run of `pretrain_text`; the name of a preset of keras-hub
+            (``"bert_tiny_en_uncased"``) or its handle.
         task: of texts, loaded with this encoder's `vocabulary`.
         pooling: see `minilm_l6.build`.
 

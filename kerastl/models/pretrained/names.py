@@ -11,7 +11,6 @@ from typing import Annotated
 
 from kerastl.types.settings import Known
 
-
 ENCODER = "encoder.keras"
 """File of a finished run that holds a pretrained encoder, where its ``model.keras`` is what was made of one."""
 TEXT_ENCODER = "encoder"
