@@ -89,6 +89,11 @@ def load(
     )
 
 
+def count(path: str | Path, *, text_column: str = "text") -> int:
+    """How many texts there are, copies included; rows without one do not count. Other errors are those of `load`."""
+    return sum(bool(text.strip()) and problem is None for _, text, problem in _rows(Path(path), text_column))
+
+
 def _rows(path: Path, column: str) -> Iterator[tuple[int, str, str | None]]:
     """Line, text, and what is wrong with it."""
     if path.suffix.lower() != LINES:
