@@ -1,10 +1,9 @@
 """Pictures without labels first, a few labels after: two-view pretraining, then fine-tuning beside the net alone.
 
-Two random views of every picture are to be told from all others (SimCLR, Chen et al. 2020,
-https://arxiv.org/abs/2002.05709), or another objective is taken. Then a linear probe of the frozen features, and the
-net fine-tuned on a few labels of each class, stand beside the same two without pretraining, at equal steps and the
-same learning rates; validation chooses among all. `image_classifier --backbone RUN` goes on from the pretrained
-encoder. Pictures that stand in no classes end in the encoder itself, proven against its own features.
+Two random views of a picture are to be told from all others (SimCLR, Chen et al. 2020, https://arxiv.org/abs/2002.05709).
+A linear probe, and the net fine-tuned on a few labels, stand beside the same two without pretraining, at equal steps
+and learning rates; validation chooses. `image_classifier --backbone RUN` goes on from the encoder. Pictures that stand
+in no classes end in the encoder itself, proven against its own features.
 
 Minutes: 600
 Data: cifar10, or your pictures, with labels or without
@@ -89,9 +88,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         if few is None:
             return encoders.publish(run, data, pretrained, techniques=techniques)
         options: dict[str, Any] = {"key": net, "settings": config.few, "augmentation": config.augmentation}
-        models = encoders.fine_tuned(
-            run, few, functools.partial(build, config, few.task), encoder=pretrained.model, **options
-        )
+        net_of = functools.partial(build, config, few.task)
+        models = encoders.fine_tuned(run, few, net_of, encoder=pretrained.model, **options)
         best = kerastl.runs.best_on_validation(models, few.validation)
         made = kerastl.runs.post_training(best.model, few.train, techniques=techniques) + best.left_behind(few.task)
         return kerastl.runs.publish(run, few, model=best.model, candidates=made, curves=[pretrained.curves])
@@ -108,10 +106,9 @@ def load(config: Config) -> tuple[Dataset, Dataset]:
 def build(config: Config, task: Task, encoder=None):
     """The net with a new head: as it begins, or with a pretrained encoder's weights."""
     kerastl.training.set_seed(config.seed)
-    pretrained = kerastl.models.pretrained
     if config.backbone:
-        backbone = pretrained.load(config.backbone, image_size=task.inputs.shape[0])
-        model = pretrained.backbone.with_head(backbone, task, dropout=0.0)
+        backbone = kerastl.models.pretrained.load(config.backbone, image_size=task.inputs.shape[0])
+        model = kerastl.models.pretrained.backbone.with_head(backbone, task, dropout=0.0)
     else:
         model = kerastl.models.resnet.build(task, widths=config.widths)
     if encoder is not None:

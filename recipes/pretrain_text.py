@@ -1,11 +1,10 @@
 """Texts without labels first, a few labels after: a masked language model, then fine-tuning beside the encoder alone.
 
-Whole words are hidden, others at every step, and told from those around them (Devlin et al. 2019,
-https://arxiv.org/abs/1810.04805); or a sentence is found by itself under other dropout (SimCSE, Gao et al. 2021,
-https://arxiv.org/abs/2104.08821). MiniLM goes on from what it knows; "small" begins from nothing, for any language. A
-linear probe and the encoder fine-tuned on a few labels stand beside the same two without pretraining, at equal steps
-and the same learning rates; validation chooses among all. `text_classifier --encoder RUN` goes on from the result.
-A file without labels, `--data FILE.txt`, ends in the encoder itself, proven against its own features.
+Whole words are hidden, and told from those around them (Devlin et al. 2019, https://arxiv.org/abs/1810.04805). MiniLM
+goes on from what it knows; "small" begins from nothing. A linear probe, and the encoder fine-tuned on a few labels,
+stand beside the same two without pretraining, at equal steps and learning rates; validation chooses.
+`text_classifier --encoder RUN` goes on from the encoder. A file without labels, `--data FILE.txt`, ends in the encoder
+itself, proven against its own features.
 
 Minutes: 240
 Data: movie_reviews, or your sentences, with labels or without
@@ -26,7 +25,7 @@ from kerastl.data.reading import TextReading
 from kerastl.models.pretrained.encoders import Encoder
 from kerastl.runs import Acceptance, FewLabels
 from kerastl.types import Dataset, Schedule, Task, Workspace
-from kerastl.types.settings import Count, EncoderTokens, Place, Seed
+from kerastl.types.settings import EncoderTokens, Place, Seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,16 +43,10 @@ class Config:
     encoder: Encoder = "minilm_l6"
     """What learns on, as for `text_classifier`; "small" begins from nothing, with a vocabulary of the texts' own."""
     objective: Literal["masked_language", "simcse"] = "masked_language"
-    """Hidden words, or sentences found again; the second is for what compares sentences."""
+    """Hidden words; or a sentence is found again under other dropout (Gao et al. 2021), for what compares sentences."""
     pretrain: Schedule = Schedule(epochs=3, batch_size=32, peak_learning_rate=1e-4, weight_decay=0.01)
     """Of pretraining; BERT's own rate. From nothing: --pretrain.peak-learning-rate 1e-3 and tens of epochs."""
-    held_out: Count = 1000
-    """Validation texts whose hidden words the perplexity is of, before and after."""
-    few: FewLabels = FewLabels(
-        labels=50,
-        schedule=Schedule(epochs=20, batch_size=16, weight_decay=0.01),
-        learning_rates=(2e-5, 5e-5, 1e-4),
-    )
+    few: FewLabels = FewLabels(labels=50, schedule=Schedule(20, batch_size=16), learning_rates=(2e-5, 5e-5, 1e-4))
     """Fine-tuning; BERT's own rates, and one above (Devlin et al. 2019, appendix A.3)."""
     seed: Seed = 0
     """Of hidden words, weights, dropout, order, split, and of which texts have labels."""
@@ -63,9 +56,9 @@ class Config:
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny and no weights to fetch: no score worth reading."""
-        few = FewLabels(labels=10, probe=Schedule(2), schedule=Schedule(2), learning_rates=(1e-3,))
+        few = FewLabels(labels=10, probe=Schedule(2), schedule=Schedule(2), learning_rates=(1e-3,), control=False)
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=0.3, min_agreement=0.7)
-        sizes: dict[str, Any] = {"sequence_length": 16, "encoder": "small", "held_out": 50}
+        sizes: dict[str, Any] = {"sequence_length": 16, "encoder": "small"}
         some, tiny = TextReading(max_train_examples=200), Schedule(2, batch_size=32, peak_learning_rate=1e-3)
         return cls(reading=some, **sizes, pretrain=tiny, few=few, accept=accept)
 
@@ -81,7 +74,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         pretrained = run.stage(
             "pretrained",
             functools.partial(pretrain, config, texts),
-            key=[net, config.objective, config.pretrain, config.held_out, texts.digest],
+            key=[net, config.objective, config.pretrain, texts.digest],
         )
         encoder = pretrained.model.get_layer("encoder")
         encoders.keep_text(run, encoder, kerastl.inputs.text.of(data.task).vocabulary)
@@ -100,9 +93,8 @@ def load(config: Config) -> tuple[Dataset, Dataset]:
     options: dict[str, Any] = {"sequence_length": config.sequence_length, "reading": config.reading}
     texts = functools.partial(kerastl.data.loading.texts_of_any_kind, seed=config.seed, **options)
     data = texts(config.data, vocabulary=kerastl.models.pretrained.encoders.vocabulary(config.encoder))
-    return data, texts(
-        config.unlabelled, vocabulary=kerastl.inputs.text.of(data.task).vocabulary
-    ) if config.unlabelled else data
+    words = kerastl.inputs.text.of(data.task).vocabulary
+    return data, texts(config.unlabelled, vocabulary=words) if config.unlabelled else data
 
 
 def build(config: Config, task: Task, encoder=None):
@@ -123,7 +115,7 @@ def pretrain(config: Config, texts: Dataset, at: Workspace):
         features, steps = kerastl.training.transfer.feature_extractor(model), schedule.steps(len(texts.train))
         network = methods.network("simcse", features, augment=None, steps=steps)
         return kerastl.training.Trained(model, learn(network, callbacks=methods.watchers(network, texts.train)))
-    words, held = kerastl.inputs.text.of(texts.task).vocabulary, texts.validation.take(config.held_out).inputs
+    words, held = kerastl.inputs.text.of(texts.task).vocabulary, texts.validation.take(1000).inputs
     hidden = kerastl.pretraining.masked_language_model.MaskedLanguageModel
     network = hidden(model.get_layer("encoder"), vocabulary=words, seed=config.seed)
     before = network.perplexity(held)
