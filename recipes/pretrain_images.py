@@ -37,7 +37,7 @@ class Config:
     unlabelled: Place = ""
     """Pictures to pretrain on, whose labels, if any, nobody looks at; by default those of `data`."""
     reading: PictureReading = PictureReading()
-    """How both are read and divided."""
+    """How `data` is read and divided."""
     image_size: ImageSize = 32
     """Side of the square pictures that the encoder gets; sets that are published keep theirs."""
     backbone: BackboneName | None = None
@@ -97,10 +97,11 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def load(config: Config) -> tuple[Dataset, Dataset]:
     """What is to be known in the end, and the pictures to pretrain on."""
-    pictures = functools.partial(kerastl.data.loading.pictures_of_any_kind, reading=config.reading, seed=config.seed)
-    data = pictures(config.data, size=(config.image_size, config.image_size), any_shape=True, single_label=True)
-    *size, channels = data.task.inputs.shape
-    return data, pictures(config.unlabelled, size=size, channels=channels) if config.unlabelled else data
+    loading, options = kerastl.data.loading, {"reading": config.reading, "any_shape": True, "single_label": True}
+    size = (config.image_size, config.image_size)
+    data = loading.pictures_of_any_kind(config.data, size=size, seed=config.seed, **options)
+    more = {"on_unreadable": config.reading.on_unreadable, "seed": config.seed}
+    return data, loading.pictures_beside(config.unlabelled, data, **more) if config.unlabelled else data
 
 
 def build(config: Config, task: Task, encoder=None):

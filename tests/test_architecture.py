@@ -85,6 +85,7 @@ MAY_NAME: dict[str, set[str]] = {
     "pretraining/dino": TENSORFLOW,
     "pretraining/simcse": TENSORFLOW,
     "pretraining/masked_autoencoder": TENSORFLOW,
+    "pretraining/masked_features": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "pretraining/masked_language": TENSORFLOW,
     "pretraining/masked_autoencoder_model": KERAS | TENSORFLOW,
     "pretraining/masked_language_model": KERAS | TENSORFLOW,  # a train step needs GradientTape

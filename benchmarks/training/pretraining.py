@@ -72,8 +72,8 @@ def main() -> int:
     for seed in options.seeds:
         folder = ran(options.recipe, seed, flags)
         report = json.loads((folder / "report.json").read_text())
-        (curves,) = (folder / "stages").glob("pretrained-*/curves.json")
-        values = json.loads(curves.read_text())["values"]
+        curves = (folder / "stages").glob("pretrained-*/curves.json")  # those of other settings stay beside
+        values = json.loads(max(curves, key=lambda path: path.stat().st_mtime).read_text())["values"]
         scores, perplexity = scores_of(report), values.get("perplexity")
         for arm in ARMS:
             found[arm].append(scores[arm])

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kerastl import types
 from kerastl.data import (
@@ -138,6 +138,25 @@ def pictures_of_any_kind(
     settings = {"validation": reading.validation, "test": reading.test, "limit": reading.max_train_examples}
     shapes = {"image": (*size, channels)}
     return unlabelled.load(data, shapes=shapes, policy=reading.on_unreadable, seed=seed, **settings)
+
+
+def pictures_beside(
+    data: str | Path, others: types.Dataset, *, on_unreadable: Literal["fail", "skip"] = "fail", seed: int = 0
+) -> types.Dataset:
+    """More pictures of the shape of others, whose labels, if any, nobody looks at: nearly all of them in train.
+
+    Args:
+        data: as for `pictures_of_any_kind`.
+        others: that they are beside.
+        on_unreadable: see `reading.Reading`; columns are not asked for.
+        seed: of their order.
+
+    Raises:
+        FileNotFoundError, ValueError: as `pictures_of_any_kind`.
+    """
+    *size, channels = others.task.inputs.shape
+    few = PictureReading(validation=unlabelled.LEAST, test=unlabelled.LEAST, on_unreadable=on_unreadable)
+    return pictures_of_any_kind(data, size=size, channels=channels, reading=few, seed=seed)
 
 
 def _own_pictures(

@@ -125,7 +125,7 @@ class TwoViews(keras.Model):
 
     def _views(self, data: object) -> tuple[tf.Tensor, tf.Tensor]:
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        inputs = tf.cast(inputs, tf.int32 if "int" in self.encoder.inputs[0].dtype else tf.float32)
+        inputs = tf.cast(inputs, tf.int32 if self.encoder.inputs[0].dtype.startswith("int") else tf.float32)
         if self._augment is None:
             return inputs, inputs
         if isinstance(self._augment, keras.Layer):

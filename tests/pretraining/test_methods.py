@@ -8,7 +8,7 @@ from kerastl.inputs.augmentation import Augmentation
 from kerastl.inputs.image import Image
 from kerastl.pretraining import collapse, methods, vicreg
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.training import fitting
+from kerastl.training import fitting, precision
 from kerastl.types import Schedule, Split, Task
 
 TASK = Task("toy", Image((8, 8, 3)), SingleLabel(("a", "b")))
@@ -52,6 +52,20 @@ def test_each_has_what_its_objective_needs_and_is_watched(name):
     if name == "dino":  # what it says, and not the outputs before
         np.testing.assert_allclose(embeddings.sum(1), 1, rtol=1e-5)
     assert (watchers[0]._limits == collapse.Limits(deviation=0.1)) == (model.objective is vicreg.loss)
+
+
+def test_an_encoder_in_half_precision_is_watched_as_well():
+    with precision.dtype_policy("mixed_bfloat16"):
+        model = network("simclr")
+    assert model.encoder.output.dtype == "bfloat16"
+    split = pictures()
+    watchers = methods.watchers(model, split, split.take(20), pictures(seed=1))
+    options = {"keep": "last", "callbacks": watchers, "progress": False}
+    curves = fitting.fit(model, split, schedule=Schedule(1, batch_size=24), **options).values
+    assert np.isfinite(curves["loss"]).all()
+    assert 0 <= curves["knn_accuracy"][0] <= 1
+    assert np.asarray(watchers[0]._embed(split.inputs)).dtype == np.float32
+    assert precision.as_float32(model.encoder).output.dtype == "float32"
 
 
 def test_without_labels_nobody_asks_neighbours():
