@@ -132,23 +132,21 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
 
 def train_teacher(config: Config, few: Split, rest: Split, at: Workspace):
     """The moving average of a wider network: of labels, and of what the average itself is sure of in other pictures."""
-    share, distil, augmentation = config.labelled_share, kerastl.distil, kerastl.inputs.augmentation
+    share, augmentation = config.labelled_share, kerastl.inputs.augmentation
     labelled = kerastl.data.splits.repeated(few, round(len(rest) * share / (1 - share)))
     batches = augmented(config, kerastl.training.transfer.concatenate(rest, labelled), config.teacher)
     steps = config.teacher.epochs * int(batches.cardinality())
     network = kerastl.training.precision.build_in_fastest_dtype(
         lambda: kerastl.models.resnet.medium(few.task), seed=config.seed, workspace=at
     )
-    sure = functools.partial(distil.losses.pseudo_label_cross_entropy, threshold=config.threshold)
-    growing = distil.schedules.linear(0.0, config.unlabelled_weight, steps=max(steps // 10, 1))
-    model = distil.distiller.Distiller(
-        student=augmentation.with_augmentation(network, config.teacher_augmentation.build(config.seed + 100)),
-        teacher=distil.teachers.EMATeacher(config.decay, align=config.align),
-        losses={
-            # rows without a label count as zeros in the mean
-            "labels": distil.terms.LabelLoss(1 / share, ignore_label=kerastl.data.splits.NO_LABEL),
-            "sure": distil.terms.LogitLoss(sure, growing),
-        },
+    model = kerastl.distil.fixmatch.distiller(
+        augmentation.with_augmentation(network, config.teacher_augmentation.build(config.seed + 100)),
+        labelled_share=share,
+        threshold=config.threshold,
+        weight=config.unlabelled_weight,
+        ramp_steps=max(steps // 10, 1),
+        decay=config.decay,
+        align=config.align,
     )
     curves = kerastl.training.fit(model, batches, schedule=config.teacher, workspace=at, keep="last")
     average = model.average.get_layer(network.name)

@@ -69,7 +69,10 @@ MAY_NAME: dict[str, set[str]] = {
     "distil/compatibility": KERAS | TENSORFLOW,  # models and batches, for what they say of themselves
     "distil/distiller": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "distil/features": KERAS,
+    "distil/fixmatch": KERAS,  # a student, in an annotation
     "distil/label_propagation": set(),  # numbers
+    "distil/noisy_student": set(),
+    "distil/pseudo_labels": set(),
     "distil/schedules": TENSORFLOW,  # of the step, inside the graph
     "distil/teachers": KERAS | TENSORFLOW,  # an average is a model, moved inside the graph
     "distil/terms": TENSORFLOW,
@@ -82,10 +85,16 @@ MAY_NAME: dict[str, set[str]] = {
     "pretraining/vicreg": TENSORFLOW,
     "pretraining/byol": KERAS | TENSORFLOW,  # its predictor is a model
     "pretraining/dino": TENSORFLOW,
+    "pretraining/simcse": TENSORFLOW,
     "pretraining/masked_autoencoder": TENSORFLOW,
+    "pretraining/masked_features": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "pretraining/masked_language": TENSORFLOW,
+    "pretraining/masked_autoencoder_model": KERAS | TENSORFLOW,
+    "pretraining/masked_language_model": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "pretraining/two_views": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "pretraining/collapse": KERAS,  # the guard is a callback
+    "pretraining/methods": KERAS,  # projectors are models
+    "pretraining/neighbour_score": KERAS,  # a callback
     "pretraining/probe": set(),  # numbers
     "compress/tf_keras/bridge": KERAS | TF_KERAS,
     "compress/tf_keras/composite_layers": KERAS,  # it draws their graphs

@@ -747,6 +747,31 @@ def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     assert "below the smallest" in capsys.readouterr().err
 
 
+def test_advise_sees_examples_without_labels(tmp_path, capsys):
+    for index in range(8):
+        folder = tmp_path / "set" / ("cat", "dog")[index % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save(folder / f"{index}.png")
+    shutil.copytree(tmp_path / "set" / "cat", tmp_path / "more" / "deeper")
+    (tmp_path / "set.csv").write_text("words,label\n" + "".join(f"film {one},{one % 2}\n" for one in range(40)))
+    (tmp_path / "more.txt").write_text("one film\n\nanother film\n")
+    for data, more, counts in (
+        ("set", "more", "4 unlabelled pictures beside 8"),
+        ("set.csv", "more.txt", "2 unlabelled texts beside 40"),
+    ):
+        column = ["--text-column", "words"] if data == "set.csv" else []
+        assert cli.main(["advise", str(tmp_path / data), "--unlabelled", str(tmp_path / more), *column]) == 0
+        printed = capsys.readouterr().out
+        assert f"You have {counts} labelled ones" in printed
+        words = shlex.split(next(line for line in printed.splitlines() if "pretrain_" in line))
+        recipe = recipes.load(recipes.find(words[2]))
+        config = running.parse(recipe, recipe.Config(), words[3:], given=words[2])
+        assert (config.data, str(config.unlabelled)) == (str(tmp_path / data), str(tmp_path / more))
+    assert cli.main(["advise", str(tmp_path / "set"), "--unlabelled", str(tmp_path / "more"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unlabelled"] == 4
+    assert cli.main(["advise", str(tmp_path / "set"), "--unlabelled", str(tmp_path / "gone")]) == 1
+
+
 def test_advise_prints_the_columns_that_it_read_by(tmp_path, capsys):
     """The command finds the same pictures, texts, labels and splits."""
     for index in range(120):

@@ -227,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("path", metavar="PATH", help="class folders of pictures, a table, an archive or arrays")
     one.add_argument("--megabytes", type=float, help="that the file on the phone may have")
     one.add_argument("--milliseconds", type=float, help="that one answer may take")
+    one.add_argument("--unlabelled", metavar="PATH", help="more pictures, or texts, that have no labels")
     _with_columns(one)
     _with_json(one)
     one = command("fetch", "files:fetch", help="get a data set or weights into the cache")

@@ -13,10 +13,13 @@ def advise(
     path: str,
     megabytes: float | None,
     milliseconds: float | None,
+    unlabelled: str | None,
     as_json: bool,
     **columns: str | tuple[str, ...] | None,
 ) -> int:
     """Prints the command to run, the reasons and the cost.
+
+    Where there are examples without labels beside, it also prints how to pretrain on them.
 
     Raises:
         FileNotFoundError, ValueError: the data cannot be read, or is arrays, which no foundation model is for; or no
@@ -48,19 +51,40 @@ def advise(
     found = kerastl.models.advice.advise(
         **facts._asdict(), forward_passes=forward_passes, epochs=epochs, megabytes=megabytes, milliseconds=milliseconds
     )
+    beside = (
+        None
+        if unlabelled is None
+        else kerastl.data.facts.counted(unlabelled, kind=facts.kind, text_column=str(columns["text_column"]))
+    )
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), indent=2))
+        print(json.dumps({**dataclasses.asdict(found), "unlabelled": beside}, indent=2))
         return 0
     words = ["kerastl", "run", found.recipe, "--data", path]
     words += [word for name, value in found.flags.items() for word in (f"--{name}", str(value))]
+    by_column: list[str] = []
     for name in ("text" if facts.kind == "texts" else "path", "label", "split"):
         if (column := columns[f"{name}_column"]) != name:
-            words += [f"--{name}-column", column]
-    words += ["--label-separator", separator] if (separator := columns["label_separator"]) else []
-    words += ["--label-columns", *columns["label_columns"]] if columns["label_columns"] else []
-    print(shlex.join(words))
+            by_column += [f"--{name}-column", column]
+    by_column += ["--label-separator", separator] if (separator := columns["label_separator"]) else []
+    by_column += ["--label-columns", *columns["label_columns"]] if columns["label_columns"] else []
+    print(shlex.join([*words, *by_column]))
     for reason in found.why:
         print(f"  {reason}")
+    if unlabelled is not None and beside:
+        first = [
+            "kerastl",
+            "run",
+            *kerastl.models.advice.pretraining(found),
+            "--data",
+            path,
+            "--unlabelled",
+            unlabelled,
+        ]
+        total = sum(facts.counts.values()) if facts.examples is None else facts.examples
+        print(
+            f"  You have {beside:,} unlabelled {facts.kind} beside {total:,} labelled ones. To learn from those first, "
+            f"and to see in one table whether it helped:\n  {shlex.join([*first, *by_column])}"
+        )
     model = found.model
     print(
         f"  It takes {_minutes(found.minutes)} of training. The file that the run prefers ('balanced') has about "

@@ -10,8 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from kerastl.data import arrays, bert_vocabulary, formats, image_folder, labelled_texts, multi_label_columns
-from kerastl.inputs import pictures, wordpiece
+from kerastl.data import (
+    arrays,
+    bert_vocabulary,
+    class_folders,
+    formats,
+    image_folder,
+    labelled_texts,
+    multi_label_columns,
+    unlabelled_texts,
+)
+from kerastl.inputs import array_file, pictures, wordpiece
 from kerastl.system import special_files
 
 _SAMPLE, _LONGEST = 300, 512
@@ -82,6 +91,30 @@ def summarize(
     return Facts(
         "pictures", dict(counts), _side([row.path for row in rows]), examples=len(rows) if label_options else None
     )
+
+
+def counted(path: str | Path, *, kind: str, text_column: str = "text") -> int:
+    """Examples of a set of one's own whose labels, if any, are not asked for; none of them is decoded.
+
+    Args:
+        path: of pictures a folder with pictures anywhere below it, an archive of one, or arrays; of texts what
+            `unlabelled_texts.load` takes.
+        kind: ``"pictures"`` or ``"texts"``.
+        text_column: of texts.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path.
+        ValueError: it cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}.")
+    if kind == "texts":
+        return unlabelled_texts.count(path, text_column=text_column)
+    if array_file.is_array(path):
+        return max((len(array) for array in array_file.read_set(path)[0].values() if array.ndim), default=0)
+    folder = path if path.is_dir() else image_folder.unpacked(path)
+    return sum(class_folders.is_picture(file) for file in class_folders.files(folder))
 
 
 def _texts(path: Path, columns: list[str], split_column: str, label_options: multi_label_columns.Columns) -> Facts:

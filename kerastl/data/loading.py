@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kerastl import types
 from kerastl.data import (
@@ -29,6 +29,9 @@ from kerastl.data import (
     table_csv,
     text_csv,
     text_file,
+    unlabelled,
+    unlabelled_texts,
+    vocabularies,
 )
 from kerastl.data.reading import (
     PictureReading,
@@ -115,6 +118,55 @@ def pictures(
     return found
 
 
+def pictures_of_any_kind(
+    data: str | Path,
+    *,
+    size: Sequence[int],
+    channels: int = 3,
+    reading: PictureReading = PictureReading(),  # noqa: B008  frozen
+    seed: int = 0,
+    **options: Any,
+) -> types.Dataset:
+    """Pictures with their labels, or where they stand in no classes without: what pretraining learns from.
+
+    Args:
+        data, size, channels, reading, seed: as for `pictures`; beside these a folder, an archive or arrays without
+            labels.
+        options: further ones of `pictures`.
+
+    Returns:
+        As `pictures`, or as `unlabelled.load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as these.
+    """
+    if unlabelled.has_labels(data, inputs=["image"]):
+        return pictures(data, size=size, channels=channels, reading=reading, seed=seed, **options)
+    refuse_columns(reading, where=f"{data}, which has no labels")
+    settings = {"validation": reading.validation, "test": reading.test, "limit": reading.max_train_examples}
+    shapes = {"image": (*size, channels)}
+    return unlabelled.load(data, shapes=shapes, policy=reading.on_unreadable, seed=seed, **settings)
+
+
+def pictures_beside(
+    data: str | Path, others: types.Dataset, *, on_unreadable: Literal["fail", "skip"] = "fail", seed: int = 0
+) -> types.Dataset:
+    """More pictures of the shape of others, whose labels, if any, nobody looks at: nearly all of them in train.
+
+    Args:
+        data: as for `pictures_of_any_kind`.
+        others: that they are beside.
+        on_unreadable: see `reading.Splits`; columns are not asked for.
+        seed: of their order.
+
+    Raises:
+        FileNotFoundError, ValueError: as `pictures_of_any_kind`.
+    """
+    *size, channels = others.task.inputs.shape
+    few = PictureReading(validation=unlabelled.LEAST, test=unlabelled.LEAST, on_unreadable=on_unreadable)
+    return pictures_of_any_kind(data, size=size, channels=channels, reading=few, seed=seed)
+
+
 def _own_pictures(
     name: str, reading: PictureReading, *, size: tuple[int, int], channels: int, **settings: Any
 ) -> types.Dataset:
@@ -139,7 +191,7 @@ def texts(
     data: str | Path | None,
     *,
     sequence_length: int,
-    vocabulary: str | Path | None,
+    vocabulary: vocabularies.Vocabulary,
     vocabulary_size: int = 8000,
     reading: TextReading = TextReading(),  # noqa: B008  frozen
     single_label: bool = False,
@@ -230,6 +282,39 @@ def text_tasks(
             seed=seed,
             limit=reading.max_train_examples,
         )
+
+
+def texts_of_any_kind(
+    data: str | Path | None,
+    *,
+    sequence_length: int,
+    vocabulary: vocabularies.Vocabulary,
+    reading: TextReading = TextReading(),  # noqa: B008  frozen
+    seed: int = 0,
+    **options: Any,
+) -> types.Dataset:
+    """Sentences with their labels, or where a file has none without: what a language model learns from.
+
+    Args:
+        data, sequence_length, vocabulary, reading, seed: as for `texts`; a file without the column of labels, or one
+            that ends in ``.txt``, has none.
+        options: further ones of `texts`.
+
+    Returns:
+        As `texts`, or as `unlabelled_texts.load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as these.
+    """
+    settings: dict[str, Any] = {"sequence_length": sequence_length, "vocabulary": vocabulary, "seed": seed}
+    path = Path(data or "")
+    wanted = set(reading.label_columns or [reading.label_column])
+    lines = path.suffix.lower() == unlabelled_texts.LINES
+    table = path.suffix.lower() in text_file.ENDINGS and path.is_file()
+    if not lines and not (table and wanted.isdisjoint(text_file.columns(path))):
+        return texts(data, reading=reading, **settings, **options)
+    settings |= {"validation": reading.validation, "test": reading.test, "limit": reading.max_train_examples}
+    return unlabelled_texts.load(path, text_column=reading.text_column, policy=reading.on_unreadable, **settings)
 
 
 def tables(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kerastl import types
-from kerastl.data import enough, labelled_texts, text_csv, text_file
+from kerastl.data import enough, labelled_texts, text_csv, text_file, vocabularies
 from kerastl.system import downloads
 
 CLASSES = ("negative", "positive")
@@ -38,7 +38,7 @@ def load(
     *,
     rotten_tomatoes: bool = False,
     sequence_length: int = 128,
-    vocabulary: str | Path | None = "bert",
+    vocabulary: vocabularies.Vocabulary = "bert",
     vocabulary_size: int = 8000,
     validation: int | float = 0.1,
     test: int | float = 0.1,

@@ -45,7 +45,7 @@ def load(
     label_separator: str | None = None,
     label_columns: Sequence[str] = (),
     sequence_length: int = 128,
-    vocabulary: str | Path | None = "bert",
+    vocabulary: vocabularies.Vocabulary = "bert",
     vocabulary_size: int = 8000,
     policy: str = "fail",
     validation: int | float = 0.15,
@@ -67,8 +67,9 @@ def load(
             it may have several, and no separator is needed.
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
         sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
-        vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; or ``None``
-            to learn one from the training texts (`vocabularies.learn_vocabulary`), for a model trained from nothing.
+        vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; the tokens
+            themselves; or ``None`` to learn them from the training texts (`vocabularies.learn_vocabulary`), for a model
+            trained from nothing.
         vocabulary_size: tokens of one that is learned.
         policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
             them, ``"skip"`` lists them on stderr and leaves them out.
@@ -128,7 +129,7 @@ def build_dataset(
     skip: bool,
     columns: Sequence[str] = (),
     sequence_length: int,
-    vocabulary: str | Path | None,
+    vocabulary: vocabularies.Vocabulary,
     vocabulary_size: int,
     validation: int | float,
     test: int | float,

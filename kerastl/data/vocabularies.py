@@ -10,6 +10,10 @@ from pathlib import Path
 from kerastl.data import bert_vocabulary
 from kerastl.inputs import wordpiece
 
+Vocabulary = str | Path | Sequence[str] | None
+"""What texts are read with: ``"bert"``, the path of a file with a token a line, the tokens themselves, or ``None`` to
+learn them from the texts."""
+
 
 def learn_vocabulary(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     """A vocabulary for texts of any language: their characters, which spell every word of theirs, and frequent words.
@@ -40,14 +44,16 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     return tuple(tokens)
 
 
-def tokens(vocabulary: str | Path | None, texts: Sequence[str], *, size: int) -> tuple[str, ...]:
-    """The tokens of BERT's vocabulary, of a file with one a line, or for ``None`` of one that the texts teach.
+def tokens(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> tuple[str, ...]:
+    """The tokens themselves, of BERT's vocabulary, of a file with one a line, or for ``None`` learnt from the texts.
 
     Raises:
         FileNotFoundError: there is no such file, or BERT's cannot be had.
     """
     if vocabulary is None:
         return learn_vocabulary(texts, size=size)
+    if not isinstance(vocabulary, str | Path):
+        return tuple(vocabulary)
     if vocabulary == "bert":
         return bert_vocabulary.tokens()
     if not Path(vocabulary).is_file():
@@ -57,6 +63,8 @@ def tokens(vocabulary: str | Path | None, texts: Sequence[str], *, size: int) ->
     return wordpiece.Tokenizer.from_file(vocabulary).vocabulary
 
 
-def from_anywhere(vocabulary: str | Path | None) -> str | None:
-    """A vocabulary's name, or a path that is the same from another working folder."""
+def from_anywhere(vocabulary: Vocabulary) -> str | list[str] | None:
+    """A vocabulary's name, its tokens, or a path that is the same from another working folder."""
+    if vocabulary is not None and not isinstance(vocabulary, str | Path):
+        return list(vocabulary)
     return None if vocabulary is None else "bert" if vocabulary == "bert" else os.path.abspath(vocabulary)

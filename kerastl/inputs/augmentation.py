@@ -23,6 +23,8 @@ class Augmentation:
     """Largest change of scale as a share, drawn for height and width apart."""
     shear: Share = 0.0
     """Largest shift a pixel of height, as a share."""
+    crop: Part = 0.0
+    """Largest share of height and width that is cut away, anywhere; what is left is enlarged to the whole picture."""
     elastic: Share = 0.0
     """Elastic distortion (Simard et al. 2003): how far points a quarter of the picture apart are shifted, each its own
     way, as a share of height and width (standard deviation); what is between them bends along."""
@@ -36,6 +38,12 @@ class Augmentation:
     """Largest change of the distance from a picture's mean, as a share, to either side."""
     exposure: Share = 0.0
     """Largest change of the light as a share, to either side: black stays black."""
+    saturation: Share = 0.0
+    """Largest change of the colours' strength as a share, to either side."""
+    hue: Share = 0.0
+    """Largest turn of the colours to either side, as a share of the whole circle of them."""
+    grayscale: Share = 0.0
+    """Share of the pictures that lose their colours."""
     erasing: Share = 0.0
     """Random erasing (Zhong et al. 2020): share of the pictures in which a rectangle is blanked."""
     cutout: Share = 0.0
@@ -64,7 +72,7 @@ class Augmentation:
 
         from kerastl.inputs import random_layers
 
-        moves = {name: getattr(self, name) for name in ("rotation", "translation", "zoom", "shear", "elastic")}
+        moves = {name: getattr(self, name) for name in ("rotation", "translation", "zoom", "shear", "crop", "elastic")}
         steps: list[keras.Layer] = []
         if self.horizontal_flip:
             steps.append(layers.RandomFlip("horizontal", seed=seed))
@@ -76,6 +84,9 @@ class Augmentation:
             steps.append(layers.RandomContrast(self.contrast, value_range=(0, 255), seed=seed + 4))
         if self.exposure:
             steps.append(random_layers.Exposure(self.exposure, seed=seed + 7))
+        colours = {name: getattr(self, name) for name in ("saturation", "hue", "grayscale")}
+        if any(colours.values()):
+            steps.append(random_layers.ColorJitter(**colours, seed=seed + 8))
         if self.erasing:
             share = (self.erasing, self.erasing)  # of a single number Keras draws one below it, half of it on average
             options = {"scale": (0.02, 0.2), "fill_value": 0.0, "value_range": (0, 255), "seed": seed + 2}

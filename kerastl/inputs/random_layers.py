@@ -23,7 +23,7 @@ class RandomAffine(layers.Layer):
     bilinear resampling blurs: a model then learns from pictures softer than those it will see.
 
     Args:
-        rotation, translation, zoom, shear, elastic, fill: as in `augmentation.Augmentation`.
+        rotation, translation, zoom, shear, crop, elastic, fill: as in `augmentation.Augmentation`.
         seed: of the random stream.
 
     Raises:
@@ -37,6 +37,7 @@ class RandomAffine(layers.Layer):
         translation: float = 0.0,
         zoom: float = 0.0,
         shear: float = 0.0,
+        crop: float = 0.0,
         elastic: float = 0.0,
         fill: str = "constant",
         seed: int = 0,
@@ -45,7 +46,7 @@ class RandomAffine(layers.Layer):
         super().__init__(**options)
         if elastic and fill != "constant":
             raise ValueError(f"Outside of a bent picture is black. Received: elastic={elastic}, fill={fill!r}.")
-        self.fill, self.elastic = fill, elastic
+        self.fill, self.elastic, self.crop = fill, elastic, crop
         self.limits = {"rotation": rotation, "translation": translation, "zoom": zoom, "shear": shear}
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -63,15 +64,16 @@ class RandomAffine(layers.Layer):
 
         angle = 2 * math.pi * draw("rotation")
         shift = (height * draw("translation"), width * draw("translation"))
-        if not (self.limits["rotation"] or self.limits["zoom"] or self.limits["shear"] or self.elastic):
+        resampled = any(self.limits[limit] for limit in ("rotation", "zoom", "shear")) or self.crop or self.elastic
+        if not resampled:
             shift = tuple(ops.round(pixels) for pixels in shift)
-        transforms = affine_transforms(
-            (height, width),
-            angle=angle,
-            shift=shift,
-            scale=(1 + draw("zoom"), 1 + draw("zoom")),
-            shear=draw("shear"),
-        )
+        scale, shear = (1 + draw("zoom"), 1 + draw("zoom")), draw("shear")
+        if self.crop:  # anywhere inside of the picture
+            cut = keras.random.uniform((batch,), 0, self.crop, seed=self.seed_generator)
+            place = keras.random.uniform((2, batch), -0.5, 0.5, seed=self.seed_generator) * cut
+            scale = (scale[0] * (1 - cut), scale[1] * (1 - cut))
+            shift = (shift[0] + (height - 1) * place[0], shift[1] + (width - 1) * place[1])
+        transforms = affine_transforms((height, width), angle=angle, shift=shift, scale=scale, shear=shear)
         if not self.elastic:
             return ops.image.affine_transform(inputs, transforms, interpolation="bilinear", fill_mode=self.fill)
         points = keras.random.normal((batch, ELASTIC_POINTS, ELASTIC_POINTS, 2), seed=self.seed_generator)
@@ -80,7 +82,7 @@ class RandomAffine(layers.Layer):
         return ops.cast(sampled(inputs, positions(transforms, (height, width)) + shifts * reach), inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"elastic": self.elastic, "fill": self.fill, "seed": self.seed}
+        own = {"crop": self.crop, "elastic": self.elastic, "fill": self.fill, "seed": self.seed}
         return {**super().get_config(), **self.limits, **own}
 
 
@@ -118,6 +120,70 @@ class Exposure(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "share": self.share, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="kerastl")
+class ColorJitter(layers.Layer):
+    """Changes the colours of every picture by one matrix: hue turned, saturation scaled, or all of it taken away.
+
+    Hue is an angle about the axis of greys, and grey is the luma of BT.601, as Pillow's. With contrast and brightness
+    it is the colour distortion of Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
+    Representations", appendix A, without which two crops of a picture are told by their histogram of colours. Pictures
+    of one channel stay as they are.
+
+    Args:
+        saturation: largest change as a share, to either side.
+        hue: largest turn to either side, as a share of a whole one.
+        grayscale: share of the pictures that become grey.
+        seed: of the random stream.
+
+    Raises:
+        ValueError: a share is outside of 0..1.
+    """
+
+    def __init__(
+        self, *, saturation: float = 0.0, hue: float = 0.0, grayscale: float = 0.0, seed: int = 0, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.shares = {"saturation": saturation, "hue": hue, "grayscale": grayscale}
+        if not all(0 <= share <= 1 for share in self.shares.values()):
+            raise ValueError(f"Colours change by shares of 0 to 1. Received: {self.shares}.")
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = True) -> Any:
+        """Pictures ``(batch, height, width, channels)`` of pixels 0..255 to pictures of the same shape."""
+        if not training or inputs.shape[-1] != 3:
+            return inputs
+        draws = keras.random.uniform((3, ops.shape(inputs)[0]), seed=self.seed_generator)
+        saturation = 1 + self.shares["saturation"] * (2 * draws[0] - 1)
+        angle = 2 * math.pi * self.shares["hue"] * (2 * draws[1] - 1)
+        saturation = ops.where(draws[2] < self.shares["grayscale"], ops.zeros_like(saturation), saturation)
+        matrices = color_matrices(angle=angle, saturation=saturation)
+        changed = ops.einsum("bhwc,bkc->bhwk", ops.cast(inputs, matrices.dtype), matrices)
+        return ops.cast(ops.clip(changed, 0, 255), inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.shares, "seed": self.seed}
+
+
+def color_matrices(*, angle: Any, saturation: Any) -> Any:
+    """What a pixel's red, green and blue are multiplied by.
+
+    Args:
+        angle: ``(batch,)`` in radians, of a turn about the axis on which the three are equal; a third of a whole one
+            makes green of red.
+        saturation: ``(batch,)``, 0 for grey, 1 for as it was.
+
+    Returns:
+        ``(batch, 3, 3)``, from the column's channel to the row's.
+    """
+    cosine, sine = ops.cos(angle)[:, None, None], ops.sin(angle)[:, None, None]
+    across = ops.convert_to_tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])  # Rodrigues' formula
+    turned = cosine * ops.eye(3) + (1 - cosine) / 3 + sine / math.sqrt(3) * across
+    luma = ops.tile(ops.convert_to_tensor([[0.299, 0.587, 0.114]]), (3, 1))
+    share = saturation[:, None, None]
+    return ops.matmul(share * ops.eye(3) + (1 - share) * luma, turned)
 
 
 @keras.saving.register_keras_serializable(package="kerastl")

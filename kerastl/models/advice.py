@@ -61,6 +61,7 @@ AFFORDABLE_MINUTES = 12 * 60
 """Minutes that a teacher may take: a night."""
 TEXT_EPOCHS = 2
 """Epochs of `text_classifier`, and of the teacher in `text_mobile`."""
+_POSITIONS = 512  # that an encoder knows
 _STUDENT = 20  # epochs of `text_mobile`'s: ten, and as many of its baseline
 _FROM_NOTHING = {"schedule.peak-learning-rate": 1e-3, "schedule.epochs": 10}  # what an encoder without weights needs
 
@@ -165,6 +166,14 @@ def advise(
     if milliseconds is not None:
         why.append(f"The run measures its {milliseconds:g} ms on its own machine; the times here are those of another.")
     return Advice(model=best, recipe=recipe, flags=flags, why=tuple(why), minutes=minutes, others=others)
+
+
+def pretraining(found: Advice) -> list[str]:
+    """The recipe that first learns from examples without labels, and its flags for what was advised."""
+    if found.model.kind == "pictures":
+        return ["pretrain_images", "--backbone", found.model.name, "--image-size", str(found.model.size)]
+    encoder = "small" if found.model.name == "text_cnn" else found.model.name  # which reads words, and is no encoder
+    return ["pretrain_text", "--encoder", encoder, "--sequence-length", str(min(found.model.size, _POSITIONS))]
 
 
 def _within(kind: str, *, megabytes: float | None, milliseconds: float | None) -> list[Model]:

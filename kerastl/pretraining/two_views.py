@@ -29,6 +29,7 @@ class TwoViews(keras.Model):
     | VICReg | ``vicreg.loss`` | | | |
     | BYOL | ``byol.loss`` | ``byol.predictor(width)`` | ``schedules.cosine(0.996, 1.0, steps=...)`` | |
     | DINO | ``dino.loss`` | | ``schedules.cosine(0.996, 1.0, steps=...)`` | 0.9 |
+    | SimCSE, of sentences | ``simcse.loss`` | | | |
 
     With a target, the loss is the mean over both directions: each view's embedding (what the predictor makes of it)
     against the target's embedding of the other view. The target is the exponential moving average of encoder and
@@ -43,8 +44,9 @@ class TwoViews(keras.Model):
         encoder: functional or sequential, of inputs to features ``(batch, features)``; trained in place.
             `training.transfer.feature_extractor` makes it of a classifier.
         projector: of features to embeddings ``(batch, width)``; trained, and thrown away after.
-        augment: makes a random view of a batch of inputs in float32, another one at every call. A Keras model or layer
-            is called with ``training=True``, and its random state is in checkpoints; `inputs.augmentation` builds one.
+        augment: makes a random view of a batch of inputs in float32, of token ids as they are, another one at every
+            call. A Keras model or layer is called with ``training=True``, and its random state is in checkpoints;
+            `inputs.augmentation` builds one. ``None`` where the encoder's dropout alone makes two views of an example.
         objective: see the table; ``functools.partial`` gives it its settings.
         predictor: of embeddings to embeddings of the same width, on the online side alone.
         target_decay: of the moving average, 0 to 1, or a schedule of the step; ``None`` where there is no target.
@@ -66,7 +68,7 @@ class TwoViews(keras.Model):
         encoder: keras.Model,
         *,
         projector: keras.Model,
-        augment: Callable[..., tf.Tensor],
+        augment: Callable[..., tf.Tensor] | None,
         objective: Objective,
         predictor: keras.Model | None = None,
         target_decay: schedules.Scheduled | None = None,
@@ -123,7 +125,9 @@ class TwoViews(keras.Model):
 
     def _views(self, data: object) -> tuple[tf.Tensor, tf.Tensor]:
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        inputs = tf.cast(inputs, tf.float32)
+        inputs = tf.cast(inputs, tf.int32 if self.encoder.inputs[0].dtype.startswith("int") else tf.float32)
+        if self._augment is None:
+            return inputs, inputs
         if isinstance(self._augment, keras.Layer):
             return self._augment(inputs, training=True), self._augment(inputs, training=True)
         return self._augment(inputs), self._augment(inputs)

@@ -12,6 +12,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "acceptance": ["Acceptance"],
         "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "attempt", "post_training"],
         "clustering": ["clustered"],
+        "few_labels": ["FewLabels"],
         "model_selection": ["Selection", "best_on_validation"],
         "publishing": ["publish"],
         "quantization": ["quantization_aware"],

@@ -71,7 +71,7 @@ def fit(
         outside_callbacks.check(watchers)
     model.optimizer.build(model.trainable_variables)
     history = keras.callbacks.History()
-    watchers = [history, *watchers]
+    watchers = [*watchers, history]  # the last, so that curves have what others add to the logs
     checkpoints = Checkpoints(workspace, others=watchers) if workspace else None
     counter: tf.Variable | None = getattr(batches, "epochs_begun", None)
     everyone = CallbackList(

@@ -297,3 +297,22 @@ def test_tables(tmp_path, monkeypatch):
     assert fake.asked == [((), {"validation": 0.1, "test": 0.2, "limit": None, "seed": 3})] * 3
     with pytest.raises(ValueError, match=r"Received: --label-columns \('price',\), --unit 'EUR' for the set bike"):
         loading.tables(None, reading=TableReading(label_columns=("price",), unit="EUR"))
+
+
+def test_pictures_without_labels_are_for_pretraining_and_stand_beside_others(tmp_path):
+    (plain := tmp_path / "plain").mkdir()
+    for index in range(40):
+        Image.fromarray(np.full((10, 12, 3), index, np.uint8)).save(plain / f"{index}.png")
+    np.savez(tmp_path / "more.npz", x=np.random.default_rng(0).integers(0, 256, (90, 8, 8, 3)).astype(np.uint8))
+    reading = PictureReading(validation=5, test=6)
+    alone = loading.pictures_of_any_kind(plain, size=(8, 8), reading=reading, seed=1)
+    assert [len(split) for split in (alone.train, alone.validation, alone.test)] == [29, 5, 6]
+    assert alone.source == "unlabelled"
+    with pytest.raises(ValueError, match="which has no labels"):
+        loading.pictures_of_any_kind(plain, size=(8, 8), reading=PictureReading(label_column="kind"))
+    more = loading.pictures_beside(tmp_path / "more.npz", alone, seed=1)
+    assert (more.train.inputs.shape, len(more.test)) == ((30, 8, 8, 3), 30)
+    named = loading.pictures_of_any_kind("mnist", size=(8, 8), any_shape=True, single_label=True)
+    assert named.source == "mnist"
+    with pytest.raises(ValueError, match="as the model takes them"):
+        loading.pictures_beside(tmp_path / "more.npz", named)

@@ -21,7 +21,10 @@ from kerastl.system import families
 
 FOLDER = Path(kerastl.pretraining.__path__[0])
 MEMBERS = sorted(families.defining(FOLDER, "loss"))
-NOT_OBJECTIVES = {"embeddings", "collapse", "probe", "two_views"}
+NOT_OBJECTIVES = {
+    "embeddings", "collapse", "probe", "neighbour_score", "methods", "two_views", "masked_language_model",
+    "masked_autoencoder_model",
+}  # fmt: skip
 """What objectives compute with, what watches over them, and what trains to them."""
 
 PAIRS = {"first", "second", "predictions", "targets", "student", "teacher"}
@@ -37,7 +40,8 @@ def made(name, *, seed=0, scale=1.0, kind="float64"):
         return ASKED
     if name == "center":
         return np.zeros(5, kind)
-    shape = {"logits": (3, 4, 5), "patches": (3, 4, 6), "reconstructions": (3, 4, 6)}.get(name, (3, 5))
+    shapes = {"logits": (3, 4, 5), "patches": (3, 4, 6), "reconstructions": (3, 4, 6)}
+    shape = {**shapes, "values": (3, 4), "estimates": (3, 4)}.get(name, (3, 5))
     assert shape != (3, 5) or name in PAIRS, f"say here what an argument {name!r} holds"
     return (scale * generator.normal(size=shape)).astype(kind)
 
@@ -66,7 +70,7 @@ def test_how_many_were_found():
     print(f"{len(MEMBERS)} objectives: {MEMBERS}")
     files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
     assert files - set(MEMBERS) == NOT_OBJECTIVES
-    assert len(MEMBERS) == 7
+    assert len(MEMBERS) == 9
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -114,7 +118,7 @@ def test_single_precision_is_double_precision_to_six_digits(name):
 def test_gradients_are_central_finite_differences(name):
     """Of the tensor that learns: both views, or the student, the prediction, what was drawn or said."""
     names = arguments(loss_of(name))[0]
-    fixed = {"targets", "teacher", "patches", "labels"}
+    fixed = {"targets", "teacher", "patches", "labels", "values"}
     learning = [place for place, one in enumerate(names) if one not in fixed]
     values = example(name)
     assert learning

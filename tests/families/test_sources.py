@@ -28,12 +28,11 @@ FOUND = sorted(
 FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.data.{name}"), "fetch")]
 
 # What is read from files that people look into says where each example was found.
-WITH_ORIGINS = {
-    "arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "sentence_tasks", "unlabelled",
-}  # fmt: skip
+WITH_ORIGINS = {"arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "unlabelled"}
+WITH_ORIGINS |= {"sentence_tasks", "unlabelled_texts"}
 
 # Nothing is asked of these before a model has answered them.
-UNLABELLED = {"unlabelled"}
+UNLABELLED = {"unlabelled", "unlabelled_texts"}
 
 # Their columns and the scale of their labels are those of the training rows: there is no task before these are read.
 TASK_OF_ROWS = {"bike_rentals", "table_csv"}
@@ -85,6 +84,7 @@ def required(tmp_path_factory):
         "arrays": {"path": arrays},
         "text_csv": {"path": sentences, **learned},
         "sentence_tasks": {"path": tasks, "label_columns": ["a", "b"], **learned},
+        "unlabelled_texts": {"path": sentences, **learned},
         "movie_reviews": learned,
         "groceries": {"size": (32, 32)},
         "table_csv": {"path": table, "label_columns": ["wage"]},
@@ -106,7 +106,7 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
-    ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled"}
+    ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled", "unlabelled_texts"}
     fetched = {"bike_rentals", "cifar10", "fashion_mnist", "groceries", "mnist", "movie_reviews", "tfds"}
     assert set(FOUND) == fetched | ones_own
     assert set(FOUND) - set(FETCHED) == ones_own
@@ -144,7 +144,8 @@ def test_three_splits_of_one_task_that_load_again(name, required):
         made.task.target.check(split.labels, where=split.name, rows=len(split))
         if name in UNLABELLED:
             assert split.labels.shape == (len(split), 0)
-            assert (np.diff(split.inputs[:, 0, 0, 0].astype(int)) < 0).any()  # shuffled: not in the order of the file
+            order = split.inputs.reshape(len(split), -1).astype(int) @ np.arange(1, split.inputs[0].size + 1)
+            assert (np.diff(order) < 0).any()  # shuffled: not in the order of the file
             continue
         targets = dict(made.task.target.parts) if isinstance(split.labels, dict) else {"": made.task.target}
         for task, target in targets.items():

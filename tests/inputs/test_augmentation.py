@@ -144,11 +144,12 @@ def test_every_setting_is_a_layer_of_its_own():
     settings = {
         "rotation": 0.1, "translation": 0.1, "zoom": 0.1, "shear": 0.1, "elastic": 0.02, "horizontal_flip": True,
         "brightness": 0.1, "contrast": 0.1, "exposure": 0.1, "erasing": 0.1, "cutout": 0.1, "mixup": 0.1,
+        "crop": 0.1, "saturation": 0.1, "hue": 0.1, "grayscale": 0.1,
     }  # fmt: skip
     assert set(settings) == {field.name for field in dataclasses.fields(augmentation.Augmentation)} - {"fill"}
     for name, value in settings.items():
         assert len(augmentation.Augmentation(**{name: value}).build(seed=1).layers) == 1, name
-    assert len(augmentation.Augmentation(**settings).build().layers) == 8
+    assert len(augmentation.Augmentation(**settings).build().layers) == 9
     with pytest.raises(dataclasses.FrozenInstanceError):
         augmentation.Augmentation().zoom = 0.1
 

@@ -194,3 +194,44 @@ def test_cutout_blanks_one_square_a_picture():
     assert random_layers.Cutout.from_config(random_layers.Cutout(0.4, seed=2).get_config()).side == 0.4
     with pytest.raises(ValueError, match="side=-1"):
         random_layers.Cutout(-1)
+
+
+def test_a_crop_is_a_part_of_the_picture_and_is_anywhere_in_it():
+    """A picture that says where its pixels are: what comes out says which part was read."""
+    size = 32
+    where = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1)
+    pictures = np.tile(where.astype("float32"), (400, 1, 1, 1))
+    seen = np.asarray(random_layers.RandomAffine(crop=0.5, seed=1)(pictures + 1)) - 1  # black is outside
+    first, last = seen[:, 0, 0], seen[:, -1, -1]  # row and column of two corners
+    sides = (last - first) / (size - 1)
+    np.testing.assert_allclose(sides[:, 0], sides[:, 1], atol=1e-3)
+    assert 0.5 <= sides.min() < 0.53
+    assert 0.97 < sides.max() <= 1.001
+    assert seen.min() >= -1e-3
+    small = sides[:, 0] < 0.6
+    assert first[small].min() < 2
+    assert last[small].max() > size - 3
+
+
+def test_colours_turn_and_fade():
+    third = np.full(1, 2 * np.pi / 3, "float32")
+    one = np.ones(1, "float32")
+    np.testing.assert_allclose(
+        random_layers.color_matrices(angle=third, saturation=one)[0], [[0, 0, 1], [1, 0, 0], [0, 1, 0]], atol=1e-6
+    )  # red becomes green
+    np.testing.assert_allclose(random_layers.color_matrices(angle=0 * one, saturation=one)[0], np.eye(3), atol=1e-6)
+    pixels = np.random.default_rng(0).uniform(0, 255, (200, 1, 1, 3)).astype("float32")
+    grey = np.asarray(random_layers.ColorJitter(grayscale=1.0)(pixels))
+    np.testing.assert_allclose(grey, np.repeat(pixels @ np.array([[0.299], [0.587], [0.114]]), 3, -1), rtol=1e-5)
+    some = np.asarray(random_layers.ColorJitter(grayscale=0.3, seed=2)(pixels))
+    assert (np.ptp(some, axis=-1) < 1e-3).mean() == pytest.approx(0.3, abs=0.1)
+    turned = np.asarray(random_layers.ColorJitter(hue=0.05, saturation=0.3, seed=2)(64 + pixels / 2))
+    assert np.abs(turned - 64 - pixels / 2).max() > 5
+    assert turned.min() >= 0
+    assert turned.max() <= 255
+    np.testing.assert_array_equal(random_layers.ColorJitter(hue=0.5)(pixels[..., :1]), pixels[..., :1])
+    np.testing.assert_array_equal(random_layers.ColorJitter(hue=0.5)(pixels, training=False), pixels)
+    for shares in ({"hue": 1.5}, {"saturation": -0.1}):
+        with pytest.raises(ValueError, match="shares of 0 to 1"):
+            random_layers.ColorJitter(**shares)
+    assert random_layers.ColorJitter.from_config(random_layers.ColorJitter(hue=0.5).get_config()).shares["hue"] == 0.5

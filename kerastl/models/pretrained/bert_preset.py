@@ -6,6 +6,7 @@ BERT's own uncased training read them: in small letters and without accents.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from keras_hub.src.utils import preset_utils
 
 from kerastl.inputs import text, wordpiece
 from kerastl.models.pretrained import minilm_l6, presets
-from kerastl.system import bounded_json, near_names
+from kerastl.system import atomic_files, bounded_json, near_names
 from kerastl.types import Task
 
 _VOCABULARY, _SETTINGS = "assets/tokenizer/vocabulary.txt", "tokenizer.json"
@@ -96,6 +97,36 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
     for layer in model.get_layer("encoder").layers:  # the same layers, but for BERT's pooler
         layer.set_weights(body.get_layer(layer.name).get_weights())
     return model
+
+
+def save(encoder: keras.Model, vocabulary: Sequence[str], folder: Path) -> None:
+    """Writes an encoder and its vocabulary as keras-hub does: a folder that `load` takes, and keras-hub too.
+
+    BERT's pooler, which no encoder here has, is written as it begins.
+
+    Args:
+        encoder: the layer ``"encoder"`` of `minilm_l6.build`.
+        vocabulary: the token of each id.
+        folder: takes the place of one of that name; what stood there before is replaced only by a finished one.
+    """
+    blocks = [layer for layer in encoder.layers if layer.name.startswith("transformer_layer_")]
+    body = keras_hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary),
+        num_layers=len(blocks),
+        num_heads=blocks[0].num_heads,
+        hidden_dim=encoder.output_shape[-1],
+        intermediate_dim=blocks[0].intermediate_dim,
+        max_sequence_length=encoder.get_layer("position_embedding").sequence_length,
+    )
+    for layer in encoder.layers:
+        body.get_layer(layer.name).set_weights(layer.get_weights())
+    tokenizer = keras_hub.models.BertTokenizer(vocabulary=list(vocabulary), lowercase=True)
+    with atomic_files.atomic_replace(
+        folder, needed_bytes=sum(weight.nbytes for weight in body.get_weights())
+    ) as temporary:
+        temporary.mkdir()
+        body.save_to_preset(str(temporary))
+        tokenizer.save_to_preset(str(temporary))
 
 
 def fault(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from kerastl.models.pretrained import names
 from kerastl.system import bounded_json
 from kerastl.types import Task
 from kerastl.types.settings import Known
@@ -37,6 +38,7 @@ def vocabulary(name: str) -> str | None:
     """
     if name in ("minilm_l6", "small"):
         return {"minilm_l6": "bert", "small": None}[name]
+    name = _of_run(name)
     if _is_published(name):
         return str(Path(name, "vocab.txt"))
     from kerastl.models.pretrained import bert_preset  # keras-hub takes seconds to import
@@ -49,7 +51,8 @@ def load(name: str, task: Task, *, pooling: str = "mean") -> keras.Model:
 
     Args:
         name: ``"minilm_l6"``; ``"small"``, without weights of anybody; the path of a folder of the Hugging Face hub, or
-            of one that keras-hub saved; the name of a preset of keras-hub (``"bert_tiny_en_uncased"``) or its handle.
+            of one that keras-hub saved, or of a finished run of `pretrain_text`; the name of a preset of keras-hub
+            (``"bert_tiny_en_uncased"``) or its handle.
         task: of texts, loaded with this encoder's `vocabulary`.
         pooling: see `minilm_l6.build`.
 
@@ -63,7 +66,14 @@ def load(name: str, task: Task, *, pooling: str = "mean") -> keras.Model:
         return minilm_l6.pretrained(task, pooling=pooling)
     if name == "small":
         return minilm_l6.small(task, pooling=pooling)
+    name = _of_run(name)
     return (bert_folder if _is_published(name) else bert_preset).load(name, task, pooling=pooling)
+
+
+def _of_run(name: str) -> str:
+    """The folder of the encoder that a finished run has pretrained; of anything else its own name."""
+    inner = Path(name, names.TEXT_ENCODER)
+    return str(inner) if inner.is_dir() else name
 
 
 def _is_published(name: str) -> bool:

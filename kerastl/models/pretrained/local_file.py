@@ -14,7 +14,7 @@ from keras import layers
 
 from kerastl.export import keras_graph, serving
 from kerastl.inputs.image import Image
-from kerastl.models.pretrained import graph
+from kerastl.models.pretrained import graph, names
 from kerastl.models.pretrained.backbone import Backbone
 from kerastl.models.pretrained.weights import account
 from kerastl.types import Inputs, Split, kind_of
@@ -35,7 +35,8 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
     of kerastl does: a file does not say otherwise which range it wants.
 
     Args:
-        path: a file, or a folder with a ``model.keras`` in it.
+        path: a file, or a folder with a ``model.keras`` in it; where a run has pretrained an encoder, that one is
+            taken, and not what was made of it.
         image_size: side of the square pictures in pixels; ``None`` for the model's own.
 
     Raises:
@@ -43,7 +44,8 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
         ValueError: the file is not opened (see `untrusted.keras_file.load`); it takes no pictures of three channels,
             says no range, or cannot take pictures of this size.
     """
-    file, model = _opened(path)
+    encoder = Path(path) / names.ENCODER
+    file, model = _opened(encoder if encoder.is_file() else path)
     shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
     if len(shape) != 3 or shape[-1] != 3:
         raise ValueError(f"Wanted a model of colour pictures. Received: {file}, which takes {model.input_shape}.")
@@ -52,10 +54,10 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
         raise ValueError(f"Wanted image_size, for {file} takes pictures of any. Received: image_size={image_size}.")
     features = keras.Model(model.inputs, _features(model))
     # as the layers of a head are called; one that pools the features is such a layer
-    names = {name: f"inner_{name}" for name in ("pool", "dropout", "logits")}
+    renamed = {name: f"inner_{name}" for name in ("pool", "dropout", "logits")}
     if features.output._keras_history.operation.name == "pool":
-        del names["pool"]
-    flat = _laid_out(features, file, shape=(size, size, 3), name=model.name, names=names)
+        del renamed["pool"]
+    flat = _laid_out(features, file, shape=(size, size, 3), name=model.name, names=renamed)
     if not _makes_its_range(flat.inputs[0]):
         raise ValueError(
             f"Wanted a graph that scales pixels 0..255 itself. Received: {file}, without a Rescaling or Normalization "

@@ -11,6 +11,11 @@ from typing import Annotated
 
 from kerastl.types.settings import Known
 
+ENCODER = "encoder.keras"
+"""File of a finished run that holds a pretrained encoder, where its ``model.keras`` is what was made of one."""
+TEXT_ENCODER = "encoder"
+"""Folder of a finished run that holds a pretrained encoder of texts, as keras-hub saves it."""
+
 
 def contents(name: str) -> object:
     """What a stage's key holds of a model that it starts from: its name, or the files that stand there where it is a
@@ -20,8 +25,11 @@ def contents(name: str) -> object:
     path = Path(name.removeprefix("preset:"))
     if name in ("small", *(file.stem for file in Path(__file__).parent.glob("*.py"))):
         return name
-    if path.is_dir() and (path / "model.keras").is_file():  # of a finished run nothing else is read
-        return path / "model.keras"
+    if path.is_dir() and (path / TEXT_ENCODER).is_dir():
+        path = path / TEXT_ENCODER
+    for inner in (ENCODER, "model.keras"):  # of a finished run nothing else is read
+        if (path / inner).is_file():
+            return path / inner
     if path.is_dir():
         files = ((file.relative_to(path), file) for file in sorted(path.rglob("*")) if file.is_file())
         # what a hub's client or git keeps there is no model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from toy import ENCODER_TASK as TASK
 from toy import TOKENS, save_preset
 
 from kerastl.inputs.text import Text
-from kerastl.models.pretrained import bert_preset, weights
+from kerastl.models.pretrained import bert_preset, encoders, minilm_l6, names, weights
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
@@ -33,6 +34,24 @@ def test_a_folder_answers_as_its_preset(tmp_path, pooling):
     np.testing.assert_allclose(np.asarray(model(IDS, training=False)), wanted, atol=1e-5)
     with pytest.raises(ValueError, match=r"40 positions"):
         bert_preset.load(str(tmp_path), Task("toy", Text(41, TOKENS), SingleLabel(("a", "b"))))
+
+
+def test_an_encoder_that_was_trained_is_a_preset_and_a_run_holds_one(tmp_path):
+    sizes = {"layers_count": 2, "width": 16, "num_heads": 2, "inner_width": 32, "longest": 40}
+    model = minilm_l6.build(TASK, dropout=0.0, **sizes)
+    for run in (tmp_path / "run", tmp_path / "run"):  # what stood there before is replaced
+        run.mkdir(exist_ok=True)
+        bert_preset.save(model.get_layer("encoder"), TOKENS, run / "encoder")
+    (run / "config.json").write_text("{}")  # a run's own
+    assert encoders.fault(str(run)) == ""
+    assert Path(encoders.vocabulary(str(run))).read_text().splitlines() == list(TOKENS)
+    assert set(names.contents(str(run))) >= {"config.json", "model.weights.h5", "tokenizer.json"}
+    for name in (str(run), str(run / "encoder")):
+        again = encoders.load(name, TASK)
+        for one, other in zip(
+            again.get_layer("encoder").get_weights(), model.get_layer("encoder").get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_another_vocabulary(tmp_path):

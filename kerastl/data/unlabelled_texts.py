@@ -1,0 +1,120 @@
+"""Sentences without labels in a file of one's own: token ids in three splits, for a language model to learn from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kerastl import types
+from kerastl.data import labelled_texts, left_out, splits, text_file, vocabularies
+from kerastl.data.unlabelled import LEAST
+from kerastl.inputs import wordpiece
+from kerastl.inputs.text import Text
+from kerastl.tasks.agreement import Agreement
+
+LINES = ".txt"
+"""Ending of a file with a text a line, and nothing else."""
+
+
+def load(
+    path: str | Path,
+    *,
+    text_column: str = "text",
+    sequence_length: int = 128,
+    vocabulary: vocabularies.Vocabulary = "bert",
+    vocabulary_size: int = 8000,
+    policy: str = "fail",
+    validation: int | float = 0.1,
+    test: int | float = 0.1,
+    seed: int = 0,
+    limit: int | None = None,
+) -> types.Dataset:
+    """A file of sentences in three splits, without labels.
+
+    Args:
+        path: see `text_file.read`; or a ``.txt`` file in UTF-8 with a text a line, blank lines between them.
+        text_column: of texts, where there are columns.
+        sequence_length, vocabulary, vocabulary_size: see `text_csv.load`.
+        policy: what becomes of rows without a text: ``"fail"`` raises and lists them, ``"skip"`` lists them on stderr.
+        validation, test: how many (int), or what share (float). Of copies, which case and white space alone tell apart,
+            the first is kept, so that none stands in two splits.
+        seed: decides which texts validate and test, and the order.
+        limit: keeps so many training texts, see `splits.dataset`.
+
+    Returns:
+        Inputs int32 ``(examples, sequence_length)``; labels float32 ``(examples, 0)``, as of `unlabelled.load`.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the vocabulary cannot be had.
+        ValueError: the file cannot be read; rows that cannot be used under ``"fail"``; fewer texts than
+            `unlabelled.LEAST`; or no such split can be made.
+    """
+    skip, path = splits.skips(policy), Path(path)
+    kept: dict[str, tuple[int, str]] = {}
+    problems = []
+    for line, text, problem in _rows(path, text_column):
+        if problem or not text.strip():
+            problems.append(f"line {line}: {problem or 'empty text'}")
+        else:
+            kept.setdefault(labelled_texts.normalize(text), (line, text))
+    left_out.refuse_or_tell(problems, skip=skip, what="text", kept=len(kept))
+    examples = list(kept.values())
+    if len(examples) < LEAST or (limit is not None and limit < LEAST):
+        raise ValueError(
+            f"Wanted {LEAST} different texts or more, fewer say nothing of a model. Received: {len(examples)} in {path}"
+            f"{'' if limit is None else f', limit={limit}'}."
+        )
+    parts = _divided(len(examples), validation=validation, test=test, seed=seed)
+    tokens = vocabularies.tokens(vocabulary, [examples[row][1] for row in parts["train"]], size=vocabulary_size)
+    tokenizer, arrays = wordpiece.Tokenizer(tokens), {}
+    for name, rows in parts.items():
+        ids = [tokenizer.encode(examples[row][1], sequence_length) for row in rows]
+        arrays[f"{name}_inputs"] = np.asarray(ids, np.int32)
+        arrays[f"{name}_labels"] = np.zeros((len(rows), 0), np.float32)
+        arrays[f"{name}_origins"] = np.array([f"{path.name}:{examples[row][0]}" for row in rows], object)
+    arguments: dict[str, object] = {"path": os.path.abspath(path), "text_column": text_column, "policy": policy}
+    arguments |= {"sequence_length": sequence_length, "vocabulary": vocabularies.from_anywhere(vocabulary)}
+    arguments |= {"vocabulary_size": vocabulary_size, "test": test}
+    return splits.dataset(
+        types.Task(path.stem, Text(sequence_length, tokens), Agreement(("output",), (1.0,))),
+        arrays,
+        seed=seed,
+        validation=validation,
+        limit=limit,
+        source="unlabelled_texts",
+        arguments=arguments,
+    )
+
+
+def count(path: str | Path, *, text_column: str = "text") -> int:
+    """How many texts there are, copies included; rows without one do not count. Other errors are those of `load`."""
+    return sum(bool(text.strip()) and problem is None for _, text, problem in _rows(Path(path), text_column))
+
+
+def _rows(path: Path, column: str) -> Iterator[tuple[int, str, str | None]]:
+    """Line, text, and what is wrong with it."""
+    if path.suffix.lower() != LINES:
+        for line, (text,), problem in text_file.read(path, columns=[column]):
+            yield line, text or "", problem
+        return
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file of sentences {path}.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Wanted a text a line in UTF-8. Received: {path}, byte {error.start}.") from error
+    yield from ((number, line, None) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def _divided(count: int, *, validation: int | float, test: int | float, seed: int) -> dict[str, np.ndarray]:
+    """Split -> rows; all are of one stratum."""
+    parts, left = {}, np.arange(count)
+    for number, (name, wanted) in enumerate((("test", test), ("validation", validation))):
+        if isinstance(wanted, float) and 0 < wanted < 1:
+            wanted = max(round(wanted * count), 1)
+        kept, taken = splits.divided(np.zeros(len(left), np.int64), validation=wanted, seed=2 * seed + number)
+        parts[name], left = left[taken], left[kept]
+    return {"train": left, **parts}
