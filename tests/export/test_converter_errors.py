@@ -74,8 +74,8 @@ def test_the_place_of_the_largest_is_for_the_app_to_find():
 
 
 def test_an_operator_that_the_converter_itself_fails_at_is_named():
-    said = refused(Applied(lambda value: tf.atan2(value[:, :1], value)))  # of one shape it has a kernel
-    assert "which needs Atan2 at 'applied'. Build the model of other operations" in said
+    said = refused(Applied(lambda value: tf.atan2(value[:, :1], value), name="angle"))  # of one shape it has a kernel
+    assert "which needs Atan2 at 'angle'. Build the model of other operations" in said
 
 
 @pytest.mark.parametrize(
