@@ -78,7 +78,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         run.use_dataset(data)
         encoders, techniques = kerastl.runs.encoders, ("float32", "dynamic_int8", "static_int8")
         few = encoders.draw_labels(data, count=config.few.labels, seed=config.seed)
-        net = [config.seed, kerastl.models.pretrained.names.contents(config.backbone or ""), config.widths]
+        backbone = config.backbone and kerastl.models.pretrained.names.contents(config.backbone)
+        net = [config.seed, backbone, config.widths]
         pretrained = run.stage(
             "pretrained",
             functools.partial(pretrain, config, pictures.train, few),
