@@ -1,4 +1,4 @@
-"""Weight decay: bitwise Keras' own, of one answer of the schedule."""
+"""Weight decay and steps: bitwise Keras' own, of one answer of the schedule and one step size of Adam's."""
 
 import json
 import zipfile
@@ -27,6 +27,7 @@ OPTIMIZERS = {
     "SGD": keras.optimizers.SGD,
     "gathered": lambda rate, **options: keras.optimizers.AdamW(rate, gradient_accumulation_steps=2, **options),
     "averaged": lambda rate, **options: keras.optimizers.AdamW(rate, use_ema=True, **options),
+    "amsgrad": lambda rate, **options: keras.optimizers.AdamW(rate, amsgrad=True, **options),
 }
 
 
@@ -51,9 +52,21 @@ def test_weights_are_bitwise_those_of_keras_and_the_schedule_is_asked_once_for_a
         ended.append([*model.get_weights(), np.asarray(optimizer.learning_rate)])
     for own, keras_own in zip(*ended, strict=True):
         np.testing.assert_array_equal(own, keras_own)
-    traces = asked[1] // 2  # TensorFlow traces a step twice where it makes variables
+    traces = asked[1]  # TensorFlow traces a step twice where it makes variables
     assert traces > 0
-    assert asked == [5 * traces, 2 * traces], "once for the step itself, and for each of four variables or all of them"
+    assert asked[0] == 5 * traces, "once for the step itself, and for each of four variables"
+
+
+@pytest.mark.parametrize(("name", "powers"), [("AdamW", 2), ("SGD", 0), ("amsgrad", 8)])
+def test_adam_makes_its_step_size_once_for_all_variables(name, powers):
+    """Keras raises both decay rates to the power of the step for each of four variables, as it still does elsewhere."""
+    row = keras.Input((5,))
+    model = keras.Model(row, keras.layers.Dense(3)(keras.layers.Dense(8)(row)))
+    optimizer = weight_decay.ask_once(OPTIMIZERS[name](0.1, weight_decay=0.1))
+    optimizer.build(model.trainable_variables)
+    step = tf.function(lambda: optimizer.apply([tf.ones(one.shape) for one in model.trainable_variables]))
+    found = [operation.type for operation in step.get_concrete_function().graph.get_operations()]
+    assert found.count("Pow") == powers
 
 
 def test_fit_asks_once_and_the_saved_model_names_an_optimizer_of_keras(tmp_path, examples, monkeypatch):
@@ -65,7 +78,7 @@ def test_fit_asks_once_and_the_saved_model_names_an_optimizer_of_keras(tmp_path,
     settings = Schedule(epochs=1, batch_size=16, peak_learning_rate=0.01, weight_decay=0.1)
     batches = tf.data.Dataset.from_tensor_slices(examples).batch(16)
     fitting.fit(model, batches, schedule=settings, loss=loss, progress=False)
-    assert schedule.asked == 2, "for the step itself and for the decay of all variables"
+    assert schedule.asked == 1, "for the step itself and for the decay of all variables"
     model.save(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as file:
         described = json.loads(file.read("config.json"))["compile_config"]["optimizer"]
