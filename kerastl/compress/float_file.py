@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -91,7 +92,7 @@ def operators(model: bytes) -> tuple[Operator, ...]:
     Raises:
         ValueError: if ``model`` is no TFLite file.
     """
-    held = parsed(named(model))
+    held = read(named(model))
     kinds = {number: name for name, number in KINDS.items()}
     found, labels = [], labels_of(held)
     for place, graph in enumerate(held.subgraphs):
@@ -165,21 +166,21 @@ def named(model: bytes) -> bytes:
     Raises:
         ValueError: if ``model`` is no TFLite file.
     """
+    given = [tensor.name for tensor in tensors(model)]
+    if all(given) and len({*given}) == len(given):
+        return bytes(model)
     held = parsed(model)
     ends = {int(place) for place in (*held.subgraphs[0].inputs, *held.subgraphs[0].outputs)}
     every = [
         (graph, place, tensor) for graph, one in enumerate(held.subgraphs) for place, tensor in enumerate(one.tensors)
     ]
     taken: set[bytes] = set()
-    changed = False
     for graph, place, tensor in sorted(every, key=lambda one: one[0] > 0 or one[1] not in ends):  # the ends keep theirs
-        name = tensor.name or b""
-        while not name or name in taken:
-            name += f"_{graph}_{place}".encode()
-        changed |= name != tensor.name
-        tensor.name = name
-        taken.add(name)
-    return serialized(held) if changed else bytes(model)
+        tensor.name = tensor.name or b""
+        while not tensor.name or tensor.name in taken:
+            tensor.name += f"_{graph}_{place}".encode()
+        taken.add(tensor.name)
+    return serialized(held)
 
 
 def left_float(model: bytes, names: Sequence[str]) -> dict[str, str]:
@@ -194,7 +195,7 @@ def left_float(model: bytes, names: Sequence[str]) -> dict[str, str]:
     Raises:
         ValueError: if a name is that of no operator and no layer.
     """
-    held = parsed(named(model))
+    held = read(named(model))
     written = [
         graph.tensors[operator.outputs[0]].name.decode() for graph in held.subgraphs for operator in graph.operators
     ]
@@ -246,7 +247,7 @@ def without_bars() -> Iterator[None]:
 
 def tensors(model: bytes) -> Iterable[Any]:
     """Every tensor of a file, of the generated API."""
-    return (tensor for graph in parsed(model).subgraphs for tensor in graph.tensors)
+    return (tensor for graph in read(bytes(model)).subgraphs for tensor in graph.tensors)
 
 
 def parsed(model: bytes) -> Any:
@@ -264,6 +265,10 @@ def parsed(model: bytes) -> Any:
         if buffer.data is not None:  # of files that were quantized bytes, which are written again one by one
             buffer.data = np.frombuffer(buffer.data, np.uint8)
     return found
+
+
+read = functools.lru_cache(maxsize=1)(parsed)
+"""As `parsed`, for who changes nothing in it: a quantization asks one file a dozen things, and opens it once."""
 
 
 def serialized(model: schema.ModelT) -> bytes:

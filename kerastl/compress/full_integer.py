@@ -125,7 +125,7 @@ def _refuse_outputs_that_are_read(model: bytes) -> None:
     The quantizer makes bytes of the output itself, and who reads it takes them for its own integers: answers were off
     by standard deviations, without a word.
     """
-    graph = float_file.parsed(model).subgraphs[0]
+    graph = float_file.read(model).subgraphs[0]
     outputs = [int(place) for place in graph.outputs]
     read = {int(place) for operator in graph.operators for place in operator.inputs}
     shared = sorted({place for place in outputs if place in read or outputs.count(place) > 1})
@@ -158,7 +158,7 @@ def _keep_names(quantized: bytes, model: bytes) -> bytes:
 
     A file's one output is found without its name.
     """
-    result, floats = (float_file.parsed(file) for file in (quantized, model))
+    result, floats = float_file.parsed(quantized), float_file.read(model)
     ends, meant = result.subgraphs[0], floats.subgraphs[0]
     names = [meant.tensors[place].name for place in meant.outputs]
     if len(names) < 2 or [ends.tensors[place].name for place in ends.outputs] == names:
@@ -178,7 +178,7 @@ def _keep_constants(quantized: bytes, model: bytes) -> bytes:
     more steps than 32 bits count, and comes out as nothing. There the kernel becomes zero, with a scale that serves the
     bias: what the kernel adds is less than a ten-thousandth of it.
     """
-    result, floats = (float_file.parsed(file) for file in (quantized, model))
+    result, floats = float_file.parsed(quantized), float_file.read(model)
     changed = False
     for (axis, source, kernel, bias), (_, _, _, meant) in zip(_kernels(result), _kernels(floats), strict=True):
         wanted = np.frombuffer(floats.buffers[meant.buffer].data, "<f4").astype("float64")
@@ -236,7 +236,7 @@ def _refuse_ids(model: bytes) -> None:
 
 def _refuse_loops(model: bytes) -> None:
     """What a loop holds is nowhere to be measured while the file runs."""
-    loops = len(float_file.parsed(model).subgraphs) - 1
+    loops = len(float_file.read(model).subgraphs) - 1
     if loops:
         raise ValueError(
             "Integers throughout are for files without loops: what one computes inside cannot be measured, and so gets "
@@ -249,7 +249,7 @@ def _refuse_endless_padding(model: bytes) -> None:
     """The quantizer would end the process where the scale of such a number is infinite; one of a large number leaves
     zeros of all others.
     """
-    parsed = float_file.parsed(model)
+    parsed = float_file.read(model)
     for graph in parsed.subgraphs:
         for operator in graph.operators:
             if flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex) != "PADV2":

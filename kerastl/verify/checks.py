@@ -121,7 +121,8 @@ def check(
     data = artifact.path.read_bytes()
     if data[4:8] != b"TFL3":
         raise VerificationError(artifact.path, "format", wanted="a TFLite file, b'TFL3' at byte 4", got=data[:8])
-    _check_contents(artifact, flatbuffer_utils.read_model_from_bytearray(bytearray(data)), task=task)
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    _check_contents(artifact, model, task=task)
     try:
         answers = predict_tflite(data, split.inputs, kind=task.inputs)
     except ValueError as error:
@@ -155,7 +156,8 @@ def check(
     if tolerance.mean_difference is not None and mean > tolerance.mean_difference:
         wanted = f"<= {tolerance.mean_difference} {task.target.difference_unit}".rstrip()
         raise VerificationError(artifact.path, "mean difference", wanted=wanted, got=mean, tolerance="mean_difference")
-    _check_plain_kernels(artifact, data, split, answers=answers, tolerance=tolerance)
+    if not any(entry.name == types.KERNELS_ENTRY for entry in model.metadata or []):
+        _check_plain_kernels(artifact, data, split, answers=answers, tolerance=tolerance)
     return types.Verification(measured, floating.value, agreement, difference, errors=answered[0].errors)
 
 
@@ -190,11 +192,10 @@ def _check_plain_kernels(
 ) -> None:
     """Raises where LiteRT's plain kernels, which an app without a delegate has, compute another network than XNNPACK.
 
-    A file that says that it needs XNNPACK is not asked. A few examples are enough: plain kernels are slow, and wrong
-    ones are wrong everywhere.
+    For files that do not say that they need XNNPACK. A few examples are enough: plain kernels are slow, and wrong ones
+    are wrong everywhere.
     """
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-    if any(entry.name == types.KERNELS_ENTRY for entry in model.metadata or []) or not computed_by_delegate(data):
+    if not computed_by_delegate(data):
         return
     few, target = split.take(PLAIN_EXAMPLES), split.task.target
     rows = np.arange(len(few))

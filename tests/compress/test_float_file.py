@@ -109,6 +109,24 @@ def test_tensors_without_names_of_their_own_get_some(file, called):
     assert len(set(names)) == len(names)
 
 
+def test_a_file_that_is_asked_again_is_opened_once_and_changes_are_the_callers_own(file, monkeypatch):
+    opened, really = [], float_file.flatbuffer_utils.read_model_from_bytearray
+
+    def counted(data):
+        opened.append(bytes(data))
+        return really(data)
+
+    monkeypatch.setattr(float_file.flatbuffer_utils, "read_model_from_bytearray", counted)
+    float_file.read.cache_clear()
+    for _ in range(2):
+        assert float_file.named(file) == file
+        assert len(float_file.operators(file)) == 4
+        assert len(float_file.left_float(file, [float_file.operators(file)[0].name])) == 1
+    assert opened == [file]
+    float_file.parsed(file).subgraphs[0].tensors[0].name = b"another"
+    assert b"another" not in [tensor.name for tensor in float_file.tensors(file)]
+
+
 def test_the_quantizer_draws_no_bar_whatever_its_environment_says(file, monkeypatch):
     """One of its steps shows one for every large file, also where all others were told not to."""
     drawn = []
