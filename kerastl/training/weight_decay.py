@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-<<<<<<< HEAD
-import tensorflow as tf
-=======
->>>>>>> h_suite
 from keras import ops
 
 
@@ -53,26 +49,6 @@ class _Adam:
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = optimizer
         self._each = optimizer.update_step
-<<<<<<< HEAD
-        self.rates: dict[tf.DType, Any] = {}
-
-    def update_step(self, gradient: Any, variable: tf.Variable, rate: Any) -> None:
-        own = self._optimizer
-        if own.amsgrad or tf.distribute.get_strategy().num_replicas_in_sync > 1:  # a number is of one device
-            self._each(gradient, variable, rate)
-            return
-        if variable.dtype not in self.rates:
-            self.rates[variable.dtype] = self._step_size(rate, variable.dtype)
-        place = own._get_variable_index(variable)
-        m, v = own._momentums[place], own._velocities[place]
-        gradient = ops.cast(gradient, variable.dtype)
-        own.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1 - own.beta_1))
-        own.assign_add(v, ops.multiply(ops.subtract(ops.square(gradient), v), 1 - own.beta_2))
-        alpha = self.rates[variable.dtype]
-        own.assign_sub(variable, ops.divide(ops.multiply(m, alpha), ops.add(ops.sqrt(v), own.epsilon)))
-
-    def _step_size(self, rate: Any, dtype: tf.DType) -> Any:
-=======
         self.rates: dict[str, Any] = {}
 
     def update_step(self, gradient: Any, variable: Any, rate: Any) -> None:
@@ -92,7 +68,6 @@ class _Adam:
         own.assign_sub(variable, ops.divide(ops.multiply(m, size), ops.add(ops.sqrt(v), own.epsilon)))
 
     def _step_size(self, rate: Any, dtype: str) -> Any:
->>>>>>> h_suite
         own = self._optimizer
         step = ops.cast(own.iterations + 1, dtype)
         first, second = (ops.power(ops.cast(beta, dtype), step) for beta in (own.beta_1, own.beta_2))
