@@ -174,23 +174,9 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runti
 def _going_in(inputs: Inputs) -> str:
     """What the app feeds, in a sentence; of several inputs each by its name."""
     if isinstance(inputs, NamedInputs):
-        each = "; ".join(f"`{name}` takes {_fed_with(kind)}" for name, kind in inputs.parts)
+        each = "; ".join(f"`{name}` takes {kind.fed_with}" for name, kind in inputs.parts)
         return f"Nothing has to be scaled: {each}."
-    return f"It takes {_fed_with(inputs)}; nothing has to be scaled."
-
-
-def _fed_with(inputs: Inputs) -> str:
-    fed = inputs.described()
-    if "image" in fed:
-        return "pictures as raw pixels, 0 to 255"
-    if "vocabulary" in fed:
-        return "texts as token ids, each the number of a line of `vocab.txt`"
-    columns = fed.get("columns")
-    what = (
-        "numbers" if len(inputs.shape) == 1 else "series of numbers" if len(inputs.shape) == 2 else "arrays of numbers"
-    )
-    named = f": {', '.join(columns)}" if columns else ""
-    return f"{what} as they are, in their own units{named}"
+    return f"It takes {inputs.fed_with}; nothing has to be scaled."
 
 
 def _measured(latency: Latency) -> str:

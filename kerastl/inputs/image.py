@@ -151,6 +151,10 @@ class Image:
         Pillow.fromarray(picture[..., 0] if channels == 1 else picture[..., :3]).save(sink, format="PNG", optimize=True)
         return {"picture": "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()}
 
+    @property
+    def fed_with(self) -> str:
+        return "pictures as raw pixels, 0 to 255"
+
     def described(self) -> dict[str, Any]:
         return {"image": list(self.size)}
 

@@ -110,6 +110,10 @@ class Named:
         pictures = [one["picture"] for one in shown.values() if "picture" in one]
         return ({"picture": pictures[0]} if pictures else {}) | ({"text": html.unescape(words)} if words else {})
 
+    @property
+    def fed_with(self) -> str:
+        return "; ".join(f"{name}, {kind.fed_with}" for name, kind in self.parts)
+
     def described(self) -> dict[str, Any]:
         return {"named": [[name, kind.described()] for name, kind in self.parts]}
 

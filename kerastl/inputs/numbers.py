@@ -286,6 +286,12 @@ class Numbers:
         more = f" ... ({len(numbers):,} numbers)" if len(numbers) > 24 else ""
         return {"text": ", ".join(words[:24]) + more}
 
+    @property
+    def fed_with(self) -> str:
+        what = {1: "numbers", 2: "series of numbers"}.get(len(self.size), "arrays of numbers")
+        named = f": {', '.join(self.columns)}" if self.columns else ""
+        return f"{what} as they are, in their own units{named}"
+
     def described(self) -> dict[str, Any]:
         return {
             "numbers": list(self.size),

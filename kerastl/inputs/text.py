@@ -147,6 +147,10 @@ class Text:
         """The text as the model read it, out of its tokens."""
         return {"text": wordpiece.decode(np.asarray(example).tolist(), self.vocabulary)}
 
+    @property
+    def fed_with(self) -> str:
+        return "texts as token ids, each the number of a line of `vocab.txt`"
+
     def described(self) -> dict[str, Any]:
         return {"vocabulary": list(self.vocabulary), "length": self.length}
 

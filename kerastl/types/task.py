@@ -84,6 +84,11 @@ class Inputs(Protocol):
         """One example for a page: ``{"picture": data URI}`` or ``{"text": words}``."""
         ...
 
+    @property
+    def fed_with(self) -> str:
+        """What an app hands to an exported file, in words: "pictures as raw pixels, 0 to 255"."""
+        ...
+
     def described(self) -> dict[str, Any]:
         """What the metadata inside an exported file says of its inputs: JSON types; `restored` reads it."""
         ...
