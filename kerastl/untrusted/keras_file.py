@@ -55,7 +55,7 @@ def load(path: Path) -> keras.Model:
             with h5py.File(copy, "r+") as file:
                 file.attrs["model_config"] = _repaired(text or "")
         with declared_size.bounded(_held(copy)):
-            return _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True))
+            return _built(path, _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True)))
 
 
 def load_unshared(path: Path) -> keras.Model:
@@ -79,8 +79,8 @@ def load_unshared(path: Path) -> keras.Model:
                         "StringLookup(vocabulary=layer.get_vocabulary(include_special_tokens=False))."
                     )
     if _configuration(path) == keras2.repaired(_configuration(path)):
-        return _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True))
-    return _by_keras(path, lambda: _in_memory(path))
+        return _built(path, _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True)))
+    return _built(path, _by_keras(path, lambda: _in_memory(path)))
 
 
 def _in_memory(path: Path) -> keras.Model:
@@ -223,6 +223,20 @@ def _by_keras(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
         return load()
     except Exception as error:  # Keras raises whatever a configuration that does not fit provokes in a layer
         raise KerasFileError(f"Keras cannot load {path}: {_reason(error)}") from error
+
+
+def _built(path: Path, model: keras.Model) -> keras.Model:
+    """The model, which knows its inputs.
+
+    Raises:
+        KerasFileError: it was saved before anybody said what it takes, and so before it had weights.
+    """
+    if not getattr(model, "inputs", None):
+        raise KerasFileError(
+            f"{path} is not opened: {model.name!r} was never built and has no weights. Put a keras.Input in front of "
+            "its layers, train it and save it again."
+        )
+    return model
 
 
 def _reason(error: Exception) -> str:
