@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import NoOpActivation
 
+from kerastl.export import keras_graph, serving
 from kerastl.system import memory
 from kerastl.training import batching, resume
 from kerastl.training.callbacks import CallbackList, TerminateOnNonFinite
@@ -104,14 +105,15 @@ def fit(
             )
 
 
-def refuse_probabilities(model: tf_keras.Model, *, purpose: str) -> None:
-    """Raises a ``ValueError`` for a model that does not end in logits; ``purpose`` as in `fit`."""
-    last = model.layers[-1]
-    if isinstance(last, tf_keras.layers.Softmax) or getattr(last, "activation", None) is tf_keras.activations.softmax:
-        raise ValueError(
-            f"{purpose} needs a model that ends in logits. Received: probabilities from the layer {last.name!r}. "
-            "The softmax is added on export."
-        )
+def with_logits(model: tf_keras.Model) -> tf_keras.Model:
+    """A model of one output without a softmax at its end, of which nobody learns well; export puts one behind it.
+
+    Raises:
+        ValueError: the softmax cannot be taken off, see `export.serving.before_activation`.
+    """
+    if len(model.outputs) != 1 or keras_graph.activation_of(keras_graph.last_layer(model)) != "softmax":
+        return model
+    return tf_keras.Model(model.inputs, serving.before_activation(model), name=model.name)
 
 
 def are_numbers(batches: tf.data.Dataset) -> bool:

@@ -82,7 +82,7 @@ def train(
         The quantization-aware tf_keras model; `curves` reads its training curves.
 
     Raises:
-        ValueError: for a model that ends in probabilities, has several inputs or outputs, or a layer that cannot be
+        ValueError: for a model that has several inputs or outputs, or a layer that cannot be
             quantized; for batches without a known length, or whose values are not pixels 0..255, or of other kinds not
             finite; for no kernel with clusters to preserve; for a teacher beside stored answers, or answers of other
             classes.
@@ -143,7 +143,7 @@ def prepare(
         ValueError: as in `train`.
     """
     if not numbers:
-        fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
+        tf_model = fine_tuning.with_logits(tf_model)
     if len(tf_model.inputs) > 1 or len(tf_model.outputs) > 1:
         raise ValueError(
             "Quantization-aware training is for models of one input and one output. Received: "
