@@ -12,16 +12,15 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerastl.export import keras_graph, serving
+from kerastl.export import keras_graph
 from kerastl.inputs.image import Image
 from kerastl.models.pretrained import graph
 from kerastl.models.pretrained.backbone import Backbone
+from kerastl.models.pretrained.pixel_ranges import RANGES
 from kerastl.models.pretrained.weights import account
-from kerastl.types import Inputs, Split, kind_of
+from kerastl.types import Inputs, kind_of
 from kerastl.untrusted import keras_file
 
-RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
-"""Ranges of pixels that models were trained for -> scale and offset that make them of 0..255."""
 _FEW_UNITS = 16.0
 """How far from 0 pixels lie at most that were scaled for a network; bytes in tenths would still be told from them."""
 _HEADS = (layers.Dense, layers.Dropout, layers.Softmax, layers.Activation)
@@ -43,7 +42,7 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
         ValueError: the file is not opened (see `untrusted.keras_file.load`); it takes no pictures of three channels,
             says no range, or cannot take pictures of this size.
     """
-    file, model = _opened(path)
+    file, model = opened(path)
     shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
     if len(shape) != 3 or shape[-1] != 3:
         raise ValueError(f"Wanted a model of colour pictures. Received: {file}, which takes {model.input_shape}.")
@@ -55,8 +54,8 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
     names = {name: f"inner_{name}" for name in ("pool", "dropout", "logits")}
     if features.output._keras_history.operation.name == "pool":
         del names["pool"]
-    flat = _laid_out(features, file, shape=(size, size, 3), name=model.name, names=names)
-    if not _makes_its_range(flat.inputs[0]):
+    flat = laid_out(features, file, shape=(size, size, 3), name=model.name, names=names)
+    if not makes_its_range(flat.inputs[0]):
         raise ValueError(
             f"Wanted a graph that scales pixels 0..255 itself. Received: {file}, without a Rescaling or Normalization "
             "in front of its first weights. Put one in front of it, with the range that it was trained for, and save."
@@ -64,104 +63,6 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
     left_out = tuple(weight.path for layer in _head(model) for weight in layer.weights)
     accounting = dataclasses.replace(account(flat, source=f"file {file}"), left_out=left_out)
     return Backbone(str(path), flat, size, accounting)
-
-
-def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | None = None) -> keras.Model:
-    """The whole classifier in a `.keras` or `.h5` file, or in the folder of a finished run, as one flat graph.
-
-    Args:
-        path: a file, or a folder with a ``model.keras`` in it.
-        pixels: range that the model itself takes, a key of `RANGES`; the graph takes 0..255 and makes it of them. A
-            model that scales its pixels itself takes 0..255.
-        image_size: side of the square pictures, for a model that takes pictures of any size.
-
-    Returns:
-        A float32 input ``image`` of ``(batch, height, width, channels)`` to the logits of the classes,
-        ``(batch, classes)``, with copies of its weights: a softmax behind them is left out. One number, a logit or its
-        sigmoid, tells two classes apart and becomes the logits of both, see `export.serving.with_two_logits`.
-
-    Raises:
-        FileNotFoundError: no such file or folder.
-        ValueError: the file is not opened (see `untrusted.keras_file.load`), its model is not functional, takes no
-            pictures, or gives no vector, or one that is neither logits nor comes out of a softmax; another range.
-    """
-    if pixels not in RANGES:
-        raise ValueError(f"Wanted a range of pixels, one of {', '.join(RANGES)}. Received: {pixels!r}.")
-    file, model = _opened(path)
-    shape = _pictures_of(file, model)
-    height, width = (side or image_size for side in shape[:2])
-    if not height or not width:
-        raise ValueError(f"Wanted image_size, for {file} takes pictures of any. Received: image_size={image_size}.")
-    scale, offset = RANGES[pixels]
-    front = None if pixels == "0..255" else layers.Rescaling(scale, offset=offset, name="from_bytes")
-    flat = _laid_out(model, file, shape=(height, width, shape[-1]), name=model.name, front=front)
-    if flat.output_shape[-1] == 1:
-        return serving.with_two_logits(flat)
-    return keras.Model(flat.input, _logits(flat, file), name=flat.name)
-
-
-def check_classifier(path: str | Path) -> None:
-    """Raises `ValueError` unless the model in a file goes from pictures to one vector, as that of `classifier` does."""
-    _pictures_of(*_opened(path))
-
-
-def _pictures_of(file: Path, model: keras.Model) -> tuple[int | None, int | None, int]:
-    """Shape of the pictures that a classifier takes."""
-    shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
-    answers = model.output_shape if isinstance(model.output_shape, tuple) else ()
-    if len(shape) != 3 or shape[-1] not in (1, 3) or len(answers) != 2 or not answers[-1]:
-        raise ValueError(
-            "Wanted a classifier of pictures, from (height, width, 1 or 3) to one vector. Received: "
-            f"{file}, from {model.input_shape} to {model.output_shape}. A model of anything else needs no labels: "
-            "shrink_model --labels none proves its files against its own answers."
-        )
-    return shape[0], shape[1], int(shape[2])
-
-
-def classifier_of(
-    path: str | Path,
-    examples: Split,
-    *,
-    predict: Callable[[keras.Model, Any], np.ndarray],
-    pixels: str = "auto",
-    image_size: int | None = None,
-) -> keras.Model:
-    """As `classifier`, of the range of pixels by which it answers labelled pictures best: a file does not say it.
-
-    Args:
-        path, image_size: as for `classifier`.
-        examples: held-out pictures, a thousand say enough, with one of the model's classes each.
-        predict: answers of a model to inputs, see `training.predict`.
-        pixels: a range as for `classifier`; ``"auto"`` tries all of them, and prints what each answers right.
-
-    Raises:
-        ValueError: as `classifier`; or the model has other pictures or another number of classes than the data, or
-            answers them no better than chance does.
-    """
-    models, answers, scores = {}, {}, {}
-    task, target = examples.task, examples.task.target
-    for one in RANGES if pixels == "auto" else (pixels,):
-        model = classifier(path, pixels=one, image_size=image_size)
-        if (model.input_shape[1:], model.output_shape[1:]) != (task.inputs.shape, (target.outputs,)):
-            raise ValueError(
-                "A model and its data have the same pictures and as many classes. Received: "
-                f"{path}, from {model.input_shape[1:]} to {model.output_shape[1:]}; {task.name} has "
-                f"{task.inputs.shape} and {target.outputs} classes."
-            )
-        models[one], answers[one] = model, predict(model, examples.inputs)
-        scores[one] = target.score(answers[one], examples.labels).value
-    best = max(scores, key=lambda one: scores[one])
-    words = ", ".join(f"{100 * score:.1f} % of pixels {one}" for one, score in scores.items())
-    print(f"{path} answers {words} right: it gets {best}.")
-    recall = target.details(answers[best], examples.labels)["balanced_accuracy"]
-    # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
-    chance = 1 / target.outputs
-    if recall < min(2 * chance, chance + 0.1 * (1 - chance)) and len(examples) >= 50:
-        raise ValueError(
-            "Wanted a model that knows these classes, in the order of its answers: "
-            f"{', '.join(target.names[:10])}. Received: {path}, which answers {words} right."
-        )
-    return models[best]
 
 
 def input_shapes(path: str | Path, *, image_size: int | None = None) -> dict[str, tuple[int | None, ...]]:
@@ -175,7 +76,7 @@ def input_shapes(path: str | Path, *, image_size: int | None = None) -> dict[str
         FileNotFoundError: no such file or folder.
         ValueError: the file is not opened (see `untrusted.keras_file.load`), or an input takes no numbers.
     """
-    file, model = _opened(path)
+    file, model = opened(path)
     found = {}
     for name, tensor in zip(keras_graph.names_of(model, "input"), model.inputs, strict=True):
         if not tensor.dtype.startswith(("float", "bfloat", "uint8")):
@@ -196,8 +97,8 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
     Args:
         path: a file, or a folder with a ``model.keras`` in it.
         inputs: the kind of its examples; of several inputs a mapping of their names, as `input_shapes` has them.
-        pixels: range that the model itself takes where an input is a picture, a key of `RANGES`. ``"auto"``: it makes
-            its range itself, of pixels 0..255, in a ``Rescaling`` or ``Normalization``.
+        pixels: range that the model itself takes where an input is a picture, a key of `pixel_ranges.RANGES`.
+            ``"auto"``: it makes its range itself, of pixels 0..255, in a ``Rescaling`` or ``Normalization``.
 
     Returns:
         The model, with copies of its weights, from float32 inputs to its outputs, several of which are a dictionary;
@@ -210,16 +111,14 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
     """
     if pixels != "auto" and pixels not in RANGES:
         raise ValueError(f"Wanted a range of pixels, one of auto, {', '.join(RANGES)}. Received: {pixels!r}.")
-    file, model = _opened(path)
+    own = RANGES["0..255" if pixels == "auto" else pixels]
+    file, model = opened(path)
     takes, gives = (keras_graph.names_of(model, end) for end in ("input", "output"))
-    scale, offset = RANGES["0..255" if pixels == "auto" else pixels]
     kinds = {name: kind_of(inputs, name) for name in takes}
     _check_taken(file, model, dict(zip(takes, model.inputs, strict=True)), inputs)
     given = {name: keras.Input(kind.shape, name=name) for name, kind in kinds.items()}
     started = {
-        name: layers.Rescaling(scale, offset=offset, name=f"{name}_from_bytes")(tensor)
-        if isinstance(kinds[name], Image) and (scale, offset) != (1.0, 0.0)
-        else tensor
+        name: own.behind(tensor, name=f"{name}_from_bytes") if isinstance(kinds[name], Image) else tensor
         for name, tensor in given.items()
     }
     try:
@@ -232,7 +131,7 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
         name=model.name,
     )
     pictures = [given[name] for name, kind in kinds.items() if isinstance(kind, Image)]
-    if pixels == "auto" and not all(map(_makes_its_range, pictures)):
+    if pixels == "auto" and not all(map(makes_its_range, pictures)):
         raise ValueError(
             f"Without labels nobody can tell which range of pixels {file} was trained for, and no Rescaling or "
             "Normalization in it makes a few units of 0..255: wanted --pixels, one of "
@@ -254,28 +153,6 @@ def _check_taken(file: Path, model: keras.Model, takes: Mapping[str, keras.Keras
         raise ValueError(f"Wanted examples that {file} takes, {wanted}. Received: {inputs.kind} of {inputs.shape}.")
 
 
-def _logits(model: keras.Model, file: Path) -> keras.KerasTensor:
-    history = model.output._keras_history
-    last = history.operation  # a layer, or an operation of `keras.ops`, which the graph shares with the file's
-    before = last._inbound_nodes[history.node_index].input_tensors[0]
-    softmax = "softmax" if type(last).__name__ == "Softmax" else ""
-    name = getattr(getattr(last, "activation", None), "__name__", softmax)
-    if name == "softmax" and not isinstance(last, layers.Dense):
-        return before
-    if name == "softmax":
-        config = last.get_config() | {"activation": "linear"}
-        dense = layers.Dense.from_config(config)
-        logits = dense(before)
-        dense.set_weights(last.get_weights())
-        return logits
-    if name not in ("", "linear"):
-        raise ValueError(
-            "Wanted a classifier that gives logits, or a softmax of them. Received: "
-            f"{file}, whose last layer {last.name!r} ends in {name}."
-        )
-    return model.output
-
-
 def file_of(path: str | Path) -> Path:
     """The file itself, of the folder of a finished run its ``model.keras``.
 
@@ -289,24 +166,37 @@ def file_of(path: str | Path) -> Path:
     return file
 
 
-def _opened(path: str | Path) -> tuple[Path, keras.Model]:
+def opened(path: str | Path) -> tuple[Path, keras.Model]:
+    """The file itself and the model in it; errors as `untrusted.keras_file.load`."""
     file = file_of(path)
     return file, keras_file.load(file)
 
 
-def _laid_out(
+def laid_out(
     model: keras.Model,
     file: Path,
     *,
     shape: tuple[int, int, int],
     name: str,
-    front: keras.layers.Layer | None = None,
+    front: Callable[[keras.KerasTensor], keras.KerasTensor] = lambda image: image,
     names: Mapping[str, str] = MappingProxyType({}),
+    channels_first: bool = False,
 ) -> keras.Model:
+    """A model of pictures as one flat graph behind an input ``image`` of a shape, and what ``front`` makes of it.
+
+    Args:
+        model, name, names: see `graph.flatten`.
+        file: that it was in.
+        shape: height, width, channels.
+        front: what the model gets of such a picture.
+        channels_first: whether the model itself takes its channels first.
+
+    Raises:
+        ValueError: its layers cannot take such pictures.
+    """
     image = keras.Input(shape, name="image")
     try:
-        start = image if front is None else front(image)
-        return keras.Model(image, graph.flatten(model, start, names=names), name=name)
+        return keras.Model(image, graph.flatten(model, front(image), names=names, moved=channels_first), name=name)
     except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
         raise ValueError(f"{file} cannot be laid out for pictures of {shape[0]} pixels: {error}") from error
 
@@ -326,7 +216,7 @@ def _features(model: keras.Model) -> keras.KerasTensor:
     return head[0].input if head else model.output
 
 
-def _makes_its_range(image: keras.KerasTensor) -> bool:
+def makes_its_range(image: keras.KerasTensor) -> bool:
     """Whether a graph says that it takes pixels 0..255: what it does to them in front of its first weights tells.
 
     A ``Rescaling`` by 1/255, the mean and variance of bytes: they lead from 0..255 to a few units. A factor of 2 that
