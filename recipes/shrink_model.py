@@ -155,7 +155,7 @@ def load(config: Config) -> Dataset:
 
 def load_labelled(config: Config, *, single_label: bool = True, class_names: Any = None) -> Dataset:
     """The pictures with their classes, of which each has one where these are learnt from."""
-    shape, own = (28, 28, 1), kerastl.models.pretrained.local_classifier
+    shape, own = (28, 28, 1), kerastl.models.pretrained.local_file
     if config.model:
         shape = own.picture_shape(config.model, image_size=config.image_size)
     options: dict[str, Any] = {"reading": config.reading, "any_shape": True, "single_label": single_label}

@@ -44,7 +44,7 @@ def needs_answers(model: str, data: str, *, labels: str) -> bool:
             "my.keras --data inputs.npz."
         )
     if model and not needed:  # before labels are looked at that no such model asks for
-        local_classifier.check_classifier(model)
+        local_file.check_classifier(model)
     return needed
 
 

@@ -7,7 +7,7 @@ from keras import layers
 
 from kerastl.inputs.image import Image
 from kerastl.models import all_conv_net
-from kerastl.models.pretrained import local_classifier
+from kerastl.models.pretrained import local_classifier, local_file
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Split, Task
 
@@ -20,7 +20,7 @@ def test_a_whole_classifier_takes_bytes_whatever_range_it_was_trained_for(tmp_pa
     nested = keras.Model(image, layers.Softmax()(model(image)))
     nested.save(tmp_path / "mine.keras")
     raw = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1)).astype("float32")
-    found = local_classifier.classifier(tmp_path / "mine.keras", pixels=pixels)
+    found = local_file.classifier(tmp_path / "mine.keras", pixels=pixels)
     own = {"0..255": raw, "0..1": raw / 255, "-1..1": raw / 127.5 - 1}[pixels]
     answers = keras.ops.softmax(found(raw, training=False))
     np.testing.assert_allclose(answers, nested(own, training=False), atol=1e-5)
@@ -34,16 +34,16 @@ def test_what_is_no_classifier_of_pictures_is_refused(tmp_path):
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
     keras.Model(image, layers.Dense(2)(x)).save(tmp_path / "any.keras")
     with pytest.raises(ValueError, match="Wanted image_size"):
-        local_classifier.classifier(tmp_path / "any.keras")
-    assert local_classifier.classifier(tmp_path / "any.keras", image_size=40).input_shape == (None, 40, 40, 3)
+        local_file.classifier(tmp_path / "any.keras")
+    assert local_file.classifier(tmp_path / "any.keras", image_size=40).input_shape == (None, 40, 40, 3)
     with pytest.raises(ValueError, match=r"one of 0\.\.255, .*caffe_bgr\. Received: '0\.\.2'"):
-        local_classifier.classifier(tmp_path / "any.keras", pixels="0..2")
+        local_file.classifier(tmp_path / "any.keras", pixels="0..2")
     image = keras.Input((8, 8, 3))
     keras.Model(image, layers.Conv2D(4, 3)(image)).save(tmp_path / "maps.keras")
     with pytest.raises(ValueError, match=r"to one vector\. Received: .*maps\.keras"):
-        local_classifier.classifier(tmp_path / "maps.keras")
+        local_file.classifier(tmp_path / "maps.keras")
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.keras"):
-        local_classifier.classifier(tmp_path / "none.keras")
+        local_file.classifier(tmp_path / "none.keras")
 
 
 BEHIND = {
@@ -75,11 +75,11 @@ def test_probabilities_are_taken_back_to_logits(tmp_path, last):
     model.save(tmp_path / "mine.keras")
     if last == "sigmoid":
         with pytest.raises(ValueError, match=r"mine\.keras, whose last layer 'logits' ends in sigmoid"):
-            local_classifier.classifier(tmp_path / "mine.keras")
+            local_file.classifier(tmp_path / "mine.keras")
         return
     raw = np.random.default_rng(0).uniform(0, 1, (4, 8, 8, 3)).astype("float32")
     kernel, bias = model.get_layer("logits").get_weights()
-    logits = local_classifier.classifier(tmp_path / "mine.keras")(raw, training=False)
+    logits = local_file.classifier(tmp_path / "mine.keras")(raw, training=False)
     np.testing.assert_allclose(logits, raw.reshape(4, -1) @ kernel + bias, atol=1e-5)
 
 
@@ -93,7 +93,7 @@ def test_one_number_becomes_the_logits_of_two_classes(tmp_path, last):
     model = keras.Model(image, layers.Activation("sigmoid")(x) if last == "layer" else x)
     model.save(tmp_path / "one.keras")
     pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype("float32")
-    found = keras.ops.softmax(local_classifier.classifier(tmp_path / "one.keras")(pictures))
+    found = keras.ops.softmax(local_file.classifier(tmp_path / "one.keras")(pictures))
     given = model(pictures)
     second = np.ravel(keras.ops.sigmoid(given) if last == "logit" else given)
     np.testing.assert_allclose(found, np.stack([1 - second, second], -1), atol=1e-6)
@@ -172,10 +172,10 @@ def test_pictures_of_any_channels_and_of_none(tmp_path, shape):
     image = keras.Input(shape)
     model = keras.Model(image, layers.Dense(1000)(layers.Flatten()(image)))
     model.save(tmp_path / "mine.keras")
-    height, width, channels = local_classifier.picture_shape(tmp_path / "mine.keras")
+    height, width, channels = local_file.picture_shape(tmp_path / "mine.keras")
     assert (height, width, channels) == (*shape, 1)[:3]
     raw = np.random.default_rng(0).integers(0, 256, (2, height, width, channels)).astype("float32")
-    found = local_classifier.classifier(tmp_path / "mine.keras")
+    found = local_file.classifier(tmp_path / "mine.keras")
     np.testing.assert_allclose(found(raw), model(raw.reshape(2, *shape)), rtol=1e-4, atol=1e-3)
 
 
@@ -185,7 +185,7 @@ def test_random_changes_of_pictures_are_left_out(tmp_path):
     x = layers.Flatten()(layers.Resizing(3, 3)(inside(image)))
     model = keras.Model(image, layers.Dense(3)(x))
     model.save(tmp_path / "mine.keras")
-    found = local_classifier.classifier(tmp_path / "mine.keras")
+    found = local_file.classifier(tmp_path / "mine.keras")
     raw = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3)).astype("float32")
     np.testing.assert_allclose(found(raw, training=True), model(raw, training=False), rtol=1e-4, atol=1e-3)
 
@@ -195,8 +195,8 @@ def test_a_model_of_channels_first_takes_pictures_as_they_are(tmp_path):
     x = layers.Conv2D(4, 3, data_format="channels_first")(image)
     model = keras.Model(image, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
     model.save(tmp_path / "mine.keras")
-    assert local_classifier.picture_shape(tmp_path / "mine.keras") == (8, 6, 3)
+    assert local_file.picture_shape(tmp_path / "mine.keras") == (8, 6, 3)
     raw = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3)).astype("float32")
-    found = local_classifier.classifier(tmp_path / "mine.keras", pixels="0..1")
+    found = local_file.classifier(tmp_path / "mine.keras", pixels="0..1")
     wanted = model(raw.transpose(0, 3, 1, 2) / 255, training=False)
     np.testing.assert_allclose(keras.ops.softmax(found(raw, training=False)), wanted, atol=1e-4)
