@@ -46,9 +46,9 @@ class Config:
     none."""
     reading: PictureReading = PictureReading()
     """How the data is read: columns, splits, what becomes of pictures that cannot be used."""
-    pixels: Literal["auto", "0..255", "0..1", "-1..1"] = "auto"
-    """Range that the model itself takes: "0..255", "0..1" or "-1..1"; "auto" finds the one that it answers labels
-    best by, and without labels asks, unless the model scales pixels itself."""
+    pixels: Literal["auto", "0..255", "0..1", "-1..1", "mean_std", "caffe_bgr"] = "auto"
+    """Range that the model itself takes, "mean_std" and "caffe_bgr" ImageNet's; "auto" finds the one by which it
+    answers labels best, and asks where none is or two are, unless the model scales pixels itself."""
     image_size: ImageSize | None = None
     """Side of the square pictures, where the model takes any."""
     seed: Seed = 0
@@ -145,27 +145,23 @@ def load(config: Config) -> Dataset:
     Raises:
         ValueError: it cannot be used, or an example may have none or several of the classes; nobody answers.
     """
-    own = kerastl.runs.own_model
+    own, settings = kerastl.runs.own_model, {"pixels": config.pixels, "image_size": config.image_size}
     if not own.needs_answers(config.model, config.data, labels=config.labels):
-        return load_labelled(config)
-    settings: dict[str, Any] = {"pixels": config.pixels, "image_size": config.image_size, "seed": config.seed}
+        labelled = functools.partial(load_labelled, config)
+        return own.in_order_of_answers(config.model, labelled, named=bool(config.reading.class_names), **settings)
     labelled = functools.partial(load_labelled, config, single_label=False)
-    return own.load(config.model, config.data, labelled=labelled, reading=config.reading, **settings)
+    options = {"reading": config.reading, "seed": config.seed, **settings}
+    return own.load(config.model, config.data, labelled=labelled, **options)
 
 
-def load_labelled(config: Config, *, single_label: bool = True) -> Dataset:
+def load_labelled(config: Config, *, single_label: bool = True, class_names: Any = None) -> Dataset:
     """The pictures with their classes, of which each has one where these are learnt from."""
-    height, width, channels = shape_of(config) if config.model else (28, 28, 1)
+    shape, own = (28, 28, 1), kerastl.models.pretrained.local_file
+    if config.model:
+        shape = own.picture_shape(config.model, image_size=config.image_size)
     options: dict[str, Any] = {"reading": config.reading, "any_shape": True, "single_label": single_label}
-    return kerastl.data.loading.pictures(
-        config.data, size=(height, width), channels=channels, seed=config.seed, **options
-    )
-
-
-def shape_of(config: Config) -> tuple[int, ...]:
-    """Height, width and channels of the pictures that the model takes."""
-    shapes = kerastl.models.pretrained.local_file.input_shapes(config.model, image_size=config.image_size)
-    return next(iter(shapes.values()))
+    options |= {"size": shape[:2], "channels": shape[2], "class_names": class_names}
+    return kerastl.data.loading.pictures(config.data, seed=config.seed, **options)
 
 
 def load_model(config: Config, data: Dataset, at: Workspace):

@@ -97,6 +97,7 @@ MAY_NAME: dict[str, set[str]] = {
     "pretraining/neighbour_score": KERAS,  # a callback
     "pretraining/probe": set(),  # numbers
     "compress/tf_keras/bridge": KERAS | TF_KERAS,
+    "compress/tf_keras/operations": KERAS | TF_KERAS,
     "compress/tf_keras/composite_layers": KERAS,  # it draws their graphs
     "compress/tf_keras/tf_keras_layers": TF_KERAS | TENSORFLOW,  # layers written as graph operations
     "compress/prune": KERAS | TFMOT | TENSORFLOW,  # the masks are tf.Variables
@@ -123,6 +124,7 @@ MAY_NAME: dict[str, set[str]] = {
     "untrusted/hdf5": set(),
     "untrusted/hdf5_child": set(),
     "untrusted/hdf5_copy": set(),
+    "untrusted/keras2": set(),  # JSON in, JSON out
     "untrusted/keras_config": set(),  # a written list; what the installed Keras offers is not asked
     "untrusted/keras_file": KERAS,
     "untrusted/saved_model_folder": TENSORFLOW,

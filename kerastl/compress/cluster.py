@@ -40,6 +40,7 @@ _INITIALIZATIONS = {
 
 # Classes of either Keras, and under which names they keep the kernel.
 _KERNELS = {
+    "Conv1D": ("kernel",),
     "Conv2D": ("kernel",),
     "Dense": ("kernel",),
     "SeparableConv2D": ("pointwise_kernel",),
@@ -103,13 +104,13 @@ def train(
         A clustered tf_keras model; `curves` reads its training curves, `unique_values` its values.
 
     Raises:
-        ValueError: for a model of Keras 3, or one that ends in probabilities; fewer than 2 clusters (3 where
+        ValueError: for a model of Keras 3; fewer than 2 clusters (3 where
             zeros stay); an unknown initialization or layer; a model with nothing to cluster; a kernel with no more
             weights than clusters; weights that are not finite, before or after; batches without a known length.
     """
     _refuse(tf_model, number_of_clusters=number_of_clusters, initialization=initialization, zeros=preserve_sparsity)
     if not fine_tuning.are_numbers(batches):
-        fine_tuning.refuse_probabilities(tf_model, purpose="Clustering")
+        tf_model = fine_tuning.with_logits(tf_model, purpose="Clustering")
     network = tf_keras.models.clone_model(tf_model, clone_function=fine_tuning.with_stateful_randomness)
     for layer in tf_model.layers:
         network.get_layer(layer.name).set_weights(layer.get_weights())

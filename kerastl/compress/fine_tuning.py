@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import NoOpActivation
 
+from kerastl.export import keras_graph, serving
 from kerastl.system import memory
 from kerastl.training import batching, resume
 from kerastl.training.callbacks import CallbackList, TerminateOnNonFinite
@@ -107,15 +108,25 @@ def fit(
             )
 
 
-def refuse_probabilities(model: tf_keras.Model, *, purpose: str) -> None:
-    """Raises a ``ValueError`` for a model that does not end in logits; ``purpose`` as in `fit`."""
-    for last in _last_layers(model):
-        softmax = getattr(last, "activation", None) is tf_keras.activations.softmax
-        if isinstance(last, tf_keras.layers.Softmax) or softmax:
-            raise ValueError(
-                f"{purpose} needs a model that ends in logits. Received: probabilities from the layer {last.name!r}. "
-                "The softmax is added on export."
-            )
+def with_logits(model: tf_keras.Model, *, purpose: str) -> tf_keras.Model:
+    """A model without a softmax at its end, of which nobody learns well; export puts one behind it.
+
+    Args:
+        model: from ``bridge.to_tf_keras``.
+        purpose: as in `fit`.
+
+    Raises:
+        ValueError: the softmax cannot be taken off, see `export.serving.before_activation`, or it is one of several
+            outputs.
+    """
+    last = [keras_graph.last_layer(model)] if len(model.outputs) == 1 else _last_layers(model)
+    ends = [layer for layer in last if keras_graph.activation_of(layer) == "softmax"]
+    if ends and len(model.outputs) > 1:
+        raise ValueError(
+            f"{purpose} of a model of several outputs needs logits. Received: probabilities from the layer "
+            f"{ends[0].name!r}. The softmax is added on export."
+        )
+    return tf_keras.Model(model.inputs, serving.before_activation(model), name=model.name) if ends else model
 
 
 def output_names(model: tf_keras.Model, task: Task | None, *, purpose: str) -> tuple[str, ...]:

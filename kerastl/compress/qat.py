@@ -84,10 +84,10 @@ def train(
         training curves.
 
     Raises:
-        ValueError: for a model that ends in probabilities, has several inputs, other outputs than the task, or a layer
-            that cannot be quantized; for batches without a known length, or whose values are not pixels 0..255, or of
-            other kinds not finite; for no kernel with clusters to preserve; for a teacher beside stored answers, or
-            answers of other classes.
+        ValueError: for a model that has several inputs, other outputs than the task, or a layer that cannot be
+            quantized; for batches without a known length, or whose values are not pixels 0..255, or of other kinds not
+            finite; for no kernel with clusters to preserve; for a teacher beside stored answers, or answers of other
+            classes.
         NonFiniteError: at the first step after which a weight or the loss is NaN or infinite, naming both.
     """
     task = batching.task_of(batches)
@@ -147,7 +147,7 @@ def prepare(
         ValueError: as in `train`.
     """
     if not numbers:
-        fine_tuning.refuse_probabilities(tf_model, purpose="Quantization-aware training")
+        tf_model = fine_tuning.with_logits(tf_model, purpose="Quantization-aware training")
     if len(tf_model.inputs) > 1:
         raise ValueError(
             f"Quantization-aware training is for models of one input. Received: {len(tf_model.inputs)} inputs; "

@@ -194,6 +194,7 @@ class Registry(default_8bit_quantize_registry.Default8BitQuantizeRegistry):
             layers.DepthwiseConv2D: DepthwiseConfig(),
             layers.Activation: ActivationConfig(),
             layers.Rescaling: nothing(),
+            layers.Resizing: nothing(),
             SteppedNormalization: SteppedConfig(),
             tf_keras_layers.Pad: nothing(),
             tf_keras_layers.Channels: nothing(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,28 @@ def check(found: Sequence[str], wanted: Sequence[str] | None, *, what: str) -> N
             f"The {what} have to be {', '.join(wanted)}. Received: new ones {added or 'none'}, lacking "
             f"{lost or 'none'}. A class that was renamed is another class to a trained model."
         )
+
+
+def read(path: str | Path) -> list[str]:
+    """The names in a text file, a line each, without the numbers from 0 that Teachable Machine writes in front.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no text in UTF-8, or names nothing, or a class twice.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"Wanted a text file with a class a line. Received: {path}, where there is none.")
+    try:
+        names = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Wanted a text file in UTF-8 with a class a line. Received: {path}.") from error
+    numbered = [re.fullmatch(r"(\d+)\s+(.+)", name) for name in names]
+    if all(one and int(one[1]) == place for place, one in enumerate(numbered)):
+        names = [str(one[2]) for one in numbered if one]
+    if not names or len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"Wanted each class on a line of its own, once. Received: {path}, with {twice or 'none'}.")
+    return names
 
 
 def indices(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:

@@ -17,6 +17,7 @@ from kerastl.data import (
     arrays,
     bike_rentals,
     cifar10,
+    class_order,
     fashion_mnist,
     formats,
     groceries,
@@ -62,6 +63,7 @@ def pictures(
     size: Sequence[int],
     channels: int = 3,
     reading: PictureReading = PictureReading(),  # noqa: B008  frozen
+    class_names: Sequence[str] | None = None,
     any_shape: bool = False,
     single_label: bool = False,
     seed: int = 0,
@@ -77,6 +79,7 @@ def pictures(
         channels: 3 for colour, 1 for grey.
         reading: columns, splits, and what becomes of what cannot be read. Sets that are published have their own test
             split.
+        class_names: the order of the classes of pictures of one's own, before that in a file that ``reading`` names.
         any_shape: whether what comes as it is may have another shape than ``(*size, channels)``.
         single_label: whether a picture has to have exactly one of the classes.
         seed: of the split and the order.
@@ -106,6 +109,9 @@ def pictures(
 
             found = tfds.load(name.removeprefix("tfds:"), size=size, **settings)
         else:
+            if class_names is None and reading.class_names:
+                class_names = class_order.read(reading.class_names)
+            settings["class_names"] = class_names
             found = _own_pictures(name, reading, size=size, channels=channels, **settings)
     wanted, shape = (*size, channels), tuple(found.task.inputs.shape)
     if shape != wanted and not any_shape:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from kerastl.types.settings import Count, CountOrShare
+from kerastl.types.settings import Count, CountOrShare, Place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,8 @@ class PictureReading(Reading):
     """How many pictures, or what share, are held out to measure on, where a folder or table has no such split."""
     path_column: str = "path"
     """A table's column of pictures, paths from its folder."""
+    class_names: Place = ""
+    """A text file with the order of the classes, a name a line; by default in natural order, "2" before "10"."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,6 +51,36 @@ def class_of_models(model: KerasModel) -> Any:
     raise ValueError(f"Wanted a Keras 3 or tf_keras model. Received: {type(model).__module__}.{type(model).__name__}.")
 
 
+def functional(model: KerasModel) -> KerasModel:
+    """The model itself, or a subclassed one as the one layer of a functional model of the inputs that it was called on.
+
+    Raises:
+        ValueError: a subclassed model was never called, or cannot be called on symbols.
+    """
+    if getattr(model, "inputs", None):
+        return model
+    kind = class_of_models(model)
+    library = importlib.import_module(kind.__module__.split(".")[0])
+    known: dict[str, Any] = getattr(model, "_build_shapes_dict", None) or {
+        "input": getattr(model, "_build_input_shape", None)
+    }
+    way_out = "Or make it functional: keras.Model(inputs, outputs)."
+    if not all(isinstance(shape, tuple | list | tf.TensorShape) for shape in known.values()):
+        raise ValueError(
+            "Wanted a model that knows its inputs. Received: the subclassed model "
+            f"{type(model).__name__}, which was never called on an example, or computes with something else than "
+            f"layers and keras.ops. {way_out}"
+        )
+    inputs = [library.Input(tuple(shape)[1:], name=key.removesuffix("_shape")) for key, shape in known.items()]
+    try:
+        return kind(inputs if len(inputs) > 1 else inputs[0], model(*inputs), name=f"{model.name}_called")
+    except Exception as error:  # whatever its own code says to a symbol
+        raise ValueError(
+            "Wanted a model that can be called on symbols, as layers and keras.ops can. Received: the subclassed model "
+            f"{type(model).__name__}, which says: {' '.join(str(error).split())[:300]}. {way_out}"
+        ) from error
+
+
 def layers_of(model: KerasModel) -> Any:
     """The layers of the Keras that a model is made with: the module ``keras.layers``, or that of tf_keras."""
     library = class_of_models(model).__module__.split(".")[0]
@@ -188,8 +218,26 @@ def activation_of(layer: Any) -> str | None:
     return "linear" if name == "noopactivation" else name
 
 
-def changes_nothing(layer: KerasLayer) -> bool:
-    """Whether a layer's output is its input when a model answers."""
-    if type(layer).__name__ == "Activation":
+def name_of_operation(layer: Any) -> str:
+    """``"sigmoid"`` for ``keras.ops.sigmoid`` and its like, ``"linear"`` for what squeezes nothing."""
+    name = type(layer).__name__.lower()
+    names = {"logsoftmax": "log_softmax", "hardsigmoid": "hardsigmoid"}
+    return names.get(name, name) if name in ("sigmoid", "softmax", "tanh", "relu", *names) else "linear"
+
+
+_NOISES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout")
+_ONLY_IN_TRAINING = (*_NOISES, "GaussianNoise", "ActivityRegularization", "Identity")
+
+
+def changes_nothing(layer: Any) -> bool:
+    """Whether a layer's output is its input when a model answers: numbers may change their type, never their order."""
+    kind = type(layer).__name__
+    if kind == "Activation":
         return activation_of(layer) == "linear"
-    return type(layer).__name__ in ("Dropout", "Identity")
+    if kind in ("Reshape", "Flatten"):
+        return all(
+            [tuple(value.shape) for value in tf.nest.flatten(node.outputs)]
+            == [tuple(value.shape) for value in tf.nest.flatten(node.input_tensors)]
+            for node in layer._inbound_nodes
+        )
+    return kind in _ONLY_IN_TRAINING or (kind == "Cast" and "float" in str(layer.dtype))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kerastl.export import serving
+from kerastl.export import keras_graph, serving
 from kerastl.export.keras_graph import KerasModel
 from kerastl.system import atomic_files
 from kerastl.types import Task
@@ -34,6 +34,7 @@ def write(model: KerasModel, folder: Path, task: Task | None = None) -> None:
         raise ValueError(f"Wanted a folder inside one that exists. Received: {folder}.")
     if folder.exists() and not (folder / "saved_model.pb").is_file():
         raise ValueError(f"Wanted a new folder or an old SavedModel to replace. Received: {folder}, which is neither.")
+    model = keras_graph.functional(model)
     served = serving.serve(model, task)
     with atomic_files.atomic_replace(folder, needed_bytes=_size(model)) as temporary:
         tf.saved_model.save(served.holder, str(temporary), signatures={"serving_default": served.function})

@@ -110,17 +110,18 @@ def _ends(model: KerasModel, task: Task, names: Sequence[str]) -> list[tuple[Ker
 
 
 def with_logits(model: KerasModel, task: Task) -> KerasModel:
-    """The same graph without the layer that makes answers of its logits, for those who learn from them.
+    """The same graph without what makes answers of its logits, for those who learn from them.
 
     Args:
         model: as ``with_answers`` takes or returns it.
         task: what is asked.
 
     Returns:
-        A new model that shares its layers with ``model``; ``model`` itself where it ends in logits.
+        A new model that shares its layers with ``model``, but for a last one that has the activation in itself, see
+        `before_activation`; ``model`` itself where it ends in logits.
 
     Raises:
-        ValueError: if its answers do not come out of a layer of their own.
+        ValueError: if the activation cannot be taken off.
     """
     if isinstance(task.target, NamedTargets):
         names, flat = _outputs_of(model, task), keras_graph.flat(model)
@@ -132,13 +133,7 @@ def with_logits(model: KerasModel, task: Task) -> KerasModel:
     activation = task.target.served_activation()
     if activation == "linear" or not ends_in_answers(model, task):
         return model
-    layer = keras_graph.producer(model.outputs[0])
-    if type(layer).__name__ not in ("Softmax", "Activation"):
-        raise ValueError(
-            f"Wanted a model with a {activation} layer behind its logits. Received: {model.name!r}, whose last layer "
-            f"{layer.name!r} makes probabilities by itself."
-        )
-    return keras_graph.class_of_models(model)(model.inputs, layer.input, name=model.name)
+    return keras_graph.class_of_models(model)(model.inputs, before_activation(model), name=model.name)
 
 
 def ends_in_answers(model: KerasModel, task: Task) -> bool:
@@ -321,13 +316,13 @@ def with_two_logits(model: KerasModel) -> KerasModel:
         shapes = ", ".join(str(tuple(value.shape)) for value in model.outputs)
         raise ValueError(f"Wanted a model with one output (batch, 1). Received: {shapes} from {model.name!r}.")
     last = keras_graph.last_layer(model)
-    activation = keras_graph.activation_of(last) or _name_of_operation(last)
+    activation = keras_graph.activation_of(last) or keras_graph.name_of_operation(last)
     if activation not in ("linear", "sigmoid"):
         raise ValueError(
             "Wanted a model that ends in one logit or one sigmoid. Received: layer "
             f"{last.name!r} of model {model.name!r}, which ends in {activation!r}."
         )
-    logit = _logit(model) if activation == "sigmoid" else model.outputs[0]
+    logit = before_activation(model) if activation == "sigmoid" else model.outputs[0]
     layers = keras_graph.layers_of(model)
     both = layers.Dense(2, use_bias=False, trainable=False, dtype="float32", name="two_logits")
     made = keras_graph.class_of_models(model)(model.inputs, both(logit), name=model.name)
@@ -335,31 +330,35 @@ def with_two_logits(model: KerasModel) -> KerasModel:
     return made
 
 
-def _name_of_operation(layer: Any) -> str:
-    """``"sigmoid"`` for ``keras.ops.sigmoid`` and its like, ``"linear"`` for what squeezes nothing."""
-    name = type(layer).__name__.lower()
-    return name if name in ("sigmoid", "softmax", "tanh", "relu", "hardsigmoid") else "linear"
+def before_activation(model: KerasModel) -> Any:
+    """The symbolic tensor before a model's last activation, a softmax or a sigmoid: exact, whatever it saturates at.
 
+    It is looked for inside of models and before layers that change nothing, which are left out. A last layer that has
+    the activation in itself is made anew without it and gets a copy of the weights; all other layers are shared.
 
-def _logit(model: KerasModel) -> Any:
-    """The symbolic tensor before a model's last sigmoid."""
+    Raises:
+        ValueError: if that layer cannot be made anew, as one that was trained quantization-aware; or a softmax is taken
+            over another axis than the last.
+    """
     value = model.outputs[0]
     layer, node, _ = value._keras_history
     given = layer._inbound_nodes[node].input_tensors
     source = tf.nest.flatten(given)[0]
     if getattr(layer, "layers", None) and getattr(layer, "outputs", None):
-        inner = keras_graph.class_of_models(layer)(layer.inputs, _logit(layer))
+        inner = keras_graph.class_of_models(layer)(layer.inputs, before_activation(layer))
         return inner(given if len(layer.inputs) > 1 else source)
     if keras_graph.changes_nothing(layer):
-        return _logit(keras_graph.class_of_models(model)(model.inputs, source))
-    if type(layer).__name__ in ("Activation", "Sigmoid"):
+        return before_activation(keras_graph.class_of_models(model)(model.inputs, source))
+    if type(layer).__name__ in ("Activation", "Sigmoid", "Softmax", "LogSoftmax"):
+        if getattr(layer, "axis", -1) not in (-1, len(source.shape) - 1):
+            raise ValueError(f"Wanted a softmax over the last axis. Received: axis {layer.axis} in {layer.name!r}.")
         return source
     config = layer.get_config()
     if hasattr(layer, "layer") or "activation" not in config:
         raise ValueError(
-            "Wanted a last layer whose sigmoid can be taken off. Received: "
-            f"{layer.name!r} of {model.name!r}. Use export.serving.with_two_logits before quantization-aware "
-            "training."
+            "Wanted a last layer whose activation can be taken off. Received: "
+            f"{layer.name!r} of {model.name!r}. Use export.serving.with_logits, or of one sigmoid "
+            "with_two_logits before quantization-aware training."
         )
     plain = type(layer).from_config({**config, "activation": "linear"})
     logit = plain(source)

@@ -95,9 +95,10 @@ def convert(
     """A model as the bytes of a TFLite file.
 
     Args:
-        model: functional Keras 3 or tf_keras model, trained quantization-aware (TF-MOT) or not. With a task its one
-            input takes the task's examples, ``(batch, *task.inputs.shape)``, and its one output ``(batch, outputs)`` is
-            logits or answers. Without a task it may have several inputs and outputs.
+        model: functional Keras 3 or tf_keras model, trained quantization-aware (TF-MOT) or not, or a subclassed one
+            that was called once, see `keras_graph.functional`. With a task its one input takes the task's examples,
+            ``(batch, *task.inputs.shape)``, and its one output ``(batch, outputs)`` is logits or answers.
+            Without a task it may have several inputs and outputs.
         task: what goes in and what is asked. ``None`` exports the model as it is: nothing stands behind it.
         integer: whether input, output (uint8) and every operator are to be integer.
         calibration: examples ``(count, *input_shape)`` that show the converter each activation's range, of several
@@ -119,6 +120,7 @@ def convert(
             softmax; if the file does not answer like the model (NaN, lost weights); or as for `serving.serve`.
         DiskFullError: for want of room among the temporary files.
     """
+    model = keras_graph.functional(model)
     keras_graph.refuse_weights_that_are_no_numbers(model)
     signature = _signature(model, task)
     aware = any(type(layer).__name__.startswith("Quantize") for layer in model.layers)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from kerastl.data import unlabelled
 from kerastl.data.reading import Reading, refuse_columns
 from kerastl.distil import distiller
-from kerastl.models.pretrained import local_file
+from kerastl.models.pretrained import local_classifier, local_file
 from kerastl.tasks.agreement import Agreement
 from kerastl.training import fitting, precision
 from kerastl.types import Dataset
 
 if TYPE_CHECKING:
     import keras
+
+_HELD = 1000
+"""Validation pictures that a model's range of pixels, and the order of its classes, are found by."""
 
 
 def needs_answers(model: str, data: str, *, labels: str) -> bool:
@@ -83,6 +86,44 @@ def load(
     return unlabelled.with_answers(found, predict, name=name)
 
 
+def in_order_of_answers(
+    model: str,
+    labelled: Callable[..., Dataset],
+    *,
+    pixels: str = "auto",
+    image_size: int | None = None,
+    named: bool = False,
+) -> Dataset:
+    """Labelled pictures, their classes in the order of a model's answers.
+
+    Keras reads folders in the order of text (0, 1, 10, 11, 2 ...), kerastl in that of numbers. Where the two differ,
+    validation pictures say which one a model has learnt.
+
+    Args:
+        model: as for `needs_answers`.
+        labelled: loads the pictures; takes ``class_names``, the order of their classes.
+        pixels, image_size: as for `load`.
+        named: whether the order was said, and is that of the data already.
+
+    Raises:
+        ValueError: as `local_classifier.class_order`.
+    """
+    data = labelled()
+    names = data.task.target.names
+    as_text = tuple(sorted(names))
+    if not model or named or as_text == tuple(names) or data.source != "image_folder":
+        return data
+    order = local_classifier.class_order(
+        model,
+        data.validation.take(_HELD),
+        predict=functools.partial(fitting.predict, task=data.task),
+        orders=[names, as_text],
+        pixels=pixels,
+        image_size=image_size,
+    )
+    return data if order == tuple(names) else labelled(class_names=order)
+
+
 def has_own_answers(data: Dataset) -> bool:
     """Whether labels are a model's own answers, so that who learns them learns from it."""
     return isinstance(data.task.target, Agreement)
@@ -113,12 +154,12 @@ def opened(path: str, data: Dataset, *, pixels: str = "auto", image_size: int | 
         pixels, image_size: as for `load`; of labelled pictures ``"auto"`` is the range that it answers best by.
 
     Raises:
-        ValueError: as `local_file.whole` or `local_file.classifier_of`.
+        ValueError: as `local_file.whole` or `local_classifier.classifier_of`.
     """
     if has_own_answers(data):
         model, _ = local_file.whole(path, inputs=data.task.inputs, pixels=pixels)
     else:
         predict = functools.partial(fitting.predict, task=data.task)
-        held = data.validation.take(1000)
-        model = local_file.classifier_of(path, held, predict=predict, pixels=pixels, image_size=image_size)
+        held = data.validation.take(_HELD)
+        model = local_classifier.classifier_of(path, held, predict=predict, pixels=pixels, image_size=image_size)
     return precision.as_float32(model)

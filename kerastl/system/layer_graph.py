@@ -16,6 +16,16 @@ def is_functional(model: object) -> bool:
     return isinstance(model, keras.Sequential) or (isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth"))
 
 
+_AUGMENTATIONS = ("MixUp", "CutMix", "AugMix", "RandAugment")
+
+
+def is_augmentation(layer: object) -> bool:
+    """Whether a layer of Keras changes pictures while a model learns, and passes them on when it answers."""
+    name = type(layer).__name__
+    own = isinstance(layer, keras.layers.Layer) and type(layer).__module__.startswith("keras.src.")
+    return own and name != "RandomCrop" and (name.startswith("Random") or name in _AUGMENTATIONS)
+
+
 def outputs_by_name(model: keras.Model, answers: Any) -> Any:
     """What a model answers: of several outputs a mapping of their names to tensors, of one output the tensor.
 

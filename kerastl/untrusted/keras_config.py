@@ -200,6 +200,8 @@ def _check_object(value: Mapping[str, object], where: str) -> Iterator[str]:
     else:
         known, registered_as = _is_known(name, module), (None, name)
     if not known:
+        if name in ("TFOpLambda", "SlicingOpLambda"):  # of Keras 2: its name says the operation
+            name = _name(value) or name
         yield f"{where} names {name} of {module or 'no module'}, which is not on the list of plain classes"
     if registered not in registered_as:
         yield f"{where} names {name} under the registered name {registered!r}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
+import json
 import re
 import shutil
 import stat
@@ -19,11 +20,15 @@ from typing import Any
 
 import h5py
 import keras
+from keras.src.legacy.saving import legacy_h5_format
+from keras.src.saving import saving_lib
 
 from kerastl.system import bounded_json, bounded_zip, scratch
-from kerastl.untrusted import declared_size, hdf5, hdf5_copy, keras_config, snapshots
+from kerastl.untrusted import declared_size, hdf5, hdf5_copy, keras2, keras_config, snapshots
 
 _WEIGHTS = "model.weights.h5"
+_LONGEST = 400
+"""Letters of what Keras says that are shown."""
 # What Keras writes; the only assets that the layers on the list have are vocabularies.
 _MEMBER = re.compile(r"config\.json|metadata\.json|model\.weights\.h5|assets/(?:[^/\\]+/)*[^/\\]+\.txt")
 
@@ -33,7 +38,7 @@ class KerasFileError(ValueError):
 
 
 def load(path: Path) -> keras.Model:
-    """The model in a foreign `.keras` or `.h5` file, not compiled.
+    """The model in a foreign `.keras` or `.h5` file, of Keras 3 or 2 (see `keras2`), not compiled.
 
     Raises:
         FileNotFoundError: no such file.
@@ -44,10 +49,13 @@ def load(path: Path) -> keras.Model:
     """
     with _copied(path) as copy:
         if copy.suffix == ".h5":
-            for words in _configuration_findings(_text_in_hdf5(copy)):
+            text = _text_in_hdf5(copy)
+            for words in _configuration_findings(text):
                 raise KerasFileError(f"{path} is not opened: {words}.")
+            with h5py.File(copy, "r+") as file:
+                file.attrs["model_config"] = _repaired(text or "")
         with declared_size.bounded(_held(copy)):
-            return _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True))
+            return _built(path, _by_keras(path, lambda: keras.saving.load_model(copy, compile=False, safe_mode=True)))
 
 
 def load_unshared(path: Path) -> keras.Model:
@@ -70,7 +78,23 @@ def load_unshared(path: Path) -> keras.Model:
                         "write it to the disk first. Save the model with the words in its configuration: "
                         "StringLookup(vocabulary=layer.get_vocabulary(include_special_tokens=False))."
                     )
-    return _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True))
+    if _configuration(path) == keras2.repaired(_configuration(path)):
+        return _built(path, _by_keras(path, lambda: keras.saving.load_model(path, compile=False, safe_mode=True)))
+    return _built(path, _by_keras(path, lambda: _in_memory(path)))
+
+
+def _in_memory(path: Path) -> keras.Model:
+    """What `keras.saving.load_model` makes of a file of Keras 2, which is repaired on no disk."""
+    options: dict[str, Any] = {"custom_objects": None, "compile": False, "safe_mode": True}
+    if path.suffix == ".h5":
+        with h5py.File(io.BytesIO(path.read_bytes()), "r+") as file:
+            file.attrs["model_config"] = json.dumps(keras2.repaired(_configuration(path)))
+            return legacy_h5_format.load_model_from_hdf5(file, **options)
+    content = io.BytesIO()
+    with bounded_zip.opened(path) as stranger, zipfile.ZipFile(content, "w") as clean:
+        for member in stranger.infolist():
+            clean.writestr(member.filename, b"" if member.is_dir() else _member(stranger, member))
+    return saving_lib._load_model_from_fileobj(content, **options)
 
 
 def functional(model: keras.Model) -> keras.Model:
@@ -103,17 +127,23 @@ def contents(path: Path) -> Iterator[tuple[str, str]]:
     """
     if bounded_zip.is_zip(path):
         with bounded_zip.opened(path) as opened:
-            configuration = _parsed(bounded_zip.read(opened, "config.json"))
             if "metadata.json" in opened.namelist():
                 written = _parsed(bounded_zip.read(opened, "metadata.json"))
                 yield "written by", f"Keras {written.get('keras_version')}"
     else:
-        text = _text_in_hdf5(path)
-        configuration = _parsed(text) if text is not None else None
         yield "written by", "a Keras that writes HDF5"
-    found = collections.Counter(keras_config.layers(configuration))
+    found = collections.Counter(keras_config.layers(_configuration(path)))
     types = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
     yield "layers", f"{found.total()}: {types}"
+
+
+def _configuration(path: Path) -> Any:
+    """The configuration as it stands in a file."""
+    if not bounded_zip.is_zip(path):
+        text = _text_in_hdf5(path)
+        return None if text is None else _parsed(text)
+    with bounded_zip.opened(path) as opened:
+        return _parsed(bounded_zip.read(opened, "config.json"))
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
@@ -164,7 +194,7 @@ def _clean_archive(copy: Path) -> Path:
         raise bounded_zip.ZipError(words)
     with bounded_zip.opened(copy) as stranger, zipfile.ZipFile(copy.with_suffix(".keras"), "w") as clean:
         for member in stranger.infolist():
-            content = b"" if member.is_dir() else bounded_zip.read(stranger, member)
+            content = b"" if member.is_dir() else _member(stranger, member)
             if member.filename == _WEIGHTS:
                 weights = copy.with_name("weights")
                 weights.write_bytes(content)
@@ -172,6 +202,12 @@ def _clean_archive(copy: Path) -> Path:
             else:
                 clean.writestr(member.filename, content)
     return copy.with_suffix(".keras")
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """What a member holds; the configuration in the words of Keras 3."""
+    content = bounded_zip.read(archive, member)
+    return _repaired(content).encode() if member.filename == "config.json" else content
 
 
 def _held(copy: Path) -> int:
@@ -186,7 +222,27 @@ def _by_keras(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
     try:
         return load()
     except Exception as error:  # Keras raises whatever a configuration that does not fit provokes in a layer
-        raise KerasFileError(f"Keras cannot load {path}: {error}") from error
+        raise KerasFileError(f"Keras cannot load {path}: {_reason(error)}") from error
+
+
+def _built(path: Path, model: keras.Model) -> keras.Model:
+    """The model, which knows its inputs.
+
+    Raises:
+        KerasFileError: it was saved before anybody said what it takes, and so before it had weights.
+    """
+    if not getattr(model, "inputs", None):
+        raise KerasFileError(
+            f"{path} is not opened: {model.name!r} was never built and has no weights. Put a keras.Input in front of "
+            "its layers, train it and save it again."
+        )
+    return model
+
+
+def _reason(error: Exception) -> str:
+    """What Keras says in one sentence: it puts pages of configuration in front of what an inner layer said."""
+    words = " ".join(str(error).rpartition("Exception encountered:")[2].split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ..."
 
 
 def _archive_findings(archive: Path, *, weights: bool = True) -> Iterator[str]:
@@ -208,7 +264,7 @@ def _archive_findings(archive: Path, *, weights: bool = True) -> Iterator[str]:
             if missing:
                 yield f"the archive holds no {min(missing)}"
             if "config.json" in names:
-                configuration = _parsed(bounded_zip.read(opened, "config.json"))
+                configuration = keras2.repaired(_parsed(bounded_zip.read(opened, "config.json")))
                 if isinstance(configuration, dict):  # Keras drops this one unread where a model is not compiled
                     configuration = {**configuration, "compile_config": None}
                 yield from keras_config.findings(configuration)
@@ -236,6 +292,10 @@ def _member_finding(member: zipfile.ZipInfo, names: set[str]) -> str | None:
     return None
 
 
+def _repaired(text: bytes | str) -> str:
+    return json.dumps(keras2.repaired(_parsed(text)))
+
+
 def _parsed(text: bytes | str) -> Any:
     try:
         return bounded_json.loads(text)
@@ -254,7 +314,7 @@ def _configuration_findings(text: bytes | str | None) -> Iterator[str]:
         yield "it holds weights and no model: build the model and take `load_weights`"
         return
     try:
-        configuration = _parsed(text)
+        configuration = keras2.repaired(_parsed(text))
     except ValueError as error:
         yield str(error)
         return

@@ -13,6 +13,8 @@ import numpy as np
 from kerastl.untrusted import keras_file, sandbox, saved_model_folder
 
 _BATCH = 256
+_TAKEN = ("float", "bfloat", "uint8")
+"""Types of inputs that `shrink_model` takes."""
 
 
 def main(memory: int) -> None:
@@ -63,7 +65,11 @@ class _Keras:
         yield "note", "inputs", ", ".join(self.inputs)
         yield "note", "outputs", ", ".join(self.outputs)
         yield "note", "parameters", f"{self._model.count_params():,}"
-        yield from _unsound((weight.path, np.asarray(weight)) for weight in self._model.weights)
+        for words, tensor in zip(self.inputs, self._model.inputs, strict=True):
+            if not tensor.dtype.startswith(_TAKEN):
+                yield "warning", "inputs", f"{words}: shrink_model takes models of numbers, and neither ids nor texts"
+        weights = ((weight.path, np.asarray(weight)) for weight in self._model.weights)
+        yield from (("error", where, f"{what}: no file of it answers") for _, where, what in _unsound(weights))
 
     @property
     def rank(self) -> int:

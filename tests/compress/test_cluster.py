@@ -503,7 +503,6 @@ def softmax() -> tf_keras.Model:
         (net, {"layers": "conv"}, r"the one string 'conv'"),
         (net, {"layers": []}, r"at least one Conv2D"),
         (lambda: few_values([np.nan]), {}, r"finite weights\. Received: NaN or infinity in layer 'conv'"),
-        (softmax, {}, r"Clustering needs a model that ends in logits\. Received: probabilities from the layer 'end'"),
         (
             lambda: tf_keras.Sequential([tf_keras.layers.Dense(4, name="logits", input_shape=(3,))]),
             {},
@@ -603,6 +602,11 @@ def test_a_network_of_more_outputs_than_the_task_is_refused():
         ValueError, match=r"Clustering of a model of several outputs needs .* of as many tasks\. Received: the outputs"
     ):
         cluster.train(two, batches(), number_of_clusters=NUMBER, epochs=1)
+
+
+def test_a_softmax_at_the_end_is_taken_off():
+    found = cluster.train(softmax(), batches(), number_of_clusters=NUMBER, epochs=0)
+    assert found.layers[-1].name == net().layers[-1].name
 
 
 def test_probabilities_may_be_learnt_as_the_numbers_they_are():

@@ -152,4 +152,4 @@ def test_probabilities_of_any_output_are_refused(model):
     soft = tf_keras.layers.Softmax(name="end")(tf_model.outputs[1])
     both = tf_keras.Model(tf_model.inputs, [soft, tf_model.outputs[0]])
     with pytest.raises(ValueError, match="probabilities from the layer 'end'"):
-        fine_tuning.refuse_probabilities(both, purpose="Counting")
+        fine_tuning.with_logits(both, purpose="Counting")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import types as modules
 from pathlib import Path
@@ -69,6 +70,18 @@ def test_pictures_of_a_folder_are_those_of_its_source(folder):
     assert grey.task.inputs.shape == (8, 6, 1)
     few = loading.pictures(folder, size=(8, 6), reading=PictureReading(max_train_examples=20))
     assert len(few.train) == 20
+
+
+def test_classes_stand_in_the_order_that_is_said(folder, tmp_path):
+    (tmp_path / "names.txt").write_text("b\na\n")
+    reading = dataclasses.replace(READING, class_names=str(tmp_path / "names.txt"))
+    found = loading.pictures(folder, size=(8, 8), reading=reading)
+    assert found.task.target.names == ("b", "a")
+    plain = loading.pictures(folder, size=(8, 8), reading=READING)
+    np.testing.assert_array_equal(found.test.labels, 1 - plain.test.labels)
+    assert loading.pictures(folder, size=(8, 8), class_names=["b", "a"], reading=READING).digest == found.digest
+    with pytest.raises(ValueError, match=r"The classes have to be b, c\. Received: new ones \['a'\]"):
+        loading.pictures(folder, size=(8, 8), class_names=["b", "c"], reading=READING)
 
 
 def test_columns_of_a_table_go_by_their_names(folder):

@@ -28,6 +28,46 @@ def test_names_are_the_models_own_in_its_order(library):
     assert [(spec.name, tuple(spec.shape)) for spec in specs] == [("b_first", (1, 4)), ("a", (1, 2))]
 
 
+class Own(keras.Model):
+    """Somebody's own forward pass."""
+
+    def __init__(self, last=keras.ops.softmax):
+        super().__init__()
+        self.dense, self.last = keras.layers.Dense(3), last
+
+    def call(self, values):
+        return self.last(self.dense(keras.ops.mean(values / 255.0, axis=(1, 2))))
+
+
+def test_a_subclassed_model_is_one_of_the_inputs_that_it_was_called_on():
+    own, x = Own(), np.random.default_rng(0).uniform(0, 255, (5, 4, 4, 2)).astype("float32")
+    with pytest.raises(ValueError, match=r"model Own, which was never called on an example.*make it functional"):
+        keras_graph.functional(own)
+    wanted = own(x)
+    found = keras_graph.functional(own)
+    assert found.inputs[0].shape == (None, 4, 4, 2)
+    np.testing.assert_allclose(found(x), wanted)
+    assert keras_graph.functional(found) is found
+    own.last = np.asarray  # which no symbol is
+    with pytest.raises(ValueError, match=r"called on symbols.*the subclassed model Own, which says"):
+        keras_graph.functional(own)
+
+
+def test_what_changes_nothing_is_seen_through():
+    row = keras.Input((4,))
+    end = keras.layers.Dense(3, activation="softmax", name="end")(row)
+    for layer in (keras.layers.Flatten(), keras.layers.Reshape((3,)), keras.layers.GaussianNoise(0.1)):
+        assert keras_graph.changes_nothing(layer_of(layer, end))
+        assert keras_graph.last_layer(keras.Model(row, layer(end))).name == "end"
+    assert not keras_graph.changes_nothing(layer_of(keras.layers.Reshape((1, 3)), end))
+
+
+def layer_of(layer, value):
+    """The layer, called."""
+    layer(value)
+    return layer
+
+
 @pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 def test_dicts_give_their_keys_and_are_laid_flat(library):
     library.utils.set_random_seed(0)

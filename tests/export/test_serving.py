@@ -38,10 +38,14 @@ def test_logits_come_back_from_under_the_softmax(float_student, digits, pictures
     model = serving.with_logits(serving.with_answers(float_student, digits), digits)
     np.testing.assert_array_equal(model.predict(inputs, verbose=0), float_student.predict(inputs, verbose=0))
     assert serving.with_logits(float_student, digits) is float_student
-    image = keras.Input((4,), name="numbers")
-    whole = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="last")(image))
-    with pytest.raises(ValueError, match=r"softmax layer.*'last' makes probabilities"):
-        serving.with_logits(whole, classes(3))
+    numbers = keras.Input((4,), name="numbers")
+    whole = keras.Model(numbers, keras.layers.Dense(3, activation="softmax", name="last")(numbers))
+    kernel, bias = whole.get_layer("last").get_weights()
+    x = 90 * np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)  # where a softmax is 0 and 1
+    np.testing.assert_allclose(serving.with_logits(whole, classes(3))(x), x @ kernel + bias, rtol=1e-4)
+    over_examples = keras.Model(numbers, keras.layers.Softmax(axis=0, name="end")(numbers))
+    with pytest.raises(ValueError, match=r"softmax over the last axis\. Received: axis 0 in 'end'"):
+        serving.before_activation(over_examples)
 
 
 def test_tf_keras_model_gets_its_own_softmax(aware_student, digits, pictures):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -80,6 +83,33 @@ def test_a_classifier_of_labelled_pictures_is_opened_to_its_logits(folder):
     own = keras.saving.load_model(folder / "pictures.keras")
     answers = np.asarray(keras.ops.softmax(model(data.test.inputs.astype("float32"))))
     np.testing.assert_allclose(answers, own(data.test.inputs / 255.0), atol=1e-5)
+
+
+def test_classes_are_put_into_the_order_of_the_answers(monkeypatch):
+    """Only where there are two orders, and nobody has said one."""
+    names, as_text = ("1", "2", "10"), ("1", "10", "2")
+    split = SimpleNamespace(take=lambda count: None)
+
+    def labelled(class_names=None, *, source="image_folder", names=names):
+        target = SimpleNamespace(names=tuple(class_names or names))
+        return SimpleNamespace(task=SimpleNamespace(target=target), validation=split, source=source)
+
+    asked = []
+    monkeypatch.setattr(
+        own_model.local_classifier, "class_order", lambda *_, orders, **__: asked.append(orders) or as_text
+    )
+    found = own_model.in_order_of_answers("mine.keras", labelled)
+    assert found.task.target.names == as_text
+    assert asked == [[names, as_text]]
+    for model, load, named in (
+        ("", labelled, False),
+        ("mine.keras", labelled, True),
+        ("mine.keras", functools.partial(labelled, source="arrays"), False),
+        ("mine.keras", functools.partial(labelled, names=as_text), False),
+    ):
+        found = own_model.in_order_of_answers(model, load, named=named)
+        assert found.task.target.names == load().task.target.names
+    assert len(asked) == 1
 
 
 def test_whom_a_smaller_model_learns_from(folder):

@@ -375,3 +375,10 @@ def test_a_configuration_of_more_numbers_than_the_file_holds_is_refused_without_
         "kilobytes; the numbers take 5 million"
     )
     keras_file.load(path)
+
+
+def test_a_model_that_was_never_built_is_said(tmp_path):
+    keras.Sequential([keras.layers.Dense(3)], name="bare").save(tmp_path / "model.keras")
+    for load in (keras_file.load, keras_file.load_unshared):
+        with pytest.raises(keras_file.KerasFileError, match="'bare' was never built and has no weights"):
+            load(tmp_path / "model.keras")

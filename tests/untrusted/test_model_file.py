@@ -120,14 +120,14 @@ def test_a_sequential_is_described_and_answers_as_its_layers(reader, tmp_path):
     np.testing.assert_allclose(reader.run(path, PICTURES), answers, atol=1e-5)
 
 
-def test_weights_that_are_no_numbers_are_a_warning(reader, tmp_path):
+def test_weights_that_are_no_numbers_are_an_error(reader, tmp_path):
     model = small()
     kernel = model.get_layer("conv").kernel
     kernel.assign(kernel.numpy() * np.where(np.arange(4) == 1, np.nan, 1))
     model.save(tmp_path / "model.keras")
     (found,) = (one for one in reader.audit(tmp_path / "model.keras") if one.severity != "note")
-    assert (found.severity, found.where) == ("warning", "conv/kernel")
-    assert found.what == "9 of 36 numbers are NaN or infinite"
+    assert (found.severity, found.where) == ("error", "conv/kernel")
+    assert found.what == "9 of 36 numbers are NaN or infinite: no file of it answers"
 
 
 def test_a_model_that_wants_all_memory_ends_the_child_alone(reader, tmp_path):

@@ -7,20 +7,27 @@ is not the same function is an error here and never an accuracy that is missing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 import tf_keras
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 
-from kerastl.compress.tf_keras import composite_layers, tf_keras_layers
+from kerastl.compress.tf_keras import composite_layers, operations, tf_keras_layers
+from kerastl.system import layer_graph
 from kerastl.types import LazyArray
 
 _CONVOLUTION = ("kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias")
 _POOLING = ("pool_size", "strides", "padding", "data_format")
 _GLOBAL_POOLING = ("data_format", "keepdims")
+_ONLY_IN_TRAINING = (
+    keras.layers.ActivityRegularization,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+)
+"""Layers that pass on what they get when a model answers. They do not cross, and nor do random changes of pictures."""
 
 # Settings that change what a layer computes when it is called. What else is in a config (initializers, regularizers,
 # dtype, keys that only one of the two Kerases knows) is either spent by now or cannot cross.
@@ -28,34 +35,47 @@ _SETTINGS: dict[type, tuple[str, ...]] = {
     keras.layers.Activation: ("activation",),
     keras.layers.Add: (),
     keras.layers.Average: (),
+    keras.layers.AveragePooling1D: _POOLING,
     keras.layers.AveragePooling2D: _POOLING,
     keras.layers.BatchNormalization: ("axis", "momentum", "epsilon", "center", "scale"),
     keras.layers.Concatenate: ("axis",),
+    keras.layers.Conv1D: ("filters", "groups", *_CONVOLUTION),
+    keras.layers.Conv1DTranspose: ("filters", "output_padding", *_CONVOLUTION),
     keras.layers.Conv2D: ("filters", "groups", *_CONVOLUTION),
     keras.layers.Conv2DTranspose: ("filters", "output_padding", *_CONVOLUTION),
+    keras.layers.Cropping1D: ("cropping",),
     keras.layers.Cropping2D: ("cropping", "data_format"),
     keras.layers.Dense: ("units", "activation", "use_bias"),
+    keras.layers.DepthwiseConv1D: ("depth_multiplier", *_CONVOLUTION),
     keras.layers.DepthwiseConv2D: ("depth_multiplier", *_CONVOLUTION),
     keras.layers.Dropout: ("rate", "noise_shape", "seed"),
     keras.layers.ELU: ("alpha",),
     keras.layers.Flatten: ("data_format",),
+    keras.layers.GlobalAveragePooling1D: _GLOBAL_POOLING,
     keras.layers.GlobalAveragePooling2D: _GLOBAL_POOLING,
+    keras.layers.GlobalMaxPooling1D: _GLOBAL_POOLING,
     keras.layers.GlobalMaxPooling2D: _GLOBAL_POOLING,
     keras.layers.LayerNormalization: ("axis", "epsilon", "center", "scale"),
     keras.layers.Maximum: (),
+    keras.layers.MaxPooling1D: _POOLING,
     keras.layers.MaxPooling2D: _POOLING,
     keras.layers.Minimum: (),
     keras.layers.Multiply: (),
     keras.layers.Permute: ("dims",),
     keras.layers.PReLU: ("shared_axes",),
     keras.layers.ReLU: ("max_value", "negative_slope", "threshold"),
+    keras.layers.RepeatVector: ("n",),
     keras.layers.Rescaling: ("scale", "offset"),
     keras.layers.Reshape: ("target_shape",),
+    keras.layers.SeparableConv1D: ("filters", "depth_multiplier", *_CONVOLUTION),
     keras.layers.SeparableConv2D: ("filters", "depth_multiplier", *_CONVOLUTION),
     keras.layers.Softmax: ("axis",),
+    keras.layers.SpatialDropout1D: ("rate", "seed"),
     keras.layers.SpatialDropout2D: ("rate", "seed", "data_format"),
     keras.layers.Subtract: (),
+    keras.layers.UpSampling1D: ("size",),
     keras.layers.UpSampling2D: ("size", "data_format", "interpolation"),
+    keras.layers.ZeroPadding1D: ("padding",),
     keras.layers.ZeroPadding2D: ("padding", "data_format"),
 }
 
@@ -64,27 +84,6 @@ _SETTINGS: dict[type, tuple[str, ...]] = {
 _ACTIVATIONS = (
     "linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "silu", "gelu", "mish",
 )  # fmt: skip
-
-
-# Operations without weights, by the name of their class: what they are of tensors, and of a tensor and a constant.
-_OF_TENSORS: dict[str, type] = {
-    "Add": tf_keras.layers.Add,
-    "Subtract": tf_keras.layers.Subtract,
-    "Multiply": tf_keras.layers.Multiply,
-    "Maximum": tf_keras.layers.Maximum,
-    "Minimum": tf_keras.layers.Minimum,
-}
-_AFFINE = ("Add", "Subtract", "Multiply", "TrueDivide", "Divide")
-_FUNCTIONS: dict[str, Any] = {
-    "Relu": "relu",
-    "Relu6": tf_keras_layers.relu6,
-    "Sigmoid": "sigmoid",
-    "Silu": "silu",
-    "Tanh": "tanh",
-    "HardSigmoid": tf_keras_layers.hard_sigmoid,
-    "HardSilu": tf_keras_layers.hard_silu,
-}
-_OTHERS = ("Concatenate", "Mean", "Pad", "Reshape", "Split", "Transpose")
 
 
 def to_tf_keras(
@@ -188,12 +187,14 @@ class _Crossing:
         arguments = keras.tree.map_structure(ours, node.arguments.args)
         if isinstance(layer, keras.Model):
             return self.walk(layer, keras.tree.flatten(arguments[0]))
+        if isinstance(layer, _ONLY_IN_TRAINING) or layer_graph.is_augmentation(layer):
+            return keras.tree.flatten(arguments)[:1]
         if not isinstance(layer, keras.layers.Layer):
             names = [composite_layers.free_name(layer.name, self._taken) for _ in node.outputs]
             tensors = [ours(tensor) for tensor in node.input_tensors]
             return [
                 made(tensors if len(tensors) > 1 else tensors[0])
-                for made in _operation(layer, node.arguments, node.outputs, names=names)
+                for made in operations.bridged(layer, node.arguments, node.outputs, names=names)
             ]
         # Keras 3 notes the default `training=False` of a Dropout and overrules it in every call of the model;
         # tf_keras would hold on to it, and the dropout would never act.
@@ -216,7 +217,7 @@ def _bridge(layer: keras.layers.Layer, *, name: str) -> tf_keras.layers.Layer:
     if special is not None:
         return special(layer, name)
     if type(layer) not in _SETTINGS:
-        raise ValueError(_unknown(layer, sorted(kind.__name__ for kind in {*_SETTINGS, *_SPECIAL})))
+        raise ValueError(operations.unknown(layer, sorted(kind.__name__ for kind in {*_SETTINGS, *_SPECIAL})))
     settings = _settings(layer)
     if settings.get("activation") is tf_keras_layers.relu6 and isinstance(layer, keras.layers.Activation):
         return tf_keras.layers.ReLU(max_value=6.0, name=name)
@@ -224,14 +225,6 @@ def _bridge(layer: keras.layers.Layer, *, name: str) -> tf_keras.layers.Layer:
         settings |= {"depth_multiplier": settings.pop("filters") // settings.pop("groups")}
         return tf_keras.layers.DepthwiseConv2D(name=name, **settings)
     return getattr(tf_keras.layers, type(layer).__name__)(name=name, **settings)
-
-
-def _unknown(layer: keras.Operation, available: list[str]) -> str:
-    return (
-        "The bridge needs layers that tf_keras has and that are known to compute the same there. Received: layer "
-        f"{layer.name!r} of class {type(layer).__module__}.{type(layer).__name__}. Available: {available}; and "
-        "compress.prune and compress.ptq, which need no bridge."
-    )
 
 
 def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
@@ -250,80 +243,6 @@ def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
             f"Available: {sorted([*_ACTIVATIONS, *tf_keras_layers.ACTIVATIONS])}."
         )
     return settings
-
-
-class Arguments(Protocol):
-    """What an operation without weights is called with, as Keras keeps it."""
-
-    args: Sequence[object]
-    kwargs: Mapping[str, Any]
-
-
-def _operation(
-    operation: keras.Operation, arguments: Arguments, outputs: list[keras.KerasTensor], *, names: list[str]
-) -> list[tf_keras.layers.Layer]:
-    """The tf_keras layers, one an output, that do what an operation without weights does to its tensors."""
-    if type(operation).__name__ == "Split" and operation.axis in (-1, len(outputs[0].shape) - 1):
-        ends = np.cumsum([0, *(output.shape[-1] for output in outputs)]).tolist()
-        return [tf_keras_layers.Channels(*pair, name=name) for *pair, name in zip(ends, ends[1:], names, strict=False)]
-    if len(names) > 1:
-        raise ValueError(_unknown(operation, _operations()))
-    return [_of_one_output(operation, arguments, outputs[0], name=names[0])]
-
-
-def _of_one_output(
-    operation: keras.Operation, arguments: Arguments, output: keras.KerasTensor, *, name: str
-) -> tf_keras.layers.Layer:
-    kind = type(operation).__name__ if type(operation).__module__.startswith("keras.src.ops") else ""
-    values = keras.tree.flatten(arguments.args)
-    constants = [value for value in values if not isinstance(value, keras.KerasTensor)]
-    rank = len(output.shape)
-    settings = vars(operation)
-    if kind in _OF_TENSORS and not constants:
-        return _OF_TENSORS[kind](name=name)
-    if kind in _AFFINE and len(constants) == 1:
-        first = isinstance(values[0], keras.KerasTensor)
-        affine = _affine(kind, constants[0], first=first, channels=output.shape[-1])
-        if affine is not None:
-            return tf_keras.layers.Rescaling(affine[0], offset=affine[1], name=name)
-    if kind in _FUNCTIONS and len(values) == 1:
-        return tf_keras.layers.Activation(_FUNCTIONS[kind], name=name)
-    if kind == "Mean" and rank == 4 and settings["keepdims"] and tuple(settings["axis"] or ()) in ((1, 2), (-3, -2)):
-        return tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)
-    if kind == "Reshape" and settings["newshape"][0] in (-1, None):
-        return tf_keras.layers.Reshape(settings["newshape"][1:], name=name)
-    if kind == "Transpose" and settings["axes"] and settings["axes"][0] == 0:
-        return tf_keras.layers.Permute(settings["axes"][1:], name=name)
-    if kind == "Concatenate":
-        return tf_keras.layers.Concatenate(settings["axis"], name=name)
-    if kind == "Pad" and settings["mode"] == "constant":
-        return tf_keras_layers.Pad(
-            settings["pad_width"], float(arguments.kwargs.get("constant_values") or 0.0), name=name
-        )
-    raise ValueError(_unknown(operation, _operations()))
-
-
-def _operations() -> list[str]:
-    return sorted({*_OF_TENSORS, *_AFFINE, *_FUNCTIONS, *_OTHERS})
-
-
-def _affine(kind: str, constant: object, *, first: bool, channels: int | None) -> tuple[Any, Any] | None:
-    """Factor and offset of ``x + c``, ``c - x`` and the like, numbers or one a channel; ``first``: x is the first."""
-    value = np.asarray(keras.ops.convert_to_numpy(constant), "float64")
-    if value.size not in (1, channels) or (value.size > 1 and value.shape[-1] != value.size):
-        return None
-    value = float(value.reshape(-1)[0]) if value.size == 1 else value.reshape(-1)
-    ones = np.ones_like(value)
-    if kind in ("TrueDivide", "Divide"):
-        if not first or not np.all(value):
-            return None
-        kind, value = "Multiply", 1.0 / value
-    found = {
-        "Add": (ones, value),
-        "Subtract": (ones, -value) if first else (-ones, value),
-        "Multiply": (value, 0.0 * ones),
-    }[kind]
-    return np.asarray(found[0]).tolist(), np.asarray(found[1]).tolist()
 
 
 def _is_depthwise(layer: keras.layers.Layer) -> bool:
@@ -353,6 +272,18 @@ def _bridge_normalization(layer: keras.layers.Normalization, name: str) -> tf_ke
     )
 
 
+def _bridge_resizing(layer: keras.layers.Resizing, name: str) -> tf_keras.layers.Layer:
+    config = layer.get_config()
+    strange = [key for key in ("antialias", "pad_to_aspect_ratio") if config.get(key)]
+    if strange or config["data_format"] == "channels_first":
+        raise ValueError(
+            "The bridge resizes pictures as tf_keras does, channels last. Received: layer "
+            f"{layer.name!r} of class Resizing, {', '.join(f'{one}=True' for one in strange) or 'channels_first'}."
+        )
+    settings = {key: config[key] for key in ("height", "width", "interpolation", "crop_to_aspect_ratio")}
+    return tf_keras.layers.Resizing(name=name, **settings)
+
+
 def _bridge_leaky_relu(layer: keras.layers.LeakyReLU, name: str) -> tf_keras.layers.Layer:
     return tf_keras.layers.LeakyReLU(alpha=layer.get_config()["negative_slope"], name=name)
 
@@ -378,6 +309,7 @@ _SPECIAL: dict[type, Callable] = {
     keras.layers.Normalization: _bridge_normalization,
     keras.layers.LayerNormalization: _bridge_layer_normalization,
     keras.layers.LeakyReLU: _bridge_leaky_relu,
+    keras.layers.Resizing: _bridge_resizing,
     LayerScale: _bridge_layer_scale,
     StochasticDepth: _bridge_stochastic_depth,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kerastl.models.pretrained import channels_last
 from kerastl.system import layer_graph
 
 
@@ -17,7 +18,11 @@ def is_flat(model: keras.Model) -> bool:
 
 
 def flatten(
-    model: keras.Model, image: keras.KerasTensor, *, names: Mapping[str, str] = MappingProxyType({})
+    model: keras.Model,
+    image: keras.KerasTensor,
+    *,
+    names: Mapping[str, str] = MappingProxyType({}),
+    moved: bool = False,
 ) -> keras.KerasTensor:
     """The output of copies of a model's layers, called on ``image`` in the order of its graph.
 
@@ -27,6 +32,8 @@ def flatten(
         model: functional, with one input and one output; models inside it are taken apart.
         image: takes the place of its input.
         names: other ones for the copies of layers: old name -> new name.
+        moved: whether ``image`` has its channels last where the model's input has them first; the copies then have
+            the layout of ``image``, and so has the output.
 
     Raises:
         ValueError: no functional model of one input and one output; a layer that cannot be made again from its
@@ -37,14 +44,21 @@ def flatten(
             f"Wanted a model from one picture to one tensor. Received: {model.name!r} with inputs "
             f"{[tensor.name for tensor in model.inputs]} and {len(model.outputs)} outputs."
         )
-    (output,) = flatten_all(model, [image], names=names)
+    (output,) = flatten_all(model, [image], names=names, moved=moved)
     return output
 
 
 def flatten_all(
-    model: keras.Model, inputs: Sequence[keras.KerasTensor], *, names: Mapping[str, str] = MappingProxyType({})
+    model: keras.Model,
+    inputs: Sequence[keras.KerasTensor],
+    *,
+    names: Mapping[str, str] = MappingProxyType({}),
+    moved: bool = False,
 ) -> list[keras.KerasTensor]:
     """As `flatten`, of a model of any number of inputs and outputs: all outputs, in the model's order.
+
+    Random changes of pictures (``RandomFlip``) are left out: whoever learns from this graph brings its own, and a
+    teacher and its student would not see the same picture.
 
     Raises:
         ValueError: no functional model, or a layer that cannot be made again, or not for inputs of these shapes.
@@ -52,12 +66,18 @@ def flatten_all(
     if not layer_graph.is_functional(model):
         raise ValueError(f"Wanted a functional model. Received: the subclassed model {type(model).__name__}.")
     copies: dict[int, keras.layers.Layer] = {}
+    layout = channels_last.Layout()
+    for one in inputs if moved else ():
+        layout.move(one)
 
     def call(layer: keras.layers.Layer, arguments: Sequence, options: Mapping, _: str) -> object:
+        if layer_graph.is_augmentation(layer):
+            return arguments[0]
+        settings = layout.settings(layer, arguments) if moved else None
         if id(layer) in copies:  # a shared layer is called twice and copied once
-            return copies[id(layer)](*arguments, **options)
-        copies[id(layer)] = copy = _made_again(layer, name=names.get(layer.name))
-        output = copy(*arguments, **options)
+            return layout.call(copies[id(layer)], arguments, options, last=settings is not None)
+        copies[id(layer)] = copy = _made_again(layer, name=names.get(layer.name), settings=settings)
+        output = layout.call(copy, arguments, options, last=settings is not None)
         _give_weights(layer, copy)
         return output
 
@@ -76,8 +96,10 @@ def called(layer: keras.layers.Layer, *arguments: keras.KerasTensor, name: str, 
     return output
 
 
-def _made_again(layer: keras.layers.Layer, *, name: str | None = None) -> keras.layers.Layer:
-    return layer_graph.made_again(layer, {"name": name} if name else {})
+def _made_again(
+    layer: keras.layers.Layer, *, name: str | None = None, settings: Mapping[str, object] | None = None
+) -> keras.layers.Layer:
+    return layer_graph.made_again(layer, {**(settings or {}), **({"name": name} if name else {})})
 
 
 def _give_weights(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:

@@ -14,16 +14,17 @@ from keras import layers
 
 from kerastl.export import keras_graph, serving
 from kerastl.inputs.image import Image
-from kerastl.models.pretrained import graph, names
+from kerastl.models.pretrained import channels_last, graph, names, pixel_ranges
 from kerastl.models.pretrained.backbone import Backbone
+from kerastl.models.pretrained.pixel_ranges import RANGES
 from kerastl.models.pretrained.weights import account
-from kerastl.types import Inputs, Split, kind_of
+from kerastl.types import Inputs, kind_of
 from kerastl.untrusted import keras_file
 
-RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
-"""Ranges of pixels that models were trained for -> scale and offset that make them of 0..255."""
 _FEW_UNITS = 16.0
 """How far from 0 pixels lie at most that were scaled for a network; bytes in tenths would still be told from them."""
+_MOST_CHANNELS = 4
+"""Channels of a picture."""
 _HEADS = (layers.Dense, layers.Dropout, layers.Softmax, layers.Activation)
 
 
@@ -45,7 +46,7 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
             says no range, or cannot take pictures of this size.
     """
     encoder = Path(path) / names.ENCODER
-    file, model = _opened(encoder if encoder.is_file() else path)
+    file, model = opened(encoder if encoder.is_file() else path)
     shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
     if len(shape) != 3 or shape[-1] != 3:
         raise ValueError(f"Wanted a model of colour pictures. Received: {file}, which takes {model.input_shape}.")
@@ -57,8 +58,8 @@ def load(path: str | Path, *, image_size: int | None = None) -> Backbone:
     renamed = {name: f"inner_{name}" for name in ("pool", "dropout", "logits")}
     if features.output._keras_history.operation.name == "pool":
         del renamed["pool"]
-    flat = _laid_out(features, file, shape=(size, size, 3), name=model.name, names=renamed)
-    if not _makes_its_range(flat.inputs[0]):
+    flat = laid_out(features, file, shape=(size, size, 3), name=model.name, names=renamed)
+    if not makes_its_range(flat.inputs[0]):
         raise ValueError(
             f"Wanted a graph that scales pixels 0..255 itself. Received: {file}, without a Rescaling or Normalization "
             "in front of its first weights. Put one in front of it, with the range that it was trained for, and save."
@@ -73,8 +74,8 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
 
     Args:
         path: a file, or a folder with a ``model.keras`` in it.
-        pixels: range that the model itself takes, a key of `RANGES`; the graph takes 0..255 and makes it of them. A
-            model that scales its pixels itself takes 0..255.
+        pixels: range that the model itself takes, a key of `pixel_ranges.RANGES`; the graph takes 0..255 and makes it
+            of them. A model that scales its pixels itself takes 0..255.
         image_size: side of the square pictures, for a model that takes pictures of any size.
 
     Returns:
@@ -87,16 +88,27 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
         ValueError: the file is not opened (see `untrusted.keras_file.load`), its model is not functional, takes no
             pictures, or gives no vector, or one that is neither logits nor comes out of a softmax; another range.
     """
-    if pixels not in RANGES:
-        raise ValueError(f"Wanted a range of pixels, one of {', '.join(RANGES)}. Received: {pixels!r}.")
-    file, model = _opened(path)
-    shape = _pictures_of(file, model)
-    height, width = (side or image_size for side in shape[:2])
-    if not height or not width:
-        raise ValueError(f"Wanted image_size, for {file} takes pictures of any. Received: image_size={image_size}.")
-    scale, offset = RANGES[pixels]
-    front = None if pixels == "0..255" else layers.Rescaling(scale, offset=offset, name="from_bytes")
-    flat = _laid_out(model, file, shape=(height, width, shape[-1]), name=model.name, front=front)
+    file, model = opened(path)
+    return classifier_in(file, model, pixels=pixels, image_size=image_size)
+
+
+def classifier_in(file: Path, model: keras.Model, *, pixels: str, image_size: int | None) -> keras.Model:
+    """As `classifier`, of a model that was opened already."""
+    channels = pictures_of(file, model)[2]
+    if pixels not in pixel_ranges.of_channels(channels):
+        raise ValueError(
+            f"Wanted a range of pixels of {channels} channel{'s' if channels > 1 else ''}, one of "
+            f"{', '.join(pixel_ranges.of_channels(channels))}. Received: {pixels!r}."
+        )
+    height, width, _ = _sized(file, model, image_size)
+    own = len(model.input_shape) == 3
+
+    def front(image: keras.KerasTensor) -> keras.KerasTensor:
+        values = RANGES[pixels].behind(image)
+        return layers.Reshape((height, width), name="without_channels")(values) if own else values
+
+    options: dict[str, Any] = {"name": model.name, "front": front, "channels_first": _channels_first(model)}
+    flat = laid_out(model, file, shape=(height, width, channels), **options)
     if flat.output_shape[-1] == 1:
         return serving.with_two_logits(flat)
     return keras.Model(flat.input, _logits(flat, file), name=flat.name)
@@ -104,66 +116,58 @@ def classifier(path: str | Path, *, pixels: str = "0..255", image_size: int | No
 
 def check_classifier(path: str | Path) -> None:
     """Raises `ValueError` unless the model in a file goes from pictures to one vector, as that of `classifier` does."""
-    _pictures_of(*_opened(path))
+    pictures_of(*opened(path))
 
 
-def _pictures_of(file: Path, model: keras.Model) -> tuple[int | None, int | None, int]:
-    """Shape of the pictures that a classifier takes."""
-    shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
-    answers = model.output_shape if isinstance(model.output_shape, tuple) else ()
-    if len(shape) != 3 or shape[-1] not in (1, 3) or len(answers) != 2 or not answers[-1]:
+def picture_shape(path: str | Path, *, image_size: int | None = None) -> tuple[int, int, int]:
+    """Height, width and channels of the pictures that the model in a file takes, whatever it answers.
+
+    Raises:
+        ValueError: it takes no pictures, or pictures of any size and none is said.
+    """
+    shape: tuple[Any, ...] = next(iter(input_shapes(path, image_size=image_size).values()))
+    if len(shape) == 3 and _channels_first(opened(path)[1]):
+        shape = next(iter(input_shapes(path).values()))
+        shape = (*(side or image_size for side in shape[1:]), shape[0])
+    shape = (*shape, 1) if len(shape) == 2 else shape
+    if len(shape) != 3 or None in shape:
         raise ValueError(
-            "Wanted a classifier of pictures, from (height, width, 1 or 3) to one vector. Received: "
+            f"Wanted a model of pictures, and image_size where it takes any. Received: {path}, which takes {shape}; "
+            f"image_size={image_size}."
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def _sized(file: Path, model: keras.Model, image_size: int | None) -> tuple[int, int, int]:
+    height, width, channels = pictures_of(file, model)
+    height, width = height or image_size, width or image_size
+    if not height or not width:
+        raise ValueError(f"Wanted image_size, for {file} takes pictures of any. Received: image_size={image_size}.")
+    return height, width, channels
+
+
+def pictures_of(file: Path, model: keras.Model) -> tuple[int | None, int | None, int]:
+    """Shape of the pictures that a classifier takes; those without an axis of channels have one."""
+    shape: tuple[Any, ...] = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
+    answers = model.output_shape if isinstance(model.output_shape, tuple) else ()
+    flat = len(shape) == 2 and None not in shape and min(shape) > _MOST_CHANNELS
+    if flat:
+        shape = (*shape, 1)
+    if _channels_first(model):
+        shape = (*shape[1:], shape[0])
+    if len(shape) != 3 or shape[-1] not in range(1, _MOST_CHANNELS + 1) or len(answers) != 2 or not answers[-1]:
+        raise ValueError(
+            "Wanted a classifier of pictures, from (height, width) or (height, width, 1 to 4) to one vector. Received: "
             f"{file}, from {model.input_shape} to {model.output_shape}. A model of anything else needs no labels: "
             "shrink_model --labels none proves its files against its own answers."
         )
     return shape[0], shape[1], int(shape[2])
 
 
-def classifier_of(
-    path: str | Path,
-    examples: Split,
-    *,
-    predict: Callable[[keras.Model, Any], np.ndarray],
-    pixels: str = "auto",
-    image_size: int | None = None,
-) -> keras.Model:
-    """As `classifier`, of the range of pixels by which it answers labelled pictures best: a file does not say it.
-
-    Args:
-        path, image_size: as for `classifier`.
-        examples: held-out pictures, a thousand say enough, with one of the model's classes each.
-        predict: answers of a model to inputs, see `training.predict`.
-        pixels: a range as for `classifier`; ``"auto"`` tries all of them, and prints what each answers right.
-
-    Raises:
-        ValueError: as `classifier`; or the model has other pictures or another number of classes than the data, or
-            answers them no better than chance does.
-    """
-    models, answers, scores = {}, {}, {}
-    task, target = examples.task, examples.task.target
-    for one in RANGES if pixels == "auto" else (pixels,):
-        model = classifier(path, pixels=one, image_size=image_size)
-        if (model.input_shape[1:], model.output_shape[1:]) != (task.inputs.shape, (target.outputs,)):
-            raise ValueError(
-                "A model and its data have the same pictures and as many classes. Received: "
-                f"{path}, from {model.input_shape[1:]} to {model.output_shape[1:]}; {task.name} has "
-                f"{task.inputs.shape} and {target.outputs} classes."
-            )
-        models[one], answers[one] = model, predict(model, examples.inputs)
-        scores[one] = target.score(answers[one], examples.labels).value
-    best = max(scores, key=lambda one: scores[one])
-    words = ", ".join(f"{100 * score:.1f} % of pixels {one}" for one, score in scores.items())
-    print(f"{path} answers {words} right: it gets {best}.")
-    recall = target.details(answers[best], examples.labels)["balanced_accuracy"]
-    # as good as any one answer, whatever the classes' shares: two chances of many classes, a tenth more of two
-    chance = 1 / target.outputs
-    if recall < min(2 * chance, chance + 0.1 * (1 - chance)) and len(examples) >= 50:
-        raise ValueError(
-            "Wanted a model that knows these classes, in the order of its answers: "
-            f"{', '.join(target.names[:10])}. Received: {path}, which answers {words} right."
-        )
-    return models[best]
+def _channels_first(model: keras.Model) -> bool:
+    """Whether a model takes pictures ``(channels, height, width)``: a layer of it says so, and its input may be one."""
+    shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
+    return len(shape) == 3 and shape[0] in range(1, _MOST_CHANNELS + 1) and channels_last.is_first(model)
 
 
 def input_shapes(path: str | Path, *, image_size: int | None = None) -> dict[str, tuple[int | None, ...]]:
@@ -177,7 +181,7 @@ def input_shapes(path: str | Path, *, image_size: int | None = None) -> dict[str
         FileNotFoundError: no such file or folder.
         ValueError: the file is not opened (see `untrusted.keras_file.load`), or an input takes no numbers.
     """
-    file, model = _opened(path)
+    file, model = opened(path)
     found = {}
     for name, tensor in zip(keras_graph.names_of(model, "input"), model.inputs, strict=True):
         if not tensor.dtype.startswith(("float", "bfloat", "uint8")):
@@ -198,8 +202,8 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
     Args:
         path: a file, or a folder with a ``model.keras`` in it.
         inputs: the kind of its examples; of several inputs a mapping of their names, as `input_shapes` has them.
-        pixels: range that the model itself takes where an input is a picture, a key of `RANGES`. ``"auto"``: it makes
-            its range itself, of pixels 0..255, in a ``Rescaling`` or ``Normalization``.
+        pixels: range that the model itself takes where an input is a picture, a key of `pixel_ranges.RANGES`.
+            ``"auto"``: it makes its range itself, of pixels 0..255, in a ``Rescaling`` or ``Normalization``.
 
     Returns:
         The model, with copies of its weights, from float32 inputs to its outputs, several of which are a dictionary;
@@ -212,16 +216,14 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
     """
     if pixels != "auto" and pixels not in RANGES:
         raise ValueError(f"Wanted a range of pixels, one of auto, {', '.join(RANGES)}. Received: {pixels!r}.")
-    file, model = _opened(path)
+    own = RANGES["0..255" if pixels == "auto" else pixels]
+    file, model = opened(path)
     takes, gives = (keras_graph.names_of(model, end) for end in ("input", "output"))
-    scale, offset = RANGES["0..255" if pixels == "auto" else pixels]
     kinds = {name: kind_of(inputs, name) for name in takes}
     _check_taken(file, model, dict(zip(takes, model.inputs, strict=True)), inputs)
     given = {name: keras.Input(kind.shape, name=name) for name, kind in kinds.items()}
     started = {
-        name: layers.Rescaling(scale, offset=offset, name=f"{name}_from_bytes")(tensor)
-        if isinstance(kinds[name], Image) and (scale, offset) != (1.0, 0.0)
-        else tensor
+        name: own.behind(tensor, name=f"{name}_from_bytes") if isinstance(kinds[name], Image) else tensor
         for name, tensor in given.items()
     }
     try:
@@ -234,7 +236,7 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
         name=model.name,
     )
     pictures = [given[name] for name, kind in kinds.items() if isinstance(kind, Image)]
-    if pixels == "auto" and not all(map(_makes_its_range, pictures)):
+    if pixels == "auto" and not all(map(makes_its_range, pictures)):
         raise ValueError(
             f"Without labels nobody can tell which range of pixels {file} was trained for, and no Rescaling or "
             "Normalization in it makes a few units of 0..255: wanted --pixels, one of "
@@ -257,23 +259,15 @@ def _check_taken(file: Path, model: keras.Model, takes: Mapping[str, keras.Keras
 
 
 def _logits(model: keras.Model, file: Path) -> keras.KerasTensor:
-    history = model.output._keras_history
-    last = history.operation  # a layer, or an operation of `keras.ops`, which the graph shares with the file's
-    before = last._inbound_nodes[history.node_index].input_tensors[0]
-    softmax = "softmax" if type(last).__name__ == "Softmax" else ""
-    name = getattr(getattr(last, "activation", None), "__name__", softmax)
-    if name == "softmax" and not isinstance(last, layers.Dense):
-        return before
-    if name == "softmax":
-        config = last.get_config() | {"activation": "linear"}
-        dense = layers.Dense.from_config(config)
-        logits = dense(before)
-        dense.set_weights(last.get_weights())
-        return logits
-    if name not in ("", "linear"):
+    last = keras_graph.last_layer(model)
+    name = keras_graph.activation_of(last) or keras_graph.name_of_operation(last)
+    if name in ("softmax", "log_softmax"):
+        return serving.before_activation(model)
+    if name != "linear":
         raise ValueError(
             "Wanted a classifier that gives logits, or a softmax of them. Received: "
-            f"{file}, whose last layer {last.name!r} ends in {name}."
+            f"{file}, whose last layer {last.name!r} ends in {name}. As a model of anything else it needs no labels: "
+            "shrink_model --labels none proves its files against its own answers."
         )
     return model.output
 
@@ -291,24 +285,37 @@ def file_of(path: str | Path) -> Path:
     return file
 
 
-def _opened(path: str | Path) -> tuple[Path, keras.Model]:
+def opened(path: str | Path) -> tuple[Path, keras.Model]:
+    """The file itself and the model in it; errors as `untrusted.keras_file.load`."""
     file = file_of(path)
     return file, keras_file.load(file)
 
 
-def _laid_out(
+def laid_out(
     model: keras.Model,
     file: Path,
     *,
     shape: tuple[int, int, int],
     name: str,
-    front: keras.layers.Layer | None = None,
+    front: Callable[[keras.KerasTensor], keras.KerasTensor] = lambda image: image,
     names: Mapping[str, str] = MappingProxyType({}),
+    channels_first: bool = False,
 ) -> keras.Model:
+    """A model of pictures as one flat graph behind an input ``image`` of a shape, and what ``front`` makes of it.
+
+    Args:
+        model, name, names: see `graph.flatten`.
+        file: that it was in.
+        shape: height, width, channels.
+        front: what the model gets of such a picture.
+        channels_first: whether the model itself takes its channels first.
+
+    Raises:
+        ValueError: its layers cannot take such pictures.
+    """
     image = keras.Input(shape, name="image")
     try:
-        start = image if front is None else front(image)
-        return keras.Model(image, graph.flatten(model, start, names=names), name=name)
+        return keras.Model(image, graph.flatten(model, front(image), names=names, moved=channels_first), name=name)
     except Exception as error:  # a layer that was made for one size raises whatever another size provokes in it
         raise ValueError(f"{file} cannot be laid out for pictures of {shape[0]} pixels: {error}") from error
 
@@ -328,7 +335,7 @@ def _features(model: keras.Model) -> keras.KerasTensor:
     return head[0].input if head else model.output
 
 
-def _makes_its_range(image: keras.KerasTensor) -> bool:
+def makes_its_range(image: keras.KerasTensor) -> bool:
     """Whether a graph says that it takes pixels 0..255: what it does to them in front of its first weights tells.
 
     A ``Rescaling`` by 1/255, the mean and variance of bytes: they lead from 0..255 to a few units. A factor of 2 that

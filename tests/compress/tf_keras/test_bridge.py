@@ -7,6 +7,7 @@ import tf_keras
 from keras.src.applications import convnext
 
 from kerastl.compress.tf_keras import bridge, tf_keras_layers
+from kerastl.system import layer_graph
 
 
 def randomize(model: keras.Model) -> keras.Model:
@@ -137,42 +138,48 @@ def test_every_activation_is_keras_3s(name):
     np.testing.assert_allclose(bridged(values), model(values), rtol=1e-5, atol=1e-5)
 
 
-def test_operations_between_tensors_cross():
-    ops = keras.ops
-    image = keras.Input((8, 8, 4), name="image")
-    vector = np.array([0.5, -1.0, 2.0, 3.0], "float32")
-    x = 2.0 - ((image - 0.0) / 64.0 - 1.5) * vector + vector + 0.0
-    x = ops.maximum(x, ops.relu6(x + 3.0) * (1 / 6)) - ops.hard_silu(x)
-    x = x * ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True)) + ops.minimum(ops.tanh(x), ops.silu(x))
-    first, second, third = ops.split(x, [1, 3], axis=-1)
-    x = ops.concatenate([third, second, first], axis=-1)
-    x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=float("-inf"))
-    x = keras.layers.MaxPooling2D(3, 2, name="pool")(x)
-    x = ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, 64))
-    model = keras.Model(image, ops.hard_sigmoid(ops.relu(x)))
-    values = np.random.default_rng(3).normal(60, 90, (3, 8, 8, 4)).astype("float32")
-    bridged = bridge.to_tf_keras(model, probe=values)
-    np.testing.assert_allclose(bridged(values[::-1]), model(values[::-1]), rtol=1e-4, atol=1e-4)
-    assert np.ptp(np.asarray(bridged(values))) > 0.1
+def test_layers_of_rows_cross():
+    """The family of Conv1D; noise that is there only while a model learns stays behind."""
+    layers = keras.layers
+    row = keras.Input((12, 3), name="row")
+    x = layers.ZeroPadding1D(1)(layers.GaussianNoise(0.5)(row))
+    x = layers.Conv1D(8, 3, strides=2, padding="causal", activation="relu", name="conv")(x)
+    x = layers.SeparableConv1D(6, 3, padding="same", name="separable")(layers.SpatialDropout1D(0.2)(x))
+    x = layers.DepthwiseConv1D(3, padding="same", name="depthwise")(layers.UpSampling1D(2)(x))
+    x = layers.Conv1DTranspose(5, 3, strides=2, name="transposed")(layers.Cropping1D(1)(layers.Identity()(x)))
+    ends = [layers.GlobalAveragePooling1D()(layers.MaxPooling1D(2)(x)), layers.GlobalMaxPooling1D()(x)]
+    y = layers.Flatten()(layers.RepeatVector(2)(layers.Concatenate()([*ends, layers.Flatten()(x)])))
+    model = randomize(keras.Model(row, layers.Dense(3, name="logits")(y)))
+    bridged = bridge.to_tf_keras(model, probe=np.random.default_rng(0).normal(size=(4, 12, 3)))
+    back = bridge.to_keras(bridged, like=model)
+    assert all((a == b).all() for a, b in zip(back.get_weights(), model.get_weights(), strict=True))
+
+
+def test_pictures_are_changed_at_the_door():
+    """Random changes stay behind; sizes, and colours in the order of Caffe, cross."""
+    layers = keras.layers
+    image = keras.Input((12, 12, 3), name="image")
+    x = layers.Resizing(6, 5, interpolation="nearest")(layers.RandomZoom(0.2)(layers.RandomFlip()(image)))
+    x = keras.ops.concatenate([x[..., ::-1] - 1.0, keras.ops.flip(x, axis=-1)], axis=-1)
+    model = randomize(keras.Model(image, layers.Dense(2)(layers.Flatten()(x))))
+    bridged = bridge.to_tf_keras(model, probe=PROBE)
+    assert not any("random" in layer.name for layer in bridged.layers)
+    again = keras.Model(image, layers.Resizing(6, 5, antialias=True, name="size")(image))
+    with pytest.raises(ValueError, match="layer 'size' of class Resizing, antialias=True"):
+        bridge.to_tf_keras(again, probe=PROBE)
 
 
 @pytest.mark.parametrize(
-    ("operation", "named"),
-    [
-        (lambda x: 1.0 / (x + 2.0), "'true_divide' of class .*TrueDivide"),
-        (lambda x: x * np.ones((8, 1, 1), "float32"), "'multiply' of class .*Multiply"),
-        (lambda x: keras.ops.mean(x, axis=1), "'mean' of class .*Mean"),
-        (lambda x: keras.ops.mean(x, keepdims=True), "'mean' of class .*Mean"),
-        (lambda x: x / 0.0, "'true_divide' of class .*TrueDivide"),
-        (lambda x: keras.ops.split(x, 2, axis=1)[0], "'split' of class .*Split"),
-        (lambda x: keras.ops.flip(x, axis=1), "'flip' of class .*Flip"),
-    ],
+    "name", [name for name in dir(keras.layers) if name.startswith("Random")] + ["AugMix", "MixUp"]
 )
-def test_an_operation_that_cannot_cross_is_named(operation, named):
-    keras.backend.clear_session()
-    image = keras.Input((8, 8, 4), name="image")
-    with pytest.raises(ValueError, match=f"Received: layer {named}.*Available: .*'Add'"):
-        bridge.to_tf_keras(keras.Model(image, operation(image)), probe=np.ones((1, 8, 8, 4), "float32"))
+def test_a_random_change_passes_pictures_on_when_a_model_answers(name):
+    """Which is why it may be left out."""
+    wanted = {"RandomContrast": (0.2,), "RandomBrightness": (0.2,), "RandomRotation": (0.1,), "RandomZoom": (0.1,)}
+    wanted |= {"RandomTranslation": (0.1, 0.1), "RandomPosterization": (4,), "RandomColorDegeneration": (0.5,)}
+    wanted |= {"RandomHue": (0.5,), "RandomSaturation": (0.5,), "RandomSharpness": (0.5,), "RandomCrop": (12, 12)}
+    layer = getattr(keras.layers, name)(*wanted.get(name, ()))
+    np.testing.assert_array_equal(layer(PROBE, training=False), PROBE)
+    assert layer_graph.is_augmentation(layer) == (name != "RandomCrop")
 
 
 def test_a_rescaling_by_arrays_crosses():

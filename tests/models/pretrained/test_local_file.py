@@ -10,9 +10,11 @@ from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.models import all_conv_net, mobile_cnn
 from kerastl.models.pretrained import backbone, local_file
+from kerastl.models.pretrained.pixel_ranges import RANGES
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import transfer
-from kerastl.types import Split, Task
+from kerastl.types import Task
+from tests.models.pretrained.test_pixel_ranges import own
 
 TASK = Task("colour", Image((32, 32, 3)), SingleLabel(("a", "b", "c")))
 RAW = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
@@ -64,76 +66,6 @@ def test_models_of_something_else_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Wanted image_size"):
         local_file.load(tmp_path / "any.keras")
     assert local_file.load(tmp_path / "any.keras", image_size=40).image_size == 40
-
-
-@pytest.mark.parametrize("pixels", local_file.RANGES)
-def test_a_whole_classifier_takes_bytes_whatever_range_it_was_trained_for(tmp_path, pixels):
-    keras.utils.set_random_seed(0)
-    model = all_conv_net.tiny(Task("grey", Image((28, 28, 1)), SingleLabel(("a", "b"))))
-    image = keras.Input((28, 28, 1))
-    nested = keras.Model(image, layers.Softmax()(model(image)))
-    nested.save(tmp_path / "mine.keras")
-    raw = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1)).astype("float32")
-    found = local_file.classifier(tmp_path / "mine.keras", pixels=pixels)
-    own = {"0..255": raw, "0..1": raw / 255, "-1..1": raw / 127.5 - 1}[pixels]
-    answers = keras.ops.softmax(found(raw, training=False))
-    np.testing.assert_allclose(answers, nested(own, training=False), atol=1e-5)
-    assert not any(isinstance(layer, keras.Model) for layer in found.layers)
-    assert found.input.name == "image"
-    assert nested.count_params() == found.count_params()
-
-
-def test_what_is_no_classifier_of_pictures_is_refused(tmp_path):
-    image = keras.Input((None, None, 3))
-    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
-    keras.Model(image, layers.Dense(2)(x)).save(tmp_path / "any.keras")
-    with pytest.raises(ValueError, match="Wanted image_size"):
-        local_file.classifier(tmp_path / "any.keras")
-    assert local_file.classifier(tmp_path / "any.keras", image_size=40).input_shape == (None, 40, 40, 3)
-    with pytest.raises(ValueError, match=r"one of 0\.\.255, 0\.\.1, -1\.\.1\. Received: '0\.\.2'"):
-        local_file.classifier(tmp_path / "any.keras", pixels="0..2")
-    image = keras.Input((8, 8, 3))
-    keras.Model(image, layers.Conv2D(4, 3)(image)).save(tmp_path / "maps.keras")
-    with pytest.raises(ValueError, match=r"to one vector\. Received: .*maps\.keras"):
-        local_file.classifier(tmp_path / "maps.keras")
-    with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.keras"):
-        local_file.classifier(tmp_path / "none.keras")
-
-
-@pytest.mark.parametrize("last", ["linear", "dense", "activation", "layer", "operation", "sigmoid"])
-def test_probabilities_are_taken_back_to_logits(tmp_path, last):
-    keras.utils.set_random_seed(0)
-    image = keras.Input((8, 8, 3))
-    x = layers.Flatten()(image)
-    x = layers.Dense(3, name="logits", activation={"dense": "softmax", "sigmoid": "sigmoid"}.get(last))(x)
-    behind = {"activation": layers.Activation("softmax"), "layer": layers.Softmax(), "operation": keras.ops.softmax}
-    x = behind[last](x) if last in behind else x
-    model = keras.Model(image, x)
-    model.save(tmp_path / "mine.keras")
-    if last == "sigmoid":
-        with pytest.raises(ValueError, match=r"mine\.keras, whose last layer 'logits' ends in sigmoid"):
-            local_file.classifier(tmp_path / "mine.keras")
-        return
-    raw = np.random.default_rng(0).uniform(0, 1, (4, 8, 8, 3)).astype("float32")
-    kernel, bias = model.get_layer("logits").get_weights()
-    logits = local_file.classifier(tmp_path / "mine.keras")(raw, training=False)
-    np.testing.assert_allclose(logits, raw.reshape(4, -1) @ kernel + bias, atol=1e-5)
-
-
-@pytest.mark.parametrize("last", ["sigmoid", "layer", "logit"])
-def test_one_number_becomes_the_logits_of_two_classes(tmp_path, last):
-    """The head of every tutorial on cats and dogs; the second class is the one that the number speaks for."""
-    keras.utils.set_random_seed(0)
-    image = keras.Input((8, 8, 1))
-    x = layers.Flatten()(layers.Rescaling(1 / 255)(image))
-    x = layers.Dense(1, activation="sigmoid" if last == "sigmoid" else None, name="end")(x)
-    model = keras.Model(image, layers.Activation("sigmoid")(x) if last == "layer" else x)
-    model.save(tmp_path / "one.keras")
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype("float32")
-    found = keras.ops.softmax(local_file.classifier(tmp_path / "one.keras")(pictures))
-    given = model(pictures)
-    second = np.ravel(keras.ops.sigmoid(given) if last == "logit" else given)
-    np.testing.assert_allclose(found, np.stack([1 - second, second], -1), atol=1e-6)
 
 
 def test_an_ordinary_model_of_keras_gets_a_head(tmp_path):
@@ -214,19 +146,20 @@ def test_examples_that_a_model_does_not_take_are_refused(several, tmp_path):
             local_file.whole(tmp_path / "mine.keras", inputs=kind)
 
 
-@pytest.mark.parametrize("pixels", local_file.RANGES)
+@pytest.mark.parametrize("pixels", RANGES)
 def test_a_model_without_labels_takes_bytes_once_somebody_says_its_range(pixels, tmp_path):
     image = keras.Input((6, 6, 3), name="photo")
     model = keras.Model(image, layers.Conv2DTranspose(2, 2, strides=2)(layers.Conv2D(4, 3)(image)))
     model.save(tmp_path / "mine.keras")
     with pytest.raises(ValueError, match=r"nobody can tell which range of pixels .*wanted --pixels, one of 0\.\.255"):
         local_file.whole(tmp_path / "mine.keras", inputs=Image((6, 6, 3)))
-    with pytest.raises(ValueError, match=r"one of auto, 0\.\.255, 0\.\.1, -1\.\.1\. Received: '0\.\.2'"):
+    with pytest.raises(
+        ValueError, match=r"one of auto, 0\.\.255, 0\.\.1, -1\.\.1, mean_std, caffe_bgr\. Received: '0\.\.2'"
+    ):
         local_file.whole(tmp_path / "mine.keras", inputs=Image((6, 6, 3)), pixels="0..2")
     found, _ = local_file.whole(tmp_path / "mine.keras", inputs=Image((6, 6, 3)), pixels=pixels)
     raw = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 3)).astype("float32")
-    own = {"0..255": raw, "0..1": raw / 255, "-1..1": raw / 127.5 - 1}[pixels]
-    np.testing.assert_allclose(found(raw, training=False), model(own, training=False), atol=1e-3)
+    np.testing.assert_allclose(found(raw, training=False), model(own(raw, pixels), training=False), atol=1e-3)
     scaled, _ = local_file.whole(tmp_path / "mine.keras", inputs=Numbers((6, 6, 3)))  # numbers go in as they are
     np.testing.assert_allclose(scaled(raw / 255, training=False), model(raw / 255, training=False), atol=1e-5)
 
@@ -276,28 +209,3 @@ def test_what_is_no_model_of_numbers_or_no_graph_is_refused(tmp_path):
     keras.Model(image, fixed).save(tmp_path / "fixed.keras")
     with pytest.raises(ValueError, match=r"fixed\.keras cannot be laid out for inputs of \(5, 5, 3\)"):
         local_file.whole(tmp_path / "fixed.keras", inputs=Image((5, 5, 3)), pixels="0..1")
-
-
-def test_the_range_that_labels_are_answered_best_by_is_found(tmp_path, capsys):
-    """A model of pixels 0..1 that tells dark from bright at a half."""
-    image = keras.Input((4, 4, 1))
-    dense = layers.Dense(2, activation="softmax")
-    model = keras.Model(image, dense(layers.GlobalAveragePooling2D()(image)))
-    dense.set_weights([np.array([[-40.0, 40.0]]), np.array([20.0, -20.0])])
-    model.save(tmp_path / "mine.keras")
-    labels = np.arange(60) % 2
-    pictures = np.broadcast_to((40 + 150 * labels)[:, None, None, None], (60, 4, 4, 1)).astype("uint8")
-    task = Task("light", Image((4, 4, 1)), SingleLabel(("dark", "bright")))
-    found = local_file.classifier_of(tmp_path / "mine.keras", Split("validation", pictures, labels, task), predict=ask)
-    assert "100.0 % of pixels 0..1, 50.0 % of pixels -1..1 right: it gets 0..1." in capsys.readouterr().out
-    np.testing.assert_allclose(found(pictures[:1].astype("float32")), [[20 - 40 * 40 / 255, -20 + 40 * 40 / 255]], 1e-4)
-    turned = Split("validation", pictures, 1 - labels, task)
-    with pytest.raises(ValueError, match=r"in the order of its answers: dark, bright\. Received: .*mine\.keras"):
-        local_file.classifier_of(tmp_path / "mine.keras", turned, predict=ask, pixels="0..1")
-    three = Task("light", Image((4, 4, 1)), SingleLabel(("dark", "bright", "none")))
-    with pytest.raises(ValueError, match=r"as many classes\. Received: .*; light has \(4, 4, 1\) and 3 classes"):
-        local_file.classifier_of(tmp_path / "mine.keras", Split("a", pictures, labels, three), predict=ask)
-
-
-def ask(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
-    return model.predict(inputs.astype("float32"), verbose=0)
