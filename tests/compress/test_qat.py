@@ -460,7 +460,7 @@ def test_a_softmax_at_the_end_is_taken_off(bridged):
     for last in (tf_keras.layers.Softmax(name="end"), tf_keras.layers.Dense(3, activation="softmax", name="end")):
         model = tf_keras.Model(bridged.inputs, last(bridged.outputs[0]))
         shares = model(x, training=False)
-        logits = fine_tuning.with_logits(model)(x, training=False)
+        logits = fine_tuning.with_logits(model, purpose="Quantization-aware training")(x, training=False)
         np.testing.assert_allclose(tf.nn.softmax(logits), shares, atol=1e-6)
         found = qat.prepare(model, batches().take(1))(x, training=False)
         assert np.abs(found - logits).mean() < 0.1 * np.abs(logits).mean()
