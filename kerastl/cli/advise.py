@@ -5,7 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kerastl.data.facts import Facts
 
 
 def advise(
@@ -14,7 +19,7 @@ def advise(
     megabytes: float | None,
     milliseconds: float | None,
     as_json: bool,
-    **columns: str | tuple[str, ...] | None,
+    **flags: str | tuple[str, ...] | None,
 ) -> int:
     """Prints the command to run, the reasons and the cost.
 
@@ -24,9 +29,10 @@ def advise(
     """
     import kerastl
 
-    facts = kerastl.data.facts.summarize(path, **columns)
+    reading = kerastl.data.reading
+    facts = kerastl.data.facts.summarize(path, **reading.from_flags(flags))
     if facts.kind == "numbers":
-        return _table(path, list(columns["label_columns"] or ()), str(columns["split_column"]), as_json=as_json)
+        return _table(path, reading.as_flags(flags), as_json=as_json)
     if kerastl.data.formats.format_of(Path(path)) == "arrays":
         raise ValueError(
             f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
@@ -43,20 +49,21 @@ def advise(
     else:
         forward_passes, epochs = 0, kerastl.models.advice.TEXT_EPOCHS
     found = kerastl.models.advice.advise(
-        **facts._asdict(), forward_passes=forward_passes, epochs=epochs, megabytes=megabytes, milliseconds=milliseconds
+        **{name: getattr(facts, name) for name in ("kind", "counts", "length", "familiar", "examples")},
+        forward_passes=forward_passes,
+        epochs=epochs,
+        megabytes=megabytes,
+        milliseconds=milliseconds,
     )
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=2))
         return 0
     words = ["kerastl", "run", found.recipe, "--data", path]
     words += [word for name, value in found.flags.items() for word in (f"--{name}", str(value))]
-    for name in ("text" if facts.kind == "texts" else "path", "label", "split"):
-        if (column := columns[f"{name}_column"]) != name:
-            words += [f"--{name}-column", column]
-    words += ["--label-separator", separator] if (separator := columns["label_separator"]) else []
-    words += ["--label-columns", *columns["label_columns"]] if columns["label_columns"] else []
+    words += reading.as_flags(flags)
+    words += ["--on-unreadable", "skip"] if facts.unusable else []
     print(shlex.join(words))
-    for reason in found.why:
+    for reason in (*_understood(facts), *found.why):
         print(f"  {reason}")
     model = found.model
     print(
@@ -74,13 +81,21 @@ def _minutes(minutes: float) -> str:
     return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.0f} hours"
 
 
-def _table(path: str, label_columns: list[str], split_column: str, *, as_json: bool) -> int:
+def _understood(facts: Facts) -> Iterator[str]:
+    """What the data were taken for: classes, splits, what was found out, and what cannot be used."""
+    import kerastl
+
+    yield from (f"{one}." for one in (*kerastl.data.overview.sentences(facts.counts, facts.parts), *facts.said))
+    if facts.unusable:
+        some = "; ".join(facts.unusable[:5]) + (" ..." if len(facts.unusable) > 5 else "")
+        yield f"Left out, where a run without --on-unreadable skip stops: {len(facts.unusable):,} ({some})."
+
+
+def _table(path: str, flags: list[str], *, as_json: bool) -> int:
     """Of a table of numbers and categories: there is one recipe for it, which needs no foundation model."""
-    words = ["kerastl", "run", "table_regressor", "--data", path, "--label-columns", *label_columns]
-    words += ["--split-column", split_column] if split_column != "split" else []
+    words = ["kerastl", "run", "table_regressor", "--data", path, *flags]
     if as_json:
-        flags = {"label-columns": label_columns, "split-column": split_column}
-        print(json.dumps({"recipe": "table_regressor", "flags": flags}, indent=2))
+        print(json.dumps({"recipe": "table_regressor", "command": words}, indent=2))
         return 0
     print(shlex.join(words))
     print("  A table of numbers and categories: a small net learns it from nothing, in about a minute.")
