@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from kerastl import types
 from kerastl.system import phrases
 
@@ -29,6 +31,6 @@ def of_dataset(dataset: types.Dataset) -> list[str]:
     target, splits = dataset.task.target, (dataset.train, dataset.validation, dataset.test)
     if not isinstance(target, types.ClassTarget):
         return []
-    having = sum(target.having(split.labels).sum(0) for split in splits)
-    counts = dict(zip(target.names, map(int, having), strict=True))
+    having = np.sum([target.having(split.labels).sum(0) for split in splits], 0)
+    counts = dict(zip(target.names, having.tolist(), strict=True))
     return sentences(counts, {split.name: len(split) for split in splits})
