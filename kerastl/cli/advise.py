@@ -63,7 +63,7 @@ def advise(
     words += reading.as_flags(flags)
     words += ["--on-unreadable", "skip"] if facts.unusable else []
     print(shlex.join(words))
-    for reason in (*_understood(facts), *found.why):
+    for reason in (*found.why, *_understood(facts)):
         print(f"  {reason}")
     model = found.model
     print(
