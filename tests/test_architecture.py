@@ -185,6 +185,11 @@ IMPORTS_BY_VARIABLE = {
     "export/keras_graph.py": "takes models of either Keras and asks the model itself whose layers to use",
 }
 
+# What is asked of every layout of files there is, in one test.
+LISTED = {
+    f"data/{name}.py" for name in ("column_roles", "overview", "picture_listing", "picture_places", "split_names")
+}
+
 ATTICS = {"util", "utils", "common", "helper", "helpers", "base", "misc", "shared", "core"}
 
 
@@ -453,7 +458,9 @@ def test_every_room_has_its_mirror_in_the_tests():
         room, name = room_of(path), path.stem
         if (name == "__init__" and room != "cli") or name == "__main__":  # a door; the command
             continue
-        if room == "models" and path.parent.name != "pretrained" and name not in ("advice", "heads"):
+        if path.parent.name == "tables" or label(path) in LISTED:  # every format and layout through one contract test
+            mirrors = [ROOT / "tests" / "families" / "test_layouts.py"]
+        elif room == "models" and path.parent.name != "pretrained" and name not in ("advice", "heads"):
             # every builder through one contract test
             mirrors = [ROOT / "tests" / "families" / "test_builders.py"]
         elif path.parent == HOUSE or room in ("cli", "types"):

@@ -798,10 +798,9 @@ def test_advise_knows_columns_of_words_as_tasks_and_of_0_and_1_as_classes(tmp_pa
     columns = ["--text-column", "review", "--label-columns"]
     assert cli.main(["advise", str(path), *columns, "mood", "a"]) == 0
     command, *_ = capsys.readouterr().out.splitlines()
-    assert command == f"kerastl run multi_task_text --data {path} --label-columns mood a --text-column review"
+    assert command == f"kerastl run multi_task_text --data {path} --text-column review --label-columns mood a"
     assert cli.main(["advise", str(path), *columns, "mood", "a", "--json"]) == 0
-    flags = {"label-columns": ["mood", "a"], "text-column": "review"}
-    assert json.loads(capsys.readouterr().out) == {"recipe": "multi_task_text", "flags": flags}
+    assert json.loads(capsys.readouterr().out) == {"recipe": "multi_task_text", "command": shlex.split(command)}
     assert cli.main(["advise", str(path), *columns, "a", "b"]) == 0
     assert "kerastl run text_" in capsys.readouterr().out
 

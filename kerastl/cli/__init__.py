@@ -144,10 +144,24 @@ def _with_json(command: argparse.ArgumentParser) -> None:
 
 def _with_columns(command: argparse.ArgumentParser) -> None:
     for name in ("path", "text", "label", "split"):
-        command.add_argument(f"--{name}-column", default=name, metavar="NAME", help=f"of a table (default {name})")
+        command.add_argument(
+            f"--{name}-column", default=name, metavar="NAME", help=f"of a table, or a number from 1 (default {name})"
+        )
     words = "between the classes of an example that may have several"
     command.add_argument("--label-separator", metavar="TEXT", help=words)
     command.add_argument("--label-columns", nargs="+", default=(), metavar="NAME", help="or its columns of 0 and 1")
+    command.add_argument("--table", metavar="NAME", help="inside of a folder, of its pictures")
+    command.add_argument("--root", metavar="FOLDER", help="that a table's paths start from")
+    command.add_argument("--encoding", metavar="NAME", help="of a file that is no UTF-8")
+    command.add_argument("--delimiter", metavar="SIGN", help="between the columns of a table")
+    for name, what in (("quoting", "quotes around fields are none of them"), ("header", "the first line holds names")):
+        command.add_argument(f"--{name}", choices=("auto", "yes", "no"), default="auto", help=f"whether {what}")
+    for name in ("validation", "test"):
+        command.add_argument(f"--{name}-file", metavar="FILE", help=f"of the {name} split, beside one of train")
+    words = "which folders are classes where they lie in one another (default top)"
+    command.add_argument("--classes-at", choices=("top", "leaf"), default="top", help=words)
+    words = "what becomes of classes whose names differ in case alone (default ask)"
+    command.add_argument("--class-case", choices=("ask", "merge", "keep"), default="ask", help=words)
 
 
 def _parser() -> argparse.ArgumentParser:

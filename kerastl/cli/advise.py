@@ -5,7 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kerastl.data.facts import Facts
 
 
 def advise(
@@ -15,7 +20,7 @@ def advise(
     milliseconds: float | None,
     unlabelled: str | None,
     as_json: bool,
-    **columns: str | tuple[str, ...] | None,
+    **flags: str | tuple[str, ...] | None,
 ) -> int:
     """Prints the command to run, the reasons and the cost.
 
@@ -27,12 +32,15 @@ def advise(
     """
     import kerastl
 
-    asked, texts = list(columns["label_columns"] or ()), str(columns["text_column"])
-    if kerastl.data.sentence_tasks.are_tasks(path, asked, text_column=texts):
-        return _several_tasks(path, asked, texts, str(columns["split_column"]), as_json=as_json)
-    facts = kerastl.data.facts.summarize(path, **columns)
+    reading = kerastl.data.reading
+    settings = reading.from_flags(flags)
+    if kerastl.data.sentence_tasks.are_tasks(
+        path, settings["label_columns"], text_column=settings["text_column"], layout=settings["layout"]
+    ):
+        return _several_tasks(path, reading.as_flags(flags), as_json=as_json)
+    facts = kerastl.data.facts.summarize(path, **settings)
     if facts.kind == "numbers":
-        return _table(path, list(columns["label_columns"] or ()), str(columns["split_column"]), as_json=as_json)
+        return _table(path, reading.as_flags(flags), as_json=as_json)
     if kerastl.data.formats.format_of(Path(path)) == "arrays":
         raise ValueError(
             f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
@@ -49,26 +57,27 @@ def advise(
     else:
         forward_passes, epochs = 0, kerastl.models.advice.TEXT_EPOCHS
     found = kerastl.models.advice.advise(
-        **facts._asdict(), forward_passes=forward_passes, epochs=epochs, megabytes=megabytes, milliseconds=milliseconds
+        **{name: getattr(facts, name) for name in ("kind", "counts", "length", "familiar", "examples")},
+        forward_passes=forward_passes,
+        epochs=epochs,
+        megabytes=megabytes,
+        milliseconds=milliseconds,
     )
     beside = (
         None
         if unlabelled is None
-        else kerastl.data.facts.counted(unlabelled, kind=facts.kind, text_column=str(columns["text_column"]))
+        else kerastl.data.facts.counted(
+            unlabelled, kind=facts.kind, text_column=settings["text_column"], layout=settings["layout"]
+        )
     )
     if as_json:
         print(json.dumps({**dataclasses.asdict(found), "unlabelled": beside}, indent=2))
         return 0
     words = ["kerastl", "run", found.recipe, "--data", path]
     words += [word for name, value in found.flags.items() for word in (f"--{name}", str(value))]
-    by_column: list[str] = []
-    for name in ("text" if facts.kind == "texts" else "path", "label", "split"):
-        if (column := columns[f"{name}_column"]) != name:
-            by_column += [f"--{name}-column", column]
-    by_column += ["--label-separator", separator] if (separator := columns["label_separator"]) else []
-    by_column += ["--label-columns", *columns["label_columns"]] if columns["label_columns"] else []
+    by_column = [*reading.as_flags(flags), *(["--on-unreadable", "skip"] if facts.unusable else [])]
     print(shlex.join([*words, *by_column]))
-    for reason in found.why:
+    for reason in (*found.why, *_understood(facts)):
         print(f"  {reason}")
     if unlabelled is not None and beside:
         first = [
@@ -101,16 +110,13 @@ def _minutes(minutes: float) -> str:
     return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.0f} hours"
 
 
-def _several_tasks(path: str, label_columns: list[str], text: str, split: str, *, as_json: bool) -> int:
+def _several_tasks(path: str, flags: list[str], *, as_json: bool) -> int:
     """Of sentences with several columns of labels: there is one recipe for them, whose trunk needs no budget."""
-    given = {"text-column": text} if text != "text" else {}
-    given |= {"split-column": split} if split != "split" else {}
+    words = ["kerastl", "run", "multi_task_text", "--data", path, *flags]
     if as_json:
-        flags = {"label-columns": label_columns, **given}
-        print(json.dumps({"recipe": "multi_task_text", "flags": flags}, indent=2))
+        print(json.dumps({"recipe": "multi_task_text", "command": words}, indent=2))
         return 0
-    words = ["kerastl", "run", "multi_task_text", "--data", path, "--label-columns", *label_columns]
-    print(shlex.join([*words, *(word for name, value in given.items() for word in (f"--{name}", value))]))
+    print(shlex.join(words))
     print(
         "  Several columns of labels: one small net learns them all, each beside a net that learns it alone. "
         "--encoder minilm_l6 puts a pretrained trunk in its place."
@@ -118,13 +124,21 @@ def _several_tasks(path: str, label_columns: list[str], text: str, split: str, *
     return 0
 
 
-def _table(path: str, label_columns: list[str], split_column: str, *, as_json: bool) -> int:
+def _understood(facts: Facts) -> Iterator[str]:
+    """What the data were taken for: classes, splits, what was found out, and what cannot be used."""
+    import kerastl
+
+    yield from (f"{one}." for one in (*kerastl.data.overview.sentences(facts.counts, facts.parts), *facts.said))
+    if facts.unusable:
+        some = "; ".join(facts.unusable[:5]) + (" ..." if len(facts.unusable) > 5 else "")
+        yield f"Left out, where a run without --on-unreadable skip stops: {len(facts.unusable):,} ({some})."
+
+
+def _table(path: str, flags: list[str], *, as_json: bool) -> int:
     """Of a table of numbers and categories: there is one recipe for it, which needs no foundation model."""
-    words = ["kerastl", "run", "table_regressor", "--data", path, "--label-columns", *label_columns]
-    words += ["--split-column", split_column] if split_column != "split" else []
+    words = ["kerastl", "run", "table_regressor", "--data", path, *flags]
     if as_json:
-        flags = {"label-columns": label_columns, "split-column": split_column}
-        print(json.dumps({"recipe": "table_regressor", "flags": flags}, indent=2))
+        print(json.dumps({"recipe": "table_regressor", "command": words}, indent=2))
         return 0
     print(shlex.join(words))
     print("  A table of numbers and categories: a small net learns it from nothing, in about a minute.")

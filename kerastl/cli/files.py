@@ -67,7 +67,7 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     return 0
 
 
-def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns: str | tuple[str, ...] | None) -> int:
+def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **flags: str | tuple[str, ...] | None) -> int:
     """Prints everything wrong with a data set, or what is in a model and everything suspicious in it.
 
     Returns:
@@ -90,7 +90,7 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **columns
     else:
         if model is not None and not kerastl.inputs.array_file.is_array(Path(path)):  # not after minutes of audit
             raise ValueError(f"--model goes with an array file (.npz, .npy, idx). Received: {path}.")
-        found = kerastl.data.audit.audit(Path(path), near=not quick, **columns)
+        found = kerastl.data.audit.audit(Path(path), near=not quick, **kerastl.data.reading.from_flags(flags))
         if model is not None:
             found += _doubts(path, model)
     findings = [dataclasses.asdict(finding) for finding in found]

@@ -15,7 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import class_order, enough, left_out, multi_label_columns, no_runs, parquet_table, splits
+from kerastl.data import (
+    class_order,
+    enough,
+    left_out,
+    multi_label_columns,
+    no_runs,
+    parquet_table,
+    scaled_pictures,
+    splits,
+)
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
@@ -125,6 +134,9 @@ def _arrays(
         made = {split: _labels(some, names, where=f"{split} of {where}") for split, some in labels.items()}
         target = SingleLabel(names)
     arrays: dict[str, np.ndarray] = {}
+    inputs, scaled = scaled_pictures.unscaled(inputs)
+    if scaled:
+        left_out.tell([f"the pictures of {where} were scaled to {scaled} and are raw pixels 0..255 again"])
     for split, values in inputs.items():
         whole_bytes = values.dtype == np.uint8 and values.ndim == 3
         arrays[f"{split}_inputs"] = values[..., None] if whole_bytes else values

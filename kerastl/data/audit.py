@@ -1,7 +1,7 @@
 """Everything wrong with a data set, before a minute is spent on it.
 
-Reads ``.npz`` and ``.parquet``, ``.npy`` pairs, idx pairs (gzipped or not), folders of pictures sorted by class, and
-tables of picture files or of sentences.
+Reads what recipes read, by the same code: ``.npz`` and ``.parquet``, ``.npy`` pairs, idx pairs (gzipped or not),
+folders of pictures or texts sorted by class, and tables of picture files, of sentences or of numbers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from kerastl.data import (
     audit_texts,
     class_folders,
     class_order,
+    column_roles,
     duplicates,
     enough,
     formats,
@@ -27,9 +29,12 @@ from kerastl.data import (
     multi_label_columns,
     near_duplicates,
     parquet_table,
+    picture_listing,
     table_csv,
     unpack,
 )
+from kerastl.data.tables import files
+from kerastl.data.tables.table import Layout
 from kerastl.inputs import array_file
 from kerastl.system import phrases
 from kerastl.types import Finding
@@ -45,17 +50,22 @@ def audit(
     split_column: str = "split",
     label_separator: str | None = None,
     label_columns: Sequence[str] = (),
+    table: str | None = None,
+    root: str | None = None,
+    layout: Layout = Layout(),  # noqa: B008  frozen
 ) -> list[Finding]:
-    """Findings about a data set, errors first; an empty list means nothing was found.
+    """Findings about a data set, errors first, and notes of what was understood.
 
     Args:
         path: a ``.npz`` or ``.parquet`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder
-            of such files; a folder of pictures, ``class/picture`` or ``split/class/picture``, or a zip or tar file of
-            one; or a table (``.csv``, ``.tsv``, ``.jsonl``) of sentences, or of picture files: one with
-            ``path_column`` and without ``text_column``.
-        path_column, text_column, label_column, split_column: names of a table's columns; splits may be absent.
+            of such files; a folder of pictures or of texts, see `class_folders.read`, or a zip or tar file of one; or a
+            table of sentences, of picture files or of numbers, see `tables.files.read`.
+        path_column, text_column, label_column, split_column: names of a table's columns; without such they are found,
+            see `column_roles.find`; splits may be absent.
         label_separator, label_columns: of a table of pictures or of sentences that may have none or several classes,
             see `picture_table.read` and `text_csv.load`; columns also of a parquet file, see `arrays.load`.
+        table, root: of pictures, see `image_folder.load`.
+        layout: how the files are written, where somebody knows it.
         near: whether to look for near duplicates across splits as well (a minute for 10,000 against 60,000 pictures).
 
     Raises:
@@ -66,17 +76,17 @@ def audit(
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
     kind = formats.format_of(path)
-    if kind == "table" and formats.holds_numbers(path, path_column=path_column, text_column=text_column):
-        return _numbers(path, label_columns, split_column, path_column=path_column, text_column=text_column)
+    asked = column_roles.Asked(
+        path_column, text_column, label_column, split_column, tuple(label_columns), label_separator
+    )
+    of_table = formats.kind_of_table(path, asked, layout) if kind == "table" else None
+    if of_table == "numbers":
+        return _numbers(path, label_columns, split_column, layout=layout)
     label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     formats.check_label_options(kind, label_options, where=path)
     columns = {"label_column": label_column, "split_column": split_column}
-    if kind == "table" and formats.holds_texts(path, path_column=path_column, text_column=text_column):
-        found = audit_texts.table(path, text_column=text_column, **columns, **label_options)
-    elif kind == "table":
-        found = audit_pictures.table(path, near=near, path_column=path_column, **columns, **label_options)
-    elif kind == "archive":
-        return _archive(path, near=near)
+    if of_table == "texts":
+        found = audit_texts.table(path, asked, layout=layout)
     elif kind == "parquet":
         found = _parquet(path, near=near, **columns, label_columns=label_columns)
     elif kind == "arrays":
@@ -85,18 +95,41 @@ def audit(
         each = [(file, _audit_arrays(*_read(file), near=near)) for file in sets]
         found = [dataclasses.replace(one, where=f"{file.name}: {one.where}") for file, some in each for one in some]
         found = found if sets else _audit_arrays(*_read(path), near=near)
-    elif class_folders.folders(path):
-        found = audit_pictures.folder(path, near=near)
     else:
-        raise ValueError(f"Wanted a folder of array files, or of class folders with pictures. Received: {path}.")
+        found = _pictures(
+            path,
+            near=near,
+            table=table,
+            columns=picture_listing.Columns(path_column, label_column, split_column),
+            root=root,
+            label_options=label_options,
+            layout=layout,
+        )
     return _in_order(found)
 
 
-def _numbers(path: Path, label_columns: Sequence[str], split_column: str, **columns: str) -> list[Finding]:
+def _pictures(path: Path, *, near: bool, **options: Any) -> list[Finding]:
+    """Pictures in folders or in a table, as `picture_listing.listed` finds them, also in an archive."""
+    if path.is_dir() and not class_folders.folders(path) and not files.is_table(path):
+        raise ValueError(f"Wanted a folder of array files, or of class folders with pictures. Received: {path}.")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            inside = path
+            if path.is_file() and not files.is_table(path):
+                inside = unpack.strip_single_folders(unpack.unpack(path, Path(folder, path.stem)))
+            if inside != path and formats.format_of(inside) in ("arrays", "parquet"):
+                return audit(inside, near=near)
+            listing = picture_listing.listed(inside, **options)
+        except ValueError as error:  # no archive, no table, no such column, splits that are doubtful
+            return [Finding("error", path.name, str(error))]
+        return audit_pictures.listed(listing, near=near)
+
+
+def _numbers(path: Path, label_columns: Sequence[str], split_column: str, *, layout: Layout) -> list[Finding]:
     """A table of numbers and categories: what `table_regressor` would say of it, or what it holds."""
     try:
-        formats.check_numbers(path, label_columns, **columns)
-        data = table_csv.load(path, label_columns=label_columns, split_column=split_column)
+        formats.check_numbers(files.read(path, layout, wanted=label_columns), label_columns)
+        data = table_csv.load(path, label_columns=label_columns, split_column=split_column, layout=layout)
     except ValueError as error:
         return [Finding("error", path.name, str(error))]
     names, rows = data.task.inputs.described()["columns"], sum(map(len, (data.train, data.validation, data.test)))
@@ -107,17 +140,9 @@ def _numbers(path: Path, label_columns: Sequence[str], split_column: str, **colu
     return found
 
 
-def _archive(path: Path, *, near: bool) -> list[Finding]:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            unpacked = unpack.unpack(path, Path(folder, path.stem))
-        except unpack.ArchiveError as error:
-            return [Finding("error", path.name, str(error))]
-        return audit(unpack.strip_single_folders(unpacked), near=near)
-
-
 def _in_order(found: list[Finding]) -> list[Finding]:
-    return sorted(found, key=lambda one: (one.severity != "error", one.where, one.what))
+    rank = ("error", "warning", "note").index
+    return sorted(found, key=lambda one: (rank(one.severity), one.where, one.what))
 
 
 def doubtful_labels(path: str | Path, answer: Callable[[np.ndarray], np.ndarray]) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import os
 from collections import defaultdict
@@ -10,71 +11,55 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.data import class_folders, duplicates, enough, multi_label_columns, near_duplicates, picture_table, splits
+from kerastl.data import class_folders, duplicates, enough, near_duplicates, overview, picture_listing
 from kerastl.inputs import pictures
 from kerastl.system import phrases
 from kerastl.types import Finding
 
 Listed = Mapping[str, Mapping[str, Sequence[tuple[Path, str]]]]
 """Split -> class -> its files, each with the words for where it stands."""
+_MANY = 20
 
 
-def folder(root: Path, *, near: bool) -> list[Finding]:
-    """Findings about ``class/picture`` or ``split/class/picture``, see `audit.audit`."""
-    found: list[Finding] = []
-    tops = sorted(class_folders.folders(root))
-    by_split = {top.name: top for top in tops if top.name.lower() in splits.BY_WORD}
-    if by_split and len(by_split) < len(tops):
-        strays = [top.name for top in tops if top.name not in by_split]
-        found.append(
-            Finding("warning", root.name, f"folders beside the splits are left out: {duplicates.some(strays)}")
-        )
-    if words := class_folders.nameless_splits(root):
-        found.append(Finding("error", root.name, f"splits that would be taken for classes: {words}"))
-    listed: dict[str, dict[str, list[tuple[Path, str]]]] = {}
-    for split, top in (by_split or {"all": root}).items():
-        inside = sorted(class_folders.folders(top))
-        listed[split] = {inner.name: list(_files(inner, root, found)) for inner in inside}
-        for stray in sorted(top.iterdir()):
-            if stray.is_file() and class_folders.is_picture(stray):
-                found.append(Finding("warning", _name(stray, root), "picture outside any class folder"))
-    return _judged(listed, root.name, found, near=near)
+def listed(listing: picture_listing.Listing, *, near: bool) -> list[Finding]:
+    """Findings about pictures in folders or in a table, see `picture_listing.listed` and `audit.audit`."""
+    title = listing.title
+    counts = collections.Counter(
+        name for row in listing.rows for name in (row.labels if listing.multi_label else [row.label])
+    )
+    counts.update(dict.fromkeys(listing.names, 0))  # of no picture at all
+    parts = collections.Counter(str(row.split) for row in listing.rows)
+    said = (*overview.sentences(counts, parts), *listing.said)
+    found = [Finding("note", title, sentence) for sentence in said]
+    divided = any(row.split not in (None, "train") for row in listing.rows)
+    files: dict[str, dict[str, list[tuple[Path, str]]]] = defaultdict(lambda: defaultdict(list))
+    for row in listing.rows:
+        name = Path(os.path.relpath(row.path, listing.root)).as_posix()
+        where = f"line {row.line}: {name}" if listing.columns else name
+        files[(row.split or "train") if divided else "all"][row.label].append((Path(row.path), where))
+    if listing.columns is None:
+        for split, name in listing.places:
+            files[split if divided else "all"].setdefault(name, [])
+        found += _strays(listing)
+    names_of = {row.label: row.labels for row in listing.rows} if listing.multi_label else None
+    return _judged(files, title, found, near=near, names_of=names_of)
 
 
-def table(
-    path: Path,
-    *,
-    near: bool,
-    path_column: str,
-    label_column: str,
-    split_column: str,
-    label_separator: str | None = None,
-    label_columns: Sequence[str] = (),
-) -> list[Finding]:
-    """Findings about a table of picture files, see `picture_table.read` and `audit.audit`."""
-    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
-    has_splits = split_column in picture_table.columns_of(path)
-    try:
-        rows = picture_table.read(
-            path,
-            path_column=path_column,
-            label_column=label_column,
-            split_column=split_column if has_splits else None,
-            **label_options,
-        )
-    except picture_table.TableError as error:
-        return [Finding("error", path.name, str(error))]
-    found: list[Finding] = []
-    listed: dict[str, dict[str, list[tuple[Path, str]]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        split = "all" if row.split is None else splits.BY_WORD.get(row.split.lower())
-        where = f"line {row.line}: {os.path.relpath(row.path, path.parent)}"
-        if split is None:
-            found.append(Finding("error", where, f"split {row.split!r}, which is none of {', '.join(splits.WORDS)}"))
+def _strays(listing: picture_listing.Listing) -> Iterator[Finding]:
+    """Warnings of files in the folder that are no example: no pictures by their names, or in no folder of a class."""
+    taken = {row.path for row in listing.rows}
+    strays: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for file in class_folders.files(listing.root):
+        picture = class_folders.is_picture(file)
+        if str(file) not in taken and (picture or file.parent != listing.root):
+            name = file.relative_to(listing.root)
+            strays[name.parts[0] if len(name.parts) > 1 else "", picture].append(name.as_posix())
+    for (top, picture), names in strays.items():
+        what = "picture outside any class folder" if picture else "not a picture by its name"
+        if len(names) > _MANY:
+            yield Finding("warning", top or listing.title, f"{len(names):,} files: {what}, {duplicates.some(names)}")
         else:
-            listed[split][row.label].append((Path(row.path), where))
-    names_of = {row.label: row.labels for row in rows} if label_options else None
-    return _judged(listed, path.name, found, near=near, names_of=names_of)
+            yield from (Finding("warning", name, what) for name in names)
 
 
 def _judged(
@@ -137,15 +122,3 @@ def _read(
             grey.append(where)
         digest = hashlib.sha256(f"{picture.pixels.shape}".encode() + picture.pixels.tobytes()).digest()
         yield digest, where, near_duplicates.small(picture.pixels[None])
-
-
-def _files(inner: Path, root: Path, found: list[Finding]) -> Iterator[tuple[Path, str]]:
-    for path in class_folders.files(inner):
-        if class_folders.is_picture(path):
-            yield path, _name(path, root)
-        else:
-            found.append(Finding("warning", _name(path, root), "not a picture by its name"))
-
-
-def _name(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()

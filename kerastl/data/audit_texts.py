@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
-from kerastl.data import duplicates, enough, labelled_texts, multi_label_columns, text_csv
+from kerastl.data import column_roles, duplicates, enough, labelled_texts, overview, text_csv
+from kerastl.data.tables.table import Layout
 from kerastl.system import phrases
 from kerastl.types import Finding
 
 _LONG = 100_000
 
 
-def table(
-    path: Path,
-    *,
-    text_column: str,
-    label_column: str,
-    split_column: str,
-    label_separator: str | None = None,
-    label_columns: Sequence[str] = (),
-) -> list[Finding]:
-    """Findings about sentences, see `text_csv.load` and `audit.audit`."""
-    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
+def table(path: Path, asked: column_roles.Asked, *, layout: Layout) -> list[Finding]:
+    """Findings about sentences, see `labelled_texts.read` and `audit.audit`."""
     try:
-        examples, problems = labelled_texts.rows(
-            path, [text_column, label_column], split_column, label_options=label_options
-        )
-    except ValueError as error:  # no table, no such column, no encoding
+        read = labelled_texts.read(path, asked, layout=layout)
+    except ValueError as error:  # no table, no such column, classes that are doubtful
         return [Finding("error", path.name, str(error))]
-    found = [Finding("error", *problem.split(": ", 1)) for problem in problems]
+    found = [Finding("error", *problem.split(": ", 1)) for problem in read.problems]
+    examples = read.examples
     if not examples:
         return [*found, Finding("error", path.name, "no row that can be used")]
     divided = any(example.split is not None for example in examples)
@@ -45,7 +35,7 @@ def table(
         if len(example.text) > _LONG:
             found.append(Finding("warning", example.where, f"{len(example.text):,} characters: most are not read"))
     total = sum(counts.values(), collections.Counter())
-    total.update(dict.fromkeys(label_columns, 0))  # a column may name a class that no text has
+    total.update(dict.fromkeys(asked.label_columns, 0))  # a column may name a class that no text has
     every = set(total)
     for split, count in counts.items():
         if len(every) == 1:
@@ -57,4 +47,6 @@ def table(
         what = f"{count} of fewer than {text_csv.LEAST} texts: {duplicates.some(few)}"
         found.append(Finding("error", path.name, what))
     duplicates.exact(digests, found)
-    return found
+    parts = {split: len(some) for split, some in digests.items()}
+    said = (*overview.sentences(total, parts), *read.said)
+    return [*found, *(Finding("note", path.name, sentence) for sentence in said)]

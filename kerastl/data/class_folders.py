@@ -1,64 +1,222 @@
-"""Folders of pictures as people keep them: ``CLASS/PICTURE``, or ``train/CLASS/PICTURE``. Nothing is decoded."""
+"""Folders of examples as people keep them, a folder a class, with splits around the classes or inside them.
+
+``CLASS/PICTURE``, ``train/CLASS/PICTURE``, ``seg_train/seg_train/CLASS/PICTURE``, ``CLASS/train/PICTURE``; of texts in
+files alike. Nothing is decoded. What looks like splits, masks or annotations is never taken for classes.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-from kerastl.data import class_order, splits
+from kerastl.data import class_order, split_names, splits
 from kerastl.inputs import pictures
+from kerastl.system import phrases
+
+_PICTURES = {"image", "images", "img", "imgs", "picture", "pictures", "photos", "jpegimages", "rgb"}
+_BESIDE = {"mask", "masks", "annotation", "annotations", "labels", "segmentation", "segmentations", "groundtruth", "gt"}
+_BESIDE |= {"ground_truth", "segmentationclass", "segmentationobject", "xmls", "xml", "bboxes", "boxes"}
+"""What folders beside each other are called that hold pictures and what belongs to each of them, and are no classes."""
+
+
+class Example(NamedTuple):
+    """A file, its class, and its split."""
+
+    file: Path
+    label: str
+    split: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What lies in folders.
+
+    Attributes:
+        examples: in the order of the splits, the classes and the file names.
+        places: split and class of each folder of a class, those without an example among them.
+        said: what was understood, and what was left out and why, a sentence each.
+    """
+
+    examples: tuple[Example, ...]
+    places: frozenset[tuple[str, str]]
+    said: tuple[str, ...]
+
+
+def read(
+    root: Path, *, is_one: Callable[[Path], bool] | None = None, classes_at: Literal["top", "leaf"] = "top"
+) -> Found:
+    """The examples below a folder.
+
+    Args:
+        root: the folder.
+        is_one: whether a file is an example by its name; a picture by default.
+        classes_at: which folders are classes: the topmost, whatever is in them, or the innermost.
+
+    Raises:
+        ValueError: its folders look like splits, or like pictures and their masks, and are not certain to be.
+    """
+    is_one = is_one or is_picture
+    parts, said = _parts(root, is_one)
+    found, places, nested = [], set(), set()
+    for split, part in parts.items():
+        for inner in sorted(folders(part), key=lambda inner: class_order.natural(inner.name)):
+            own, divided = inner.name, _splits_inside(inner, is_one) if len(parts) == 1 else {}
+            if classes_at == "top" and not divided:
+                places.add((split, own))
+            for file in files(inner):
+                if not is_one(file):
+                    continue
+                way = file.relative_to(inner).parts[:-1]
+                below, way = (divided[way[0]], way[1:]) if way and way[0] in divided else (split, way)
+                if way:
+                    nested.add("/".join((own, *way)))
+                label = "/".join((own, *way)) if classes_at == "leaf" else own
+                places.add((below, label))
+                found.append(Example(file, label, below))
+            if divided:
+                said.append(f"{inner.name} holds the splits {', '.join(divided)}")
+    if nested and classes_at == "top":
+        tops = len({one.split("/")[0] for one in nested})
+        said.append(
+            f"{phrases.counted(tops, 'class holds', 'classes hold')} folders of their own, {len(nested)} in all "
+            f"({_some(sorted(nested))}): --classes-at leaf makes each of them a class"
+        )
+    return Found(tuple(found), frozenset(places), tuple(said))
 
 
 def splits_of(root: Path) -> dict[str, Path]:
-    """Split -> folder; a folder without splits is all of it training."""
+    """Split -> its folder, whatever lies in it: of pictures without labels. A folder without splits is all training.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    exact = {splits.BY_WORD[top.name.lower()]: top for top in folders(root) if top.name.lower() in splits.BY_WORD}
+    return exact if "train" in exact else _parts(root, is_picture)[0]
+
+
+def _parts(root: Path, is_one: Callable[[Path], bool]) -> tuple[dict[str, Path], list[str]]:
+    """Split -> the folder of its classes, and what is said of that."""
+    root = _stripped(root, is_one)
+    tops = sorted(folders(root))
+    inner = {top: _stripped(top, is_one) for top in tops}
+    classes = {top: {one.name for one in folders(inner[top]) if _holds(one, is_one)} for top in tops}
+    named = {top: split for top in tops if (split := split_names.of(top.name))}
+    exact = {top: splits.BY_WORD[top.name.lower()] for top in tops if top.name.lower() in splits.BY_WORD}
+    _refuse_masks(root, tops)
+    divided = exact if any(split == "train" and classes[top] for top, split in exact.items()) else named
+    divided = {top: split for top, split in divided.items() if classes[top]}
+    if not divided:
+        if len(exact) > 1 or (exact and len(exact) == len(tops)):
+            raise ValueError(
+                f"Wanted a folder a class, or splits with such folders inside. Received: {_named(exact)} in {root}, "
+                "whose files lie in no class. A table that names each file and its class is given itself: "
+                "--data TABLE, or --table NAME inside the folder."
+            )
+        return {"train": root}, []
+    if exact is not divided and not set(divided) & set(exact) and not _are_splits(list(divided), divided, classes):
+        return {"train": root}, []  # one class that is called bullet_train
+    _refuse_doubtful(root, divided, classes)
+    others = [top for top in tops if top not in named and _holds(top, is_one)]
+    if set(divided.values()) == {"train"} and not set(named) - set(divided) and others:
+        raise ValueError(
+            f"A folder called train is a split where others are beside it. Received: {_named(divided)} with "
+            f"{_some([top.name for top in others])} in {root}: give the folder {_named(divided)} itself, or "
+            "name a class otherwise."
+        )
+    said = [
+        f"{top.name} is taken for {split}" for top, split in divided.items() if top not in exact or inner[top] != top
+    ]
+    for top in tops:
+        if top not in divided:
+            count = sum(map(is_one, files(top)))
+            why = "in no class folder" if not classes[top] else "whose name is of no split"
+            said.append(f"{top.name} is left out: {phrases.counted(count, 'file', 'files')} {why}")
+    return {split: inner[top] for split in splits.WORDS for top, one in divided.items() if one == split}, said
+
+
+def _are_splits(tops: list[Path], divided: dict[Path, str], classes: dict[Path, set[str]]) -> bool:
+    """Whether folders that bear the name of a split among other words are such: two, or of the same classes."""
+    return len(set(divided.values())) > 1 or any(
+        classes[one] & classes[other] for one in tops for other in tops if one != other
+    )
+
+
+def _refuse_doubtful(root: Path, divided: dict[Path, str], classes: dict[Path, set[str]]) -> None:
+    """Raises `ValueError` for splits that may be none: of one name, without train, or of other classes."""
+    words = _named(divided)
+    if len(set(divided.values())) < len(divided):
+        raise ValueError(f"Wanted one folder a split. Received: {words} in {root}: join those of one split.")
+    train = next((top for top, split in divided.items() if split == "train"), None)
+    if train is None:
+        shown = ", ".join(sorted(next(iter(classes[top] for top in divided)))[:5])
+        raise ValueError(
+            f"A folder of splits has one called train. Received: {words}, each with {shown}, in {root}: name them "
+            f"{', '.join(splits.WORDS)}."
+        )
+    strange = [top for top in divided if top != train and not classes[top] & classes[train]]
+    if strange:
+        raise ValueError(
+            f"Splits hold the same classes. Received: {words} in {root}, with {_some(sorted(classes[strange[0]]))} in "
+            f"{strange[0].name} and {_some(sorted(classes[train]))} in {train.name}. Name the folders of splits "
+            f"{', '.join(splits.WORDS)} and give them the same classes; folders of classes have no such words in "
+            "their names."
+        )
+
+
+def _refuse_masks(root: Path, tops: list[Path]) -> None:
+    names = {top.name.lower(): top.name for top in tops}
+    beside, held = sorted(names.keys() & _BESIDE), sorted(names.keys() & _PICTURES)
+    if beside and held:
+        raise ValueError(
+            f"Wanted a folder a class. Received: {', '.join(names[one] for one in (*held, *beside))} in {root}: "
+            "pictures and what belongs to each of them, by their names, are no classes. kerastl classifies whole "
+            "pictures: give a folder a class, or a table that names each picture and its class."
+        )
+
+
+def _splits_inside(folder: Path, is_one: Callable[[Path], bool]) -> dict[str, str]:
+    """Folders in a class that are called by splits, one of them by train, and hold files and no other folders."""
     found = {
-        split: folder
-        for split, words in splits.WORDS.items()
-        for folder in folders(root)
-        if folder.name.lower() in words
+        inner.name: splits.BY_WORD[inner.name.lower()]
+        for inner in folders(folder)
+        if inner.name.lower() in splits.BY_WORD
     }
-    if "train" not in found:
-        _refuse_nameless_splits(root)
-        return {"train": root}
-    strays = [folder.name for folder in folders(root) if folder not in found.values()]
-    if strays:
-        raise ValueError(f"Folders beside the splits are of no class. Received: {', '.join(strays)} in {root}.")
+    if "train" not in found.values() or len(set(found.values())) < 2:
+        return {}
+    if deeper := [inner.name for name in found for inner in folders(folder / name) if _holds(inner, is_one)]:
+        raise ValueError(
+            f"Wanted a folder a class, or splits with such folders inside. Received: {', '.join(found)} in {folder}, "
+            f"with {_some(deeper)} inside: give {folder} itself, or join it with what lies beside it."
+        )
     return found
 
 
-def _refuse_nameless_splits(root: Path) -> None:
-    """Raises `ValueError` for folders of the same classes, one called a split: a model would tell splits apart."""
-    words = nameless_splits(root)
-    if words:
-        raise ValueError(f"A folder of splits has one called train. Received: {words} in {root}.")
+def _named(divided: dict[Path, str]) -> str:
+    return ", ".join(sorted(top.name for top in divided))
 
 
-def nameless_splits(root: Path) -> str:
-    """Folders that hold the same classes and are splits by a part of their names, none of which is called train: in
-    words, or an empty string where there are none.
-    """
-    tops = folders(root)
-    if any(top.name.lower() in splits.WORDS["train"] for top in tops):
-        return ""
-    classes = [{inner.name for inner in folders(top)} for top in tops]
-    named = any(splits.BY_WORD.keys() & re.split("[^a-z]+", top.name.lower()) for top in tops)
-    if not named or len(tops) < 2 or len(classes[0]) < 2 or any(one != classes[0] for one in classes):
-        return ""
-    if any(is_picture(file) for top in tops for file in top.iterdir()):
-        return ""
-    names = ", ".join(sorted(top.name for top in tops))
-    return f"{names}, each with {', '.join(sorted(classes[0])[:5])}: name them {', '.join(splits.WORDS)}"
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
-def pictures_of(folder: Path) -> list[tuple[str, Path]]:
-    """Class and file of every picture below the class folders, in the order of the classes and of the file names."""
-    return [
-        (inner.name, file)
-        for inner in sorted(folders(folder), key=lambda inner: class_order.natural(inner.name))
-        for file in files(inner)
-        if is_picture(file)
-    ]
+def _stripped(folder: Path, is_one: Callable[[Path], bool]) -> Path:
+    """The folder inside, where one folder alone lies in another and has class folders or files of its own name."""
+    while True:
+        inner = folders(folder)
+        if len(inner) != 1 or any(is_one(file) for file in folder.iterdir() if file.is_file()):
+            return folder
+        doubled = inner[0].name.lower() == folder.name.lower()
+        if not doubled and not any(_holds(one, is_one) for one in folders(inner[0])):
+            return folder
+        folder = inner[0]
+
+
+def _holds(folder: Path, is_one: Callable[[Path], bool]) -> bool:
+    return any(is_one(file) for file in folder.rglob("*"))
 
 
 def folders(folder: Path) -> list[Path]:
@@ -83,6 +241,11 @@ def files(folder: Path) -> list[Path]:
 def is_picture(file: Path) -> bool:
     """Whether it is one by its name, be it of a format that is not read."""
     return file.suffix.lower() in (*pictures.ENDINGS, *pictures.FOREIGN)
+
+
+def is_text(file: Path) -> bool:
+    """Whether it is a text by its name, and none that tells of the others."""
+    return file.suffix.lower() in (".txt", ".text") and not re.match("(readme|licen[cs]e|notice)", file.name.lower())
 
 
 def _is_hidden(name: str) -> bool:

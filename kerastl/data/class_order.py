@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,27 @@ def indices(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
     """The place of each label among the names, int32 ``(examples,)``."""
     number = {name: index for index, name in enumerate(names)}
     return np.array([number[label] for label in labels], np.int32)
+
+
+def settled(counts: Mapping[str, int], case: str) -> dict[str, str]:
+    """Name -> what the class is called: the same, but where names differ in case or white space alone.
+
+    Args:
+        counts: examples of each name.
+        case: ``"merge"`` calls all of them as most examples are called, ``"keep"`` leaves them apart, ``"ask"`` raises.
+
+    Raises:
+        ValueError: there are such names, and nobody says what becomes of them.
+    """
+    alike: dict[str, list[str]] = collections.defaultdict(list)
+    for name in counts:
+        alike[" ".join(name.casefold().split())].append(name)
+    groups = [sorted(some, key=lambda name: (-counts[name], name)) for some in alike.values() if len(some) > 1]
+    if groups and case == "ask":
+        shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in some) for some in groups[:5])
+        raise ValueError(
+            f"Classes differ in case alone. Received: {shown}{' ...' if len(groups) > 5 else ''}. --class-case merge "
+            "makes one class of each, called as most examples are; --class-case keep leaves them apart."
+        )
+    merged = {name: some[0] for some in groups if case == "merge" for name in some}
+    return {name: merged.get(name, name) for name in counts}

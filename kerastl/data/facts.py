@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,16 @@ from kerastl.data import (
     arrays,
     bert_vocabulary,
     class_folders,
+    column_roles,
     formats,
-    image_folder,
     labelled_texts,
     multi_label_columns,
+    picture_listing,
     unlabelled_texts,
+    unpack,
 )
+from kerastl.data.tables import files
+from kerastl.data.tables.table import Layout
 from kerastl.inputs import array_file, pictures, wordpiece
 from kerastl.system import special_files
 
@@ -39,6 +44,9 @@ class Facts(NamedTuple):
             them, that nine in ten of some do not exceed.
         familiar: of texts, whether BERT's uncased English vocabulary has most of their words.
         examples: how many there are, where one may have none or several of the classes; ``None`` where each has one.
+        said: what was understood of the files, a sentence each.
+        parts: examples of each split that the data have.
+        unusable: what cannot be used, each with its reason; a run stops at it, or leaves it out.
     """
 
     kind: str
@@ -46,6 +54,9 @@ class Facts(NamedTuple):
     length: int
     familiar: bool = True
     examples: int | None = None
+    said: tuple[str, ...] = ()
+    parts: Mapping[str, int] = types.MappingProxyType({})
+    unusable: tuple[str, ...] = ()
 
 
 def summarize(
@@ -57,50 +68,71 @@ def summarize(
     split_column: str = "split",
     label_separator: str | None = None,
     label_columns: Sequence[str] = (),
+    table: str | None = None,
+    root: str | None = None,
+    layout: Layout = Layout(),  # noqa: B008  frozen
 ) -> Facts:
     """Facts about a data set of one's own.
 
     Args:
-        path: what `loading.pictures` and `loading.texts` take, see `formats.format_of`. A table is one of pictures
-            where it has the ``path_column`` and no ``text_column``.
-        path_column, text_column, label_column, split_column: names of a table's columns.
+        path: what `loading.pictures` and `loading.texts` take, see `formats.format_of`.
+        path_column, text_column, label_column, split_column: names of a table's columns; without such they are found,
+            see `column_roles.find`.
         label_separator, label_columns: of a table whose examples may have none or several classes, see
             `image_folder.load` and `text_csv.load`; columns also of a parquet file, see `arrays.load`.
+        table, root: of pictures, see `image_folder.load`.
+        layout: how the files are written, where somebody knows it.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
         ValueError: it cannot be read, or holds arrays that are no pictures; or several classes are asked for of
             what cannot say them so.
     """
-    path, table_columns = Path(path), {"path_column": path_column, "text_column": text_column}
+    path = Path(path)
+    asked = column_roles.Asked(
+        path_column, text_column, label_column, split_column, tuple(label_columns), label_separator
+    )
     kind = formats.format_of(path)
-    if kind == "table" and formats.holds_numbers(path, **table_columns):
-        formats.check_numbers(path, label_columns, **table_columns)
-        return Facts("numbers", {}, 0)
+    of_table = formats.kind_of_table(path, asked, layout) if kind == "table" else None
+    if of_table == "numbers":
+        read = files.read(path, layout, wanted=asked.names)
+        formats.check_numbers(read, label_columns)
+        return Facts("numbers", {}, 0, said=read.said)
     label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
     formats.check_label_options(kind, label_options, where=path)
-    if kind == "table" and formats.holds_texts(path, path_column=path_column, text_column=text_column):
-        return _texts(path, [text_column, label_column], split_column, label_options)
+    if of_table == "texts":
+        return _texts(path, asked, layout)
     if kind in ("arrays", "parquet"):
         return _arrays(path, label_column, split_column, label_columns)
-    columns = image_folder.Columns(path_column, label_column, split_column)
-    listing = image_folder.listed(path, columns=columns, label_options=label_options)
+    listing = picture_listing.listed(
+        path,
+        table=table,
+        columns=picture_listing.Columns(path_column, label_column, split_column),
+        root=root,
+        label_options=label_options,
+        layout=layout,
+    )
     rows = listing.rows
-    counts = collections.Counter(name for row in rows for name in (row.labels if label_options else (row.label,)))
+    counts = collections.Counter(name for row in rows for name in (row.labels if listing.multi_label else (row.label,)))
     counts.update(dict.fromkeys(listing.names, 0))  # of no picture at all
     return Facts(
-        "pictures", dict(counts), _side([row.path for row in rows]), examples=len(rows) if label_options else None
+        "pictures",
+        dict(counts),
+        _side([row.path for row in rows]),
+        examples=len(rows) if listing.multi_label else None,
+        said=listing.said,
+        parts=collections.Counter(str(row.split) for row in rows),
     )
 
 
-def counted(path: str | Path, *, kind: str, text_column: str = "text") -> int:
+def counted(path: str | Path, *, kind: str, text_column: str = "text", layout: Layout = Layout()) -> int:  # noqa: B008
     """Examples of a set of one's own whose labels, if any, are not asked for; none of them is decoded.
 
     Args:
         path: of pictures a folder with pictures anywhere below it, an archive of one, or arrays; of texts what
             `unlabelled_texts.load` takes.
         kind: ``"pictures"`` or ``"texts"``.
-        text_column: of texts.
+        text_column, layout: of texts.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
@@ -110,15 +142,16 @@ def counted(path: str | Path, *, kind: str, text_column: str = "text") -> int:
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     if kind == "texts":
-        return unlabelled_texts.count(path, text_column=text_column)
+        return unlabelled_texts.count(path, text_column=text_column, layout=layout)
     if array_file.is_array(path):
         return max((len(array) for array in array_file.read_set(path)[0].values() if array.ndim), default=0)
-    folder = path if path.is_dir() else image_folder.unpacked(path)
+    folder = path if path.is_dir() else unpack.in_workspace(path)
     return sum(class_folders.is_picture(file) for file in class_folders.files(folder))
 
 
-def _texts(path: Path, columns: list[str], split_column: str, label_options: multi_label_columns.Columns) -> Facts:
-    examples, _ = labelled_texts.rows(path, columns, split_column, label_options=label_options)
+def _texts(path: Path, asked: column_roles.Asked, layout: Layout) -> Facts:
+    read = labelled_texts.read(path, asked, layout=layout)
+    examples, contradicting, copies = labelled_texts.without_copies(read.examples)
     some = [examples[index].text for index in _spread(len(examples))]
     tokenizer = wordpiece.Tokenizer(bert_vocabulary.tokens())
 
@@ -132,13 +165,16 @@ def _texts(path: Path, columns: list[str], split_column: str, label_options: mul
     # a word without a spelling, as of a script that the vocabulary lacks, counts as one of many pieces
     pieces = sum(np.count_nonzero(one) - 2 + 4 * np.count_nonzero(one == unknown) for one in ids)
     counts = collections.Counter(name for example in examples for name in example.names)
-    counts.update(dict.fromkeys(label_options.get("label_columns", ()), 0))
+    counts.update(dict.fromkeys(asked.label_columns, 0))
     return Facts(
         "texts",
         dict(counts),
         int(np.percentile(lengths, 90)) if lengths else 2,
         familiar=bool(pieces < _PIECES * max(sum(len(words) for words in beginnings), 1)),
         examples=len(examples) if any(example.labels is not None for example in examples) else None,
+        said=(*read.said, *([f"copies of a text are left out: {copies:,}"] if copies else [])),
+        parts=collections.Counter(example.split or "train" for example in examples),
+        unusable=(*read.problems, *contradicting),
     )
 
 

@@ -6,27 +6,21 @@ Nothing is decoded.
 
 from __future__ import annotations
 
-import itertools
-import math
 import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from kerastl.data import class_folders, multi_label_columns, no_runs, parquet_table, text_file, unpack
+from kerastl.data import class_folders, column_roles, multi_label_columns, no_runs, parquet_table, unpack
+from kerastl.data.tables import files
+from kerastl.data.tables.table import Layout, Table, TableError
 from kerastl.inputs import array_file
-from kerastl.system import near_names
 
 Format = Literal["table", "parquet", "arrays", "archive", "folder"]
-"""``"table"``: of pictures or of sentences, see `holds_texts`. ``"arrays"``: NumPy or idx files. ``"folder"``: whatever
-else a folder may be, one with a folder a class as a rule."""
-TABLES = (*text_file.ENDINGS, ".txt")
-"""Endings of tables; JSON lines are among them, and ``.txt``, which are of pictures."""
-
-
-_LOOKED_AT, _WORDS = 50, 3
-"""Rows by which a table of numbers is known, and most words that a category has."""
+"""``"table"``: rows of pictures, of sentences or of numbers, see `kind_of_table`; also a folder or an archive of such.
+``"parquet"``: of pictures or of arrays. ``"arrays"``: NumPy or idx files. ``"archive"``, ``"folder"``: whatever else
+one may hold, pictures with a folder a class as a rule."""
 
 
 def format_of(path: Path) -> Format:
@@ -42,22 +36,22 @@ def format_of(path: Path) -> Format:
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     no_runs.refuse(path)
-    files = list(path.iterdir()) if path.is_dir() else [path]
+    inside = list(path.iterdir()) if path.is_dir() else [path]
     if path.is_dir() and _has_classes(path):
         return "folder"
-    if parquet_table.files(path):
-        return "parquet"
-    if any(map(array_file.is_array, files)):
+    if parquets := parquet_table.files(path):
+        return "table" if parquet_table.holds_table(parquets[0]) else "parquet"
+    if any(map(array_file.is_array, inside)):
         return "arrays"
+    if files.is_table(path) and not any(map(class_folders.is_picture, inside)):
+        return "table"
     if path.is_dir():
         return "folder"
-    if path.suffix.lower() in TABLES:
-        return "table"
     if path.name.lower().endswith(unpack.ENDINGS) or zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
-        return "archive"
+        return "table" if files.is_packed_table(path) else "archive"
     raise ValueError(
-        f"Wanted a table ({', '.join(TABLES)}), a .npz, .npy, idx or .parquet file, an archive (zip, tar), or a folder "
-        f"of array files or with a folder of pictures a class. Received: {path}."
+        f"Wanted a table ({', '.join(files.endings())}), a .npz, .npy, idx or .parquet file, an archive (zip, tar), or "
+        f"a folder of array files, of texts, or with a folder of pictures a class. Received: {path}."
     )
 
 
@@ -66,54 +60,36 @@ def _has_classes(root: Path) -> bool:
     return any(class_folders.is_picture(file) for folder in class_folders.folders(root) for file in folder.rglob("*"))
 
 
-def holds_numbers(table: Path, *, path_column: str, text_column: str) -> bool:
-    """Whether a table is one of numbers and categories: it has no column of pictures or of sentences by their names,
-    its first rows have numbers beyond 0 and 1, and no sentences.
-    """
-    header = text_file.columns(table) if table.suffix.lower() in text_file.ENDINGS else []
-    if len(header) < 2 or {path_column, text_column} & set(header):
-        return False
+def kind_of_table(
+    path: Path,
+    asked: column_roles.Asked,
+    layout: Layout = Layout(),  # noqa: B008  frozen
+) -> column_roles.Kind:
+    """What the rows of a table are, see `column_roles.kind_of`; of one that cannot be read, sentences."""
     try:
-        rows = list(itertools.islice(text_file.read(table, columns=header), _LOOKED_AT))
-    except ValueError:  # whoever reads it says what is wrong
-        return False
-    cells = [[value for value in column if value] for column in zip(*(row.values for row in rows), strict=True)]
-    counted = any(column and all(map(_is_number, column)) and set(column) - {"0", "1"} for column in cells)
-    return counted and not any(len(value.split()) > _WORDS for column in cells for value in column)
-
-
-def _is_number(word: str) -> bool:
-    try:
-        return math.isfinite(float(word))
+        return column_roles.kind_of(files.read(path, layout, wanted=asked.names), asked)
     except ValueError:
-        return False
+        return "texts"
 
 
-def check_numbers(table: Path, label_columns: Sequence[str], *, path_column: str, text_column: str) -> None:
+def check_numbers(table: Table, label_columns: Sequence[str]) -> None:
     """Raises `ValueError` where nobody says what is to be known of a table of numbers and categories."""
-    header = text_file.columns(table)
-    lacking = [name for name in label_columns if name not in header]
-    if lacking or not label_columns:
-        hint = near_names.did_you_mean(lacking[0], header) if lacking else ""
+    if not label_columns:
         raise ValueError(
-            f"Wanted sentences in a column {text_column!r}, pictures in {path_column!r}, or of numbers and categories "
-            f"what is to be known, --label-columns NAME, for `kerastl run table_regressor`. Received: {table} with the "
-            f"columns {', '.join(header)}{', and without ' + ', '.join(lacking) if lacking else ''}.{hint}"
+            "Wanted sentences in a column 'text', pictures in 'path' (--text-column, --path-column), or of numbers and "
+            "categories what is to be known, --label-columns NAME, for `kerastl run table_regressor`. Received: "
+            f"{table.path} with the columns {', '.join(table.columns)}."
         )
-
-
-def holds_texts(table: Path, *, path_column: str, text_column: str) -> bool:
-    """Whether a table is one of sentences: it has a column of them, or none of paths. JSON lines are always such."""
-    ending = table.suffix.lower()
-    if ending in text_file.JSON_LINES or ending not in text_file.ENDINGS:
-        return ending in text_file.JSON_LINES
-    names = text_file.columns(table)
-    return text_column in names or path_column not in names
+    try:
+        table.require(label_columns)
+    except TableError as error:
+        raise ValueError(f"{error} `kerastl run table_regressor` learns those of --label-columns NAME.") from error
 
 
 def check_label_options(kind: Format, label_options: multi_label_columns.Columns, *, where: str | Path) -> None:
     """Raises `ValueError` where several classes an example are asked for of what cannot say them so."""
-    able = ("table", "parquet") if "label_columns" in label_options else ("table",)
+    able = ("table", "folder", "archive")  # of which the last two may hold a table
+    able = (*able, "parquet") if "label_columns" in label_options else able
     if label_options and kind not in able:
         raise ValueError(
             "Several classes an example are listed in a table. Separated labels are read from tables of pictures and "

@@ -11,55 +11,26 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from kerastl import types
 from kerastl.data import (
-    class_folders,
     class_order,
     decoding,
     enough,
     left_out,
     multi_label_columns,
-    no_runs,
+    picture_listing,
     picture_table,
     splits,
     strata,
-    unpack,
 )
+from kerastl.data.picture_listing import Columns
+from kerastl.data.tables.table import Layout, stored
 from kerastl.inputs.image import Image
-from kerastl.system import downloads
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
-
-_TABLES = (".csv", ".tsv", ".tab", ".txt")
-
-
-class Columns(NamedTuple):
-    """Names of a table's columns, see `load`; ``None`` is not looked for."""
-
-    path: str = "path"
-    label: str = "label"
-    split: str | None = "split"
-    group: str | None = None
-
-
-class Listing(NamedTuple):
-    """What there is, before anything is decoded.
-
-    Attributes:
-        title: a name for the data set.
-        rows: the pictures, with train, validation or test for their split.
-        names: of the classes.
-        root: folder that the pictures are told from.
-    """
-
-    title: str
-    rows: list[picture_table.Row]
-    names: set[str]
-    root: Path
 
 
 def load(
@@ -83,12 +54,13 @@ def load(
     root: str | Path | None = None,
     in_memory: int = 256_000_000,
     cache_bytes: int | None = None,
+    layout: Layout | Mapping[str, str] = Layout(),  # noqa: B008  frozen
 ) -> types.Dataset:
     """Pictures in three splits.
 
     Args:
-        path: a folder; a table (``.csv``, ``.tsv``), see `picture_table.read`; or a zip or tar file, which is unpacked
-            into the cache once, see `unpack.unpack`.
+        path: a folder, see `class_folders.read`; a table, see `picture_table.read`; or a zip or tar file, which is
+            unpacked into the cache once, see `unpack.unpack`. A folder without classes is read by the table inside.
         size: height and width that every picture is brought to.
         channels: 3 for colour, 1 for grey.
         policy: what becomes of pictures that cannot be read: ``"fail"`` raises and lists them all, ``"skip"`` lists
@@ -100,7 +72,8 @@ def load(
         class_names: the order of the classes, where it must be one that is known already; by default names in natural
             order: 1, 2, 10.
         table: a table inside of the folder or archive, which is read instead of its folders.
-        path_column, label_column: names of a table's columns.
+        path_column, label_column: names of a table's columns. Where there is no such column it is found by what it
+            holds, which is said, see `column_roles.find`.
         split_column: says where a picture stands (train, validation, test); ``"split"`` may be absent, ``None`` is not
             looked for.
         group_column: pictures of one group (a patient, a video) stand in one split, see `splits.grouped`.
@@ -111,6 +84,7 @@ def load(
         root: folder that a table's paths start from and stay in; by default its own.
         in_memory: bytes of decoded pixels up to which a split's inputs are an array; beyond, they are streamed.
         cache_bytes: that the pixels of streamed sets may take on disk, see `decoding.decode_all`.
+        layout: how a table is written, and which folders are classes, where somebody knows it.
 
     Returns:
         Inputs uint8 ``(examples, *size, channels)``, an array or `streamed.Pictures`; labels int32 ``(examples,)``, or
@@ -132,6 +106,7 @@ def load(
         root,
         in_memory,
         cache_bytes,
+        stored(layout),
     )
     return _loaded(path, reading, class_names=class_names, validation=validation, test=test, seed=seed, limit=limit)
 
@@ -154,9 +129,12 @@ class _Reading:
     root: str | Path | None
     in_memory: int
     cache_bytes: int | None
+    layout: Layout
 
-    def arguments(self, path: str | Path, *, test: int | float, names: Sequence[str]) -> dict[str, object]:
-        """The arguments of `load` that read the same pictures again."""
+    def arguments(
+        self, path: str | Path, columns: Columns | None, *, test: int | float, names: Sequence[str]
+    ) -> dict[str, object]:
+        """The arguments of `load` that read the same pictures again, by the columns of the table that lists them."""
         height, width, channels = self.size
         again: dict[str, object] = {"path": os.path.abspath(path), "size": [height, width], "channels": channels}
         again |= {
@@ -165,9 +143,10 @@ class _Reading:
             "class_names": list(names),
             "in_memory": self.in_memory,
         }
-        if self.table is not None or Path(path).suffix.lower() in _TABLES:
-            again |= {f"{what}_column": name for what, name in self.columns._asdict().items()} | {"table": self.table}
+        if columns is not None:
+            again |= {f"{what}_column": name for what, name in columns._asdict().items()} | {"table": self.table}
             again |= {"root": None if self.root is None else os.path.abspath(self.root), **self.label_options}
+        again |= {"layout": changed} if (changed := self.layout.changed()) else {}
         return again
 
 
@@ -182,12 +161,18 @@ def _loaded(
     limit: int | None,
 ) -> types.Dataset:
     """`load`, its options taken together."""
-    listing = listed(
-        Path(path), table=reading.table, columns=reading.columns, root=reading.root, label_options=reading.label_options
+    listing = picture_listing.listed(
+        Path(path),
+        table=reading.table,
+        columns=reading.columns,
+        root=reading.root,
+        label_options=reading.label_options,
+        layout=reading.layout,
     )
+    left_out.tell(listing.said)
     rows = listing.rows
     names = _class_names(listing.names, wanted=class_names, where=path)
-    task = types.Task(listing.title, Image(reading.size), (MultiLabel if reading.label_options else SingleLabel)(names))
+    task = types.Task(listing.title, Image(reading.size), (MultiLabel if listing.multi_label else SingleLabel)(names))
     height, width, channels = reading.size
     decoded = decoding.decode_all(
         [row.path for row in rows],
@@ -198,7 +183,7 @@ def _loaded(
     )
     problems = [f"{rows[index].path}: {problem}" for index, problem in decoded.problems.items()]
     left_out.refuse_or_tell(problems, skip=reading.skip, what="picture", where=path)
-    if reading.label_options:
+    if listing.multi_label:
         labels = multi_label_columns.indicators([row.labels for row in rows], names)
     else:
         labels = class_order.indices([row.label for row in rows], names)
@@ -217,7 +202,7 @@ def _loaded(
         validation=validation,
         limit=limit,
         source="image_folder",
-        arguments=reading.arguments(path, test=test, names=names),
+        arguments=reading.arguments(path, listing.columns, test=test, names=names),
         groups=None if groups is None else groups[places["train"]],
     )
 
@@ -265,86 +250,6 @@ def _places(
         )
         places["train"], places["test"] = whole[left], whole[taken]
     return places
-
-
-def listed(
-    path: Path,
-    *,
-    table: str | None = None,
-    columns: Columns = Columns(),  # noqa: B008  frozen
-    root: str | Path | None = None,
-    label_options: multi_label_columns.Columns | None = None,
-) -> Listing:
-    """The pictures at a path, of which none is decoded.
-
-    Arguments and errors as for `load`; ``several`` is one of ``label_separator`` and ``label_columns``.
-    """
-    label_options = label_options or {}
-    if not path.exists():
-        raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
-    no_runs.refuse(path)
-    title, folder = path.resolve().name, path
-    if path.is_file() and path.suffix.lower() in _TABLES:
-        title, table, folder = path.resolve().stem, path.name, path.parent
-    elif path.is_file():
-        title, folder = path.resolve().name.split(".")[0], unpacked(path)
-    if table is not None:
-        return _listed_in_table(title, folder / table, columns=columns, root=root, label_options=label_options)
-    if columns.group is not None:
-        raise ValueError(f"Groups are a column of a table. Received: group_column={columns.group!r} for {path}.")
-    if label_options:
-        raise ValueError(
-            "Pictures of several classes are listed in a table: a folder is one class. Received: "
-            f"{label_options} for {path}."
-        )
-    parts = class_folders.splits_of(folder)
-    rows = [
-        picture_table.Row(str(file), label, split, None, 0)
-        for split, part in parts.items()
-        for label, file in class_folders.pictures_of(part)
-    ]
-    names = {inner.name for part in parts.values() for inner in class_folders.folders(part)}
-    return Listing(title, rows, names, folder)
-
-
-def _listed_in_table(
-    title: str, file: Path, *, columns: Columns, root: str | Path | None, label_options: multi_label_columns.Columns
-) -> Listing:
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no table {file.name} in {file.parent}.")
-    flags = label_options.get("label_columns", [])
-    known = picture_table.columns_of(file, [columns.path, *(flags or [columns.label])])
-    rows = picture_table.read(
-        file,
-        path_column=columns.path,
-        label_column=columns.label,
-        split_column=None if columns.split == "split" and "split" not in known else columns.split,
-        group_column=columns.group,
-        root=None if root is None else Path(root),
-        **label_options,
-    )
-    rows = [row._replace(split=_split_of(row, file)) for row in rows]
-    if all(row.split != "train" for row in rows):
-        raise ValueError(f"Wanted pictures to train on. Received: none of split train in {file}.")
-    names = (
-        {label for row in rows for label in row.labels}.union(flags) if label_options else {row.label for row in rows}
-    )
-    return Listing(title, rows, names, file.parent if root is None else Path(root))
-
-
-def _split_of(row: picture_table.Row, file: Path) -> str:
-    if row.split is None:
-        return "train"
-    if row.split.lower() in splits.BY_WORD:
-        return splits.BY_WORD[row.split.lower()]
-    raise ValueError(
-        f"A split is one of {', '.join(splits.BY_WORD)}. Received: {row.split!r} in line {row.line} of {file}."
-    )
-
-
-def unpacked(archive: Path) -> Path:
-    """The folder of an archive's pictures in the cache."""
-    return unpack.strip_single_folders(unpack.cached(archive, downloads.workspace() / "unpacked"))
 
 
 def _class_names(found: set[str], *, wanted: Sequence[str] | None, where: str | Path) -> tuple[str, ...]:

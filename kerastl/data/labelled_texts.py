@@ -1,13 +1,16 @@
-"""Rows of a file of sentences as examples, each with one label or several, and what is wrong with the others."""
+"""Rows of a table of sentences as examples, each with one label or several, and what is wrong with the others."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kerastl.data import multi_label_columns, splits, text_file
+from kerastl.data import class_order, column_roles, multi_label_columns, splits
+from kerastl.data.tables import files
+from kerastl.data.tables.table import Cell, Layout, Row, Table, TableError
 
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell it
 FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
@@ -21,7 +24,7 @@ class Example:
     Attributes:
         label: its class; where it may have none or several, their names in words.
         labels: its classes, where it may have none or several; else ``None``.
-        file: name of the file, where it is one of several.
+        file: of several the one that it stands in.
     """
 
     text: str
@@ -34,7 +37,7 @@ class Example:
     @property
     def where(self) -> str:
         """Where it stands, for messages."""
-        return f"{self.file}, line {self.line}" if self.file else f"line {self.line}"
+        return Row(self.line, (), file=self.file).where
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,57 +45,149 @@ class Example:
         return (self.label,) if self.labels is None else self.labels
 
 
-def rows(
-    path: Path, columns: Sequence[str], split_column: str, *, label_options: multi_label_columns.Columns | None = None
-) -> tuple[list[Example], list[str]]:
-    """The rows that can be used, and what is wrong with each of the others: ``line 7: empty text``.
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """What a table of sentences holds.
+
+    Attributes:
+        examples: the rows that can be used, copies among them.
+        problems: what is wrong with each of the others: ``line 7: empty text``.
+        said: what was found out about the file, and what was left out whole, a sentence each.
+        roles: its columns.
+    """
+
+    examples: list[Example]
+    problems: list[str]
+    said: tuple[str, ...]
+    roles: column_roles.Roles
+
+
+def read(
+    path: Path,
+    asked: column_roles.Asked = column_roles.Asked(),  # noqa: B008  frozen
+    *,
+    layout: Layout = Layout(),  # noqa: B008  frozen
+) -> Texts:
+    """The sentences at a path.
 
     Args:
-        path, split_column: as for `text_csv.load`.
-        columns: of texts and of labels.
-        label_options: one of ``label_separator`` and ``label_columns``, see `multi_label_columns.columns_or_separator`.
+        path: see `tables.files.read`.
+        asked: names of columns, and how a text may have several classes.
+        layout: how the file is written, and what becomes of classes that differ in case alone.
 
     Raises:
-        FileNotFoundError, ValueError: as `text_file.read`; or a separator that stands in no label.
+        FileNotFoundError, ValueError: as `tables.files.read` and `column_roles.find`; a separator that stands in no
+            label; or classes that differ in case alone, where nobody says what becomes of them.
     """
-    examples, problems, label_options = [], [], label_options or {}
-    flags, separator = label_options.get("label_columns", []), label_options.get("label_separator")
-    lists = {} if flags else text_file.lists(path, columns[1])
-    wanted, separated = [columns[0], *(flags or columns[1:])], bool(lists)
-    for line, (text, *cells, split), torn in text_file.read(path, columns=wanted, optional=[split_column]):
-        split = (split or "").strip().lower()
-        separated |= separator is not None and separator in (cells[0] or "")
+    options = multi_label_columns.columns_or_separator(asked.label_separator, asked.label_columns)
+    table = files.read(path, layout, wanted=asked.names)
+    roles = column_roles.find(table, asked, kind="texts")
+    table, unlabelled = _without_unlabelled(table, roles)
+    several = bool(options) or (bool(roles.label) and any(isinstance(one, tuple) for one in table.values(roles.label)))
+    examples, problems = [], []
+    for row, example in _rows(table, roles, options, several=several):
+        if isinstance(example, Example):
+            examples.append(example)
+        else:
+            problems.append(f"{row.where}: {example}")
+    separator = asked.label_separator
+    if separator is not None and table.rows and not any(_divides(one, separator) for one in table.values(roles.label)):
+        first = f"; the first is {examples[0].label!r}" if examples else ""
+        raise TableError(
+            f"Wanted texts of several classes with {separator!r} between them under {roles.label!r}. Received: {path}, "
+            f"where it stands in no field{first}."
+        )
+    merged = class_order.settled(collections.Counter(name for one in examples for name in one.names), layout.class_case)
+    examples = [_called(one, merged, separator) for one in examples]
+    return Texts(examples, problems, (*table.said, *roles.said, *unlabelled), roles)
+
+
+def _divides(cell: Cell, separator: str) -> bool:
+    """Whether a label has its classes apart: between separators, or in a list."""
+    return isinstance(cell, tuple) or (cell is not None and separator in cell)
+
+
+def _without_unlabelled(table: Table, roles: column_roles.Roles) -> tuple[Table, list[str]]:
+    """A table without those of its files that have no labels at all, as the test set of a contest, and their names."""
+    if not roles.label or roles.split is None:
+        return table, []
+    place = table.place(roles.label)
+    rows_of: dict[str, list[Row]] = collections.defaultdict(list)
+    for row in table.rows:
+        rows_of[row.file].append(row)
+    bare = [file for file, rows in rows_of.items() if file and all(row.values[place] in (None, "") for row in rows)]
+    if len(bare) == len(rows_of):
+        return table, []
+    said = [f"{file} is left out: none of its {len(rows_of[file]):,} rows has a label" for file in bare]
+    return dataclasses.replace(table, rows=tuple(row for row in table.rows if row.file not in bare)), said
+
+
+def _rows(
+    table: Table, roles: column_roles.Roles, options: multi_label_columns.Columns, *, several: bool
+) -> Iterator[tuple[Row, Example | str]]:
+    """Every row as an example, or what is wrong with it."""
+    flags, separator = options.get("label_columns", []), options.get("label_separator")
+    text_at = table.place(roles.example)
+    labels_at = [table.place(name) for name in flags or [roles.label]]
+    split_at = None if roles.split is None else table.place(roles.split)
+    for row in table.rows:
+        text, cells = words(row.values[text_at]), [row.values[place] for place in labels_at]
+        split = "" if split_at is None else words(row.values[split_at]).strip().lower()
         if flags:
             found, problem = _flagged(dict(zip(flags, cells, strict=True)))
-        elif label_options or lists:
-            found, problem = _listed(lists.get(line, cells[0]), separator=separator)
+        elif several:
+            found, problem = _listed(cells[0], separator=separator)
             found = list(multi_label_columns.names_of(found))
         else:
-            found = [(cells[0] or "").strip()]
+            found = [words(cells[0]).strip()]
             problem = None if found[0] else "no label"
-        if torn is not None:
-            problem = torn
-        elif not (text or "").strip() or problem is None:
-            problem = fault(text, found, split)
+        problem = row.problem or (problem if text.strip() else None) or fault(text, found, split)
         if problem is not None:
-            problems.append(f"line {line}: {problem}")
+            yield row, problem
             continue
-        labels = tuple(sorted(found)) if label_options or lists else None
+        labels = tuple(sorted(found)) if several else None
         label = found[0] if labels is None else (separator or ", ").join(labels)
-        examples.append(Example(text or "", label, splits.BY_WORD.get(split), line, labels))
-    if separator is not None and not separated and (examples or problems):
-        raise ValueError(
-            f"Wanted texts of several classes with {separator!r} between them under {columns[1]!r}. Received: {path}, "
-            f"where it stands in no field{f'; the first is {examples[0].label!r}' if examples else ''}."
-        )
-    return examples, problems
+        yield row, Example(text, label, splits.BY_WORD.get(split), row.line, labels, row.file)
 
 
-def fault(text: str | None, labels: Sequence[str], split: str) -> str | None:
+def words(cell: Cell) -> str:
+    """What stands in a cell; nothing where it is a list, or missing."""
+    return cell if isinstance(cell, str) else ""
+
+
+def _called(example: Example, merged: Mapping[str, str], separator: str | None) -> Example:
+    """An example with the names that its classes have in the end."""
+    if example.labels is None:
+        return dataclasses.replace(example, label=merged[example.label])
+    labels = tuple(sorted({merged[name] for name in example.labels}))
+    return dataclasses.replace(example, labels=labels, label=(separator or ", ").join(labels))
+
+
+def without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[str], int]:
+    """The examples that are no copies, in their order, which texts carry two labels, and how many copies there are."""
+    groups: dict[str, list[Example]] = collections.defaultdict(list)
+    for example in examples:
+        groups[normalize(example.text)].append(example)
+    kept: set[int] = set()
+    problems, copies = [], 0
+    for group in groups.values():
+        labels = {example.names for example in group}
+        if len(labels) > 1:
+            where = ", ".join(f"{example.where} {example.label!r}" for example in group[:4])
+            what = "labels" if group[0].labels is None else "sets of labels"
+            problems.append(f"{where}: the same text with {len(labels)} {what}")
+            continue
+        copies += len(group) - 1
+        # a split that was published keeps its examples: min takes the first of equal ones
+        kept.add(id(min(group, key=lambda one: ("test", "validation", "train", None).index(one.split))))
+    return [example for example in examples if id(example) in kept], problems, copies
+
+
+def fault(text: str, labels: Sequence[str], split: str) -> str | None:
     """What is wrong with a row: with its text, its labels, or the word for its split; ``None`` where nothing is."""
-    if not (text or "").strip():
+    if not text.strip():
         return "empty text"
-    if any(_HALF.search(value or "") for value in (text, *labels)):
+    if any(_HALF.search(value) for value in (text, *labels)):
         return "half a character (a lone surrogate), which no file can hold"
     if odd := [name for name in labels if len(name.splitlines()) > 1]:
         return f"the label {odd[0][:60]!r}, which is not one line of text"
@@ -101,7 +196,7 @@ def fault(text: str | None, labels: Sequence[str], split: str) -> str | None:
     return None
 
 
-def _listed(label: str | Sequence[str | None] | None, *, separator: str | None) -> tuple[list[str], str | None]:
+def _listed(label: Cell, *, separator: str | None) -> tuple[list[str], str | None]:
     """The names that a label holds, and what is wrong with it: a list has them apart, a text between separators."""
     if label is None:
         return [], "no label"
@@ -111,9 +206,9 @@ def _listed(label: str | Sequence[str | None] | None, *, separator: str | None) 
     return names, None if len(names) == len(label) else "a list of labels with something in it that is no name"
 
 
-def _flagged(flags: Mapping[str, str | None]) -> tuple[list[str], str | None]:
+def _flagged(flags: Mapping[str, Cell]) -> tuple[list[str], str | None]:
     """The classes whose column says that they are there, and what is wrong with the columns."""
-    values = {name: None if flag is None else FLAGS.get(flag.strip()) for name, flag in flags.items()}
+    values = {name: FLAGS.get(flag.strip()) if isinstance(flag, str) else None for name, flag in flags.items()}
     odd = [
         f"nothing under {name}" if flags[name] is None else f"{flags[name]!r} under {name}"
         for name, value in values.items()

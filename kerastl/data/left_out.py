@@ -41,3 +41,9 @@ def refuse_or_tell(
     count = phrases.counted(len(problems), f"{what}{of} is", f"{what}s{of} are")
     rest = "" if kept is None else f", {kept:,} are kept"
     print(f"kerastl: {count} left out{rest}:\n{listed(problems)}", file=sys.stderr)
+
+
+def tell(said: Sequence[str]) -> None:
+    """Says on stderr what was found out about a data set, a line each."""
+    for sentence in said:
+        print(f"kerastl: {sentence}", file=sys.stderr)

@@ -22,14 +22,15 @@ from kerastl.data import (
     formats,
     groceries,
     image_folder,
+    left_out,
     mnist,
     movie_reviews,
     multi_label_columns,
     no_runs,
+    overview,
     sentence_tasks,
     table_csv,
     text_csv,
-    text_file,
     unlabelled,
     unlabelled_texts,
     vocabularies,
@@ -42,6 +43,7 @@ from kerastl.data.reading import (
     TextTasksReading,
     refuse_columns,
 )
+from kerastl.data.tables import files
 from kerastl.system import near_names
 from kerastl.tasks import single_label as one_class
 
@@ -49,7 +51,7 @@ _NAMED = {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10}
 """Sets of pictures of one size, which they keep."""
 _FLAGS = {"policy='skip'": "--on-unreadable skip", "measure_on_train=True": "--evaluate-on-train"}
 """Words of a loader's error -> the flags of a recipe that say the same."""
-_LACKING = ("Wanted columns", "has no column")
+_LACKING = ("has no column",)
 """Words of a loader's error about a column that is not there."""
 _WITHOUT_TEACHER = (
     "`kerastl run text_classifier --encoder small --schedule.peak-learning-rate 1e-3 --schedule.epochs 10` learns them "
@@ -113,6 +115,8 @@ def pictures(
                 class_names = class_order.read(reading.class_names)
             settings["class_names"] = class_names
             found = _own_pictures(name, reading, size=size, channels=channels, **settings)
+    if not named:
+        left_out.tell(overview.of_dataset(found))
     wanted, shape = (*size, channels), tuple(found.task.inputs.shape)
     if shape != wanted and not any_shape:
         raise ValueError(
@@ -179,18 +183,22 @@ def _own_pictures(
     wanted = "a folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), tfds:NAME"
     path = _there(name, wanted=wanted, names=("groceries", *_NAMED))
     kind = formats.format_of(path)
-    if path.suffix.lower() in text_file.JSON_LINES:
-        raise ValueError(
-            f"Pictures are listed in a .csv, .tsv or .txt table. Received: --data {name}: JSON lines are sentences, "
-            "which `kerastl run text_classifier` takes."
-        )
     separator, columns = reading.label_separator, list(reading.label_columns)
     formats.check_label_options(kind, multi_label_columns.columns_or_separator(separator, columns), where=path)
     settings |= {"size": size, "channels": channels, "policy": reading.on_unreadable, "test": reading.test}
     settings |= {"label_column": reading.label_column, "split_column": reading.split_column, "label_columns": columns}
     if kind in ("arrays", "parquet"):
         return arrays.load(path, **settings)
-    return image_folder.load(path, path_column=reading.path_column, label_separator=separator, **settings)
+    return image_folder.load(
+        path,
+        path_column=reading.path_column,
+        group_column=reading.group_column,
+        label_separator=separator,
+        table=reading.table,
+        root=reading.root,
+        layout=reading.layout,
+        **settings,
+    )
 
 
 def texts(
@@ -206,7 +214,7 @@ def texts(
     """Sentences with their labels, from wherever they are, as token ids.
 
     Args:
-        data: a ``.csv``, ``.tsv`` or JSON lines file; ``None``, ``""`` and ``"movie_reviews"`` are the movie reviews.
+        data: see `text_csv.load`; ``None``, ``""`` and ``"movie_reviews"`` are the movie reviews.
         sequence_length, vocabulary, vocabulary_size: see `text_csv.load`.
         reading: columns, splits, and what becomes of rows that cannot be used.
         single_label: whether a text has to have exactly one of the classes.
@@ -229,16 +237,19 @@ def texts(
             refuse_columns(reading, where=f"the set {name}")
             found = movie_reviews.load(**settings)
         else:
-            path = _there(name, wanted="a file of sentences (.csv, .tsv, .jsonl)", names=["movie_reviews"])
+            path = _there(name, wanted="a file or a folder of sentences", names=["movie_reviews"])
             if (kind := formats.format_of(path)) != "table":
                 raise ValueError(
-                    f"Wanted a file of sentences: {', '.join(text_file.ENDINGS)}. Received: --data {name}, which holds "
+                    f"Wanted sentences: {', '.join(files.endings())}, a folder or an archive of such or of texts. "
+                    f"Received: --data {name}, which holds "
                     f"{'pictures' if kind in ('folder', 'archive') else kind}."
                 )
             settings |= {"text_column": reading.text_column, "label_column": reading.label_column}
             settings |= {"split_column": reading.split_column, "label_separator": reading.label_separator}
             settings |= {"label_columns": reading.label_columns, "policy": reading.on_unreadable}
+            settings["layout"] = reading.layout
             found = text_csv.load(path, measure_on_train=reading.evaluate_on_train, **settings)
+            left_out.tell(overview.of_dataset(found))
     if single_label:
         one_class.require(found.task, where=f"--data {name}", instead=_WITHOUT_TEACHER)
     return found
@@ -287,6 +298,7 @@ def text_tasks(
             test=reading.test,
             seed=seed,
             limit=reading.max_train_examples,
+            layout=reading.layout,
         )
 
 
@@ -314,13 +326,18 @@ def texts_of_any_kind(
     """
     settings: dict[str, Any] = {"sequence_length": sequence_length, "vocabulary": vocabulary, "seed": seed}
     path = Path(data or "")
-    wanted = set(reading.label_columns or [reading.label_column])
+    wanted = reading.label_columns or (reading.label_column,)
     lines = path.suffix.lower() == unlabelled_texts.LINES
-    table = path.suffix.lower() in text_file.ENDINGS and path.is_file()
-    if not lines and not (table and wanted.isdisjoint(text_file.columns(path))):
+    if not lines and (not path.is_file() or not files.is_table(path) or _has_any(path, wanted, reading)):
         return texts(data, reading=reading, **settings, **options)
+    settings["layout"] = reading.layout
     settings |= {"validation": reading.validation, "test": reading.test, "limit": reading.max_train_examples}
     return unlabelled_texts.load(path, text_column=reading.text_column, policy=reading.on_unreadable, **settings)
+
+
+def _has_any(path: Path, names: Sequence[str], reading: TextReading) -> bool:
+    """Whether a table has one of some columns."""
+    return any(map(files.read(path, reading.layout, wanted=[reading.text_column, *names]).has, names))
 
 
 def tables(
@@ -354,6 +371,7 @@ def tables(
         task=reading.task,
         unit=reading.unit,
         missing=reading.missing,
+        layout=reading.layout,
         **settings,
     )
 
@@ -379,7 +397,7 @@ def _flags_in_errors(reading: Splits) -> Iterator[None]:
         flags = [flag for words, flag in _FLAGS.items() if words in str(error)]
         if any(words in str(error) for words in _LACKING):
             fields = [field.name.replace("_", "-") for field in dataclasses.fields(reading)]
-            flags += [f"--{name} NAME" for name in fields if name.endswith("-column")]
+            flags += [f"--{name} NAME" for name in fields if name.endswith("-column") and name != "group-column"]
         if flags:
             error.add_note(f"As flags: {', '.join(flags)}.")
         raise

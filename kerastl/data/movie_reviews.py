@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kerastl import types
-from kerastl.data import enough, labelled_texts, text_csv, text_file, vocabularies
+from kerastl.data import enough, labelled_texts, text_csv, vocabularies
+from kerastl.data.tables import files
 from kerastl.system import downloads
 
 CLASSES = ("negative", "positive")
@@ -64,9 +65,11 @@ def load(
     enough.require_sizes(limit=limit, validation=validation, test=test)
     path = downloads.fetch(FILES)[FILE]
     examples = []
-    for line, (text, label, source), _ in text_file.read(path, columns=["text", "label", "source"]):
+    table = files.read(path, wanted=["text", "label", "source"])
+    columns = [table.values(name) for name in ("text", "label", "source")]
+    for row, text, label, source in zip(table.rows, *columns, strict=True):
         if source == "imdb" or rotten_tomatoes:
-            examples.append(labelled_texts.Example(text or "", CLASSES[int(label or "")], None, line))
+            examples.append(labelled_texts.Example(str(text), CLASSES[int(str(label))], None, row.line))
     return text_csv.build_dataset(
         examples,
         name="movie_reviews",

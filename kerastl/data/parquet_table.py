@@ -7,14 +7,13 @@ column of 0 and 1 for each class.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerastl.data import class_order, enough, multi_label_columns, parquet_pages, splits
+from kerastl.data import class_order, enough, multi_label_columns, parquet_pages, split_names, splits
 from kerastl.inputs import array_file, pictures
 from kerastl.system import bounded_json, bounded_zip
 
@@ -68,7 +67,7 @@ def read(
     problems: list[str] = []
     left = array_file.LARGEST
     for file in files:
-        of_file = _split_of(file.stem, anywhere=len(files) > 1)
+        of_file = split_names.of(file.stem, anywhere=len(files) > 1) or "train"  # one file is hardly of test
         for number, value, label, word, names in _rows(file, **columns, label_columns=label_columns):
             known, split = known or names, of_file if word is _NOTHING else splits.BY_WORD.get(str(word).lower())
             try:
@@ -102,18 +101,6 @@ def read(
     if listed:
         return Arrays(inputs, *_sets(labels, label_columns or known, where=files[0]), problems, origins)
     return Arrays(inputs, {split: np.asarray(some) for split, some in labels.items()}, known, problems, origins)
-
-
-def _split_of(stem: str, *, anywhere: bool) -> str:
-    """The split that a file's name says, alone or with ``set``, ``data``, ``split`` behind it; else train.
-
-    Args:
-        stem: of the name.
-        anywhere: whether each word may say so, else the first one alone: one file is hardly of test.
-    """
-    words = re.split("[^a-z]+", stem.lower())
-    plain = [re.sub("(set|data|split)$", "", word) for word in (words if anywhere else words[:1])]
-    return next((splits.BY_WORD[word] for word in plain if word in splits.BY_WORD), "train")
 
 
 def _sets(
@@ -161,40 +148,94 @@ def _rows(
         ValueError: no such column, a file that cannot be read, or one that unpacks, or says so, to far more than it
             holds.
     """
+    needed, number = [input_column, *(label_columns or [label_column])], 0
+    names = _schema(file).names
+    if lacking := [name for name in needed if name not in names]:
+        raise ValueError(f"{file} has no column {', '.join(lacking)}. Its columns: {', '.join(names)}.")
+    wanted = [*needed, *([split_column] if split_column in names else [])]
+    known = class_names(file, label_column)
+    for batch in batches(file, wanted):
+        values = [batch.column(name).to_pylist() for name in wanted]
+        if len(wanted) == len(needed):
+            values.append([_NOTHING] * len(batch))
+        for value, *labels, word in zip(*values, strict=True):
+            label = dict(zip(label_columns, labels, strict=True)) if label_columns else labels[0]
+            yield number, value, label, word, known
+            number += 1
+
+
+def batches(file: Path, columns: Sequence[str]) -> Iterator[Any]:
+    """A file's rows in these columns, as record batches of pyarrow.
+
+    Raises:
+        ValueError: it cannot be read, or unpacks, or says so, to far more than it holds.
+    """
     import pyarrow
     import pyarrow.parquet
 
-    held, unpacked, number = file.stat().st_size, 0, 0
+    held, unpacked = file.stat().st_size, 0
     try:
         with pyarrow.parquet.ParquetFile(file) as opened:
-            names = opened.schema_arrow.names
             groups = [opened.metadata.row_group(index) for index in range(opened.num_row_groups)]
-            needed = [input_column, *(label_columns or [label_column])]
-            if lacking := [name for name in needed if name not in names]:
-                raise ValueError(f"{file} has no column {', '.join(lacking)}. Its columns: {', '.join(names)}.")
             # A value that a page holds once may stand in any number of rows: they come a few at a time.
             if opened.metadata.num_rows > held:
                 raise ValueError(f"{file} of {held:,} bytes declares {opened.metadata.num_rows:,} rows.")
             largest = max((group.total_byte_size for group in groups), default=0)
-            wanted = [*needed, *([split_column] if split_column in names else [])]
-            parquet_pages.check(file, opened.metadata, columns=wanted)
-            known = _hub_names(opened.schema_arrow.metadata, label_column)
+            parquet_pages.check(file, opened.metadata, columns=columns)
             at_once = min(max(_AT_ONCE // max(largest, 1), 1), 1000)
-            for batch in opened.iter_batches(batch_size=at_once, columns=wanted):
+            for batch in opened.iter_batches(batch_size=at_once, columns=list(columns)):
                 unpacked += batch.nbytes
                 if bounded_zip.unpacks_too_far(unpacked, held=held):
                     raise ValueError(
                         f"{file} of {held:,} bytes unpacks to more than {bounded_zip.RATIO} times as many."
                     )
-                values = [batch.column(name).to_pylist() for name in wanted]
-                if len(wanted) == len(needed):
-                    values.append([_NOTHING] * len(batch))
-                for value, *labels, word in zip(*values, strict=True):
-                    label = dict(zip(label_columns, labels, strict=True)) if label_columns else labels[0]
-                    yield number, value, label, word, known
-                    number += 1
+                yield batch
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error
+
+
+def _schema(file: Path) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file) as opened:
+            return opened.schema_arrow
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+
+
+def plain_columns(file: Path) -> list[str]:
+    """The columns of words, numbers and lists of words, of which none is a picture or an array; errors as `batches`."""
+    import pyarrow.types as kinds
+
+    def is_word(kind: Any) -> bool:
+        kind = kind.value_type if kinds.is_dictionary(kind) else kind
+        return kinds.is_string(kind) or kinds.is_large_string(kind)
+
+    def is_plain(kind: Any) -> bool:
+        if kinds.is_list(kind) or kinds.is_large_list(kind):
+            return is_word(kind.value_type) or kinds.is_integer(kind.value_type)
+        return is_word(kind) or kinds.is_boolean(kind) or kinds.is_integer(kind) or kinds.is_floating(kind)
+
+    return [field.name for field in _schema(file) if is_plain(field.type)]
+
+
+def holds_table(file: Path) -> bool:
+    """Whether a file holds words or plain numbers alone: it has no column of bytes, structures or lists of numbers,
+    which are pictures and arrays.
+    """
+    import pyarrow.types as kinds
+
+    try:
+        fields = {field.name: field.type for field in _schema(file)}
+    except ValueError:  # whoever reads it says what is wrong
+        return False
+    words = any(kinds.is_string(kind) or kinds.is_large_string(kind) for kind in fields.values())
+    lists = {name: kind.value_type for name, kind in fields.items() if kinds.is_list(kind) or kinds.is_large_list(kind)}
+    arrays = any(not kinds.is_string(kind) and not class_names(file, name) for name, kind in lists.items())
+    other = (kinds.is_binary, kinds.is_large_binary, kinds.is_struct, kinds.is_fixed_size_list)
+    return words and not arrays and not any(one(kind) for kind in fields.values() for one in other)
 
 
 def _label(value: Any, *, flags: bool, column: str, known: Sequence[str]) -> Any:
@@ -245,8 +286,9 @@ def _input(value: object, *, column: str, size: Sequence[int] | None, channels: 
     return array
 
 
-def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...]:
-    """The names of classes that the Hugging Face hub writes into a parquet file's metadata."""
+def class_names(file: Path, label_column: str) -> tuple[str, ...]:
+    """The names of classes that the Hugging Face hub writes into a parquet file's metadata; errors as `batches`."""
+    metadata = _schema(file).metadata
     try:
         info = bounded_json.loads((metadata or {})[b"huggingface"])
         feature = info["info"]["features"][label_column]

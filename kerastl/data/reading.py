@@ -6,8 +6,10 @@ Every field is a flag of the recipes that have it, `--label-column` for example.
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from kerastl.data.tables.table import Layout
 from kerastl.types.settings import Count, CountOrShare, Place
 
 
@@ -23,6 +25,8 @@ class Splits:
     """Keeps only so many training examples, and of the others in proportion."""
     split_column: str = "split"
     """Column of train, validation and test, of a table or a parquet file, which is respected; it may be absent."""
+    layout: Layout = Layout()
+    """How the files are written: encoding, delimiter, header; what nobody says is found out, and said."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +34,16 @@ class Reading(Splits):
     """How examples of classes are read, pictures and texts alike."""
 
     label_column: str = "label"
-    """Column of labels of a table or a parquet file, text or numbers."""
+    """Column of labels of a table or a parquet file, text or numbers, by its name or its number from 1. Where there is
+    no such column, it is found by what it holds, and said; so are those of texts, pictures and splits."""
     label_separator: str | None = None
     """Stands between the classes of an example, "|" say, in a table of examples that may have none, one or several.
     Where a label of JSON lines or of a parquet file is a list, none is needed."""
     label_columns: tuple[str, ...] = ()
     """Instead, the names of columns of 0 and 1, one a class."""
     on_unreadable: Literal["fail", "skip"] = "fail"
-    """What becomes of pictures that cannot be read, and of rows without text or label: "fail" lists them and stops,
-    "skip" leaves them out."""
+    """What becomes of pictures that cannot be read, of rows without text or label, and of texts that carry two labels:
+    "fail" lists them and stops, "skip" leaves them out. Copies with one label are left out in any case."""
 
     def __post_init__(self) -> None:
         if isinstance(self.label_columns, str):  # one name, and not its letters
@@ -55,6 +60,12 @@ class PictureReading(Reading):
     """A table's column of pictures, paths from its folder."""
     class_names: Place = ""
     """A text file with the order of the classes, a name a line; by default in natural order, "2" before "10"."""
+    group_column: str | None = None
+    """A table's column of what pictures belong to, a patient say: all of one stand in one split."""
+    table: str | None = None
+    """Name of the table inside of a folder or an archive that lists its pictures, instead of its folders."""
+    root: str | None = None
+    """Folder that a table's paths start from and stay in; by default the table's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,3 +121,22 @@ def refuse_columns(reading: Splits, *, where: str) -> None:
             f"Columns are listed in a table, in a file of your own: --data FILE. Received: {', '.join(changed)} for "
             f"{where}."
         )
+
+
+def from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of `kerastl advise` and `kerastl audit` as arguments of `facts.summarize` and `audit.audit`: those of
+    `Layout` become one.
+    """
+    of_layout = {field.name for field in dataclasses.fields(Layout)} & flags.keys()
+    rest = {name: value for name, value in flags.items() if name not in of_layout}
+    return {**rest, "layout": Layout(**{name: flags[name] for name in of_layout})}
+
+
+def as_flags(flags: Mapping[str, Any]) -> list[str]:
+    """Those of such flags that say something, as words of a command for `kerastl run`."""
+    usual = {f"{name}_column": name for name in ("path", "text", "label", "split")} | Layout().__dict__
+    words = []
+    for name, value in flags.items():
+        if value and value != usual.get(name):
+            words += [f"--{name.replace('_', '-')}", *([value] if isinstance(value, str) else value)]
+    return words

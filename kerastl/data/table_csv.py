@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import enough, splits, text_file
+from kerastl.data import enough, left_out, splits
+from kerastl.data.tables import files
+from kerastl.data.tables.table import Cell, Layout, Table, stored
 from kerastl.inputs.numbers import Numbers
 from kerastl.system import near_names
 from kerastl.tasks.regression import Regression
@@ -39,6 +41,7 @@ def load(
     test: int | float = 0.2,
     seed: int = 0,
     limit: int | None = None,
+    layout: Layout | Mapping[str, str] = Layout(),  # noqa: B008  frozen
 ) -> types.Dataset:
     """A table's rows as examples of plain numbers, float32 ``(examples, columns)``.
 
@@ -46,7 +49,7 @@ def load(
     its values, named ``column=value``. Categories, means and medians are those of the training rows alone.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.tab``, or JSON lines, see `text_file.read`.
+        path: a file, a folder or an archive, see `tables.files.read`.
         label_columns: what is to be known: one column, or several of numbers.
         columns: what goes in; by default all others.
         leave_out: columns that do not go in: names, numbers of rows.
@@ -59,6 +62,7 @@ def load(
         validation, test: how many rows (int), or what share (float), where there is no such split.
         seed: decides which examples validate and test, and the order.
         limit: keeps so many training examples, see `splits.dataset`.
+        layout: how the table is written, where somebody knows it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -71,10 +75,11 @@ def load(
             f"task is one of {', '.join(TASKS)}, missing one of {', '.join(FILLS)}. Received: {task!r}, {missing!r}."
         )
     labels_from = [label_columns] if isinstance(label_columns, str) else list(label_columns)
-    inputs_from, header = _columns(path, labels_from, columns, leave_out=leave_out, split_column=split_column)
-    has_splits = split_column in header
-    rows = list(text_file.read(path, columns=[*labels_from, *inputs_from], optional=[split_column] * has_splits))
-    table = _Table(path, rows, labels_from, inputs_from)
+    layout = stored(layout)
+    read = files.read(path, layout, wanted=[*labels_from, *columns, split_column])
+    left_out.tell(read.said)
+    inputs_from = _columns(read, labels_from, columns, leave_out=leave_out, split_column=split_column)
+    table = _Table(read, labels_from, inputs_from, split_column if split_column in read.columns else None)
     table.refuse_broken(missing=missing)
     asked = _asked(table.labels, task)
     which = _splits(table, asked, validation=validation, test=test, seed=seed)
@@ -103,25 +108,26 @@ def load(
             "unit": unit,
             "missing": missing,
             "test": test,
+            **({"layout": changed} if (changed := layout.changed()) else {}),
         },
     )
 
 
 def _columns(
-    path: Path, labels: Sequence[str], wanted: Sequence[str], *, leave_out: Sequence[str], split_column: str
-) -> tuple[list[str], list[str]]:
-    """The columns that go in, and all there are."""
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no table {path}.")
-    header = text_file.columns(path)
-    lacking = [name for name in (*labels, *wanted) if name not in header]
+    table: Table, labels: Sequence[str], wanted: Sequence[str], *, leave_out: Sequence[str], split_column: str
+) -> list[str]:
+    """The columns that go in."""
+    path, header = table.path, table.columns
+    numbers = [str(number) for number in range(1, len(header) + 1)]
+    lacking = [name for name in (*labels, *wanted) if name not in header and name not in numbers]
     if lacking or not labels:
         hint = near_names.did_you_mean(lacking[0], header) if lacking else ""
         raise ValueError(
             f"Wanted the columns {', '.join((*labels, *wanted)) or 'of the labels'} (--label-columns). Received: "
             f"{path} without {', '.join(lacking) or 'any named'}.{hint} It has: {', '.join(header) or 'none'}."
         )
-    absent = [name for name in leave_out if name not in header or name in labels]
+    known = {header[table.place(name)] for name in labels}
+    absent = [name for name in leave_out if name not in header or name in known]
     if absent:  # a misspelt name would stay in, and it may say the label
         raise ValueError(
             f"What is left out is a column of inputs (--leave-out). Received: {', '.join(absent)} of {path}."
@@ -132,13 +138,13 @@ def _columns(
             f"Wanted the column that names each row's split (--split-column). Received: {path} without "
             f"{split_column}.{near_names.did_you_mean(split_column, header)} It has: {', '.join(header)}."
         )
-    found = list(wanted) or [name for name in header if name not in {*labels, *leave_out, split_column}]
-    if not found or set(found) & set(labels):
+    found = list(wanted) or [name for name in header if name not in {*known, *leave_out, split_column}]
+    if not found or set(found) & known:
         raise ValueError(
             f"Wanted columns that go in and are no labels. Received: {', '.join(found) or 'none'}, and the labels "
             f"{', '.join(labels)}."
         )
-    return found, header
+    return found
 
 
 class _Table:
@@ -150,19 +156,18 @@ class _Table:
         origins: file and line of each row.
     """
 
-    def __init__(self, path: Path, rows: Sequence[text_file.Row], labels: list[str], inputs: list[str]) -> None:
+    def __init__(self, table: Table, labels: list[str], inputs: list[str], split_column: str | None) -> None:
+        path, rows = table.path, table.rows
         torn = [row for row in rows if row.problem]
         if torn or not rows:
-            shown = "; ".join(f"line {row.line}: {row.problem}" for row in torn[:5]) or "no rows"
+            shown = "; ".join(f"{row.where}: {row.problem}" for row in torn[:5]) or "no rows"
             raise ValueError(f"Wanted rows of as many fields as there are columns. Received: {path}, {shown}.")
         self.path = path
-        cells = list(zip(*(tuple(map(known, row.values)) for row in rows), strict=True))
-        self.labels = dict(zip(labels, cells, strict=False))
-        self.inputs = dict(zip(inputs, cells[len(labels) :], strict=False))
-        more = cells[len(labels) + len(inputs) :]
-        self.split = more[0] if more else None
+        self.labels = {name: list(map(known, table.values(name))) for name in labels}
+        self.inputs = {name: list(map(known, table.values(name))) for name in inputs}
+        self.split = None if split_column is None else list(map(known, table.values(split_column)))
         self.lines = [row.line for row in rows]
-        self.origins = np.asarray([f"{path.name}:{line}" for line in self.lines])
+        self.origins = np.asarray([f"{row.file or path.name}:{row.line}" for row in rows])
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -186,9 +191,9 @@ class _Table:
                 )
 
 
-def known(cell: str | None) -> str | None:
+def known(cell: Cell) -> str | None:
     """What stands in a cell, ``None`` where it says that nobody knows."""
-    return None if cell is None or cell.strip().lower() in MISSING else cell.strip()
+    return cell.strip() if isinstance(cell, str) and cell.strip().lower() not in MISSING else None
 
 
 def _gaps(cells: Sequence[str | None]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Sentences of one's own, of any language, in a CSV, TSV or JSON lines file: token ids and labels in three splits.
+"""Sentences of one's own, of any language, in a table or in files: token ids and labels in three splits.
 
 Every row is looked at before anything is trained. What cannot be used is listed with its reason: all of it at once.
 """
@@ -11,12 +11,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kerastl import types
 from kerastl.data import (
     class_order,
+    column_roles,
     enough,
     labelled_texts,
     left_out,
@@ -26,6 +28,7 @@ from kerastl.data import (
     vocabularies,
 )
 from kerastl.data.labelled_texts import Example
+from kerastl.data.tables.table import Layout, stored
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.system import phrases
@@ -54,12 +57,14 @@ def load(
     limit: int | None = None,
     class_names: Sequence[str] | None = None,
     measure_on_train: bool = False,
+    layout: Layout | Mapping[str, str] = Layout(),  # noqa: B008  frozen
 ) -> types.Dataset:
-    """A file of sentences in three splits.
+    """Sentences in three splits.
 
     Args:
-        path: see `text_file.read`.
-        text_column, label_column: names of the columns; labels are any text or number.
+        path: a file, a folder or an archive, see `tables.files.read`.
+        text_column, label_column: names of the columns; labels are any text or number. Where there is no such column
+            it is found by what it holds, which is said, see `column_roles.find`.
         split_column: a column with train, validation and test, where the file has one; a row without such a word is
             training.
         label_separator: stands between the classes of a text, ``"|"`` for example, where a text may have none (an empty
@@ -72,13 +77,15 @@ def load(
             trained from nothing.
         vocabulary_size: tokens of one that is learned.
         policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
-            them, ``"skip"`` lists them on stderr and leaves them out.
+            them, ``"skip"`` lists them on stderr and leaves them out. Copies of a text with the same label are left
+            out in any case.
         validation, test: how many (int), or what share (float), where the file has no such split. Copies are left out
             first, see `build_dataset`, so that none stands in two of them.
         seed: decides which texts validate and test, and the order.
         limit: keeps so many training texts, and of the other splits a like share, but ten a class at least.
         class_names: the order of the classes, where one is known already; by default the natural one: 1, 2, 10.
         measure_on_train: all three splits are the training texts, of a set too small to divide; its report says so.
+        layout: how the file is written, where somebody knows it.
 
     Returns:
         Inputs int32 ``(examples, sequence_length)``, labels int32 ``(examples,)``, or where a text may have several
@@ -90,18 +97,27 @@ def load(
             examples, with which nothing could be measured; or no such split can be made.
     """
     skip = splits.skips(policy)
-    path, label_options = Path(path), multi_label_columns.columns_or_separator(label_separator, label_columns)
-    examples, problems = labelled_texts.rows(
-        path, [text_column, label_column], split_column, label_options=label_options
+    path, layout = Path(path), stored(layout)
+    label_options = multi_label_columns.columns_or_separator(label_separator, label_columns)
+    asked = column_roles.Asked(
+        text=text_column,
+        label=label_column,
+        split=split_column,
+        label_columns=tuple(label_options.get("label_columns", ())),
+        label_separator=label_separator,
     )
-    arguments = {"path": str(path.resolve()), "text_column": text_column, "label_column": label_column}
-    arguments |= {"split_column": split_column, "policy": policy} | label_options
+    texts = labelled_texts.read(path, asked, layout=layout)
+    left_out.tell(texts.said)
+    arguments: dict[str, Any] = {"path": str(path.resolve()), "text_column": texts.roles.example}
+    arguments |= {"label_column": texts.roles.label or label_column, "split_column": texts.roles.split or split_column}
+    arguments |= {"policy": policy} | label_options
+    arguments |= {"layout": changed} if (changed := layout.changed()) else {}
     dataset = build_dataset(
-        examples,
+        texts.examples,
         name=path.stem,
         file=path.name,
         source="text_csv",
-        problems=problems,
+        problems=texts.problems,
         skip=skip,
         columns=label_options.get("label_columns", ()),
         sequence_length=sequence_length,
@@ -153,7 +169,7 @@ def build_dataset(
         skip: whether to go on without them.
         columns: names of classes, those without an example too, where the file has a column of each.
     """
-    examples, contradicting = _without_copies(examples)
+    examples, contradicting, _ = labelled_texts.without_copies(examples)
     left_out.refuse_or_tell([*problems, *contradicting], skip=skip, what="text", kept=len(examples))
     least = 1 if measure_on_train else LEAST
     names = _class_names(examples, columns, wanted=class_names, least=least, where=file)
@@ -209,25 +225,6 @@ def _origin(examples: Sequence[Example], parts: Mapping[str, np.ndarray], *, see
                 written = part.encode(errors="surrogatepass")
                 sha256.update(f"{len(written)}:".encode() + written)
     return sha256.hexdigest()
-
-
-def _without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
-    """The examples that are no copies, in their order, and which texts carry two labels."""
-    groups: dict[str, list[Example]] = collections.defaultdict(list)
-    for example in examples:
-        groups[labelled_texts.normalize(example.text)].append(example)
-    kept: set[int] = set()
-    problems = []
-    for group in groups.values():
-        labels = {example.names for example in group}
-        if len(labels) > 1:
-            where = ", ".join(f"{example.where} {example.label!r}" for example in group[:4])
-            what = "labels" if group[0].labels is None else "sets of labels"
-            problems.append(f"{where}: the same text with {len(labels)} {what}")
-            continue
-        # a split that was published keeps its examples: min takes the first of equal ones
-        kept.add(id(min(group, key=lambda one: ("test", "validation", "train", None).index(one.split))))
-    return [example for example in examples if id(example) in kept], problems
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerastl import types
-from kerastl.data import arrays, class_folders, decoding, image_folder, left_out, no_runs, splits
+from kerastl.data import arrays, class_folders, decoding, left_out, no_runs, splits, unpack
 from kerastl.inputs import array_file
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
@@ -152,10 +152,13 @@ def has_labels(path: str | Path, *, inputs: Sequence[str]) -> bool:
         return len(inputs) < 2 and any(len(pair) == 2 for pair in array_file.parts(_names(path)).values())
     if not reads(path):
         return True
-    folder = path if path.is_dir() else image_folder.unpacked(path)
+    folder = path if path.is_dir() else unpack.in_workspace(path)
     every = [file for part in class_folders.splits_of(folder).values() for file in class_folders.files(part)]
-    classes = {name for part in class_folders.splits_of(folder).values() for name, _ in class_folders.pictures_of(part)}
-    return len(classes) > 1 or not any(map(class_folders.is_picture, every))
+    if not any(map(class_folders.is_picture, every)):
+        return True
+    tops = [inner for part in class_folders.splits_of(folder).values() for inner in class_folders.folders(part)]
+    classes = {top.name for top in tops if any(map(class_folders.is_picture, class_folders.files(top)))}
+    return len(classes) > 1
 
 
 def reads(path: str | Path) -> bool:
@@ -276,7 +279,7 @@ def _of_pictures(
             f"{ {name: tuple(one) for name, one in shapes.items()} } for {path}; of other inputs give arrays (.npz)."
         )
     height, width, channels = (int(size or 0) for size in shape)
-    folder = path if path.is_dir() else image_folder.unpacked(path)
+    folder = path if path.is_dir() else unpack.in_workspace(path)
     every = {
         split: [file for file in class_folders.files(part) if class_folders.is_picture(file)]
         for split, part in class_folders.splits_of(folder).items()

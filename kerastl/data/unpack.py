@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from kerastl.system import atomic_files, bounded_json, bounded_zip, digests, locks
+from kerastl.system import atomic_files, bounded_json, bounded_zip, digests, downloads, locks
 
 ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 """Endings of archives, those that are not unpacked among them."""
@@ -91,6 +91,27 @@ def cached(archive: Path, place: Path) -> Path:
             unpack(archive, folder)
             atomic_files.write_json(list_of_files, digests.of_folder(folder))
     return folder
+
+
+def in_workspace(archive: Path) -> Path:
+    """The folder of an archive's contents in the cache, without single folders around them; errors as `cached`."""
+    return strip_single_folders(cached(archive, downloads.workspace() / "unpacked"))
+
+
+def names(archive: Path) -> list[str]:
+    """The names of the files in an archive, of which none is unpacked.
+
+    Raises:
+        ArchiveError: as `unpack`.
+    """
+    try:
+        with _opened(archive, ratio=200.0) as members:
+            listed = _checked(members, archive=archive, largest=20_000_000_000, ratio=200.0)
+            return [member.name for member in listed if member.kind == "file"]
+    except Exception as error:
+        if isinstance(error, ArchiveError | MemoryError):
+            raise
+        raise ArchiveError(f"{archive} cannot be unpacked: {error}.") from error
 
 
 def _is_as_unpacked(folder: Path, list_of_files: Path) -> bool:

@@ -29,7 +29,7 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     words: collections.Counter[str] = collections.Counter()
     for text in texts:
         words.update(wordpiece.words(text))
-    # folding makes a plain space of an unbreakable one, which separates no words: a vocabulary file cannot hold it
+    # folding makes a space and a mark of a sign such as "¨": a vocabulary file cannot hold it
     for word in [word for word in words if not word.isprintable() or " " in word]:
         del words[word]
     letters: collections.Counter[str] = collections.Counter()

@@ -50,8 +50,9 @@ import android.icu.text.Normalizer2
 class Tokenizer(private val vocabulary: List<String>) {{
     private val ids = vocabulary.withIndex().associate {{ it.value to it.index }}
     private val folding = Normalizer2.getNFKCCasefoldInstance()
-    private val white = setOf(' '.code, '\\t'.code, '\\n'.code, '\\r'.code, '\\u000c'.code)
-    private val controls = setOf(Character.CONTROL.toInt(), Character.FORMAT.toInt())
+    private val white = setOf(
+        Character.SPACE_SEPARATOR, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR,
+        Character.CONTROL, Character.FORMAT).map {{ it.toInt() }}.toSet()
     private val signs = setOf(
         Character.CONNECTOR_PUNCTUATION, Character.DASH_PUNCTUATION, Character.START_PUNCTUATION,
         Character.END_PUNCTUATION, Character.INITIAL_QUOTE_PUNCTUATION, Character.FINAL_QUOTE_PUNCTUATION,
@@ -76,7 +77,7 @@ class Tokenizer(private val vocabulary: List<String>) {{
             val asciiSign = code in 33..126 && !Character.isLetterOrDigit(code)
             when {{
                 kind == Character.NON_SPACING_MARK.toInt() -> {{}}
-                code in white || kind in controls -> spaced.append(' ')
+                kind in white -> spaced.append(' ')
                 asciiSign || kind in signs || chinese.any {{ code in it }} ->
                     spaced.append(' ').appendCodePoint(code).append(' ')
                 else -> spaced.appendCodePoint(code)
@@ -145,7 +146,7 @@ struct Tokenizer {{
                 || (123...126).contains(code)
             switch scalar.properties.generalCategory {{
             case .nonspacingMark: continue
-            case .control, .format: spaced.append(" ")
+            case .spaceSeparator, .lineSeparator, .paragraphSeparator, .control, .format: spaced.append(" ")
             case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
                  .finalPunctuation, .otherPunctuation: spaced.append(contentsOf: [" ", scalar, " "])
             default: spaced.append(contentsOf: asciiSign || chinese ? [" ", scalar, " "] : [scalar])

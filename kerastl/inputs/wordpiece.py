@@ -4,8 +4,10 @@ This file needs Python and nothing else. It is also copied into the bundle for t
 
     python tokenizer.py vocab.txt 128 "a sentence"
 
-Ids are those of keras-hub's ``BertTokenizer(vocabulary, lowercase=True, strip_accents=True)`` and of its packing. Time
-grows with the length of a text and with nothing else: what one might write to keep a tokenizer busy costs no more.
+Ids are those of keras-hub's ``BertTokenizer(vocabulary, lowercase=True, strip_accents=True)`` and of its packing, but
+that every space of Unicode separates words, a no-break space too, as in BERT's own tokenizer
+(https://github.com/google-research/bert/blob/master/tokenization.py, ``_is_whitespace``). Time grows with the length of
+a text and with nothing else: what one might write to keep a tokenizer busy costs no more.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ LONGEST_WORD = 100
 """Bytes of UTF-8; a longer word is unknown as a whole, as in keras-hub."""
 _SURELY_TOO_LONG = 1000  # characters: normalization makes at most four into one, of a byte at least
 _AT_ONCE = 1000  # characters
-_WHITE = " \t\n\r\f"
+_WHITE = ("Zs", "Zl", "Zp", "Cc", "Cf")
+"""Categories of characters that separate words: spaces, ends of lines and of paragraphs, controls."""
 # Characters that are written without spaces between words: each is a word of its own.
 _CHINESE = (
     (0x3400, 0x4DBF),
@@ -178,7 +181,7 @@ def _table(strip_accents: bool) -> _Table:
 def _spaced(character: str) -> str:
     """White space for what separates words, a space on either side of what is a word by itself."""
     category = unicodedata.category(character)
-    if character in _WHITE or category in ("Cc", "Cf"):
+    if category in _WHITE:
         return " "
     sign = category.startswith("P") or (character.isascii() and not character.isalnum())
     return f" {character} " if sign or _lies_in(character, _CHINESE) else character

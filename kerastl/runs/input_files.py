@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import glob
-import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerastl.data import table_csv, text_file
+from kerastl.data import labelled_texts, left_out, table_csv
+from kerastl.data.tables import files, text_lines
+from kerastl.data.tables.table import Cell, Layout
 from kerastl.inputs import lines
 from kerastl.system import near_names, output
 from kerastl.types import FolderInputs, Inputs, TableInputs
@@ -32,7 +33,7 @@ def read(path: Path, kind: Any, *, column: str | None = None, settings: Mapping[
     """The name of each input, ``reviews.csv:7`` for line 7, and a batch of one; or the error that it makes.
 
     Args:
-        path: a table (`text_file.ENDINGS`), or a text file (`lines.TEXTS`) with an input a line.
+        path: a table (`files.endings`), or a text file (`lines.TEXTS`) with an input a line.
         kind: of input, which `is_one` takes.
         column: of a table, that holds the inputs; by default the one that the run learned from, where there is such,
             or the one that looks like it.
@@ -44,11 +45,11 @@ def read(path: Path, kind: Any, *, column: str | None = None, settings: Mapping[
     ending, found = path.suffix.lower(), 0
     if ending in lines.TEXTS:
         rows = _of_lines(path, kind)
-    elif ending in text_file.ENDINGS:
+    elif ending in files.endings():
         rows = _of_table(path, kind, column=column, settings=settings)
     else:
         raise ValueError(
-            f"Wanted a table ({', '.join(text_file.ENDINGS)}), or a text file with an input a line "
+            f"Wanted a table ({', '.join(files.endings())}), or a text file with an input a line "
             f"({', '.join(lines.TEXTS)}). Received: {path}."
         )
     for found, (line, batch) in enumerate(rows, 1):  # noqa: B007
@@ -102,7 +103,9 @@ def batches(
 
 
 def _of_lines(path: Path, kind: Any) -> Iterator[tuple[int, Any]]:
-    for number, line in text_file.lines(path):
+    found, said = text_lines.read(path)
+    left_out.tell(said)
+    for number, line in found:
         if kind.column_kind:
             yield number, _tried(_of_field, path, kind, kind.column_kind, line)
         else:
@@ -110,23 +113,29 @@ def _of_lines(path: Path, kind: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _of_table(path: Path, kind: Any, *, column: str | None, settings: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
-    header = text_file.columns(path)
-    if header and len(set(header)) == len(header):
-        first = [row.values for row in itertools.islice(text_file.read(path, columns=header), _LOOKED_AT)]
-    else:  # no table has such names
-        first = []
+    # of several columns the kind knows by their names whether the first line holds names
+    layout = Layout(header="auto" if kind.column_kind else "yes")
+    table = files.read(path, layout, wanted=[column or _learned_from(kind, settings)] if kind.column_kind else [])
+    header = list(table.columns)
+    whole = len(set(header)) == len(header)  # no table has names that stand twice
+    first = [tuple(map(labelled_texts.words, row.values)) for row in table.rows[:_LOOKED_AT]] if whole else []
     columns = _columns(path, kind, header, first, column=column, settings=settings)
     if columns is None:
-        for row in text_file.fields(path):
-            yield row.line, _tried(kind.read, ",".join(field or "" for field in row.values))
-        return
-    for row in text_file.read(path, columns=columns):
+        table = files.read(path, Layout(header="no"))
+    left_out.tell(table.said)
+    for row in table.rows:
         if row.problem is not None:
             yield row.line, ValueError(row.problem)
-        elif kind.column_kind:
-            yield row.line, _tried(_of_field, path, kind, columns[0], row.values[0])
+        elif columns is None:
+            yield row.line, _tried(kind.read, ",".join(map(labelled_texts.words, row.values)))
         else:
-            yield row.line, _tried(kind.of_row, dict(zip(columns, map(table_csv.known, row.values), strict=True)))
+            yield row.line, _tried(_of_cells, path, kind, columns, [row.values[table.place(name)] for name in columns])
+
+
+def _of_cells(path: Path, kind: Any, columns: Sequence[str], cells: Sequence[Cell]) -> Any:
+    if kind.column_kind:
+        return _of_field(path, kind, columns[0], labelled_texts.words(cells[0]))
+    return kind.of_row(dict(zip(columns, map(table_csv.known, cells), strict=True)))
 
 
 def _columns(
@@ -140,8 +149,7 @@ def _columns(
             shown = ", ".join(header[:20]) or "none"
             raise ValueError(f"Wanted the column {column} (--column).{hint} Received: {path}, which has: {shown}.")
         return (column,)
-    learned_from = str(settings.get(f"{kind.column_kind}_column", kind.column_kind))
-    if kind.column_kind and learned_from in header:
+    if kind.column_kind and (learned_from := _learned_from(kind, settings)) in header:
         return (learned_from,)
     try:
         found = kind.columns_in(header, rows)
@@ -150,6 +158,11 @@ def _columns(
     if kind.column_kind:  # where it was guessed, it is said
         print(f"kerastl: {path}: inputs are what stands under {output.printable(found[0])!r}", file=sys.stderr)
     return found
+
+
+def _learned_from(kind: Any, settings: Mapping[str, Any]) -> str:
+    """The name of the column that a run's inputs stood in."""
+    return str(settings.get(f"{kind.column_kind}_column", kind.column_kind))
 
 
 def _of_field(path: Path, kind: Any, name: str, field: str | None) -> Any:

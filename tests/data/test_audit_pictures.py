@@ -28,7 +28,7 @@ def table(tmp_path):
 
 
 def findings(path, **options):
-    return [(one.severity, one.where, one.what) for one in audit.audit(path, **options)]
+    return [(one.severity, one.where, one.what) for one in audit.audit(path, **options) if one.severity != "note"]
 
 
 def test_a_sound_table_has_no_finding(table):
@@ -55,8 +55,11 @@ def test_pictures_that_cannot_be_read_and_copies_are_named_with_their_line(table
 def test_classes_and_splits_of_a_table(table):
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines[:-1], lines[-1].replace("test", "exam")]))
+    ((severity, where, what),) = findings(table)
+    assert (severity, where) == ("error", "set.csv")
+    assert "line 9: split 'exam', which is none of train, validation, test" in what
+    table.write_text("\n".join(lines[:-1]))
     assert sorted(findings(table)) == [
-        ("error", "line 9: photos/dog3.png", "split 'exam', which is none of train, validation, test"),
         ("error", "test", "no example of class dog"),
         ("error", "test", "one class only, cat: there is nothing to tell apart"),
     ]
@@ -113,5 +116,4 @@ def test_pictures_of_several_classes(tmp_path):
     assert not any("test/round" in where for _, where, _ in found)
     assert findings(path, label_separator=";")[0][:2] == ("error", "set.csv")
     assert cli.main(["audit", str(path), "--label-columns", "red", "round", "--quick"]) == 1
-    with pytest.raises(ValueError, match="tables of pictures"):
-        audit.audit(tmp_path, label_separator="|")
+    assert findings(tmp_path, label_separator="|", near=False)[1:] == found[1:], "the table inside"

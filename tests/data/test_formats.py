@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from kerastl.data import audit, facts, formats, loading
+from kerastl.data import audit, column_roles, facts, formats, loading
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (60, 20, 20, 3)).astype(np.uint8)
@@ -98,34 +98,42 @@ def test_what_is_nothing_that_is_known_is_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "header", "texts"),
+    ("name", "content", "kind"),
     [
-        ("a.csv", "path,label", False),
-        ("a.csv", "text,label", True),
-        ("a.csv", "path,text,label", True),
-        ("a.csv", "other,label", True),
-        ("a.tsv", "path\tlabel", False),
-        ("a.tab", "path\tlabel", False),
-        ("a.txt", "path,label", False),
-        ("a.jsonl", '{"path": "1.png", "label": "a"}', True),
+        ("a.csv", "path,label\n", "pictures"),
+        ("a.csv", "text,label\n", "texts"),
+        ("a.csv", "path,text,label\n", "texts"),
+        ("a.csv", "other,label\n", "texts"),
+        ("a.csv", "other,label\na/1.jpg,x\nb/2.PNG,y\n", "pictures"),
+        ("a.csv", "price,rooms,town\n100.5,3,Rome\n90,2,Paris\n", "numbers"),
+        ("a.csv", "5.1,3.5,1\n4.9,3.0,2\n", "numbers"),
+        ("a.csv", "stars,words\n5,a film that I liked\n1,a film that I left\n", "texts"),
+        ("a.tsv", "path\tlabel\n", "pictures"),
+        ("a.tab", "path\tlabel\n", "pictures"),
+        ("a.txt", "path,label\n", "pictures"),
+        ("a.jsonl", '{"path": "1.png", "label": "a"}\n', "pictures"),
+        ("a.csv", "", "texts"),
     ],
 )
-def test_a_table_is_one_of_sentences_or_of_pictures(tmp_path, name, header, texts):
-    (tmp_path / name).write_text(f"{header}\n")
+def test_a_table_is_one_of_sentences_of_pictures_or_of_numbers(tmp_path, name, content, kind):
+    (tmp_path / name).write_text(content)
     assert formats.format_of(tmp_path / name) == "table"
-    assert formats.holds_texts(tmp_path / name, path_column="path", text_column="text") == texts
+    assert formats.kind_of_table(tmp_path / name, column_roles.Asked()) == kind
 
 
 def test_columns_have_the_names_that_are_given(tmp_path):
     (tmp_path / "a.csv").write_text("file,words,label\n")
-    assert formats.holds_texts(tmp_path / "a.csv", path_column="file", text_column="words")
-    assert not formats.holds_texts(tmp_path / "a.csv", path_column="file", text_column="text")
+    asked = column_roles.Asked(path="file", text="words")
+    assert formats.kind_of_table(tmp_path / "a.csv", asked) == "texts"
+    assert formats.kind_of_table(tmp_path / "a.csv", column_roles.Asked(path="file")) == "pictures"
+    assert formats.kind_of_table(tmp_path / "a.csv", column_roles.Asked(path="2")) == "pictures"
 
 
 @pytest.mark.parametrize("kind", ["table", "parquet", "arrays", "archive", "folder"])
 def test_several_classes_are_asked_for_of_what_can_say_them(kind):
     formats.check_label_options(kind, {}, where="set")
-    for options, able in (({"label_separator": "|"}, ["table"]), ({"label_columns": ["a", "b"]}, ["table", "parquet"])):
+    may_be = ["table", "folder", "archive"]  # of which the last two may hold a table
+    for options, able in (({"label_separator": "|"}, may_be), ({"label_columns": ["a", "b"]}, [*may_be, "parquet"])):
         if kind in able:
             formats.check_label_options(kind, options, where="set")
             continue

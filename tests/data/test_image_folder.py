@@ -63,7 +63,7 @@ def test_the_order_of_the_file_system_does_not_matter(tmp_path):
     assert len(digests) == 1
 
 
-def test_folders_of_splits_are_kept_apart(tmp_path):
+def test_folders_of_splits_are_kept_apart(tmp_path, capsys):
     planted = {}
     for seed, split in enumerate(("training", "val", "test")):
         planted[split] = plant(tmp_path / split, ["a", "b"], each=4 + seed, seed=seed)
@@ -74,9 +74,10 @@ def test_folders_of_splits_are_kept_apart(tmp_path):
     copied = next(iter(planted["training"]))
     shutil.copy(copied, tmp_path / "test" / copied.parent.name / "copied.png")
     assert image_folder.load(tmp_path, **LOAD).leakage["exact_duplicates"] == 1
-    (tmp_path / "stray").mkdir()
-    with pytest.raises(ValueError, match="stray"):
-        image_folder.load(tmp_path, **LOAD)
+    plant(tmp_path / "stray", ["a"], each=3)
+    capsys.readouterr()
+    assert len(image_folder.load(tmp_path, **LOAD).train) == 8
+    assert "stray is left out: 3 files whose name is of no split" in capsys.readouterr().err
 
 
 def test_all_unreadable_pictures_are_listed_at_once_or_left_out(tmp_path, capsys):
@@ -237,12 +238,12 @@ def test_a_column_of_splits_is_respected(tmp_path):
 def test_a_column_of_splits_that_is_wrong(tmp_path):
     plant(tmp_path, ["a", "b"], each=2)
     rows = [("a/0.png", "a", "train"), ("b/0.png", "b", "tset")]
-    with pytest.raises(ValueError, match=r"'tset' in line 3"):
+    with pytest.raises(ValueError, match=r"'tset'"):
         image_folder.load(tabled(tmp_path, rows, columns=("path", "label", "split")), **LOAD)
     rows = [("a/0.png", "a", "test"), ("b/0.png", "b", "test")]
     with pytest.raises(ValueError, match="none of split train"):
         image_folder.load(tabled(tmp_path, rows, columns=("path", "label", "split")), **LOAD)
-    with pytest.raises(ValueError, match=r"without 'fold'"):
+    with pytest.raises(ValueError, match=r"has no column 'fold'"):
         image_folder.load(tmp_path / "set.csv", **LOAD, split_column="fold")
 
 
@@ -419,8 +420,6 @@ def test_what_is_wrong_with_several_classes_is_said(tmp_path):
     path, _ = table_of_sets(tmp_path, [*SETS, ("rare", "a")])
     with pytest.raises(ValueError, match=r"3 pictures at least.*1 of 4 classes with fewer: 'rare' \(1\)"):
         image_folder.load(path, **LOAD, label_separator="|")
-    with pytest.raises(ValueError, match=r"listed in a table.*label_separator"):
-        image_folder.load(tmp_path, **LOAD, label_separator="|")
     with pytest.raises(ValueError, match="stands in no field"):
         image_folder.load(path, **LOAD, label_separator="+")
     flags = [[index % 2 for index in range(31)], [0] * 31]

@@ -110,7 +110,7 @@ def test_sets_are_audited_and_counted(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (48, 20, 20), np.uint8)
     np.savez(tmp_path / "set.npz", x_train=pictures[:32], y_train=labels[:32], x_test=pictures[32:], y_test=labels[32:])
     assert audit.audit(tmp_path / "set.npz", near=False) == []
-    found = facts.summarize(tmp_path / "set.npz")
+    found = facts.summarize(tmp_path / "set.npz")[:5]
     assert found == ("pictures", {"0": 24, "1": 24, "2": 24}, 20, True, 48)
     pictures[40], labels[33:, 2] = pictures[1], 0
     labels[32] = [0, 1, 0]

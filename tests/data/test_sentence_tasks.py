@@ -5,7 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from kerastl.data import movie_reviews, sentence_tasks, text_file
+from kerastl.data import movie_reviews, sentence_tasks, tables
+from kerastl.data.tables.table import Layout
 
 LEARNED = {"sequence_length": 8, "vocabulary": None, "vocabulary_size": 200}
 
@@ -66,7 +67,9 @@ def test_movie_reviews_are_asked_for_sentiment_and_source():
         ("sentiment", ("negative", "positive")), ("source", ("imdb", "rotten_tomatoes")),
     ]  # fmt: skip
     file = movie_reviews.fetch() / movie_reviews.FILE
-    rows = {f"{file.name}:{row.line}": row.values for row in text_file.read(file, columns=["label", "source"])}
+    table = tables.files.read(file)
+    places = [table.place(name) for name in ("label", "source")]
+    rows = {f"{file.name}:{row.line}": tuple(row.values[place] for place in places) for row in table.rows}
     for origin, sentiment, source in zip(
         data.test.origins, data.test.labels["sentiment"], data.test.labels["source"], strict=True
     ):
@@ -121,3 +124,18 @@ def test_the_same_text_with_other_labels_is_refused(files, tmp_path):
     path.write_text("text,one,other\n" + "\n".join([*rows, "A text 3,a,c"]) + "\n")
     with pytest.raises(ValueError, match="the same text with 2 sets of labels"):
         sentence_tasks.load(path, label_columns=["one", "other"], **LEARNED)
+
+
+def test_how_files_are_written_may_be_said(tmp_path):
+    written = {"train": range(60), "late": range(60, 80)}
+    for name, numbers in written.items():
+        rows = [f"caf\xe9 {n}^{'ab'[n % 2]}^{'cd'[n // 2 % 2]}" for n in numbers]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text^one^other", *rows]), encoding="cp1252")
+    layout = Layout(encoding="cp1252", delimiter="^", test_file=str(tmp_path / "late.csv"))
+    options = {"label_columns": ["one", "other"], **LEARNED}
+    data = sentence_tasks.load(tmp_path / "train.csv", layout=layout, **options)
+    assert {origin.partition(":")[0] for origin in data.test.origins} == {"late.csv"}
+    assert len(data.test) == 20
+    assert sentence_tasks.load(**data.arguments).digest == data.digest
+    assert sentence_tasks.are_tasks(tmp_path / "train.csv", ["one", "other"], layout=layout)
+    assert not sentence_tasks.are_tasks(tmp_path / "train.csv", ["one", "other"])

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from kerastl.data import splits, text_csv, text_file, vocabularies
+from kerastl.data import splits, text_csv, vocabularies
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.tasks.multi_label import MultiLabel
@@ -212,11 +212,13 @@ def test_classes_of_another_model(tmp_path):
         load(path, class_names=(*wanted, "culture"))
 
 
-def test_bad_files_keep_their_words(tmp_path):
+def test_columns_of_other_names_are_found_and_said(tmp_path, capsys):
     path = written(tmp_path / "news.csv", sentences(), ("text", "lable"))
-    with pytest.raises(ValueError, match="Did you mean 'lable'"):
-        load(path)
-    assert [row.line for row in text_file.read(path, columns=["text"])][:2] == [2, 3]
+    made = load(path)
+    assert made.arguments["label_column"] == "lable", "by which it is loaded again"
+    assert "labels in the column 'lable' (--label-column)" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no column 'topic'"):
+        load(path, label_column="topic")
 
 
 def test_a_sentence_of_a_hundred_thousand_words(tmp_path):

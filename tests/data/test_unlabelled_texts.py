@@ -5,6 +5,7 @@ import pytest
 
 from kerastl.data import loading, unlabelled_texts
 from kerastl.data.reading import TextReading
+from kerastl.data.tables.table import Layout
 from kerastl.inputs import wordpiece
 from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.single_label import SingleLabel
@@ -46,7 +47,7 @@ def test_the_vocabulary_of_another_set_may_be_given(lines):
 
 def test_what_cannot_be_used_is_said(tmp_path):
     table = tmp_path / "holes.csv"
-    table.write_text("text\n" + "\n".join([*SENTENCES[:40], '" "']) + "\n")
+    table.write_text("text,n\n" + "\n".join([*(f"{one},1" for one in SENTENCES[:40]), " ,1"]) + "\n")
     with pytest.raises(ValueError, match="line 42: empty text"):
         unlabelled_texts.load(table, **OPTIONS)
     assert len(unlabelled_texts.load(table, policy="skip", **OPTIONS).train) == 32
@@ -54,9 +55,11 @@ def test_what_cannot_be_used_is_said(tmp_path):
     few.write_text("\n".join(SENTENCES[:20]))
     with pytest.raises(ValueError, match=r"30 different texts or more.*Received: 20"):
         unlabelled_texts.load(few, **OPTIONS)
-    few.write_bytes(b"caf\xe9\n")
-    with pytest.raises(ValueError, match=r"UTF-8.*byte 3"):
+    few.write_bytes(b"\xef\xbb\xbfcaf\xe9\n")
+    with pytest.raises(ValueError, match=r"UTF-8.*byte 6"):
         unlabelled_texts.load(few, **OPTIONS)
+    with pytest.raises(ValueError, match=r"one file, which is divided.*--layout.test-file late.txt"):
+        unlabelled_texts.load(few, layout=Layout(test_file="late.txt"), **OPTIONS)
     with pytest.raises(FileNotFoundError, match="no file of sentences"):
         unlabelled_texts.load(tmp_path / "gone.txt", **OPTIONS)
 
@@ -74,3 +77,16 @@ def test_the_front_door_tells_whether_there_are_labels(lines, tmp_path):
     assert found.arguments["seed"] == 2
     with pytest.raises(FileNotFoundError, match="there is nothing"):
         loading.texts_of_any_kind(tmp_path / "gone.csv", **options)
+
+
+def test_an_encoding_is_guessed_and_said_or_named(tmp_path, capsys):
+    lines, table = tmp_path / "sentences.txt", tmp_path / "sentences.csv"
+    lines.write_text("\n".join(f"caf\xe9 {one}" for one in SENTENCES), encoding="cp1252")
+    table.write_text("\n".join(["text", *(f"caf\xe9 {one}" for one in SENTENCES)]), encoding="cp1252")
+    guessed = unlabelled_texts.load(lines, **OPTIONS)
+    assert "sentences.txt is not UTF-8 and is read as cp1252" in capsys.readouterr().err
+    for path in (lines, table):
+        named = unlabelled_texts.load(path, layout=Layout(encoding="cp1252"), **OPTIONS)
+        assert capsys.readouterr().err == ""
+        assert named.digest == guessed.digest == unlabelled_texts.load(**named.arguments).digest
+        assert unlabelled_texts.count(path, layout=Layout(encoding="cp1252")) == 60

@@ -17,9 +17,9 @@ from kerastl.types import settings
 
 OPEN = {
     "data", "split_column", "label_column", "label_separator", "label_columns", "path_column", "text_column",
-    "leave_out", "unit",
+    "leave_out", "unit", "group_column", "table", "root", "encoding", "delimiter", "validation_file", "test_file",
 }  # fmt: skip
-"""Texts that may be anything: what they name is looked for in the data, which say what there is."""
+"""Texts that may be anything: what they name is looked for in the data, or by their reader, which say what there is."""
 NAMES = [one.name for recipe in recipes.built_in() for one in (recipe, *recipes.aliases(recipe))]
 
 

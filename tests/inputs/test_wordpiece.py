@@ -15,6 +15,7 @@ from kerastl.inputs import wordpiece
 WORDS = ["the", "movie", "##s", "was", "un", "##believ", "##able", "cafe", "strasse", "!", ".", "好", "no", "##o"]
 VOCABULARY = [*wordpiece.SPECIAL, *"abcdefghijklmnopqrstuvwxyz0123456789", *WORDS]
 VOCABULARY += [f"##{letter}" for letter in "abcdefghijklmnpqrtuvwxyz0123456789é"] + list("éüßаяñ[]#'")
+SPACES = [sign for sign in map(chr, range(0x110000)) if unicodedata.category(sign) in ("Zs", "Zl", "Zp")]
 HARD = [
     "",
     "   \t\r\n\f ",
@@ -87,7 +88,8 @@ def keras_hub_ids(vocabulary, texts, *, length: int, strip_accents: bool) -> np.
 
 def assert_same(vocabulary, texts, *, length: int, strip_accents: bool) -> None:
     ours = wordpiece.Tokenizer(vocabulary, strip_accents=strip_accents)
-    wanted = keras_hub_ids(vocabulary, texts, length=length, strip_accents=strip_accents)
+    plain = [text.translate(dict.fromkeys(map(ord, SPACES), " ")) for text in texts]  # which keras-hub knows
+    wanted = keras_hub_ids(vocabulary, plain, length=length, strip_accents=strip_accents)
     for text, row in zip(texts, wanted.tolist(), strict=True):
         assert ours.encode(text, length) == row, ascii(text)
 
@@ -97,6 +99,21 @@ def test_ids_are_those_of_keras_hub(strip_accents):
     texts = HARD + sentences(300, seed=1)
     print(f"{len(texts)} sentences")
     assert_same(VOCABULARY, texts, length=48, strip_accents=strip_accents)
+
+
+@pytest.mark.parametrize("strip_accents", [True, False])
+def test_every_space_of_unicode_separates_words_as_in_the_reference(strip_accents):
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    normalizer = BertNormalizer(lowercase=True, strip_accents=strip_accents)
+    assert len(SPACES) >= 19
+    for space in SPACES:
+        text = f"good{space}film{space}{space}was"
+        reference = [word for word, _ in BertPreTokenizer().pre_tokenize_str(normalizer.normalize_str(text))]
+        assert reference == wordpiece.words(text) == ["good", "film", "was"], ascii(space)
+        ours = wordpiece.Tokenizer(VOCABULARY, strip_accents=strip_accents)
+        assert ours.encode(text, 24) == ours.encode("good film was", 24), ascii(space)
 
 
 @pytest.mark.slow

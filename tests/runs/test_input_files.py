@@ -35,6 +35,8 @@ def ids(sentence: str) -> list:
         ("a.csv", "label,text\npos,good film\n,a\n", {}, {2: "good film", 3: "a"}),
         ("a.tsv", 'label\treview\npos\tgood film\nneg\t"a\nfilm"\n', {}, {2: "good film", 3: "a film"}),
         ("a.csv", "text;other\na;good film\n", {}, {2: "a"}),
+        ("a.csv", "5,good film\n1,a film\n", {}, {1: "good film", 2: "a film"}),
+        ("a.csv", "5,good\n1,a\n", {"settings": {"text_column": "2"}}, {1: "good", 2: "a"}),
         ("a.csv", "text;other\na;good film\n", {"column": "other"}, {2: "good film"}),
         ("a.csv", "text,said\na,good film\n", {"settings": {"text_column": "said"}}, {2: "good film"}),
         ("a.csv", "text,kind\na,good film\n", {"settings": {"text_column": "said"}}, {2: "good film"}),
@@ -76,8 +78,9 @@ def test_a_broken_row_is_one_broken_row(tmp_path):
         ("a.csv", "text\n", {}, "an input a row, or a line. Received: .*a.csv, which holds none"),
         ("a.csv", "text,kind\ngood,b\n", {"column": "txt"}, r"the column txt .*Did you mean text\? .*: text, kind"),
         ("a.csv", "one,other\na film,a film\n", {}, r"a.csv: Wanted one column of sentences; --column NAME"),
-        ("a.parquet", "PAR1", {}, r"a table \(.csv, .tsv.*Received: .*a.parquet"),
-        ("a.txt", "\udcff", {}, "is not UTF-8: line 1, byte 0"),
+        ("a.rows", "good", {}, r"a table \(.csv, .tsv.*Received: .*a.rows"),
+        ("a.parquet", "PAR1", {}, "a.parquet"),
+        ("a.txt", "\ufeff\udcff", {}, "is not UTF-8: line 1, byte 3"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_said(name, content, options, words, tmp_path):

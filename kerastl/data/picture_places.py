@@ -1,0 +1,82 @@
+"""Where the pictures that a table names lie: inside one folder, whatever machine the table was written on."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path, PurePosixPath
+
+from kerastl.data import class_folders
+
+_MOST_FILES = 1_000_000
+
+
+class Places:
+    """Finds files by the paths in a table.
+
+    A path is taken from the root. Where nothing lies there, and one file alone of the folder has the same end
+    (``C:/Users/me/set/cat/1.jpg`` as ``cat/1.jpg``, or ``1.jpg`` in ``images/``), or the same name but for its ending
+    (``000bec``), it is that one, which is said.
+
+    Args:
+        root: folder, absolute, that paths start from and stay in.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._moved: dict[str, str] = {}
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """How many were found otherwise than by their paths, in a sentence."""
+        if not self._moved:
+            return ()
+        (written, found), *_ = self._moved.items()
+        shown = os.path.relpath(found, self.root)
+        count = f"{len(self._moved):,} paths of the table lead" if len(self._moved) > 1 else "1 path of the table leads"
+        return (f"{count} nowhere in {self.root} and are found by their ends, {written!r} as {shown!r}; --root FOLDER",)
+
+    def find(self, written: str) -> str | None:
+        """The file of a path, be it there or not; ``None`` where it leads out, and nothing inside is like it."""
+        if "\0" in written:
+            return None
+        plain = written.replace("\\", "/")
+        place = os.path.normpath(os.path.join(self.root, plain))
+        inside = place.startswith(self.root.rstrip(os.sep) + os.sep)
+        if inside and os.path.lexists(place):
+            return place
+        if found := self._by_end(plain):
+            self._moved[written] = found
+            return found
+        return place if inside else None
+
+    def _by_end(self, plain: str) -> str | None:
+        parts = [part for part in PurePosixPath(plain).parts if part not in ("/", ".", "..")]
+        if not parts:
+            return None
+        by_name, by_stem = self._index
+        some = by_name.get(parts[-1], by_stem.get(parts[-1], []))
+        for length in range(min(len(parts), 8), 0, -1):
+            ends = [one for one in some if PurePosixPath(one).parts[-length:-1] == tuple(parts[-length:-1])]
+            if len(ends) == 1:
+                return os.path.join(self.root, ends[0])
+            if ends:
+                return None  # two would do
+        return None
+
+    @functools.cached_property
+    def _index(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Paths of the pictures in the folder, from it, by their names, and by these without endings."""
+        by_name: dict[str, list[str]] = {}
+        by_stem: dict[str, list[str]] = {}
+        looked = 0
+        for folder, inner, names in os.walk(self.root):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            looked += len(names)
+            if looked > _MOST_FILES:  # a table in the folder of everything
+                return {}, {}
+            for name in filter(class_folders.is_picture, map(Path, names)):
+                found = os.path.relpath(os.path.join(folder, name), self.root).replace(os.sep, "/")
+                by_name.setdefault(name.name, []).append(found)
+                by_stem.setdefault(name.stem, []).append(found)
+        return by_name, by_stem
