@@ -51,7 +51,7 @@ def test_labels_cannot_write_to_the_terminal(bundle, tiny_text, capsys):
     [
         ("text,label\nI like it,good\nI do not,bad\n", "Every class needs 3 different texts at least"),
         ("text,label\n" + "".join(f"text {n},good\n" for n in range(9)), "Wanted labels of two classes at least"),
-        ("sentence,label\na,b\n", "has no column 'text'"),
+        ("amount,label\n1,b\n2,c\n", "has no column 'text'"),
         ("", "is empty"),
     ],
 )

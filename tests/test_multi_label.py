@@ -257,9 +257,10 @@ def test_the_recipe_takes_such_a_table(table, tmp_path):
         Workspace("plain", folder=tmp_path / "plain", logs=tmp_path / "logs"),
     )
     assert plain.curves.values["loss"] != fitting.load(stage["linear_probe"]).curves.values["loss"]
-    for wrong in (dataclasses.replace(config, data=None), dataclasses.replace(columns, data=str(table.parent))):
-        with pytest.raises(ValueError, match="listed in a table"):
-            image_classifier.load(wrong)
+    with pytest.raises(ValueError, match="listed in a table"):
+        image_classifier.load(dataclasses.replace(config, data=None))
+    beside = image_classifier.load(dataclasses.replace(columns, data=str(table.parent)))
+    assert beside.train.labels.shape == data.train.labels.shape  # a folder's table is found in it
 
 
 def test_the_recipe_takes_a_parquet_file_of_such_pictures(table, dataset, tmp_path, capsys):

@@ -42,10 +42,10 @@ def test_conv_net():
 
 
 def test_strided_cnn_tiny():
-    widths = (1, 16, 16, 20, 20, 24, 24)
+    widths = (1, 16, 20, 24, 28, 28, 28)
     convolutions = sum(convolution(3, before, after) for before, after in itertools.pairwise(widths))
-    expected = convolutions + dense(24, 10)
-    assert all_conv_net.tiny(GREY).count_params() == expected == 19_162
+    expected = convolutions + dense(28, 10)
+    assert all_conv_net.tiny(GREY).count_params() == expected == 28_370
 
 
 def test_residual_cnn_mobile_keeps_its_bound():
