@@ -91,6 +91,7 @@ MAY_NAME: dict[str, set[str]] = {
     "pretraining/masked_language": TENSORFLOW,
     "pretraining/masked_autoencoder_model": KERAS | TENSORFLOW,
     "pretraining/masked_language_model": KERAS | TENSORFLOW,  # a train step needs GradientTape
+    "pretraining/training_step": KERAS | TENSORFLOW,  # it is GradientTape's
     "pretraining/two_views": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "pretraining/collapse": KERAS,  # the guard is a callback
     "pretraining/methods": KERAS,  # projectors are models

@@ -38,7 +38,7 @@ import tensorflow as tf
 
 from kerastl import types
 from kerastl.distil import compatibility, fingerprints, logit_storage, numerics, teachers
-from kerastl.system import atomic_files, bounded_json, digests, layer_graph, memory
+from kerastl.system import atomic_files, bounded_json, digests, memory
 from kerastl.training import callbacks
 
 Facts = Mapping[str, Any]
@@ -319,9 +319,7 @@ def _answer(teacher: fingerprints.Teaches, temperature: float, *, spec: tf.TypeS
     @tf.function(input_signature=[spec], autograph=False, jit_compile=False)
     def answer(inputs: tf.Tensor) -> tf.Tensor:
         logits = [one.model(inputs if one.view is None else one.view(inputs), training=False) for one in found]
-        if widths:
-            named = layer_graph.outputs_by_name(found[0].model, logits[0])
-            logits = [tf.concat([tf.cast(named[name], tf.float32) for name in widths], axis=-1)]
+        logits = [teachers.side_by_side(found[0].model, logits[0], names=tuple(widths))] if widths else logits
         return tf.cast(teachers.ensemble_logits(logits, combine=by, temperature=temperature), tf.float32)
 
     return answer

@@ -153,6 +153,12 @@ def output_widths(model: keras.Model) -> dict[str, int]:
     return {name: shapes[name][1] for name in sorted(shapes)}
 
 
+def side_by_side(model: keras.Model, logits: Any, *, names: Sequence[str]) -> tf.Tensor:
+    """What a model of several outputs says as one float32 tensor ``(batch, numbers of all)``, in the order of names."""
+    named = layer_graph.outputs_by_name(model, logits)
+    return tf.concat([tf.cast(named[name], tf.float32) for name in names], axis=-1)
+
+
 def ensemble_logits(logits: Sequence[tf.Tensor], *, combine: str, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
     """Logits whose softmax at a temperature is the combination of the teachers' softmaxes at it.
 

@@ -10,8 +10,7 @@ import keras
 import keras_hub
 import tensorflow as tf
 
-from kerastl.distil import numerics
-from kerastl.pretraining import masked_autoencoder
+from kerastl.pretraining import masked_autoencoder, training_step
 from kerastl.system import layer_graph
 
 
@@ -83,23 +82,17 @@ class MaskedAutoencoder(keras.Model):
         self.encoder.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def train_step(self, data: object) -> dict[str, Any]:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
-            raise ValueError(f"An autoencoder is trained on one device. Received: a strategy of {replicas} replicas.")
         pictures, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         if self._augment is not None:
             options = {"training": True} if isinstance(self._augment, keras.Layer) else {}
             pictures = self._augment(tf.cast(pictures, tf.float32), **options)
-        with tf.GradientTape() as tape:
-            value = self._value(pictures, step=self._step.value, training=True)
-            loss = tf.add_n(numerics.as_float(value, *(tf.reduce_sum(extra) for extra in self.losses)))
-            scaled = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
-        known = [pair for pair in zip(gradients, variables, strict=True) if pair[0] is not None]
-        self.optimizer.apply([gradient for gradient, _ in known], [variable for _, variable in known])
+        training_step.take(
+            self,
+            lambda: (self._value(pictures, step=self._step.value, training=True), tf.shape(pictures)[0]),
+            what="An autoencoder is",
+            idle=True,
+        )
         self._step.assign_add(1)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(pictures)[0])
         return self.get_metrics_result()
 
     def test_step(self, data: object) -> dict[str, Any]:

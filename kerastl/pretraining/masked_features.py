@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from kerastl.distil import numerics
+from kerastl.pretraining import training_step
 
 
 class Corrupted(NamedTuple):
@@ -139,18 +140,13 @@ class MaskedFeatures(keras.Model):
         self.encoder.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def train_step(self, data: object) -> dict[str, Any]:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
-            raise ValueError(f"Masked features are trained on one device. Received: a strategy of {replicas} replicas.")
         rows, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            value = self._value(rows, step=self._step.value, training=True)
-            total = tf.add_n(numerics.as_float(value, *(tf.reduce_sum(extra) for extra in self.losses)))
-            scaled = self.optimizer.scale_loss(total)
-        variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
+        training_step.take(
+            self,
+            lambda: (self._value(rows, step=self._step.value, training=True), tf.shape(rows)[0]),
+            what="Masked features are",
+        )
         self._step.assign_add(1)
-        self._loss_tracker.update_state(total, sample_weight=tf.shape(rows)[0])
         return self.get_metrics_result()
 
     def test_step(self, data: object) -> dict[str, Any]:

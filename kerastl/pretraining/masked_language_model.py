@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl.distil import numerics
-from kerastl.pretraining import masked_language
+from kerastl.pretraining import masked_language, training_step
 
 _PADDING = 0
 """Id of [PAD] in every vocabulary, see `inputs.text`."""
@@ -99,19 +98,10 @@ class MaskedLanguageModel(keras.Model):
         return math.exp(sum(float(loss) * float(number) for loss, number in found) / count)
 
     def train_step(self, data: object) -> dict[str, Any]:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
-            raise ValueError(f"A language model is trained on one device. Received: a strategy of {replicas} replicas.")
         ids, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         seed = tf.stack([tf.constant(self._seed & 0x7FFFFFFF, tf.int32), self._step.value])
-        with tf.GradientTape() as tape:
-            value, count = self._value(ids, seed=seed, training=True)
-            loss = tf.add_n(numerics.as_float(value, *(tf.reduce_sum(extra) for extra in self.losses)))
-            scaled = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
+        training_step.take(self, lambda: self._value(ids, seed=seed, training=True), what="A language model is")
         self._step.assign_add(1)
-        self._loss_tracker.update_state(loss, sample_weight=count)
         return self.get_metrics_result()
 
     def test_step(self, data: object) -> dict[str, Any]:

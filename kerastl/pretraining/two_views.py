@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastl.distil import numerics, schedules, teachers
-from kerastl.pretraining import byol, dino
+from kerastl.distil import schedules, teachers
+from kerastl.pretraining import byol, dino, training_step
 
 Objective = Callable[..., tf.Tensor]
 """Takes the embeddings ``(batch, width)`` of the one view and of the other, and ``center=`` where there is one; returns
@@ -101,20 +101,15 @@ class TwoViews(keras.Model):
         self.encoder.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def train_step(self, data: object) -> dict[str, Any]:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
-            raise ValueError(f"Two views are trained on one device. Received: a strategy of {replicas} replicas.")
         views = self._views(data)
         targets = self._targets(views)
         step = tf.identity(keras.ops.convert_to_tensor(self.optimizer.iterations))
-        with tf.GradientTape() as tape:
-            value = self._value(views, targets, training=True)
-            loss = tf.add_n(numerics.as_float(value, *(tf.reduce_sum(extra) for extra in self.losses)))
-            scaled = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
+        training_step.take(
+            self,
+            lambda: (self._value(views, targets, training=True), tf.shape(views[0])[0]),
+            what="Two views are",
+        )
         self._move(targets, step)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(views[0])[0])
         return self.get_metrics_result()
 
     def test_step(self, data: object) -> dict[str, Any]:

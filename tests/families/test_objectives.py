@@ -22,8 +22,8 @@ from kerastl.system import families
 FOLDER = Path(kerastl.pretraining.__path__[0])
 MEMBERS = sorted(families.defining(FOLDER, "loss"))
 NOT_OBJECTIVES = {
-    "embeddings", "collapse", "probe", "neighbour_score", "methods", "two_views", "masked_language_model",
-    "masked_autoencoder_model",
+    "embeddings", "collapse", "probe", "neighbour_score", "methods", "two_views", "training_step",
+    "masked_language_model", "masked_autoencoder_model",
 }  # fmt: skip
 """What objectives compute with, what watches over them, and what trains to them."""
 
