@@ -114,6 +114,7 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/attention_masks": LITERT,
     "compress/calibration_runs": LITERT,
     "compress/four_bits": LITERT,
+    "compress/quantizer_output": LITERT,
     "compress/finished_file": set(),
     "compress/exceptions": set(),
     "compress/float_file": LITERT,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +14,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import quantizer
-from litert_quantizer.utils import progress_utils
 
+from kerastl.compress import quantizer_output
 from kerastl.export import operator_versions
 from kerastl.system import layer_labels, phrases
 from kerastl.types import Inputs, LazyArray, kind_of
@@ -227,22 +226,9 @@ def quantized(work: quantizer.Quantizer, statistics: dict | None = None) -> byte
 
     The quantizer leaves version 1 to every operator, see `export.operator_versions`.
     """
-    with without_bars():
+    with quantizer_output.silenced():
         result = work.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
     return serialized(parsed(bytes(result.quantized_model or b"")))
-
-
-@contextlib.contextmanager
-def without_bars() -> Iterator[None]:
-    """Within it the quantizer draws no bar: its calibration cannot be told, and its last step forgets what it was told
-    (litert-quantizer 0.11).
-    """
-    bar = progress_utils.ProgressBar
-    progress_utils.ProgressBar = lambda *words, **options: bar(*words, **{**options, "enable": False})
-    try:
-        yield
-    finally:
-        progress_utils.ProgressBar = bar
 
 
 def tensors(model: bytes) -> Iterable[Any]:

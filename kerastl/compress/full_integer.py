@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import algorithm_manager, qtyping, quantizer
 
-from kerastl.compress import attention_masks, calibration_runs, float_file
+from kerastl.compress import attention_masks, calibration_runs, float_file, quantizer_output
 from kerastl.types import Inputs
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
@@ -95,7 +95,7 @@ def _first_ranges(model: bytes, work: quantizer.Quantizer, sources: Sequence[flo
         work = measured
     signature = next(iter(Interpreter(model_content=model).get_signature_list()), None)
     first = {source.name: source.values[: source.shape[0]] for source in sources}
-    with float_file.without_bars():
+    with quantizer_output.silenced():
         return work.calibrate({signature: [first]}, num_threads=1)
 
 

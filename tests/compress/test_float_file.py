@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from litert_quantizer import qtyping
-from litert_quantizer.utils import progress_utils
 
 from kerastl.compress import float_file, ptq
-from kerastl.inputs.image import Image
 from tests.compress.test_ptq import convert
 
 
@@ -125,20 +122,3 @@ def test_a_file_that_is_asked_again_is_opened_once_and_changes_are_the_callers_o
     assert opened == [file]
     float_file.parsed(file).subgraphs[0].tensors[0].name = b"another"
     assert b"another" not in [tensor.name for tensor in float_file.tensors(file)]
-
-
-def test_the_quantizer_draws_no_bar_whatever_its_environment_says(file, monkeypatch):
-    """One of its steps shows one for every large file, also where all others were told not to."""
-    drawn = []
-
-    class Bar(progress_utils.ProgressBar):
-        def __init__(self, *words, enable=None, **options):
-            drawn.append(enable)
-            super().__init__(*words, enable=enable, **options)
-
-    monkeypatch.setattr(progress_utils, "ProgressBar", Bar)
-    pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
-    ptq.static_int8(file, calibration=pictures, inputs=Image((8, 8, 1)))
-    assert len(drawn) >= 3, "calibrated, measured, written"
-    assert set(drawn) == {False}
-    assert progress_utils.ProgressBar is Bar
