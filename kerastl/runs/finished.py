@@ -12,9 +12,9 @@ import numpy as np
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.inputs import lines
-from kerastl.runs import input_files
+from kerastl.runs import input_files, undescribed
 from kerastl.system import bounded_json, output
-from kerastl.types import CategoryInputs, Dataset, FolderInputs, Latency, NamedInputs, Score, Task
+from kerastl.types import CategoryInputs, Dataset, FileFacts, FolderInputs, Latency, NamedInputs, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
@@ -73,15 +73,36 @@ class FinishedRun:
 
     @functools.cached_property
     def task(self) -> Task:
-        """What goes into the file and what it answers, as the file says itself.
+        """What goes into the file and what it answers, as the file says itself, or what lies beside it.
 
         Raises:
-            ValueError: if the file has no such description.
+            ValueError: if neither says it.
         """
-        with tflite_file.SandboxedModel() as reader:
-            described = reader.described(self.file)
+        described = self._described
+        if described is None:
+            return undescribed.task(self.bundle, self._facts)
         kind, target = kinds_of_input.restored(described["inputs"]), tasks.restored(described["target"])
         return Task(described["name"], kind, target)
+
+    @functools.cached_property
+    def _described(self) -> dict[str, Any] | None:
+        with tflite_file.SandboxedModel() as reader:
+            return reader.described(self.file)
+
+    @functools.cached_property
+    def _facts(self) -> FileFacts:
+        with tflite_file.SandboxedModel() as reader:
+            return reader.facts(self.file)
+
+    def _fed(self, examples: Any) -> dict[str, np.ndarray]:
+        """What the file takes of examples, under its own names and in its own range of pixels."""
+        fed = self.task.inputs.fed(examples)
+        if self._described is None:
+            return undescribed.fed(fed, self._facts)
+        mean, std = (np.float32(self._described[key]) for key in ("mean", "std"))
+        if not mean.any() and (std == 1).all():  # as in every file of kerastl
+            return fed
+        return {name: (values - mean) / std for name, values in fed.items()}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -152,7 +173,7 @@ class FinishedRun:
         file = self.file if variant is None else self._variant(variant)
         with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
             for named, batch in input_files.batches(self._examples(inputs, column=column)):
-                rows = {} if batch is None else reader.run(file, self.task.inputs.fed(batch))
+                rows = {} if batch is None else reader.run(file, self._fed(batch))
                 place = 0
                 for name, count in named:
                     if isinstance(count, Exception):
@@ -179,7 +200,7 @@ class FinishedRun:
         """
         file = self.file if variant is None else self._variant(variant)
         with tflite_file.SandboxedModel() as reader:
-            return reader.run(file, self.task.inputs.fed(self._batch(examples)))
+            return reader.run(file, self._fed(self._batch(examples)))
 
     def _batch(self, examples: Any) -> Any:
         """Examples with an axis for them, and one for the channel that pictures may have been stored without."""

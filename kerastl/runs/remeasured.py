@@ -139,7 +139,8 @@ class Measured:
         facts, described = self._reader.facts(path), self._reader.described(path)
         self._facts[name] = facts
         again |= rows.of_facts(facts)
-        again["technique"] = described["description"].removeprefix(f"{described['name']}, ")
+        technique = "" if described is None else described["description"].removeprefix(f"{described['name']}, ")
+        again["technique"] = technique
         validation, test = (self.score(name, path, split) for split in (self._dataset.validation, self._dataset.test))
         again |= {"validation_score": validation.value}
         again |= {"score": test.value, "score_low": test.low, "score_high": test.high}

@@ -38,8 +38,12 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     if question["do"] == "threshold":
         return {"threshold": metadata.score_threshold(file)}, b""
     if question["do"] == "described":
-        found = metadata.read(file)
-        return {key: found[key] for key in ("name", "description", "inputs", "target")}, b""
+        try:
+            found = metadata.read(file)
+        except metadata.NoMetadataError:
+            return {}, b""
+        normalization = {key: found["input"][key] for key in ("mean", "std") if key in found["input"]}
+        return {key: found[key] for key in ("name", "description", "inputs", "target")} | normalization, b""
     if question["do"] == "latency":
         options = {name: question[name] for name in ("threads", "runs", "warm_up") if name in question}
         found = benchmark.latency(file, **options)

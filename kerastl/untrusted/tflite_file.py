@@ -83,19 +83,28 @@ class SandboxedModel:
             raise TfliteError(f"{failed}: a threshold of {threshold!r}.", how="garbled")
         return threshold
 
-    def described(self, file: Path | str | bytes) -> dict[str, Any]:
+    def described(self, file: Path | str | bytes) -> dict[str, Any] | None:
         """What a file says of its task: ``name``, ``description``, and ``inputs`` and ``target`` as those described it.
 
+        Returns:
+            These four, and of pictures ``mean`` and ``std``, a number or one a channel, by which a file of others may
+            want its pixels scaled, 0 and 1 in one of kerastl; ``None`` of a file without a description.
+
         Raises:
-            TfliteError: no TFLite file, no such description inside, or the child did not survive it.
+            TfliteError: no TFLite file, a description that cannot be read, or the child did not survive it.
         """
         failed = f"The metadata of {_name_of(file)} cannot be read"
         said, _ = self._ask({"do": "described"}, _bytes_of(file), seconds=self._seconds, failed=failed)
+        if not said:
+            return None
         inputs, target = said.get("inputs"), said.get("target")
         if not isinstance(inputs, dict) or not isinstance(target, dict):
             raise TfliteError(f"{failed}: the process that read it described no task.", how="garbled")
         words = {key: str(said.get(key)) for key in ("name", "description")}
-        return {**words, "inputs": inputs, "target": target}
+        mean, std = _numbers(said.get("mean", [0.0]), failed), _numbers(said.get("std", [1.0]), failed)
+        if not all(std):
+            raise TfliteError(f"{failed}: pixels divided by {std}.", how="garbled")
+        return {**words, "inputs": inputs, "target": target, "mean": mean, "std": std}
 
     def latency(self, file: Path | str | bytes, *, threads: int = 1, runs: int | None = None) -> types.Latency:
         """Time of one inference, measured in the child by `benchmark.latency`.
@@ -246,6 +255,13 @@ def _believed_answers(
     if not found or len(numbers) or ("" in found and len(found) > 1):
         raise TfliteError(f"{failed}: wanted {count} answers, received {outputs!r:.200}.", how="garbled")
     return found.get("", found)
+
+
+def _numbers(said: Any, failed: str) -> tuple[float, ...]:
+    """One finite number or several, as the child says them."""
+    if isinstance(said, list) and said and all(isinstance(one, float) and math.isfinite(one) for one in said):
+        return tuple(said)
+    raise TfliteError(f"{failed}: wanted finite numbers, received {said!r:.100}.", how="garbled")
 
 
 def _name_of(file: Path | str | bytes) -> str:

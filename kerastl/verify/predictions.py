@@ -156,9 +156,12 @@ def feed(
     if len(sources) == len(inputs) == 1:  # one kind of input goes into whatever the file calls its one
         return [(sources[0]["index"], to_input_dtype(next(iter(inputs.values())), sources[0], name))]
     names = [source["name"] for source in sources]
+    if sorted(names) != sorted(inputs):  # a SavedModel's own names stand inside of those that its converter gives
+        names = [tensor.removeprefix("serving_default_").partition(":")[0] for tensor in names]
     if sorted(names) != sorted(inputs):
         raise ValueError(f"Wanted the inputs {', '.join(sorted(inputs))}. Received: {', '.join(names)} in {name}.")
-    return [(source["index"], to_input_dtype(inputs[source["name"]], source, name)) for source in sources]
+    pairs = zip(sources, names, strict=True)
+    return [(source["index"], to_input_dtype(inputs[tensor], source, name)) for source, tensor in pairs]
 
 
 def check_fed(
