@@ -6,7 +6,7 @@ the phone: 4-bit weights whose integers are chosen by the net's own answers lose
 nothing that its minutes gave not, so there is none; `fashion_mobile` is the longer road, on clothes: a teacher, a
 distilled student (Hinton et al. 2015; Beyer et al. 2022), the same student alone beside it.
 
-Minutes: 10
+Minutes: 12
 Data: mnist
 Command: kerastl run mnist_mobile
 Expect: a file of 19,338 bytes with a test accuracy of 0.995 (0.9953, 0.9955 and 0.9961 of seeds 0, 1 and 2)
