@@ -21,8 +21,7 @@ class ClusterClaim:
 
     Attributes:
         num_clusters: most values that differ, in any channel of a clustered kernel. In a file a channel has values of
-        its
-            own: a folded batch norm multiplies it by a factor, and 8 bits count in steps of its scale.
+            its own: a folded batch norm multiplies it by a factor, and 8 bits count in steps of its scale.
         kernel_sizes: how many weights each clustered kernel has; by them the kernels are found in the file.
         per_kernel: whether no more than that many differ, as they are stored, in any whole kernel.
     """
