@@ -7,7 +7,8 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core is a process's own; two threads of each would wait for one another
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    for threads in ("TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 import functools
 import gc
@@ -54,16 +55,23 @@ def _timed_briefly():
         yield
 
 
+_collect = gc.collect
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _garbage_is_left_behind():
     """What TensorFlow keeps for good grows with every file, and each collection would go through all of it again.
 
     Tracing makes objects by the million that live as long as their graph: at Python's own thresholds a sixth of the
-    time of a recipe's smoke run goes into looking through them in vain.
+    time of a recipe's smoke run goes into looking through them in vain. TensorFlow's converter collects of its own
+    accord at every conversion, two thirds of its time, and Keras whenever a session is cleared: within a file only what
+    is young, unless somebody asks for generation 2.
     """
     gc.set_threshold(50_000, 50, 50)
-    yield
-    gc.collect()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda generation=1: _collect(generation))
+        yield
+    _collect()
     gc.freeze()
 
 

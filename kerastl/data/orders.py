@@ -32,7 +32,8 @@ def draw(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
 def permutation(examples: int, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """One permutation (int64), another one for each epoch."""
     draws = draw((examples,), tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)]))
-    return tf.argsort(draws, stable=True, direction="ASCENDING")
+    # their complements the largest first, equal ones as they come: a stable sort, in one operation
+    return tf.math.top_k(tf.bitwise.invert(draws), k=examples, index_type=tf.int64).indices
 
 
 def sampled(split: types.Split, how: Sampling, *, seed: int) -> Order:

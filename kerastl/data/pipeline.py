@@ -103,7 +103,8 @@ def batches(
         answers.check(course)
     with tf.device("CPU:0"):  # a GPU need not hold the data set, and tf.data could not reach it there
         epochs = tf.Variable(tf.constant(0, tf.int64), trainable=False, name="epochs")
-        made = _made(plan.places(epochs), _reader(split.inputs), _taker(split, plan, change, answers), split, change)
+        made = _made(plan, epochs, _reader(split.inputs), _taker(split, plan, change, answers), split, change)
+        made = made.with_options(_plain_graph())
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     made.course = course  # pyright: ignore[reportAttributeAccessIssue]
     return made
@@ -193,22 +194,27 @@ class _Plan:
         return orders.permutation(self.examples, seed=self.seed, epoch=epoch)
 
     def places(self, epochs: tf.Variable) -> tf.data.Dataset:
-        """Batch by batch the number of the epoch, that of the step, and the indices of the examples."""
-        steps_of_epoch = tf.data.Dataset.range(self.steps)
+        """Batch by batch the number of the epoch, that of the step, and the indices of the examples.
+
+        An epoch is laid out at once and taken apart by TensorFlow, not by a function of ours: each one costs
+        milliseconds whenever the result is iterated, which for a small data set is most of an epoch's time.
+        """
+        lacking = max(self.steps * self.batch_size - self.examples, 0)
 
         @_as_written
-        def number(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            epoch = self.number(epochs.assign_add(1))
-            return epoch, self.order(epoch)
+        def epoch(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            number: Any = self.number(epochs.assign_add(1))
+            order = tf.pad(self.order(number), [[0, lacking]], constant_values=-1)[: self.steps * self.batch_size]
+            rows = tf.reshape(order, (self.steps, self.batch_size))
+            return tf.fill([self.steps], number), tf.range(self.steps, dtype=tf.int64), rows
 
-        @_as_written
-        def places(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-            size = self.batch_size
-            return steps_of_epoch.map(_as_written(lambda step: (epoch, step, order[step * size : (step + 1) * size])))
+        indices: Any = tf.data.Dataset.from_tensors(0).map(epoch).unbatch()
+        # unbatching hides the length; Keras needs it for its progress bar.
+        return indices.apply(tf.data.experimental.assert_cardinality(self.steps))
 
-        indices: Any = tf.data.Dataset.from_tensors(0).map(number)
-        # flat_map hides the length; Keras needs it for its progress bar.
-        return indices.flat_map(places).apply(tf.data.experimental.assert_cardinality(self.steps))
+    def taken(self, rows: tf.Tensor) -> tf.Tensor:
+        """The indices of a batch of `places` without those that stand for the examples lacking to the last one."""
+        return rows if self.drop_remainder else rows[: tf.reduce_sum(tf.cast(rows >= 0, tf.int32))]
 
 
 def _check_sampling(sampling: Sampling, answers: object, *, shuffle: bool) -> None:
@@ -246,7 +252,8 @@ def _taker(
 
 
 def _made(
-    indices: tf.data.Dataset,
+    plan: _Plan,
+    epochs: tf.Variable,
     read: Callable[[tf.Tensor], Batch],
     take: Callable[..., tuple[Batch, Any]],
     split: types.Split,
@@ -254,11 +261,17 @@ def _made(
 ) -> tf.data.Dataset:
     """Batches, some of them made ahead of who asks for them."""
 
-    def whole(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[Batch, Any]:
+    def whole(epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[Batch, Any]:
+        rows = plan.taken(places)
         return take(epoch, step, rows, read(rows))
+
+    def only_read(epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Batch]:
+        rows = plan.taken(places)
+        return epoch, step, rows, read(rows)
 
     if change is None:  # a change may hold an ``if`` over tensors
         whole = _as_written(whole)
+    indices = plan.places(epochs)
     many: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     parts = split.inputs.values() if isinstance(split.inputs, Mapping) else (split.inputs,)
     if not any(isinstance(part, types.LazyArray) for part in parts):
@@ -267,8 +280,14 @@ def _made(
     reading = {"num_parallel_calls": 2, "deterministic": True}
     if change is None:
         return indices.map(whole, **reading).prefetch(1)
-    made = indices.map(_as_written(lambda *place: (*place, read(place[-1]))), **reading)
-    return made.map(take, **many).prefetch(1)
+    return indices.map(_as_written(only_read), **reading).map(take, **many).prefetch(1)
+
+
+def _plain_graph() -> tf.data.Options:
+    """Maps are parallel and fetched ahead as written: there is nothing to rewrite, and looking for it takes longer."""
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
 
 
 def _shape_of_one(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> Any:

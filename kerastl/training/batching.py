@@ -6,6 +6,7 @@ The orders are those of ``data.pipeline.batches``, which also makes views, and b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,7 @@ from kerastl.types import BatchingSpec, LazyArray, Schedule, Split, Task
 
 Values = np.ndarray | LazyArray | Mapping[str, np.ndarray]
 Batch = tf.Tensor | dict[str, tf.Tensor]
+_as_written: Any = tf.autograph.experimental.do_not_convert  # rewriting Python costs more than making all the batches
 
 
 def batches(split: Split, *, batch_size: int, shuffle: bool, seed: int = 0) -> tf.data.Dataset:
@@ -54,14 +56,17 @@ def batches(split: Split, *, batch_size: int, shuffle: bool, seed: int = 0) -> t
                 dtype=tf.int64,
                 alg="philox",
             )
-            return tf.argsort(draws, stable=True, direction="ASCENDING")
+            # their complements the largest first, equal ones as they come: a stable sort, in one operation
+            return tf.math.top_k(tf.bitwise.invert(draws), k=examples, index_type=tf.int64).indices
 
-        rows: tf.data.Dataset = tf.data.Dataset.from_tensors(0).map(order)
-        rows = rows.flat_map(tf.data.Dataset.from_tensor_slices).batch(batch_size)
-        # flat_map hides the length; Keras needs it for its progress bar
+        rows: tf.data.Dataset = tf.data.Dataset.from_tensors(0).map(_as_written(order)).unbatch().batch(batch_size)
+        # unbatching hides the length; Keras needs it for its progress bar
         rows = rows.apply(tf.data.experimental.assert_cardinality(steps))
         # nothing is read ahead: a thread that reads for nobody keeps the interpreter from ending
-        made = rows.map(lambda places: (inputs(places), labels(places)))
+        made = rows.map(_as_written(lambda places: (inputs(places), labels(places))))
+        options = tf.data.Options()  # there is nothing to rewrite, and looking for it takes longer
+        options.experimental_optimization.apply_default_optimizations = False
+        made = made.with_options(options)
     made.epochs_begun = epochs  # pyright: ignore[reportAttributeAccessIssue]  # and so it lives as long as its data set
     return made
 

@@ -50,7 +50,7 @@ class TerminateOnNonFinite(keras.callbacks.Callback):
         step = tf.Variable(tf.zeros((), tf.int64), trainable=False)
         self._first_bad_step = first_bad = tf.Variable(tf.zeros((), tf.int64), trainable=False)
 
-        @tf.function(jit_compile=False)
+        @tf.function(autograph=False, jit_compile=False)
         def watch() -> None:
             step.assign_add(1)
             # A sum is finite only if all it adds up is: two cheap operations a variable. Weights whose sum overflows

@@ -17,7 +17,7 @@ import tensorflow as tf
 from kerastl.system import atomic_files, layer_graph, memory
 from kerastl.training import batching, resume, weight_decay
 from kerastl.training.callbacks import ProgressBar, TerminateOnNonFinite
-from kerastl.types import History, LazyArray, Schedule, Split, Target, Task, Workspace
+from kerastl.types import History, LazyArray, Schedule, Split, Target, Task, Workspace, each
 
 
 class Trained(NamedTuple):
@@ -277,7 +277,7 @@ def predict(
         if isinstance(inputs, LazyArray):
             answers = model.predict(_Batches(inputs, batch_size), verbose=0)
         else:
-            answers = model.predict(inputs, batch_size=batch_size, verbose=0)
+            answers = _predicted(model, each(np.asarray, inputs), batch_size)
     named = task.target.output_names if task else ()
     if isinstance(answers, list | tuple) and named and sorted(named) != sorted(model.output_names):
         answers = dict(zip(named, answers, strict=True))
@@ -285,6 +285,24 @@ def predict(
     if isinstance(answers, Mapping):
         return {name: np.asarray(values, np.float32) for name, values in answers.items()}
     return np.asarray(answers, np.float32)
+
+
+def _predicted(model: keras.Model, inputs: Any, batch_size: int) -> Any:
+    """As `keras.Model.predict` of arrays, which makes a data set of them and traces the model anew where the last batch
+    is smaller: for a few hundred examples that takes most of the time.
+    """
+    parts = keras.tree.flatten(inputs)
+    starts = range(0, max(map(len, parts), default=0), batch_size)
+    if {len(part) for part in parts} != {len(parts[0])} or not starts:
+        shapes = [part.shape for part in parts]
+        raise ValueError(f"Wanted as many examples for every input, and one at least. Received: {shapes}.")
+    inputs = each(lambda part: part.astype(keras.config.floatx()) if part.dtype == np.float64 else part, inputs)
+    if not model.run_eagerly:  # for batches of every size
+        sizes = each(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), inputs)
+        model.make_predict_function()
+        model.predict_function.get_concrete_function([(sizes,)])
+    found = [model.predict_on_batch(each(lambda part: part[at : at + batch_size], inputs)) for at in starts]
+    return keras.tree.map_structure(lambda *batches: np.concatenate(batches), *found)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

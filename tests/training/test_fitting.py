@@ -257,18 +257,37 @@ def test_class_weight_survives_an_interruption(examples, tmp_path):
 
 def test_texts_are_predicted_fifty_at_a_time(tiny_text, monkeypatch):
     sizes = []
-    plain = keras.Model.predict
+    plain = keras.Model.predict_on_batch
 
-    def predict(*arguments, **options):
-        sizes.append(options["batch_size"])
-        return plain(*arguments, **options)
+    def predict(self, batch):
+        sizes.append(len(batch))
+        return plain(self, batch)
 
-    monkeypatch.setattr(keras.Model, "predict", predict)
+    monkeypatch.setattr(keras.Model, "predict_on_batch", predict)
     task = tiny_text.task
+    assert len(tiny_text.inputs) == 120
     fitting.predict(tiny_text.model, tiny_text.inputs, task=task)
-    fitting.predict(tiny_text.model, tiny_text.inputs, batch_size=7, task=task)
+    fitting.predict(tiny_text.model, tiny_text.inputs[:15], batch_size=7, task=task)
     fitting.predict(tiny_text.model, tiny_text.inputs)
-    assert sizes == [50, 7, 500]
+    assert sizes == [50, 50, 20, 7, 7, 1, 120]
+
+
+def test_predictions_are_those_of_keras_and_traced_once(examples):
+    """Of arrays in any number of batches, and of whole numbers and float64 in place of the model's float32."""
+    inputs, _ = examples
+    model, traced = small_model(), []
+    step = model.predict_step
+    model.predict_step = lambda data: traced.append(data) or step(data)
+    found = [fitting.predict(model, inputs[:count], batch_size=20) for count in (64, 30, 1)]
+    assert len(traced) == 1
+    for received, count in zip(found, (64, 30, 1), strict=True):
+        np.testing.assert_array_equal(received, small_model().predict(inputs[:count], batch_size=20, verbose=0))
+    whole = (10 * inputs).astype("uint8")
+    for values in (whole, inputs.astype("float64")):
+        wanted = model(values.astype("float32"), training=False)
+        np.testing.assert_allclose(fitting.predict(model, values), wanted, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"one at least. Received: \[\(0, 4\)\]"):
+        fitting.predict(model, inputs[:0])
 
 
 def several(examples):
