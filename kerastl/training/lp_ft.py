@@ -6,11 +6,13 @@ https://arxiv.org/abs/2202.10054. How long and how far each of the two goes is a
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
+import numpy as np
 
 from kerastl.training import fitting, transfer
 from kerastl.types import Schedule, Split, Workspace
@@ -26,6 +28,7 @@ def linear_probe(
     schedule: Schedule,
     seed: int,
     dropout: float = 0.0,
+    standardize: bool = False,
     validation: Split | None = None,
     workspace: Workspace | None = None,
     **options: Any,
@@ -38,6 +41,8 @@ def linear_probe(
         schedule: of the head; one epoch is a pass over all views.
         seed: of the order of the features.
         dropout: share of the features dropped before the head.
+        standardize: whether the head learns from features with a mean of 0 and a variance of 1, so that one learning
+            rate fits those of any encoder; its weights are then made those of the features as they are.
         validation: features to choose the best epoch by; without them the last one is kept.
         workspace: of the stage.
         options: of `fitting.fit`, ``class_weight`` for example.
@@ -46,10 +51,35 @@ def linear_probe(
         ValueError: features of another width than the head's; or as `fitting.fit`.
     """
     head = transfer.head(features.task, features.task.inputs.shape[0], dropout=dropout)
-    options |= {"validation": validation, "keep": "last" if validation is None else "best"}
-    curves = fitting.fit(head, features, schedule=schedule, seed=seed, workspace=workspace, **options)
+    options |= {"workspace": workspace, "keep": "last" if validation is None else "best"}
+    scale = _Scale.of(features) if standardize else None
+    train, held = (one if scale is None or one is None else scale.applied(one) for one in (features, validation))
+    curves = fitting.fit(head, train, schedule=schedule, seed=seed, validation=held, **options)
+    if scale is not None:
+        head.get_layer("logits").set_weights(scale.undone(*head.get_layer("logits").get_weights()))
     transfer.set_head_weights(model, head)
     return fitting.Trained(model, curves)
+
+
+class _Scale(NamedTuple):
+    """Mean and standard deviation of each feature, float32 ``(width,)``; 1 of one that never changes."""
+
+    mean: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def of(cls, features: Split) -> _Scale:
+        table = np.asarray(features.inputs, np.float64)
+        spread = table.std(0)
+        return cls(table.mean(0).astype(np.float32), np.where(spread > 1e-6, spread, 1.0).astype(np.float32))
+
+    def applied(self, features: Split) -> Split:
+        return dataclasses.replace(features, inputs=(np.asarray(features.inputs, np.float32) - self.mean) / self.spread)
+
+    def undone(self, kernel: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
+        """The weights that make of features as they are what these make of standardized ones."""
+        kernel = kernel / self.spread[:, None]
+        return [kernel, bias - self.mean @ kernel]
 
 
 def fine_tune(
@@ -59,14 +89,15 @@ def fine_tune(
     schedule: Schedule,
     groups: Sequence[Sequence[str]],
     layer_decay: float,
+    keep: str = "last",
     validation: tf.data.Dataset | Split | None = None,
     workspace: Workspace | None = None,
     **options: Any,
 ) -> fitting.Trained:
     """A classifier in which everything has learnt, the early layers least, and statistics stayed as they came.
 
-    The last epoch is kept: validation pictures of the same shootings are soon all right, and the first such epoch is
-    far from the best. On shootings that were held out whole, accuracy rose to the end of the schedule.
+    By default the last epoch is kept: validation pictures of the same shootings are soon all right, and the first such
+    epoch is far from the best. On shootings that were held out whole, accuracy rose to the end of the schedule.
 
     Args:
         model: a classifier with a head that fits its features, as `linear_probe` leaves it; trained in place.
@@ -74,7 +105,9 @@ def fine_tune(
         schedule: whose learning rate is that of the last group.
         groups: names of layers from the input to the head, see `transfer.layer_rates`.
         layer_decay: factor of the learning rate from one group to the one before it.
-        validation: scored after every epoch; chooses nothing.
+        keep: ``"last"``; or ``"best"``, the epoch that is best on validation, for examples that are apart from those of
+            train, as texts are.
+        validation: scored after every epoch.
         workspace: of the stage.
         options: of `fitting.fit`, ``class_weight`` for example.
 
@@ -83,6 +116,6 @@ def fine_tune(
     """
     transfer.freeze_batch_norm(model)
     optimizer = functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, layer_decay=layer_decay))
-    options |= {"validation": validation, "workspace": workspace, "keep": "last"}
+    options |= {"validation": validation, "workspace": workspace, "keep": keep}
     curves = fitting.fit(model, data, schedule=schedule, optimizer=optimizer, **options)
     return fitting.Trained(model, curves)
