@@ -58,6 +58,7 @@ MAY_NAME: dict[str, set[str]] = {
     "training/callbacks": KERAS | TENSORFLOW,  # the watch over weights is one graph
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches
     "training/lp_ft": KERAS | TENSORFLOW,  # batches, in annotations
+    "training/linear_head": KERAS | TENSORFLOW,  # a gradient
     "training/sentences": set(),  # numbers
     "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
     "training/balancing_rules": set(),  # names

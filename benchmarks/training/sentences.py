@@ -1,6 +1,6 @@
 """Sentences of many classes and few labels: what `text_classifier` ships, beside what needs no fine-tuning.
 
-    python benchmarks/training/sentences.py --data FOLDER [--labels 10 20 all] [--seeds 1] [--lora 600] [--threads 2]
+    python benchmarks/training/sentences.py --data FOLDER [--labels 10 20 all] [--seeds 1] [--lora 600]
 
 FOLDER holds ``train.csv`` and ``test.csv``, of the 77 intents of Banking77 (Casanueva et al. 2020, CC BY 4.0) for
 example. For each number of labels a class and each seed the recipe runs as `kerastl run text_classifier --labels N`
@@ -56,6 +56,7 @@ def config(options: Any, *, seed: int, labels: int | None = None, lora: int | No
         labels=labels,
         lora_rank=8 if lora else None,
         seed=seed,
+        precision=options.precision,
         accept=Acceptance(max_score_drop=0.01, max_quantization_drop=0.01, min_agreement=0.95),
     )
 
@@ -116,6 +117,7 @@ def main() -> int:
     parser.add_argument(
         "--lora", type=int, default=0, help="texts that low-rank matrices learn from; 0 leaves them out"
     )
+    parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"], help="of training")
     parser.add_argument("--keep", type=Path, help="where the runs are kept, so that they go on")
     options = parser.parse_args()
     table = results.Table(

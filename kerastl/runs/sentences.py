@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import kerastl
-from kerastl.types import Dataset, History, Schedule, Task, Workspace
+from kerastl.types import Dataset, History, Task, Workspace
 from kerastl.types.settings import Count, CountOrNone, Positive
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def adapted(
     if plan.probe:
         cache = functools.partial(_features, data, made, chosen_by_validation)
         features = run.stage(f"{prefix}features", cache, key=basis)
-        probe = functools.partial(_probe, made, features, plan.probe, seed, class_weight)
+        probe = functools.partial(_probe, made, features, class_weight)
         basis = [run.stage_key(f"{prefix}features"), class_weight]
-        found["linear_probe"] = run.stage(f"{prefix}linear_probe", probe, key=[plan.probe, *basis])
+        found["linear_probe"] = run.stage(f"{prefix}linear_probe", probe, key=basis)
         start, basis = found["linear_probe"].model, [run.stage_key(f"{prefix}linear_probe")]
     if plan.fine_tune:
 
@@ -146,13 +146,11 @@ def _features(data: Dataset, build: Callable[[], keras.Model], validation: bool,
     )
 
 
-def _probe(build: Callable[[], keras.Model], features, schedule: Schedule, seed: int, class_weight, at: Workspace):
-    """The encoder as it came, with a head that has learnt from its features."""
+def _probe(build: Callable[[], keras.Model], features, class_weight, at: Workspace):
+    """The encoder as it came, with the best linear head on its features."""
     train, *held = features
-    options: dict[str, Any] = {"schedule": schedule, "seed": seed, "workspace": at, "class_weight": class_weight}
-    return kerastl.training.lp_ft.linear_probe(
-        build(), train, standardize=True, validation=held[0] if held else None, **options
-    )
+    options: dict[str, Any] = {"class_weight": class_weight, "validation": held[0] if held else None}
+    return kerastl.training.linear_head.linear_probe(build(), train, **options)
 
 
 def _fine_tune(

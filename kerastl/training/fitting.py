@@ -224,6 +224,15 @@ def _loss(
     return loss or weighted, left
 
 
+def loss_of(task: Task, class_weight: Mapping[int, float] | None = None) -> tuple[Loss, dict[int, float] | None]:
+    """The loss of a task, and the weights of classes that it does not know of and Keras is to multiply it by.
+
+    Raises:
+        ValueError: weights are not one a class, positive and finite.
+    """
+    return _loss(task, None, class_weight)
+
+
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Linear warm-up to the peak, then cosine decay to zero at ``total_steps`` (Loshchilov & Hutter 2017, eq. 5)."""
     warmup = min(round(schedule.warmup_fraction * total_steps), total_steps - 1)

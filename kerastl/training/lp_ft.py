@@ -6,13 +6,11 @@ https://arxiv.org/abs/2202.10054. How long and how far each of the two goes is a
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from kerastl.training import fitting, transfer
 from kerastl.types import Schedule, Split, Workspace
@@ -28,7 +26,6 @@ def linear_probe(
     schedule: Schedule,
     seed: int,
     dropout: float = 0.0,
-    standardize: bool = False,
     validation: Split | None = None,
     workspace: Workspace | None = None,
     **options: Any,
@@ -41,8 +38,6 @@ def linear_probe(
         schedule: of the head; one epoch is a pass over all views.
         seed: of the order of the features.
         dropout: share of the features dropped before the head.
-        standardize: whether the head learns from features with a mean of 0 and a variance of 1, so that one learning
-            rate fits those of any encoder; its weights are then made those of the features as they are.
         validation: features to choose the best epoch by; without them the last one is kept.
         workspace: of the stage.
         options: of `fitting.fit`, ``class_weight`` for example.
@@ -51,35 +46,10 @@ def linear_probe(
         ValueError: features of another width than the head's; or as `fitting.fit`.
     """
     head = transfer.head(features.task, features.task.inputs.shape[0], dropout=dropout)
-    options |= {"workspace": workspace, "keep": "last" if validation is None else "best"}
-    scale = _Scale.of(features) if standardize else None
-    train, held = (one if scale is None or one is None else scale.applied(one) for one in (features, validation))
-    curves = fitting.fit(head, train, schedule=schedule, seed=seed, validation=held, **options)
-    if scale is not None:
-        head.get_layer("logits").set_weights(scale.undone(*head.get_layer("logits").get_weights()))
+    options |= {"validation": validation, "keep": "last" if validation is None else "best"}
+    curves = fitting.fit(head, features, schedule=schedule, seed=seed, workspace=workspace, **options)
     transfer.set_head_weights(model, head)
     return fitting.Trained(model, curves)
-
-
-class _Scale(NamedTuple):
-    """Mean and standard deviation of each feature, float32 ``(width,)``; 1 of one that never changes."""
-
-    mean: np.ndarray
-    spread: np.ndarray
-
-    @classmethod
-    def of(cls, features: Split) -> _Scale:
-        table = np.asarray(features.inputs, np.float64)
-        spread = table.std(0)
-        return cls(table.mean(0).astype(np.float32), np.where(spread > 1e-6, spread, 1.0).astype(np.float32))
-
-    def applied(self, features: Split) -> Split:
-        return dataclasses.replace(features, inputs=(np.asarray(features.inputs, np.float32) - self.mean) / self.spread)
-
-    def undone(self, kernel: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
-        """The weights that make of features as they are what these make of standardized ones."""
-        kernel = kernel / self.spread[:, None]
-        return [kernel, bias - self.mean @ kernel]
 
 
 def fine_tune(

@@ -27,13 +27,13 @@ class Plan:
     """How to adapt an encoder to so many texts.
 
     Attributes:
-        probe: schedule of the head on cached features, or ``None`` for an encoder that knows nothing yet.
+        probe: whether a head on cached features comes first; an encoder that knows nothing yet has none to probe.
         fine_tune: schedule of the whole model, or ``None`` where the probe is all that so few texts can teach.
         layer_decay: factor of the learning rate from one layer to the one before it.
         why: the reasons, in words.
     """
 
-    probe: Schedule | None
+    probe: bool
     fine_tune: Schedule | None
     layer_decay: float
     why: str
@@ -70,10 +70,6 @@ def plan(
         return _from_nothing(examples, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     each = examples / outputs if each is None else each
     few = each < FEW
-    # as many batches an epoch, and so steps in all, for any number of texts
-    probe = Schedule(
-        epochs=40, batch_size=int(np.clip(examples // 24, 8, 256)), peak_learning_rate=1e-2, weight_decay=1e-2
-    )
     words = f"{examples:,} texts, {each:.0f} for each output: a head on frozen features"
     batch_size = batch_size or (16 if examples < 4000 else 32)
     if epochs is None:
@@ -81,13 +77,13 @@ def plan(
         epochs = 0 if each < LEAST else int(np.clip(round(steps * batch_size / examples), 2, 20))
         words += "; fine-tuning would learn so few by heart" if epochs == 0 else ""
     if epochs == 0:
-        return Plan(probe, None, 1.0, f"{words}.")
+        return Plan(True, None, 1.0, f"{words}.")
     layer_decay = 1.0 if lora or not few else 0.9
     rate = learning_rate or (5e-4 if lora else 1e-4 if few else 5e-5)
     fine_tune = Schedule(epochs, batch_size=batch_size, peak_learning_rate=rate, weight_decay=0.01)
     what = "of low-rank matrices and the head" if lora else "of everything"
     decay = "" if layer_decay == 1 else f", each layer at {layer_decay} of the rate of the one behind it"
-    return Plan(probe, fine_tune, layer_decay, f"{words}, then {_said(fine_tune, examples)} {what}{decay}.")
+    return Plan(True, fine_tune, layer_decay, f"{words}, then {_said(fine_tune, examples)} {what}{decay}.")
 
 
 def plan_for(
@@ -128,7 +124,7 @@ def _from_nothing(examples: int, *, epochs: int | None, learning_rate: float | N
     schedule = Schedule(
         epochs or 10, batch_size=batch_size or 32, peak_learning_rate=learning_rate or 1e-3, weight_decay=0.01
     )
-    return Plan(None, schedule, 1.0, f"{examples:,} texts, an encoder from nothing: {_said(schedule, examples)}.")
+    return Plan(False, schedule, 1.0, f"{examples:,} texts, an encoder from nothing: {_said(schedule, examples)}.")
 
 
 def _said(schedule: Schedule, examples: int) -> str:

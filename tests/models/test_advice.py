@@ -73,7 +73,7 @@ def test_texts_of_another_language_or_for_a_small_phone_are_learnt_from_nothing(
     found = ask(kind="texts", length=20, familiar=False)
     assert found.flags == {"encoder": "small", "sequence-length": 64}  # at the rate that the run plans for it
     nothing = sentences.plan(examples=100, outputs=2, pretrained=False)
-    assert nothing.probe is None
+    assert not nothing.probe
     assert found.minutes == pytest.approx(100 * nothing.fine_tune.epochs * found.model.train / 60)
     assert any("another language" in reason for reason in found.why)
     assert ask(kind="texts", length=20, megabytes=0.8).model.name == "small"

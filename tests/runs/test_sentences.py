@@ -13,7 +13,7 @@ from kerastl.runs import sentences
 from kerastl.runs.sentences import FineTuning
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.training import fitting, transfer
+from kerastl.training import fitting, linear_head, transfer
 from kerastl.types import Dataset, History, Split, Task
 
 WORDS = (*SPECIAL, *(f"w{number}" for number in range(45)))
@@ -90,32 +90,46 @@ def test_fine_tuning_begins_where_the_probe_ended_and_moves_early_layers_least(m
     assert "key of teacher_linear_probe" in run.keys["teacher_fine_tuned"]
 
 
-def test_the_best_epoch_is_kept_where_validation_may_choose(monkeypatch):
-    kept = []
-    monkeypatch.setattr(fitting, "fit", lambda model, data, **options: kept.append(options) or History("", {}))
-    few = Stages()
-    for choose in (True, False):
-        run = Stages()
-        adapted(run, chosen_by_validation=choose, class_weight={0: 2.0, 1: 1.0})
-        assert len(run.made["features"]) == 1 + choose
-        few = run
-    assert [one["keep"] for one in kept] == ["best", "best", "last", "last"]
-    assert [one["validation"] is None for one in kept] == [False, False, True, True]
-    assert all(one["class_weight"] == {0: 2.0, 1: 1.0} for one in kept)
-    assert {0: 2.0, 1: 1.0} in few.keys["fine_tuned"]
+@pytest.fixture
+def cheap(monkeypatch):
+    """What fine-tuning was asked for, where nothing is trained and the probe is the head as it came."""
+    asked = []
+
+    def probe(model, features, **options):
+        asked.append({"features": features, **options})
+        return fitting.Trained(model, History("linear_probe", {}))
+
+    def fit(model, data, **options):
+        asked.append({"model": model, **options})
+        return History("fine_tuned", {})
+
+    monkeypatch.setattr(linear_head, "linear_probe", probe)
+    monkeypatch.setattr(fitting, "fit", fit)
+    splits = (DATA.train, DATA.validation)
+    monkeypatch.setattr(sentences, "_features", lambda data, build, choose, at: splits[: 1 + choose])
+    return asked
 
 
-def test_low_rank_matrices_learn_beside_what_is_frozen(monkeypatch):
-    trained = []
-    monkeypatch.setattr(fitting, "fit", lambda model, data, **options: trained.append(model) or History("", {}))
+@pytest.mark.parametrize("choose", [True, False])
+def test_the_best_epoch_is_kept_where_validation_may_choose(cheap, choose):
+    run, weights = Stages(), {0: 2.0, 1: 1.0}
+    adapted(run, chosen_by_validation=choose, class_weight=weights)
+    probe, tuned = cheap
+    assert tuned["keep"] == ("best" if choose else "last")
+    assert probe["validation"] is tuned["validation"] is (DATA.validation if choose else None)
+    assert probe["class_weight"] == tuned["class_weight"] == weights
+    assert weights in run.keys["fine_tuned"]
+    assert weights in run.keys["linear_probe"]
+
+
+def test_low_rank_matrices_learn_beside_what_is_frozen(cheap):
     adapted(Stages(), lora_rank=2)
-    names = {weight.path.split("/")[-1] for weight in trained[-1].trainable_variables}
-    assert {"lora_kernel_a", "lora_kernel_b"} <= names
-    assert len(trained[-1].trainable_variables) == 2 * 2 * 2 + 2  # of queries and values in two layers, and the head
+    learning = cheap[-1]["model"].trainable_variables
+    assert {"lora_kernel_a", "lora_kernel_b"} <= {weight.path.split("/")[-1] for weight in learning}
+    assert len(learning) == 2 * 2 * 2 + 2  # of queries and values in two layers, and the head
 
 
-def test_an_encoder_from_nothing_has_no_probe(monkeypatch, capsys):
-    monkeypatch.setattr(fitting, "fit", lambda model, data, **options: History("", {}))
+def test_an_encoder_from_nothing_has_no_probe(cheap, capsys):
     plan = sentences.plan(DATA, encoder="small", settings=FineTuning())
     assert "from nothing" in capsys.readouterr().out
     run = Stages()

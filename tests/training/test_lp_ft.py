@@ -79,26 +79,6 @@ def test_the_probe_keeps_its_best_epoch_where_validation_says_which():
     assert not np.array_equal(*(model.get_layer("logits").get_weights()[0] for model in models.values()))
 
 
-def test_a_probe_of_standardized_features_answers_for_features_as_they_are():
-    """Features of other sizes: one learning rate fits them, and the weights in the model are those of raw features."""
-    pictures, models = split("train", seed=0), []
-    for scale in (1.0, 1000.0):
-        model = network()
-        rows = features(model, pictures)
-        moved = np.array([0, 5, -3, 2], np.float32)
-        rows = dataclasses.replace(rows, inputs=np.float32(scale) * (rows.inputs + moved))
-        schedule = Schedule(epochs=30, batch_size=10, peak_learning_rate=0.1)
-        curves = lp_ft.linear_probe(
-            model, rows, schedule=schedule, seed=0, validation=rows, standardize=True, progress=False
-        ).curves
-        kernel, bias = model.get_layer("logits").get_weights()
-        answers = rows.inputs.astype(np.float64) @ kernel + bias
-        right = (answers.argmax(1) == rows.labels).mean()
-        assert right == pytest.approx(max(curves.values["val_accuracy"])) > 0.8
-        models.append(answers)
-    np.testing.assert_allclose(*models, rtol=0.05, atol=0.05)
-
-
 def test_weights_of_classes_and_dropout_reach_the_probe():
     curves = {}
     for name, options in {"plain": {}, "weighted": {"class_weight": {0: 5.0, 1: 1.0, 2: 1.0}}, "dropped": {}}.items():
@@ -151,10 +131,8 @@ def test_fine_tuning_ends_with_its_last_epoch_whatever_validation_says():
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
     held = split("validation", seed=1)
-    model = network()
-    best = lp_ft.fine_tune(
-        model, split("train", seed=0), **(options | {"validation": held}), keep="best", progress=False
-    )
+    model, options = network(), options | {"validation": held, "keep": "best", "progress": False}
+    best = lp_ft.fine_tune(model, split("train", seed=0), **options)
     right = (fitting.predict(model, held.inputs).argmax(-1) == held.labels).mean()
     assert right == pytest.approx(max(best.curves.values["val_accuracy"]))
     with pytest.raises(ValueError, match=r"lies in \(0, 1\]"):

@@ -34,7 +34,7 @@ def train(count=60):
 )
 def test_the_plan_follows_texts_and_classes(examples, outputs, epochs, batch_size, rate):
     plan = sentences.plan(examples=examples, outputs=outputs)
-    assert plan.probe is not None
+    assert plan.probe
     assert f"{examples:,} texts" in plan.why
     if not epochs:
         assert plan.fine_tune is None
@@ -70,7 +70,7 @@ def test_low_rank_matrices_have_a_rate_of_their_own():
 
 def test_an_encoder_from_nothing_has_no_features_and_learns_fast():
     plan = sentences.plan(examples=600, outputs=2, pretrained=False)
-    assert plan.probe is None
+    assert not plan.probe
     assert (plan.fine_tune.epochs, plan.fine_tune.peak_learning_rate, plan.layer_decay) == (10, 1e-3, 1.0)
     with pytest.raises(ValueError, match="one epoch or more"):
         sentences.plan(examples=600, outputs=2, pretrained=False, epochs=0)
