@@ -5,8 +5,8 @@
 FOLDER holds ``train.csv`` and ``test.csv``, of the 77 intents of Banking77 (Casanueva et al. 2020, CC BY 4.0) for
 example. For each number of labels a class and each seed the recipe runs as `kerastl run text_classifier --labels N`
 does, to the verified file; its score is that of the file on all test texts. From the same run come TF-IDF with logistic
-regression, fitted on the same texts, and logistic regression on the frozen encoder's features (scikit-learn's, C=1 on
-features of length one, as sentence embeddings are commonly used). "all" has validation texts to choose by. ``--lora N``
+regression, fitted on the same texts, and logistic regression on the frozen encoder's features (scikit-learn's, C=10 on
+features of length one: the usual C=1 is three points worse). "all" has validation texts to choose by. ``--lora N``
 trains low-rank matrices of rank 8 on N texts. Nothing is chosen by test.
 Asked: 20 a class at least 0.87 and not below the frozen encoder; 10 a class at least 0.80; all at least 0.92; LoRA not
 below its own linear probe; and the cached probe 20 times as fast as an epoch of fine-tuning.
@@ -44,7 +44,7 @@ def config(options: Any, *, seed: int, labels: int | None = None, lora: int | No
     usual = text_classifier.Config()
     reading = dataclasses.replace(
         usual.reading,
-        validation=0.05 if labels else usual.reading.validation,
+        validation=154 if labels else usual.reading.validation,
         layout=Layout(test_file=str(options.data / "test.csv")),
         on_unreadable="skip",
         max_train_examples=lora,
@@ -87,7 +87,7 @@ def frozen(asked: text_classifier.Config, folder: Path) -> Score:
 
     data = text_classifier.load(asked)
     splits: Any = stage_files.load(next((folder / "stages").glob("features-*")))
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(unit(splits[0].inputs), splits[0].labels)
+    model = LogisticRegression(C=10.0, max_iter=1000).fit(unit(splits[0].inputs), splits[0].labels)
     body = kerastl.training.transfer.feature_extractor(text_classifier.build(asked, data))
     test = kerastl.training.predict(body, data.test.inputs, task=data.task)
     return scored(model.predict_proba(unit(test)), data)

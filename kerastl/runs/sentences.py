@@ -109,7 +109,7 @@ def adapted(
             return model
 
         tune = functools.partial(_fine_tune, data, begun, plan, seed, held, class_weight)
-        wanted = [plan.fine_tune, plan.layer_decay, lora_rank, class_weight, *basis]
+        wanted = [plan.fine_tune, plan.layer_decay, plan.embeddings, lora_rank, class_weight, *basis]
         found["fine_tuned"] = run.stage(f"{prefix}fine_tuned", tune, key=wanted)
     return found
 
@@ -157,12 +157,16 @@ def _fine_tune(
     data: Dataset, build: Callable[[], keras.Model], plan: Plan, seed: int, held, class_weight, at: Workspace
 ):
     """Everything learns from where the probe ended, the early layers least, or low-rank matrices do."""
-    model, encoders = build(), kerastl.models.pretrained.encoders
-    return kerastl.training.lp_ft.fine_tune(
+    model = build()
+    groups = kerastl.models.pretrained.encoders.groups(model)
+    frozen = [] if plan.embeddings else [model.get_layer("encoder").get_layer(name) for name in groups[0]]
+    for layer in frozen:
+        layer.trainable = False
+    trained = kerastl.training.lp_ft.fine_tune(
         model,
         data.train,
         schedule=plan.fine_tune,
-        groups=encoders.groups(model),
+        groups=groups,
         layer_decay=plan.layer_decay,
         keep="last" if held is None else "best",
         validation=held,
@@ -170,3 +174,6 @@ def _fine_tune(
         seed=seed,
         class_weight=class_weight,
     )
+    for layer in frozen:  # whoever trains the model further decides anew
+        layer.trainable = True
+    return trained

@@ -12,14 +12,13 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import numpy as np
-
 from kerastl.types import Schedule, Split
 
 LEAST = 5
 """Texts of a class below which everything would only learn them by heart: the head alone is trained."""
 FEW = 100
-"""Texts of a class below which they are seen in smaller batches, at a higher rate, the early layers least."""
+"""Texts of a class below which they are seen in smaller batches, at a higher rate, the early layers least and the
+embeddings not at all: half of an encoder's numbers, of which so few texts show only some."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +29,14 @@ class Plan:
         probe: whether a head on cached features comes first; an encoder that knows nothing yet has none to probe.
         fine_tune: schedule of the whole model, or ``None`` where the probe is all that so few texts can teach.
         layer_decay: factor of the learning rate from one layer to the one before it.
+        embeddings: whether those of the words learn as well.
         why: the reasons, in words.
     """
 
     probe: bool
     fine_tune: Schedule | None
     layer_decay: float
+    embeddings: bool
     why: str
 
 
@@ -73,17 +74,20 @@ def plan(
     words = f"{examples:,} texts, {each:.0f} for each output: a head on frozen features"
     batch_size = batch_size or (16 if examples < 4000 else 32)
     if epochs is None:
-        steps = float(np.clip(120 * math.sqrt(outputs), 400, 1500))
-        epochs = 0 if each < LEAST else int(np.clip(round(steps * batch_size / examples), 2, 20))
+        steps = min(max(70 * math.sqrt(outputs), 300), 1500)
+        least = 2 if outputs < 10 else 4  # of many classes each is a small part of an epoch
+        epochs = 0 if each < LEAST else min(max(round(steps * batch_size / examples), least), 20)
         words += "; fine-tuning would learn so few by heart" if epochs == 0 else ""
     if epochs == 0:
-        return Plan(True, None, 1.0, f"{words}.")
+        return Plan(True, None, 1.0, embeddings=False, why=f"{words}.")
     layer_decay = 1.0 if lora or not few else 0.9
     rate = learning_rate or (5e-4 if lora else 1e-4 if few else 5e-5)
     fine_tune = Schedule(epochs, batch_size=batch_size, peak_learning_rate=rate, weight_decay=0.01)
-    what = "of low-rank matrices and the head" if lora else "of everything"
+    everything = "of all but the embeddings" if few else "of everything"
+    what = "of low-rank matrices and the head" if lora else everything
     decay = "" if layer_decay == 1 else f", each layer at {layer_decay} of the rate of the one behind it"
-    return Plan(True, fine_tune, layer_decay, f"{words}, then {_said(fine_tune, examples)} {what}{decay}.")
+    why = f"{words}, then {_said(fine_tune, examples)} {what}{decay}."
+    return Plan(True, fine_tune, layer_decay, embeddings=lora or not few, why=why)
 
 
 def plan_for(
@@ -124,7 +128,9 @@ def _from_nothing(examples: int, *, epochs: int | None, learning_rate: float | N
     schedule = Schedule(
         epochs or 10, batch_size=batch_size or 32, peak_learning_rate=learning_rate or 1e-3, weight_decay=0.01
     )
-    return Plan(False, schedule, 1.0, f"{examples:,} texts, an encoder from nothing: {_said(schedule, examples)}.")
+    return Plan(
+        False, schedule, 1.0, True, f"{examples:,} texts, an encoder from nothing: {_said(schedule, examples)}."
+    )
 
 
 def _said(schedule: Schedule, examples: int) -> str:

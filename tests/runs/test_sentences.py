@@ -86,6 +86,7 @@ def test_fine_tuning_begins_where_the_probe_ended_and_moves_early_layers_least(m
     # three steps of Adam, each of the learning rate at most: what began elsewhere would be further off
     assert 0 < moved["logits"] < 3.1e-4
     assert 0 < moved["transformer_layer_0"] < 0.95 * moved["logits"]
+    assert moved["token_embedding"] == moved["position_embedding"] == 0, "so few texts show only some of the words"
     assert {"teacher_features", "teacher_linear_probe", "teacher_fine_tuned"} == set(run.keys)
     assert "key of teacher_linear_probe" in run.keys["teacher_fine_tuned"]
 
