@@ -389,6 +389,20 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
         np.testing.assert_array_equal(answers[name].labels, split.labels)
 
 
+def test_few_labels_of_sentences_are_so_many_of_each_class(sentences):
+    recipe = importlib.import_module("kerastl.recipes.text_classifier")
+    config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), reading=TextReading(), labels=5)
+    whole = recipe.load(config)
+    few = recipe.draw_labels(config, whole)
+    assert np.bincount(few.train.labels).tolist() == [5, 5]
+    assert (len(few.validation), len(few.test), few.drawn_from) == (12, 12, len(whole.train))
+    other = recipe.draw_labels(dataclasses.replace(config, seed=1), whole)
+    assert not np.array_equal(few.train.inputs, other.train.inputs)
+    several = dataclasses.replace(whole.task, target=kerastl.tasks.multi_label.MultiLabel(whole.task.target.names))
+    with pytest.raises(ValueError, match=r"one class each. Received: texts of none or several classes in --labels"):
+        recipe.draw_labels(config, dataclasses.replace(whole, task=several))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
