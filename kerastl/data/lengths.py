@@ -25,6 +25,6 @@ def usual(tokenizer: wordpiece.Tokenizer, texts: Sequence[str]) -> int:
         texts: of train alone, one or more; of many 2,000 are looked at, evenly spread.
     """
     rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int))
-    counts = [np.count_nonzero(tokenizer.encode(texts[row], MOST)) for row in rows]
+    counts = [np.count_nonzero(tokenizer.encode(texts[int(row)], MOST)) for row in rows]
     needed = float(np.percentile(counts, _SHARE))
     return int(np.clip(-(-needed // STEP) * STEP, LEAST, MOST))

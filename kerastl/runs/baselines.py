@@ -178,7 +178,7 @@ def _reads_words(dataset: Dataset) -> bool:
 
 
 def _logistic(features: Callable[[Split], Any], table: Any, train: Split, *, inverse_penalty: float) -> Answer:
-    target: Any = train.task.target
+    target = train.task.target
     model = word_counts.Logistic.of(table, np.asarray(train.labels), target, inverse_penalty=inverse_penalty)
     return lambda split: model(features(split))
 

@@ -123,8 +123,8 @@ def notes(curves: Sequence[History], *, task: Task, flag: str = "--epochs") -> l
         flag: of the recipe, that sets their epochs.
     """
     metric, said = task.target.training_metric(), []
-    for one in curves if metric is not None else ():
-        scores = one.values.get(f"val_{metric.name}", ())
+    for one in curves:
+        scores = () if metric is None else one.values.get(f"val_{metric.name}", ())
         if len(scores) > 1 and all(task.target.drop(scores[-1], score) < 0 for score in scores[:-1]):
             said.append(
                 f"{one.stage} was best on validation in the last of its {len(scores)} epochs: it may not have been "

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from kerastl.types import ClassTarget
+from kerastl.types import Target
 
 PADDING = 0
 
@@ -79,7 +79,7 @@ class Logistic:
     outputs: int
 
     @classmethod
-    def of(cls, table: Any, labels: np.ndarray, target: ClassTarget, *, inverse_penalty: float) -> Logistic:
+    def of(cls, table: Any, labels: np.ndarray, target: Target, *, inverse_penalty: float) -> Logistic:
         """Fits it.
 
         Args:
@@ -90,7 +90,7 @@ class Logistic:
         """
         if np.ndim(labels) == 1:
             return cls((_fitted(table, np.asarray(labels), inverse_penalty),), target.outputs)
-        columns = np.asarray(target.having(labels)).T
+        columns = np.asarray(labels).T != 0
         return cls(tuple(_fitted(table, column, inverse_penalty) for column in columns), target.outputs)
 
     def __call__(self, table: Any) -> np.ndarray:

@@ -6,6 +6,7 @@ The orders are those of ``data.pipeline.batches``, which also makes views, and b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -93,6 +94,12 @@ def validation_of(data: object) -> Split | None:
     """The validation split of the data set that ``data.pipeline.training_batches`` made batches of, if it was one."""
     validation = getattr(data, "validation", None)
     return validation if isinstance(validation, Split) else None
+
+
+def brings_answers(batches: tf.data.Dataset) -> bool:
+    """Whether batches have a teacher's answers beside their labels."""
+    spec: Any = batches.element_spec
+    return isinstance(spec[1], tuple)
 
 
 def weighted(batches: tf.data.Dataset, class_weight: Mapping[int, float]) -> tf.data.Dataset:

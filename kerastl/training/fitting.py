@@ -97,7 +97,7 @@ def fit(
         task = weights = None
     else:
         loss, weights = _loss(task, loss, class_weight)
-    if weights and isinstance(batches.element_spec[1], tuple):  # Keras weighs labels that come alone
+    if weights and batching.brings_answers(batches):  # Keras weighs labels that come alone
         batches, weights = batching.weighted(batches, weights), None
     score = task.target.training_metric() if task else None
     best = keep == "best" and held is not None

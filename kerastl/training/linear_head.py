@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -65,8 +65,10 @@ def _solutions(
     head: keras.Model, train: Split, inverse_penalties: Sequence[float], class_weight: Mapping[int, float] | None
 ) -> Iterator[list[np.ndarray]]:
     """Kernel and bias for each penalty, which the head has as well."""
+    loss: Any
     loss, left = fitting.loss_of(train.task, class_weight)
-    inputs, labels = tf.constant(train.inputs), tf.constant(np.asarray(train.labels), train.task.target.label_dtype)
+    inputs = tf.constant(np.asarray(train.inputs))
+    labels = tf.constant(np.asarray(train.labels), train.task.target.label_dtype)
     shares = None if left is None else tf.gather(tf.constant([left[one] for one in range(len(left))]), labels)
     kernel, bias = head.get_layer("logits").weights
     shapes = [tuple(kernel.shape), tuple(bias.shape)]
@@ -79,7 +81,7 @@ def _solutions(
         with tf.GradientTape() as tape:
             value = loss(labels, head(inputs, training=False), sample_weight=shares)
             value += decay / 2 * tf.reduce_sum(tf.square(tf.convert_to_tensor(kernel)))
-        gradients = tape.gradient(value, [kernel.value, bias.value])
+        gradients: Any = tape.gradient(value, [kernel.value, bias.value])
         return value, tf.concat([tf.reshape(one, [-1]) for one in gradients], 0)
 
     def asked(flat: np.ndarray, decay: float) -> tuple[float, np.ndarray]:
