@@ -44,7 +44,7 @@ def config(options: Any, *, seed: int, labels: int | None = None, lora: int | No
     usual = text_classifier.Config()
     reading = dataclasses.replace(
         usual.reading,
-        validation=154 if labels else usual.reading.validation,
+        validation=0.01 if labels else usual.reading.validation,
         layout=Layout(test_file=str(options.data / "test.csv")),
         on_unreadable="skip",
         max_train_examples=lora,
