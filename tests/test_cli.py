@@ -730,6 +730,19 @@ def test_advise_names_a_student_and_its_teacher_where_that_is_what_fits(tmp_path
     assert "can still teach" in " ".join(rest)
 
 
+def test_advise_says_what_the_run_plans_for_few_texts_of_many_classes(tmp_path, capsys):
+    rows = [f"the card of kind {kind} was lost on day {day},{kind}" for kind in "abcdefgh" for day in range(20)]
+    (tmp_path / "set.csv").write_text("\n".join(["text,label", *rows]))
+    assert cli.main(["advise", str(tmp_path / "set.csv")]) == 0
+    command, *rest = capsys.readouterr().out.splitlines()
+    recipe = recipes.load(recipes.find("text_classifier"))
+    config = running.parse(recipe, recipe.Config(), shlex.split(command)[3:], given="text_classifier")
+    plan = kerastl.training.sentences.plan(examples=128, outputs=8)  # a tenth validates, and a tenth tests
+    assert (config.encoder, config.fine_tune.epochs) == ("minilm_l6", None)
+    assert f"  The run's plan: {plan.why}" in rest
+    assert "steps of 16" in plan.why
+
+
 def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     for index in range(8):
         folder = tmp_path / "my set" / ("cat", "dog")[index % 2]

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import kerastl
-from kerastl import cli, types, verify
+from kerastl import cli, verify
 from kerastl.cli import running
 from kerastl.data.reading import TextReading
 from kerastl.export import metadata, tflite
 from kerastl.inputs import wordpiece
 from kerastl.recipes import text_classifier, text_mobile
-from kerastl.runs import publishing, recipes, store
+from kerastl.runs import FineTuning, publishing, recipes, store
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 
@@ -45,9 +45,9 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(table):
-    schedule = types.Schedule(epochs=10, batch_size=16, peak_learning_rate=3e-3)
+    tune = FineTuning(epochs=10, learning_rate=3e-3, batch_size=16)
     reading = TextReading(label_separator="|")
-    small = dataclasses.replace(text_classifier.Config.smoke(), sequence_length=16, schedule=schedule)
+    small = dataclasses.replace(text_classifier.Config.smoke(), sequence_length=16, fine_tune=tune)
     return dataclasses.replace(small, data=str(table), reading=reading)
 
 
@@ -80,7 +80,7 @@ def test_the_report_states_what_a_count_by_hand_gives(finished):
 
 def test_the_file_answers_with_a_sigmoid_of_the_models_logits(finished):
     folder, _, data = finished
-    stage = next((folder / "stages").glob("classifier-*"))
+    stage = next((folder / "stages").glob("fine_tuned-*"))
     logits = fitting.predict(fitting.load(stage).model, data.test.inputs).astype(np.float64)
     for name, allowed in {"float32": 1e-5, "float16": 1e-2, "dynamic_int8": 0.1}.items():
         file = folder / "variants" / f"{name}.tflite"
@@ -171,10 +171,10 @@ def test_the_recipe_weighs_what_is_rare(config, finished, tmp_path, monkeypatch)
         raise Enough
 
     monkeypatch.setattr(kerastl.runs, "post_training", no_files)
-    short = dataclasses.replace(config, balanced=True, schedule=types.Schedule(epochs=1, batch_size=16))
+    short = dataclasses.replace(config, balanced=True, fine_tune=FineTuning(epochs=1, batch_size=16))
     with pytest.raises(Enough):
         text_classifier.run(short, tmp_path / "run")
-    model = keras.saving.load_model(next((tmp_path / "run" / "stages").glob("classifier-*")) / "model.keras")
+    model = keras.saving.load_model(next((tmp_path / "run" / "stages").glob("fine_tuned-*")) / "model.keras")
     having = finished[2].train.labels.astype(int).sum(0)
     assert model.loss.weights == pytest.approx((len(finished[2].train) - having) / having)
 
@@ -182,7 +182,7 @@ def test_the_recipe_weighs_what_is_rare(config, finished, tmp_path, monkeypatch)
 def test_a_softmax_in_place_of_the_sigmoid_is_not_published(config, finished, tmp_path):
     """What is shipped when a recipe converts for another task than its data's."""
     folder, _, data = finished
-    model = fitting.load(next((folder / "stages").glob("classifier-*"))).model
+    model = fitting.load(next((folder / "stages").glob("fine_tuned-*"))).model
     with store.Run(tmp_path / "run", recipe="toy", tag="run", config=config, needed_bytes=1) as run:
         run.use_dataset(data)
         one_label = dataclasses.replace(data.task, target=SingleLabel(NAMES))

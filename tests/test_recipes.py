@@ -389,22 +389,18 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
         np.testing.assert_array_equal(answers[name].labels, split.labels)
 
 
-def test_a_linear_probe_of_texts_moves_the_head_alone(sentences, monkeypatch):
+def test_few_labels_of_sentences_are_so_many_of_each_class(sentences):
     recipe = importlib.import_module("kerastl.recipes.text_classifier")
-    config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), reading=TextReading(), probe=40)
-    monkeypatch.setattr(recipe, "PROBE", Schedule(epochs=4, batch_size=8, peak_learning_rate=3e-2))
-    cheap = kerastl.models.text.text_cnn.build  # in place of an encoder
-    monkeypatch.setattr(recipe, "build", lambda config, data: cheap(data.task))
-    data = recipe.load(config)
-    probe = recipe.train_probe(config, data, None, None)
-    kerastl.training.set_seed(config.seed)
-    before = recipe.build(config, data)
-    same = [np.array_equal(*pair) for pair in zip(probe.model.get_weights(), before.get_weights(), strict=True)]
-    kept = {weight.path.split("/")[0] for weight, equal in zip(before.weights, same, strict=True) if not equal}
-    assert kept <= {"logits"}
-    assert len(probe.curves.values["val_accuracy"]) == recipe.PROBE.epochs
-    answers = kerastl.training.predict(probe.model, data.validation.inputs)
-    assert (answers.argmax(1) == data.validation.labels).mean() > 0.6
+    config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), reading=TextReading(), labels=5)
+    whole = recipe.load(config)
+    few = recipe.draw_labels(config, whole)
+    assert np.bincount(few.train.labels).tolist() == [5, 5]
+    assert (len(few.validation), len(few.test), few.drawn_from) == (12, 12, len(whole.train))
+    other = recipe.draw_labels(dataclasses.replace(config, seed=1), whole)
+    assert not np.array_equal(few.train.inputs, other.train.inputs)
+    several = dataclasses.replace(whole.task, target=kerastl.tasks.multi_label.MultiLabel(whole.task.target.names))
+    with pytest.raises(ValueError, match=r"one class each. Received: texts of none or several classes in --labels"):
+        recipe.draw_labels(config, dataclasses.replace(whole, task=several))
 
 
 @pytest.mark.parametrize(

@@ -46,16 +46,7 @@ def advise(
             f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
             "files, a folder a class; or `kerastl copy mnist_cnn FILE` starts a recipe of your own."
         )
-    if facts.kind == "pictures":
-        total = sum(facts.counts.values())
-        plan = kerastl.training.transfer.plan(
-            examples=total if facts.examples is None else facts.examples,
-            classes=len(facts.counts),
-            each=None if facts.examples is None else total / max(len(facts.counts), 1),
-        )
-        forward_passes, epochs = 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0
-    else:
-        forward_passes, epochs = 0, kerastl.models.advice.TEXT_EPOCHS
+    forward_passes, epochs, why = _planned(facts)
     found = kerastl.models.advice.advise(
         **{name: getattr(facts, name) for name in ("kind", "counts", "length", "familiar", "examples")},
         forward_passes=forward_passes,
@@ -77,7 +68,8 @@ def advise(
     words += [word for name, value in found.flags.items() for word in (f"--{name}", str(value))]
     by_column = [*reading.as_flags(flags), *(["--on-unreadable", "skip"] if facts.unusable else [])]
     print(shlex.join([*words, *by_column]))
-    for reason in (*found.why, *_understood(facts)):
+    adapts = found.recipe == "text_classifier" and found.model.name != "small"
+    for reason in (*found.why, *([why] if adapts else []), *_understood(facts)):
         print(f"  {reason}")
     if unlabelled is not None and beside:
         first = [
@@ -104,6 +96,24 @@ def advise(
         sizes = f"{other.megabytes:g} MB (float16: {other.float16_megabytes:g} MB)"
         print(f"  also: {other.name} at {other.size}: {sizes}, {other.milliseconds:g} ms")
     return 0
+
+
+def _planned(facts: Facts) -> tuple[int, int, str]:
+    """Of the plan for such data: passes through the frozen model, epochs of fine-tuning, and why."""
+    import kerastl
+
+    labels, classes = sum(facts.counts.values()), max(len(facts.counts), 1)
+    examples = labels if facts.examples is None else facts.examples
+    several = None if facts.examples is None else labels / classes
+    if facts.kind == "pictures":
+        plan = kerastl.training.transfer.plan(examples=examples, classes=classes, each=several)
+        return 1 + plan.views, plan.fine_tune.epochs if plan.fine_tune else 0, ""
+    usual = kerastl.data.reading.TextReading()
+    shares = [getattr(usual, part) for part in ("validation", "test") if not facts.parts.get(part)]
+    train = max(round(facts.parts.get("train", examples) - sum(shares) * examples), 1)
+    each = None if several is None else several * train / examples
+    plan = kerastl.training.sentences.plan(examples=train, outputs=classes, each=each)
+    return 1, plan.fine_tune.epochs if plan.fine_tune else 0, f"The run's plan: {plan.why}"
 
 
 def _minutes(minutes: float) -> str:

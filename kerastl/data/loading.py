@@ -53,10 +53,7 @@ _FLAGS = {"policy='skip'": "--on-unreadable skip", "measure_on_train=True": "--e
 """Words of a loader's error -> the flags of a recipe that say the same."""
 _LACKING = ("has no column",)
 """Words of a loader's error about a column that is not there."""
-_WITHOUT_TEACHER = (
-    "`kerastl run text_classifier --encoder small --schedule.peak-learning-rate 1e-3 --schedule.epochs 10` learns them "
-    "without a teacher."
-)
+_WITHOUT_TEACHER = "`kerastl run text_classifier --encoder small` learns them without a teacher."
 
 
 def pictures(
@@ -204,7 +201,7 @@ def _own_pictures(
 def texts(
     data: str | Path | None,
     *,
-    sequence_length: int,
+    sequence_length: int | None,
     vocabulary: vocabularies.Vocabulary,
     vocabulary_size: int = 8000,
     reading: TextReading = TextReading(),  # noqa: B008  frozen

@@ -38,7 +38,7 @@ def fetch() -> Path:
 def load(
     *,
     rotten_tomatoes: bool = False,
-    sequence_length: int = 128,
+    sequence_length: int | None = 128,
     vocabulary: vocabularies.Vocabulary = "bert",
     vocabulary_size: int = 8000,
     validation: int | float = 0.1,

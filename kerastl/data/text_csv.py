@@ -22,6 +22,7 @@ from kerastl.data import (
     enough,
     labelled_texts,
     left_out,
+    lengths,
     multi_label_columns,
     splits,
     strata,
@@ -47,7 +48,7 @@ def load(
     split_column: str = "split",
     label_separator: str | None = None,
     label_columns: Sequence[str] = (),
-    sequence_length: int = 128,
+    sequence_length: int | None = 128,
     vocabulary: vocabularies.Vocabulary = "bert",
     vocabulary_size: int = 8000,
     policy: str = "fail",
@@ -71,7 +72,8 @@ def load(
             field), one or several of them. Of a JSON lines file a label may also be a list of names: then every text of
             it may have several, and no separator is needed.
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
-        sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
+        sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off. ``None`` takes the
+            length that 98 in 100 training texts do not exceed, see `lengths.usual`.
         vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; the tokens
             themselves; or ``None`` to learn them from the training texts (`vocabularies.learn_vocabulary`), for a model
             trained from nothing.
@@ -144,7 +146,7 @@ def build_dataset(
     problems: Sequence[str] = (),
     skip: bool,
     columns: Sequence[str] = (),
-    sequence_length: int,
+    sequence_length: int | None,
     vocabulary: vocabularies.Vocabulary,
     vocabulary_size: int,
     validation: int | float,
@@ -189,8 +191,12 @@ def build_dataset(
     if limit is not None:  # here already: what is left out need not be tokenized
         same = dict.fromkeys(parts, kept)
         parts = splits.limit_examples(parts, same, limit=limit, least=10 * len(names), seed=seed)
-    tokens = vocabularies.tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
+    learnt_from = [examples[index].text for index in parts["train"]]
+    tokens = vocabularies.tokens(vocabulary, learnt_from, size=vocabulary_size)
     tokenizer = wordpiece.Tokenizer(tokens)
+    if sequence_length is None:
+        sequence_length = lengths.usual(tokenizer, learnt_from)
+        left_out.tell([f"the first {sequence_length} tokens of a text are read, see sequence_length"])
     arrays = {}
     for split, rows in parts.items():
         ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]

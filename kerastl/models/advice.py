@@ -59,11 +59,9 @@ FEW_SHOT_LIMIT = 20
 """Examples of a class up to which `image_few_labels` is for them."""
 AFFORDABLE_MINUTES = 12 * 60
 """Minutes that a teacher may take: a night."""
-TEXT_EPOCHS = 2
-"""Epochs of `text_classifier`, and of the teacher in `text_mobile`."""
 _POSITIONS = 512  # that an encoder knows
 _STUDENT = 20  # epochs of `text_mobile`'s: ten, and as many of its baseline
-_FROM_NOTHING = {"schedule.peak-learning-rate": 1e-3, "schedule.epochs": 10}  # what an encoder without weights needs
+_FROM_NOTHING = 10  # epochs of an encoder without weights, see `training.sentences`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +133,7 @@ def advise(
         useful = _encoders(within if teacher else alone, length=length, familiar=familiar, why=why)
     best, others = useful[0], tuple(useful[1:])
     if best.name == "small":
-        epochs = _FROM_NOTHING["schedule.epochs"]
+        forward_passes, epochs = 0, _FROM_NOTHING
     minutes = total * _minutes(best, forward_passes=forward_passes, epochs=epochs)
     flags: Mapping[str, object]
     if teacher and best.name == "text_cnn":
@@ -214,8 +212,7 @@ def _plain(kind: str, best: Model, why: list[str], *, budget: bool) -> tuple[str
     why.append(f"{best.name} has the best features {limits}.")
     if kind == "pictures":
         return "image_classifier", {"backbone": best.name, "image-size": best.size}
-    flags: dict[str, object] = {"encoder": best.name, "sequence-length": best.size}
-    return "text_classifier", {**flags, **(_FROM_NOTHING if best.name == "small" else {})}
+    return "text_classifier", {"encoder": best.name, "sequence-length": best.size}
 
 
 def _encoders(within: Sequence[Model], *, length: int, familiar: bool, why: list[str]) -> list[Model]:

@@ -13,31 +13,35 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-from kerastl.runs import single_tasks
+from kerastl.runs import single_tasks, word_counts
 from kerastl.types import ClassTarget, Dataset, NamedTargets, Score, Split, Target, Variant
 
-COLUMNS, ENTRIES, LABELS = 1000, 20_000_000, 50_000_000
-"""A linear model is cheap up to so many columns of a table, and up to so many words times outputs in all texts; any
-baseline up to so many examples times outputs."""
-CONSTANT = "always the same answer"
-"""Name of the baseline that looks at no example."""
+COLUMNS, ENTRIES, LABELS = 1000, 40_000_000, 50_000_000
+"""A linear model is cheap up to so many columns of a table, and up to so many words and pairs times outputs in all
+texts; any baseline up to so many examples times outputs."""
+CONSTANT, LINEAR, WORDS = "always the same answer", "a linear model", "TF-IDF with logistic regression"
+"""Names of the baseline that looks at no example, of ridge regression, and of what reads a text's words alone."""
 _RIDGES = (1e-3, 1e-1, 1e1)
 """Penalties of the ridge regression, among which validation chooses."""
+_INVERSE_PENALTIES = (1.0, 10.0, 100.0)
+"""Those of logistic regression, by scikit-learn's convention: the larger, the less is penalized."""
 
 
 def measured(dataset: Dataset, *, files: Sequence[Variant] = ()) -> list[dict[str, Any]]:
     """What baselines score, a row each: ``name``, ``validation_score`` and ``score``, that on test.
 
-    Always the same answer (the most frequent class, or set of classes; of numbers the median), and a linear model of a
-    table's columns, or of a text's words, where that takes seconds: ridge regression (Hoerl & Kennard 1970), of words
-    on TF-IDF (Sparck Jones 1972), its penalty chosen on validation.
+    Always the same answer (the most frequent class, or set of classes; of numbers the median), and where that takes
+    seconds a linear model, its penalty chosen on validation: of a table's columns ridge regression (Hoerl & Kennard
+    1970); of texts logistic regression on TF-IDF of their words and pairs of words, see `word_counts`, or where numbers
+    are asked for ridge regression.
 
     Args:
         dataset: validation chooses a penalty; test is scored once.
         files: of the run that the chosen one has to beat as well, a linear probe for example.
     """
     found = []
-    for name, make in ((CONSTANT, _constant), ("a linear model", _linear)):
+    linear = WORDS if _reads_words(dataset) and isinstance(dataset.task.target, ClassTarget) else LINEAR
+    for name, make in ((CONSTANT, _constant), (linear, _linear)):
         answer = _answer(make, dataset)
         if answer is not None:
             scores = [_score(answer, split).value for split in (dataset.validation, dataset.test)]
@@ -51,23 +55,28 @@ def measured(dataset: Dataset, *, files: Sequence[Variant] = ()) -> list[dict[st
 def warnings(
     rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any], *, target: Target, words: Callable[[float], str]
 ) -> list[str]:
-    """What has to be said loudly: each baseline that does better on test than the chosen file.
+    """What has to be said loudly: each baseline that does better than the chosen file, on test or on validation.
 
     One that does exactly as well has not beaten it, two perfect ones least of all; but for `CONSTANT`, whose score is
     that of a file which has learnt nothing.
 
     Args:
         rows: as `measured` gives them.
-        chosen: with its ``name`` and its ``score`` on test.
+        chosen: with its ``name``, its ``validation_score``, and its ``score`` on test.
         target: says which of two scores is the better one.
         words: a score in words.
     """
-    return [
-        f"{row['name']} scores {words(row['score'])} on test, and the chosen {chosen['name']} "
-        f"{words(chosen['score'])}: it is no better than this baseline."
-        for row in rows
-        if (lost := target.drop(chosen["score"], row["score"])) > 0 or (lost == 0 and row["name"] == CONSTANT)
-    ]
+    said = []
+    for row in rows:
+        for key, split in (("score", "test"), ("validation_score", "validation")):
+            lost = target.drop(chosen[key], row[key])
+            if lost > 0 or (lost == 0 and row["name"] == CONSTANT):
+                said.append(
+                    f"{row['name']} scores {words(row[key])} on {split}, and the chosen {chosen['name']} "
+                    f"{words(chosen[key])}: it is no better than this baseline."
+                )
+                break
+    return said
 
 
 Answer = Callable[[Split], Any]
@@ -101,17 +110,20 @@ def _constant(dataset: Dataset) -> Answer | None:
 
 
 def _linear(dataset: Dataset) -> Answer | None:
-    """Ridge regression, where examples are rows of a table, or texts."""
+    """A linear model, where examples are rows of a table, or texts; of several penalties the best on validation."""
     labels, features = _table(dataset.train), _features(dataset)
     if labels is None or features is None:
         return None
-    table = features(dataset.train)
-    made = [_ridge(features, table, labels, penalty=penalty) for penalty in _RIDGES]
-    target = dataset.task.target
-    best = made[0]
-    for one in made[1:]:
-        if target.drop(_score(best, dataset.validation).value, _score(one, dataset.validation).value) > 0:
-            best = one
+    table, target = features(dataset.train), dataset.task.target
+    if _reads_words(dataset) and isinstance(target, ClassTarget):
+        made = (_logistic(features, table, dataset.train, inverse_penalty=one) for one in _INVERSE_PENALTIES)
+    else:
+        made = (_ridge(features, table, labels, penalty=penalty) for penalty in _RIDGES)
+    best, top = None, 0.0
+    for one in made:
+        score = _score(one, dataset.validation).value
+        if best is None or target.drop(top, score) > 0:
+            best, top = one, score
     return best
 
 
@@ -131,12 +143,12 @@ def _features(dataset: Dataset) -> Callable[[Split], Any] | None:
     train, kind = dataset.train, dataset.task.inputs
     if isinstance(train.inputs, Mapping) or len(kind.shape) != 1:
         return None
-    if "vocabulary" in kind.described():
-        texts = _words(train, size=len(kind.described()["vocabulary"]))
-        if texts.nnz * dataset.task.target.outputs > ENTRIES:
+    if _reads_words(dataset):
+        ids = _read(train)
+        if 2 * np.count_nonzero(ids) * dataset.task.target.outputs > ENTRIES:
             return None
-        seen = np.log((1 + len(train)) / (1 + np.asarray((texts > 0).sum(0)).ravel())) + 1
-        return lambda split: _unit_rows(_words(split, size=texts.shape[1]).multiply(seen).tocsr())
+        weights = word_counts.TfIdf.of(ids, size=len(kind.described()["vocabulary"]))
+        return lambda split: weights(_read(split))
     if kind.shape[0] > COLUMNS or kind.dtype == "int32":
         return None
     rows = _read(train).astype(np.float64)
@@ -159,24 +171,23 @@ def _read(split: Split) -> np.ndarray:
     return np.asarray(inputs[:])
 
 
-def _words(split: Split, *, size: int) -> Any:
-    """How often each id of the vocabulary stands in each text, but for padding, sparse ``(examples, vocabulary)``."""
-    ids = _read(split)
-    rows, places = np.nonzero(ids)
-    ones = np.ones(len(rows))
-    return sparse.csr_matrix((ones, (rows, ids[rows, places])), shape=(len(ids), size))
+def _reads_words(dataset: Dataset) -> bool:
+    """Whether its examples are texts, as ids of a vocabulary."""
+    kind = dataset.task.inputs
+    return not isinstance(dataset.train.inputs, Mapping) and "vocabulary" in kind.described()
 
 
-def _unit_rows(table: Any) -> Any:
-    lengths = np.sqrt(np.asarray(table.multiply(table).sum(1)).ravel())
-    return sparse.diags(1 / np.where(lengths > 0, lengths, 1.0)) @ table
+def _logistic(features: Callable[[Split], Any], table: Any, train: Split, *, inverse_penalty: float) -> Answer:
+    target = train.task.target
+    model = word_counts.Logistic.of(table, np.asarray(train.labels), target, inverse_penalty=inverse_penalty)
+    return lambda split: model(features(split))
 
 
 def _ridge(features: Callable[[Split], Any], table: Any, labels: np.ndarray, *, penalty: float) -> Answer:
     """The weights with the least squared error, and squares that are penalized; the mean of the labels is free.
 
     Columns are of the size of one, and so is what an example adds to the error: their penalty grows with the examples.
-    Rows of words are of length one together.
+    Rows of words are of length one.
     """
     mean = labels.mean(0)
     if sparse.issparse(table):

@@ -48,6 +48,7 @@ def publish(
     control: Baseline | None = None,
     single: Mapping[str, fitting.Trained] | None = None,
     skipped: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
 
@@ -68,6 +69,7 @@ def publish(
         skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance, on validation or on test, joins them, with the flag that would let it pass; where the chosen one
             does, the next takes its place.
+        notes: what else has to be said loudly, a sentence each.
 
     Returns:
         The report, as written to ``report.json``.
@@ -111,6 +113,7 @@ def publish(
         baselines=baselines.measured(dataset, files=rivals),
         accept=dataclasses.asdict(accept),
         model_choice=" ".join(dict.fromkeys(one.model_choice for one in candidates if one.model_choice)),
+        notes=notes,
     )
     if single:
         found = {"chosen": measured[choice.name][0], "file": chosen.path, "folder": run.folder}

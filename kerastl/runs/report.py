@@ -105,6 +105,7 @@ def build(
     baselines: Sequence[Mapping[str, Any]] = (),
     accept: Mapping[str, Any] | None = None,
     model_choice: str = "",
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of `report.json`; `runs.remeasured` measures it again.
 
@@ -123,6 +124,7 @@ def build(
         baselines: what the chosen file has to beat, see `runs.baselines`.
         accept: the bounds by which `publishing.publish` chose, the fields of `Acceptance`; ``None`` for another choice.
         model_choice: which of several trained models the files are of, and why; empty where there was one.
+        notes: what else has to be said loudly, a sentence each.
 
     Raises:
         ValueError: if a variant's file lies outside the folder, a name comes twice, or the choice is none of them.
@@ -166,7 +168,7 @@ def build(
         "frontier": list(frontier),
         "control": None if control is None else dict(control),
         "baselines": [dict(row) for row in baselines],
-        "warnings": [*loud, *_wide(variants)],
+        "warnings": [*loud, *notes, *_wide(variants)],
         "accept": None if accept is None else dict(accept),
     }
 
@@ -305,10 +307,21 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     words += [report["model_choice"]] if report.get("model_choice") else []
     words.insert(1, f"ms: {_chosen_latency(report).measured}.")
     words += [f"skipped: {name}: {why}" for name, why in report["skipped"].items()]
+    words += _baselines(report)
     for line in (*words, report["summary"]):
         console.print(printable(line), markup=False, highlight=False)
     for loud in report.get("warnings", ()):
         console.print(f"WARNING: {printable(loud)}", markup=False, highlight=False, style="bold yellow")
+
+
+def _baselines(report: Mapping[str, Any]) -> list[str]:
+    """What baselines score, in one line."""
+    units = report.get("units", "%")
+    rows = [
+        f"{row['name']} {score_words(row['validation_score'], units)} and {score_words(row['score'], units)}"
+        for row in report.get("baselines", ())
+    ]
+    return [f"Baselines, on validation and on test: {'; '.join(rows)}."] if rows else []
 
 
 def _chosen_latency(report: Mapping[str, Any]) -> types.Latency:

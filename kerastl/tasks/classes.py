@@ -136,16 +136,24 @@ def check_weights(class_weight: Mapping[int, float], names: Sequence[str]) -> No
 
 
 def class_rows(names: Sequence[str], having: np.ndarray, given: np.ndarray) -> list[dict[str, Any]]:
-    """A row a class: its name, how many examples have it, and the share of those that are answered with it.
+    """A row a class: its name, how many examples have it, and its recall, precision and F1.
+
+    Recall is the share of the examples having it that are answered with it, precision the share of those answered with
+    it that have it, F1 their harmonic mean; ``None`` of none.
 
     Args:
         names: one a class.
         having, given: bool ``(examples, classes)``: which classes an example has, and which it is answered with.
     """
-    examples, hits = having.sum(0), (having & given).sum(0)
+    examples, answered, hits = having.sum(0), given.sum(0), (having & given).sum(0)
+    shown = {
+        "recall": shares(hits, examples),
+        "precision": shares(hits, answered),
+        "f1": shares(2 * hits, examples + answered),
+    }
     return [
-        {"name": name, "examples": int(count), "recall": recall}
-        for name, count, recall in zip(names, examples, shares(hits, examples), strict=True)
+        {"name": name, "examples": int(count)} | {key: values[place] for key, values in shown.items()}
+        for place, (name, count) in enumerate(zip(names, examples, strict=True))
     ]
 
 

@@ -154,20 +154,15 @@ class MultiLabel(classes.Classification):
         """Recall, precision, F1 and average precision of each class, their means, and the baseline of one set."""
         classes.check_answers(answers, labels, classes=self.outputs)
         having, given = self.having(labels), self.given(answers)
-        hits, rows = (having & given).sum(0), classes.class_rows(self.names, having, given)
-        columns = {
-            "precision": classes.shares(hits, given.sum(0)),
-            "f1": classes.shares(2 * hits, having.sum(0) + given.sum(0)),
-            "average_precision": [average_precision(*one) for one in zip(answers.T, having.T, strict=True)],
-        }
-        for place, row in enumerate(rows):
-            row |= {key: values[place] for key, values in columns.items()}
+        rows = classes.class_rows(self.names, having, given)
+        for row, said, there in zip(rows, answers.T, having.T, strict=True):
+            row["average_precision"] = average_precision(said, there)
         found = {
             "by_class": rows,
             "balanced_accuracy": classes.mean([row["recall"] for row in rows]),
             "majority_baseline": classes.majority(having),
             "macro_f1": classes.mean([row["f1"] for row in rows if row["examples"]]),
-            "mean_average_precision": classes.mean(columns["average_precision"]),
+            "mean_average_precision": classes.mean([row["average_precision"] for row in rows]),
         }
         macro, mean, majority = (
             classes.percent(found[key]) for key in ("macro_f1", "mean_average_precision", "majority_baseline")

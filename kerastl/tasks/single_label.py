@@ -152,22 +152,25 @@ class SingleLabel(classes.Classification):
         return classes.lost(self.names, asked, given)
 
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Recall of each class, their mean, and the baseline of always answering the most frequent class."""
+        """Recall, precision and F1 of each class, their means, and the baseline of the most frequent class."""
         classes.check_answers(answers, labels, classes=self.outputs)
         having, given = self.having(labels), self.given(answers)
         rows = classes.class_rows(self.names, having, given)
         balanced, majority = classes.mean([row["recall"] for row in rows]), classes.majority(having)
+        macro = classes.mean([row["f1"] for row in rows if row["examples"]])
         note = (
-            "Share of each class's test examples that the chosen file gets right. Balanced accuracy, their mean: "
-            f"{classes.percent(balanced)}. Always answering the most frequent class would score "
-            f"{classes.percent(majority)}."
+            "Of each class: the share of its test examples that the chosen file gets right (recall), and of those that "
+            f"it says are of it, the share that is (precision). Balanced accuracy, the mean of recalls: "
+            f"{classes.percent(balanced)}. Macro F1: {classes.percent(macro)}. Always answering the most frequent "
+            f"class would score {classes.percent(majority)}."
         )
-        columns = {"Recall": ("recall", "no example")}
+        columns = {"Recall": ("recall", "no example"), "Precision": ("precision", "never named")}
         return {
             "by_class": rows,
             "balanced_accuracy": balanced,
+            "macro_f1": macro,
             "majority_baseline": majority,
-            "tables": [classes.table(rows, note=note, columns=columns)],
+            "tables": [classes.table(rows, note=note, columns={**columns, "F1": ("f1", "no example")})],
         }
 
     def summary(self, details: Mapping[str, Any]) -> str:

@@ -100,6 +100,30 @@ def validation_of(data: object) -> Split | None:
     return validation if isinstance(validation, Split) else None
 
 
+def brings_answers(batches: tf.data.Dataset) -> bool:
+    """Whether batches have a teacher's answers beside their labels."""
+    spec: Any = batches.element_spec
+    return isinstance(spec[1], tuple)
+
+
+def weighted(batches: tf.data.Dataset, class_weight: Mapping[int, float]) -> tf.data.Dataset:
+    """Batches that bring the weight of each example's class along, where Keras cannot find it by itself.
+
+    Args:
+        batches: of ``(inputs, (labels, a teacher's answers))``, labels being class indices.
+        class_weight: class index -> weight, of every class.
+
+    Returns:
+        Batches of ``(inputs, (labels, answers), weights)``, which count their epochs as the given ones do.
+    """
+    table = tf.constant([class_weight[label] for label in range(len(class_weight))], tf.float32)
+    made = batches.map(lambda inputs, targets: (inputs, targets, tf.gather(table, targets[0])))
+    for name in ("epochs_begun", "course"):
+        if hasattr(batches, name):
+            setattr(made, name, getattr(batches, name))
+    return made
+
+
 def _reader(values: Values, dtype: str | Mapping[str, str]) -> Callable[[tf.Tensor], Batch]:
     """Values by the indices of their examples, as graph operations."""
     if isinstance(values, Mapping):

@@ -97,6 +97,8 @@ def fit(
         task = weights = None
     else:
         loss, weights = _loss(task, loss, class_weight)
+    if weights and batching.brings_answers(batches):  # Keras weighs labels that come alone
+        batches, weights = batching.weighted(batches, weights), None
     score = task.target.training_metric() if task else None
     best = keep == "best" and held is not None
     model.compile(
@@ -220,6 +222,15 @@ def _loss(
             f"class_weight= without loss=. Received: weights of {sorted(class_weight)} and the loss {name!r}."
         )
     return loss or weighted, left
+
+
+def loss_of(task: Task, class_weight: Mapping[int, float] | None = None) -> tuple[Loss, dict[int, float] | None]:
+    """The loss of a task, and the weights of classes that it does not know of and Keras is to multiply it by.
+
+    Raises:
+        ValueError: weights are not one a class, positive and finite.
+    """
+    return _loss(task, None, class_weight)
 
 
 def warmup_cosine(schedule: Schedule, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

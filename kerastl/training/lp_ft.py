@@ -59,14 +59,15 @@ def fine_tune(
     schedule: Schedule,
     groups: Sequence[Sequence[str]],
     layer_decay: float,
+    keep: str = "last",
     validation: tf.data.Dataset | Split | None = None,
     workspace: Workspace | None = None,
     **options: Any,
 ) -> fitting.Trained:
     """A classifier in which everything has learnt, the early layers least, and statistics stayed as they came.
 
-    The last epoch is kept: validation pictures of the same shootings are soon all right, and the first such epoch is
-    far from the best. On shootings that were held out whole, accuracy rose to the end of the schedule.
+    By default the last epoch is kept: validation pictures of the same shootings are soon all right, and the first such
+    epoch is far from the best. On shootings that were held out whole, accuracy rose to the end of the schedule.
 
     Args:
         model: a classifier with a head that fits its features, as `linear_probe` leaves it; trained in place.
@@ -74,7 +75,9 @@ def fine_tune(
         schedule: whose learning rate is that of the last group.
         groups: names of layers from the input to the head, see `transfer.layer_rates`.
         layer_decay: factor of the learning rate from one group to the one before it.
-        validation: scored after every epoch; chooses nothing.
+        keep: ``"last"``; or ``"best"``, the epoch that is best on validation, for examples that are apart from those of
+            train, as texts are.
+        validation: scored after every epoch.
         workspace: of the stage.
         options: of `fitting.fit`, ``class_weight`` for example.
 
@@ -83,6 +86,6 @@ def fine_tune(
     """
     transfer.freeze_batch_norm(model)
     optimizer = functools.partial(transfer.LayerwiseAdamW, rates=transfer.layer_rates(groups, layer_decay=layer_decay))
-    options |= {"validation": validation, "workspace": workspace, "keep": "last"}
+    options |= {"validation": validation, "workspace": workspace, "keep": keep}
     curves = fitting.fit(model, data, schedule=schedule, optimizer=optimizer, **options)
     return fitting.Trained(model, curves)

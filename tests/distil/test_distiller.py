@@ -17,12 +17,14 @@ from kerastl.data import pipeline
 from kerastl.distil import losses, teachers
 from kerastl.distil.distiller import Distiller, under_cached_logits, under_logits, under_tasks
 from kerastl.distil.terms import LabelLoss, LogitLoss
+from kerastl.inputs.numbers import Numbers
 from kerastl.runs import checkpoints
 from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 
+DIRECTIONS_OF_FOUR = types.Task("toy", Numbers((4,)), SingleLabel(("a", "b", "c")))
 KULLBACK_LEIBLER = functools.partial(losses.kl_divergence, temperature=2.0)
 
 
@@ -67,6 +69,29 @@ def test_one_step_follows_the_gradient_of_the_blend(batch, weight, weighted):
         gradient *= sample_weight[:, None]
     np.testing.assert_allclose(student.weights[0].numpy(), kernel - inputs.T @ gradient, atol=1e-5)
     np.testing.assert_allclose(student.weights[1].numpy(), bias - gradient.sum(0), atol=1e-5)
+
+
+def test_weights_of_classes_reach_a_student_under_stored_answers(batch):
+    """By one step of `fit`: as those of a student that is trained on the weights of the examples themselves."""
+    inputs, labels = batch
+    weights = {0: 4.0, 1: 1.0, 2: 0.25}
+    split = types.Split("train", inputs, labels, DIRECTIONS_OF_FOUR)
+    answers = np.random.default_rng(1).normal(size=(8, 3)).astype("float32")
+    schedule = types.Schedule(1, batch_size=8, peak_learning_rate=0.1, warmup_fraction=0.0)
+    plain, weighted, expected = (dense_model(1) for _ in range(3))
+    under = under_logits(None, temperature=2.0, weight=0.5)
+    for model, options in ((plain, {}), (weighted, {"class_weight": weights})):
+        batches = pipeline.batches(split, batch_size=8, answers=answers)
+        fitting.fit(under(model), batches, schedule=schedule, optimizer=sgd, progress=False, **options)
+    shares = np.array([weights[label] for label in labels.tolist()], "float32")
+    distiller = compiled(under(expected), 0.1)
+    distiller.train_on_batch(inputs, (labels, answers), sample_weight=shares)
+    np.testing.assert_allclose(weighted.get_weights()[0], expected.get_weights()[0], atol=1e-5)
+    assert not np.allclose(weighted.get_weights()[0], plain.get_weights()[0], atol=1e-3)
+
+
+def sgd(rate, *, weight_decay):
+    return keras.optimizers.SGD(rate)
 
 
 def after_ten_steps(distiller, student, batch):

@@ -89,18 +89,29 @@ def test_why_another_model_was_taken_stands_on_page_and_table(built, capsys):
     assert "Which model the files are of" not in report.render(told)
 
 
+def test_notes_and_baselines_are_said(built, capsys):
+    rows = [{"name": "always the same answer", "validation_score": 0.25, "score": 0.3}]
+    report.print_table({**built, "baselines": rows, "warnings": ["It may not have been done."]})
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Baselines, on validation and on test: always the same answer 25.00 % and 30.00 %." in printed
+    assert "WARNING: It may not have been done." in printed
+    report.print_table(built)
+    assert "Baselines" not in capsys.readouterr().out
+
+
 def test_the_schema_is_the_designs(built):
     assert set(built) == {
         "schema", "recipe", "tag", "created", "versions", "seed", "data", "metric", "stages", "variants", "chosen",
         "why", "model_choice", "within_budget", "by_class", "balanced_accuracy", "majority_baseline", "skipped",
         "frontier", "control", "accept", "baselines", "warnings", "task", "units", "higher_is_better", "tables",
-        "summary",
+        "summary", "macro_f1",
     }  # fmt: skip
     assert built["schema"] == 1
     assert (built["task"], built["units"], built["higher_is_better"]) == ("single-label classification", "%", True)
     assert [table["title"] for table in built["tables"]] == ["Class by class"]
-    assert built["by_class"][0] == {"name": "<a>", "examples": 4, "recall": 0.75}
-    assert built["by_class"][2] == {"name": "c", "examples": 0, "recall": None}
+    first = {"name": "<a>", "examples": 4, "recall": 0.75, "precision": 1.0, "f1": pytest.approx(6 / 7)}
+    assert built["by_class"][0] == first
+    assert built["by_class"][2] == {"name": "c", "examples": 0, "recall": None, "precision": None, "f1": None}
     assert built["data"] == {
         "name": "toy", "digest": "d" * 64, "train": 30, "validation": 20, "test": 10, "overlaps": OVERLAPS,
     }  # fmt: skip

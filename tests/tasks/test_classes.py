@@ -81,9 +81,9 @@ GIVEN = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 0, 0]], bool)
 
 def test_rows_of_classes_against_a_count_by_hand():
     assert classes.class_rows(NAMES, HAVING, GIVEN) == [
-        {"name": "a", "examples": 3, "recall": 2 / 3},
-        {"name": "b", "examples": 2, "recall": 0.5},
-        {"name": "c", "examples": 0, "recall": None},
+        {"name": "a", "examples": 3, "recall": 2 / 3, "precision": 1.0, "f1": 0.8},
+        {"name": "b", "examples": 2, "recall": 0.5, "precision": 1.0, "f1": 2 / 3},
+        {"name": "c", "examples": 0, "recall": None, "precision": 0.0, "f1": 0.0},
     ]
     assert classes.majority(HAVING) == 0.5  # the set of a alone, twice of four
     assert classes.shares(np.array([1, 0]), np.array([4, 0])) == [0.25, None]

@@ -148,6 +148,14 @@ def test_details_against_a_count_by_hand():
         ("c", 0, None),
         ("d", 1, 1.0),
     ]
+    # of a 3 of 4 are found, and one that is of b is called a; of c one is named, and there is none
+    assert [(row["precision"], row["f1"]) for row in found["by_class"]] == [
+        (0.75, 0.75),
+        (1.0, pytest.approx(2 / 3)),
+        (0.0, 0.0),
+        (1.0, 1.0),
+    ]
+    assert found["macro_f1"] == pytest.approx((0.75 + 2 / 3 + 1) / 3)
     assert found["balanced_accuracy"] == pytest.approx(0.75)
     assert found["majority_baseline"] == pytest.approx(4 / 7)
     assert TARGET.summary(found) == (

@@ -6,6 +6,7 @@ from toy import DIRECTIONS, SEVERAL
 
 from kerastl.data import pipeline
 from kerastl.inputs.image import Image
+from kerastl.inputs.numbers import Numbers
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import batching
 from kerastl.types import Dataset, Schedule, Split, Task
@@ -104,3 +105,20 @@ def test_data_without_a_schedule_asks_for_one(examples):
         batching.schedule_of(split)
     with pytest.raises(ValueError, match=r"training_batches bring theirs along\. Received: none, with batches"):
         batching.schedule_of(pipeline.batches(split, batch_size=8))
+
+
+def test_weights_of_classes_come_along_with_a_teachers_answers():
+    """Keras weighs labels that come alone; a distiller is trained on labels and answers."""
+    task = Task("numbers", Numbers((1,)), SingleLabel(("a", "b", "c")))
+    split = Split("train", np.arange(10, dtype=np.float32)[:, None], np.arange(10, dtype=np.int32) % 3, task)
+    answers = np.eye(3, dtype=np.float32)[split.labels]
+    batches = pipeline.batches(split, batch_size=4, shuffle=True, answers=answers)
+    found = batching.weighted(batches, {0: 3.0, 1: 1.0, 2: 0.5})
+    seen = []
+    for _, (labels, beside), weights in found:
+        np.testing.assert_array_equal(weights, np.array([3.0, 1.0, 0.5], np.float32)[labels])
+        np.testing.assert_array_equal(beside, np.eye(3)[labels])
+        seen += labels.numpy().tolist()
+    assert sorted(seen) == sorted(split.labels.tolist())
+    assert found.epochs_begun is batches.epochs_begun
+    assert batching.task_of(found) is split.task

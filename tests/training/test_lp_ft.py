@@ -130,5 +130,10 @@ def test_fine_tuning_ends_with_its_last_epoch_whatever_validation_says():
         models.append(model)
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
+    held = split("validation", seed=1)
+    model, options = network(), options | {"validation": held, "keep": "best", "progress": False}
+    best = lp_ft.fine_tune(model, split("train", seed=0), **options)
+    right = (fitting.predict(model, held.inputs).argmax(-1) == held.labels).mean()
+    assert right == pytest.approx(max(best.curves.values["val_accuracy"]))
     with pytest.raises(ValueError, match=r"lies in \(0, 1\]"):
         lp_ft.fine_tune(network(), split("train", seed=0), schedule=Schedule(epochs=1), groups=GROUPS, layer_decay=0.0)

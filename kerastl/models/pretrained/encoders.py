@@ -70,6 +70,22 @@ def load(name: str, task: Task, *, pooling: str = "mean") -> keras.Model:
     return (bert_folder if _is_published(name) else bert_preset).load(name, task, pooling=pooling)
 
 
+def groups(model: keras.Model) -> list[list[str]]:
+    """Names of the layers of a classifier of texts from the words to the head, for rates that grow with depth.
+
+    Args:
+        model: as `load` gives it.
+
+    Returns:
+        The embeddings, each transformer layer, and the head: what `training.transfer.layer_rates` takes.
+    """
+    inside = [layer.name for layer in model.get_layer("encoder").layers if layer.weights]
+    blocks = [name for name in inside if name.startswith("transformer_layer_")]
+    below = [name for name in inside if name not in blocks]
+    head = [layer.name for layer in model.layers if layer.weights and layer.name != "encoder"]
+    return [below, *([name] for name in blocks), head]
+
+
 def _of_run(name: str) -> str:
     """The folder of the encoder that a finished run has pretrained; of anything else its own name."""
     inner = Path(name, names.TEXT_ENCODER)

@@ -108,7 +108,10 @@ def build(
     mask = keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "int32")
     fed = {"token_ids": ids, "segment_ids": keras.ops.zeros_like(ids), "padding_mask": mask}
     x = encoder(fed)
-    x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask) if pooling == "mean" else x[:, 0, :]
+    if pooling == "mean":
+        x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask)
+    else:
+        x = layers.Flatten(name="pool")(layers.Cropping1D((0, kind.length - 1), name="class_token")(x))
     x = layers.Dropout(dropout, name="head_dropout")(x)
     return keras.Model(ids, heads.outputs(x, task), name=name)
 
