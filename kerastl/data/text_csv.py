@@ -72,9 +72,10 @@ def load(
             it may have several, and no separator is needed.
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
         sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off.
-        vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; the tokens
-            themselves; or ``None`` to learn them from the training texts (`vocabularies.learn_vocabulary`), for a model
-            trained from nothing.
+        vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line, read with
+            the settings that stand beside it; the tokens themselves; what ``task.inputs.described()`` says of texts
+            that were read already; or ``None`` to learn them from the training texts
+            (`vocabularies.learn_vocabulary`), for a model trained from nothing.
         vocabulary_size: tokens of one that is learned.
         policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
             them, ``"skip"`` lists them on stderr and leaves them out. Copies of a text with the same label are left
@@ -190,7 +191,7 @@ def build_dataset(
         same = dict.fromkeys(parts, kept)
         parts = splits.limit_examples(parts, same, limit=limit, least=10 * len(names), seed=seed)
     tokens = vocabularies.tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
-    tokenizer = wordpiece.Tokenizer(tokens)
+    tokenizer = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary))
     arrays = {}
     for split, rows in parts.items():
         ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]
@@ -203,7 +204,7 @@ def build_dataset(
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}
     dataset = splits.dataset(
-        types.Task(name, Text(sequence_length, tokens), target),
+        types.Task(name, Text(sequence_length, tokens, tokenizer.settings), target),
         arrays,
         seed=seed,
         validation=validation,

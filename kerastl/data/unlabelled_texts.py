@@ -75,7 +75,7 @@ def load(
         )
     parts = _divided(len(examples), validation=validation, test=test, seed=seed)
     tokens = vocabularies.tokens(vocabulary, [examples[row][1] for row in parts["train"]], size=vocabulary_size)
-    tokenizer, arrays = wordpiece.Tokenizer(tokens), {}
+    tokenizer, arrays = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary)), {}
     for name, rows in parts.items():
         ids = [tokenizer.encode(examples[row][1], sequence_length) for row in rows]
         arrays[f"{name}_inputs"] = np.asarray(ids, np.int32)
@@ -87,7 +87,7 @@ def load(
     arguments |= {"vocabulary_size": vocabulary_size, "test": test}
     arguments |= {"layout": changed} if (changed := layout.changed()) else {}
     return splits.dataset(
-        types.Task(path.stem, Text(sequence_length, tokens), Agreement(("output",), (1.0,))),
+        types.Task(path.stem, Text(sequence_length, tokens, tokenizer.settings), Agreement(("output",), (1.0,))),
         arrays,
         seed=seed,
         validation=validation,
