@@ -20,6 +20,7 @@ from kerastl.data import (
     class_order,
     column_roles,
     enough,
+    familiarity,
     labelled_texts,
     left_out,
     multi_label_columns,
@@ -190,8 +191,11 @@ def build_dataset(
     if limit is not None:  # here already: what is left out need not be tokenized
         same = dict.fromkeys(parts, kept)
         parts = splits.limit_examples(parts, same, limit=limit, least=10 * len(names), seed=seed)
-    tokens = vocabularies.tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
+    training = [examples[index].text for index in parts["train"]]
+    tokens = vocabularies.tokens(vocabulary, training, size=vocabulary_size)
     tokenizer = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary))
+    if vocabulary is not None:
+        left_out.tell(familiarity.warnings(training, tokenizer, english=vocabulary == "bert"))
     arrays = {}
     for split, rows in parts.items():
         ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]

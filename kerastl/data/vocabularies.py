@@ -85,8 +85,9 @@ def settings(vocabulary: Vocabulary) -> wordpiece.Settings:
         return wordpiece.LEARNT
     if isinstance(vocabulary, Mapping):
         return _described(vocabulary).settings
-    known = vocabulary == "bert" or not isinstance(vocabulary, str | Path)
-    return wordpiece.UNCASED if known else wordpiece.Settings.beside(vocabulary)
+    if vocabulary == "bert" or not isinstance(vocabulary, str | Path):
+        return wordpiece.UNCASED
+    return wordpiece.Settings.beside(vocabulary)
 
 
 def _described(vocabulary: Mapping[str, Any]) -> Text:

@@ -196,9 +196,9 @@ def _input_of(data: bytes, source: TensorMetadataT, shape: list[int]) -> tuple[d
     return said, {"image": shape}
 
 
-def _from_json(words: str | None, otherwise: Mapping[str, object]) -> Mapping[str, object]:
+def _from_json(words: str | None, otherwise: dict[str, Any]) -> dict[str, Any]:
     found = otherwise if words is None else bounded_json.loads(words)
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         raise ValueError(f"Wanted an object of JSON in the metadata. Received: a {type(found).__name__}.")
     return found
 

@@ -212,9 +212,13 @@ class Tokenizer:
         start = 0
         while start < len(text):  # what is cut off need not be read; a space separates words whatever stands beside it
             end = text.find(" ", start + _AT_ONCE) + 1 or len(text)
-            for word in words(text[start:end], self.settings):
-                yield from self._pieces(word) if len(word) <= LONGEST_WORD else (self._ids[UNKNOWN],)
+            yield from self.ids_of(words(text[start:end], self.settings))
             start = end
+
+    def ids_of(self, words: Iterable[str]) -> Iterator[int]:
+        """The ids of the pieces of words, as `words` gives them; of an unknown word one."""
+        for word in words:
+            yield from self._pieces(word) if len(word) <= LONGEST_WORD else (self._ids[UNKNOWN],)
 
     def _pieces_of(self, word: str) -> tuple[int, ...]:
         """Greedy: the longest piece that begins the word, then the longest that goes on with it."""
