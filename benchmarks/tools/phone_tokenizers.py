@@ -78,6 +78,7 @@ def in_kotlin(compiler: str, folder: Path, texts: Sequence[str], length: int) ->
     lines = (" ".join(str(one[n] + 256 * one[n + 1]) for n in range(0, len(one), 2)) for one in units)
     (folder / "texts.txt").write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     (folder / "main.kt").write_text(printed("kotlin") + _KOTLIN.replace("LENGTH", str(length)), encoding="utf-8")
-    subprocess.run([compiler, "main.kt", "-nowarn", "-include-runtime", "-d", "main.jar"], cwd=folder, check=True)
+    if not (folder / "main.jar").is_file():  # it takes longer than the ids
+        subprocess.run([compiler, "main.kt", "-nowarn", "-include-runtime", "-d", "main.jar"], cwd=folder, check=True)
     subprocess.run(["java", "-jar", "main.jar"], cwd=folder, check=True)
     return [[int(word) for word in line.split()] for line in (folder / "ids.txt").read_text("ascii").split("\n")]
