@@ -77,7 +77,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             key=[net, config.objective, config.pretrain, texts.digest],
         )
         encoder = pretrained.model.get_layer("encoder")
-        encoders.keep_text(run, encoder, kerastl.inputs.text.of(data.task).vocabulary)
+        encoders.keep_text(run, encoder, kerastl.inputs.text.of(data.task))
         if few is None:
             features = kerastl.training.transfer.feature_extractor(pretrained.model)
             return encoders.publish(run, data, pretrained._replace(model=features), techniques=techniques)
@@ -93,7 +93,7 @@ def load(config: Config) -> tuple[Dataset, Dataset]:
     options: dict[str, Any] = {"sequence_length": config.sequence_length, "reading": config.reading}
     texts = functools.partial(kerastl.data.loading.texts_of_any_kind, seed=config.seed, **options)
     data = texts(config.data, vocabulary=kerastl.models.pretrained.encoders.vocabulary(config.encoder))
-    words = kerastl.inputs.text.of(data.task).vocabulary
+    words = kerastl.inputs.text.of(data.task).described()
     return data, texts(config.unlabelled, vocabulary=words) if config.unlabelled else data
 
 

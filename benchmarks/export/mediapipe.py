@@ -7,10 +7,10 @@ every file under `variants/` is asked. Beside texts' files a network is asked th
 far more than is allowed when one token is another. MediaPipe wants another absl-py than TF-MOT, so it is installed into
 an environment of its own in the cache folder, once, from PyPI; on Debian it needs `libegl1` and `libgles2`.
 
-Its tokenizer strips no accents, lower-cases ASCII only, and takes no compatibility forms apart. Sentences with such
-letters go there folded by `plain`; as they are written they are shown and not judged. What `plain` does not mend stands
-in `OTHERWISE`. Nor is a picture judged that each side scales down by itself. Exits non-zero if any other label differs,
-or a score by more than one quantization step, 1/256.
+Its tokenizer strips no accents and lower-cases ASCII only. Sentences with such letters, spaces and controls go there as
+the words that the bundle's page makes of them; as they are written they are shown and not judged. Nor is a picture
+judged that each side scales down by itself. Exits non-zero if any other label differs, or a score by more than one
+quantization step, 1/256.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from benchmarks.tools import results
 from kerastl.cli import main as command
 from kerastl.export import metadata
 from kerastl.inputs import text as texts
+from kerastl.inputs import wordpiece
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
@@ -60,9 +60,10 @@ SENTENCES = (
     "too " + "long" * 30 + " to be a word",
     "It began well enough, and then it went on. " * 30,
 )
-ACCENTED = ("Amélie: a naïve café scene, déjà vu", "ÉTOILE FILANTE, ÇA VA", "Ein schöner Film von der Straße")
-
-OTHERWISE = (
+WRITTEN_OTHERWISE = (
+    "Amélie: a naïve café scene, déjà vu",
+    "ÉTOILE FILANTE, ÇA VA",
+    "Ein schöner Film von der Straße",
     "a sign that stands for several…",
     "zero\N{ZERO WIDTH SPACE}width, and a bell\a",
 )
@@ -78,17 +79,11 @@ class Input:
     judged: bool = True
 
 
-def plain(sentence: str) -> str:
-    """Without accents, all letters folded: what kerastl's tokenizer does itself and MediaPipe's does not."""
-    bare = (one for one in unicodedata.normalize("NFD", sentence) if unicodedata.category(one) != "Mn")
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", "".join(bare)).casefold())
-
-
 def sentences() -> list[Input]:
     return [
         *(Input(sentence, sentence, sentence) for sentence in SENTENCES),
-        *(Input(f"folded: {sentence}", sentence, plain(sentence)) for sentence in ACCENTED),
-        *(Input(sentence, sentence, sentence, judged=False) for sentence in (*ACCENTED, *OTHERWISE)),
+        *(Input(f"its words: {one}", one, " ".join(wordpiece.words(one))) for one in WRITTEN_OTHERWISE),
+        *(Input(one, one, one, judged=False) for one in WRITTEN_OTHERWISE),
     ]
 
 

@@ -377,7 +377,7 @@ def _read_settings():
             return
         bert_folder._json(folder / "config.json")
         wordpiece.Tokenizer.from_file(folder / "vocab.txt").encode("a word über ab", 8)
-        bert_folder.vocabulary(folder)
+        bert_folder.tokenizer(folder)
 
     return read
 

@@ -16,6 +16,7 @@ from kerastl.data import (
     bert_vocabulary,
     class_folders,
     column_roles,
+    familiarity,
     formats,
     labelled_texts,
     multi_label_columns,
@@ -29,8 +30,6 @@ from kerastl.inputs import array_file, pictures, wordpiece
 from kerastl.system import special_files
 
 _SAMPLE, _LONGEST = 300, 512
-_PIECES = 2.0
-"""Word pieces a word from which a vocabulary is of another language: English texts have 1.1 to 1.4."""
 
 
 class Facts(NamedTuple):
@@ -42,7 +41,7 @@ class Facts(NamedTuple):
         counts: examples of each class, in all splits together.
         length: of pictures the shorter side in pixels, the median of some; of texts the tokens, [CLS] and [SEP] among
             them, that nine in ten of some do not exceed.
-        familiar: of texts, whether BERT's uncased English vocabulary has most of their words.
+        familiar: of texts, whether a pretrained encoder of English knows their language, see `familiarity`.
         examples: how many there are, where one may have none or several of the classes; ``None`` where each has one.
         said: what was understood of the files, a sentence each.
         parts: examples of each split that the data have.
@@ -152,27 +151,27 @@ def counted(path: str | Path, *, kind: str, text_column: str = "text", layout: L
 def _texts(path: Path, asked: column_roles.Asked, layout: Layout) -> Facts:
     read = labelled_texts.read(path, asked, layout=layout)
     examples, contradicting, copies = labelled_texts.without_copies(read.examples)
-    some = [examples[index].text for index in _spread(len(examples))]
+    some = [examples[index].text for index in familiarity.spread(len(examples), _SAMPLE)]
     tokenizer = wordpiece.Tokenizer(bert_vocabulary.tokens())
 
     def tokens(text: str) -> int:
         return int(np.count_nonzero(tokenizer.encode(text, _LONGEST)))
 
     lengths = [tokens(text) for text in some]
-    beginnings = [words[:100] for text in some if (words := wordpiece.words(text))]
-    unknown = tokenizer.vocabulary.index(wordpiece.UNKNOWN)
-    ids = [np.asarray(tokenizer.encode(" ".join(words), _LONGEST)) for words in beginnings]
-    # a word without a spelling, as of a script that the vocabulary lacks, counts as one of many pieces
-    pieces = sum(np.count_nonzero(one) - 2 + 4 * np.count_nonzero(one == unknown) for one in ids)
+    elsewhere = familiarity.foreign(familiarity.of(some, tokenizer), english=True)
     counts = collections.Counter(name for example in examples for name in example.names)
     counts.update(dict.fromkeys(asked.label_columns, 0))
     return Facts(
         "texts",
         dict(counts),
         int(np.percentile(lengths, 90)) if lengths else 2,
-        familiar=bool(pieces < _PIECES * max(sum(len(words) for words in beginnings), 1)),
+        familiar=not elsewhere,
         examples=len(examples) if any(example.labels is not None for example in examples) else None,
-        said=(*read.said, *([f"copies of a text are left out: {copies:,}"] if copies else [])),
+        said=(
+            *read.said,
+            *([f"copies of a text are left out: {copies:,}"] if copies else []),
+            *([elsewhere] if elsewhere else []),
+        ),
         parts=collections.Counter(example.split or "train" for example in examples),
         unusable=(*read.problems, *contradicting),
     )
@@ -205,7 +204,7 @@ def _arrays(path: Path, label_column: str, split_column: str, label_columns: Seq
 def _side(paths: list[str]) -> int:
     """The shorter side of pictures, the median of some, by their headers."""
     sides = []
-    for index in _spread(len(paths)):
+    for index in familiarity.spread(len(paths), _SAMPLE):
         try:
             special_files.refuse(Path(paths[index]))  # a table may name one
             with Image.open(paths[index], formats=pictures.FORMATS) as picture:
@@ -213,7 +212,3 @@ def _side(paths: list[str]) -> int:
         except Exception:  # decoders raise whatever damage provokes; the audit lists it
             continue
     return int(np.median(sides)) if sides else 0
-
-
-def _spread(count: int) -> list[int]:
-    return np.unique(np.linspace(0, max(count - 1, 0), min(count, _SAMPLE)).astype(int)).tolist() if count else []

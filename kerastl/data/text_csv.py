@@ -20,6 +20,7 @@ from kerastl.data import (
     class_order,
     column_roles,
     enough,
+    familiarity,
     labelled_texts,
     left_out,
     lengths,
@@ -74,9 +75,10 @@ def load(
         label_columns: instead of ``label_column`` the names of the classes, each a column of 0 and 1.
         sequence_length: token ids an example, [CLS] and [SEP] among them; longer texts are cut off. ``None`` takes the
             length that 98 in 100 training texts do not exceed, see `lengths.usual`.
-        vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line; the tokens
-            themselves; or ``None`` to learn them from the training texts (`vocabularies.learn_vocabulary`), for a model
-            trained from nothing.
+        vocabulary: ``"bert"``, which BERT's uncased models read; the path of a file with one token a line, read with
+            the settings that stand beside it; the tokens themselves; what ``task.inputs.described()`` says of texts
+            that were read already; or ``None`` to learn them from the training texts
+            (`vocabularies.learn_vocabulary`), for a model trained from nothing.
         vocabulary_size: tokens of one that is learned.
         policy: what becomes of empty texts, missing labels and texts that carry two labels: ``"fail"`` raises and lists
             them, ``"skip"`` lists them on stderr and leaves them out. Copies of a text with the same label are left
@@ -191,12 +193,14 @@ def build_dataset(
     if limit is not None:  # here already: what is left out need not be tokenized
         same = dict.fromkeys(parts, kept)
         parts = splits.limit_examples(parts, same, limit=limit, least=10 * len(names), seed=seed)
-    learnt_from = [examples[index].text for index in parts["train"]]
-    tokens = vocabularies.tokens(vocabulary, learnt_from, size=vocabulary_size)
-    tokenizer = wordpiece.Tokenizer(tokens)
+    training = [examples[index].text for index in parts["train"]]
+    tokens = vocabularies.tokens(vocabulary, training, size=vocabulary_size)
+    tokenizer = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary))
     if sequence_length is None:
-        sequence_length = lengths.usual(tokenizer, learnt_from)
+        sequence_length = lengths.usual(tokenizer, training)
         left_out.tell([f"the first {sequence_length} tokens of a text are read, see sequence_length"])
+    if vocabulary is not None:
+        left_out.tell(familiarity.warnings(training, tokenizer, english=vocabulary == "bert"))
     arrays = {}
     for split, rows in parts.items():
         ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]
@@ -209,7 +213,7 @@ def build_dataset(
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}
     dataset = splits.dataset(
-        types.Task(name, Text(sequence_length, tokens), target),
+        types.Task(name, Text(sequence_length, tokens, tokenizer.settings), target),
         arrays,
         seed=seed,
         validation=validation,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import types
-from kerastl.data import labelled_texts, left_out, splits, vocabularies
+from kerastl.data import familiarity, labelled_texts, left_out, splits, vocabularies
 from kerastl.data.tables import files, text_lines
 from kerastl.data.tables.table import Layout, Row, stored
 from kerastl.data.unlabelled import LEAST
@@ -74,8 +74,11 @@ def load(
             f"{'' if limit is None else f', limit={limit}'}."
         )
     parts = _divided(len(examples), validation=validation, test=test, seed=seed)
-    tokens = vocabularies.tokens(vocabulary, [examples[row][1] for row in parts["train"]], size=vocabulary_size)
-    tokenizer, arrays = wordpiece.Tokenizer(tokens), {}
+    training = [examples[row][1] for row in parts["train"]]
+    tokens = vocabularies.tokens(vocabulary, training, size=vocabulary_size)
+    tokenizer, arrays = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary)), {}
+    if vocabulary is not None:
+        left_out.tell(familiarity.warnings(training, tokenizer, english=vocabulary == "bert"))
     for name, rows in parts.items():
         ids = [tokenizer.encode(examples[row][1], sequence_length) for row in rows]
         arrays[f"{name}_inputs"] = np.asarray(ids, np.int32)
@@ -87,7 +90,7 @@ def load(
     arguments |= {"vocabulary_size": vocabulary_size, "test": test}
     arguments |= {"layout": changed} if (changed := layout.changed()) else {}
     return splits.dataset(
-        types.Task(path.stem, Text(sequence_length, tokens), Agreement(("output",), (1.0,))),
+        types.Task(path.stem, Text(sequence_length, tokens, tokenizer.settings), Agreement(("output",), (1.0,))),
         arrays,
         seed=seed,
         validation=validation,

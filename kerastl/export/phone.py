@@ -7,12 +7,22 @@ others get plain numbers in, named numbers out.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from kerastl.export import metadata, packing, phone_image, phone_numbers, phone_signature, phone_text, runtimes
+from kerastl.export import (
+    character_table,
+    metadata,
+    packing,
+    phone_image,
+    phone_numbers,
+    phone_signature,
+    phone_text,
+    runtimes,
+)
 from kerastl.inputs import wordpiece
 from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task
 
@@ -90,7 +100,10 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     page = _page_of(task).format(**_fields(report, row, task, needed))
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
     if "vocabulary" in fed:
+        settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
         made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
+        made |= {wordpiece.CONFIG: f"{json.dumps(settings.config(), indent=1)}\n".encode()}
+        made |= {character_table.NAME: _lines(character_table.lines(settings))}
     return made
 
 

@@ -30,6 +30,7 @@ class Text:
     Attributes:
         length: tokens of a text, with [CLS] and [SEP].
         vocabulary: the token of each id.
+        settings: how a text is brought to the vocabulary; that of BERT's uncased models where nobody says it.
 
     Raises:
         ValueError: if the length is not positive, or a token is not one line of text without a space at its end, as in
@@ -38,6 +39,7 @@ class Text:
 
     length: int
     vocabulary: tuple[str, ...] = dataclasses.field(repr=False)
+    settings: wordpiece.Settings = wordpiece.UNCASED
 
     kind: ClassVar[str] = "text"
     tensors: ClassVar[tuple[str, ...]] = ("ids", "mask", "segment_ids")
@@ -141,7 +143,7 @@ class Text:
         return self._encoded(sentence or "")
 
     def _encoded(self, sentence: str) -> np.ndarray:
-        return np.asarray([wordpiece.Tokenizer(self.vocabulary).encode(sentence, self.length)], np.int32)
+        return np.asarray([wordpiece.Tokenizer(self.vocabulary, self.settings).encode(sentence, self.length)], np.int32)
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         """The text as the model read it, out of its tokens."""
@@ -152,7 +154,8 @@ class Text:
         return "texts as token ids, each the number of a line of `vocab.txt`"
 
     def described(self) -> dict[str, Any]:
-        return {"vocabulary": list(self.vocabulary), "length": self.length}
+        described = {"vocabulary": list(self.vocabulary), "length": self.length}
+        return described | ({} if self.settings == wordpiece.UNCASED else {"tokenizer": self.settings.config()})
 
 
 def of(task: Task) -> Text:
@@ -169,6 +172,41 @@ def of(task: Task) -> Text:
     return task.inputs
 
 
+def read_with(task: Task, tokenizer: wordpiece.Tokenizer, *, encoder: str, load_with: str) -> tuple[str, ...]:
+    """The vocabulary of an encoder's tokenizer, which has to be the one that a task's texts were read with.
+
+    Args:
+        task: of texts.
+        tokenizer: the encoder's.
+        encoder: its name, for the message.
+        load_with: the value of ``vocabulary`` that loads texts for it, for the message.
+
+    Raises:
+        ValueError: if the texts were read with other tokens or other settings, or are no texts.
+    """
+    kind = of(task)
+    if kind.vocabulary != tokenizer.vocabulary:
+        raise ValueError(
+            f"{encoder} reads ids of its own vocabulary, {len(tokenizer.vocabulary):,} tokens; load the texts with "
+            f"vocabulary={load_with}. Received: {len(kind.vocabulary):,} tokens in task {task.name!r}."
+        )
+    if kind.settings != tokenizer.settings:
+        raise ValueError(
+            f"{encoder} reads texts with {tokenizer.settings}; load them with vocabulary={load_with}. Received: texts "
+            f"in task {task.name!r} that were read with {kind.settings}."
+        )
+    return tokenizer.vocabulary
+
+
 def restored(described: Mapping[str, Any]) -> Text | None:
-    """The kind that `Text.described` described, ``None`` where another one did."""
-    return Text(described["length"], tuple(described["vocabulary"])) if "vocabulary" in described else None
+    """The kind that `Text.described` described, ``None`` where another one did.
+
+    Files that were made before a tokenizer had settings are of BERT's uncased models.
+
+    Raises:
+        ValueError: as `Text` and `wordpiece.Settings.of_config`.
+    """
+    if "vocabulary" not in described:
+        return None
+    settings = wordpiece.Settings.of_config(described.get("tokenizer", {}))
+    return Text(described["length"], tuple(described["vocabulary"]), settings)

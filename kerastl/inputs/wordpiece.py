@@ -1,51 +1,158 @@
-"""Text to token ids, as uncased BERT models read it: words, then the longest pieces that a vocabulary has.
+"""Text to token ids, as BERT models read it: words, then the longest pieces that a vocabulary has.
 
 This file needs Python and nothing else. It is also copied into the bundle for the phone, as ``tokenizer.py``:
 
     python tokenizer.py vocab.txt 128 "a sentence"
 
-Ids are those of keras-hub's ``BertTokenizer(vocabulary, lowercase=True, strip_accents=True)`` and of its packing, but
-that every space of Unicode separates words, a no-break space too, as in BERT's own tokenizer
-(https://github.com/google-research/bert/blob/master/tokenization.py, ``_is_whitespace``). Time grows with the length of
-a text and with nothing else: what one might write to keep a tokenizer busy costs no more.
+Ids are those of Hugging Face's ``tokenizers`` (``BertNormalizer``, ``BertPreTokenizer``, ``WordPiece``), which BERT
+models are published with, for every character of Unicode: that library knows marks, punctuation and controls as they
+were in Unicode 8, and so does this file, whatever Python runs it. One thing is left out: ``[SEP]`` written in a text is
+brackets and letters here, and no token. Time grows with the length of a text and with nothing else: what one might
+write to keep a tokenizer busy costs no more.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 PAD, UNKNOWN, START, END, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Tokens that stand for no piece of a text; written out in a text they are brackets and letters like any other."""
 SUFFIX = "##"
 """Begins a piece that goes on with a word."""
 LONGEST_WORD = 100
-"""Bytes of UTF-8; a longer word is unknown as a whole, as in keras-hub."""
-_SURELY_TOO_LONG = 1000  # characters: normalization makes at most four into one, of a byte at least
+"""Characters; a longer word is unknown as a whole."""
+CONFIG = "tokenizer_config.json"
+"""File beside a vocabulary that says how texts are brought to it, in Hugging Face's words."""
 _AT_ONCE = 1000  # characters
-_WHITE = ("Zs", "Zl", "Zp", "Cc", "Cf")
-"""Categories of characters that separate words: spaces, ends of lines and of paragraphs, controls."""
-# Characters that are written without spaces between words: each is a word of its own.
-_CHINESE = (
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x2A6DF),
-    (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F),
-    (0x2B820, 0x2CEAF),
-    (0x2F800, 0x2FA1F),
+_LARGEST = 32_000_000  # bytes of JSON
+# Tokenizers of Hugging Face that do what this file does; others divide texts otherwise.
+_CLASSES = ("Bert", "DistilBert", "Electra", "MobileBert", "LayoutLM", "PreTrained", "Funnel", "SqueezeBert")
+
+# Each of these characters is a word of its own: ideographs, as BERT has them. The reference says 2B920 where BERT's
+# list says 2B820, and ids are made by the reference.
+_IDEOGRAPHS = (
+    *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F)),
+    *((0x2B740, 0x2B81F), (0x2B920, 0x2CEAF), (0x2F800, 0x2FA1F)),
 )
-# Unicode's Default_Ignorable_Code_Point: case folding drops them.
-_IGNORABLE = (
-    *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
-    *((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF)),
-    *((0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+# Scripts without spaces between words: Thai and Lao, Burmese, Khmer, kana, later ideographs.
+_UNSPACED = (
+    *((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x19E0, 0x19FF), (0x3005, 0x3007), (0x3040, 0x30FF)),
+    *((0x31F0, 0x31FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F), (0xFF66, 0xFF9F), (0x1B000, 0x1B16F), (0x20000, 0x323AF)),
 )
-_DROPPED: dict[int, None] = {code: None for first, last in _IGNORABLE for code in range(first, last + 1)}
+# The reference knows categories as they were in Unicode 8, canonical composition and order of Unicode 9, and letters of
+# Unicode 17. Python's tables are younger or older. Each range holds what has become of the kind since, and nothing that
+# was of the kind before.
+_NEW_MARKS = (
+    *((0x7FD, 0x7FD), (0x897, 0x8E1), (0x9FE, 0x9FE), (0xAFA, 0xAFF), (0xB55, 0xB55), (0xC04, 0xC3C), (0xD00, 0xD00)),
+    *((0xD3B, 0xD3C), (0xD81, 0xD81), (0xEBA, 0xEBA), (0xECE, 0xECE), (0x180F, 0x1886), (0x1ABF, 0x1AEB)),
+    *((0x1DF6, 0x1DFB), (0xA82C, 0xA82C), (0xA8C5, 0xA8C5), (0xA8FF, 0xA8FF), (0xA9BD, 0xA9BD), (0x10D24, 0x10F85)),
+    *((0x11070, 0x11074), (0x110C2, 0x110C2), (0x111C9, 0x111C9), (0x111CF, 0x111CF), (0x1123E, 0x11241)),
+    *((0x1133B, 0x1133B), (0x113BB, 0x1145E), (0x1182F, 0x1612F), (0x16F4F, 0x16F4F), (0x16FE4, 0x16FE4)),
+    *((0x1CF00, 0x1CF46), (0x1E000, 0x1E6F5), (0x1E944, 0x1E94A)),
+)
+_NEW_SIGNS = (
+    *((0x61D, 0x61D), (0x9FD, 0xA76), (0xC77, 0xC84), (0x1B4E, 0x1B4F), (0x1B7D, 0x1B7F), (0x2E43, 0x2E5D)),
+    *((0x10D6E, 0x10F89), (0x113D4, 0x1145D), (0x11660, 0x116B9), (0x1183B, 0x11FFF), (0x12FF1, 0x12FF2)),
+    *((0x16D6D, 0x16FE2), (0x1E5FF, 0x1E95F)),
+)
+_NEW_CONTROLS = ((0x890, 0x8E2), (0x110CD, 0x1343F))
+_NEW_COMPOSED = ((0x105C0, 0x105FF), (0x11380, 0x113FF), (0x11938, 0x11938), (0x16100, 0x1613F), (0x16D40, 0x16D7F))
+_OLD_MARKS, _OLD_SIGNS = "\u1734\U0001171e", "\u166d\U000111c9"
+"""What was a mark or a sign in Unicode 8 and is none any more."""
+_NEW_CAPITALS = {
+    **{0x1C89: 0x1C8A, 0xA7CB: 0x264, 0xA7CC: 0xA7CD, 0xA7CE: 0xA7CF, 0xA7D2: 0xA7D3, 0xA7D4: 0xA7D5, 0xA7DA: 0xA7DB},
+    **{0xA7DC: 0x19B},
+    **{code: code + 0x20 for code in range(0x10D50, 0x10D66)},
+    **{code: code + 0x1B for code in range(0x16EA0, 0x16EB9)},
+}
+# Marks that stay and have a class of canonical order in Unicode 9.
+_MOVABLE = (
+    *((0x8D4, 0x8E1), (0x1B44, 0x1B44), (0x1BAA, 0x1BAA), (0x1BF2, 0x1BF3), (0x1DFB, 0x1DFB), (0x302E, 0x302F)),
+    *((0xA953, 0xA953), (0xA9C0, 0xA9C0), (0x111C0, 0x111C0), (0x11235, 0x11235), (0x1134D, 0x1134D)),
+    *((0x11442, 0x11446), (0x116B6, 0x116B6), (0x11C3F, 0x11C3F), (0x1D165, 0x1D166), (0x1D16D, 0x1D172)),
+    *((0x1E000, 0x1E02A), (0x1E944, 0x1E94A)),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a text is brought to a vocabulary; the default is that of BERT's uncased models.
+
+    Attributes:
+        lowercase: letters are small, one at a time: a sigma at the end of a word is like any other.
+        strip_accents: marks are taken off, as when BERT's uncased models were trained; Hindi, Thai and Vietnamese lose
+            vowels by it.
+        split_ideographs: each Chinese character is a word.
+        split_unspaced: so is each character of other scripts that have no spaces between words: Thai, Lao, Khmer,
+            Burmese, Japanese. No published model does that; a learnt vocabulary does.
+    """
+
+    lowercase: bool = True
+    strip_accents: bool = True
+    split_ideographs: bool = True
+    split_unspaced: bool = False
+
+    def config(self) -> dict[str, Any]:
+        """The content of ``tokenizer_config.json``, with the names of Hugging Face's ``BertTokenizer``."""
+        config = {
+            "tokenizer_class": "BertTokenizer",
+            "do_lower_case": self.lowercase,
+            "strip_accents": self.strip_accents,
+            "tokenize_chinese_chars": self.split_ideographs,
+        }
+        return config | ({"tokenize_unspaced_scripts": True} if self.split_unspaced else {})
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any], *, where: str = "the settings") -> Settings:
+        """What ``tokenizer_config.json`` says; what it does not say is as in BERT's uncased models.
+
+        Raises:
+            ValueError: if it is of another tokenizer than BERT's, or a setting is neither true nor false.
+        """
+        if not isinstance(config, Mapping):
+            raise ValueError(f"Wanted the settings of a tokenizer by their names. Received: {config!r} in {where}.")
+        kind = str(config.get("tokenizer_class") or "BertTokenizer").removesuffix("Fast").removesuffix("Tokenizer")
+        names = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "tokenize_unspaced_scripts")
+        found = {name: config[name] for name in names if config.get(name) is not None}
+        if kind not in _CLASSES or not all(isinstance(value, bool) for value in found.values()):
+            raise ValueError(
+                "Wanted the settings of a BertTokenizer, each true or false. Received: "
+                f"{config.get('tokenizer_class')} with {found} in {where}."
+            )
+        lowercase = found.get("do_lower_case", True)
+        accents, ideographs = found.get("strip_accents", lowercase), found.get("tokenize_chinese_chars", True)
+        return cls(lowercase, accents, ideographs, found.get("tokenize_unspaced_scripts", False))
+
+    @classmethod
+    def beside(cls, vocabulary: str | Path) -> Settings:
+        """Those that were published with a vocabulary file: in ``tokenizer_config.json`` beside it, in Hugging Face's
+        ``tokenizer.json``, or in that of the keras-hub preset whose vocabulary it is; else the default.
+
+        Raises:
+            ValueError: as `of_config`; or such a file cannot be read, or describes another tokenizer.
+        """
+        path = Path(vocabulary)
+        config: dict[str, Any] = {}
+        fast, preset = _json(path.with_name("tokenizer.json")), {}
+        if "normalizer" in fast:
+            config = _of_normalizer(fast, where=path.with_name("tokenizer.json"))
+        if path.parts[-3:-1] == ("assets", "tokenizer"):
+            preset = _json(path.parents[2] / "tokenizer.json").get("config", {})
+        if isinstance(preset, Mapping) and "lowercase" in preset:  # accents are not asked: presets forgot them
+            config |= {"do_lower_case": preset["lowercase"], "tokenize_chinese_chars": preset.get("split_on_cjk")}
+        return cls.of_config(config | _json(path.with_name(CONFIG)), where=str(path.parent))
+
+
+UNCASED = Settings()
+LEARNT = Settings(strip_accents=False, split_unspaced=True)
+"""Of vocabularies that are learnt from texts of any language."""
 
 
 class Tokenizer:
@@ -53,14 +160,15 @@ class Tokenizer:
 
     Args:
         vocabulary: the token of each id; those of ``SPECIAL`` are among them.
-        strip_accents: whether accents are left out, as they were when BERT's uncased models were trained.
+        settings: how texts are brought to it.
 
     Raises:
         ValueError: if a special token is missing, or comes twice.
     """
 
-    def __init__(self, vocabulary: Iterable[str], *, strip_accents: bool = True) -> None:
+    def __init__(self, vocabulary: Iterable[str], settings: Settings = UNCASED) -> None:
         self.vocabulary = tuple(vocabulary)
+        self.settings = settings
         self._ids = {token: number for number, token in enumerate(self.vocabulary)}
         missing = [token for token in SPECIAL if token not in self._ids]
         if missing:
@@ -70,15 +178,19 @@ class Tokenizer:
             )
         if twice := [token for token in SPECIAL if self.vocabulary.count(token) > 1]:
             raise ValueError(f"A special token has one id. Received: {', '.join(twice)} more than once.")
-        self._table = _table(strip_accents)
         self._pieces = functools.lru_cache(maxsize=1 << 16)(self._pieces_of)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Tokenizer:
-        """Reads a vocabulary file: UTF-8, one token a line, its number the id."""
+        """Reads a vocabulary file, UTF-8, one token a line, its number the id; and the settings beside it.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: as `Settings.beside`, and if a special token is missing.
+        """
         if not Path(path).is_file():
             raise FileNotFoundError(f"There is no vocabulary {path}.")
-        return cls(read_vocabulary(Path(path).read_text(encoding="utf-8")))
+        return cls(read_vocabulary(Path(path).read_text(encoding="utf-8")), Settings.beside(path))
 
     def encode(self, text: str, length: int) -> list[int]:
         """Ids ``[CLS] ... [SEP] [PAD] ...``, ``length`` of them; what does not fit is cut off.
@@ -100,20 +212,21 @@ class Tokenizer:
         start = 0
         while start < len(text):  # what is cut off need not be read; a space separates words whatever stands beside it
             end = text.find(" ", start + _AT_ONCE) + 1 or len(text)
-            for word in _split(text[start:end], self._table):
-                yield from self._pieces(word) if len(word) <= _SURELY_TOO_LONG else self._pieces_of(word)
+            yield from self.ids_of(words(text[start:end], self.settings))
             start = end
+
+    def ids_of(self, words: Iterable[str]) -> Iterator[int]:
+        """The ids of the pieces of words, as `words` gives them; of an unknown word one."""
+        for word in words:
+            yield from self._pieces(word) if len(word) <= LONGEST_WORD else (self._ids[UNKNOWN],)
 
     def _pieces_of(self, word: str) -> tuple[int, ...]:
         """Greedy: the longest piece that begins the word, then the longest that goes on with it."""
-        folded = _fold(word)
-        if folded is None or len(folded.encode("utf-8", "surrogatepass")) > LONGEST_WORD:
-            return (self._ids[UNKNOWN],)
         pieces: list[int] = []
         start = 0
-        while start < len(folded):
-            for end in range(len(folded), start, -1):
-                number = self._ids.get((SUFFIX if start else "") + folded[start:end])
+        while start < len(word):
+            for end in range(len(word), start, -1):
+                number = self._ids.get((SUFFIX if start else "") + word[start:end])
                 if number is not None:
                     pieces.append(number)
                     start = end
@@ -128,14 +241,13 @@ def read_vocabulary(text: str) -> tuple[str, ...]:
     return tuple(line.rstrip() for line in text.removesuffix("\n").split("\n"))
 
 
-def words(text: str) -> list[str]:
-    """The words of a text as the tokenizer compares them: folded, without accents, punctuation a word of its own.
-
-    A word that is longer than any in a vocabulary stays as it is written.
-    """
-    if text.isascii():  # most texts, ten times as fast
-        return _split(text.lower(), _table(True))
-    return [word if (folded := _fold(word)) is None else folded for word in _split(text, _table(True))]
+def words(text: str, settings: Settings = UNCASED) -> list[str]:
+    """The words of a text as the tokenizer compares them, punctuation a word of its own."""
+    table = _table(settings)
+    spaced = text.translate(table)
+    if not table.orders.keys().isdisjoint(spaced):
+        spaced = _ordered(spaced, table.orders)
+    return [word for word in spaced.replace(BARRIER, "").split(" ") if word]
 
 
 def decode(ids: Sequence[int], vocabulary: Sequence[str]) -> str:
@@ -152,59 +264,125 @@ def decode(ids: Sequence[int], vocabulary: Sequence[str]) -> str:
     return " ".join(written)
 
 
+BARRIER = "\0"
+"""Stands for a mark that was taken off and that no other mark may move across; never part of a word."""
+
+
+def becomes(character: str, settings: Settings) -> str:
+    """What a tokenizer puts in the place of a character: nothing, a space, or other characters; a space on either side
+    of what is a word by itself, and `BARRIER` for some marks that are taken off.
+    """
+    category = unicodedata.category(character)
+    if character in "\t\n\r" or category in ("Zs", "Zl", "Zp"):
+        return " "
+    if category in ("Cc", "Co") or (category == "Cf" and not _lies_in(character, _NEW_CONTROLS)):
+        return ""
+    if character == "\ufffd":  # what was no text where it came from
+        return ""
+    decomposed = settings.strip_accents and not _lies_in(character, _NEW_COMPOSED)
+    written = ""
+    for part in unicodedata.normalize("NFD", character) if decomposed else character:
+        if settings.strip_accents and _is_mark(part):
+            written += "" if unicodedata.combining(part) else BARRIER
+        else:
+            small = chr(_NEW_CAPITALS.get(ord(part), 0)).strip(BARRIER) or part.lower() if settings.lowercase else part
+            written += "".join(f" {letter} " if _is_sign(letter) else letter for letter in small)
+    alone = settings.split_ideographs and _lies_in(character, _IDEOGRAPHS)
+    alone |= settings.split_unspaced and _lies_in(character, _UNSPACED)
+    return f" {written} " if alone else written
+
+
+def order(character: str, settings: Settings) -> int:
+    """The class by which marks in a row are put in order (Unicode 3.11), 0 of what stays in its place."""
+    place = unicodedata.combining(character) if settings.strip_accents else 0
+    return place if place and _lies_in(character, _MOVABLE) else 0
+
+
 class _Table(dict):
     """For `str.translate`: what becomes of each character, found out when it is first met.
 
     One character at a time, for normalizing a whole text takes time by the square of a row of accents.
     """
 
-    def __init__(self, strip_accents: bool) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._strip_accents = strip_accents
+        self.settings, self.orders = settings, dict[str, int]()
 
     def __missing__(self, code: int) -> str:
-        character = chr(code)
-        if self._strip_accents:
-            parts = unicodedata.normalize("NFD", character)
-            spaced = "".join(_spaced(part) for part in parts if unicodedata.category(part) != "Mn")
-        else:
-            spaced = _spaced(character)
-        self[code] = spaced
-        return spaced
+        self[code] = written = becomes(chr(code), self.settings)
+        self.orders |= {part: place for part in written if (place := order(part, self.settings))}
+        return written
 
 
 @functools.cache
-def _table(strip_accents: bool) -> _Table:
-    return _Table(strip_accents)
+def _table(settings: Settings) -> _Table:
+    return _Table(settings)
 
 
-def _spaced(character: str) -> str:
-    """White space for what separates words, a space on either side of what is a word by itself."""
-    category = unicodedata.category(character)
-    if category in _WHITE:
-        return " "
-    sign = category.startswith("P") or (character.isascii() and not character.isalnum())
-    return f" {character} " if sign or _lies_in(character, _CHINESE) else character
+def _ordered(text: str, orders: Mapping[str, int]) -> str:
+    """A text with each row of marks in canonical order."""
+    done: list[str] = []
+    row: list[str] = []
+    for character in text:
+        if character in orders:
+            row.append(character)
+            continue
+        done += sorted(row, key=orders.__getitem__)
+        row.clear()
+        done.append(character)
+    return "".join(done + sorted(row, key=orders.__getitem__))
 
 
-def _split(text: str, table: _Table) -> list[str]:
-    return [word for word in text.translate(table).split(" ") if word]
+def _is_mark(character: str) -> bool:
+    is_mark = unicodedata.category(character) == "Mn" and not _lies_in(character, _NEW_MARKS)
+    return is_mark or character in _OLD_MARKS
 
 
-def _fold(word: str) -> str | None:
-    """NFKC case folding (Unicode 3.13, R5) of a word; ``None`` for one that is longer than any word known."""
-    if word.isascii():
-        return word.lower()
-    if len(word) > _SURELY_TOO_LONG:
-        word = word.translate(_DROPPED)
-        if len(word) > _SURELY_TOO_LONG:
-            return None
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()).translate(_DROPPED)
+def _is_sign(character: str) -> bool:
+    if character.isascii():
+        return character.isprintable() and not character.isalnum() and character != " "
+    is_sign = unicodedata.category(character).startswith("P") and not _lies_in(character, _NEW_SIGNS)
+    return is_sign or character in _OLD_SIGNS
 
 
 def _lies_in(character: str, ranges: Sequence[tuple[int, int]]) -> bool:
     code = ord(character)
     return any(first <= code <= last for first, last in ranges)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file, empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"Wanted at most {_LARGEST:,} bytes of JSON. Received: {path} of more.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"Wanted an object of JSON. Received: {path}, which holds a {type(content).__name__}.")
+    return content
+
+
+def _of_normalizer(fast: Mapping[str, Any], *, where: Path) -> dict[str, Any]:
+    """Hugging Face's ``tokenizer.json`` in the words of ``tokenizer_config.json``.
+
+    Raises:
+        ValueError: its texts are brought to the vocabulary in another way than BERT's.
+    """
+    normalizer, model = fast["normalizer"], fast.get("model") or {}
+    kinds = [one.get("type") if isinstance(one, Mapping) else one for one in (normalizer, model)]
+    if kinds[0] != "BertNormalizer" or kinds[1] not in ("WordPiece", None) or normalizer.get("clean_text") is False:
+        raise ValueError(
+            "Wanted a tokenizer that is a BertNormalizer, which cleans texts, and a WordPiece. Received: "
+            f"{' and '.join(map(str, kinds))} in {where}."
+        )
+    return {
+        "do_lower_case": normalizer.get("lowercase"),
+        "strip_accents": normalizer.get("strip_accents"),
+        "tokenize_chinese_chars": normalizer.get("handle_chinese_chars"),
+    }
 
 
 if __name__ == "__main__":

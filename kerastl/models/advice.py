@@ -219,7 +219,7 @@ def _encoders(within: Sequence[Model], *, length: int, familiar: bool, why: list
     """The models of texts that are of use, the best first; reasons are added."""
     useful = [model for model in within if familiar or model.name == "small"]
     if not familiar:
-        why.append("The pretrained vocabulary spells these texts out piece by piece: it is of another language.")
+        why.append("The pretrained encoder is of another language than these texts.")
     if not useful:
         raise ValueError(
             "Wanted an encoder for such texts within the budget. Received: none that "

@@ -12,6 +12,7 @@ import numpy as np
 from kerastl.data import pipeline, splits, unlabelled
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text import Text
 from kerastl.models.pretrained import names
 from kerastl.runs import candidates, publishing, store
 from kerastl.runs.few_labels import FewLabels
@@ -43,11 +44,11 @@ def keep(run: store.Run, encoder: keras.Model) -> None:
     fitting.save_model(encoder, run.folder / names.ENCODER)
 
 
-def keep_text(run: store.Run, encoder: keras.Model, vocabulary: Sequence[str]) -> None:
+def keep_text(run: store.Run, encoder: keras.Model, inputs: Text) -> None:
     """Writes an encoder of texts into the run, where ``--encoder RUN`` of `text_classifier` finds it."""
     from kerastl.models.pretrained import bert_preset  # keras-hub takes seconds to import
 
-    bert_preset.save(encoder, vocabulary, run.folder / names.TEXT_ENCODER)
+    bert_preset.save(encoder, inputs, run.folder / names.TEXT_ENCODER)
 
 
 def fine_tuned(

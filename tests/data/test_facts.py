@@ -37,6 +37,11 @@ def test_texts_by_their_tokens_and_their_language(tmp_path):
     thai = "ภาพยนตร์เรื่องนี้ดีมากและน่าติดตาม"
     (tmp_path / "thai.csv").write_text("\n".join(["text,label", f"{thai},1", f"{thai}ไม่,0"]), encoding="utf-8")
     assert not facts.summarize(tmp_path / "thai.csv").familiar
+    french = ["le film est très bon, et je ne sais pas pourquoi", "ce n'est pas un film pour moi, mais il est court"]
+    (tmp_path / "french.csv").write_text("\n".join(["text,label", *(f'"{text}",{len(text) % 2}' for text in french)]))
+    found = facts.summarize(tmp_path / "french.csv")
+    assert not found.familiar
+    assert found.said == ("the texts look French, and the encoder knows English",)
 
 
 def test_arrays_of_pictures_and_of_other_numbers(tmp_path):

@@ -360,3 +360,23 @@ def test_a_row_torn_by_its_own_comma_is_no_shorter_text(tmp_path):
         load(path)
     made = load(path, policy="skip")
     assert len(made.train) + len(made.validation) + len(made.test) == 90
+
+
+def test_a_vocabulary_is_read_with_the_settings_that_stand_beside_it(tmp_path):
+    """As a folder of the Hugging Face hub has them; the data set remembers the path, and says how it was read."""
+    rows = [f"Bonn bonn café {n},{'a' if n % 2 else 'b'}" for n in range(12)]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    tokens = [*wordpiece.SPECIAL, "Bonn", "bonn", "café", "cafe", *map(str, range(12))]
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+    words = {}
+    for name, config in (("uncased", {}), ("cased", {"do_lower_case": False})):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+        made = text_csv.load(tmp_path / "texts.csv", sequence_length=6, vocabulary=tmp_path / "vocab.txt")
+        words[name] = wordpiece.decode(made.train.inputs[0], tokens).split()[:3]
+        assert made.task.inputs.settings.lowercase == (name == "uncased")
+        assert text_csv.load(**made.arguments).digest == made.digest
+        described = made.task.inputs.described()  # a second set that is read as the first
+        arguments = {**made.arguments, "vocabulary": described}
+        assert text_csv.load(**arguments).task.inputs == made.task.inputs
+        assert text_csv.load(**arguments).digest == made.digest
+    assert words == {"uncased": ["bonn", "bonn", "cafe"], "cased": ["Bonn", "bonn", "café"]}

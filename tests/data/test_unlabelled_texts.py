@@ -42,6 +42,9 @@ def test_the_vocabulary_of_another_set_may_be_given(lines):
     tokens = first.task.inputs.vocabulary[:40]
     found = unlabelled_texts.load(lines, sequence_length=12, vocabulary=tokens)
     assert found.task.inputs.vocabulary == tokens
+    again = unlabelled_texts.load(lines, sequence_length=12, vocabulary=first.task.inputs.described())
+    assert again.task.inputs == first.task.inputs  # with the settings of a learnt vocabulary
+    assert again.digest == first.digest == unlabelled_texts.load(**again.arguments).digest
     assert unlabelled_texts.load(**found.arguments).digest == found.digest
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from kerastl import verify
+from kerastl import inputs, verify
 from kerastl.compress import ptq
 from kerastl.export import metadata, packing, phone
+from kerastl.inputs import wordpiece
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
@@ -21,8 +23,8 @@ from kerastl.types import Task
 NAMES = [f"digit {index}" for index in range(10)]
 
 
-def task(inputs, names, *, target=SingleLabel, name="toy") -> Task:
-    return Task(name, inputs, target(tuple(names)))
+def task(kind, names, *, target=SingleLabel, name="toy") -> Task:
+    return Task(name, kind, target(tuple(names)))
 
 
 DIGITS = task(Image((28, 28, 1)), NAMES, name="digits")
@@ -176,6 +178,22 @@ def test_a_vocabulary_is_written_and_read(tiny_text, described_text):
         assert archive.read("vocab.txt").decode().split() == list(tiny_text.vocabulary)
     assert (read["inputs"], read["target"]) == (tiny_text.task.inputs.described(), {"labels": ["bad", "good"]})
     assert metadata.add(described_text, tiny_text.task, description="Toy.") == described_text
+
+
+def test_how_a_text_is_read_is_written_and_read(tiny_text):
+    """What the format has no field for; a vocabulary stands in the file once, and older files are of uncased models."""
+    cased = wordpiece.Settings(lowercase=False, strip_accents=False)
+    kind = Text(8, tiny_text.vocabulary, cased)
+    data = metadata.add(tiny_text.float32, task(kind, ("bad", "good")), description="cased")
+    read = metadata.read(data)["inputs"]
+    assert read == kind.described()
+    assert inputs.restored(read) == kind
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert json.loads(archive.read("inputs.json")) == {"tokenizer": cased.config()}
+    assert inputs.restored({"vocabulary": list(tiny_text.vocabulary), "length": 8}).settings == wordpiece.UNCASED
+    for content in ([1], "no", {"do_lower_case": 3}):
+        with pytest.raises(ValueError, match="Wanted"):
+            inputs.restored({**read, "tokenizer": content})
 
 
 def test_a_text_says_what_mediapipe_looks_for(described_text):

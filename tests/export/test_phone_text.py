@@ -9,16 +9,23 @@ import sys
 import numpy as np
 import pytest
 
-from kerastl.export import metadata, phone, phone_text
+from benchmarks.data import token_ids
+from benchmarks.tools import phone_tokenizers
+from kerastl.export import character_table, metadata, phone, phone_text
 from kerastl.inputs import wordpiece
+from kerastl.inputs.text import Text
+from kerastl.inputs.wordpiece import LEARNT, UNCASED, Settings
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 from kerastl.verify import benchmark
 
+CASED = Settings(lowercase=False, strip_accents=False)
 
-@pytest.fixture
-def bundle(tiny_text, tmp_path):
-    task = Task("toy", tiny_text.task.inputs, SingleLabel(("bad", "gut")))
+
+@pytest.fixture(params=[UNCASED, LEARNT], ids=["uncased", "learnt"])
+def bundle(request, tiny_text, tmp_path):
+    inputs = Text(tiny_text.task.inputs.length, tiny_text.vocabulary, request.param)
+    task = Task("toy", inputs, SingleLabel(("bad", "gut")))
     data = metadata.add(tiny_text.float32, task, description="toy")
     facts = benchmark.inspect(data)
     ends = {
@@ -40,15 +47,21 @@ def test_what_lies_in_it(bundle, tiny_text):
         "labels.txt",
         "vocab.txt",
         "tokenizer.py",
+        "tokenizer_config.json",
+        "characters.txt",
         "README.md",
     }
     assert wordpiece.Tokenizer.from_file(bundle / "vocab.txt").vocabulary == tiny_text.vocabulary
+    said = metadata.read((bundle / "model.tflite").read_bytes())["inputs"]
+    settings = wordpiece.Tokenizer.from_file(bundle / "vocab.txt").settings
+    assert settings == wordpiece.Settings.of_config(said.get("tokenizer", {}))
+    assert (bundle / "characters.txt").read_text().splitlines() == list(character_table.lines(settings))
     page = (bundle / "README.md").read_text()
     assert "inputs `ids`, `mask`, `segment_ids` | int32 | [1, 8]" in page
     assert "FloatArray(2)" in page
     assert "pixels" not in page
-    assert r'Regex("\\p{Mn}+")' in page  # as Kotlin writes it
-    assert [word for word in ("kotlin", "swift", "python") if f"```{word}\n" not in page] == []
+    assert r'split(separator: "\n"' in page  # as Swift writes it
+    assert [word for word in ("kotlin", "swift", "python", "javascript") if f"```{word}\n" not in page] == []
 
 
 def test_the_python_snippet_runs(bundle, tiny_text):
@@ -68,3 +81,23 @@ def test_every_brace_of_the_page_is_filled_or_code():
     assert "{{" in phone_text.PAGE
     names = set(re.findall(r"(?<!\{)\{(\w+)", phone_text.PAGE))
     assert {"recipe", "length", "classes", "inputs"} <= names
+
+
+@pytest.mark.skipif(phone_tokenizers.node() is None, reason="Node.js is not installed")
+@pytest.mark.parametrize("settings", [UNCASED, CASED, LEARNT], ids=["uncased", "cased", "learnt"])
+def test_the_javascript_of_the_page_makes_the_same_ids(settings, tmp_path):
+    """Run as it is printed there; Kotlin and Swift go the same steps over the same table."""
+    texts = token_ids.random_strings(400, seed=2)
+    texts += ["", "ΑΣ İ café 好\u302e\U0001d165 \U0001d166\u034f\U0001d165", "é" * 100 + " " + "é" * 101, "[SEP] ภาษา"]
+    spelled = token_ids.spelling(texts, token_ids.reference(wordpiece.SPECIAL, settings))
+    tokenizer = wordpiece.Tokenizer(spelled, settings)
+    phone_tokenizers.written(tmp_path, tokenizer)
+    found = phone_tokenizers.in_node(phone_tokenizers.node(), tmp_path, texts, 64)
+    assert token_ids.differing(texts, [tokenizer.encode(text, 64) for text in texts], found) == []
+
+
+@pytest.mark.parametrize("language", ["kotlin", "swift", "javascript"])
+def test_each_tokenizer_of_the_page_is_whole(language):
+    code = phone_tokenizers.printed(language)
+    assert all(code.count(one) == code.count(other) for one, other in ("()", "[]", "{}"))
+    assert "[UNK]" in code

@@ -1,5 +1,7 @@
-"""The tokenizer in plain Python against keras-hub's, id by id; and the file by itself, as it lies in a bundle."""
+"""The tokenizer in plain Python against Hugging Face's, id by id; and the file by itself, as it lies in a bundle."""
 
+import itertools
+import json
 import random
 import subprocess
 import sys
@@ -7,15 +9,15 @@ import time
 import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from benchmarks.data import token_ids
 from kerastl.inputs import wordpiece
+from kerastl.inputs.wordpiece import LEARNT, UNCASED, Settings
 
 WORDS = ["the", "movie", "##s", "was", "un", "##believ", "##able", "cafe", "strasse", "!", ".", "好", "no", "##o"]
 VOCABULARY = [*wordpiece.SPECIAL, *"abcdefghijklmnopqrstuvwxyz0123456789", *WORDS]
 VOCABULARY += [f"##{letter}" for letter in "abcdefghijklmnpqrtuvwxyz0123456789é"] + list("éüßаяñ[]#'")
-SPACES = [sign for sign in map(chr, range(0x110000)) if unicodedata.category(sign) in ("Zs", "Zl", "Zp")]
 HARD = [
     "",
     "   \t\r\n\f ",
@@ -31,98 +33,62 @@ HARD = [
     "x" * 100 + " " + "x" * 101 + " " + "é" * 50 + " " + "é" * 51,
     "don't stop-it e.g. 3.14 $5 50% a_b a/b <br /><br />",
     "Việt Nam ăâđêôơư ₫ שָׁלוֹם عَرَبِي हिन्दी ไทย",
+    "ΟΔΥΣΣΕΥΣ İI\u0307 ẞ ǅ \u1e9e \ua7da \U0001e900 \U00010d50",
+    "\u302e\U0001d165 \U0001d166\u034f\U0001d165 \U0001d160\u302e \u08d4\u08e1\u0301\u302e \U0001e944\u1bf2",
+    "\u1734a \U0001171eb \u166dc \U000111c9d \ufffde \ue000f \U000f0000g \U000e0001h \u08e2i \ufdd0j",
+    "ភាសាខ្មែរ ပြည်သူ့ ລາວ พระ ひらがな カタカナ ﾊﾝｶｸ 𠀀𫠠𰀀",
     "\ud7a3 \u1112\u1161\u11ab \ufffd \U0001f600 \U0002a6d6 \U0002f800",
 ]
 
-
-def sentences(count: int, seed: int) -> list[str]:
-    """Mixed sentences: words, letters of every script that is assigned, marks, controls, signs."""
-    generator = random.Random(seed)
-    ranges = [(0x20, 0x7E)] * 6 + [(0xA0, 0x24F), (0x300, 0x36F), (0x370, 0x52F), (0x590, 0x6FF), (0x900, 0xDFF)]
-    ranges += [
-        (0xE00, 0x11FF),
-        (0x1E00, 0x206F),
-        (0x2000, 0x2BFF),
-        (0x3000, 0x4FFF),
-        (0xAC00, 0xD7A3),
-        (0xF900, 0xFFFD),
-    ]
-    ranges += [
-        (0x1D100, 0x1D7FF),
-        (0x1F300, 0x1FAFF),
-        (0x20000, 0x2A6DF),
-        (0xE0000, 0xE01EF),
-        (0x00, 0x1F),
-        (0x7F, 0xA0),
-    ]
-
-    def word() -> str:
-        kind = generator.random()
-        if kind < 0.4:
-            return generator.choice([*WORDS, "Movie", "THE", "great", *wordpiece.SPECIAL]).lstrip("#")
-        first, last = generator.choice(ranges)
-        letters = (chr(generator.randint(first, last)) for _ in range(generator.randint(1, 12)))
-        return "".join(letter for letter in letters if unicodedata.category(letter) not in ("Cn", "Cs"))
-
-    made = []
-    for _ in range(count):
-        separator = generator.choice([" ", " ", " ", "", "\t", "\u00a0", "-"])
-        made.append(separator.join(word() for _ in range(generator.choice([0, 1, 3, 10, 30, 200]))))
-    return made
+MARKS = [letter for letter in map(chr, range(0x20000)) if unicodedata.category(letter) in ("Mn", "Mc", "Me")]
 
 
-def keras_hub_ids(vocabulary, texts, *, length: int, strip_accents: bool) -> np.ndarray:
-    import keras_hub
-
-    tokenizer = keras_hub.models.BertTokenizer(
-        list(vocabulary), lowercase=True, strip_accents=strip_accents, sequence_length=None
-    )
-    pack = keras_hub.layers.MultiSegmentPacker(
-        sequence_length=length,
-        start_value=tokenizer.cls_token_id,
-        end_value=tokenizer.sep_token_id,
-        pad_value=tokenizer.pad_token_id,
-    )
-    return np.stack([np.asarray(pack(tokenizer([text]))[0])[0] for text in texts])
+@pytest.mark.parametrize("settings", token_ids.SETTINGS.values(), ids=token_ids.SETTINGS)
+def test_ids_are_those_of_hugging_face(settings):
+    generator = random.Random(3)
+    marked = ["".join(("a", *generator.choices(MARKS, k=6), "b")) for _ in range(200)]
+    texts = [*HARD, *marked, *token_ids.random_strings(300, seed=1)]
+    for vocabulary in (VOCABULARY, token_ids.spelling(texts, token_ids.reference(wordpiece.SPECIAL, settings))):
+        reference, ours = token_ids.reference(vocabulary, settings), wordpiece.Tokenizer(vocabulary, settings)
+        for text in texts:
+            assert ours.encode(text, 48) == token_ids.reference_ids(text, reference, 48), ascii(text)
 
 
-def assert_same(vocabulary, texts, *, length: int, strip_accents: bool) -> None:
-    ours = wordpiece.Tokenizer(vocabulary, strip_accents=strip_accents)
-    plain = [text.translate(dict.fromkeys(map(ord, SPACES), " ")) for text in texts]  # which keras-hub knows
-    wanted = keras_hub_ids(vocabulary, plain, length=length, strip_accents=strip_accents)
-    for text, row in zip(texts, wanted.tolist(), strict=True):
-        assert ours.encode(text, length) == row, ascii(text)
+@pytest.mark.parametrize(
+    "settings", [UNCASED, Settings(lowercase=False, strip_accents=False)], ids=["uncased", "cased"]
+)
+def test_every_character_becomes_what_it_becomes_in_the_reference(settings):
+    """Those of the planes that letters, signs and marks are in; Python's own tables are of another year."""
+    reference = token_ids.reference(wordpiece.SPECIAL, settings)
+    codes = [*range(0xD800), *range(0xE000, 0x20000), *range(0x2B700, 0x2BA00), *range(0xE0000, 0xE0200)]
+    letters = map(chr, [*codes, *range(0x10FF00, 0x110000)])
+    looked = 0
+    while chunk := list(itertools.islice(letters, 2000)):
+        text = "\n".join(f"a{letter}b" for letter in chunk)
+        looked += len(chunk)
+        ours, theirs = wordpiece.words(text, settings), token_ids.reference_words(text, reference)
+        if ours != theirs:  # which one
+            for letter in chunk:
+                text = f"a{letter}b"
+                assert wordpiece.words(text, settings) == token_ids.reference_words(text, reference), ascii(letter)
+        assert ours == theirs
+    assert looked > 128_000
 
 
-@pytest.mark.parametrize("strip_accents", [True, False])
-def test_ids_are_those_of_keras_hub(strip_accents):
-    texts = HARD + sentences(300, seed=1)
-    print(f"{len(texts)} sentences")
-    assert_same(VOCABULARY, texts, length=48, strip_accents=strip_accents)
+def test_letters_of_scripts_without_spaces_are_words_of_their_own_and_marks_stay():
+    assert wordpiece.words("ภาษาไทย ok", LEARNT) == [*"ภาษาไทย", "ok"]
+    assert wordpiece.words("លាវ ລາວ မြန်", LEARNT) == list("លាវລາວမြန်")
+    assert wordpiece.words("カタカナ ひら 漢字 ﾊﾝｶｸ 々 𰀀", LEARNT) == list("カタカナひら漢字ﾊﾝｶｸ々𰀀")
+    assert wordpiece.words("हिन्दी Việt NAM 한국어", LEARNT) == ["हिन्दी", "việt", "nam", "한국어"]
+    assert wordpiece.words("हिन्दी Việt", UNCASED) == ["हिनदी", "viet"]
+    assert wordpiece.words("ภาษาไทย") == ["ภาษาไทย"]  # no published model takes them apart
 
 
-@pytest.mark.parametrize("strip_accents", [True, False])
-def test_every_space_of_unicode_separates_words_as_in_the_reference(strip_accents):
-    from tokenizers.normalizers import BertNormalizer
-    from tokenizers.pre_tokenizers import BertPreTokenizer
-
-    normalizer = BertNormalizer(lowercase=True, strip_accents=strip_accents)
-    assert len(SPACES) >= 19
-    for space in SPACES:
-        text = f"good{space}film{space}{space}was"
-        reference = [word for word, _ in BertPreTokenizer().pre_tokenize_str(normalizer.normalize_str(text))]
-        assert reference == wordpiece.words(text) == ["good", "film", "was"], ascii(space)
-        ours = wordpiece.Tokenizer(VOCABULARY, strip_accents=strip_accents)
-        assert ours.encode(text, 24) == ours.encode("good film was", 24), ascii(space)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strip_accents", [True, False])
-def test_ten_thousand_sentences_in_the_vocabulary_of_bert(strip_accents):
-    from kerastl.data import bert_vocabulary
-
-    vocabulary = bert_vocabulary.tokens()
-    assert_same(vocabulary, HARD + sentences(10_000, seed=2), length=64, strip_accents=strip_accents)
+def test_words_of_more_than_a_hundred_characters_are_unknown():
+    tokenizer = wordpiece.Tokenizer(VOCABULARY)
+    unknown = VOCABULARY.index("[UNK]")
+    assert tokenizer.encode("é" * 101, 8).count(unknown) == 1
+    assert unknown not in tokenizer.encode("é" * 100, 128)  # 200 bytes
 
 
 def test_truncation_and_padding():
@@ -145,12 +111,13 @@ def test_truncation_and_padding():
         "好" * 300_000,
         "\u302f\u302e" * 100_000,
         "\u200b" * 1_000_000,
+        "\u302e\U0001d165" * 200_000,  # marks that stay, and change places
     ],
-    ids=["words", "one word", "accents", "variation selectors", "chinese", "other marks", "nothing"],
+    ids=["words", "one word", "accents", "variation selectors", "chinese", "other marks", "nothing", "marks in order"],
 )
-@pytest.mark.parametrize("strip_accents", [True, False])
-def test_time_grows_with_the_length_alone(text, strip_accents):
-    tokenizer = wordpiece.Tokenizer(VOCABULARY, strip_accents=strip_accents)
+@pytest.mark.parametrize("settings", [UNCASED, LEARNT], ids=["uncased", "learnt"])
+def test_time_grows_with_the_length_alone(text, settings):
+    tokenizer = wordpiece.Tokenizer(VOCABULARY, settings)
     start = time.process_time()
     assert len(tokenizer.encode(text, 128)) == 128
     assert time.process_time() - start < 3  # 0.1 s; sorting the accents took 11 s
@@ -176,8 +143,11 @@ def test_decoded_text_reads_like_the_text():
     assert wordpiece.decode(ids, VOCABULARY) == "the movies [UNK] unbelievable !"
 
 
-def test_words_are_compared_folded():
-    assert wordpiece.words("Café, STRAẞE!") == wordpiece.words("CAFE , strasse !")
+def test_words_are_compared_as_the_settings_say():
+    assert wordpiece.words("Café, STRAẞE!") == wordpiece.words("CAFE , straße !")
+    assert wordpiece.words("Café") == ["cafe"]
+    assert wordpiece.words("Café", Settings(strip_accents=False)) == ["café"]
+    assert wordpiece.words("Café", Settings(lowercase=False, strip_accents=False)) == ["Café"]
     assert wordpiece.words("not good") != wordpiece.words("notgood")
 
 
@@ -190,3 +160,51 @@ def test_the_file_runs_by_itself(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert [int(word) for word in done.stdout.split()] == wordpiece.Tokenizer(VOCABULARY).encode("The movies", 8)
     assert wordpiece.Tokenizer.from_file(tmp_path / "vocab.txt").vocabulary == tuple(VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ({}, UNCASED),
+        ({"tokenizer_config.json": {"do_lower_case": True}}, UNCASED),
+        ({"tokenizer_config.json": {"do_lower_case": False}}, Settings(False, False)),
+        ({"tokenizer_config.json": {"do_lower_case": False, "strip_accents": None}}, Settings(False, False)),
+        ({"tokenizer_config.json": {"strip_accents": False}}, Settings(True, False)),
+        ({"tokenizer_config.json": {"do_lower_case": False, "strip_accents": True}}, Settings(False, True)),
+        ({"tokenizer_config.json": {"tokenize_chinese_chars": False}}, Settings(True, True, False)),
+        ({"tokenizer_config.json": LEARNT.config()}, LEARNT),
+        ({"tokenizer.json": "cased"}, Settings(False, False)),
+        ({"tokenizer.json": "cased", "tokenizer_config.json": {"do_lower_case": True}}, UNCASED),
+        ({"tokenizer.json": {}}, UNCASED),
+    ],
+)
+def test_settings_are_those_that_were_published_with_the_vocabulary(files, wanted, tmp_path):
+    """What Hugging Face's own library writes into ``tokenizer.json`` of a cased model is among them."""
+    for name, content in files.items():
+        if content == "cased":
+            token_ids.reference(VOCABULARY, Settings(lowercase=False, strip_accents=False)).save(str(tmp_path / name))
+            content = json.loads((tmp_path / name).read_text())
+            content["normalizer"]["strip_accents"] = None  # as most models have it: as the case
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in VOCABULARY), encoding="utf-8")
+    assert wordpiece.Tokenizer.from_file(tmp_path / "vocab.txt").settings == wanted
+    assert Settings.of_config(wanted.config()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("tokenizer_config.json", '{"tokenizer_class": "BertJapaneseTokenizer"}', "settings of a BertTokenizer"),
+        ("tokenizer_config.json", '{"do_lower_case": "no"}', "each true or false. Received: None with"),
+        ("tokenizer_config.json", "[1]", "an object of JSON"),
+        ("tokenizer_config.json", "[" * 100_000, "is no JSON"),
+        ("tokenizer.json", '{"normalizer": {"type": "NFKC"}}', "a BertNormalizer.* Received: NFKC and None"),
+        ("tokenizer.json", '{"normalizer": null}', "Received: None and None"),
+        ("tokenizer.json", '{"normalizer": {"type": "BertNormalizer"}, "model": {"type": "BPE"}}', "and BPE"),
+    ],
+)
+def test_another_tokenizer_is_refused(name, content, words, tmp_path):
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in VOCABULARY), encoding="utf-8")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=words):
+        wordpiece.Tokenizer.from_file(tmp_path / "vocab.txt")

@@ -1,6 +1,7 @@
 """A BERT-type encoder of one's own choice, from the folder that the Hugging Face hub has of it.
 
-The folder holds ``config.json``, ``vocab.txt`` and ``model.safetensors``; ``tokenizer_config.json`` if there is one.
+The folder holds ``config.json``, ``vocab.txt`` and ``model.safetensors``; and ``tokenizer_config.json`` or
+``tokenizer.json`` if there is one, by whose settings texts are read, of cased and multilingual models too.
 Layers of BERT's plain kind only: what would be computed otherwise than here is refused. One thing is approximated: GELU
 is computed by its formula with tanh, as in keras-hub's BERT, also where a configuration asks for the exact one.
 """
@@ -9,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from kerastl.inputs import text
+from kerastl.inputs import text, wordpiece
 from kerastl.models.pretrained import minilm_l6, safetensors_file
 from kerastl.system import bounded_json
 from kerastl.types import Task
@@ -33,23 +33,14 @@ _HEADS = ("cls.", "classifier.", "qa_outputs.", "lm_head.")
 _OLD = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
 
 
-def vocabulary(folder: str | Path) -> tuple[str, ...]:
-    """The token of each id.
+def tokenizer(folder: str | Path) -> wordpiece.Tokenizer:
+    """The token of each id, and how texts are brought to them.
 
     Raises:
         FileNotFoundError: the folder has no ``vocab.txt``.
-        ValueError: its words keep their case, which `wordpiece` does not.
+        ValueError: its tokenizer is another one than BERT's, or its vocabulary lacks a special token.
     """
-    settings = _json(Path(folder, "tokenizer_config.json"), needed=False)
-    if settings.get("do_lower_case", True) is False or settings.get("strip_accents") is False:
-        raise ValueError(
-            f"Wanted an uncased vocabulary without accents, which is what texts are brought to. Received: {folder}, "
-            "whose tokenizer keeps them. Take the uncased model of that name."
-        )
-    path = Path(folder, "vocab.txt")
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no vocabulary {path}.")
-    return tuple(path.read_text(encoding="utf-8").splitlines())
+    return wordpiece.Tokenizer.from_file(Path(folder, "vocab.txt"))
 
 
 def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:
@@ -67,7 +58,7 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
         weights.WeightsError: weights that are missing, unexpected, of another shape or not finite.
     """
     folder = Path(folder)
-    config = _json(folder / "config.json")
+    config = bounded_json.read_object(folder / "config.json")
     other = {name: config.get(name) for name, plain in _PLAIN.items() if config.get(name) not in plain}
     sizes = {name: config.get(name) for name in (*_SIZES, "max_position_embeddings")}
     if other or not all(isinstance(size, int) and 0 < size <= 100_000 for size in sizes.values()):
@@ -75,13 +66,8 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
             f"Wanted an encoder of BERT's plain kind ({', '.join(f'{name} {_PLAIN[name][0]!r}' for name in _PLAIN)}). "
             f"Received: {folder} with {other or sizes}."
         )
-    tokens = vocabulary(folder)
-    if (known := text.of(task).vocabulary) != tokens:
-        raise ValueError(
-            f"{folder} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
-            f"vocabulary={str(folder / 'vocab.txt')!r}. Received: {len(known):,} tokens in "
-            f"{task.name!r}."
-        )
+    file = folder / "vocab.txt"
+    tokens = text.read_with(task, tokenizer(folder), encoder=str(folder), load_with=repr(str(file)))
     layers_count, width, heads, inner_width = (int(config[name]) for name in _SIZES)
     arrays = _named_as_published(safetensors_file.arrays(folder / "model.safetensors"))
     embedded = len(tokens) + int(config["max_position_embeddings"])
@@ -117,7 +103,3 @@ def _named_as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
             name = name.removesuffix(old) + new if name.endswith(old) else name
         found[name.removeprefix("bert.")] = array
     return found
-
-
-def _json(path: Path, *, needed: bool = True) -> dict[str, Any]:
-    return bounded_json.read_object(path) if needed or path.is_file() else {}

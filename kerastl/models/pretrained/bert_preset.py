@@ -1,12 +1,11 @@
 """A BERT-type encoder by the name of a keras-hub preset, or from a folder that keras-hub saved.
 
 The folder is what ``save_to_preset`` of a ``BertBackbone`` and of its ``BertTokenizer`` write into. Texts are read as
-BERT's own uncased training read them: in small letters and without accents.
+when the models were trained: those of an uncased model without accents, which its preset forgot to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +34,18 @@ def vocabulary_file(name: str) -> Path:
 
     Raises:
         FileNotFoundError: the preset could not be downloaded.
-        ValueError: an unknown name (near names are offered); a folder without a tokenizer; or a vocabulary whose words
-            keep their case, which `wordpiece` does not.
+        ValueError: an unknown name (near names are offered); a folder without a tokenizer; or one of another kind.
     """
     _known(name)
     settings = _file(name, _SETTINGS)
     try:
         content = bounded_json.read(settings)
         kind, config = content["class_name"], content["config"]
-        lowercase = config["lowercase"]
+        _ = config["lowercase"]  # `wordpiece.Settings.beside` reads it
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{settings} describes no tokenizer of keras-hub: {error!r}.") from error
-    if kind != "BertTokenizer" or lowercase is not True:
-        raise ValueError(
-            f"Wanted a BertTokenizer of small letters, lowercase true. Received: {name}, a {kind} with lowercase "
-            f"{lowercase!r}. Take the uncased model of that name."
-        )
+    if kind != "BertTokenizer":
+        raise ValueError(f"Wanted a BertTokenizer. Received: {name}, a {kind}.")
     return _file(name, _VOCABULARY)
 
 
@@ -69,12 +64,7 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
         weights.WeightsError: weights that are missing or not finite.
     """
     file = vocabulary_file(name)
-    tokens = wordpiece.Tokenizer.from_file(file).vocabulary
-    if (known := text.of(task).vocabulary) != tuple(tokens):
-        raise ValueError(
-            f"{name} reads ids of its own vocabulary, {len(tokens):,} tokens; load the texts with "
-            f"vocabulary={str(file)!r}. Received: {len(known):,} tokens in {task.name!r}."
-        )
+    tokens = text.read_with(task, wordpiece.Tokenizer.from_file(file), encoder=name, load_with=repr(str(file)))
     body, _ = presets.loaded(name)
     if type(body) is not keras_hub.models.BertBackbone or body.num_segments != 2:
         raise ValueError(f"Wanted a BertBackbone with two segments. Received: {name}, a {type(body).__name__}.")
@@ -99,19 +89,20 @@ def load(name: str, task: Task, *, dropout: float = 0.1, pooling: str = "mean") 
     return model
 
 
-def save(encoder: keras.Model, vocabulary: Sequence[str], folder: Path) -> None:
+def save(encoder: keras.Model, inputs: text.Text, folder: Path) -> None:
     """Writes an encoder and its vocabulary as keras-hub does: a folder that `load` takes, and keras-hub too.
 
-    BERT's pooler, which no encoder here has, is written as it begins.
+    BERT's pooler, which no encoder here has, is written as it begins. What keras-hub's tokenizer has no setting for
+    stands beside the vocabulary, in ``tokenizer_config.json``.
 
     Args:
         encoder: the layer ``"encoder"`` of `minilm_l6.build`.
-        vocabulary: the token of each id.
+        inputs: what it reads: the token of each id, and how texts are brought to them.
         folder: takes the place of one of that name; what stood there before is replaced only by a finished one.
     """
     blocks = [layer for layer in encoder.layers if layer.name.startswith("transformer_layer_")]
     body = keras_hub.models.BertBackbone(
-        vocabulary_size=len(vocabulary),
+        vocabulary_size=len(inputs.vocabulary),
         num_layers=len(blocks),
         num_heads=blocks[0].num_heads,
         hidden_dim=encoder.output_shape[-1],
@@ -120,13 +111,20 @@ def save(encoder: keras.Model, vocabulary: Sequence[str], folder: Path) -> None:
     )
     for layer in encoder.layers:
         body.get_layer(layer.name).set_weights(layer.get_weights())
-    tokenizer = keras_hub.models.BertTokenizer(vocabulary=list(vocabulary), lowercase=True)
+    settings = inputs.settings
+    tokenizer = keras_hub.models.BertTokenizer(
+        vocabulary=list(inputs.vocabulary),
+        lowercase=settings.lowercase,
+        strip_accents=settings.strip_accents,
+        split_on_cjk=settings.split_ideographs,
+    )
     with atomic_files.atomic_replace(
         folder, needed_bytes=sum(weight.nbytes for weight in body.get_weights())
     ) as temporary:
         temporary.mkdir()
         body.save_to_preset(str(temporary))
         tokenizer.save_to_preset(str(temporary))
+        atomic_files.write_json((temporary / _VOCABULARY).with_name(wordpiece.CONFIG), settings.config())
 
 
 def fault(name: str) -> str:

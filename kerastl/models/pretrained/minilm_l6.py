@@ -18,7 +18,7 @@ import keras_hub
 import numpy as np
 from keras import layers
 
-from kerastl.inputs import text
+from kerastl.inputs import text, wordpiece
 from kerastl.models import heads
 from kerastl.models.pretrained import safetensors_file, weights
 from kerastl.system import downloads
@@ -61,7 +61,13 @@ def vocabulary() -> tuple[str, ...]:
     Raises:
         FileNotFoundError: not cached and no source could be reached.
     """
-    return tuple(downloads.fetch(FILES)[_VOCABULARY].read_text(encoding="utf-8").splitlines())
+    return tokenizer().vocabulary
+
+
+def tokenizer() -> wordpiece.Tokenizer:
+    """Of uncased English. Raises as `vocabulary`."""
+    content = downloads.fetch(FILES)[_VOCABULARY].read_text(encoding="utf-8")
+    return wordpiece.Tokenizer(wordpiece.read_vocabulary(content))
 
 
 def build(
@@ -127,13 +133,9 @@ def pretrained(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> ke
 
     Raises:
         FileNotFoundError: weights are not cached and no source could be reached.
-        ValueError: if the task has another vocabulary than the weights.
+        ValueError: if the task has another vocabulary than the weights, or its texts were read otherwise.
     """
-    if (tokens := text.of(task).vocabulary) != vocabulary():
-        raise ValueError(
-            f"MiniLM reads ids of BERT's vocabulary, {len(vocabulary()):,} tokens; load the texts with "
-            f"vocabulary='bert'. Received: {len(tokens):,} tokens in task {task.name!r}."
-        )
+    text.read_with(task, tokenizer(), encoder="MiniLM", load_with="'bert'")
     model = build(task, dropout=dropout, pooling=pooling)
     load_weights(model.get_layer("encoder"), safetensors_file.arrays(downloads.fetch(FILES)[_WEIGHTS]))
     return model

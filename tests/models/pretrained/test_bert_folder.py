@@ -62,7 +62,7 @@ def features(model):
 
 
 def test_the_encoder_of_a_folder_answers_as_the_one_that_was_published(folder, original):
-    assert bert_folder.vocabulary(folder) == TOKENS
+    assert bert_folder.tokenizer(folder).vocabulary == TOKENS
     model = bert_folder.load(folder, TASK)
     np.testing.assert_allclose(features(model), features(original), atol=1e-6)
     assert model.output_shape == (None, 3)
@@ -126,8 +126,17 @@ def test_vocabularies(folder):
     ):
         bert_folder.load(folder, Task("toy", Text(12, TOKENS[:-1]), SingleLabel(("a", "b"))))
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))
-    with pytest.raises(ValueError, match="Take the uncased model"):
-        bert_folder.vocabulary(folder)
+    with pytest.raises(
+        ValueError, match=r"reads texts with Settings\(lowercase=False.*load them with vocabulary='.*vocab"
+    ):
+        bert_folder.load(folder, TASK)
+    cased = bert_folder.tokenizer(folder).settings
+    assert (cased.lowercase, cased.strip_accents) == (False, False)
+    task = Task("toy", Text(12, TOKENS, cased), SingleLabel(("a", "b")))
+    assert bert_folder.load(folder, task).output_shape == (None, 2)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertJapaneseTokenizer"}))
+    with pytest.raises(ValueError, match=r"settings of a BertTokenizer.* Received: BertJapaneseTokenizer"):
+        bert_folder.load(folder, TASK)
 
 
 @pytest.mark.parametrize("name", ["config.json", "vocab.txt", "model.safetensors"])

@@ -10,6 +10,8 @@ import pytest
 from toy import ENCODER_TASK as TASK
 from toy import TOKENS, save_preset
 
+from kerastl.data import vocabularies
+from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.models.pretrained import bert_preset, encoders, minilm_l6, names, weights
 from kerastl.tasks.single_label import SingleLabel
@@ -41,7 +43,7 @@ def test_an_encoder_that_was_trained_is_a_preset_and_a_run_holds_one(tmp_path):
     model = minilm_l6.build(TASK, dropout=0.0, **sizes)
     for run in (tmp_path / "run", tmp_path / "run"):  # what stood there before is replaced
         run.mkdir(exist_ok=True)
-        bert_preset.save(model.get_layer("encoder"), TOKENS, run / "encoder")
+        bert_preset.save(model.get_layer("encoder"), TASK.inputs, run / "encoder")
     (run / "config.json").write_text("{}")  # a run's own
     assert encoders.fault(str(run)) == ""
     assert Path(encoders.vocabulary(str(run))).read_text().splitlines() == list(TOKENS)
@@ -54,6 +56,17 @@ def test_an_encoder_that_was_trained_is_a_preset_and_a_run_holds_one(tmp_path):
             np.testing.assert_array_equal(one, other)
 
 
+def test_the_settings_of_a_learnt_vocabulary_stay_with_its_encoder(tmp_path):
+    sizes = {"layers_count": 1, "width": 8, "num_heads": 2, "inner_width": 8, "longest": 40}
+    task = Task("toy", Text(12, TOKENS, wordpiece.LEARNT), SingleLabel(("a", "b")))
+    encoder = minilm_l6.build(task, **sizes).get_layer("encoder")
+    bert_preset.save(encoder, task.inputs, tmp_path / "encoder")
+    assert vocabularies.settings(encoders.vocabulary(str(tmp_path))) == wordpiece.LEARNT
+    assert encoders.load(str(tmp_path), task).output_shape == (None, 2)
+    said = json.loads((tmp_path / "encoder" / "tokenizer.json").read_text())["config"]  # keras-hub's own
+    assert (said["lowercase"], said["strip_accents"]) == (True, False)
+
+
 def test_another_vocabulary(tmp_path):
     save_preset(tmp_path / "small")
     with pytest.raises(ValueError, match=r"its own vocabulary, 50 tokens; load the texts with vocabulary='.*vocab"):
@@ -62,8 +75,10 @@ def test_another_vocabulary(tmp_path):
     with pytest.raises(ValueError, match=r"each of 60 rows of embeddings.* knows 50"):
         bert_preset.load(str(tmp_path / "rows"), TASK)
     save_preset(tmp_path / "cased", lowercase=False)
-    with pytest.raises(ValueError, match=r"lowercase False. Take the uncased model"):
-        bert_preset.vocabulary_file(str(tmp_path / "cased"))
+    cased = wordpiece.Settings(lowercase=False, strip_accents=False)
+    assert vocabularies.settings(bert_preset.vocabulary_file(str(tmp_path / "cased"))) == cased
+    with pytest.raises(ValueError, match=r"reads texts with Settings\(lowercase=False"):
+        bert_preset.load(str(tmp_path / "cased"), TASK)
     save_preset(tmp_path / "without", tokens=())
     with pytest.raises(ValueError, match=r"which holds no tokenizer\.json"):
         bert_preset.vocabulary_file(str(tmp_path / "without"))
