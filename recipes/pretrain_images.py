@@ -44,6 +44,8 @@ class Config:
     """A foundation model to go on from, as for `image_classifier`; by default a residual CNN begins from nothing."""
     widths: tuple[Count, ...] = (64, 128, 256)
     """Filters of its stages: with a block each 1.2 million parameters."""
+    stem_pool: Count = 1
+    """Side in pixels of a max pooling behind its first convolution; 2 takes about a third of the time."""
     objective: Literal["simclr", "barlow_twins", "vicreg", "byol", "dino"] = "simclr"
     """What two views are trained to, see `kerastl.pretraining.methods`."""
     views: Augmentation = Augmentation(
@@ -79,7 +81,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         encoders, techniques = kerastl.runs.encoders, ("float32", "dynamic_int8", "static_int8")
         few = encoders.draw_labels(data, count=config.few.labels, seed=config.seed)
         backbone = config.backbone and kerastl.models.pretrained.names.contents(config.backbone)
-        net = [config.seed, backbone, config.widths]
+        net = [config.seed, backbone, config.widths, config.stem_pool]
         pretrained = run.stage(
             "pretrained",
             functools.partial(pretrain, config, pictures.train, few),
@@ -112,7 +114,7 @@ def build(config: Config, task: Task, encoder=None):
         backbone = kerastl.models.pretrained.load(config.backbone, image_size=task.inputs.shape[0])
         model = kerastl.models.pretrained.backbone.with_head(backbone, task, dropout=0.0)
     else:
-        model = kerastl.models.resnet.build(task, widths=config.widths)
+        model = kerastl.models.resnet.build(task, widths=config.widths, stem_pool=config.stem_pool)
     if encoder is not None:
         kerastl.training.transfer.feature_extractor(model).set_weights(encoder.get_weights())
     return model
