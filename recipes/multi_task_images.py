@@ -43,6 +43,8 @@ class Config:
     "cross_stitch" is a trunk a task, and learnt shares of the others' maps: nothing is saved (docs/multi_task.md)."""
     control: bool = True
     """Whether each task is learnt alone as well, by a network of its own: as many trainings more as there are tasks."""
+    file_per_task: bool = False
+    """Whether each task gets a file of its own beside that of all, in `heads/`, for who asks one question at a time."""
     seed: Seed = 0
     """Of weights, order, augmentation and split."""
     backbone: BackboneName | None = "efficientnet_lite0"
@@ -101,6 +103,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             ),
             curves=[together.curves, *(one.curves for one in alone.values())],
             single=alone,
+            file_per_task=config.file_per_task,
         )
 
 

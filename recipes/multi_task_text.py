@@ -58,6 +58,8 @@ class Config:
     """Words of a small trunk, as in `text_mobile`; an encoder brings its own."""
     word_dropout: Part = 0.4
     """Share of the words that a small trunk does not see in training, as in `text_mobile`."""
+    file_per_task: bool = False
+    """Whether each task gets a file of its own beside that of all, in `heads/`, for who asks one question at a time."""
     seed: Seed = 0
     """Of weights, dropout, order and split."""
     schedule: Schedule = Schedule(epochs=6, batch_size=64, peak_learning_rate=2e-3, weight_decay=1e-2)
@@ -113,6 +115,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             candidates=kerastl.runs.post_training(together.model, data.task, techniques=techniques),
             curves=[together.curves, *(one.curves for one in alone.values())],
             single=alone,
+            file_per_task=config.file_per_task,
         )
 
 
