@@ -71,7 +71,7 @@ class Config:
     @classmethod
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
-        few = FewLabels(labels=8, probe=Schedule(2), schedule=Schedule(2), learning_rates=(3e-3,))
+        few = FewLabels(8, probe=Schedule(2), schedule=Schedule(2), learning_rates=(3e-3,), control=False)
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=0.5, min_agreement=0.5, max_saturation=0.1)
         some = PictureReading(validation=200, max_train_examples=256)
         sizes: dict[str, Any] = {"widths": (8,), "views": Augmentation(crop=0.5), "augmentation": Augmentation()}

@@ -50,7 +50,8 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         loose = Acceptance(max_score_drop=0.5, max_quantization_drop=0.5, min_agreement=0.5)
-        return cls(train=Schedule(epochs=2, batch_size=64, peak_learning_rate=3e-3), accept=loose)
+        tiny = Schedule(epochs=2, batch_size=64, peak_learning_rate=3e-3)
+        return cls(pretrain=Schedule(epochs=1, batch_size=256), train=tiny, accept=loose)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def bare(split: Split, widths: tuple[int, ...], batch: int) -> Callable[[], Seco
         optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
 
-    step(tf.constant(np.asarray(split.inputs[:batch])))
+    step(tf.constant(np.asarray(split.take(batch).inputs)))
 
     def run() -> Seconds:
         start, loss = Seconds.now(), None

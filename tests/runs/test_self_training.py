@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from kerastl.runs import self_training
 from kerastl.runs.self_training import SelfTraining
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, seeded
-from kerastl.types import Dataset, Schedule, Split, Task
+from kerastl.types import Dataset, History, Schedule, Split, Task
 
 TASK = Task("toy", Image((8, 8, 3)), SingleLabel(("dark", "light")))
 PLAIN = Augmentation()
@@ -70,7 +71,7 @@ class Run:
 
 
 def learn(data, models, by, *, build, unlabelled=None, **settings):
-    run = Run()
+    run: Any = Run()
     options = {"build": build, "augmentation": PLAIN, "strong": Augmentation(brightness=0.1)}
     found = self_training.self_trained(
         run, data, models, unlabelled or split("train", 80), settings=SelfTraining(by, **settings), **options
@@ -90,7 +91,7 @@ def asked(monkeypatch):
 
     def train(model, batches, **options):
         found.append((model, list(batches.as_numpy_iterator()), options))
-        return fitting.Trained(None, None)
+        return fitting.Trained(None, History("", {}))
 
     monkeypatch.setattr(seeded, "train", train)
     return found
