@@ -86,12 +86,15 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         encoders, techniques = kerastl.runs.encoders, ("float32", "dynamic_int8", "static_int8")
         few = encoders.draw_labels(data, count=config.few.labels, seed=config.seed)
         backbone = config.backbone and kerastl.models.pretrained.names.contents(config.backbone)
-        sizes = config.patch if config.objective == "masked_autoencoder" else [config.widths, config.stem_pool]
+        hidden = config.objective == "masked_autoencoder"
+        sizes, views = (
+            (config.patch, config.augmentation) if hidden else ([config.widths, config.stem_pool], config.views)
+        )
         net = [config.seed, backbone, sizes]
         pretrained = run.stage(
             "pretrained",
             functools.partial(pretrain, config, pictures.train, few),
-            key=[net, config.objective, config.views, config.pretrain, pictures.digest, data.digest, config.few.labels],
+            key=[net, config.objective, views, config.pretrain, pictures.digest, data.digest, config.few.labels],
         )
         encoders.keep(run, pretrained.model)
         if few is None:

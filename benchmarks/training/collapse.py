@@ -43,7 +43,7 @@ RATE, BATCH, WITHIN = 3e-3, 64, 300
 
 def network(name: str, pictures: Split, *, seed: int, steps: int) -> TwoViews:
     keras.utils.set_random_seed(seed)
-    net = kerastl.models.resnet.build(pictures.task, widths=(16, 32), stem_pool=2)
+    net = kerastl.models.resnet.build(pictures.task, widths=(8, 16), stem_pool=2)
     encoder = kerastl.training.transfer.feature_extractor(net)
     return methods.network(name, encoder, augment=VIEWS.build(100 + seed), steps=steps, width=64, hidden=128)
 
