@@ -23,9 +23,10 @@ from typing import Any
 import kerastl
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.models.pretrained.names import BackboneName
+from kerastl.models.sharing.ways import SharingName
 from kerastl.runs import Acceptance
 from kerastl.training.balancing_rules import RuleName
-from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.types import Dataset, Schedule, Task, Workspace
 from kerastl.types.settings import Count, CountOrShare, ImageSize, Part, Seed
 
 
@@ -37,8 +38,13 @@ class Config:
     """How much each task counts, see docs/multi_task.md: "fixed" is the plain sum, which well-tuned rules hardly beat
     (Kurin et al. 2022, "In defense of the unitary scalarization"); or "uncertainty", "gradnorm", "dwa", "pcgrad",
     "famo"."""
+    sharing: SharingName = "hard"
+    """What tasks share: "hard" is one trunk; "adapters" puts a small block of a task's own between trunk and head;
+    "cross_stitch" is a trunk a task, and learnt shares of the others' maps: nothing is saved (docs/multi_task.md)."""
     control: bool = True
     """Whether each task is learnt alone as well, by a network of its own: as many trainings more as there are tasks."""
+    file_per_task: bool = False
+    """Whether each task gets a file of its own beside that of all, in `heads/`, for who asks one question at a time."""
     seed: Seed = 0
     """Of weights, order, augmentation and split."""
     backbone: BackboneName | None = "efficientnet_lite0"
@@ -67,7 +73,7 @@ class Config:
         tiny = Schedule(epochs=1, batch_size=16, peak_learning_rate=5e-3)
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.0, max_saturation=1.0)
         sizes: dict[str, Any] = {"image_size": 32, "max_train_examples": 64, "validation": 60}
-        return cls(backbone=None, schedule=tiny, accept=accept, **sizes)
+        return cls(backbone=None, sharing="adapters", schedule=tiny, accept=accept, **sizes)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
@@ -80,7 +86,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         trunk = None if config.backbone is None else kerastl.models.pretrained.names.contents(config.backbone)
         basis = [config.seed, trunk, config.augmentation, config.dropout, config.schedule, data.digest]
         together = run.stage(
-            "all_tasks", functools.partial(train, config, data, config.schedule), key=[config.rule, *basis]
+            "all_tasks",
+            functools.partial(train, config, data, config.schedule),
+            key=[config.rule, config.sharing, *basis],
         )
         alone = {}
         for name in data.task.target.names if config.control else ():
@@ -95,6 +103,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             ),
             curves=[together.curves, *(one.curves for one in alone.values())],
             single=alone,
+            file_per_task=config.file_per_task,
         )
 
 
@@ -104,16 +113,17 @@ def train(config: Config, data: Dataset, schedule: Schedule, at: Workspace):
         data, schedule=schedule, seed=config.seed, augmentation=config.augmentation
     )
     under = kerastl.training.balancing_rules.under(config.rule, batches)
-    build = functools.partial(network, config, data)
+    trunk = functools.partial(network, config)
+    build = functools.partial(kerastl.models.sharing.ways.build, config.sharing, trunk, data.task)
     return kerastl.training.train(build, batches, seed=config.seed, workspace=at, under=under)
 
 
-def network(config: Config, data: Dataset):
+def network(config: Config, task: Task):
     """The trunk and a head a task; the statistics of a pretrained trunk stay as they came."""
     if config.backbone is None:
-        return kerastl.models.mobile_cnn.build(data.task, filters=(32, 64), strides=(2, 2))
+        return kerastl.models.mobile_cnn.build(task, filters=(32, 64), strides=(2, 2))
     backbone = kerastl.models.pretrained.load(config.backbone, image_size=config.image_size)
-    model = kerastl.models.pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
+    model = kerastl.models.pretrained.backbone.with_head(backbone, task, dropout=config.dropout)
     kerastl.training.transfer.freeze_batch_norm(model)
     return model
 

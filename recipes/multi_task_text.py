@@ -23,9 +23,10 @@ import kerastl
 from kerastl.data.reading import TextTasksReading
 from kerastl.data.sampling import Sampling
 from kerastl.models.pretrained.encoders import Encoder
+from kerastl.models.sharing.ways import SharingName
 from kerastl.runs import Acceptance
 from kerastl.training.balancing_rules import RuleName
-from kerastl.types import Dataset, Schedule, Workspace
+from kerastl.types import Dataset, Schedule, Task, Workspace
 from kerastl.types.settings import Count, Part, Place, Seed, Tokens
 
 
@@ -43,6 +44,9 @@ class Config:
     """How often each data set is drawn from: those sentences are one that have labels of the same tasks."""
     rule: RuleName = "fixed"
     """How much each task counts, as in `multi_task_images`."""
+    sharing: SharingName = "hard"
+    """What tasks share: "hard" is one trunk; "adapters" puts a small block of a task's own between trunk and head;
+    "cross_stitch" is a trunk a task, and learnt shares of the others' maps: nothing is saved (docs/multi_task.md)."""
     control: bool = True
     """Whether each task is learnt alone as well, by a network of its own."""
     encoder: Encoder | None = None
@@ -54,6 +58,8 @@ class Config:
     """Words of a small trunk, as in `text_mobile`; an encoder brings its own."""
     word_dropout: Part = 0.4
     """Share of the words that a small trunk does not see in training, as in `text_mobile`."""
+    file_per_task: bool = False
+    """Whether each task gets a file of its own beside that of all, in `heads/`, for who asks one question at a time."""
     seed: Seed = 0
     """Of weights, dropout, order and split."""
     schedule: Schedule = Schedule(epochs=6, batch_size=64, peak_learning_rate=2e-3, weight_decay=1e-2)
@@ -95,7 +101,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         )
         basis = [config.seed, trunk, config.schedule, data.digest]
         make = functools.partial(train, config, data, config.schedule, config.sampling)
-        together = run.stage("all_tasks", make, key=[config.rule, config.sampling, *basis])
+        together = run.stage("all_tasks", make, key=[config.rule, config.sharing, config.sampling, *basis])
         alone = {}
         for name in data.task.target.names if config.control else ():
             one, schedule = kerastl.runs.single_tasks.alone(data, name, schedule=config.schedule)
@@ -109,6 +115,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             candidates=kerastl.runs.post_training(together.model, data.task, techniques=techniques),
             curves=[together.curves, *(one.curves for one in alone.values())],
             single=alone,
+            file_per_task=config.file_per_task,
         )
 
 
@@ -116,14 +123,16 @@ def train(config: Config, data: Dataset, schedule: Schedule, sampling: Sampling 
     """The network of the tasks that the data have: of several by the rule, of one by its own loss."""
     batches = kerastl.data.pipeline.training_batches(data, schedule=schedule, seed=config.seed, sampling=sampling)
     under = kerastl.training.balancing_rules.under(config.rule, batches)
-    return kerastl.training.train(lambda: network(config, data), batches, seed=config.seed, workspace=at, under=under)
+    build = functools.partial(kerastl.models.sharing.ways.build, config.sharing)
+    make = functools.partial(build, functools.partial(network, config), data.task)
+    return kerastl.training.train(make, batches, seed=config.seed, workspace=at, under=under)
 
 
-def network(config: Config, data: Dataset):
+def network(config: Config, task: Task):
     """The trunk and a head a task."""
     if config.encoder is None:
-        return kerastl.models.text.text_cnn.build(data.task, word_dropout=config.word_dropout)
-    return kerastl.models.pretrained.encoders.load(config.encoder, data.task)
+        return kerastl.models.text.text_cnn.build(task, word_dropout=config.word_dropout)
+    return kerastl.models.pretrained.encoders.load(config.encoder, task)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ MAY_NAME: dict[str, set[str]] = {
     "data/tfds": TENSORFLOW,  # its sets are TensorFlow records
     "models": KERAS,
     "models/advice": set(),
+    "models/sharing/ways": set(),  # names
     "training/fitting": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
     "training/precision": KERAS | TENSORFLOW,  # which says what a GPU can do
     "training/seeded": KERAS,

@@ -6,7 +6,7 @@ Each seed is a run of the recipe in saved_models/RECIPE/seed-N, with any flags o
 what is finished. Of either way the learning rate and the epoch are those that validation chose, steps and batches are
 the same; scores are of the float32 files on test, and differences have Student's interval over seeds. Asked: on
 pictures +6 points fine-tuned and +12 for the linear probe, on texts +1.5 points and a perplexity a quarter lower.
-`--smoke` is a flag of the recipe that shows in minutes that all of this works.
+`--smoke --few.control` are flags of the recipe that show in minutes that all of this works.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,14 +14,14 @@ FURTHEST = 10.0
 """Standard deviations from the mean beyond which a number is cut off."""
 
 
-def outputs(features: keras.KerasTensor, task: Task) -> Any:
+def outputs(features: keras.KerasTensor | Mapping[str, keras.KerasTensor], task: Task) -> Any:
     """One dense layer named ``logits`` from features to what the task asks for, in float32.
 
     Of several tasks one such layer each, ``logits_NAME``, on the same features: hard parameter sharing (Caruana 1997,
     "Multitask Learning").
 
     Args:
-        features: ``(batch, width)``.
+        features: ``(batch, width)``; of several tasks, where each has some of its own, a mapping by their names.
         task: its target says how many outputs there are, and what stands behind them, see `types.Target.finish`.
 
     Returns:
@@ -30,8 +31,9 @@ def outputs(features: keras.KerasTensor, task: Task) -> Any:
     if not task.target.outputs and not isinstance(task.target, NamedTargets):
         return features
     if isinstance(task.target, NamedTargets):
+        own = features if isinstance(features, Mapping) else dict.fromkeys(task.target.names, features)
         dense = {
-            name: layers.Dense(part.outputs, dtype="float32", name=f"logits_{name}")(features)
+            name: layers.Dense(part.outputs, dtype="float32", name=f"logits_{name}")(own[name])
             for name, part in task.target.parts
         }
         return {name: part.finish(dense[name], name=f"answers_{name}") for name, part in task.target.parts}

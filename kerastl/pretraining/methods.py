@@ -121,12 +121,20 @@ def watchers(
         pictures: that it learns from.
         known, held: examples with class indices, whose labels vote, and that are voted on: a thousand of them.
     """
-    found: list[keras.callbacks.Callback] = [guard(model, _read(pictures.take(256)))]
-    if known is not None and held is not None:
-        some, asked = known.take(5000), held.take(1000)
-        labels: tuple[Any, Any] = (some.labels, asked.labels)
-        found.append(neighbour_score.NeighbourScore(_read(some), labels[0], inputs=_read(asked), actual=labels[1]))
-    return found
+    return [guard(model, _read(pictures.take(256))), *scores(known, held)]
+
+
+def scores(known: Split | None, held: Split | None) -> list[keras.callbacks.Callback]:
+    """The score of neighbours after every epoch, where there are labels; of any model of this room.
+
+    Args:
+        known, held: as for `watchers`.
+    """
+    if known is None or held is None:
+        return []
+    some, asked = known.take(5000), held.take(1000)
+    labels: tuple[Any, Any] = (some.labels, asked.labels)
+    return [neighbour_score.NeighbourScore(_read(some), labels[0], inputs=_read(asked), actual=labels[1])]
 
 
 def _read(split: Split) -> np.ndarray:

@@ -16,6 +16,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "model_selection": ["Selection", "best_on_validation"],
         "publishing": ["publish"],
         "quantization": ["quantization_aware"],
+        "self_training": ["SelfTraining"],
         "sentences": ["FineTuning"],
         "store": ["Run", "check_backend"],
     },

@@ -15,7 +15,7 @@ import numpy as np
 
 from kerastl import verify
 from kerastl.export import keras_graph, metadata, packing, phone, runtimes, saved_model, serving, tflite
-from kerastl.runs import acceptance, baselines, report, single_tasks, store
+from kerastl.runs import acceptance, baselines, head_files, report, single_tasks, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
@@ -47,6 +47,7 @@ def publish(
     accept: Acceptance | None = None,
     control: Baseline | None = None,
     single: Mapping[str, fitting.Trained] | None = None,
+    file_per_task: bool = False,
     skipped: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -66,6 +67,7 @@ def publish(
         control: for the report, what a teacher gave over seeds; scored after the choice like everything else.
         single: of a target of several tasks a model trained on each task alone, by its name: the report puts its file
             beside the chosen one, see `single_tasks.compare`.
+        file_per_task: whether each of several tasks is written into a file of its own as well, see `head_files.write`.
         skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance, on validation or on test, joins them, with the flag that would let it pass; where the chosen one
             does, the next takes its place.
@@ -118,6 +120,9 @@ def publish(
     if single:
         found = {"chosen": measured[choice.name][0], "file": chosen.path, "folder": run.folder}
         result["single_tasks"] = single_tasks.compare(single, dataset, **found)
+    if file_per_task:
+        options: dict[str, Any] = {"chosen": measured[choice.name][0], "check": check, "folder": run.folder}
+        result["heads"] = head_files.write(model, dataset, **options)
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
     run.publish(phone.files(chosen.path.read_bytes(), report=result, task=task))

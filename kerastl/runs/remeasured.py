@@ -38,6 +38,7 @@ TAKEN_AT_ITS_WORD = {
     "model_choice": "models of which the run keeps one; of the others their files are among the variants",
     "warnings": "they follow from baselines and latencies",
     "single_tasks.latency_ms": "as variants.latency_ms, of the files of single tasks",
+    "heads.latency_ms, heads.agreement": "as those of variants, of the files of heads",
     "control.teacher, .distilled, .alone, .seeds, .steps": "students that no run keeps; its gain follows from them",
 }
 """Fields of `report.json` that nobody can measure again -> what they are of."""
@@ -118,6 +119,8 @@ class Measured:
         known["control"] = self._control(stated["control"])
         if "single_tasks" in stated:
             known["single_tasks"] = self._single_tasks(stated["single_tasks"])
+        if "heads" in stated:
+            known["heads"] = self._heads(stated["heads"])
         again = json.loads(json.dumps(known, default=atomic_files.to_json_types))
         for row, other in zip(stated["variants"], again["variants"], strict=True):
             self.found += [f"{output.printable(row['name'])}: {words}" for words in unlike(row, other)]
@@ -337,6 +340,24 @@ class Measured:
             answers=lambda name, split: predict_split(self._reader, paths[name], split),
             sizes={name: path.stat().st_size for name, path in paths.items()},
             latencies={**times, "": float(stated["latency_ms"])},
+        )
+
+    def _heads(self, stated: Mapping[str, Any]) -> dict[str, Any]:
+        """What the file of each head weighs and scores; latencies and agreement as they are stated."""
+        from kerastl.runs import finished, head_files
+
+        names = [str(row["name"]) for row in stated["rows"]]
+        paths = {one: finished.inside(self._run.folder, f"{head_files.FOLDER}/{one}.tflite") for one in names}
+        if not all(path.is_file() for path in paths.values()):
+            self.unmeasured["heads"] = "a file is not there"  # the digests have said so
+            return dict(stated)
+        kept = {key: {row["name"]: float(row[key]) for row in stated["rows"]} for key in ("latency_ms", "agreement")}
+        return head_files.described(
+            self._dataset,
+            answers=lambda name, split: predict_split(self._reader, paths[name], split),
+            paths=paths,
+            latencies=kept["latency_ms"],
+            agreements=kept["agreement"],
         )
 
 

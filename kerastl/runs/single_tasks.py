@@ -96,7 +96,7 @@ def compare(
     paths = {"": file}
     for name in dataset.task.target.names:
         paths[name] = folder / FOLDER / f"{name}.tflite"
-        _write(trained[name].model, split_of(dataset.train, name), how=chosen, path=paths[name])
+        write(trained[name].model, split_of(dataset.train, name), how=chosen, path=paths[name])
     latencies = benchmark.latencies(paths)
     return described(
         dataset,
@@ -155,8 +155,18 @@ def _gained(row: Mapping[str, Any]) -> str:
     return f"{row['gain']:+.3f} standard deviations"
 
 
-def _write(model: Any, train: Split, *, how: Candidate, path: Path) -> None:
-    """One file: stored as the chosen one is, where that can be done after training."""
+def write(model: Any, train: Split, *, how: Candidate, path: Path) -> Candidate:
+    """Writes the file of one task, stored as the chosen one is where that can be done after training.
+
+    Args:
+        model: of that task.
+        train: calibrates integers; of that task.
+        how: the chosen candidate.
+        path: where to.
+
+    Returns:
+        The file as it was before its metadata, and how it is stored.
+    """
     from kerastl.export import metadata
     from kerastl.runs import candidates
     from kerastl.system import atomic_files
@@ -167,3 +177,4 @@ def _write(model: Any, train: Split, *, how: Candidate, path: Path) -> None:
     made = candidates.post_training(model, train, techniques=techniques, skipped={})
     content = metadata.add(made[0].tflite, train.task, description=f"{train.task.name}, {made[0].how.description}")
     atomic_files.write_bytes(path, content)
+    return made[0]

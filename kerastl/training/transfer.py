@@ -116,12 +116,16 @@ def plan_for(train: Split, *, batch_size: int, epochs: int | None = None, learni
 def feature_extractor(model: keras.Model) -> keras.Model:
     """The part of a classifier up to its pooled features, ``(batch, width)``: all but the head; layers are shared.
 
+    Where nothing is pooled, as of a table's rows, features are what the head reads.
+
     Raises:
-        ValueError: the model has no layer ``pool``.
+        ValueError: the model has no layer ``pool``, and none that is called ``logits``.
     """
-    if "pool" not in {layer.name for layer in model.layers}:
+    names = {layer.name for layer in model.layers}
+    if not names & {"pool", "logits"}:
         raise ValueError(f"Wanted a classifier with a layer 'pool' before its head. Received: {model.name!r}.")
-    return keras.Model(model.input, model.get_layer("pool").output, name=f"{model.name}_body")
+    features = model.get_layer("pool").output if "pool" in names else model.get_layer("logits").input
+    return keras.Model(model.input, features, name=f"{model.name}_body")
 
 
 def extract_features(

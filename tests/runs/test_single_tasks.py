@@ -68,7 +68,9 @@ def published(dataset, models, tmp_path_factory):
     with store.Run(folder, recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
         run.use_dataset(dataset)
         files = candidates.post_training(together.model, dataset.train, techniques=["float32", "dynamic_int8"])
-        return folder, publishing.publish(run, dataset, model=together.model, candidates=files, single=alone)
+        return folder, publishing.publish(
+            run, dataset, model=together.model, candidates=files, single=alone, file_per_task=True
+        )
 
 
 def test_one_task_is_the_examples_that_have_its_label(dataset):
@@ -126,7 +128,7 @@ def test_files_are_stored_as_the_chosen_one_is(published, dataset, models, tmp_p
     files = candidates.post_training(models[1]["side"].model, dataset_of_one(dataset), techniques=[result["chosen"]])
     assert reader.operators.by_type == kerastl.verify.benchmark.inspect(files[0].tflite).operators.by_type
     own = candidates.Candidate("own", candidates.Technique("own", kerastl.verify.checks.INT8, integer=True), b"", None)
-    single_tasks._write(models[1]["side"].model, dataset_of_one(dataset), how=own, path=tmp_path / "one.tflite")
+    single_tasks.write(models[1]["side"].model, dataset_of_one(dataset), how=own, path=tmp_path / "one.tflite")
     integer = kerastl.verify.benchmark.inspect(tmp_path / "one.tflite")
     assert integer.operators.float == 0, "beside a file of integers stands one of integers"
 
@@ -163,6 +165,29 @@ def test_it_is_measured_again(published, dataset):
         "single_tasks/heat.tflite: named in files.json, but missing",
     )
     path.write_bytes(content)
+
+
+def test_one_file_a_head_answers_as_the_file_of_all_tasks(published, dataset):
+    folder, result = published
+    chosen = next(row for row in result["variants"] if row["name"] == result["chosen"])
+    together = verify.predict_tflite(folder / chosen["file"], dataset.test.inputs, kind=dataset.task.inputs)
+    for row in result["heads"]["rows"]:
+        path, labels = folder / "heads" / f"{row['name']}.tflite", dataset.test.labels[row["name"]]
+        assert (row["file"], row["bytes"]) == (f"heads/{path.name}", path.stat().st_size)
+        answers = verify.predict_tflite(path, dataset.test.inputs, kind=dataset.task.inputs)
+        # of dynamic ranges each file has its own in front of the head that they share
+        np.testing.assert_allclose(answers, together[row["name"]], rtol=0.05, atol=0.05)
+        there = labels >= 0 if row["name"] == "side" else ~np.isnan(labels[:, 0])
+        assert row["score"] == pytest.approx(by_hand(row["name"], answers[there], labels[there]), rel=1e-6)
+        assert row["bytes"] < chosen["bytes"]
+        assert row["agreement"] > 0.95
+    assert "One file a head" in (folder / "report.html").read_text()
+    forged = json.loads(json.dumps(result))
+    forged["heads"]["rows"][1]["score"] = 0.5
+    (folder / "report.json").write_text(json.dumps(forged))
+    found = kerastl.open(folder).verify(dataset=dataset, progress=False)
+    (folder / "report.json").write_text(json.dumps(result, indent=2) + "\n")
+    assert any("heads.rows[heat].score stated" in words for words in found)
 
 
 def test_a_model_is_wanted_for_each_task(published, dataset, models):
