@@ -212,10 +212,8 @@ def _parser() -> argparse.ArgumentParser:
     kinds = (
         "a picture, a folder of such or a pattern, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence "
     )
-    kinds += (
-        "in quotes, or numbers with commas, season=winter,hour=3 say; a table (.csv, .tsv, .jsonl), or a text file "
-    )
-    kinds += "(.txt) with an input a line; - is standard input, an input a line"
+    kinds += "in quotes, or numbers with commas, season=winter,hour=3 say; a table (.csv, .json, .parquet ...), or a "
+    kinds += "text file (.txt) with an input a line; - is standard input, an input a line"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
     one._negative_number_matcher = re.compile(r"-\.?\d")  # rows may begin so, -5,1,2, and no flag does
     one.add_argument("--variant", metavar="NAME", help="ask another file of the run (default the chosen one)")

@@ -303,6 +303,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     words = [f"* {report['chosen']}: {report['why']}", *([report["control"]["words"]] if report["control"] else [])]
     words += [report["single_tasks"]["words"]] if report.get("single_tasks") else []
     words += [report["model_choice"]] if report.get("model_choice") else []
+    words += [report["selective"]["words"]] if report.get("selective") else []
     words.insert(1, f"ms: {_chosen_latency(report).measured}.")
     words += [f"skipped: {name}: {why}" for name, why in report["skipped"].items()]
     for line in (*words, report["summary"]):
