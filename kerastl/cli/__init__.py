@@ -158,10 +158,12 @@ def _with_columns(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{name}", choices=("auto", "yes", "no"), default="auto", help=f"whether {what}")
     for name in ("validation", "test"):
         command.add_argument(f"--{name}-file", metavar="FILE", help=f"of the {name} split, beside one of train")
-    words = "which folders are classes where they lie in one another (default top)"
-    command.add_argument("--classes-at", choices=("top", "leaf"), default="top", help=words)
+    words = "what is a class: the topmost folders, the innermost, or the names of files before a number (default top)"
+    command.add_argument("--classes-at", choices=("top", "leaf", "name"), default="top", help=words)
     words = "what becomes of classes whose names differ in case alone (default ask)"
     command.add_argument("--class-case", choices=("ask", "merge", "keep"), default="ask", help=words)
+    words = "what becomes of pictures' classes that are not in every split (default ask)"
+    command.add_argument("--class-mismatch", choices=("ask", "merge", "skip", "split"), default="ask", help=words)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -210,10 +212,8 @@ def _parser() -> argparse.ArgumentParser:
     kinds = (
         "a picture, a folder of such or a pattern, an array (.npy, .npz; of pictures raw pixels 0..255), a sentence "
     )
-    kinds += (
-        "in quotes, or numbers with commas, season=winter,hour=3 say; a table (.csv, .tsv, .jsonl), or a text file "
-    )
-    kinds += "(.txt) with an input a line; - is standard input, an input a line"
+    kinds += "in quotes, or numbers with commas, season=winter,hour=3 say; a table (.csv, .json, .parquet ...), or a "
+    kinds += "text file (.txt) with an input a line; - is standard input, an input a line"
     one.add_argument("inputs", metavar="INPUT", nargs="+", help=kinds)
     one._negative_number_matcher = re.compile(r"-\.?\d")  # rows may begin so, -5,1,2, and no flag does
     one.add_argument("--variant", metavar="NAME", help="ask another file of the run (default the chosen one)")

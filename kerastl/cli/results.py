@@ -89,7 +89,8 @@ def predict(
             given.append(Path(word) if os.path.lexists(word) or kerastl.inputs.lines.is_path(word) else word)
     rows: list[dict[str, Any]] = []
     failed = 0
-    for name, answer in _counted(run.each_answer(given, variant=variant, column=column, top=top)):
+    answers = run.each_answer(given, variant=variant, column=column, top=top)
+    for name, answer in _counted(answers, seen=sys.stdout.isatty() and not (as_json or as_csv)):
         if isinstance(answer, Exception):
             failed += 1
             rows.append({"input": name, "error": str(answer)})
@@ -105,9 +106,9 @@ def predict(
     return 1 if failed else 0
 
 
-def _counted(answers: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """The same; how many there are is shown where somebody waits for a file and sees nothing else."""
-    shown = sys.stderr.isatty() and not sys.stdout.isatty() and not output.quiet
+def _counted(answers: Iterator[tuple[str, Any]], *, seen: bool) -> Iterator[tuple[str, Any]]:
+    """The same; how many there are is shown where somebody waits and the answers themselves are not ``seen``."""
+    shown = sys.stderr.isatty() and not seen and not output.quiet
     for number, one in enumerate(answers, 1):
         if shown and number % _STEP == 0:
             print(f"{number:,} answered", file=sys.stderr)

@@ -110,7 +110,7 @@ def audit(
 
 def _pictures(path: Path, *, near: bool, **options: Any) -> list[Finding]:
     """Pictures in folders or in a table, as `picture_listing.listed` finds them, also in an archive."""
-    if path.is_dir() and not class_folders.folders(path) and not files.is_table(path):
+    if path.is_dir() and not picture_listing.tables_in(path) and not _holds_pictures(path):
         raise ValueError(f"Wanted a folder of array files, or of class folders with pictures. Received: {path}.")
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -123,6 +123,10 @@ def _pictures(path: Path, *, near: bool, **options: Any) -> list[Finding]:
         except ValueError as error:  # no archive, no table, no such column, splits that are doubtful
             return [Finding("error", path.name, str(error))]
         return audit_pictures.listed(listing, near=near)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return bool(class_folders.folders(folder)) or any(map(class_folders.is_picture, folder.iterdir()))
 
 
 def _numbers(path: Path, label_columns: Sequence[str], split_column: str, *, layout: Layout) -> list[Finding]:

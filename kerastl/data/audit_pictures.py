@@ -31,6 +31,7 @@ def listed(listing: picture_listing.Listing, *, near: bool) -> list[Finding]:
     parts = collections.Counter(str(row.split) for row in listing.rows)
     said = (*overview.sentences(counts, parts), *listing.said)
     found = [Finding("note", title, sentence) for sentence in said]
+    found += [Finding("error", title, problem) for problem in (*listing.problems, *listing.unusable)]
     divided = any(row.split not in (None, "train") for row in listing.rows)
     files: dict[str, dict[str, list[tuple[Path, str]]]] = defaultdict(lambda: defaultdict(list))
     for row in listing.rows:

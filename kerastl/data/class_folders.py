@@ -6,10 +6,12 @@ files alike. Nothing is decoded. What looks like splits, masks or annotations is
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,10 +19,16 @@ from kerastl.data import class_order, split_names, splits
 from kerastl.inputs import pictures
 from kerastl.system import phrases
 
-_PICTURES = {"image", "images", "img", "imgs", "picture", "pictures", "photos", "jpegimages", "rgb"}
+PICTURES = frozenset(
+    {"image", "images", "img", "imgs", "picture", "pictures", "photos", "jpegimages", "rgb", "jpg", "png"}
+)
+"""What folders are called, in small letters, that hold pictures and are no classes."""
 _BESIDE = {"mask", "masks", "annotation", "annotations", "labels", "segmentation", "segmentations", "groundtruth", "gt"}
 _BESIDE |= {"ground_truth", "segmentationclass", "segmentationobject", "xmls", "xml", "bboxes", "boxes"}
-"""What folders beside each other are called that hold pictures and what belongs to each of them, and are no classes."""
+"""What those beside them are called that hold what belongs to each picture."""
+_MASK = re.compile(r"(.+?)[ _-]*(?:mask|seg|segmentation|groundtruth)(?:[_-]?\d+)?", re.IGNORECASE)
+_NUMBERED = (re.compile(r"(.*?\w)[ ._-]*\(\d+\)"), re.compile(r"(.+?)[ ._-]+\d+"), re.compile(r"(.*\D)\d+"))
+"""Names of files with a class and a number behind it: `cat (1)`, `cat.1`, `0_12`, `cat1`."""
 
 
 class Example(NamedTuple):
@@ -47,34 +55,34 @@ class Found:
 
 
 def read(
-    root: Path, *, is_one: Callable[[Path], bool] | None = None, classes_at: Literal["top", "leaf"] = "top"
+    root: Path, *, is_one: Callable[[Path], bool] | None = None, classes_at: Literal["top", "leaf", "name"] = "top"
 ) -> Found:
     """The examples below a folder.
 
     Args:
         root: the folder.
         is_one: whether a file is an example by its name; a picture by default.
-        classes_at: which folders are classes: the topmost, whatever is in them, or the innermost.
+        classes_at: what is a class: the topmost folders, whatever is in them, the innermost, or the names of files up
+            to the number behind them, whatever folders they are in.
 
     Raises:
         ValueError: its folders look like splits, or like pictures and their masks, and are not certain to be.
     """
     is_one = is_one or is_picture
+    if classes_at == "name":
+        return _by_name(root, is_one)
     parts, said = _parts(root, is_one)
     found, places, nested = [], set(), set()
     for split, part in parts.items():
-        for inner in sorted(folders(part), key=lambda inner: class_order.natural(inner.name)):
+        for inner in sorted(_holders(part, is_one), key=lambda inner: class_order.natural(inner.name)):
             own, divided = inner.name, _splits_inside(inner, is_one) if len(parts) == 1 else {}
             if classes_at == "top" and not divided:
-                places.add((split, own))
-            for file in files(inner):
-                if not is_one(file):
-                    continue
-                way = file.relative_to(inner).parts[:-1]
+                places.add((split, composed(own)))
+            for file, way in _without_masks(inner, list(filter(is_one, files(inner))), said):
                 below, way = (divided[way[0]], way[1:]) if way and way[0] in divided else (split, way)
                 if way:
                     nested.add("/".join((own, *way)))
-                label = "/".join((own, *way)) if classes_at == "leaf" else own
+                label = composed("/".join((own, *way)) if classes_at == "leaf" else own)
                 places.add((below, label))
                 found.append(Example(file, label, below))
             if divided:
@@ -86,6 +94,63 @@ def read(
             f"({_some(sorted(nested))}): --classes-at leaf makes each of them a class"
         )
     return Found(tuple(found), frozenset(places), tuple(said))
+
+
+def class_in_name(name: str) -> str | None:
+    """The class that a file's name begins with, before a number: `cat` of `cat.1`, `0` of `0_12`; `None` for none."""
+    found = next((match for pattern in _NUMBERED if (match := pattern.fullmatch(name))), None)
+    return composed(found[1].strip()) if found else None
+
+
+def composed(name: str) -> str:
+    """The name of a class in one of the ways in which Unicode may write it: macOS takes letters and accents apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _by_name(root: Path, is_one: Callable[[Path], bool]) -> Found:
+    """Every file below a folder, by the class in its name; splits are folders that are called so."""
+    found, without = [], collections.Counter()
+    said = ["the names of files are taken for classes, up to the number behind them"]
+    for file in filter(is_one, files(root)):
+        ways = file.relative_to(root).parts[:-1]
+        label = None if any(way.lower() in _BESIDE for way in ways) else class_in_name(file.stem)
+        if label is None:
+            without[ways[0] if ways else root.name] += 1
+        else:
+            split = next((split for way in reversed(ways) if (split := split_names.of(way))), "train")
+            found.append(Example(file, label, split))
+    for top, count in without.items():
+        said.append(f"{top} is left out: {phrases.counted(count, 'file', 'files')} without a class in the name")
+    return Found(tuple(found), frozenset((one.split, one.label) for one in found), tuple(said))
+
+
+def _without_masks(folder: Path, examples: list[Path], said: list[str]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The examples of a class, each with the folders that it lies in there, without masks of the others."""
+    names = {file.with_suffix("") for file in examples}
+    inner = {one.name.lower() for one in folders(folder)}
+    apart = bool(inner & PICTURES and inner & _BESIDE)
+    masks = []
+    for file in examples:
+        way = file.relative_to(folder).parts[:-1]
+        match = _MASK.fullmatch(file.stem)
+        if (apart and way and way[0].lower() in _BESIDE) or (match and file.with_name(match[1]) in names):
+            masks.append(file)
+        else:
+            yield file, way[1:] if apart and way and way[0].lower() in PICTURES else way
+    if masks:
+        shown = masks[0].relative_to(folder)
+        said.append(f"{folder.name}: {phrases.counted(len(masks), 'file', 'files')} like {shown}, masks, are left out")
+
+
+def _holders(folder: Path, is_one: Callable[[Path], bool]) -> list[Path]:
+    """The folders in a folder, without those of annotations that hold no example."""
+    return [one for one in folders(folder) if one.name.lower() not in _BESIDE or _holds(one, is_one)]
+
+
+def _classes(folder: Path, is_one: Callable[[Path], bool]) -> set[str]:
+    """The folders in a folder that hold examples, unless all are called as folders of pictures are."""
+    names = {composed(one.name) for one in folders(folder) if _holds(one, is_one)}
+    return set() if {name.lower() for name in names} <= PICTURES else names
 
 
 def splits_of(root: Path) -> dict[str, Path]:
@@ -100,13 +165,19 @@ def splits_of(root: Path) -> dict[str, Path]:
 
 def _parts(root: Path, is_one: Callable[[Path], bool]) -> tuple[dict[str, Path], list[str]]:
     """Split -> the folder of its classes, and what is said of that."""
-    root = _stripped(root, is_one)
-    tops = sorted(folders(root))
+    whole, root = root, _stripped(root, is_one)
+    _refuse_masks(root, folders(root))
+    said = [
+        f"{top.relative_to(whole)} is left out: no example in it"
+        for level in (root, *root.parents)
+        if level.is_relative_to(whole)
+        for top in sorted(set(folders(level)) - set(_holders(level, is_one)))
+    ]
+    tops = sorted(_holders(root, is_one))
     inner = {top: _stripped(top, is_one) for top in tops}
-    classes = {top: {one.name for one in folders(inner[top]) if _holds(one, is_one)} for top in tops}
+    classes = {top: _classes(inner[top], is_one) for top in tops}
     named = {top: split for top in tops if (split := split_names.of(top.name))}
     exact = {top: splits.BY_WORD[top.name.lower()] for top in tops if top.name.lower() in splits.BY_WORD}
-    _refuse_masks(root, tops)
     divided = exact if any(split == "train" and classes[top] for top, split in exact.items()) else named
     divided = {top: split for top, split in divided.items() if classes[top]}
     if not divided:
@@ -114,11 +185,12 @@ def _parts(root: Path, is_one: Callable[[Path], bool]) -> tuple[dict[str, Path],
             raise ValueError(
                 f"Wanted a folder a class, or splits with such folders inside. Received: {_named(exact)} in {root}, "
                 "whose files lie in no class. A table that names each file and its class is given itself: "
-                "--data TABLE, or --table NAME inside the folder."
+                "--data TABLE, or --table NAME inside the folder; --classes-at name reads classes in the files' names, "
+                "cat.1.jpg say."
             )
-        return {"train": root}, []
+        return {"train": root}, said
     if exact is not divided and not set(divided) & set(exact) and not _are_splits(list(divided), divided, classes):
-        return {"train": root}, []  # one class that is called bullet_train
+        return {"train": root}, said  # one class that is called bullet_train
     _refuse_doubtful(root, divided, classes)
     others = [top for top in tops if top not in named and _holds(top, is_one)]
     if set(divided.values()) == {"train"} and not set(named) - set(divided) and others:
@@ -127,7 +199,7 @@ def _parts(root: Path, is_one: Callable[[Path], bool]) -> tuple[dict[str, Path],
             f"{_some([top.name for top in others])} in {root}: give the folder {_named(divided)} itself, or "
             "name a class otherwise."
         )
-    said = [
+    said += [
         f"{top.name} is taken for {split}" for top, split in divided.items() if top not in exact or inner[top] != top
     ]
     for top in tops:
@@ -169,12 +241,13 @@ def _refuse_doubtful(root: Path, divided: dict[Path, str], classes: dict[Path, s
 
 def _refuse_masks(root: Path, tops: list[Path]) -> None:
     names = {top.name.lower(): top.name for top in tops}
-    beside, held = sorted(names.keys() & _BESIDE), sorted(names.keys() & _PICTURES)
+    beside, held = sorted(names.keys() & _BESIDE), sorted(names.keys() & PICTURES)
     if beside and held:
         raise ValueError(
             f"Wanted a folder a class. Received: {', '.join(names[one] for one in (*held, *beside))} in {root}: "
             "pictures and what belongs to each of them, by their names, are no classes. kerastl classifies whole "
-            "pictures: give a folder a class, or a table that names each picture and its class."
+            "pictures: give a folder a class, or a table that names each picture and its class (--table NAME), or "
+            "--classes-at name where the files' names begin with their class, cat.1.jpg say."
         )
 
 
@@ -206,7 +279,7 @@ def _some(names: list[str]) -> str:
 def _stripped(folder: Path, is_one: Callable[[Path], bool]) -> Path:
     """The folder inside, where one folder alone lies in another and has class folders or files of its own name."""
     while True:
-        inner = folders(folder)
+        inner = _holders(folder, is_one)
         if len(inner) != 1 or any(is_one(file) for file in folder.iterdir() if file.is_file()):
             return folder
         doubled = inner[0].name.lower() == folder.name.lower()
@@ -245,7 +318,12 @@ def is_picture(file: Path) -> bool:
 
 def is_text(file: Path) -> bool:
     """Whether it is a text by its name, and none that tells of the others."""
-    return file.suffix.lower() in (".txt", ".text") and not re.match("(readme|licen[cs]e|notice)", file.name.lower())
+    return file.suffix.lower() in (".txt", ".text") and not is_notice(file)
+
+
+def is_notice(file: Path) -> bool:
+    """Whether a file is called as those that tell of a data set, and are none of it."""
+    return re.match("(readme|licen[cs]e|notice|attribution)", file.name.lower()) is not None
 
 
 def _is_hidden(name: str) -> bool:

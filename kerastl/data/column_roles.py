@@ -6,8 +6,9 @@ What is found otherwise than by the name is said; where two columns would do, it
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Literal
 
@@ -24,6 +25,10 @@ _TEXTS = ("text", "texts", "sentence", "review", "content", "message", "comment"
 _TEXTS += ("utterance", "document", "body", "headline", "comment_text", "review_text", "sms", "phrase")
 _SPLITS = ("split", "set", "subset", "partition", "fold", "usage", "data_set", "phase")
 _BOXES = {"xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max", "bbox"}
+_FLAGS_FILE = "_classes.csv"
+"""What Roboflow calls a table of 0 and 1, a column a class."""
+UNASSIGNED = "unassigned"
+"""What AutoML's tables say of an example that is in no split yet."""
 _LOOKED_AT, _MOSTLY, _WORDS, _LONGEST_LABEL = 500, 0.8, 3, 60
 """Rows by which a column is judged; the share that has to be so; words of a category, and characters of a label."""
 
@@ -55,6 +60,9 @@ class Roles:
         label: the column of labels; empty where there are ``label_columns``, and for numbers.
         split: the column of splits, ``None`` where there is none.
         said: what was found by its contents, a sentence.
+        boxes: whether a row is a thing in a picture, of which one may have several.
+        more_labels: columns behind the one of labels that hold further ones, in a table without names.
+        flags: columns of 0 and 1, a class each, where the table itself says that they are such.
     """
 
     kind: Kind
@@ -62,15 +70,21 @@ class Roles:
     label: str = ""
     split: str | None = None
     said: tuple[str, ...] = ()
+    boxes: bool = False
+    more_labels: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
-def find(table: Table, asked: Asked = Asked(), *, kind: Kind | None = None) -> Roles:
+def find(
+    table: Table, asked: Asked = Asked(), *, kind: Kind | None = None, is_picture: Callable[[str], bool] | None = None
+) -> Roles:
     """The roles of a table's columns.
 
     Args:
         table: the rows.
         asked: names that columns may have; one that is no usual name has to be there.
         kind: of the examples, where it is known; else it is found out.
+        is_picture: whether a word names a picture that is there, with or without its ending.
 
     Raises:
         TableError: a column is lacking, or two would do: says which there are, and the flags.
@@ -89,10 +103,24 @@ def find(table: Table, asked: Asked = Asked(), *, kind: Kind | None = None) -> R
     said: dict[str, str] = {}
     split = _split(table, asked, said)
     taken = {split, *asked.label_columns}
-    example = (_pictures if kind == "pictures" else _text)(table, asked, taken, said)
-    label = "" if asked.label_columns else _label(table, asked, {*taken, example}, said, kind=kind)
+    example = (
+        _pictures(table, asked, taken, said, is_picture) if kind == "pictures" else _text(table, asked, taken, said)
+    )
+    found = Roles(kind, example, "", split)
+    if kind == "pictures" and table.path.name == _FLAGS_FILE and not asked.label_columns:
+        found = dataclasses.replace(found, flags=tuple(name for name in table.columns if name not in (split, example)))
+    elif not asked.label_columns:
+        more = _more_labels(table, {*taken, example}) if kind == "pictures" and table.unnamed else ()
+        label = more[0] if more else _label(table, asked, {*taken, example}, said)
+        boxes = kind == "pictures" and _has_boxes(table)
+        found = dataclasses.replace(found, label=label, more_labels=more[1:], boxes=boxes)
     words = ", ".join(f"{what} in the column {name!r} ({flag})" for flag, (what, name) in _flags(said).items())
-    return Roles(kind, example, label, split, (f"{table.path.name}: {words}",) if said else ())
+    sentences = [f"{table.path.name}: {words}"] if said else []
+    if found.boxes:
+        sentences.append(f"{table.path.name}: a row is one of the boxes in a picture, whose classes are those of them")
+    if found.more_labels:
+        sentences.append(f"{table.path.name}: a picture's classes are in the columns {', '.join(more)}")
+    return dataclasses.replace(found, said=tuple(sentences))
 
 
 def _flags(said: dict[str, str]) -> dict[str, tuple[str, str]]:
@@ -106,14 +134,9 @@ def kind_of(table: Table, asked: Asked = Asked()) -> Kind:
     """
     if _named(table, asked.text) is not None:
         return "texts"
-    if _named(table, asked.path) is not None or any(_names_pictures(table.values(name)) for name in _once(table)):
+    if _named(table, asked.path) is not None or any(_names_pictures(table.values(name)) for name in table.columns_once):
         return "pictures"
     return "numbers" if _holds_numbers(table) else "texts"
-
-
-def _once(table: Table) -> list[str]:
-    """The columns whose names stand once."""
-    return [name for name in table.columns if table.columns.count(name) == 1]
 
 
 def _some(values: Sequence[Cell]) -> list[str]:
@@ -127,9 +150,15 @@ def _names_pictures(values: Sequence[Cell]) -> bool:
     return bool(some) and sum(PurePath(one).suffix.lower() in endings for one in some) >= _MOSTLY * len(some)
 
 
+def names_some(values: Sequence[Cell], is_picture: Callable[[str], bool]) -> bool:
+    """Whether most of a column's words name pictures that are there."""
+    some = _some(values)
+    return bool(some) and sum(map(is_picture, some)) >= _MOSTLY * len(some)
+
+
 def _holds_numbers(table: Table) -> bool:
     """Whether a table is one of numbers and categories: a column of numbers beyond 0 and 1, and no sentences."""
-    cells = [_some(table.values(name)) for name in _once(table)]
+    cells = [_some(table.values(name)) for name in table.columns_once]
     counted = any(some and all(map(headers.is_number, some)) and set(some) - {"0", "1"} for some in cells)
     return len(cells) > 1 and counted and not any(len(one.split()) > _WORDS for some in cells for one in some)
 
@@ -139,20 +168,30 @@ def _split(table: Table, asked: Asked, said: dict[str, str]) -> str | None:
         return asked.split or None
     if asked.split.isdecimal():
         return table.columns[table.place(asked.split)]
-    for name in _once(table):
+    for name in table.columns_once:
         some = {one.lower() for one in _some(table.values(name))}
-        if len(some) > 1 and "train" in {splits.BY_WORD.get(one) for one in some} and some <= splits.BY_WORD.keys():
+        known = {splits.BY_WORD.get(one) for one in some - {UNASSIGNED}}
+        alone = table.unnamed and some == {"train"}  # of labels, one would be all there is
+        if (len(some) > 1 or alone) and "train" in known and None not in known:
             said["split"] = name
             return name
     return None
 
 
-def _pictures(table: Table, asked: Asked, taken: set[str | None], said: dict[str, str]) -> str:
+def _pictures(
+    table: Table,
+    asked: Asked,
+    taken: set[str | None],
+    said: dict[str, str],
+    is_picture: Callable[[str], bool] | None,
+) -> str:
     if (found := _named(table, asked.path)) is not None:
         return found
-    some = [name for name in _once(table) if name not in taken and _names_pictures(table.values(name))]
+    some = [name for name in table.columns_once if name not in taken and _names_pictures(table.values(name))]
+    if not some and is_picture is not None:
+        some = [name for name in table.columns_once if name not in taken and names_some(table.values(name), is_picture)]
     usual = ("file_name", "filename", "file", "image", "image_path", "img", "image_id", "id", "picture")
-    some = some or [name for name in _once(table) if name.lower() in usual][:1]
+    some = some or [name for name in table.columns_once if name.lower() in usual][:1]
     return _one(table, some, "path", "name the files of pictures", said)
 
 
@@ -160,7 +199,7 @@ def _text(table: Table, asked: Asked, taken: set[str | None], said: dict[str, st
     if (found := _named(table, asked.text)) is not None:
         return found
     words = {}
-    for name in _once(table):
+    for name in table.columns_once:
         some = _some(table.values(name))
         if name in (*taken, asked.label) or not some or all(map(headers.is_number, some)):
             continue
@@ -177,23 +216,39 @@ def _varied(table: Table, name: str) -> bool:
     return len(set(some)) > len(some) / 2 or len(some) < 4
 
 
-def _label(table: Table, asked: Asked, taken: set[str | None], said: dict[str, str], *, kind: Kind) -> str:
+def _has_boxes(table: Table) -> bool:
+    """Whether a row has a box, by the names of its columns, or without such by four fractions."""
+    if not table.unnamed:
+        return any(name.lower() in _BOXES for name in table.columns)
+    return sum(_are_fractions(table.values(name)) for name in table.columns) >= 4
+
+
+def _are_fractions(values: Sequence[Cell]) -> bool:
+    some = _some(values)
+    return bool(some) and all(headers.is_number(one) and not one.strip("-+").isdecimal() for one in some)
+
+
+def _more_labels(table: Table, taken: set[str | None]) -> tuple[str, ...]:
+    """The columns at the end that hold labels, each as far as the one before it, of which some rows have fewer."""
+    names = [name for name in table.columns if name not in taken]
+    held = [{number for number, cell in enumerate(table.values(name)) if cell} for name in names]
+    nested = all(later <= before for before, later in itertools.pairwise(held)) and held[-1:] != held[:1]
+    words = not any(_are_fractions(table.values(name)) for name in names)
+    return tuple(names) if len(names) > 1 and nested and words and len(held[0]) == len(table.rows) else ()
+
+
+def _label(table: Table, asked: Asked, taken: set[str | None], said: dict[str, str]) -> str:
     if (found := _named(table, asked.label)) is not None:
         return found
-    if kind == "pictures" and (boxes := [name for name in table.columns if name.lower() in _BOXES]):
-        raise TableError(
-            f"Wanted a class a picture. Received: {table.path} with the boxes {', '.join(boxes)}: kerastl classifies "
-            "whole pictures. --label-column NAME takes a column for the picture's class all the same."
-        )
-    some = [name for name in _once(table) if name not in taken and _is_label(table.values(name))]
-    flags = [name for name in some if set(_some(table.values(name))) <= {"0", "1"}]
+    some = [name for name in table.columns_once if name not in taken and _is_label(table.values(name))]
+    flags = [name for name in some if _are_flags(_some(table.values(name)))]
     if len(flags) > 1 and len(flags) == len(some):
         raise TableError(
             f"Wanted one column of labels. Received: {table.path} with {len(flags)} columns of 0 and 1: "
             f"--label-columns {' '.join(flags[:20])} takes each for a class that an example may have."
         )
-    usual = [name for name in _once(table) if name not in taken and name.lower() in _LABELS]
-    left = [name for name in _once(table) if name not in taken]
+    usual = [name for name in table.columns_once if name not in taken and name.lower() in _LABELS]
+    left = [name for name in table.columns_once if name not in taken and not _holds_sentences(table.values(name))]
     return _one(table, usual or some or (left if len(left) == 1 else []), "label", "hold labels", said)
 
 
@@ -202,8 +257,17 @@ def _is_label(values: Sequence[Cell]) -> bool:
     some = _some(values)
     if any(isinstance(one, tuple) for one in values[:_LOOKED_AT]):
         return True
-    short = bool(some) and max(map(len, some)) <= _LONGEST_LABEL
+    short = bool(some) and max(map(len, some)) <= _LONGEST_LABEL and (not _are_fractions(values) or _are_flags(some))
     return short and 1 < len(set(some)) <= max(len(some) / 2, 2)
+
+
+def _holds_sentences(values: Sequence[Cell]) -> bool:
+    some = _some(values)
+    return bool(some) and statistics.fmean(len(one.split()) for one in some) > _WORDS
+
+
+def _are_flags(some: Sequence[str]) -> bool:
+    return set(some) <= {"0", "1", "0.0", "1.0"}
 
 
 def _named(table: Table, name: str) -> str | None:

@@ -111,6 +111,7 @@ def summarize(
         label_options=label_options,
         layout=layout,
     )
+    listing.require()
     rows = listing.rows
     counts = collections.Counter(name for row in rows for name in (row.labels if listing.multi_label else (row.label,)))
     counts.update(dict.fromkeys(listing.names, 0))  # of no picture at all
@@ -121,6 +122,7 @@ def summarize(
         examples=len(rows) if listing.multi_label else None,
         said=listing.said,
         parts=collections.Counter(str(row.split) for row in rows),
+        unusable=listing.unusable,
     )
 
 
@@ -207,7 +209,7 @@ def _side(paths: list[str]) -> int:
     for index in familiarity.spread(len(paths), _SAMPLE):
         try:
             special_files.refuse(Path(paths[index]))  # a table may name one
-            with Image.open(paths[index], formats=pictures.FORMATS) as picture:
+            with Image.open(paths[index], formats=pictures.formats()) as picture:
                 sides.append(min(picture.size))
         except Exception:  # decoders raise whatever damage provokes; the audit lists it
             continue

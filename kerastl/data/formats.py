@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from kerastl.data import class_folders, column_roles, multi_label_columns, no_runs, parquet_table, unpack
+from kerastl.data import (
+    class_folders,
+    column_roles,
+    multi_label_columns,
+    no_runs,
+    parquet_table,
+    picture_places,
+    unpack,
+)
 from kerastl.data.tables import files
 from kerastl.data.tables.table import Layout, Table, TableError
 from kerastl.inputs import array_file
@@ -21,6 +29,10 @@ Format = Literal["table", "parquet", "arrays", "archive", "folder"]
 """``"table"``: rows of pictures, of sentences or of numbers, see `kind_of_table`; also a folder or an archive of such.
 ``"parquet"``: of pictures or of arrays. ``"arrays"``: NumPy or idx files. ``"archive"``, ``"folder"``: whatever else
 one may hold, pictures with a folder a class as a rule."""
+
+
+_BESIDE = 100_000
+"""Files that are looked at around a table."""
 
 
 def format_of(path: Path) -> Format:
@@ -65,11 +77,20 @@ def kind_of_table(
     asked: column_roles.Asked,
     layout: Layout = Layout(),  # noqa: B008  frozen
 ) -> column_roles.Kind:
-    """What the rows of a table are, see `column_roles.kind_of`; of one that cannot be read, sentences."""
+    """What the rows of a table are, see `column_roles.kind_of`; of one that cannot be read, sentences.
+
+    Words that name pictures beside the table, without their endings, are those pictures.
+    """
     try:
-        return column_roles.kind_of(files.read(path, layout, wanted=asked.names), asked)
+        table = files.read(path, layout, wanted=asked.names)
+        kind = column_roles.kind_of(table, asked)
     except ValueError:
         return "texts"
+    if kind == "pictures" or not path.is_file() or asked.text in table.columns:
+        return kind
+    beside = picture_places.Places(str(path.absolute().parent), most_files=_BESIDE)
+    words = any(column_roles.names_some(table.values(name), beside.has) for name in table.columns_once)
+    return "pictures" if words else kind
 
 
 def check_numbers(table: Table, label_columns: Sequence[str]) -> None:

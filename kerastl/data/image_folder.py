@@ -169,6 +169,7 @@ def _loaded(
         label_options=reading.label_options,
         layout=reading.layout,
     )
+    listing.require()
     left_out.tell(listing.said)
     rows = listing.rows
     names = _class_names(listing.names, wanted=class_names, where=path)
@@ -181,7 +182,7 @@ def _loaded(
         in_memory=reading.in_memory,
         cache_bytes=reading.cache_bytes,
     )
-    problems = [f"{rows[index].path}: {problem}" for index, problem in decoded.problems.items()]
+    problems = [*listing.unusable, *(f"{rows[index].path}: {why}" for index, why in decoded.problems.items())]
     left_out.refuse_or_tell(problems, skip=reading.skip, what="picture", where=path)
     if listing.multi_label:
         labels = multi_label_columns.indicators([row.labels for row in rows], names)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
+
+CERTAIN = ("|", ";")
+"""Signs between names that no name of one class has in it."""
+_BETWEEN = (*CERTAIN, ",", " ")
 
 
 class Columns(TypedDict, total=False):
@@ -22,9 +27,9 @@ def columns_or_separator(label_separator: str | None, label_columns: Sequence[st
         ValueError: both are given, the separator is blank, or the columns are not two or more with a name each.
     """
     names = [label_columns] if isinstance(label_columns, str) else list(label_columns)
-    if label_separator is not None and (names or not label_separator.strip()):
+    if label_separator is not None and (names or not (label_separator.strip() or label_separator == " ")):
         raise ValueError(
-            "A table says with a separator, which is no space, or with columns which classes an example has. Received: "
+            "A table says with a separator, or with columns which classes an example has. Received: "
             f"label_separator={label_separator!r}, label_columns={names}."
         )
     if len(names) == 1 or len(set(names)) < len(names):
@@ -37,6 +42,20 @@ def columns_or_separator(label_separator: str | None, label_columns: Sequence[st
 def names_of(found: Sequence[str]) -> tuple[str, ...]:
     """The classes that somebody wrote down for an example: in alphabetical order, each once, blank ones left out."""
     return tuple(sorted({name.strip() for name in found} - {""}))
+
+
+def separator_in(labels: Sequence[str]) -> str | None:
+    """What seems to stand between several classes of an example: a sign that no class has in its name, where a part of
+    a label is one of another, or a comma or space whose parts are fewer than the labels; ``None`` for nothing.
+    """
+    distinct = set(labels)
+    for sign in _BETWEEN:
+        parted = {label: names_of(label.split(sign)) for label in distinct if sign in label}
+        counts = collections.Counter(part for label in distinct for part in parted.get(label, (label,)))
+        parts = {part for some in parted.values() for part in some}
+        if len(counts) < len(distinct) or (sign in CERTAIN and any(counts[part] > 1 for part in parts)):
+            return sign
+    return None
 
 
 def are_sets(labels: np.ndarray) -> bool:

@@ -1,23 +1,30 @@
-"""The pictures at a path, listed and not decoded: in folders, in a table, or in an archive of either."""
+"""The pictures at a path, listed and not decoded: in folders, in tables, in exports of labelling tools, or packed."""
 
 from __future__ import annotations
 
 import collections
+import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from kerastl.data import (
     class_folders,
+    class_mismatch,
     class_order,
     column_roles,
+    enough,
     multi_label_columns,
     no_runs,
     picture_table,
     split_names,
     unpack,
 )
+from kerastl.data.annotations import exports
 from kerastl.data.tables import files
 from kerastl.data.tables.table import Layout
+from kerastl.system import phrases
 
 
 class Columns(NamedTuple):
@@ -29,7 +36,8 @@ class Columns(NamedTuple):
     group: str | None = None
 
 
-class Listing(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Listing:
     """What there is, before anything is decoded.
 
     Attributes:
@@ -41,6 +49,8 @@ class Listing(NamedTuple):
         columns: of the table that they are listed in; ``None`` where they lie in folders.
         multi_label: whether a picture may have none or several classes.
         places: split and class of each folder of a class, also of those without a picture.
+        unusable: annotations without their pictures, and others that cannot be used, each with its reason.
+        problems: why nothing of it can be used as it is, a sentence each, with the flags that help.
     """
 
     title: str
@@ -51,6 +61,13 @@ class Listing(NamedTuple):
     columns: Columns | None = None
     multi_label: bool = False
     places: frozenset[tuple[str, str]] = frozenset()
+    unusable: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def require(self) -> None:
+        """Raises `ValueError` for all problems at once."""
+        if self.problems:
+            raise ValueError("\n".join(self.problems))
 
 
 def listed(
@@ -65,9 +82,8 @@ def listed(
     """The pictures at a path, of which none is decoded.
 
     Arguments and errors as for `image_folder.load`; ``label_options`` is one of ``label_separator`` and
-    ``label_columns``.
+    ``label_columns``. What is wrong with classes and can be put right by a flag is among the problems.
     """
-    label_options = label_options or {}
     if not path.exists():
         raise FileNotFoundError(f"There is no folder of pictures {path}, and no table or archive of them.")
     no_runs.refuse(path)
@@ -76,18 +92,54 @@ def listed(
         title, table, folder = path.resolve().stem, path.name, path.parent
     elif path.is_file():
         title, folder = path.resolve().name.split(".")[0], unpack.in_workspace(path)
-    table = table or _table_inside(folder)
-    if table is not None:
-        return _listed_in_table(
-            title, folder / table, columns=columns, root=root, label_options=label_options, layout=layout
-        )
-    if columns.group is not None:
-        raise ValueError(f"Groups are a column of a table. Received: group_column={columns.group!r} for {path}.")
-    if label_options:
-        raise ValueError(
-            "Pictures of several classes are listed in a table: a folder is one class. Received: "
-            f"{label_options} for {path}."
-        )
+    of_table = _Tables(title, columns, root, label_options or {}, layout)
+    found = of_table.read(folder / table) if table else None
+    if found is None and layout.classes_at != "name" and not of_table.asked:
+        found = _exported(title, folder)
+    if found is None and layout.classes_at != "name":
+        inside = _table_inside(folder)
+        found = of_table.read(folder / inside) if inside else of_table.read_each(folder)
+    if found is None:
+        of_table.refuse_folders(path)
+        found = _in_folders(title, folder, layout)
+    return _settled(found, layout)
+
+
+def _settled(found: Listing, layout: Layout) -> Listing:
+    """The same with classes that every split has, or what is wrong with them."""
+    settled = class_mismatch.settle(found.rows, found.names, how=layout.class_mismatch)
+    problems = settled.problems
+    if len(settled.names) < 2 and not found.multi_label:
+        here = enough.one_class(repr(next(iter(settled.names)))) if settled.names else "no class"
+        problems = (f"Wanted labels of two classes at least. Received: {here}, in {found.root}.{_hint(found)}",)
+    places = frozenset(place for place in found.places if place[1] in settled.names)
+    return dataclasses.replace(
+        found,
+        rows=settled.rows,
+        names=settled.names,
+        said=(*found.said, *settled.said),
+        places=places,
+        problems=problems,
+    )
+
+
+def _hint(found: Listing) -> str:
+    """What else may say the classes of pictures in no folders of such."""
+    if found.columns is not None:
+        return " --label-column NAME takes another column for their classes."
+    pictures = [file for file in class_folders.files(found.root) if class_folders.is_picture(file)]
+    counts = collections.Counter(class_folders.class_in_name(file.stem) for file in pictures)
+    some = [str(name) for name in counts if name is not None]
+    if pictures and 2 <= len(some) <= len(pictures) / 2 and counts[None] <= len(pictures) / 2:
+        shown = ", ".join(some[:5]) + (" ..." if len(some) > 5 else "")
+        return f" The files' names begin with {shown}: --classes-at name takes these for classes."
+    return (
+        " A folder is a class. Where a table names each picture and its class it is given itself, --data TABLE, or by "
+        "--table NAME where it lies inside the folder."
+    )
+
+
+def _in_folders(title: str, folder: Path, layout: Layout) -> Listing:
     found = class_folders.read(folder, classes_at=layout.classes_at)
     counts = collections.Counter(dict.fromkeys((name for _, name in found.places), 0))
     counts.update(one.label for one in found.examples)
@@ -97,13 +149,29 @@ def listed(
     return Listing(title, rows, set(merged.values()), folder, found.said, places=places)
 
 
+def _exported(title: str, folder: Path) -> Listing | None:
+    """The pictures of an export of a labelling tool; ``None`` where the folder is none."""
+    found = exports.read(folder)
+    if found is None:
+        return None
+    rows = [
+        picture_table.Row(str(one.file), ", ".join(one.labels), one.split or "train", None, 0, one.labels)
+        for one in found.examples
+    ]
+    what = f"annotations of {found.title}: a picture's classes are those of the boxes and shapes in it"
+    rows, several, said = picture_table.simplified(rows)
+    names = {name for row in rows for name in row.labels or (row.label,)} - {""}
+    said = (what, *found.said, *said)
+    return Listing(title, rows, names, folder, said, multi_label=several, unusable=found.problems)
+
+
 def _table_inside(folder: Path) -> str | None:
     """The table of a folder whose pictures lie in no folders of classes; ``None`` where it has none, or classes.
 
     Raises:
         ValueError: there are several, of which none is called train.
     """
-    tables = [file for file in sorted(folder.iterdir()) if file.is_file() and files.is_table(file)]
+    tables = tables_in(folder)
     if not tables:
         return None
     holding = [inner for inner in class_folders.folders(folder) if any(map(class_folders.is_picture, inner.rglob("*")))]
@@ -126,37 +194,112 @@ def _table_inside(folder: Path) -> str | None:
     return (train or tables)[0].name
 
 
-def _listed_in_table(
-    title: str,
-    file: Path,
-    *,
-    columns: Columns,
-    root: str | Path | None,
-    label_options: multi_label_columns.Columns,
-    layout: Layout,
-) -> Listing:
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no table {file.name} in {file.parent}.")
-    flags = label_options.get("label_columns", [])
-    asked = column_roles.Asked(
-        path=columns.path,
-        label=columns.label,
-        split=columns.split,
-        label_columns=tuple(flags),
-        label_separator=label_options.get("label_separator"),
-    )
-    found = picture_table.read(
-        file, asked, group_column=columns.group, root=None if root is None else Path(root), layout=layout
-    )
-    rows = [row._replace(split=row.split or "train") for row in found.rows]
-    if all(row.split != "train" for row in rows):
-        raise ValueError(f"Wanted pictures to train on. Received: none of split train in {file}.")
-    names = (
-        {label for row in rows for label in row.labels}.union(flags)
-        if found.multi_label
-        else {row.label for row in rows}
-    )
-    known = Columns(found.roles.example, found.roles.label or columns.label, found.roles.split, columns.group)
-    return Listing(
-        title, rows, names, file.parent if root is None else Path(root), found.said, known, found.multi_label
-    )
+def tables_in(folder: Path) -> list[Path]:
+    """The tables in a folder, without what tells of the data set."""
+    some = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    return [file for file in some if files.is_table(file) and not class_folders.is_notice(file)]
+
+
+class _Tables(NamedTuple):
+    """How tables of pictures are read, see `listed`."""
+
+    title: str
+    columns: Columns
+    root: str | Path | None
+    label_options: multi_label_columns.Columns
+    layout: Layout
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody names columns or a root, which only tables have."""
+        return self.columns != Columns() or self.root is not None or bool(self.label_options)
+
+    def refuse_folders(self, path: Path) -> None:
+        """Raises `ValueError` where something is asked for that no folders of classes have."""
+        if self.columns.group is not None:
+            raise ValueError(
+                f"Groups are a column of a table. Received: group_column={self.columns.group!r} for {path}."
+            )
+        if self.label_options:
+            raise ValueError(
+                "Pictures of several classes are listed in a table: a folder is one class. Received: "
+                f"{self.label_options} for {path}."
+            )
+
+    def read(self, file: Path) -> Listing:
+        """The pictures of one table."""
+        root = None if self.root is None else Path(self.root)
+        found, said = self._rows(file, root), ()
+        if root is None and not any(os.path.lexists(row.path) for row in found.rows):
+            if (archive := _archive_beside(file)) is not None:
+                root = unpack.in_workspace(archive)
+                found, said = self._rows(file, root), (f"pictures lie in {archive.name}, which is unpacked for them",)
+            if not any(os.path.lexists(row.path) for row in found.rows):
+                raise ValueError(
+                    f"Wanted a table whose pictures are there. Received: {file}, none of whose "
+                    f"{phrases.counted(len(found.rows), 'picture is', 'pictures are')}, {found.rows[0].path} say: "
+                    "--root FOLDER says where they lie."
+                )
+        return self._listing([(None, found)], root or file.parent, said)
+
+    def read_each(self, folder: Path) -> Listing | None:
+        """The pictures of folders that are splits, each with a table of its own; ``None`` where they are none."""
+        root = unpack.strip_single_folders(folder)
+        found = []
+        for top in sorted(class_folders.folders(root)):
+            tables = tables_in(top)
+            if (split := split_names.of(top.name)) and len(tables) == 1 and _flat(top):
+                found.append((split, self._rows(tables[0], top)))
+        if "train" not in {split for split, _ in found}:
+            return None
+        return self._listing(found, root, [f"{split}: a table of its own" for split, _ in found])
+
+    def _rows(self, file: Path, root: Path | None) -> picture_table.Rows:
+        if not file.is_file():
+            raise FileNotFoundError(f"There is no table {file.name} in {file.parent}.")
+        asked = column_roles.Asked(
+            path=self.columns.path,
+            label=self.columns.label,
+            split=self.columns.split,
+            label_columns=tuple(self.label_options.get("label_columns", [])),
+            label_separator=self.label_options.get("label_separator"),
+        )
+        return picture_table.read(file, asked, group_column=self.columns.group, root=root, layout=self.layout)
+
+    def _listing(
+        self, found: Sequence[tuple[str | None, picture_table.Rows]], root: Path, said: Sequence[str]
+    ) -> Listing:
+        """One listing of the tables of some splits, or of one that may say itself which they are."""
+        several = any(rows.multi_label for _, rows in found)
+        rows = [
+            row._replace(
+                split=row.split or split or "train",
+                labels=row.labels or ((row.label,) if several and row.label else ()),
+            )
+            for split, some in found
+            for row in some.rows
+        ]
+        if all(row.split != "train" for row in rows):
+            raise ValueError(f"Wanted pictures to train on. Received: none of split train in {root}.")
+        said = [*said, *dict.fromkeys(one for _, some in found for one in some.said)]
+        if several and not self.label_options and all(some.by_box for _, some in found):
+            rows, several, more = picture_table.simplified(rows)
+            said += more
+        flags = self.label_options.get("label_columns", [])
+        names = {name for row in rows for name in row.labels}.union(flags) if several else {row.label for row in rows}
+        roles = found[0][1].roles
+        known = Columns(roles.example, roles.label or self.columns.label, roles.split, self.columns.group)
+        return Listing(self.title, rows, names, root, tuple(said), known, several)
+
+
+def _flat(folder: Path) -> bool:
+    """Whether pictures lie in a folder, or in one alone inside that is called as folders of pictures are."""
+    inner = [one for one in class_folders.folders(folder) if any(map(class_folders.is_picture, one.rglob("*")))]
+    return all(one.name.lower() in class_folders.PICTURES for one in inner)
+
+
+def _archive_beside(file: Path) -> Path | None:
+    """The one archive in the folder of a table, ``None`` where there is none or there are several."""
+    some = [one for one in file.parent.iterdir() if one.is_file() and one.name.lower().endswith(unpack.ENDINGS[:6])]
+    some = [one for one in some if one != file and not files.is_table(one)]
+    return some[0] if len(some) == 1 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from kerastl.data import class_folders
@@ -20,10 +21,11 @@ class Places:
 
     Args:
         root: folder, absolute, that paths start from and stay in.
+        most_files: in a folder of more nothing is found by its end.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, root: str, *, most_files: int = _MOST_FILES) -> None:
+        self.root, self._most_files = root, most_files
         self._moved: dict[str, str] = {}
 
     @property
@@ -35,6 +37,12 @@ class Places:
         shown = os.path.relpath(found, self.root)
         count = f"{len(self._moved):,} paths of the table lead" if len(self._moved) > 1 else "1 path of the table leads"
         return (f"{count} nowhere in {self.root} and are found by their ends, {written!r} as {shown!r}; --root FOLDER",)
+
+    def has(self, written: str) -> bool:
+        """Whether a picture of the folder has this name, with or without its ending; nothing is said of it."""
+        by_name, by_stem, _ = self._index
+        name = PurePosixPath(written.replace("\\", "/")).name
+        return name in by_name or name in by_stem
 
     def find(self, written: str) -> str | None:
         """The file of a path, be it there or not; ``None`` where it leads out, and nothing inside is like it."""
@@ -54,8 +62,8 @@ class Places:
         parts = [part for part in PurePosixPath(plain).parts if part not in ("/", ".", "..")]
         if not parts:
             return None
-        by_name, by_stem = self._index
-        some = by_name.get(parts[-1], by_stem.get(parts[-1], []))
+        by_name, by_stem, by_letters = self._index
+        some = by_name.get(parts[-1]) or by_stem.get(parts[-1]) or by_letters.get(_letters(parts[-1]), [])
         for length in range(min(len(parts), 8), 0, -1):
             ends = [one for one in some if PurePosixPath(one).parts[-length:-1] == tuple(parts[-length:-1])]
             if len(ends) == 1:
@@ -65,18 +73,27 @@ class Places:
         return None
 
     @functools.cached_property
-    def _index(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """Paths of the pictures in the folder, from it, by their names, and by these without endings."""
+    def _index(self) -> tuple[dict[str, list[str]], dict[str, list[str]], dict[str, list[str]]]:
+        """Paths of the pictures in the folder, from it, by their names, by these without endings, and by their letters
+        whatever their case.
+        """
         by_name: dict[str, list[str]] = {}
         by_stem: dict[str, list[str]] = {}
+        by_letters: dict[str, list[str]] = {}
         looked = 0
         for folder, inner, names in os.walk(self.root):
             inner[:] = [name for name in inner if not name.startswith(".")]
             looked += len(names)
-            if looked > _MOST_FILES:  # a table in the folder of everything
-                return {}, {}
+            if looked > self._most_files:  # a table in the folder of everything
+                return {}, {}, {}
             for name in filter(class_folders.is_picture, map(Path, names)):
                 found = os.path.relpath(os.path.join(folder, name), self.root).replace(os.sep, "/")
                 by_name.setdefault(name.name, []).append(found)
                 by_stem.setdefault(name.stem, []).append(found)
-        return by_name, by_stem
+                by_letters.setdefault(_letters(name.name), []).append(found)
+        return by_name, by_stem, by_letters
+
+
+def _letters(name: str) -> str:
+    """A name as file systems see it that fold case and compose letters, those of Windows and macOS."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kerastl.data import class_order, column_roles, left_out, multi_label_columns, picture_places, splits
+from kerastl.data import class_folders, class_order, column_roles, left_out, multi_label_columns, picture_places, splits
 from kerastl.data.tables import files
 from kerastl.data.tables import table as table_of
 from kerastl.data.tables.table import Cell, Layout, Table, TableError
@@ -48,12 +48,15 @@ class Rows(NamedTuple):
         said: what was found out about the table, a sentence each.
         roles: its columns.
         multi_label: whether a picture may have none or several classes.
+        by_box: whether rows are things marked in pictures, or flags of classes that nobody asked for by name: a picture
+            has several classes where several were found.
     """
 
     rows: list[Row]
     said: tuple[str, ...]
     roles: column_roles.Roles
     multi_label: bool
+    by_box: bool = False
 
 
 def read(
@@ -86,10 +89,14 @@ def read(
     """
     options = multi_label_columns.columns_or_separator(asked.label_separator, asked.label_columns)
     table = files.read(path, layout, wanted=[*asked.names, *([group_column] if group_column else [])])
-    roles = column_roles.find(table, asked, kind="pictures")
+    places = picture_places.Places(os.path.abspath(root or (path if path.is_dir() else path.parent)))
+    roles = column_roles.find(table, asked, kind="pictures", is_picture=places.has)
+    by_box = roles.boxes or bool(roles.flags)
+    if roles.flags:
+        options = multi_label_columns.columns_or_separator(None, roles.flags)
     names = {"path": roles.example, "label": roles.label, "split": roles.split, "group": group_column}
     columns = {what: (name, table.place(name)) for what, name in names.items() if name}
-    reader = _Reader(table, columns, options, root or (path if path.is_dir() else path.parent))
+    reader = _Reader(table, columns, options, places, roles)
     rows: dict[str, Row] = {}
     wrong: list[str] = []
     copies = 0
@@ -99,6 +106,10 @@ def read(
             wrong.append(f"{one.where}: {row}")
             continue
         earlier = rows.setdefault(row.path, row)
+        if roles.boxes:
+            labels = tuple(sorted({*earlier.labels, *row.labels}))
+            rows[row.path] = earlier._replace(labels=labels, label=", ".join(labels))
+            continue
         wrong += [f"{one.where}: {reader.written(one)} has {difference}" for difference in _differences(row, earlier)]
         copies += earlier is not row
     if wrong:
@@ -112,8 +123,45 @@ def read(
         )
     if copies:
         print(f"kerastl: {copies} lines of {path} name a picture again and are left out.", file=sys.stderr)
+    if not reader.multi_label:
+        said = (*roles.said, *_composed(path, [row.label for row in rows.values()]))
+    else:
+        said = roles.said
     settled = _settled(list(rows.values()), layout, asked.label_separator)
-    return Rows(settled, (*table.said, *roles.said, *reader.places.said), roles, reader.multi_label)
+    return Rows(settled, (*table.said, *said, *reader.said), roles, reader.multi_label, by_box)
+
+
+def simplified(rows: Sequence[Row]) -> tuple[list[Row], bool, list[str]]:
+    """Pictures by what was marked in them: of one class each where none has several, and then without those of none.
+
+    Returns:
+        The rows, whether a picture may have several classes, and what is said of those that are left out.
+    """
+    if any(len(row.labels) > 1 for row in rows):
+        return list(rows), True, []
+    kept = [row._replace(label=row.labels[0], labels=()) for row in rows if row.labels]
+    count = len(rows) - len(kept)
+    words = phrases.counted(count, "picture in which nothing was marked is", "pictures in which nothing was marked are")
+    return kept, False, [f"{words} left out: each of the others has one class"] if count else []
+
+
+def _composed(path: Path, labels: Sequence[str]) -> tuple[str, ...]:
+    """What is said of labels that may be several classes with a space or a comma between them.
+
+    Raises:
+        TableError: there is a sign between them that no name of one class has.
+    """
+    separator = multi_label_columns.separator_in(labels)
+    if separator is None:
+        return ()
+    shown = next(label for label in labels if separator in label)
+    words = f"labels of {path.name} such as {shown!r} hold names that stand alone in others"
+    if separator in multi_label_columns.CERTAIN:
+        raise TableError(
+            f"Wanted a class a picture. Received: {words}: --label-separator {separator!r} takes each for a class of "
+            "the picture. A name of one class has no such sign in it."
+        )
+    return (f"{words}, and are taken for a class each; --label-separator {separator!r} parts them",)
 
 
 class _Reader:
@@ -126,14 +174,28 @@ class _Reader:
     """
 
     def __init__(
-        self, table: Table, columns: dict[str, tuple[str, int]], options: multi_label_columns.Columns, root: Path
+        self,
+        table: Table,
+        columns: dict[str, tuple[str, int]],
+        options: multi_label_columns.Columns,
+        places: picture_places.Places,
+        roles: column_roles.Roles,
     ) -> None:
         self._columns, self._separator = columns, options.get("label_separator")
         self._classes = {name: table.place(name) for name in options.get("label_columns", [])}
         label = columns.get("label")
         lists = label is not None and any(isinstance(row.values[label[1]], tuple) for row in table.rows)
-        self.multi_label, self.separated = bool(options) or lists, False
-        self.places = picture_places.Places(os.path.abspath(root))
+        self._more = [table.place(name) for name in roles.more_labels]
+        self.multi_label = bool(options) or lists or roles.boxes or bool(self._more)
+        self.separated, self._unassigned = False, 0
+        self.places = places
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What was found out about the pictures, a sentence each."""
+        count = phrases.counted(self._unassigned, "picture is", "pictures are")
+        unassigned = [f"{count} UNASSIGNED to a split, and of train"] if self._unassigned else []
+        return (*self.places.said, *unassigned)
 
     def written(self, row: table_of.Row) -> str:
         """The path of a row's picture, as the table has it."""
@@ -142,7 +204,7 @@ class _Reader:
     def row(self, row: table_of.Row) -> Row | str:
         """The picture, or what is wrong with it."""
         cells = {what: _plain(row.values[column]) for what, (_, column) in self._columns.items()}
-        flags = {name: _plain(row.values[column]) for name, column in self._classes.items()}
+        flags = {name: _flag(row.values[column]) for name, column in self._classes.items()}
         if row.problem:
             return row.problem
         optional = {"label"} if self.multi_label else set()
@@ -155,19 +217,28 @@ class _Reader:
         if odd := [f"{flag!r} under {name}" for name, flag in flags.items() if flag not in ("", "0", "1")]:
             return f"{', '.join(odd)}, where 0 or 1 is wanted"
         split = cells.get("split")
+        if split is not None and split.lower() == column_roles.UNASSIGNED:
+            split, self._unassigned = None, self._unassigned + 1
         if split is not None and split.lower() not in splits.BY_WORD:
             return f"split {split!r}, which is none of {', '.join(splits.WORDS)}"
         label, labels = cells.get("label", ""), ()
         if self.multi_label:
             self.separated |= self._separator is not None and self._separator in label
             written = row.values[self._columns["label"][1]] if "label" in self._columns else None
-            labels = _labels(written, flags, self._separator)
+            more = [_plain(row.values[place]) for place in self._more]
+            labels = multi_label_columns.names_of([*_labels(written, flags, self._separator), *more])
             label = (self._separator or ", ").join(labels)
         return Row(place, label, split and splits.BY_WORD[split.lower()], cells.get("group"), row.line, labels)
 
 
 def _plain(cell: Cell) -> str:
-    return ", ".join(one or "" for one in cell) if isinstance(cell, tuple) else (cell or "").strip()
+    plain = ", ".join(one or "" for one in cell) if isinstance(cell, tuple) else (cell or "").strip()
+    return class_folders.composed(plain)
+
+
+def _flag(cell: Cell) -> str:
+    """0 or 1, which tools of data science write with a fraction."""
+    return {"0.0": "0", "1.0": "1"}.get(_plain(cell), _plain(cell))
 
 
 def _settled(rows: list[Row], layout: Layout, separator: str | None) -> list[Row]:

@@ -35,6 +35,15 @@ val found = answer.classificationResult().classifications()[0].categories()
 found.forEach { println("${it.categoryName()} ${it.score()}") }"""
 
 
+_SELECTIVE = """{labels}calibrated = {name} ** {power}
+calibrated /= calibrated.sum()
+best = calibrated.argmax()
+print(labels[best] if calibrated[best] >= {threshold} else "none of these", calibrated[best])"""
+_SELECTIVE_OF_TASKS = """val all = answer.classificationResult().classifications()[0].categories()
+val powers = all.map {{ it.score().toDouble().pow({power}) }}  // kotlin.math.pow
+val best = powers.indices.maxBy {{ powers[it] }}
+val sure = powers[best] / powers.sum()
+println(if (sure >= {threshold}) "${{all[best].categoryName()}} $sure" else "none of these")"""
 _EXAMPLES = {"image": "A picture", "vocabulary": "A text"}
 
 
@@ -127,6 +136,12 @@ def _answer_of(target: Target, *, example: str) -> Answer:
         what = f"""one probability for each line of `labels.txt`. {example} may
 have none of these classes, one or several: those with a probability of {threshold:g} or more."""
         return Answer(what, f"{_READ_LABELS}print([name for name, p in zip(labels, {name}) if p >= {threshold:g}])")
+    if "reject" in described:
+        option = described["reject"]
+        what = f"""one probability for each line of `labels.txt`. Where it is not sure of
+any, none of these is meant: probabilities to the power of {1 / option["temperature"]:.9g}, divided by their sum, are
+calibrated, and one of {option["threshold"]:.9g} or more is an answer."""
+        return Answer(what, _SELECTIVE.format(labels=_READ_LABELS, name=name, **_numbers_of(option)))
     if "labels" in described:
         what = "one probability for each line of `labels.txt`."
         return Answer(what, f"{_READ_LABELS}print(labels[{name}.argmax()], {name}.max())")
@@ -137,12 +152,19 @@ have none of these classes, one or several: those with a probability of {thresho
     return Answer(what, f"{_READ_LABELS}print(dict(zip(labels, {name}.ravel().tolist())))")
 
 
+def _numbers_of(option: Mapping[str, float]) -> dict[str, str]:
+    """A reject option as the snippets write it."""
+    return {"power": f"{1 / option['temperature']:.9g}", "threshold": f"{option['threshold']:.9g}"}
+
+
 def _mediapipe(task: Task) -> str:
     """How MediaPipe Tasks run the file, for the kinds that it has a task for; else nothing."""
     fed, asked = task.inputs.described(), task.target.described()
     if "labels" not in asked:
         return ""
     found = _BEST_OF_TASKS if "score_threshold" not in asked else _THOSE_OF_TASKS
+    if "reject" in asked:
+        found = _SELECTIVE_OF_TASKS.format(**_numbers_of(asked["reject"]))
     if "image" in fed:
         return phone_image.MEDIAPIPE.format(classes_found=found) if fed["image"][-1] == 3 else ""
     return phone_text.MEDIAPIPE.format(classes_found=found) if "vocabulary" in fed else ""

@@ -6,6 +6,7 @@ Upright (EXIF orientation applied), 8 bits, grey or colour; transparent parts tu
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +15,7 @@ from PIL import Image, ImageOps
 
 from kerastl.system import phrases
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "PPM")
 ENDINGS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -26,9 +27,15 @@ ENDINGS = {
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
+    ".avif": "AVIF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
 }
-FOREIGN = (".heic", ".heif", ".avif", ".jxl", ".jp2")
-"""Endings of pictures, as phones take them, in formats that are not read: they are listed, not passed over."""
+FOREIGN = (".heic", ".heif", ".jxl", ".jp2", ".dcm", ".dng", ".tga")
+"""Endings of pictures in formats that are not read, or by the extra `heic` alone: they are listed, not passed over."""
+_HEIC = (".heic", ".heif")
 LARGEST = 80_000_000
 """Pixels that are decoded at most: 960 MB. A JPEG may have more where it is decoded at a fraction of its size."""
 
@@ -61,7 +68,8 @@ def read(
     """Decodes a picture file.
 
     Args:
-        source: path, or open file, of a JPEG, PNG, BMP, GIF, WebP or TIFF, by its contents and not by its name.
+        source: path, or open file, of a JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or PPM, by its contents and not by its
+            name; with the extra `heic` also of a HEIC.
         channels: 3 for colour (grey pictures are repeated), 1 for grey.
         size: height and width to resize to (bilinear, averaging when it shrinks; a JPEG that is more than twice as
             large is halved while it is decoded, which changes photographs by less than 1.5 of 255 on average, 8 at the
@@ -78,7 +86,7 @@ def read(
         raise PictureError("no file")
     try:
         # only these decoders are tried: some of Pillow's others start programs, or follow links
-        with Image.open(source, formats=FORMATS) as opened:
+        with Image.open(source, formats=formats()) as opened:
             if opened.info.get("progressive"):  # whose coefficients are all kept, whatever size is decoded
                 _refuse_larger(opened, largest)
             orientation = _orientation(opened)
@@ -90,7 +98,7 @@ def read(
             _refuse_larger(opened, largest)
             upright: Any = opened if orientation in (0, 1) else ImageOps.exif_transpose(opened)
             upright.load()
-        picture = _eight_bits(upright)
+        picture, found = _eight_bits(upright)
     except PictureError:
         raise
     except Exception as error:  # decoders raise whatever the file provokes in them
@@ -103,7 +111,18 @@ def read(
     if size is not None and picture.size != (size[1], size[0]):
         picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     pixels = np.asarray(picture, np.uint8)
-    return Picture(pixels.reshape(*pixels.shape[:2], channels), remarks)
+    return Picture(pixels.reshape(*pixels.shape[:2], channels), (*remarks, *found))
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """`FORMATS`, and HEIF where the extra `heic` is installed, which makes it one of Pillow's."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return FORMATS
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
 
 
 def _refuse_larger(opened: Any, largest: int) -> None:
@@ -132,7 +151,7 @@ def _remarks(path: Path, opened: Any, *, orientation: int) -> tuple[str, ...]:
     if opened.mode == "CMYK":
         remarks.append("CMYK: converted to RGB")
     elif opened.mode.startswith("I"):
-        remarks.append("16 bits a pixel: reduced to 8")
+        pass  # `_eight_bits` says what it found
     elif opened.mode == "F":
         remarks.append("numbers with a fraction: reduced to 8 bits")
     elif opened.has_transparency_data:
@@ -142,14 +161,17 @@ def _remarks(path: Path, opened: Any, *, orientation: int) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _eight_bits(picture: Any) -> Any:
-    """Grey of more bits brought to 8; ``convert`` would clip it to white.
+def _eight_bits(picture: Any) -> tuple[Any, tuple[str, ...]]:
+    """Grey of more bits brought to 8, for ``convert`` would clip it to white, and the words for it.
+
+    Cameras and scanners of 12 bits write files of 16, of which they fill a sixteenth: 4095 is white there. A picture
+    goes up to 4095 or to 65535, whatever its brightest pixel is, so that dark ones stay dark beside bright ones.
 
     Raises:
         PictureError: fractions beyond what a picture's are, 0 to 1 or 0 to 255.
     """
     if not (picture.mode.startswith("I") or picture.mode == "F"):
-        return picture
+        return picture, ()
     values = np.asarray(picture)
     low, high = float(values.min()), float(values.max())
     if picture.mode == "F":
@@ -158,14 +180,21 @@ def _eight_bits(picture: Any) -> Any:
                 f"numbers from {phrases.plain(low)} to {phrases.plain(high)}, where a picture has 0 to 1 or 0 to 255"
             )
         factor = 255.0 if high <= 1 else 1.0
-    else:  # 32 bits may hold 8 or 16; a picture of 16 is one, however dark
-        factor = 1 / 257 if high > 255 or picture.mode != "I" else 1.0
+        words = ()
+    elif picture.mode == "I" and high <= 255:  # 32 bits may hold 8
+        factor, words = 1.0, ("32 bits a pixel, of which 8 are used",)
+    else:
+        white = 4095 if high <= 4095 else 65535
+        factor = 255 / white
+        words = (
+            "16 bits a pixel: reduced to 8" if white > 4095 else "12 bits a pixel in 16: 0 to 4095 are reduced to 8",
+        )
     made = np.empty(values.shape, np.uint8)
     step = max(1, 1_000_000 // values.shape[1])  # rows at a time: all at once, a large picture takes 2 GB
     for row in range(0, len(values), step):
         part = values[row : row + step].astype(np.float64)
         made[row : row + step] = np.clip(part * factor, 0, 255).astype(np.uint8)
-    return Image.fromarray(made)
+    return Image.fromarray(made), words
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -173,7 +202,9 @@ def _reason(path: Path, error: Exception) -> str:
         return "there is no such file"
     if path.is_file() and path.stat().st_size == 0:
         return "an empty file"
-    if path.suffix.lower() in FOREIGN:
+    if path.suffix.lower() in _HEIC and "HEIF" not in formats():
+        return f"a {path.suffix} file, which is read with pip install 'kerastl[heic]', or saved as JPEG"
+    if path.suffix.lower() in FOREIGN and path.suffix.lower() not in _HEIC:
         return f"a {path.suffix} file, which is not read: save it as JPEG or PNG"
     if isinstance(error, Image.DecompressionBombError):
         return f"too many pixels: {error}"

@@ -110,7 +110,8 @@ class Text:
         """A sentence; or an array of token ids in a file, ``.npy`` or ``.npz``.
 
         Raises:
-            ValueError: if it names a table or a text file, see `lines.refuse_path`, or the array does not fit.
+            ValueError: if it is empty, names a table or a text file, see `lines.refuse_path`, or the array does not
+                fit.
         """
         is_file = os.path.isfile(argument)
         if is_file and argument.endswith(lines.ARRAYS):
@@ -121,6 +122,8 @@ class Text:
             return ids
         if is_file and lines.is_path(argument):
             lines.refuse_path(argument, kind=self.kind)
+        if not argument.strip():
+            raise ValueError("Wanted a sentence. Received: an empty text.")
         return self._encoded(argument)
 
     def columns_in(self, header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> tuple[str, ...]:

@@ -41,6 +41,36 @@ class Acceptance:
     """Most that the chosen file may have, a megabyte being a million bytes."""
     milliseconds: Positive | None = None
     """Most that one inference of the chosen file may take, on one thread of this machine."""
+    answer_precision: Share | None = None
+    """Selective classification, or the reject option: share of answers that is to be right. What is less sure than that
+    takes on validation is answered with "none of these"; as many examples as possible are answered."""
+    answer_coverage: Share | None = None
+    """Instead, the share of examples that is to be answered, the surest of them."""
+
+    @property
+    def rejects(self) -> dict[str, float | None]:
+        """What `tasks.single_label.with_reject_option` takes."""
+        return {"precision": self.answer_precision, "coverage": self.answer_coverage}
+
+
+def check_reject_option(accept: Acceptance, target: Target) -> None:
+    """Refuses precision and coverage of answers at once, or of a target whose examples have not one class each.
+
+    Raises:
+        ValueError: so it is.
+    """
+    from kerastl.tasks import single_label  # settings are shown without NumPy
+
+    wanted = [flag for flag, share in accept.rejects.items() if share is not None]
+    if len(wanted) > 1 or 0 in accept.rejects.values():
+        raise ValueError(
+            "Answers are given for a precision or for a coverage, above 0. Received: "
+            f"{', '.join(f'--accept.answer-{name} {share}' for name, share in accept.rejects.items())}."
+        )
+    if wanted and not isinstance(target, single_label.SingleLabel):
+        raise ValueError(
+            f"--accept.answer-{wanted[0]} is for examples of one class each. Received: {target.kind}; leave it out."
+        )
 
 
 def choose(variants: Sequence[Variant], *, target: Target, accept: Acceptance, own: Answered) -> Choice:

@@ -14,6 +14,7 @@ from kerastl import tasks
 from kerastl.inputs import lines
 from kerastl.runs import input_files, undescribed
 from kerastl.system import bounded_json, output
+from kerastl.tasks import reject_option
 from kerastl.types import CategoryInputs, Dataset, FileFacts, FolderInputs, Latency, NamedInputs, Score, Task
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
@@ -172,7 +173,8 @@ class FinishedRun:
         """As `predict`, one after the other: the name of each input, and its answer, or why it has none."""
         file = self.file if variant is None else self._variant(variant)
         with tflite_file.SandboxedModel() as reader:  # a bundle may be anybody's
-            for named, batch in input_files.batches(self._examples(inputs, column=column)):
+            examples = input_files.read_ahead(self._examples(inputs, column=column), self.task.inputs)
+            for named, batch in input_files.batches(examples):
                 rows = {} if batch is None else reader.run(file, self._fed(batch))
                 place = 0
                 for name, count in named:
@@ -230,7 +232,7 @@ class FinishedRun:
             ) from error
 
     def _examples(self, inputs: Any, *, column: str | None) -> Iterator[tuple[str, Any]]:
-        """Each input's name, and a batch of examples, or why there is none."""
+        """Each input's name, and a batch of examples, the function that reads it, or why there is none."""
         kind = self.task.inputs
         if isinstance(inputs, Mapping) and not isinstance(kind, NamedInputs):
             inputs = _of_one_input(inputs, kind.tensors)
@@ -253,7 +255,8 @@ class FinishedRun:
                 else:
                     if isinstance(one, Path) and folders is None:
                         lines.require_array(one, kind=kind.kind)
-                    yield name, kind.read(whole)
+                    read = functools.partial(kind.read, whole)
+                    yield name, read if folders is not None else read()  # files are read by threads
             except (ValueError, OSError) as error:
                 yield name, error
 
@@ -356,7 +359,10 @@ def _best(said: dict[str, Any], top: int) -> dict[str, Any]:
     if "probabilities" not in said or top < 1:
         raise ValueError(f"--top is how many classes of an answer are wanted, 1 or more. Received: {top} of {said}.")
     ranked = sorted(said["probabilities"].items(), key=lambda pair: -pair[1])[:top]
-    return {**said, "probabilities": dict(ranked), "words": ", ".join(f"{name} {p:.1%}" for name, p in ranked)}
+    words = ", ".join(f"{name} {p:.1%}" for name, p in ranked)
+    rejected = "label" in said and said["label"] is None
+    words = f"{reject_option.NONE}; the likeliest are {words}" if rejected else words
+    return {**said, "probabilities": dict(ranked), "words": words}
 
 
 def read_json(path: Path) -> dict[str, Any]:

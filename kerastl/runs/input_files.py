@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import glob
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -77,6 +80,31 @@ def in_folder(one: str | Path, folders: FolderInputs | None) -> list[str | Path]
     if not files:
         raise ValueError(f"Wanted {what}. Received: {one}, which holds none.")
     return list(files)
+
+
+def read_ahead(examples: Iterable[tuple[str, Any]], kind: Inputs) -> Iterator[tuple[str, Any]]:
+    """The same in order, where what has still to be read is read by threads, ahead of what is asked about.
+
+    Args:
+        examples: names, each with a batch, an error, or a function that reads a batch and may raise an error.
+        kind: of input, by whose size so many are held at once as memory allows.
+    """
+    ahead = max(min(_BYTES_AT_ONCE // max(math.prod(kind.shape), 1), 2 * _AT_ONCE), 2)
+    waiting: collections.deque[tuple[str, Any]] = collections.deque()
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    try:
+        for name, one in examples:
+            waiting.append((name, pool.submit(_tried, one) if callable(one) else one))
+            if len(waiting) > ahead:
+                yield _read(*waiting.popleft())
+        while waiting:
+            yield _read(*waiting.popleft())
+    finally:  # Ctrl-C, or nobody asks for more
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(name: str, one: Any) -> tuple[str, Any]:
+    return name, one.result() if isinstance(one, concurrent.futures.Future) else one
 
 
 def batches(

@@ -15,10 +15,11 @@ import numpy as np
 
 from kerastl import verify
 from kerastl.export import keras_graph, metadata, packing, phone, runtimes, saved_model, serving, tflite
-from kerastl.runs import acceptance, baselines, head_files, report, single_tasks, store
+from kerastl.runs import acceptance, baselines, head_files, report, selective, single_tasks, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.system import atomic_files
+from kerastl.tasks import single_label
 from kerastl.training import fitting
 from kerastl.types import (
     Artifact,
@@ -83,6 +84,7 @@ def publish(
     task, target = dataset.task, dataset.task.target
     accept, control = _of_config(run, accept, control)
     settings.check(accept, prefix="accept.")
+    acceptance.check_reject_option(accept, target)
     check = _Check(int8=_asked_of_int8(accept))
     refused = dict(skipped or {})
     measured = _measured(candidates, run.folder, dataset, check, refused=refused, accept=accept)
@@ -123,9 +125,14 @@ def publish(
     if file_per_task:
         options: dict[str, Any] = {"chosen": measured[choice.name][0], "check": check, "folder": run.folder}
         result["heads"] = head_files.write(model, dataset, **options)
+    content = chosen.path.read_bytes()
+    own_task = selective.task_of(task, metadata.read(content)["target"])
+    if own_task != task:
+        held = verify.predict_tflite(chosen.path, dataset.validation.inputs, kind=task.inputs)
+        result |= selective.measured(own_task, dataset, {"validation": held, "test": answers})
     _save(model, run.folder, task)
     report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
-    run.publish(phone.files(chosen.path.read_bytes(), report=result, task=task))
+    run.publish(phone.files(content, report=result, task=own_task))
     with contextlib.suppress(OSError, UnicodeError):  # a terminal that takes no more takes nothing back
         report.print_table(result)
     return result
@@ -326,12 +333,22 @@ class _Check:
         return self._answers[key]
 
 
-def _write(candidate: Candidate, folder: Path, dataset: Dataset) -> Artifact:
+def _with_reject_option(candidate: Candidate, dataset: Dataset, accept: Acceptance) -> Task:
+    """The task, with a reject option for the file's own answers where one is asked for."""
+    if set(accept.rejects.values()) == {None}:
+        return dataset.task
+    held = dataset.validation
+    answers = verify.predict_tflite(candidate.tflite, held.inputs, kind=dataset.task.inputs)
+    target = single_label.with_reject_option(dataset.task.target, answers, held.labels, **accept.rejects)
+    return dataclasses.replace(dataset.task, target=target)
+
+
+def _write(candidate: Candidate, folder: Path, dataset: Dataset, accept: Acceptance) -> Artifact:
     """Puts labels, and normalization or vocabulary, into the file and writes it to ``variants/``."""
     technique = candidate.how
     content = metadata.add(
         candidate.tflite,
-        dataset.task,
+        _with_reject_option(candidate, dataset, accept),
         description=f"{dataset.task.name}, {technique.description}",
     )
     path = _path(candidate, folder)
@@ -359,7 +376,7 @@ def _measure(
     reference: bytes | None,
     accept: Acceptance,
 ) -> Variant:
-    artifact, layers = _write(candidate, folder, dataset), candidate.how.layers
+    artifact, layers = _write(candidate, folder, dataset, accept), candidate.how.layers
     facts, model = benchmark.inspect(artifact.path), packing.unpack(artifact.path.read_bytes())
     attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
     if layers is not None and (attends or dataset.task.inputs.batch_dtype == "int32"):  # or sums of embeddings

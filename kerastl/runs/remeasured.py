@@ -18,8 +18,9 @@ import numpy as np
 
 from kerastl import types, verify
 from kerastl.export import packing, runtimes
-from kerastl.runs import acceptance, rows
+from kerastl.runs import acceptance, rows, selective
 from kerastl.system import atomic_files, output, phrases
+from kerastl.tasks import single_label
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 from kerastl.verify import chance, checks
@@ -111,6 +112,7 @@ class Measured:
         if known["chosen"] in self._rows and (answers := self.answers_of(known["chosen"], data.test)) is not None:
             details = target.details(answers, data.test.labels)
             known |= {**details, "summary": target.summary(details)}
+            known |= self._selective(known["chosen"], answers)
         known["baselines"] = self._baselines(stated["baselines"])
         if "drawn_from" in stated["data"] and stated["data"]["train"] <= len(data.train):
             self.unmeasured["data.train, baselines"] = "the recipe drew what it learnt from"
@@ -127,6 +129,22 @@ class Measured:
         one, other = ({key: value for key, value in of.items() if key != "variants"} for of in (stated, again))
         self.found += [f"report.json: {words}" for words in unlike(one, other)]
         return again
+
+    def _selective(self, name: str, answers: tables.Outputs) -> dict[str, Any]:
+        """What the reject option of a file gives, and whether it is that of its answers."""
+        from kerastl.runs import finished
+
+        described = self._reader.described(finished.inside(self._run.folder, self._rows[name]["file"]))["target"]
+        task, held = selective.task_of(self._dataset.task, described), self._dataset.validation
+        given = self.answers_of(name, held)
+        if task == self._dataset.task or given is None:
+            return {}
+        bounds = self._run.config["config"].get("accept", self._stated["accept"]) or {}
+        wanted = {what: bounds.get(f"answer_{what}") for what in ("precision", "coverage")}
+        again = single_label.with_reject_option(self._target, given, held.labels, **wanted)
+        if not selective.alike(again, task.target):
+            self.found.append(f"{output.printable(name)}: its reject option is not that of its answers")
+        return selective.measured(task, self._dataset, {"validation": given, "test": answers})
 
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """One variant: what can be read off its file, and what it answers."""

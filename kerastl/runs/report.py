@@ -306,6 +306,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     words += [report["single_tasks"]["words"]] if report.get("single_tasks") else []
     words += [report["heads"]["words"]] if report.get("heads") else []
     words += [report["model_choice"]] if report.get("model_choice") else []
+    words += [report["selective"]["words"]] if report.get("selective") else []
     words.insert(1, f"ms: {_chosen_latency(report).measured}.")
     words += [f"skipped: {name}: {why}" for name, why in report["skipped"].items()]
     words += _baselines(report)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import kerastl
 from kerastl import data
 from kerastl.export import phone
-from kerastl.runs import remeasured, run_folder
+from kerastl.runs import remeasured, run_folder, selective
 from kerastl.system import digests, downloads, near_names, output
 from kerastl.tasks.agreement import Agreement
 from kerastl.types import Dataset
@@ -273,7 +273,8 @@ def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers
     """Where `report.html` and the bundle's pages are not those that the measured report gives."""
     root, bundle = run.folder, run.folder / "mobile"
     try:
-        written = phone.written((bundle / "model.tflite").read_bytes(), measured, dataset.task)
+        task = selective.task_of(dataset.task, run.task.target.described())
+        written = phone.written((bundle / "model.tflite").read_bytes(), measured, task)
     except (OSError, ValueError, StopIteration) as error:
         return [f"mobile/: cannot be made again: {error}"]
     there = {path.name for path in bundle.iterdir()}

@@ -23,7 +23,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from kerastl import types
-from kerastl.runs import checkpoints, run_folder, stage_files, untouched
+from kerastl.runs import acceptance, checkpoints, run_folder, stage_files, untouched
 from kerastl.system import atomic_files, bounded_json, code_digests, digests, output, phrases, run_marks
 
 _MANIFEST = "manifest.json"
@@ -221,8 +221,11 @@ class Run:
 
         Raises:
             ValueError: if the classes, or their order, are not those that the run began with: a model that was trained
-                then would answer with other names.
+                then would answer with other names. Or answers are to be sure, of what has not one class an example.
         """
+        accept = getattr(self.config, "accept", None)
+        if isinstance(accept, acceptance.Acceptance):
+            acceptance.check_reject_option(accept, dataset.task.target)
         content = json.loads((self.folder / "config.json").read_text())
         names, before = list(dataset.task.target.names), (content.get("data") or {}).get("class_names")
         if before is not None and before != names:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.tasks import classes
+from kerastl.tasks import classes, reject_option
 from kerastl.types import Score, Task
 
 if TYPE_CHECKING:
@@ -24,10 +24,13 @@ class SingleLabel(classes.Classification):
 
     Attributes:
         names: one name a class, in the order of the model's outputs and of ``labels.txt``.
+        reject: from which probability on a class is answered; ``None`` for always.
 
     Raises:
         ValueError: if a name is empty, comes twice, is not one line of text, or cannot be written in UTF-8.
     """
+
+    reject: reject_option.RejectOption | None = None
 
     kind: ClassVar[str] = "single-label classification"
     metric: ClassVar[str] = "accuracy"
@@ -186,29 +189,46 @@ class SingleLabel(classes.Classification):
         return np.where(self.predictions(answers) == labels, 0.0, answers.max(-1))
 
     def said(self, answer: np.ndarray) -> dict[str, Any]:
+        answered = self.reject is None or bool(self.reject.accepts(answer))
+        answer = answer if self.reject is None else self.reject.calibrated(answer)
         probabilities = {name: round(float(p), 6) for name, p in zip(self.names, answer, strict=True)}
         best = int(answer.argmax())
         ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])
         others = ", ".join(f"{name} {p:.1%}" for name, p in ranked[1:3])
+        words = f"{self.names[best]} {answer[best]:.1%}" + (f" (then {others})" if others else "")
         return {
-            "label": self.names[best],
+            "label": self.names[best] if answered else None,
             "probability": round(float(answer[best]), 6),
             "probabilities": probabilities,
-            "words": f"{self.names[best]} {answer[best]:.1%}" + (f" (then {others})" if others else ""),
+            "words": words if answered else f"{reject_option.NONE}; the likeliest is {words}",
         }
 
     def label_words(self, label: np.ndarray) -> str:
         return self.names[int(label)]
 
     def described(self) -> dict[str, Any]:
-        return {"labels": list(self.names)}
+        return {"labels": list(self.names)} | ({} if self.reject is None else {"reject": self.reject.described()})
 
 
 def restored(described: Mapping[str, Any]) -> SingleLabel | None:
     """The kind that `SingleLabel.described` described, ``None`` where another one did."""
     if "labels" not in described or "score_threshold" in described:
         return None
-    return SingleLabel(tuple(described["labels"]))
+    return SingleLabel(tuple(described["labels"]), reject_option.described_as(described.get("reject")))
+
+
+def with_reject_option(
+    target: Any, answers: Any, labels: Any, *, precision: float | None, coverage: float | None
+) -> Any:
+    """A target with a reject option fitted to a file's answers, see `reject_option.fit`; as it is where neither
+    precision nor coverage is wanted, or examples have not one class each.
+
+    """
+    if (precision is None and coverage is None) or not isinstance(target, SingleLabel):
+        return target
+    return dataclasses.replace(
+        target, reject=reject_option.fit(answers, labels, precision=precision, coverage=coverage)
+    )
 
 
 def require(task: Task, *, where: str, instead: str = "") -> None:

@@ -187,16 +187,20 @@ def test_odd_pictures_are_listed_with_their_reason(tmp_path):
 def test_empty_single_and_missing_picture_classes(tmp_path):
     _pictures(tmp_path / "empty")
     (tmp_path / "empty/train/emu").mkdir()
-    _only(_wrong(tmp_path / "empty"), "error", "train/emu", "without a readable picture")
+    flags, one = _wrong(tmp_path / "empty")
+    assert "none of 'emu' in train and test. --class-mismatch skip" in flags.what
+    _only([one], "error", "train/emu", "without a readable picture")
     _pictures(tmp_path / "single", classes=("cat",))
-    assert [one.what for one in _wrong(tmp_path / "single")] == [
-        "one class only, cat: there is nothing to tell apart"
-    ] * 2
+    whole, *splits = _wrong(tmp_path / "single")
+    assert "one class only, 'cat': there is nothing to tell apart" in whole.what
+    assert [one.what for one in splits] == ["one class only, cat: there is nothing to tell apart"] * 2
     _pictures(tmp_path / "missing", classes=("cat", "dog", "emu"))
     for path in (tmp_path / "missing/test/emu").iterdir():
         path.unlink()
     (tmp_path / "missing/test/emu").rmdir()
-    _only(_wrong(tmp_path / "missing"), "error", "test", "no example of class emu")
+    flags, one = _wrong(tmp_path / "missing")
+    assert "none of 'emu' in test. --class-mismatch skip" in flags.what
+    _only([one], "error", "test", "no example of class emu")
 
 
 def test_a_picture_saved_again_in_the_other_split_is_a_leak(tmp_path):

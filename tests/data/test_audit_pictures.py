@@ -59,7 +59,9 @@ def test_classes_and_splits_of_a_table(table):
     assert (severity, where) == ("error", "set.csv")
     assert "line 9: split 'exam', which is none of train, validation, test" in what
     table.write_text("\n".join(lines[:-1]))
-    assert sorted(findings(table)) == [
+    (*_, flags), *found = sorted(findings(table))
+    assert "none of 'dog' in test. --class-mismatch skip" in flags
+    assert found == [
         ("error", "test", "no example of class dog"),
         ("error", "test", "one class only, cat: there is nothing to tell apart"),
     ]

@@ -59,7 +59,7 @@ def test_no_picture_is_passed_over_for_its_name(tmp_path):
     dataset = image_folder.load(tmp_path, **LOAD)
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == len(planted) + 1
     (tmp_path / "a" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
-    with pytest.raises(ValueError, match=r"1 picture of .*\n.*phone\.heic: a \.heic file, which is not read"):
+    with pytest.raises(ValueError, match=r"1 picture of .*\n.*phone\.heic: "):
         image_folder.load(tmp_path, **LOAD)
     assert [(one.severity, one.where) for one in wrong(tmp_path)] == [("error", "a/phone.heic")]
 

@@ -66,8 +66,12 @@ def test_each_of_several_classes_is_counted(tmp_path):
     for column, kind, length in (("words", "texts", 4), ("text", "pictures", 30)):
         found = facts.summarize(tmp_path / "set.csv", text_column=column, label_separator="|")
         assert found[:5] == (kind, {"a": 2, "b": 3}, length, True, 5)
-        found = facts.summarize(tmp_path / "set.csv", text_column=column, label_columns=["a", "b", "c"])
-        assert (found.counts, found.examples) == ({"a": 2, "b": 3, "c": 0}, 5)
+        found = facts.summarize(tmp_path / "set.csv", text_column=column, label_columns=["a", "b"])
+        assert (found.counts, found.examples) == ({"a": 2, "b": 3}, 5)
+    found = facts.summarize(tmp_path / "set.csv", text_column="words", label_columns=["a", "b", "c"])
+    assert (found.counts, found.examples) == ({"a": 2, "b": 3, "c": 0}, 5)
+    with pytest.raises(ValueError, match=r"none of 'c' in train\. --class-mismatch skip"):
+        facts.summarize(tmp_path / "set.csv", label_columns=["a", "b", "c"])
     assert facts.summarize(tmp_path / "set.csv", text_column="words").counts["a|b"] == 1, (
         "without a word it is one class"
     )
@@ -80,6 +84,6 @@ def test_sizes_are_asked_of_the_formats_alone_that_are_read(tmp_path):
     """Pillow knows formats whose decoders start programs or follow links; nobody else opens a picture in them."""
     for name in "ab":
         (tmp_path / name).mkdir()
-        Image.new("RGB", (12, 10)).save(tmp_path / name / "1.png", "PPM")
+        Image.new("RGB", (12, 10)).save(tmp_path / name / "1.png", "PCX")
         Image.new("RGB", (30, 40)).save(tmp_path / name / "2.png", "PNG")
     assert facts.summarize(tmp_path).length == 30

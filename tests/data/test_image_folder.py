@@ -152,7 +152,7 @@ def test_fewer_than_two_classes_are_refused(names, tmp_path):
 def test_an_empty_class_is_named(tmp_path):
     plant(tmp_path, ["a", "b"])
     (tmp_path / "void").mkdir()
-    with pytest.raises(ValueError, match=r"pictures in train.*void"):
+    with pytest.raises(ValueError, match=r"none of 'void' in train"):
         image_folder.load(tmp_path, **LOAD)
     with pytest.raises(FileNotFoundError, match=r"no folder of pictures .*nowhere"):
         image_folder.load(tmp_path / "nowhere", **LOAD)
@@ -424,7 +424,7 @@ def test_what_is_wrong_with_several_classes_is_said(tmp_path):
         image_folder.load(path, **LOAD, label_separator="+")
     flags = [[index % 2 for index in range(31)], [0] * 31]
     path, _ = table_of_sets(tmp_path / "flags", [*SETS, ("a",)], more=[("odd", flags[0]), ("never", flags[1])])
-    with pytest.raises(ValueError, match=r"none that can be read of \['never'\]"):
+    with pytest.raises(ValueError, match=r"none of 'never' in train"):
         image_folder.load(path, **LOAD, label_columns=["odd", "never"])
 
 

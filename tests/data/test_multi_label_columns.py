@@ -7,7 +7,7 @@ from kerastl.data import multi_label_columns
 
 
 def test_how_a_table_says_it():
-    for separator, columns in (("|", ["red", "round"]), (" ", ()), ("", ()), (None, ["red"]), (None, ["red", "red"])):
+    for separator, columns in (("|", ["red", "round"]), ("\t", ()), ("", ()), (None, ["red"]), (None, ["red", "red"])):
         with pytest.raises(ValueError, match="Received: label_"):
             multi_label_columns.columns_or_separator(separator, columns)
     assert multi_label_columns.columns_or_separator(None, ()) == {}
@@ -15,6 +15,23 @@ def test_how_a_table_says_it():
     assert multi_label_columns.columns_or_separator(None, ("a", "b")) == {"label_columns": ["a", "b"]}
     assert multi_label_columns.names_of([" b ", "a", "", "b", " "]) == ("a", "b")
     assert multi_label_columns.names_of([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "separator"),
+    [
+        (["a|b", "a", "c"], "|"),
+        (["a|b", "b|c", "c|d"], "|"),
+        (["a|b", "c|d"], None),
+        (["a, b", "a", "b"], ","),
+        (["clear cat", "clear dog", "clear", "dog"], " "),
+        (["golden retriever", "labrador retriever", "poodle"], None),
+        (["red ball", "red box", "blue ball", "blue box"], None),
+        (["cat", "dog"], None),
+    ],
+)
+def test_signs_between_classes_are_seen(labels, separator):
+    assert multi_label_columns.separator_in(labels * 3) == separator
 
 
 @pytest.mark.parametrize(

@@ -312,9 +312,7 @@ def test_pictures_are_found_in_every_layout(tmp_path, layout):
     assert all(Path(row.path).is_file() for row in found.rows)
     for name in ("labels.csv", "labels.xlsx", "metadata.jsonl", "list.txt"):
         if name in content:  # the table itself, for the same
-            assert formats.kind_of_table(tmp_path / name, column_roles.Asked()) == (
-                "texts" if layout == "without endings" else "pictures"
-            )
+            assert formats.kind_of_table(tmp_path / name, column_roles.Asked()) == ("pictures")
             assert picture_listing.listed(tmp_path / name).rows == found.rows
 
 
@@ -348,7 +346,6 @@ DOUBTFUL = {
     "splits in one class alone": (dots("set/train/cat", "set/test/cat", "other/dog"), "or splits with such folders inside"),
     "masks": (dots("images", "masks"), "pictures and what belongs to each of them"),
     "annotations": ({**dots("JPEGImages"), "Annotations/0.xml": "<a/>"}, "pictures and what belongs"),
-    "boxes": ({**LOOSE, "a.csv": listed("filename,xmin,xmax,class", rows=[(f"{n},0,1", k) for n, k in TABLE])}, "with the boxes xmin, xmax"),
     "two tables": ({**LOOSE, "a.csv": listed("path,label"), "b.csv": listed("path,label")}, "--table a.csv"),
     "case": (dots("Cat", "cat", "dog"), "'Cat' .* --class-case merge"),
     "elsewhere": ({"labels.csv": listed("path,label", rows=[("../other/1.png", "cat")])}, "leads out of .*--root"),

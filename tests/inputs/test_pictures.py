@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import time
 import tracemalloc
 import zlib
@@ -174,11 +175,18 @@ def test_a_jpeg_that_is_halved_while_decoded_is_nearly_the_whole_one(tmp_path, s
     np.testing.assert_array_equal(again, read)
 
 
-def test_pictures_of_16_bits_have_one_scale(tmp_path):
-    """However dark: two exposures of one scene are not told apart by their brightest point."""
-    for highest in (255, 256, 65_535):
-        path = save(tmp_path / f"{highest}.png", np.array([[0, highest]], np.uint16))
-        assert pictures.read(path, channels=1).pixels[0, 1, 0] == highest // 257
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_pictures_of_12_and_16_bits_have_one_scale_each(tmp_path, kind):
+    """Not the range of the picture itself: two exposures of one scene keep their difference."""
+    for highest, white in ((255, 4095), (1000, 4095), (4095, 4095), (4096, 65_535), (65_535, 65_535)):
+        path = save(tmp_path / f"{highest}.{kind}", np.array([[0, highest]], np.uint16))
+        found = pictures.read(path, channels=1)
+        assert found.pixels[0, 1, 0] == highest * 255 // white
+        assert found.remarks == (
+            ("12 bits a pixel in 16: 0 to 4095 are reduced to 8",)
+            if white == 4095
+            else ("16 bits a pixel: reduced to 8",)
+        )
 
 
 def test_a_large_picture_of_16_bits_is_brought_to_8_in_parts(tmp_path):
@@ -229,7 +237,42 @@ def test_a_progressive_jpeg_is_refused_by_its_whole_size(tmp_path):
         pictures.read(path, largest=2_000, size=(8, 10))
 
 
+@pytest.fixture
+def without_heic(monkeypatch):
+    """As where the extra `heic` is not installed."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    pictures.formats.cache_clear()
+    yield
+    pictures.formats.cache_clear()
+
+
+@pytest.mark.usefixtures("without_heic")
 def test_formats_of_phones_that_are_not_read_are_named(tmp_path):
-    (tmp_path / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-    with pytest.raises(pictures.PictureError, match=r"a \.HEIC file, which is not read: save it as JPEG"):
+    for name in ("a.HEIC", "a.dcm"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(pictures.PictureError, match=r"a \.HEIC file, which is read with pip install 'kerastl\[heic\]'"):
         pictures.read(tmp_path / "a.HEIC")
+    with pytest.raises(pictures.PictureError, match=r"a \.dcm file, which is not read: save it as JPEG or PNG"):
+        pictures.read(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(("ending", "kind"), [(".heic", "HEIF"), (".avif", "AVIF")])
+def test_pictures_of_phones_are_read_upright(tmp_path, ending, kind):
+    """A scene of four quarters, lying on its side as EXIF says, comes as a JPEG of it does."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    quarters = np.zeros((64, 96, 3), np.uint8)
+    quarters[:32, :48], quarters[:32, 48:], quarters[32:, :48] = (220, 30, 30), (30, 200, 30), (30, 30, 220)
+    for orientation in (1, 6):
+        read = {}
+        for name, form in ((f"a{ending}", kind), ("a.jpg", "JPEG")):
+            exif = Image.Exif()  # of its own for each: encoders take the orientation out of it
+            exif[0x0112] = orientation
+            Image.fromarray(quarters).save(tmp_path / name, form, quality=95, exif=exif.tobytes())
+            read[form] = pictures.read(tmp_path / name).pixels
+        assert read[kind].shape == ((64, 96, 3) if orientation == 1 else (96, 64, 3))
+        assert np.abs(read[kind].astype(int) - read["JPEG"]).mean() < 3
+    whole = (tmp_path / f"a{ending}").read_bytes()
+    (tmp_path / f"cut{ending}").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(pictures.PictureError, match="unreadable picture"):
+        pictures.read(tmp_path / f"cut{ending}")

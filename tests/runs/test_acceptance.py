@@ -16,6 +16,8 @@ def test_the_defaults_are_those_of_publish():
         "max_layer_error": None,
         "megabytes": None,
         "milliseconds": None,
+        "answer_precision": None,
+        "answer_coverage": None,
     }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from PIL import Image as Pillow
 
@@ -41,6 +44,9 @@ def ids(sentence: str) -> list:
         ("a.csv", "text,said\na,good film\n", {"settings": {"text_column": "said"}}, {2: "good film"}),
         ("a.csv", "text,kind\na,good film\n", {"settings": {"text_column": "said"}}, {2: "good film"}),
         ("a.jsonl", '{"text": "good"}\n\n{"text": "film"}\n', {}, {1: "good", 3: "film"}),
+        ("a.json", '["good film", "a film"]', {}, {1: "good film", 2: "a film"}),
+        ("a.json", '[{"text": "good", "stars": 5}, {"text": "film", "stars": 1}]', {}, {1: "good", 2: "film"}),
+        ("a.json", '[["good film", 5], ["a film", 1]]', {}, {1: "good film", 2: "a film"}),
         ("a.txt", "\ufeffgood film\r\n\n a.csv \n", {}, {1: "good film", 3: " a.csv "}),
     ],
 )
@@ -51,6 +57,53 @@ def test_sentences_of_a_file(name, content, options, lines, tmp_path):
     assert {name: batch.tolist() for name, batch in found.items()} == {
         f"{path}:{line}": ids(sentence) for line, sentence in lines.items()
     }
+
+
+def test_parquet_of_sentences_of_pictures_and_of_numbers(tmp_path):
+    table = pyarrow.table({"stars": [5, 1], "review": ["good film", "a film"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    found = read(tmp_path / "a.parquet", SENTENCES)
+    assert [batch.tolist() for batch in found.values()] == [ids("good film"), ids("a film")]
+    for number in range(2):
+        Pillow.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    pyarrow.parquet.write_table(pyarrow.table({"file": ["0.png", "1.png"], "n": [5, 7]}), tmp_path / "b.parquet")
+    (tmp_path / "b.json").write_text('["0.png", "1.png"]')
+    for name in ("b.parquet", "b.json"):
+        found = read(tmp_path / name, Image((4, 4, 3)))
+        assert [batch[0, 0, 0, 0] for batch in found.values()] == [0, 1]
+    rows = pyarrow.table({"hour": [3.0, 4.0], "sky": ["clear", "mist"]})
+    pyarrow.parquet.write_table(rows, tmp_path / "c.parquet")
+    (tmp_path / "c.json").write_text('[{"hour": 3, "sky": "clear"}, {"hour": 4, "sky": "mist"}]')
+    for name in ("c.parquet", "c.json"):
+        found = read(tmp_path / name, RAIN)
+        assert [batch.tolist() for batch in found.values()] == [[[3, 1, 0]], [[4, 0, 1]]]
+
+
+def test_what_is_read_ahead_comes_in_order_and_nobody_waits_for_the_rest():
+    started, go = [], threading.Event()
+
+    def reads(number):
+        def one():
+            started.append(number)
+            if number == 3:
+                raise ValueError("the third")
+            assert go.wait(10)
+            return np.full((1, 4), number)
+
+        return one
+
+    kind = Numbers((10_000_000,))  # of which few are held at once
+    given = [(str(number), reads(number)) for number in range(40)]
+    given[5] = ("5", error := OSError("gone"))
+    found = input_files.read_ahead(iter(given), kind)
+    go.set()
+    first = [next(found) for _ in range(10)]
+    assert [name for name, _ in first] == [str(number) for number in range(10)]
+    assert [batch[0, 0] for _, batch in first if isinstance(batch, np.ndarray)] == [0, 1, 2, 4, 6, 7, 8, 9]
+    assert str(first[3][1]) == "the third"
+    assert first[5][1] is error
+    found.close()
+    assert max(started) < 20, "not all of a folder is held in memory"
 
 
 def test_a_guessed_column_is_said_and_a_known_one_is_not(tmp_path, capsys):

@@ -1,20 +1,24 @@
 """The last stretch: nothing is published that is not its model, and the test split chooses nothing."""
 
+import contextlib
 import dataclasses
 import functools
+import io
 import json
 
 import keras
 import numpy as np
 import pytest
 
+import kerastl
 from kerastl import verify
 from kerastl.compress import cluster, mixed_precision, prune, ptq, qat
 from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
 from kerastl.export import tflite
 from kerastl.inputs.image import Image
-from kerastl.runs import Acceptance, publishing, store
+from kerastl.runs import Acceptance, acceptance, publishing, store
+from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
 from kerastl.types import Dataset, History, Schedule, Split, Task
@@ -414,3 +418,48 @@ def test_what_is_asked_of_each_kind_of_file():
     assert publishing._asked_of_int8(strict).mean_difference == verify.INT8.mean_difference
     half = publishing._Check(int8=asked)._tolerances[verify.FLOAT16]
     assert half == dataclasses.replace(verify.FLOAT16, agreement=pytest.approx(0.975), score_drop=0.01)
+
+
+def test_a_file_answers_what_it_is_sure_of(run, dataset, model, float32, monkeypatch):
+    """The reject option is in the file, `predict`, the page's lines and the report; `verify` measures it again."""
+    candidates = [publishing.Candidate("float32", "float32", float32, model)]
+    bounds = Acceptance(answer_coverage=0.6)
+    result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=bounds)
+    found, answers = result["selective"], verify.predict_tflite(float32, dataset.test.inputs)
+    sure = answers ** (1 / found["temperature"])
+    sure = (sure / sure.sum(1, keepdims=True)).max(1)
+    given = sure >= found["threshold"]
+    right = answers.argmax(1) == dataset.test.labels
+    assert found["validation"]["coverage"] == pytest.approx(0.6, abs=0.02)
+    assert found["test"]["coverage"] == given.mean()
+    assert found["test"]["precision"] == pytest.approx(right[given].mean())
+    assert 0 < given.sum() < len(given)
+    bundle = run.folder / "mobile"
+    monkeypatch.chdir(bundle)
+    opened = kerastl.open(bundle)
+    said = opened.predict(dataset.test.inputs[:40])
+    assert [one["label"] is not None for one in said] == given[:40].tolist()
+    unsure = int(np.flatnonzero(~given)[0])
+    assert opened.predict(dataset.test.inputs[unsure], top=2)[0]["words"].startswith("none of these; the likeliest are")
+    code = (bundle / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    for place in (unsure, int(np.flatnonzero(given)[0])):
+        pictured = f"np.asarray({dataset.test.inputs[place][None].tolist()}, "
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code.replace("np.zeros([1, 8, 8, 1], ", pictured), {})
+        name = dataset.task.target.names[answers[place].argmax()] if given[place] else "none of these"
+        assert printed.getvalue().startswith(name)
+    page = (run.folder / "report.html").read_text()
+    assert "Selective classification: Answers of" in page
+
+
+@pytest.mark.parametrize(
+    ("bounds", "target", "words"),
+    [
+        ({"answer_precision": 0.9, "answer_coverage": 0.9}, SingleLabel(("a", "b")), "a precision or for a coverage"),
+        ({"answer_precision": 0.0}, SingleLabel(("a", "b")), "above 0"),
+        ({"answer_coverage": 0.9}, MultiLabel(("a", "b")), "examples of one class each"),
+    ],
+)
+def test_answers_that_cannot_be_made_sure_are_refused(bounds, target, words):
+    with pytest.raises(ValueError, match=words):
+        acceptance.check_reject_option(Acceptance(**bounds), target)

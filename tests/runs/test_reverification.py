@@ -17,7 +17,7 @@ from toy_run import load, restate, written_file
 
 import kerastl
 from kerastl import cli
-from kerastl.runs import candidates, own_model, publishing, reverification, store
+from kerastl.runs import Acceptance, candidates, own_model, publishing, reverification, store
 from kerastl.system import digests, downloads
 
 
@@ -312,6 +312,25 @@ def test_labels_that_are_the_models_own_answers_are_asked_of_it_again(tmp_path):
     found = differences(tmp_path / "run")
     assert found[0].startswith("model.keras: files.json states SHA-256")
     assert any(one.startswith("float32: score stated 1.0, measured 0.0") for one in found)
+
+
+def test_a_reject_option_is_that_of_the_files_answers(tmp_path, toy_source):
+    data = load()
+    picture = keras.Input((4, 4, 1), name="image")
+    dense = keras.layers.Dense(3, name="logits")
+    model = keras.Model(picture, dense(keras.layers.Flatten()(picture)))
+    dense.set_weights([0.02 * np.repeat(np.eye(4)[:, :3], 4, axis=0), np.zeros(3)])  # as the written file
+    made = candidates.post_training(model, data.task, techniques=["float32"])
+    with store.Run(tmp_path / "run", recipe="toy", tag="run", config=Config(), needed_bytes=1) as run:
+        run.use_dataset(data)
+        result = publishing.publish(run, data, model=model, candidates=made, accept=Acceptance(answer_precision=0.9))
+    assert 0 < result["selective"]["test"]["coverage"] <= 1
+    assert differences(tmp_path / "run") == ()
+    restate(tmp_path / "run", "report.json", lambda report: report["selective"].update(threshold=0.99))
+    restate(tmp_path / "run", "report.json", lambda report: report["accept"].update(answer_precision=0.5))
+    found = differences(tmp_path / "run")
+    assert any("selective.threshold stated 0.99" in one for one in found)
+    assert "float32: its reject option is not that of its answers" in found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -162,8 +162,7 @@ def _together(path: Path, parts: Sequence[tuple[str, Path]], layout: Layout, *, 
     """Files of one set, train first: what its first line holds, names or an example, theirs hold as well."""
     (split, first), *others = parts
     train = read(first, layout, wanted=wanted)
-    numbered = train.columns == tuple(str(number) for number in range(1, len(train.columns) + 1))
-    if numbered and layout.header == "auto":
+    if train.unnamed and layout.header == "auto":
         layout = dataclasses.replace(layout, header="no")
     some = [(file.name, split, read(file, layout, wanted=train.columns)) for split, file in others]
     return merged(path, [(first.name, split, train), *some])

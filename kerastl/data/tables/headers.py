@@ -41,7 +41,10 @@ def table(
         names = [(name or "").strip() or str(number) for number, name in enumerate(fields, 1)]
     else:
         widths = collections.Counter(len(fields) for _, fields in start)
-        names = [str(number) for number in range(1, widths.most_common(1)[0][0] + 1)]
+        (usual, _), *_ = widths.most_common(1)
+        # a file and then its labels, as many as it has: nothing in such a row is a text that was torn
+        listed = all(any(map(_FILE.search, filter(None, fields[:2]))) for _, fields in start)
+        names = [str(number) for number in range(1, (max(widths) if listed else usual) + 1)]
         if layout.header == "auto":
             said.append(
                 f"{path.name} has no header, no names in its first line: its columns are called 1 to {len(names)}; "

@@ -16,7 +16,7 @@ ENDINGS = (*LINES, ".json")
 
 
 def rows(source: Source, layout: Layout, *, wanted: Sequence[str] = ()) -> Table:
-    """The rows of such a file; an object's names are its columns, of lists they are numbers.
+    """The rows of such a file; an object's names are its columns, of lists, and of words alone, they are numbers.
 
     Args:
         source, layout, wanted: as for `delimited.rows`.
@@ -30,6 +30,8 @@ def rows(source: Source, layout: Layout, *, wanted: Sequence[str] = ()) -> Table
         raise TableError(f"{path} is empty: wanted lines with the columns {', '.join(wanted) or 'of a table'}.")
     lines = any(path.name.lower().removesuffix(end).endswith(LINES) for end in ("", ".gz", ".bz2", ".xz"))
     records = _of_lines(text, source) if lines or _begins_lines(text) else _of_document(text, source)
+    if records and all(isinstance(one, str | int | float) for _, one in records):
+        records = [(line, [one]) for line, one in records]  # a list of texts, or of files
     if records and all(isinstance(one, list) for _, one in records):
         width = max(len(one) for _, one in records)
         names = {str(number): None for number in range(1, width + 1)}

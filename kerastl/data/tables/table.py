@@ -37,11 +37,15 @@ class Layout:
     """File of the examples to choose by, beside one of those to learn from."""
     test_file: str | None = None
     """File of the examples to measure on, beside one of those to learn from."""
-    classes_at: Literal["top", "leaf"] = "top"
-    """Which folders are classes where they lie in one another: the topmost, or the innermost."""
+    classes_at: Literal["top", "leaf", "name"] = "top"
+    """What is a class: the topmost folders, the innermost where they lie in one another, or the "name" of each file up
+    to the number behind it, cat.1.jpg say."""
     class_case: Literal["ask", "merge", "keep"] = "ask"
     """What becomes of classes whose names differ in case alone: "ask" lists them and stops, "merge" makes one of them,
     "keep" leaves them apart."""
+    class_mismatch: Literal["ask", "merge", "skip", "split"] = "ask"
+    """What becomes of pictures' classes that are not in every split: "ask" lists them and stops, "merge" calls those of
+    near names as train does, "skip" leaves them out, "split" divides all pictures anew."""
 
     @property
     def more(self) -> tuple[tuple[str, Path], ...]:
@@ -107,6 +111,16 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     said: tuple[str, ...] = ()
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether its columns have no names, and are called 1, 2, 3."""
+        return self.columns == tuple(map(str, range(1, len(self.columns) + 1)))
+
+    @property
+    def columns_once(self) -> list[str]:
+        """The names that stand once."""
+        return [name for name in self.columns if self.columns.count(name) == 1]
 
     def place(self, name: str) -> int:
         """The place of a column by its name, or by its number from 1.
