@@ -25,10 +25,10 @@ def outputs(features: keras.KerasTensor, task: Task) -> Any:
 
     Returns:
         ``(batch, task.target.outputs)``: logits, or numbers in their units; of several tasks such a tensor by each
-        one's name. Of a target that takes any outputs the features as they are: nothing is asked of them yet.
+        one's name. Of a target that takes any outputs the features as they are, behind them what it finishes them with.
     """
     if not task.target.outputs and not isinstance(task.target, NamedTargets):
-        return features
+        return task.target.finish(features)
     if isinstance(task.target, NamedTargets):
         dense = {
             name: layers.Dense(part.outputs, dtype="float32", name=f"logits_{name}")(features)

@@ -11,6 +11,8 @@ import pytest
 
 from kerastl.export import metadata, phone, phone_text
 from kerastl.inputs import wordpiece
+from kerastl.tasks.agreement import Agreement
+from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 from kerastl.verify import benchmark
@@ -18,7 +20,11 @@ from kerastl.verify import benchmark
 
 @pytest.fixture
 def bundle(tiny_text, tmp_path):
-    task = Task("toy", tiny_text.task.inputs, SingleLabel(("bad", "gut")))
+    return written(tiny_text, tmp_path, SingleLabel(("bad", "gut")))
+
+
+def written(tiny_text, tmp_path, target):
+    task = Task("toy", tiny_text.task.inputs, target)
     data = metadata.add(tiny_text.float32, task, description="toy")
     facts = benchmark.inspect(data)
     ends = {
@@ -62,6 +68,21 @@ def test_the_python_snippet_runs(bundle, tiny_text):
     ids = wordpiece.Tokenizer(tiny_text.vocabulary).encode("a good film!", 8)
     assert np.asarray(tiny_text.model(np.asarray([ids]))).argmax() == 1
     assert float(probability) > 0.9
+
+
+@pytest.mark.parametrize("target", [Embedding(("a", "b")), Agreement(("output",), (1.0,))])
+def test_the_snippet_of_what_is_no_class_makes_ids_as_well(target, tiny_text, tmp_path):
+    page = (written(tiny_text, tmp_path, target) / "README.md").read_text()
+    snippet = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert snippet is not None
+    code = snippet.group(1).replace("a sentence of yours", "a good film!")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ids = wordpiece.Tokenizer(tiny_text.vocabulary).encode("a good film!", 8)
+    wanted = np.exp(logits := np.asarray(tiny_text.model(np.asarray([ids])))[0]) / np.exp(logits).sum()
+    numbers = [float(one) for one in re.findall(r"\d\.\d+", done.stdout)]
+    assert "(2,)" in done.stdout
+    np.testing.assert_allclose(numbers, wanted, atol=1e-4)
+    assert "FloatArray(2)" in page
 
 
 def test_every_brace_of_the_page_is_filled_or_code():
