@@ -4,6 +4,7 @@ All six layers learn at a low rate behind a warm-up (Devlin et al. 2019, appendi
 validation is kept, and a linear probe of the same encoder stands beside it. Weights and vocabulary are of uncased
 English; for another language give `--encoder small --schedule.peak-learning-rate 1e-3 --schedule.epochs 10`, which
 trains from nothing with a vocabulary of the texts' own.
+Labels that are numbers are estimated with `--task regression`.
 A class needs three different texts, or nothing can be measured; `--evaluate-on-train` tries a toy set of two sentences.
 
 Minutes: 100

@@ -397,6 +397,28 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
         np.testing.assert_array_equal(answers[name].labels, split.labels)
 
 
+def test_a_number_is_estimated_out_of_a_sentence(tmp_path):
+    """The recipe's smoke size on stars that stand in the text, its probe beside it on an encoder of one embedding."""
+    recipe = importlib.import_module("kerastl.recipes.text_classifier")
+    path = tmp_path / "stars.csv"
+    rows = [f"a film of {['no', 'few', 'some', 'many', 'all'][n % 5]} stars {n},{1 + n % 5}" for n in range(200)]
+    path.write_text("\n".join(["text,stars", *rows]) + "\n")
+    reading = TextReading(label_column="stars", task="regression", unit="stars")
+    loose = Acceptance(max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.5)
+    schedule = Schedule(epochs=6, batch_size=16, peak_learning_rate=3e-3)
+    changes = {"data": str(path), "reading": reading, "accept": loose, "sequence_length": 8, "schedule": schedule}
+    report = recipe.run(dataclasses.replace(recipe.Config.smoke(), **changes), tmp_path / "run")
+    assert (report["metric"], report["units"]) == ("mean absolute error", "stars")
+    chosen = next(row for row in report["variants"] if row["name"] == report["chosen"])
+    assert chosen["score"] < 0.6 < report["mean_baseline"]
+    finished = kerastl.open(tmp_path / "run")
+    assert finished.verify(progress=False) == ()
+    assert isinstance(finished.task.target, Regression)
+    (many, few) = finished.predict(["a film of all stars", "a film of no stars"])
+    assert many["values"]["stars"] - few["values"]["stars"] > 2
+    assert many["words"].endswith(" stars")
+
+
 def test_texts_of_an_embedding_are_groups_or_have_no_labels(sentences, tmp_path):
     recipe = importlib.import_module("kerastl.recipes.text_embedding")
     config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), reading=TextReading())

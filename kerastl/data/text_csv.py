@@ -8,10 +8,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,7 +34,11 @@ from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.system import phrases
 from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
+
+Asked = Literal["classification", "regression"]
+"""What labels are: names of classes, or numbers to estimate."""
 
 LEAST = 3
 """Examples that every class needs: one to learn from, one to choose by, one to measure on."""
@@ -57,6 +62,8 @@ def load(
     limit: int | None = None,
     class_names: Sequence[str] | None = None,
     measure_on_train: bool = False,
+    task: Asked = "classification",
+    unit: str = "",
     layout: Layout | Mapping[str, str] = Layout(),  # noqa: B008  frozen
 ) -> types.Dataset:
     """Sentences in three splits.
@@ -85,11 +92,14 @@ def load(
         limit: keeps so many training texts, and of the other splits a like share, but ten a class at least.
         class_names: the order of the classes, where one is known already; by default the natural one: 1, 2, 10.
         measure_on_train: all three splits are the training texts, of a set too small to divide; its report says so.
+        task: ``"regression"`` where labels are numbers to estimate, stars of a review say.
+        unit: of these.
         layout: how the file is written, where somebody knows it.
 
     Returns:
         Inputs int32 ``(examples, sequence_length)``, labels int32 ``(examples,)``, or where a text may have several
-        classes uint8 ``(examples, classes)``; ``task.inputs.vocabulary`` holds the token of each id.
+        classes uint8 ``(examples, classes)``, of numbers float32 ``(examples, 1)``; ``task.inputs.vocabulary`` holds
+        the token of each id.
 
     Raises:
         FileNotFoundError: there is no such file, or the vocabulary cannot be had.
@@ -112,6 +122,8 @@ def load(
     arguments |= {"label_column": texts.roles.label or label_column, "split_column": texts.roles.split or split_column}
     arguments |= {"policy": policy} | label_options
     arguments |= {"layout": changed} if (changed := layout.changed()) else {}
+    if task == "regression":
+        arguments |= {"task": task, "unit": unit}
     dataset = build_dataset(
         texts.examples,
         name=path.stem,
@@ -129,8 +141,11 @@ def load(
         limit=limit,
         class_names=class_names,
         measure_on_train=measure_on_train,
+        number=(texts.roles.label, unit) if task == "regression" else None,
         arguments=arguments,
     )
+    if task == "regression":
+        return dataset
     # so that a label which was renamed since is found out when the data set is loaded again
     return dataclasses.replace(dataset, arguments={**dataset.arguments, "class_names": list(dataset.task.target.names)})
 
@@ -153,6 +168,7 @@ def build_dataset(
     limit: int | None,
     class_names: Sequence[str] | None,
     measure_on_train: bool = False,
+    number: tuple[str, str] | None = None,
     arguments: Mapping[str, object],
 ) -> types.Dataset:
     """Examples as a data set: copies left out, split, tokenized; arguments and errors as for `load`.
@@ -167,28 +183,34 @@ def build_dataset(
         source: the module that loads it again, with ``arguments`` and those that are given here.
         problems: what is wrong with examples that are not among these.
         skip: whether to go on without them.
+        number: name and unit of what labels estimate; ``None`` where they are names of classes.
         columns: names of classes, those without an example too, where the file has a column of each.
     """
+    if number is not None:
+        examples, words = _of_numbers(examples, where=file)
+        problems = [*problems, *words]
     examples, contradicting, _ = labelled_texts.without_copies(examples)
     left_out.refuse_or_tell([*problems, *contradicting], skip=skip, what="text", kept=len(examples))
-    least = 1 if measure_on_train else LEAST
-    names = _class_names(examples, columns, wanted=class_names, least=least, where=file)
-    sets_of = [example.labels for example in examples if example.labels is not None]
-    target = (MultiLabel if sets_of else SingleLabel)(names)
-    labels = (
-        multi_label_columns.indicators(sets_of, names)
-        if sets_of
-        else class_order.indices([example.label for example in examples], names)
-    )
+    if number is None:
+        least = 1 if measure_on_train else LEAST
+        names = _class_names(examples, columns, wanted=class_names, least=least, where=file)
+        target, labels = _classes(examples, names)
+    else:
+        names, labels = number[:1], np.asarray([[float(one.label)] for one in examples], np.float32)
+        target = Regression.of(labels, names=names, unit=number[1])
     kept = target.strata(labels)
     if measure_on_train:
         learned_from = [index for index, one in enumerate(examples) if (one.split or "train") == "train"]
         parts = dict.fromkeys(splits.WORDS, np.asarray(learned_from, np.int64))
     else:
+        if number is not None:
+            _require_enough(examples, test=test, validation=validation)
         parts = _divided(examples, kept, validation=validation, test=test, seed=seed)
     if limit is not None:  # here already: what is left out need not be tokenized
         same = dict.fromkeys(parts, kept)
         parts = splits.limit_examples(parts, same, limit=limit, least=10 * len(names), seed=seed)
+    if number is not None:  # mean and spread are those of what is learnt from
+        target = Regression.of(labels[parts["train"]], names=names, unit=number[1])
     tokens = vocabularies.tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
     tokenizer = wordpiece.Tokenizer(tokens)
     arrays = {}
@@ -212,6 +234,46 @@ def build_dataset(
         arguments={**arguments, **again},
     )
     return dataclasses.replace(dataset, origin=_origin(examples, parts, seed=seed))
+
+
+def _classes(examples: Sequence[Example], names: tuple[str, ...]) -> tuple[MultiLabel | SingleLabel, np.ndarray]:
+    """Classes as what is asked, and the labels by which they are numbered."""
+    sets_of = [example.labels for example in examples if example.labels is not None]
+    if sets_of:
+        return MultiLabel(names), multi_label_columns.indicators(sets_of, names)
+    return SingleLabel(names), class_order.indices([example.label for example in examples], names)
+
+
+def _of_numbers(examples: Sequence[Example], *, where: str) -> tuple[list[Example], list[str]]:
+    """The examples whose label is a finite number, and what is wrong with the others.
+
+    Raises:
+        ValueError: a text may have several labels, or none of them is a number.
+    """
+    if several := next((one for one in examples if one.labels is not None), None):
+        raise ValueError(f"Regression wants one number a text. Received: several labels in {several.where} of {where}.")
+    numbers = [one for one in examples if _is_finite(one.label)]
+    if examples and not numbers:
+        raise ValueError(
+            f"Regression wants labels that are numbers. Received: {examples[0].label!r} in {examples[0].where} of "
+            f"{where}, and no number; leave --task out for names of classes."
+        )
+    others = [one for one in examples if not _is_finite(one.label)]
+    return numbers, [f"{one.where}: the label {one.label[:60]!r}, which is no number" for one in others]
+
+
+def _require_enough(examples: Sequence[Example], **shares: int | float) -> None:
+    """Raises `ValueError` where the splits that are still to be made would have less than two texts with numbers."""
+    there = {one.split or "train" for one in examples}
+    missing = {name: share for name, share in shares.items() if name not in there}
+    enough.require_rows(sum((one.split or "train") == "train" for one in examples), missing, what="texts")
+
+
+def _is_finite(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def _origin(examples: Sequence[Example], parts: Mapping[str, np.ndarray], *, seed: int) -> str:
@@ -247,11 +309,16 @@ def _class_names(
         raise ValueError(
             f"Every class needs {least} different texts at least: one to learn from, one to choose by, one to measure "
             f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, "
-            f"{phrases.counted(len(examples), 'text', 'texts')} in all. "
+            f"{phrases.counted(len(examples), 'text', 'texts')} in all. {_numbers_hint(names)}"
             "Of fewer, nothing could be said about how good a model is; to try things out all the same, "
             "measure_on_train=True measures what was learned by heart."
         )
     return tuple(wanted or names)
+
+
+def _numbers_hint(names: Sequence[str]) -> str:
+    """That labels may be no classes, a sentence, where all of them are numbers."""
+    return "All labels are numbers: --task regression estimates them. " if all(map(_is_finite, names)) else ""
 
 
 def _divided(

@@ -360,3 +360,51 @@ def test_a_row_torn_by_its_own_comma_is_no_shorter_text(tmp_path):
         load(path)
     made = load(path, policy="skip")
     assert len(made.train) + len(made.validation) + len(made.test) == 90
+
+
+def starred(count=90):
+    """Texts whose number of stars, of one to five in halves, stands in their words."""
+    stars = [1 + (number * 7 % 9) / 2 for number in range(count)]
+    return [(f"number {number} of the year has {one} stars", one) for number, one in enumerate(stars)]
+
+
+def test_numbers_are_estimated_where_that_is_asked_for(tmp_path, capsys):
+    path = written(tmp_path / "stars.csv", starred(), names=("text", "stars"))
+    made = load(path, label_column="stars", task="regression", unit="stars")
+    target = made.task.target
+    assert (target.kind, target.names, target.units) == ("regression", ("stars",), "stars")
+    for split in (made.train, made.validation, made.test):
+        assert (split.labels.dtype, split.labels.shape) == (np.float32, (len(split), 1))
+        for text, (label,) in zip(read_back(made, split), split.labels.tolist(), strict=True):
+            assert f"has {label:g}".replace(".", " . ") in text
+    assert sum(map(len, (made.train, made.validation, made.test))) == 90
+    # mean and spread are those of the training texts alone
+    assert target.mean == (pytest.approx(made.train.labels.astype("float64").mean()),)
+    assert target.spread == (pytest.approx(made.train.labels.astype("float64").std()),)
+    # every tenth of the numbers stands in every split
+    assert np.ptp(made.test.labels) > 3
+    again = text_csv.load(**json.loads(json.dumps(dict(made.arguments))))
+    assert (again.digest, again.task.target) == (made.digest, target)
+    few = load(path, label_column="stars", task="regression", limit=30)
+    assert len(few.train) == 30
+    assert few.task.target.mean == (pytest.approx(few.train.labels.astype("float64").mean()),)
+
+    broken = written(tmp_path / "broken.csv", [*starred(), ("what is this", "many"), ("and this", "nan")])
+    with pytest.raises(ValueError, match="line 92: the label 'many', which is no number"):
+        load(broken, task="regression")
+    assert len(load(broken, task="regression", policy="skip").train) == len(made.train)
+    assert "line 93: the label 'nan'" in capsys.readouterr().err
+
+
+def test_numbers_that_cannot_be_estimated_are_refused(tmp_path):
+    words = written(tmp_path / "news.csv", sentences())
+    with pytest.raises(ValueError, match=r"labels that are numbers\. Received: .* leave --task out"):
+        load(words, task="regression")
+    with pytest.raises(ValueError, match="one number a text"):
+        load(written(tmp_path / "sets.csv", [(text, "1|2") for text, _ in sentences()]), task="regression",
+             label_separator="|")  # fmt: skip
+    with pytest.raises(ValueError, match="two texts at least in each of train, test and validation"):
+        load(written(tmp_path / "few.csv", starred(5)), task="regression")
+    rare = written(tmp_path / "rare.csv", [(f"text {number}", f"{number}.5") for number in range(90)])
+    with pytest.raises(ValueError, match="All labels are numbers: --task regression estimates them"):
+        load(rare)
