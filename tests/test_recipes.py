@@ -419,6 +419,32 @@ def test_a_number_is_estimated_out_of_a_sentence(tmp_path):
     assert many["words"].endswith(" stars")
 
 
+def test_pairs_of_sentences_are_told_apart(tmp_path):
+    """Whether the second text names the colour of the first: the recipe's smoke size, its file asked about a table."""
+    recipe = importlib.import_module("kerastl.recipes.text_classifier")
+    draw, colours = np.random.default_rng(0), ["red", "green", "blue"]
+    path = tmp_path / "pairs.csv"
+    rows = []
+    for n in range(240):
+        one, other = draw.choice(colours, 2)
+        rows.append(f"item {n} is {one},it is {other},{'same' if one == other else 'other'}")
+    path.write_text("\n".join(["first,second,label", *rows]) + "\n")
+    reading = TextReading(text_column="first", second_text_column="second")
+    schedule = Schedule(epochs=2, batch_size=16, peak_learning_rate=1e-3)
+    changes = {"data": str(path), "reading": reading, "accept": ANY, "sequence_length": 12, "schedule": schedule}
+    recipe.run(dataclasses.replace(recipe.Config.smoke(), **changes), tmp_path / "run")
+    finished = kerastl.open(tmp_path / "run")
+    assert finished.verify(progress=False) == ()
+    test = recipe.load(dataclasses.replace(recipe.Config.smoke(), **changes)).test
+    assert finished.task.inputs == test.task.inputs
+    given = finished.predict(str(path))
+    assert len(given) == 240
+    place = int(test.origins[0].rpartition(":")[2]) - 2
+    assert given[place]["probabilities"] == finished.predict(test.inputs[:1])[0]["probabilities"]
+    (typed,) = finished.predict("\t".join(rows[place].split(",")[:2]))
+    assert typed["probabilities"] == given[place]["probabilities"]
+
+
 def test_texts_of_an_embedding_are_groups_or_have_no_labels(sentences, tmp_path):
     recipe = importlib.import_module("kerastl.recipes.text_embedding")
     config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), reading=TextReading())

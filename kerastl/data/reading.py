@@ -74,6 +74,8 @@ class TextReading(Reading):
 
     text_column: str = "text"
     """Column of sentences."""
+    second_text_column: str = ""
+    """Column of a sentence that each stands with, where examples are pairs: a question and its answer, say."""
     task: Literal["classification", "regression"] = "classification"
     """What labels are: "classification" for names of classes, "regression" for numbers to estimate, stars say."""
     unit: str = ""

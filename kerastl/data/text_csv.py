@@ -32,6 +32,7 @@ from kerastl.data.labelled_texts import Example
 from kerastl.data.tables.table import Layout, stored
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
+from kerastl.inputs.text_pair import TextPair
 from kerastl.system import phrases
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.regression import Regression
@@ -48,6 +49,7 @@ def load(
     path: str | Path,
     *,
     text_column: str = "text",
+    second_text_column: str = "",
     label_column: str = "label",
     split_column: str = "split",
     label_separator: str | None = None,
@@ -72,6 +74,7 @@ def load(
         path: a file, a folder or an archive, see `tables.files.read`.
         text_column, label_column: names of the columns; labels are any text or number. Where there is no such column
             it is found by what it holds, which is said, see `column_roles.find`.
+        second_text_column: of a text that each stands with, where examples are pairs: a question and an answer, say.
         split_column: a column with train, validation and test, where the file has one; a row without such a word is
             training.
         label_separator: stands between the classes of a text, ``"|"`` for example, where a text may have none (an empty
@@ -115,6 +118,7 @@ def load(
         split=split_column,
         label_columns=tuple(label_options.get("label_columns", ())),
         label_separator=label_separator,
+        second_text=second_text_column,
     )
     texts = labelled_texts.read(path, asked, layout=layout)
     left_out.tell(texts.said)
@@ -122,6 +126,7 @@ def load(
     arguments |= {"label_column": texts.roles.label or label_column, "split_column": texts.roles.split or split_column}
     arguments |= {"policy": policy} | label_options
     arguments |= {"layout": changed} if (changed := layout.changed()) else {}
+    arguments |= {"second_text_column": second_text_column} if second_text_column else {}
     if task == "regression":
         arguments |= {"task": task, "unit": unit}
     dataset = build_dataset(
@@ -142,6 +147,7 @@ def load(
         class_names=class_names,
         measure_on_train=measure_on_train,
         number=(texts.roles.label, unit) if task == "regression" else None,
+        pair=(texts.roles.example, second_text_column) if second_text_column else None,
         arguments=arguments,
     )
     if task == "regression":
@@ -169,6 +175,7 @@ def build_dataset(
     class_names: Sequence[str] | None,
     measure_on_train: bool = False,
     number: tuple[str, str] | None = None,
+    pair: tuple[str, str] | None = None,
     arguments: Mapping[str, object],
 ) -> types.Dataset:
     """Examples as a data set: copies left out, split, tokenized; arguments and errors as for `load`.
@@ -184,6 +191,7 @@ def build_dataset(
         problems: what is wrong with examples that are not among these.
         skip: whether to go on without them.
         number: name and unit of what labels estimate; ``None`` where they are names of classes.
+        pair: names of the columns of both texts; ``None`` where an example is one.
         columns: names of classes, those without an example too, where the file has a column of each.
     """
     if number is not None:
@@ -211,21 +219,24 @@ def build_dataset(
         parts = splits.limit_examples(parts, same, limit=limit, least=10 * len(names), seed=seed)
     if number is not None:  # mean and spread are those of what is learnt from
         target = Regression.of(labels[parts["train"]], names=names, unit=number[1])
-    tokens = vocabularies.tokens(vocabulary, [examples[index].text for index in parts["train"]], size=vocabulary_size)
+    train = [text for index in parts["train"] for text in examples[index].texts]
+    tokens = vocabularies.tokens(vocabulary, train, size=vocabulary_size)
     tokenizer = wordpiece.Tokenizer(tokens)
     arrays = {}
     for split, rows in parts.items():
-        ids = [tokenizer.encode(examples[index].text, sequence_length) for index in rows]
+        encode = tokenizer.encode if pair is None else tokenizer.encode_pair
+        ids = [encode(*examples[index].texts, sequence_length) for index in rows]
         arrays[f"{split}_inputs"] = np.asarray(ids, np.int32).reshape(len(rows), sequence_length)
         arrays[f"{split}_labels"] = labels[rows]
         arrays[f"{split}_origins"] = np.array(
             [f"{examples[index].file or file}:{examples[index].line}" for index in rows], object
         )
+    kind = Text(sequence_length, tokens) if pair is None else TextPair(sequence_length, tokens, columns=pair)
     again = {"sequence_length": sequence_length, "vocabulary": vocabularies.from_anywhere(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}
     dataset = splits.dataset(
-        types.Task(name, Text(sequence_length, tokens), target),
+        types.Task(name, kind, target),
         arrays,
         seed=seed,
         validation=validation,
@@ -283,7 +294,7 @@ def _origin(examples: Sequence[Example], parts: Mapping[str, np.ndarray], *, see
         sha256.update(f"{split} {len(rows)}\n".encode())
         for index in rows:
             one = examples[index]
-            for part in (one.text, *((one.label,) if one.labels is None else (str(len(one.labels)), *one.labels))):
+            for part in (*one.texts, *((one.label,) if one.labels is None else (str(len(one.labels)), *one.labels))):
                 written = part.encode(errors="surrogatepass")
                 sha256.update(f"{len(written)}:".encode() + written)
     return sha256.hexdigest()

@@ -94,7 +94,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     vocabulary = fed.get("vocabulary", [])
     numbered = [f"{word} {number}" for number, word in enumerate(vocabulary)] if between_words else vocabulary
     inside = {LABELS: _lines(labels), VOCABULARY: _lines(numbered)}
-    inside |= {INPUTS: _json(fed)} if _only_in_json(fed, _INPUTS_IN_THE_FORMAT) else {}
+    inside |= {INPUTS: _json(_beyond(fed, _INPUTS_IN_THE_FORMAT))} if _only_in_json(fed, _INPUTS_IN_THE_FORMAT) else {}
     inside |= {TARGET: _json(asked)} if _only_in_json(asked, _TARGETS_IN_THE_FORMAT) else {}
     file = io.BytesIO(packing.pack(model))
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
@@ -127,6 +127,11 @@ def _json(described: Mapping[str, object]) -> str:
 def _only_in_json(described: Mapping[str, object], known: frozenset[str]) -> bool:
     """Whether the format has no fields for what a kind says of itself."""
     return not set(described) <= known
+
+
+def _beyond(described: Mapping[str, object], known: frozenset[str]) -> dict[str, object]:
+    """What the format has no fields for: a vocabulary of megabytes need not be there twice."""
+    return {name: value for name, value in described.items() if name not in known}
 
 
 def read(data: bytes) -> dict[str, Any]:
@@ -162,7 +167,7 @@ def read(data: bytes) -> dict[str, Any]:
         "description": metadata.description.decode(),
         "min_parser_version": metadata.minParserVersion.decode(),
         "class_names": names,
-        "inputs": _from_json(_file_of(data, source, AssociatedFileType.UNKNOWN, name=INPUTS), inputs),
+        "inputs": {**inputs, **_from_json(_file_of(data, source, AssociatedFileType.UNKNOWN, name=INPUTS), {})},
         "target": _from_json(_file_of(data, target, AssociatedFileType.UNKNOWN, name=TARGET), asked),
         "input": _ends(source) | fed,
         "output": _ends(target) | ({} if threshold is None else {"score_threshold": threshold}),
@@ -192,7 +197,10 @@ def _input_of(data: bytes, source: TensorMetadataT, shape: list[int]) -> tuple[d
 
 
 def _from_json(words: str | None, otherwise: Mapping[str, object]) -> Mapping[str, object]:
-    return otherwise if words is None else bounded_json.loads(words)
+    found = otherwise if words is None else bounded_json.loads(words)
+    if not isinstance(found, Mapping):
+        raise ValueError(f"Wanted an object of JSON in the metadata. Received: a {type(found).__name__}.")
+    return found
 
 
 def score_threshold(data: bytes) -> float | None:
@@ -290,7 +298,7 @@ def _described(graph: SubGraphT, task: Task, *, description: str, between_words:
         _source(tensor, fed, between_words, first=place == 0) for place, tensor in enumerate(sources)
     ]
     whole.outputTensorMetadata = targets
-    if "vocabulary" in fed and not between_words:  # of three inputs one tokenizer makes all
+    if "vocabulary" in fed and "texts" not in fed and not between_words:  # of three inputs one tokenizer makes all
         whole.inputProcessUnits = [_tokenizer("")]
     metadata = ModelMetadataT()
     metadata.name, metadata.description = task.name, description
@@ -321,6 +329,8 @@ def _source(tensor: TensorT, fed: Mapping[str, Any], between_words: str, *, firs
         source.associatedFiles = [_file(VOCABULARY, AssociatedFileType.VOCABULARY)]
         if between_words:
             source.processUnits = [_tokenizer(between_words)]
+        if _only_in_json(fed, _INPUTS_IN_THE_FORMAT):
+            source.associatedFiles.append(_file(INPUTS, AssociatedFileType.UNKNOWN))
     elif first and _only_in_json(fed, _INPUTS_IN_THE_FORMAT):
         source.associatedFiles = [_file(INPUTS, AssociatedFileType.UNKNOWN)]
     return source

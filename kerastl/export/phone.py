@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from kerastl.export import metadata, packing, phone_image, phone_numbers, phone_signature, phone_text, runtimes
+from kerastl.export import (
+    metadata,
+    packing,
+    phone_image,
+    phone_numbers,
+    phone_signature,
+    phone_text,
+    phone_text_pair,
+    runtimes,
+)
 from kerastl.inputs import wordpiece
 from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task
 
@@ -99,7 +108,7 @@ def _page_of(task: Task) -> str:
         return task.inputs.phone_page()
     described = task.inputs.described()
     if "vocabulary" in described and len(task.target.output_names) == 1:
-        return phone_text.PAGE
+        return phone_text_pair.PAGE if "texts" in described else phone_text.PAGE
     if not task.target.outputs:  # outputs of any shape
         return phone_signature.PAGE
     return phone_image.PAGE if "image" in described else phone_numbers.PAGE
@@ -130,7 +139,7 @@ have none of these classes, one or several: those with a probability of {thresho
 def _mediapipe(task: Task) -> str:
     """How MediaPipe Tasks run the file, for the kinds that it has a task for; else nothing."""
     fed, asked = task.inputs.described(), task.target.described()
-    if "labels" not in asked:
+    if "labels" not in asked or "texts" in fed:
         return ""
     found = _BEST_OF_TASKS if "score_threshold" not in asked else _THOSE_OF_TASKS
     if "image" in fed:

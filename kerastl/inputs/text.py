@@ -171,4 +171,6 @@ def of(task: Task) -> Text:
 
 def restored(described: Mapping[str, Any]) -> Text | None:
     """The kind that `Text.described` described, ``None`` where another one did."""
-    return Text(described["length"], tuple(described["vocabulary"])) if "vocabulary" in described else None
+    if "vocabulary" not in described or "texts" in described:
+        return None
+    return Text(described["length"], tuple(described["vocabulary"]))

@@ -9,6 +9,7 @@ import pytest
 from kerastl.data import splits, text_csv, vocabularies
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
+from kerastl.inputs.text_pair import TextPair
 from kerastl.tasks.multi_label import MultiLabel
 
 KINDS = ("sports", "politics", "weather")
@@ -408,3 +409,33 @@ def test_numbers_that_cannot_be_estimated_are_refused(tmp_path):
     rare = written(tmp_path / "rare.csv", [(f"text {number}", f"{number}.5") for number in range(90)])
     with pytest.raises(ValueError, match="All labels are numbers: --task regression estimates them"):
         load(rare)
+
+
+def test_two_columns_are_pairs_of_texts(tmp_path):
+    rows = [(f"is it number {n}", f"yes it is {n}" if n % 2 else "no", "yes" if n % 2 else "no") for n in range(60)]
+    rows += [rows[0], ("is it number 0", "no more", "no"), ("is it number 1", "yes  IT is 1", "yes")]
+    path = written(tmp_path / "pairs.csv", rows, names=("question", "answer", "label"))
+    options = {"text_column": "question", "second_text_column": "answer"}
+    made = load(path, **options)
+    kind = made.task.inputs
+    assert isinstance(kind, TextPair)
+    assert kind.columns == ("question", "answer")
+    splits_of = (made.train, made.validation, made.test)
+    assert sum(map(len, splits_of)) == 61  # of copies of both texts one is kept
+    lines = path.read_text().splitlines()
+    tokenizer = wordpiece.Tokenizer(kind.vocabulary)
+    for split in splits_of:
+        for ids, label, origin in zip(split.inputs.tolist(), split.labels, split.origins, strict=True):
+            question, answer, word = lines[int(origin.rpartition(":")[2]) - 1].split(",")
+            assert ids == tokenizer.encode_pair(question, answer, 16)
+            assert made.task.target.names[label] == word
+    again = text_csv.load(**json.loads(json.dumps(dict(made.arguments))))
+    assert (again.digest, again.task, again.origin) == (made.digest, made.task, made.origin)
+    alone = load(path, text_column="question", policy="skip")  # a question with two answers
+    assert alone.origin != made.origin
+
+    broken = written(tmp_path / "broken.csv", [*rows, ("a question", " ", "no")], names=("question", "answer", "label"))
+    with pytest.raises(ValueError, match="line 65: empty text"):
+        load(broken, **options)
+    with pytest.raises(ValueError, match="has no column 'anser'"):
+        load(path, text_column="question", second_text_column="anser")

@@ -9,34 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from kerastl.export import metadata, phone, phone_text
+from kerastl.export import phone_text
 from kerastl.inputs import wordpiece
 from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Task
-from kerastl.verify import benchmark
 
 
 @pytest.fixture
-def bundle(tiny_text, tmp_path):
-    return written(tiny_text, tmp_path, SingleLabel(("bad", "gut")))
-
-
-def written(tiny_text, tmp_path, target):
-    task = Task("toy", tiny_text.task.inputs, target)
-    data = metadata.add(tiny_text.float32, task, description="toy")
-    facts = benchmark.inspect(data)
-    ends = {
-        name: {"dtype": end.dtype, "shape": list(end.shape), "scale": None, "zero_point": None}
-        for name, end in (("input", facts.input), ("output", facts.output))
-    }
-    row = {"name": "float32", "bytes": len(data), **ends, "score": 0.9, "score_low": 0.8, "score_high": 1.0}
-    row |= {"sha256": facts.sha256, "latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
-    report = {"recipe": "toy", "metric": "accuracy", "chosen": "float32", "data": {"test": 9}, "variants": [row]}
-    files = phone.files(data, report, task)
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
+def bundle(write_bundle, tmp_path):
+    write_bundle(SingleLabel(("bad", "gut")))
     return tmp_path
 
 
@@ -71,8 +53,8 @@ def test_the_python_snippet_runs(bundle, tiny_text):
 
 
 @pytest.mark.parametrize("target", [Embedding(("a", "b")), Agreement(("output",), (1.0,))])
-def test_the_snippet_of_what_is_no_class_makes_ids_as_well(target, tiny_text, tmp_path):
-    page = (written(tiny_text, tmp_path, target) / "README.md").read_text()
+def test_the_snippet_of_what_is_no_class_makes_ids_as_well(target, tiny_text, write_bundle, tmp_path):
+    page = write_bundle(target)
     snippet = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert snippet is not None
     code = snippet.group(1).replace("a sentence of yours", "a good film!")

@@ -24,6 +24,7 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
+from kerastl.inputs.text_pair import TextPair
 from kerastl.models import heads, multilayer_perceptron
 from kerastl.runs import Acceptance, candidates, checkpoints, publishing, store
 from kerastl.system import families
@@ -55,6 +56,13 @@ def sentences(hidden: np.ndarray) -> np.ndarray:
     return ids
 
 
+def sentence_pairs(hidden: np.ndarray) -> np.ndarray:
+    ids = np.zeros((len(hidden), 8), "int32")
+    ids[:, 0], ids[:, 1:3], ids[:, 3] = 2, 5 + np.rint(hidden * 10).astype("int32")[:, None], 3
+    ids[:, 4], ids[:, 5] = 15 - np.rint(hidden * 10).astype("int32"), 3
+    return ids
+
+
 def rows(hidden: np.ndarray) -> np.ndarray:
     return np.stack([hidden * 300 - 1000, 1 - hidden], -1).astype("float32")
 
@@ -62,6 +70,7 @@ def rows(hidden: np.ndarray) -> np.ndarray:
 INPUTS: dict[str, tuple[Inputs, Callable]] = {
     "image": (Image((6, 6, 1)), pictures),
     "text": (Text(6, VOCABULARY), sentences),
+    "text_pair": (TextPair(8, VOCABULARY), sentence_pairs),
     "numbers": (Numbers.of(rows(HIDDEN["train"]), columns=("height", "share")), rows),
     "named": (
         Named((("picture", Image((6, 6, 1))), ("row", Numbers.of(rows(HIDDEN["train"]))))),
@@ -96,9 +105,16 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 
 
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
-SOME = {"embedding": ("image", "text")}
+SOME_INPUTS = {"embedding": ("image", "text")}
 """Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
-PAIRS = [(one, other) for one in INPUTS for other in TARGETS if one in SOME.get(other, INPUTS)]
+SOME_TARGETS = {"text_pair": ("single_label", "regression")}
+"""Kinds of input that do with some of the tasks: to the others they are what a text is."""
+PAIRS = [
+    (one, other)
+    for one in INPUTS
+    for other in TARGETS
+    if one in SOME_INPUTS.get(other, INPUTS) and other in SOME_TARGETS.get(one, TARGETS)
+]
 RESUMED = [
     ("image", "single_label"),
     ("text", "multi_label"),
@@ -106,6 +122,7 @@ RESUMED = [
     ("named", "single_label"),
     ("image", "multi_task"),
     ("text", "embedding"),
+    ("text_pair", "single_label"),
 ]
 """Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
@@ -115,7 +132,7 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 22
+    assert len(PAIRS) == 24
     assert {kind for kind, _ in RESUMED} == set(INPUTS)
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
