@@ -6,6 +6,7 @@ of the two on validation is taken; both stand in the report, beside logistic reg
 With `--labels 20` only twenty texts of each class are learnt from.
 Weights and vocabulary are of uncased English; for another language give `--encoder small`, which is trained from
 nothing with a vocabulary of the texts' own.
+Labels that are numbers are estimated with `--task regression`.
 A class needs three different texts, or nothing can be measured; `--evaluate-on-train` tries a toy set of two sentences.
 
 Minutes: 100

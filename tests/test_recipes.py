@@ -24,7 +24,8 @@ import kerastl
 import kerastl.recipes
 from kerastl.data.reading import TextReading
 from kerastl.inputs.text import Text
-from kerastl.runs import Acceptance, recipes, reverification
+from kerastl.runs import Acceptance, FineTuning, recipes, reverification
+from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.regression import Regression
 from kerastl.types import Schedule, settings
 
@@ -146,11 +147,12 @@ def test_smoke(finished):
         **json.loads((folder / "config.json").read_text())["data"]["arguments"]
     )
     assert data.digest == report["data"]["digest"]
+    output = kerastl.open(folder).task.target.output_name
     for row in report["variants"]:
         content = (folder / row["file"]).read_bytes()
         assert len(content) == row["bytes"]
         # the score, counted by hand with a bare interpreter
-        assert bare_score(content, data.test) == pytest.approx(row["score"], rel=1e-6), row["name"]
+        assert bare_score(content, data.test, output) == pytest.approx(row["score"], rel=1e-6), row["name"]
         assert row["ops"]["flex"] == 0
         if row["name"].endswith(("static_int8", "qat_int8")):
             assert row["ops"]["float"] == 0
@@ -158,7 +160,7 @@ def test_smoke(finished):
     chosen = next(row for row in report["variants"] if row["name"] == report["chosen"])
     assert (folder / "mobile" / "model.tflite").read_bytes() == (folder / chosen["file"]).read_bytes()
     labels = (folder / "mobile" / "labels.txt").read_text().splitlines()
-    assert labels == list(data.task.target.names)
+    assert labels == (["embedding"] if output == "embedding" else list(data.task.target.names))
     with zipfile.ZipFile(folder / "mobile" / "model.tflite") as archive:
         assert archive.read("labels.txt").decode().splitlines() == labels
         assert ("vocab.txt" in archive.namelist()) == isinstance(data.task.inputs, Text)
@@ -191,15 +193,17 @@ def test_the_float_models_are_the_files(finished):
     (source,) = model.inputs
     ids = source.dtype == "int32"
     inputs = np.random.default_rng(0).integers(0, 5 if ids else 256, (8, *source.shape[1:])).astype(source.dtype)
-    numbers = isinstance(kerastl.open(folder).task.target, Regression)
-    name, answer = ("numbers", "values") if numbers else (source.name if ids else "image", "probabilities")
+    target = kerastl.open(folder).task.target
+    numbers, answer = isinstance(target, Regression), target.output_name
+    name = source.name if ids else "numbers" if numbers else "image"
     expected = model.predict(inputs, verbose=0)
     if isinstance(expected, dict):
         several(folder, inputs, expected, source=source.name if ids else "image")
         return
     scale = np.abs(expected).max() if numbers else 1
     if not numbers:
-        np.testing.assert_allclose(expected.sum(-1), 1, atol=1e-5)
+        whole = np.square(expected) if isinstance(target, Embedding) else expected
+        np.testing.assert_allclose(whole.sum(-1), 1, atol=1e-5)
     signature = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
     np.testing.assert_allclose(signature(**{name: inputs})[answer], expected, atol=1e-5 * scale)
     interpreter = Interpreter(model_path=str(folder / "variants" / "float32.tflite"))
@@ -293,8 +297,8 @@ def test_a_flipped_byte_anywhere_in_a_run_is_noticed(finished):
     assert len(paths) > 15
 
 
-def bare_score(content, split):
-    """The share of right classes; of numbers the mean absolute error in their unit."""
+def bare_score(content, split, output):
+    """The share of right classes, or groups of the nearest; of numbers the mean absolute error in their unit."""
     if isinstance(split.labels, dict):
         return bare_mean(content, split)
     interpreter = Interpreter(model_content=content)
@@ -311,6 +315,10 @@ def bare_score(content, split):
         answers.append(interpreter.get_tensor(target["index"])[0])
     if isinstance(split.task.target, Regression):
         return np.abs(np.stack(answers).astype("float64") - split.labels.reshape(len(split), -1)).mean()
+    if output == "embedding":
+        cosines = np.stack(answers) @ np.transpose(answers)
+        np.fill_diagonal(cosines, -np.inf)
+        return (split.labels[cosines.argmax(-1)] == split.labels).mean()
     return (np.argmax(answers, axis=-1) == split.labels).mean()
 
 
@@ -387,6 +395,74 @@ def test_a_finished_text_classifier_teaches(sentences, teacher, tmp_path):
         # logits are known up to a constant
         np.testing.assert_allclose(logits - logits[:, :1], expected - expected[:, :1], atol=1e-3)
         np.testing.assert_array_equal(answers[name].labels, split.labels)
+
+
+def test_a_number_is_estimated_out_of_a_sentence(tmp_path):
+    """The recipe's smoke size on stars that stand in the text, its probe beside it on an encoder of one embedding."""
+    recipe = importlib.import_module("kerastl.recipes.text_classifier")
+    path = tmp_path / "stars.csv"
+    rows = [f"a film of {['no', 'few', 'some', 'many', 'all'][n % 5]} stars {n},{1 + n % 5}" for n in range(200)]
+    path.write_text("\n".join(["text,stars", *rows]) + "\n")
+    reading = TextReading(label_column="stars", task="regression", unit="stars")
+    loose = Acceptance(max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.5)
+    tuned = FineTuning(epochs=6, batch_size=16, learning_rate=3e-3)
+    changes = {"data": str(path), "reading": reading, "accept": loose, "sequence_length": 8, "fine_tune": tuned}
+    report = recipe.run(dataclasses.replace(recipe.Config.smoke(), **changes), tmp_path / "run")
+    assert (report["metric"], report["units"]) == ("mean absolute error", "stars")
+    chosen = next(row for row in report["variants"] if row["name"] == report["chosen"])
+    assert chosen["score"] < 0.6 < report["mean_baseline"]
+    finished = kerastl.open(tmp_path / "run")
+    assert finished.verify(progress=False) == ()
+    assert isinstance(finished.task.target, Regression)
+    (many, few) = finished.predict(["a film of all stars", "a film of no stars"])
+    assert many["values"]["stars"] - few["values"]["stars"] > 2
+    assert many["words"].endswith(" stars")
+
+
+def test_pairs_of_sentences_are_told_apart(tmp_path):
+    """Whether the second text names the colour of the first: the recipe's smoke size, its file asked about a table."""
+    recipe = importlib.import_module("kerastl.recipes.text_classifier")
+    draw, colours = np.random.default_rng(0), ["red", "green", "blue"]
+    path = tmp_path / "pairs.csv"
+    rows = []
+    for n in range(240):
+        one, other = draw.choice(colours, 2)
+        rows.append(f"item {n} is {one},it is {other},{'same' if one == other else 'other'}")
+    path.write_text("\n".join(["first,second,label", *rows]) + "\n")
+    reading = TextReading(text_column="first", second_text_column="second")
+    tuned = FineTuning(epochs=2, batch_size=16, learning_rate=1e-3)
+    changes = {"data": str(path), "reading": reading, "accept": ANY, "sequence_length": 12, "fine_tune": tuned}
+    recipe.run(dataclasses.replace(recipe.Config.smoke(), **changes), tmp_path / "run")
+    finished = kerastl.open(tmp_path / "run")
+    assert finished.verify(progress=False) == ()
+    test = recipe.load(dataclasses.replace(recipe.Config.smoke(), **changes)).test
+    assert finished.task.inputs == test.task.inputs
+    given = finished.predict(str(path))
+    assert len(given) == 240
+    place = int(test.origins[0].rpartition(":")[2]) - 2
+    assert given[place]["probabilities"] == finished.predict(test.inputs[:1])[0]["probabilities"]
+    (typed,) = finished.predict("\t".join(rows[place].split(",")[:2]))
+    assert typed["probabilities"] == given[place]["probabilities"]
+
+
+def test_texts_of_an_embedding_are_groups_or_have_no_labels(sentences, tmp_path):
+    recipe = importlib.import_module("kerastl.recipes.text_embedding")
+    config = dataclasses.replace(recipe.Config.smoke(), data=str(sentences), reading=TextReading())
+    found = recipe.load(config)
+    assert found.task.target == Embedding(("bad", "good"))
+    assert found.train.task.target == found.task.target
+    lines = tmp_path / "lines.txt"
+    lines.write_text("\n".join(row.rpartition(",")[0] for row in sentences.read_text().splitlines()[1:]))
+    config = dataclasses.replace(config, data=str(lines))
+    with pytest.raises(ValueError, match="teach a new encoder nothing"):
+        recipe.load(config)
+    words = tmp_path / "vocab.txt"
+    words.write_text("\n".join(found.task.inputs.vocabulary))
+    bare = kerastl.data.unlabelled_texts.load(lines, sequence_length=16, vocabulary=words)
+    made = recipe.build(config, bare)
+    vectors = made.predict(bare.test.inputs, verbose=0)
+    assert vectors.shape[1] == 64
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1, atol=1e-5)
 
 
 def test_few_labels_of_sentences_are_so_many_of_each_class(sentences):

@@ -43,11 +43,13 @@ class Asked:
     split: str | None = "split"
     label_columns: tuple[str, ...] = ()
     label_separator: str | None = None
+    second_text: str = ""
 
     @property
     def names(self) -> list[str]:
         """All of them, which tell delimiters and headers apart."""
-        return [name for name in (self.path, self.text, self.label, self.split, *self.label_columns) if name]
+        some = (self.path, self.text, self.second_text, self.label, self.split, *self.label_columns)
+        return [name for name in some if name]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,13 +98,13 @@ def find(
         and (name := getattr(asked, field.name)) not in (None, field.default)
         and (field.name not in ("path", "text") or kind == {"path": "pictures", "text": "texts"}[field.name])
     ]
-    table.require([*strange, *asked.label_columns])
+    table.require([*strange, *asked.label_columns, *([asked.second_text] if asked.second_text else [])])
     kind = kind or kind_of(table, asked)
     if kind == "numbers":
         return Roles(kind)
     said: dict[str, str] = {}
     split = _split(table, asked, said)
-    taken = {split, *asked.label_columns}
+    taken = {split, asked.second_text, *asked.label_columns}
     example = (
         _pictures(table, asked, taken, said, is_picture) if kind == "pictures" else _text(table, asked, taken, said)
     )

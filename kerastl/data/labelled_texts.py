@@ -25,6 +25,7 @@ class Example:
         label: its class; where it may have none or several, their names in words.
         labels: its classes, where it may have none or several; else ``None``.
         file: of several the one that it stands in.
+        second: the text that it stands with, of pairs.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Example:
     line: int
     labels: tuple[str, ...] | None = None
     file: str = ""
+    second: str | None = None
 
     @property
     def where(self) -> str:
@@ -43,6 +45,11 @@ class Example:
     def names(self) -> tuple[str, ...]:
         """Its classes, however many it may have."""
         return (self.label,) if self.labels is None else self.labels
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The one text, or both."""
+        return (self.text,) if self.second is None else (self.text, self.second)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +92,7 @@ def read(
     table, unlabelled = _without_unlabelled(table, roles)
     several = bool(options) or (bool(roles.label) and any(isinstance(one, tuple) for one in table.values(roles.label)))
     examples, problems = [], []
-    for row, example in _rows(table, roles, options, several=several):
+    for row, example in _rows(table, roles, options, several=several, second=asked.second_text):
         if isinstance(example, Example):
             examples.append(example)
         else:
@@ -123,15 +130,15 @@ def _without_unlabelled(table: Table, roles: column_roles.Roles) -> tuple[Table,
 
 
 def _rows(
-    table: Table, roles: column_roles.Roles, options: multi_label_columns.Columns, *, several: bool
+    table: Table, roles: column_roles.Roles, options: multi_label_columns.Columns, *, several: bool, second: str
 ) -> Iterator[tuple[Row, Example | str]]:
     """Every row as an example, or what is wrong with it."""
     flags, separator = options.get("label_columns", []), options.get("label_separator")
-    text_at = table.place(roles.example)
+    texts_at = [table.place(name) for name in (roles.example, *([second] if second else []))]
     labels_at = [table.place(name) for name in flags or [roles.label]]
     split_at = None if roles.split is None else table.place(roles.split)
     for row in table.rows:
-        text, cells = words(row.values[text_at]), [row.values[place] for place in labels_at]
+        texts, cells = [words(row.values[place]) for place in texts_at], [row.values[place] for place in labels_at]
         split = "" if split_at is None else words(row.values[split_at]).strip().lower()
         if flags:
             found, problem = _flagged(dict(zip(flags, cells, strict=True)))
@@ -141,13 +148,14 @@ def _rows(
         else:
             found = [words(cells[0]).strip()]
             problem = None if found[0] else "no label"
-        problem = row.problem or (problem if text.strip() else None) or fault(text, found, split)
+        problem = row.problem or (problem if texts[0].strip() else None)
+        problem = problem or next(filter(None, (fault(text, found, split) for text in texts)), None)
         if problem is not None:
             yield row, problem
             continue
         labels = tuple(sorted(found)) if several else None
         label = found[0] if labels is None else (separator or ", ").join(labels)
-        yield row, Example(text, label, splits.BY_WORD.get(split), row.line, labels, row.file)
+        yield row, Example(texts[0], label, splits.BY_WORD.get(split), row.line, labels, row.file, *texts[1:])
 
 
 def words(cell: Cell) -> str:
@@ -165,9 +173,9 @@ def _called(example: Example, merged: Mapping[str, str], separator: str | None) 
 
 def without_copies(examples: Sequence[Example]) -> tuple[list[Example], list[str], int]:
     """The examples that are no copies, in their order, which texts carry two labels, and how many copies there are."""
-    groups: dict[str, list[Example]] = collections.defaultdict(list)
+    groups: dict[tuple[str, ...], list[Example]] = collections.defaultdict(list)
     for example in examples:
-        groups[normalize(example.text)].append(example)
+        groups[tuple(map(normalize, example.texts))].append(example)
     kept: set[int] = set()
     problems, copies = [], 0
     for group in groups.values():

@@ -242,9 +242,10 @@ def texts(
                     f"{'pictures' if kind in ('folder', 'archive') else kind}."
                 )
             settings |= {"text_column": reading.text_column, "label_column": reading.label_column}
+            settings["second_text_column"] = reading.second_text_column
             settings |= {"split_column": reading.split_column, "label_separator": reading.label_separator}
             settings |= {"label_columns": reading.label_columns, "policy": reading.on_unreadable}
-            settings["layout"] = reading.layout
+            settings |= {"layout": reading.layout, "task": reading.task, "unit": reading.unit}
             found = text_csv.load(path, measure_on_train=reading.evaluate_on_train, **settings)
             left_out.tell(overview.of_dataset(found))
     if single_label:

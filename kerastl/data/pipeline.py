@@ -265,7 +265,9 @@ def _made(
         rows = plan.taken(places)
         return take(epoch, step, rows, read(rows))
 
-    def only_read(epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Batch]:
+    def only_read(
+        epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Batch]:
         rows = plan.taken(places)
         return epoch, step, rows, read(rows)
 

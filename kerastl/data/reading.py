@@ -74,6 +74,12 @@ class TextReading(Reading):
 
     text_column: str = "text"
     """Column of sentences."""
+    second_text_column: str = ""
+    """Column of a sentence that each stands with, where examples are pairs: a question and its answer, say."""
+    task: Literal["classification", "regression"] = "classification"
+    """What labels are: "classification" for names of classes, "regression" for numbers to estimate, stars say."""
+    unit: str = ""
+    """Unit of such numbers."""
     evaluate_on_train: bool = False
     """Scores are of the training texts: for a file of a few sentences to try things out, and for nothing else."""
 

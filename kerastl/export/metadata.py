@@ -298,7 +298,7 @@ def _described(graph: SubGraphT, task: Task, *, description: str, between_words:
         _source(tensor, fed, between_words, first=place == 0) for place, tensor in enumerate(sources)
     ]
     whole.outputTensorMetadata = targets
-    if "vocabulary" in fed and not between_words:  # of three inputs one tokenizer makes all
+    if "vocabulary" in fed and "texts" not in fed and not between_words:  # of three inputs one tokenizer makes all
         whole.inputProcessUnits = [_tokenizer("")]
     metadata = ModelMetadataT()
     metadata.name, metadata.description = task.name, description

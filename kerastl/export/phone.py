@@ -21,6 +21,7 @@ from kerastl.export import (
     phone_numbers,
     phone_signature,
     phone_text,
+    phone_text_pair,
     runtimes,
 )
 from kerastl.inputs import wordpiece
@@ -119,18 +120,21 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
 def _page_of(task: Task) -> str:
     if isinstance(task.inputs, BringsPage):
         return task.inputs.phone_page()
+    described = task.inputs.described()
+    if "vocabulary" in described and len(task.target.output_names) == 1:
+        return phone_text_pair.PAGE if "texts" in described else phone_text.PAGE
     if not task.target.outputs:  # outputs of any shape
         return phone_signature.PAGE
-    described = task.inputs.described()
-    if "image" in described:
-        return phone_image.PAGE
-    return phone_text.PAGE if "vocabulary" in described else phone_numbers.PAGE
+    return phone_image.PAGE if "image" in described else phone_numbers.PAGE
 
 
 def _answer_of(target: Target, *, example: str) -> Answer:
-    if isinstance(target, BringsAnswer):
-        return Answer(*target.phone_answer())
     described, name = target.described(), target.output_name
+    if isinstance(target, BringsAnswer):
+        what, python = target.phone_answer()
+        if example == _EXAMPLES["vocabulary"] and not target.outputs:  # a page of one output by its name
+            python = f'answers = {{"{name}": {name}}}\n{python}'
+        return Answer(what, python)
     threshold = described.get("score_threshold")  # of an example that may have several classes
     if threshold is not None:
         what = f"""one probability for each line of `labels.txt`. {example} may
@@ -160,7 +164,7 @@ def _numbers_of(option: Mapping[str, float]) -> dict[str, str]:
 def _mediapipe(task: Task) -> str:
     """How MediaPipe Tasks run the file, for the kinds that it has a task for; else nothing."""
     fed, asked = task.inputs.described(), task.target.described()
-    if "labels" not in asked:
+    if "labels" not in asked or "texts" in fed:
         return ""
     found = _BEST_OF_TASKS if "score_threshold" not in asked else _THOSE_OF_TASKS
     if "reject" in asked:

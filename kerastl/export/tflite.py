@@ -110,7 +110,7 @@ def convert(
         is ``task.target.output_name``; without one they have the model's own names and order. An integer file's input
         has the scale and zero point that ``task.inputs.calibration_range()`` says (pixels: 1.0 and 0), or those of
         the range that was measured. Of a text's inputs the ids say everything: one that ``mask`` has 0 for is read as
-        padding, and ``segment_ids`` are read by nothing, for a text is one sentence.
+        padding, and ``segment_ids`` are read by nothing: a text is one sentence, and of two the ids say which is which.
 
     Raises:
         ValueError: if a weight is not finite; if calibration is missing, not wanted, or not what the task's examples

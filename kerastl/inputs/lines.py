@@ -11,7 +11,11 @@ ARRAYS = (".npy", ".npz")
 """Endings of files that every kind of input reads as examples."""
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet")
 TEXTS = (".txt", ".text", ".md")
-_WANTED = {"text": "a sentence", "numbers": "numbers with commas between them"}
+_WANTED = {
+    "text": "a sentence",
+    "text pair": "two sentences with a tab between them",
+    "numbers": "numbers with commas between them",
+}
 
 
 def is_path(argument: str) -> bool:

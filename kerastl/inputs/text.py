@@ -209,7 +209,7 @@ def restored(described: Mapping[str, Any]) -> Text | None:
     Raises:
         ValueError: as `Text` and `wordpiece.Settings.of_config`.
     """
-    if "vocabulary" not in described:
+    if "vocabulary" not in described or "texts" in described:
         return None
     settings = wordpiece.Settings.of_config(described.get("tokenizer", {}))
     return Text(described["length"], tuple(described["vocabulary"]), settings)

@@ -24,6 +24,8 @@ from typing import Any
 
 PAD, UNKNOWN, START, END, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Tokens that stand for no piece of a text; written out in a text they are brackets and letters like any other."""
+SHORTEST_PAIR = 5
+"""[CLS], a token, [SEP], a token, [SEP]."""
 SUFFIX = "##"
 """Begins a piece that goes on with a word."""
 LONGEST_WORD = 100
@@ -206,6 +208,26 @@ class Tokenizer:
                 break
             ids.append(piece)
         ids.append(self._ids[END])
+        return ids + [self._ids[PAD]] * (length - len(ids))
+
+    def encode_pair(self, first: str, second: str, length: int) -> list[int]:
+        """Ids ``[CLS] first [SEP] second [SEP] [PAD] ...``, ``length`` of them, as BERT reads two texts.
+
+        What does not fit is cut off at the end of the longer text, of both where both are longer than half: the
+        strategy ``longest_first`` of Hugging Face's ``tokenizers``.
+
+        Raises:
+            ValueError: if ``length`` leaves no room for a token of each.
+        """
+        if length < SHORTEST_PAIR:
+            raise ValueError(f"Wanted room for a token of each text: {SHORTEST_PAIR} ids at least. Received: {length}.")
+        parts = [list(self._all(text)) for text in (first, second)]
+        room = length - 3
+        less = min(len(parts[0]), len(parts[1]), room // 2)
+        counts = (less, room - less) if len(parts[0]) <= len(parts[1]) else (room - less, less)
+        ids = [self._ids[START]]
+        for part, count in zip(parts, counts, strict=True):
+            ids += [*part[:count], self._ids[END]]
         return ids + [self._ids[PAD]] * (length - len(ids))
 
     def _all(self, text: str) -> Iterator[int]:

@@ -26,10 +26,10 @@ def outputs(features: keras.KerasTensor | Mapping[str, keras.KerasTensor], task:
 
     Returns:
         ``(batch, task.target.outputs)``: logits, or numbers in their units; of several tasks such a tensor by each
-        one's name. Of a target that takes any outputs the features as they are: nothing is asked of them yet.
+        one's name. Of a target that takes any outputs the features as they are, behind them what it finishes them with.
     """
     if not task.target.outputs and not isinstance(task.target, NamedTargets):
-        return features
+        return task.target.finish(features)
     if isinstance(task.target, NamedTargets):
         own = features if isinstance(features, Mapping) else dict.fromkeys(task.target.names, features)
         dense = {

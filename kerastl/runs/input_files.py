@@ -17,7 +17,7 @@ from kerastl.data.tables import files, text_lines
 from kerastl.data.tables.table import Cell, Layout
 from kerastl.inputs import lines
 from kerastl.system import near_names, output
-from kerastl.types import FolderInputs, Inputs, TableInputs
+from kerastl.types import CategoryInputs, FolderInputs, Inputs, TableInputs
 from kerastl.verify import answers
 
 _LOOKED_AT = 100  # rows by which a column is found
@@ -163,7 +163,9 @@ def _of_table(path: Path, kind: Any, *, column: str | None, settings: Mapping[st
 def _of_cells(path: Path, kind: Any, columns: Sequence[str], cells: Sequence[Cell]) -> Any:
     if kind.column_kind:
         return _of_field(path, kind, columns[0], labelled_texts.words(cells[0]))
-    return kind.of_row(dict(zip(columns, map(table_csv.known, cells), strict=True)))
+    numbers: bool = isinstance(kind, CategoryInputs)
+    of_cell = table_csv.known if numbers else labelled_texts.words  # "none" is a text
+    return kind.of_row(dict(zip(columns, map(of_cell, cells), strict=True)))
 
 
 def _columns(

@@ -18,6 +18,7 @@ from kerastl import data
 from kerastl.export import phone
 from kerastl.runs import remeasured, run_folder, selective
 from kerastl.system import digests, downloads, near_names, output
+from kerastl.tasks import embedding
 from kerastl.tasks.agreement import Agreement
 from kerastl.types import Dataset
 from kerastl.untrusted import tflite_file
@@ -174,9 +175,11 @@ def _files(run: FinishedRun) -> list[str]:
 
 
 def _loaded(run: FinishedRun, *, source: ModuleType | None, path: Path | str | None) -> Dataset:
-    """The data that a run names; where it is measured by agreement with its model, with that model's answers."""
+    """The data that a run names, with what it asks of them: groups for classes, its model's own answers for labels."""
     dataset = load_data(run.config, source=source, path=path)
     dataset = dataset if path is None else _named(dataset, str(run.config["data"].get("name")))
+    if run.report.get("task") == embedding.Embedding.kind:
+        return embedding.grouped(dataset)
     if run.report.get("task") != Agreement.kind:
         return dataset
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.tasks import classes, reject_option
-from kerastl.types import Score, Task
+from kerastl.types import ClassTarget, Score, Task
 
 if TYPE_CHECKING:
     import keras
@@ -244,7 +244,8 @@ def require(task: Task, *, where: str, instead: str = "") -> None:
     """
     if not isinstance(task.target, SingleLabel):
         what = {"image": "pictures", "text": "texts"}.get(task.inputs.kind, "examples")
+        several = "none or several classes" if isinstance(task.target, ClassTarget) else "no classes"
         raise ValueError(
-            f"Wanted {what} of one class each. Received: {what} of none or several classes in {where}, for "
+            f"Wanted {what} of one class each. Received: {what} of {several} in {where}, for "
             f"{task.target.kind}.{f' {instead}' if instead else ''}"
         )

@@ -9,6 +9,7 @@ import pytest
 from kerastl.data import splits, text_csv, vocabularies
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
+from kerastl.inputs.text_pair import TextPair
 from kerastl.tasks.multi_label import MultiLabel
 
 KINDS = ("sports", "politics", "weather")
@@ -321,9 +322,10 @@ def test_what_is_wrong_with_sets_of_classes_is_said(tmp_path, capsys):
     assert "1 text is left out, 40 are kept" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"with ';' between them under 'label'.*in no field; the first is ''"):
         load(path, label_separator=";")
-    for wrong in ({"label_separator": " "}, {"label_separator": "|", "label_columns": TOPICS}):
-        with pytest.raises(ValueError, match="Received: label_separator"):
-            load(path, **wrong)
+    with pytest.raises(ValueError, match="with ' ' between them under 'label'"):
+        load(path, label_separator=" ")
+    with pytest.raises(ValueError, match="Received: label_separator"):
+        load(path, label_separator="|", label_columns=TOPICS)
 
 
 def test_three_texts_of_a_rare_class_are_enough_for_three_splits(tmp_path):
@@ -380,3 +382,81 @@ def test_a_vocabulary_is_read_with_the_settings_that_stand_beside_it(tmp_path):
         assert text_csv.load(**arguments).task.inputs == made.task.inputs
         assert text_csv.load(**arguments).digest == made.digest
     assert words == {"uncased": ["bonn", "bonn", "cafe"], "cased": ["Bonn", "bonn", "café"]}
+
+
+def starred(count=90):
+    """Texts whose number of stars, of one to five in halves, stands in their words."""
+    stars = [1 + (number * 7 % 9) / 2 for number in range(count)]
+    return [(f"number {number} of the year has {one} stars", one) for number, one in enumerate(stars)]
+
+
+def test_numbers_are_estimated_where_that_is_asked_for(tmp_path, capsys):
+    path = written(tmp_path / "stars.csv", starred(), names=("text", "stars"))
+    made = load(path, label_column="stars", task="regression", unit="stars")
+    target = made.task.target
+    assert (target.kind, target.names, target.units) == ("regression", ("stars",), "stars")
+    for split in (made.train, made.validation, made.test):
+        assert (split.labels.dtype, split.labels.shape) == (np.float32, (len(split), 1))
+        for text, (label,) in zip(read_back(made, split), split.labels.tolist(), strict=True):
+            assert f"has {label:g}".replace(".", " . ") in text
+    assert sum(map(len, (made.train, made.validation, made.test))) == 90
+    # mean and spread are those of the training texts alone
+    assert target.mean == (pytest.approx(made.train.labels.astype("float64").mean()),)
+    assert target.spread == (pytest.approx(made.train.labels.astype("float64").std()),)
+    # every tenth of the numbers stands in every split
+    assert np.ptp(made.test.labels) > 3
+    again = text_csv.load(**json.loads(json.dumps(dict(made.arguments))))
+    assert (again.digest, again.task.target) == (made.digest, target)
+    few = load(path, label_column="stars", task="regression", limit=30)
+    assert len(few.train) == 30
+    assert few.task.target.mean == (pytest.approx(few.train.labels.astype("float64").mean()),)
+
+    broken = written(tmp_path / "broken.csv", [*starred(), ("what is this", "many"), ("and this", "nan")])
+    with pytest.raises(ValueError, match="line 92: the label 'many', which is no number"):
+        load(broken, task="regression")
+    assert len(load(broken, task="regression", policy="skip").train) == len(made.train)
+    assert "line 93: the label 'nan'" in capsys.readouterr().err
+
+
+def test_numbers_that_cannot_be_estimated_are_refused(tmp_path):
+    words = written(tmp_path / "news.csv", sentences())
+    with pytest.raises(ValueError, match=r"labels that are numbers\. Received: .* leave --task out"):
+        load(words, task="regression")
+    with pytest.raises(ValueError, match="one number a text"):
+        load(written(tmp_path / "sets.csv", [(text, "1|2") for text, _ in sentences()]), task="regression",
+             label_separator="|")  # fmt: skip
+    with pytest.raises(ValueError, match="two texts at least in each of train, test and validation"):
+        load(written(tmp_path / "few.csv", starred(5)), task="regression")
+    rare = written(tmp_path / "rare.csv", [(f"text {number}", f"{number}.5") for number in range(90)])
+    with pytest.raises(ValueError, match="All labels are numbers: --task regression estimates them"):
+        load(rare)
+
+
+def test_two_columns_are_pairs_of_texts(tmp_path):
+    rows = [(f"is it number {n}", f"yes it is {n}" if n % 2 else "no", "yes" if n % 2 else "no") for n in range(60)]
+    rows += [rows[0], ("is it number 0", "no more", "no"), ("is it number 1", "yes  IT is 1", "yes")]
+    path = written(tmp_path / "pairs.csv", rows, names=("question", "answer", "label"))
+    options = {"text_column": "question", "second_text_column": "answer"}
+    made = load(path, **options)
+    kind = made.task.inputs
+    assert isinstance(kind, TextPair)
+    assert kind.columns == ("question", "answer")
+    splits_of = (made.train, made.validation, made.test)
+    assert sum(map(len, splits_of)) == 61  # of copies of both texts one is kept
+    lines = path.read_text().splitlines()
+    tokenizer = wordpiece.Tokenizer(kind.vocabulary)
+    for split in splits_of:
+        for ids, label, origin in zip(split.inputs.tolist(), split.labels, split.origins, strict=True):
+            question, answer, word = lines[int(origin.rpartition(":")[2]) - 1].split(",")
+            assert ids == tokenizer.encode_pair(question, answer, 16)
+            assert made.task.target.names[label] == word
+    again = text_csv.load(**json.loads(json.dumps(dict(made.arguments))))
+    assert (again.digest, again.task, again.origin) == (made.digest, made.task, made.origin)
+    alone = load(path, text_column="question", policy="skip")  # a question with two answers
+    assert alone.origin != made.origin
+
+    broken = written(tmp_path / "broken.csv", [*rows, ("a question", " ", "no")], names=("question", "answer", "label"))
+    with pytest.raises(ValueError, match="line 65: empty text"):
+        load(broken, **options)
+    with pytest.raises(ValueError, match="has no column 'anser'"):
+        load(path, text_column="question", second_text_column="anser")

@@ -9,10 +9,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
+from kerastl.export import metadata, phone
 from kerastl.inputs.image import Image
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
+from kerastl.verify import benchmark
 
 SHAPE = (28, 28, 1)
 # The MNIST student's own widths, for its size is what the size tests are about.
@@ -132,3 +134,25 @@ def integer_file(aware_student, digits, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("integer")
     return tflite.write(aware_student, folder / "model.tflite", digits, integer=True)
+
+
+@pytest.fixture
+def write_bundle(tiny_text, tmp_path):
+    """Writes the bundle of `tiny_text` for a target, and of another kind of input on request; returns its page."""
+
+    def write(target, *, kind=None) -> str:
+        task = Task("toy", kind or tiny_text.task.inputs, target)
+        data = metadata.add(tiny_text.float32, task, description="toy")
+        facts = benchmark.inspect(data)
+        ends = {
+            name: {"dtype": end.dtype, "shape": list(end.shape), "scale": None, "zero_point": None}
+            for name, end in (("input", facts.input), ("output", facts.output))
+        }
+        row = {"name": "float32", "bytes": len(data), **ends, "score": 0.9, "score_low": 0.8, "score_high": 1.0}
+        row |= {"sha256": facts.sha256, "latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
+        report = {"recipe": "toy", "metric": "accuracy", "chosen": "float32", "data": {"test": 9}, "variants": [row]}
+        for name, content in phone.files(data, report, task).items():
+            (tmp_path / name).write_bytes(content)
+        return (tmp_path / "README.md").read_text()
+
+    return write

@@ -150,7 +150,10 @@ def test_the_words_are_those_of_what_goes_in(kind, words, target, tiny_files):
     row |= {"input": dataclasses.asdict(facts.input), "output": dataclasses.asdict(facts.output)}
     made = phone.written(tiny_files.float32, REPORT | {"variants": [row]}, Task("toy", kind, target))
     page = made["README.md"].decode()
-    if isinstance(target, Agreement) or isinstance(kind, Named | Numbers):  # the others have a page of their own
+    if isinstance(kind, Text):  # texts have a page of their own, whatever is asked
+        assert "ids = np.array([tokenizer.encode(" in page
+        assert ('answers = {"output": output}' in page) == isinstance(target, Agreement)
+    elif isinstance(target, Agreement) or isinstance(kind, Named | Numbers):  # pictures of classes have one, too
         assert words in page
     assert ("icture" in page) == (kind is KIND or isinstance(kind, Image))
     if isinstance(target, MultiLabel):

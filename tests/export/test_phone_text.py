@@ -11,33 +11,21 @@ import pytest
 
 from benchmarks.data import token_ids
 from benchmarks.tools import phone_tokenizers
-from kerastl.export import character_table, metadata, phone, phone_text
+from kerastl.export import character_table, metadata, phone_text
 from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.inputs.wordpiece import LEARNT, UNCASED, Settings
+from kerastl.tasks.agreement import Agreement
+from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Task
-from kerastl.verify import benchmark
 
 CASED = Settings(lowercase=False, strip_accents=False)
 
 
 @pytest.fixture(params=[UNCASED, LEARNT], ids=["uncased", "learnt"])
-def bundle(request, tiny_text, tmp_path):
-    inputs = Text(tiny_text.task.inputs.length, tiny_text.vocabulary, request.param)
-    task = Task("toy", inputs, SingleLabel(("bad", "gut")))
-    data = metadata.add(tiny_text.float32, task, description="toy")
-    facts = benchmark.inspect(data)
-    ends = {
-        name: {"dtype": end.dtype, "shape": list(end.shape), "scale": None, "zero_point": None}
-        for name, end in (("input", facts.input), ("output", facts.output))
-    }
-    row = {"name": "float32", "bytes": len(data), **ends, "score": 0.9, "score_low": 0.8, "score_high": 1.0}
-    row |= {"sha256": facts.sha256, "latency_ms": {"median": 0.1, "p95": 0.1, "threads": 1, "runs": 100}}
-    report = {"recipe": "toy", "metric": "accuracy", "chosen": "float32", "data": {"test": 9}, "variants": [row]}
-    files = phone.files(data, report, task)
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
+def bundle(request, write_bundle, tiny_text, tmp_path):
+    kind = Text(tiny_text.task.inputs.length, tiny_text.vocabulary, request.param)
+    write_bundle(SingleLabel(("bad", "gut")), kind=kind)
     return tmp_path
 
 
@@ -75,6 +63,21 @@ def test_the_python_snippet_runs(bundle, tiny_text):
     ids = wordpiece.Tokenizer(tiny_text.vocabulary).encode("a good film!", 8)
     assert np.asarray(tiny_text.model(np.asarray([ids]))).argmax() == 1
     assert float(probability) > 0.9
+
+
+@pytest.mark.parametrize("target", [Embedding(("a", "b")), Agreement(("output",), (1.0,))])
+def test_the_snippet_of_what_is_no_class_makes_ids_as_well(target, tiny_text, write_bundle, tmp_path):
+    page = write_bundle(target)
+    snippet = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert snippet is not None
+    code = snippet.group(1).replace("a sentence of yours", "a good film!")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ids = wordpiece.Tokenizer(tiny_text.vocabulary).encode("a good film!", 8)
+    wanted = np.exp(logits := np.asarray(tiny_text.model(np.asarray([ids])))[0]) / np.exp(logits).sum()
+    numbers = [float(one) for one in re.findall(r"\d\.\d+", done.stdout)]
+    assert "(2,)" in done.stdout
+    np.testing.assert_allclose(numbers, wanted, atol=1e-4)
+    assert "FloatArray(2)" in page
 
 
 def test_every_brace_of_the_page_is_filled_or_code():

@@ -24,10 +24,12 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
+from kerastl.inputs.text_pair import TextPair
 from kerastl.models import heads, multilayer_perceptron
 from kerastl.runs import Acceptance, candidates, checkpoints, publishing, store
 from kerastl.system import families
 from kerastl.tasks.agreement import Agreement
+from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
@@ -54,6 +56,13 @@ def sentences(hidden: np.ndarray) -> np.ndarray:
     return ids
 
 
+def sentence_pairs(hidden: np.ndarray) -> np.ndarray:
+    ids = np.zeros((len(hidden), 8), "int32")
+    ids[:, 0], ids[:, 1:3], ids[:, 3] = 2, 5 + np.rint(hidden * 10).astype("int32")[:, None], 3
+    ids[:, 4], ids[:, 5] = 15 - np.rint(hidden * 10).astype("int32"), 3
+    return ids
+
+
 def rows(hidden: np.ndarray) -> np.ndarray:
     return np.stack([hidden * 300 - 1000, 1 - hidden], -1).astype("float32")
 
@@ -61,6 +70,7 @@ def rows(hidden: np.ndarray) -> np.ndarray:
 INPUTS: dict[str, tuple[Inputs, Callable]] = {
     "image": (Image((6, 6, 1)), pictures),
     "text": (Text(6, VOCABULARY), sentences),
+    "text_pair": (TextPair(8, VOCABULARY), sentence_pairs),
     "numbers": (Numbers.of(rows(HIDDEN["train"]), columns=("height", "share")), rows),
     "named": (
         Named((("picture", Image((6, 6, 1))), ("row", Numbers.of(rows(HIDDEN["train"]))))),
@@ -77,6 +87,7 @@ TARGETS: dict[str, tuple[Target, Callable]] = {
         Regression.of(40 * HIDDEN["train"], names=("degrees",), unit="C"),
         lambda hidden: (40 * hidden[:, None]).astype("float32"),
     ),
+    "embedding": (Embedding(("low", "middle", "high")), lambda hidden: (hidden * 2.99).astype("int32")),
     "agreement": (Agreement(("output",), (1.0,)), None),  # its labels are a model's own answers
 }
 OF_SEVERAL = {"side": "single_label", "amounts": "multi_label", "heat": "regression"}
@@ -94,13 +105,24 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 
 
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
-PAIRS = [(one, other) for one in INPUTS for other in TARGETS]
+SOME_INPUTS = {"embedding": ("image", "text")}
+"""Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
+SOME_TARGETS = {"text_pair": ("single_label", "regression")}
+"""Kinds of input that do with some of the tasks: to the others they are what a text is."""
+PAIRS = [
+    (one, other)
+    for one in INPUTS
+    for other in TARGETS
+    if one in SOME_INPUTS.get(other, INPUTS) and other in SOME_TARGETS.get(one, TARGETS)
+]
 RESUMED = [
     ("image", "single_label"),
     ("text", "multi_label"),
     ("numbers", "regression"),
     ("named", "single_label"),
     ("image", "multi_task"),
+    ("text", "embedding"),
+    ("text_pair", "single_label"),
 ]
 """Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
@@ -110,7 +132,7 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 20
+    assert len(PAIRS) == 24
     assert {kind for kind, _ in RESUMED} == set(INPUTS)
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
@@ -193,7 +215,8 @@ def perfect_answers(name: str, labels):
     if name == "multi_task":
         known = each(lambda table: np.where(np.isnan(table) | (table == -1), 0, table).astype(table.dtype), labels)
         return {key: perfect_answers(OF_SEVERAL[key], table) for key, table in known.items()}
-    return np.eye(2, dtype="float32")[labels] if name == "single_label" else labels.astype("float32")
+    one_hot = {"single_label": 2, "embedding": 3}
+    return np.eye(one_hot[name], dtype="float32")[labels] if name in one_hot else labels.astype("float32")
 
 
 def twin(name: str, outputs):
@@ -315,7 +338,7 @@ def batch_of(kind: Inputs, examples):
 
 def taught_by(teacher: keras.Model, task: Task, split: Split) -> None:
     """A student learns from a teacher's answers by the loss that the target names, and from the labels beside."""
-    student = network(task, width=8)
+    student = network(task, width=16 if task.target.kind == "embedding" else 8)  # vectors are as wide as features
 
     def loss(teacher_outputs, student_outputs):
         return task.target.distillation(teacher_outputs, student_outputs, temperature=2.0)

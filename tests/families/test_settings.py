@@ -17,6 +17,7 @@ from kerastl.types import settings
 
 OPEN = {
     "data", "split_column", "label_column", "label_separator", "label_columns", "path_column", "text_column",
+    "second_text_column",
     "leave_out", "unit", "group_column", "table", "root", "encoding", "delimiter", "validation_file", "test_file",
 }  # fmt: skip
 """Texts that may be anything: what they name is looked for in the data, or by their reader, which say what there is."""

@@ -18,7 +18,7 @@ import keras_hub
 import numpy as np
 from keras import layers
 
-from kerastl.inputs import text, wordpiece
+from kerastl.inputs import text, text_pair, wordpiece
 from kerastl.models import heads
 from kerastl.models.pretrained import safetensors_file, weights
 from kerastl.system import downloads
@@ -112,7 +112,7 @@ def build(
     encoder = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
     ids = keras.Input(kind.shape, dtype="int32", name="token_ids")
     mask = keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "int32")
-    fed = {"token_ids": ids, "segment_ids": keras.ops.zeros_like(ids), "padding_mask": mask}
+    fed = {"token_ids": ids, "segment_ids": _segments(ids, mask, task), "padding_mask": mask}
     x = encoder(fed)
     if pooling == "mean":
         x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask)
@@ -120,6 +120,16 @@ def build(
         x = layers.Flatten(name="pool")(layers.Cropping1D((0, kind.length - 1), name="class_token")(x))
     x = layers.Dropout(dropout, name="head_dropout")(x)
     return keras.Model(ids, heads.outputs(x, task), name=name)
+
+
+def _segments(ids: keras.KerasTensor, mask: keras.KerasTensor, task: Task) -> keras.KerasTensor:
+    """Which of two texts each token is of, see `text_pair.segments`; 0 of a text alone."""
+    pairs = text_pair.of_pairs(task)
+    if pairs is None:
+        return keras.ops.zeros_like(ids)
+    ends = keras.ops.cast(keras.ops.equal(ids, pairs.end), "int32")
+    # numbers throughout: the converter cannot compare what was true or false with 0, as a table of embeddings does
+    return keras.ops.minimum(keras.ops.cumsum(ends, axis=-1) - ends, 1) * mask
 
 
 def small(task: Task, *, dropout: float = 0.1, pooling: str = "mean") -> keras.Model:

@@ -8,6 +8,7 @@ import pytest
 from kerastl.inputs import wordpiece
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
+from kerastl.inputs.text_pair import TextPair
 from kerastl.models.pretrained import minilm_l6, safetensors_file, weights
 from kerastl.system import downloads
 from kerastl.tasks.single_label import SingleLabel
@@ -50,6 +51,24 @@ def test_padding_changes_nothing(pooling):
     padded = np.pad(rows, ((0, 0), (0, 28)))
     np.testing.assert_allclose(long(padded), short(rows), atol=1e-5)
     assert not np.allclose(short(rows)[0], short(ids([4, 7, 12]))[0], atol=1e-4)
+
+
+def test_of_two_texts_the_encoder_is_told_which_is_which():
+    keras.utils.set_random_seed(0)
+    kind = TextPair(12, TOKENS)
+    model = minilm_l6.build(Task("toy", kind, SingleLabel(("a", "b", "c"))), **SMALL)
+    rows = ids([12, 9, 7])
+    rows[:, 0], rows[:, 3], rows[[0, 1, 2], [11, 8, 6]] = 2, 3, 3
+    fed = kind.fed(rows)
+    assert fed["segment_ids"].sum(1).tolist() == [8, 5, 3]
+    named = {"token_ids": rows, "padding_mask": fed["mask"]}
+    hidden = np.asarray(keras.Model(model.input, model.get_layer("pool").input[0])(rows))
+    there = fed["mask"].astype(bool)
+    encoder = model.get_layer("encoder")
+    wanted = np.asarray(encoder({**named, "segment_ids": fed["segment_ids"]}))
+    np.testing.assert_allclose(hidden[there], wanted[there], atol=1e-5)
+    other = np.asarray(encoder({**named, "segment_ids": np.zeros_like(rows)}))
+    assert np.abs(hidden[there] - other[there]).max() > 0.01
 
 
 def test_the_mean_is_of_real_tokens():
