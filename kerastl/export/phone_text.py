@@ -267,6 +267,7 @@ val answer = TextClassifier.createFromFile(context, "model.tflite").classify(wor
 ```
 
 MediaPipe leaves accents and capitals as they are, and some spaces and controls too; what the model has seen of a text
-are these words. With them ids are those of `tokenizer.py`, but for words of more than 100 bytes.
+are these words. With them ids are those of `tokenizer.py`, but for words of more than 100 bytes, and for punctuation
+that is younger than Unicode 8, which MediaPipe takes off a word.
 
 """
