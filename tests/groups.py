@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-FIRST = ("/test_faults.py", "/test_cluster.py", "/test_qat.py", "/test_publishing.py")
+FIRST = ("/test_kinds.py", "/test_faults.py", "/test_cluster.py", "/test_qat.py", "/test_publishing.py")
 """Files that take a minute and more, beside the recipes."""
 
 

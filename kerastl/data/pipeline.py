@@ -261,15 +261,12 @@ def _made(
 ) -> tf.data.Dataset:
     """Batches, some of them made ahead of who asks for them."""
 
-    def whole(epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[Batch, Any]:
-        rows = plan.taken(places)
-        return take(epoch, step, rows, read(rows))
-
-    def only_read(
-        epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Batch]:
+    def only_read(epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> Any:
         rows = plan.taken(places)
         return epoch, step, rows, read(rows)
+
+    def whole(epoch: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[Batch, Any]:
+        return take(*only_read(epoch, step, places))
 
     if change is None:  # a change may hold an ``if`` over tensors
         whole = _as_written(whole)

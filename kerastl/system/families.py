@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,12 @@ def defining(package: Path, function: str) -> dict[str, ast.FunctionDef]:
     return found
 
 
+@functools.cache
+def _restoring(folder: Path) -> tuple[str, ...]:
+    """The members that restore something: a family does not change while a process runs."""
+    return tuple(defining(folder, "restored"))
+
+
 def restored(folder: Path, described: Mapping[str, Any], *, load: Callable[[str], ModuleType], wanted: str) -> Any:
     """What the first member that knows a description makes of it: ``restored(described)`` of each, `None` where not.
 
@@ -39,7 +46,7 @@ def restored(folder: Path, described: Mapping[str, Any], *, load: Callable[[str]
     Raises:
         ValueError: if it is of no member, or is not as that member writes it.
     """
-    for name in defining(folder, "restored"):
+    for name in _restoring(folder):
         try:
             found = load(name).restored(described)
         except (KeyError, TypeError) as error:

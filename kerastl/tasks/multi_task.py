@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.system import phrases
-from kerastl.tasks import classes
+from kerastl.tasks import classes, resampling
 from kerastl.types import ClassTarget, Score, Target
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 NO_LABEL = -1
 """The label of an example that lacks a task of classes, at each place; of numbers it is NaN."""
-_RESAMPLES = 1000
 Tables = Mapping[str, np.ndarray]
 """Labels or answers ``(examples, ...)`` by the names of the tasks; of one example what stands in its row."""
 
@@ -183,10 +182,9 @@ class MultiTask:
 
     def score(self, answers: Any, labels: Any) -> Score:
         errors = self.confidence(answers, labels)
-        draw, count, value = np.random.default_rng(0), len(errors), 1 - float(errors.mean())
-        means = [1 - errors[draw.integers(0, count, count)].mean() for _ in range(_RESAMPLES)]
-        low, high = np.percentile(means, [2.5, 97.5])
-        return Score(value=value, low=min(float(low), value), high=max(float(high), value), count=count)
+        value = 1 - float(errors.mean())
+        low, high = np.percentile(1 - resampling.means(errors), [2.5, 97.5])
+        return Score(value=value, low=min(float(low), value), high=max(float(high), value), count=len(errors))
 
     def drop(self, score: float, reference: float) -> float:
         return reference - score

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.system import phrases
-from kerastl.tasks import squared_error
+from kerastl.tasks import resampling, squared_error
 from kerastl.types import Score
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 AGREES = 0.1
 """How far two answers may lie apart and agree, in standard deviations of the labels."""
-_RESAMPLES, _BINS, _POINTS = 1000, 10, 500
+_BINS, _POINTS = 10, 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,10 +176,8 @@ class Regression:
 
     def score(self, answers: np.ndarray, labels: np.ndarray) -> Score:
         errors = self._errors(answers, labels).mean(-1)
-        draw, count = np.random.default_rng(0), len(errors)
-        means = np.array([errors[draw.integers(0, count, count)].mean() for _ in range(_RESAMPLES)])
-        low, high = np.percentile(means, [2.5, 97.5])
-        return Score(value=float(errors.mean()), low=float(low), high=float(high), count=count)
+        low, high = np.percentile(resampling.means(errors), [2.5, 97.5])
+        return Score(value=float(errors.mean()), low=float(low), high=float(high), count=len(errors))
 
     def drop(self, score: float, reference: float) -> float:
         """In standard deviations of the labels."""

@@ -312,7 +312,8 @@ def _predicted(model: keras.Model, inputs: Any, batch_size: int) -> Any:
         sizes = each(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), inputs)
         model.make_predict_function()
         model.predict_function.get_concrete_function([(sizes,)])
-    found = [model.predict_on_batch(each(lambda part: part[at : at + batch_size], inputs)) for at in starts]
+    batches = [each(lambda part, at=at: part[at : at + batch_size], inputs) for at in starts]
+    found = [model.predict_on_batch(batch) for batch in batches]
     return keras.tree.map_structure(lambda *batches: np.concatenate(batches), *found)
 
 
