@@ -159,7 +159,8 @@ def _fine_tune(
     """Everything learns from where the probe ended, the early layers least, or low-rank matrices do."""
     model = build()
     groups = kerastl.models.pretrained.encoders.groups(model)
-    frozen = [] if plan.embeddings else [model.get_layer("encoder").get_layer(name) for name in groups[0]]
+    words = [] if plan.embeddings else [model.get_layer("encoder").get_layer(name) for name in groups[0]]
+    frozen = [layer for layer in words if layer.trainable]  # of LoRA none is
     for layer in frozen:
         layer.trainable = False
     trained = kerastl.training.lp_ft.fine_tune(
