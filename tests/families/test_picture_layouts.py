@@ -313,6 +313,11 @@ LAYOUTS: dict[str, Layout] = {
     "captions beside pictures": Layout({**LOOSE, **{f"{name}.txt": f"a photo of a {kind(name)}" for name in NAMES}}, Refused("--table|--classes-at name")),
     "voc that cannot be parsed": Layout({**inside("JPEGImages"), **VOC, "Annotations/cat_0.xml": "<annotation><object>"}, Refused("cat_0.xml", decoding=True)),
     "voc that cannot be parsed, left out": Layout({**inside("JPEGImages"), **VOC, "Annotations/cat_0.xml": "<annotation><object>"}, Read({"cat": 3, "dog": 4}, {"train": 7}, finding="no XML"), {"on_unreadable": "skip"}),
+    "voc with entities": Layout({**inside("JPEGImages"), **VOC, "Annotations/cat_0.xml": '<!DOCTYPE a [<!ENTITY b "cat">]>' + voc("cat_0", "&b;")}, Refused("cat_0.xml.*declares entities", decoding=True)),
+    "voc without a picture": Layout({**inside("JPEGImages"), **VOC, "Annotations/fox_0.xml": voc("fox_0", "cat")}, Refused("fox_0.xml: there is no picture of this name.*--on-unreadable|fox_0.xml: there is no picture", decoding=True)),
+    "coco that is none": Layout({**inside("images"), "annotations.json": json.dumps({"images": [{"id": 1}], "annotations": [], "categories": []})}, Refused("annotations.json is no COCO file: KeyError at 'file_name'")),
+    "yolo of a class without a name": Layout({**yolo_rows("{what}{split}"), "labels/cat_0.txt": yolo(7), "data.yaml": YAML}, Refused("cat_0.txt: class 7, where 2 are named", decoding=True)),
+    "yolo of names twice in one": Layout({**yolo_rows("{what}{split}"), "classes.txt": "cat\ndog\n"}, said("boxes")),
     # sets that everybody knows
     "tiny imagenet": Layout({**rows("train/n01/images", "train/n02/images", ending=".JPEG"), "train/n01/n01_boxes.txt": "0.JPEG\t0\t0\t9\t9\n", **inside("val/images", pngs("v0.JPEG", "v1.JPEG")), "val/val_annotations.txt": "v0.JPEG\tn01\t0\t0\t9\t9\nv1.JPEG\tn02\t0\t0\t9\t9\n", "wnids.txt": "n01\nn02\n"}, Read({"n01": 4, "n02": 4}, {"train": 8}, "val is left out")),
     "food": Layout({**rows("food/images/cake", "food/images/pie"), "food/meta/train.txt": "cake/0\n", "food/meta/classes.txt": "cake\npie\n"}, Read({"cake": 4, "pie": 4}, {"train": 8})),
