@@ -41,7 +41,7 @@ def listed(listing: picture_listing.Listing, *, near: bool) -> list[Finding]:
     if listing.columns is None:
         for split, name in listing.places:
             files[split if divided else "all"].setdefault(name, [])
-        found += _strays(listing)
+        found += _strays(listing) if listing.places else ()  # an export's annotations are none
     names_of = {row.label: row.labels for row in listing.rows} if listing.multi_label else None
     return _judged(files, title, found, near=near, names_of=names_of)
 

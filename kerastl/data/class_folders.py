@@ -167,11 +167,11 @@ def _parts(root: Path, is_one: Callable[[Path], bool]) -> tuple[dict[str, Path],
     """Split -> the folder of its classes, and what is said of that."""
     whole, root = root, _stripped(root, is_one)
     _refuse_masks(root, folders(root))
+    levels = [level for level in (root, *root.parents) if level.is_relative_to(whole)]
     said = [
         f"{top.relative_to(whole)} is left out: no example in it"
-        for level in (root, *root.parents)
-        if level.is_relative_to(whole)
-        for top in sorted(set(folders(level)) - set(_holders(level, is_one)))
+        for level, inner in zip(levels, (None, *levels), strict=False)
+        for top in sorted(set(folders(level)) - set([inner] if inner else _holders(level, is_one)))
     ]
     tops = sorted(_holders(root, is_one))
     inner = {top: _stripped(top, is_one) for top in tops}
@@ -279,7 +279,7 @@ def _some(names: list[str]) -> str:
 def _stripped(folder: Path, is_one: Callable[[Path], bool]) -> Path:
     """The folder inside, where one folder alone lies in another and has class folders or files of its own name."""
     while True:
-        inner = _holders(folder, is_one)
+        inner = [one for one in folders(folder) if _holds(one, is_one)]
         if len(inner) != 1 or any(is_one(file) for file in folder.iterdir() if file.is_file()):
             return folder
         doubled = inner[0].name.lower() == folder.name.lower()

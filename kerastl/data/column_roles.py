@@ -20,7 +20,7 @@ from kerastl.inputs import pictures
 Kind = Literal["pictures", "texts", "numbers"]
 _LABELS = ("label", "labels", "class", "classes", "category", "target", "sentiment", "intent", "emotion", "y", "tag")
 _LABELS += ("class_name", "classname", "label_name", "label_text", "species", "breed", "diagnosis", "topic", "stars")
-_LABELS += ("rating",)
+_LABELS += ("rating", "dx", "breed_name", "finding", "labels_text")
 _TEXTS = ("text", "texts", "sentence", "review", "content", "message", "comment", "tweet", "question", "query")
 _TEXTS += ("utterance", "document", "body", "headline", "comment_text", "review_text", "sms", "phrase")
 _SPLITS = ("split", "set", "subset", "partition", "fold", "usage", "data_set", "phase")

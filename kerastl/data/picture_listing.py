@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from kerastl.data import (
     enough,
     multi_label_columns,
     no_runs,
+    picture_places,
     picture_table,
     split_names,
     unpack,
@@ -25,6 +27,10 @@ from kerastl.data.annotations import exports
 from kerastl.data.tables import files
 from kerastl.data.tables.table import Layout
 from kerastl.system import phrases
+
+_PART = re.compile(r"(?:.*[_ -])?(?:part|images?|img|batch|chunk|shard|fold)[_ -]?\d+", re.IGNORECASE)
+"""Folders of pictures that were too many for one: ``images_001``, ``HAM10000_images_part_2``."""
+_LOOKED_AT = 5_000  # rows by which a table beside folders is judged
 
 
 class Columns(NamedTuple):
@@ -98,11 +104,46 @@ def listed(
         found = _exported(title, folder)
     if found is None and layout.classes_at != "name":
         inside = _table_inside(folder)
-        found = of_table.read(folder / inside) if inside else of_table.read_each(folder)
+        found = of_table.read_inside(folder, inside) if inside else of_table.read_each(folder)
     if found is None:
         of_table.refuse_folders(path)
         found = _in_folders(title, folder, layout)
+        found = dataclasses.replace(found, said=(*found.said, *_unread(folder, found, layout)))
     return _settled(found, layout)
+
+
+def _unread(folder: Path, found: Listing, layout: Layout) -> tuple[str, ...]:
+    """What is said of tables beside folders of classes, which are not read.
+
+    Raises:
+        ValueError: one of them gives the pictures other classes, and nobody says which are meant.
+    """
+    tables = tables_in(folder)
+    for file in tables if layout.classes_at == "top" else ():
+        places = picture_places.Places(str(folder.absolute()))
+        try:
+            table = files.read(file, layout)
+            roles = column_roles.find(table, kind="pictures", is_picture=places.has)
+        except ValueError:  # it says nothing of pictures
+            continue
+        labels = (
+            {one for one in table.values(roles.label)[:_LOOKED_AT] if isinstance(one, str)} if roles.label else set()
+        )
+        named = column_roles.names_some(table.values(roles.example), places.has)
+        if named and labels - found.names and len(table.rows) >= len(found.rows) / 2:
+            raise ValueError(
+                "Wanted one word for the class of a picture. Received: the folders "
+                f"{', '.join(sorted(found.names)[:5])} and {file.name} with {', '.join(sorted(labels)[:5])} under "
+                f"{roles.label!r}, in {folder}: --table "
+                f"{file.name} reads the table, --classes-at leaf takes the folders."
+            )
+    if not tables:
+        return ()
+    names = ", ".join(file.name for file in tables[:5]) + (" ..." if len(tables) > 5 else "")
+    are = "is" if len(tables) == 1 else "are"
+    return (
+        f"{names} {are} not read, for pictures lie in folders of classes; --table {tables[0].name} reads it instead",
+    )
 
 
 def _settled(found: Listing, layout: Layout) -> Listing:
@@ -182,8 +223,9 @@ def _table_inside(folder: Path) -> str | None:
         for inner in class_folders.folders(top)
         for file in inner.rglob("*")
     )
-    flat = loose or len(holding) < 2 or all(split_names.of(inner.name) for inner in holding)
-    if nested or not flat:
+    parts = len(holding) > 1 and all(_PART.fullmatch(inner.name) for inner in holding)
+    flat = loose or len(holding) < 2 or parts or all(split_names.of(inner.name) for inner in holding)
+    if (nested and not parts) or not flat:
         return None
     train = [file for file in tables if split_names.of(file.stem) == "train"]
     if len(tables) > 1 and len(train) != 1:
@@ -226,8 +268,8 @@ class _Tables(NamedTuple):
                 f"{self.label_options} for {path}."
             )
 
-    def read(self, file: Path) -> Listing:
-        """The pictures of one table."""
+    def read(self, file: Path, *, of: str = "train") -> Listing:
+        """The pictures of one table, which are of a split where it does not say so itself."""
         root = None if self.root is None else Path(self.root)
         found, said = self._rows(file, root), ()
         if root is None and not any(os.path.lexists(row.path) for row in found.rows):
@@ -240,7 +282,34 @@ class _Tables(NamedTuple):
                     f"{phrases.counted(len(found.rows), 'picture is', 'pictures are')}, {found.rows[0].path} say: "
                     "--root FOLDER says where they lie."
                 )
-        return self._listing([(None, found)], root or file.parent, said)
+        return self._listing([(of, found)], root or file.parent, said, needed=of == "train")
+
+    def read_inside(self, folder: Path, name: str) -> Listing:
+        """The pictures of a table inside of a folder, and of those that are called by the other splits."""
+        whole = self.read(folder / name)
+        others = [file for file in tables_in(folder) if split_names.of(file.stem) not in ("train", None)]
+        if split_names.of(Path(name).stem) != "train" or any(row.split != "train" for row in whole.rows):
+            others = []
+        parts, said = [], []
+        for file in others:
+            try:
+                parts.append(self.read(file, of="test"))
+            except ValueError as error:  # Kaggle's have no labels
+                said.append(f"{file.name} is left out: {str(error).splitlines()[0]}")
+                continue
+            split = split_names.of(file.stem)
+            parts[-1] = dataclasses.replace(parts[-1], rows=[row._replace(split=split) for row in parts[-1].rows])
+            said.append(f"{file.name} is read for {split}")
+        if any(part.multi_label != whole.multi_label for part in parts):
+            raise ValueError(
+                f"Wanted tables alike. Received: one class a picture in some of {folder}, several in others."
+            )
+        return dataclasses.replace(
+            whole,
+            rows=[*whole.rows, *(row for part in parts for row in part.rows)],
+            names=whole.names.union(*(part.names for part in parts)),
+            said=(*whole.said, *said),
+        )
 
     def read_each(self, folder: Path) -> Listing | None:
         """The pictures of folders that are splits, each with a table of its own; ``None`` where they are none."""
@@ -267,19 +336,19 @@ class _Tables(NamedTuple):
         return picture_table.read(file, asked, group_column=self.columns.group, root=root, layout=self.layout)
 
     def _listing(
-        self, found: Sequence[tuple[str | None, picture_table.Rows]], root: Path, said: Sequence[str]
+        self, found: Sequence[tuple[str, picture_table.Rows]], root: Path, said: Sequence[str], *, needed: bool = True
     ) -> Listing:
         """One listing of the tables of some splits, or of one that may say itself which they are."""
         several = any(rows.multi_label for _, rows in found)
         rows = [
             row._replace(
-                split=row.split or split or "train",
+                split=row.split or split,
                 labels=row.labels or ((row.label,) if several and row.label else ()),
             )
             for split, some in found
             for row in some.rows
         ]
-        if all(row.split != "train" for row in rows):
+        if needed and all(row.split != "train" for row in rows):
             raise ValueError(f"Wanted pictures to train on. Received: none of split train in {root}.")
         said = [*said, *dict.fromkeys(one for _, some in found for one in some.said)]
         if several and not self.label_options and all(some.by_box for _, some in found):

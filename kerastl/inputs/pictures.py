@@ -39,6 +39,7 @@ _HEIC = (".heic", ".heif")
 LARGEST = 80_000_000
 """Pixels that are decoded at most: 960 MB. A JPEG may have more where it is decoded at a fraction of its size."""
 
+_DEEP = "RGB;16B"  # how Pillow calls it
 _LYING = (5, 6, 7, 8)  # EXIF orientations that change places of height and width
 
 GREY = "grey"
@@ -87,6 +88,7 @@ def read(
     try:
         # only these decoders are tried: some of Pillow's others start programs, or follow links
         with Image.open(source, formats=formats()) as opened:
+            deep = _is_deep_colour(opened)  # before anything is loaded, which PNG does for its EXIF
             if opened.info.get("progressive"):  # whose coefficients are all kept, whatever size is decoded
                 _refuse_larger(opened, largest)
             orientation = _orientation(opened)
@@ -99,6 +101,8 @@ def read(
             upright: Any = opened if orientation in (0, 1) else ImageOps.exif_transpose(opened)
             upright.load()
         picture, found = _eight_bits(upright)
+        if deep:
+            picture, found = _deep_colour(source, picture)
     except PictureError:
         raise
     except Exception as error:  # decoders raise whatever the file provokes in them
@@ -195,6 +199,30 @@ def _eight_bits(picture: Any) -> tuple[Any, tuple[str, ...]]:
         part = values[row : row + step].astype(np.float64)
         made[row : row + step] = np.clip(part * factor, 0, 255).astype(np.uint8)
     return Image.fromarray(made), words
+
+
+def _is_deep_colour(opened: Any) -> bool:
+    """Whether it is a PNG of 16 bits a colour, of which Pillow keeps the upper 8."""
+    return opened.format == "PNG" and bool(opened.tile) and opened.tile[0].args == _DEEP
+
+
+def _deep_colour(source: Path | IO[bytes], upper: Any) -> tuple[Any, tuple[str, ...]]:
+    """A picture of 16 bits a colour brought to 8, by the rule of `_eight_bits`, and the words for it.
+
+    Args:
+        source: of the picture.
+        upper: the picture of the upper 8 bits, upright.
+    """
+    high = np.asarray(upper, np.uint16)
+    if high.max() > 4095 >> 8:
+        return upper, ("16 bits a colour: reduced to 8",)
+    if not isinstance(source, Path):
+        source.seek(0)
+    with Image.open(source, formats=("PNG",)) as opened:
+        opened.tile = [opened.tile[0]._replace(args="RGB;16L")]  # the second byte of each number
+        low = np.asarray(ImageOps.exif_transpose(opened), np.uint16)
+    made = ((high << 8 | low).astype(np.float32) * (255 / 4095)).astype(np.uint8)
+    return Image.fromarray(made), ("12 bits a colour in 16: 0 to 4095 are reduced to 8",)
 
 
 def _reason(path: Path, error: Exception) -> str:

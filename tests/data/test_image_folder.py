@@ -295,9 +295,12 @@ def test_an_archive_is_unpacked_once(tmp_path, kind, around, monkeypatch):
         (tmp_path / "in" / "__MACOSX" / "._x").write_text("")
     folder = tmp_path / "in" / ("" if around else "flowers")
     path = shutil.make_archive(str(tmp_path / "flowers"), kind, folder)
-    dataset = image_folder.load(path, **LOAD)
+    with pytest.raises(ValueError, match=r"folders a, b and set.csv with c, d .*--table set\.csv .*--classes-at leaf"):
+        image_folder.load(path, **LOAD)
+    folders = {**LOAD, "layout": {"classes_at": "leaf"}}
+    dataset = image_folder.load(path, **folders)
     assert dataset.task.name == "flowers"
-    assert contents(dataset) == contents(image_folder.load(tmp_path / "in" / "flowers", **LOAD))
+    assert contents(dataset) == contents(image_folder.load(tmp_path / "in" / "flowers", **folders))
     monkeypatch.setattr(unpack, "unpack", lambda *anything: pytest.fail("unpacked twice"))
     assert image_folder.load(**dataset.arguments).digest == dataset.digest
     table = image_folder.load(path, **LOAD, table="set.csv")

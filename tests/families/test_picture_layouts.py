@@ -1,4 +1,4 @@
-"""Sixty ways in which people keep pictures: each is read rightly, or refused with the flag that helps; none in silence.
+"""A hundred ways in which people keep pictures: each is read rightly, or refused with the flag that helps; none in silence.
 
 A row a layout: what lies there, what is asked, and what comes of it. The reader of `kerastl run`, `kerastl advise` and
 `kerastl audit` are asked alike, in this process. Pictures are tiny and made once; nothing is trained.
@@ -22,7 +22,7 @@ from PIL import Image
 from kerastl import types
 from kerastl.data import audit, facts, loading, reading
 
-COUNT = 60
+COUNT = 100
 """Layouts that there are at least."""
 
 
@@ -294,6 +294,7 @@ LAYOUTS: dict[str, Layout] = {
     "voc beside the pictures": Layout({f"{split}/{name}{ending}": content for place, split in enumerate(("train", "test")) for number, name in enumerate(NAMES) for ending, content in ((".png", picture(20 * place + number)), (".xml", voc(name, kind(name))))}, said("boxes", SPLIT)),
     "coco": Layout({**inside("train2017", pngs(*(f"{name}.png" for name in NAMES[::2]))), "annotations/instances_train2017.json": coco(NAMES[::2]), **{f"val2017/{name}.png": picture(30 + number) for number, name in enumerate(NAMES[1::2])}, "annotations/instances_val2017.json": coco(NAMES[1::2])}, Read(WHOLE, {"train": 4, "validation": 4}, "boxes")),
     "coco, several classes": Layout({**inside("images"), "annotations.json": coco(NAMES, several=True)}, Read({"cat": 4, "dog": 5}, {"train": 8}, "boxes", multi_label=True)),
+    "coco with a test set": Layout({**inside("train2017"), "annotations/instances_train2017.json": coco(NAMES), **inside("test2017", pngs("x1.png", "x2.png"))}, said("2 pictures are left out: no annotation tells of test2017/x1.png")),
     "roboflow's coco": Layout(per_split("_annotations.coco.json", coco(NAMES, unused=("animals",))), said("boxes", SPLIT)),
     "roboflow's boxes": Layout({**per_split("_annotations.csv", BOXES), "README.roboflow.txt": "words of it"}, said("boxes", SPLIT)),
     "roboflow's several classes": Layout({**per_split("_classes.csv", BOTH), "README.dataset.txt": "words of it"}, Read({"cat": 16, "dog": 8}, {"train": 8, "test": 8}, multi_label=True)),
@@ -307,6 +308,32 @@ LAYOUTS: dict[str, Layout] = {
     "hugging face, one": Layout({**inside("images"), "metadata.csv": listed("file_name,label", "images/{}.png")}, ALL),
     "hugging face, deeper": Layout(per_split("metadata.csv", listed("file_name,label"), folder="data/{}"), SPLIT),
     "descriptions, no classes": Layout({**LOOSE, "metadata.jsonl": "".join(json.dumps({"file_name": f"{name}.png", "text": f"a long description of picture {name}"}) + "\n" for name in NAMES)}, Refused("--label-column")),
+    "createml": Layout({**inside("train"), "train/_annotations.createml.json": json.dumps([{"image": f"{name}.png", "annotations": [{"label": kind(name), "coordinates": {"x": 1}}]} for name in NAMES])}, said("boxes")),
+    "labelme": Layout({**inside("images"), **{f"images/{name}.json": json.dumps({"version": "5", "imagePath": f"{name}.png", "shapes": [{"label": kind(name), "points": []}]}) for name in NAMES}}, said("boxes")),
+    "captions beside pictures": Layout({**LOOSE, **{f"{name}.txt": f"a photo of a {kind(name)}" for name in NAMES}}, Refused("--table|--classes-at name")),
+    "voc that cannot be parsed": Layout({**inside("JPEGImages"), **VOC, "Annotations/cat_0.xml": "<annotation><object>"}, Refused("cat_0.xml", decoding=True)),
+    "voc that cannot be parsed, left out": Layout({**inside("JPEGImages"), **VOC, "Annotations/cat_0.xml": "<annotation><object>"}, Read({"cat": 3, "dog": 4}, {"train": 7}, finding="no XML"), {"on_unreadable": "skip"}),
+    "voc with entities": Layout({**inside("JPEGImages"), **VOC, "Annotations/cat_0.xml": '<!DOCTYPE a [<!ENTITY b "cat">]>' + voc("cat_0", "&b;")}, Refused("cat_0.xml.*declares entities", decoding=True)),
+    "voc without a picture": Layout({**inside("JPEGImages"), **VOC, "Annotations/fox_0.xml": voc("fox_0", "cat")}, Refused("fox_0.xml: there is no picture of this name.*--on-unreadable|fox_0.xml: there is no picture", decoding=True)),
+    "coco that is none": Layout({**inside("images"), "annotations.json": json.dumps({"images": [{"id": 1}], "annotations": [], "categories": []})}, Refused("annotations.json is no COCO file: KeyError at 'file_name'")),
+    "yolo of a class without a name": Layout({**yolo_rows("{what}{split}"), "labels/cat_0.txt": yolo(7), "data.yaml": YAML}, Refused("cat_0.txt: class 7, where 2 are named", decoding=True)),
+    "yolo of names twice in one": Layout({**yolo_rows("{what}{split}"), "classes.txt": "cat\ndog\n"}, said("boxes")),
+    # sets that everybody knows
+    "tiny imagenet": Layout({**rows("train/n01/images", "train/n02/images", ending=".JPEG"), "train/n01/n01_boxes.txt": "0.JPEG\t0\t0\t9\t9\n", **inside("val/images", pngs("v0.JPEG", "v1.JPEG")), "val/val_annotations.txt": "v0.JPEG\tn01\t0\t0\t9\t9\nv1.JPEG\tn02\t0\t0\t9\t9\n", "wnids.txt": "n01\nn02\n"}, Read({"n01": 4, "n02": 4}, {"train": 8}, "val is left out")),
+    "food": Layout({**rows("food/images/cake", "food/images/pie"), "food/meta/train.txt": "cake/0\n", "food/meta/classes.txt": "cake\npie\n"}, Read({"cake": 4, "pie": 4}, {"train": 8})),
+    "birds": Layout({**rows("images/001.Crow", "images/002.Owl"), "images.txt": "1 001.Crow/0.png\n", "classes.txt": "1 001.Crow\n2 002.Owl\n", "train_test_split.txt": "1 0\n"}, Read({"001.Crow": 4, "002.Owl": 4}, {"train": 8}, "images.txt")),
+    "dogs": Layout({**rows("Images/n02-pug", "Images/n03-lab"), "Annotation/n02-pug/n02_1": "<annotation/>"}, Read({"n02-pug": 4, "n03-lab": 4}, {"train": 8}, "Annotation is left out")),
+    "skin": Layout({**pngs(*(f"part_{1 + number // 4}/{name}.jpg" for number, name in enumerate(ISIC))), "meta.csv": csv("image_id,dx", *((name, ("nv", "mel")[number % 2]) for number, name in enumerate(ISIC)))}, Read({"nv": 4, "mel": 4}, {"train": 8})),
+    "xrays": Layout({**pngs(*(f"images_00{1 + number // 4}/images/{name}.png" for number, name in enumerate(ISIC))), "Data_Entry_2017.csv": csv("Image Index,Finding Labels,Patient ID", *((f"{name}.png", ("Mass", "Hernia")[number % 2], number) for number, name in enumerate(ISIC))), "LONG_NAMES.pdf": "x"}, Read({"Mass": 4, "Hernia": 4}, {"train": 8})),
+    "a table of other classes than the folders": Layout({**rows("a", "b"), "labels.csv": csv("path,label", *((f"{one}/{index}.png", ("cat", "dog")[index % 2]) for one in "ab" for index in range(4)))}, Refused("--table labels.csv.*--classes-at leaf")),
+    "a table of other classes, left aside": Layout({**rows("a", "b"), "labels.csv": csv("path,label", *((f"{one}/{index}.png", ("cat", "dog")[index % 2]) for one in "ab" for index in range(4)))}, Read({"a": 4, "b": 4}, {"train": 8}, "not read"), {"classes_at": "leaf"}),
+    "a table of other classes, read": Layout({**rows("a", "b"), "labels.csv": csv("path,label", *((f"{one}/{index}.png", ("cat", "dog")[index % 2]) for one in "ab" for index in range(4)))}, ALL, {"table": "labels.csv"}),
+    "a table beside folders of classes": Layout({**rows("cat", "dog"), "notes.csv": csv("path,label", ("cat/0.png", "x"), ("dog/0.png", "y"))}, said("notes.csv is not read.*--table notes.csv")),
+    "a table a split": Layout({**inside("images"), "train.csv": csv("file,label", *((f"{name}.png", kind(name)) for name in NAMES if not name.endswith("3"))), "test.csv": csv("file,label", ("cat_3.png", "cat"), ("dog_3.png", "dog"))}, Read(WHOLE, {"train": 6, "test": 2})),
+    "a table of a test without labels": Layout({**inside("images"), "train.csv": listed("file,label"), "test.csv": "file\nx.png\n"}, said("test.csv is left out")),
+    "addresses": Layout({**inside("images"), "labels.csv": listed("url,label", "https://example.org/a/{}.png?size=1")}, Refused("url|--path-column|--root")),
+    "an empty split": Layout({**rows("train/cat", "train/dog"), "test/cat/.keep": "", "test/dog/.keep": ""}, said("test is left out: no example in it")),
+    "two folders of one split": Layout(rows("train/cat", "train/dog", "val/cat", "val/dog", "valid/cat", "valid/dog"), Refused("one folder a split")),
     # pictures of every kind
     "kinds of pictures": Layout({**rows("cat", "dog"), "cat/a.jpg": shot(30, "CMYK", "JPEG"), "cat/b.png": shot(31, "P"), "cat/c.png": shot(32, "LA"), "cat/d.png": shot(33, "1"), "cat/e.png": shot(34, "I;16"), "cat/f.tif": shot(35, "RGB", "TIFF"), "cat/g.webp": shot(36, "RGB", "WEBP")}, Read({"cat": 11, "dog": 4}, {"train": 15})),
     "avif": Layout({**rows("cat", "dog"), "cat/a.avif": shot(30, "RGB", "AVIF"), "dog/b.AVIF": shot(31, "RGB", "AVIF")}, Read({"cat": 5, "dog": 5}, {"train": 10})),
@@ -332,10 +359,10 @@ def ask(layout: Layout, root: Path) -> dict[str, Any]:
     """What the three commands make of a layout: an error, or what each of them found."""
     plant(root, layout.files)
     path = root / layout.path
-    flags = {name: value.replace(HERE, str(root)) if isinstance(value, str) else value for name, value in layout.flags.items()}  # fmt: skip
-    of_layout = {name: flags.pop(name) for name in _OF_LAYOUT if name in flags}
-    made = {"layout": reading.Layout(**of_layout)} if of_layout else {}
-    skip = {"on_unreadable": flags.pop("on_unreadable")} if "on_unreadable" in flags else {}
+    flags: dict[str, Any] = {name: value.replace(HERE, str(root)) if isinstance(value, str) else value for name, value in layout.flags.items()}  # fmt: skip
+    of_layout: dict[str, Any] = {name: flags.pop(name) for name in _OF_LAYOUT if name in flags}
+    made: dict[str, Any] = {"layout": reading.Layout(**of_layout)} if of_layout else {}
+    skip: dict[str, Any] = {"on_unreadable": flags.pop("on_unreadable")} if "on_unreadable" in flags else {}
 
     def tried(call):
         try:
@@ -344,7 +371,9 @@ def ask(layout: Layout, root: Path) -> dict[str, Any]:
             return error
 
     several = isinstance(layout.expected, Read) and layout.expected.multi_label
-    sizes = {"validation": 2, "test": 2} if several else {}  # a tenth of eight is too few for every class
+    sizes: dict[str, Any] = (
+        {"validation": 2, "test": 2} if several else {}
+    )  # a tenth of eight is too few for every class
     settings = reading.PictureReading(**flags, **made, **skip, **sizes)
     return {
         "run": tried(lambda: loading.pictures(str(path), size=(8, 8), reading=settings)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import time
@@ -187,6 +188,25 @@ def test_pictures_of_12_and_16_bits_have_one_scale_each(tmp_path, kind):
             if white == 4095
             else ("16 bits a pixel: reduced to 8",)
         )
+
+
+@pytest.mark.parametrize(("highest", "white"), [(4095, 4095), (900, 4095), (65_535, 65_535)])
+def test_colours_of_12_and_16_bits(tmp_path, highest, white):
+    """Pillow keeps the upper byte of each: of 12 bits that is nearly nothing."""
+    colours = np.random.default_rng(0).integers(0, highest, (8, 9, 3), endpoint=True)
+    colours[0, 0] = highest
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
+    header = struct.pack(">IIBBBBB", 9, 8, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    written = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + written)
+    for source in (tmp_path / "deep.png", io.BytesIO((tmp_path / "deep.png").read_bytes())):
+        found = pictures.read(source)
+        np.testing.assert_allclose(found.pixels, colours * 255 / white, atol=1)
+        bits = 16 if white > 4095 else 12
+        assert found.remarks[0].startswith(f"{bits} bits a colour")
 
 
 def test_a_large_picture_of_16_bits_is_brought_to_8_in_parts(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from kerastl.data import annotations, class_folders, left_out, split_names
 from kerastl.data.annotations.export import Album, Export
+from kerastl.system import phrases
 
 _HOLDERS = frozenset({"obj_train_data", "obj_valid_data", "data"})
 
@@ -25,13 +27,21 @@ def read(root: Path) -> Export | None:
     for member in annotations.formats():
         found = member.annotated(album)
         if found is not None and any(one.labels for one in found.examples):
-            return found
+            return dataclasses.replace(found, said=(*found.said, *_without(album, found)))
         if found is not None and found.problems:
             raise ValueError(
                 f"Wanted annotations of {found.title} that name a class. Received: {root}, with "
                 f"{len(found.problems):,} problems:\n{left_out.listed(found.problems)}"
             )
     return None
+
+
+def _without(album: Album, found: Export) -> list[str]:
+    """What is said of pictures that no annotation tells of."""
+    known = {one.file for one in found.examples}
+    rest = [file for file in album.pictures if file not in known]
+    count = phrases.counted(len(rest), "picture is", "pictures are")
+    return [f"{count} left out: no annotation tells of {rest[0].relative_to(album.root)}"] if rest else []
 
 
 def _is_flat(album: Album) -> bool:
