@@ -12,11 +12,10 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "acceptance": ["Acceptance"],
         "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "attempt", "post_training"],
         "clustering": ["clustered"],
-        "few_labels": ["FewLabels"],
+        "few_labels": ["FewLabels", "SelfTraining"],
         "model_selection": ["Selection", "best_on_validation"],
         "publishing": ["publish"],
         "quantization": ["quantization_aware"],
-        "self_training": ["SelfTraining"],
         "store": ["Run", "check_backend"],
     },
 )
