@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from kerastl.types import Schedule
-from kerastl.types.settings import Count, Positive
+from kerastl.types.settings import Count, Part, Positive, Share, Some
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,3 +23,21 @@ class FewLabels:
     """Each is tried with pretraining and without, and of either the best on validation is compared."""
     control: bool = True
     """Whether the net is probed and fine-tuned without pretraining as well; `--no-control` saves its time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfTraining:
+    """Learning from examples without labels after fine-tuning; see `runs.self_training.self_trained`."""
+
+    by: Literal["none", "fixmatch", "pseudo_labels", "noisy_student"] = "none"
+    """"fixmatch": the classes that a weaker view is sure of, anew in every step (Sohn et al. 2020); "pseudo_labels":
+    sure answers as labels, once (Lee 2013); "noisy_student": soft answers, as many of each class, for the same net
+    begun again (Xie et al. 2020)."""
+    schedule: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=1e-3, weight_decay=1e-3)
+    """Over all examples without labels, and those with labels again and again."""
+    labelled_share: Some = 0.2
+    """Of the examples, those with labels: each comes as often as that takes."""
+    threshold: Share = 0.9
+    """Least probability of a class that counts; the noisy student's own is 0.3, as in its paper."""
+    decay: Part = 0.99
+    """Of FixMatch's moving average, which names the classes and is what is kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,33 +14,15 @@ from kerastl.distil import distiller, fixmatch, noisy_student, pseudo_labels
 from kerastl.inputs import augmentation as views_of
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.runs import model_selection, store
+from kerastl.runs.few_labels import SelfTraining
 from kerastl.training import fitting, seeded, transfer
-from kerastl.types import Dataset, Schedule, Split, Workspace
-from kerastl.types.settings import Part, Share, Some
+from kerastl.types import Dataset, Split, Workspace
 
 if TYPE_CHECKING:
     import keras
 
 ARM = "self_trained"
 """Name of the arm, and of its stage."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SelfTraining:
-    """Learning from examples without labels after fine-tuning; see `self_trained`."""
-
-    by: Literal["none", "fixmatch", "pseudo_labels", "noisy_student"] = "none"
-    """"fixmatch": the classes that a weaker view is sure of, anew in every step (Sohn et al. 2020); "pseudo_labels":
-    sure answers as labels, once (Lee 2013); "noisy_student": soft answers, as many of each class, for the same net
-    begun again (Xie et al. 2020)."""
-    schedule: Schedule = Schedule(epochs=20, batch_size=128, peak_learning_rate=1e-3, weight_decay=1e-3)
-    """Over all examples without labels, and those with labels again and again."""
-    labelled_share: Some = 0.2
-    """Of the examples, those with labels: each comes as often as that takes."""
-    threshold: Share = 0.9
-    """Least probability of a class that counts; the noisy student's own is 0.3, as in its paper."""
-    decay: Part = 0.99
-    """Of FixMatch's moving average, which names the classes and is what is kept."""
 
 
 def self_trained(

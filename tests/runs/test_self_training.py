@@ -16,7 +16,7 @@ from kerastl.inputs.augmentation import Augmentation
 from kerastl.inputs.image import Image
 from kerastl.models import resnet
 from kerastl.runs import self_training
-from kerastl.runs.self_training import SelfTraining
+from kerastl.runs.few_labels import SelfTraining
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting, seeded
 from kerastl.types import Dataset, History, Schedule, Split, Task
