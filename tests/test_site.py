@@ -40,7 +40,9 @@ def test_every_recipe_is_in_the_catalogue_with_its_facts_and_settings(site, page
 
 
 def test_a_docstring_is_words_and_facts(site):
-    words, facts = site.described("One line.\n\nMore of it.\n\nMinutes: 3\nData: mnist\nCommand: kerastl run x\nExpect: a\n  b")
+    words, facts = site.described(
+        "One line.\n\nMore of it.\n\nMinutes: 3\nData: mnist\nCommand: kerastl run x\nExpect: a\n  b"
+    )
     assert words == "One line.\n\nMore of it."
     assert facts == {"Minutes": "3", "Data": "mnist", "Command": "kerastl run x", "Expect": "a b"}
     assert site.described("Nothing else.") == ("Nothing else.", {})
@@ -58,7 +60,9 @@ def test_every_public_module_is_in_the_reference(pages):
 
 
 def test_results_are_the_table_of_the_readme(pages):
-    assert pages["results.md"].count("\n| `") == (ROOT / "README.md").read_text("utf-8").partition("results: end")[0].count("\n| `")
+    assert pages["results.md"].count("\n| `") == (ROOT / "README.md").read_text("utf-8").partition("results: end")[
+        0
+    ].count("\n| `")
     assert "| `mnist_mobile` |" in pages["results.md"]
 
 
