@@ -45,8 +45,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """A page in the Chinese site that is not translated says so, below its title."""
     if not page.file.dest_uri.startswith("zh/") or page.file.src_uri.endswith(".zh.md"):
         return markdown
-    title, rest = re.split(r"(?m)(?<=\n)|$", markdown, maxsplit=1)
-    return f'{title}\n!!! note "尚未翻译"\n    这一页还没有中文译文，下面是英文原文。\n\n{rest}'
+    title, _, rest = markdown.partition("\n")
+    return f'{title}\n\n!!! note "尚未翻译"\n    这一页还没有中文译文，下面是英文原文。\n{rest}'
 
 
 def on_page_content(content: str, **_: Any) -> str:
@@ -64,12 +64,15 @@ def on_post_build(*, config: Any) -> None:
     """Refuses a site whose pages lack a public name."""
     from mkdocs.exceptions import PluginError
 
-    inventory = Path(config.site_dir) / "objects.inv"
-    body = inventory.read_bytes().split(b"\n", 4)[4]
-    listed = {line.split(" ")[0] for line in zlib.decompress(body).decode().splitlines()}
-    lacking = sorted(public_names() - listed)
-    if lacking:
-        raise PluginError(f"The API's pages lack {len(lacking)} public names: {', '.join(lacking[:20])}.")
+    names = unreachable((Path(config.site_dir) / "objects.inv").read_bytes())
+    if names:
+        raise PluginError(f"The API's pages lack {len(names)} public names: {', '.join(names[:20])}.")
+
+
+def unreachable(inventory: bytes) -> list[str]:
+    """Public names that a site's inventory, the `objects.inv` of mkdocstrings, does not hold."""
+    body = inventory.split(b"\n", 4)[4]  # behind four lines of a head
+    return sorted(public_names() - {line.split(" ")[0] for line in zlib.decompress(body).decode().splitlines()})
 
 
 def on_serve(server: Any, **_: Any) -> None:
@@ -178,7 +181,8 @@ def public_names() -> set[str]:
     for module, path in modules().items():
         for node in _public(ast.parse(path.read_text(encoding="utf-8")).body):
             found.add(f"{module}.{node.name}")
-            found |= {f"{module}.{node.name}.{one.name}" for one in _public(node.body)}
+            methods = _public(node.body) if isinstance(node, ast.ClassDef) else []
+            found |= {f"{module}.{node.name}.{one.name}" for one in methods}
     return found
 
 
