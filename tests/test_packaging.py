@@ -94,6 +94,7 @@ def test_a_source_archive_is_the_checkout(built):
     assert lacking <= {".gitignore"}, lacking
     assert files(built["unpacked"]) - files(built["checkout"]) <= made
     assert {"constraints.txt", ".ci/run", "tests/conftest.py", "docs/distillation.md"} <= files(built["unpacked"])
+    assert {"mkdocs.yml", "README.zh-CN.md", "docs/index.zh.md", "docs/generate_pages.py"} <= files(built["unpacked"])
     assert _names(built["again"]) == _names(built["wheel"])
 
 

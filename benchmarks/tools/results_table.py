@@ -1,7 +1,7 @@
 """The README's table of results, from `report.json` files and nothing else.
 
     python benchmarks/tools/results_table.py           prints the table of saved_models/*/default and */seed-N
-    python benchmarks/tools/results_table.py --write   puts it between README.md's markers
+    python benchmarks/tools/results_table.py --write   puts it between the markers of README.md and README.zh-CN.md
     python benchmarks/tools/results_table.py FILE...   of these report.json files
 
 Rows of runs whose reports are not given stay as they are in README.md.
@@ -59,7 +59,7 @@ def put(text: str, content: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into both READMEs")
     options = parser.parse_args()
     runs = ROOT / "saved_models"
     paths = options.files or sorted([*runs.glob("*/default/report.json"), *runs.glob("*/seed-*/report.json")])
@@ -72,7 +72,9 @@ def main() -> None:
     page = readme.read_text(encoding="utf-8")
     content = table(paths, page=page)
     print(content)
-    readme.write_text(put(page, content), encoding="utf-8")
+    for page_of_a_language in (readme, ROOT / "README.zh-CN.md"):
+        text = page_of_a_language.read_text(encoding="utf-8")
+        page_of_a_language.write_text(put(text, content), encoding="utf-8")
 
 
 if __name__ == "__main__":
