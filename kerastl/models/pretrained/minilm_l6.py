@@ -22,7 +22,7 @@ from kerastl.inputs import text, text_pair
 from kerastl.models import heads
 from kerastl.models.pretrained import safetensors_file, weights
 from kerastl.system import downloads
-from kerastl.types import Task
+from kerastl.types import Task, TokenTarget
 
 _WEIGHTS, _VOCABULARY = "model.safetensors", "vocab.txt"
 _SHA256 = {
@@ -83,7 +83,8 @@ def build(
         layers_count, width, num_heads, inner_width: of the encoder; ``width`` is a multiple of ``num_heads``.
         longest: positions that the encoder knows.
         dropout: in the encoder and before the head.
-        pooling: what the head sees of a text: ``"mean"`` of its tokens, padding left out, or the ``"cls"`` token's.
+        pooling: what the head sees of a text: ``"mean"`` of its tokens, padding left out, or the ``"cls"`` token's. One
+            that is asked of each token (`types.TokenTarget`) sees all of them.
         name: of the model.
 
     Returns:
@@ -108,7 +109,10 @@ def build(
     mask = keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "int32")
     fed = {"token_ids": ids, "segment_ids": _segments(ids, mask, task), "padding_mask": mask}
     x = encoder(fed)
-    x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask) if pooling == "mean" else x[:, 0, :]
+    if isinstance(task.target, TokenTarget):  # padding is answered by the head's bias, whatever stands around it
+        x = layers.Multiply(name="without_padding")([x, keras.ops.cast(mask, x.dtype)[..., None]])
+    else:
+        x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask) if pooling == "mean" else x[:, 0, :]
     x = layers.Dropout(dropout, name="head_dropout")(x)
     return keras.Model(ids, heads.outputs(x, task), name=name)
 
