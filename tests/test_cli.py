@@ -27,7 +27,7 @@ from PIL import Image
 
 import kerastl
 from kerastl import cli
-from kerastl.cli import doctor, files, running
+from kerastl.cli import doctor, files, results, running
 from kerastl.runs import recipes
 from kerastl.system import machine, scratch
 from kerastl.untrusted import sandbox
@@ -850,3 +850,13 @@ def test_a_folder_and_a_tag_are_one_thing(here, toy_source, monkeypatch, capsys)
 def test_what_is_on_or_off_takes_no_value(capsys):
     assert cli.main(["run", "image_classifier", "--integer", "False"]) == 1
     assert "--integer, or --no-integer" in capsys.readouterr().err
+
+
+def test_a_row_of_csv_holds_names_vectors_and_spans():
+    answer = {"label": {"names": ["red", "round"]}, "vector": [0.5, -1], "spans": [{"kind": "PER", "text": "Ödön"}]}
+    flat = results._flat(answer)
+    assert flat["label.names"] == "red|round"
+    assert {key: json.loads(flat[key]) for key in ("vector", "spans")} == {
+        key: answer[key] for key in ("vector", "spans")
+    }
+    assert "Ödön" in flat["spans"]

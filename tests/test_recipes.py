@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -27,6 +28,7 @@ from kerastl.inputs.text import Text
 from kerastl.runs import Acceptance, FineTuning, recipes, reverification
 from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.regression import Regression
+from kerastl.tasks.tagging import Tagging
 from kerastl.types import Schedule, settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -315,11 +317,25 @@ def bare_score(content, split, output):
         answers.append(interpreter.get_tensor(target["index"])[0])
     if isinstance(split.task.target, Regression):
         return np.abs(np.stack(answers).astype("float64") - split.labels.reshape(len(split), -1)).mean()
+    if isinstance(split.task.target, Tagging):
+        return bare_f1(np.argmax(answers, axis=-1), split)
     if output == "embedding":
         cosines = np.stack(answers) @ np.transpose(answers)
         np.fill_diagonal(cosines, -np.inf)
         return (split.labels[cosines.argmax(-1)] == split.labels).mean()
     return (np.argmax(answers, axis=-1) == split.labels).mean()
+
+
+def bare_f1(tags, split):
+    """F1 of whole spans of one kind, B followed by I, in the places that are asked."""
+    found = []
+    for table in (tags, split.labels):
+        rows = ["".join("OBI"[tag] for tag in row[label >= 0]) for row, label in zip(table, split.labels, strict=True)]
+        # what goes on with nothing begins a span
+        whole = [(number, one.span()) for number, row in enumerate(rows) for one in re.finditer("[BI]I*", row)]
+        found.append(set(whole))
+    given, wanted = found
+    return 2 * len(given & wanted) / (len(given) + len(wanted))
 
 
 def bare_mean(content, split):

@@ -116,14 +116,16 @@ def _counted(answers: Iterator[tuple[str, Any]], *, seen: bool) -> Iterator[tupl
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """What is inside of something by its path, ``probabilities.cat``; of a list of names one text."""
+    """What is inside of something by its path, ``probabilities.cat``; of a list of names one text, of others JSON."""
     flat: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            listed = isinstance(value, list) and all(isinstance(one, str) for one in value)
-            flat[f"{prefix}{key}"] = "|".join(value) if listed else value
+            if isinstance(value, list):
+                named = all(isinstance(one, str) for one in value)
+                value = "|".join(value) if named else json.dumps(value, ensure_ascii=False)
+            flat[f"{prefix}{key}"] = value
     return flat
 
 

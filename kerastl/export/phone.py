@@ -25,7 +25,7 @@ from kerastl.export import (
     runtimes,
 )
 from kerastl.inputs import wordpiece
-from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task
+from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task, TokenTarget
 
 _READ_LABELS = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
 """
@@ -122,10 +122,17 @@ def _page_of(task: Task) -> str:
         return task.inputs.phone_page()
     described = task.inputs.described()
     if "vocabulary" in described and len(task.target.output_names) == 1:
-        return phone_text_pair.PAGE if "texts" in described else phone_text.PAGE
+        page = phone_text_pair.PAGE if "texts" in described else phone_text.PAGE
+        return page if not isinstance(task.target, TokenTarget) else _of_tokens(page)
     if not task.target.outputs:  # outputs of any shape
         return phone_signature.PAGE
     return phone_image.PAGE if "image" in described else phone_numbers.PAGE
+
+
+def _of_tokens(page: str) -> str:
+    """The page of a file that answers each token: as many rows as there are."""
+    one, each = "FloatArray({classes})", "Array({length}) {{ FloatArray({classes}) }}"
+    return page.replace(one, each).replace("{classes} values of", "{length} times {classes} values of")
 
 
 def _answer_of(target: Target, *, example: str) -> Answer:

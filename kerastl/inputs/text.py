@@ -152,6 +152,17 @@ class Text:
         """The text as the model read it, out of its tokens."""
         return {"text": wordpiece.decode(np.asarray(example).tolist(), self.vocabulary)}
 
+    def words(self, example: np.ndarray) -> list[tuple[int, str]]:
+        """The words that an example's tokens make: of each its first token, and how it reads."""
+        found: list[tuple[int, str]] = []
+        for place, token in enumerate(self.vocabulary[number] for number in np.asarray(example).tolist()):
+            if token.startswith(wordpiece.SUFFIX) and found and token != wordpiece.SUFFIX:
+                first, word = found[-1]
+                found[-1] = first, word + token.removeprefix(wordpiece.SUFFIX)
+            elif token not in (wordpiece.PAD, wordpiece.START, wordpiece.END):
+                found.append((place, token))
+        return found
+
     @property
     def fed_with(self) -> str:
         return "texts as token ids, each the number of a line of `vocab.txt`"

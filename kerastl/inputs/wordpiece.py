@@ -230,6 +230,10 @@ class Tokenizer:
             ids += [*part[:count], self._ids[END]]
         return ids + [self._ids[PAD]] * (length - len(ids))
 
+    def pieces(self, text: str) -> list[int]:
+        """Ids of a text without [CLS] and [SEP], however many."""
+        return list(self._all(text))
+
     def _all(self, text: str) -> Iterator[int]:
         start = 0
         while start < len(text):  # what is cut off need not be read; a space separates words whatever stands beside it

@@ -12,10 +12,21 @@ import numpy as np
 from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.inputs import lines
+from kerastl.inputs.text import Text
 from kerastl.runs import input_files, undescribed
 from kerastl.system import bounded_json, output
 from kerastl.tasks import reject_option
-from kerastl.types import CategoryInputs, Dataset, FileFacts, FolderInputs, Latency, NamedInputs, Score, Task
+from kerastl.types import (
+    CategoryInputs,
+    Dataset,
+    FileFacts,
+    FolderInputs,
+    Latency,
+    NamedInputs,
+    Score,
+    Task,
+    TokenTarget,
+)
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 
@@ -182,7 +193,7 @@ class FinishedRun:
                         yield name, count
                         continue
                     for number in range(count):
-                        said = self._said(tables.row_of(rows, place + number))
+                        said = self._said(tables.row_of(rows, place + number), batch, place + number)
                         yield name if count == 1 else f"{name}[{number}]", said if top is None else _best(said, top)
                     place += count
 
@@ -222,9 +233,12 @@ class FinishedRun:
                 part.refuse_impossible(batch if name is None else batch[name], where="the array")
         return batch
 
-    def _said(self, row: tables.Outputs) -> dict[str, Any]:
+    def _said(self, row: Any, batch: Any, place: int) -> dict[str, Any]:
+        target, kind = self.task.target, self.task.inputs
         try:
-            return self.task.target.said(row)
+            if isinstance(target, TokenTarget) and isinstance(kind, Text):
+                return target.spans_of(row, kind.words(batch[place]))
+            return target.said(row)
         except (ValueError, IndexError, TypeError) as error:  # a bundle may be anybody's
             given = {name: table.shape for name, table in row.items()} if isinstance(row, dict) else row.shape
             raise ValueError(

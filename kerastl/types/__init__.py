@@ -39,6 +39,7 @@ from kerastl.types.task import (
     TableInputs,
     Target,
     Task,
+    TokenTarget,
     kind_of,
     targets_of,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Target",
     "Task",
     "Tensor",
+    "TokenTarget",
     "Variant",
     "Verification",
     "Workspace",

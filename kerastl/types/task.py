@@ -323,6 +323,15 @@ def targets_of(target: Target) -> dict[str, Target]:
 
 
 @runtime_checkable
+class TokenTarget(Protocol):
+    """A target of each token of a text, as `tasks.tagging.Tagging`: a model's features are not pooled for it."""
+
+    def spans_of(self, answer: np.ndarray, words: Sequence[tuple[int, str]]) -> dict[str, Any]:
+        """As `Target.said`, with the words of the text: of each its first token, and how it reads."""
+        ...
+
+
+@runtime_checkable
 class ClassTarget(Protocol):
     """A target of classes, each of which can be found or missed in an example; see `tasks.classes.Classification`."""
 

@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
-from kerastl.export import metadata, phone
+from kerastl.export import metadata, phone, tflite
 from kerastl.inputs.image import Image
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
@@ -138,11 +138,12 @@ def integer_file(aware_student, digits, tmp_path_factory):
 
 @pytest.fixture
 def write_bundle(tiny_text, tmp_path):
-    """Writes the bundle of `tiny_text` for a target, and of another kind of input on request; returns its page."""
+    """Writes the bundle of `tiny_text`, or of another model of its texts, for a target; returns its page."""
 
-    def write(target, *, kind=None) -> str:
+    def write(target, *, kind=None, model=None) -> str:
         task = Task("toy", kind or tiny_text.task.inputs, target)
-        data = metadata.add(tiny_text.float32, task, description="toy")
+        data = tiny_text.float32 if model is None else tflite.convert(model, task)
+        data = metadata.add(data, task, description="toy")
         facts = benchmark.inspect(data)
         ends = {
             name: {"dtype": end.dtype, "shape": list(end.shape), "scale": None, "zero_point": None}

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from kerastl.inputs.wordpiece import LEARNT, UNCASED, Settings
 from kerastl.tasks.agreement import Agreement
 from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.single_label import SingleLabel
+from kerastl.tasks.tagging import Tagging
 
 CASED = Settings(lowercase=False, strip_accents=False)
 
@@ -78,6 +80,24 @@ def test_the_snippet_of_what_is_no_class_makes_ids_as_well(target, tiny_text, wr
     assert "(2,)" in done.stdout
     np.testing.assert_allclose(numbers, wanted, atol=1e-4)
     assert "FloatArray(2)" in page
+
+
+def test_the_page_of_tags_prints_one_for_each_token(tiny_text, write_bundle, tmp_path):
+    keras.utils.set_random_seed(0)
+    given = keras.Input((8,), dtype="int32", name="token_ids")
+    x = keras.layers.Embedding(len(tiny_text.vocabulary), 4, name="table", embeddings_initializer="normal")(given)
+    model = keras.Model(given, keras.layers.Dense(3, name="logits", kernel_initializer="normal")(x))
+    page = write_bundle(target := Tagging.of(("GOOD",)), model=model)
+    snippet = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert snippet is not None
+    code = snippet.group(1).replace("a sentence of yours", "a good film!")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ids = wordpiece.Tokenizer(tiny_text.vocabulary).encode("a good film!", 8)
+    tags = np.asarray(model(np.asarray([ids])))[0].argmax(-1)
+    wanted = [f"{tiny_text.vocabulary[token]} {target.names[tag]}" for token, tag in zip(ids, tags, strict=True)]
+    assert done.stdout.splitlines() == wanted
+    assert "val answer = Array(1) { Array(8) { FloatArray(3) } }" in page
+    assert "8 times 3 values of float32" in page
 
 
 def test_every_brace_of_the_page_is_filled_or_code():

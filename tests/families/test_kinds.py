@@ -34,7 +34,8 @@ from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import Dataset, Inputs, Schedule, Split, Target, Task, each
+from kerastl.tasks.tagging import Tagging
+from kerastl.types import Dataset, Inputs, Schedule, Split, Target, Task, TokenTarget, each
 
 COUNTS = {"train": 400, "validation": 120, "test": 120}
 HIDDEN = {
@@ -77,6 +78,15 @@ INPUTS: dict[str, tuple[Inputs, Callable]] = {
         lambda hidden: {"picture": pictures(hidden), "row": rows(hidden)},
     ),
 }
+
+
+def tags_of(hidden: np.ndarray) -> np.ndarray:
+    """One span of three tokens where the hidden number is high; [CLS], [SEP] and padding are not asked."""
+    labels = np.full((len(hidden), 6), -1, "int32")
+    labels[:, 1:4] = np.where((hidden > 0.5)[:, None], [1, 2, 2], 0)
+    return labels
+
+
 TARGETS: dict[str, tuple[Target, Callable]] = {
     "single_label": (SingleLabel(("low", "high")), lambda hidden: (hidden > 0.5).astype("int32")),
     "multi_label": (
@@ -88,6 +98,7 @@ TARGETS: dict[str, tuple[Target, Callable]] = {
         lambda hidden: (40 * hidden[:, None]).astype("float32"),
     ),
     "embedding": (Embedding(("low", "middle", "high")), lambda hidden: (hidden * 2.99).astype("int32")),
+    "tagging": (Tagging.of(("high",)), lambda hidden: tags_of(hidden)),
     "agreement": (Agreement(("output",), (1.0,)), None),  # its labels are a model's own answers
 }
 OF_SEVERAL = {"side": "single_label", "amounts": "multi_label", "heat": "regression"}
@@ -105,7 +116,7 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 
 
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
-SOME_INPUTS = {"embedding": ("image", "text")}
+SOME_INPUTS = {"embedding": ("image", "text"), "tagging": ("text",)}
 """Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
 SOME_TARGETS = {"text_pair": ("single_label", "regression")}
 """Kinds of input that do with some of the tasks: to the others they are what a text is."""
@@ -123,6 +134,7 @@ RESUMED = [
     ("image", "multi_task"),
     ("text", "embedding"),
     ("text_pair", "single_label"),
+    ("text", "tagging"),
 ]
 """Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
@@ -132,7 +144,7 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 24
+    assert len(PAIRS) == 25
     assert {kind for kind, _ in RESUMED} == set(INPUTS)
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
@@ -215,15 +227,17 @@ def perfect_answers(name: str, labels):
     if name == "multi_task":
         known = each(lambda table: np.where(np.isnan(table) | (table == -1), 0, table).astype(table.dtype), labels)
         return {key: perfect_answers(OF_SEVERAL[key], table) for key, table in known.items()}
-    one_hot = {"single_label": 2, "embedding": 3}
-    return np.eye(one_hot[name], dtype="float32")[labels] if name in one_hot else labels.astype("float32")
+    one_hot = {"single_label": 2, "embedding": 3, "tagging": 3}
+    if name in one_hot:
+        return np.eye(one_hot[name], dtype="float32")[np.maximum(labels, 0)]
+    return labels.astype("float32")
 
 
 def twin(name: str, outputs):
     """What a file answers, in NumPy."""
     if name == "multi_task":
         return {key: twin(OF_SEVERAL[key], table) for key, table in outputs.items()}
-    if name == "single_label":
+    if name in ("single_label", "tagging"):
         powers = np.exp(outputs - outputs.max(-1, keepdims=True))
         return powers / powers.sum(-1, keepdims=True)
     return 1 / (1 + np.exp(-outputs)) if name == "multi_label" else outputs
@@ -243,7 +257,8 @@ def network(task: Task, *, width: int = 16) -> keras.Model:
     elif isinstance(kind, Text):
         given = keras.Input(kind.shape, dtype="int32", name="token_ids")
         x = keras.layers.Embedding(len(kind.vocabulary), 32, name="embedding")(given)
-        x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+        if not isinstance(task.target, TokenTarget):
+            x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
     else:
         given = {name: keras.Input(part.shape, name=name) for name, part in kind.parts}
         parts = [
@@ -343,7 +358,8 @@ def taught_by(teacher: keras.Model, task: Task, split: Split) -> None:
     def loss(teacher_outputs, student_outputs):
         return task.target.distillation(teacher_outputs, student_outputs, temperature=2.0)
 
-    soft = LogitLoss(loss, independent=task.target.served_activation() != "softmax")
+    each_its_own = task.target.served_activation() != "softmax" or isinstance(task.target, TokenTarget)
+    soft = LogitLoss(loss, independent=each_its_own)
     distiller = Distiller(student=student, teacher=teacher, losses={"soft": soft, "labels": LabelLoss(0.5)})
     schedule = Schedule(epochs=3, batch_size=40, peak_learning_rate=0.05)
     history = kerastl.training.fit(distiller, split, schedule=schedule, progress=False)

@@ -61,6 +61,11 @@ def test_a_file_is_fed_ids_mask_and_segments_of_which_the_graph_makes_the_ids():
     np.testing.assert_array_equal(KIND.in_graph({name: tf.constant(one) for name, one in fed.items()}), IDS)
 
 
+def test_words_are_what_pieces_make():
+    assert KIND.words(IDS[0]) == [(1, "good"), (2, "films")]
+    assert KIND.words(np.array([2, 8, 5, 3, 0, 0])) == [(1, "##s"), (2, "good")]  # a piece that goes on with nothing
+
+
 def test_what_the_mask_covers_the_model_does_not_see():
     """MediaPipe fills the ids with whatever it likes there."""
     fed = KIND.fed(np.full((2, 6), 5, np.int32)) | {

@@ -22,7 +22,7 @@ from kerastl.inputs import text, text_pair, wordpiece
 from kerastl.models import heads
 from kerastl.models.pretrained import safetensors_file, weights
 from kerastl.system import downloads
-from kerastl.types import Task
+from kerastl.types import Task, TokenTarget
 
 _WEIGHTS, _VOCABULARY = "model.safetensors", "vocab.txt"
 _SHA256 = {
@@ -89,7 +89,8 @@ def build(
         layers_count, width, num_heads, inner_width: of the encoder; ``width`` is a multiple of ``num_heads``.
         longest: positions that the encoder knows.
         dropout: in the encoder and before the head.
-        pooling: what the head sees of a text: ``"mean"`` of its tokens, padding left out, or the ``"cls"`` token's.
+        pooling: what the head sees of a text: ``"mean"`` of its tokens, padding left out, or the ``"cls"`` token's. One
+            that is asked of each token (`types.TokenTarget`) sees all of them.
         name: of the model.
 
     Returns:
@@ -114,7 +115,9 @@ def build(
     mask = keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "int32")
     fed = {"token_ids": ids, "segment_ids": _segments(ids, mask, task), "padding_mask": mask}
     x = encoder(fed)
-    if pooling == "mean":
+    if isinstance(task.target, TokenTarget):  # padding is answered by the head's bias, whatever stands around it
+        x = layers.Multiply(name="without_padding")([x, keras.ops.cast(mask, x.dtype)[..., None]])
+    elif pooling == "mean":
         x = layers.GlobalAveragePooling1D(name="pool")(x, mask=mask)
     else:
         x = layers.Flatten(name="pool")(layers.Cropping1D((0, kind.length - 1), name="class_token")(x))

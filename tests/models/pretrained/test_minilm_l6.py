@@ -12,6 +12,7 @@ from kerastl.inputs.text_pair import TextPair
 from kerastl.models.pretrained import minilm_l6, safetensors_file, weights
 from kerastl.system import downloads
 from kerastl.tasks.single_label import SingleLabel
+from kerastl.tasks.tagging import Tagging
 from kerastl.types import Task
 
 SENTENCES = ("A man is eating food.", "Someone eats a meal.", "The stock market fell today.")
@@ -51,6 +52,21 @@ def test_padding_changes_nothing(pooling):
     padded = np.pad(rows, ((0, 0), (0, 28)))
     np.testing.assert_allclose(long(padded), short(rows), atol=1e-5)
     assert not np.allclose(short(rows)[0], short(ids([4, 7, 12]))[0], atol=1e-4)
+
+
+def test_each_token_is_answered_and_padding_by_the_bias_alone():
+    keras.utils.set_random_seed(0)
+    target, rows = Tagging.of(("a",)), ids([3, 7, 12])
+    model = minilm_l6.build(Task("toy", Text(12, TOKENS), target), **SMALL)
+    assert model.output_shape == (None, 12, 3)
+    assert model.layers[-1].name == "logits"
+    kernel, bias = model.get_layer("logits").get_weights()[0], np.array([1.0, 2.0, 3.0])
+    model.get_layer("logits").set_weights([kernel, bias])
+    fed = Text(12, TOKENS).fed(rows)
+    named = {"token_ids": rows, "padding_mask": fed["mask"], "segment_ids": fed["segment_ids"]}
+    wanted = np.asarray(model.get_layer("encoder")(named)) @ kernel
+    there = fed["mask"].astype(bool)[..., None]
+    np.testing.assert_allclose(model(rows), np.where(there, wanted, 0) + bias, atol=1e-5)
 
 
 def test_of_two_texts_the_encoder_is_told_which_is_which():
