@@ -109,10 +109,7 @@ def execute(name: str) -> nbformat.NotebookNode:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
-        client = nbclient.NotebookClient(
-            made, timeout=3600, coalesce_streams=True, resources={"metadata": {"path": folder}}
-        )
-        client.execute()
+        nbclient.NotebookClient(made, timeout=3600, resources={"metadata": {"path": folder}}).execute()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     made.metadata["kerastl"] = {"processor_seconds": round(seconds)}
@@ -135,6 +132,9 @@ def tidied(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 output.text = re.sub(r"(?m)^INFO:.*\n", "", output.text)
             if "image/png" in data or "text/html" in data:
                 data.pop("text/plain", None)
+            if kept and output.get("name") == "stdout" == kept[-1].get("name"):
+                kept[-1].text += output.text
+                continue
             empty = output.get("text") == "" or re.fullmatch(r"<pre[^>]*></pre>\s*", data.get("text/html", ""))
             if not empty and output.get("name") != "stderr":
                 kept.append(output)
