@@ -129,7 +129,7 @@ def tidied(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.outputs:
             data = output.get("data", {})
             if "text" in output:
-                output.text = re.sub(r"(?m)^INFO:.*\n", "", output.text)
+                output.text = re.sub(r"(?m)^(INFO|WARNING):.*\n", "", output.text)
             if "image/png" in data or "text/html" in data:
                 data.pop("text/plain", None)
             if kept and output.get("name") == "stdout" == kept[-1].get("name"):
