@@ -112,6 +112,7 @@ def test_text_alone_may_change_but_not_code(monkeypatch):
 def test_chinese_lines_are_joined_without_blanks():
     assert make._joined("数据，\n一批（batch）\n图片\n\n## 标题") == "数据，一批（batch）图片\n\n## 标题"
     assert make._joined("用 AdamW\n训练") == "用 AdamW\n训练"
+    assert make._joined("- 一项，\n  还是它\n- 二") == "- 一项，还是它\n- 二"
 
 
 def test_there_is_no_tutorial_of_another_name():

@@ -44,7 +44,7 @@
 # | 朴素网络：测试准确率 | 0.53 | 0.61 |
 # | 加数据增强：测试准确率 | 0.53 | 0.62 |
 # | 加数据增强和正则化：测试准确率 | 0.42 | 0.54 |
-# | 图片多四倍：测试准确率 | 0.57 | 0.66 |
+# | 图片增加到四倍：测试准确率 | 0.57 | 0.66 |
 
 # %% smoke={"examples": 100, "epochs": 2, "probes": 60, "batch_size": 20}
 import keras
@@ -250,7 +250,7 @@ draw({"plain": plain, "augmented": augmented, "and regularized": regularized})
 #
 # ## 第三种办法：更多图片
 #
-# 照片多四倍，轮数减到四分之一：步数一样，只有多样性不同。没有什么比数据更管用，所以第 3 篇从一个已经看过一百万张图片的网络开始。
+# 照片增加到四倍，轮数减到四分之一：步数一样，只有多样性不同。没有什么比数据更管用，所以第 3 篇从一个已经看过一百万张图片的网络开始。
 
 # %%
 more = trained(data.train.take(4 * examples), epochs=max(epochs // 4, 1), augmentation=changes, normalize=True)

@@ -93,7 +93,7 @@ def _buttons(name: str, *, language: str) -> str:
 def _joined(text: str) -> str:
     """Chinese text without the blanks that a line's end would leave between two of its characters."""
     wide = r"[\u2014\u2018-\u201d\u2026\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
-    return re.sub(rf"(?<={wide})\n(?={wide})", "", text)
+    return re.sub(rf"(?<={wide})\n *(?={wide})", "", text)
 
 
 def execute(name: str) -> nbformat.NotebookNode:
