@@ -135,8 +135,7 @@ def tidied(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if kept and output.get("name") == "stdout" == kept[-1].get("name"):
                 kept[-1].text += output.text
                 continue
-            empty = output.get("text") == "" or re.fullmatch(r"<pre[^>]*></pre>\s*", data.get("text/html", ""))
-            if not empty and output.get("name") != "stderr":
+            if output.get("text") != "" and output.get("name") != "stderr":
                 kept.append(output)
         cell.outputs = kept
     return made
