@@ -22,7 +22,7 @@ def clustered(
     *,
     number_of_clusters: int,
     seed: int,
-    workspace: Workspace,
+    workspace: Workspace | None = None,
     schedule: Schedule | None = None,
     validation: tf.data.Dataset | Split | None = None,
     teacher: keras.Model | None = None,
@@ -35,7 +35,7 @@ def clustered(
         batches: of ``data.pipeline``, with a teacher's stored logits or without.
         number_of_clusters: most distinct values of a kernel.
         seed: of what is drawn.
-        workspace: of the stage.
+        workspace: of the stage; ``None`` outside of a run, where nothing is kept to go on from.
         schedule, validation, teacher, loss: as in `quantization.quantization_aware`.
 
     Raises:
@@ -48,4 +48,5 @@ def clustered(
     fitting.set_seed(seed)
     network = bridge.to_tf_keras(student, probe=probe)
     network = cluster.train(network, batches, number_of_clusters=number_of_clusters, **options)
-    return fitting.Trained(bridge.to_keras(network, like=student), cluster.curves(network, stage=workspace.stage))
+    curves = cluster.curves(network, stage=workspace.stage if workspace else "cluster")
+    return fitting.Trained(bridge.to_keras(network, like=student), curves)

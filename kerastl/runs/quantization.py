@@ -22,7 +22,7 @@ def quantization_aware(
     batches: tf.data.Dataset,
     *,
     seed: int,
-    workspace: Workspace,
+    workspace: Workspace | None = None,
     schedule: Schedule | None = None,
     validation: tf.data.Dataset | Split | None = None,
     teacher: keras.Model | None = None,
@@ -36,7 +36,7 @@ def quantization_aware(
         batches: of ``data.pipeline``, with a teacher's stored logits or without. They know the task that the file is
             for, and on the first of their examples the model and its counterpart in tf_keras are compared beforehand.
         seed: of what is drawn.
-        workspace: of the stage.
+        workspace: of the stage; ``None`` outside of a run, where nothing is kept to go on from.
         schedule: epochs and learning rate; fine-tuning is short and slow. By default the one that
             ``data.pipeline.training_batches`` made the batches for.
         validation: batches or a split; scored after every epoch. By default the validation split of the data set that
@@ -63,4 +63,4 @@ def quantization_aware(
     network = bridge.to_tf_keras(student, probe=probe)
     aware = qat.train(network, batches, preserve_sparsity=preserve_sparsity, **options)
     content = tflite.convert(aware, task, integer=True)
-    return tflite.Converted(content, qat.curves(aware, stage=workspace.stage))
+    return tflite.Converted(content, qat.curves(aware, stage=workspace.stage if workspace else "qat"))

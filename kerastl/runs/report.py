@@ -269,7 +269,7 @@ def _times_smaller(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
 def print_table(report: Mapping[str, Any], *, console: Console | None = None) -> None:
     """Prints a report's variants, smallest first, and the chosen one with its reason."""
     if console is None:  # as one piece, which goes where whatever else is printed goes
-        console = Console()
+        console = Console(force_jupyter=False)  # which would draw an empty frame beside it
         with console.capture() as printed:
             print_table(report, console=console)
         print(printed.get(), end="", flush=True)

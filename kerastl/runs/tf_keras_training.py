@@ -47,7 +47,7 @@ def settings(
     validation: tf.data.Dataset | Split | None,
     teacher: keras.Model | None,
     loss: Callable | None,
-    workspace: Workspace,
+    workspace: Workspace | None,
 ) -> dict[str, Any]:
     """What ``compress.qat.train`` and ``compress.cluster.train`` take alike.
 
@@ -58,7 +58,7 @@ def settings(
         teacher: answers every batch, in inference mode.
         loss: as these functions take it; by default under a teacher, of one class an example, the divergence from its
             answers at temperature 1, and else the task's own.
-        workspace: of the stage.
+        workspace: of the stage; ``None`` outside of a run, where nothing is kept to go on from.
 
     Raises:
         ValueError: there is no schedule.
@@ -76,5 +76,5 @@ def settings(
         "loss": loss,
         "validation": pipeline.batches(validation, batch_size=500) if isinstance(validation, Split) else validation,
         "workspace": workspace,
-        "callbacks": [callbacks.ProgressBar(workspace.stage)],
+        "callbacks": [callbacks.ProgressBar(workspace.stage if workspace else "training")],
     }

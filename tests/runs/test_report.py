@@ -301,6 +301,17 @@ def test_a_tag_may_look_like_markup(built):
     assert f"{built['recipe']} / [/red]" in console.export_text()
 
 
+def test_a_notebook_gets_the_table_as_plain_text_and_nothing_beside_it(built, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *pieces: shown.append(pieces))
+    report.print_table(built)
+    printed = capsys.readouterr().out
+    assert "static_int8 *" in printed
+    assert "\x1b" not in printed
+    assert shown == []
+
+
 def test_the_table_is_sorted_by_size_and_marks_the_choice(built):
     console = Console(record=True, width=80, file=io.StringIO())
     report.print_table(built, console=console)
