@@ -6,11 +6,7 @@ is one permutation of indices, so no picture is ever copied into a shuffle buffe
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
-import functools
-import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl import types
-from kerastl.data import orders
+from kerastl.data import orders, reading_gate
 from kerastl.data.sampling import Sampling
 from kerastl.inputs.augmentation import Augmentation
 
@@ -321,7 +317,7 @@ def _teacher(answers: np.ndarray | types.CachedLogits) -> Callable[[tf.Tensor, t
         held = tf.constant(answers, tf.float32)
         return lambda epoch, rows: tf.gather(held, rows)
 
-    gate, (views, _, classes), widths = _gate(), answers.shape, dict(answers.outputs)
+    gate, (views, _, classes), widths = reading_gate.gate(), answers.shape, dict(answers.outputs)
 
     def taken(epoch: np.int64, rows: np.ndarray) -> np.ndarray:
         with gate as open_:
@@ -346,7 +342,7 @@ def _reader(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> 
         held = tf.constant(inputs)
         return lambda rows: tf.gather(held, rows)
 
-    gate = _gate()
+    gate = reading_gate.gate()
 
     def taken(rows: np.ndarray) -> np.ndarray:
         with gate as open_:
@@ -358,44 +354,6 @@ def _reader(inputs: np.ndarray | types.LazyArray | Mapping[str, np.ndarray]) -> 
         return tf.ensure_shape(batch, (None, *inputs.shape[1:]))
 
     return read
-
-
-class _Gate:
-    """Through which TensorFlow's threads come to read; closed before the interpreter ends.
-
-    An iterator that was not read to its end goes on reading ahead. A thread of it that is inside Python when the
-    interpreter ends never comes back, and TensorFlow waits for it for ever.
-    """
-
-    _QUIET = 0.2  # seconds without a reader after which none is on its way: whoever comes now is turned away at once
-
-    def __init__(self) -> None:
-        self._inside, self._last, self._closed, self._lock = 0, 0.0, False, threading.Lock()
-
-    def __enter__(self) -> bool:
-        self._count(1)
-        return not self._closed
-
-    def __exit__(self, *_: object) -> None:
-        self._count(-1)
-
-    def _count(self, step: int) -> None:
-        with self._lock:
-            self._inside += step
-            self._last = time.monotonic()
-
-    def close(self) -> None:
-        self._closed = True
-        patience = time.monotonic() + 10
-        while (self._inside or time.monotonic() - self._last < self._QUIET) and time.monotonic() < patience:
-            time.sleep(0.01)
-
-
-@functools.cache
-def _gate() -> _Gate:
-    gate = _Gate()
-    atexit.register(gate.close)
-    return gate
 
 
 def _by_place(augment: Any, shape: Any) -> Change:

@@ -92,7 +92,7 @@ def load(
         parts = splits.limit_examples(parts, dict.fromkeys(parts, strata), limit=limit, least=10, seed=seed)
     train = [" ".join(texts[index].words) for index in parts["train"]]
     tokens = vocabularies.tokens(vocabulary, train, size=vocabulary_size)
-    tokenizer, arrays, cut = wordpiece.Tokenizer(tokens), {}, 0
+    tokenizer, arrays, cut = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary)), {}, 0
     for split, rows in parts.items():
         some = [texts[index] for index in rows]
         made = [aligned(one, tokenizer, target.names, length=sequence_length) for one in some]
@@ -106,7 +106,7 @@ def load(
     arguments |= {"sequence_length": sequence_length, "vocabulary": vocabularies.from_anywhere(vocabulary)}
     arguments |= {"vocabulary_size": vocabulary_size, "test": test, "limit": limit}
     return splits.dataset(
-        types.Task("movie_names" if path is None else Path(path).stem, Text(sequence_length, tokens), target),
+        types.Task("movie_names" if path is None else Path(path).stem, Text(sequence_length, tokens, tokenizer.settings), target),
         arrays,
         seed=seed,
         validation=validation,

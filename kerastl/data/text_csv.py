@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -233,7 +233,7 @@ def build_dataset(
         left_out.tell(familiarity.warnings(training, tokenizer, english=vocabulary == "bert"))
     arrays = {}
     for split, rows in parts.items():
-        encode = tokenizer.encode if pair is None else tokenizer.encode_pair
+        encode: Callable[..., list[int]] = tokenizer.encode if pair is None else tokenizer.encode_pair
         ids = [encode(*examples[index].texts, sequence_length) for index in rows]
         arrays[f"{split}_inputs"] = np.asarray(ids, np.int32).reshape(len(rows), sequence_length)
         arrays[f"{split}_labels"] = labels[rows]

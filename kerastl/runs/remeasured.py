@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from kerastl import types, verify
 from kerastl.export import packing, runtimes
-from kerastl.runs import acceptance, rows, selective
+from kerastl.runs import acceptance, differences, rows, selective
 from kerastl.system import atomic_files, output, phrases
 from kerastl.tasks import single_label
 from kerastl.untrusted import tflite_file
@@ -46,8 +46,6 @@ TAKEN_AT_ITS_WORD = {
 _STATED = ("name", "eligible", "model", "float_score", "agreement", "max_difference", "worst_layer")
 """Of a variant's row what stays as it is stated until something else is measured."""
 _MOST_VARIANTS = 1000
-_MOST_SAID = 20
-"""Differences of one table that are said; of the others the number."""
 _SLACK = {"gzip_bytes": 0.02, "max_difference": checks.FLOAT32.max_difference, "worst_layer": 1e-4}
 """How far a number may be from the stated one: zlib packs differently from version to version, and floats of Keras and
 of plain kernels differ in their last digits from machine to machine. Of bytes and layers as a share of themselves."""
@@ -125,17 +123,19 @@ class Measured:
             known["heads"] = self._heads(stated["heads"])
         again = json.loads(json.dumps(known, default=atomic_files.to_json_types))
         for row, other in zip(stated["variants"], again["variants"], strict=True):
-            self.found += [f"{output.printable(row['name'])}: {words}" for words in unlike(row, other)]
+            self.found += [f"{output.printable(row['name'])}: {words}" for words in differences.unlike(row, other)]
         one, other = ({key: value for key, value in of.items() if key != "variants"} for of in (stated, again))
-        self.found += [f"report.json: {words}" for words in unlike(one, other)]
+        self.found += [f"report.json: {words}" for words in differences.unlike(one, other)]
         return again
 
     def _selective(self, name: str, answers: tables.Outputs) -> dict[str, Any]:
         """What the reject option of a file gives, and whether it is that of its answers."""
         from kerastl.runs import finished
 
-        described = self._reader.described(finished.inside(self._run.folder, self._rows[name]["file"]))["target"]
-        task, held = selective.task_of(self._dataset.task, described), self._dataset.validation
+        described = self._reader.described(finished.inside(self._run.folder, self._rows[name]["file"]))
+        if described is None:
+            return {}
+        task, held = selective.task_of(self._dataset.task, described["target"]), self._dataset.validation
         given = self.answers_of(name, held)
         if task == self._dataset.task or given is None:
             return {}
@@ -401,35 +401,3 @@ def _within_slack(stated: Mapping[str, Any], again: dict[str, Any]) -> dict[str,
         near = (abs(one[key] - other[key]) <= _SLACK["worst_layer"] for key in ("error", "clipped"))
         again["worst_layer"] = other if all(near) else one
     return again
-
-
-def unlike(stated: Any, again: Any, place: str = "") -> Iterator[str]:
-    """Where two trees of JSON differ, leaf by leaf; of a long table the first and how many more.
-
-    Args:
-        stated: what a file says.
-        again: what was measured.
-        place: the name of what is compared, with a dot between the parts.
-    """
-    found = list(_unlike(stated, again, place))
-    yield from found[:_MOST_SAID]
-    if len(found) > _MOST_SAID:
-        yield f"{len(found) - _MOST_SAID} more"
-
-
-def _unlike(stated: Any, again: Any, place: str) -> Iterator[str]:
-    if isinstance(stated, dict) and isinstance(again, dict):
-        for key in sorted({*stated, *again}):
-            inner = output.printable(f"{place}.{key}" if place else key)
-            if key not in stated:
-                yield f"{inner} is not stated, measured {again[key]!r:.200}"
-            elif key not in again:
-                yield f"{inner} stated {stated[key]!r:.200}, and no report has that"
-            else:
-                yield from _unlike(stated[key], again[key], inner)
-    elif isinstance(stated, list) and isinstance(again, list) and len(stated) == len(again):
-        for number, (one, other) in enumerate(zip(stated, again, strict=True)):
-            named = one.get("name") if isinstance(one, dict) else None
-            yield from _unlike(one, other, f"{place}[{output.printable(named) if named else number}]")
-    elif stated != again or type(stated) is not type(again):
-        yield f"{place} stated {stated!r:.300}, measured {again!r:.300}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import kerastl
 from kerastl import data
 from kerastl.export import phone
-from kerastl.runs import remeasured, run_folder, selective
+from kerastl.runs import differences, remeasured, run_folder, selective
 from kerastl.system import digests, downloads, near_names, output
 from kerastl.tasks import embedding
 from kerastl.tasks.agreement import Agreement
@@ -143,8 +143,8 @@ def _config(config: Mapping[str, Any], dataset: Dataset) -> list[str]:
         "class_names": list(dataset.task.target.names),
         "counts": {split.name: len(split) for split in counts},
     }
-    found = [*remeasured.unlike({key: stated[key] for key in again}, again, "data")]
-    found += remeasured.unlike(config["seed"], config["config"].get("seed"), "seed")
+    found = [*differences.unlike({key: stated[key] for key in again}, again, "data")]
+    found += differences.unlike(config["seed"], config["config"].get("seed"), "seed")
     return [f"config.json: {words}" for words in found]
 
 

@@ -384,36 +384,6 @@ def test_refuses_views_that_do_not_go_with_the_answers():
         pipeline.batches(_split(), **options, answers=Told(3, 49, 2))
 
 
-ENDS = """
-import sys, numpy as np
-from kerastl import types
-from kerastl.data import decoding, pipeline
-from kerastl.inputs.image import Image
-from kerastl.tasks.single_label import SingleLabel
-files = sys.argv[1:]
-inputs = decoding.decode_all(files, size=(64, 64), channels=3, in_memory=0, cache_bytes=0).inputs
-task = types.Task("ends", Image((64, 64, 3)), SingleLabel(("a", "b")))
-split = types.Split("train", inputs, np.zeros(len(files), np.int32), task)
-iterator = iter(pipeline.batches(split, batch_size=16))
-next(iterator)
-"""
-
-
-def test_the_interpreter_ends_while_an_iterator_reads_ahead(tmp_path):
-    import os
-    import subprocess
-    import sys
-
-    from PIL import Image
-
-    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8)
-    Image.fromarray(noise).save(tmp_path / "a.png")
-    command = [sys.executable, "-c", ENDS, *[str(tmp_path / "a.png")] * 200]
-    environment = os.environ | {"KERASTL_HOME": str(tmp_path / "home")}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=240)
-    assert done.returncode == 0
-
-
 class Named:
     """Targets or inputs of several parts, of one type each."""
 

@@ -40,7 +40,8 @@ def rows(source: Source, layout: Layout, *, wanted: Sequence[str] = ()) -> Table
         raise TableError(f"{path}, line {odd[0]}: wanted an object with names. Received: {str(odd[1])[:60]}.")
     else:
         names = dict.fromkeys(name for _, one in records for name in one)
-    cells = (Row(line, tuple(cell(one.get(name)) for name in names)) for line, one in records)
+    objects: list[tuple[int, Any]] = records
+    cells = (Row(line, tuple(cell(one.get(name)) for name in names)) for line, one in objects)
     return Table(path, tuple(names), tuple(cells), tuple(said))
 
 
