@@ -28,7 +28,8 @@ def on_config(config: Any) -> Any:
     shutil.rmtree(BUILT, ignore_errors=True)
     shutil.copytree(ROOT / "docs", BUILT)
     made = pages()
-    for name, content in (made | images()).items():
+    contents: dict[str, str | bytes] = {**made, **images()}
+    for name, content in contents.items():
         (BUILT / name).parent.mkdir(exist_ok=True)
         (BUILT / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with (BUILT / "index.zh.md").open("a", encoding="utf-8") as start:
@@ -113,12 +114,12 @@ def aliases(module: ast.Module) -> dict[str, str]:
     classes = {node.name: ast.get_docstring(node) or "" for node in module.body if isinstance(node, ast.ClassDef)}
     found: dict[str, str] = {}
     for node in module.body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if getattr(target, "id", "") == "ALIASES" and isinstance(node.value, ast.Dict):  # type: ignore[attr-defined]
-            for key, value in zip(node.value.keys, node.value.values, strict=True):  # type: ignore[attr-defined]
-                words, facts = described(classes[ast.unparse(value)])
-                lines = [f"- **{name}**: {f'`{said}`' if name == 'Command' else said}" for name, said in facts.items()]
-                found[ast.literal_eval(key)] = "\n".join([words, "", *lines]).rstrip()
+        given = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if isinstance(given, ast.Dict) and "ALIASES" in ast.unparse(node).partition("=")[0]:
+            for name, config in zip(given.keys, given.values, strict=True):
+                words, facts = described(classes[ast.unparse(config)])
+                lines = [f"- **{key}**: {f'`{said}`' if key == 'Command' else said}" for key, said in facts.items()]
+                found[str(ast.literal_eval(name or config))] = "\n".join([words, "", *lines]).rstrip()
     return found
 
 
@@ -139,8 +140,9 @@ def settings(module: ast.Module) -> Iterator[tuple[str, str, str]]:
     """Name, default and line of each field of the recipe's ``Config``."""
     (config,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "Config")
     for field, line in zip(config.body, config.body[1:], strict=False):
-        documented = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
-        if isinstance(field, ast.AnnAssign) and field.value is not None and documented:
+        if not isinstance(line, ast.Expr) or not isinstance(line.value, ast.Constant):
+            continue
+        if isinstance(field, ast.AnnAssign) and field.value is not None:
             default = " ".join(ast.unparse(field.value).split())
             yield ast.unparse(field.target), _cell(default), _cell(" ".join(str(line.value.value).split()))
 
@@ -154,7 +156,8 @@ def results() -> str:
 
 def changelog() -> str:
     """`CHANGELOG.md`, whose links are as seen from the root."""
-    return re.sub(r"\]\(docs/", "](", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/)", "](index.md)")
+    return text.replace("](docs/", "](")
 
 
 def api() -> dict[str, str]:
