@@ -29,9 +29,9 @@ def on_config(config: Any) -> Any:
     shutil.copytree(ROOT / "docs", BUILT)
     made = pages()
     contents: dict[str, str | bytes] = {**made, **images()}
-    for name, content in contents.items():
-        (BUILT / name).parent.mkdir(exist_ok=True)
-        (BUILT / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for place, content in contents.items():
+        (BUILT / place).parent.mkdir(exist_ok=True)
+        (BUILT / place).write_bytes(content if isinstance(content, bytes) else content.encode())
     with (BUILT / "index.zh.md").open("a", encoding="utf-8") as start:
         start.write(untranslated())
     config.docs_dir = str(BUILT)
@@ -84,18 +84,27 @@ def on_serve(server: Any, **_: Any) -> None:
 def pages() -> dict[str, str]:
     """Every generated page, by its path in the site."""
     made = {"recipes.md": recipes(), "results.md": results(), "changelog.md": changelog()} | tutorials()
+    made["recipes.zh.md"] = recipes(introduction=RECIPES_IN_CHINESE)
     rooms = {f"api/{name}.md": page for name, page in api().items()}
     listed = "".join(f"- [`kerastl.{name}`]({name}.md): {_summary_of(name)}\n" for name in api() if name != "kerastl")
     start = f"# API\n\nThe two doors are [`kerastl.run` and `kerastl.open`](kerastl.md). Behind them:\n\n{listed}"
     return made | rooms | {"api/index.md": start}
 
 
-def recipes() -> str:
+RECIPES = (
+    "# Recipes\n\nA recipe is one Python file that reads aloud; each of its settings is a flag, and an argument of "
+    "`kerastl.run`. `kerastl copy RECIPE FILE` makes one your own.\n"
+)
+RECIPES_IN_CHINESE = (
+    "# 配方目录\n\n配方（recipe）是一个可以从头读到尾的 Python 文件；它的每项设置都是命令行选项，也是 `kerastl.run` 的参数。"
+    "`kerastl copy RECIPE FILE` 会复制一份供您修改。下面每个配方的说明直接取自它的源代码，因此是英文：Minutes 是所需分钟数，"
+    "Data 是数据，Command 是命令，Expect 是预期的结果；展开 Settings 可以看到每项设置及其默认值。\n"
+)
+
+
+def recipes(*, introduction: str = RECIPES) -> str:
     """The catalogue: what each recipe says of itself, and every setting with the line beneath it."""
-    text = [
-        "# Recipes\n\nA recipe is one Python file that reads aloud; each of its settings is a flag, and an argument "
-    ]
-    text.append("of `kerastl.run`. `kerastl copy RECIPE FILE` makes one your own.\n")
+    text = [introduction]
     for path in recipe_files():
         module = ast.parse(path.read_text(encoding="utf-8"))
         words, facts = described(ast.get_docstring(module) or "")
@@ -116,10 +125,10 @@ def aliases(module: ast.Module) -> dict[str, str]:
     for node in module.body:
         given = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         if isinstance(given, ast.Dict) and "ALIASES" in ast.unparse(node).partition("=")[0]:
-            for name, config in zip(given.keys, given.values, strict=True):
-                words, facts = described(classes[ast.unparse(config)])
+            for name, settings_class in zip(given.keys, given.values, strict=True):
+                words, facts = described(classes[ast.unparse(settings_class)])
                 lines = [f"- **{key}**: {f'`{said}`' if key == 'Command' else said}" for key, said in facts.items()]
-                found[str(ast.literal_eval(name or config))] = "\n".join([words, "", *lines]).rstrip()
+                found[str(ast.literal_eval(name or settings_class))] = "\n".join([words, "", *lines]).rstrip()
     return found
 
 
@@ -257,9 +266,9 @@ def untranslated() -> str:
     titles = (path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in lacking)
     listed = "".join(f"- [{title}]({path.name})\n" for title, path in zip(titles, lacking, strict=True))
     words = (
-        "下列页面，以及配方目录、结果、更新日志和接口文档，目前只有英文版："
+        "下列页面，以及结果、更新日志、接口文档和各配方的说明，目前只有英文版："
         if listed
-        else "配方目录、结果、更新日志和接口文档目前只有英文版。"
+        else "结果、更新日志、接口文档和各配方的说明目前只有英文版。"
     )
     return f"\n## 尚未翻译的页面\n\n{words}\n\n{listed}"
 
