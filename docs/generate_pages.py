@@ -28,17 +28,16 @@ def on_config(config: Any) -> Any:
     shutil.rmtree(BUILT, ignore_errors=True)
     shutil.copytree(ROOT / "docs", BUILT)
     made = pages()
-    contents: dict[str, str | bytes] = {**made, **images()}
-    for place, content in contents.items():
+    for place, content in [*made.items(), *images().items()]:
         (BUILT / place).parent.mkdir(exist_ok=True)
         (BUILT / place).write_bytes(content if isinstance(content, bytes) else content.encode())
     with (BUILT / "index.zh.md").open("a", encoding="utf-8") as start:
         start.write(untranslated())
     config.docs_dir = str(BUILT)
     config.nav[-1]["Reference"].append({"API": ["api/index.md", *(f"api/{name}.md" for name in api())]})
-    written = [name for name in made if name.startswith("tutorials/") and not name.endswith(".zh.md")]
+    written = [page for page in made if page.startswith("tutorials/") and not page.endswith(".zh.md")]
     if written:
-        config.nav.insert(1, {"Tutorials": sorted(written, key=lambda name: (name != "tutorials/index.md", name))})
+        config.nav.insert(1, {"Tutorials": sorted(written, key=lambda page: (page != "tutorials/index.md", page))})
     return config
 
 
@@ -46,7 +45,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """A page in the Chinese site that is not translated says so, below its title."""
     if not page.file.dest_uri.startswith("zh/") or page.file.src_uri.endswith(".zh.md"):
         return markdown
-    title, _, rest = markdown.partition("\n")
+    title, _newline, rest = markdown.partition("\n")
     return f'{title}\n\n!!! note "尚未翻译"\n    这一页还没有中文译文，下面是英文原文。\n{rest}'
 
 
@@ -96,9 +95,11 @@ RECIPES = (
     "`kerastl.run`. `kerastl copy RECIPE FILE` makes one your own.\n"
 )
 RECIPES_IN_CHINESE = (
-    "# 配方目录\n\n配方（recipe）是一个可以从头读到尾的 Python 文件；它的每项设置都是命令行选项，也是 `kerastl.run` 的参数。"
-    "`kerastl copy RECIPE FILE` 会复制一份供您修改。下面每个配方的说明直接取自它的源代码，因此是英文：Minutes 是所需分钟数，"
-    "Data 是数据，Command 是命令，Expect 是预期的结果；展开 Settings 可以看到每项设置及其默认值。\n"
+    "# 配方目录\n\n配方（recipe）是一个可以从头读到尾的 Python 文件；它的每项设置都是命令行选项，"
+    "也是 `kerastl.run` 的参数。`kerastl copy RECIPE FILE` 会复制一份供您修改。"
+    "下面每个配方的说明直接取自它的源代码，因此是英文："
+    "Minutes 是所需分钟数，Data 是数据，Command 是命令，"
+    "Expect 是预期的结果；展开 Settings 可以看到每项设置及其默认值。\n"
 )
 
 
