@@ -28,16 +28,16 @@ def on_config(config: Any) -> Any:
     shutil.rmtree(BUILT, ignore_errors=True)
     shutil.copytree(ROOT / "docs", BUILT)
     made = pages()
-    for name, content in (made | images()).items():
-        (BUILT / name).parent.mkdir(exist_ok=True)
-        (BUILT / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for place, content in [*made.items(), *images().items()]:
+        (BUILT / place).parent.mkdir(exist_ok=True)
+        (BUILT / place).write_bytes(content if isinstance(content, bytes) else content.encode())
     with (BUILT / "index.zh.md").open("a", encoding="utf-8") as start:
         start.write(untranslated())
     config.docs_dir = str(BUILT)
     config.nav[-1]["Reference"].append({"API": ["api/index.md", *(f"api/{name}.md" for name in api())]})
-    written = [name for name in made if name.startswith("tutorials/") and not name.endswith(".zh.md")]
+    written = [page for page in made if page.startswith("tutorials/") and not page.endswith(".zh.md")]
     if written:
-        config.nav.insert(1, {"Tutorials": sorted(written, key=lambda name: (name != "tutorials/index.md", name))})
+        config.nav.insert(1, {"Tutorials": sorted(written, key=lambda page: (page != "tutorials/index.md", page))})
     return config
 
 
@@ -45,7 +45,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """A page in the Chinese site that is not translated says so, below its title."""
     if not page.file.dest_uri.startswith("zh/") or page.file.src_uri.endswith(".zh.md"):
         return markdown
-    title, _, rest = markdown.partition("\n")
+    title, _newline, rest = markdown.partition("\n")
     return f'{title}\n\n!!! note "尚未翻译"\n    这一页还没有中文译文，下面是英文原文。\n{rest}'
 
 
@@ -83,18 +83,29 @@ def on_serve(server: Any, **_: Any) -> None:
 def pages() -> dict[str, str]:
     """Every generated page, by its path in the site."""
     made = {"recipes.md": recipes(), "results.md": results(), "changelog.md": changelog()} | tutorials()
+    made["recipes.zh.md"] = recipes(introduction=RECIPES_IN_CHINESE)
     rooms = {f"api/{name}.md": page for name, page in api().items()}
     listed = "".join(f"- [`kerastl.{name}`]({name}.md): {_summary_of(name)}\n" for name in api() if name != "kerastl")
     start = f"# API\n\nThe two doors are [`kerastl.run` and `kerastl.open`](kerastl.md). Behind them:\n\n{listed}"
     return made | rooms | {"api/index.md": start}
 
 
-def recipes() -> str:
+RECIPES = (
+    "# Recipes\n\nA recipe is one Python file that reads aloud; each of its settings is a flag, and an argument of "
+    "`kerastl.run`. `kerastl copy RECIPE FILE` makes one your own.\n"
+)
+RECIPES_IN_CHINESE = (
+    "# 配方目录\n\n配方（recipe）是一个可以从头读到尾的 Python 文件；它的每项设置都是命令行选项，"
+    "也是 `kerastl.run` 的参数。`kerastl copy RECIPE FILE` 会复制一份供您修改。"
+    "下面每个配方的说明直接取自它的源代码，因此是英文："
+    "Minutes 是所需分钟数，Data 是数据，Command 是命令，"
+    "Expect 是预期的结果；展开 Settings 可以看到每项设置及其默认值。\n"
+)
+
+
+def recipes(*, introduction: str = RECIPES) -> str:
     """The catalogue: what each recipe says of itself, and every setting with the line beneath it."""
-    text = [
-        "# Recipes\n\nA recipe is one Python file that reads aloud; each of its settings is a flag, and an argument "
-    ]
-    text.append("of `kerastl.run`. `kerastl copy RECIPE FILE` makes one your own.\n")
+    text = [introduction]
     for path in recipe_files():
         module = ast.parse(path.read_text(encoding="utf-8"))
         words, facts = described(ast.get_docstring(module) or "")
@@ -113,12 +124,12 @@ def aliases(module: ast.Module) -> dict[str, str]:
     classes = {node.name: ast.get_docstring(node) or "" for node in module.body if isinstance(node, ast.ClassDef)}
     found: dict[str, str] = {}
     for node in module.body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if getattr(target, "id", "") == "ALIASES" and isinstance(node.value, ast.Dict):  # type: ignore[attr-defined]
-            for key, value in zip(node.value.keys, node.value.values, strict=True):  # type: ignore[attr-defined]
-                words, facts = described(classes[ast.unparse(value)])
-                lines = [f"- **{name}**: {f'`{said}`' if name == 'Command' else said}" for name, said in facts.items()]
-                found[ast.literal_eval(key)] = "\n".join([words, "", *lines]).rstrip()
+        given = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if isinstance(given, ast.Dict) and "ALIASES" in ast.unparse(node).partition("=")[0]:
+            for name, settings_class in zip(given.keys, given.values, strict=True):
+                words, facts = described(classes[ast.unparse(settings_class)])
+                lines = [f"- **{key}**: {f'`{said}`' if key == 'Command' else said}" for key, said in facts.items()]
+                found[str(ast.literal_eval(name or settings_class))] = "\n".join([words, "", *lines]).rstrip()
     return found
 
 
@@ -139,8 +150,9 @@ def settings(module: ast.Module) -> Iterator[tuple[str, str, str]]:
     """Name, default and line of each field of the recipe's ``Config``."""
     (config,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "Config")
     for field, line in zip(config.body, config.body[1:], strict=False):
-        documented = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
-        if isinstance(field, ast.AnnAssign) and field.value is not None and documented:
+        if not isinstance(line, ast.Expr) or not isinstance(line.value, ast.Constant):
+            continue
+        if isinstance(field, ast.AnnAssign) and field.value is not None:
             default = " ".join(ast.unparse(field.value).split())
             yield ast.unparse(field.target), _cell(default), _cell(" ".join(str(line.value.value).split()))
 
@@ -154,7 +166,8 @@ def results() -> str:
 
 def changelog() -> str:
     """`CHANGELOG.md`, whose links are as seen from the root."""
-    return re.sub(r"\]\(docs/", "](", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/)", "](index.md)")
+    return text.replace("](docs/", "](")
 
 
 def api() -> dict[str, str]:
@@ -254,9 +267,9 @@ def untranslated() -> str:
     titles = (path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in lacking)
     listed = "".join(f"- [{title}]({path.name})\n" for title, path in zip(titles, lacking, strict=True))
     words = (
-        "下列页面，以及配方目录、结果、更新日志和接口文档，目前只有英文版："
+        "下列页面，以及结果、更新日志、接口文档和各配方的说明，目前只有英文版："
         if listed
-        else "配方目录、结果、更新日志和接口文档目前只有英文版。"
+        else "结果、更新日志、接口文档和各配方的说明目前只有英文版。"
     )
     return f"\n## 尚未翻译的页面\n\n{words}\n\n{listed}"
 
