@@ -31,7 +31,14 @@ def test_sentences_are_answered(bundle, capsys):
     assert capsys.readouterr().out.startswith("good: gut ")
 
 
-@pytest.mark.parametrize("sentence", ["", "\x00\x07", "good " * 100_000, "\udcff"])
+def test_an_empty_text_is_a_row_with_its_error(bundle, capsys):
+    assert cli.main(["predict", "run", "", "good", "--json"]) == 1
+    empty, answered = json.loads(capsys.readouterr().out)
+    assert empty == {"input": "", "error": "Wanted a sentence. Received: an empty text."}
+    assert answered["input"] == "good"
+
+
+@pytest.mark.parametrize("sentence", ["\x00\x07", "good " * 100_000, "\udcff"])
 def test_any_sentence_is_answered(bundle, sentence, capsys):
     assert cli.main(["predict", "run", sentence, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)[0]["input"]) <= 300

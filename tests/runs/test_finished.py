@@ -242,7 +242,14 @@ def test_rows_may_begin_with_a_negative_number(monkeypatch, finished):
         cli.main(["predict", str(finished), "-x"])
 
 
-@pytest.mark.parametrize("sentence", ["", "\x00\x07", "👍🏽 好 é", "good " * 100_000, "[SEP][CLS]", "\udcff"])
+def test_an_empty_text_is_not_answered(texts):
+    problems = {}
+    answers = kerastl.open(texts).predict(["", "good", " \t"], problems=problems)
+    assert [one["input"] for one in answers] == ["good"]
+    assert problems == dict.fromkeys(["", " \t"], "Wanted a sentence. Received: an empty text.")
+
+
+@pytest.mark.parametrize("sentence", ["\x00\x07", "👍🏽 好 é", "good " * 100_000, "[SEP][CLS]", "\udcff"])
 def test_any_sentence_is_answered(texts, sentence):
     (answer,) = kerastl.open(texts).predict(sentence)
     assert answer["input"] == (sentence if len(sentence) <= 300 else f"{sentence[:297]}...")
