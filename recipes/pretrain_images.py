@@ -8,7 +8,7 @@ in no classes end in the encoder itself, proven against its own features.
 Minutes: 600
 Data: cifar10, or your pictures, with labels or without
 Command: kerastl run pretrain_images --labels 45
-Expect: not measured at full size yet; `benchmarks/training/pretraining.py` measures it
+Expect: not measured at full size yet; after two epochs of a small net +6 points on one seed, see docs/pretraining.md
 """
 
 from __future__ import annotations
