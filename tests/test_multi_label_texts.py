@@ -22,7 +22,7 @@ from kerastl.inputs import wordpiece
 from kerastl.recipes import text_classifier, text_mobile
 from kerastl.runs import FineTuning, publishing, recipes, store
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.training import fitting
+from kerastl.training import fitting, transfer
 
 NAMES = ("goal", "rain", "vote")
 
@@ -174,7 +174,9 @@ def test_the_recipe_weighs_what_is_rare(config, finished, tmp_path, monkeypatch)
     short = dataclasses.replace(config, balanced=True, fine_tune=FineTuning(epochs=1, batch_size=16))
     with pytest.raises(Enough):
         text_classifier.run(short, tmp_path / "run")
-    model = keras.saving.load_model(next((tmp_path / "run" / "stages").glob("fine_tuned-*")) / "model.keras")
+    stage = next((tmp_path / "run" / "stages").glob("fine_tuned-*"))
+    custom = {"LayerwiseAdamW": transfer.LayerwiseAdamW}
+    model = keras.saving.load_model(stage / "model.keras", custom_objects=custom)
     having = finished[2].train.labels.astype(int).sum(0)
     assert model.loss.weights == pytest.approx((len(finished[2].train) - having) / having)
 
