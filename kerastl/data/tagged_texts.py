@@ -106,7 +106,11 @@ def load(
     arguments |= {"sequence_length": sequence_length, "vocabulary": vocabularies.from_anywhere(vocabulary)}
     arguments |= {"vocabulary_size": vocabulary_size, "test": test, "limit": limit}
     return splits.dataset(
-        types.Task("movie_names" if path is None else Path(path).stem, Text(sequence_length, tokens, tokenizer.settings), target),
+        types.Task(
+            "movie_names" if path is None else Path(path).stem,
+            Text(sequence_length, tokens, tokenizer.settings),
+            target,
+        ),
         arrays,
         seed=seed,
         validation=validation,
