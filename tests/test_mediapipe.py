@@ -67,8 +67,13 @@ def test_one_wrong_answer_or_a_refused_file_fails_the_command(command, capsys):
     assert command.judged([case], [ours], [{"error": "Only RGB"}], found=found) == 1
 
 
-def test_folding(command):
-    assert command.plain("ÉTOILE, Straße ﬁlm 한국 Ａ") == "etoile, strasse film 한국 a"
+def test_what_mediapipe_reads_otherwise_goes_there_as_our_words(command):
+    given = {one.name: one for one in command.sentences()}
+    assert len(given) == len(command.SENTENCES) + 2 * len(command.WRITTEN_OTHERWISE)
+    for sentence in command.WRITTEN_OTHERWISE:
+        assert not given[sentence].judged
+        assert given[f"its words: {sentence}"].judged
+    assert given["its words: ÉTOILE FILANTE, ÇA VA"].theirs == "etoile filante , ca va"
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess:

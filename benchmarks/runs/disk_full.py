@@ -125,7 +125,7 @@ def variant(seed: int) -> Save:
     candidate = kerastl.runs.Candidate(
         "float32", "float32", kerastl.export.tflite.convert(model, tiny_run.load().task), model
     )
-    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load())
+    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load(), kerastl.runs.Acceptance())
 
 
 def report(seed: int) -> Save:

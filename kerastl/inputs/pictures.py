@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from pathlib import Path
 from typing import IO, Any
 
@@ -118,9 +119,21 @@ def read(
     return Picture(pixels.reshape(*pixels.shape[:2], channels), (*remarks, *found))
 
 
-@functools.cache
+_REGISTERING = threading.Lock()
+
+
 def formats() -> tuple[str, ...]:
-    """`FORMATS`, and HEIF where the extra `heic` is installed, which makes it one of Pillow's."""
+    """`FORMATS`, and HEIF where the extra `heic` is installed, which makes it one of Pillow's.
+
+    Pictures are decoded by several threads: one of them registers, the others wait, for a module that is being imported
+    already stands in ``sys.modules`` and has nothing in it yet.
+    """
+    with _REGISTERING:
+        return _registered()
+
+
+@functools.cache
+def _registered() -> tuple[str, ...]:
     try:
         import pillow_heif
     except ImportError:

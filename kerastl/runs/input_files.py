@@ -89,7 +89,8 @@ def read_ahead(examples: Iterable[tuple[str, Any]], kind: Inputs) -> Iterator[tu
         examples: names, each with a batch, an error, or a function that reads a batch and may raise an error.
         kind: of input, by whose size so many are held at once as memory allows.
     """
-    ahead = max(min(_BYTES_AT_ONCE // max(math.prod(kind.shape), 1), 2 * _AT_ONCE), 2)
+    shapes = kind.shape.values() if isinstance(kind.shape, Mapping) else [kind.shape]
+    ahead = max(min(_BYTES_AT_ONCE // max(sum(map(math.prod, shapes)), 1), 2 * _AT_ONCE), 2)
     waiting: collections.deque[tuple[str, Any]] = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
     try:

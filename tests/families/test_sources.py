@@ -29,7 +29,7 @@ FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.d
 
 # What is read from files that people look into says where each example was found.
 WITH_ORIGINS = {"arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "unlabelled"}
-WITH_ORIGINS |= {"sentence_tasks", "unlabelled_texts"}
+WITH_ORIGINS |= {"sentence_tasks", "tagged_texts", "unlabelled_texts"}
 
 # Nothing is asked of these before a model has answered them.
 UNLABELLED = {"unlabelled", "unlabelled_texts"}
@@ -107,6 +107,7 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
     ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled", "unlabelled_texts"}
+    ones_own |= {"tagged_texts"}
     fetched = {"bike_rentals", "cifar10", "fashion_mnist", "groceries", "mnist", "movie_reviews", "tfds"}
     assert set(FOUND) == fetched | ones_own
     assert set(FOUND) - set(FETCHED) == ones_own

@@ -22,7 +22,7 @@ from kerastl.inputs.image import Image
 # what is read off a file before it is quantized, how one kernel is rounded or written, nor a last look at the file.
 INNER = {
     "quantize_scheme", "lowering", "fine_tuning", "float_file", "gptq", "tf_keras", "full_integer", "four_bits",
-    "finished_file", "attention_masks", "calibration_runs",
+    "finished_file", "attention_masks", "calibration_runs", "quantizer_output",
 }  # fmt: skip
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")

@@ -261,9 +261,9 @@ def test_a_progressive_jpeg_is_refused_by_its_whole_size(tmp_path):
 def without_heic(monkeypatch):
     """As where the extra `heic` is not installed."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    pictures.formats.cache_clear()
+    pictures._registered.cache_clear()
     yield
-    pictures.formats.cache_clear()
+    pictures._registered.cache_clear()
 
 
 @pytest.mark.usefixtures("without_heic")
