@@ -203,7 +203,8 @@ def test_every_forged_field_of_a_report_is_noticed(published, quick, tmp_path):
         missed |= set() if caught(folder) else {name.removeprefix("teacher's ")}
     print(f"{len(paths)} fields, not noticed: {sorted(missed)}")
     assert len(paths) > 150
-    assert missed - {"warnings"} == UNNOTICED  # a busy machine warns of its latencies, and nobody can say it did not
+    warned = {"warnings"} if honest["warnings"] else set()  # of latencies that a busy machine made wide
+    assert missed == UNNOTICED | warned
     write(folder, "report.json", honest)
     assert caught(folder) == []
 
