@@ -22,8 +22,9 @@ from kerastl.data import image_folder, pipeline, splits
 from kerastl.data.reading import PictureReading
 from kerastl.export import metadata, serving, tflite
 from kerastl.recipes import image_classifier
-from kerastl.runs import Acceptance, publishing, report, stage_files, store
+from kerastl.runs import Acceptance, publishing, stage_files, store
 from kerastl.runs.checkpoints import Workspace
+from kerastl.runs.page import mistakes as mistaken
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
@@ -288,7 +289,7 @@ def test_mistakes_are_told_in_sets(dataset):
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]], np.uint8)
     split = types.Split("test", dataset.test.inputs[:3], labels, dataset.task)
     probabilities = np.array([[0.9, 0.1, 0.8, 0.2], [0.01, 0.7, 0.2, 0.95], [0.1, 0.02, 0.3, 0.4]], np.float32)
-    found = report.misclassified(split, probabilities)
+    found = mistaken.misclassified(split, probabilities)
     assert (found.total, found.examples) == (2, 3)
     assert found.labels == ("green", "none")  # the surest first: 98 % that no green is there
     assert found.predictions == ("none", "green, square")

@@ -26,6 +26,7 @@ import pathlib
 import kerastl
 from kerastl import types
 from kerastl.runs import report, store
+from kerastl.runs.page import mistakes as mistaken
 from kerastl.system import atomic_files
 
 
@@ -86,7 +87,7 @@ def run(config: Config, folder: pathlib.Path) -> dict:
             ),
         )
         answers = kerastl.verify.predict_tflite(path, dataset.test.inputs)
-        report.write(result, folder, mistakes=report.misclassified(dataset.test, answers))
+        report.write(result, folder, mistakes=mistaken.misclassified(dataset.test, answers))
         store.publish(folder, kerastl.export.phone.files(content, report=result, task=dataset.task))
     return result
 '''.lstrip()

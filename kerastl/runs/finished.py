@@ -322,13 +322,13 @@ class FinishedRun:
         """The table of files for a notebook, smallest first, the chosen one in bold."""
         import html
 
-        from kerastl.runs import report
+        from kerastl.runs.page import words
 
         columns = ("variant", "bytes", f"test {self.report['metric']}", "95 % interval", "agreement", "ms")
         lines = []
         for row in sorted(self.report["variants"], key=lambda row: row["bytes"]):
             score, low, high = (
-                report.score_words(row[key], self.report["units"]) for key in ("score", "score_low", "score_high")
+                words.score_words(row[key], self.report["units"]) for key in ("score", "score_low", "score_high")
             )
             cells = (
                 row["name"],

@@ -18,6 +18,7 @@ from kerastl.export import keras_graph, metadata, packing, phone, runtimes, save
 from kerastl.runs import acceptance, baselines, head_files, report, selective, single_tasks, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
+from kerastl.runs.page import mistakes
 from kerastl.system import atomic_files
 from kerastl.tasks import single_label
 from kerastl.training import fitting
@@ -131,7 +132,7 @@ def publish(
         held = verify.predict_tflite(chosen.path, dataset.validation.inputs, kind=task.inputs)
         result |= selective.measured(own_task, dataset, {"validation": held, "test": answers})
     _save(model, run.folder, task)
-    report.write(result, run.folder, curves=curves, mistakes=report.misclassified(dataset.test, answers))
+    report.write(result, run.folder, curves=curves, mistakes=mistakes.misclassified(dataset.test, answers))
     run.publish(phone.files(content, report=result, task=own_task))
     with contextlib.suppress(OSError, UnicodeError):  # a terminal that takes no more takes nothing back
         report.print_table(result)

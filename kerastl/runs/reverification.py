@@ -291,11 +291,11 @@ def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers
     page = root / "report.html"
     if answers is None or not page.is_file() or page.is_symlink():
         return found
-    from kerastl.runs import report
+    from kerastl.runs.page import mistakes, rendering
 
     try:
-        again = _text_of(report.render(measured, mistakes=report.misclassified(dataset.test, answers)))
-    except report.UndefinedError as error:
+        again = _text_of(rendering.render(measured, mistakes=mistakes.misclassified(dataset.test, answers)))
+    except rendering.UndefinedError as error:
         return [*found, f"report.html: cannot be made of such a report: {error}"]
     stated = _text_of(page.read_text("utf-8"))
     if stated != again:

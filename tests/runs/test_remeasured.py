@@ -19,7 +19,9 @@ import toy_run
 import kerastl
 from kerastl.compress import ptq
 from kerastl.export import phone, tflite
-from kerastl.runs import Acceptance, candidates, plots, publishing, report, reverification, store
+from kerastl.runs import Acceptance, candidates, plots, publishing, reverification, store
+from kerastl.runs.page import mistakes as mistaken
+from kerastl.runs.page import rendering
 from kerastl.system import digests
 from kerastl.training import fitting
 from kerastl.types import History
@@ -142,7 +144,7 @@ def write(folder: Path, name: str, content: Any) -> None:
         data = toy_run.load(seed=0)
         try:
             answers = kerastl.verify.predict_tflite(folder / "mobile" / "model.tflite", data.test.inputs)
-            page = report.render(content, mistakes=report.misclassified(data.test, answers))
+            page = rendering.render(content, mistakes=mistaken.misclassified(data.test, answers))
             made = phone.written((folder / "mobile" / "model.tflite").read_bytes(), content, data.task)
             (folder / "report.html").write_text(page)
             (folder / "mobile" / "README.md").write_bytes(made["README.md"])

@@ -19,6 +19,8 @@ from rich.console import Console
 from kerastl import types
 from kerastl.inputs import image as images
 from kerastl.runs import report
+from kerastl.runs.page import mistakes as mistaken
+from kerastl.runs.page import rendering
 from kerastl.tasks.single_label import SingleLabel
 
 VARIANT_KEYS = {
@@ -80,13 +82,13 @@ def built(tmp_path, dataset):
 
 def test_why_another_model_was_taken_stands_on_page_and_table(built, capsys):
     why = "On validation student_without_teacher 0.9300, distilled 0.9200: student_without_teacher is taken."
-    assert "Which model the files are of" not in report.render(built)
+    assert "Which model the files are of" not in rendering.render(built)
     told = {**built, "model_choice": why}
-    assert why in report.render(told)
+    assert why in rendering.render(told)
     report.print_table(told)
     assert why in " ".join(capsys.readouterr().out.split())
     del told["model_choice"]  # a report of an earlier run
-    assert "Which model the files are of" not in report.render(told)
+    assert "Which model the files are of" not in rendering.render(told)
 
 
 def test_notes_and_baselines_are_said(built, capsys):
@@ -157,7 +159,7 @@ def test_mistakes_are_the_most_confident_ones():
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
     origins = np.array([f"{number}.png" for number in range(5)])
     split = types.Split("test", pictures, PAIR_LABELS, PAIR, origins)
-    found = report.misclassified(split, PROBABILITIES, limit=2)
+    found = mistaken.misclassified(split, PROBABILITIES, limit=2)
     assert (found.total, found.examples) == (3, 5)
     assert found.labels == ("b", "a")
     assert found.predictions == ("a", "b")
@@ -166,7 +168,7 @@ def test_mistakes_are_the_most_confident_ones():
     for shown, picture in zip(found.shown, pictures[[2, 4]], strict=True):
         np.testing.assert_array_equal(pictured(shown), picture)
     with pytest.raises(ValueError, match=r"Received: \(4, 2\) and 5 labels"):
-        report.misclassified(split, PROBABILITIES[:4])
+        mistaken.misclassified(split, PROBABILITIES[:4])
 
 
 class Page(html.parser.HTMLParser):
@@ -190,7 +192,7 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page_stands_alone_and_shows_everything(tmp_path, dataset, built):
-    wrong = report.misclassified(dataset.test, np.eye(3, dtype=np.float32)[np.zeros(10, int)])
+    wrong = mistaken.misclassified(dataset.test, np.eye(3, dtype=np.float32)[np.zeros(10, int)])
     curves = [
         types.History("teacher", {"loss": (2.0, 1.0, 0.5), "val_loss": (2.0, 1.5, 1.0), "accuracy": (0.1, 0.5, 0.9)}),
         types.History("student", {"loss": (1.0,), "learning_rate": (0.1,)}),
@@ -228,7 +230,7 @@ def test_the_page_without_teacher_curves_and_mistakes(tmp_path, dataset):
         choice=types.Choice("float32", "the only one"),
         details=DETAILS,
     )
-    text = report.render(built)
+    text = rendering.render(built)
     assert "Against the teacher" not in text
     assert "999 B" in text
     assert "gets wrong" not in text
@@ -350,7 +352,7 @@ def test_what_has_to_be_said_loudly_is_said_on_the_terminal_and_on_the_page(tmp_
     assert beaten.startswith("a linear model scores 93.00 % on test, and the chosen int8 90.00 %")
     assert wide.startswith("The latency of float32 says little; of float32 its rounds are 40% apart")
     assert built["variants"][1]["min_runtime"]["litert"] == "2.1.0"
-    text = report.render(built)
+    text = rendering.render(built)
     assert "a linear model scores 93.00 % on test" in text
     assert "LiteRT 2.1.0 or newer; for Android 2.1.0</dd>" in text
     assert "processor time on one thread of an EPYC" in text
@@ -368,7 +370,7 @@ def test_what_has_to_be_said_loudly_is_said_on_the_terminal_and_on_the_page(tmp_
 def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3)).astype(np.uint8)
     one, other = (
-        report.misclassified(types.Split("test", inputs, PAIR_LABELS, PAIR), PROBABILITIES, limit=2)
+        mistaken.misclassified(types.Split("test", inputs, PAIR_LABELS, PAIR), PROBABILITIES, limit=2)
         for inputs in (pictures, stream(pictures))
     )
     assert one.shown == other.shown
@@ -377,7 +379,7 @@ def test_mistakes_of_streamed_pictures_are_those_of_the_array(stream):
 
 def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
     split = types.Split("test", tiny_text.inputs, 1 - tiny_text.labels, tiny_text.task)  # every answer is wrong
-    found = report.misclassified(split, tiny_text.expected, limit=5)
+    found = mistaken.misclassified(split, tiny_text.expected, limit=5)
     assert found.total == len(split)
     assert len(found.shown) == 5
     assert all(shown["text"].split()[0] in ("good", "bad") for shown in found.shown)
@@ -386,8 +388,8 @@ def test_mistakes_of_texts_are_read_back_out_of_their_tokens(tiny_text):
 def test_an_example_is_shown_with_where_it_was_found(tmp_path, dataset, built):
     origins = np.array([f"folder/<{number}>.png" for number in range(10)])
     split = dataclasses.replace(dataset.test, origins=origins)
-    wrong = report.misclassified(split, np.eye(3, dtype=np.float32)[np.zeros(10, int)])
-    text = report.render(json.loads(json.dumps(built)), mistakes=wrong)
+    wrong = mistaken.misclassified(split, np.eye(3, dtype=np.float32)[np.zeros(10, int)])
+    text = rendering.render(json.loads(json.dumps(built)), mistakes=wrong)
     assert "folder/&lt;1&gt;.png" in text
     assert "folder/&lt;0&gt;.png" not in text, "which was answered right"
 
@@ -398,7 +400,7 @@ def test_several_inputs_and_outputs_stand_on_the_page_by_name(dataset, tmp_path)
     several = dataclasses.replace(made, facts=dataclasses.replace(made.facts, inputs=ends))
     options = {"folder": tmp_path, "stages": [], "details": DETAILS, "choice": types.Choice("static_int8", "alone")}
     metadata = {"recipe": "toy", "tag": "x", "seed": 0, "versions": {}}
-    pages = [report.render(report.build(metadata, dataset, variants=[one], **options)) for one in (made, several)]
+    pages = [rendering.render(report.build(metadata, dataset, variants=[one], **options)) for one in (made, several)]
     assert "<dt>in</dt>" in pages[0]
     assert "<dt>in, left</dt>" in pages[1]
     assert "<dt>in, right</dt>" in pages[1]

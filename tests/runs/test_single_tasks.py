@@ -13,6 +13,7 @@ from kerastl import verify
 from kerastl.inputs.numbers import Numbers
 from kerastl.models import multilayer_perceptron
 from kerastl.runs import Acceptance, candidates, publishing, report, single_tasks, store
+from kerastl.runs.page import words as wording
 from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
@@ -141,7 +142,7 @@ def test_the_page_and_the_table_have_them(published, capsys):
     folder, result = published
     page = (folder / "report.html").read_text()
     assert "Beside a model a task" in page
-    assert report.score_words(result["single_tasks"]["rows"][1]["alone_score"], "C") in page
+    assert wording.score_words(result["single_tasks"]["rows"][1]["alone_score"], "C") in page
     report.print_table(result)
     assert "Beside a model a task, trained for as many steps" in " ".join(capsys.readouterr().out.split())
 
