@@ -96,8 +96,8 @@ def watching(layers: Sequence[keras.layers.Layer]) -> Iterator[list[Watched]]:
 def _watched(one: Watched) -> Iterator[None]:
     layer: Any = one.layer
     call: Any = layer.call
-    activation: Any = getattr(layer, "activation", None)
-    before = _rule(layer) is not _of_any_layer and activation is not None
+    activation: Any = getattr(layer, "activation", False)
+    before = _rule(layer) is not _of_any_layer and bool(activation)
 
     def seen(*arguments: Any, **options: Any) -> Any:
         one.note(arguments, options)
