@@ -82,7 +82,7 @@ def batches(
         raise ValueError(f"Views are made of pictures. Received: augment with {kind.kind} in split {split.name!r}.")
     plan = dataclasses.replace(plan, views=_views(views, answers, split, changed=augment is not None))
     if sampling_rate is not None:
-        plan = dataclasses.replace(plan, rate=sampling_rate, steps=round(1 / sampling_rate))
+        plan = dataclasses.replace(plan, rate=sampling_rate, steps=round(len(split) / batch_size))
     if sampling is not None and sampling.by != "size":
         _check_sampling(sampling, answers, shuffle=shuffle)
         plan = dataclasses.replace(plan, sampled=orders.sampled(split, sampling, seed=seed))

@@ -6,14 +6,17 @@ Of a model, of an integer file or of a distilled student nothing is asked but it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from kerastl.evaluate.privacy import attack
 from kerastl.evaluate.privacy.attack import Attack
 
-Answer = Callable[[np.ndarray], np.ndarray]
+Answer = Callable[[Any], np.ndarray]
 """Examples to probabilities ``(examples, classes)``: a model's, or a file's by `verify.predict_tflite`."""
+Examples = tuple[Any, Any]
+"""What an `Answer` takes, and class indices ``(examples,)``."""
 LEAST = 1e-7
 """The nearest that a probability comes to 0 or 1; beyond it float32 knows no difference."""
 
@@ -44,8 +47,8 @@ def confidences(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def by_loss(
     answer: Answer,
-    members: tuple[np.ndarray, np.ndarray],
-    others: tuple[np.ndarray, np.ndarray],
+    members: Examples,
+    others: Examples,
     *,
     false_positive_rate: float = 0.01,
     seed: int = 0,
@@ -55,7 +58,8 @@ def by_loss(
     Yeom et al. 2018, "Privacy risk in machine learning" (https://arxiv.org/abs/1709.01604); of classes of their own
     difficulty Song & Mittal 2021, "Systematic evaluation of privacy risks of machine learning models"
     (https://arxiv.org/abs/2003.10595). A class's threshold lies as many deviations above the median of its own others:
-    of half of the others, which the attacker has, and which are judged by neither attack.
+    of half of the others, which the attacker has, and which are judged by neither attack. A class of which the attacker
+    has fewer than 4 has the median and the deviation of all of them.
 
     Args:
         answer: what is attacked.
@@ -65,15 +69,14 @@ def by_loss(
         seed: of the halves and of the intervals.
 
     Raises:
-        ValueError: as `confidences` and `attack.measured`; a class of the members has fewer than 4 others that the
-            attacker has.
+        ValueError: as `confidences` and `attack.measured`.
     """
     inside, outside = (confidences(answer(inputs), labels) for inputs, labels in (members, others))
     order = np.random.default_rng(seed).permutation(len(outside))
     known, judged = order[: len(order) // 2], order[len(order) // 2 :]
-    middles = _middles(outside[known], np.asarray(others[1])[known], classes=np.unique(members[1]).tolist())
+    classes = np.asarray(others[1])[known]
     scores = [
-        _standardized(values, labels, middles)
+        _standardized(values, labels, known=(outside[known], classes))
         for values, labels in ((inside, np.asarray(members[1])), (outside[judged], np.asarray(others[1])[judged]))
     ]
     more = {"false_positive_rate": false_positive_rate, "seed": seed}
@@ -83,22 +86,11 @@ def by_loss(
     )
 
 
-def _middles(values: np.ndarray, labels: np.ndarray, *, classes: Sequence[int]) -> dict[int, tuple[float, float]]:
-    """Median and spread of each class, the spread as the deviation of a normal law that has these quartiles."""
-    found = {}
-    for label in classes:
-        own = values[labels == label]
-        if len(own) < 4:
-            raise ValueError(
-                f"A threshold a class needs 8 examples of each that were not trained on, half of which the attacker "
-                f"has. Received: {len(own)} of class {label} in the attacker's half."
-            )
-        low, middle, high = np.quantile(own, [0.25, 0.5, 0.75])
-        found[label] = float(middle), max(float(high - low) / 1.349, 1e-6)
+def _standardized(values: np.ndarray, labels: np.ndarray, *, known: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """How many deviations each lies above the median of its class, the deviation of a normal law of these quartiles."""
+    found = np.empty(len(values))
+    for label in np.unique(labels):
+        own = known[0][known[1] == label]
+        low, middle, high = np.quantile(own if len(own) >= 4 else known[0], [0.25, 0.5, 0.75])
+        found[labels == label] = (values[labels == label] - middle) / max((high - low) / 1.349, 1e-6)
     return found
-
-
-def _standardized(values: np.ndarray, labels: np.ndarray, middles: dict[int, tuple[float, float]]) -> np.ndarray:
-    kept = np.isin(labels, list(middles))  # of a class without members there is nobody to be told apart
-    middle, spread = np.array([middles[int(label)] for label in labels[kept]]).T
-    return (values[kept] - middle) / spread

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerastl.evaluate.privacy import attack
 from kerastl.evaluate.privacy.attack import Attack
-from kerastl.evaluate.privacy.membership_inference import Answer, confidences
+from kerastl.evaluate.privacy.membership_inference import Answer, Examples, confidences
 
 OWN_SPREAD = 64
 """Shadow runs from which each example has a spread of its own; of fewer they share one (section VI-B there)."""
@@ -74,7 +74,7 @@ def likelihood_ratios(target: np.ndarray, shadows: np.ndarray, inside: np.ndarra
 def by_likelihood(
     train: Callable[[np.ndarray, int], Answer],
     answer: Answer,
-    examples: tuple[np.ndarray, np.ndarray],
+    examples: Examples,
     members: np.ndarray,
     *,
     runs: int = 16,

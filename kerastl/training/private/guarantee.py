@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from kerastl.system import phrases
 from kerastl.training.private import accountant
-from kerastl.types import Workspace
+from kerastl.types import Schedule, Workspace
 from kerastl.types.settings import Positive, Range, Seed
 
 
@@ -65,33 +65,30 @@ class Mechanism:
         )
 
 
-def mechanism(privacy: Privacy, batches: Any, *, epochs: int) -> Mechanism:
-    """The mechanism with the least noise by which all steps spend no more than they may.
+def mechanism(privacy: Privacy, *, examples: int, schedule: Schedule) -> Mechanism:
+    """The mechanism with the least noise by which all steps of a training spend no more than they may.
 
     Args:
         privacy: what may be spent.
-        batches: of `data.pipeline.poisson_batches`.
-        epochs: how often they are gone through.
+        examples: how many are trained on.
+        schedule: its batch size is the number that a batch is expected to have.
 
     Raises:
-        ValueError: batches are drawn in another way, for which no amplification by sampling is counted; delta is not
-            below one part in as many as there are examples.
+        ValueError: delta is not below one part in as many as there are examples; no noise is enough.
     """
-    rate = getattr(batches, "sampling_rate", None)
-    if rate is None:
-        raise ValueError(
-            "A private training counts on batches into which every example comes by chance alone: wanted those of "
-            "data.pipeline.poisson_batches. Received: others."
-        )
-    lot, steps = batches.schedule.batch_size, int(batches.cardinality()) * epochs
-    examples = round(lot / rate)
     if privacy.delta * examples >= 1:
         raise ValueError(
             f"--privacy.delta has to be below one part in {examples:,}, the number of training examples: a mechanism "
             f"that gives away one example of them whole is within it. Received: {privacy.delta}."
         )
+    rate, steps = schedule.batch_size / examples, steps_of(schedule, examples=examples)
     noise = accountant.noise_multiplier(privacy.epsilon, sampling_rate=rate, steps=steps, delta=privacy.delta)
-    return Mechanism(noise, privacy.clip, rate, lot, privacy.delta)
+    return Mechanism(noise, privacy.clip, rate, schedule.batch_size, privacy.delta)
+
+
+def steps_of(schedule: Schedule, *, examples: int) -> int:
+    """Steps of a training on batches of `data.pipeline.poisson_batches`."""
+    return schedule.epochs * round(examples / schedule.batch_size)
 
 
 def secret(privacy: Privacy, workspace: Workspace | None) -> int:

@@ -19,9 +19,31 @@ BLOCK = 32
 """Examples that a batch is a multiple of, some of which may be nothing."""
 
 
-def under(mechanism: Mechanism, *, seed: int) -> Callable[[keras.Model], Private]:
-    """What makes a training private, for ``training.train(build, batches, under=private_model.under(...))``."""
+def under(mechanism: Mechanism, batches: tf.data.Dataset, *, seed: int) -> Callable[[keras.Model], Private]:
+    """What makes a training private, for ``training.train(build, batches, under=private_model.under(...))``.
+
+    Args:
+        mechanism: see `guarantee.mechanism`.
+        batches: that will be trained on, of `data.pipeline.poisson_batches`.
+        seed: of the noise.
+
+    Raises:
+        ValueError: batches are drawn in another way, for which no amplification by sampling is counted, or at another
+            rate than the mechanism's.
+    """
+    rate = getattr(batches, "sampling_rate", None)
+    if rate != mechanism.sampling_rate:
+        raise ValueError(
+            "A private training counts on batches into which every example comes by chance alone: wanted those of "
+            f"data.pipeline.poisson_batches at a sampling rate of {mechanism.sampling_rate:.6g}. Received: "
+            f"{'others' if rate is None else f'a rate of {rate:.6g}'}."
+        )
     return lambda model: Private(model, mechanism, seed=seed)
+
+
+def momentum(rate: Any, *, weight_decay: float = 0.0) -> keras.optimizers.Optimizer:
+    """Gradient descent with a momentum of 0.9, which averages noise: for ``training.train(..., optimizer=...)``."""
+    return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=weight_decay or None)
 
 
 class Private(keras.Model):

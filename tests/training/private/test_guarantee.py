@@ -8,7 +8,7 @@ from toy import DIRECTIONS
 
 from kerastl.data import pipeline
 from kerastl.runs.checkpoints import Workspace
-from kerastl.training.private import accountant, guarantee
+from kerastl.training.private import accountant, guarantee, private_model
 from kerastl.training.private.guarantee import Mechanism, Privacy
 from kerastl.types import Schedule, Split
 
@@ -17,21 +17,25 @@ SCHEDULE = Schedule(epochs=5, batch_size=20)
 
 
 def test_noise_is_chosen_by_all_steps_that_there_will_be():
-    batches = pipeline.poisson_batches(SPLIT, schedule=SCHEDULE, seed=0)
-    found = guarantee.mechanism(Privacy(epsilon=2.0, delta=1e-3, clip=0.3), batches, epochs=5)
+    found = guarantee.mechanism(Privacy(epsilon=2.0, delta=1e-3, clip=0.3), examples=200, schedule=SCHEDULE)
     assert (found.sampling_rate, found.lot, found.clip, found.delta) == (0.1, 20, 0.3, 1e-3)
     expected = accountant.noise_multiplier(2.0, sampling_rate=0.1, steps=50, delta=1e-3)
     assert found.noise_multiplier == expected
+    batches = pipeline.poisson_batches(SPLIT, schedule=SCHEDULE, seed=0)
+    assert guarantee.steps_of(SCHEDULE, examples=200) == 5 * int(batches.cardinality()) == 50
     assert 1.999 < found.epsilon(50) <= 2.0 < found.epsilon(51)
 
 
 def test_other_batches_and_a_delta_that_protects_nobody_are_refused():
-    shuffled = pipeline.batches(SPLIT, batch_size=20, shuffle=True)
-    with pytest.raises(ValueError, match="poisson_batches"):
-        guarantee.mechanism(Privacy(), shuffled, epochs=5)
-    batches = pipeline.poisson_batches(SPLIT, schedule=SCHEDULE, seed=0)
+    found = guarantee.mechanism(Privacy(delta=1e-3), examples=200, schedule=SCHEDULE)
+    for others in (
+        pipeline.batches(SPLIT, batch_size=20, shuffle=True),
+        pipeline.poisson_batches(SPLIT, schedule=Schedule(epochs=5, batch_size=40), seed=0),
+    ):
+        with pytest.raises(ValueError, match="poisson_batches"):
+            private_model.under(found, others, seed=0)
     with pytest.raises(ValueError, match=r"one part in 200"):
-        guarantee.mechanism(Privacy(delta=0.005), batches, epochs=5)
+        guarantee.mechanism(Privacy(delta=0.005), examples=200, schedule=SCHEDULE)
     with pytest.raises(ValueError, match="Received"):
         Mechanism(0.0, clip=1.0, sampling_rate=0.1, lot=20, delta=1e-3)
 

@@ -88,7 +88,7 @@ def trained(examples, folder, *, stop: int = 0, seed: int | None = 7) -> tuple[P
     privacy = Privacy(epsilon=3.0, delta=1e-3, clip=0.5, noise_seed=seed)
     secret = guarantee.secret(privacy, workspace)
     batches = pipeline.poisson_batches(split_of(examples), schedule=SCHEDULE, seed=secret)
-    mechanism = guarantee.mechanism(privacy, batches, epochs=SCHEDULE.epochs)
+    mechanism = guarantee.mechanism(privacy, examples=64, schedule=SCHEDULE)
     model = Private(small_model(), mechanism, seed=secret)
     watchers = [At(stop)] if stop else [At(-1)]
     options = {"optimizer": keras.optimizers.SGD, "callbacks": watchers, "workspace": workspace, "keep": "last"}
@@ -117,8 +117,8 @@ def test_a_training_that_goes_on_spends_no_more_and_answers_nothing_anew(example
 
 def test_training_under_a_mechanism_gives_back_the_model_alone(examples):
     batches = pipeline.poisson_batches(split_of(examples), schedule=SCHEDULE, seed=1)
-    mechanism = guarantee.mechanism(Privacy(delta=1e-3), batches, epochs=4)
-    under = private_model.under(mechanism, seed=1)
+    mechanism = guarantee.mechanism(Privacy(delta=1e-3), examples=64, schedule=SCHEDULE)
+    under = private_model.under(mechanism, batches, seed=1)
     found = seeded.train(small_model, batches, seed=0, under=under, keep="last", progress=False)
     assert not isinstance(found.model, Private)
     assert len(found.model.non_trainable_variables) == 0
