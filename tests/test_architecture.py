@@ -65,6 +65,10 @@ MAY_NAME: dict[str, set[str]] = {
     "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
     "training/balancing_rules": set(),  # names
     "training/balanced": KERAS | TENSORFLOW,  # a train step needs GradientTape
+    "training/private/accountant": set(),  # numbers
+    "training/private/guarantee": set(),
+    "training/private/clipping": KERAS | TENSORFLOW,  # gradients of single examples
+    "training/private/private_model": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "training/batching": TENSORFLOW,  # splits and arrays that come without the pipeline
     "distil/distribution_alignment": KERAS | TENSORFLOW,  # odds are moved inside the graph
     "distil/logit_cache": KERAS | TENSORFLOW,  # a teacher answers inside one graph
@@ -143,6 +147,7 @@ MAY_NAME: dict[str, set[str]] = {
     "untrusted/tflite_file": set(),  # the parent reads no TFLite file
     "untrusted/tflite_child": set(),
     "verify": LITERT,
+    "evaluate/privacy": set(),  # whatever answers is attacked
     "verify/chance": set(),  # numbers
     "verify/baseline": set(),  # numbers
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fractions
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,6 +35,22 @@ def permutation(examples: int, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     draws = draw((examples,), tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)]))
     # their complements the largest first, equal ones as they come: a stable sort, in one operation
     return tf.math.top_k(tf.bitwise.invert(draws), k=examples, index_type=tf.int64).indices
+
+
+def poisson(examples: int, rate: float, *, seed: int, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """Indices of the examples of a batch into which each comes by a chance of its own, int64 ``(chosen,)``, ascending.
+
+    Args:
+        examples: how many there are to choose from.
+        rate: the probability with which each one is chosen, above 0; to one part in 2 ** 64.
+        seed, epoch, step: what the draws depend on, and nothing else; steps are below 2 ** 32.
+    """
+    bound = int(fractions.Fraction(rate) * 2**64) - 2**63
+    if bound >= 2**63:
+        return tf.range(examples, dtype=tf.int64)
+    place = tf.cast(epoch, tf.int64) * 2**32 + tf.cast(step, tf.int64)
+    draws = draw((examples,), tf.stack([tf.constant(seed, tf.int64), place]))
+    return tf.reshape(tf.where(draws < bound), [-1])
 
 
 def sampled(split: types.Split, how: Sampling, *, seed: int) -> Order:

@@ -37,6 +37,7 @@ def batches(
     answers: np.ndarray | types.CachedLogits | None = None,
     views: int | None = None,
     sampling: Sampling | None = None,
+    sampling_rate: float | None = None,
 ) -> tf.data.Dataset:
     """Batches of one split.
 
@@ -61,6 +62,7 @@ def batches(
             that a teacher can have answered them all. Stored ``answers`` to changed inputs know it themselves.
         sampling: how often each of the data sets of a split is drawn from, of which each lacks the others' labels; by
             default by size, every example once an epoch.
+        sampling_rate: the probability with which each example is in a batch; see `poisson_batches`.
 
     Returns:
         A `tf.data.Dataset` of ``(inputs (batch, *shape), labels)``, of known length: inputs of the ``batch_dtype`` that
@@ -79,6 +81,8 @@ def batches(
     if augment is not None and not kind.augmentable:
         raise ValueError(f"Views are made of pictures. Received: augment with {kind.kind} in split {split.name!r}.")
     plan = dataclasses.replace(plan, views=_views(views, answers, split, changed=augment is not None))
+    if sampling_rate is not None:
+        plan = dataclasses.replace(plan, rate=sampling_rate, steps=round(len(split) / batch_size))
     if sampling is not None and sampling.by != "size":
         _check_sampling(sampling, answers, shuffle=shuffle)
         plan = dataclasses.replace(plan, sampled=orders.sampled(split, sampling, seed=seed))
@@ -142,6 +146,40 @@ def training_batches(
     return made
 
 
+def poisson_batches(
+    data: types.Dataset | types.Split,
+    *,
+    schedule: types.Schedule,
+    seed: int,
+) -> tf.data.Dataset:
+    """Batches into which every example comes by a chance of its own, for a training that counts on it.
+
+    An example may come several times in an epoch or not at all, and batches differ in size: they have
+    ``schedule.batch_size`` examples on average, an epoch as many on average as there are.
+
+    Args:
+        data: a split; or a data set, whose training split it is.
+        schedule: its batch size is the average one.
+        seed: of the draws; below 2 ** 63, and as secret as what counts on it wants.
+
+    Returns:
+        As `training_batches`; ``sampling_rate`` is the probability with which an example is in a batch.
+
+    Raises:
+        ValueError: as `batches`; or there are fewer examples than a batch has.
+    """
+    whole = isinstance(data, types.Dataset)
+    split = data.train if whole else data
+    if schedule.batch_size > len(split):
+        raise ValueError(f"Wanted as many examples as a batch has on average. Received: {len(split)}, {schedule}.")
+    rate = schedule.batch_size / len(split)
+    made = batches(split, batch_size=schedule.batch_size, seed=seed, sampling_rate=rate)
+    made.schedule = schedule  # pyright: ignore[reportAttributeAccessIssue]
+    made.validation = data.validation if whole else None  # pyright: ignore[reportAttributeAccessIssue]
+    made.sampling_rate = rate  # pyright: ignore[reportAttributeAccessIssue]
+    return made
+
+
 @dataclasses.dataclass(frozen=True)
 class _Plan:
     """Which examples stand in which batch of which epoch.
@@ -150,6 +188,7 @@ class _Plan:
         examples, steps: how many there are, and how many batches of them.
         batch_size, drop_remainder, shuffle, seed, views: see `batches`.
         sampled: the order of an epoch, where data sets are drawn from by other shares than their sizes.
+        rate: the probability with which each example is in a batch, where batches are drawn and no order is cut up.
     """
 
     examples: int
@@ -160,6 +199,7 @@ class _Plan:
     seed: int
     views: int | None = None
     sampled: orders.Order | None = None
+    rate: float | None = None
 
     @classmethod
     def of(cls, split: types.Split, *, batch_size: int, drop_remainder: bool, shuffle: bool, seed: int) -> _Plan:
@@ -196,6 +236,8 @@ class _Plan:
         milliseconds whenever the result is iterated, which for a small data set is most of an epoch's time.
         """
         lacking = max(self.steps * self.batch_size - self.examples, 0)
+        if self.rate is not None:
+            return self._drawn(epochs, self.rate)
 
         @_as_written
         def epoch(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -207,6 +249,20 @@ class _Plan:
         indices: Any = tf.data.Dataset.from_tensors(0).map(epoch).unbatch()
         # unbatching hides the length; Keras needs it for its progress bar.
         return indices.apply(tf.data.experimental.assert_cardinality(self.steps))
+
+    def _drawn(self, epochs: tf.Variable, rate: float) -> tf.data.Dataset:
+        """`places` of batches into which every example comes by chance alone."""
+
+        @_as_written
+        def epoch(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.fill([self.steps], epochs.assign_add(1)), tf.range(self.steps, dtype=tf.int64)
+
+        @_as_written
+        def drawn(epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            return epoch, step, orders.poisson(self.examples, rate, seed=self.seed, epoch=epoch, step=step)
+
+        steps: Any = tf.data.Dataset.from_tensors(0).map(epoch).unbatch()
+        return steps.apply(tf.data.experimental.assert_cardinality(self.steps)).map(drawn)
 
     def taken(self, rows: tf.Tensor) -> tf.Tensor:
         """The indices of a batch of `places` without those that stand for the examples lacking to the last one."""

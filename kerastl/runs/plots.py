@@ -185,3 +185,19 @@ def _svg(figure: Figure, *, name: str) -> str:
         .replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
         .replace(_INK, "currentColor")
     )
+
+
+def privacy(found: Mapping[str, Any]) -> str:
+    """The validation score after each epoch of a private training against the epsilon spent by then: an SVG.
+
+    Args:
+        found: as `privacy_report.of_training` makes it.
+    """
+    spent, scores = np.asarray(found["points"], float).T
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(spent, scores, marker="o", markersize=4, color=_CHOSEN)
+    axes.set_xlabel(f"epsilon spent, at a delta of {found['delta']:g}")
+    axes.set_ylabel(f"validation {found['metric']}")
+    _quiet(axes)
+    return _svg(figure, name="Score against epsilon")

@@ -51,6 +51,7 @@ def publish(
     single: Mapping[str, fitting.Trained] | None = None,
     file_per_task: bool = False,
     skipped: Mapping[str, str] | None = None,
+    privacy: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Verifies, measures and chooses on validation data, then reports on the test split and publishes ``mobile/``.
@@ -73,6 +74,7 @@ def publish(
         skipped: techniques that gave no file, and why, for the report. A file that is not its model within its
             tolerance, on validation or on test, joins them, with the flag that would let it pass; where the chosen one
             does, the next takes its place.
+        privacy: of a private training what its report says, see `privacy_report.of_training`.
         notes: what else has to be said loudly, a sentence each.
 
     Returns:
@@ -126,6 +128,8 @@ def publish(
     if file_per_task:
         options: dict[str, Any] = {"chosen": measured[choice.name][0], "check": check, "folder": run.folder}
         result["heads"] = head_files.write(model, dataset, **options)
+    if privacy is not None:
+        result["privacy"] = dict(privacy)
     content = chosen.path.read_bytes()
     own_task = selective.task_of(task, metadata.read(content)["target"])
     if own_task != task:

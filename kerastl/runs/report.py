@@ -196,6 +196,7 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     words = [f"* {report['chosen']}: {report['why']}", *([report["control"]["words"]] if report["control"] else [])]
     words += [report["single_tasks"]["words"]] if report.get("single_tasks") else []
     words += [report["heads"]["words"]] if report.get("heads") else []
+    words += [report["privacy"]["words"]] if report.get("privacy") else []
     words += [report["model_choice"]] if report.get("model_choice") else []
     words += [report["selective"]["words"]] if report.get("selective") else []
     words.insert(1, f"ms: {wording.chosen_latency(report).measured}.")

@@ -106,3 +106,20 @@ def test_a_permutation_is_the_same_everywhere():
     assert sorted(found) == list(range(8))
     assert found.tolist() == orders.permutation(8, seed=3, epoch=tf.constant(2, tf.int64)).numpy().tolist()
     assert found.tolist() != orders.permutation(8, seed=3, epoch=tf.constant(3, tf.int64)).numpy().tolist()
+
+
+def test_every_example_comes_into_a_batch_by_a_chance_of_its_own():
+    """Counts of 400 batches beside those of the binomial law, by example and by batch; no draw hangs on another."""
+    chosen = np.zeros((400, 300), bool)
+    for step in range(400):
+        rows = orders.poisson(300, 0.2, seed=5, epoch=tf.constant(1 + step // 100), step=tf.constant(step % 100))
+        chosen[step, rows.numpy()] = True
+    for axis, trials in ((0, 400), (1, 300)):
+        counts = chosen.sum(axis)
+        assert abs(counts.mean() - 0.2 * trials) < 0.01 * trials
+        assert counts.var() == pytest.approx(trials * 0.2 * 0.8, rel=0.3)
+    together = np.corrcoef(chosen.T.astype(float))
+    assert np.abs(together[~np.eye(300, dtype=bool)]).max() < 5 / np.sqrt(400)
+    again = orders.poisson(300, 0.2, seed=5, epoch=tf.constant(4), step=tf.constant(99))
+    np.testing.assert_array_equal(np.flatnonzero(chosen[-1]), again)
+    assert orders.poisson(300, 1.0, seed=5, epoch=tf.constant(1), step=tf.constant(0)).shape == (300,)

@@ -445,3 +445,26 @@ def test_each_of_several_inputs_has_its_own_type():
         "picture": tf.TensorSpec((10, 8, 8, 3), tf.float32),
         "row": tf.TensorSpec((10, 2), tf.float32),
     }
+
+
+def test_batches_of_chance_have_their_examples_labels_and_a_known_number():
+    inputs = np.arange(90, dtype=np.float32)[:, None]
+    split = types.Split(
+        "train", inputs, (np.arange(90) % 3).astype("int32"), types.Task("t", Numbers((1,)), SingleLabel(tuple("abc")))
+    )
+    made = pipeline.poisson_batches(split, schedule=types.Schedule(epochs=2, batch_size=20), seed=3)
+    assert (int(made.cardinality()), made.sampling_rate) == (4, 20 / 90)
+    epochs = [[(np.ravel(one).astype(int), np.asarray(labels)) for one, labels in made] for _ in range(2)]
+    for epoch in epochs:
+        assert len(epoch) == 4
+        for numbers, labels in epoch:
+            assert (np.diff(numbers) > 0).all()
+            np.testing.assert_array_equal(labels, numbers % 3)
+    sizes = [len(numbers) for epoch in epochs for numbers, _ in epoch]
+    assert len(set(sizes)) > 2
+    assert abs(np.mean(sizes) - 20) < 5
+    made.epochs_begun.assign(1)
+    for (numbers, _), (again, _) in zip(epochs[1], made, strict=True):
+        np.testing.assert_array_equal(numbers, np.ravel(again).astype(int))
+    with pytest.raises(ValueError, match="as many examples as a batch"):
+        pipeline.poisson_batches(split, schedule=types.Schedule(epochs=2, batch_size=91), seed=3)

@@ -36,6 +36,7 @@ def render(
         size_plot=plots.measure(report, "size"),
         latency_plot=plots.measure(report, "latency"),
         scatter_plot=plots.scatter(report["scatter"]) if report.get("scatter") else "",
+        privacy_plot=plots.privacy(report["privacy"]) if report.get("privacy") else "",
         curve_plots=[(one.stage, plots.curves(one)) for one in curves if plots.panels(one)],
         mistakes=mistakes,
         ends=[*_ends("in", chosen, "input"), *_ends("out", chosen, "output")],
