@@ -276,7 +276,7 @@ print(f"mean absolute error, bikes an hour                 {table.score.value:.2
 # %% [markdown]
 # ## What goes wrong
 #
-# - **"Wanted examples of two classes at least."** The pictures lie directly in the folder: give each class its own.
+# - **"Wanted labels of two classes at least."** The pictures lie directly in the folder: give each class its own.
 # - **A run stops and lists files.** They cannot be read. Mend them, or pass `on_unreadable="skip"` to leave them out.
 # - **A wonderful score.** Suspect a leak: the same person, product or scene in train and test. Put what belongs together into
 #   a column and pass `group_column`.
@@ -295,7 +295,7 @@ print(f"mean absolute error, bikes an hour                 {table.score.value:.2
 # %% [markdown] lang="zh"
 # ## 会出什么问题
 #
-# - **“Wanted examples of two classes at least.”** 图片直接放在文件夹里了：每个类别要有自己的子文件夹。
+# - **“Wanted labels of two classes at least.”** 图片直接放在文件夹里了：每个类别要有自己的子文件夹。
 # - **运行停下来并列出一些文件。** 它们读不了。修好它们，或传入 `on_unreadable="skip"` 跳过。
 # - **分数好得出奇。** 要怀疑数据泄漏：同一个人、同一件商品、同一个场景既在训练集又在测试集里。把属于一起的写进一列，传入
 #   `group_column`。
