@@ -58,7 +58,7 @@ def test_a_frame_that_lacks_columns_is_refused_in_words():
 
 
 def test_texts_of_a_frame_stand_in_one_column():
-    kind = Text(4, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "film"))
+    kind = Text(4, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film"))
     frame = Frame(number=[1, 2], review=["good film", "film"])
     ((_, first), (_, second)) = read(frame, kind, column="review")
     assert first.tolist() == kind.read("good film").tolist()
