@@ -167,7 +167,7 @@ def results() -> str:
 def changelog() -> str:
     """`CHANGELOG.md`, whose links are as seen from the root."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/)", "](index.md)")
-    return text.replace("](docs/", "](")
+    return text.replace("](tutorials/README.md)", "](tutorials/index.md)").replace("](docs/", "](")
 
 
 def api() -> dict[str, str]:

@@ -108,7 +108,9 @@ def test_what_was_executed_is_kept_where_it_is_refused(monkeypatch, tmp_path, ca
     monkeypatch.setattr(make, "execute", lambda name: made if name == NAMES[0] else read(name, "en"))
     written = []
     wanted = make._write
-    monkeypatch.setattr(make, "_write", lambda made, name: written.append(name) or (name == NAMES[0] and wanted(made, name)))
+    monkeypatch.setattr(
+        make, "_write", lambda made, name: written.append(name) or (name == NAMES[0] and wanted(made, name))
+    )
     assert make.main([NAMES[0], NAMES[1]]) == 1
     assert written == NAMES[:2], "the others are made all the same"
     said = capsys.readouterr().err

@@ -73,4 +73,3 @@ def of_frame(
                 yield f"row {number}", batch
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), "the data frame")) from None
-

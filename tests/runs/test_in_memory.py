@@ -51,7 +51,9 @@ def test_a_bad_row_of_a_frame_stands_alone():
 
 
 def test_a_frame_that_lacks_columns_is_refused_in_words():
-    with pytest.raises(ValueError, match=r"^the data frame: Wanted a table with the columns age, height\. Received: age"):
+    with pytest.raises(
+        ValueError, match=r"^the data frame: Wanted a table with the columns age, height\. Received: age"
+    ):
         read(Frame(age=[3]))
     with pytest.raises(ValueError, match="Wanted an array of sounds, or a list of them. Received: a data frame"):
         read(Frame(age=[3]), types.SimpleNamespace(kind="sounds"))
