@@ -1,8 +1,8 @@
 """Lists every link of a built site that leads nowhere inside of it: ``python docs/broken_links.py build/site``.
 
-`mkdocs build --strict` looks at links of Markdown alone. This looks at what a browser gets: links, pictures, scripts and
-styles of every page, in both languages, and the places inside of pages. It needs nothing but Python, and no network:
-links to other servers are not followed.
+`mkdocs build --strict` looks at links of Markdown alone. This looks at what a browser gets: links, pictures, scripts
+and styles of every page, in both languages, and the places inside of pages. It needs nothing but Python, and no
+network: links to other servers are not followed.
 """
 
 from __future__ import annotations

@@ -298,11 +298,11 @@ def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str, inside: 
             )
         _require_path_of(name, value)
         now = getattr(config, first)
-        if isinstance(now, tuple) and isinstance(value, str):
-            value = (value,)  # a list of one: label_columns="PRICE"
         if rest or (isinstance(value, Mapping) and dataclasses.is_dataclass(now)):
             deeper = f"{inside}{first}."
             value = with_fields(now, {rest: value} if rest else value, recipe=recipe, inside=deeper)
+        elif isinstance(now, tuple) and isinstance(value, str):
+            value = (value,)  # a list of one: label_columns="PRICE"
         config = dataclasses.replace(config, **{first: value})
     return config
 

@@ -55,7 +55,7 @@ def test_a_frame_that_lacks_columns_is_refused_in_words():
         ValueError, match=r"^the data frame: Wanted a table with the columns age, height\. Received: age"
     ):
         read(Frame(age=[3]))
-    with pytest.raises(ValueError, match="Wanted an array of sounds, or a list of them. Received: a data frame"):
+    with pytest.raises(ValueError, match=r"Wanted an array of sounds, or a list of them\. Received: a data frame"):
         read(Frame(age=[3]), types.SimpleNamespace(kind="sounds"))
 
 
