@@ -129,8 +129,8 @@ for finding in findings:
     print(f"{finding.severity:<8} {finding.where}: {finding.what}")
 
 # %% [markdown]
-# We mend the one that only we can judge (which label is right for the picture that has two?) and let the run leave out
-# what cannot be read.
+# Four findings for three faults: a picture under two names is a copy, and one of its two labels is wrong. We mend the one
+# that only we can judge (which label is right?) and let the run leave out what cannot be read.
 #
 # ### Advice
 #
@@ -139,7 +139,8 @@ for finding in findings:
 # from Python.
 
 # %% [markdown] lang="zh"
-# 只有我们自己能判断的那一处（一张图两个标签，哪个对？），我们动手改；读不了的，让这次运行跳过。
+# 三处毛病，四条结果：一张图有两个名字，既是副本，两个标签中又必有一个是错的。只有我们自己能判断的那一处（哪个标签对？），我们动手改；
+# 读不了的，让这次运行跳过。
 #
 # ### 建议
 #
