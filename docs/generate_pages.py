@@ -96,7 +96,7 @@ RECIPES = (
 )
 RECIPES_IN_CHINESE = (
     "# 配方目录\n\n配方（recipe）是一个可以从头读到尾的 Python 文件；它的每项设置都是命令行选项，"
-    "也是 `kerastl.run` 的参数。`kerastl copy RECIPE FILE` 会复制一份供您修改。"
+    "也是 `kerastl.run` 的参数。`kerastl copy RECIPE FILE` 会复制一份供你修改。"
     "下面每个配方的说明直接取自它的源代码，因此是英文："
     "Minutes 是所需分钟数，Data 是数据，Command 是命令，"
     "Expect 是预期的结果；展开 Settings 可以看到每项设置及其默认值。\n"
@@ -167,7 +167,7 @@ def results() -> str:
 def changelog() -> str:
     """`CHANGELOG.md`, whose links are as seen from the root."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/)", "](index.md)")
-    return text.replace("](docs/", "](")
+    return text.replace("](tutorials/README.md)", "](tutorials/index.md)").replace("](docs/", "](")
 
 
 def api() -> dict[str, str]:

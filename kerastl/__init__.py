@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
     return _load(name)
 
 
-def run(recipe: str, **fields: Any) -> FinishedRun:
+def run(recipe: str | Path, **fields: Any) -> FinishedRun:
     """Runs a recipe and opens what it made: ``kerastl.run("image_classifier", data="flowers/")``.
 
     A keyword is a flag of `kerastl run RECIPE --help`; see `runs.recipes.run`.

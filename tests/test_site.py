@@ -20,15 +20,19 @@ DOCS = ROOT / "docs"
 CHINESE = sorted(path.relative_to(ROOT) for path in (*DOCS.glob("*.zh.md"), ROOT / "README.zh-CN.md"))
 
 
-@pytest.fixture(scope="module")
-def site() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_pages", DOCS / "generate_pages.py")
+def loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def site() -> ModuleType:
+    return loaded("generate_pages")
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +114,64 @@ def test_both_languages_show_the_same_code(path):
     )
 
 
-def test_what_people_read_first_is_in_chinese():
-    first = ("index", "faq", "coming_from", "data", "runs", "shrink_model")
-    assert {str(path) for path in CHINESE} >= {"README.zh-CN.md", *(f"docs/{name}.zh.md" for name in first)}
+@pytest.mark.parametrize("path", CHINESE, ids=str)
+def test_both_languages_state_the_same_measurements(path):
+    """Numbers with decimals, which are measured or computed, and all that is code: what a translation forgot."""
+    pages = [
+        (ROOT / one).read_text(encoding="utf-8")
+        for one in (path, Path(str(path).replace(".zh-CN", "").replace(".zh", "")))
+    ]
+    chinese, english = (sorted(re.findall(r"\d+\.\d+", page)) for page in pages)
+    if path.name != "README.zh-CN.md":  # which leaves out under what conditions its numbers were measured
+        assert chinese == english
+        without_fences = (re.sub(r"(?ms)^ *```.*?^ *```$", "", page) for page in pages)
+        chinese, english = (set(re.findall(r"`([^`\n]+)`", page)) for page in without_fences)
+        assert english - chinese <= OF_ENGLISH
+
+
+OF_ENGLISH = {"perplexity", "tests/test_language.py", " of pictures and sentences, "}
+"""What stands in code in an English page and has no place in its translation."""
+
+
+def test_every_page_is_in_chinese():
+    english = {path.stem for path in DOCS.glob("*.md") if ".zh" not in path.name}
+    assert len(english) >= 13
+    assert {str(path) for path in CHINESE} == {"README.zh-CN.md", *(f"docs/{name}.zh.md" for name in english)}
+
+
+def test_the_chinese_glossary_has_every_term_in_its_place():
+    english = re.findall(r"(?m)^\| (.+?) \| .+? \| `(.+?)` \|$", (DOCS / "glossary.md").read_text(encoding="utf-8"))
+    text = (DOCS / "glossary.zh.md").read_text(encoding="utf-8")
+    chinese = re.findall(r"(?m)^\| (.+?) \| (.+?) \| (.+?) \| `(.+?)` \|$", text)
+    assert [(term, place) for _, term, _, place in chinese] == english
+    assert all(re.search(r"[\u4e00-\u9fff].*。$", meaning) for _, _, meaning, _ in chinese)
+    names = [name for name, *_ in chinese]
+    assert len(set(names)) == len(names), "a word stands for one thing"
+
+
+LEFT = {
+    "线性探测": "线性探针",
+    "老师": "教师",
+    "您": "你",
+    "置信度区间": "置信区间",
+    "蒸溜": "蒸馏",
+    "比例（scale）": "缩放系数（scale）",
+}
+"""Words that another one of the Chinese glossary stands for."""
+
+
+def test_chinese_pages_and_tutorials_keep_to_one_word_for_one_thing():
+    paths = [ROOT / path for path in CHINESE] + sorted((ROOT / "tutorials").glob("[0-9]*.py"))
+    paths += [ROOT / "tutorials" / "zh" / "README.md", DOCS / "generate_pages.py"]
+    assert len(paths) > 20
+    found = [(path.name, word) for path in paths for word in LEFT if word in path.read_text(encoding="utf-8")]
+    assert found == []
 
 
 def test_a_page_without_a_translation_is_listed_and_says_so(site):
     listed = set(re.findall(r"\]\((\w+)\.md\)", site.untranslated()))
     english = {path.stem for path in DOCS.glob("*.md") if ".zh" not in path.name}
     assert listed == english - {path.name.partition(".")[0] for path in DOCS.glob("*.zh.md")}
-    assert len(listed) < len(english)
 
     def shown(source: str, built: str) -> str:
         file = types.SimpleNamespace(src_uri=source, dest_uri=built)
@@ -180,12 +232,44 @@ def test_notebooks_become_pages_with_their_outputs(site, tmp_path, monkeypatch):
     assert site.images() == {"tutorials/01_one_2_1.png": b"png", "tutorials/01_one_zh_2_1.png": b"png"}
 
 
+def test_a_link_that_leads_nowhere_is_found(tmp_path, capsys):
+    links = loaded("broken_links")
+    with pytest.raises(FileNotFoundError, match="which holds no page"):
+        links.broken(tmp_path)
+    (tmp_path / "faq" / "a b").mkdir(parents=True)
+    good = [
+        "faq/",
+        "./faq/#why",
+        "#top",
+        "/faq/index.html",
+        "https://a.org/none",
+        "mailto:a@b.c",
+        "faq/a%20b/c.png",
+        "?q=1",
+    ]
+    (tmp_path / "faq" / "a b" / "c.png").write_bytes(b"png")
+    (tmp_path / "faq" / "index.html").write_text('<h1 id="why">Why</h1><a href="..">up</a><a href="../../x/">out</a>')
+    bad = ["faq/#because", "none.html", "#nowhere", "faq/a%20b/", "docs/faq.md"]
+    page = '<h1 id="top">Top</h1>' + "".join(f'<a href="{link}">a</a>' for link in good + bad)
+    (tmp_path / "index.html").write_text(page + '<img src="lost.png"><img src="data:image/png;base64,aa">')
+    found = links.broken(tmp_path)
+    assert found == ["faq/index.html: ../../x/", *(f"index.html: {link}" for link in [*bad, "lost.png"])]
+    assert links.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines() == found
+
+
+def test_links_of_the_changelog_lead_to_pages(pages):
+    for link in re.findall(r"\]\(([^)#:]+\.md)", pages["changelog.md"]):
+        assert (DOCS / link).is_file() or link in pages, link
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_is_searched_by_chinese_words(tmp_path):
     """Needs the extra `docs`. A broken link, a page outside the navigation and an unreachable name end the build."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert loaded("broken_links").broken(tmp_path) == []
     index = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))
     assert "\\u200b" in index["config"]["separator"]
     words = {word for page in index["docs"] for word in re.split(index["config"]["separator"], page["text"])}

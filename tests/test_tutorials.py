@@ -101,6 +101,36 @@ def test_a_result_outside_its_range_is_refused():
         make.check_results(made)
 
 
+def test_what_was_executed_is_kept_where_it_is_refused(monkeypatch, tmp_path, capsys):
+    made, before = read(NAMES[0], "en"), read(NAMES[0], "en")
+    code(made)[-1].outputs[-1].text = "relative error 0.5\n"
+    monkeypatch.setattr(make, "REFUSED", tmp_path)
+    monkeypatch.setattr(make, "execute", lambda name: made if name == NAMES[0] else read(name, "en"))
+    written = []
+    wanted = make._write
+    monkeypatch.setattr(
+        make, "_write", lambda made, name: written.append(name) or (name == NAMES[0] and wanted(made, name))
+    )
+    assert make.main([NAMES[0], NAMES[1]]) == 1
+    assert written == NAMES[:2], "the others are made all the same"
+    said = capsys.readouterr().err
+    assert said.startswith(f"{NAMES[0]} is not written: Wanted a result in each of the 4 promised ranges.")
+    assert f"What was executed: {tmp_path / NAMES[0]}.ipynb." in said
+    assert nbformat.read(tmp_path / f"{NAMES[0]}.ipynb", as_version=4).cells == made.cells
+    assert read(NAMES[0], "en").cells == before.cells
+
+
+def test_a_cell_that_raises_is_kept_as_well(monkeypatch, tmp_path):
+    cell = nbformat.v4.new_code_cell("print('so far')\n1 / 0")
+    monkeypatch.setattr(make, "REFUSED", tmp_path)
+    monkeypatch.setattr(make, "notebook", lambda name, language: nbformat.v4.new_notebook(cells=[cell]))
+    with pytest.raises(make._raised()[0], match="ZeroDivisionError") as caught:
+        make.execute("mine")
+    assert caught.value.__notes__ == [f"What was executed of it: {tmp_path / 'mine.ipynb'}."]
+    (kept,) = nbformat.read(tmp_path / "mine.ipynb", as_version=4).cells
+    assert [output.output_type for output in kept.outputs] == ["stream", "error"]
+
+
 def test_text_alone_may_change_but_not_code(monkeypatch):
     kept = make.source(NAMES[0])
     code(kept)[0].source += "\nexamples = 7"

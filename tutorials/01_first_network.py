@@ -294,8 +294,8 @@ plt.show()
 # number that is not finite, and hands back the weights of the epoch that was best on validation.
 
 # %% [markdown] lang="zh"
-# 区间与分数不可分。一万个测试数字只是一个样本，换一批数字，同一个网络的分数会略高或略低。kerastl 从不打印没有置信区间
-# （confidence interval, Wilson 1927）的分数。
+# 区间与得分不可分。一万个测试数字只是一个样本，换一批数字，同一个网络的得分就会略高或略低。kerastl 从不打印没有置信区间
+# （confidence interval, Wilson 1927）的得分。
 #
 # ## 用库来做同样的事
 #
@@ -367,12 +367,12 @@ plt.show()
 # wrong about, and which digits it takes for which.
 
 # %% [markdown] lang="zh"
-# 教科书的成绩是怎样超过的？不是换了网络，而是：随机失活（dropout）在训练时遮住 40% 的数，使神经元不依赖某一个同伴
+# 教科书的成绩是怎样超过的？不是换了网络，而是：随机失活（dropout）在训练时遮住 40 % 的数，使神经元不依赖某一个同伴
 # （Srivastava et al. 2014）；学习率最后降到零；保留最好的一轮而不是最后一轮。
 #
 # ## 看一看错在哪里
 #
-# 分数只说错得多不多，不说为什么错。所以一定要看。下面是它最有把握却错了的数字，以及它把哪个数字当成了哪个（混淆矩阵，
+# 得分只说错得多不多，不说为什么错。所以一定要看。下面是它最有把握却错了的数字，以及它把哪个数字当成了哪个（混淆矩阵，
 # confusion matrix）。
 
 # %%
@@ -436,11 +436,11 @@ print(f"test accuracy, convolutional network                     {cnn_score.valu
 # - **损失变成 NaN。** 学习率太高。kerastl 会停在那一步并说明原因。
 # - **训练准确率上升，验证准确率下降。** 网络在死记硬背图片（过拟合，overfitting）；第 2 篇会讲怎么治。
 # - **你的数字在小数点后第三位不同。** 别的处理器求和的顺序不同，置信区间已经包含了这种差别。
-# - **自己拍的数字认错了。** MNIST 是黑底白字、居中的；你的是白底黑字。先反色，再裁剪。
+# - **自己拍的数字认错了。** MNIST 是黑底白字、居中的；你的是白底黑字。先反色，再把数字裁出来放到中间。
 #
 # ## 接下来试什么
 #
 # - 把全连接网络的宽度改成 `(256, 256)`。要多少参数才能接近卷积网络？
-# - 只用 1,000 张图片而不是 55,000 张。哪个网络损失更大？
-# - `kerastl run mnist_mobile` 用这些数据做出一个 19 KB 的手机模型文件，第 7 篇讲它的来龙去脉。
+# - 只用 1,000 张图片而不是 55,000 张。哪个网络的准确率掉得更多？
+# - `kerastl run mnist_mobile` 用这些数据做出一个 19 KB 的手机模型文件，做法见第 7 篇。
 # - 延伸阅读：Nielsen，*Neural Networks and Deep Learning* 第 2 章，带全部下标的四个方程。

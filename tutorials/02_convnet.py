@@ -40,8 +40,8 @@
 # | 结果 | 从 | 到 |
 # |---|---|---|
 # | 我们算的卷积与库的差 | 0.0 | 0.00001 |
-# | 朴素网络：在自己的训练图片上的准确率 | 0.80 | 0.95 |
-# | 朴素网络：测试准确率 | 0.53 | 0.61 |
+# | 普通网络：在自己的训练图片上的准确率 | 0.80 | 0.95 |
+# | 普通网络：测试准确率 | 0.53 | 0.61 |
 # | 加数据增强：测试准确率 | 0.53 | 0.62 |
 # | 加数据增强和正则化：测试准确率 | 0.42 | 0.54 |
 # | 图片增加到四倍：测试准确率 | 0.57 | 0.66 |
@@ -194,7 +194,7 @@ draw({"plain": plain})
 # letter is another letter.
 
 # %% [markdown] lang="zh"
-# ## 第一种办法：会变的图片
+# ## 第一种办法：不断变换的图片
 #
 # 左右翻转的船还是船，向左挪三个像素的船也还是船。数据增强（augmentation）在每一轮都重新变换每张图片，而标签不变，于是无从死记硬背。
 # 什么变换是允许的取决于任务：翻转后的字母就是另一个字母了。
@@ -222,7 +222,7 @@ print(f"test accuracy {accuracy(augmented.model, test):.3f}")
 # %% [markdown] lang="zh"
 # ## 第二种办法，以及用药过量：正则化
 #
-# 随机失活（dropout；Srivastava et al. 2014）在全连接层前后随机遮住一部分数，谁也不能只靠某一个同伴。批归一化（batch normalization；
+# 随机失活（dropout；Srivastava et al. 2014）在全连接层前后随机遮住一部得分，谁也不能只靠某一个同伴。批归一化（batch normalization；
 # Ioffe & Szegedy 2015）在一批图片上把每个通道变成均值 0、标准差 1，网络因此学得更快，而批次带来的噪声也有正则化作用。权重衰减
 # （weight decay）在每一步把每个权重向零拉近一点，它一直都在。我们在变换图片之外，把前两种一次全加上。
 
@@ -244,9 +244,9 @@ draw({"plain": plain, "augmented": augmented, "and regularized": regularized})
 # helps as much as data, which is why tutorial 3 begins with a network that has seen a million pictures already.
 
 # %% [markdown] lang="zh"
-# 读一读曲线。只变换图片时（橙色），训练与验证走在一起：准确率与朴素网络相近，但损失明显更低，因为它错得不那么自信；而且朴素网络已经到头的
+# 读一读曲线。只变换图片时（橙色），训练与验证走在一起：准确率与普通网络相近，但损失明显更低，因为它错得不那么自信；而且普通网络已经到头的
 # 地方，它还能继续学。全部一起用时（绿色），连**训练**曲线都很差。这是相反的毛病：欠拟合（underfitting）。遮住和变换得太多，4,000 张图片、
-# 十二轮不够它学会。药要讲剂量。（差距的一部分来自 dropout 本身：训练曲线是在遮住一部分数的情况下测的。）
+# 十二轮不够它学会。药要讲剂量。（差距的一部分来自 dropout 本身：训练曲线是在遮住一部得分的情况下测的。）
 #
 # ## 第三种办法：更多图片
 #
@@ -312,4 +312,4 @@ print(f"with four times as many pictures: test accuracy      {scores['four times
 # - `epochs = 40`，以及 `dropout=0.2`：剂量多大时绿线会胜出？
 # - 别的变换：`Augmentation(rotation=0.05, zoom=0.1, erasing=0.2)`。
 # - 残差网络：`kerastl.models.resnet.small(data.task)`。
-# - `kerastl run cifar_convnet` 用全部图片训练并导出；`kerastl run cifar_mobile` 用 97 KB 达到 0.88。
+# - `kerastl run cifar_convnet` 用全部图片训练并导出；`kerastl run cifar_mobile` 用 97 KB 的文件达到 0.88。

@@ -31,7 +31,7 @@
 # %% [markdown] lang="zh"
 # # 4. BERT 和它的朋友们：从两个句子到一个分类器
 #
-# 网络用数计算，而句子是字母。这一篇里，你会看到句子怎样变成词元（token），亲手写出注意力（attention），也就是每个词去看其他所有词的那一步，
+# 网络用数来计算，而句子是文字。这一篇里，你会看到句子怎样变成词元（token），亲手写出注意力（attention），也就是每个词去看其他所有词的那一步，
 # 再看看它到底在看什么。然后用一个预训练编码器（pretrained encoder）给影评分类：先用两个带标签的句子，再用几十个，最后微调。
 #
 # 建议先看第 3 篇。在两个 CPU 核上大约需要 2 分钟。
@@ -182,8 +182,8 @@ print(f"largest difference from Keras: {difference:.1e}")
 # %% [markdown] lang="zh"
 # ## 注意力在看什么
 #
-# 三个头，每一行是正在看的词元，每一列是被看的词元。三个头大多停在 `[CLS]` 上，也就是什么都没在特别看。除此之外，在第 2 层，`good` 看着
-# `terrible`，`actors` 与 `plot` 互相看着：这些词属于一起。不要从一张图里读出太多：注意力显示数值流向哪里，不说明答案为什么如此
+# 三个头，每一行是正在看的词元，每一列是被看的词元。三个头大多停在 `[CLS]` 上，也就是没有特别在看什么。除此之外，在第 2 层，`good` 看着
+# `terrible`，`actors` 与 `plot` 互相看着：这些词彼此相关。不要从一张图里读出太多：注意力显示数值流向哪里，不说明答案为什么如此
 # （Jain & Wallace 2019，https://arxiv.org/abs/1902.10186）。
 
 # %%
@@ -352,13 +352,13 @@ print(f"test accuracy, fine-tuned                           {tuned_score:.4f}")
 # %% [markdown] lang="zh"
 # ## 会出什么问题
 #
-# - **很多词元是 `[UNK]`。** 语言或字母表不属于这个词表。换一个多语言编码器，或者用 `small`。
+# - **很多词元是 `[UNK]`。** 语言或文字不在这个词表里。换一个多语言编码器，或者用 `small`。
 # - **微调后全都答成一个类别。** 学习率太高：大数据集用 2e-5 到 5e-5。
 # - **长文本被截断。** 关键的话可能在结尾；时间随 `length` 增长。
-# - **在你的文本上分数高得多。** 影评很难：有反讽，一篇里褒贬都有。按主题分类容易些。
+# - **在你的文本上得分高得多。** 影评很难：有反讽，一篇里褒贬都有。按主题分类容易些。
 #
 # ## 接下来试什么
 #
-# - 为两个类别换上你自己的句子。分数会变多少？
-# - `kerastl run text_classifier --data FILE.csv`；要小于一兆的文件，用 `kerastl run text_mobile`。
+# - 为两个类别换上你自己的句子。得分会变多少？
+# - `kerastl run text_classifier --data FILE.csv`；要小于 1 MB 的文件，用 `kerastl run text_mobile`。
 # - `kerastl.training.transfer.add_lora(model, rank=8)`：只让小矩阵学习（LoRA，Hu et al. 2022）。

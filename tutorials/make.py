@@ -6,7 +6,8 @@
 `NAME.py` is the source, in the percent form of jupytext: code cells, English text, and behind each English cell the
 same in Chinese, marked ``lang="zh"``. The code is executed once, from top to bottom in a fresh kernel and an empty
 folder, and its outputs go into both notebooks, whose code cells are the same. A cell that raises, or a result outside
-the range that the first cell promises, ends the command and nothing is written.
+the range that the first cell promises, is said, and the notebooks stay as they are; what was executed lies in
+`build/tutorials/NAME.ipynb`, to be looked at. The other tutorials are made all the same, and the exit status is 1.
 
 It needs what the extra `notebook` brings. `run_as_script` executes the same cells without a kernel, for the tests.
 """
@@ -17,6 +18,7 @@ import argparse
 import os
 import re
 import resource
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +28,8 @@ import jupytext
 import nbformat
 
 FOLDER = Path(__file__).resolve().parent
+REFUSED = FOLDER.parent / "build" / "tutorials"
+"""Where an executed notebook lies that was not written, for what it found or because a cell raised."""
 REPOSITORY = "kerastl/kerastl"
 LANGUAGES = {"en": FOLDER, "zh": FOLDER / "zh"}
 """Where the notebooks of each language lie."""
@@ -42,6 +46,10 @@ except ImportError:  # on Colab, or wherever it is not installed yet
     %pip install -q "git+https://github.com/{REPOSITORY}"
     import kerastl
 
+with kerastl.system.output.begun():  # leaves out what TensorFlow says of this machine's processors
+    import tensorflow
+
+    tensorflow.config.list_physical_devices()
 print("kerastl", kerastl.__version__)"""
 
 
@@ -100,7 +108,7 @@ def execute(name: str) -> nbformat.NotebookNode:
     """The English notebook with its outputs, from a fresh kernel in an empty folder.
 
     Raises:
-        CellExecutionError: a cell raised.
+        CellExecutionError: a cell raised; its note says where the notebook lies, as far as it was executed.
     """
     import nbclient
 
@@ -109,11 +117,23 @@ def execute(name: str) -> nbformat.NotebookNode:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
-        nbclient.NotebookClient(made, timeout=3600, resources={"metadata": {"path": folder}}).execute()
+        try:
+            nbclient.NotebookClient(made, timeout=3600, resources={"metadata": {"path": folder}}).execute()
+        except nbclient.exceptions.CellExecutionError as error:
+            error.add_note(f"What was executed of it: {_kept(made, name)}.")
+            raise
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     made.metadata["kerastl"] = {"processor_seconds": round(seconds)}
     return made
+
+
+def _kept(made: nbformat.NotebookNode, name: str) -> Path:
+    """An executed notebook that is not to be committed, in a file of its own."""
+    REFUSED.mkdir(parents=True, exist_ok=True)
+    path = REFUSED / f"{name}.ipynb"
+    path.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
+    return path
 
 
 def tidied(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -187,18 +207,32 @@ def write(name: str, *, text_only: bool = False) -> None:
         text_only: whether the outputs of the notebook that stands there are kept: after a change of the text alone.
 
     Raises:
-        ValueError: see `check_results`; a notebook is too large to be committed; or the code has changed as well.
+        CellExecutionError: see `execute`.
+        ValueError: see `check_results`; a notebook is too large to be committed; or the code has changed as well. What
+            was executed is kept, and the error says where.
     """
     made = tidied(nbformat.read(FOLDER / f"{name}.ipynb", as_version=4) if text_only else execute(name))
+    try:
+        _write(made, name)
+    except ValueError as error:
+        if not text_only:
+            error.add_note(f"What was executed: {_kept(made, name)}.")
+        raise
+
+
+def _write(made: nbformat.NotebookNode, name: str) -> None:
+    """The notebooks of both languages, when all that is refused has been looked for."""
     code = [[cell.source for cell in each.cells if cell.cell_type == "code"] for each in (made, source(name))]
     if code[0][1:] != code[1]:
         raise ValueError(f"The code of {name} has changed since it was executed: leave --text-only out.")
+    texts = {}
     for language, folder in LANGUAGES.items():
         other = in_language(made, name, language=language)
         check_results(other)
-        text = nbformat.writes(other) + "\n"
+        text = texts[folder] = nbformat.writes(other) + "\n"
         if len(text) > MOST_BYTES:
             raise ValueError(f"Wanted a notebook of at most {MOST_BYTES:,} bytes. Received: {len(text):,} of {name}.")
+    for folder, text in texts.items():
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
 
@@ -221,12 +255,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="tutorials; by default all")
     parser.add_argument("--text-only", action="store_true", help="keep the outputs: only the text has changed")
     options = parser.parse_args(arguments)
+    refused = []
     for name in options.names or names():
         print(f"{name} ...", flush=True)
-        write(name, text_only=options.text_only)
+        try:
+            write(name, text_only=options.text_only)
+        except (ValueError, FileNotFoundError, *_raised()) as error:
+            refused.append(name)
+            print("\n".join([f"{name} is not written: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
+            continue
         made = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
         print(f"{name}: {made.metadata['kerastl']['processor_seconds']} seconds of processor time")
-    return 0
+    return 1 if refused else 0
+
+
+def _raised() -> tuple[type[Exception], ...]:
+    """What a cell that raises ends in, where the package is there that executes cells."""
+    try:
+        from nbclient.exceptions import CellExecutionError
+    except ImportError:
+        return ()
+    return (CellExecutionError,)
 
 
 if __name__ == "__main__":

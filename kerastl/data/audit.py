@@ -72,6 +72,11 @@ def audit(
         ValueError: there is nothing at the path that this can read, or several classes are asked for of what cannot
             say them so.
     """
+    if not isinstance(path, str | Path):
+        raise ValueError(
+            f"Wanted the path of a file or folder to audit. Received: {type(path).__name__}; save it first, a data "
+            "frame by its to_csv."
+        )
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")

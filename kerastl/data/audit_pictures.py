@@ -29,7 +29,7 @@ def listed(listing: picture_listing.Listing, *, near: bool) -> list[Finding]:
     )
     counts.update(dict.fromkeys(listing.names, 0))  # of no picture at all
     parts = collections.Counter(str(row.split) for row in listing.rows)
-    said = (*overview.sentences(counts, parts), *listing.said)
+    said = (*(overview.sentences(counts, parts) if counts else ()), *listing.said)
     found = [Finding("note", title, sentence) for sentence in said]
     found += [Finding("error", title, problem) for problem in (*listing.problems, *listing.unusable)]
     divided = any(row.split not in (None, "train") for row in listing.rows)

@@ -174,6 +174,14 @@ def _hint(found: Listing) -> str:
     if pictures and 2 <= len(some) <= len(pictures) / 2 and counts[None] <= len(pictures) / 2:
         shown = ", ".join(some[:5]) + (" ..." if len(some) > 5 else "")
         return f" The files' names begin with {shown}: --classes-at name takes these for classes."
+    if not pictures:
+        return " No file in it is a picture by its name, one that ends in .jpg or .png say."
+    if all(file.parent == found.root for file in pictures):
+        loose = "the picture in it lies" if len(pictures) == 1 else f"all {len(pictures):,} pictures in it lie"
+        return (
+            f" A folder is a class, and {loose} in none: give each class a folder of its own, named after it. Where a "
+            "table names each picture and its class: --table NAME."
+        )
     return (
         " A folder is a class. Where a table names each picture and its class it is given itself, --data TABLE, or by "
         "--table NAME where it lies inside the folder."

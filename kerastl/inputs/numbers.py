@@ -146,10 +146,10 @@ class Numbers:
                 twice = sorted({name for name in named if named.count(name) > 1})
                 lacking = sorted(set(self.columns) - set(given))
                 unknown = sorted(set(given) - set(self.columns))
+                wrong = {"lacking": lacking, "unknown": unknown, "named twice": twice}
+                said = "; ".join(f"{what}: {', '.join(names)}" for what, names in wrong.items() if names)
                 raise ValueError(
-                    f"Wanted a number for each of {', '.join(self.columns)}. Received: {argument!r}, lacking "
-                    f"{', '.join(lacking) or 'none'}, unknown {', '.join(unknown) or 'none'}, "
-                    f"named twice: {', '.join(twice) or 'none'}."
+                    f"Wanted a number for each of {', '.join(self.columns)}. Received: {argument!r}; {said}."
                 )
             words = [given[name] for name in self.columns]
         elif len(words) == len(columns := self._table_columns()) != len(self.columns):

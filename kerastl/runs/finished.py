@@ -13,7 +13,7 @@ from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.inputs import lines
 from kerastl.inputs.text import Text
-from kerastl.runs import input_files, undescribed
+from kerastl.runs import in_memory, input_files, undescribed
 from kerastl.system import bounded_json, output
 from kerastl.tasks import reject_option
 from kerastl.types import (
@@ -50,6 +50,8 @@ class FinishedRun:
         self.folder = Path(folder)
         inside = self.folder / "mobile"
         self.bundle = inside if inside.is_dir() else self.folder
+        if not self.folder.exists():
+            raise FileNotFoundError(f"There is no folder {self.folder}.")
         if not self.file.is_file():
             raise FileNotFoundError(
                 f"{self.folder} holds no bundle: mobile/model.tflite is missing. Has the run finished?"
@@ -138,7 +140,7 @@ class FinishedRun:
 
     def predict(
         self,
-        inputs: str | Path | np.ndarray | Mapping[str, np.ndarray] | Sequence[str | Path | np.ndarray],
+        inputs: Any,
         *,
         variant: str | None = None,
         column: str | None = None,
@@ -151,8 +153,9 @@ class FinishedRun:
             inputs: what this kind of run takes, one or a list: paths of pictures, of arrays (``.npy``, ``.npz``), of
                 folders of such or patterns (``"new/*.jpg"``), sentences, rows of numbers; files of such, a table
                 (``.csv``, ``.tsv``, ``.jsonl``) by its columns or a text file (``.txt``) by its lines; or an array of
-                one example or a batch, of several inputs by their names. A `Path` is a file or a folder, and never a
-                sentence.
+                one example or a batch, of several inputs by their names; a data frame, whose rows are read as those of
+                the table that it would be saved as; or a row, ``{"age": 59, "sex": "f"}``. A `Path` is a file or a
+                folder, and never a sentence.
             variant: name of another file of the run; by default the chosen one answers.
             column: of a table, that holds the sentences or the paths of pictures; by default the one that the run
                 learned from, where there is such, or the one that looks like it.
@@ -247,7 +250,10 @@ class FinishedRun:
 
     def _examples(self, inputs: Any, *, column: str | None) -> Iterator[tuple[str, Any]]:
         """Each input's name, and a batch of examples, the function that reads it, or why there is none."""
-        kind = self.task.inputs
+        kind, inputs = self.task.inputs, in_memory.plain(inputs)
+        if in_memory.is_frame(inputs):
+            yield from in_memory.of_frame(inputs, kind, column=column, settings=self._learned_from())
+            return
         if isinstance(inputs, Mapping) and not isinstance(kind, NamedInputs):
             inputs = _of_one_input(inputs, kind.tensors)
         if isinstance(inputs, np.ndarray | Mapping):
@@ -255,7 +261,7 @@ class FinishedRun:
             return
         folders = kind if isinstance(kind, FolderInputs) else None
         for one in [inputs] if isinstance(inputs, str | Path) else inputs:
-            if isinstance(one, np.ndarray | Mapping):
+            if not isinstance(one, str | Path):
                 yield from self._examples(one, column=column)
                 continue
             whole = str(one)
@@ -371,7 +377,8 @@ def _best(said: dict[str, Any], top: int) -> dict[str, Any]:
         kept = {name: _best(one, top) if "probabilities" in one else one for name, one in said["tasks"].items()}
         return {**said, "tasks": kept, "words": "; ".join(f"{name}: {one['words']}" for name, one in kept.items())}
     if "probabilities" not in said or top < 1:
-        raise ValueError(f"--top is how many classes of an answer are wanted, 1 or more. Received: {top} of {said}.")
+        answered = "" if "probabilities" in said else f", and an answer without classes: {said['words']}"
+        raise ValueError(f"--top is how many classes of an answer are wanted, 1 or more. Received: {top}{answered}.")
     ranked = sorted(said["probabilities"].items(), key=lambda pair: -pair[1])[:top]
     words = ", ".join(f"{name} {p:.1%}" for name, p in ranked)
     rejected = "label" in said and said["label"] is None

@@ -128,13 +128,14 @@ def source(recipe: Recipe) -> str:
     return text
 
 
-def find(name: str) -> Recipe:
+def find(name: str | Path) -> Recipe:
     """A recipe by name, by alias, by module name (`kerastl.recipes.mnist_mobile`), or by the path of its file.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if there is no recipe of that name; near names are offered.
     """
+    name = os.fspath(name)
     if name.endswith(".py") or "/" in name or "\\" in name:
         path = Path(name).resolve()
         if not path.is_file():
@@ -295,12 +296,25 @@ def with_fields(config: Any, fields: Mapping[str, Any], *, recipe: str, inside: 
                 f"{recipe} has no setting {inside + name!r}.{_as_keywords(near, inside)} Available"
                 f"{f' inside {inside[:-1]}' if inside else ''}: {', '.join(names)}."
             )
+        _require_path_of(name, value)
         now = getattr(config, first)
         if rest or (isinstance(value, Mapping) and dataclasses.is_dataclass(now)):
             deeper = f"{inside}{first}."
             value = with_fields(now, {rest: value} if rest else value, recipe=recipe, inside=deeper)
+        elif isinstance(now, tuple) and isinstance(value, str):
+            value = (value,)  # a list of one: label_columns="PRICE"
         config = dataclasses.replace(config, **{first: value})
     return config
+
+
+def _require_path_of(name: str, value: Any) -> None:
+    """Refuses data themselves, where a setting takes the path of them: a run says where its data lie."""
+    if hasattr(value, "to_csv") or hasattr(value, "write_csv"):
+        how = 'save it, frame.to_csv("my.csv", index=False)'
+        raise ValueError(f"{name} takes a path. Received: a data frame; {how}, and give {name}='my.csv'.")
+    if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape != ():
+        how = 'save them, numpy.savez("my.npz", x_train=x, y_train=y)'
+        raise ValueError(f"{name} takes a path. Received: an array {value.shape}; {how}, and give {name}='my.npz'.")
 
 
 RUNNERS = ("smoke", "tag", "out")
@@ -334,7 +348,7 @@ def field_names(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def run(
-    recipe: str, *, smoke: bool = False, tag: str | None = None, out: Path | str | None = None, **fields: Any
+    recipe: str | Path, *, smoke: bool = False, tag: str | None = None, out: Path | str | None = None, **fields: Any
 ) -> FinishedRun:
     """Runs a recipe and opens what it made; the same call again resumes, or reuses what is finished.
 
@@ -354,7 +368,7 @@ def run(
     found = find(recipe)
     with output.begun():
         module = load(found)
-        config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=recipe)
+        config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=str(recipe))
         folder = run_folder(found, tag=tag, out=out, smoke=smoke)
         execute(module, config, folder)
     return finished.FinishedRun(folder)

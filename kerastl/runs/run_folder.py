@@ -80,7 +80,8 @@ def check_room(folder: Path, *, needed_bytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise ValueError(f"The run folder must be writable. Received: {folder} ({error.strerror}).") from error
+        why = "which is a file" if folder.is_file() else error.strerror
+        raise ValueError(f"The run folder must be writable. Received: {folder} ({why}).") from error
     for place in (folder, *(folder / name for name in (*_FOLDERS, NEXT))):  # a copied run may have some read-only
         try:
             with tempfile.TemporaryFile(dir=place):

@@ -141,6 +141,24 @@ def test_a_changed_class_is_refused_where_the_order_is_known(tmp_path):
     assert turned.task.target.names == ("dog", "cat")
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], r"no class, in .*set\. No file in it is a picture by its name"),
+        (["a.png"], "A folder is a class, and the picture in it lies in none: give each class a folder of its own"),
+        (["a.png", "b.png"], "A folder is a class, and all 2 pictures in it lie in none: give each class a folder"),
+        (["cat/a.png"], "one class only, 'cat': .* A folder is a class. Where a table names each picture"),
+    ],
+)
+def test_where_pictures_lie_in_no_classes_it_says_what_to_do(files, words, tmp_path):
+    for name in files:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).touch()
+    (tmp_path / "set").mkdir(exist_ok=True)
+    with pytest.raises(ValueError, match=words):
+        image_folder.load(tmp_path / "set", size=(8, 8))
+
+
 @pytest.mark.parametrize("names", [[], ["alone"]])
 def test_fewer_than_two_classes_are_refused(names, tmp_path):
     plant(tmp_path / "set", names)

@@ -5,6 +5,7 @@ import re
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kerastl
@@ -90,6 +91,24 @@ def test_run_gives_the_run_that_it_made(file):
     smoke = kerastl.run(str(file), smoke=True)
     assert smoke.folder == Path("saved_models/tiny/smoke")
     assert b"epochs=1" in smoke.file.read_bytes()
+
+
+def test_a_path_names_a_recipe_and_a_text_is_a_list_of_one(file):
+    assert recipes.find(file) == recipes.find(str(file))
+    config = dataclasses.make_dataclass("Config", [("columns", tuple, ())], frozen=True)()
+    assert recipes.with_fields(config, {"columns": "PRICE"}, recipe="tiny").columns == ("PRICE",)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (type("Frame", (), {"to_csv": None})(), r"^seed takes a path\. Received: a data frame; save it, frame\.to_csv"),
+        (np.zeros((3, 2)), r"^seed takes a path\. Received: an array \(3, 2\); save them, numpy\.savez"),
+    ],
+)
+def test_data_themselves_are_no_setting(file, given, words):
+    with pytest.raises(ValueError, match=words):
+        kerastl.run(file, seed=given)
 
 
 def test_an_alias_says_what_it_does(file):

@@ -38,7 +38,7 @@ def of_text(
     """As `rows`, of a file's text."""
     path = source.path
     if not text.strip():
-        raise TableError(f"{path} is empty: wanted lines with the columns {', '.join(wanted) or 'of a table'}.")
+        raise TableError(f"{path} is empty: wanted a line with the names of its columns, and a line an example.")
     if layout.delimiter is not None and len(layout.delimiter) != 1:
         raise TableError(f"A delimiter is one character. Received: {layout.delimiter!r} for {path}.")
     delimiter = layout.delimiter or _delimiter(text, path.suffix.lower(), wanted)

@@ -27,7 +27,7 @@ def rows(source: Source, layout: Layout, *, wanted: Sequence[str] = ()) -> Table
     path = source.path
     text, said = encodings.decoded(source.content, path, encoding=layout.encoding)
     if not text.strip():
-        raise TableError(f"{path} is empty: wanted lines with the columns {', '.join(wanted) or 'of a table'}.")
+        raise TableError(f"{path} is empty: wanted an object an example, in a list or one a line.")
     lines = any(path.name.lower().removesuffix(end).endswith(LINES) for end in ("", ".gz", ".bz2", ".xz"))
     records = _of_lines(text, source) if lines or _begins_lines(text) else _of_document(text, source)
     if records and all(isinstance(one, str | int | float) for _, one in records):
