@@ -118,9 +118,7 @@ def load(
     )
 
 
-def aligned(
-    text: Tagged, tokenizer: Tokenizer, names: Sequence[str], *, length: int
-) -> tuple[np.ndarray, np.ndarray]:
+def aligned(text: Tagged, tokenizer: Tokenizer, names: Sequence[str], *, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of a text, and the number of the tag of each word at its first piece; int32 ``(length,)`` each.
 
     The first piece stands for its word as in Devlin et al. 2019, section 5.3. A word that becomes no piece at all is

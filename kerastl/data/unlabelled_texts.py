@@ -88,7 +88,9 @@ def load(
     arguments |= {"vocabulary_size": vocabulary_size, "test": test}
     arguments |= {"layout": changed} if (changed := layout.changed()) else {}
     return splits.dataset(
-        types.Task(path.stem, Text(sequence_length, tokenizer.vocabulary, tokenizer.settings), Agreement(("output",), (1.0,))),
+        types.Task(
+            path.stem, Text(sequence_length, tokenizer.vocabulary, tokenizer.settings), Agreement(("output",), (1.0,))
+        ),
         arrays,
         seed=seed,
         validation=validation,

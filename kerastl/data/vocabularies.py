@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kerastl.data import bert_vocabulary
-from kerastl.inputs import sentencepiece, text, wordpiece
-from kerastl.inputs.text import Text, restored
+from kerastl.inputs import sentencepiece, wordpiece
+from kerastl.inputs.text import Settings, Text, Tokenizer, restored, tokenizer_of
 
 Vocabulary = str | Path | Sequence[str] | Mapping[str, Any] | None
 """What texts are read with: ``"bert"``, the path of a file with a token a line or of a SentencePiece ``.model``, the
@@ -56,7 +56,7 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     return tuple(tokens)
 
 
-def tokenizer(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> text.Tokenizer:
+def tokenizer(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> Tokenizer:
     """What makes ids of texts: of the `tokens` of a vocabulary and its `settings`.
 
     Raises:
@@ -64,7 +64,7 @@ def tokenizer(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> tex
     """
     brought = settings(vocabulary)
     if isinstance(brought, sentencepiece.Settings):
-        return text.tokenizer_of((), brought)
+        return tokenizer_of((), brought)
     return wordpiece.Tokenizer(tokens(vocabulary, texts, size=size), brought)
 
 
@@ -87,11 +87,11 @@ def tokens(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> tuple[
             f"There is no vocabulary file {vocabulary}. Available without one: 'bert', and None to learn one."
         )
     if str(vocabulary).endswith(MODEL):
-        return text.tokenizer_of((), sentencepiece.Settings.beside(vocabulary)).vocabulary
+        return tokenizer_of((), sentencepiece.Settings.beside(vocabulary)).vocabulary
     return wordpiece.Tokenizer.from_file(vocabulary).vocabulary
 
 
-def settings(vocabulary: Vocabulary) -> text.Settings:
+def settings(vocabulary: Vocabulary) -> Settings:
     """How texts are brought to it: what was published with a file, see `wordpiece.Settings.beside` and
     `sentencepiece.Settings.beside`; of a learnt one `wordpiece.LEARNT`; of BERT's and of tokens alone that of BERT's
     uncased models.

@@ -253,9 +253,7 @@ def _float32(number: float) -> float:
     return struct.unpack("f", struct.pack("f", number))[0]
 
 
-def _read(
-    model: bytes, penalties: Callable[[str], float]
-) -> tuple[tuple[Piece, ...], dict[int, Any], dict[int, Any]]:
+def _read(model: bytes, penalties: Callable[[str], float]) -> tuple[tuple[Piece, ...], dict[int, Any], dict[int, Any]]:
     """Pieces, and the settings of trainer and normalizer by the numbers of their fields (``ModelProto``)."""
     pieces, trainer, normalizer = [], {}, {}
     for field, value in _fields(model):

@@ -173,7 +173,7 @@ def _read(split: Split) -> np.ndarray:
 
 
 def _words(split: Split, kind: Text) -> np.ndarray:
-    """The ids of texts, padding as `word_counts` has it: what is 0 elsewhere comes around every text and says nothing."""
+    """The ids of texts with `word_counts`' padding: what else is 0 comes around every text and says nothing."""
     ids = _read(split)
     return np.where(ids == kind.padding, word_counts.PADDING, ids)
 
