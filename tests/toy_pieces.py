@@ -14,21 +14,8 @@ from toy import write_safetensors
 from kerastl.inputs.sentencepiece import Settings
 from kerastl.inputs.text import Text, tokenizer_of
 
-PIECES_WORDS = (
-    "gut",
-    "schlecht",
-    "film",
-    "très",
-    "bon",
-    "mauvais",
-    "good",
-    "bad",
-    "movie",
-    "странный",
-    "фильм",
-    "映画",
-    "9,000",
-)
+WORDS = ["gut", "schlecht", "film", "très", "bon", "mauvais", "good", "bad", "movie"]
+WORDS += ["странный", "фильм", "映画", "9,000"]
 CONVENTIONS = ("xlm-roberta", "bert", "albert")
 
 
@@ -36,7 +23,7 @@ CONVENTIONS = ("xlm-roberta", "bert", "albert")
 def sentencepiece_model(convention: str = "xlm-roberta") -> bytes:
     """A small unigram model, trained in a moment, with the pieces that come around texts of XLM-R or of ALBERT."""
     generator, content = random.Random(0), io.BytesIO()
-    lines = [" ".join(generator.choices(PIECES_WORDS, k=8)) for _ in range(300)]
+    lines = [" ".join(generator.choices(WORDS, k=8)) for _ in range(300)]
     special: dict = {}
     if convention == "albert":
         special = {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "control_symbols": ["[CLS]", "[SEP]"]}

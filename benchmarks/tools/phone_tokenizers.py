@@ -43,7 +43,7 @@ def printed(language: str, tokenizer: text.Tokenizer | None = None) -> str:
     """The class ``Tokenizer`` of the bundle's page in that language; that of WordPiece where none is named."""
     page = phone_text.PAGE
     if isinstance(tokenizer, sentencepiece.TextTokenizer):
-        page = phone_sentencepiece.page(tokenizer.settings, tokenizer, pair=False)
+        page = phone_sentencepiece.page(tokenizer.settings, pair=False)
     block = re.search(rf"```{language}\n((?:class|struct) Tokenizer.*?\n}}}})\n", page, re.DOTALL)
     assert block is not None, f"The page has no tokenizer in {language}."
     return block.group(1).replace("{length}", "128").replace("{{", "{").replace("}}", "}")

@@ -131,7 +131,7 @@ def _page_of(task: Task) -> str:
     if isinstance(kind, text.Text) and len(task.target.output_names) == 1:
         page = phone_text_pair.PAGE if "texts" in described else phone_text.PAGE
         if pieces is not None:
-            page = phone_sentencepiece.page(pieces, text.tokenizer_of((), pieces), pair="texts" in described)
+            page = phone_sentencepiece.page(pieces, pair="texts" in described)
         return page if not isinstance(task.target, TokenTarget) else _of_tokens(page)
     if not task.target.outputs:  # outputs of any shape
         return phone_signature.PAGE

@@ -1,4 +1,4 @@
-"""The page of a bundle whose texts are read with SentencePiece: that of a text, with another tokenizer in each language.
+"""The page of a bundle whose texts are read with SentencePiece: that of a text, but for the tokenizers.
 
 Phones and pages read the published model's own file, ``sentencepiece.model``: a protobuf message with the pieces, their
 scores, and the table that brings texts to their form.
@@ -7,7 +7,7 @@ scores, and the table that brings texts to their form.
 from __future__ import annotations
 
 from kerastl.export import phone_text
-from kerastl.inputs import sentencepiece
+from kerastl.inputs import sentencepiece, text
 
 NAME = "sentencepiece.model"
 
@@ -501,7 +501,8 @@ _JAVASCRIPT = """class Tokenizer {{
     const less = Math.min(a.length, b.length, room >> 1);
     const [kept, others] = a.length <= b.length ? [less, room - less] : [room - less, less];
     const between = Array(Tokenizer.BETWEEN).fill(Tokenizer.END);
-    return this.filled([Tokenizer.START, ...a.slice(0, kept), ...between, ...b.slice(0, others), Tokenizer.END], length);
+    const both = [...a.slice(0, kept), ...between, ...b.slice(0, others)];
+    return this.filled([Tokenizer.START, ...both, Tokenizer.END], length);
   }}
 
   filled(ids, length) {{
@@ -632,14 +633,14 @@ _JAVASCRIPT = """class Tokenizer {{
 """
 
 
-def page(settings: sentencepiece.Settings, tokenizer: sentencepiece.TextTokenizer, *, pair: bool) -> str:
+def page(settings: sentencepiece.Settings, *, pair: bool) -> str:
     """A template for ``str.format`` with the fields of `phone_text.PAGE`.
 
     Args:
         settings: the model, and what comes around its pieces.
-        tokenizer: of these.
         pair: whether an example is two texts.
     """
+    tokenizer = text.tokenizer_of((), settings)
     is_albert = settings.convention == sentencepiece.ALBERT
     numbers = {"START": tokenizer.start, "PAD": tokenizer.padding, "END": tokenizer.end, "UNKNOWN": tokenizer.unknown}
     numbers |= {"OFFSET": 0 if is_albert else 1, "BETWEEN": 1 if is_albert else 2}
@@ -678,18 +679,15 @@ def _words(around: list[str], *, pair: bool, characters: bool) -> list[tuple[str
     asked = '("a sentence", "another")' if pair else '("a sentence of yours")'
     return [
         (
-            """A sentence goes in as {length} token ids, each the number of a line of `vocab.txt`, from 0: [CLS], the sentence's
-tokens, [SEP], then [PAD]; what does not fit is cut off. `mask` is 0 for [PAD] and 1 for all others, `segment_ids` are 0
-and read by nothing.""",
+            _between("A sentence goes in", "read by nothing."),
             f"""{"Two texts go" if pair else "A sentence goes"} in as {{length}} token ids, which `{NAME}` makes of
 {"them" if pair else "it"}: {start}, the pieces, {end}, then {pad}; what does not fit is cut off. `mask` is 0 for {pad}
 and 1 for all others, `segment_ids` are read by nothing.""",
         ),
         (
-            """`tokenizer.py` needs Python and nothing else. It reads in `tokenizer_config.json` what of a text is kept, accents and
-capitals for example; Hugging Face's `tokenizers` and `transformers` read the same two files.""",
-            f"""`tokenizer.py` needs Python and nothing else. It reads `{NAME}`, which the library `sentencepiece` reads too, and in
-`tokenizer_config.json` what comes around the pieces.""",
+            _between("`tokenizer.py` needs Python", "read the same two files."),
+            f"""`tokenizer.py` needs Python and nothing else. It reads `{NAME}`, which the library `sentencepiece`
+reads too, and in `tokenizer_config.json` what comes around the pieces.""",
         ),
         ("from tokenizer import Tokenizer\n", "from tokenizer import TextTokenizer\n"),
         ('Tokenizer.from_file("vocab.txt")', f'TextTokenizer.from_file("{NAME}")'),
@@ -747,3 +745,9 @@ ids to compare with."""
             + (" Accents and capitals are taken off by `characters.txt`." if characters else ""),
         ),
     ]
+
+
+def _between(first: str, last: str) -> str:
+    """The words of `phone_text.PAGE` from these to those."""
+    start = phone_text.PAGE.index(first)
+    return phone_text.PAGE[start : phone_text.PAGE.index(last, start) + len(last)]
