@@ -65,7 +65,7 @@ def test_what_lies_in_it_and_the_python_snippet_runs(convention, write_bundle, t
     assert float(probability) == pytest.approx(np.exp(wanted.max()) / np.exp(wanted).sum(), abs=1e-4)
     assert "MediaPipe" not in page
     assert "vocab" not in page.replace("vocabulary", "")
-    assert ("characters.txt" in page) == (convention == "albert")
+    assert ('"characters.txt"' in page) == (convention == "albert")
     assert 'val ids = tokenizer.encode("a sentence of yours")' in page
 
 
@@ -126,7 +126,7 @@ def test_letters_of_albert_stand_in_the_table_of_characters():
     rows = [line.split() for line in character_table.lines(settings)]
     assert ["41", "5A", "+61"] in rows  # A to Z
     assert ["C8", "CB", "65"] in rows  # E with an accent
-    assert ["301", "301"] in rows  # an acute accent
+    assert [row[2:] for row in rows if int(row[0], 16) <= 0x301 <= int(row[1], 16)] == [[]]  # an acute accent
     assert character_table.lines(sentencepiece.Settings(settings.model, sentencepiece.XLM_ROBERTA)) == ()
 
 
