@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import kerastl
 from kerastl.data.reading import TextReading
-from kerastl.models.pretrained.encoders import Encoder
+from kerastl.models.pretrained.encoders import WordPieceEncoder
 from kerastl.runs import Acceptance, FewLabels
 from kerastl.types import Dataset, Schedule, Task, Workspace
 from kerastl.types.settings import EncoderTokens, Place, Seed
@@ -40,7 +40,7 @@ class Config:
     """How both are read and divided."""
     sequence_length: EncoderTokens = 128
     """Tokens that are read of a text; time grows with it."""
-    encoder: Encoder = "minilm_l6"
+    encoder: WordPieceEncoder = "minilm_l6"
     """What learns on, as for `text_classifier`; "small" begins from nothing, with a vocabulary of the texts' own."""
     objective: Literal["masked_language", "simcse"] = "masked_language"
     """Hidden words; or a sentence is found again under other dropout (Gao et al. 2021), for what compares sentences."""

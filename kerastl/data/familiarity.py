@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerastl.inputs import wordpiece
+from kerastl.inputs import text, wordpiece
 
 ENGLISH = "English"
 FUNCTION_WORDS = {
@@ -69,7 +69,7 @@ class Familiarity(NamedTuple):
     language: str
 
 
-def of(texts: Sequence[str], tokenizer: wordpiece.Tokenizer) -> Familiarity:
+def of(texts: Sequence[str], tokenizer: text.Tokenizer) -> Familiarity:
     """How well a tokenizer's vocabulary knows texts, by the first hundred words of some of them.
 
     Args:
@@ -77,12 +77,12 @@ def of(texts: Sequence[str], tokenizer: wordpiece.Tokenizer) -> Familiarity:
         tokenizer: of the encoder.
     """
     some = [texts[place] for place in spread(len(texts), _SAMPLE)]
-    beginnings = [words[:100] for one in some if (words := wordpiece.words(one, tokenizer.settings))]
+    beginnings = [words[:100] for one in some if (words := tokenizer.words(one))]
     ids = np.asarray([number for words in beginnings for number in tokenizer.ids_of(words)])
     count = sum(len(words) for words in beginnings)
     if not count:
         return Familiarity(0.0, 1.0, "")
-    unknown = int(np.count_nonzero(ids == tokenizer.vocabulary.index(wordpiece.UNKNOWN)))
+    unknown = int(np.count_nonzero(ids == tokenizer.unknown))
     return Familiarity(unknown / len(ids), (len(ids) + 4 * unknown) / count, language_of(some))
 
 
@@ -122,7 +122,7 @@ def foreign(found: Familiarity, *, english: bool) -> str:
     return ""
 
 
-def warnings(texts: Sequence[str], tokenizer: wordpiece.Tokenizer, *, english: bool) -> tuple[str, ...]:
+def warnings(texts: Sequence[str], tokenizer: text.Tokenizer, *, english: bool) -> tuple[str, ...]:
     """What a run says of training texts that its encoder hardly knows; see `foreign`."""
     words = foreign(of(texts, tokenizer), english=english) if texts else ""
     elsewhere = "give --encoder one of their language, or --encoder small, which learns from them alone"

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerastl.inputs import wordpiece
+from kerastl.inputs import text
 
 LEAST, MOST, STEP = 16, 256, 8
 """Tokens that are read at least and at most; a length is a multiple of the last."""
 _SHARE, _SAMPLE = 98, 2000
 
 
-def usual(tokenizer: wordpiece.Tokenizer, texts: Sequence[str]) -> int:
+def usual(tokenizer: text.Tokenizer, texts: Sequence[str]) -> int:
     """Tokens, [CLS] and [SEP] among them, that 98 in 100 training texts do not exceed: a multiple of 8, 16 to 256.
 
     Args:
@@ -25,6 +25,6 @@ def usual(tokenizer: wordpiece.Tokenizer, texts: Sequence[str]) -> int:
         texts: of train alone, one or more; of many 2,000 are looked at, evenly spread.
     """
     rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int))
-    counts = [np.count_nonzero(tokenizer.encode(texts[int(row)], MOST)) for row in rows]
+    counts = [MOST - tokenizer.encode(texts[int(row)], MOST).count(tokenizer.padding) for row in rows]
     needed = float(np.percentile(counts, _SHARE))
     return int(np.clip(-(-needed // STEP) * STEP, LEAST, MOST))

@@ -17,8 +17,7 @@ import numpy as np
 from kerastl import types
 from kerastl.data import enough, left_out, movie_reviews, splits, vocabularies
 from kerastl.data.tables import files, text_lines
-from kerastl.inputs import wordpiece
-from kerastl.inputs.text import Text
+from kerastl.inputs.text import Text, Tokenizer
 from kerastl.tasks import tagging
 from kerastl.tasks.tagging import IGNORED, OUTSIDE, Tagging
 
@@ -91,8 +90,7 @@ def load(
         strata = _strata(texts, kinds)
         parts = splits.limit_examples(parts, dict.fromkeys(parts, strata), limit=limit, least=10, seed=seed)
     train = [" ".join(texts[index].words) for index in parts["train"]]
-    tokens = vocabularies.tokens(vocabulary, train, size=vocabulary_size)
-    tokenizer, arrays, cut = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary)), {}, 0
+    tokenizer, arrays, cut = vocabularies.tokenizer(vocabulary, train, size=vocabulary_size), {}, 0
     for split, rows in parts.items():
         some = [texts[index] for index in rows]
         made = [aligned(one, tokenizer, target.names, length=sequence_length) for one in some]
@@ -108,7 +106,7 @@ def load(
     return splits.dataset(
         types.Task(
             "movie_names" if path is None else Path(path).stem,
-            Text(sequence_length, tokens, tokenizer.settings),
+            Text(sequence_length, tokenizer.vocabulary, tokenizer.settings),
             target,
         ),
         arrays,
@@ -120,25 +118,22 @@ def load(
     )
 
 
-def aligned(
-    text: Tagged, tokenizer: wordpiece.Tokenizer, names: Sequence[str], *, length: int
-) -> tuple[np.ndarray, np.ndarray]:
+def aligned(text: Tagged, tokenizer: Tokenizer, names: Sequence[str], *, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of a text, and the number of the tag of each word at its first piece; int32 ``(length,)`` each.
 
     The first piece stands for its word as in Devlin et al. 2019, section 5.3. A word that becomes no piece at all is
     left out.
     """
     numbers = {name: index for index, name in enumerate(names)}
-    start, end = (tokenizer.vocabulary.index(token) for token in (wordpiece.START, wordpiece.END))
-    ids, labels = [start], [IGNORED]
+    ids, labels = [tokenizer.start], [IGNORED]
     for word, tag in zip(text.words, text.tags, strict=True):
         pieces = tokenizer.pieces(word)[: length - 1 - len(ids)]
         if pieces:
             ids += pieces
             labels += [numbers[tag], *[IGNORED] * (len(pieces) - 1)]
     padding = length - 1 - len(ids)
-    pad = tokenizer.vocabulary.index(wordpiece.PAD)
-    return np.array([*ids, end, *[pad] * padding], np.int32), np.array([*labels, *[IGNORED] * (1 + padding)], np.int32)
+    ids += [tokenizer.end, *[tokenizer.padding] * padding]
+    return np.array(ids, np.int32), np.array([*labels, *[IGNORED] * (1 + padding)], np.int32)
 
 
 def read(path: Path) -> Iterator[Tagged]:

@@ -32,7 +32,6 @@ from kerastl.data import (
 )
 from kerastl.data.labelled_texts import Example
 from kerastl.data.tables.table import Layout, stored
-from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.inputs.text_pair import TextPair
 from kerastl.system import phrases
@@ -224,8 +223,7 @@ def build_dataset(
     if number is not None:  # mean and spread are those of what is learnt from
         target = Regression.of(labels[parts["train"]], names=names, unit=number[1])
     training = [text for index in parts["train"] for text in examples[index].texts]
-    tokens = vocabularies.tokens(vocabulary, training, size=vocabulary_size)
-    tokenizer = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary))
+    tokenizer = vocabularies.tokenizer(vocabulary, training, size=vocabulary_size)
     if sequence_length is None:
         sequence_length = lengths.usual(tokenizer, [" ".join(examples[index].texts) for index in parts["train"]])
         left_out.tell([f"the first {sequence_length} tokens of a text are read, see sequence_length"])
@@ -240,9 +238,9 @@ def build_dataset(
         arrays[f"{split}_origins"] = np.array(
             [f"{examples[index].file or file}:{examples[index].line}" for index in rows], object
         )
-    kind = Text(sequence_length, tokens, tokenizer.settings)
+    kind = Text(sequence_length, tokenizer.vocabulary, tokenizer.settings)
     if pair is not None:
-        kind = TextPair(sequence_length, tokens, tokenizer.settings, columns=pair)
+        kind = TextPair(sequence_length, tokenizer.vocabulary, tokenizer.settings, columns=pair)
     again = {"sequence_length": sequence_length, "vocabulary": vocabularies.from_anywhere(vocabulary)}
     again |= {"vocabulary_size": vocabulary_size, "validation": validation, "test": test, "limit": limit}
     again |= {"measure_on_train": True} if measure_on_train else {}

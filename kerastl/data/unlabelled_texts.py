@@ -13,7 +13,6 @@ from kerastl.data import familiarity, labelled_texts, left_out, splits, vocabula
 from kerastl.data.tables import files, text_lines
 from kerastl.data.tables.table import Layout, Row, stored
 from kerastl.data.unlabelled import LEAST
-from kerastl.inputs import wordpiece
 from kerastl.inputs.text import Text
 from kerastl.tasks.agreement import Agreement
 
@@ -75,8 +74,7 @@ def load(
         )
     parts = _divided(len(examples), validation=validation, test=test, seed=seed)
     training = [examples[row][1] for row in parts["train"]]
-    tokens = vocabularies.tokens(vocabulary, training, size=vocabulary_size)
-    tokenizer, arrays = wordpiece.Tokenizer(tokens, vocabularies.settings(vocabulary)), {}
+    tokenizer, arrays = vocabularies.tokenizer(vocabulary, training, size=vocabulary_size), {}
     if vocabulary is not None:
         left_out.tell(familiarity.warnings(training, tokenizer, english=vocabulary == "bert"))
     for name, rows in parts.items():
@@ -90,7 +88,9 @@ def load(
     arguments |= {"vocabulary_size": vocabulary_size, "test": test}
     arguments |= {"layout": changed} if (changed := layout.changed()) else {}
     return splits.dataset(
-        types.Task(path.stem, Text(sequence_length, tokens, tokenizer.settings), Agreement(("output",), (1.0,))),
+        types.Task(
+            path.stem, Text(sequence_length, tokenizer.vocabulary, tokenizer.settings), Agreement(("output",), (1.0,))
+        ),
         arrays,
         seed=seed,
         validation=validation,

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from kerastl.data import bert_vocabulary
-from kerastl.inputs import wordpiece
-from kerastl.inputs.text import Text, restored
+from kerastl.inputs import sentencepiece, wordpiece
+from kerastl.inputs.text import Settings, Text, Tokenizer, restored, tokenizer_of
 
 Vocabulary = str | Path | Sequence[str] | Mapping[str, Any] | None
-"""What texts are read with: ``"bert"``, the path of a file with a token a line, the tokens themselves, what
-`inputs.text.Text.described` says of texts that were read already, or ``None`` to learn the tokens from the texts."""
+"""What texts are read with: ``"bert"``, the path of a file with a token a line or of a SentencePiece ``.model``, the
+tokens themselves, what `inputs.text.Text.described` says of texts that were read already, or ``None`` to learn the
+tokens from the texts."""
+MODEL = ".model"
+"""Ending of a SentencePiece model's file."""
 
 
 def learn_vocabulary(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
@@ -53,8 +56,20 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> tuple[str, ...]:
     return tuple(tokens)
 
 
+def tokenizer(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> Tokenizer:
+    """What makes ids of texts: of the `tokens` of a vocabulary and its `settings`.
+
+    Raises:
+        FileNotFoundError, ValueError: as these two, and as the tokenizer.
+    """
+    brought = settings(vocabulary)
+    if isinstance(brought, sentencepiece.Settings):
+        return tokenizer_of((), brought)
+    return wordpiece.Tokenizer(tokens(vocabulary, texts, size=size), brought)
+
+
 def tokens(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> tuple[str, ...]:
-    """The tokens themselves, of BERT's vocabulary, of a file with one a line, or for ``None`` learnt from the texts.
+    """The tokens themselves, of BERT's vocabulary, of a file, or for ``None`` learnt from the texts.
 
     Raises:
         FileNotFoundError: there is no such file, or BERT's cannot be had.
@@ -71,14 +86,18 @@ def tokens(vocabulary: Vocabulary, texts: Sequence[str], *, size: int) -> tuple[
         raise FileNotFoundError(
             f"There is no vocabulary file {vocabulary}. Available without one: 'bert', and None to learn one."
         )
+    if str(vocabulary).endswith(MODEL):
+        return tokenizer_of((), sentencepiece.Settings.beside(vocabulary)).vocabulary
     return wordpiece.Tokenizer.from_file(vocabulary).vocabulary
 
 
-def settings(vocabulary: Vocabulary) -> wordpiece.Settings:
-    """How texts are brought to it: what was published with a file, see `wordpiece.Settings.beside`; of a learnt one
-    `wordpiece.LEARNT`; of BERT's and of tokens alone that of BERT's uncased models.
+def settings(vocabulary: Vocabulary) -> Settings:
+    """How texts are brought to it: what was published with a file, see `wordpiece.Settings.beside` and
+    `sentencepiece.Settings.beside`; of a learnt one `wordpiece.LEARNT`; of BERT's and of tokens alone that of BERT's
+    uncased models.
 
     Raises:
+        FileNotFoundError: there is no such ``.model``.
         ValueError: what stands beside a file is of another tokenizer.
     """
     if vocabulary is None:
@@ -87,6 +106,8 @@ def settings(vocabulary: Vocabulary) -> wordpiece.Settings:
         return _described(vocabulary).settings
     if vocabulary == "bert" or not isinstance(vocabulary, str | Path):
         return wordpiece.UNCASED
+    if str(vocabulary).endswith(MODEL):
+        return sentencepiece.Settings.beside(vocabulary)
     return wordpiece.Settings.beside(vocabulary)
 
 

@@ -94,7 +94,8 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     vocabulary = fed.get("vocabulary", [])
     numbered = [f"{word} {number}" for number, word in enumerate(vocabulary)] if between_words else vocabulary
     inside = {LABELS: _lines(labels), VOCABULARY: _lines(numbered)}
-    inside |= {INPUTS: _json(_beyond(fed, _INPUTS_IN_THE_FORMAT))} if _only_in_json(fed, _INPUTS_IN_THE_FORMAT) else {}
+    if _only_in_json(fed, _INPUTS_IN_THE_FORMAT):  # a length is read off the file's shape where there is a vocabulary
+        inside |= {INPUTS: _json(_beyond(fed, _INPUTS_IN_THE_FORMAT) if vocabulary else fed)}
     inside |= {TARGET: _json(asked)} if _only_in_json(asked, _TARGETS_IN_THE_FORMAT) else {}
     file = io.BytesIO(packing.pack(model))
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:

@@ -19,12 +19,13 @@ from kerastl.export import (
     packing,
     phone_image,
     phone_numbers,
+    phone_sentencepiece,
     phone_signature,
     phone_text,
     phone_text_pair,
     runtimes,
 )
-from kerastl.inputs import wordpiece
+from kerastl.inputs import sentencepiece, text, wordpiece
 from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task, TokenTarget
 
 _READ_LABELS = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
@@ -45,7 +46,7 @@ val powers = all.map {{ it.score().toDouble().pow({power}) }}  // kotlin.math.po
 val best = powers.indices.maxBy {{ powers[it] }}
 val sure = powers[best] / powers.sum()
 println(if (sure >= {threshold}) "${{all[best].categoryName()}} $sure" else "none of these")"""
-_EXAMPLES = {"image": "A picture", "vocabulary": "A text"}
+_EXAMPLES = {"image": "A picture", "vocabulary": "A text", text.SENTENCEPIECE: "A text"}
 
 
 class Answer(NamedTuple):
@@ -109,6 +110,11 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     fed, needed = task.inputs.described(), runtimes.needed(packing.unpack(data))
     page = _page_of(task).format(**_fields(report, row, task, needed))
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
+    if pieces := _pieces(task.inputs):
+        made |= {phone_sentencepiece.NAME: pieces.model, "tokenizer.py": Path(sentencepiece.__file__).read_bytes()}
+        made |= {sentencepiece.CONFIG: f"{json.dumps(pieces.config(), indent=1)}\n".encode()}
+        if pieces.lowercase or pieces.strip_accents:
+            made |= {character_table.NAME: _lines(character_table.lines(pieces))}
     if "vocabulary" in fed:
         settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
         made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
@@ -121,12 +127,21 @@ def _page_of(task: Task) -> str:
     if isinstance(task.inputs, BringsPage):
         return task.inputs.phone_page()
     described = task.inputs.described()
-    if "vocabulary" in described and len(task.target.output_names) == 1:
+    kind, pieces = task.inputs, _pieces(task.inputs)
+    if isinstance(kind, text.Text) and len(task.target.output_names) == 1:
         page = phone_text_pair.PAGE if "texts" in described else phone_text.PAGE
+        if pieces is not None:
+            page = phone_sentencepiece.page(pieces, pair="texts" in described)
         return page if not isinstance(task.target, TokenTarget) else _of_tokens(page)
     if not task.target.outputs:  # outputs of any shape
         return phone_signature.PAGE
     return phone_image.PAGE if "image" in described else phone_numbers.PAGE
+
+
+def _pieces(kind: Inputs) -> sentencepiece.Settings | None:
+    """The SentencePiece model that texts are read with; ``None`` of anything else."""
+    settings = kind.settings if isinstance(kind, text.Text) else None
+    return settings if isinstance(settings, sentencepiece.Settings) else None
 
 
 def _of_tokens(page: str) -> str:

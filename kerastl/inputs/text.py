@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,14 +13,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.inputs import columns, lines, wordpiece
+from kerastl.inputs import columns, lines, sentencepiece, wordpiece
 from kerastl.types import LazyArray, Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 PADDING = 0
-"""Id of [PAD] in every vocabulary: MediaPipe Tasks fill a text up with zeros."""
+"""Id of [PAD] in every vocabulary of WordPiece: MediaPipe Tasks fill a text up with zeros."""
+SENTENCEPIECE = "sentencepiece"
+"""Under which texts that are read with SentencePiece describe their model."""
+Settings = wordpiece.Settings | sentencepiece.Settings
+Tokenizer = wordpiece.Tokenizer | sentencepiece.TextTokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,16 +37,17 @@ class Text:
     Attributes:
         length: tokens of a text, with [CLS] and [SEP].
         vocabulary: the token of each id.
-        settings: how a text is brought to the vocabulary; that of BERT's uncased models where nobody says it.
+        settings: how a text is brought to the vocabulary; that of BERT's uncased models where nobody says it. With a
+            SentencePiece model the vocabulary is that of the model's `sentencepiece.TextTokenizer`.
 
     Raises:
-        ValueError: if the length is not positive, or a token is not one line of text without a space at its end, as in
-            ``vocab.txt``.
+        ValueError: if the length is not positive, or a token of WordPiece is not one line of text without a space at
+            its end, as in ``vocab.txt``.
     """
 
     length: int
     vocabulary: tuple[str, ...] = dataclasses.field(repr=False)
-    settings: wordpiece.Settings = wordpiece.UNCASED
+    settings: Settings = wordpiece.UNCASED
 
     kind: ClassVar[str] = "text"
     tensors: ClassVar[tuple[str, ...]] = ("ids", "mask", "segment_ids")
@@ -49,13 +57,24 @@ class Text:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
-        broken = [token for token in self.vocabulary if token.splitlines() != [token] or token != token.rstrip()]
+        lines_of_a_file = self.vocabulary if isinstance(self.settings, wordpiece.Settings) else ()
+        broken = [token for token in lines_of_a_file if token.splitlines() != [token] or token != token.rstrip()]
         if broken or not self.vocabulary or self.length < 1:
             raise ValueError(
                 "Texts are (length,) token ids, and tokens are one line of text each. Received: length "
                 f"{self.length}, {', '.join(map(ascii, broken[:5])) or 'no broken token'} of "
                 f"{len(self.vocabulary):,} tokens."
             )
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What makes ids of a text. Raises `ValueError` as the tokenizer does."""
+        return tokenizer_of(self.vocabulary, self.settings)
+
+    @property
+    def padding(self) -> int:
+        """Id that a text is filled up with: `PADDING`, or where a SentencePiece model has it."""
+        return PADDING if isinstance(self.settings, wordpiece.Settings) else self.tokenizer.padding
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -90,14 +109,14 @@ class Text:
 
     def fed(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         ids = np.asarray(examples, np.int32)
-        values = (ids, (ids != PADDING).astype(ids.dtype), ids * 0)
+        values = (ids, (ids != self.padding).astype(ids.dtype), ids * 0)
         return dict(zip(self.tensors, values, strict=True))
 
     def in_graph(self, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The ids where the mask is, padding elsewhere; segments are read by nothing, for a text is one sentence."""
         import tensorflow as tf
 
-        return tf.where(tensors["mask"] != 0, tensors["ids"], PADDING)
+        return tf.where(tensors["mask"] != 0, tensors["ids"], self.padding)
 
     def scaling(self) -> tuple[float | list[float], float | list[float]]:
         raise ValueError("Token ids are no numbers to be scaled: an embedding reads them. Received: texts.")
@@ -146,30 +165,59 @@ class Text:
         return self._encoded(sentence or "")
 
     def _encoded(self, sentence: str) -> np.ndarray:
-        return np.asarray([wordpiece.Tokenizer(self.vocabulary, self.settings).encode(sentence, self.length)], np.int32)
+        return np.asarray([self.tokenizer.encode(sentence, self.length)], np.int32)
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         """The text as the model read it, out of its tokens."""
-        return {"text": wordpiece.decode(np.asarray(example).tolist(), self.vocabulary)}
+        return {"text": self.decoded(np.asarray(example))}
+
+    def decoded(self, ids: np.ndarray) -> str:
+        """A text that reads like what ids were made from."""
+        if isinstance(self.settings, wordpiece.Settings):
+            return wordpiece.decode(ids.tolist(), self.vocabulary)
+        return self.tokenizer.decode(ids.tolist())
 
     def words(self, example: np.ndarray) -> list[tuple[int, str]]:
         """The words that an example's tokens make: of each its first token, and how it reads."""
-        found: list[tuple[int, str]] = []
-        for place, token in enumerate(self.vocabulary[number] for number in np.asarray(example).tolist()):
-            if token.startswith(wordpiece.SUFFIX) and found and token != wordpiece.SUFFIX:
-                first, word = found[-1]
-                found[-1] = first, word + token.removeprefix(wordpiece.SUFFIX)
-            elif token not in (wordpiece.PAD, wordpiece.START, wordpiece.END):
-                found.append((place, token))
-        return found
+        found: list[tuple[int, list[int]]] = []
+        tokenizer = self.tokenizer
+        for place, number in enumerate(np.asarray(example).tolist()):
+            if tokenizer.is_special(number):
+                continue
+            if tokenizer.goes_on(number) and found:
+                found[-1][1].append(number)
+            else:
+                found.append((place, [number]))
+        return [(place, tokenizer.decode(numbers)) for place, numbers in found]
 
     @property
     def fed_with(self) -> str:
+        if isinstance(self.settings, sentencepiece.Settings):
+            return "texts as token ids, which `sentencepiece.model` makes of them"
         return "texts as token ids, each the number of a line of `vocab.txt`"
 
     def described(self) -> dict[str, Any]:
+        if isinstance(self.settings, sentencepiece.Settings):  # which has the vocabulary inside
+            model = base64.b64encode(self.settings.model).decode()
+            return {"length": self.length, SENTENCEPIECE: {**self.settings.config(), "model": model}}
         described = {"vocabulary": list(self.vocabulary), "length": self.length}
         return described | ({} if self.settings == wordpiece.UNCASED else {"tokenizer": self.settings.config()})
+
+
+def tokenizer_of(vocabulary: Sequence[str], settings: Settings) -> Tokenizer:
+    """The tokenizer of a vocabulary and its settings.
+
+    Raises:
+        ValueError: as that tokenizer.
+    """
+    return _tokenizer(() if isinstance(settings, sentencepiece.Settings) else tuple(vocabulary), settings)
+
+
+@functools.lru_cache(maxsize=4)  # that of a large SentencePiece model takes seconds
+def _tokenizer(vocabulary: tuple[str, ...], settings: Settings) -> Tokenizer:
+    if isinstance(settings, sentencepiece.Settings):
+        return sentencepiece.TextTokenizer(settings)
+    return wordpiece.Tokenizer(vocabulary, settings)
 
 
 def of(task: Task) -> Text:
@@ -186,7 +234,7 @@ def of(task: Task) -> Text:
     return task.inputs
 
 
-def read_with(task: Task, tokenizer: wordpiece.Tokenizer, *, encoder: str, load_with: str) -> tuple[str, ...]:
+def read_with(task: Task, tokenizer: Tokenizer, *, encoder: str, load_with: str) -> tuple[str, ...]:
     """The vocabulary of an encoder's tokenizer, which has to be the one that a task's texts were read with.
 
     Args:
@@ -218,8 +266,16 @@ def restored(described: Mapping[str, Any]) -> Text | None:
     Files that were made before a tokenizer had settings are of BERT's uncased models.
 
     Raises:
-        ValueError: as `Text` and `wordpiece.Settings.of_config`.
+        ValueError: as `Text`, `wordpiece.Settings.of_config` and `sentencepiece.TextTokenizer`.
     """
+    if SENTENCEPIECE in described and "texts" not in described:
+        said = described[SENTENCEPIECE]
+        try:
+            model = base64.b64decode(said["model"], validate=True)
+        except (KeyError, TypeError, binascii.Error) as error:
+            raise ValueError(f"Wanted a SentencePiece model in base 64. Received: {error!r}.") from error
+        settings = sentencepiece.Settings.of_config(model, said)
+        return Text(described["length"], tokenizer_of((), settings).vocabulary, settings)
     if "vocabulary" not in described or "texts" in described:
         return None
     settings = wordpiece.Settings.of_config(described.get("tokenizer", {}))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kerastl.inputs import lines, text, wordpiece
+from kerastl.inputs import lines, sentencepiece, text, wordpiece
 from kerastl.types import Task
 
 BETWEEN = "\t"
@@ -43,21 +43,23 @@ class TextPair(text.Text):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "columns", tuple(self.columns))
-        if self.length < wordpiece.SHORTEST_PAIR or len(set(self.columns)) != 2:
+        shortest = wordpiece if isinstance(self.settings, wordpiece.Settings) else sentencepiece
+        if self.length < shortest.SHORTEST_PAIR or len(set(self.columns)) != 2:
             raise ValueError(
-                f"Pairs of texts have {wordpiece.SHORTEST_PAIR} tokens or more, and stand in two columns. Received: "
+                f"Pairs of texts have {shortest.SHORTEST_PAIR} tokens or more, and stand in two columns. Received: "
                 f"length {self.length}, columns {', '.join(map(repr, self.columns))}."
             )
 
     def fed(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         ids = np.asarray(examples, np.int32)
-        values = (ids, (ids != text.PADDING).astype(ids.dtype), segments(ids, end=self.end))
+        behind = segments(ids, end=self.end, padding=self.padding)
+        values = (ids, (ids != self.padding).astype(ids.dtype), behind)
         return dict(zip(self.tensors, values, strict=True))
 
     @property
     def end(self) -> int:
         """The id of [SEP]."""
-        return self.vocabulary.index(wordpiece.END)
+        return self.tokenizer.end
 
     def read(self, argument: str) -> np.ndarray:
         """Two sentences with a tab between them; or an array of token ids in a file, ``.npy`` or ``.npz``.
@@ -96,29 +98,28 @@ class TextPair(text.Text):
         first, second = (values[name] or "" for name in self.columns)
         if empty := [name for name, part in zip(self.columns, (first, second), strict=True) if not part.strip()]:
             raise ValueError(f"Wanted two texts. Received: an empty one under {', '.join(empty)}.")
-        tokenizer = wordpiece.Tokenizer(self.vocabulary, self.settings)
-        return np.asarray([tokenizer.encode_pair(first, second, self.length)], np.int32)
+        return np.asarray([self.tokenizer.encode_pair(first, second, self.length)], np.int32)
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
         """Both texts as the model read them, a bar between them."""
         ids = np.asarray(example)
-        behind = segments(ids[None], end=self.end)[0] == 1
-        parts = [wordpiece.decode(ids[which].tolist(), self.vocabulary) for which in (~behind, behind)]
+        behind = segments(ids[None], end=self.end, padding=self.padding)[0] == 1
+        parts = [self.decoded(ids[which]) for which in (~behind, behind)]
         return {"text": " | ".join(parts)}
 
     @property
     def fed_with(self) -> str:
-        return "pairs of texts as token ids, each the number of a line of `vocab.txt`"
+        return f"pairs of {super().fed_with}"
 
     def described(self) -> dict[str, Any]:
         return {**super().described(), "texts": list(self.columns)}
 
 
-def segments(ids: np.ndarray, *, end: int) -> np.ndarray:
+def segments(ids: np.ndarray, *, end: int, padding: int = text.PADDING) -> np.ndarray:
     """BERT's segments of ids ``(examples, length)``: 1 for the second text and its [SEP], 0 elsewhere; int32."""
     ends = (ids == end).astype(np.int32)
     behind = np.cumsum(ends, axis=-1) - ends > 0
-    return (behind & (ids != text.PADDING)).astype(np.int32)
+    return (behind & (ids != padding)).astype(np.int32)
 
 
 def of_pairs(task: Task) -> TextPair | None:

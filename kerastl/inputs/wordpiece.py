@@ -166,6 +166,9 @@ class Tokenizer:
 
     Raises:
         ValueError: if a special token is missing, or comes twice.
+
+    Attributes:
+        start, padding, end, unknown: ids of [CLS], [PAD], [SEP] and [UNK].
     """
 
     def __init__(self, vocabulary: Iterable[str], settings: Settings = UNCASED) -> None:
@@ -180,6 +183,7 @@ class Tokenizer:
             )
         if twice := [token for token in SPECIAL if self.vocabulary.count(token) > 1]:
             raise ValueError(f"A special token has one id. Received: {', '.join(twice)} more than once.")
+        self.start, self.padding, self.end, self.unknown = (self._ids[token] for token in (START, PAD, END, UNKNOWN))
         self._pieces = functools.lru_cache(maxsize=1 << 16)(self._pieces_of)
 
     @classmethod
@@ -245,6 +249,23 @@ class Tokenizer:
         """The ids of the pieces of words, as `words` gives them; of an unknown word one."""
         for word in words:
             yield from self._pieces(word) if len(word) <= LONGEST_WORD else (self._ids[UNKNOWN],)
+
+    def words(self, text: str) -> list[str]:
+        """The words of a text as the tokenizer compares them, see `words`."""
+        return words(text, self.settings)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """A text that reads like what the ids were made from, see `decode`."""
+        return decode(ids, self.vocabulary)
+
+    def is_special(self, number: int) -> bool:
+        """Whether an id stands for what comes around a text."""
+        return number in (self.start, self.padding, self.end)
+
+    def goes_on(self, number: int) -> bool:
+        """Whether a piece goes on with a word instead of beginning one."""
+        token = self.vocabulary[number]
+        return token.startswith(SUFFIX) and token != SUFFIX
 
     def _pieces_of(self, word: str) -> tuple[int, ...]:
         """Greedy: the longest piece that begins the word, then the longest that goes on with it."""

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
+from kerastl.inputs.text import Text
 from kerastl.runs import single_tasks, word_counts
 from kerastl.types import ClassTarget, Dataset, NamedTargets, Score, Split, Target, Variant
 
@@ -143,12 +144,12 @@ def _features(dataset: Dataset) -> Callable[[Split], Any] | None:
     train, kind = dataset.train, dataset.task.inputs
     if isinstance(train.inputs, Mapping) or len(kind.shape) != 1:
         return None
-    if _reads_words(dataset):
-        ids = _read(train)
+    if isinstance(kind, Text):
+        ids = _words(train, kind)
         if 2 * np.count_nonzero(ids) * dataset.task.target.outputs > ENTRIES:
             return None
-        weights = word_counts.TfIdf.of(ids, size=len(kind.described()["vocabulary"]))
-        return lambda split: weights(_read(split))
+        weights = word_counts.TfIdf.of(ids, size=len(kind.vocabulary))
+        return lambda split: weights(_words(split, kind))
     if kind.shape[0] > COLUMNS or kind.dtype == "int32":
         return None
     rows = _read(train).astype(np.float64)
@@ -171,10 +172,15 @@ def _read(split: Split) -> np.ndarray:
     return np.asarray(inputs[:])
 
 
+def _words(split: Split, kind: Text) -> np.ndarray:
+    """The ids of texts with `word_counts`' padding: what else is 0 comes around every text and says nothing."""
+    ids = _read(split)
+    return np.where(ids == kind.padding, word_counts.PADDING, ids)
+
+
 def _reads_words(dataset: Dataset) -> bool:
     """Whether its examples are texts, as ids of a vocabulary."""
-    kind = dataset.task.inputs
-    return not isinstance(dataset.train.inputs, Mapping) and "vocabulary" in kind.described()
+    return not isinstance(dataset.train.inputs, Mapping) and isinstance(dataset.task.inputs, Text)
 
 
 def _logistic(features: Callable[[Split], Any], table: Any, train: Split, *, inverse_penalty: float) -> Answer:

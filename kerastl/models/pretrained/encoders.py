@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from kerastl.inputs import sentencepiece
 from kerastl.models.pretrained import names
 from kerastl.system import bounded_json
 from kerastl.types import Task
@@ -24,7 +25,19 @@ def fault(name: str) -> str:
     return words and f"names no encoder: {words}"
 
 
+def fault_of_wordpiece(name: str) -> str:
+    """As `fault`; and that an encoder reads SentencePiece, where it goes on to be pretrained."""
+    pieces = _pieces_in(_of_run(name))
+    return fault(name) or (
+        f"reads SentencePiece ({pieces.name}), and encoders of WordPiece are pretrained further: text_classifier and "
+        "text_embedding take it as it is"
+        if pieces
+        else ""
+    )
+
+
 Encoder = Annotated[str, Known(fault)]
+WordPieceEncoder = Annotated[str, Known(fault_of_wordpiece)]
 
 
 def vocabulary(name: str) -> str | None:
@@ -40,7 +53,7 @@ def vocabulary(name: str) -> str | None:
         return {"minilm_l6": "bert", "small": None}[name]
     name = _of_run(name)
     if _is_published(name):
-        return str(Path(name, "vocab.txt"))
+        return str(_pieces_in(name) or Path(name, "vocab.txt"))
     from kerastl.models.pretrained import bert_preset  # keras-hub takes seconds to import
 
     return str(bert_preset.vocabulary_file(name))
@@ -50,23 +63,26 @@ def load(name: str, task: Task, *, pooling: str = "mean") -> keras.Model:
     """A classifier of texts on the encoder of that name, with its weights and a head that knows nothing yet.
 
     Args:
-        name: ``"minilm_l6"``; ``"small"``, without weights of anybody; the path of a folder of the Hugging Face hub, or
-            of one that keras-hub saved, or of a finished run of `pretrain_text`; the name of a preset of keras-hub
-            (``"bert_tiny_en_uncased"``) or its handle.
+        name: ``"minilm_l6"``; ``"small"``, without weights of anybody; the path of a folder of the Hugging Face hub,
+            with WordPiece or SentencePiece, or of one that keras-hub saved, or of a finished run of `pretrain_text`;
+            the name of a preset of keras-hub (``"bert_tiny_en_uncased"``) or its handle.
         task: of texts, loaded with this encoder's `vocabulary`.
         pooling: see `minilm_l6.build`.
 
     Raises:
         FileNotFoundError: the weights are not here and no source could be reached.
-        ValueError: an unknown name, or what `bert_folder.load` and `bert_preset.load` raise.
+        ValueError: an unknown name, or what `bert_folder.load`, `sentencepiece_folder.load` and `bert_preset.load`
+            raise.
     """
-    from kerastl.models.pretrained import bert_folder, bert_preset, minilm_l6
+    from kerastl.models.pretrained import bert_folder, bert_preset, minilm_l6, sentencepiece_folder
 
     if name == "minilm_l6":
         return minilm_l6.pretrained(task, pooling=pooling)
     if name == "small":
         return minilm_l6.small(task, pooling=pooling)
     name = _of_run(name)
+    if _pieces_in(name) is not None:
+        return sentencepiece_folder.load(name, task, pooling=pooling)
     return (bert_folder if _is_published(name) else bert_preset).load(name, task, pooling=pooling)
 
 
@@ -90,6 +106,13 @@ def _of_run(name: str) -> str:
     """The folder of the encoder that a finished run has pretrained; of anything else its own name."""
     inner = Path(name, names.TEXT_ENCODER)
     return str(inner) if inner.is_dir() else name
+
+
+def _pieces_in(name: str) -> Path | None:
+    """The SentencePiece model of a folder as the hub has it; ``None`` of one with a vocabulary of WordPiece."""
+    if not _is_published(name) or Path(name, "vocab.txt").is_file():
+        return None
+    return next((file for one in sentencepiece.FILES if (file := Path(name, one)).is_file()), None)
 
 
 def _is_published(name: str) -> bool:

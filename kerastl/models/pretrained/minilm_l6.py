@@ -97,9 +97,9 @@ def build(
         ``token_ids`` to ``logits`` ``(batch, task.target.outputs)``.
 
     Raises:
-        ValueError: if the task is not of texts, [PAD] is not 0, texts are longer than that, or ``pooling`` is neither.
+        ValueError: as `headed`.
     """
-    kind = _checked(task, pooling=pooling, longest=longest)
+    kind = text.of(task)
     backbone = keras_hub.models.BertBackbone(
         vocabulary_size=len(kind.vocabulary),
         num_layers=layers_count,
@@ -111,9 +111,29 @@ def build(
     )
     # without BERT's own pooler, which nothing here would train or read
     encoder = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
+    return headed(encoder, task, longest=longest, dropout=dropout, pooling=pooling, name=name)
+
+
+def headed(
+    encoder: keras.Model, task: Task, *, longest: int, dropout: float = 0.1, pooling: str = "mean", name: str
+) -> keras.Model:
+    """A functional model of an encoder and a head that knows nothing yet: token ids to logits, see `build`.
+
+    Args:
+        encoder: ``"encoder"``: of ``token_ids`` and ``padding_mask``, of ``segment_ids`` where it tells two texts
+            apart, to ``(batch, tokens, width)``.
+        task: of texts; [PAD] of WordPiece is 0 in its vocabulary.
+        longest, dropout, pooling, name: as for `build`.
+
+    Raises:
+        ValueError: if the task is not of texts, [PAD] is not 0, texts are longer than that, or ``pooling`` is neither.
+    """
+    kind = _checked(task, pooling=pooling, longest=longest)
     ids = keras.Input(kind.shape, dtype="int32", name="token_ids")
-    mask = keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "int32")
-    fed = {"token_ids": ids, "segment_ids": _segments(ids, mask, task), "padding_mask": mask}
+    mask = keras.ops.cast(keras.ops.not_equal(ids, kind.padding), "int32")
+    fed = {"token_ids": ids, "padding_mask": mask}
+    if "segment_ids" in encoder.input:
+        fed["segment_ids"] = _segments(ids, mask, task)
     x = encoder(fed)
     if isinstance(task.target, TokenTarget):  # padding is answered by the head's bias, whatever stands around it
         x = layers.Multiply(name="without_padding")([x, keras.ops.cast(mask, x.dtype)[..., None]])
@@ -203,6 +223,8 @@ _TOP = {
     "segment_embedding/embeddings": "embeddings.token_type_embeddings.weight",
     "embeddings_layer_norm/gamma": "embeddings.LayerNorm.weight",
     "embeddings_layer_norm/beta": "embeddings.LayerNorm.bias",
+    "embedding_projection/kernel": "encoder.embedding_hidden_mapping_in.weight",
+    "embedding_projection/bias": "encoder.embedding_hidden_mapping_in.bias",
 }
 _INSIDE = {
     "self_attention_layer/query": "attention.self.query",
@@ -232,7 +254,7 @@ def _published(path: str) -> str:
 
 def _checked(task: Task, *, pooling: str, longest: int) -> text.Text:
     kind = text.of(task)
-    if kind.vocabulary[text.PADDING] != "[PAD]":
+    if kind.padding == text.PADDING and kind.vocabulary[text.PADDING] not in ("[PAD]", "<pad>"):
         raise ValueError(
             f"Wanted a vocabulary in which [PAD] is id {text.PADDING}. Received: {kind.vocabulary[text.PADDING]!r} in "
             f"task {task.name!r}, of {len(kind.vocabulary):,} tokens."

@@ -42,7 +42,7 @@ def build(
     """
     kind = text.of(task)
     ids = keras.Input(kind.shape, dtype="int32", name="token_ids")
-    real = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, text.PADDING), "float32"), -1)
+    real = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, kind.padding), "float32"), -1)
     x = layers.Embedding(len(kind.vocabulary), width, name="words")(ids)
     x = layers.SpatialDropout1D(dropout, name="words_dropout")(x)
     if word_dropout:
