@@ -1,4 +1,4 @@
-"""What goes to the phone: the file, its labels, a page that says how to run it; of texts vocabulary and tokenizer.
+"""What goes to the phone: the file, its labels, pages that say how to run it and try it; of texts what tokens need.
 
 A kind of input may bring a page of its own (`BringsPage`), a kind of target the words for its answers (`BringsAnswer`);
 pictures, texts and classes have theirs here, a task whose outputs are of any shape gets all of them by name, and all
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from kerastl.export import (
-    character_table,
     metadata,
     packing,
     phone_image,
@@ -24,6 +23,7 @@ from kerastl.export import (
     phone_text_pair,
     runtimes,
 )
+from kerastl.export.browser import page as browser_page
 from kerastl.inputs import wordpiece
 from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task, TokenTarget
 
@@ -109,11 +109,13 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     fed, needed = task.inputs.described(), runtimes.needed(packing.unpack(data))
     page = _page_of(task).format(**_fields(report, row, task, needed))
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
+    ends = {side: row.get(side) or [row[side[:-1]]] for side in ("inputs", "outputs")}
+    made |= {browser_page.NAME: browser_page.render(task, **ends).encode()}
     if "vocabulary" in fed:
         settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
-        made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
+        made |= {"tokenizer.py": Path(wordpiece.__file__).read_bytes()}
         made |= {wordpiece.CONFIG: f"{json.dumps(settings.config(), indent=1)}\n".encode()}
-        made |= {character_table.NAME: _lines(character_table.lines(settings))}
+        made |= {name: text.encode() for name, text in browser_page.texts(task.inputs).items()}
     return made
 
 

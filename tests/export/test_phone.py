@@ -39,7 +39,7 @@ def labelled(tiny_files):
 
 def test_files(labelled):
     files = phone.files(labelled, report_of(labelled), PICTURES)
-    assert set(files) == {"model.tflite", "labels.txt", "README.md"}
+    assert set(files) == {"model.tflite", "labels.txt", "README.md", "index.html"}
     assert files["model.tflite"] == labelled
     assert files["labels.txt"].decode() == "a\nb\nü\nd\n"
     page = files["README.md"].decode()
