@@ -17,6 +17,7 @@ from kerastl.export import (
     metadata,
     packing,
     phone_image,
+    phone_litert,
     phone_numbers,
     phone_signature,
     phone_text,
@@ -107,9 +108,11 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     """As `files`, of a file that has been looked at already: nothing is read out of it."""
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
     fed, needed = task.inputs.described(), runtimes.needed(packing.unpack(data))
-    page = _page_of(task).format(**_fields(report, row, task, needed))
-    made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
     ends = {side: row.get(side) or [row[side[:-1]]] for side in ("inputs", "outputs")}
+    page = _page_of(task).format(**_fields(report, row, task, needed))
+    if not isinstance(task.inputs, BringsPage):
+        page += phone_litert.section(**ends, android=needed.android)
+    made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
     made |= {browser_page.NAME: browser_page.render(task, **ends).encode()}
     if "vocabulary" in fed:
         settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
@@ -201,6 +204,8 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runti
         "measured": _measured(latency),
         "needs": f'It needs LiteRT {runtime.litert} or newer: `pip install "ai-edge-litert>={runtime.litert}"`.',
         "android": runtime.android,
+        "sdk": phone_litert.api_of(runtime.android),
+        "mapped": phone_litert.MAPPED,
         "pod": _pod(runtime),
         "classes": math.prod(row["output"]["shape"]) if len(target.names) == 1 else len(target.names),
         "inputs": ", ".join(f"`{name}`" for name in task.inputs.tensors),
@@ -242,7 +247,7 @@ def _pod(runtime: Runtime) -> str:
         return f"Add `pod 'TensorFlowLiteSwift', '{runtime.pod}'` and"
     return (
         f"No `TensorFlowLiteSwift` pod runs this file ({runtimes.POD}, the last one, is older than LiteRT "
-        f"{runtime.litert}): take LiteRT's own package for iOS, or another file of the run's `variants/`. Add"
+        f"{runtime.litert}): take the Swift package below, or another file of the run's `variants/`. Add"
     )
 
 

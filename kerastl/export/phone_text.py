@@ -156,7 +156,7 @@ class Tokenizer(vocabulary: List<String>, characters: List<String>) {{
 
 fun lines(name: String) = context.assets.open(name).bufferedReader().readLines()
 val tokenizer = Tokenizer(lines("vocab.txt"), lines("characters.txt"))
-val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
+{mapped}
 val ids = tokenizer.encode("a sentence of yours")
 val mask = IntArray(ids.size) {{ if (ids[it] != 0) 1 else 0 }}
 val answer = Array(1) {{ FloatArray({classes}) }}

@@ -62,7 +62,7 @@ Measured""",
             'tokenizer.encode("a sentence of yours", {length})',
             'tokenizer.encode_pair("a sentence", "another", {length})',
         ),
-        ("val interpreter = Interpreter(File", _KOTLIN + "val interpreter = Interpreter(File"),
+        ("{mapped}", _KOTLIN + "{mapped}"),
         ("let interpreter = try Interpreter(", _SWIFT + "let interpreter = try Interpreter("),
         ("// const text = async", JAVASCRIPT + "// const text = async"),
         (
