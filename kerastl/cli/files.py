@@ -137,7 +137,7 @@ def _probabilities(answers: np.ndarray) -> np.ndarray:
 def sources() -> dict[str, str]:
     """Data sets and weights that can be fetched, and the module of each: one with a `fetch()` that needs nothing."""
     found = {}
-    for family in ("data", "models/pretrained"):
+    for family in ("data", "models/pretrained", "export/browser"):
         for path in sorted((Path(__file__).resolve().parents[1] / family).glob("*.py")):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.FunctionDef) and node.name == "fetch":

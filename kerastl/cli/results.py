@@ -1,7 +1,8 @@
-"""`verify` and `predict`: what a finished run claims, and what its file answers."""
+"""`verify`, `predict` and `demo`: what a finished run claims, and what its file answers."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -104,6 +105,30 @@ def predict(
     elif as_csv:
         _print_csv([_flat(row) for row in rows])
     return 1 if failed else 0
+
+
+def demo(*, folder: str, host: str | None = None, network: bool = False, port: int | None = None) -> int:
+    """Serves a bundle's page with its runtime until Ctrl-C, to this machine alone unless somebody says otherwise.
+
+    Args:
+        folder: the run's, or a bundle.
+        host: an address of this machine, ``0.0.0.0`` for all of them.
+        network: the same as ``host="0.0.0.0"``.
+        port: where; 8000 or any that is free by default.
+    """
+    import kerastl
+
+    demos = kerastl.runs.demo
+    if network and host not in (None, demos.EVERYWHERE):
+        raise ValueError(f"--network serves all networks that this machine is in. Received: --host {host} as well.")
+    content = demos.files(kerastl.open(folder))
+    with demos.Server(content, host=demos.EVERYWHERE if network else host or demos.LOOPBACK, port=port) as server:
+        print(f"Open {server.address} in a browser. Ctrl-C ends it.", flush=True)
+        if (address := server.address_in_network) is not None:
+            print(f"On a phone in the same network: {address} (whoever is in that network can open it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+    return 0
 
 
 def _counted(answers: Iterator[tuple[str, Any]], *, seen: bool) -> Iterator[tuple[str, Any]]:

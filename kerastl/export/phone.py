@@ -1,4 +1,4 @@
-"""What goes to the phone: the file, its labels, a page that says how to run it; of texts vocabulary and tokenizer.
+"""What goes to the phone: the file, its labels, pages that say how to run it and try it; of texts what tokens need.
 
 A kind of input may bring a page of its own (`BringsPage`), a kind of target the words for its answers (`BringsAnswer`);
 pictures, texts and classes have theirs here, a task whose outputs are of any shape gets all of them by name, and all
@@ -18,6 +18,7 @@ from kerastl.export import (
     metadata,
     packing,
     phone_image,
+    phone_litert,
     phone_numbers,
     phone_sentencepiece,
     phone_signature,
@@ -25,6 +26,7 @@ from kerastl.export import (
     phone_text_pair,
     runtimes,
 )
+from kerastl.export.browser import page as browser_page
 from kerastl.inputs import sentencepiece, text, wordpiece
 from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task, TokenTarget
 
@@ -108,18 +110,22 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     """As `files`, of a file that has been looked at already: nothing is read out of it."""
     row = next(row for row in report["variants"] if row["name"] == report["chosen"])
     fed, needed = task.inputs.described(), runtimes.needed(packing.unpack(data))
+    ends = {side: row.get(side) or [row[side[:-1]]] for side in ("inputs", "outputs")}
     page = _page_of(task).format(**_fields(report, row, task, needed))
+    if not isinstance(task.inputs, BringsPage):
+        page += phone_litert.section(**ends, android=needed.android)
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
     if pieces := _pieces(task.inputs):
         made |= {phone_sentencepiece.NAME: pieces.model, "tokenizer.py": Path(sentencepiece.__file__).read_bytes()}
         made |= {sentencepiece.CONFIG: f"{json.dumps(pieces.config(), indent=1)}\n".encode()}
         if pieces.lowercase or pieces.strip_accents:
             made |= {character_table.NAME: _lines(character_table.lines(pieces))}
+    made |= {browser_page.NAME: browser_page.render(task, **ends).encode()}
     if "vocabulary" in fed:
         settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
-        made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
+        made |= {"tokenizer.py": Path(wordpiece.__file__).read_bytes()}
         made |= {wordpiece.CONFIG: f"{json.dumps(settings.config(), indent=1)}\n".encode()}
-        made |= {character_table.NAME: _lines(character_table.lines(settings))}
+        made |= {name: text.encode() for name, text in browser_page.texts(task.inputs).items()}
     return made
 
 
@@ -214,6 +220,8 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runti
         "measured": _measured(latency),
         "needs": f'It needs LiteRT {runtime.litert} or newer: `pip install "ai-edge-litert>={runtime.litert}"`.',
         "android": runtime.android,
+        "sdk": phone_litert.api_of(runtime.android),
+        "mapped": phone_litert.MAPPED,
         "pod": _pod(runtime),
         "classes": math.prod(row["output"]["shape"]) if len(target.names) == 1 else len(target.names),
         "inputs": ", ".join(f"`{name}`" for name in task.inputs.tensors),
@@ -255,7 +263,7 @@ def _pod(runtime: Runtime) -> str:
         return f"Add `pod 'TensorFlowLiteSwift', '{runtime.pod}'` and"
     return (
         f"No `TensorFlowLiteSwift` pod runs this file ({runtimes.POD}, the last one, is older than LiteRT "
-        f"{runtime.litert}): take LiteRT's own package for iOS, or another file of the run's `variants/`. Add"
+        f"{runtime.litert}): take the Swift package below, or another file of the run's `variants/`. Add"
     )
 
 

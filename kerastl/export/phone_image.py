@@ -35,10 +35,11 @@ scale, zero_point = output["quantization"]
 
 {mediapipe}## Android
 
-Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`.
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`;
+it needs API {sdk}.
 
 ```kotlin
-val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
+{mapped}
 val answer = Array(1) {{ {kotlin_array}({classes}) }}
 interpreter.run(pixels, answer)  // pixels: a direct ByteBuffer of {input_bytes} bytes{native_order}
 ```

@@ -46,10 +46,11 @@ scale, zero_point = output["quantization"]
 
 ## Android
 
-Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`.
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`;
+it needs API {sdk}.
 
 ```kotlin
-val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
+{mapped}
 val answer = ByteBuffer.allocateDirect(interpreter.getOutputTensor(0).numBytes()).order(ByteOrder.nativeOrder())
 // numbers: a direct ByteBuffer of {input_bytes} bytes{native_order}, {input[dtype]}, one for each input
 interpreter.runForMultipleInputsOutputs(arrayOf<Any>(numbers), mapOf(0 to answer))

@@ -35,10 +35,11 @@ for output in interpreter.get_output_details():
 
 ## Android
 
-Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`.
+Put `model.tflite` into `app/src/main/assets` and add `implementation("com.google.ai.edge.litert:litert:{android}")`;
+it needs API {sdk}.
 
 ```kotlin
-val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
+{mapped}
 val inputs = Array<Any>(interpreter.inputTensorCount) {{  // fill each, in the order of the table
     ByteBuffer.allocateDirect(interpreter.getInputTensor(it).numBytes()).order(ByteOrder.nativeOrder())
 }}

@@ -1,6 +1,63 @@
 """The page of a text's bundle: how a sentence becomes token ids, in four languages, and ids an answer."""
 
-PAGE = """# {recipe}
+JAVASCRIPT = """class Tokenizer {{
+  constructor(vocabulary, characters) {{
+    const lines = (text) => text.replace(/\\n$/, "").split("\\n");
+    this.ids = new Map(lines(vocabulary).map((token, id) => [token, id]));
+    this.rows = lines(characters).map((line) => line.split(" "));
+    this.first = this.rows.map((row) => parseInt(row[0], 16));
+    this.last = this.rows.map((row) => parseInt(row[1], 16));
+  }}
+
+  encode(text, length = {length}) {{
+    const found = [this.ids.get("[CLS]")];
+    for (const word of this.words(text)) {{
+      if (found.length >= length - 1) break;
+      found.push(...this.pieces(word));
+    }}
+    found.splice(length - 1, Infinity, this.ids.get("[SEP]"));
+    return Int32Array.from({{ length }}, (_, place) => found[place] ?? this.ids.get("[PAD]"));
+  }}
+
+  words(text) {{
+    const codes = [], orders = [];
+    for (const character of text) {{
+      const code = character.codePointAt(0);
+      let low = 0, high = this.rows.length;
+      while (low < high) {{
+        const middle = (low + high) >> 1;
+        if (this.last[middle] < code) low = middle + 1; else high = middle;
+      }}
+      const parts = this.first[low] <= code ? this.rows[low].slice(2) : [code.toString(16)];
+      for (const part of parts) {{
+        const [number, order = 0] = part.replace("+", "").split("@").map((field) => parseInt(field, 16));
+        let place = codes.length;
+        while (order > 0 && place > 0 && orders[place - 1] > order) place--;
+        codes.splice(place, 0, part[0] === "+" ? number + code - this.first[low] : number);
+        orders.splice(place, 0, order);
+      }}
+    }}
+    const spaced = codes.filter((code) => code !== 0).map((code) => String.fromCodePoint(code)).join("");
+    return spaced.split(" ").filter((word) => word !== "");
+  }}
+
+  pieces(word) {{
+    if ([...word].length > 100) return [this.ids.get("[UNK]")];
+    const found = [];
+    for (let start = 0, end; start < word.length; start = end) {{
+      const id = (stop) => this.ids.get((start > 0 ? "##" : "") + word.slice(start, stop));
+      for (end = word.length; end > start && id(end) === undefined; ) end--;
+      if (end === start) return [this.ids.get("[UNK]")];
+      found.push(id(end));
+    }}
+    return found;
+  }}
+}}
+"""
+"""The tokenizer in JavaScript, a template for ``str.format`` with the field ``length``."""
+
+PAGE = (
+    """# {recipe}
 
 `model.tflite` ({kilobytes:.1f} kB) answers with {what}
 
@@ -99,7 +156,7 @@ class Tokenizer(vocabulary: List<String>, characters: List<String>) {{
 
 fun lines(name: String) = context.assets.open(name).bufferedReader().readLines()
 val tokenizer = Tokenizer(lines("vocab.txt"), lines("characters.txt"))
-val interpreter = Interpreter(FileUtil.loadMappedFile(context, "model.tflite"))
+{mapped}
 val ids = tokenizer.encode("a sentence of yours")
 val mask = IntArray(ids.size) {{ if (ids[it] != 0) 1 else 0 }}
 val answer = Array(1) {{ FloatArray({classes}) }}
@@ -192,60 +249,9 @@ let answer = try interpreter.output(at: 0).data  // {classes} values of {output[
 For a page, Node.js or React Native; ids go in as `Int32Array`.
 
 ```javascript
-class Tokenizer {{
-  constructor(vocabulary, characters) {{
-    const lines = (text) => text.replace(/\\n$/, "").split("\\n");
-    this.ids = new Map(lines(vocabulary).map((token, id) => [token, id]));
-    this.rows = lines(characters).map((line) => line.split(" "));
-    this.first = this.rows.map((row) => parseInt(row[0], 16));
-    this.last = this.rows.map((row) => parseInt(row[1], 16));
-  }}
-
-  encode(text, length = {length}) {{
-    const found = [this.ids.get("[CLS]")];
-    for (const word of this.words(text)) {{
-      if (found.length >= length - 1) break;
-      found.push(...this.pieces(word));
-    }}
-    found.splice(length - 1, Infinity, this.ids.get("[SEP]"));
-    return Int32Array.from({{ length }}, (_, place) => found[place] ?? this.ids.get("[PAD]"));
-  }}
-
-  words(text) {{
-    const codes = [], orders = [];
-    for (const character of text) {{
-      const code = character.codePointAt(0);
-      let low = 0, high = this.rows.length;
-      while (low < high) {{
-        const middle = (low + high) >> 1;
-        if (this.last[middle] < code) low = middle + 1; else high = middle;
-      }}
-      const parts = this.first[low] <= code ? this.rows[low].slice(2) : [code.toString(16)];
-      for (const part of parts) {{
-        const [number, order = 0] = part.replace("+", "").split("@").map((field) => parseInt(field, 16));
-        let place = codes.length;
-        while (order > 0 && place > 0 && orders[place - 1] > order) place--;
-        codes.splice(place, 0, part[0] === "+" ? number + code - this.first[low] : number);
-        orders.splice(place, 0, order);
-      }}
-    }}
-    const spaced = codes.filter((code) => code !== 0).map((code) => String.fromCodePoint(code)).join("");
-    return spaced.split(" ").filter((word) => word !== "");
-  }}
-
-  pieces(word) {{
-    if ([...word].length > 100) return [this.ids.get("[UNK]")];
-    const found = [];
-    for (let start = 0, end; start < word.length; start = end) {{
-      const id = (stop) => this.ids.get((start > 0 ? "##" : "") + word.slice(start, stop));
-      for (end = word.length; end > start && id(end) === undefined; ) end--;
-      if (end === start) return [this.ids.get("[UNK]")];
-      found.push(id(end));
-    }}
-    return found;
-  }}
-}}
-
+"""
+    + JAVASCRIPT
+    + """
 // const text = async (name) => (await fetch(name)).text();
 // const tokenizer = new Tokenizer(await text("vocab.txt"), await text("characters.txt"));
 // const ids = tokenizer.encode("a sentence of yours");
@@ -254,6 +260,7 @@ class Tokenizer {{
 All follow `tokenizer.py`, which is the reference: `python tokenizer.py vocab.txt {length} "a sentence"` prints the ids
 to compare with. What becomes of each character stands in `characters.txt`, so that no phone has to know Unicode.
 """
+)
 
 MEDIAPIPE = """## MediaPipe Tasks
 

@@ -31,7 +31,7 @@ extension Tokenizer {{
 }}
 
 """
-_JAVASCRIPT = """// [CLS] first [SEP] second [SEP]; of what does not fit the longer text loses its end
+JAVASCRIPT = """// [CLS] first [SEP] second [SEP]; of what does not fit the longer text loses its end
 function encodePair(tokenizer, first, second, length = {length}) {{
   const [a, b] = [first, second].map((text) =>
     // a character is 18 tokens at most
@@ -62,9 +62,9 @@ Measured""",
             'tokenizer.encode("a sentence of yours", {length})',
             'tokenizer.encode_pair("a sentence", "another", {length})',
         ),
-        ("val interpreter = Interpreter(File", _KOTLIN + "val interpreter = Interpreter(File"),
+        ("{mapped}", _KOTLIN + "{mapped}"),
         ("let interpreter = try Interpreter(", _SWIFT + "let interpreter = try Interpreter("),
-        ("// const text = async", _JAVASCRIPT + "// const text = async"),
+        ("// const text = async", JAVASCRIPT + "// const text = async"),
         (
             '// const ids = tokenizer.encode("a sentence of yours")',
             '// const ids = encodePair(tokenizer, "a sentence", "another")',

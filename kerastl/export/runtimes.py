@@ -21,9 +21,9 @@ LITERT = ((2, 21, "2.1.0"), (2, 20, "2.0.2"), (0, 0, "1.0.1"))
 """TensorFlow's version of a runtime, from which on it is which LiteRT: tried in environments of their own."""
 INT4_CONVOLUTIONS, FLOAT16_DEPTHWISE = "1.1.2", "1.4.0"
 """The LiteRT from which on all are right with such weights."""
-ANDROID, ANDROID_2 = "1.4.0", "2.1.0"
-"""The LiteRT for Android that has been there longest of those for phones of today, and the first of its second
-generation that has an Interpreter (https://ai.google.dev/edge/litert/android)."""
+ANDROID, ANDROID_2 = "1.4.2", "2.1.0"
+"""The last LiteRT for Android of the first generation, for API 21 (1.4.0 was for 26), and the first of the second that
+has an Interpreter, for API 23 (https://ai.google.dev/edge/litert/android, looked up on 2026-12-01)."""
 POD = "2.17.0"
 """The last TensorFlowLiteSwift, which is LiteRT 1.0.1 by another name."""
 

@@ -218,7 +218,7 @@ class Numbers:
         except (ValueError, OSError):
             return False
 
-    def _categories(self) -> dict[str, list[int]]:
+    def categories(self) -> dict[str, list[int]]:
         """Columns of a table that were categories -> the places of the numbers that they became.
 
         Of the training rows such numbers are 0 and 1 alone, which their mean and spread say, and one at most is 1.
@@ -232,7 +232,7 @@ class Numbers:
 
     def refuse_impossible(self, examples: np.ndarray, *, where: str) -> None:
         """Raises `ValueError` for numbers of a category that no row of a table has: a half, two values, or none."""
-        for name, places in self._categories().items():
+        for name, places in self.categories().items():
             values = examples[..., places]
             odd = ((values != 0) & (values != 1)).any(-1) | (values.sum(-1) > 1)
             if sum(self.mean[place] for place in places) > 1 - 1e-6:  # no training row was without one

@@ -92,28 +92,30 @@ class FinishedRun:
         Raises:
             ValueError: if neither says it.
         """
-        described = self._described
+        described = self.described
         if described is None:
-            return undescribed.task(self.bundle, self._facts)
+            return undescribed.task(self.bundle, self.facts)
         kind, target = kinds_of_input.restored(described["inputs"]), tasks.restored(described["target"])
         return Task(described["name"], kind, target)
 
     @functools.cached_property
-    def _described(self) -> dict[str, Any] | None:
+    def described(self) -> dict[str, Any] | None:
+        """What the file's metadata say, see `export.metadata.read`; ``None`` where it has none."""
         with tflite_file.SandboxedModel() as reader:
             return reader.described(self.file)
 
     @functools.cached_property
-    def _facts(self) -> FileFacts:
+    def facts(self) -> FileFacts:
+        """What can be read off the file without running it."""
         with tflite_file.SandboxedModel() as reader:
             return reader.facts(self.file)
 
     def _fed(self, examples: Any) -> dict[str, np.ndarray]:
         """What the file takes of examples, under its own names and in its own range of pixels."""
         fed = self.task.inputs.fed(examples)
-        if self._described is None:
-            return undescribed.fed(fed, self._facts)
-        mean, std = (np.float32(self._described[key]) for key in ("mean", "std"))
+        if self.described is None:
+            return undescribed.fed(fed, self.facts)
+        mean, std = (np.float32(self.described[key]) for key in ("mean", "std"))
         if not mean.any() and (std == 1).all():  # as in every file of kerastl
             return fed
         return {name: (values - mean) / std for name, values in fed.items()}

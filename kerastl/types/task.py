@@ -137,6 +137,10 @@ class TableInputs(Protocol):
 class CategoryInputs(Protocol):
     """A kind some of whose numbers may stand for categories, as `inputs.numbers.Numbers`."""
 
+    def categories(self) -> dict[str, list[int]]:
+        """Columns of a table that were categories -> the places of the numbers that they became."""
+        ...
+
     def refuse_impossible(self, examples: np.ndarray, *, where: str) -> None:
         """Raises `ValueError` for numbers that no row of a table becomes: half a category, or two of one column."""
         ...

@@ -39,7 +39,7 @@ def labelled(tiny_files):
 
 def test_files(labelled):
     files = phone.files(labelled, report_of(labelled), PICTURES)
-    assert set(files) == {"model.tflite", "labels.txt", "README.md"}
+    assert set(files) == {"model.tflite", "labels.txt", "README.md", "index.html"}
     assert files["model.tflite"] == labelled
     assert files["labels.txt"].decode() == "a\nb\nü\nd\n"
     page = files["README.md"].decode()
@@ -47,7 +47,7 @@ def test_files(labelled):
     assert "ByteBuffer of 64 bytes" in page
     assert "0.012 ms a picture,\nwall clock on one thread of this machine, its rounds 0% apart." in page
     assert 'pip install "ai-edge-litert>=1.0.1"' in page
-    assert "com.google.ai.edge.litert:litert:1.4.0" in page
+    assert "com.google.ai.edge.litert:litert:1.4.2" in page
     assert "Add `pod 'TensorFlowLiteSwift', '2.17.0'` and the file" in page
     assert "{" not in page.split("```kotlin")[0].replace("{}", "")
 

@@ -62,7 +62,7 @@ def bundle(request, tmp_path):
 
 def test_the_page_says_what_kinds_say(bundle):
     folder, _ = bundle
-    assert {path.name for path in folder.iterdir()} == {"model.tflite", "labels.txt", "README.md"}
+    assert {path.name for path in folder.iterdir()} == {"model.tflite", "labels.txt", "README.md", "index.html"}
     assert (folder / "labels.txt").read_text() == "arm\nleg\n"
     page = (folder / "README.md").read_text()
     assert "answers with one number for each line of `labels.txt`, in mm." in page

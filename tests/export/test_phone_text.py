@@ -40,6 +40,7 @@ def test_what_lies_in_it(bundle, tiny_text):
         "tokenizer_config.json",
         "characters.txt",
         "README.md",
+        "index.html",
     }
     assert wordpiece.Tokenizer.from_file(bundle / "vocab.txt").vocabulary == tiny_text.vocabulary
     said = metadata.read((bundle / "model.tflite").read_bytes())["inputs"]

@@ -27,7 +27,7 @@ def dense() -> bytes:
     return tflite.convert(keras.Model(image, layers.Dense(3)(layers.Dense(64)(layers.Flatten()(image)))))
 
 
-ANYWHERE = {"litert": "1.0.1", "android": "1.4.0", "pod": "2.17.0"}
+ANYWHERE = {"litert": "1.0.1", "android": "1.4.2", "pod": "2.17.0"}
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ ANYWHERE = {"litert": "1.0.1", "android": "1.4.0", "pod": "2.17.0"}
     [
         ("float32", ANYWHERE),
         ("dynamic_int8", ANYWHERE),
-        ("float16", {"litert": "1.4.0", "android": "1.4.0", "pod": "2.17.0"}),
-        ("int4_weights", {"litert": "1.1.2", "android": "1.4.0", "pod": ""}),
+        ("float16", {"litert": "1.4.0", "android": "1.4.2", "pod": "2.17.0"}),
+        ("int4_weights", {"litert": "1.1.2", "android": "1.4.2", "pod": ""}),
         ("blocks", {"litert": "2.1.0", "android": "2.1.0", "pod": ""}),
     ],
 )
