@@ -125,6 +125,9 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/gptq": set(),
     "compress/rounding": LITERT,
     "export": TENSORFLOW | LITERT,
+    "evaluate/intervals": set(),  # numbers
+    "evaluate/calibration": set(),
+    "evaluate/conformal": set(),
     "untrusted/declared_size": KERAS,  # a model is built without values
     "untrusted/hdf5": set(),
     "untrusted/hdf5_child": set(),

@@ -10,6 +10,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
     [member.name for member in pkgutil.iter_modules(__path__)],
     {
         "acceptance": ["Acceptance"],
+        "calibrating": ["calibrated"],
         "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "attempt", "post_training"],
         "clustering": ["clustered"],
         "few_labels": ["FewLabels", "SelfTraining"],
