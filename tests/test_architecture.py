@@ -128,6 +128,9 @@ MAY_NAME: dict[str, set[str]] = {
     "evaluate/intervals": set(),  # numbers
     "evaluate/calibration": set(),
     "evaluate/conformal": set(),
+    "evaluate/robustness": set(),
+    "evaluate/corruptions": set(),  # arrays and words
+    "evaluate/adversarial": KERAS | TENSORFLOW,  # gradients
     "untrusted/declared_size": KERAS,  # a model is built without values
     "untrusted/hdf5": set(),
     "untrusted/hdf5_child": set(),

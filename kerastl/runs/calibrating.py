@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kerastl.evaluate import calibration
 from kerastl.export import serving, temperature
 from kerastl.tasks import single_label
@@ -32,9 +34,9 @@ def calibrated(model: keras.Model, held_out: Split, *, wanted: bool = True) -> k
     task = held_out.task
     single_label.require(task, where="--calibrate", instead="Leave it out.")
     raw = serving.with_logits(serving.at_the_door(model, task), task)
-    logits = fitting.predict(raw, held_out.inputs, task=task)
-    found = calibration.fit_temperature(logits, held_out.labels)
-    before, after = (calibration.measure(calibration.scaled(logits, one), held_out.labels) for one in (1.0, 1 / found))
+    logits, labels = fitting.predict(raw, held_out.inputs, task=task), np.asarray(held_out.labels)
+    found = calibration.fit_temperature(logits, labels)
+    before, after = (calibration.measure(calibration.scaled(logits, one), labels) for one in (1.0, 1 / found))
     print(
         f"temperature {found:.3g}, fitted on {len(held_out):,} validation examples: expected calibration error "
         f"{before.ece:.2%} -> {after.ece:.2%}, log-loss {before.log_loss:.4f} -> {after.log_loss:.4f} there"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import toy
@@ -24,7 +26,7 @@ def drawn(*, temperature=1.0, count=COUNT, classes=4, seed=0):
 def loop(confidence, right, edges):
     """The expected calibration error, one answer after the other."""
     total = 0.0
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         inside = [i for i, one in enumerate(confidence) if low < one <= high or (one == 0 == low)]
         if inside:
             gap = np.mean([right[i] for i in inside]) - np.mean([confidence[i] for i in inside])
