@@ -128,6 +128,7 @@ MAY_NAME: dict[str, set[str]] = {
     "evaluate/intervals": set(),  # numbers
     "evaluate/calibration": set(),
     "evaluate/conformal": set(),
+    "evaluate/groups": set(),
     "evaluate/robustness": set(),
     "evaluate/corruptions": set(),  # arrays and words
     "evaluate/adversarial": KERAS | TENSORFLOW,  # gradients
