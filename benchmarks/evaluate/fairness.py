@@ -83,7 +83,8 @@ def furthest(questions: list[tuple]) -> float:
 def made_up(seed: int) -> tuple:
     random = np.random.default_rng(seed)
     count, kinds = int(random.integers(20, 3000)), int(random.integers(2, 9))
-    return tuple(random.integers(0, size, count) for size in (2, 2)) + (random.integers(0, kinds, count).astype(str),)
+    answers, labels = random.integers(0, 2, (2, count))
+    return answers, labels, random.integers(0, kinds, count).astype(str)
 
 
 def trained(data: Dataset, *, seed: int, epochs: int) -> Any:

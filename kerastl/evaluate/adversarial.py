@@ -69,4 +69,4 @@ def _slope(model: keras.Model, examples: tf.Tensor, labels: tf.Tensor) -> tf.Ten
         # The slope of the cross-entropy is this one times 1 - p, which is rounding noise where p is nearly 1.
         others = tf.reduce_logsumexp(tf.where(own, logits.dtype.min, logits), -1)
         loss = tf.reduce_sum(others - tf.gather(logits, labels, batch_dims=1))
-    return tape.gradient(loss, examples)
+    return tf.convert_to_tensor(tape.gradient(loss, examples))

@@ -47,7 +47,8 @@ def corrupted(
     mean, spread = np.asarray(mean, np.float32), np.asarray(spread, np.float32)
     if mean.shape != examples.shape[-1:] or spread.shape != mean.shape:
         raise ValueError(
-            f"Wanted a mean and a spread for each of {examples.shape[-1]} columns. Received: {mean.shape}, {spread.shape}."
+            f"Wanted a mean and a spread for each of {examples.shape[-1]} columns. Received: {mean.shape} and "
+            f"{spread.shape}."
         )
     random = np.random.default_rng([seed, *name.encode(), strength])
     level, made = LEVELS[name][strength - 1], np.array(examples, np.float32)
