@@ -129,6 +129,12 @@ MAY_NAME: dict[str, set[str]] = {
     "evaluate/calibration": set(),
     "evaluate/conformal": set(),
     "evaluate/groups": set(),
+    "evaluate/explanations/grad_cam": KERAS | TENSORFLOW,  # gradients
+    "evaluate/explanations/integrated_gradients": KERAS | TENSORFLOW,
+    "evaluate/explanations/sanity": KERAS,  # a model's weights are shuffled
+    "evaluate/explanations/occlusion": set(),  # answers alone
+    "evaluate/explanations/rise": set(),
+    "evaluate/explanations/permutation": set(),
     "evaluate/robustness": set(),
     "evaluate/corruptions": set(),  # arrays and words
     "evaluate/adversarial": KERAS | TENSORFLOW,  # gradients
