@@ -67,6 +67,9 @@ class Config:
     integer: bool = True
     """Whether a file of integers throughout is made as well. A large transformer's numbers may lie too far apart for 8
     bits, and the proof stops the run; --no-integer leaves this file out."""
+    calibrate: bool = False
+    """Temperature scaling (Guo et al. 2017): the logits are divided, in every file, by the number that makes
+    probabilities the shares of validation pictures that are right. Which class is answered stays."""
     accept: Acceptance = Acceptance(
         max_score_drop=0.01, max_quantization_drop=0.01, min_agreement=0.95, max_saturation=0.01
     )
@@ -130,7 +133,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             tune = functools.partial(fine_tune, config, data, plan, probe.model)
             trained["fine_tuned"] = run.stage("fine_tuned", tune, key=key)
         best = kerastl.runs.best_on_validation(trained, data.validation if config.labels is None else None)
-        model, integer = best.model, ["static_int8"] if config.integer else []
+        model = kerastl.runs.calibrated(best.model, data.validation, wanted=config.calibrate)
+        integer = ["static_int8"] if config.integer else []
         techniques, some = ["float32", "float16", "dynamic_int8", *integer], data.train.take(500).inputs
         candidates = kerastl.runs.post_training(model, data.task, techniques=techniques, calibration=some)
         candidates += best.left_behind(data.task)

@@ -50,6 +50,9 @@ class Config:
     patient and consistent", figure 3)."""
     rounding: CountOrNone = 500
     """Training pictures by whose answers the integers of 4-bit weights are chosen; 0 takes the nearest ones."""
+    calibrate: bool = False
+    """Temperature scaling (Guo et al. 2017): the logits are divided, in every file, by the number that makes
+    probabilities the shares of validation pictures that are right. Which class is answered stays."""
     accept: Acceptance = Acceptance(max_score_drop=0.0005, max_quantization_drop=0.003, min_agreement=0.99)
     """The chosen file may lose five digits in ten thousand on validation against the float model, an int8 file 0.3
     points against its own; it answers like that one to 99 pictures of 100."""
@@ -77,8 +80,9 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             lambda at: train(config, data, at),
             key=[config.seed, config.student, config.augmentation, data.digest],
         )
-        made = candidates(config, data, student.model)
-        return kerastl.runs.publish(run, data, model=student.model, candidates=made, curves=[student.curves])
+        model = kerastl.runs.calibrated(student.model, data.validation, wanted=config.calibrate)
+        made = candidates(config, data, model)
+        return kerastl.runs.publish(run, data, model=model, candidates=made, curves=[student.curves])
 
 
 def train(config: Config, data: Dataset, at: Workspace):

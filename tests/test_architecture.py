@@ -130,6 +130,19 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/gptq": set(),
     "compress/rounding": LITERT,
     "export": TENSORFLOW | LITERT,
+    "evaluate/intervals": set(),  # numbers
+    "evaluate/calibration": set(),
+    "evaluate/conformal": set(),
+    "evaluate/groups": set(),
+    "evaluate/explanations/grad_cam": KERAS | TENSORFLOW,  # gradients
+    "evaluate/explanations/integrated_gradients": KERAS | TENSORFLOW,
+    "evaluate/explanations/sanity": KERAS,  # a model's weights are shuffled
+    "evaluate/explanations/occlusion": set(),  # answers alone
+    "evaluate/explanations/rise": set(),
+    "evaluate/explanations/permutation": set(),
+    "evaluate/robustness": set(),
+    "evaluate/corruptions": set(),  # arrays and words
+    "evaluate/adversarial": KERAS | TENSORFLOW,  # gradients
     "untrusted/declared_size": KERAS,  # a model is built without values
     "untrusted/hdf5": set(),
     "untrusted/hdf5_child": set(),

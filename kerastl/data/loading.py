@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from kerastl import types
 from kerastl.data import (
+    adult_census,
     arrays,
     bike_rentals,
     cifar10,
@@ -347,7 +348,8 @@ def tables(
     """A table of numbers and categories, from wherever it is.
 
     Args:
-        data: see `table_csv.load`; ``None``, ``""`` and ``"bike_rentals"`` are the bike rentals.
+        data: see `table_csv.load`; ``None``, ``""`` and ``"bike_rentals"`` are the bike rentals, ``"adult_census"``
+            the census.
         reading: what is to be known, what goes in, and the splits.
         seed: of the split and the order.
 
@@ -358,11 +360,11 @@ def tables(
     name = str(data or "bike_rentals")
     settings: dict[str, Any] = {"validation": reading.validation, "test": reading.test, "seed": seed}
     settings["limit"] = reading.max_train_examples
-    if name == "bike_rentals":
+    if name in ("bike_rentals", "adult_census"):
         refuse_columns(reading, where=f"the set {name}")
-        return bike_rentals.load(**settings)
+        return (bike_rentals if name == "bike_rentals" else adult_census).load(**settings)
     return table_csv.load(
-        _there(name, wanted="a table (.csv, .tsv, .jsonl)", names=["bike_rentals"]),
+        _there(name, wanted="a table (.csv, .tsv, .jsonl)", names=["bike_rentals", "adult_census"]),
         label_columns=reading.label_columns,
         leave_out=reading.leave_out,
         split_column=reading.split_column,

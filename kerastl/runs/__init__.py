@@ -10,8 +10,10 @@ _load, __dir__, __all__ = lazy_loader.attach(
     [member.name for member in pkgutil.iter_modules(__path__)],
     {
         "acceptance": ["Acceptance"],
+        "calibrating": ["calibrated"],
         "candidates": ["TECHNIQUES", "Baseline", "Candidate", "Technique", "attempt", "post_training"],
         "clustering": ["clustered"],
+        "group_balance": ["balanced_by_group"],
         "few_labels": ["FewLabels", "SelfTraining"],
         "model_selection": ["Selection", "best_on_validation"],
         "publishing": ["publish"],

@@ -28,14 +28,23 @@ FOUND = sorted(
 FETCHED = [name for name in FOUND if hasattr(importlib.import_module(f"kerastl.data.{name}"), "fetch")]
 
 # What is read from files that people look into says where each example was found.
-WITH_ORIGINS = {"arrays", "bike_rentals", "image_folder", "movie_reviews", "table_csv", "text_csv", "unlabelled"}
+WITH_ORIGINS = {
+    "adult_census",
+    "arrays",
+    "bike_rentals",
+    "image_folder",
+    "movie_reviews",
+    "table_csv",
+    "text_csv",
+    "unlabelled",
+}
 WITH_ORIGINS |= {"sentence_tasks", "tagged_texts", "unlabelled_texts"}
 
 # Nothing is asked of these before a model has answered them.
 UNLABELLED = {"unlabelled", "unlabelled_texts"}
 
 # Their columns and the scale of their labels are those of the training rows: there is no task before these are read.
-TASK_OF_ROWS = {"bike_rentals", "table_csv"}
+TASK_OF_ROWS = {"adult_census", "bike_rentals", "table_csv"}
 
 
 class KerastlFamily(tensorflow_datasets.core.GeneratorBasedBuilder):
@@ -108,7 +117,16 @@ def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
     ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled", "unlabelled_texts"}
     ones_own |= {"tagged_texts"}
-    fetched = {"bike_rentals", "cifar10", "fashion_mnist", "groceries", "mnist", "movie_reviews", "tfds"}
+    fetched = {
+        "adult_census",
+        "bike_rentals",
+        "cifar10",
+        "fashion_mnist",
+        "groceries",
+        "mnist",
+        "movie_reviews",
+        "tfds",
+    }
     assert set(FOUND) == fetched | ones_own
     assert set(FOUND) - set(FETCHED) == ones_own
 

@@ -1,0 +1,12 @@
+"""What an answer comes from, one file a method: of models by gradients, of any file by what it answers to less."""
+
+import pkgutil
+from typing import Any
+
+import lazy_loader
+
+_load, __dir__, __all__ = lazy_loader.attach(__name__, [member.name for member in pkgutil.iter_modules(__path__)])
+
+
+def __getattr__(name: str) -> Any:
+    return _load(name)
