@@ -51,6 +51,8 @@ def of_facts(facts: types.FileFacts) -> dict[str, Any]:
         "gzip_bytes": facts.gzip_bytes,
         "parameters": facts.parameters,
         "sparsity": facts.sparsity,
+        "multiply_adds": facts.multiply_adds,
+        "arena_bytes": facts.arena_bytes,
         "ops": {key: getattr(facts.operators, key) for key in ("total", "integer", "float", "flex")},
         "input": _tensor(facts.input),
         "output": _tensor(facts.output),

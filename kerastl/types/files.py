@@ -100,6 +100,8 @@ class FileFacts:
         sparsity: share of zeros among the elements of kernels (constant tensors of two or more axes), 0..1;
             zeros are counted in real value, so a quantized weight counts as zero at its zero point.
         inputs, outputs: in the file's order, by the signature's names where it has one.
+        multiply_adds: of convolutions, dense layers and matrix products in one inference; ``None``: nobody counted.
+        arena_bytes: memory that the activations of one inference take, as TensorFlow Lite plans it; ``None`` likewise.
     """
 
     sha256: str
@@ -110,6 +112,8 @@ class FileFacts:
     operators: Operators
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    multiply_adds: int | None = None
+    arena_bytes: int | None = None
 
     @property
     def input(self) -> Tensor:
