@@ -291,10 +291,11 @@ def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers
     page = root / "report.html"
     if answers is None or not page.is_file() or page.is_symlink():
         return found
-    from kerastl.runs.page import mistakes, rendering
+    from kerastl.runs.page import mistakes, overview, rendering
 
     try:
-        again = _text_of(rendering.render(measured, mistakes=mistakes.misclassified(dataset.test, answers)))
+        wrong = mistakes.misclassified(dataset.test, answers)
+        again = _text_of(rendering.render(measured, mistakes=wrong, examples=overview.examples(dataset)))
     except rendering.UndefinedError as error:
         return [*found, f"report.html: cannot be made of such a report: {error}"]
     stated = _text_of(page.read_text("utf-8"))

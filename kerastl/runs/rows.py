@@ -30,7 +30,7 @@ def of_variant(variant: types.Variant, folder: Path) -> dict[str, Any]:
         "eligible": variant.eligible,
         "model": variant.model,
         **of_facts(variant.facts),
-        "validation_score": variant.validation.score.value,
+        **of_validation(variant.validation.score),
         "score": test.score.value,
         "score_low": test.score.low,
         "score_high": test.score.high,
@@ -41,6 +41,11 @@ def of_variant(variant: types.Variant, folder: Path) -> dict[str, Any]:
         "latency_ms": dataclasses.asdict(variant.latency),
         "min_runtime": None if variant.runtime is None else dataclasses.asdict(variant.runtime),
     }
+
+
+def of_validation(score: types.Score) -> dict[str, float]:
+    """The score on validation, which every choice is made by, with its interval."""
+    return {"validation_score": score.value, "validation_low": score.low, "validation_high": score.high}
 
 
 def of_facts(facts: types.FileFacts) -> dict[str, Any]:

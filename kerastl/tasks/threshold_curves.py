@@ -106,7 +106,7 @@ def counts(rows: Sequence[Mapping[str, Any]], answers: np.ndarray, having: np.nd
     """What each threshold would give, for a slider: of classes how many examples are found and named from it on.
 
     Returns:
-        ``title``, ``note``, ``values``, the thresholds, and ``classes`` of the least F1: ``name``, ``examples``, and a
+        ``title``, ``note``, ``levels``, the thresholds, and ``classes`` of the least F1: ``name``, ``examples``, and a
         number a threshold of ``found`` (those that have the class among the named) and ``named``.
     """
     values = np.arange(STEPS) / STEPS
@@ -127,7 +127,7 @@ def counts(rows: Sequence[Mapping[str, Any]], answers: np.ndarray, having: np.nd
         "note": "What would be answered from a lower or a higher probability on, on the test examples. A threshold "
         "that is to be used is chosen on validation data.",
         "examples": len(answers),
-        "values": [float(value) for value in values],
+        "levels": [float(value) for value in values],
         "classes": listed,
     }
 

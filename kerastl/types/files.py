@@ -204,6 +204,7 @@ class Verification:
         agreement: share of examples with the same arg-max, or of several classes an example the same set of them, 0..1.
         max_difference: largest absolute difference of a probability.
         errors: of each example, 0 where the file is right, see `Target.confidence`; nothing where nobody looked.
+        answers: of the file, as the target's ``score`` takes them; nothing where nobody keeps them.
     """
 
     score: Score
@@ -211,6 +212,7 @@ class Verification:
     agreement: float
     max_difference: float
     errors: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
+    answers: Any = dataclasses.field(default=None, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,11 +53,11 @@ def test_what_a_threshold_gives_is_counted():
     rows = classes.class_rows(["a", "b", "c"], HAVING, np.eye(3, dtype=bool)[ANSWERS.argmax(-1)])
     threshold_curves.areas(rows, ANSWERS, HAVING)
     found = threshold_curves.counts(rows, ANSWERS, HAVING)
-    assert len(found["values"]) == threshold_curves.STEPS
+    assert len(found["levels"]) == threshold_curves.STEPS
     assert [row["name"] for row in found["classes"]] == [row["name"] for row in sorted(rows, key=lambda one: one["f1"])]
     for row in found["classes"]:
         place = "abc".index(row["name"])
-        for value, there, named in zip(found["values"], row["found"], row["named"], strict=True):
+        for value, there, named in zip(found["levels"], row["found"], row["named"], strict=True):
             above = ANSWERS[:, place] >= value
             assert (there, named) == ((above & HAVING[:, place]).sum(), above.sum())
     right = ANSWERS.argmax(-1) == LABELS
