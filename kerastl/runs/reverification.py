@@ -311,7 +311,7 @@ def _text_of(page: str) -> str:
     """A page without what is drawn: plots, pictures and training curves."""
     plain = re.sub(r"<svg(?:(?!<script|<foreignObject)[\s\S])*?</svg>", "<svg/>", page)
     plain = re.sub(r'src="data:image/[\w.+-]+;base64,[\w+/=]*"', 'src=""', plain)
-    curves = r'(?:<h3>[^<]*</h3>\s*<div class="short"><svg/>\s*</div>\s*)*'
+    curves = r'(?:<h3>[^<]*</h3>\s*<div class="short scroll" tabindex="0"><svg/>\s*</div>\s*)*'
     return re.sub(r"<section>\s*<h2>Training</h2>\s*" + curves + r"</section>\n", "", plain)
 
 
