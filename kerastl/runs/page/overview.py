@@ -55,7 +55,8 @@ def examples(dataset: types.Dataset) -> list[dict[str, str]]:
     inputs: Any = few.inputs if isinstance(few.inputs, Mapping) else few.inputs[:]
     found = []
     for place in range(len(rows)):
-        shown = dict(held.task.inputs.shown(tables.row_of(inputs, place)))
+        one: Any = tables.row_of(inputs, place)
+        shown = dict(held.task.inputs.shown(one))
         if few.texts is not None:
             shown["text"] = str(few.texts[place])
         labels: Any = few.labels
