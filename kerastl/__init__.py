@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 
 if TYPE_CHECKING:
+    from kerastl.runs.comparison import Comparison
     from kerastl.runs.finished import FinishedRun
 
 __version__ = "0.1.0"
@@ -58,3 +59,21 @@ def open(folder: Path | str) -> FinishedRun:
     from kerastl.runs import finished
 
     return finished.FinishedRun(folder)
+
+
+def compare(
+    *runs: FinishedRun | Path | str,
+    data: Path | str | None = None,
+    download: bool = False,
+    progress: bool = True,
+) -> Comparison:
+    """Runs on the same data side by side, their files on the same test examples; see `runs.comparison.compare`.
+
+    ``kerastl.compare("saved_models/mnist_mobile/a", "saved_models/mnist_mobile/b").page("compared.html")``
+    """
+    from kerastl.runs import comparison, finished
+    from kerastl.system import output
+
+    opened = [finished.FinishedRun(one) if isinstance(one, str | Path) else one for one in runs]
+    with output.begun():
+        return comparison.compare(opened, data=data, download=download, progress=progress)

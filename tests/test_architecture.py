@@ -486,7 +486,7 @@ def test_every_room_has_its_mirror_in_the_tests():
             mirrors = [ROOT / "tests" / "families" / "test_layouts.py"]
         elif path.parent.name == "annotations":  # likewise
             mirrors = [ROOT / "tests" / "families" / "test_picture_layouts.py"]
-        elif path.parent.name == "page":  # through the report that it shows
+        elif path.parent.name == "page" and name in ("rendering", "words"):  # through the report that they show
             mirrors = [ROOT / "tests" / "runs" / "test_report.py"]
         elif room == "models" and path.parent.name != "pretrained" and name not in ("advice", "heads"):
             # every builder through one contract test

@@ -27,6 +27,7 @@ import kerastl
 from kerastl import types
 from kerastl.runs import report, store
 from kerastl.runs.page import mistakes as mistaken
+from kerastl.runs.page import overview
 from kerastl.system import atomic_files
 
 
@@ -80,14 +81,16 @@ def run(config: Config, folder: pathlib.Path) -> dict:
             measured(dataset.validation), measured(dataset.test),
         )
         result = report.build(
-            run.metadata, dataset, folder=folder, stages=run.stages, variants=[variant],
+            {**run.metadata, "settings": run.settings}, dataset, folder=folder, stages=run.stages, variants=[variant],
             choice=types.Choice("float32", "the only one"),
             details=dataset.task.target.details(
                 kerastl.verify.predict_tflite(path, dataset.test.inputs), dataset.test.labels
             ),
         )
         answers = kerastl.verify.predict_tflite(path, dataset.test.inputs)
-        report.write(result, folder, mistakes=mistaken.misclassified(dataset.test, answers))
+        result["mistakes"] = mistaken.described(dataset.test, {"float32": answers}, chosen="float32")
+        wrong, examples = mistaken.misclassified(dataset.test, answers), overview.examples(dataset)
+        report.write(result, folder, mistakes=wrong, examples=examples)
         store.publish(folder, kerastl.export.phone.files(content, report=result, task=dataset.task))
     return result
 '''.lstrip()

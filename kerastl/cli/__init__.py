@@ -228,6 +228,21 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--host", metavar="ADDRESS", help="of this machine (default 127.0.0.1, which nobody else reaches)")
     one.add_argument("--network", action="store_true", help="for a phone in the same network too: --host 0.0.0.0")
     one.add_argument("--port", type=int, metavar="NUMBER", help="where (default 8000, or any that is free)")
+    one = command(
+        "runs", "comparing:show_runs", help="the runs under saved_models: score, size, date; unfinished ones too"
+    )
+    one.add_argument("folder", metavar="DIR", nargs="?", default="saved_models", help="another folder of runs")
+    _with_json(one)
+    one = command(
+        "compare", "comparing:compare", help="finished runs on the same data: cost, gain, and whether by chance"
+    )
+    one.add_argument(
+        "folders", metavar="DIR", nargs="+", help="the runs' folders, saved_models/RECIPE/TAG, two at least"
+    )
+    one.add_argument("--data", metavar="PATH", help="where their data lie now, if they have moved")
+    one.add_argument("--page", metavar="FILE", help="also write a page, as HTML")
+    one.add_argument("--download", action="store_true", help="fetch a data set that is not in the cache")
+    _with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
     one.add_argument("files", metavar="FILE", nargs="+")
     one.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default 1)")

@@ -6,13 +6,14 @@ import ast
 import contextlib
 import inspect
 import itertools
+import shlex
 import sys
 import textwrap
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from kerastl.runs import recipes
+from kerastl.runs import provenance, recipes
 from kerastl.system import output
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def run(arguments: list[str]) -> int:
     module = recipes.load(recipe)
     config = parse(module, recipes.default_config(recipe, module, smoke=options["smoke"]), flags, given=given)
     folder = recipes.run_folder(recipe, **options)
-    with output.muted() if output.quiet else contextlib.nullcontext():
+    command = shlex.join(["kerastl", "run", *arguments])
+    with (
+        provenance.started(command, smoke=options["smoke"]),
+        output.muted() if output.quiet else contextlib.nullcontext(),
+    ):
         recipes.execute(module, config, folder)
     page = folder / "report.html"
     print(f"finished: {page if page.is_file() else folder}")

@@ -285,7 +285,8 @@ def dataset(
         task: what goes in and what is asked.
         arrays: ``train_inputs``, ``train_labels``, ``test_inputs``, ``test_labels``; and ``validation_inputs``,
             ``validation_labels`` where a source brings its own. Inputs may be streamed; of several inputs or targets
-            they are mappings. ``train_origins`` and so on say where each example was found, see `types.Split`.
+            they are mappings. ``train_origins`` and so on say where each example was found, ``train_texts`` how it was
+            written, see `types.Split`.
         seed: decides which examples validate and in which order all three stand.
         validation: count or share of the training examples, see `divided`.
         limit: keeps so many training examples (``None``: all), and validation and test in proportion but not fewer
@@ -331,7 +332,8 @@ def dataset(
 def _given(task: types.Task, arrays: Mapping[str, Any], name: str) -> types.Split:
     """The examples that a source brings for a split, their labels looked at and brought to the target's type."""
     labels = arrays[f"{name}_labels"]
-    split = types.Split(name, arrays[f"{name}_inputs"], labels, task, arrays.get(f"{name}_origins"))
+    more = (arrays.get(f"{name}_{what}") for what in ("origins", "texts"))
+    split = types.Split(name, arrays[f"{name}_inputs"], labels, task, *more)
     task.target.check(labels, where=name, rows=len(split))
     if isinstance(labels, Mapping) or (labels.ndim > 1 and labels.dtype.kind in "iu"):
         return split  # 0 and 1 of many classes stay bytes

@@ -97,6 +97,7 @@ def load(
         cut += sum((labels != IGNORED).sum() < len(one.words) for one, (_, labels) in zip(some, made, strict=True))
         arrays[f"{split}_inputs"] = np.stack([ids for ids, _ in made])
         arrays[f"{split}_labels"] = np.stack([labels for _, labels in made])
+        arrays[f"{split}_texts"] = np.array([" ".join(one.words) for one in some], object)
         arrays[f"{split}_origins"] = np.array([one.where for one in some], object)
     if cut and path is not None:
         left_out.tell([f"{cut:,} of {len(texts):,} texts are cut off: --sequence-length says how much is read"])

@@ -235,6 +235,7 @@ def build_dataset(
         ids = [encode(*examples[index].texts, sequence_length) for index in rows]
         arrays[f"{split}_inputs"] = np.asarray(ids, np.int32).reshape(len(rows), sequence_length)
         arrays[f"{split}_labels"] = labels[rows]
+        arrays[f"{split}_texts"] = np.array(["\n".join(examples[index].texts) for index in rows], object)
         arrays[f"{split}_origins"] = np.array(
             [f"{examples[index].file or file}:{examples[index].line}" for index in rows], object
         )

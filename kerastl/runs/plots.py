@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -71,47 +71,6 @@ def _lines(found: types.History, panel: str) -> list[tuple[str, str, str]]:
     ]
 
 
-_MEASURES: dict[str, tuple[Callable[[Mapping[str, Any]], float], str]] = {
-    "size": (lambda row: row["bytes"] / 1000, "file size in KB (logarithmic)"),
-    "latency": (lambda row: row["latency_ms"]["median"], "latency on one thread in milliseconds (logarithmic)"),
-}
-
-
-def measure(report: Mapping[str, Any], what: str) -> str:
-    """``"size"`` or ``"latency"`` of every variant against its test score, those of the frontier in ink: an SVG."""
-    measured, label = _MEASURES[what]
-    rows, chosen = report["variants"], report["chosen"]
-    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
-    axes = figure.subplots()
-    factor = 100 if report.get("units", "%") == "%" else 1  # shares are shown in percent
-    for row in rows:
-        # 100 * (score - low) can come out as -1e-14, which error bars refuse
-        gaps = [max(0.0, factor * gap) for gap in (row["score"] - row["score_low"], row["score_high"] - row["score"])]
-        usual = _INK if row["name"] in report["frontier"] else _OTHER
-        axes.errorbar(
-            measured(row),
-            factor * row["score"],
-            yerr=[[gap] for gap in gaps],
-            fmt="o",
-            color=_CHOSEN if row["name"] == chosen else usual,
-            markersize=7,
-            elinewidth=1,
-            capsize=3,
-            zorder=3 if row["name"] == chosen else 2,
-        )
-    axes.set_xscale("log")
-    axes.margins(x=0.18)
-    axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.10g}")
-    axes.xaxis.set_minor_formatter(lambda value, position: "")
-    cpu = next((row["latency_ms"].get("cpu") for row in rows if row["name"] == chosen), None)
-    axes.set_xlabel(f"{label}, {cpu}" if what == "latency" and cpu else label)
-    units = report.get("units", "%")
-    axes.set_ylabel(f"test {report['metric']}" + (f" in {units}" if units else ""))
-    _quiet(axes)
-    _name_points(figure, [(row["name"], measured(row), factor * row["score"], row["name"] == chosen) for row in rows])
-    return _svg(figure, name=f"{what.capitalize()} against score of every variant")
-
-
 def scatter(points: Mapping[str, Any]) -> str:
     """Points that a target brings (``x``, ``y``, ``points``), with the diagonal on which both are the same: an SVG."""
     x, y = np.asarray(points["points"], float).T
@@ -124,36 +83,6 @@ def scatter(points: Mapping[str, Any]) -> str:
     axes.set_ylabel(points["y"])
     _quiet(axes)
     return _svg(figure, name=points["title"])
-
-
-def _name_points(figure: Figure, points: Sequence[tuple[str, float, float, bool]]) -> None:
-    """Writes names beside points, each at the nearest place where it covers no other name and no point."""
-    (axes,) = figure.axes
-    _lay_out(figure)  # where points lie on the page now, they stay
-    scale = figure.dpi / 72  # places are thought in typographic points, as offsets and font sizes are
-    places = [axes.transData.transform(point[1:3]) / scale for point in points]
-    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in places]
-    tries = [(side, up) for distance in range(9) for up in (12 * distance, -12 * distance) for side in (1, -1)]
-    for (x, y), (name, across, score, chosen) in zip(places, points, strict=True):
-        width = 5.6 * len(name)
-        for side, up in tries:
-            left = x + 8 if side > 0 else x - 8 - width
-            box = (left, y + up - 5, left + width, y + up + 6)
-            if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
-                break
-        taken.append(box)
-        axes.annotate(
-            name,
-            (across, score),
-            xytext=(8 * side, up),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            va="center",
-            fontsize=9,
-            color=_CHOSEN if chosen else _INK,
-            weight="bold" if chosen else "normal",
-            arrowprops={"arrowstyle": "-", "color": _INK, "alpha": 0.3, "linewidth": 0.6} if abs(up) > 12 else None,
-        )
 
 
 def _quiet(axes: Any) -> None:

@@ -15,10 +15,10 @@ import numpy as np
 
 from kerastl import verify
 from kerastl.export import keras_graph, metadata, packing, phone, runtimes, saved_model, serving, tflite
-from kerastl.runs import acceptance, baselines, head_files, report, selective, single_tasks, store
+from kerastl.runs import acceptance, baselines, head_files, report, rows, selective, single_tasks, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
-from kerastl.runs.page import mistakes
+from kerastl.runs.page import mistakes, overview
 from kerastl.system import atomic_files
 from kerastl.tasks import single_label
 from kerastl.training import fitting
@@ -36,7 +36,7 @@ from kerastl.types import (
     Verification,
     settings,
 )
-from kerastl.verify import baseline, benchmark, chance, checks
+from kerastl.verify import baseline, benchmark, chance, checks, selection
 
 
 def publish(
@@ -107,7 +107,7 @@ def publish(
     answers = verify.predict_tflite(chosen.path, dataset.test.inputs, kind=task.inputs)
     eligible = [variant for variant in variants if variant.eligible]
     result = report.build(
-        run.metadata,
+        {**run.metadata, "settings": run.settings},
         dataset,
         folder=run.folder,
         stages=run.stages,
@@ -116,8 +116,11 @@ def publish(
         details=target.details(answers, dataset.test.labels),
         skipped=refused,
         frontier=verify.pareto_front(eligible, target=target),
+        budget=selection.budget(target, own.score, allowed=accept.max_score_drop),
+        ties=selection.ties(eligible, choice.name, target=target),
         control=_gained(control, dataset, check) if control and control.trained_alone else None,
         baselines=baselines.measured(dataset, files=rivals),
+        mistakes=_mistakes(dataset.test, answers, choice.name, variants=variants, check=check, folder=run.folder),
         accept=dataclasses.asdict(accept),
         model_choice=" ".join(dict.fromkeys(one.model_choice for one in candidates if one.model_choice)),
         notes=notes,
@@ -136,7 +139,8 @@ def publish(
         held = verify.predict_tflite(chosen.path, dataset.validation.inputs, kind=task.inputs)
         result |= selective.measured(own_task, dataset, {"validation": held, "test": answers})
     _save(model, run.folder, task)
-    report.write(result, run.folder, curves=curves, mistakes=mistakes.misclassified(dataset.test, answers))
+    looked_at: dict[str, Any] = {"mistakes": mistakes.misclassified(dataset.test, answers)}
+    report.write(result, run.folder, curves=curves, examples=overview.examples(dataset), **looked_at)
     run.publish(phone.files(content, report=result, task=own_task))
     with contextlib.suppress(OSError, UnicodeError):  # a terminal that takes no more takes nothing back
         report.print_table(result)
@@ -164,6 +168,15 @@ def _measured(
             found = _measure(candidate, folder, dataset, check, reference=reference, accept=accept)
             measured[candidate.name] = candidate, found
     return _timed(measured)
+
+
+def _mistakes(
+    test: Split, answers: Any, name: str, *, variants: Sequence[Variant], check: _Check, folder: Path
+) -> dict[str, Any]:
+    """What the chosen file gets wrong, beside its float file and a teacher's."""
+    listed = [rows.of_variant(variant, folder) for variant in variants]
+    others = {one: check.of_float_files[one] for one in mistakes.beside(listed, name)}
+    return mistakes.described(test, {name: answers, **others}, chosen=name)
 
 
 def _of_config(
@@ -302,7 +315,11 @@ def _asked_of_int8(accept: Acceptance) -> checks.Tolerance:
 
 
 class _Check:
-    """Files against their models; each model's answers are computed once a split."""
+    """Files against their models; each model's answers are computed once a split.
+
+    Attributes:
+        of_float_files: answers of the float32 files to the test split, by the file's name.
+    """
 
     def __init__(self, *, int8: checks.Tolerance) -> None:
         looser = checks.Tolerance(
@@ -316,17 +333,21 @@ class _Check:
             score_drop=max(checks.FLOAT16.score_drop, int8.score_drop / 2),
         )
         self._tolerances = {checks.INT8: int8, checks.INT4: looser, checks.FLOAT16: stricter}
+        self.of_float_files: dict[str, Any] = {}
         self._answers: dict[tuple[int, str], np.ndarray] = {}
         self._served: dict[int, Any] = {}  # traced once for both splits
 
     def __call__(self, artifact: Artifact, candidate: Candidate, split: Split) -> Verification:
         usual = candidate.how.tolerance
-        return verify.check(
+        found = verify.check(
             artifact,
             split,
             expected=self.expected(candidate.model, split),
             tolerance=self._tolerances.get(usual, usual),
         )
+        if candidate.how is TECHNIQUES["float32"] and split.name == "test":
+            self.of_float_files[artifact.name] = found.answers
+        return dataclasses.replace(found, answers=None)
 
     def expected(self, model: Any, split: Split) -> np.ndarray:
         """The probabilities of a float model."""

@@ -363,14 +363,18 @@ def run(
     Raises:
         ValueError: if there is no such recipe or setting; near names are offered.
     """
-    from kerastl.runs import finished
+    from kerastl.runs import finished, provenance
 
     found = find(recipe)
     with output.begun():
         module = load(found)
         config = with_fields(default_config(found, module, smoke=smoke), fields, recipe=str(recipe))
         folder = run_folder(found, tag=tag, out=out, smoke=smoke)
-        execute(module, config, folder)
+        given = {"smoke": smoke, "tag": tag, "out": out}
+        said = {name: value for name, value in given.items() if value} | fields
+        command = ", ".join([repr(recipe), *(f"{name}={value!r}" for name, value in said.items())])
+        with provenance.started(f"kerastl.run({command})", smoke=smoke):
+            execute(module, config, folder)
     return finished.FinishedRun(folder)
 
 

@@ -19,11 +19,12 @@ import numpy as np
 from kerastl import types, verify
 from kerastl.export import packing, runtimes
 from kerastl.runs import acceptance, differences, rows, selective
+from kerastl.runs.page import mistakes, overview
 from kerastl.system import atomic_files, output, phrases
 from kerastl.tasks import single_label
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
-from kerastl.verify import chance, checks
+from kerastl.verify import chance, checks, selection
 
 if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
@@ -32,6 +33,7 @@ TAKEN_AT_ITS_WORD = {
     "created": "the hour of the run",
     "versions": "what it was made with; config.json says the same",
     "stages": "what was done, and how long it took",
+    "made": "by which command, on which machine, of which commit; config.json says the same",
     "variants.latency_ms": "the machine of the run; `kerastl benchmark` measures this one",
     "variants.eligible": "which files might be chosen",
     "variants.model": "which model each file was made from",
@@ -89,12 +91,15 @@ class Measured:
             **{key: config[key] for key in ("recipe", "tag", "versions")},
             "created": stated["created"],
             "seed": settings.get("seed"),
+            "made": config.get("made", {}),
+            "settings": settings if stated.get("settings") else {},
             "data": {
                 "name": data.task.name,
                 "digest": data.digest,
                 **{split.name: len(split) for split in (data.train, data.validation, data.test)},
                 "overlaps": dict(data.leakage),
             },
+            "data_overview": overview.described(data),
             "task": target.kind,
             "metric": target.metric,
             "units": target.units,
@@ -111,11 +116,14 @@ class Measured:
             details = target.details(answers, data.test.labels)
             known |= {**details, "summary": target.summary(details)}
             known |= self._selective(known["chosen"], answers)
+            known["mistakes"] = self._mistakes(known, answers)
         known["baselines"] = self._baselines(stated["baselines"])
         if "drawn_from" in stated["data"] and stated["data"]["train"] <= len(data.train):
             self.unmeasured["data.train, baselines"] = "the recipe drew what it learnt from"
             known["data"] |= {"train": stated["data"]["train"], "drawn_from": len(data.train)}
             known["baselines"] = stated["baselines"]
+            for row, other in zip(known["data_overview"]["counts"], stated["data_overview"]["counts"], strict=False):
+                row["train"] = other["train"]
         known["control"] = self._control(stated["control"])
         if "single_tasks" in stated:
             known["single_tasks"] = self._single_tasks(stated["single_tasks"])
@@ -146,6 +154,17 @@ class Measured:
             self.found.append(f"{output.printable(name)}: its reject option is not that of its answers")
         return selective.measured(task, self._dataset, {"validation": given, "test": answers})
 
+    def _mistakes(self, known: Mapping[str, Any], answers: tables.Outputs) -> dict[str, Any] | None:
+        """What the chosen file gets wrong, beside the files that the report names."""
+        if self._stated.get("mistakes") is None:
+            return None
+        named = {
+            name: self.answers_of(name, self._dataset.test)
+            for name in mistakes.beside(known["variants"], known["chosen"])
+        }
+        others = {name: given for name, given in named.items() if given is not None}
+        return mistakes.described(self._dataset.test, {known["chosen"]: answers, **others}, chosen=known["chosen"])
+
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """One variant: what can be read off its file, and what it answers."""
         from kerastl.runs import finished
@@ -163,7 +182,7 @@ class Measured:
         technique = "" if described is None else described["description"].removeprefix(f"{described['name']}, ")
         again["technique"] = technique
         validation, test = (self.score(name, path, split) for split in (self._dataset.validation, self._dataset.test))
-        again |= {"validation_score": validation.value}
+        again |= rows.of_validation(validation)
         again |= {"score": test.value, "score_low": test.low, "score_high": test.high}
         again |= self._agreement(row)
         again["worst_layer"] = self._worst_layer(row, path)
@@ -256,7 +275,8 @@ class Measured:
 
     def _choice(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """Chosen file, reason and Pareto front: by the measured scores, at the stated latencies."""
-        stated = {key: self._stated[key] for key in ("chosen", "why", "within_budget", "frontier")}
+        keys = ("chosen", "why", "within_budget", "frontier", "budget", "ties")
+        stated = {key: self._stated[key] for key in keys if key in self._stated}
         accept = known["accept"]
         if accept is None:
             self.unmeasured["chosen, why, frontier"] = "the report states no bounds that the choice was made by"
@@ -285,8 +305,10 @@ class Measured:
         except verify.VerificationError as error:
             self.found.append(f"report.json: chosen: {error}")
             return stated
-        within = list(choice.within)
-        return {"chosen": choice.name, "why": choice.why, "within_budget": within, "frontier": list(frontier)}
+        found = {"chosen": choice.name, "why": choice.why, "within_budget": list(choice.within)}
+        same = selection.ties([one for one in eligible if one], choice.name, target=target)
+        found |= {"frontier": list(frontier), "ties": list(same)}
+        return found | {"budget": selection.budget(target, own.score, allowed=bounds.max_score_drop)}
 
     def _variant(self, row: Mapping[str, Any]) -> types.Variant | None:
         """A row as it is chosen from; ``None`` where its file is missing."""

@@ -22,7 +22,7 @@ from kerastl import types
 from kerastl.runs import baselines as rivals
 from kerastl.runs import rows
 from kerastl.runs.page import mistakes as mistaken
-from kerastl.runs.page import rendering
+from kerastl.runs.page import overview, rendering
 from kerastl.runs.page import words as wording
 from kerastl.system import atomic_files, phrases
 from kerastl.system.output import printable
@@ -39,6 +39,9 @@ def build(
     details: Mapping[str, Any],
     skipped: Mapping[str, str] | None = None,
     frontier: Sequence[str] = (),
+    budget: Mapping[str, float] | None = None,
+    ties: Sequence[str] = (),
+    mistakes: Mapping[str, Any] | None = None,
     control: Mapping[str, Any] | None = None,
     baselines: Sequence[Mapping[str, Any]] = (),
     accept: Mapping[str, Any] | None = None,
@@ -48,7 +51,7 @@ def build(
     """The content of `report.json`; `runs.remeasured` measures it again.
 
     Args:
-        metadata: `recipe`, `tag`, `seed`, `versions`; a run folder's own.
+        metadata: `recipe`, `tag`, `seed`, `versions`; a run folder's own; `made` and `settings` where they are known.
         dataset: what was trained, chosen and tested on.
         folder: the run folder, which holds every variant's file.
         stages: rows of `name`, `seconds`, `reused`.
@@ -57,6 +60,9 @@ def build(
         details: what its score on the test split hides, see `types.Target.details`.
         skipped: techniques without a file, and why.
         frontier: variants that no other one beats in size, latency and validation score.
+        budget: what the choice was counted from, see `verify.selection.budget`.
+        ties: variants whose validation score is that of the chosen one but for chance.
+        mistakes: what the chosen file gets wrong on the test split, see `page.mistakes.described`.
         control: what a teacher gave, seed by seed: ``teacher`` with its scores, ``distilled`` and ``alone`` with those
             of a student a seed, ``seeds``, ``steps``, and the fields of ``verify.baseline.DistillationGain``.
         baselines: what the chosen file has to beat, see `runs.baselines`.
@@ -85,6 +91,8 @@ def build(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": dict(metadata["versions"]),
         "seed": metadata["seed"],
+        "made": dict(metadata.get("made", {})),
+        "settings": dict(metadata.get("settings", {})),
         "data": {
             "name": dataset.task.name,
             "digest": dataset.digest,
@@ -92,6 +100,7 @@ def build(
             **({} if dataset.drawn_from is None else {"drawn_from": dataset.drawn_from}),
             "overlaps": dict(dataset.leakage),
         },
+        "data_overview": overview.described(dataset),
         "task": target.kind,
         "metric": target.metric,
         "units": target.units,
@@ -106,6 +115,9 @@ def build(
         "summary": target.summary(details),
         "skipped": dict(skipped or {}),
         "frontier": list(frontier),
+        "budget": None if budget is None else dict(budget),
+        "ties": list(ties),
+        "mistakes": None if mistakes is None else dict(mistakes),
         "control": None if control is None else dict(control),
         "baselines": [dict(row) for row in baselines],
         "warnings": [*loud, *notes, *_wide(variants)],
@@ -129,6 +141,7 @@ def write(
     *,
     curves: Sequence[types.History] = (),
     mistakes: mistaken.Misclassified | None = None,
+    examples: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Writes `report.json` and `report.html`, both or neither.
 
@@ -140,7 +153,7 @@ def write(
     """
     text = json.dumps(report, indent=2, allow_nan=False, default=_number) + "\n"
     page, content = folder / "report.html", folder / "report.json"
-    html = rendering.render(json.loads(text), curves=curves, mistakes=mistakes).encode()
+    html = rendering.render(json.loads(text), curves=curves, mistakes=mistakes, examples=examples).encode()
     both = len(html) + len(text)
     with (
         atomic_files.atomic_replace(page, needed_bytes=both) as new_page,

@@ -75,7 +75,7 @@ def verify(
     """
     try:
         with contextlib.nullcontext() if download else downloads.offline():
-            load = functools.partial(_loaded, run, source=source, path=path) if dataset is None else lambda: dataset
+            load = functools.partial(loaded, run, source=source, path=path) if dataset is None else lambda: dataset
             return _verified(run, load=load, progress=progress)
     except (KeyError, TypeError, AttributeError, IndexError) as error:  # anybody's, or damaged in the name of a field
         made_by = f" {_made_by(run.config)}".rstrip()
@@ -174,7 +174,7 @@ def _files(run: FinishedRun) -> list[str]:
     return found
 
 
-def _loaded(run: FinishedRun, *, source: ModuleType | None, path: Path | str | None) -> Dataset:
+def loaded(run: FinishedRun, *, source: ModuleType | None, path: Path | str | None) -> Dataset:
     """The data that a run names, with what it asks of them: groups for classes, its model's own answers for labels."""
     dataset = load_data(run.config, source=source, path=path)
     dataset = dataset if path is None else _named(dataset, str(run.config["data"].get("name")))
@@ -291,10 +291,11 @@ def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers
     page = root / "report.html"
     if answers is None or not page.is_file() or page.is_symlink():
         return found
-    from kerastl.runs.page import mistakes, rendering
+    from kerastl.runs.page import mistakes, overview, rendering
 
     try:
-        again = _text_of(rendering.render(measured, mistakes=mistakes.misclassified(dataset.test, answers)))
+        wrong = mistakes.misclassified(dataset.test, answers)
+        again = _text_of(rendering.render(measured, mistakes=wrong, examples=overview.examples(dataset)))
     except rendering.UndefinedError as error:
         return [*found, f"report.html: cannot be made of such a report: {error}"]
     stated = _text_of(page.read_text("utf-8"))
@@ -310,7 +311,7 @@ def _text_of(page: str) -> str:
     """A page without what is drawn: plots, pictures and training curves."""
     plain = re.sub(r"<svg(?:(?!<script|<foreignObject)[\s\S])*?</svg>", "<svg/>", page)
     plain = re.sub(r'src="data:image/[\w.+-]+;base64,[\w+/=]*"', 'src=""', plain)
-    curves = r'(?:<h3>[^<]*</h3>\s*<div class="short"><svg/>\s*</div>\s*)*'
+    curves = r'(?:<h3>[^<]*</h3>\s*<div class="short scroll" tabindex="0"><svg/>\s*</div>\s*)*'
     return re.sub(r"<section>\s*<h2>Training</h2>\s*" + curves + r"</section>\n", "", plain)
 
 

@@ -30,7 +30,7 @@ def of_variant(variant: types.Variant, folder: Path) -> dict[str, Any]:
         "eligible": variant.eligible,
         "model": variant.model,
         **of_facts(variant.facts),
-        "validation_score": variant.validation.score.value,
+        **of_validation(variant.validation.score),
         "score": test.score.value,
         "score_low": test.score.low,
         "score_high": test.score.high,
@@ -43,6 +43,11 @@ def of_variant(variant: types.Variant, folder: Path) -> dict[str, Any]:
     }
 
 
+def of_validation(score: types.Score) -> dict[str, float]:
+    """The score on validation, which every choice is made by, with its interval."""
+    return {"validation_score": score.value, "validation_low": score.low, "validation_high": score.high}
+
+
 def of_facts(facts: types.FileFacts) -> dict[str, Any]:
     """What can be read off the file."""
     return {
@@ -51,6 +56,8 @@ def of_facts(facts: types.FileFacts) -> dict[str, Any]:
         "gzip_bytes": facts.gzip_bytes,
         "parameters": facts.parameters,
         "sparsity": facts.sparsity,
+        "multiply_adds": facts.multiply_adds,
+        "arena_bytes": facts.arena_bytes,
         "ops": {key: getattr(facts.operators, key) for key in ("total", "integer", "float", "flex")},
         "input": _tensor(facts.input),
         "output": _tensor(facts.output),

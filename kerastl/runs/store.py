@@ -23,7 +23,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from kerastl import types
-from kerastl.runs import acceptance, checkpoints, run_folder, stage_files, untouched
+from kerastl.runs import acceptance, checkpoints, provenance, run_folder, stage_files, untouched
 from kerastl.system import atomic_files, bounded_json, code_digests, digests, output, phrases, run_marks
 
 _MANIFEST = "manifest.json"
@@ -149,6 +149,7 @@ class Run:
         self._before: untouched.Before | None = None
         seed = getattr(config, "seed", None)
         self.metadata: dict[str, Any] = {"recipe": recipe, "tag": tag, "seed": seed, "versions": versions()}
+        self.metadata["made"] = provenance.of(config)
         self._config = json.loads(json.dumps(dataclasses.asdict(config), default=atomic_files.to_json_types))
 
     @property
@@ -161,6 +162,11 @@ class Run:
     def stages(self) -> list[dict[str, Any]]:
         """One row a stage, in order: name, seconds that making it took (also when it was reused), reused."""
         return list(self._rows.values())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config as JSON says it."""
+        return self._config
 
     def stage_key(self, name: str) -> str:
         """The key of a stage that this run has passed, for the keys of the stages that build on it."""

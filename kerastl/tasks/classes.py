@@ -90,10 +90,30 @@ def wilson(right: np.ndarray) -> Score:
         right: bool ``(examples,)``, not empty.
     """
     count, share = len(right), float(np.mean(right))
+    low, high = wilson_bounds(share, count)
+    return Score(value=share, low=low, high=high, count=count)
+
+
+def wilson_bounds(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of so many, at least one (Wilson 1927)."""
     z = 1.959963984540054  # the normal distribution's 97.5 % point
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return Score(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half), count=count)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def f1_bounds(hits: int, either: int) -> tuple[float, float]:
+    """The 95 % interval of an F1 score, by way of the Jaccard index, which is a share as accuracy is.
+
+    F1 is 2 J / (1 + J), and J the share of hits among all examples that have the class or are answered with it: the
+    "Wilson indirect" method (Lam 2023, "Confidence Intervals for the F1 Score: A Comparison of Four Methods").
+
+    Args:
+        hits: examples that have the class and are answered with it.
+        either: examples that have it or are answered with it, at least one.
+    """
+    low, high = wilson_bounds(hits / either, either)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def check_answers(answers: np.ndarray, labels: np.ndarray, *, classes: int) -> None:
@@ -136,25 +156,54 @@ def check_weights(class_weight: Mapping[int, float], names: Sequence[str]) -> No
 
 
 def class_rows(names: Sequence[str], having: np.ndarray, given: np.ndarray) -> list[dict[str, Any]]:
-    """A row a class: its name, how many examples have it, and its recall, precision and F1.
+    """A row a class: its name, how many examples have it and are answered with it, and its recall, precision and F1.
 
     Recall is the share of the examples having it that are answered with it, precision the share of those answered with
-    it that have it, F1 their harmonic mean; ``None`` of none.
+    it that have it, F1 their harmonic mean, each with the ends of its 95 % interval; ``None`` of none.
 
     Args:
         names: one a class.
         having, given: bool ``(examples, classes)``: which classes an example has, and which it is answered with.
     """
-    examples, answered, hits = having.sum(0), given.sum(0), (having & given).sum(0)
-    shown = {
-        "recall": shares(hits, examples),
-        "precision": shares(hits, answered),
-        "f1": shares(2 * hits, examples + answered),
+    rows = []
+    counts = (having.sum(0).tolist(), given.sum(0).tolist(), (having & given).sum(0).tolist())
+    for name, examples, answered, hits in zip(names, *counts, strict=True):
+        row: dict[str, Any] = {"name": name, "examples": examples, "answered": answered, "hits": hits}
+        for key, whole in (("recall", examples), ("precision", answered)):
+            row |= _with_bounds(
+                key, hits / whole if whole else None, wilson_bounds(hits / whole, whole) if whole else None
+            )
+        both, either = examples + answered, examples + answered - hits
+        rows.append(
+            row | _with_bounds("f1", 2 * hits / both if both else None, f1_bounds(hits, either) if both else None)
+        )
+    return rows
+
+
+def _with_bounds(key: str, value: float | None, bounds: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = bounds or (None, None)
+    return {key: value, f"{key}_low": low, f"{key}_high": high}
+
+
+def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Means of the classes' recall, precision and F1: ``macro``, where each counts alike, and ``weighted``, where each
+    counts by its examples; ``micro`` counts hits of all classes together.
+
+    Of the classes that have examples; what was never named has a precision of 0, as with scikit-learn.
+
+    Args:
+        rows: as `class_rows` makes them.
+    """
+    there = [row for row in rows if row["examples"]]
+    weights = {"macro": np.ones(len(there)), "weighted": np.array([row["examples"] for row in there], float)}
+    keys = ("recall", "precision", "f1")
+    found = {
+        name: {key: float(np.average([row[key] or 0.0 for row in there], weights=weight)) for key in keys}
+        for name, weight in weights.items()
     }
-    return [
-        {"name": name, "examples": int(count)} | {key: values[place] for key, values in shown.items()}
-        for place, (name, count) in enumerate(zip(names, examples, strict=True))
-    ]
+    hits, examples, answered = (sum(row[key] for row in rows) for key in ("hits", "examples", "answered"))
+    shares_of = {"recall": (hits, examples), "precision": (hits, answered), "f1": (2 * hits, examples + answered)}
+    return {**found, "micro": {key: part / whole if whole else 0.0 for key, (part, whole) in shares_of.items()}}
 
 
 def majority(having: np.ndarray) -> float:
@@ -196,23 +245,52 @@ def worst(rows: Sequence[Mapping[str, Any]], key: str) -> Mapping[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, note: str, columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """The table of classes as the page shows it.
+    """The table of classes as the page shows it, the one of the least F1 first; those without examples come last.
 
     Args:
         rows: as `class_rows` makes them, with further shares.
         note: what stands above it.
         columns: heading -> key of the share, and what stands where there is none.
     """
+
+    def place(row: Mapping[str, Any]) -> tuple[bool, float]:
+        return not row["examples"], float(row.get("f1") or 0.0)
+
     return {
         "title": "Class by class",
         "note": note,
         "columns": ["Class", "Examples", *columns],
         "rows": [
             [row["name"], f"{row['examples']:,}"]
-            + [nothing if row[key] is None else percent(row[key]) for key, nothing in columns.values()]
-            for row in rows
+            + [nothing if row[key] is None else with_interval(row, key) for key, nothing in columns.values()]
+            for row in sorted(rows, key=place)
         ],
     }
+
+
+def averages_table(found: Mapping[str, Mapping[str, float]], *, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """The table of `averages` as the page shows it.
+
+    Args:
+        found: as `averages` gives them.
+        kinds: which of them, each with what it means.
+    """
+    return {
+        "title": "Averages over classes",
+        "note": "Of the classes that have test examples; a class that is never named has a precision of 0.",
+        "columns": ["Average", "Recall", "Precision", "F1"],
+        "rows": [
+            [f"{name}: {words}", *(percent(found[name][key]) for key in ("recall", "precision", "f1"))]
+            for name, words in kinds.items()
+        ],
+    }
+
+
+def with_interval(row: Mapping[str, Any], key: str) -> str:
+    """A share with its interval, where it has one."""
+    low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+    interval = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
+    return percent(row[key]) + interval
 
 
 def percent(share: float) -> str:

@@ -219,15 +219,15 @@ class Embedding:
         for count in AT:
             score = _recall(found.ranks, count)
             recalls.append({"neighbours": count, "recall": score.value, "low": score.low, "high": score.high})
-        by_group = [
-            {
-                "name": name,
-                "examples": int((of_group := searching & (labels == group)).sum()),
-                "recall": float((found.ranks[of_group] == 0).mean()),
-            }
-            for group, name in enumerate(self.groups)
-            if (searching & (labels == group)).any()
-        ]
+        by_group = []
+        for group, name in enumerate(self.groups):
+            of_group = searching & (labels == group)
+            if of_group.any():
+                score = classes.wilson(found.ranks[of_group] == 0)
+                by_group.append(
+                    {"name": name, "examples": score.count, "recall": score.value, "recall_low": score.low}
+                    | {"recall_high": score.high}
+                )
         worst = sorted(by_group, key=lambda row: row["recall"])[:_SHOWN]
         note = (
             f"{int(searching.sum()):,} test examples search among {len(labels):,}, each without itself. Neighbours by "
@@ -253,9 +253,11 @@ class Embedding:
                 },
                 {
                     "title": "Groups that are found least",
-                    "note": f"By their nearest neighbour; {len(worst)} of {len(by_group):,} groups.",
+                    "note": f"By their nearest neighbour, with 95 % intervals; {len(worst)} of {len(by_group):,}.",
                     "columns": ["Group", "Examples", "Recall"],
-                    "rows": [[row["name"], f"{row['examples']:,}", classes.percent(row["recall"])] for row in worst],
+                    "rows": [
+                        [row["name"], f"{row['examples']:,}", classes.with_interval(row, "recall")] for row in worst
+                    ],
                 },
             ],
         }

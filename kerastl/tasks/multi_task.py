@@ -209,14 +209,16 @@ class MultiTask:
 
     def details(self, answers: Any, labels: Any) -> dict[str, Any]:
         """Each task's own score and details, what of it counts in the mean, and the first plot that one brings."""
-        rows, tables, plots, heads = [], [], [], ["Task", "Kind", "Metric", "Score", "Examples", "Counts as"]
+        rows, plots, heads = [], [], ["Task", "Kind", "Metric", "Score", "Examples", "Counts as"]
+        shown: dict[str, list[dict[str, Any]]] = {key: [] for key in ("tables", "charts", "confusions", "thresholds")}
         for name, part in self.parts:
             there = _there(part, np.asarray(labels[name]))
             if not there.any():
                 continue
             given, wanted = answers[name][there], labels[name][there]
             score, own = part.score(given, wanted), part.details(given, wanted)
-            tables += [{**table, "title": f"{name}: {table['title']}"} for table in own.get("tables", ())]
+            for key, found in shown.items():
+                found += [{**one, "title": f"{name}: {one['title']}"} for one in own.get(key, ())]
             if "scatter" in own:
                 plots.append({"scatter": {**own["scatter"], "title": f"{name}: {own['scatter']['title']}"}})
             rows.append(
@@ -229,7 +231,7 @@ class MultiTask:
                     **{key: float(getattr(score, key)) for key in ("value", "low", "high")},
                     "counts_as": 1 - float(_errors(part, given, wanted).mean()),
                     "summary": part.summary(own),
-                    "details": {key: value for key, value in own.items() if key != "tables"},
+                    "details": {key: value for key, value in own.items() if key not in (*shown, "scatter")},
                 }
             )
         cells = [
@@ -241,7 +243,7 @@ class MultiTask:
             "the share that is right, of numbers 1 less the error in standard deviations of the labels."
         )
         whole = {"title": "Task by task", "note": note, "columns": heads, "rows": cells}
-        return {"by_task": rows, "tables": [whole, *tables], **(plots[0] if plots else {})}
+        return {"by_task": rows, **shown, "tables": [whole, *shown["tables"]], **(plots[0] if plots else {})}
 
     def summary(self, details: Mapping[str, Any]) -> str:
         return "; ".join(f"{row['name']}: {row['metric']} {_words(row)}" for row in details["by_task"])

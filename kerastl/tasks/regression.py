@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.system import phrases
-from kerastl.tasks import resampling, squared_error
+from kerastl.tasks import resampling, residuals, squared_error
 from kerastl.types import Score
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 AGREES = 0.1
 """How far two answers may lie apart and agree, in standard deviations of the labels."""
-_BINS, _POINTS = 10, 500
+_BINS, _POINTS, _MOST_NUMBERS = 10, 500, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Regression:
         return None
 
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Errors of each number and over its range, the baseline of the mean, and points for a plot of residuals."""
+        """Errors of each number and over its range, their quantiles, the baseline of the mean, points and residuals."""
         errors, wanted, given = self._errors(answers, labels), self._table(labels), self._table(answers)
         rows = [
             {
@@ -214,7 +214,8 @@ class Regression:
             }
             for place, name in enumerate(self.names)
         ]
-        baseline, ranges = self._baseline(labels), self._by_range(wanted[:, 0], errors[:, 0])
+        baseline = self._baseline(labels)
+        ranges = [residuals.by_range(wanted[:, place], given[:, place]) for place in range(self.outputs)]
         shown = slice(None, None, max(1, len(wanted) // _POINTS))
         note = (
             "Errors of the chosen file on the test examples. Always answering the mean of the training labels would "
@@ -225,17 +226,16 @@ class Regression:
             [row["name"], *("none" if value is None else phrases.plain(value) for value in list(row.values())[1:])]
             for row in rows
         ]
-        by_range = [
-            [
-                f"{phrases.plain(row['low'])} to {phrases.plain(row['high'])}",
-                f"{row['examples']:,}",
-                phrases.plain(row["mean_absolute_error"]),
-            ]
-            for row in ranges
+        units = f" in {self.unit}" if self.unit else ""
+        charts = [
+            residuals.chart(name, wanted[shown, place], given[shown, place], units=units)
+            for place, name in enumerate(self.names[:_MOST_NUMBERS])
         ]
         return {
             "by_number": rows,
-            "by_range": ranges,
+            "by_range": ranges[0],
+            "ranges": dict(zip(self.names, ranges, strict=True)),
+            "error_quantiles": residuals.quantiles(errors.mean(-1)),
             "mean_baseline": baseline,
             "scatter": {
                 "title": "Estimated against true",
@@ -243,14 +243,14 @@ class Regression:
                 "y": f"estimated {self.names[0]}",
                 "points": np.stack([wanted[shown, 0], given[shown, 0]], -1).astype(float).tolist(),
             },
+            "charts": charts,
             "tables": [
                 {"title": "Number by number", "note": note, "columns": heads, "rows": cells},
-                {
-                    "title": f"Error by range of {self.names[0]}",
-                    "note": "Fifths of the test examples by the true number.",
-                    "columns": ["Range", "Examples", "Mean absolute error"],
-                    "rows": by_range,
-                },
+                *(
+                    residuals.table(name, ranges[place], units=units)
+                    for place, name in enumerate(self.names[:_MOST_NUMBERS])
+                ),
+                residuals.quantile_table(residuals.quantiles(errors.mean(-1)), units=units),
             ],
         }
 
@@ -298,18 +298,6 @@ class Regression:
     def _baseline(self, labels: np.ndarray) -> float:
         """The score of always answering the mean of the training labels."""
         return float(np.abs(self._table(labels) - np.asarray(self.mean)).mean())
-
-    def _by_range(self, wanted: np.ndarray, errors: np.ndarray) -> list[dict[str, Any]]:
-        order = np.argsort(wanted, kind="stable")
-        return [
-            {
-                "low": float(wanted[part].min()),
-                "high": float(wanted[part].max()),
-                "examples": len(part),
-                "mean_absolute_error": float(errors[part].mean()),
-            }
-            for part in np.array_split(order, min(5, len(order)))
-        ]
 
 
 def restored(described: Mapping[str, Any]) -> Regression | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.tasks import classes, reject_option
+from kerastl.tasks import classes, confusion, reject_option, threshold_curves
 from kerastl.types import ClassTarget, Score, Task
 
 if TYPE_CHECKING:
@@ -155,25 +155,38 @@ class SingleLabel(classes.Classification):
         return classes.lost(self.names, asked, given)
 
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Recall, precision and F1 of each class, their means, and the baseline of the most frequent class."""
+        """Recall, precision and F1 of each class and their means, the confusion matrix, curves and thresholds."""
+        answers, labels = np.asarray(answers), np.asarray(labels)
         classes.check_answers(answers, labels, classes=self.outputs)
         having, given = self.having(labels), self.given(answers)
         rows = classes.class_rows(self.names, having, given)
-        balanced, majority = classes.mean([row["recall"] for row in rows]), classes.majority(having)
-        macro = classes.mean([row["f1"] for row in rows if row["examples"]])
+        threshold_curves.areas(rows, answers, having)
+        means = classes.averages(rows)
+        balanced, majority = means["macro"]["recall"], classes.majority(having)
         note = (
             "Of each class: the share of its test examples that the chosen file gets right (recall), and of those that "
-            f"it says are of it, the share that is (precision). Balanced accuracy, the mean of recalls: "
-            f"{classes.percent(balanced)}. Macro F1: {classes.percent(macro)}. Always answering the most frequent "
-            f"class would score {classes.percent(majority)}."
+            "it says are of it, the share that is (precision), each with its 95 % interval, the class of the least F1 "
+            f"first. Balanced accuracy, the mean of recalls: {classes.percent(balanced)}. Macro F1: "
+            f"{classes.percent(means['macro']['f1'])}. Always answering the most frequent class would score "
+            f"{classes.percent(majority)}."
         )
         columns = {"Recall": ("recall", "no example"), "Precision": ("precision", "never named")}
+        columns |= {"F1": ("f1", "no example"), "ROC AUC": ("roc_auc", "none")}
+        kinds = {"macro": "each class counts alike", "weighted": "each class counts by its examples"}
+        right = self.predictions(answers) == labels
         return {
             "by_class": rows,
+            "averages": {name: means[name] for name in kinds},
             "balanced_accuracy": balanced,
-            "macro_f1": macro,
+            "macro_f1": means["macro"]["f1"],
             "majority_baseline": majority,
-            "tables": [classes.table(rows, note=note, columns={**columns, "F1": ("f1", "no example")})],
+            "confusions": [confusion.matrix(self.names, labels, self.predictions(answers))],
+            "charts": threshold_curves.charts(rows, answers, having),
+            "thresholds": [threshold_curves.counts(rows, answers, having) | threshold_curves.coverage(answers, right)],
+            "tables": [
+                classes.table(rows, note=note, columns=columns),
+                classes.averages_table(means, kinds=kinds),
+            ],
         }
 
     def summary(self, details: Mapping[str, Any]) -> str:

@@ -61,9 +61,10 @@ class Split:
         task: what goes in and what is asked.
         origins: where each example was found, a file's name or a row's number, so that a mistake can be looked up;
             ``None`` where the source does not know.
+        texts: each example as somebody wrote it, before it became token ids; ``None`` of what is no text.
 
     Raises:
-        ValueError: if inputs, labels and origins are not of one length.
+        ValueError: if inputs, labels, origins and texts are not of one length.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Split:
     labels: np.ndarray | Mapping[str, np.ndarray]
     task: Task
     origins: np.ndarray | None = None
+    texts: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: len(part) for name, part in self._parts()}
@@ -79,7 +81,8 @@ class Split:
             raise ValueError(f"A split needs one label an input. Received: {counts} in split {self.name!r}.")
 
     def _parts(self) -> Iterator[tuple[str, Sized]]:
-        for what, value in (("inputs", self.inputs), ("labels", self.labels), ("origins", self.origins)):
+        for what in ("inputs", "labels", "origins", "texts"):
+            value = getattr(self, what)
             if isinstance(value, Mapping):
                 yield from ((f"{what} {name!r}", part) for name, part in value.items())
             elif value is not None:
@@ -99,6 +102,7 @@ class Split:
             inputs=_rows_of(self.inputs, rows),
             labels=_rows_of(self.labels, rows),
             origins=None if self.origins is None else self.origins[rows],
+            texts=None if self.texts is None else self.texts[rows],
         )
 
 

@@ -100,6 +100,8 @@ class FileFacts:
         sparsity: share of zeros among the elements of kernels (constant tensors of two or more axes), 0..1;
             zeros are counted in real value, so a quantized weight counts as zero at its zero point.
         inputs, outputs: in the file's order, by the signature's names where it has one.
+        multiply_adds: of convolutions, dense layers and matrix products in one inference; ``None``: nobody counted.
+        arena_bytes: memory that the activations of one inference take, as TensorFlow Lite plans it; ``None`` likewise.
     """
 
     sha256: str
@@ -110,6 +112,8 @@ class FileFacts:
     operators: Operators
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    multiply_adds: int | None = None
+    arena_bytes: int | None = None
 
     @property
     def input(self) -> Tensor:
@@ -200,6 +204,7 @@ class Verification:
         agreement: share of examples with the same arg-max, or of several classes an example the same set of them, 0..1.
         max_difference: largest absolute difference of a probability.
         errors: of each example, 0 where the file is right, see `Target.confidence`; nothing where nobody looked.
+        answers: of the file, as the target's ``score`` takes them; nothing where nobody keeps them.
     """
 
     score: Score
@@ -207,6 +212,7 @@ class Verification:
     agreement: float
     max_difference: float
     errors: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
+    answers: Any = dataclasses.field(default=None, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -294,6 +294,8 @@ def _believed(said: dict[str, Any], content: bytes, failed: str) -> types.FileFa
             operators=types.Operators(**counts, by_type=by_type),
             inputs=tuple(map(_tensor, said["inputs"])),
             outputs=tuple(map(_tensor, said["outputs"])),
+            multiply_adds=int(said["multiply_adds"]),
+            arena_bytes=int(said["arena_bytes"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TfliteError(

@@ -18,6 +18,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from kerastl import types
 from kerastl.system import machine
+from kerastl.verify import cost
 
 ROUNDS = 7
 """How often each file is opened and timed."""
@@ -65,6 +66,8 @@ def inspect(file: Path | str | bytes) -> types.FileFacts:
         operators=_operators(model),
         inputs=_ends(model, "inputs"),
         outputs=_ends(model, "outputs"),
+        multiply_adds=cost.multiply_adds(model),
+        arena_bytes=cost.arena_bytes(model),
     )
 
 

@@ -106,7 +106,7 @@ def check(
         tolerance: how far the file may be from them.
 
     Returns:
-        The score of the file and of the model, their agreement and largest difference.
+        The score of the file and of the model, their agreement and largest difference, and the file's answers.
 
     Raises:
         VerificationError: naming file, check, and both numbers, if the file holds an operator that is not built in, a
@@ -158,7 +158,8 @@ def check(
         raise VerificationError(artifact.path, "mean difference", wanted=wanted, got=mean, tolerance="mean_difference")
     if not any(entry.name == types.KERNELS_ENTRY for entry in model.metadata or []):
         _check_plain_kernels(artifact, data, split, answers=answers, tolerance=tolerance)
-    return types.Verification(measured, floating.value, agreement, difference, errors=answered[0].errors)
+    kept = {"errors": answered[0].errors, "answers": answers}
+    return types.Verification(measured, floating.value, agreement, difference, **kept)
 
 
 def _check_recall(

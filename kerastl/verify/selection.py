@@ -82,6 +82,37 @@ def select(
     return types.Choice(best.artifact.name, why, tuple(one.artifact.name for one in small))
 
 
+def budget(target: types.Target, float_validation_score: float, *, allowed: float) -> dict[str, float]:
+    """What a choice was counted from: ``float_validation_score``, ``allowed`` and ``least``, the score at the border.
+
+    Args:
+        target: says on which scale it is allowed, see `types.Target.drop`.
+        float_validation_score: the float model's score on the validation split.
+        allowed: how much worse a validation score may be.
+    """
+    own = allowed / abs(target.drop(1.0, 0.0))
+    least = float_validation_score - own if target.higher_is_better else float_validation_score + own
+    return {"float_validation_score": float_validation_score, "allowed": allowed, "least": least}
+
+
+def ties(variants: Sequence[types.Variant], name: str, *, target: types.Target) -> tuple[str, ...]:
+    """Names of the variants whose validation score differs from that of one of them by no more than chance explains.
+
+    Args:
+        variants: the files with everything measured about them.
+        name: of the one, which is not named itself.
+        target: says which of two scores is the better one.
+    """
+    one = next(variant for variant in variants if variant.artifact.name == name)
+    others = [variant for variant in variants if variant is not one]
+    pairs = [(other, _answered(other), _answered(one)) for other in others]
+    return tuple(
+        other.artifact.name
+        for other, theirs, own in pairs
+        if not _worse(target, theirs, own, allowed=0.0) and not _worse(target, own, theirs, allowed=0.0)
+    )
+
+
 def _why(
     best: types.Variant,
     small: Sequence[types.Variant],

@@ -3,8 +3,6 @@
 import re
 import xml.etree.ElementTree as tree
 
-import pytest
-
 from kerastl import types
 from kerastl.runs import plots
 
@@ -13,47 +11,6 @@ def drawn(text):
     """The texts of an SVG, and how many groups hold something."""
     root = tree.fromstring(re.sub(r' xlink:href="[^"]*"', "", text))
     return {"".join(element.itertext()).strip() for element in root.iter() if element.tag.endswith("text")}
-
-
-def row(name, *, size, score, latency):
-    return {
-        "name": name, "bytes": size, "score": score, "score_low": score - 0.01, "score_high": score + 0.01,
-        "latency_ms": {"median": latency},
-    }  # fmt: skip
-
-
-REPORT = {
-    "metric": "accuracy",
-    "chosen": "small",
-    "frontier": ["small", "large"],
-    "variants": [
-        row("small", size=1000, score=0.9, latency=0.1),
-        row("large", size=9000, score=0.91, latency=0.3),
-        row("slow", size=9000, score=0.9, latency=0.9),
-    ],
-}
-
-
-@pytest.mark.parametrize(("what", "label"), [("size", "file size in KB"), ("latency", "latency on one thread")])
-def test_every_variant_is_named_on_a_labelled_axis(what, label):
-    text = plots.measure(REPORT, what)
-    found = drawn(text)
-    assert {"small", "large", "slow", "test accuracy in %"} <= found
-    assert any(words.startswith(label) for words in found)
-    assert "currentColor" in text, "ink is the page's own colour"
-    assert plots._INK not in text
-    assert plots._CHOSEN in text
-
-
-def test_points_lie_where_their_numbers_are():
-    """On a logarithmic axis: ten times the bytes stand one even step further."""
-    rows = [row(f"n{size}", size=size, score=0.9, latency=1.0) for size in (1_000, 10_000, 100_000)]
-    text = plots.measure({**REPORT, "chosen": "n1000", "frontier": [], "variants": rows}, "size")
-    places = [float(x) for x in re.findall(r'<use xlink:href="#[^"]*" x="([0-9.]+)" y="[0-9.]+" style="fill', text)]
-    across = sorted({round(x, 1) for x in places})
-    assert len(across) >= 3
-    inner = [x for x in across if across[0] <= x <= across[-1]]
-    assert any(abs((a + c) / 2 - b) < 0.6 for a in inner for b in inner for c in inner if a < b < c)
 
 
 def test_curves_have_a_panel_a_metric_the_loss_first():

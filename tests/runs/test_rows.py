@@ -27,6 +27,7 @@ def test_a_row_says_what_is_known_of_a_file_and_that_it_lies_in_the_run(tmp_path
     assert row | rows.of_facts(variant.facts) == row
     assert (row["file"], row["eligible"], row["model"]) == ("variants/one.tflite", False, "teacher_float32")
     assert (row["validation_score"], row["score"], row["score_low"], row["float_score"]) == (0.5, 0.9, 0.8, 0.91)
+    assert (row["multiply_adds"], row["arena_bytes"]) == (None, None), "which nobody has counted"
     assert row["worst_layer"] == {"layer": "1. CONV_2D [3]", "error": 0.1, "clipped": 0.0}
     assert row["ops"] == {"total": 3, "integer": 2, "float": 1, "flex": 0}
     assert row["outputs"] == [{"name": "image", "dtype": "uint8", "shape": [1, 4], "scale": 0.5, "zero_point": 3}] * 2

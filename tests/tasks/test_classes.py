@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from kerastl.tasks import classes
 
@@ -80,11 +82,16 @@ GIVEN = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 0, 0]], bool)
 
 
 def test_rows_of_classes_against_a_count_by_hand():
-    assert classes.class_rows(NAMES, HAVING, GIVEN) == [
-        {"name": "a", "examples": 3, "recall": 2 / 3, "precision": 1.0, "f1": 0.8},
-        {"name": "b", "examples": 2, "recall": 0.5, "precision": 1.0, "f1": 2 / 3},
-        {"name": "c", "examples": 0, "recall": None, "precision": 0.0, "f1": 0.0},
+    rows = classes.class_rows(NAMES, HAVING, GIVEN)
+    keys = ("name", "examples", "answered", "hits", "recall", "precision", "f1")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        ("a", 3, 2, 2, 2 / 3, 1.0, 0.8),
+        ("b", 2, 1, 1, 0.5, 1.0, 2 / 3),
+        ("c", 0, 1, 0, None, 0.0, 0.0),
     ]
+    assert rows[2]["recall_low"] is rows[2]["recall_high"] is None
+    # Wilson's interval of 2 of 3, as statsmodels' proportion_confint(2, 3, method="wilson") gives it
+    assert (rows[0]["recall_low"], rows[0]["recall_high"]) == pytest.approx((0.20765960, 0.93850812), abs=1e-7)
     assert classes.majority(HAVING) == 0.5  # the set of a alone, twice of four
     assert classes.shares(np.array([1, 0]), np.array([4, 0])) == [0.25, None]
     assert classes.mean([0.25, None, 0.75]) == 0.5
@@ -115,3 +122,48 @@ def test_the_table_of_classes_shows_shares_and_what_is_lacking():
     assert found["columns"] == ["Class", "Examples", "Recall"]
     assert found["rows"] == [["a", "1,200", "50.00 %"], ["b", "0", "no example"]]
     assert found["note"] == "said above"
+
+
+def test_the_table_begins_with_the_worst_class():
+    rows = classes.class_rows(NAMES, HAVING, GIVEN)
+    found = classes.table(rows, note="", columns={"F1": ("f1", "no example")})
+    assert [row[0] for row in found["rows"]] == ["b", "a", "c"], "the one without examples comes last"
+    assert found["rows"][1][2].startswith("80.00 % (")
+
+
+def test_averages_equal_those_of_scikit_learn():
+    draw = np.random.default_rng(3)
+    labels, given = draw.integers(0, 6, 400), draw.integers(0, 6, 400)
+    given = np.where(draw.random(400) < 0.5, labels, given)
+    given[given == 5] = 4  # the last class is never named
+    eye = np.eye(6, dtype=bool)
+    rows = classes.class_rows([f"class {one}" for one in range(6)], eye[labels], eye[given])
+    found = classes.averages(rows)
+    assert set(found) == {"macro", "weighted", "micro"}
+    for name, own in found.items():
+        wanted = metrics.precision_recall_fscore_support(labels, given, average=name, zero_division=0)
+        assert (own["precision"], own["recall"], own["f1"]) == pytest.approx(wanted[:3])
+    by_class: Any = metrics.precision_recall_fscore_support(labels, given, zero_division=0)
+    for key, wanted in zip(("precision", "recall", "f1"), by_class, strict=False):
+        assert [row[key] or 0.0 for row in rows] == pytest.approx(wanted.tolist())
+    kinds = {"macro": "each class counts alike"}
+    cells = classes.averages_table(found, kinds=kinds)["rows"]
+    assert cells == [
+        [
+            "macro: each class counts alike",
+            *(classes.percent(found["macro"][key]) for key in ("recall", "precision", "f1")),
+        ]
+    ]
+
+
+def test_the_interval_of_f1_covers_as_often_as_it_says():
+    """Drawn samples of a class whose F1 is known: 95 of 100 intervals hold it, give or take."""
+    draw = np.random.default_rng(0)
+    cells = draw.multinomial(150, [0.2, 0.06, 0.04, 0.7], size=2000)  # hits, missed, wrongly named, neither
+    true = 2 * 0.2 / (2 * 0.2 + 0.06 + 0.04)
+    bounds = [classes.f1_bounds(int(hits), int(hits + missed + wrong)) for hits, missed, wrong, _ in cells]
+    covered = np.mean([low <= true <= high for low, high in bounds])
+    print(f"covered {covered:.3f}")
+    assert 0.93 < covered < 0.97
+    assert classes.f1_bounds(0, 5)[0] == 0
+    assert classes.f1_bounds(5, 5)[1] == 1

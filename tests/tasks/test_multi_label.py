@@ -166,9 +166,14 @@ def test_details_against_a_count_by_hand():
     assert found["majority_baseline"] == max(sets.count(one) for one in sets) / 300
     worst = min(zip(f1s, TARGET.names, strict=False))
     assert f"worst class {worst[1]} {100 * worst[0]:.2f} %" in TARGET.summary(found)
-    (table,) = found["tables"]
+    table, averages, mistakes = found["tables"]
     assert table["rows"][3][0] == "never"
     assert table["rows"][3][2] == "no example"
+    assert [row[0].partition(":")[0] for row in averages["rows"]] == ["macro", "weighted", "micro"]
+    missed = {row[0]: row[1:] for row in mistakes["rows"]}
+    for index, name in enumerate(TARGET.names):
+        there, said = LABELS[:, index] == 1, ANSWERS[:, index] >= 0.5
+        assert missed[name] == [str((there & ~said).sum()), str((said & ~there).sum()), str((there & said).sum())]
     with pytest.raises(ValueError, match="Wanted answers of shape"):
         MultiLabel(("a", "b")).details(ANSWERS, LABELS)
 

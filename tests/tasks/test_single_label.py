@@ -161,8 +161,14 @@ def test_details_against_a_count_by_hand():
     assert TARGET.summary(found) == (
         "balanced accuracy 75.00 %; worst class b 50.00 %; always answering the most frequent class: 57.14 %"
     )
-    (table,) = found["tables"]
-    assert [row[0] for row in table["rows"]] == ["a", "b", "c", "d"]
+    table, averages = found["tables"]
+    assert [row[0] for row in table["rows"]] == ["b", "a", "d", "c"], "the least F1 first, without examples last"
+    assert [row[0].partition(":")[0] for row in averages["rows"]] == ["macro", "weighted"]
+    (matrix,) = found["confusions"]
+    assert matrix["cells"] == [[0, 2, 1], [1, 0, 1], [0, 0, 3], [1, 1, 1], [3, 3, 1]]
+    (thresholds,) = found["thresholds"]
+    assert (thresholds["answered"][0], thresholds["right"][0]) == (7, 5)
+    assert [chart["title"] for chart in found["charts"]] == ["ROC curves", "Precision-recall curves"]
     with pytest.raises(ValueError, match="Wanted answers of shape"):
         SingleLabel(("a", "b")).details(answers, labels)
 

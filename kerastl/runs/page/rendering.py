@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -12,14 +12,24 @@ from jinja2 import UndefinedError as UndefinedError
 
 from kerastl import types
 from kerastl.runs import plots
+from kerastl.runs.page import charts, frontiers, matrices, words
 from kerastl.runs.page import mistakes as mistaken
-from kerastl.runs.page import words
 
 
 def render(
-    report: Mapping[str, Any], *, curves: Sequence[types.History] = (), mistakes: mistaken.Misclassified | None = None
+    report: Mapping[str, Any],
+    *,
+    curves: Sequence[types.History] = (),
+    mistakes: mistaken.Misclassified | None = None,
+    examples: Sequence[Mapping[str, str]] = (),
 ) -> str:
     """The page as HTML that needs nothing else: styles, plots and pictures are inside.
+
+    Args:
+        report: the content of `report.json`.
+        curves: of every training.
+        mistakes: examples that the chosen file gets wrong.
+        examples: of the data, see `overview.examples`.
 
     Raises:
         UndefinedError: if the report lacks something that the page shows.
@@ -27,20 +37,30 @@ def render(
     template = _template(report.get("units", "%"))
     files = sorted(report["variants"], key=lambda row: row["bytes"])
     chosen = next(row for row in files if row["name"] == report["chosen"])
+    tiles = _tiles(mistakes) if mistakes else []
+    used = {frontiers.style_of(report, row) for row in files}
     return template.render(
         report=report,
         rows=files,
         chosen=chosen,
+        steps=frontiers.chain(report, files),
         smaller=_times_smaller(files, chosen),
         latency=words.chosen_latency(report),
-        size_plot=plots.measure(report, "size"),
-        latency_plot=plots.measure(report, "latency"),
+        settings=_flat(report.get("settings", {})),
+        validation_plots=frontiers.plots(report, files, split="validation"),
+        test_plots=frontiers.plots(report, files, split="test"),
+        styles=frontiers.STYLES,
+        styles_used=used,
+        confusions=[matrices.shown(matrix, tiles) for matrix in report.get("confusions", ())],
+        detail_charts=list(_charts(report)),
         scatter_plot=plots.scatter(report["scatter"]) if report.get("scatter") else "",
         privacy_plot=plots.privacy(report["privacy"]) if report.get("privacy") else "",
         curve_plots=[(one.stage, plots.curves(one)) for one in curves if plots.panels(one)],
         mistakes=mistakes,
+        listed_mistakes=_listed(report.get("mistakes")),
+        examples=examples,
         ends=[*_ends("in", chosen, "input"), *_ends("out", chosen, "output")],
-        tiles=_tiles(mistakes) if mistakes else [],
+        tiles=tiles[: mistakes.surest or len(tiles)] if mistakes else [],
         total_seconds=sum(row["seconds"] for row in report["stages"]),
     )
 
@@ -53,15 +73,54 @@ def _template(units: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters |= {
-        "percent": words.percent,
-        "size": words.size,
-        "duration": words.duration,
-        "milliseconds": words.milliseconds,
-    }
+    for name in ("percent", "size", "duration", "milliseconds", "count", "times"):
+        environment.filters[name] = getattr(words, name)
     environment.filters["score_of"] = words.score_words
     environment.filters["score"] = lambda value: words.score_words(value, units)
+    environment.filters["against"] = lambda value, other: words.difference(value - other, units)
     return environment.get_template("page.html")
+
+
+def _charts(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a kind of target brings as charts, drawn, with the colours of their series."""
+    for chart in report.get("charts", ()):
+        plot = charts.drawn(chart)
+        if plot:
+            names = [series["name"] for series in chart["series"]]
+            coloured = [(name, charts.COLOURS[place % len(charts.COLOURS)]) for place, name in enumerate(names)]
+            yield {"title": chart["title"], "note": chart["note"], "plot": plot, "series": coloured}
+
+
+def _listed(found: Mapping[str, Any] | None) -> list[tuple[str, str, str, Mapping[str, Any]]]:
+    """The lists of examples that a report has: their place in it, a title, what they are, the list."""
+    if not found:
+        return []
+    lists = [
+        ("mistakes", "Mistakes, to be found again", "What the chosen file answers wrong, the surest first:", found),
+        (
+            "mistakes.disagreements",
+            "Where the files disagree",
+            f"What {' and '.join(found['files'])} answer otherwise:",
+            found["disagreements"],
+        ),
+        (
+            "mistakes.doubtful",
+            "Doubtful labels",
+            "Examples that these files answer with confidence, and otherwise than their label says (Northcutt et al. "
+            "2021), the most suspicious first: look whether the label is right.",
+            found["doubtful"] or {"rows": []},
+        ),
+    ]
+    return [one for one in lists if one[3]["rows"]]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by the names of their flags."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        flag = prefix + name.replace("_", "-")
+        found |= _flat(value, f"{flag}.") if isinstance(value, Mapping) else {flag: value}
+    return found
 
 
 def _ends(word: str, row: Mapping[str, Any], side: str) -> list[tuple[str, Mapping[str, Any]]]:

@@ -38,3 +38,24 @@ def milliseconds(value: float) -> str:
 def chosen_latency(report: Mapping[str, Any]) -> types.Latency:
     """That of the chosen file; all were measured alike."""
     return types.Latency.of(next(row for row in report["variants"] if row["name"] == report["chosen"])["latency_ms"])
+
+
+def count(value: int | None) -> str:
+    """A large number in thousands, millions or billions; nothing of what nobody counted."""
+    if value is None:
+        return ""
+    for power, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if value >= power:
+            return f"{value / power:.3g} {word}"
+    return f"{value:,}"
+
+
+def times(value: float, other: float) -> str:
+    """How many times one number is the other."""
+    ratio = value / other if other else 0.0
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
+
+
+def difference(value: float, units: str) -> str:
+    """By how much a score differs from another one."""
+    return f"{100 * value:+.2f} points" if units == "%" else f"{value:+.4g} {units}".rstrip()
