@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from kerastl.export import (
-    character_table,
     metadata,
     packing,
     phone_image,
@@ -115,25 +114,21 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     if not isinstance(task.inputs, BringsPage):
         page += phone_litert.section(**ends, android=needed.android)
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
-    if pieces := _pieces(task.inputs):
-        made |= {phone_sentencepiece.NAME: pieces.model, "tokenizer.py": Path(sentencepiece.__file__).read_bytes()}
+    if pieces := text.pieces_of(task.inputs):
+        made |= {"tokenizer.py": Path(sentencepiece.__file__).read_bytes()}
         made |= {sentencepiece.CONFIG: f"{json.dumps(pieces.config(), indent=1)}\n".encode()}
-        if pieces.lowercase or pieces.strip_accents:
-            made |= {character_table.NAME: _lines(character_table.lines(pieces))}
-    made |= {browser_page.NAME: browser_page.render(task, **ends).encode()}
     if "vocabulary" in fed:
         settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
         made |= {"tokenizer.py": Path(wordpiece.__file__).read_bytes()}
         made |= {wordpiece.CONFIG: f"{json.dumps(settings.config(), indent=1)}\n".encode()}
-        made |= {name: text.encode() for name, text in browser_page.texts(task.inputs).items()}
-    return made
+    return made | browser_page.texts(task.inputs) | {browser_page.NAME: browser_page.render(task, **ends).encode()}
 
 
 def _page_of(task: Task) -> str:
     if isinstance(task.inputs, BringsPage):
         return task.inputs.phone_page()
     described = task.inputs.described()
-    kind, pieces = task.inputs, _pieces(task.inputs)
+    kind, pieces = task.inputs, text.pieces_of(task.inputs)
     if isinstance(kind, text.Text) and len(task.target.output_names) == 1:
         page = phone_text_pair.PAGE if "texts" in described else phone_text.PAGE
         if pieces is not None:
@@ -142,12 +137,6 @@ def _page_of(task: Task) -> str:
     if not task.target.outputs:  # outputs of any shape
         return phone_signature.PAGE
     return phone_image.PAGE if "image" in described else phone_numbers.PAGE
-
-
-def _pieces(kind: Inputs) -> sentencepiece.Settings | None:
-    """The SentencePiece model that texts are read with; ``None`` of anything else."""
-    settings = kind.settings if isinstance(kind, text.Text) else None
-    return settings if isinstance(settings, sentencepiece.Settings) else None
 
 
 def _of_tokens(page: str) -> str:

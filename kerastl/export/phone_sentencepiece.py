@@ -6,7 +6,7 @@ scores, and the table that brings texts to their form.
 
 from __future__ import annotations
 
-from kerastl.export import phone_text
+from kerastl.export import character_table, phone_text
 from kerastl.inputs import sentencepiece, text
 
 NAME = "sentencepiece.model"
@@ -230,12 +230,12 @@ _KOTLIN = """class Tokenizer(model: ByteArray, characters: List<String> = emptyL
     }}
 
     companion object {{
-        CONSTANTS_KOTLIN
+        CONSTANTS
     }}
 }}
 """
 _SWIFT = """struct Tokenizer {{
-    CONSTANTS_SWIFT
+    CONSTANTS
     // by code points: of two strings that look the same Swift says that they are equal, and ids tell them apart
     private var pieces: [[UInt32]: (number: Int32, score: Float)] = [:]
     private var symbols: [[UInt32]] = []  // are taken as they are, the longest first
@@ -449,7 +449,7 @@ _SWIFT = """struct Tokenizer {{
 }}
 """
 _JAVASCRIPT = """class Tokenizer {{
-  CONSTANTS_JAVASCRIPT
+  CONSTANTS
 
   constructor(model, characters = "") {{  // bytes of sentencepiece.model; text of characters.txt where there is one
     const text = (bytes) => new TextDecoder("utf-8", {{ ignoreBOM: true }}).decode(bytes);
@@ -640,36 +640,52 @@ def page(settings: sentencepiece.Settings, *, pair: bool) -> str:
         settings: the model, and what comes around its pieces.
         pair: whether an example is two texts.
     """
-    tokenizer = text.tokenizer_of((), settings)
-    is_albert = settings.convention == sentencepiece.ALBERT
-    numbers = {"START": tokenizer.start, "PAD": tokenizer.padding, "END": tokenizer.end, "UNKNOWN": tokenizer.unknown}
-    numbers |= {"OFFSET": 0 if is_albert else 1, "BETWEEN": 1 if is_albert else 2}
-    apart = str(is_albert).lower()
     made = phone_text.PAGE
-    for language, code in (("kotlin", _KOTLIN), ("swift", _SWIFT), ("javascript", _JAVASCRIPT)):
+    for language in ("kotlin", "swift", "javascript"):
         start = made.index(f"```{language}\n") + len(f"```{language}\n")
         end = made.index("\n}}\n", start) + len("\n}}\n")
-        made = made[:start] + code + made[end:]
-    constants = {
-        "CONSTANTS_KOTLIN": [f"const val {name} = {number}" for name, number in numbers.items()]
-        + [f'const val NUMBERS_APART = {apart}  // "9," is no piece'],
-        "CONSTANTS_SWIFT": [
-            f"static let {name.lower()}{': Int32' if name != 'BETWEEN' else ''} = {number}"
-            for name, number in numbers.items()
-        ]
-        + [f'static let numbersApart = {apart}  // "9," is no piece'],
-        "CONSTANTS_JAVASCRIPT": [f"static {name} = {number};" for name, number in numbers.items()]
-        + [f'static NUMBERS_APART = {apart};  // "9," is no piece'],
-    }
-    indents = {"CONSTANTS_KOTLIN": 8, "CONSTANTS_SWIFT": 4, "CONSTANTS_JAVASCRIPT": 2}
-    for name, lines in constants.items():
-        made = made.replace(name, ("\n" + " " * indents[name]).join(lines))
+        made = made[:start] + code(settings, language) + made[end:]
+    tokenizer = text.tokenizer_of((), settings)
     around = [tokenizer.vocabulary[number] for number in (tokenizer.start, tokenizer.end, tokenizer.padding)]
     for old, new in _words(around, pair=pair, characters=bool(settings.lowercase or settings.strip_accents)):
         if old not in made:
             raise ValueError(f"The page of a text has changed: {old!r} does not stand in it.")
         made = made.replace(old, new)
     return made
+
+
+def files(settings: sentencepiece.Settings) -> dict[str, bytes]:
+    """What a tokenizer of a phone reads, by file name."""
+    made = {NAME: settings.model}
+    if settings.lowercase or settings.strip_accents:
+        lines = character_table.lines(settings)
+        made |= {character_table.NAME: "".join(f"{line}\n" for line in lines).encode()}
+    return made
+
+
+def code(settings: sentencepiece.Settings, language: str) -> str:
+    """The class ``Tokenizer`` in Kotlin, Swift or JavaScript, a template for ``str.format`` with the field ``length``.
+
+    Args:
+        settings: the model, and what comes around its pieces.
+        language: ``"kotlin"``, ``"swift"`` or ``"javascript"``.
+    """
+    tokenizer = text.tokenizer_of((), settings)
+    is_albert = settings.convention == sentencepiece.ALBERT
+    numbers = {"START": tokenizer.start, "PAD": tokenizer.padding, "END": tokenizer.end, "UNKNOWN": tokenizer.unknown}
+    numbers |= {"OFFSET": 0 if is_albert else 1, "BETWEEN": 1 if is_albert else 2}
+    apart, why = str(is_albert).lower(), '// "9," is no piece'
+    if language == "kotlin":
+        lines = [f"const val {name} = {number}" for name, number in numbers.items()]
+        made, last, indent = _KOTLIN, f"const val NUMBERS_APART = {apart}", 8
+    elif language == "swift":
+        typed = {name: "" if name == "BETWEEN" else ": Int32" for name in numbers}
+        lines = [f"static let {name.lower()}{typed[name]} = {number}" for name, number in numbers.items()]
+        made, last, indent = _SWIFT, f"static let numbersApart = {apart}", 4
+    else:
+        lines = [f"static {name} = {number};" for name, number in numbers.items()]
+        made, last, indent = _JAVASCRIPT, f"static NUMBERS_APART = {apart};", 2
+    return made.replace("CONSTANTS", ("\n" + " " * indent).join([*lines, f"{last}  {why}"]))
 
 
 def _words(around: list[str], *, pair: bool, characters: bool) -> list[tuple[str, str]]:

@@ -220,6 +220,12 @@ def _tokenizer(vocabulary: tuple[str, ...], settings: Settings) -> Tokenizer:
     return wordpiece.Tokenizer(vocabulary, settings)
 
 
+def pieces_of(kind: object) -> sentencepiece.Settings | None:
+    """The SentencePiece model that a kind's texts are read with; ``None`` where another tokenizer reads, or no text."""
+    settings = kind.settings if isinstance(kind, Text) else None
+    return settings if isinstance(settings, sentencepiece.Settings) else None
+
+
 def of(task: Task) -> Text:
     """The kind of a task's inputs, for builders that read token ids.
 

@@ -23,6 +23,7 @@ LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 PORT = 8000
 """Where a page is served unless somebody says another, or it is taken."""
 _TYPES = {
+    ".model": "application/octet-stream",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
@@ -55,7 +56,7 @@ def files(run: FinishedRun) -> dict[str, bytes | Path]:
         )
     facts = rows.of_facts(run.facts)
     made = page.render(run.task, inputs=facts["inputs"], outputs=facts["outputs"])
-    texts = {name: text.encode() for name, text in page.texts(run.task.inputs).items()}
+    texts = page.texts(run.task.inputs)
     return {"": made.encode(), page.NAME: made.encode(), run.file.name: run.file, **texts, **litert_js.files()}
 
 

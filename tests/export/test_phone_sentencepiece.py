@@ -7,33 +7,21 @@ import re
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import sentencepiece as library
-from toy_pieces import WORDS, sentencepiece_model, sentencepiece_text
+from toy_pieces import WORDS, reads_ids, sentencepiece_model, sentencepiece_text
 
 from benchmarks.data import token_ids
 from benchmarks.tools import phone_tokenizers
 from kerastl import inputs
 from kerastl.export import character_table, metadata, phone_sentencepiece
 from kerastl.inputs import sentencepiece
-from kerastl.inputs.text import Text
 from kerastl.inputs.text_pair import TextPair
 from kerastl.tasks.single_label import SingleLabel
 
 CONVENTIONS = ("xlm-roberta", "albert")
 HARD = ("", " ", "e\u0301 é ﬃ ½", "\u3000gut\u3000", "ΑΣ İ", "``gut'' 19, 9,000 9,", "\ud800a", "👍🏽", "<s> [MASK] x")
-
-
-def reader(kind: Text) -> keras.Model:
-    """Answers by the ids alone."""
-    given = keras.Input(kind.shape, dtype="int32", name="token_ids")
-    table = keras.initializers.RandomNormal(0, 1, seed=1)
-    x = keras.layers.Embedding(len(kind.vocabulary), 4, embeddings_initializer=table, name="table")(given)
-    x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
-    head = keras.initializers.RandomNormal(0, 1, seed=2)
-    return keras.Model(given, keras.layers.Dense(2, kernel_initializer=head, name="logits")(x))
 
 
 def asked(page: str, folder, old: str, new: str) -> list[str]:
@@ -50,9 +38,17 @@ def asked(page: str, folder, old: str, new: str) -> list[str]:
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_what_lies_in_it_and_the_python_snippet_runs(convention, write_bundle, tmp_path):
     kind = sentencepiece_text(8, convention)
-    model = reader(kind)
+    model = reads_ids(kind)
     page = write_bundle(SingleLabel(("bad", "gut")), kind=kind, model=model)
-    files = {"model.tflite", "labels.txt", "README.md", "sentencepiece.model", "tokenizer.py", "tokenizer_config.json"}
+    files = {
+        "model.tflite",
+        "labels.txt",
+        "README.md",
+        "sentencepiece.model",
+        "tokenizer.py",
+        "tokenizer_config.json",
+        "index.html",
+    }
     letters = {"characters.txt"} if convention == "albert" else set()
     assert {path.name for path in tmp_path.iterdir()} == files | letters
     assert (tmp_path / "sentencepiece.model").read_bytes() == sentencepiece_model(convention)
@@ -73,7 +69,7 @@ def test_what_lies_in_it_and_the_python_snippet_runs(convention, write_bundle, t
 def test_the_page_of_two_texts_joins_their_pieces(convention, write_bundle, tmp_path):
     alone = sentencepiece_text(10, convention)
     kind = TextPair(10, alone.vocabulary, alone.settings)
-    model = reader(kind)
+    model = reads_ids(kind)
     page = write_bundle(SingleLabel(("bad", "gut")), kind=kind, model=model)
     wanted = np.asarray(model(kind.read("gut\tschlecht film")))[0]
     label, probability = asked(page, tmp_path, '"a sentence", "another"', '"gut", "schlecht film"')

@@ -17,8 +17,9 @@ import browser as browsers
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from toy_pieces import reads_ids, sentencepiece_text
 
-from kerastl.export import metadata
+from kerastl.export import metadata, tflite
 from kerastl.export.browser import litert_js, page
 from kerastl.inputs import pictures
 from kerastl.inputs.image import Image
@@ -210,6 +211,16 @@ def test_a_sentence_is_answered_as_predict_answers_it(tiny_text, bundle, browser
         browser.run("document.querySelector('input').value = ' '; document.getElementById('answer-it').click()")
         assert "a text is empty" in browser.wait("document.querySelector('.wrong')?.textContent")
         assert browser.faults() == []
+
+
+@needs_chromium
+@pytest.mark.parametrize("convention", ["xlm-roberta", "albert"])
+def test_a_sentence_of_pieces_is_answered_as_predict_answers_it(convention, bundle, browser):
+    task = Task("toy", sentencepiece_text(8, convention), SingleLabel(("bad", "gut")))
+    run = bundle(tflite.convert(reads_ids(task.inputs), task), task)
+    with opened(run, browser):
+        for sentence in ("Très gut film", "e\u0301 é ﬃ ½", "``gut'' 19, 9,000 9,", "ΑΣ İ 👍🏽"):
+            assert_as_predicted(asked(browser, {"input": sentence}), run.predict(sentence)[0])
 
 
 @needs_chromium

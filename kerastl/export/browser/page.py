@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerastl.export import character_table, phone_text, phone_text_pair
+from kerastl.export import character_table, phone_sentencepiece, phone_text, phone_text_pair
 from kerastl.export.browser import litert_js
-from kerastl.inputs import wordpiece
+from kerastl.inputs import text, wordpiece
 from kerastl.types import CategoryInputs, Inputs, NamedInputs, Target, Task
 
 NAME = "index.html"
@@ -38,8 +38,8 @@ def render(task: Task, *, inputs: Sequence[Mapping[str, Any]], outputs: Sequence
             report has them.
 
     Returns:
-        HTML with its styles and scripts inside. It reads ``model.tflite`` from beside it, of a text also ``vocab.txt``
-        and ``characters.txt``, and the runtime from the folder ``litert``.
+        HTML with its styles and scripts inside. It reads ``model.tflite`` from beside it, of a text also what
+        `texts` gives, and the runtime from the folder ``litert``.
     """
     facts = {
         "name": task.name,
@@ -59,14 +59,16 @@ def render(task: Task, *, inputs: Sequence[Mapping[str, Any]], outputs: Sequence
     )
 
 
-def texts(inputs: Inputs) -> dict[str, str]:
+def texts(inputs: Inputs) -> dict[str, bytes]:
     """What the page of a text reads beside it, by file name, as the bundle has it; nothing of other kinds."""
+    if pieces := text.pieces_of(inputs):
+        return phone_sentencepiece.files(pieces)
     described = inputs.described()
     if "vocabulary" not in described:
         return {}
     settings = wordpiece.Settings.of_config(described.get("tokenizer", {}))
     lists = {"vocab.txt": described["vocabulary"], character_table.NAME: character_table.lines(settings)}
-    return {name: "".join(f"{word}\n" for word in words) for name, words in lists.items()}
+    return {name: "".join(f"{word}\n" for word in words).encode() for name, words in lists.items()}
 
 
 def _parts(inputs: Inputs) -> list[dict[str, Any]]:
@@ -80,8 +82,8 @@ def _part(inputs: Inputs) -> dict[str, Any]:
     described = inputs.described()
     if "image" in described and described["image"][-1] in (1, 3):
         return {"kind": "image", "size": described["image"]}
-    if "vocabulary" in described:
-        return {"kind": "text", "length": described["length"], "texts": described.get("texts", ["text"])}
+    if files := texts(inputs):
+        return {"kind": "text", "texts": described.get("texts", ["text"]), "files": sorted(files)}
     shape = described.get("image") or described.get("numbers") or inputs.shape
     if "numbers" in described and len(shape) == 1 and shape[0] <= _MOST_FIELDS:
         return {"kind": "numbers", "fields": _fields(inputs, described)}
@@ -130,11 +132,12 @@ def _tensor(tensor: Mapping[str, Any]) -> dict[str, Any]:
 
 def _script(inputs: Inputs) -> str:
     """All scripts as one module, with the bundle's own tokenizer where texts go in."""
-    described = inputs.described()
     parts = [_read(name) for name in _SCRIPTS]
-    if "vocabulary" in described:
-        template = phone_text.JAVASCRIPT + "\n" + phone_text_pair.JAVASCRIPT
-        parts.insert(0, template.format(length=described["length"]))
+    if texts(inputs):
+        pieces, length = text.pieces_of(inputs), inputs.described()["length"]
+        own = phone_sentencepiece.code(pieces, "javascript") if pieces else phone_text.JAVASCRIPT
+        own += "" if pieces else "\n" + phone_text_pair.JAVASCRIPT
+        parts.insert(0, own.format(length=length) + "\n" + _read("sentencepiece.js" if pieces else "wordpiece.js"))
     return "\n".join(parts)
 
 

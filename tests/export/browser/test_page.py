@@ -143,7 +143,7 @@ def test_a_category_is_one_field():
 def test_what_a_text_reads_beside_the_page_is_the_bundles(tiny_text):
     found = page.texts(tiny_text.task.inputs)
     assert set(found) == {"vocab.txt", "characters.txt"}
-    assert found["vocab.txt"].splitlines() == list(tiny_text.vocabulary)
+    assert found["vocab.txt"].decode().splitlines() == list(tiny_text.vocabulary)
     assert page.texts(PICTURES.inputs) == {}
     script = rendered(tiny_text.task)[0].inside[-1][2]
     assert "class Tokenizer {" in script
