@@ -44,7 +44,8 @@ class Config:
     have, 256 at most, see `kerastl.data.lengths`."""
     encoder: Encoder = "minilm_l6"
     """Pretrained "minilm_l6"; a model of BERT's kind, cased or not: a keras-hub preset, "bert_base_multi" say, its
-    folder, or a folder of the Hugging Face hub; or "small", trained from nothing, for other languages."""
+    folder, or a folder of the Hugging Face hub, XLM-R and ALBERT among them; or "small", trained from nothing, for
+    other languages."""
     pooling: Literal["mean", "cls"] = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
     lora_rank: Count | None = None
