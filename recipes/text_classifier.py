@@ -44,7 +44,8 @@ class Config:
     have, 256 at most, see `kerastl.data.lengths`."""
     encoder: Encoder = "minilm_l6"
     """Pretrained "minilm_l6"; a model of BERT's kind, cased or not: a keras-hub preset, "bert_base_multi" say, its
-    folder, or a folder of the Hugging Face hub; or "small", trained from nothing, for other languages."""
+    folder, or a folder of the Hugging Face hub, XLM-R and ALBERT among them; or "small", trained from nothing, for
+    other languages."""
     pooling: Literal["mean", "cls"] = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
     lora_rank: Count | None = None
@@ -54,6 +55,9 @@ class Config:
     """Texts of each class to learn from, drawn from train by the seed; all there are of a class with fewer. The rest of
     train is not looked at. There are then none to choose by: every training keeps its last epoch, what was planned is
     taken, and validation texts only compare the files with the model."""
+    contrastive_pairs: bool = False
+    """The encoder also learns from pairs of texts, of one class or of two (SetFit, Tunstall et al. 2022), and gets a
+    new head: for a few labels. Validation chooses; under `--labels` this is taken, and nothing is fine-tuned."""
     fine_tune: FineTuning = FineTuning()
     """Epochs, learning rate and batch size where the plan's are not wanted, see `kerastl.training.sentences`."""
     seed: Seed = 0
@@ -93,6 +97,8 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         data = whole if config.labels is None else draw_labels(config, whole)
         weights = kerastl.training.class_weights(data.train.labels, data.task.target) if config.balanced else None
         lora, sentences = config.lora_rank is not None, kerastl.runs.sentences
+        if config.contrastive_pairs:
+            sentences.require_pairs(data, encoder=config.encoder, lora=lora)
         plan = sentences.plan(data, encoder=config.encoder, settings=config.fine_tune, lora=lora)
         trained = sentences.adapted(
             run,
@@ -104,6 +110,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             chosen_by_validation=config.labels is None,
             lora_rank=config.lora_rank,
             class_weight=weights,
+            pairs=config.contrastive_pairs,
         )
         models = {name: kerastl.training.precision.as_float32(one.model) for name, one in trained.items()}
         best = kerastl.runs.best_on_validation(models, data.validation if config.labels is None else None)

@@ -61,6 +61,7 @@ MAY_NAME: dict[str, set[str]] = {
     "training/transfer": KERAS | TENSORFLOW,  # goes through batches
     "training/lp_ft": KERAS | TENSORFLOW,  # batches, in annotations
     "training/linear_head": KERAS | TENSORFLOW,  # a gradient
+    "training/contrastive_pairs": KERAS,
     "training/sentences": set(),  # numbers
     "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
     "training/balancing_rules": set(),  # names

@@ -9,6 +9,9 @@ without Chinese characters taken apart, with a vocabulary that spells every char
 behind an unknown word; and with BERT's own. Where Node.js is, the JavaScript of the bundle's page reads them too, and
 with --kotlin its Kotlin.
 
+The same texts are read with SentencePiece models that are trained on some of the lines, of XLM-R's kind and of
+ALBERT's, and compared with the library `sentencepiece`.
+
 Then a vocabulary is learnt from the lines of each of the 24 languages, and the share of unknown tokens counted: in the
 texts that it was learnt from, and in a fifth that it was not. Exits non-zero if an id differs, or if one in a hundred
 tokens of the texts is unknown.
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import functools
 import html
+import io
 import random
 import re
 import subprocess
@@ -27,9 +31,11 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import sentencepiece as library
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -37,7 +43,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from benchmarks.tools import phone_tokenizers, results
 from kerastl.data import bert_vocabulary, vocabularies
-from kerastl.inputs import wordpiece
+from kerastl.inputs import sentencepiece, wordpiece
 from kerastl.system import downloads
 
 LENGTH = 128
@@ -142,14 +148,15 @@ def differing(texts: Sequence[str], wanted: Sequence[Sequence[int]], found: Sequ
     return [text for text, one, other in zip(texts, wanted, found, strict=True) if list(one) != list(other)]
 
 
-def readers(options, folder: Path) -> Iterator[tuple[str, object]]:
+def readers(options, folder: Path) -> Iterator[tuple[str, Any]]:
     """Who reads the texts: a name, and what makes ids of them with a tokenizer."""
     yield "Python", lambda tokenizer, texts: [tokenizer.encode(text, LENGTH) for text in texts]
     node = None if options.skip_phones else phone_tokenizers.node()
     if node is not None:
-        yield "JavaScript", lambda _, texts: phone_tokenizers.in_node(node, folder, texts, LENGTH)
+        yield "JavaScript", lambda tokenizer, texts: phone_tokenizers.in_node(node, folder, texts, LENGTH, tokenizer)
     if options.kotlin:
-        yield "Kotlin", lambda _, texts: phone_tokenizers.in_kotlin(options.kotlin, folder, texts, LENGTH)
+        kotlin = functools.partial(phone_tokenizers.in_kotlin, options.kotlin, folder)
+        yield "Kotlin", lambda tokenizer, texts: kotlin(texts, LENGTH, tokenizer)
 
 
 def compared(options, sets: dict[str, list[str]], folder: Path) -> int:
@@ -176,6 +183,65 @@ def compared(options, sets: dict[str, list[str]], folder: Path) -> int:
                         print(f"{reader}, {name}: {ascii(text)[:200]}")
     options.results.show(table)
     return wrong
+
+
+def pieces(lines: Sequence[str], *, albert: bool) -> sentencepiece.TextTokenizer:
+    """A tokenizer of 8,000 pieces, trained on lines, with what comes around texts of XLM-R or of ALBERT."""
+    special: dict[str, Any] = {}
+    if albert:
+        special = {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "control_symbols": ["[CLS]", "[SEP]"]}
+    content = io.BytesIO()
+    library.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=content,
+        vocab_size=8000,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **special,
+    )
+    return sentencepiece.TextTokenizer(sentencepiece.Settings.of_config(content.getvalue(), {}))
+
+
+def compared_pieces(options, sets: dict[str, list[str]], folder: Path) -> int:
+    """As `compared`, with SentencePiece: XLM-R's ids are the library's, counted from 4 on.
+
+    ALBERT's are the library's of a text that was brought to its form by Python's own `unicodedata`; ``9,`` is no piece
+    of it, so that texts with a digit before a comma are left to the tests.
+    """
+    table = results.Table(
+        "texts whose ids differ from those of `sentencepiece`",
+        {"kind": "{}", "texts": "{}", "read by": "{}", "of": "{:,}", "differ": "{:,}"},
+    )
+    wrong = 0
+    for albert in (False, True):
+        ours = pieces(sets["real lines"][::3], albert=albert)
+        theirs = library.SentencePieceProcessor(model_proto=ours.settings.model)
+        phone_tokenizers.written(folder, ours)
+        (folder / "main.jar").unlink(missing_ok=True)
+        for title, texts in sets.items():
+            texts = [
+                text for text in texts if not (albert and re.search(r"\d\s*,", unicodedata.normalize("NFKD", text)))
+            ]
+            forms = [as_albert(text) for text in texts] if albert else texts
+            wanted = []
+            for ids in theirs.encode(forms):
+                ids = ids if albert else [ours.unknown if one == 0 else one + 1 for one in ids]
+                ids = [ours.start, *ids[: LENGTH - 2], ours.end]
+                wanted.append(ids + [ours.padding] * (LENGTH - len(ids)))
+            for reader, read in readers(options, folder):
+                other = differing(texts, wanted, read(ours, texts))
+                table.add("ALBERT" if albert else "XLM-R", title, reader, len(texts), len(other))
+                wrong += len(other)
+                for text in sorted(other, key=len)[: options.show]:
+                    print(f"{reader}: {ascii(text)[:200]}")
+    options.results.show(table)
+    return wrong
+
+
+def as_albert(text: str) -> str:
+    """ALBERT's form: NFKD without marks, letters small one at a time, quotes in one."""
+    parts = unicodedata.normalize("NFKD", text.replace("``", '"').replace("''", '"'))
+    return "".join(part.lower() for part in parts if not unicodedata.combining(part))
 
 
 def unknown_share(texts: Sequence[str], tokenizer: wordpiece.Tokenizer) -> float:
@@ -229,10 +295,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         sets = {"random strings": random_strings(options.random), "real lines": lines}
         wrong = compared(options, sets, Path(name))
+    with tempfile.TemporaryDirectory() as name:
+        wrong_pieces = compared_pieces(options, sets, Path(name))
     greatest = learnt(options, declared)
     return options.results.verdict(
         {
             f"no text has other ids than in `tokenizers` ({wrong:,} have)": wrong == 0,
+            f"no text has other ids than in `sentencepiece` ({wrong_pieces:,} have)": wrong_pieces == 0,
             f"less than 1 % unknown in each of {len(LANGUAGES)} languages ({greatest:.2%} at most)": greatest < 0.01,
         }
     )

@@ -1,13 +1,16 @@
 """Sentences of many classes and few labels: what `text_classifier` ships, beside what needs no fine-tuning.
 
     python benchmarks/training/sentences.py --data FOLDER [--labels 10 20 all] [--seeds 1] [--lora 600]
+        [--contrastive-pairs]
 
 FOLDER holds ``train.csv`` and ``test.csv``, of the 77 intents of Banking77 (Casanueva et al. 2020, CC BY 4.0) for
 example. For each number of labels a class and each seed the recipe runs as `kerastl run text_classifier --labels N`
 does, to the verified file; its score is that of the file on all test texts. From the same run come TF-IDF with logistic
 regression, fitted on the same texts, and logistic regression on the frozen encoder's features (scikit-learn's, C=10 on
 features of length one: the usual C=1 is three points worse). "all" has validation texts to choose by. ``--lora N``
-trains low-rank matrices of rank 8 on N texts. Nothing is chosen by test.
+trains low-rank matrices of rank 8 on N texts. With ``--contrastive-pairs`` the encoder learns from pairs of texts, which
+takes the place of fine-tuning where nothing chooses: to compare, run once with and once without. Nothing is chosen by
+test.
 Asked: 20 a class at least 0.87 and not below the frozen encoder; 10 a class at least 0.80; all at least 0.92; LoRA not
 below its own linear probe; and the cached probe 20 times as fast as an epoch of fine-tuning.
 """
@@ -35,6 +38,8 @@ from kerastl.runs import Acceptance, baselines, stage_files
 from kerastl.types import Dataset, Score
 
 BARS = {"10": 0.80, "20": 0.87, "all": 0.92}
+ARMS = ("linear_probe", "fine_tuned", "contrastive_pairs")
+"""What a run trains, as its stages are called."""
 LIMIT = 20
 """How many times as fast as an epoch of fine-tuning the probe has to be."""
 
@@ -55,6 +60,7 @@ def config(options: Any, *, seed: int, labels: int | None = None, lora: int | No
         reading=reading,
         labels=labels,
         lora_rank=8 if lora else None,
+        contrastive_pairs=options.contrastive_pairs and not lora,
         seed=seed,
         precision=options.precision,
         accept=Acceptance(max_score_drop=0.01, max_quantization_drop=0.01, min_agreement=0.95),
@@ -66,17 +72,18 @@ def ran(asked: text_classifier.Config, folder: Path) -> dict[str, Any]:
     report = text_classifier.run(asked, folder)
     rows = {row["name"]: row for row in report["variants"]}
     seconds = {row["name"]: row["seconds"] for row in report["stages"]}
-    taken = "linear_probe" if "fine_tuned_float32" in rows else "fine_tuned"
-    other = "fine_tuned" if taken == "linear_probe" else "linear_probe"
-    tuned = kerastl.training.load(next((folder / "stages").glob("fine_tuned-*")))
+    arms = [one for one in ARMS if one in seconds]
+    (taken,) = (one for one in arms if f"{one}_float32" not in rows)  # whose files have no name before them
+    learnt = arms[1]
+    tuned = kerastl.training.load(next((folder / "stages").glob(f"{learnt}-*")))
     epochs = len(next(iter(tuned.curves.values.values())))
     return {
         "chosen": rows[report["chosen"]],
-        taken: rows["float32"]["score"],
-        other: rows[f"{other}_float32"]["score"],
+        **dict.fromkeys(ARMS, float("nan")),
+        **{one: rows["float32" if one == taken else f"{one}_float32"]["score"] for one in arms},
         "words": next(row["score"] for row in report["baselines"] if row["name"] == baselines.WORDS),
         "frozen": frozen(asked, folder),
-        "seconds": (seconds["features"], seconds["linear_probe"], seconds["fine_tuned"] / epochs),
+        "seconds": (seconds["features"], seconds["linear_probe"], seconds[learnt] / epochs),
         "train": report["data"]["train"],
     }
 
@@ -103,6 +110,8 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def interval(scores: list[float], count: int) -> results.Interval:
     """The mean over seeds; around it the 95 % interval of that share of so many test texts (Wilson 1927)."""
+    if np.isnan(scores).any():  # was not trained
+        return results.Interval(float("nan"), float("nan"), float("nan"))
     right = np.zeros(count)
     right[: round(float(np.mean(scores)) * count)] = 1
     score = kerastl.tasks.classes.wilson(right)
@@ -117,13 +126,14 @@ def main() -> int:
     parser.add_argument(
         "--lora", type=int, default=0, help="texts that low-rank matrices learn from; 0 leaves them out"
     )
+    parser.add_argument("--contrastive-pairs", action="store_true", help="the encoder learns from pairs of texts too")
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"], help="of training")
     parser.add_argument("--keep", type=Path, help="where the runs are kept, so that they go on")
     options = parser.parse_args()
     table = results.Table(
         "Accuracy on test",
         {"texts a class": "{}", "trained on": "{:,}"}
-        | dict.fromkeys(("file", "fine-tuned", "linear probe", "frozen + LR", "TF-IDF + LR"), "{:.4f}")
+        | dict.fromkeys(("file", "fine-tuned", "pairs", "linear probe", "frozen + LR", "TF-IDF + LR"), "{:.4f}")
         | {"probe s": "{:.1f}", "epoch s": "{:.1f}"},
     )
     asked: dict[str, bool] = {}
@@ -158,6 +168,7 @@ def add(table: results.Table, name: str, found: list[dict[str, Any]]) -> dict[st
     columns = {
         "file": [one["chosen"]["score"] for one in found],
         "fine-tuned": [one["fine_tuned"] for one in found],
+        "pairs": [one["contrastive_pairs"] for one in found],
         "linear probe": [one["linear_probe"] for one in found],
         "frozen + LR": [one["frozen"].value for one in found],
         "TF-IDF + LR": [one["words"] for one in found],

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kerastl
 from kerastl import data
-from kerastl.export import phone
+from kerastl.export import phone, phone_sentencepiece
+from kerastl.inputs import sentencepiece
+from kerastl.inputs.text import Text
 from kerastl.runs import differences, remeasured, run_folder, selective
 from kerastl.system import digests, downloads, near_names, output
 from kerastl.tasks import embedding
@@ -334,4 +336,11 @@ def _texts(bundle: Path, dataset: Dataset) -> list[str]:
             found.append(f"mobile/{name}: is missing")
         elif path.read_text(encoding="utf-8").split("\n")[:-1] != list(words):
             found.append(f"mobile/{name}: {meant[name]}")
+    settings = dataset.task.inputs.settings if isinstance(dataset.task.inputs, Text) else None
+    if isinstance(settings, sentencepiece.Settings):
+        path = finished.inside(bundle, phone_sentencepiece.NAME)
+        if not path.is_file():
+            found.append(f"mobile/{path.name}: is missing")
+        elif path.read_bytes() != settings.model:
+            found.append(f"mobile/{path.name}: is not the model of pieces that the texts were read with")
     return found

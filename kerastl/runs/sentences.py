@@ -11,8 +11,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import kerastl
-from kerastl.types import Dataset, History, Task, Workspace
+from kerastl.types import Dataset, History, Split, Task, Workspace
 from kerastl.types.settings import Count, CountOrNone, Positive
 
 if TYPE_CHECKING:
@@ -64,12 +66,14 @@ def adapted(
     chosen_by_validation: bool = True,
     lora_rank: int | None = None,
     class_weight: Mapping[int, float] | None = None,
+    pairs: bool = False,
     prefix: str = "",
 ) -> dict[str, Trained]:
     """The linear probe of an encoder and the whole of it fine-tuned from that probe, as the plan has them.
 
     Args:
-        run: gets the stages ``features``, ``linear_probe`` and ``fine_tuned``; each goes on after an interruption.
+        run: gets the stages ``features``, ``linear_probe``, ``fine_tuned`` and ``contrastive_pairs``; each goes on
+            after an interruption.
         data: as the encoder reads it.
         build: makes a classifier of the encoder with a head that knows nothing; it has layers ``pool`` and ``logits``.
         plan: how long and how fast.
@@ -78,6 +82,8 @@ def adapted(
         chosen_by_validation: whether the best epoch on validation is kept, or the last.
         lora_rank: of low-rank matrices that learn in place of the encoder.
         class_weight: of `fitting.fit`.
+        pairs: whether the encoder also learns from pairs of texts, and gets a linear head on its new features, see
+            `training.contrastive_pairs`. Where no validation chooses, that is taken, and nothing is fine-tuned.
         prefix: stands before the names of the stages.
 
     Returns:
@@ -98,7 +104,7 @@ def adapted(
         basis = [run.stage_key(f"{prefix}features"), class_weight]
         found["linear_probe"] = run.stage(f"{prefix}linear_probe", probe, key=basis)
         start, basis = found["linear_probe"].model, [run.stage_key(f"{prefix}linear_probe")]
-    if plan.fine_tune:
+    if plan.fine_tune and not (pairs and held is None):
 
         def begun() -> keras.Model:
             model = made()
@@ -111,7 +117,22 @@ def adapted(
         tune = functools.partial(_fine_tune, data, begun, plan, seed, held, class_weight)
         wanted = [plan.fine_tune, plan.layer_decay, plan.embeddings, lora_rank, class_weight, *basis]
         found["fine_tuned"] = run.stage(f"{prefix}fine_tuned", tune, key=wanted)
+    if pairs:
+        learn = functools.partial(_contrastive, data, made, plan, seed, chosen_by_validation, class_weight)
+        wanted = [*kerastl.training.contrastive_pairs.schedule(len(data.train)), plan.embeddings, class_weight, *basis]
+        found["contrastive_pairs"] = run.stage(f"{prefix}contrastive_pairs", learn, key=wanted)
     return found
+
+
+def require_pairs(data: Dataset, *, encoder: str, lora: bool) -> None:
+    """Raises `ValueError` where an encoder cannot learn from pairs of labelled texts: before anything is trained."""
+    words = "Texts of several classes, and numbers, make no pairs that belong together."
+    kerastl.tasks.single_label.require(data.task, where="--contrastive-pairs", instead=words)
+    if encoder == "small" or lora:
+        raise ValueError(
+            "--contrastive-pairs teach all of a pretrained encoder. Received: "
+            f"{'--encoder small, which knows nothing yet' if encoder == 'small' else '--lora-rank'}."
+        )
 
 
 def notes(curves: Sequence[History], *, task: Task, flag: str = "--epochs") -> list[str]:
@@ -133,7 +154,7 @@ def notes(curves: Sequence[History], *, task: Task, flag: str = "--epochs") -> l
     return said
 
 
-def _features(data: Dataset, build: Callable[[], keras.Model], validation: bool, at: Workspace):
+def _features(data: Dataset, build: Callable[[], keras.Model], validation: bool, at: Workspace | None):
     """What the frozen encoder makes of every training text, and of those to choose by: computed once."""
     body = kerastl.training.transfer.feature_extractor(build())
     kind = kerastl.inputs.numbers.Numbers(body.output_shape[1:])
@@ -146,11 +167,43 @@ def _features(data: Dataset, build: Callable[[], keras.Model], validation: bool,
     )
 
 
-def _probe(build: Callable[[], keras.Model], features, class_weight, at: Workspace):
+def _probe(build: Callable[[], keras.Model], features, class_weight, at: Workspace | None):
     """The encoder as it came, with the best linear head on its features."""
     train, *held = features
     options: dict[str, Any] = {"class_weight": class_weight, "validation": held[0] if held else None}
     return kerastl.training.linear_head.linear_probe(build(), train, **options)
+
+
+def _contrastive(
+    data: Dataset,
+    build: Callable[[], keras.Model],
+    plan: Plan,
+    seed: int,
+    validation: bool,
+    class_weight,
+    at: Workspace | None,
+):
+    """The encoder brings texts of a class together and others apart; then the best linear head on what it makes."""
+    model, texts = build(), data.train
+    words = [] if plan.embeddings else kerastl.models.pretrained.encoders.groups(model)[0]
+    frozen = [layer for layer in model.get_layer("encoder").layers if layer.name in words and layer.trainable]
+    for layer in frozen:
+        layer.trainable = False
+    contrastive = kerastl.training.contrastive_pairs
+    rounds, schedule = contrastive.schedule(len(texts))
+    drawn = contrastive.drawn(np.asarray(texts.labels), rounds=rounds, seed=seed)
+    ids = np.asarray(texts.inputs)
+    task = Task(
+        f"{data.task.name}_pairs",
+        dataclasses.replace(kerastl.inputs.text.of(data.task), length=2 * ids.shape[1]),
+        kerastl.tasks.regression.Regression.of(drawn.same, names=("cosine",)),
+    )
+    pairs = Split("pairs", np.concatenate([ids[drawn.first], ids[drawn.second]], axis=1), drawn.same, task)
+    curves = contrastive.fit(model, pairs, schedule=schedule, workspace=at, seed=seed)
+    for layer in frozen:
+        layer.trainable = True
+    features = _features(data, lambda: model, validation, None)
+    return kerastl.training.Trained(_probe(lambda: model, features, class_weight, at).model, curves)
 
 
 def _fine_tune(

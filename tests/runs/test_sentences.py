@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
+from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.inputs.wordpiece import SPECIAL
 from kerastl.models.pretrained import encoders
@@ -13,7 +16,7 @@ from kerastl.runs import sentences
 from kerastl.runs.sentences import FineTuning
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.training import fitting, linear_head, transfer
+from kerastl.training import contrastive_pairs, fitting, linear_head, transfer
 from kerastl.types import Dataset, History, Split, Task
 
 WORDS = (*SPECIAL, *(f"w{number}" for number in range(45)))
@@ -151,3 +154,37 @@ def test_a_last_epoch_that_is_the_best_is_said():
     name = f"val_{lower.training_metric().name}"
     assert sentences.notes([History("fine_tuned", {name: (3.0, 2.0)})], task=task)
     assert not sentences.notes([History("fine_tuned", {name: (2.0, 3.0)})], task=task)
+
+
+def test_an_encoder_that_learnt_from_pairs_is_one_more_candidate(monkeypatch):
+    monkeypatch.setattr(contrastive_pairs, "PAIRS", 200)
+    run = Stages()
+    found = adapted(run, pairs=True, chosen_by_validation=False)
+    assert list(found) == ["linear_probe", "contrastive_pairs"]  # nothing chooses, and this is taken
+    tuned, probe = found["contrastive_pairs"].model, found["linear_probe"].model
+    for name in encoders.groups(tuned)[0]:  # of few texts they stay
+        words, theirs = (one.get_layer("encoder").get_layer(name).get_weights() for one in (tuned, probe))
+        assert all(np.array_equal(one, other) for one, other in zip(words, theirs, strict=True))
+    assert all(layer.trainable for layer in tuned.get_layer("encoder").layers)
+    moved = [
+        one.path for one, other in zip(tuned.weights, probe.weights, strict=True) if not np.array_equal(one, other)
+    ]
+    assert any("transformer_layer_0" in path for path in moved)
+    features = transfer.feature_extractor(tuned)
+    kind = Numbers(features.output_shape[1:])
+    made = Split("train", fitting.predict(features, DATA.train.inputs), DATA.train.labels, Task("f", kind, TASK.target))
+    again = linear_head.linear_probe(keras.models.clone_model(tuned), made).model
+    for one, other in zip(again.get_layer("logits").weights, tuned.get_layer("logits").weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)  # the head is the best of its new features
+
+
+def test_pairs_are_refused_where_nothing_belongs_together():
+    numbers = Task("toy", TASK.inputs, Regression.of(np.eye(2, 1), names=("stars",), unit=""))
+    for task, encoder, lora, words in (
+        (numbers, "minilm_l6", False, "--contrastive-pairs"),
+        (TASK, "small", False, "--encoder small, which knows nothing yet"),
+        (TASK, "minilm_l6", True, "Received: --lora-rank"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            sentences.require_pairs(dataclasses.replace(DATA, task=task), encoder=encoder, lora=lora)
+    sentences.require_pairs(DATA, encoder="minilm_l6", lora=False)
