@@ -27,7 +27,7 @@ from PIL import Image
 
 import kerastl
 from kerastl import cli
-from kerastl.cli import doctor, files, results, running
+from kerastl.cli import advise, doctor, files, results, running
 from kerastl.runs import recipes
 from kerastl.system import machine, scratch
 from kerastl.untrusted import sandbox
@@ -743,6 +743,16 @@ def test_advise_says_what_the_run_plans_for_few_texts_of_many_classes(tmp_path, 
     assert "steps of 16" in plan.why
 
 
+def test_short_trainings_take_about_a_minute():
+    assert [advise._minutes(minutes) for minutes in (0.2, 1.4, 1.6, 119, 180)] == [
+        "about a minute",
+        "about a minute",
+        "about 2 minutes",
+        "about 119 minutes",
+        "about 3 hours",
+    ]
+
+
 def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     for index in range(8):
         folder = tmp_path / "my set" / ("cat", "dog")[index % 2]
@@ -755,7 +765,7 @@ def test_advise_prints_a_command_that_parses_reasons_and_cost(tmp_path, capsys):
     recipe = recipes.load(recipes.find("image_few_labels"))
     config = running.parse(recipe, recipe.Config(), words[3:], given="image_few_labels")
     assert (config.backbone, config.image_size, config.labels) == ("mobilenet_v2", 224, 4)
-    assert "8 pictures of 2 classes, 4 to 4 each." in rest[0]
+    assert "8 pictures of 2 classes, 4 each." in rest[0]
     assert cli.main(["advise", str(tmp_path / "my set"), "--json", "--milliseconds", "0.01"]) == 1
     assert "below the smallest" in capsys.readouterr().err
 

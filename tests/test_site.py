@@ -153,11 +153,11 @@ LEFT = {
     "线性探测": "线性探针",
     "老师": "教师",
     "您": "你",
-    "置信度区间": "置信区间",
-    "蒸溜": "蒸馏",
+    "分数": "得分",
+    "成品": "文件包",
     "比例（scale）": "缩放系数（scale）",
 }
-"""Words that another one of the Chinese glossary stands for."""
+"""Words that others of the Chinese glossary stand in place of."""
 
 
 def test_chinese_pages_and_tutorials_keep_to_one_word_for_one_thing():

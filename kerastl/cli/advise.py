@@ -117,6 +117,8 @@ def _planned(facts: Facts) -> tuple[int, int, str]:
 
 
 def _minutes(minutes: float) -> str:
+    if minutes < 1.5:
+        return "about a minute"
     return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.0f} hours"
 
 

@@ -249,7 +249,8 @@ def _minutes(model: Model, *, forward_passes: float, epochs: float) -> float:
 def _amount(kind: str, counts: Mapping[str, int], examples: int | None) -> str:
     each = sorted(counts.values())
     total, several = (sum(each), "") if examples is None else (examples, "none, one or several of ")
-    return f"{total:,} {kind} of {several}{len(each)} classes, {each[0]:,} to {each[-1]:,} each."
+    sizes = f"{each[0]:,}" if each[0] == each[-1] else f"{each[0]:,} to {each[-1]:,}"
+    return f"{total:,} {kind} of {several}{len(each)} classes, {sizes} each."
 
 
 def promise(model: Model) -> str:

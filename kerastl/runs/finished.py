@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +53,9 @@ class FinishedRun:
         if not self.folder.exists():
             raise FileNotFoundError(f"There is no folder {self.folder}.")
         if not self.file.is_file():
-            raise FileNotFoundError(
-                f"{self.folder} holds no bundle: mobile/model.tflite is missing. Has the run finished?"
-            )
+            runs = sorted(str(file.parents[1]) for file in self.folder.glob("*/mobile/model.tflite"))
+            hint = f"Runs inside: {', '.join(runs[:5])}." if runs else "Has the run finished?"
+            raise FileNotFoundError(f"{self.folder} holds no bundle: mobile/model.tflite is missing. {hint}")
 
     def __repr__(self) -> str:
         return f"FinishedRun({str(self.folder)!r})"
@@ -257,7 +257,7 @@ class FinishedRun:
             yield from in_memory.of_frame(inputs, kind, column=column, settings=self._learned_from())
             return
         if isinstance(inputs, Mapping) and not isinstance(kind, NamedInputs):
-            inputs = _of_one_input(inputs, kind.tensors)
+            inputs = in_memory.of_one_input(inputs, kind.tensors)
         if isinstance(inputs, np.ndarray | Mapping):
             yield "array", self._asked(inputs)
             return
@@ -410,19 +410,3 @@ def inside(root: Path, name: str) -> Path:
     if not path.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{root} names the file {name!r}, which lies outside of it: nothing there is read.")
     return path
-
-
-def _of_one_input(given: Mapping[str, Any], tensors: Sequence[str]) -> Any:
-    """What a mapping says to a run of one input: its array by name, or the values of a row by their columns.
-
-    Raises:
-        ValueError: if it says neither.
-    """
-    if len(given) == 1 and isinstance(next(iter(given.values())), np.ndarray):
-        return next(iter(given.values()))
-    if given and all(isinstance(value, str | int | float | np.number) for value in given.values()):
-        return ",".join(f"{name}={value}" for name, value in given.items())
-    raise ValueError(
-        f"This run takes one input, {', '.join(tensors)}: an array under that name, or the values of a row. "
-        f"Received: {', '.join(f'{name} ({type(value).__name__})' for name, value in given.items()) or 'nothing'}."
-    )

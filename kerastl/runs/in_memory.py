@@ -1,9 +1,9 @@
-"""Objects that `predict` is given in Python and that are no file: data frames, tensors, arrays of words."""
+"""Objects that `predict` is given in Python and that are no file: data frames, tensors, rows, lists of numbers."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +73,19 @@ def of_frame(
                 yield f"row {number}", batch
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), "the data frame")) from None
+
+
+def of_one_input(given: Mapping[str, Any], tensors: Sequence[str]) -> Any:
+    """What a mapping says to a run of one input: its array by name, or the values of a row by their columns.
+
+    Raises:
+        ValueError: if it says neither.
+    """
+    if len(given) == 1 and isinstance(next(iter(given.values())), np.ndarray):
+        return next(iter(given.values()))
+    if given and all(isinstance(value, str | int | float | np.number) for value in given.values()):
+        return ",".join(f"{name}={value}" for name, value in given.items())
+    raise ValueError(
+        f"This run takes one input, {', '.join(tensors)}: an array under that name, or the values of a row. "
+        f"Received: {', '.join(f'{name} ({type(value).__name__})' for name, value in given.items()) or 'nothing'}."
+    )

@@ -266,7 +266,7 @@ def _leaving_out(candidate: Candidate, refused: dict[str, str], folder: Path) ->
     except verify.VerificationError as error:
         _path(candidate, folder).unlink(missing_ok=True)
         settable = error.tolerance in _FLAGS and candidate.how.tolerance != checks.FLOAT32
-        hint = f"; {_FLAGS[error.tolerance]} says how much may" if settable else ""
+        hint = f"; {_FLAGS[error.tolerance]} sets this limit" if settable else ""
         refused[candidate.name] = f"failed the check of {error.check}: wanted {error.wanted}, got {error.got}{hint}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -110,8 +111,13 @@ def test_a_bundle_alone_is_asked_like_its_run(finished, here):
         for what in ("report", "config"):
             with pytest.raises(FileNotFoundError, match=f"holds no finished run: {what}.json is missing"):
                 getattr(run, what)
-    with pytest.raises(FileNotFoundError, match=r"holds no bundle: mobile/model\.tflite is missing"):
-        kerastl.open(here)
+    (here / "nothing").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"holds no bundle: mobile/model\.tflite is missing\. Has the run"):
+        kerastl.open(here / "nothing")
+    with pytest.raises(FileNotFoundError, match=rf"is missing\. Runs inside: {re.escape(str(finished))}\."):
+        kerastl.open(finished.parent)
+    with pytest.raises(FileNotFoundError, match=r"^There is no folder .*nowhere\.$"):
+        kerastl.open(here / "nowhere")
 
 
 def test_a_file_that_is_none_is_said_in_words(finished):

@@ -212,7 +212,7 @@ def test_of_many_techniques_those_that_do_not_hold_are_left_out(run, dataset, mo
     assert set(result["skipped"]) == {"qat_int8", "strange", "float16"}
     assert result["skipped"]["float16"] == "half precision holds no kernel"
     assert result["skipped"]["strange"].startswith("failed the check of ")
-    assert result["skipped"]["strange"].endswith("--accept.min-agreement says how much may")
+    assert result["skipped"]["strange"].endswith("--accept.min-agreement sets this limit")
     assert [path.name for path in (run.folder / "variants").iterdir()] == ["float32.tflite"]
     page = (run.folder / "report.html").read_text()
     assert "<li><b>qat_int8</b>: no such &lt;layer&gt;</li>" in page
@@ -227,7 +227,7 @@ def test_a_layer_that_is_off_says_by_which_flag_it_would_pass(run, dataset, mode
     strict = Acceptance(max_layer_error=1e-9, **loose)
     result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=strict)
     assert result["skipped"]["dynamic_int8"].startswith("failed the check of layer ")
-    assert result["skipped"]["dynamic_int8"].endswith("--accept.max-layer-error says how much may")
+    assert result["skipped"]["dynamic_int8"].endswith("--accept.max-layer-error sets this limit")
     result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=Acceptance(**loose))
     assert not result["skipped"]
 
