@@ -20,18 +20,20 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+_AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 AXE = downloads.Files(
     name="axe_core",
     ways=(
+        downloads.Hub({"https://cdn.jsdelivr.net/npm/axe-core@4.14.1/axe.min.js": _AXE_SHA256}),
         downloads.Package(
             registry="npm",
             name="axe-core",
             version="4.14.1",
             sha256="e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
-            members={"package/axe.min.js": "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"},
+            members={"package/axe.min.js": _AXE_SHA256},
         ),
     ),
-    sha256={"axe.min.js": "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"},
+    sha256={"axe.min.js": _AXE_SHA256},
 )
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 

@@ -1,9 +1,12 @@
 """Real MNIST through a whole recipe: what the integer file gets right, counted with a bare interpreter."""
 
+import base64
 import json
+import signal
 import subprocess
 import sys
 
+import browser
 import light_installation
 import numpy as np
 import pytest
@@ -57,6 +60,49 @@ def test_wrong_labels_are_found(folder, data):
     hits = len(np.intersect1d(flagged, planted))
     assert hits >= 0.6 * len(planted)
     assert hits >= 0.5 * len(flagged)
+
+
+STROKES = {
+    "1": [(0, -90), (0, 90)],
+    "3": [(-45, -75), (0, -90), (45, -65), (40, -25), (0, 0), (50, 25), (50, 65), (0, 90), (-50, 75)],
+}
+
+
+@pytest.mark.skipif(not browser.is_there(), reason="apt-get install chromium chromium-driver")
+@pytest.mark.parametrize("digit", STROKES)
+def test_a_digit_drawn_in_the_browser_is_read_as_predict_reads_it(digit, folder, demo, tmp_path):
+    """The bundle's page, with the file that was chosen."""
+    demo.run("document.querySelector('.pad + p button').click()")  # Clear
+    demo.run("delete document.getElementById('answer').dataset.values")
+    demo.draw(".pad", STROKES[digit])
+    (values,) = json.loads(demo.wait("document.getElementById('answer').dataset.values")).values()
+    drawn = demo.run("return document.querySelector('.pad').toDataURL()").partition(",")[2]
+    (tmp_path / "drawn.png").write_bytes(base64.b64decode(drawn))
+    wanted = kerastl.open(folder).predict(tmp_path / "drawn.png")[0]
+    found = demo.run("return {...document.querySelector('.said').dataset}")
+    assert found["label"] == wanted["label"] == digit
+    assert float(found["probability"]) == pytest.approx(wanted["probability"], abs=1e-5)
+    np.testing.assert_allclose(values, list(wanted["probabilities"].values()), rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def demo(folder):
+    """A browser that shows what `kerastl demo`, the command itself, serves; Ctrl-C ends it."""
+    command = [sys.executable, "-m", "kerastl", "demo", str(folder), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said == f"Open {said.split()[1]} in a browser. Ctrl-C ends it.\n"
+        with browser.Browser() as opened:
+            opened.open(said.split()[1])
+            assert opened.wait("document.documentElement.dataset.loaded") == "true"
+            yield opened
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,8 @@
 # %% smoke={"examples": 800, "epochs": 1, "probes": 100}
 import pathlib
 import shutil
+import threading
+import urllib.request
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -271,6 +273,43 @@ page = (run.bundle / "README.md").read_text()
 print(page[page.index("## Android") :])
 
 # %% [markdown]
+# ## In a browser, before there is an app
+#
+# The bundle's `index.html` is a page on which you draw a digit and the file answers, in the browser, by LiteRT.js: the same
+# runtime as on a phone. On your own machine, in a terminal:
+#
+# ```bash
+# kerastl demo saved_models/mnist_mobile/default            # prints an address; Ctrl-C ends it
+# kerastl demo saved_models/mnist_mobile/default --network  # and one for the phone in the same network
+# ```
+#
+# Here the same page is asked for over the network, as a browser does. Its policy says whom it may ask: nobody but the
+# server that it came from, so that no drawing leaves your machine.
+
+# %% [markdown] lang="zh"
+# ## 还没有应用时，先在浏览器里试
+#
+# 成品里的 `index.html` 是一个页面：您写一个数字，由文件本身在浏览器里回答，运行它的是 LiteRT.js，与手机上的运行时相同。在自己的
+# 电脑上，打开终端：
+#
+# ```bash
+# kerastl demo saved_models/mnist_mobile/default            # 打印一个地址；按 Ctrl-C 结束
+# kerastl demo saved_models/mnist_mobile/default --network  # 再打印一个给同一网络里的手机
+# ```
+#
+# 下面像浏览器那样通过网络请求同一个页面。页面的策略（policy）写明了它可以向谁发请求：只有提供它的服务器，所以您写的内容不会离开电脑。
+
+# %%
+with kerastl.runs.demo.Server(kerastl.runs.demo.files(run), port=0) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with urllib.request.urlopen(server.address) as answer:
+        html = answer.read().decode()
+    print(f"{len(html):,} characters,", "for this machine alone:", server.address_in_network is None)
+    server.shutdown()
+policy = html.partition('Content-Security-Policy" content="')[2].partition('"')[0]
+print("may connect to:", policy.partition("connect-src ")[2].partition(";")[0])
+
+# %% [markdown]
 # ## What you have found
 
 # %% [markdown] lang="zh"
@@ -296,6 +335,7 @@ print(f"accuracy of the integer file, calibrated on the wrong range {measured['t
 #
 # ## What to try next
 #
+# - Draw some digits for the file: `kerastl demo FOLDER`; then draw badly, and see what it takes them for.
 # - The whole recipe: `kerastl run mnist_mobile`, twelve minutes, 0.995 in 19 kilobytes.
 # - `kerastl benchmark FILE` on a Raspberry Pi, with `light/`, which needs no TensorFlow.
 # - Your own model: `kerastl run shrink_model --model my.keras --data FOLDER`.
@@ -311,6 +351,7 @@ print(f"accuracy of the integer file, calibrated on the wrong range {measured['t
 #
 # ## 接下来试什么
 #
+# - 用 `kerastl demo FOLDER` 给文件写几个数字；再故意写得潦草些，看看它认成什么。
 # - 完整的配方：`kerastl run mnist_mobile`，十二分钟，19 KB，0.995。
 # - 在树莓派上用 `light/` 运行 `kerastl benchmark FILE`，不需要 TensorFlow。
 # - 你自己的模型：`kerastl run shrink_model --model my.keras --data FOLDER`。

@@ -21,8 +21,10 @@ class ImagePart {
       this.element.append(made("p", { className: "soft", textContent: "Draw it large and in the middle." }),
         this.drawing.canvas, made("p", { className: "row" }, clear));
     }
-    this.element.append(made("p", {}, made("label", {}, "A picture file, or the camera of a phone", chosen)));
-    if (navigator.mediaDevices?.getUserMedia) this.element.append(this.camera());
+    const file = made("p", {}, made("label", {}, "A picture file, or the camera of a phone", chosen));
+    const others = [file, ...(navigator.mediaDevices?.getUserMedia ? [this.camera()] : [])];
+    if (this.drawing) this.element.append(made("details", {}, made("summary", {}, "Or a picture"), ...others));
+    else this.element.append(...others);
     this.element.append(made("figure", {}, this.seen, made("figcaption", { textContent: "What goes into the file" })));
   }
 
