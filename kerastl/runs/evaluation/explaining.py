@@ -48,9 +48,8 @@ def explain(
     if out.exists() and _OURS not in out.read_bytes()[:1000]:
         raise ValueError(f"Nothing of yours is overwritten. Received: {out}; choose another --out.")
     kind, target = run.task.inputs, run.task.target
-    if not isinstance(kind, Image | Text | Numbers) or (
-        not isinstance(kind, Numbers) and not isinstance(target, ClassTarget)
-    ):
+    of_classes = isinstance(target, ClassTarget) and isinstance(kind, Image | Text)
+    if not isinstance(kind, Image | Text | Numbers) or not (of_classes or isinstance(kind, Numbers)):
         raise ValueError(f"Pictures, texts and rows of tables are explained. Received: {kind.kind} for {target.kind}.")
     names, examples = _read(run, inputs, column)
     with tflite_file.SandboxedModel() as reader:

@@ -134,7 +134,7 @@ class Subject:
         from kerastl.export import serving
 
         made: Any = serving.with_logits(serving.at_the_door(self.model, self.task), self.task)
-        return made
+        return type(made)(made.inputs[0], made.outputs[0]) if len(made.inputs) == len(made.outputs) == 1 else made
 
     def say(self, words: str) -> None:
         if self._progress and not output.quiet:
