@@ -116,9 +116,8 @@ def _of_model(
             found["grad_cam_randomized"] = _known(sanity.rank_correlation(maps["Grad-CAM, model"][0], shuffled))
         again = integrated(pictures[:1], places[:1], black)
     lit = pictures[0] != 0  # a black pixel contributes nothing under any weights
-    found["integrated_gradients_randomized"] = _known(
-        sanity.rank_correlation(whole.values[0][lit], again.values[0][lit])
-    )
+    likeness = sanity.rank_correlation(whole.values[0][lit], again.values[0][lit])
+    found["integrated_gradients_randomized"] = _known(likeness)
     return maps, found
 
 
