@@ -13,6 +13,7 @@ The map. A folder is a family that grows, a file is a stage that exists once:
                 compress.tf_keras, the one room with two Kerases
     export      SavedModel, TFLite, metadata, the phone's bundle
     verify      the exported file against its model, on real data; its size and latency
+    evaluate    what a score hides: calibration, robustness, groups, explanations
     runs        run folders and their stages, checkpoints, publishing, the report and its page
     untrusted   other people's files: looked at first, or read in a sandbox
     system      atomic files, digests, downloads, TensorFlow's memory, near names

@@ -454,7 +454,7 @@ def test_every_benchmark_keeps_what_it_measured():
         assert "results.parser(__doc__)" in calls, f"{path} has no --json"
         assert not [call for call in calls if call.startswith("argparse.ArgumentParser(")], path
         assert "options.results" in ast.unparse(tree), f"{path} hands nothing over"
-    assert looked == 37
+    assert looked == 41
 
 
 def test_nobody_writes_tf_keras_with_a_dot():
@@ -487,6 +487,8 @@ def test_every_room_has_its_mirror_in_the_tests():
             mirrors = [ROOT / "tests" / "families" / "test_layouts.py"]
         elif path.parent.name == "annotations":  # likewise
             mirrors = [ROOT / "tests" / "families" / "test_picture_layouts.py"]
+        elif path.parent.name == "evaluation":  # every section through the evaluation of a run
+            mirrors = [ROOT / "tests" / "runs" / "test_evaluation.py"]
         elif path.parent.name == "page" and name in ("rendering", "words"):  # through the report that they show
             mirrors = [ROOT / "tests" / "runs" / "test_report.py"]
         elif room == "models" and path.parent.name != "pretrained" and name not in ("advice", "heads"):

@@ -243,6 +243,35 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--page", metavar="FILE", help="also write a page, as HTML")
     one.add_argument("--download", action="store_true", help="fetch a data set that is not in the cache")
     _with_json(one)
+    one = command(
+        "evaluate",
+        "evaluation:evaluate",
+        help="what a run's score hides: calibration, robustness, groups, explanations of the shipped file",
+    )
+    one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
+    one.add_argument("--coverage", type=float, default=0.95, help="of conformal sets and intervals (default 0.95)")
+    one.add_argument("--also-test", metavar="PATH", help="a set from elsewhere, read like the run's own")
+    words = "column of the table that names each example's group, sex say; folder for pictures in folders"
+    one.add_argument("--group-column", metavar="NAME", help=words)
+    one.add_argument("--positive", metavar="CLASS", help="whose rates are compared between groups")
+    words = "these alone, gaussian_noise blur say, or none (default all of the kind of input)"
+    one.add_argument("--corruptions", nargs="+", metavar="NAME", help=words)
+    words = "test examples that are corrupted (default as many as take half a minute a file)"
+    one.add_argument("--corruption-examples", type=int, metavar="N", help=words)
+    one.add_argument("--explain", type=int, default=4, metavar="N", help="explain N mistakes (default 4)")
+    one.add_argument("--seed", type=int, default=0, help="of corruptions and draws")
+    one.add_argument("--data", metavar="PATH", help="where its data lie now, if they have moved")
+    one.add_argument("--source", metavar="FILE", help="a Python file whose function load gave the run its data")
+    one.add_argument("--download", action="store_true", help="fetch a data set that is not in the cache")
+    _with_json(one)
+    one.epilog = "Writes evaluation.json and evaluation.html into the run's folder; `kerastl verify` still holds."
+    one = command("explain", "evaluation:explain", help="a page of what the shipped file's answers come from")
+    one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
+    one.add_argument("inputs", metavar="INPUT", nargs="+", help="as for predict: a picture, a sentence, a row")
+    one._negative_number_matcher = re.compile(r"-\.?\d")
+    one.add_argument("--out", metavar="FILE", help="the page (default RECIPE-explained.html)")
+    one.add_argument("--column", metavar="NAME", help="column of a table that holds the inputs")
+    _with_json(one)
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
     one.add_argument("files", metavar="FILE", nargs="+")
     one.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default 1)")

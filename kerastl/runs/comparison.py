@@ -84,7 +84,7 @@ def compare(
     _check(runs)
     first = runs[0]
     with contextlib.nullcontext() if download else downloads.offline():
-        dataset = reverification.loaded(first, source=None, path=data)
+        dataset = reverification.dataset_of(first, source=None, path=data)
     if dataset.digest != first.report["data"]["digest"]:
         raise ValueError(
             f"Wanted the data of {first.folder}, digest {first.report['data']['digest'][:12]}. Received: data of "

@@ -320,6 +320,20 @@ class FinishedRun:
             found = reverification.verify(self, dataset=dataset, path=data, download=download, progress=progress)
         return found.differences
 
+    def evaluate(self, *, dataset: Dataset | None = None, **settings: Any) -> dict[str, Any]:
+        """Measures what the score hides, and writes `evaluation.json` and `evaluation.html` into the run's folder.
+
+        Args:
+            dataset: the data, where it comes from a source of one's own; by default it is loaded again.
+            settings: fields of `runs.evaluation.subject.Settings`, and ``source``, ``path``, ``download`` and
+                ``progress`` of `runs.evaluation.evaluating.evaluate`, which says what is returned and raised.
+        """
+        from kerastl.runs.evaluation import evaluating, subject
+
+        options = {name: settings.pop(name) for name in ("source", "path", "download", "progress") if name in settings}
+        with output.begun():
+            return evaluating.evaluate(self, settings=subject.Settings(**settings), dataset=dataset, **options)
+
     def show(self) -> None:
         """Prints the table of files, and why one was chosen."""
         from kerastl.runs import report

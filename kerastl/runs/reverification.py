@@ -36,6 +36,7 @@ _MAY_BE_DELETED = ("stages/", "logs/", "answers/")
 _NOT_COMPARED = {
     "report.html": "its plots, pictures and training curves",
     "config.json": "the hour of the run, and its settings, of which seed and accept alone are used here",
+    "evaluation.json, evaluation.html": "their digests alone; `kerastl evaluate` measures again",
     "saved_model/, logs/, stages/": "their digests alone, and of logs/run.log not even that",
 }
 """What a run states besides `report.json` and is not made again -> what of it."""
@@ -77,7 +78,7 @@ def verify(
     """
     try:
         with contextlib.nullcontext() if download else downloads.offline():
-            load = functools.partial(loaded, run, source=source, path=path) if dataset is None else lambda: dataset
+            load = functools.partial(dataset_of, run, source=source, path=path) if dataset is None else lambda: dataset
             return _verified(run, load=load, progress=progress)
     except (KeyError, TypeError, AttributeError, IndexError) as error:  # anybody's, or damaged in the name of a field
         made_by = f" {_made_by(run.config)}".rstrip()
@@ -176,7 +177,7 @@ def _files(run: FinishedRun) -> list[str]:
     return found
 
 
-def loaded(run: FinishedRun, *, source: ModuleType | None, path: Path | str | None) -> Dataset:
+def dataset_of(run: FinishedRun, *, source: ModuleType | None, path: Path | str | None) -> Dataset:
     """The data that a run names, with what it asks of them: groups for classes, its model's own answers for labels."""
     dataset = load_data(run.config, source=source, path=path)
     dataset = dataset if path is None else _named(dataset, str(run.config["data"].get("name")))

@@ -22,7 +22,7 @@ FILES = run_marks.FILES
 LOG = "logs/run.log"
 """What the run's command has printed: it goes on when everything is pinned, and nobody reads it but people."""
 _FOLDERS = ("stages", "logs", "variants", "single_tasks", "heads", "saved_model", "mobile")
-_RESULT = ("config.json", "report.json", "report.html", "model.keras", FILES)
+_RESULT = ("config.json", "report.json", "report.html", "evaluation.json", "evaluation.html", "model.keras", FILES)
 _KEPT = ("stages", "logs")
 """Folders to which a run adds; all others of a result are replaced."""
 

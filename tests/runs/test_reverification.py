@@ -196,10 +196,10 @@ def test_moved_data_have_the_name_that_they_had(finished, monkeypatch):
     run, data = kerastl.open(finished), load()
     moved = dataclasses.replace(data, task=dataclasses.replace(data.task, name="elsewhere"))
     monkeypatch.setattr(reverification, "load_data", lambda config, **_: moved)
-    found = reverification.loaded(run, source=None, path="elsewhere")
+    found = reverification.dataset_of(run, source=None, path="elsewhere")
     tasks = (found.task, found.train.task, found.validation.task, found.test.task)
     assert {task.name for task in tasks} == {run.config["data"]["name"]} != {"elsewhere"}
-    assert reverification.loaded(run, source=None, path=None).task.name == "elsewhere"
+    assert reverification.dataset_of(run, source=None, path=None).task.name == "elsewhere"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_another_classs_map_is_another_and_so_is_that_of_other_weights(model):
     before = explain(PICTURES, zeros)
     assert abs(sanity.correlation(before, explain(PICTURES, ones))) < 0.9
     with sanity.randomized(model):
-        assert sanity.rank_correlation(before, explain(PICTURES, zeros)) < 0.8
+        assert sanity.rank_correlation(before, explain(PICTURES, zeros)) < 0.9
     np.testing.assert_array_equal(explain(PICTURES, zeros), before)
 
 
