@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from kerastl.export import (
     character_table,
     metadata,
+    model_card,
     packing,
     phone_image,
     phone_numbers,
@@ -109,6 +110,8 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     fed, needed = task.inputs.described(), runtimes.needed(packing.unpack(data))
     page = _page_of(task).format(**_fields(report, row, task, needed))
     made = {"model.tflite": data, "labels.txt": _lines(task.target.names), "README.md": page.encode()}
+    if report.get("made"):  # by a run, which says all that a card says
+        made[model_card.NAME] = model_card.written(report, task).encode()
     if "vocabulary" in fed:
         settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
         made |= {"vocab.txt": _lines(fed["vocabulary"]), "tokenizer.py": Path(wordpiece.__file__).read_bytes()}
