@@ -40,6 +40,7 @@ MAY_NAME: dict[str, set[str]] = {
     "inputs/random_layers": KERAS,
     "inputs/text": TENSORFLOW,  # the mask is applied inside the graph, and imported there
     "runs": set(),
+    "runs/board": LITERT,  # the graph of the file
     "tasks": KERAS | TENSORFLOW,  # losses and metrics, imported where one is asked for
     "cli": set(),
     "__main__": set(),

@@ -79,7 +79,8 @@ def test_a_wheel_holds_recipes_inside_the_package_and_one_name_at_its_top(built)
     assert {name.rpartition("/")[2] for name in names if name.startswith("kerastl/recipes/")} == recipes
     code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kerastl").rglob("*.py")}
     assert code <= names, code - names
-    assert {"kerastl/runs/page/page.html", "kerastl/export/browser/page.js", "kerastl/export/metadata.fbs"} <= names
+    inside = ("runs/page/page.html", "runs/page/style.css", "export/browser/page.js", "export/metadata.fbs")
+    assert {f"kerastl/{name}" for name in inside} <= names
 
 
 def test_a_source_archive_is_the_checkout(built):

@@ -272,6 +272,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="FILE", help="the page (default RECIPE-explained.html)")
     one.add_argument("--column", metavar="NAME", help="column of a table that holds the inputs")
     _with_json(one)
+    one = command("push", "comparing:push", help="upload a finished run's bundle, with its model card, to a hub")
+    one.add_argument("folder", metavar="DIR", help="the run's folder, saved_models/RECIPE/TAG")
+    one.add_argument(
+        "place", metavar="hf://OWNER/NAME", help="a repository of Hugging Face's hub, made if it is not there"
+    )
+    one.add_argument("--public", action="store_true", help="a repository that is made can be seen by all")
+    one.add_argument("--revision", metavar="BRANCH", help="of a repository that is there (default main)")
     one = command("benchmark", "files:benchmark", help="size, operators, sparsity and latency of TFLite files")
     one.add_argument("files", metavar="FILE", nargs="+")
     one.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default 1)")

@@ -1,4 +1,4 @@
-"""`runs` and `compare`: which runs there are, and how they stand beside one another."""
+"""`runs`, `compare` and `push`: which runs there are, how they stand beside one another, and one for others."""
 
 from __future__ import annotations
 
@@ -75,4 +75,13 @@ def compare(
         )
     if page is not None:
         print(f"page: {output.printable(page)}")
+    return 0
+
+
+def push(*, folder: str, place: str, public: bool = False, revision: str | None = None) -> int:
+    """Uploads a run's bundle and prints the address of the commit; see `kerastl.runs.pushing.push`."""
+    import kerastl
+
+    address = kerastl.runs.pushing.push(kerastl.open(folder), place, private=not public, revision=revision)
+    print(f"pushed: {output.printable(address)}")
     return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from kerastl.runs import provenance, recipes
+from kerastl.runs import provenance, recipes, tracking
 from kerastl.system import output
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _OPTIONS = """options of every recipe:
   --out DIR    the run's folder (default saved_models/{name}/TAG), whose name is the tag
   --tag TAG    name of the run (default "default"; "smoke" with --smoke)
   --smoke      tiny sizes, to see in a minute that everything works
+  --tracker T  also send what came out to a tracker, mlflow or wandb, each an extra
   --quiet      show errors and the result alone; the run's logs/run.log has everything
   --verbose    also show what TensorFlow and other native libraries say
   --debug      show where an error comes from
@@ -43,6 +44,9 @@ def run(arguments: list[str]) -> int:
     """
     given, rest = _recipe_among(arguments)
     options, flags = _options(rest)
+    tracker = options.pop("tracker")
+    if tracker is not None:
+        tracking.check(tracker)
     recipe = recipes.find(given)
     module = recipes.load(recipe)
     config = parse(module, recipes.default_config(recipe, module, smoke=options["smoke"]), flags, given=given)
@@ -53,6 +57,10 @@ def run(arguments: list[str]) -> int:
         output.muted() if output.quiet else contextlib.nullcontext(),
     ):
         recipes.execute(module, config, folder)
+    if tracker is not None:
+        from kerastl.runs import finished
+
+        print(f"tracked: {tracker} {output.printable(tracking.track(finished.FinishedRun(folder), tracker))}")
     page = folder / "report.html"
     print(f"finished: {page if page.is_file() else folder}")
     return 0
@@ -66,7 +74,9 @@ def _recipe_among(words: list[str]) -> tuple[str, list[str]]:
     """
     if not words[0].startswith("-"):
         return words[0], words[1:]
-    free = [at for at, word in enumerate(words) if word[:1] != "-" and words[at - 1] not in ("--out", "--tag")]
+    free = [
+        at for at, word in enumerate(words) if word[:1] != "-" and words[at - 1] not in ("--out", "--tag", "--tracker")
+    ]
     found = [at for at in free if words[at].endswith(".py") or recipes.is_name(words[at])]
     if len(found) > 1:
         received = ", ".join(words[at] for at in found)
@@ -81,14 +91,14 @@ def _recipe_among(words: list[str]) -> tuple[str, list[str]]:
 
 def _options(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The runner's own options, and the words that are left for the recipe."""
-    options: dict[str, Any] = {"out": None, "tag": None, "smoke": False}
+    options: dict[str, Any] = {"out": None, "tag": None, "smoke": False, "tracker": None}
     flags: list[str] = []
     rest = iter(words)
     for word in rest:
         name, equals, value = word.partition("=")
         if word == "--smoke":
             options["smoke"] = True
-        elif name in ("--out", "--tag"):
+        elif name in ("--out", "--tag", "--tracker"):
             value = value if equals else next(rest, "")
             if not value or value.startswith("--"):
                 raise ValueError(f"{name} needs a value. Received: {value or 'nothing'}.")

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from kerastl.export import (
     metadata,
+    model_card,
     packing,
     phone_image,
     phone_litert,
@@ -117,6 +118,8 @@ def written(data: bytes, report: Mapping[str, Any], task: Task) -> dict[str, byt
     if pieces := text.pieces_of(task.inputs):
         made |= {"tokenizer.py": Path(sentencepiece.__file__).read_bytes()}
         made |= {sentencepiece.CONFIG: f"{json.dumps(pieces.config(), indent=1)}\n".encode()}
+    if report.get("made"):  # by a run, which says all that a card says
+        made[model_card.NAME] = model_card.written(report, task).encode()
     if "vocabulary" in fed:
         settings = wordpiece.Settings.of_config(fed.get("tokenizer", {}))
         made |= {"tokenizer.py": Path(wordpiece.__file__).read_bytes()}

@@ -17,6 +17,9 @@ from kerastl.types import LazyArray
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_SHOWN = 160
+"""Pixels of the longer side up to which a picture is shown as it is."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Image:
@@ -142,13 +145,20 @@ class Image:
         return self.read(path or "")
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
-        """A PNG as a data URI; of more or fewer channels than 1 or 3 the first one or three."""
+        """A PNG as a data URI; of more or fewer channels than 1 or 3 the first one or three.
+
+        Of a picture whose longer side has more than `_SHOWN` pixels a smaller JPEG: a page shows many.
+        """
         from PIL import Image as Pillow
 
         picture = np.asarray(example, np.uint8)
         channels = 3 if self.size[2] >= 3 else 1
-        sink = io.BytesIO()
-        Pillow.fromarray(picture[..., 0] if channels == 1 else picture[..., :3]).save(sink, format="PNG", optimize=True)
+        sink, shown = io.BytesIO(), Pillow.fromarray(picture[..., 0] if channels == 1 else picture[..., :3])
+        if max(shown.size) > _SHOWN:
+            shown.thumbnail((_SHOWN, _SHOWN))
+            shown.save(sink, format="JPEG", quality=85)
+            return {"picture": "data:image/jpeg;base64," + base64.b64encode(sink.getvalue()).decode()}
+        shown.save(sink, format="PNG", optimize=True)
         return {"picture": "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()}
 
     @property

@@ -15,7 +15,7 @@ import numpy as np
 
 from kerastl import verify
 from kerastl.export import keras_graph, metadata, packing, phone, runtimes, saved_model, serving, tflite
-from kerastl.runs import acceptance, baselines, head_files, report, rows, selective, single_tasks, store
+from kerastl.runs import acceptance, baselines, board, head_files, report, rows, selective, single_tasks, store
 from kerastl.runs.acceptance import Acceptance
 from kerastl.runs.candidates import TECHNIQUES, Baseline, Candidate
 from kerastl.runs.page import mistakes, overview
@@ -141,6 +141,7 @@ def publish(
     _save(model, run.folder, task)
     looked_at: dict[str, Any] = {"mistakes": mistakes.misclassified(dataset.test, answers)}
     report.write(result, run.folder, curves=curves, examples=overview.examples(dataset), **looked_at)
+    board.write(run.folder / "logs", result, model=model, file=content)
     run.publish(phone.files(content, report=result, task=own_task))
     with contextlib.suppress(OSError, UnicodeError):  # a terminal that takes no more takes nothing back
         report.print_table(result)

@@ -317,7 +317,7 @@ def _require_path_of(name: str, value: Any) -> None:
         raise ValueError(f"{name} takes a path. Received: an array {value.shape}; {how}, and give {name}='my.npz'.")
 
 
-RUNNERS = ("smoke", "tag", "out")
+RUNNERS = ("smoke", "tag", "out", "tracker")
 """What `run` takes itself, whatever the recipe."""
 
 
@@ -348,7 +348,13 @@ def field_names(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def run(
-    recipe: str | Path, *, smoke: bool = False, tag: str | None = None, out: Path | str | None = None, **fields: Any
+    recipe: str | Path,
+    *,
+    smoke: bool = False,
+    tag: str | None = None,
+    out: Path | str | None = None,
+    tracker: str | None = None,
+    **fields: Any,
 ) -> FinishedRun:
     """Runs a recipe and opens what it made; the same call again resumes, or reuses what is finished.
 
@@ -357,14 +363,17 @@ def run(
         smoke: tiny sizes, to see in a minute that everything works.
         tag: name of the run, the last part of ``saved_models/RECIPE/TAG``.
         out: the run's folder, instead of a tag.
+        tracker: where what came out is sent as well, see `tracking.track`.
         fields: settings of the recipe, by the names of its Config; nested ones as mappings, or with a dot:
             ``**{"teacher.epochs": 3}``.
 
     Raises:
         ValueError: if there is no such recipe or setting; near names are offered.
     """
-    from kerastl.runs import finished, provenance
+    from kerastl.runs import finished, provenance, tracking
 
+    if tracker is not None:
+        tracking.check(tracker)
     found = find(recipe)
     with output.begun():
         module = load(found)
@@ -375,7 +384,10 @@ def run(
         command = ", ".join([repr(recipe), *(f"{name}={value!r}" for name, value in said.items())])
         with provenance.started(f"kerastl.run({command})", smoke=smoke):
             execute(module, config, folder)
-    return finished.FinishedRun(folder)
+    made = finished.FinishedRun(folder)
+    if tracker is not None:
+        tracking.track(made, tracker)
+    return made
 
 
 def run_folder(recipe: Recipe, *, tag: str | None, out: Path | str | None, smoke: bool) -> Path:

@@ -130,3 +130,14 @@ def test_a_description_is_json_and_restores_it():
     assert described == {"image": [4, 5, 3]}
     assert image.restored(described) == inputs.restored(described) == COLOURED
     assert image.restored({"numbers": [3]}) is None
+
+
+def test_a_large_picture_is_shown_smaller():
+    ramp = np.linspace(0, 255, 400).astype(np.uint8)
+    example = np.broadcast_to(ramp[None, :, None], (300, 400, 3))
+    head, content = Image((300, 400, 3)).shown(example)["picture"].split(",")
+    assert head == "data:image/jpeg;base64"
+    shown = PIL.Image.open(io.BytesIO(base64.b64decode(content)))
+    assert shown.size == (160, 120)
+    assert np.abs(np.asarray(shown, float)[60, :, 0] - np.linspace(0, 255, 160)).max() < 6
+    assert len(content) < 8000
