@@ -828,6 +828,37 @@ def test_advise_knows_columns_of_words_as_tasks_and_of_0_and_1_as_classes(tmp_pa
     assert "kerastl run text_" in capsys.readouterr().out
 
 
+def test_advise_knows_tags_texts_alone_numbers_and_pairs(tmp_path, capsys):
+    (tmp_path / "words.conll").write_text("Peter B-PER\nsang O\n\nAnna B-PER\nread O\n")
+    (tmp_path / "lines.txt").write_text("a film\nanother film\n")
+    stars = [f"a film of {n} stars,{n % 5 + 1}" for n in range(40)]
+    (tmp_path / "stars.csv").write_text("\n".join(["text,stars", *stars]))
+    prices = [f"a house of {n} rooms,{n / 7:.2f}" for n in range(60)]
+    (tmp_path / "prices.csv").write_text("\n".join(["text,label", *prices]))
+    pairs = [f"what is number {n} of them,it is the number {n},{'yes' if n % 2 else 'no'}" for n in range(40)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["question,answer,label", *pairs]))
+    for name, recipe, why in (
+        ("words.conll", "text_tagger", "scored by whole spans"),
+        ("lines.txt", "text_embedding", "for semantic search"),
+        ("stars.csv", "text_classifier", "with --task regression they are estimated"),
+        ("prices.csv", "text_classifier", "60 texts with a number each"),
+        ("pairs.csv", "text_classifier", "with --text-column question --second-text-column answer both are read"),
+    ):
+        assert cli.main(["advise", str(tmp_path / name)]) == 0
+        command, *rest = capsys.readouterr().out.splitlines()
+        words = shlex.split(command)
+        assert words[:3] == ["kerastl", "run", recipe]
+        assert why in " ".join(rest)
+        module = recipes.load(recipes.find(recipe))
+        config = running.parse(module, module.Config(), words[3:], given=recipe)
+        assert str(config.data) == str(tmp_path / name)
+        assert ("--task" in words) == (name == "prices.csv")
+        assert "--sequence-length" not in words
+    assert config.reading.task == "classification"
+    assert cli.main(["advise", str(tmp_path / "words.conll"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"] == "text_tagger"
+
+
 def test_advise_of_arrays_says_what_to_do_and_of_a_folder_of_parquet_what_to_run(tmp_path, capsys):
     pictures = np.random.default_rng(0).integers(0, 256, (120, 40, 40, 3)).astype(np.uint8)
     np.savez(tmp_path / "set.npz", x=pictures, y=np.arange(120) % 2)

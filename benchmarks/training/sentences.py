@@ -8,9 +8,9 @@ example. For each number of labels a class and each seed the recipe runs as `ker
 does, to the verified file; its score is that of the file on all test texts. From the same run come TF-IDF with logistic
 regression, fitted on the same texts, and logistic regression on the frozen encoder's features (scikit-learn's, C=10 on
 features of length one: the usual C=1 is three points worse). "all" has validation texts to choose by. ``--lora N``
-trains low-rank matrices of rank 8 on N texts. With ``--contrastive-pairs`` the encoder learns from pairs of texts, in
-place of fine-tuning where nothing chooses: to compare, run once with and once without. Nothing is chosen by
-test.
+trains low-rank matrices of rank 8 on N texts. With ``--contrastive-pairs`` the encoder learns from pairs of texts,
+which takes the place of fine-tuning where nothing chooses: to compare, run once with and once without. Nothing is
+chosen by test.
 Asked: 20 a class at least 0.87 and not below the frozen encoder; 10 a class at least 0.80; all at least 0.92; LoRA not
 below its own linear probe; and the cached probe 20 times as fast as an epoch of fine-tuning.
 """

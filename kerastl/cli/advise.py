@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kerastl.data.facts import Facts
+
+NUMBERS = 20
+"""Different numbers as labels of texts, above which they are taken for numbers to estimate, as those of a table."""
 
 
 def advise(
@@ -38,6 +41,9 @@ def advise(
         path, settings["label_columns"], text_column=settings["text_column"], layout=settings["layout"]
     ):
         return _several_tasks(path, reading.as_flags(flags), as_json=as_json)
+    kind = kerastl.data.text_kinds.other_than_classes(Path(path), settings["layout"]) if Path(path).exists() else None
+    if kind is not None:
+        return _without_classes(kind, path, reading.as_flags(flags), as_json=as_json)
     facts = kerastl.data.facts.summarize(path, **settings)
     if facts.kind == "numbers":
         return _table(path, reading.as_flags(flags), as_json=as_json)
@@ -46,9 +52,11 @@ def advise(
             f"Foundation models take pictures of their own size, and {path} holds arrays of one. Save the pictures as "
             "files, a folder a class; or `kerastl copy mnist_cnn FILE` starts a recipe of your own."
         )
-    forward_passes, epochs, why = _planned(facts)
+    regression = facts.numeric and len(facts.counts) > NUMBERS
+    forward_passes, epochs, why = _planned(facts, regression=regression)
     found = kerastl.models.advice.advise(
         **{name: getattr(facts, name) for name in ("kind", "counts", "length", "familiar", "examples")},
+        regression=regression,
         forward_passes=forward_passes,
         epochs=epochs,
         megabytes=megabytes,
@@ -69,7 +77,7 @@ def advise(
     by_column = [*reading.as_flags(flags), *(["--on-unreadable", "skip"] if facts.unusable else [])]
     print(shlex.join([*words, *by_column]))
     adapts = found.recipe == "text_classifier" and found.model.name != "small"
-    for reason in (*found.why, *([why] if adapts else []), *_understood(facts)):
+    for reason in (*found.why, *([why] if adapts else []), *_of_numbers(facts, found.flags), *_understood(facts)):
         print(f"  {reason}")
     if unlabelled is not None and beside:
         first = [
@@ -98,7 +106,7 @@ def advise(
     return 0
 
 
-def _planned(facts: Facts) -> tuple[int, int, str]:
+def _planned(facts: Facts, *, regression: bool = False) -> tuple[int, int, str]:
     """Of the plan for such data: passes through the frozen model, epochs of fine-tuning, and why."""
     import kerastl
 
@@ -112,8 +120,39 @@ def _planned(facts: Facts) -> tuple[int, int, str]:
     shares = [getattr(usual, part) for part in ("validation", "test") if not facts.parts.get(part)]
     train = max(round(facts.parts.get("train", examples) - sum(shares) * examples), 1)
     each = None if several is None else several * train / examples
-    plan = kerastl.training.sentences.plan(examples=train, outputs=classes, each=each)
+    plan = kerastl.training.sentences.plan(examples=train, outputs=1 if regression else classes, each=each)
     return 1, plan.fine_tune.epochs if plan.fine_tune else 0, f"The run's plan: {plan.why}"
+
+
+def _of_numbers(facts: Facts, flags: Mapping[str, object]) -> Iterator[str]:
+    """That labels may be no classes, where all of them are numbers: stars of a review."""
+    if facts.numeric and len(facts.counts) > 2 and "task" not in flags:
+        yield (
+            "All labels are numbers: with --task regression they are estimated, so that 4 is nearer to 5 than 1 is, "
+            "and the score is the mean absolute error."
+        )
+
+
+def _without_classes(kind: str, path: str, flags: list[str], *, as_json: bool) -> int:
+    """Of texts that have a tag a word, or no label: which recipe is for them."""
+    recipe, why = {
+        "tagged": (
+            "text_tagger",
+            "A word a line with its tag: the encoder is fine-tuned to tag words, scored by whole spans.",
+        ),
+        "unlabelled": (
+            "text_embedding",
+            "Texts without labels: each becomes a vector, in which like texts lie near, for semantic search. "
+            f"`kerastl run pretrain_text --data {shlex.quote(path)}` goes on with an encoder's own lessons on them.",
+        ),
+    }[kind]
+    words = ["kerastl", "run", recipe, "--data", path, *flags]
+    if as_json:
+        print(json.dumps({"recipe": recipe, "command": words}, indent=2))
+        return 0
+    print(shlex.join(words))
+    print(f"  {why}")
+    return 0
 
 
 def _minutes(minutes: float) -> str:

@@ -268,6 +268,13 @@ def _holds_sentences(values: Sequence[Cell]) -> bool:
     return bool(some) and statistics.fmean(len(one.split()) for one in some) > _WORDS
 
 
+def more_texts(table: Table, roles: Roles, asked: Asked) -> tuple[str, ...]:
+    """Columns beside those that are read that hold sentences, more than half of them different."""
+    taken = {roles.example, roles.label, roles.split, asked.second_text, *asked.label_columns, *roles.more_labels}
+    left = [name for name in table.columns_once if name not in taken]
+    return tuple(name for name in left if _holds_sentences(table.values(name)) and _varied(table, name))
+
+
 def _are_flags(some: Sequence[str]) -> bool:
     return set(some) <= {"0", "1", "0.0", "1.0"}
 

@@ -24,7 +24,7 @@ from kerastl.data import (
     unlabelled_texts,
     unpack,
 )
-from kerastl.data.tables import files
+from kerastl.data.tables import files, headers
 from kerastl.data.tables.table import Layout
 from kerastl.inputs import array_file, pictures, wordpiece
 from kerastl.system import special_files
@@ -46,6 +46,7 @@ class Facts(NamedTuple):
         said: what was understood of the files, a sentence each.
         parts: examples of each split that the data have.
         unusable: what cannot be used, each with its reason; a run stops at it, or leaves it out.
+        numeric: of texts, whether every label is a number: there are then as many ``counts`` as different ones.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Facts(NamedTuple):
     said: tuple[str, ...] = ()
     parts: Mapping[str, int] = types.MappingProxyType({})
     unusable: tuple[str, ...] = ()
+    numeric: bool = False
 
 
 def summarize(
@@ -173,9 +175,15 @@ def _texts(path: Path, asked: column_roles.Asked, layout: Layout) -> Facts:
             *read.said,
             *([f"copies of a text are left out: {copies:,}"] if copies else []),
             *([elsewhere] if elsewhere else []),
+            *(
+                f"the column {name!r} holds texts as well: with --text-column {read.roles.example} "
+                f"--second-text-column {name} both are read, as a pair"
+                for name in read.more_texts
+            ),
         ),
         parts=collections.Counter(example.split or "train" for example in examples),
         unusable=(*read.problems, *contradicting),
+        numeric=all(map(headers.is_number, counts)) and not asked.label_columns,
     )
 
 

@@ -61,12 +61,14 @@ class Texts:
         problems: what is wrong with each of the others: ``line 7: empty text``.
         said: what was found out about the file, and what was left out whole, a sentence each.
         roles: its columns.
+        more_texts: columns that nothing is read of and that hold sentences, each another one, as a rule.
     """
 
     examples: list[Example]
     problems: list[str]
     said: tuple[str, ...]
     roles: column_roles.Roles
+    more_texts: tuple[str, ...] = ()
 
 
 def read(
@@ -106,7 +108,8 @@ def read(
         )
     merged = class_order.settled(collections.Counter(name for one in examples for name in one.names), layout.class_case)
     examples = [_called(one, merged, separator) for one in examples]
-    return Texts(examples, problems, (*table.said, *roles.said, *unlabelled), roles)
+    more = column_roles.more_texts(table, roles, asked)
+    return Texts(examples, problems, (*table.said, *roles.said, *unlabelled), roles, more)
 
 
 def _divides(cell: Cell, separator: str) -> bool:

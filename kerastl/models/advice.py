@@ -60,6 +60,7 @@ FEW_SHOT_LIMIT = 20
 AFFORDABLE_MINUTES = 12 * 60
 """Minutes that a teacher may take: a night."""
 _POSITIONS = 512  # that an encoder knows
+_MOST_READ = 256  # tokens that text_classifier reads where nobody says how many, see `data.lengths`
 _STUDENT = 20  # epochs of `text_mobile`'s: ten, and as many of its baseline
 _FROM_NOTHING = 10  # epochs of an encoder without weights, see `training.sentences`
 
@@ -92,6 +93,7 @@ def advise(
     length: int,
     familiar: bool = True,
     examples: int | None = None,
+    regression: bool = False,
     forward_passes: float,
     epochs: float,
     megabytes: float | None = None,
@@ -105,6 +107,7 @@ def advise(
         length: of pictures the shorter side in pixels, the median; of texts the tokens that nine in ten do not exceed.
         familiar: of texts, whether they are of the language that the pretrained vocabulary was made for.
         examples: how many there are, where one may have none or several of the classes; ``None``: each has one.
+        regression: whether labels are numbers to estimate, ``counts`` are then those of each number.
         forward_passes: how often the plan for so many examples sends each through the frozen model.
         epochs: how often each is learnt from; an encoder that starts from nothing takes its own number.
         megabytes: that the file may have; ``None``: any.
@@ -118,7 +121,8 @@ def advise(
         raise ValueError(f"Wanted examples of two classes at least. Received: {', '.join(counts) or 'none'}.")
     within = _within(kind, megabytes=megabytes, milliseconds=milliseconds)
     total = sum(counts.values()) if examples is None else examples
-    why, alone = [_amount(kind, counts, examples)], [model for model in within if model.name != "text_cnn"]
+    amount = f"{total:,} {kind} with a number each." if regression else _amount(kind, counts, examples)
+    why, alone = [amount], [model for model in within if model.name != "text_cnn"]
     teacher = None
     if kind == "pictures":
         useful = [model for model in within if model.size <= max(2 * length, 96)] or within[:1]
@@ -129,13 +133,14 @@ def advise(
         teacher = _teacher(
             within, length=length, cost=lambda one: total * _minutes(one, forward_passes=1, epochs=epochs)
         )
-        teacher = teacher if familiar and examples is None else None  # its answers sum to one
+        sums_to_one = examples is None and not regression  # what a teacher answers
+        teacher = teacher if familiar and sums_to_one else None
         useful = _encoders(within if teacher else alone, length=length, familiar=familiar, why=why)
     best, others = useful[0], tuple(useful[1:])
     if best.name == "small":
         forward_passes, epochs = 0, _FROM_NOTHING
     minutes = total * _minutes(best, forward_passes=forward_passes, epochs=epochs)
-    flags: Mapping[str, object]
+    flags: dict[str, object]
     if teacher and best.name == "text_cnn":
         recipe, flags = "text_mobile", {"teacher-length": teacher.size}
         taught = total * _minutes(teacher, forward_passes=1, epochs=epochs)
@@ -147,13 +152,17 @@ def advise(
         )
     else:
         recipe, flags = _plain(kind, best, why, budget=bool(megabytes or milliseconds))
+        if kind == "texts" and (milliseconds is not None or best.size < min(length, _MOST_READ)):
+            flags["sequence-length"] = best.size  # else the run reads it off the texts
+        if regression:
+            flags["task"] = "regression"
         if kind == "pictures" and examples is None and max(counts.values()) <= FEW_SHOT_LIMIT:
             recipe, flags = "image_few_labels", {**flags, "labels": max(counts.values())}
             why.append(
                 f"No class has more than {FEW_SHOT_LIMIT} pictures: too few to choose an epoch by, so that "
                 "image_few_labels plans its lessons, looks at many views of each picture, and keeps the last epoch."
             )
-    why += _scarce(counts)
+    why += [] if regression else _scarce(counts)
     limits = {"accept.megabytes": megabytes, "accept.milliseconds": milliseconds}
     flags = {**flags, **{name: limit for name, limit in limits.items() if limit is not None}}
     if megabytes is not None and best.float16_megabytes > megabytes:
@@ -212,7 +221,7 @@ def _plain(kind: str, best: Model, why: list[str], *, budget: bool) -> tuple[str
     why.append(f"{best.name} has the best features {limits}.")
     if kind == "pictures":
         return "image_classifier", {"backbone": best.name, "image-size": best.size}
-    return "text_classifier", {"encoder": best.name, "sequence-length": best.size}
+    return "text_classifier", {"encoder": best.name}
 
 
 def _encoders(within: Sequence[Model], *, length: int, familiar: bool, why: list[str]) -> list[Model]:
@@ -228,7 +237,7 @@ def _encoders(within: Sequence[Model], *, length: int, familiar: bool, why: list
     name = max(useful, key=lambda model: model.rank).name
     long_enough = [model for model in useful if model.name == name and model.size >= length]
     first = long_enough[0] if long_enough else [model for model in useful if model.name == name][-1]
-    why.append(f"Nine in ten texts have at most {length} tokens; {first.size} are read.")
+    why.append(f"Nine in ten texts have at most {length} tokens; sizes and times are of texts of {first.size}.")
     return [first, *(model for model in useful if model != first)]
 
 

@@ -66,12 +66,25 @@ def test_texts_get_an_encoder_as_long_as_they_are():
     for length, size in ((20, 64), (65, 128), (200, 256), (500, 256)):
         found = ask(kind="texts", length=length)
         assert (found.model.name, found.model.size) == ("minilm_l6", size)
-        assert any(f"at most {length} tokens; {size} are read" in reason for reason in found.why)
+        assert any(f"at most {length} tokens; sizes and times are of texts of {size}." in one for one in found.why)
+        assert found.flags == {"encoder": "minilm_l6"}  # the run reads the length off the texts
+    short = ask(kind="texts", length=200, milliseconds=50)
+    assert short.flags == {"encoder": "minilm_l6", "sequence-length": 128, "accept.milliseconds": 50}
+
+
+def test_numbers_of_texts_are_estimated():
+    found = ask(kind="texts", length=20, counts={str(n / 10): 2 for n in range(30)}, regression=True, megabytes=30)
+    assert found.recipe == "text_classifier"
+    assert found.flags == {"encoder": "minilm_l6", "task": "regression", "accept.megabytes": 30}
+    assert found.why[0] == "60 texts with a number each."
+    assert not any("twenty more" in reason for reason in found.why)
+    taught = {"kind": "texts", "length": 20, "megabytes": 1}
+    assert (ask(**taught).recipe, ask(**taught, regression=True).recipe) == ("text_mobile", "text_classifier")
 
 
 def test_texts_of_another_language_or_for_a_small_phone_are_learnt_from_nothing():
     found = ask(kind="texts", length=20, familiar=False)
-    assert found.flags == {"encoder": "small", "sequence-length": 64}  # at the rate that the run plans for it
+    assert found.flags == {"encoder": "small"}  # at the rate that the run plans for it
     nothing = sentences.plan(examples=100, outputs=2, pretrained=False)
     assert not nothing.probe
     assert found.minutes == pytest.approx(100 * nothing.fine_tune.epochs * found.model.train / 60)
