@@ -66,8 +66,12 @@ def test_a_page_has_no_serious_fault(page, dark, address, site, browser):
     assert (site / page / "index.html").is_file()
     browser.dark(dark)
     browser.requests()
+    browser.open(address)
+    browser.run("localStorage.clear()")  # where the theme keeps the colours that it was opened with first
     browser.open(address + page)
     browser.wait("document.readyState === 'complete'")
+    scheme = browser.run("return document.body.dataset.mdColorScheme")
+    assert scheme == ("slate" if dark else "default")
     assert all(one.startswith(address) for one in browser.requests()), "a page asks nobody else's server"
     serious = [fault for fault in browser.faults() if fault.startswith(("serious", "critical"))]
     assert serious == []
