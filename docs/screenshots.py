@@ -30,7 +30,7 @@ from kerastl.runs import demo  # noqa: E402
 
 DOCS = ROOT / "docs"
 MOST_BYTES = 200_000
-REPORT, DEMO = (1000, 1250), (900, 720)
+REPORT, DEMO = (1200, 1250), (900, 720)
 """Width and height of what is seen, in pixels."""
 THREE = [(-45, -75), (0, -90), (45, -65), (40, -25), (0, 0), (50, 25), (50, 65), (0, 90), (-50, 75)]
 

@@ -67,6 +67,7 @@ class Browser:
         made = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._base += f"/session/{made['sessionId']}"
         self._ask("POST", "/timeouts", {"script": 60_000})
+        self.open("about:blank")
 
     def __enter__(self) -> Self:
         return self
@@ -147,12 +148,13 @@ class Browser:
         return self._ask("GET", "/screenshot")
 
     def requests(self) -> list[str]:
-        """The addresses of servers that were asked since the last call."""
+        """The addresses that pages of a server asked since the last call; the browser's own start page is none."""
         messages = (
             json.loads(one["message"])["message"] for one in self._ask("POST", "/se/log", {"type": "performance"})
         )
-        asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
-        return [address for address in asked if address.startswith(("http", "ws"))]  # not the browser's own start page
+        sent = [one["params"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+        found = [one["request"]["url"] for one in sent if one["documentURL"].startswith("http")]
+        return [address for address in found if not address.startswith(("data:", "blob:"))]
 
     def faults(self) -> list[str]:
         """What axe-core finds wrong for people who see, hear or move otherwise, in words."""

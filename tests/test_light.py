@@ -42,6 +42,7 @@ def test_what_opens_bundles_and_reads_data_imports_no_more(light, tmp_path):
         "tasks.multi_label",
         "runs.finished",
         "runs.reverification",
+        "runs.demo",
         "verify.checks",
         "untrusted.tflite_file",
         "untrusted.tflite_child",

@@ -23,12 +23,17 @@ from kerastl.export import metadata, tflite
 from kerastl.export.browser import litert_js, page
 from kerastl.inputs import pictures
 from kerastl.inputs.image import Image
+from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.text_pair import TextPair
 from kerastl.runs import demo
 from kerastl.runs.finished import FinishedRun
+from kerastl.tasks.multi_label import MultiLabel
+from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.reject_option import RejectOption
 from kerastl.tasks.single_label import SingleLabel
+from kerastl.tasks.tagging import Tagging
 from kerastl.types import Task
 
 needs_chromium = pytest.mark.skipif(not browsers.is_there(), reason="apt-get install chromium chromium-driver")
@@ -273,6 +278,59 @@ def test_none_of_these_is_said_as_predict_says_it(tiny_files, bundle, browser, t
             assert got["label"] == (wanted["label"] or "")
             assert (got["words"] == "none of these") == (wanted["label"] is None) == (threshold == 0.99)
             assert float(got["probability"]) == pytest.approx(wanted["probability"], abs=1e-5)
+
+
+@needs_chromium
+def test_two_texts_and_tags_are_answered_as_predict_answers_them(tiny_text, bundle, browser):
+    import keras
+
+    pair = dataclasses.replace(tiny_text.task, inputs=TextPair(tiny_text.task.inputs.length, tiny_text.vocabulary))
+    run = bundle(tiny_text.float32, pair)
+    with opened(run, browser):
+        for first, second in (("good film", "bad bad the film a!"), ("the films", "a")):
+            got = asked(browser, {"p:nth-of-type(1) input": first, "p:nth-of-type(2) input": second})
+            assert_as_predicted(got, run.predict(f"{first}\t{second}")[0])
+    tags, length = ("O", "B-MOOD", "I-MOOD", "B-THING"), tiny_text.task.inputs.length
+    which = np.zeros((len(tiny_text.vocabulary), 4), np.float32)
+    for token, tag in (("good", 1), ("bad", 1), ("the", 2), ("film", 3)):
+        which[tiny_text.vocabulary.index(token), tag] = 9
+    ids = keras.Input((length,), dtype="int32", name="token_ids")
+    model = keras.Model(ids, keras.layers.Embedding(len(which), 4, weights=[which], name="tag_of_token")(ids))
+    task = dataclasses.replace(tiny_text.task, target=Tagging(tags))
+    run = bundle(tflite.convert(model, task), task)
+    with opened(run, browser):
+        for sentence in ("good the films!", "the film", "a !", "bad good film"):
+            assert asked(browser, {"input": sentence})["words"] == run.predict(sentence)[0]["words"]
+
+
+@needs_chromium
+def test_several_inputs_and_several_tasks(bundle, browser, tmp_path):
+    import keras
+
+    kind = Named((("photo", Image((4, 4, 3))), ("row", Numbers((2,), ("width", "height"), (1, 2), (1, 1)))))
+    labels = ("a", "b")
+    target = MultiTask((("which", MultiLabel(labels)), ("how_far", Regression(("far",), (0.0,), (1.0,), unit="m"))))
+    photo, row = keras.Input((4, 4, 3), name="photo"), keras.Input((2,), name="row")
+    mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(0.01)(photo))
+    both = keras.layers.Concatenate()([mean, row])
+    answers = {name: keras.layers.Dense(count, name=name)(both) for name, count in (("which", 2), ("how_far", 1))}
+    keras.utils.set_random_seed(0)
+    task = Task("both", kind, target)
+    run = bundle(tflite.convert(keras.Model({"photo": photo, "row": row}, answers), task), task)
+    picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    Pillow.fromarray(picture).save(tmp_path / "photo.png")
+    with opened(run, browser):
+        browser.choose("input[type=file]", tmp_path / "photo.png")
+        browser.wait("document.querySelector('.seen').getContext('2d').getImageData(0, 0, 1, 1).data[3]")
+        got = asked(
+            browser, {"label:nth-of-type(1) input[type=number]": "-0.5", ".fields label:nth-of-type(2) input": "3"}
+        )
+        wanted = run.predict(f"photo={tmp_path / 'photo.png'} row=-0.5,3")[0]["tasks"]
+        np.testing.assert_allclose(got["values"]["which"], list(wanted["which"]["probabilities"].values()), atol=1e-5)
+        assert got["values"]["how_far"][0] == pytest.approx(wanted["how_far"]["values"]["far"], abs=1e-5)
+        said = browser.run("return [...document.querySelectorAll('.said')].map(one => one.textContent)")
+        assert said == [", ".join(wanted["which"]["labels"]) or "none", wanted["how_far"]["words"]]
+        assert browser.faults() == []
 
 
 @pytest.fixture
