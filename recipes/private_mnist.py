@@ -6,7 +6,7 @@ of Papernot et al. 2021. The report shows the score against epsilon, and what at
 the model and in the integer file. Ranges of integer files are measured on validation pictures, which the guarantee does
 not cover. A student distilled from this model is as private only where it learns from other, public pictures.
 
-Minutes: 20
+Minutes: 4
 Data: mnist
 Command: kerastl run private_mnist
 Expect: TO BE MEASURED
