@@ -5,7 +5,7 @@ Of a model, of an integer file or of a distilled student nothing is asked but it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np

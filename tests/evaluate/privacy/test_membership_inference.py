@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kerastl.evaluate.privacy import membership_inference
 from kerastl.evaluate.privacy.membership_inference import by_loss, confidences
 
 DRAW = np.random.default_rng(0)
