@@ -2,7 +2,8 @@
 
 Papernot et al. 2021, "Tempered sigmoid activations for deep learning with differential privacy", table 1
 (https://arxiv.org/abs/2007.14191): with tanh in the place of ReLU activations do not explode, so that fewer gradients
-are clipped. It has no normalization over the batch, which private training forbids.
+are clipped. It has no normalization over the batch, which private training forbids. Unlike theirs its first convolution
+keeps within the picture: half the work, and fewer weights for the noise.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ def build(
     image = keras.Input(task.inputs.shape, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     for index, (width, size) in enumerate(zip(filters, kernel_sizes, strict=True), start=1):
-        padding = "same" if index == 1 else "valid"
-        x = layers.Conv2D(width, size, strides=2, padding=padding, activation="tanh", name=f"conv{index}")(x)
+        x = layers.Conv2D(width, size, strides=2, activation="tanh", name=f"conv{index}")(x)
         x = layers.MaxPooling2D(2, strides=1, name=f"conv{index}_pool")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(dense_units, activation="tanh", name="dense")(x)
@@ -46,5 +46,5 @@ def build(
 
 
 def small(task: Task) -> keras.Model:
-    """Convolutions of 16 and 32 filters and dense 32: 26,000 parameters on 28x28 pictures and ten classes."""
+    """Convolutions of 16 and 32 filters and dense 32: 19,000 parameters on 28x28 pictures and ten classes."""
     return build(task, name="tanh_cnn_small")
