@@ -1,4 +1,4 @@
-"""Every recipe, flag and keyword that READMEs, pages, recipes and tutorials show is one: what was renamed is found here."""
+"""Every flag and keyword that READMEs, pages, recipes and tutorials show exists: what was renamed is found here."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def command_lines(text: str) -> Iterator[tuple[str, str]]:
 
 
 def calls(text: str) -> Iterator[tuple[str, dict]]:
-    """The recipe and the keywords of every ``kerastl.run("RECIPE", ...)``; what is nested as mappings, values left out."""
+    """The recipe and the keywords of every ``kerastl.run("RECIPE", ...)``: nested ones as mappings, without values."""
 
     def named(value: ast.expr) -> dict | None:
         if not isinstance(value, ast.Dict):
