@@ -120,6 +120,14 @@ def test_what_was_executed_is_kept_where_it_is_refused(monkeypatch, tmp_path, ca
     assert read(NAMES[0], "en").cells == before.cells
 
 
+def test_a_committed_notebook_has_no_colours_of_a_terminal():
+    text = "".join((make.LANGUAGES["en"] / f"{name}.ipynb").read_text(encoding="utf-8") for name in NAMES)
+    assert "\\u001b" not in text
+    cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text="\x1b[1;33mlate\x1b[0m\n")])
+    (tidy,) = make.tidied(nbformat.v4.new_notebook(cells=[cell])).cells
+    assert tidy.outputs[0].text == "late\n"
+
+
 def test_a_cell_that_raises_is_kept_as_well(monkeypatch, tmp_path):
     cell = nbformat.v4.new_code_cell("print('so far')\n1 / 0")
     monkeypatch.setattr(make, "REFUSED", tmp_path)

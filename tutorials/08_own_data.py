@@ -228,7 +228,7 @@ texts = kerastl.run(
     data="reviews.csv",
     encoder="small",
     sequence_length=64,
-    schedule={"epochs": text_epochs, "peak_learning_rate": 1e-3},
+    fine_tune={"epochs": text_epochs},
     accept={"max_score_drop": 0.05, "max_quantization_drop": 0.1, "min_agreement": 0.8},
 )
 for answer in texts.predict(["A wonderful film, I loved every minute.", "Terrible acting and a boring plot."]):

@@ -139,7 +139,7 @@ def _kept(made: nbformat.NotebookNode, name: str) -> Path:
 def tidied(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """An executed notebook as it is committed: without times of day, and what concerns only the machine it ran on.
 
-    Gone are warnings and logs, what prints nothing, and plain texts beside a picture or a table.
+    Gone are colours, warnings and logs, what prints nothing, and plain texts beside a picture or a table.
     """
     for cell in made.cells:
         if cell.cell_type != "code":
@@ -149,7 +149,7 @@ def tidied(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.outputs:
             data = output.get("data", {})
             if "text" in output:
-                output.text = re.sub(r"(?m)^(INFO|WARNING):.*\n", "", output.text)
+                output.text = re.sub(r"\x1b\[[0-9;]*m", "", re.sub(r"(?m)^(INFO|WARNING):.*\n", "", output.text))
             if "image/png" in data or "text/html" in data:
                 data.pop("text/plain", None)
             if kept and output.get("name") == "stdout" == kept[-1].get("name"):

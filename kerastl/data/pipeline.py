@@ -206,9 +206,10 @@ class _Plan:
         examples = len(split)
         steps = examples // batch_size if drop_remainder else -(-examples // max(batch_size, 1))
         if batch_size < 1 or steps < 1:
+            hint = f" A batch may hold {examples} at most." if 0 < examples < batch_size else ""
             raise ValueError(
                 f"Wanted at least one batch. Received: {examples} examples in split {split.name!r}, "
-                f"batch_size={batch_size}, drop_remainder={drop_remainder}."
+                f"batch_size={batch_size}, drop_remainder={drop_remainder}.{hint}"
             )
         return cls(examples, steps, batch_size, drop_remainder, shuffle, seed)
 

@@ -195,9 +195,11 @@ def _within(kind: str, *, megabytes: float | None, milliseconds: float | None) -
     if not within:
         small = min(known, key=lambda model: model.megabytes)
         fast = min(known, key=lambda model: model.milliseconds)
+        wanted = [f"has at most {megabytes} MB"] if megabytes is not None else []
+        wanted += [f"answers in {milliseconds} ms"] if milliseconds is not None else []
         raise ValueError(
-            f"Wanted a file of at most {megabytes or 'any'} MB that answers in {milliseconds or 'any'} ms. Received: a "
-            f"budget below the smallest, {_words(small)}, and the fastest, {_words(fast)}."
+            f"Wanted a file that {' and '.join(wanted)}. Received: a budget below the smallest, {_words(small)}, and "
+            f"the fastest, {_words(fast)}."
         )
     return within
 
