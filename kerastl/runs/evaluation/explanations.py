@@ -16,7 +16,7 @@ from kerastl.inputs.text import Text
 from kerastl.runs.evaluation import categories
 from kerastl.runs.evaluation.subject import Subject
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import ClassTarget
+from kerastl.types import ClassTarget, TokenTarget
 
 _ROWS, _SIDE = 1000, 160
 
@@ -32,7 +32,7 @@ def measure(subject: Subject) -> dict[str, Any]:
         raise ValueError("--explain 0")
     if isinstance(kind, Numbers):
         return of_columns(subject, kind)
-    if not isinstance(kind, Image | Text) or not isinstance(target, ClassTarget):
+    if not isinstance(kind, Image | Text) or not isinstance(target, ClassTarget) or isinstance(target, TokenTarget):
         raise ValueError(f"classes of pictures and texts, and columns of tables, are explained; this takes {kind.kind}")
     test = subject.dataset.test
     wrong = target.confidence(subject.answers(subject.chosen, test), test.labels)

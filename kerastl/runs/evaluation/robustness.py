@@ -17,7 +17,7 @@ from kerastl.inputs.text import Text
 from kerastl.runs.evaluation import categories
 from kerastl.runs.evaluation.subject import Subject
 from kerastl.system import near_names
-from kerastl.types import Inputs
+from kerastl.types import Inputs, TokenTarget
 
 _SECONDS = 30.0  # a file may answer, where nobody says how many examples
 _LEAST, _MOST = 100, 500
@@ -57,6 +57,8 @@ def measure(subject: Subject) -> dict[str, Any]:
     Raises:
         ValueError: if this kind of input is not corrupted, there is no such corruption, or none was wanted.
     """
+    if isinstance(subject.task.target, TokenTarget):
+        raise ValueError("labels of tokens do not fit corrupted texts, whose tokens are others")
     levels, corrupted = corruptions_of(subject.task.inputs)
     names = _wanted(subject.settings.corruptions, levels)
     split = subject.dataset.test.take(_count(subject, len(names)))
