@@ -14,6 +14,7 @@ from kerastl.evaluate.corruptions import pictures, tables, texts
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
+from kerastl.inputs.text_pair import TextPair
 from kerastl.runs.evaluation import categories
 from kerastl.runs.evaluation.subject import Subject
 from kerastl.system import near_names
@@ -32,13 +33,13 @@ def corruptions_of(kind: Inputs) -> tuple[dict[str, Any], Callable[..., np.ndarr
     """
     if isinstance(kind, Image):
         return pictures.LEVELS, pictures.corrupted
-    if isinstance(kind, Text):
+    if isinstance(kind, Text) and not isinstance(kind, TextPair):
         return texts.LEVELS, functools.partial(_texts, kind)
     if isinstance(kind, Numbers):
         facts = {"mean": np.asarray(kind.mean), "spread": np.asarray(kind.spread)}
         groups = [places for places in categories.of(kind).values() if len(places) > 1]
         return tables.LEVELS, functools.partial(tables.corrupted, categories=groups, **facts)
-    raise ValueError(f"pictures, texts and tables are corrupted; this takes {kind.kind}")
+    raise ValueError(f"pictures, single texts and tables are corrupted; this takes {kind.kind}")
 
 
 def _texts(kind: Text, ids: np.ndarray, name: str, strength: int, *, seed: int = 0) -> np.ndarray:
