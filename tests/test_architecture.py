@@ -52,6 +52,7 @@ MAY_NAME: dict[str, set[str]] = {
     "models/sharing/ways": set(),  # names
     "training/fitting": KERAS | TENSORFLOW,  # seeds, TensorBoard and compiled steps are TensorFlow's
     "training/precision": KERAS | TENSORFLOW,  # which says what a GPU can do
+    "training/fused_normalization": KERAS | TENSORFLOW,  # one operation of the one in place of the other's twelve
     "training/seeded": KERAS,
     "training/weight_decay": KERAS,
     "training/outside_callbacks": KERAS,

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.system import atomic_files, layer_graph, memory
-from kerastl.training import batching, resume, weight_decay
+from kerastl.training import batching, fused_normalization, resume, weight_decay
 from kerastl.training.callbacks import ProgressBar, TerminateOnNonFinite
 from kerastl.types import History, LazyArray, Schedule, Split, Target, Task, Workspace, each
 
@@ -114,7 +114,7 @@ def fit(
     watchers += [keras.callbacks.TensorBoard(str(workspace.logs), write_graph=False)] if workspace else []
     watchers += [ProgressBar(stage, score=score.name if score else "loss")] if progress else []
     run = {"epochs": schedule.epochs, "validation": held, "watchers": watchers, "workspace": workspace}
-    with memory.release_graphs():
+    with memory.release_graphs(), fused_normalization.fused(model):
         history = resume.fit(model, batches, class_weight=weights, **run)
     return History(stage, {name: tuple(float(value) for value in values) for name, values in history.items()})
 
