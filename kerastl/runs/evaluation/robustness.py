@@ -15,7 +15,7 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.inputs.text_pair import TextPair
-from kerastl.runs.evaluation import categories
+from kerastl.runs.evaluation import categories, rendering
 from kerastl.runs.evaluation.subject import Subject
 from kerastl.system import near_names
 from kerastl.types import Inputs, TokenTarget
@@ -92,8 +92,7 @@ def measure(subject: Subject) -> dict[str, Any]:
 
 
 def _words(subject: Subject, rows: dict[str, dict[str, Any]]) -> str:
-    row, share = rows[subject.chosen], subject.task.target.units == "%"
-    shown = (lambda value: f"{value:.1%}") if share else (lambda value: f"{value:.4g}")
+    row, shown = rows[subject.chosen], functools.partial(rendering.error_words, units=subject.task.target.units)
     words = f"errors of {shown(row['clean'])} grow to {shown(row['corrupted'])} under corruptions"
     if "cost" in row:
         cost = row["cost"]
