@@ -84,7 +84,10 @@ def evaluate(
                 f"{run.report['data']['digest'][:12]}, loaded was {data.digest[:12]}."
             )
         with tflite_file.SandboxedModel() as reader:
-            subject = Subject(run, data, reader, settings=settings, progress=progress)
+            try:
+                subject = Subject(run, data, reader, settings=settings, progress=progress)
+            except (KeyError, TypeError) as error:  # anybody's
+                raise ValueError(f"report.json of {run.folder} is not as a run writes it: {error!r}.") from error
             found = _measured(subject)
     found = json.loads(json.dumps(_finite(found), default=atomic_files.to_json_types))
     write(run.folder, found, rendering.render(found, pictures=subject.pictures))

@@ -15,7 +15,7 @@ from kerastl.runs import input_files
 from kerastl.runs.evaluation import categories, explanations, rendering
 from kerastl.runs.evaluation.subject import Settings, Subject
 from kerastl.system import atomic_files, digests, phrases
-from kerastl.types import ClassTarget
+from kerastl.types import ClassTarget, TokenTarget
 from kerastl.untrusted import tflite_file
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def explain(
     if out.exists() and _OURS not in out.read_bytes()[:1000]:
         raise ValueError(f"Nothing of yours is overwritten. Received: {out}; choose another --out.")
     kind, target = run.task.inputs, run.task.target
-    of_classes = isinstance(target, ClassTarget) and isinstance(kind, Image | Text)
+    of_tokens = isinstance(target, TokenTarget)
+    of_classes = isinstance(target, ClassTarget) and isinstance(kind, Image | Text) and not of_tokens
     if not isinstance(kind, Image | Text | Numbers) or not (of_classes or isinstance(kind, Numbers)):
         raise ValueError(f"Pictures, texts and rows of tables are explained. Received: {kind.kind} for {target.kind}.")
     names, examples = _read(run, inputs, column)

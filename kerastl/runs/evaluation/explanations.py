@@ -16,7 +16,7 @@ from kerastl.inputs.text import Text
 from kerastl.runs.evaluation import categories
 from kerastl.runs.evaluation.subject import Subject
 from kerastl.tasks.single_label import SingleLabel
-from kerastl.types import ClassTarget
+from kerastl.types import ClassTarget, TokenTarget
 
 _ROWS, _SIDE = 1000, 160
 
@@ -32,7 +32,7 @@ def measure(subject: Subject) -> dict[str, Any]:
         raise ValueError("--explain 0")
     if isinstance(kind, Numbers):
         return of_columns(subject, kind)
-    if not isinstance(kind, Image | Text) or not isinstance(target, ClassTarget):
+    if not isinstance(kind, Image | Text) or not isinstance(target, ClassTarget) or isinstance(target, TokenTarget):
         raise ValueError(f"classes of pictures and texts, and columns of tables, are explained; this takes {kind.kind}")
     test = subject.dataset.test
     wrong = target.confidence(subject.answers(subject.chosen, test), test.labels)
@@ -134,9 +134,7 @@ def of_texts(subject: Subject, ids: np.ndarray, places: np.ndarray) -> tuple[dic
     instead = known_as[0] if known_as else 0
     shown, alike = [], []
     for one, place in zip(ids, places, strict=True):
-        words = kind.words(one)
-        ends = [first for first, _ in words[1:]] + [int((one != 0).sum())]
-        spans = [range(first, max(end, first + 1)) for (first, _), end in zip(words, ends, strict=True)]
+        words, spans = kind.words(one), _spans(kind, one)
         files = [subject.chosen, *([subject.reference] if subject.reference not in (None, subject.chosen) else [])]
         values = [
             occlusion.tokens(subject.answer_of(str(name)), one, int(place), words=spans, instead=instead)
@@ -153,6 +151,15 @@ def of_texts(subject: Subject, ids: np.ndarray, places: np.ndarray) -> tuple[dic
     if known:
         words += f"; words count alike in the file and its float32 file: correlation {np.mean(known):.3f}"
     return {**found, "words": words}, shown
+
+
+def _spans(kind: Text, ids: np.ndarray) -> list[list[int]]:
+    """The places of each word's tokens, without those that begin and end a text."""
+    special = (wordpiece.START, wordpiece.END, wordpiece.PAD)
+    marks = {kind.vocabulary.index(one) for one in special if one in kind.vocabulary}
+    starts = [first for first, _ in kind.words(ids)]
+    ends = [*starts[1:], len(ids)]
+    return [[p for p in range(first, end) if int(ids[p]) not in marks] for first, end in zip(starts, ends, strict=True)]
 
 
 def of_columns(subject: Subject, kind: Numbers) -> dict[str, Any]:

@@ -32,6 +32,11 @@ def explanation(found: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) ->
     return render(found, pictures={"explanations": shown})
 
 
+def error_words(value: float, units: str) -> str:
+    """An error, or a difference of errors, as it is shown: a share in percent; what rounds to nothing has no sign."""
+    return f"{round(100 * value, 1) + 0.0:.1f} %" if units == "%" else f"{value:.4g}"
+
+
 @functools.cache
 def _template(units: str) -> jinja2.Template:
     loaders = [jinja2.PackageLoader("kerastl.runs.evaluation", "."), jinja2.PackageLoader("kerastl.runs.page", ".")]
@@ -43,7 +48,7 @@ def _template(units: str) -> jinja2.Template:
         "number": lambda value, digits=3: "-" if value is None else f"{value:.{digits}g}",
         "gap": lambda value: "-" if value is None else f"{value:.3f}",
         "score": lambda value: words.score_words(value, units),
-        "error": lambda value: "-" if value is None else f"{100 * value:.1f} %" if units == "%" else f"{value:.4g}",
+        "error": lambda value: "-" if value is None else error_words(value, units),
         "named": lambda name: str(name).replace("_", " "),
     }
     return environment.get_template("evaluation.html")

@@ -14,10 +14,11 @@ from kerastl.evaluate.corruptions import pictures, tables, texts
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
-from kerastl.runs.evaluation import categories
+from kerastl.inputs.text_pair import TextPair
+from kerastl.runs.evaluation import categories, rendering
 from kerastl.runs.evaluation.subject import Subject
 from kerastl.system import near_names
-from kerastl.types import Inputs
+from kerastl.types import Inputs, TokenTarget
 
 _SECONDS = 30.0  # a file may answer, where nobody says how many examples
 _LEAST, _MOST = 100, 500
@@ -32,13 +33,13 @@ def corruptions_of(kind: Inputs) -> tuple[dict[str, Any], Callable[..., np.ndarr
     """
     if isinstance(kind, Image):
         return pictures.LEVELS, pictures.corrupted
-    if isinstance(kind, Text):
+    if isinstance(kind, Text) and not isinstance(kind, TextPair):
         return texts.LEVELS, functools.partial(_texts, kind)
     if isinstance(kind, Numbers):
         facts = {"mean": np.asarray(kind.mean), "spread": np.asarray(kind.spread)}
         groups = [places for places in categories.of(kind).values() if len(places) > 1]
         return tables.LEVELS, functools.partial(tables.corrupted, categories=groups, **facts)
-    raise ValueError(f"pictures, texts and tables are corrupted; this takes {kind.kind}")
+    raise ValueError(f"pictures, single texts and tables are corrupted; this takes {kind.kind}")
 
 
 def _texts(kind: Text, ids: np.ndarray, name: str, strength: int, *, seed: int = 0) -> np.ndarray:
@@ -57,6 +58,8 @@ def measure(subject: Subject) -> dict[str, Any]:
     Raises:
         ValueError: if this kind of input is not corrupted, there is no such corruption, or none was wanted.
     """
+    if isinstance(subject.task.target, TokenTarget):
+        raise ValueError("labels of tokens do not fit corrupted texts, whose tokens are others")
     levels, corrupted = corruptions_of(subject.task.inputs)
     names = _wanted(subject.settings.corruptions, levels)
     split = subject.dataset.test.take(_count(subject, len(names)))
@@ -89,8 +92,7 @@ def measure(subject: Subject) -> dict[str, Any]:
 
 
 def _words(subject: Subject, rows: dict[str, dict[str, Any]]) -> str:
-    row, share = rows[subject.chosen], subject.task.target.units == "%"
-    shown = (lambda value: f"{value:.1%}") if share else (lambda value: f"{value:.4g}")
+    row, shown = rows[subject.chosen], functools.partial(rendering.error_words, units=subject.task.target.units)
     words = f"errors of {shown(row['clean'])} grow to {shown(row['corrupted'])} under corruptions"
     if "cost" in row:
         cost = row["cost"]

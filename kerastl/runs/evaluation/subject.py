@@ -104,12 +104,12 @@ class Subject:
             self._answers[name, split.name] = remeasured.predict_split(self.reader, self.files[name], split)
         return self._answers[name, split.name]
 
-    def answer_of(self, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    def answer_of(self, name: str) -> Callable[[np.ndarray], Any]:
         """A function of examples: what a file answers."""
         kind = self.task.inputs
 
-        def answer(examples: np.ndarray) -> np.ndarray:
-            return np.asarray(self.reader.run(self.files[name], kind.fed(examples)))
+        def answer(examples: np.ndarray) -> Any:  # of several outputs a mapping of their names
+            return self.reader.run(self.files[name], kind.fed(examples))
 
         return answer
 
