@@ -80,6 +80,7 @@ def test_a_wheel_holds_recipes_inside_the_package_and_one_name_at_its_top(built)
     code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kerastl").rglob("*.py")}
     assert code <= names, code - names
     inside = ("runs/page/page.html", "runs/page/style.css", "export/browser/page.js", "export/metadata.fbs")
+    inside += ("export/tokenizers/sentencepiece.kt", "export/tokenizers/sentencepiece.swift")
     assert {f"kerastl/{name}" for name in inside} <= names
 
 
