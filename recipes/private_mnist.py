@@ -9,7 +9,7 @@ not cover. A student distilled from this model is as private only where it learn
 Minutes: 4
 Data: mnist
 Command: kerastl run private_mnist
-Expect: test accuracy 0.973 at epsilon 2.9, the integer file too; at 1.25 see docs/privacy.md
+Expect: test accuracy 0.973 at epsilon 2.9, of a file of 22,794 bytes; 0.967 at `--privacy.epsilon 1.25`
 """
 
 from __future__ import annotations

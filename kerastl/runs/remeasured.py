@@ -22,6 +22,7 @@ from kerastl.runs import acceptance, differences, rows, selective
 from kerastl.runs.page import mistakes, overview
 from kerastl.system import atomic_files, output, phrases
 from kerastl.tasks import single_label
+from kerastl.training.private import guarantee
 from kerastl.untrusted import tflite_file
 from kerastl.verify import answers as tables
 from kerastl.verify import chance, checks, selection
@@ -42,6 +43,7 @@ TAKEN_AT_ITS_WORD = {
     "warnings": "they follow from baselines and latencies",
     "single_tasks.latency_ms": "as variants.latency_ms, of the files of single tasks",
     "heads.latency_ms, heads.agreement": "as those of variants, of the files of heads",
+    "privacy.points, .attacks": "the training and who was asked about; the account is counted again",
     "control.teacher, .distilled, .alone, .seeds, .steps": "students that no run keeps; its gain follows from them",
 }
 """Fields of `report.json` that nobody can measure again -> what they are of."""
@@ -129,6 +131,9 @@ class Measured:
             known["single_tasks"] = self._single_tasks(stated["single_tasks"])
         if "heads" in stated:
             known["heads"] = self._heads(stated["heads"])
+        if "privacy" in stated:
+            train = known["data"]["train"]
+            known["privacy"] = guarantee.recounted(stated["privacy"], settings=settings, examples=train)
         again = json.loads(json.dumps(known, default=atomic_files.to_json_types))
         for row, other in zip(stated["variants"], again["variants"], strict=True):
             self.found += [f"{output.printable(row['name'])}: {words}" for words in differences.unlike(row, other)]

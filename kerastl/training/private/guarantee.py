@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from kerastl.system import phrases
@@ -116,6 +117,29 @@ def described(found: Mechanism, *, steps: int, privacy: Privacy) -> dict[str, An
         f"{found.delta:g} (one example more or less; {steps:,} steps of about {found.lot:,} examples, noise multiplier "
         f"{phrases.plain(found.noise_multiplier)}, gradients clipped to {phrases.plain(found.clip)}).{known}",
     }
+
+
+def recounted(stated: Mapping[str, Any], *, settings: Mapping[str, Any], examples: int) -> dict[str, Any]:
+    """What a report states of a private training, counted again by the run's settings.
+
+    Args:
+        stated: a report's ``privacy``; what is no account stays as it is stated.
+        settings: of the run, ``privacy`` and ``schedule`` among them; of a recipe that names them otherwise the stated
+            mechanism is counted again.
+        examples: that were trained on.
+
+    Raises:
+        ValueError, KeyError, TypeError: these are no numbers of a private training.
+    """
+    privacy = Privacy(**settings["privacy"]) if "privacy" in settings else Privacy()
+    steps = stated["steps"]
+    if {"privacy", "schedule"} <= settings.keys():
+        schedule = Schedule(**settings["schedule"])
+        found, steps = mechanism(privacy, examples=examples, schedule=schedule), steps_of(schedule, examples=examples)
+    else:
+        numbers = {field.name: stated[field.name] for field in dataclasses.fields(Mechanism)}
+        found = Mechanism(**{**numbers, "sampling_rate": stated["lot"] / examples})
+    return {**stated, **described(found, steps=steps, privacy=privacy), "limits": list(LIMITS)}
 
 
 LIMITS = (

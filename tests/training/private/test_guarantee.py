@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from toy import DIRECTIONS
@@ -48,6 +50,19 @@ def test_a_secret_stays_while_a_stage_goes_on_and_is_another_one_in_the_next(tmp
     assert len(drawn) == 7
     assert all(0 <= one < 2**63 for one in drawn)
     assert guarantee.secret(Privacy(noise_seed=3), desk) == 3
+
+
+def test_an_account_is_counted_again_by_the_settings_of_its_run():
+    privacy = Privacy(epsilon=2.0, delta=1e-3, clip=0.3)
+    found = guarantee.mechanism(privacy, examples=200, schedule=SCHEDULE)
+    said = guarantee.described(found, steps=50, privacy=privacy)
+    stated = {**said, "limits": list(guarantee.LIMITS), "points": [[1.0, 0.5]]}
+    settings = {"privacy": dataclasses.asdict(privacy), "schedule": dataclasses.asdict(SCHEDULE)}
+    assert guarantee.recounted(stated, settings=settings, examples=200) == stated
+    assert guarantee.recounted(stated, settings={}, examples=200) == stated
+    forged = {**stated, "epsilon": 0.1, "noise_multiplier": 50.0, "words": "safe", "limits": []}
+    assert guarantee.recounted(forged, settings=settings, examples=200) == stated
+    assert guarantee.recounted({**stated, "epsilon": 0.1}, settings={}, examples=200) == stated
 
 
 def test_a_report_says_what_was_spent_and_warns_of_a_known_seed():
