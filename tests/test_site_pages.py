@@ -68,6 +68,7 @@ def test_a_page_has_no_serious_fault(page, dark, address, site, browser):
     browser.open(address + page)
     browser.wait("document.readyState === 'complete'")
     browser.run("document.body.dataset.mdColorScheme = given[0]", "slate" if dark else "default")  # as its toggle does
+    browser.run("await new Promise(done => setTimeout(done, 400))")  # colours change by and by
     assert all(one.startswith(address) for one in browser.requests()), "a page asks nobody else's server"
     serious = [fault for fault in browser.faults() if fault.startswith(("serious", "critical"))]
     assert serious == []
