@@ -60,6 +60,11 @@ def on_page_content(content: str, **_: Any) -> str:
     return re.sub(r'(?s)<(div|span) class="arithmatex">\\([\[(])(.*?)\\[\])]</\1>', formula, content)
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """The link to the repository without what makes the theme ask GitHub for its stars: a request to anybody else."""
+    return output.replace(' data-md-component="source"', "")
+
+
 def on_post_build(*, config: Any) -> None:
     """Refuses a site whose pages lack a public name."""
     from mkdocs.exceptions import PluginError

@@ -205,6 +205,11 @@ def test_a_public_name_that_no_page_holds_is_found(site):
     assert site.unreachable(inventory(names - {"kerastl.run"})) == ["kerastl.run"]
 
 
+def test_the_link_to_the_repository_asks_github_for_nothing(site):
+    link = '<a href="https://github.com/kerastl/kerastl" class="md-source" data-md-component="source">'
+    assert site.on_post_page(f"<p>{link}") == '<p><a href="https://github.com/kerastl/kerastl" class="md-source">'
+
+
 def test_notebooks_become_pages_with_their_outputs(site, tmp_path, monkeypatch):
     picture = base64.b64encode(b"png").decode()
     links = "[![Open](https://a/b.svg)](https://a/b.ipynb) · [简体中文](zh/01_one.ipynb) · [next](02_two.ipynb)"
