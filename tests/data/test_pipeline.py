@@ -191,6 +191,8 @@ def test_refuses_to_make_no_batch(arguments):
         pipeline.batches(_split(), **arguments)
     with pytest.raises(ValueError, match="at least one batch"):
         pipeline.batches(_split().take(0), batch_size=4)
+    with pytest.raises(ValueError, match=r"batch_size=51, drop_remainder=True\. A batch may hold 50 at most\.$"):
+        pipeline.batches(_split(), batch_size=51, drop_remainder=True)
 
 
 def test_refuses_an_augmentation_that_drops_an_axis():
