@@ -1,4 +1,4 @@
-"""What texts at a path are for, where no class of them is asked: tags of words, or for want of labels nothing.
+"""What texts at a path are for, where no class is asked: tags of words, or for want of labels nothing.
 
 `kerastl advise` asks, before anything is read whole.
 """

@@ -469,6 +469,10 @@ class TextTokenizer:
         """What stands between the spaces of a text."""
         return text.split()
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where each of `words` begins and ends in a text."""
+        return [found.span() for found in re.finditer(r"\S+", text)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """A text that reads like what the ids were made from; what comes around it is left out."""
         return "".join(self.vocabulary[one] for one in ids if one not in self._special).replace(SPACE, " ").strip()

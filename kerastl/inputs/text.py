@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.inputs import columns, lines, sentencepiece, wordpiece
-from kerastl.types import LazyArray, Task
+from kerastl.types import LazyArray, Task, Word
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -177,8 +177,14 @@ class Text:
             return wordpiece.decode(ids.tolist(), self.vocabulary)
         return self.tokenizer.decode(ids.tolist())
 
-    def words(self, example: np.ndarray) -> list[tuple[int, str]]:
-        """The words that an example's tokens make: of each its first token, and how it reads."""
+    def words(self, example: np.ndarray, written: str = "") -> list[Word]:
+        """The words that an example's tokens make.
+
+        Args:
+            example: token ids.
+            written: the text that they were made from, where it is known: words then read as they stand there, with
+                their capitals and accents, and not as the vocabulary has them.
+        """
         found: list[tuple[int, list[int]]] = []
         tokenizer = self.tokenizer
         for place, number in enumerate(np.asarray(example).tolist()):
@@ -188,7 +194,23 @@ class Text:
                 found[-1][1].append(number)
             else:
                 found.append((place, [number]))
-        return [(place, tokenizer.decode(numbers)) for place, numbers in found]
+        places = tokenizer.places(written)
+        words = [Word(place, tokenizer.decode(numbers)) for place, numbers in found]
+        stand = [list(tokenizer.ids_of([part])) for part in self._parts(written, places)[: len(found)]]
+        same = all(one[: len(numbers)] == numbers for one, (_, numbers) in zip(stand, found, strict=False))
+        if len(stand) < len(found) or not same:  # another text, or one whose words are not apart as these are
+            return words
+        behind, put = 0, []
+        for word, (start, end) in zip(words, places, strict=False):
+            between = written[behind:start]
+            put.append(word._replace(text=written[start:end], before=" " if between.isspace() else between))
+            behind = end
+        return put
+
+    def _parts(self, written: str, places: Sequence[tuple[int, int]]) -> list[str]:
+        """What stands at some places of a text, as the tokenizer compares it."""
+        words = (self.tokenizer.words(written[start:end]) for start, end in places)
+        return ["".join(some) for some in words]
 
     @property
     def fed_with(self) -> str:

@@ -254,6 +254,24 @@ class Tokenizer:
         """The words of a text as the tokenizer compares them, see `words`."""
         return words(text, self.settings)
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where each of `words` begins and ends in a text as it was written, its accents and capitals included."""
+        found: list[tuple[int, int]] = []
+        start = end = -1
+        table = _table(self.settings)
+        for place, character in enumerate(text):
+            written = table[ord(character)].replace(BARRIER, "")
+            if not written and start >= 0:  # a mark that is taken off
+                end = place + 1
+            for part in written:
+                if part == " " and start >= 0:
+                    found.append((start, end))
+                if part == " ":
+                    start = -1
+                else:
+                    start, end = place if start < 0 else start, place + 1
+        return [*found, (start, end)] if start >= 0 else found
+
     def decode(self, ids: Sequence[int]) -> str:
         """A text that reads like what the ids were made from, see `decode`."""
         return decode(ids, self.vocabulary)

@@ -198,7 +198,8 @@ class FinishedRun:
                         yield name, count
                         continue
                     for number in range(count):
-                        said = self._said(tables.row_of(rows, place + number), batch, place + number)
+                        text = name.text if isinstance(name, input_files.Name) and count == 1 else ""
+                        said = self._said(tables.row_of(rows, place + number), batch, place + number, text=text)
                         yield name if count == 1 else f"{name}[{number}]", said if top is None else _best(said, top)
                     place += count
 
@@ -238,11 +239,11 @@ class FinishedRun:
                 part.refuse_impossible(batch if name is None else batch[name], where="the array")
         return batch
 
-    def _said(self, row: Any, batch: Any, place: int) -> dict[str, Any]:
+    def _said(self, row: Any, batch: Any, place: int, *, text: str = "") -> dict[str, Any]:
         target, kind = self.task.target, self.task.inputs
         try:
             if isinstance(target, TokenTarget) and isinstance(kind, Text):
-                return target.spans_of(row, kind.words(batch[place]))
+                return target.spans_of(row, kind.words(batch[place], text))
             return target.said(row)
         except (ValueError, IndexError, TypeError) as error:  # a bundle may be anybody's
             given = {name: table.shape for name, table in row.items()} if isinstance(row, dict) else row.shape
@@ -267,7 +268,9 @@ class FinishedRun:
                 yield from self._examples(one, column=column)
                 continue
             whole = str(one)
-            name = whole if len(whole) <= 300 else f"{whole[:297]}..."  # a book need not be repeated
+            name = input_files.Name(
+                whole if len(whole) <= 300 else f"{whole[:297]}...", whole
+            )  # a book is not repeated
             try:
                 files = input_files.in_folder(one, folders)
                 if files is not None:

@@ -24,6 +24,21 @@ _LOOKED_AT = 100  # rows by which a column is found
 _AT_ONCE, _BYTES_AT_ONCE = 256, 64_000_000  # inputs, and bytes of them, that a file is asked about at once
 
 
+class Name(str):
+    """The name of an input.
+
+    Attributes:
+        text: that it is the name of, where it is a text.
+    """
+
+    text: str
+
+    def __new__(cls, name: str, text: str = "") -> Name:
+        made = super().__new__(cls, name)
+        made.text = text
+        return made
+
+
 def is_one(argument: str | Path, kind: Inputs) -> bool:
     """Whether it names a table or a text file that is there, for a kind whose examples may stand in such a file."""
     name = str(argument)
@@ -55,10 +70,10 @@ def read(path: Path, kind: Any, *, column: str | None = None, settings: Mapping[
             f"Wanted a table ({', '.join(files.endings())}), or a text file with an input a line "
             f"({', '.join(lines.TEXTS)}). Received: {path}."
         )
-    for found, (line, batch) in enumerate(rows, 1):  # noqa: B007
+    for found, (line, batch, text) in enumerate(rows, 1):  # noqa: B007
         if isinstance(batch, Exception):
             batch = ValueError(f"{path}, line {line}: {batch}")
-        yield f"{path}:{line}", batch
+        yield Name(f"{path}:{line}", text), batch
     if not found:
         raise ValueError(f"Wanted an input a row, or a line. Received: {path}, which holds none.")
 
@@ -131,17 +146,19 @@ def batches(
         yield named, answers.concatenated(parts) if parts else None
 
 
-def _of_lines(path: Path, kind: Any) -> Iterator[tuple[int, Any]]:
+def _of_lines(path: Path, kind: Any) -> Iterator[tuple[int, Any, str]]:
     found, said = text_lines.read(path)
     left_out.tell(said)
     for number, line in found:
         if kind.column_kind:
-            yield number, _tried(_of_field, path, kind, kind.column_kind, line)
+            yield number, _tried(_of_field, path, kind, kind.column_kind, line), line
         else:
-            yield number, _tried(kind.read, line)
+            yield number, _tried(kind.read, line), line
 
 
-def _of_table(path: Path, kind: Any, *, column: str | None, settings: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+def _of_table(
+    path: Path, kind: Any, *, column: str | None, settings: Mapping[str, Any]
+) -> Iterator[tuple[int, Any, str]]:
     # of several columns the kind knows by their names whether the first line holds names
     layout = Layout(header="auto" if kind.column_kind else "yes")
     table = files.read(path, layout, wanted=[column or _learned_from(kind, settings)] if kind.column_kind else [])
@@ -154,11 +171,14 @@ def _of_table(path: Path, kind: Any, *, column: str | None, settings: Mapping[st
     left_out.tell(table.said)
     for row in table.rows:
         if row.problem is not None:
-            yield row.line, ValueError(row.problem)
+            yield row.line, ValueError(row.problem), ""
         elif columns is None:
-            yield row.line, _tried(kind.read, ",".join(map(labelled_texts.words, row.values)))
+            joined = ",".join(map(labelled_texts.words, row.values))
+            yield row.line, _tried(kind.read, joined), joined
         else:
-            yield row.line, _tried(_of_cells, path, kind, columns, [row.values[table.place(name)] for name in columns])
+            cells = [row.values[table.place(name)] for name in columns]
+            text = labelled_texts.words(cells[0]) if kind.column_kind else ""
+            yield row.line, _tried(_of_cells, path, kind, columns, cells), text
 
 
 def _of_cells(path: Path, kind: Any, columns: Sequence[str], cells: Sequence[Cell]) -> Any:

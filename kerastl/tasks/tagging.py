@@ -10,7 +10,7 @@ import numpy as np
 
 from kerastl.system import phrases
 from kerastl.tasks import classes, confusion
-from kerastl.types import Score
+from kerastl.types import Score, Word
 
 if TYPE_CHECKING:
     import keras
@@ -279,15 +279,18 @@ class Tagging:
         tags = [self.names[index] for index in self.predictions(answer)]
         return {"tags": tags, "words": " ".join(tags)}
 
-    def spans_of(self, answer: np.ndarray, words: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    def spans_of(self, answer: np.ndarray, words: Sequence[Word]) -> dict[str, Any]:
         """The spans of a text with their words.
 
         Args:
             answer: ``(tokens, tags)``.
-            words: of each word its first token, and how it reads.
+            words: of the text.
         """
-        tags = [self.names[index] for index in self.predictions(answer)[[place for place, _ in words]]]
-        found = [{"kind": kind, "text": " ".join(word for _, word in words[a:b])} for a, b, kind in spans(tags)]
+        tags = [self.names[index] for index in self.predictions(answer)[[word.token for word in words]]]
+        found = []
+        for first, behind, kind in spans(tags):
+            rest = (word.before + word.text for word in words[first + 1 : behind])
+            found.append({"kind": kind, "text": words[first].text + "".join(rest)})
         said = ", ".join(f"{one['text']} ({one['kind']})" for one in found) or "no span"
         return {"spans": found, "words": said}
 

@@ -40,6 +40,7 @@ from kerastl.types.task import (
     Target,
     Task,
     TokenTarget,
+    Word,
     kind_of,
     targets_of,
 )
@@ -82,4 +83,5 @@ __all__ = [
     "kind_of",
     "labels_and_teacher_logits",
     "targets_of",
+    "Word",
 ]

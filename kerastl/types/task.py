@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # `kerastl list` must not pay for NumPy, and a light installation has no framework
     from pathlib import Path
@@ -326,12 +326,26 @@ def targets_of(target: Target) -> dict[str, Target]:
     return dict(target.parts) if isinstance(target, NamedTargets) else dict.fromkeys(target.output_names, target)
 
 
+class Word(NamedTuple):
+    """A word of a text.
+
+    Attributes:
+        token: number of its first token in an example.
+        text: how it reads: as it was written, where that is known.
+        before: what stands between the word before it and this one.
+    """
+
+    token: int
+    text: str
+    before: str = " "
+
+
 @runtime_checkable
 class TokenTarget(Protocol):
     """A target of each token of a text, as `tasks.tagging.Tagging`: a model's features are not pooled for it."""
 
-    def spans_of(self, answer: np.ndarray, words: Sequence[tuple[int, str]]) -> dict[str, Any]:
-        """As `Target.said`, with the words of the text: of each its first token, and how it reads."""
+    def spans_of(self, answer: np.ndarray, words: Sequence[Word]) -> dict[str, Any]:
+        """As `Target.said`, with the words of the text."""
         ...
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import kerastl
 from benchmarks.data import token_ids
 from benchmarks.tools import phone_tokenizers
 from kerastl.export import character_table, metadata, phone_text
@@ -99,6 +100,24 @@ def test_the_page_of_tags_prints_one_for_each_token(tiny_text, write_bundle, tmp
     assert done.stdout.splitlines() == wanted
     assert "val answer = Array(1) { Array(8) { FloatArray(3) } }" in page
     assert "8 times 3 values of float32" in page
+
+
+def test_spans_are_said_as_they_were_written(tiny_text, write_bundle, tmp_path):
+    """A file that tags every token; the encoder reads small letters alone."""
+    given = keras.Input((8,), dtype="int32", name="token_ids")
+    x = keras.layers.Embedding(len(tiny_text.vocabulary), 3, name="table", embeddings_initializer="zeros")(given)
+    logits = keras.layers.Dense(3, name="logits", bias_initializer=keras.initializers.Constant(1.0))
+    model = keras.Model(given, logits(x))
+    logits.set_weights([np.zeros((3, 3)), np.array([0.0, 0.0, 5.0])])  # I-GOOD
+    write_bundle(Tagging.of(("GOOD",)), model=model)
+    (tmp_path / "lines.txt").write_text("A góod FILM!\n")
+    run = kerastl.open(tmp_path)
+    (told,) = run.predict("A  GOOD Film!")
+    assert told["spans"] == [{"kind": "GOOD", "text": "A GOOD Film!"}]
+    (read,) = run.predict(str(tmp_path / "lines.txt"))
+    assert read["spans"] == [{"kind": "GOOD", "text": "A góod FILM!"}]
+    (blind,) = run.predict(run.task.inputs.read("A GOOD Film!"))  # ids alone: as the vocabulary has them
+    assert blind["spans"] == [{"kind": "GOOD", "text": "a good film !"}]
 
 
 def test_every_brace_of_the_page_is_filled_or_code():

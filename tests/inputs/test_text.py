@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from toy_pieces import sentencepiece_text
 
 from kerastl import inputs
 from kerastl.inputs import text, wordpiece
 from kerastl.inputs.text import Text
-from kerastl.types import Inputs
+from kerastl.types import Inputs, Word
 
 VOCABULARY = (*wordpiece.SPECIAL, "good", "bad", "film", "##s")
 KIND = Text(6, VOCABULARY)
@@ -62,8 +63,41 @@ def test_a_file_is_fed_ids_mask_and_segments_of_which_the_graph_makes_the_ids():
 
 
 def test_words_are_what_pieces_make():
-    assert KIND.words(IDS[0]) == [(1, "good"), (2, "films")]
-    assert KIND.words(np.array([2, 8, 5, 3, 0, 0])) == [(1, "##s"), (2, "good")]  # a piece that goes on with nothing
+    assert KIND.words(IDS[0]) == [Word(1, "good"), Word(2, "films")]
+    lone = np.array([2, 8, 5, 3, 0, 0])  # a piece that goes on with nothing
+    assert KIND.words(lone) == [Word(1, "##s"), Word(2, "good")]
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("Good  FILMS bad", [Word(1, "Good", ""), Word(2, "FILMS"), Word(4, "bad")]),
+        ("Göod\u0301films", None),  # one word to the tokenizer, which is unknown
+        ("GOOD bad film", None),  # another text
+        ("", None),
+    ],
+)
+def test_words_read_as_they_were_written_where_that_is_known(written, words):
+    ids = np.array([2, 5, 7, 8, 6, 3])
+    kept = [Word(1, "good"), Word(2, "films"), Word(4, "bad")]
+    assert KIND.words(ids, written) == (words or kept)
+
+
+def test_words_of_accents_signs_and_a_text_that_is_cut_off():
+    vocabulary = (*wordpiece.SPECIAL, "jose", "o", "'", "brien", ".", "sang")
+    kind, text = Text(7, vocabulary), "\u00a0JOSE\u0301 O'Brien. Sang"
+    ids = kind.read(text)[0]
+    words = kind.words(ids, text)
+    assert [word.text for word in words] == ["JOSE\u0301", "O", "'", "Brien", "."]  # sang is beyond the length
+    assert "".join(word.before + word.text for word in words[1:4]) == " O'Brien"
+    assert kind.tokenizer.places(text)[-1] == (16, 20)
+
+
+def test_words_of_pieces_read_as_they_were_written():
+    kind = sentencepiece_text(16)
+    text = "ＦＩＬＭ  très bon"
+    words = kind.words(kind.read(text)[0], text)
+    assert [word.text for word in words] == ["ＦＩＬＭ", "très", "bon"]
 
 
 def test_what_the_mask_covers_the_model_does_not_see():

@@ -9,6 +9,7 @@ import tensorflow as tf
 from kerastl import tasks
 from kerastl.tasks import tagging
 from kerastl.tasks.tagging import IGNORED, Tagging
+from kerastl.types import Word
 
 RANDOM = np.random.default_rng(0)
 TARGET = Tagging.of(("LOC", "PER"))
@@ -163,9 +164,12 @@ def test_strata_are_the_rarest_kind_of_a_text():
 
 def test_what_is_said():
     tags = np.eye(5)[[0, 3, 0, 4, 0, 1]]
-    said = TARGET.spans_of(tags, [(1, "ada"), (3, "lovelace"), (4, "in"), (5, "london")])
+    words = [Word(1, "ada"), Word(3, "lovelace"), Word(4, "in"), Word(5, "london")]
+    said = TARGET.spans_of(tags, words)
     assert said["spans"] == [{"kind": "PER", "text": "ada lovelace"}, {"kind": "LOC", "text": "london"}]
     assert said["words"] == "ada lovelace (PER), london (LOC)"
-    assert TARGET.spans_of(tags[:1], [(0, "in")])["words"] == "no span"
+    assert TARGET.spans_of(tags[:1], [Word(0, "in")])["words"] == "no span"
+    words[1] = Word(3, "Lovelace", before="-")
+    assert TARGET.spans_of(tags, words)["spans"][0]["text"] == "ada-Lovelace"
     assert TARGET.label_words(np.array([-1, 3, -1, 4])) == "B-PER I-PER"
     assert tasks.restored(TARGET.described()) == TARGET
