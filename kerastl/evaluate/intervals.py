@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -28,11 +28,11 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     return float(max(0.0, centre - half)), float(min(1.0, centre + half))
 
 
-def draws(count: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
-    """Indices of as many examples, drawn with replacement: blocks ``(some, count)``, ``resamples`` rows in all."""
+def draws(count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """Indices of as many examples, drawn with replacement: blocks ``(some, count)``, `RESAMPLES` rows in all."""
     random, rows = np.random.default_rng(seed), max(_AT_ONCE // max(count, 1), 1)
-    for start in range(0, resamples, rows):
-        yield random.integers(0, count, (min(rows, resamples - start), count))
+    for start in range(0, RESAMPLES, rows):
+        yield random.integers(0, count, (min(rows, RESAMPLES - start), count))
 
 
 def of_mean(values: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
@@ -45,23 +45,4 @@ def of_mean(values: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
     values = np.asarray(values, np.float64)
     means = np.concatenate([values[block].mean(-1) for block in draws(len(values), seed=seed)])
     low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
-
-
-def of_statistic(
-    statistic: Callable[[np.ndarray], float], count: int, *, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """As `of_mean`, of any number that comes out of some examples.
-
-    Args:
-        statistic: takes indices of examples ``(count,)``, some of them more than once; NaN where it is undefined, which
-            is left out.
-        count: examples there are.
-        seed, resamples: of the draws.
-    """
-    found = np.array([statistic(row) for block in draws(count, resamples=resamples, seed=seed) for row in block])
-    found = found[np.isfinite(found)]
-    if not len(found):
-        return float("nan"), float("nan")
-    low, high = np.quantile(found, (0.025, 0.975))
     return float(low), float(high)

@@ -26,12 +26,3 @@ def test_the_bootstrap_of_a_mean_is_near_the_normal_interval():
     half = 1.96 * values.std() / 20
     assert intervals.of_mean(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05)
     assert intervals.of_mean(values) == intervals.of_mean(values)
-
-
-def test_any_statistic_has_the_interval_of_its_resamples():
-    values = np.random.default_rng(2).normal(3, 2, 300)
-    low, high = intervals.of_statistic(lambda rows: float(values[rows].mean()), len(values))
-    assert (low, high) == pytest.approx(intervals.of_mean(values), abs=1e-12)
-    low, high = intervals.of_statistic(lambda rows: float("nan"), 5)
-    assert np.isnan(low)
-    assert np.isnan(high)

@@ -16,8 +16,9 @@ import kerastl
 from kerastl import cli
 from kerastl.data import table_csv
 from kerastl.evaluate import calibration, groups
+from kerastl.inputs.text_pair import TextPair
 from kerastl.runs import acceptance, candidates, publishing, reverification, store
-from kerastl.runs.evaluation import evaluating, explaining, rendering
+from kerastl.runs.evaluation import evaluating, explaining, explanations, rendering, robustness
 from kerastl.runs.evaluation.subject import Settings
 from kerastl.types import Dataset, Split
 
@@ -243,3 +244,15 @@ def test_pages_escape_what_anybody_wrote():
     assert "<b>x" not in made
     assert "<script>" not in made
     assert Settings().coverage == 0.95
+
+
+def test_covered_words_leave_the_marks_of_a_text(tiny_text):
+    ids = tiny_text.task.inputs.read("the films bad")[0]
+    assert explanations._spans(tiny_text.task.inputs, ids) == [[1], [2, 3], [4]]
+    assert [tiny_text.vocabulary[ids[place]] for place in (2, 3, 5)] == ["film", "##s", "[SEP]"]
+
+
+def test_pairs_of_texts_are_not_corrupted_as_one(tiny_text):
+    pair = TextPair(8, tiny_text.vocabulary, columns=("question", "answer"))
+    with pytest.raises(ValueError, match="single texts"):
+        robustness.corruptions_of(pair)
