@@ -19,7 +19,7 @@ import toy_run
 import kerastl
 from kerastl.compress import ptq
 from kerastl.export import phone, tflite
-from kerastl.runs import Acceptance, candidates, plots, publishing, reverification, store
+from kerastl.runs import Acceptance, candidates, publishing, reverification, store
 from kerastl.runs.page import mistakes as mistaken
 from kerastl.runs.page import rendering
 from kerastl.system import digests
@@ -97,7 +97,6 @@ def quick(published) -> Iterator[None]:
         patch.setattr(kerastl.data, "toy", toy_run, raising=False)
         patch.setattr(kerastl.data, "__all__", [*kerastl.data.__all__, "toy"])
         patch.setattr(tflite_file.SandboxedModel, "_ask", once(tflite_file.SandboxedModel._ask))
-        patch.setattr(plots, "measure", lambda report, what: "<svg></svg>\n")
         patch.setattr(keras_file, "load", lambda path: opened)
         patch.setattr(fitting, "predict", predicted)
         yield
