@@ -19,9 +19,9 @@ import toy_run
 import kerastl
 from kerastl.compress import ptq
 from kerastl.export import phone, tflite
-from kerastl.runs import Acceptance, candidates, plots, publishing, reverification, store
+from kerastl.runs import Acceptance, candidates, publishing, reverification, store
 from kerastl.runs.page import mistakes as mistaken
-from kerastl.runs.page import rendering
+from kerastl.runs.page import overview, rendering
 from kerastl.system import digests
 from kerastl.training import fitting
 from kerastl.types import History
@@ -73,7 +73,7 @@ def published(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def quick(published) -> Iterator[None]:
-    """Files are run and plots are drawn once: a forger of a report changes neither."""
+    """Files are run once: a forger of a report changes none."""
     asked: dict[Any, Any] = {}
 
     def once(function):
@@ -97,7 +97,6 @@ def quick(published) -> Iterator[None]:
         patch.setattr(kerastl.data, "toy", toy_run, raising=False)
         patch.setattr(kerastl.data, "__all__", [*kerastl.data.__all__, "toy"])
         patch.setattr(tflite_file.SandboxedModel, "_ask", once(tflite_file.SandboxedModel._ask))
-        patch.setattr(plots, "measure", lambda report, what: "<svg></svg>\n")
         patch.setattr(keras_file, "load", lambda path: opened)
         patch.setattr(fitting, "predict", predicted)
         yield
@@ -144,10 +143,12 @@ def write(folder: Path, name: str, content: Any) -> None:
         data = toy_run.load(seed=0)
         try:
             answers = kerastl.verify.predict_tflite(folder / "mobile" / "model.tflite", data.test.inputs)
-            page = rendering.render(content, mistakes=mistaken.misclassified(data.test, answers))
+            shown: dict[str, Any] = {"examples": overview.examples(data)}
+            page = rendering.render(content, mistakes=mistaken.misclassified(data.test, answers), **shown)
             made = phone.written((folder / "mobile" / "model.tflite").read_bytes(), content, data.task)
             (folder / "report.html").write_text(page)
-            (folder / "mobile" / "README.md").write_bytes(made["README.md"])
+            for page_name in ("README.md", "MODEL_CARD.md"):
+                (folder / "mobile" / page_name).write_bytes(made[page_name])
         except Exception:  # no page can be made of it
             pass
     pins = json.loads((folder / "files.json").read_text())

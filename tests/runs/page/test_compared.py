@@ -10,10 +10,9 @@ from kerastl.runs import comparison
 from kerastl.runs.page import compared
 
 ROW: dict[str, Any] = {
-    "name": "toy/<one>", "folder": "x", "recipe": "toy", "tag": "one", "chosen": "int8",
-    "score": 1.5, "score_low": 1.25, "score_high": 1.75,
-    "bytes": 2000, "milliseconds": 0.5, "cpu": "a CPU", "arena_bytes": None, "multiply_adds": None,
-    "seconds": 61.0, "smaller": 1.0, "faster": 1.0,
+    "name": "toy/<one>", "folder": "x", "recipe": "toy", "tag": "one", "chosen": "int8", "score": 1.5,
+    "score_low": 1.25, "score_high": 1.75, "bytes": 2000, "milliseconds": 0.5, "cpu": "a CPU", "arena_bytes": None,
+    "multiply_adds": None, "seconds": 61.0, "smaller": 1.0, "faster": 1.0,
 }  # fmt: skip
 OTHER = {**ROW, "name": "toy/two", "bytes": 1000, "smaller": 2.0, "faster": 1.0, "score": 1.3}
 PAIR = {
