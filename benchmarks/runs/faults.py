@@ -31,7 +31,7 @@ from benchmarks.runs import disk_full
 from benchmarks.tools import preloading, results, tiny_run
 
 RECIPE = str(Path(tiny_run.__file__).resolve())
-BUNDLE = ["README.md", "labels.txt", "model.tflite"]
+BUNDLE = ["MODEL_CARD.md", "README.md", "index.html", "labels.txt", "model.tflite"]
 
 
 def command(*words: str) -> int:

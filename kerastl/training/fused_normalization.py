@@ -49,7 +49,7 @@ def _fits(layer: keras.layers.BatchNormalization) -> bool:
 def _call(layer: Any, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
     if not training or not layer.trainable or mask is not None:
         return type(layer).call(layer, inputs, training=training, mask=mask)
-    channels = inputs.shape[-1]
+    channels = int(layer.gamma.shape[0])
     if inputs.dtype == tf.float16 or (inputs.dtype == tf.bfloat16 and channels % BLOCK):
         inputs = tf.cast(inputs, tf.float32)
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(

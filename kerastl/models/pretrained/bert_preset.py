@@ -99,7 +99,13 @@ def save(encoder: keras.Model, inputs: text.Text, folder: Path) -> None:
         encoder: the layer ``"encoder"`` of `minilm_l6.build`.
         inputs: what it reads: the token of each id, and how texts are brought to them.
         folder: takes the place of one of that name; what stood there before is replaced only by a finished one.
+
+    Raises:
+        ValueError: its texts are read with another tokenizer than WordPiece, which a preset of BERT has.
     """
+    settings = inputs.settings
+    if not isinstance(settings, wordpiece.Settings):
+        raise ValueError(f"A preset of BERT reads texts with WordPiece. Received: {type(settings).__module__}.")
     blocks = [layer for layer in encoder.layers if layer.name.startswith("transformer_layer_")]
     body = keras_hub.models.BertBackbone(
         vocabulary_size=len(inputs.vocabulary),
@@ -111,7 +117,6 @@ def save(encoder: keras.Model, inputs: text.Text, folder: Path) -> None:
     )
     for layer in encoder.layers:
         body.get_layer(layer.name).set_weights(layer.get_weights())
-    settings = inputs.settings
     tokenizer = keras_hub.models.BertTokenizer(
         vocabulary=list(inputs.vocabulary),
         lowercase=settings.lowercase,

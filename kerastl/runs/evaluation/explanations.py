@@ -157,7 +157,7 @@ def _spans(kind: Text, ids: np.ndarray) -> list[list[int]]:
     """The places of each word's tokens, without those that begin and end a text."""
     special = (wordpiece.START, wordpiece.END, wordpiece.PAD)
     marks = {kind.vocabulary.index(one) for one in special if one in kind.vocabulary}
-    starts = [first for first, _ in kind.words(ids)]
+    starts = [word.token for word in kind.words(ids)]
     ends = [*starts[1:], len(ids)]
     return [[p for p in range(first, end) if int(ids[p]) not in marks] for first, end in zip(starts, ends, strict=True)]
 

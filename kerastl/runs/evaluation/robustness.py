@@ -44,7 +44,7 @@ def corruptions_of(kind: Inputs) -> tuple[dict[str, Any], Callable[..., np.ndarr
 
 def _texts(kind: Text, ids: np.ndarray, name: str, strength: int, *, seed: int = 0) -> np.ndarray:
     """Token ids of corrupted texts: what the tokenizer had dropped, capitals say, cannot be corrupted any more."""
-    read = [" ".join(word for _, word in kind.words(one)) for one in ids]
+    read = [" ".join(word.text for word in kind.words(one)) for one in ids]
     made = texts.corrupted(read, name, strength, seed=seed)
     same = [one.split() == other.split() for one, other in zip(read, made, strict=True)]
     return np.concatenate(
