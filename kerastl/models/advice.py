@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 MACHINE = "two cores of an AMD EPYC server with AVX2; files on one thread"
 """What seconds and milliseconds in `MODELS` were measured on."""
@@ -140,7 +141,7 @@ def advise(
     if best.name == "small":
         forward_passes, epochs = 0, _FROM_NOTHING
     minutes = total * _minutes(best, forward_passes=forward_passes, epochs=epochs)
-    flags: dict[str, object]
+    flags: dict[str, Any]
     if teacher and best.name == "text_cnn":
         recipe, flags = "text_mobile", {"teacher-length": teacher.size}
         taught = total * _minutes(teacher, forward_passes=1, epochs=epochs)
