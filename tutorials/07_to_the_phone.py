@@ -289,7 +289,7 @@ print(page[page.index("## Android") :])
 # %% [markdown] lang="zh"
 # ## 还没有应用时，先在浏览器里试
 #
-# 成品里的 `index.html` 是一个页面：您写一个数字，由文件本身在浏览器里回答，运行它的是 LiteRT.js，与手机上的运行时相同。在自己的
+# 文件包里的 `index.html` 是一个页面：你写一个数字，由文件本身在浏览器里回答，运行它的是 LiteRT.js，与手机上的运行时相同。在自己的
 # 电脑上，打开终端：
 #
 # ```bash
@@ -297,7 +297,7 @@ print(page[page.index("## Android") :])
 # kerastl demo saved_models/mnist_mobile/default --network  # 再打印一个给同一网络里的手机
 # ```
 #
-# 下面像浏览器那样通过网络请求同一个页面。页面的策略（policy）写明了它可以向谁发请求：只有提供它的服务器，所以您写的内容不会离开电脑。
+# 下面像浏览器那样通过网络请求同一个页面。页面的策略（policy）写明了它可以向谁发请求：只有提供它的服务器，所以你写的内容不会离开电脑。
 
 # %%
 with kerastl.runs.demo.Server(kerastl.runs.demo.files(run), port=0) as server:

@@ -31,6 +31,7 @@ BUILDING = {
     "export/softplus.py": "a step of tflite.convert, which asks",
     "export/phone.py:files": "texts that lie beside a file",
     "export/phone.py:written": "the same",
+    "export/phone_sentencepiece.py:files": "the same",
     "export/packing.py:pack": "writes what others have parsed, and will ask of",
 }
 """Functions that return a file which nobody is handed yet, and why."""

@@ -50,7 +50,7 @@ def test_the_word_that_counts_is_found(tiny_text):
         return np.asarray(tiny_text.model(ids))
 
     ids = tiny_text.task.inputs.read("the good film")[0]
-    words = [[place] for place, _ in tiny_text.task.inputs.words(ids)]
+    words = [[word.token] for word in tiny_text.task.inputs.words(ids)]
     found = occlusion.tokens(answer, ids, 1, words=words, instead=tiny_text.vocabulary.index("[MASK]"))
     assert found.shape == (3,)
     assert found.argmax() == 1
