@@ -1,6 +1,7 @@
 """Real MNIST through a whole recipe: what the integer file gets right, counted with a bare interpreter."""
 
 import base64
+import functools
 import json
 import signal
 import subprocess
@@ -89,7 +90,8 @@ def test_a_digit_drawn_in_the_browser_is_read_as_predict_reads_it(digit, folder,
 def demo(folder):
     """A browser that shows what `kerastl demo`, the command itself, serves; Ctrl-C ends it."""
     command = [sys.executable, "-m", "kerastl", "demo", str(folder), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background ignores it
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heard)
     try:
         assert process.stdout is not None
         said = process.stdout.readline()

@@ -78,4 +78,4 @@ def test_other_data_are_refused(finished, capsys):
         kerastl.compare(finished)
     capsys.readouterr()
     assert cli.main(["compare", str(finished), str(finished.parent / "none")]) == 1
-    assert "holds no bundle" in capsys.readouterr().err
+    assert "There is no folder" in capsys.readouterr().err

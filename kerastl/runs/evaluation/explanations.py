@@ -142,7 +142,7 @@ def of_texts(subject: Subject, ids: np.ndarray, places: np.ndarray) -> tuple[dic
         ]
         alike += [sanity.correlation(*values)] if len(values) == 2 and len(words) > 2 else []
         most = max(float(np.abs(values[0]).max(initial=0)), 1e-9)
-        pairs = zip((word for _, word in words), values[0].tolist(), strict=True)
+        pairs = zip((word.text for word in words), values[0].tolist(), strict=True)
         shown.append({"words": [(word, value, value / most) for word, value in pairs]})
     known = [one for one in alike if not np.isnan(one)]
     found: dict[str, Any] = {"kind": "texts", "explained": len(ids)}
