@@ -13,6 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 
+class NoFeatureMaps(ValueError):
+    """A model has no layer whose output has places, as a model of dense layers has none."""
+
+
 def explainer(model: keras.Model, *, layer: str | None = None) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function that explains pictures, traced once.
 
@@ -25,7 +29,8 @@ def explainer(model: keras.Model, *, layer: str | None = None) -> Callable[[np.n
         float32 ``(examples, height, width)``, 0 to 1 each (0 throughout where nothing speaks for the class).
 
     Raises:
-        ValueError: if there is no such layer, or none with feature maps.
+        NoFeatureMaps: if no layer was named, and none has them.
+        ValueError: if there is no such layer.
     """
     source = _features(model) if layer is None else _named(model, layer)
     both = keras.Model(model.inputs, [source, model.outputs[0]])
@@ -54,7 +59,7 @@ def _features(model: keras.Model) -> keras.KerasTensor:
         value = layer.output
         if isinstance(value, keras.KerasTensor) and len(value.shape) == 4 and (value.shape[1] or 2) > 1:
             return value
-    raise ValueError(f"Grad-CAM wants a model with feature maps. Received: {model.name!r}, which has none.")
+    raise NoFeatureMaps(f"Grad-CAM wants a model with feature maps. Received: {model.name!r}, which has none.")
 
 
 def _named(model: keras.Model, layer: str) -> keras.KerasTensor:
