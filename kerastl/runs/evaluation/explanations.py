@@ -191,7 +191,7 @@ def of_columns(subject: Subject, kind: Numbers) -> dict[str, Any]:
 
 def _column_gradients(subject: Subject, rows: np.ndarray, columns: dict[str, list[int]]) -> dict[str, float]:
     """Mean size of each column's contribution to the answered output, from the mean of the training rows."""
-    if subject.raw_model is None:
+    if subject.raw_model is None or len(subject.raw_model.outputs) > 1:  # whose answered output is none of them
         return {}
     from kerastl.evaluate.explanations import integrated_gradients
 
