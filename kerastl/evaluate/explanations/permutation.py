@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kerastl.evaluate.explanations.occlusion import Answer
-
 
 def importance(
-    answer: Answer,
+    answer: Callable[[np.ndarray], Any],
     examples: np.ndarray,
     score: Callable[[Any], float],
     *,
