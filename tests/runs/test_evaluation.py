@@ -16,10 +16,13 @@ import kerastl
 from kerastl import cli
 from kerastl.data import table_csv
 from kerastl.evaluate import calibration, groups
+from kerastl.evaluate.explanations import grad_cam
+from kerastl.inputs import wordpiece
+from kerastl.inputs.text import Text
 from kerastl.inputs.text_pair import TextPair
 from kerastl.runs import acceptance, candidates, publishing, reverification, store
-from kerastl.runs.evaluation import evaluating, explaining, explanations, rendering, robustness
-from kerastl.runs.evaluation.subject import Settings
+from kerastl.runs.evaluation import evaluating, explaining, explanations, fairness, rendering, robustness
+from kerastl.runs.evaluation.subject import NotMeasured, Settings, Subject
 from kerastl.types import Dataset, Split
 
 LOOSE = acceptance.Acceptance(max_score_drop=1, max_quantization_drop=0.5, min_agreement=0.5, max_saturation=0.5)
@@ -189,12 +192,95 @@ def test_a_row_is_explained_column_by_column(table, tmp_path):
         ({"group_column": "town", "positive": "maybe"}, "no class 'maybe'"),
         ({"corruptions": ("snow",)}, "no corruption 'snow'.*gaussian_noise"),
         ({"explain": -1}, "--explain"),
+        ({"corruption_examples": 0}, "--corruption-examples"),
     ],
 )
 def test_what_was_asked_for_and_there_is_not_is_refused(table, settings, words):
     run, _, _ = table
     with pytest.raises(ValueError, match=words):
         run.evaluate(progress=False, **settings)
+
+
+@pytest.mark.parametrize("name", list(evaluating.SECTIONS))
+def test_a_mistake_in_a_section_is_no_skipped_section(table, monkeypatch, name):
+    run, _, _ = table
+    unasked = {section: lambda _: {} for section in evaluating.SECTIONS}
+    monkeypatch.setattr(evaluating.rendering, "render", lambda found, *, pictures: "")
+    monkeypatch.setattr(evaluating, "write", lambda *_: None)
+
+    def mistaken(subject: Subject):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(evaluating, "SECTIONS", unasked | {name: mistaken})
+    with pytest.raises(ValueError, match="broadcast"):
+        run.evaluate(progress=False)
+
+    def unmeasured(subject: Subject):
+        raise NotMeasured("this kind has none")
+
+    monkeypatch.setattr(evaluating, "SECTIONS", unasked | {name: unmeasured})
+    assert run.evaluate(progress=False)["skipped"] == {name: "this kind has none"}
+
+
+def test_thresholds_are_left_out_only_where_validation_lacks_a_label_of_a_group(table, monkeypatch):
+    run, data, _ = table
+    held, town = data.validation, data.task.inputs.columns.index("town=South")
+    kept = np.flatnonzero((np.asarray(held.inputs)[:, town] == 0) | (np.asarray(held.labels) == 1))
+    few = dataclasses.replace(data, validation=held.subset(kept))
+    settings = Settings(group_column="town")
+    subject = Subject(run, few, None, settings=settings, progress=False)  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(subject, "answers", lambda name, split: run.answers(split.inputs))
+    rows = fairness.measure(subject)["thresholds"]
+    assert set(rows) == {"demographic_parity", "equalized_odds"}
+    assert all(row["skipped"].endswith("in South") for row in rows.values())
+    subject._dataset = data
+    assert "accuracy" in fairness.measure(subject)["thresholds"]["equalized_odds"]
+
+    def mistaken(*_):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(groups, "apply_thresholds", mistaken)
+    with pytest.raises(ValueError, match="broadcast"):
+        fairness.measure(subject)
+
+
+def test_a_model_without_feature_maps_is_said_and_a_mistake_of_grad_cam_is_not_hidden(pictures, monkeypatch):
+    run, data, _ = pictures
+    some, places = data.test.inputs[:1], np.zeros(1, int)
+    subject = Subject(run, data, None, settings=Settings(), progress=False)  # pyright: ignore[reportArgumentType]
+
+    def none(model):
+        raise grad_cam.NoFeatureMaps("no feature maps")
+
+    monkeypatch.setattr(grad_cam, "explainer", none)
+    maps, found = explanations._of_model(subject, some, places)
+    assert "Grad-CAM, model" not in maps
+    assert "grad_cam_randomized" not in found
+
+    def mistaken(*_):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(grad_cam, "explainer", lambda model: mistaken)
+    with pytest.raises(ValueError, match="broadcast"):
+        explanations._of_model(subject, some, places)
+
+
+def test_a_model_that_is_refused_is_not_measured_and_says_why(pictures, monkeypatch):
+    run, data, _ = pictures
+    subject = Subject(run, data, None, settings=Settings(), progress=False)  # pyright: ignore[reportArgumentType]
+
+    def refused(self):
+        raise ValueError("a Lambda")
+
+    monkeypatch.setattr(type(run), "model", property(refused))
+    with pytest.raises(NotMeasured, match="refused: a Lambda"):
+        evaluating.adversarial.measure(subject)
+    image = keras.Input((8, 8, 1), name="image")
+    three = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image)))
+    monkeypatch.setattr(type(run), "model", property(lambda _: three))
+    subject = Subject(run, data, None, settings=Settings(), progress=False)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(NotMeasured, match="no logits to ask: Wanted 4 outputs"):
+        evaluating.adversarial.measure(subject)
 
 
 def test_other_data_are_refused(table):
@@ -250,6 +336,14 @@ def test_covered_words_leave_the_marks_of_a_text(tiny_text):
     ids = tiny_text.task.inputs.read("the films bad")[0]
     assert explanations._spans(tiny_text.task.inputs, ids) == [[1], [2, 3], [4]]
     assert [tiny_text.vocabulary[ids[place]] for place in (2, 3, 5)] == ["film", "##s", "[SEP]"]
+
+
+def test_a_text_that_is_an_accent_alone_is_not_corrupted_into_nothing():
+    settings = wordpiece.Settings(lowercase=False, strip_accents=False)
+    kind = Text(4, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u0301"), settings)
+    ids = kind.read("\u0301")
+    assert [word.text for word in kind.words(ids[0])] == ["\u0301"]
+    np.testing.assert_array_equal(robustness.corruptions_of(kind)[1](ids, "missing_accents", 5), ids)
 
 
 def test_pairs_of_texts_are_not_corrupted_as_one(tiny_text):

@@ -13,6 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 
+class NoFeatureMaps(ValueError):
+    """A model has no learnt layer whose output has places, as one of dense layers, be it behind a scaled picture."""
+
+
 def explainer(model: keras.Model, *, layer: str | None = None) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function that explains pictures, traced once.
 
@@ -25,7 +29,8 @@ def explainer(model: keras.Model, *, layer: str | None = None) -> Callable[[np.n
         float32 ``(examples, height, width)``, 0 to 1 each (0 throughout where nothing speaks for the class).
 
     Raises:
-        ValueError: if there is no such layer, or none with feature maps.
+        NoFeatureMaps: if no layer was named, and none has them.
+        ValueError: if there is no such layer.
     """
     source = _features(model) if layer is None else _named(model, layer)
     both = keras.Model(model.inputs, [source, model.outputs[0]])
@@ -47,14 +52,25 @@ def explainer(model: keras.Model, *, layer: str | None = None) -> Callable[[np.n
 
 
 def _features(model: keras.Model) -> keras.KerasTensor:
-    """The last feature maps: of more than one place, and not the picture itself."""
+    """The last feature maps: of more than one place, and neither the picture itself nor what only scales it."""
     for layer in reversed(model.layers):
         if isinstance(layer, keras.layers.InputLayer) or len(layer._inbound_nodes) != 1:
             continue
         value = layer.output
-        if isinstance(value, keras.KerasTensor) and len(value.shape) == 4 and (value.shape[1] or 2) > 1:
+        if (
+            isinstance(value, keras.KerasTensor)
+            and len(value.shape) == 4
+            and (value.shape[1] or 2) > 1
+            and _is_learnt(model, value)
+        ):
             return value
-    raise ValueError(f"Grad-CAM wants a model with feature maps. Received: {model.name!r}, which has none.")
+    raise NoFeatureMaps(f"Grad-CAM wants a model with feature maps. Received: {model.name!r}, which has none.")
+
+
+def _is_learnt(model: keras.Model, value: keras.KerasTensor) -> bool:
+    """Whether weights stand between the picture and a value, other than those that standardize it."""
+    layers = keras.Model(model.inputs, value).layers
+    return any(layer.weights and not isinstance(layer, keras.layers.Normalization) for layer in layers)
 
 
 def _named(model: keras.Model, layer: str) -> keras.KerasTensor:

@@ -7,16 +7,15 @@ that say the same share their importance, and none of it says what would happen 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from kerastl.evaluate.explanations.occlusion import Answer
-
 
 def importance(
-    answer: Answer,
+    answer: Callable[[np.ndarray], Any],
     examples: np.ndarray,
-    score: Callable[[np.ndarray], float],
+    score: Callable[[Any], float],
     *,
     columns: Mapping[str, Sequence[int]],
     repeats: int = 5,
@@ -27,7 +26,7 @@ def importance(
     Args:
         answer: of a model or a file.
         examples: ``(examples, ..., columns)``.
-        score: of answers to these examples, the greater the better.
+        score: of answers to these examples, as ``answer`` gives them, the greater the better.
         columns: of each name the places along the last axis that are dealt together: those of a category.
         repeats: draws.
         seed: of the draws.
@@ -35,13 +34,13 @@ def importance(
     Returns:
         By name, the most important first.
     """
-    whole, random = score(np.asarray(answer(examples))), np.random.default_rng(seed)
+    whole, random = score(answer(examples)), np.random.default_rng(seed)
     found = {}
     for name, places in columns.items():
         lost = []
         for _ in range(repeats):
             dealt = np.array(examples)
             dealt[..., list(places)] = dealt[random.permutation(len(dealt))][..., list(places)]
-            lost.append(whole - score(np.asarray(answer(dealt))))
+            lost.append(whole - score(answer(dealt)))
         found[name] = float(np.mean(lost)), float(np.std(lost))
     return dict(sorted(found.items(), key=lambda pair: -pair[1][0]))

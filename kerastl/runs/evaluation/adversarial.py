@@ -8,7 +8,7 @@ import numpy as np
 
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
-from kerastl.runs.evaluation.subject import Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Subject
 from kerastl.tasks.single_label import SingleLabel
 
 _EXAMPLES = 100
@@ -19,16 +19,16 @@ def measure(subject: Subject) -> dict[str, Any]:
     """Errors of the model and of each file on examples that were moved to fool the model.
 
     Raises:
-        ValueError: if the inputs are no numbers, examples have not one class each, or there is no model to ask.
+        NotMeasured: if the inputs are no numbers, examples have not one class each, or there is no model to ask.
     """
     kind = subject.task.inputs
     if not isinstance(subject.task.target, SingleLabel) or not isinstance(kind, Image | Numbers):
-        raise ValueError("pictures and numbers of one class each are moved along the model's slope")
+        raise NotMeasured("pictures and numbers of one class each are moved along the model's slope")
     if subject.settings.corruptions == ("none",):
-        raise ValueError("--corruptions none")
+        raise NotMeasured("--corruptions none")
     model = subject.raw_model
     if model is None:
-        raise ValueError("model.keras is not there, or Keras is not installed")
+        raise NotMeasured("model.keras is not there, or Keras is not installed")
     from kerastl.evaluate import adversarial
 
     split = subject.dataset.test.take(_EXAMPLES)

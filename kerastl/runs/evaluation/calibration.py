@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerastl.evaluate import calibration
-from kerastl.runs.evaluation.subject import Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Subject
 from kerastl.tasks.single_label import SingleLabel
 
 
@@ -16,10 +16,10 @@ def measure(subject: Subject) -> dict[str, Any]:
     """Of each file the calibration on test, and after scaling that was fitted to its answers on validation.
 
     Raises:
-        ValueError: if examples have not one class each.
+        NotMeasured: if examples have not one class each.
     """
     if not isinstance(subject.task.target, SingleLabel):
-        raise ValueError(f"probabilities of one class an example are calibrated; this is {subject.task.target.kind}")
+        raise NotMeasured(f"probabilities of one class an example are calibrated; this is {subject.task.target.kind}")
     held, test, rows = subject.dataset.validation, subject.dataset.test, {}
     held_labels, labels = np.asarray(held.labels), np.asarray(test.labels)
     for name in subject.files:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerastl.evaluate import conformal
-from kerastl.runs.evaluation.subject import Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Subject
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 
@@ -17,7 +17,7 @@ def measure(subject: Subject) -> dict[str, Any]:
     """The chosen file's sets or intervals: fitted on validation, measured on test.
 
     Raises:
-        ValueError: if what is asked has neither one class an example nor numbers.
+        NotMeasured: if what is asked has neither one class an example nor numbers.
     """
     target, coverage = subject.task.target, subject.settings.coverage
     held, test = subject.dataset.validation, subject.dataset.test
@@ -32,7 +32,7 @@ def measure(subject: Subject) -> dict[str, Any]:
         )
         return {"coverage": coverage, "intervals": outputs, "words": f"{coverage:.0%} asked: {shown}"}
     if not isinstance(target, SingleLabel):
-        raise ValueError(f"sets are of classes, one an example, or intervals of numbers; this is {target.kind}")
+        raise NotMeasured(f"sets are of classes, one an example, or intervals of numbers; this is {target.kind}")
     methods = {}
     for method in conformal.METHODS:
         seed = subject.settings.seed

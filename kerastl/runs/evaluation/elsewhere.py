@@ -11,7 +11,7 @@ import numpy as np
 from kerastl.data.tables import files
 from kerastl.data.tables.table import stored
 from kerastl.runs import remeasured, reverification
-from kerastl.runs.evaluation.subject import Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Subject
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Split, TableInputs
@@ -21,12 +21,13 @@ def measure(subject: Subject) -> dict[str, Any]:
     """Scores of each file on both.
 
     Raises:
-        ValueError: if none was named, or it is not read like the run's own data.
+        NotMeasured: if none was named.
+        ValueError: if it is not read like the run's own data.
         FileNotFoundError: if there is nothing there.
     """
     path = subject.settings.also_test
     if path is None:
-        raise ValueError("no other set was named (--also-test)")
+        raise NotMeasured("no other set was named (--also-test)")
     split, target, rows = load(subject, path), subject.task.target, {}
     for name in subject.files:
         own = target.score(subject.answers(name, subject.dataset.test), subject.dataset.test.labels)

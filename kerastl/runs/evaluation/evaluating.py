@@ -27,7 +27,7 @@ from kerastl.runs.evaluation import (
     rendering,
     robustness,
 )
-from kerastl.runs.evaluation.subject import Settings, Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Settings, Subject
 from kerastl.system import atomic_files, bounded_json, digests, downloads
 from kerastl.tasks.agreement import Agreement
 from kerastl.types import Dataset
@@ -97,7 +97,8 @@ def evaluate(
 def _check(run: FinishedRun, settings: Settings) -> None:
     if not 0 < settings.coverage < 1:
         raise ValueError(f"A coverage (--coverage) is a share between 0 and 1. Received: {settings.coverage}.")
-    if settings.explain < 0 or (settings.corruption_examples or 1) < 1:
+    few = settings.corruption_examples is not None and settings.corruption_examples < 1
+    if settings.explain < 0 or few:
         raise ValueError(
             "Wanted 0 or more explanations (--explain), and 1 or more examples to corrupt (--corruption-examples). "
             f"Received: {settings.explain}, {settings.corruption_examples}."
@@ -135,7 +136,7 @@ def _measured(subject: Subject) -> dict[str, Any]:
         started = time.perf_counter()
         try:
             found[name] = measure(subject)
-        except ValueError as error:
+        except NotMeasured as error:
             if asked.get(name) and asked[name] != (robustness.NONE,):  # what somebody asked for is not passed over
                 raise
             skipped[name] = " ".join(str(error).split())

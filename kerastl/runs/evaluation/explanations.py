@@ -14,7 +14,7 @@ from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.runs.evaluation import categories
-from kerastl.runs.evaluation.subject import Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Subject
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import ClassTarget, TokenTarget
 
@@ -25,15 +25,17 @@ def measure(subject: Subject) -> dict[str, Any]:
     """Explanations of the surest mistakes of pictures and texts; of tables which columns count.
 
     Raises:
-        ValueError: if none is wanted, or this kind of input is not explained.
+        NotMeasured: if none is wanted, or this kind of input is not explained.
     """
     kind, target = subject.task.inputs, subject.task.target
     if not subject.settings.explain:
-        raise ValueError("--explain 0")
+        raise NotMeasured("--explain 0")
     if isinstance(kind, Numbers):
         return of_columns(subject, kind)
     if not isinstance(kind, Image | Text) or not isinstance(target, ClassTarget) or isinstance(target, TokenTarget):
-        raise ValueError(f"classes of pictures and texts, and columns of tables, are explained; this takes {kind.kind}")
+        raise NotMeasured(
+            f"classes of pictures and texts, and columns of tables, are explained; this takes {kind.kind}"
+        )
     test = subject.dataset.test
     wrong = target.confidence(subject.answers(subject.chosen, test), test.labels)
     rows = np.argsort(-wrong, kind="stable")[: subject.settings.explain]
@@ -102,9 +104,10 @@ def _of_model(
     maps, found = {}, {}
     try:
         cam: Any = grad_cam.explainer(model)
-        maps["Grad-CAM, model"] = list(cam(pictures, places))
-    except ValueError:  # of no feature maps
+    except grad_cam.NoFeatureMaps:
         cam = None
+    if cam is not None:
+        maps["Grad-CAM, model"] = list(cam(pictures, places))
     whole = integrated(pictures, places, black)
     found["incomplete"] = float(whole.incomplete.max())
     maps["integrated gradients, model"] = list(np.abs(whole.values).sum(-1))
@@ -188,7 +191,7 @@ def of_columns(subject: Subject, kind: Numbers) -> dict[str, Any]:
 
 def _column_gradients(subject: Subject, rows: np.ndarray, columns: dict[str, list[int]]) -> dict[str, float]:
     """Mean size of each column's contribution to the answered output, from the mean of the training rows."""
-    if subject.raw_model is None:
+    if subject.raw_model is None or len(subject.raw_model.outputs) > 1:  # whose answered output is none of them
         return {}
     from kerastl.evaluate.explanations import integrated_gradients
 

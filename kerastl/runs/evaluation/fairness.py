@@ -9,7 +9,7 @@ import numpy as np
 
 from kerastl.data import group_columns
 from kerastl.evaluate import groups
-from kerastl.runs.evaluation.subject import Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Subject
 from kerastl.system import near_names
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.verify import answers as tables
@@ -21,16 +21,17 @@ def measure(subject: Subject) -> dict[str, Any]:
     """Scores, rates and gaps by group on test.
 
     Raises:
-        ValueError: if no groups were asked for, or there are none, one, or more than a hundred.
+        NotMeasured: if no groups were asked for, or there is one, or more than a hundred.
+        ValueError: if there is no such column or class.
     """
     column = subject.settings.group_column
     if not column:
-        raise ValueError("no groups were named (--group-column)")
+        raise NotMeasured("no groups were named (--group-column)")
     data, test, target = subject.dataset, subject.dataset.test, subject.task.target
     found = group_columns.of_split(data, test, column=column)
     names = np.unique(found)
     if not 1 < len(names) <= _MOST_GROUPS:
-        raise ValueError(f"wanted 2 to {_MOST_GROUPS} groups; {column} has {len(names)} of them")
+        raise NotMeasured(f"wanted 2 to {_MOST_GROUPS} groups; {column} has {len(names)} of them")
     files = [subject.chosen, *([subject.reference] if subject.reference not in (None, subject.chosen) else [])]
     scores: dict[str, list[dict[str, Any]]] = {}
     for name in files:
@@ -87,15 +88,16 @@ def _thresholds(subject: Subject, found: np.ndarray, positive: int) -> dict[str,
     held, test = subject.dataset.validation, subject.dataset.test
     own = group_columns.of_split(subject.dataset, held, column=subject.settings.group_column)
     scores, fitted_on = (np.asarray(subject.answers(subject.chosen, one))[:, positive] for one in (test, held))
+    fitted_to, true = (np.asarray(one.labels) == positive for one in (held, test))
+    aims = ("demographic_parity", "equalized_odds")
+    lacking = [str(name) for name in np.union1d(own, found) if len(np.unique(fitted_to[own == name])) < 2]
+    if lacking:
+        words = f"validation lacks examples of one of the labels, or of both, in {', '.join(lacking)}"
+        return {aim: {"skipped": words} for aim in aims}
     rows: dict[str, Any] = {}
-    for aim in ("demographic_parity", "equalized_odds"):
-        try:
-            chosen = groups.thresholds(fitted_on, np.asarray(held.labels) == positive, own, wanted=aim)
-            picked = groups.apply_thresholds(scores, found, chosen)
-        except ValueError as error:
-            rows[aim] = {"skipped": str(error)}
-            continue
-        true = np.asarray(test.labels) == positive
+    for aim in aims:
+        chosen = groups.thresholds(fitted_on, fitted_to, own, wanted=aim)
+        picked = groups.apply_thresholds(scores, found, chosen)
         rows[aim] = {
             "thresholds": chosen,
             "accuracy": float((picked == true).mean()),

@@ -16,7 +16,7 @@ from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.inputs.text_pair import TextPair
 from kerastl.runs.evaluation import categories, rendering
-from kerastl.runs.evaluation.subject import Subject
+from kerastl.runs.evaluation.subject import NotMeasured, Subject
 from kerastl.system import near_names
 from kerastl.types import Inputs, TokenTarget
 
@@ -29,7 +29,7 @@ def corruptions_of(kind: Inputs) -> tuple[dict[str, Any], Callable[..., np.ndarr
     """The corruptions of a kind of input, and a function of examples, a name and a strength.
 
     Raises:
-        ValueError: if there are none of this kind.
+        NotMeasured: if there are none of this kind.
     """
     if isinstance(kind, Image):
         return pictures.LEVELS, pictures.corrupted
@@ -39,14 +39,15 @@ def corruptions_of(kind: Inputs) -> tuple[dict[str, Any], Callable[..., np.ndarr
         facts = {"mean": np.asarray(kind.mean), "spread": np.asarray(kind.spread)}
         groups = [places for places in categories.of(kind).values() if len(places) > 1]
         return tables.LEVELS, functools.partial(tables.corrupted, categories=groups, **facts)
-    raise ValueError(f"pictures, single texts and tables are corrupted; this takes {kind.kind}")
+    raise NotMeasured(f"pictures, single texts and tables are corrupted; this takes {kind.kind}")
 
 
 def _texts(kind: Text, ids: np.ndarray, name: str, strength: int, *, seed: int = 0) -> np.ndarray:
     """Token ids of corrupted texts: what the tokenizer had dropped, capitals say, cannot be corrupted any more."""
     read = [" ".join(word.text for word in kind.words(one)) for one in ids]
     made = texts.corrupted(read, name, strength, seed=seed)
-    same = [one.split() == other.split() for one, other in zip(read, made, strict=True)]
+    # a text that is an accent and nothing else is blank without it, and nobody asks for the answer to nothing
+    same = [one.split() == other.split() or not other.strip() for one, other in zip(read, made, strict=True)]
     return np.concatenate(
         [one[None] if alike else kind.of_row({"text": text}) for one, text, alike in zip(ids, made, same, strict=True)]
     )
@@ -56,10 +57,11 @@ def measure(subject: Subject) -> dict[str, Any]:
     """Each file under each corruption, on the same test examples.
 
     Raises:
-        ValueError: if this kind of input is not corrupted, there is no such corruption, or none was wanted.
+        NotMeasured: if this kind of input is not corrupted, or no corruption was wanted.
+        ValueError: if there is no such corruption.
     """
     if isinstance(subject.task.target, TokenTarget):
-        raise ValueError("labels of tokens do not fit corrupted texts, whose tokens are others")
+        raise NotMeasured("labels of tokens do not fit corrupted texts, whose tokens are others")
     levels, corrupted = corruptions_of(subject.task.inputs)
     names = _wanted(subject.settings.corruptions, levels)
     split = subject.dataset.test.take(_count(subject, len(names)))
@@ -105,7 +107,7 @@ def _words(subject: Subject, rows: dict[str, dict[str, Any]]) -> str:
 
 def _wanted(names: tuple[str, ...], levels: dict[str, Any]) -> list[str]:
     if names == (NONE,):
-        raise ValueError("--corruptions none")
+        raise NotMeasured("--corruptions none")
     unknown = [name for name in names if name not in levels]
     if unknown:
         raise ValueError(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from kerastl.runs.finished import FinishedRun
 
 
+class NotMeasured(ValueError):
+    """A section does not measure this run, for a reason that the page states; any other error is a mistake."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What is measured.
@@ -120,20 +124,33 @@ class Subject:
 
     @functools.cached_property
     def model(self) -> keras.Model | None:
-        """The float model with the task's answers, ``None`` where there is none or no Keras."""
+        """The float model with the task's answers, ``None`` where there is none or no Keras.
+
+        Raises:
+            NotMeasured: if the file is refused.
+        """
         try:
             return self.run.model
         except (FileNotFoundError, ModuleNotFoundError):
             return None
+        except ValueError as error:
+            raise NotMeasured(f"model.keras is refused: {error}") from error
 
     @functools.cached_property
     def raw_model(self) -> keras.Model | None:
-        """The same without what makes answers of its outputs: logits, or numbers."""
+        """The same without what makes answers of its outputs: logits, or numbers.
+
+        Raises:
+            NotMeasured: if the file is refused, or its outputs are not those of the task.
+        """
         if self.model is None:
             return None
         from kerastl.export import serving
 
-        made: Any = serving.with_logits(serving.at_the_door(self.model, self.task), self.task)
+        try:
+            made: Any = serving.with_logits(serving.at_the_door(self.model, self.task), self.task)
+        except ValueError as error:
+            raise NotMeasured(f"model.keras has no logits to ask: {error}") from error
         return type(made)(made.inputs[0], made.outputs[0]) if len(made.inputs) == len(made.outputs) == 1 else made
 
     def say(self, words: str) -> None:

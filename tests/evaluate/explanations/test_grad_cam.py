@@ -51,6 +51,14 @@ def test_another_classs_map_is_another_and_so_is_that_of_other_weights(model):
     np.testing.assert_array_equal(explain(PICTURES, zeros), before)
 
 
+@pytest.mark.parametrize("scaling", [keras.layers.Rescaling(1 / 255), keras.layers.Normalization(mean=1, variance=2)])
+def test_a_scaled_picture_is_no_feature_map(scaling):
+    image = keras.Input((6, 6, 1))
+    flat = keras.layers.Flatten()(scaling(image))
+    with pytest.raises(grad_cam.NoFeatureMaps):
+        grad_cam.explainer(keras.Model(image, keras.layers.Dense(2)(flat)))
+
+
 def test_models_without_feature_maps_are_refused(model):
     rows = keras.Input((4,))
     with pytest.raises(ValueError, match="with feature maps"):

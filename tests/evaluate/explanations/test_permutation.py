@@ -25,6 +25,18 @@ def test_importances_are_scikit_learns():
     assert [mean for mean, _ in found.values()] == pytest.approx(wanted.importances_mean, rel=0.03, abs=1e-3)
 
 
+def test_answers_of_several_outputs_are_scored_as_they_come():
+    rows = np.arange(40.0).reshape(20, 2)
+    found = permutation.importance(
+        lambda some: {"sum": some.sum(-1), "first": some[:, 0]},
+        rows,
+        lambda answers: -float(np.abs(answers["first"] - rows[:, 0]).mean()),
+        columns={"first": [0], "second": [1]},
+    )
+    assert found["first"][0] > 1
+    assert found["second"] == (0, 0)
+
+
 def test_a_category_is_dealt_as_a_whole():
     seen = []
     rows = np.eye(4)[np.arange(40) % 4]
