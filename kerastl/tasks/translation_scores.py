@@ -20,7 +20,11 @@ _SPACED = (
     (re.compile(r"([\.,])([^0-9])"), r" \1 \2"),
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
-_PLACEHOLDER = re.compile(r"%\d+|%[sdif]|\$\(\w+\)|\$?\{\w+\}|%[A-Z_]{2,}|</?\w[^<>]*>")
+# Only HTML's own elements are tags, and only names of variables stand in braces: "<none>" and "{None}" are translated.
+_ELEMENTS = "a|b|big|br|code|div|em|font|h[1-6]|i|img|li|ol|p|s|small|span|strong|sub|sup|tt|u|ul"
+_PLACEHOLDER = re.compile(
+    rf"%\d+|%[sdif]\b|\$\(\w+\)|\$?\{{[a-z0-9_]+\}}|%[A-Z_]{{2,}}|</?(?:{_ELEMENTS})(?:\s[^<>]*)?/?>"
+)
 
 
 def bleu(answers: Sequence[str], expected: Sequence[str]) -> float:

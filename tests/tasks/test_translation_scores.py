@@ -71,8 +71,8 @@ def test_bleu_and_chrf_are_sacrebleus():
 
 
 def test_placeholders_are_counted_as_often_as_they_stand_there():
-    sources = ["Save %1 as %2 in %1", "<b>Bold</b>", "100 %", "$(ARG1) of {count} %PRODUCTNAME"]
-    answers = ["%1 als %2 sichern", "<b>Fett<b>", "100 %", "{count}: $(ARG1) %PRODUCTNAME"]
+    sources = ["Save %1 as %2 in %1", "<b>Bold</b>", "100 %", "$(ARG1) of {count} %PRODUCTNAME", "<none> {None}"]
+    answers = ["%1 als %2 sichern", "<b>Fett<b>", "100 %", "{count}: $(ARG1) %PRODUCTNAME", "<keine> {Keine}"]
     assert translation_scores.placeholders_kept(answers, sources) == (2 + 1 + 0 + 3, 3 + 2 + 0 + 3)
 
 
