@@ -162,7 +162,7 @@ def _with_columns(command: argparse.ArgumentParser) -> None:
     command.add_argument("--classes-at", choices=("top", "leaf", "name"), default="top", help=words)
     words = "what becomes of classes whose names differ in case alone (default ask)"
     command.add_argument("--class-case", choices=("ask", "merge", "keep"), default="ask", help=words)
-    words = "what becomes of pictures' classes that are not in every split (default ask)"
+    words = "what becomes of classes that are not in every split (default ask)"
     command.add_argument("--class-mismatch", choices=("ask", "merge", "skip", "split"), default="ask", help=words)
 
 

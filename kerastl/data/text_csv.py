@@ -18,6 +18,7 @@ import numpy as np
 
 from kerastl import types
 from kerastl.data import (
+    class_mismatch,
     class_order,
     column_roles,
     enough,
@@ -110,7 +111,8 @@ def load(
     Raises:
         FileNotFoundError: there is no such file, or the vocabulary cannot be had.
         ValueError: the file cannot be read; rows that cannot be used under ``"fail"``; a class of fewer than three
-            examples, with which nothing could be measured; or no such split can be made.
+            examples, with which nothing could be measured, or that one of the file's own splits lacks; or no such split
+            can be made.
     """
     skip = splits.skips(policy)
     path, layout = Path(path), stored(layout)
@@ -123,8 +125,14 @@ def load(
         label_separator=label_separator,
         second_text=second_text_column,
     )
-    texts = labelled_texts.read(path, asked, layout=layout)
+    texts, problems = labelled_texts.read(path, asked, layout=layout), ()
+    if task == "classification" and not measure_on_train:
+        texts, problems = class_mismatch.settled_texts(texts, how=layout.class_mismatch)
     left_out.tell(texts.said)
+    if problems:
+        raise ValueError(
+            f"{problems[0]} {_numbers_hint([name for one in texts.examples for name in one.names])}In {path}."
+        )
     arguments: dict[str, Any] = {"path": str(path.resolve()), "text_column": texts.roles.example}
     arguments |= {"label_column": texts.roles.label or label_column, "split_column": texts.roles.split or split_column}
     arguments |= {"policy": policy} | label_options

@@ -44,8 +44,8 @@ class Layout:
     """What becomes of classes whose names differ in case alone: "ask" lists them and stops, "merge" makes one of them,
     "keep" leaves them apart."""
     class_mismatch: Literal["ask", "merge", "skip", "split"] = "ask"
-    """What becomes of pictures' classes that are not in every split: "ask" lists them and stops, "merge" calls those of
-    near names as train does, "skip" leaves them out, "split" divides all pictures anew."""
+    """What becomes of classes that are not in every split: "ask" lists them and stops, "merge" calls those of near
+    names as train does, "skip" leaves them out, "split" divides all examples anew."""
 
     @property
     def more(self) -> tuple[tuple[str, Path], ...]:
