@@ -288,8 +288,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("path", metavar="PATH", help="an array file, class folders of pictures, a table, or a model")
     one.add_argument(
-        "--model", metavar="MODEL", help="also list labels of an array file that this run, or model, doubts"
+        "--model", metavar="MODEL", help="also list labels that this finished run, or of arrays this model, doubts"
     )
+    words = "write doubtful labels of pictures or sentences into a page to click through, and a table beside it"
+    one.add_argument("--page", metavar="FILE", help=words)
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
     _with_columns(one)
     _with_json(one)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kerastl.data import audit, class_mismatch, facts, text_csv
-from kerastl.data.tables.table import Layout
 from kerastl.data.picture_table import Row
+from kerastl.data.tables.table import Layout
 
 
 def rows(**splits: str) -> list[Row]:
@@ -104,13 +106,15 @@ def sentences(tmp_path):
     return path
 
 
-def loaded(path, how: str):
-    options = {"sequence_length": 8, "vocabulary": None, "vocabulary_size": 60}
+def loaded(path, how: Any):
+    options: dict[str, Any] = {"sequence_length": 8, "vocabulary": None, "vocabulary_size": 60}
     return text_csv.load(path, layout=Layout(class_mismatch=how, class_case="keep"), **options)
 
 
 def test_texts_of_classes_that_a_split_lacks_are_asked_about_by_all_readers(sentences):
-    wanted = r"Every class needs texts .*'Spam' in train .*--class-mismatch merge says that 'Spam'.*skip.*all texts anew"
+    wanted = (
+        r"Every class needs texts .*'Spam' in train .*--class-mismatch merge says that 'Spam'.*skip.*all texts anew"
+    )
     with pytest.raises(ValueError, match=wanted):
         loaded(sentences, "ask")
     layout = Layout(class_case="keep")
@@ -131,7 +135,7 @@ def test_texts_are_merged_left_out_or_divided_anew(sentences, capsys):
     anew = loaded(sentences, "split")
     assert anew.task.target.names == ("Spam", "eggs", "ham", "news", "spam", "spams")
     assert sum(map(len, (anew.train, anew.validation, anew.test))) == 40
-    again = text_csv.load(**anew.arguments | {"seed": 0})
+    again = text_csv.load(**{**anew.arguments, "seed": 0})
     assert again.digest == anew.digest, "it is loaded again by what it says of itself"
 
 
