@@ -152,6 +152,7 @@ MAY_NAME: dict[str, set[str]] = {
     "untrusted/keras2": set(),  # JSON in, JSON out
     "untrusted/keras_config": set(),  # a written list; what the installed Keras offers is not asked
     "untrusted/keras_file": KERAS,
+    "untrusted/trusted": KERAS,  # which classes are layers
     "untrusted/saved_model_folder": TENSORFLOW,
     "untrusted/graph": TENSORFLOW,  # the register of operations
     "untrusted/sandbox": set(),

@@ -186,7 +186,9 @@ def input_shapes(path: str | Path, *, image_size: int | None = None) -> dict[str
     for name, tensor in zip(keras_graph.names_of(model, "input"), model.inputs, strict=True):
         if not tensor.dtype.startswith(("float", "bfloat", "uint8")):
             raise ValueError(
-                f"Wanted a model that takes numbers. Received: {file}, whose input {name!r} takes {tensor.dtype}."
+                f"Wanted a model that takes numbers. Received: {file}, whose input {name!r} takes {tensor.dtype}. A "
+                "model of texts is trained by `kerastl run text_classifier`; in Python kerastl.export.tflite.convert("
+                "model) makes a file of this one, and kerastl.compress.ptq.dynamic_int8 a smaller one of that."
             )
         shape = tuple(tensor.shape)[1:]
         sides = tuple(side or image_size for side in shape[:2]) if len(shape) == 3 else shape[:2]
@@ -220,6 +222,12 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
     file, model = opened(path)
     takes, gives = (keras_graph.names_of(model, end) for end in ("input", "output"))
     kinds = {name: kind_of(inputs, name) for name in takes}
+    if pixels not in ("auto", "0..255") and not any(isinstance(kind, Image) for kind in kinds.values()):
+        raise ValueError(
+            f"--pixels {pixels} is of pictures, (height, width, channels) of whole numbers 0..255. Received: inputs of "
+            f"{inputs.shape} for {file}, which the file would take as they are: save them as the model takes them, and "
+            "leave --pixels out. With labels, pictures without an axis of channels are taken as well."
+        )
     _check_taken(file, model, dict(zip(takes, model.inputs, strict=True)), inputs)
     given = {name: keras.Input(kind.shape, name=name) for name, kind in kinds.items()}
     started = {
