@@ -158,8 +158,12 @@ def _with_columns(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{name}", choices=("auto", "yes", "no"), default="auto", help=f"whether {what}")
     for name in ("validation", "test"):
         command.add_argument(f"--{name}-file", metavar="FILE", help=f"of the {name} split, beside one of train")
-    words = "what is a class: the topmost folders, the innermost, or the names of files before a number (default top)"
-    command.add_argument("--classes-at", choices=("top", "leaf", "name"), default="top", help=words)
+    words = (
+        "what is a class: the topmost folders, the inner ones by their names, each leaf by its path, or the names of "
+    )
+    words += "files before a number (default auto: the topmost, if no others may be meant)"
+    places = ("auto", "top", "inner", "leaf", "name")
+    command.add_argument("--classes-at", choices=places, default="auto", help=words)
     words = "what becomes of classes whose names differ in case alone (default ask)"
     command.add_argument("--class-case", choices=("ask", "merge", "keep"), default="ask", help=words)
     words = "what becomes of classes that are not in every split (default ask)"
