@@ -178,7 +178,7 @@ def center_crop_inside():
 
 @model((48, 48, 3))
 def transfer_mobilenet():
-    base = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
+    base = keras.applications.MobileNetV2((48, 48, 3), alpha=0.35, include_top=False, weights=None)
     base.trainable = False
     i = keras.Input((48, 48, 3))
     x = keras.applications.mobilenet_v2.preprocess_input(i)

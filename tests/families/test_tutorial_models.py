@@ -24,12 +24,11 @@ REFUSED = {
     "embedding_ids": r"takes int32\. .*kerastl run text_classifier.*tflite\.convert\(model\)",
     "text_vectorization": r"takes string\. .*kerastl run text_classifier",
     "timeseries_transformer": r"a model that TensorFlow's converter takes\..*Build the model of other operations",
-    "spectrogram_inside": r"Wanted|layer",
 }
 """What nobody ships, and what is said instead."""
 QUICK = {
-    "beginner_mnist", "sequential_without_input", "transfer_mobilenet", "mixed_float16", "h5_of_tf_210",
-    "keras_of_tf_215", "unet", "siamese", "any_size", "embedding_floats", "embedding_ids",
+    "beginner_mnist", "sequential_without_input", "mixed_float16", "h5_of_tf_210",
+    "keras_of_tf_215", "siamese", "any_size", "embedding_floats", "embedding_ids",
 }  # fmt: skip
 
 
