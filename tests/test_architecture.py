@@ -116,6 +116,7 @@ MAY_NAME: dict[str, set[str]] = {
     "compress/channels/importance": KERAS | TENSORFLOW,  # gradients
     "compress/qat": TF_KERAS | TFMOT | TENSORFLOW,  # ranges are variables
     "compress/quantize_scheme": TF_KERAS | TFMOT | TENSORFLOW,  # quantizers written as graph operations
+    "compress/sequences": TF_KERAS | TENSORFLOW,  # a graph is walked
     "compress/lowering": TF_KERAS | TENSORFLOW,  # a graph is walked
     "compress/cluster": TF_KERAS | TFMOT | TENSORFLOW,  # TF-MOT's first centroids are made of tensors
     "compress/fine_tuning": TF_KERAS | TFMOT | TENSORFLOW,  # the training step
