@@ -26,10 +26,7 @@ REFUSED = {
     "timeseries_transformer": r"a model that TensorFlow's converter takes\..*Build the model of other operations",
 }
 """What nobody ships, and what is said instead."""
-QUICK = {
-    "beginner_mnist", "sequential_without_input", "mixed_float16", "h5_of_tf_210",
-    "keras_of_tf_215", "siamese", "any_size", "embedding_floats", "embedding_ids",
-}  # fmt: skip
+QUICK = {"sequential_without_input", "h5_of_tf_210", "any_size", "embedding_floats", "embedding_ids"}
 
 
 def examples_of(one: Model, random: np.random.Generator, name: str) -> dict[str, np.ndarray]:
