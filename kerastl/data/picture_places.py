@@ -60,7 +60,7 @@ class Places:
             return found
         return place if inside else None
 
-    def several(self, written: str) -> list[str]:
+    def candidates(self, written: str) -> list[str]:
         """The files that a path may mean, where there is more than one."""
         found = self._ends(written.replace("\\", "/"))
         return found if len(found) > 1 else []

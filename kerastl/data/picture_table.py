@@ -224,7 +224,7 @@ class _Reader:
         if place is None:
             where = f"leads out of {self.places.root}; --root FOLDER (root=) says where pictures are"
             return f"{cells['path']!r} {where}"
-        if not os.path.lexists(place) and (some := self.places.several(cells["path"])):
+        if not os.path.lexists(place) and (some := self.places.candidates(cells["path"])):
             return f"{cells['path']!r} may be {' or '.join(some[:3])}; --root FOLDER (root=) says in which folder"
         if odd := [f"{flag!r} under {name}" for name, flag in flags.items() if flag not in ("", "0", "1")]:
             return f"{', '.join(odd)}, where 0 or 1 is wanted"

@@ -23,7 +23,6 @@ from kerastl.runs import own_model
 REFUSED = {
     "embedding_ids": r"takes int32\. .*kerastl run text_classifier.*tflite\.convert\(model\)",
     "text_vectorization": r"takes string\. .*kerastl run text_classifier",
-    "timeseries_transformer": r"a model that TensorFlow's converter takes\..*Build the model of other operations",
 }
 """What nobody ships, and what is said instead."""
 QUICK = {"sequential_without_input", "h5_of_tf_210", "any_size", "embedding_floats", "embedding_ids"}
