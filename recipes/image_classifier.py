@@ -26,7 +26,7 @@ from kerastl.inputs.augmentation import Augmentation
 from kerastl.models.pretrained.names import BackboneName
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Workspace
-from kerastl.types.settings import Count, CountOrNone, ImageSize, Part, Positive, Seed
+from kerastl.types.settings import Count, CountOrNone, ImageSize, Part, Place, Positive, Seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Config:
     backbone: BackboneName = "efficientnet_lite0"
     """A foundation model, see `kerastl.models.pretrained.load`; "mobilenet_v2" is a third smaller and less accurate.
     "preset:vit_base_patch16_224_imagenet" is a vision transformer; it wants pictures of whole patches."""
+    start_from: Place = ""
+    """Folder of a finished run of the same backbone, to go on with: more pictures, or new classes. Its weights are the
+    start, and the head keeps the rows of the classes that both have."""
     image_size: ImageSize = 224
     """Side of the square pictures that the backbone gets, in pixels."""
     labels: Count | None = None
@@ -114,12 +117,14 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         whole = load(config)
         run.use_dataset(whole)
         data = whole if config.labels is None else draw_labels(config, whole)
+        kerastl.runs.starting.tell(config.start_from, data)
         plan = kerastl.training.transfer.plan_for(
             data.train, batch_size=config.batch_size, epochs=config.epochs, learning_rate=config.learning_rate
         )
         print(plan.why)
         backbone = kerastl.models.pretrained.names.contents(config.backbone)
         basis = [config.seed, config.labels, config.augmentation, backbone, data.digest]
+        basis += kerastl.runs.starting.key(config.start_from)
 
         features = run.stage("features", lambda at: cache_features(config, data, plan, at), key=[basis, plan.views])
         probe = run.stage(
@@ -160,11 +165,12 @@ def weights(config: Config, data: Dataset) -> dict[int, float] | None:
 
 
 def built(config: Config, data: Dataset):
-    """The backbone with its weights and a new head."""
+    """The backbone with its weights and a new head, or the model of the run that this one goes on with."""
     kerastl.training.set_seed(config.seed)
     pretrained = kerastl.models.pretrained
     backbone = pretrained.load(config.backbone, image_size=config.image_size)
-    return pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
+    model = pretrained.backbone.with_head(backbone, data.task, dropout=config.dropout)
+    return kerastl.runs.starting.begun(model, config.start_from, data.task)
 
 
 def cache_features(config: Config, data: Dataset, plan, at: Workspace):
@@ -192,6 +198,7 @@ def train_probe(config: Config, data: Dataset, plan, features, at: Workspace):
         validation=validation[0] if validation else None,
         workspace=at,
         class_weight=weights(config, data),
+        keep_head=bool(config.start_from),
     )
 
 

@@ -37,6 +37,8 @@ class Config:
 
     model: Place = ""
     """A `.keras` or `.h5` file, or the folder of a finished run; by default a small net is trained here."""
+    trust: Place = ""
+    """Python file with the classes of layers, or of a model, of your own that the model's file names: its code runs."""
     data: str = "fashion_mnist"
     """A folder with a folder a class, a table, an archive, arrays (.npz, .npy, .parquet), "mnist", "fashion_mnist",
     "cifar10", or "tfds:NAME". Its classes in the order of the model's answers. Without labels: pictures in no classes,
@@ -87,7 +89,8 @@ class Config:
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
     """Open or train, load, remove channels and weights, learn integers, quantize, verify, report."""
-    with kerastl.runs.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
+    trusted = kerastl.runs.own_model.trusting(config.trust)
+    with trusted, kerastl.runs.Run(folder, recipe="shrink_model", tag=folder.name, config=config) as run:
         data = load(config)
         run.use_dataset(data)
         skipped: dict[str, str] = {}
@@ -136,7 +139,8 @@ def model_digest(config: Config) -> str:
     if not config.model:
         return f"{config.widths} {config.from_scratch}"
     file = kerastl.models.pretrained.local_file.file_of(config.model)
-    return f"{kerastl.system.digests.of_file(file)} {config.pixels} {config.image_size}"
+    own = kerastl.system.digests.of_file(Path(config.trust)) if config.trust else ""
+    return f"{kerastl.system.digests.of_file(file)} {config.pixels} {config.image_size}{own}"
 
 
 def load(config: Config) -> Dataset:

@@ -28,7 +28,7 @@ from kerastl.data.reading import TextReading
 from kerastl.models.pretrained.encoders import Encoder
 from kerastl.runs import Acceptance, FineTuning
 from kerastl.types import Dataset
-from kerastl.types.settings import Count, EncoderTokens, Seed
+from kerastl.types.settings import Count, EncoderTokens, Place, Seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,9 @@ class Config:
     """Pretrained "minilm_l6"; a model of BERT's kind, cased or not: a keras-hub preset, "bert_base_multi" say, its
     folder, or a folder of the Hugging Face hub, XLM-R and ALBERT among them; or "small", trained from nothing, for
     other languages."""
+    start_from: Place = ""
+    """Folder of a finished run of the same encoder, to go on with: more texts, or new classes. Its weights and its
+    vocabulary are the start, and the head keeps the rows of the classes that both have."""
     pooling: Literal["mean", "cls"] = "mean"
     """What the head sees: the "mean" of all tokens, as MiniLM was trained, or its "cls" token."""
     lora_rank: Count | None = None
@@ -84,6 +87,7 @@ class Config:
 def load(config: Config) -> Dataset:
     """The file that was named, or movie reviews; token ids of the vocabulary that the encoder reads."""
     length, vocabulary = config.sequence_length, kerastl.models.pretrained.encoders.vocabulary(config.encoder)
+    vocabulary = kerastl.runs.starting.vocabulary(config.start_from, vocabulary)
     return kerastl.data.loading.texts(
         config.data, sequence_length=length, vocabulary=vocabulary, reading=config.reading, seed=config.seed
     )
@@ -95,6 +99,7 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
         whole = load(config)
         run.use_dataset(whole)
         data = whole if config.labels is None else draw_labels(config, whole)
+        kerastl.runs.starting.tell(config.start_from, data)
         weights = kerastl.training.class_weights(data.train.labels, data.task.target) if config.balanced else None
         lora, sentences = config.lora_rank is not None, kerastl.runs.sentences
         if config.contrastive_pairs:
@@ -105,7 +110,12 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             data,
             functools.partial(build, config, data),
             plan=plan,
-            key=[kerastl.models.pretrained.names.contents(config.encoder), config.pooling, config.precision],
+            key=[
+                kerastl.models.pretrained.names.contents(config.encoder),
+                config.pooling,
+                config.precision,
+                *kerastl.runs.starting.key(config.start_from),
+            ],
             seed=config.seed,
             chosen_by_validation=config.labels is None,
             lora_rank=config.lora_rank,
@@ -130,9 +140,10 @@ def draw_labels(config: Config, data: Dataset) -> Dataset:
 
 
 def build(config: Config, data: Dataset):
-    """The encoder with its weights and a new head."""
+    """The encoder with its weights and a new head, or the model of the run that this one goes on with."""
     with kerastl.training.precision.dtype_policy(config.precision):
-        return kerastl.models.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
+        model = kerastl.models.pretrained.encoders.load(config.encoder, data.task, pooling=config.pooling)
+    return kerastl.runs.starting.begun(model, config.start_from, data.task)
 
 
 if __name__ == "__main__":

@@ -158,11 +158,15 @@ def _with_columns(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{name}", choices=("auto", "yes", "no"), default="auto", help=f"whether {what}")
     for name in ("validation", "test"):
         command.add_argument(f"--{name}-file", metavar="FILE", help=f"of the {name} split, beside one of train")
-    words = "what is a class: the topmost folders, the innermost, or the names of files before a number (default top)"
-    command.add_argument("--classes-at", choices=("top", "leaf", "name"), default="top", help=words)
+    words = (
+        "what is a class: the topmost folders, the inner ones by their names, each leaf by its path, or the names of "
+    )
+    words += "files before a number (default auto: the topmost, if no others may be meant)"
+    places = ("auto", "top", "inner", "leaf", "name")
+    command.add_argument("--classes-at", choices=places, default="auto", help=words)
     words = "what becomes of classes whose names differ in case alone (default ask)"
     command.add_argument("--class-case", choices=("ask", "merge", "keep"), default="ask", help=words)
-    words = "what becomes of pictures' classes that are not in every split (default ask)"
+    words = "what becomes of classes that are not in every split (default ask)"
     command.add_argument("--class-mismatch", choices=("ask", "merge", "skip", "split"), default="ask", help=words)
 
 
@@ -288,8 +292,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("path", metavar="PATH", help="an array file, class folders of pictures, a table, or a model")
     one.add_argument(
-        "--model", metavar="MODEL", help="also list labels of an array file that this run, or model, doubts"
+        "--model", metavar="MODEL", help="also list labels that this finished run, or of arrays this model, doubts"
     )
+    words = "write doubtful labels of pictures or sentences into a page to click through, and a table beside it"
+    one.add_argument("--page", metavar="FILE", help=words)
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
     _with_columns(one)
     _with_json(one)

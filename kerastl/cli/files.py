@@ -7,10 +7,11 @@ import dataclasses
 import importlib
 import json
 import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kerastl.system import near_names
+from kerastl.system import near_names, output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,18 +68,36 @@ def benchmark(*, files: list[str], threads: int, as_json: bool) -> int:
     return 0
 
 
-def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **flags: str | tuple[str, ...] | None) -> int:
+def audit(
+    *,
+    path: str,
+    quick: bool,
+    model: str | None,
+    as_json: bool,
+    page: str | None = None,
+    **flags: str | tuple[str, ...] | None,
+) -> int:
     """Prints everything wrong with a data set, or what is in a model and everything suspicious in it.
+
+    Args:
+        path: of the data, or the model.
+        quick: without a look for near duplicates.
+        model: a finished run, or of arrays a model, that says which labels it doubts.
+        as_json: for programs.
+        page: a file to write the doubtful labels of pictures or sentences into, as a page; a table beside it.
+        flags: how the data is read, see `data.reading.from_flags`.
 
     Returns:
         1 if any of it is an error and not only a warning: a model with one would be refused.
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: a model given for what is no array file, or nothing that can be read.
+        ValueError: a model given for what is no array file and no run's kind of data, or nothing that can be read.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
+    if page is not None and model is None:
+        raise ValueError(f"--page shows the labels that a run doubts: --model RUN. Received: --page {page} alone.")
     import kerastl
 
     models = kerastl.untrusted.model_file
@@ -88,10 +107,15 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **flags: 
         with models.SandboxedModel() as reader:
             found = reader.audit(path)
     else:
-        if model is not None and not kerastl.inputs.array_file.is_array(Path(path)):  # not after minutes of audit
-            raise ValueError(f"--model goes with an array file (.npz, .npy, idx). Received: {path}.")
-        found = kerastl.data.audit.audit(Path(path), near=not quick, **kerastl.data.reading.from_flags(flags))
-        if model is not None:
+        options = kerastl.data.reading.from_flags(flags)
+        arrays = kerastl.inputs.array_file.is_array(Path(path))
+        doubted = []
+        if model is not None and not arrays:  # not after minutes of audit
+            doubted = _doubts_of_run(path, model, page=page, options=options)
+        elif page is not None:
+            raise ValueError(f"--page shows pictures or sentences. Received: the arrays {path}; leave it out.")
+        found = kerastl.data.audit.audit(Path(path), near=not quick, **options) + doubted
+        if model is not None and arrays:
             found += _doubts(path, model)
     findings = [dataclasses.asdict(finding) for finding in found]
     if as_json:
@@ -102,6 +126,23 @@ def audit(*, path: str, quick: bool, model: str | None, as_json: bool, **flags: 
         wrong = sum(finding["severity"] != "note" for finding in findings)
         print(f"{wrong} finding(s) in {path}" if wrong else f"nothing wrong found in {path}")
     return 1 if any(finding["severity"] == "error" for finding in findings) else 0
+
+
+def _doubts_of_run(path: str, model: str, *, page: str | None, options: dict[str, Any]) -> list[Finding]:
+    """The labels of pictures or of sentences that a finished run doubts; a page and a table of them where wanted."""
+    import kerastl
+
+    if not Path(model, "mobile", "model.tflite").is_file():
+        raise ValueError(
+            "--model goes with an array file (.npz, .npy, idx), or is a finished run of the pictures or sentences. "
+            f"Received: {path} and {model}, which is no folder of a finished run."
+        )
+    run = kerastl.open(model)
+    found = kerastl.runs.label_doubts.find(path, run, **options)
+    if page is not None:
+        table = found.write(page, kind=run.task.inputs)
+        print(f"page: {output.printable(page)}, table: {output.printable(str(table))}", file=sys.stderr)
+    return list(found.findings())
 
 
 def _doubts(path: str, model: str) -> list[Finding]:

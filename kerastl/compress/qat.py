@@ -26,7 +26,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantize_layer, quantize_wrapper
 
-from kerastl.compress import fine_tuning, float_file, lowering, quantize_scheme
+from kerastl.compress import fine_tuning, float_file, lowering, quantize_scheme, sequences
 from kerastl.compress.fine_tuning import TiedWeights
 from kerastl.compress.quantize_scheme import KERNELS, ActivationRange
 from kerastl.training import batching
@@ -162,7 +162,7 @@ def prepare(
     scope = {kind.__name__: kind for kind in quantize_scheme.KINDS}
     try:
         with kerases.quantize_scope(scope):
-            annotated = kerases.quantize_annotate_model(lowering.to_quantizable_layers(tf_model))
+            annotated = kerases.quantize_annotate_model(lowering.to_quantizable_layers(sequences.as_pictures(tf_model)))
             network = kerases.quantize_apply(annotated, scheme=quantize_scheme.Scheme())
     except (RuntimeError, ValueError) as error:  # TF-MOT names the layer and its class
         raise ValueError(

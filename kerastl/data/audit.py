@@ -116,7 +116,10 @@ def audit(
 def _pictures(path: Path, *, near: bool, **options: Any) -> list[Finding]:
     """Pictures in folders or in a table, as `picture_listing.listed` finds them, also in an archive."""
     if path.is_dir() and not picture_listing.tables_in(path) and not _holds_pictures(path):
-        raise ValueError(f"Wanted a folder of array files, or of class folders with pictures. Received: {path}.")
+        raise ValueError(
+            "Wanted a folder of array files, or of class folders with pictures. Received: "
+            f"{path}.{picture_listing.instead(path)}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         try:
             inside = path

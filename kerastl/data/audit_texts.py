@@ -6,7 +6,7 @@ import collections
 import hashlib
 from pathlib import Path
 
-from kerastl.data import column_roles, duplicates, enough, labelled_texts, overview, text_csv
+from kerastl.data import class_mismatch, column_roles, duplicates, enough, labelled_texts, overview, text_csv
 from kerastl.data.tables.table import Layout
 from kerastl.system import phrases
 from kerastl.types import Finding
@@ -20,7 +20,9 @@ def table(path: Path, asked: column_roles.Asked, *, layout: Layout) -> list[Find
         read = labelled_texts.read(path, asked, layout=layout)
     except ValueError as error:  # no table, no such column, classes that are doubtful
         return [Finding("error", path.name, str(error))]
-    found = [Finding("error", *problem.split(": ", 1)) for problem in read.problems]
+    read, mismatch = class_mismatch.settled_texts(read, how=layout.class_mismatch)
+    found = [Finding("error", path.name, problem) for problem in mismatch]
+    found += [Finding("error", *problem.split(": ", 1)) for problem in read.problems]
     examples = read.examples
     if not examples:
         return [*found, Finding("error", path.name, "no row that can be used")]
@@ -40,7 +42,7 @@ def table(path: Path, asked: column_roles.Asked, *, layout: Layout) -> list[Find
     for split, count in counts.items():
         if len(every) == 1:
             found.append(Finding("error", split, enough.one_class(min(every))))
-        if missing := sorted(every - set(count)):
+        if (missing := sorted(every - set(count))) and not mismatch:  # which says the same, and what helps
             found.append(Finding("error", split, f"no example of class {duplicates.some(missing)}"))
     if few := sorted(f"{name!r} ({number})" for name, number in total.items() if number < text_csv.LEAST):
         count = phrases.counted(len(few), "class", "classes")

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -29,6 +29,8 @@ _BESIDE |= {"ground_truth", "segmentationclass", "segmentationobject", "xmls", "
 _MASK = re.compile(r"(.+?)[ _-]*(?:mask|seg|segmentation|groundtruth)(?:[_-]?\d+)?", re.IGNORECASE)
 _NUMBERED = (re.compile(r"(.*?\w)[ ._-]*\(\d+\)"), re.compile(r"(.+?)[ ._-]+\d+"), re.compile(r"(.*\D)\d+"))
 """Names of files with a class and a number behind it: `cat (1)`, `cat.1`, `0_12`, `cat1`."""
+_NO_CLASS = re.compile(r"[\d\W_]+")
+"""What folders inside of classes are called that are none: numbers, days."""
 
 
 class Example(NamedTuple):
@@ -55,18 +57,23 @@ class Found:
 
 
 def read(
-    root: Path, *, is_one: Callable[[Path], bool] | None = None, classes_at: Literal["top", "leaf", "name"] = "top"
+    root: Path,
+    *,
+    is_one: Callable[[Path], bool] | None = None,
+    classes_at: Literal["auto", "top", "inner", "leaf", "name"] = "auto",
 ) -> Found:
     """The examples below a folder.
 
     Args:
         root: the folder.
         is_one: whether a file is an example by its name; a picture by default.
-        classes_at: what is a class: the topmost folders, whatever is in them, the innermost, or the names of files up
-            to the number behind them, whatever folders they are in.
+        classes_at: what is a class: the topmost folders, whatever is in them, the innermost by their own names or by
+            their whole paths, or the names of files up to the number behind them, whatever folders they are in.
+            ``"auto"`` is the topmost, where it is no question.
 
     Raises:
-        ValueError: its folders look like splits, or like pictures and their masks, and are not certain to be.
+        ValueError: its folders look like splits, or like pictures and their masks, and are not certain to be; or
+            folders of the same names lie in several, and nobody says which of the two are classes.
     """
     is_one = is_one or is_picture
     if classes_at == "name":
@@ -76,24 +83,48 @@ def read(
     for split, part in parts.items():
         for inner in sorted(_holders(part, is_one), key=lambda inner: class_order.natural(inner.name)):
             own, divided = inner.name, _splits_inside(inner, is_one) if len(parts) == 1 else {}
-            if classes_at == "top" and not divided:
+            if classes_at in ("auto", "top") and not divided:
                 places.add((split, composed(own)))
             for file, way in _without_masks(inner, list(filter(is_one, files(inner))), said):
                 below, way = (divided[way[0]], way[1:]) if way and way[0] in divided else (split, way)
                 if way:
                     nested.add("/".join((own, *way)))
-                label = composed("/".join((own, *way)) if classes_at == "leaf" else own)
+                names = (own, *way)
+                label = composed({"leaf": "/".join(names), "inner": names[-1]}.get(classes_at, own))
                 places.add((below, label))
                 found.append(Example(file, label, below))
             if divided:
                 said.append(f"{inner.name} holds the splits {', '.join(divided)}")
-    if nested and classes_at == "top":
+    if nested and classes_at == "auto":
+        _refuse_grid(nested, {one.label for one in found}, root)
+    if nested and classes_at in ("auto", "top"):
         tops = len({one.split("/")[0] for one in nested})
         said.append(
             f"{phrases.counted(tops, 'class holds', 'classes hold')} folders of their own, {len(nested)} in all "
             f"({_some(sorted(nested))}): --classes-at leaf makes each of them a class"
         )
     return Found(tuple(found), frozenset(places), tuple(said))
+
+
+def _refuse_grid(nested: Collection[str], names: Collection[str], root: Path) -> None:
+    """Refuses folders of the same names in several: folds, patients, magnifications or copies with classes inside, or
+    classes with such inside. Numbers and days are no classes.
+
+    Raises:
+        ValueError: so it is.
+    """
+    tops_of: dict[str, set[str]] = collections.defaultdict(set)
+    for one in nested:
+        top, *_, inner = one.split("/")
+        tops_of[inner].add(top)
+    tops = set().union(*tops_of.values())
+    shared = all(len(some) > 1 for some in tops_of.values()) and len(tops_of) > 1
+    if shared and len(tops) > 1 and tops >= set(names) and not all(_NO_CLASS.fullmatch(name) for name in tops_of):
+        raise ValueError(
+            f"Wanted one level of folders that are classes. Received: {_some(sorted(tops))}, with the same folders "
+            f"{_some(sorted(tops_of))} inside of several, in {root}: --classes-at inner takes {_some(sorted(tops_of))} "
+            f"for classes, --classes-at top {_some(sorted(tops))}."
+        )
 
 
 def class_in_name(name: str) -> str | None:

@@ -2,56 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from kerastl.data import picture_table, splits
+from kerastl.data.labelled_texts import Example, Texts
 from kerastl.system import phrases
+
+Labelled = TypeVar("Labelled", picture_table.Row, Example)
+"""A picture of a table or a folder, or a text."""
 
 _NEAR = 0.8  # share of signs that two names have in common from which on one may be a slip of the other
 _SHOWN = 5
 
 
-class Settled(NamedTuple):
-    """Pictures whose classes are the same in every split, or what is wrong with them.
+class Settled(NamedTuple, Generic[Labelled]):
+    """Examples whose classes are the same in every split, or what is wrong with them.
 
     Attributes:
-        rows: the pictures.
+        rows: the examples.
         names: of the classes.
         said: what was done, a sentence each.
         problems: why they cannot be used, and which flag helps.
     """
 
-    rows: list[picture_table.Row]
+    rows: list[Labelled]
     names: set[str]
     said: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
-def settle(rows: Sequence[picture_table.Row], names: Collection[str], *, how: str) -> Settled:
+def settle(
+    rows: Sequence[Labelled], names: Collection[str], *, how: str, what: tuple[str, str] = ("picture", "pictures")
+) -> Settled[Labelled]:
     """Brings the classes of all splits together, as somebody asks.
 
     Args:
-        rows: pictures, each with its split.
-        names: of the classes, those without a picture among them.
+        rows: examples, each with its split; of none is train.
+        names: of the classes, those without an example among them.
         how: ``"ask"`` states what is wrong, ``"merge"`` calls a class that train does not have as the one that is near
             it, ``"skip"`` leaves out classes that are not in every split, ``"split"`` leaves the splits aside: all
-            pictures are divided anew.
+            are divided anew.
+        what: an example is called, and several are.
     """
     rows, names, said = list(rows), set(names), []
     if how == "split":
-        count = sum(row.split != "train" for row in rows)
-        rows = [row._replace(split="train") for row in rows]
-        said += [f"{phrases.counted(count, 'picture', 'pictures')} of validation and test: all are divided anew"]
+        count = sum(_split_of(row) != "train" for row in rows)
+        rows = [_changed(row, split="train") for row in rows]
+        said += [f"{phrases.counted(count, *what)} of validation and test: all are divided anew"] if count else []
     found = _by_split(rows)
     if how == "merge":
         renamed = {
             split: {name: near for name in present - found["train"] if (near := nearest(name, found["train"]))}
             for split, present in found.items()
         }
-        rows = [_renamed(row, renamed[str(row.split)]) for row in rows]
+        rows = [_renamed(row, renamed[_split_of(row)]) for row in rows]
         said += [f"{name!r} of {split} is {near!r}" for split, some in renamed.items() for name, near in some.items()]
         gone = {name for some in renamed.values() for name in some}
         found = _by_split(rows)
@@ -59,11 +67,23 @@ def settle(rows: Sequence[picture_table.Row], names: Collection[str], *, how: st
     lacking = {name: [split for split, present in found.items() if name not in present] for name in names}
     lacking = {name: some for name, some in lacking.items() if some}
     if how == "skip" and lacking:
-        said += [_left_out(name, some, rows) for name, some in sorted(lacking.items())]
+        said += [_left_out(name, some, rows, what=what) for name, some in sorted(lacking.items())]
         rows = [kept for row in rows if (kept := _without(row, lacking)) is not None]
         return Settled(rows, names - lacking.keys(), tuple(said))
-    problems = [] if how == "skip" else [_problem(lacking, found)] if lacking else []
+    problems = [] if how == "skip" else [_problem(lacking, found, what=what[1])] if lacking else []
     return Settled(rows, names, tuple(said), tuple(problems))
+
+
+def settled_texts(texts: Texts, *, how: str) -> tuple[Texts, tuple[str, ...]]:
+    """Texts with classes that every split has, and what is wrong with them; see `settle`.
+
+    Args:
+        texts: as they were read.
+        how: as for `settle`.
+    """
+    names = {name for one in texts.examples for name in one.names}
+    found = settle(texts.examples, names, how=how, what=("text", "texts"))
+    return dataclasses.replace(texts, examples=found.rows, said=(*texts.said, *found.said)), found.problems
 
 
 def nearest(name: str, others: Collection[str]) -> str | None:
@@ -86,32 +106,54 @@ def _digits(name: str) -> list[str]:
     return re.findall(r"\d+", name)
 
 
-def _by_split(rows: Sequence[picture_table.Row]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {split: set() for split in splits.WORDS if any(row.split == split for row in rows)}
+def _split_of(row: picture_table.Row | Example) -> str:
+    return row.split or "train"
+
+
+def _names_of(row: picture_table.Row | Example) -> tuple[str, ...]:
+    """The classes of an example; none where it has none of several."""
+    return row.names if isinstance(row, Example) else row.labels or ((row.label,) if row.label else ())
+
+
+def _changed(row: Labelled, **changes: Any) -> Labelled:
+    return dataclasses.replace(row, **changes) if isinstance(row, Example) else row._replace(**changes)
+
+
+def _by_split(rows: Sequence[picture_table.Row | Example]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {
+        split: set() for split in splits.WORDS if any(_split_of(row) == split for row in rows)
+    }
     for row in rows:
-        found[str(row.split)].update(row.labels or ((row.label,) if row.label else ()))
+        found[_split_of(row)].update(_names_of(row))
     return found
 
 
-def _renamed(row: picture_table.Row, names: Mapping[str, str]) -> picture_table.Row:
-    labels = tuple(sorted({names.get(name, name) for name in row.labels}))
-    return row._replace(label=", ".join(labels) if row.labels else names.get(row.label, row.label), labels=labels)
+def _renamed(row: Labelled, names: Mapping[str, str]) -> Labelled:
+    if not row.labels:
+        return _changed(row, label=names.get(row.label, row.label))
+    return _with_labels(row, tuple(sorted({names.get(name, name) for name in row.labels})))
 
 
-def _without(row: picture_table.Row, gone: Collection[str]) -> picture_table.Row | None:
-    """The picture without some classes; one that has no other is left out."""
+def _with_labels(row: Labelled, labels: tuple[str, ...]) -> Labelled:
+    return _changed(row, label=", ".join(labels), labels=labels)
+
+
+def _without(row: Labelled, gone: Collection[str]) -> Labelled | None:
+    """The example without some classes; one that has no other is left out."""
     if not row.labels:
         return None if row.label in gone else row
     labels = tuple(name for name in row.labels if name not in gone)
-    return row._replace(label=", ".join(labels), labels=labels) if labels else None
+    return _with_labels(row, labels) if labels else None
 
 
-def _left_out(name: str, where: Sequence[str], rows: Sequence[picture_table.Row]) -> str:
-    count = sum(name in (row.labels or (row.label,)) for row in rows)
-    return f"{name} is left out, {phrases.counted(count, 'picture', 'pictures')}: none in {' and '.join(where)}"
+def _left_out(
+    name: str, where: Sequence[str], rows: Sequence[picture_table.Row | Example], *, what: tuple[str, str]
+) -> str:
+    count = sum(name in _names_of(row) for row in rows)
+    return f"{name} is left out, {phrases.counted(count, *what)}: none in {' and '.join(where)}"
 
 
-def _problem(lacking: Mapping[str, Sequence[str]], found: Mapping[str, set[str]]) -> str:
+def _problem(lacking: Mapping[str, Sequence[str]], found: Mapping[str, set[str]], *, what: str) -> str:
     """All that is wrong in one sentence, and what to do about it in others."""
     words = []
     for name, where in sorted(lacking.items()):
@@ -125,8 +167,8 @@ def _problem(lacking: Mapping[str, Sequence[str]], found: Mapping[str, set[str]]
         if "train" in lacking[name] and (near := nearest(name, found["train"]))
     ]
     merge = f"--class-mismatch merge says that {', '.join(likely[:_SHOWN])}; " if likely else ""
-    anew = ", --class-mismatch split divides all pictures anew" if len(found) > 1 else ""
+    anew = f", --class-mismatch split divides all {what} anew" if len(found) > 1 else ""
     return (
-        f"Every class needs pictures in every split. Received: none of {some}. {merge}--class-mismatch skip leaves out "
+        f"Every class needs {what} in every split. Received: none of {some}. {merge}--class-mismatch skip leaves out "
         f"classes that a split lacks{anew}."
     )

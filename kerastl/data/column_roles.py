@@ -257,8 +257,9 @@ def _label(table: Table, asked: Asked, taken: set[str | None], said: dict[str, s
 def _is_label(values: Sequence[Cell]) -> bool:
     """Whether a column holds few words, each of them often."""
     some = _some(values)
-    if any(isinstance(one, tuple) for one in values[:_LOOKED_AT]):
-        return True
+    lists = [one for one in values[:_LOOKED_AT] if isinstance(one, tuple)]
+    if lists:  # of names, and not the same of each row, as what an annotator could choose from is
+        return any(name for one in lists for name in one) and (len(set(lists)) > 1 or len(lists) == 1)
     short = bool(some) and max(map(len, some)) <= _LONGEST_LABEL and (not _are_fractions(values) or _are_flags(some))
     return short and 1 < len(set(some)) <= max(len(some) / 2, 2)
 
@@ -276,7 +277,7 @@ def more_texts(table: Table, roles: Roles, asked: Asked) -> tuple[str, ...]:
 
 
 def _are_flags(some: Sequence[str]) -> bool:
-    return set(some) <= {"0", "1", "0.0", "1.0"}
+    return bool(some) and set(some) <= {"0", "1", "0.0", "1.0"}
 
 
 def _named(table: Table, name: str) -> str | None:

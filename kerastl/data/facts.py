@@ -15,6 +15,7 @@ from kerastl.data import (
     arrays,
     bert_vocabulary,
     class_folders,
+    class_mismatch,
     column_roles,
     familiarity,
     formats,
@@ -154,6 +155,10 @@ def counted(path: str | Path, *, kind: str, text_column: str = "text", layout: L
 
 def _texts(path: Path, asked: column_roles.Asked, layout: Layout) -> Facts:
     read = labelled_texts.read(path, asked, layout=layout)
+    if not all(headers.is_number(name) for one in read.examples for name in one.names):  # which may be no classes
+        read, problems = class_mismatch.settled_texts(read, how=layout.class_mismatch)
+        if problems:
+            raise ValueError(f"{problems[0]} In {path}.")
     examples, contradicting, copies = labelled_texts.without_copies(read.examples)
     some = [examples[index].text for index in familiarity.spread(len(examples), _SAMPLE)]
     tokenizer = wordpiece.Tokenizer(bert_vocabulary.tokens())

@@ -18,6 +18,7 @@ from kerastl.data import (
     arrays,
     bike_rentals,
     cifar10,
+    class_folders,
     class_order,
     fashion_mnist,
     formats,
@@ -237,10 +238,12 @@ def texts(
         else:
             path = _there(name, wanted="a file or a folder of sentences", names=["movie_reviews"])
             if (kind := formats.format_of(path)) != "table":
+                bare = path.is_dir() and not any(map(class_folders.is_picture, path.rglob("*")))
+                held = "pictures" if kind in ("folder", "archive") else kind
+                held = "no such file by its name; of a folder a class each text ends in .txt" if bare else held
                 raise ValueError(
                     f"Wanted sentences: {', '.join(files.endings())}, a folder or an archive of such or of texts. "
-                    f"Received: --data {name}, which holds "
-                    f"{'pictures' if kind in ('folder', 'archive') else kind}."
+                    f"Received: --data {name}, which holds {held}."
                 )
             settings |= {"text_column": reading.text_column, "label_column": reading.label_column}
             settings["second_text_column"] = reading.second_text_column

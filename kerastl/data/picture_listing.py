@@ -119,7 +119,7 @@ def _unread(folder: Path, found: Listing, layout: Layout) -> tuple[str, ...]:
         ValueError: one of them gives the pictures other classes, and nobody says which are meant.
     """
     tables = tables_in(folder)
-    for file in tables if layout.classes_at == "top" else ():
+    for file in tables if layout.classes_at == "auto" else ():
         places = picture_places.Places(str(folder.absolute()))
         try:
             table = files.read(file, layout)
@@ -175,7 +175,7 @@ def _hint(found: Listing) -> str:
         shown = ", ".join(some[:5]) + (" ..." if len(some) > 5 else "")
         return f" The files' names begin with {shown}: --classes-at name takes these for classes."
     if not pictures:
-        return " No file in it is a picture by its name, one that ends in .jpg or .png say."
+        return " No file in it is a picture by its name, one that ends in .jpg or .png say." + instead(found.root)
     if all(file.parent == found.root for file in pictures):
         loose = "the picture in it lies" if len(pictures) == 1 else f"all {len(pictures):,} pictures in it lie"
         return (
@@ -186,6 +186,25 @@ def _hint(found: Listing) -> str:
         " A folder is a class. Where a table names each picture and its class it is given itself, --data TABLE, or by "
         "--table NAME where it lies inside the folder."
     )
+
+
+_RECORDS = {".tfrecord": "TensorFlow records", ".tfrecords": "TensorFlow records", ".lmdb": "an LMDB", ".mat": "MATLAB"}
+
+
+def instead(root: Path) -> str:
+    """What else lies in a folder without pictures, and what becomes of it."""
+    endings = collections.Counter(file.suffix.lower() for file in class_folders.files(root) if file.is_file())
+    packed = [file.name for file in class_folders.files(root) if file.name.lower().endswith(unpack.ENDINGS)]
+    if packed:
+        shown = ", ".join(sorted(packed)[:3]) + (" ..." if len(packed) > 3 else "")
+        return f" It holds {shown}: unpack each into a folder named after its class; one archive alone is given itself."
+    for ending, what in _RECORDS.items():
+        if any(one.startswith(ending) for one in endings):
+            return f" It holds {what} ({ending}), not read: --data tfds:NAME for a set of TensorFlow Datasets."
+    if endings:
+        (ending, count), *_ = endings.most_common(1)
+        return f" {count:,} of its files end in {ending!r}." if ending else f" {count:,} of its files have no ending."
+    return ""
 
 
 def _in_folders(title: str, folder: Path, layout: Layout) -> Listing:

@@ -7,7 +7,7 @@ import os
 import unicodedata
 from pathlib import Path, PurePosixPath
 
-from kerastl.data import class_folders
+from kerastl.data import class_folders, split_names
 
 _MOST_FILES = 1_000_000
 
@@ -22,10 +22,12 @@ class Places:
     Args:
         root: folder, absolute, that paths start from and stay in.
         most_files: in a folder of more nothing is found by its end.
+        split: of which the table is, by its name: of several files that would do, ``train/1.png`` and ``test/1.png``,
+            the one in a folder of that split is meant.
     """
 
-    def __init__(self, root: str, *, most_files: int = _MOST_FILES) -> None:
-        self.root, self._most_files = root, most_files
+    def __init__(self, root: str, *, most_files: int = _MOST_FILES, split: str | None = None) -> None:
+        self.root, self._most_files, self._split = root, most_files, split
         self._moved: dict[str, str] = {}
 
     @property
@@ -58,19 +60,30 @@ class Places:
             return found
         return place if inside else None
 
+    def candidates(self, written: str) -> list[str]:
+        """The files that a path may mean, where there is more than one."""
+        found = self._ends(written.replace("\\", "/"))
+        return found if len(found) > 1 else []
+
     def _by_end(self, plain: str) -> str | None:
+        ends = self._ends(plain)
+        return os.path.join(self.root, ends[0]) if len(ends) == 1 else None  # two would do
+
+    def _ends(self, plain: str) -> list[str]:
+        """The files of the folder that end as a path does, as much of it as any does."""
         parts = [part for part in PurePosixPath(plain).parts if part not in ("/", ".", "..")]
         if not parts:
-            return None
+            return []
         by_name, by_stem, by_letters = self._index
         some = by_name.get(parts[-1]) or by_stem.get(parts[-1]) or by_letters.get(_letters(parts[-1]), [])
         for length in range(min(len(parts), 8), 0, -1):
             ends = [one for one in some if PurePosixPath(one).parts[-length:-1] == tuple(parts[-length:-1])]
-            if len(ends) == 1:
-                return os.path.join(self.root, ends[0])
+            own = [
+                one for one in ends if self._split and self._split in map(split_names.of, PurePosixPath(one).parts[:-1])
+            ]
             if ends:
-                return None  # two would do
-        return None
+                return own or ends
+        return []
 
     @functools.cached_property
     def _index(self) -> tuple[dict[str, list[str]], dict[str, list[str]], dict[str, list[str]]]:

@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kerastl.data import class_folders, class_order, column_roles, left_out, multi_label_columns, picture_places, splits
+from kerastl.data import (
+    class_folders,
+    class_order,
+    column_roles,
+    left_out,
+    multi_label_columns,
+    picture_places,
+    split_names,
+    splits,
+)
 from kerastl.data.tables import files
 from kerastl.data.tables import table as table_of
 from kerastl.data.tables.table import Cell, Layout, Table, TableError
@@ -89,7 +98,8 @@ def read(
     """
     options = multi_label_columns.columns_or_separator(asked.label_separator, asked.label_columns)
     table = files.read(path, layout, wanted=[*asked.names, *([group_column] if group_column else [])])
-    places = picture_places.Places(os.path.abspath(root or (path if path.is_dir() else path.parent)))
+    folder = os.path.abspath(root or (path if path.is_dir() else path.parent))
+    places = picture_places.Places(folder, split=split_names.of(path.stem))
     roles = column_roles.find(table, asked, kind="pictures", is_picture=places.has)
     by_box = roles.boxes or bool(roles.flags)
     if roles.flags:
@@ -214,6 +224,8 @@ class _Reader:
         if place is None:
             where = f"leads out of {self.places.root}; --root FOLDER (root=) says where pictures are"
             return f"{cells['path']!r} {where}"
+        if not os.path.lexists(place) and (some := self.places.candidates(cells["path"])):
+            return f"{cells['path']!r} may be {' or '.join(some[:3])}; --root FOLDER (root=) says in which folder"
         if odd := [f"{flag!r} under {name}" for name, flag in flags.items() if flag not in ("", "0", "1")]:
             return f"{', '.join(odd)}, where 0 or 1 is wanted"
         split = cells.get("split")

@@ -18,6 +18,7 @@ import numpy as np
 
 from kerastl import types
 from kerastl.data import (
+    class_mismatch,
     class_order,
     column_roles,
     enough,
@@ -110,7 +111,8 @@ def load(
     Raises:
         FileNotFoundError: there is no such file, or the vocabulary cannot be had.
         ValueError: the file cannot be read; rows that cannot be used under ``"fail"``; a class of fewer than three
-            examples, with which nothing could be measured; or no such split can be made.
+            examples, with which nothing could be measured, or that one of the file's own splits lacks; or no such split
+            can be made.
     """
     skip = splits.skips(policy)
     path, layout = Path(path), stored(layout)
@@ -123,8 +125,18 @@ def load(
         label_separator=label_separator,
         second_text=second_text_column,
     )
-    texts = labelled_texts.read(path, asked, layout=layout)
-    left_out.tell(texts.said)
+    texts, problems = labelled_texts.read(path, asked, layout=layout), ()
+    if task == "classification" and not measure_on_train:
+        texts, problems = class_mismatch.settled_texts(texts, how=layout.class_mismatch)
+    more = [
+        f"the column {name!r} holds texts as well, and is not read: --second-text-column {name} reads both, as a pair"
+        for name in texts.more_texts
+    ]
+    left_out.tell((*texts.said, *more))
+    if problems:
+        raise ValueError(
+            f"{problems[0]} {_numbers_hint([name for one in texts.examples for name in one.names])}In {path}."
+        )
     arguments: dict[str, Any] = {"path": str(path.resolve()), "text_column": texts.roles.example}
     arguments |= {"label_column": texts.roles.label or label_column, "split_column": texts.roles.split or split_column}
     arguments |= {"policy": policy} | label_options
@@ -330,11 +342,21 @@ def _class_names(
         raise ValueError(
             f"Every class needs {least} different texts at least: one to learn from, one to choose by, one to measure "
             f"on. Received: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}, "
-            f"{phrases.counted(len(examples), 'text', 'texts')} in all. {_numbers_hint(names)}"
+            f"{phrases.counted(len(examples), 'text', 'texts')} in all. {_numbers_hint(names)}{_separator_hint(names)}"
             "Of fewer, nothing could be said about how good a model is; to try things out all the same, "
             "measure_on_train=True measures what was learned by heart."
         )
     return tuple(wanted or names)
+
+
+def _separator_hint(names: Sequence[str]) -> str:
+    """That labels may be several in one, a sentence, where some are others with a sign between them."""
+    known = set(names)
+    for sign in "|,;/":
+        joined = [name for name in names if sign in name and {part.strip() for part in name.split(sign)} & known]
+        if len(joined) > 1:
+            return f"Some are others with {sign!r} between them, {joined[0]!r} say: --label-separator '{sign}'. "
+    return ""
 
 
 def _numbers_hint(names: Sequence[str]) -> str:

@@ -41,13 +41,13 @@ found.forEach { println("${it.categoryName()} ${it.score()}") }"""
 
 _SELECTIVE = """{labels}calibrated = {name} ** {power}
 calibrated /= calibrated.sum()
-best = calibrated.argmax()
+best = calibrated.argmax(){by_class}
 print(labels[best] if calibrated[best] >= {threshold} else "none of these", calibrated[best])"""
 _SELECTIVE_OF_TASKS = """val all = answer.classificationResult().classifications()[0].categories()
 val powers = all.map {{ it.score().toDouble().pow({power}) }}  // kotlin.math.pow
 val best = powers.indices.maxBy {{ powers[it] }}
-val sure = powers[best] / powers.sum()
-println(if (sure >= {threshold}) "${{all[best].categoryName()}} $sure" else "none of these")"""
+val sure = powers[best] / powers.sum(){by_class_of_tasks}
+println(if (sure >= {threshold_of_tasks}) "${{all[best].categoryName()}} $sure" else "none of these")"""
 _EXAMPLES = {"image": "A picture", "vocabulary": "A text", text.SENTENCEPIECE: "A text"}
 
 
@@ -164,7 +164,9 @@ have none of these classes, one or several: those with a probability of {thresho
         option = described["reject"]
         what = f"""one probability for each line of `labels.txt`. Where it is not sure of
 any, none of these is meant: probabilities to the power of {1 / option["temperature"]:.9g}, divided by their sum, are
-calibrated, and one of {option["threshold"]:.9g} or more is an answer."""
+calibrated, and one of {option["threshold"]:.9g} or more is an answer{
+            ", or of that of its class below" if "class_thresholds" in option else ""
+        }. What the largest lacks to 1 is the out-of-distribution score."""
         return Answer(what, _SELECTIVE.format(labels=_READ_LABELS, name=name, **_numbers_of(option)))
     if "labels" in described:
         what = "one probability for each line of `labels.txt`."
@@ -176,9 +178,19 @@ calibrated, and one of {option["threshold"]:.9g} or more is an answer."""
     return Answer(what, f"{_READ_LABELS}print(dict(zip(labels, {name}.ravel().tolist())))")
 
 
-def _numbers_of(option: Mapping[str, float]) -> dict[str, str]:
+def _numbers_of(option: Mapping[str, Any]) -> dict[str, str]:
     """A reject option as the snippets write it."""
-    return {"power": f"{1 / option['temperature']:.9g}", "threshold": f"{option['threshold']:.9g}"}
+    found = {"power": f"{1 / option['temperature']:.9g}", "threshold": f"{option['threshold']:.9g}"}
+    if "class_thresholds" not in option:
+        return {**found, "by_class": "", "by_class_of_tasks": "", "threshold_of_tasks": found["threshold"]}
+    each = ", ".join(f"{share:.9g}" for share in option["class_thresholds"])
+    return {
+        **found,
+        "threshold": "thresholds[best]",
+        "threshold_of_tasks": "thresholds[all[best].index()]",
+        "by_class": f"\nthresholds = [{each}]  # one for each line of labels.txt",
+        "by_class_of_tasks": f"\nval thresholds = doubleArrayOf({each})  // one for each line of labels.txt",
+    }
 
 
 def _mediapipe(task: Task) -> str:

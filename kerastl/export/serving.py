@@ -6,6 +6,7 @@ models of Keras 3 and of tf_keras alike without naming either: what is needed of
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -196,9 +197,25 @@ def noise(model: KerasModel, task: Task | None = None, *, examples: int = 4) -> 
     an example: -1..1, 0..1, bytes 0..255, the normal distribution), integers from 0..4, which every vocabulary has.
     """
     if task is not None:
-        return model_inputs(model, task.inputs.noise(examples))
+        return _in_vocabularies(model, model_inputs(model, task.inputs.noise(examples)))
     random = np.random.default_rng(0)
-    return tuple(_noise(random, spec, examples) for spec in keras_graph.specs_of(model))
+    return _in_vocabularies(model, tuple(_noise(random, spec, examples) for spec in keras_graph.specs_of(model)))
+
+
+def _in_vocabularies(model: KerasModel, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same, where an input goes into an embedding as ids that it has: a model without `keras.Input` takes ids as
+    floats, and says nothing of it.
+    """
+    found = list(values)
+    for place, tensor in enumerate(model.inputs):
+        sizes = []
+        for layer in model.layers:
+            with contextlib.suppress(AttributeError, ValueError):  # it is called several times, or not yet
+                if type(layer).__name__ == "Embedding" and layer.input is tensor:
+                    sizes.append(layer.input_dim)
+        if sizes:
+            found[place] = (np.floor(np.abs(found[place])) % min(sizes)).astype(found[place].dtype)
+    return tuple(found)
 
 
 def model_inputs(model: KerasModel, examples: Any) -> tuple[Any, ...]:

@@ -231,9 +231,36 @@ def _frozen(function: Callable[..., dict[str, tf.Tensor]]) -> Any:
     Of variables TensorFlow would trace how each is stored and restored, twice, which takes as long as all the rest of a
     conversion; the file is the same.
     """
-    return convert_to_constants.convert_variables_to_constants_v2(
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
         function.get_concrete_function(), lower_control_flow=False
     )
+    return _with_plain_sums(frozen)
+
+
+def _with_plain_sums(frozen: Any) -> Any:
+    """The same graph, in which a sum of two sequences of one channel is a sum.
+
+    Of a batch of one Keras takes the second for a bias on the axis of time, and TensorFlow's converter knows no
+    ``BiasAdd`` of three axes by their second: the shortcut of a transformer of time series.
+    """
+    biases = {
+        operation.name: operation.inputs[1].op.inputs[0].name
+        for operation in frozen.graph.get_operations()
+        if operation.type == "BiasAdd"
+        and operation.get_attr("data_format") == b"NCHW"
+        and operation.outputs[0].shape.rank == 3
+        and operation.inputs[1].op.type == "Squeeze"
+    }
+    if not biases:
+        return frozen
+    graph = frozen.graph.as_graph_def()
+    for node in graph.node:
+        if node.name in biases:
+            node.op, node.input[1] = "AddV2", biases[node.name]
+            del node.attr["data_format"]
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+    ends = ([wrapped.graph.get_tensor_by_name(one.name) for one in some] for some in (frozen.inputs, frozen.outputs))
+    return wrapped.prune(*ends)
 
 
 @contextlib.contextmanager

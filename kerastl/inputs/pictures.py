@@ -256,4 +256,6 @@ def _reason(path: Path, error: Exception) -> str:
         head = b""
     if head.startswith((b"<!doctype html", b"<html")):
         return "a web page, not a picture"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, whose picture `git lfs pull` brings"
     return f"unreadable picture: {str(error).replace(str(path), path.name) or type(error).__name__}"

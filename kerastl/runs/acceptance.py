@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kerastl.types import settings
-from kerastl.types.settings import Positive, Share, Weight
+from kerastl.types.settings import Place, Positive, Share, Weight
 
 if TYPE_CHECKING:  # a recipe's settings are shown without NumPy
     from kerastl.types import Choice, Target, Variant
@@ -46,30 +46,53 @@ class Acceptance:
     takes on validation is answered with "none of these"; as many examples as possible are answered."""
     answer_coverage: Share | None = None
     """Instead, the share of examples that is to be answered, the surest of them."""
+    answer_by_class: bool = False
+    """Whether that precision is to be reached by each class, with a threshold of its own: rare ones are often answered
+    less surely than the rest. A class of less than ten answers on validation has the threshold of all."""
+    other: Place = ""
+    """Folder of pictures, or file of texts, of none of the classes. Half of them is there when the threshold is fitted,
+    a wrong answer each; the other half measures it. Alone, without a precision or coverage: 95 % are answered."""
 
     @property
-    def rejects(self) -> dict[str, float | None]:
+    def rejects(self) -> dict[str, Any]:
         """What `tasks.single_label.with_reject_option` takes."""
-        return {"precision": self.answer_precision, "coverage": self.answer_coverage}
+        return {
+            "precision": self.answer_precision,
+            "coverage": self.answer_coverage,
+            "by_class": self.answer_by_class,
+        }
+
+    @property
+    def may_reject(self) -> bool:
+        """Whether an answer may be "none of these"."""
+        return self.answer_precision is not None or self.answer_coverage is not None or bool(self.other)
 
 
 def check_reject_option(accept: Acceptance, target: Target) -> None:
-    """Refuses precision and coverage of answers at once, or of a target whose examples have not one class each.
+    """Refuses precision and coverage of answers at once, thresholds by class without a precision, and each of a target
+    whose examples have not one class.
 
     Raises:
         ValueError: so it is.
     """
     from kerastl.tasks import single_label  # settings are shown without NumPy
 
-    wanted = [flag for flag, share in accept.rejects.items() if share is not None]
-    if len(wanted) > 1 or 0 in accept.rejects.values():
+    shares = {"precision": accept.answer_precision, "coverage": accept.answer_coverage}
+    wanted = [f"answer-{flag}" for flag, share in shares.items() if share is not None]
+    if len(wanted) > 1 or 0 in shares.values():
         raise ValueError(
             "Answers are given for a precision or for a coverage, above 0. Received: "
-            f"{', '.join(f'--accept.answer-{name} {share}' for name, share in accept.rejects.items())}."
+            f"{', '.join(f'--accept.answer-{name} {share}' for name, share in shares.items())}."
         )
+    if accept.answer_by_class and accept.answer_precision is None:
+        raise ValueError(
+            "Each class has a threshold of its own for a precision: --accept.answer-precision 0.95 say. Received: "
+            "--accept.answer-by-class alone."
+        )
+    wanted += ["other"] if accept.other else []
     if wanted and not isinstance(target, single_label.SingleLabel):
         raise ValueError(
-            f"--accept.answer-{wanted[0]} is for examples of one class each. Received: {target.kind}; leave it out."
+            f"--accept.{wanted[0]} is for examples of one class each. Received: {target.kind}; leave it out."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,26 @@ from kerastl.data import unlabelled
 from kerastl.data.reading import Reading, refuse_columns
 from kerastl.distil import distiller
 from kerastl.models.pretrained import local_classifier, local_file
+from kerastl.runs import recipes
 from kerastl.tasks.agreement import Agreement
 from kerastl.training import fitting, precision
 from kerastl.types import Dataset
+from kerastl.untrusted import trusted
 
 if TYPE_CHECKING:
     import keras
 
 _HELD = 1000
 """Validation pictures that a model's range of pixels, and the order of its classes, are found by."""
+
+
+def trusting(layers: str) -> contextlib.AbstractContextManager[None]:
+    """Inside, models may have layers of a Python file of one's own, whose code runs; nothing is changed without one.
+
+    Raises:
+        ValueError: it is no Python file, or has no layers.
+    """
+    return trusted.trusting(recipes.load_file(layers, name="trusted_layers") if layers else None)
 
 
 def needs_answers(model: str, data: str, *, labels: str) -> bool:

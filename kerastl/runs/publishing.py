@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def publish(
     accept, control = _of_config(run, accept, control)
     settings.check(accept, prefix="accept.")
     acceptance.check_reject_option(accept, target)
-    check = _Check(int8=_asked_of_int8(accept))
+    check = _Check(int8=_asked_of_int8(accept), others=selective.others(accept.other, task.inputs))
     refused = dict(skipped or {})
     measured = _measured(candidates, run.folder, dataset, check, refused=refused, accept=accept)
     own = chance.Answered.of(target, check.expected(model, dataset.validation), dataset.validation.labels)
@@ -137,7 +138,10 @@ def publish(
     own_task = selective.task_of(task, metadata.read(content)["target"])
     if own_task != task:
         held = verify.predict_tflite(chosen.path, dataset.validation.inputs, kind=task.inputs)
-        result |= selective.measured(own_task, dataset, {"validation": held, "test": answers})
+        other = None
+        if check.others is not None:
+            other = verify.predict_tflite(chosen.path, check.others.held_out, kind=task.inputs)
+        result |= selective.measured(own_task, dataset, {"validation": held, "test": answers}, other=other)
     _save(model, run.folder, task)
     looked_at: dict[str, Any] = {"mistakes": mistakes.misclassified(dataset.test, answers)}
     report.write(result, run.folder, curves=curves, examples=overview.examples(dataset), **looked_at)
@@ -320,9 +324,11 @@ class _Check:
 
     Attributes:
         of_float_files: answers of the float32 files to the test split, by the file's name.
+        others: examples of no class, where there are some to fit a threshold by.
     """
 
-    def __init__(self, *, int8: checks.Tolerance) -> None:
+    def __init__(self, *, int8: checks.Tolerance, others: selective.Others | None = None) -> None:
+        self.others = others
         looser = checks.Tolerance(
             agreement=min(checks.INT4.agreement, int8.agreement),
             score_drop=max(checks.INT4.score_drop, int8.score_drop),
@@ -360,22 +366,27 @@ class _Check:
         return self._answers[key]
 
 
-def _with_reject_option(candidate: Candidate, dataset: Dataset, accept: Acceptance) -> Task:
+def _with_reject_option(
+    candidate: Candidate, dataset: Dataset, accept: Acceptance, others: selective.Others | None
+) -> Task:
     """The task, with a reject option for the file's own answers where one is asked for."""
-    if set(accept.rejects.values()) == {None}:
+    if not accept.may_reject:
         return dataset.task
     held = dataset.validation
-    answers = verify.predict_tflite(candidate.tflite, held.inputs, kind=dataset.task.inputs)
-    target = single_label.with_reject_option(dataset.task.target, answers, held.labels, **accept.rejects)
+    predict = functools.partial(verify.predict_tflite, candidate.tflite, kind=dataset.task.inputs)
+    answers, other = predict(held.inputs), None if others is None else predict(others.fitted)
+    target = single_label.with_reject_option(dataset.task.target, answers, held.labels, others=other, **accept.rejects)
     return dataclasses.replace(dataset.task, target=target)
 
 
-def _write(candidate: Candidate, folder: Path, dataset: Dataset, accept: Acceptance) -> Artifact:
+def _write(
+    candidate: Candidate, folder: Path, dataset: Dataset, accept: Acceptance, others: selective.Others | None
+) -> Artifact:
     """Puts labels, and normalization or vocabulary, into the file and writes it to ``variants/``."""
     technique = candidate.how
     content = metadata.add(
         candidate.tflite,
-        _with_reject_option(candidate, dataset, accept),
+        _with_reject_option(candidate, dataset, accept, others),
         description=f"{dataset.task.name}, {technique.description}",
     )
     path = _path(candidate, folder)
@@ -403,7 +414,7 @@ def _measure(
     reference: bytes | None,
     accept: Acceptance,
 ) -> Variant:
-    artifact, layers = _write(candidate, folder, dataset, accept), candidate.how.layers
+    artifact, layers = _write(candidate, folder, dataset, accept, check.others), candidate.how.layers
     facts, model = benchmark.inspect(artifact.path), packing.unpack(artifact.path.read_bytes())
     attends = "BATCH_MATMUL" in facts.operators.by_type  # attention is two products of activations
     if layers is not None and (attends or dataset.task.inputs.batch_dtype == "int32"):  # or sums of embeddings

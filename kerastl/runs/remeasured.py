@@ -153,11 +153,31 @@ class Measured:
         if task == self._dataset.task or given is None:
             return {}
         bounds = self._run.config["config"].get("accept", self._stated["accept"]) or {}
-        wanted = {what: bounds.get(f"answer_{what}") for what in ("precision", "coverage")}
-        again = single_label.with_reject_option(self._target, given, held.labels, **wanted)
+        wanted: dict[str, Any] = {what: bounds.get(f"answer_{what}") for what in ("precision", "coverage")}
+        wanted["by_class"] = bool(bounds.get("answer_by_class"))
+        others, told = self._others(name, str(bounds.get("other") or "")), {"validation": given, "test": answers}
+        if others is None and bounds.get("other"):  # what they said cannot be said again
+            stated = self._stated.get("selective")
+            return {"selective": stated} if isinstance(stated, dict) else {}
+        again = single_label.with_reject_option(self._target, given, held.labels, others=others and others[0], **wanted)
         if not selective.alike(again, task.target):
             self.found.append(f"{output.printable(name)}: its reject option is not that of its answers")
-        return selective.measured(task, self._dataset, {"validation": given, "test": answers})
+        return selective.measured(task, self._dataset, told, other=others and others[1])
+
+    def _others(self, name: str, path: str) -> tuple[Any, Any] | None:
+        """The answers of a file to the two halves of what is of no class; ``None`` where there is none, or no more."""
+        from kerastl.runs import finished
+
+        try:
+            found = selective.others(path, self._dataset.task.inputs)
+        except (ValueError, OSError) as error:
+            self.unmeasured["selective"] = f"the examples of no class that it was fitted by: {error}"
+            return None
+        if found is None:
+            return None
+        file = finished.inside(self._run.folder, self._rows[name]["file"])
+        fitted, held_out = (self._reader.run(file, self._dataset.task.inputs.fed(some)) for some in found)
+        return fitted, held_out
 
     def _mistakes(self, known: Mapping[str, Any], answers: tables.Outputs) -> dict[str, Any] | None:
         """What the chosen file gets wrong, beside the files that the report names."""

@@ -23,7 +23,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from kerastl import types
-from kerastl.runs import acceptance, checkpoints, provenance, run_folder, stage_files, untouched
+from kerastl.runs import acceptance, checkpoints, provenance, run_folder, selective, stage_files, untouched
 from kerastl.system import atomic_files, bounded_json, code_digests, digests, output, phrases, run_marks
 
 _MANIFEST = "manifest.json"
@@ -232,6 +232,7 @@ class Run:
         accept = getattr(self.config, "accept", None)
         if isinstance(accept, acceptance.Acceptance):
             acceptance.check_reject_option(accept, dataset.task.target)
+            selective.others(accept.other, dataset.task.inputs)  # before anything is trained
         content = json.loads((self.folder / "config.json").read_text())
         names, before = list(dataset.task.target.names), (content.get("data") or {}).get("class_names")
         if before is not None and before != names:

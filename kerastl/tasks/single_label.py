@@ -213,6 +213,7 @@ class SingleLabel(classes.Classification):
             "label": self.names[best] if answered else None,
             "probability": round(float(answer[best]), 6),
             "probabilities": probabilities,
+            **({} if self.reject is None else {"out_of_distribution": round(1 - float(answer[best]), 6)}),
             "words": words if answered else f"{reject_option.NONE}; the likeliest is {words}",
         }
 
@@ -227,21 +228,29 @@ def restored(described: Mapping[str, Any]) -> SingleLabel | None:
     """The kind that `SingleLabel.described` described, ``None`` where another one did."""
     if "labels" not in described or "score_threshold" in described:
         return None
-    return SingleLabel(tuple(described["labels"]), reject_option.described_as(described.get("reject")))
+    names, option = tuple(described["labels"]), reject_option.described_as(described.get("reject"))
+    if option is not None and len(option.class_thresholds) not in (0, len(names)):
+        raise ValueError(f"Wanted a threshold a class. Received: {len(option.class_thresholds)} of {len(names)}.")
+    return SingleLabel(names, option)
 
 
 def with_reject_option(
-    target: Any, answers: Any, labels: Any, *, precision: float | None, coverage: float | None
+    target: Any,
+    answers: Any,
+    labels: Any,
+    *,
+    precision: float | None,
+    coverage: float | None,
+    others: Any = None,
+    by_class: bool = False,
 ) -> Any:
     """A target with a reject option fitted to a file's answers, see `reject_option.fit`; as it is where neither
-    precision nor coverage is wanted, or examples have not one class each.
-
+    precision nor coverage is wanted and there are no examples of no class, or examples have not one class each.
     """
-    if (precision is None and coverage is None) or not isinstance(target, SingleLabel):
+    if (precision is None and coverage is None and others is None) or not isinstance(target, SingleLabel):
         return target
-    return dataclasses.replace(
-        target, reject=reject_option.fit(answers, labels, precision=precision, coverage=coverage)
-    )
+    wanted: dict[str, Any] = {"precision": precision, "coverage": coverage, "others": others, "by_class": by_class}
+    return dataclasses.replace(target, reject=reject_option.fit(answers, labels, **wanted))
 
 
 def require(task: Task, *, where: str, instead: str = "") -> None:

@@ -28,6 +28,7 @@ def linear_probe(
     dropout: float = 0.0,
     validation: Split | None = None,
     workspace: Workspace | None = None,
+    keep_head: bool = False,
     **options: Any,
 ) -> fitting.Trained:
     """A classifier whose head has learnt from its own cached features, the rest as it came.
@@ -40,12 +41,15 @@ def linear_probe(
         dropout: share of the features dropped before the head.
         validation: features to choose the best epoch by; without them the last one is kept.
         workspace: of the stage.
+        keep_head: whether the head goes on from the model's own, which knows some classes already.
         options: of `fitting.fit`, ``class_weight`` for example.
 
     Raises:
         ValueError: features of another width than the head's; or as `fitting.fit`.
     """
     head = transfer.head(features.task, features.task.inputs.shape[0], dropout=dropout)
+    if keep_head:
+        transfer.set_head_weights(head, model)
     options |= {"validation": validation, "keep": "last" if validation is None else "best"}
     curves = fitting.fit(head, features, schedule=schedule, seed=seed, workspace=workspace, **options)
     transfer.set_head_weights(model, head)

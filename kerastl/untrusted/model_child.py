@@ -67,7 +67,7 @@ class _Keras:
         yield "note", "parameters", f"{self._model.count_params():,}"
         for words, tensor in zip(self.inputs, self._model.inputs, strict=True):
             if not tensor.dtype.startswith(_TAKEN):
-                yield "warning", "inputs", f"{words}: shrink_model takes models of numbers, and neither ids nor texts"
+                yield "error", "inputs", f"{words}: shrink_model takes models of numbers, and neither ids nor texts"
         weights = ((weight.path, np.asarray(weight)) for weight in self._model.weights)
         yield from (("error", where, f"{what}: no file of it answers") for _, where, what in _unsound(weights))
 

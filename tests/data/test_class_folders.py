@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from kerastl.data import audit, class_folders, image_folder
+from kerastl.data.tables.table import Layout
 
 LOAD = {"size": (12, 10), "validation": 0.2, "test": 0.2}
 
@@ -93,8 +94,9 @@ def test_splits_of_other_names_are_no_classes(tmp_path, capsys):
 def test_folders_within_classes_are_no_splits(tmp_path):
     for number, name in enumerate(("cats", "dogs")):
         plant(tmp_path / name, ["black", "white"], seed=number)
-    assert image_folder.load(tmp_path, **LOAD).task.target.names == ("cats", "dogs")
-    assert wrong(tmp_path) == []
+    assert image_folder.load(tmp_path, **LOAD, layout=Layout(classes_at="top")).task.target.names == ("cats", "dogs")
+    (asked,) = wrong(tmp_path)
+    assert "--classes-at inner takes black, white for classes, --classes-at top cats, dogs" in asked.what
 
 
 def test_a_link_to_nothing_is_a_picture_that_is_missing(tmp_path):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from kerastl.data import class_mismatch
+from kerastl.data import audit, class_mismatch, facts, text_csv
 from kerastl.data.picture_table import Row
+from kerastl.data.tables.table import Layout
 
 
 def rows(**splits: str) -> list[Row]:
@@ -84,3 +87,63 @@ def test_of_several_classes_a_picture_keeps_the_others():
     assert skipped.rows[2].labels == ("cat",)
     skipped = class_mismatch.settle(skipped.rows, skipped.names, how="skip")
     assert [(row.path, row.labels) for row in skipped.rows] == [("a", ("cat",)), ("c", ("cat",))]
+
+
+PARTS = {"train": "ham spam news", "validation": "ham spam", "test": "ham Spam spams spam eggs"}
+
+
+@pytest.fixture
+def sentences(tmp_path):
+    """A table with splits of its own, in which classes are missing, or called otherwise."""
+    lines = [
+        f"a sentence {number} of kind {place} in {split},{name},{split}"
+        for split, names in PARTS.items()
+        for place, name in enumerate(names.split())
+        for number in range(4)
+    ]
+    path = tmp_path / "set.csv"
+    path.write_text("\n".join(["text,label,split", *lines]))
+    return path
+
+
+def loaded(path, how: Any):
+    options: dict[str, Any] = {"sequence_length": 8, "vocabulary": None, "vocabulary_size": 60}
+    return text_csv.load(path, layout=Layout(class_mismatch=how, class_case="keep"), **options)
+
+
+def test_texts_of_classes_that_a_split_lacks_are_asked_about_by_all_readers(sentences):
+    wanted = (
+        r"Every class needs texts .*'Spam' in train .*--class-mismatch merge says that 'Spam'.*skip.*all texts anew"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        loaded(sentences, "ask")
+    layout = Layout(class_case="keep")
+    with pytest.raises(ValueError, match=wanted):
+        facts.summarize(sentences, layout=layout)
+    errors = [one.what for one in audit.audit(sentences, layout=layout) if one.severity == "error"]
+    assert [what for what in errors if "--class-mismatch skip" in what]
+
+
+def test_texts_are_merged_left_out_or_divided_anew(sentences, capsys):
+    merged = Layout(class_mismatch="merge", class_case="keep")
+    with pytest.raises(ValueError, match=r"none of 'eggs' in train and validation, 'news' in validation and test\."):
+        text_csv.load(sentences, sequence_length=8, vocabulary=None, layout=merged)
+    skipped = loaded(sentences, "skip")
+    assert skipped.task.target.names == ("ham", "spam")
+    assert [len(part) for part in (skipped.train, skipped.validation, skipped.test)] == [8, 8, 8]
+    assert "eggs is left out, 4 texts: none in train and validation" in capsys.readouterr().err
+    anew = loaded(sentences, "split")
+    assert anew.task.target.names == ("Spam", "eggs", "ham", "news", "spam", "spams")
+    assert sum(map(len, (anew.train, anew.validation, anew.test))) == 40
+    again = text_csv.load(**{**anew.arguments, "seed": 0})
+    assert again.digest == anew.digest, "it is loaded again by what it says of itself"
+
+
+def test_numbers_that_are_no_classes_have_no_mismatch(tmp_path):
+    rows = [f"sentence number {n},{n / 7},{'test' if n % 4 == 0 else 'train'}" for n in range(40)]
+    (tmp_path / "stars.csv").write_text("\n".join(["text,label,split", *rows]))
+    with pytest.raises(ValueError, match="--task regression estimates them"):
+        text_csv.load(tmp_path / "stars.csv", sequence_length=8, vocabulary=None)
+    data = text_csv.load(tmp_path / "stars.csv", sequence_length=8, vocabulary=None, task="regression")
+    assert len(data.test) == 10
+    assert facts.summarize(tmp_path / "stars.csv").numeric

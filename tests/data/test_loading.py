@@ -260,7 +260,10 @@ def test_texts_that_cannot_be_used_are_said_with_the_flag(sentences, tmp_path):
         loading.texts("movie_review", **WORDS)
     np.savez(tmp_path / "set.npz", x=np.zeros((4, 4)), y=np.zeros(4, int))
     (tmp_path / "empty").mkdir()
-    for path, words in ((tmp_path / "empty", "pictures"), (tmp_path / "set.npz", "arrays")):
+    for path, words in (
+        (tmp_path / "empty", r"no such file by its name; of a folder a class each text ends in \.txt"),
+        (tmp_path / "set.npz", "arrays"),
+    ):
         with pytest.raises(ValueError, match=rf"Wanted sentences: \.csv.*--data .*, which holds {words}\."):
             loading.texts(path, **WORDS)
 

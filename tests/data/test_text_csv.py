@@ -460,3 +460,26 @@ def test_two_columns_are_pairs_of_texts(tmp_path):
         load(broken, **options)
     with pytest.raises(ValueError, match="has no column 'anser'"):
         load(path, text_column="question", second_text_column="anser")
+
+
+def test_labels_of_several_in_one_and_texts_that_stand_beside_are_named_with_their_flags(tmp_path, capsys):
+    rows = [f"a sentence {n} that is long enough,{n % 3}{';2' if n % 5 == 0 else ''}" for n in range(24)]
+    (tmp_path / "several.csv").write_text("\n".join(["text,label", *rows]))
+    with pytest.raises(ValueError, match=r"Some are others with ';' between them, '0;2' say: --label-separator ';'"):
+        text_csv.load(tmp_path / "several.csv", sequence_length=8, vocabulary=None)
+    pairs = [f"a question {n} that is asked here,an answer {n} that is given to it,{n % 2}" for n in range(24)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["text,answer,label", *pairs]))
+    text_csv.load(tmp_path / "pairs.csv", sequence_length=8, vocabulary=None)
+    assert "the column 'answer' holds texts as well, and is not read: --second-text-column" in capsys.readouterr().err
+
+
+def test_what_an_annotator_could_choose_from_is_no_label(tmp_path):
+    """Prodigy writes both, and says itself what was accepted."""
+    some = [
+        {"text": f"a sentence {n} of some words", "options": [{"id": "a"}, {"id": "b"}], "accept": ["ab"[n % 2]]}
+        for n in range(24)
+    ]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, some)))
+    data = text_csv.load(tmp_path / "set.jsonl", sequence_length=8, vocabulary=None)
+    assert data.task.target.names == ("a", "b")
+    assert data.task.target.kind.startswith("multi-label")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -302,3 +303,15 @@ def test_where_a_model_has_no_number_nothing_is_compared_and_of_shares_none_is_m
     assert tflite._alike(np.array([5.0, 1.0]), wanted, shares=False)
     assert not tflite._alike(np.array([5.0, 1.2]), wanted, shares=False)
     assert not tflite._alike(wanted, wanted, shares=True)
+
+
+def test_a_shortcut_of_one_channel_is_a_sum():
+    """Of a batch of one Keras takes it for a bias on the axis of time, which the converter refused."""
+    series = keras.Input((16, 1), name="series")
+    model = keras.Model(series, keras.layers.Conv1D(1, 3, padding="same")(series) + series)
+    content = tflite.convert(model)
+    rows = np.random.default_rng(0).normal(size=(3, 16, 1)).astype("float32")
+    runner = Interpreter(model_content=content).get_signature_runner()
+    (name,) = runner.get_output_details()
+    for row in rows:
+        np.testing.assert_allclose(runner(series=row[None])[name][0], model(row[None])[0], atol=1e-5)

@@ -140,6 +140,7 @@ READ = {
     "parquet in a folder": {"data/train-00000-of-00001.parquet": parquet(TEXTS[:8]), "data/test-00000-of-00001.parquet": parquet(TEXTS[8:])},
     "xlsx": {"a.xlsx": workbook(one=[("text", "label"), *TEXTS])},
     "xlsx without a header": {"a.xlsx": workbook(one=TEXTS, two=[("x",)])},
+    "xlsx behind a note": {"a.xlsx": workbook(note=[("please read",)], one=[("text", "label"), *TEXTS])},
     "xlsx, a sheet a split": {"a.xlsx": workbook(train=[("text", "label"), *TEXTS[:8]], test=[("text", "label"), *TEXTS[8:]])},
     "gz": {"a.csv.gz": gzip.compress(lines().encode())},
     "bz2": {"a.tsv.bz2": bz2.compress(lines("\t").encode())},

@@ -18,6 +18,8 @@ def test_the_defaults_are_those_of_publish():
         "milliseconds": None,
         "answer_precision": None,
         "answer_coverage": None,
+        "answer_by_class": False,
+        "other": "",
     }
 
 

@@ -17,7 +17,7 @@ from kerastl.compress.tf_keras import bridge
 from kerastl.data import pipeline
 from kerastl.export import tflite
 from kerastl.inputs.image import Image
-from kerastl.runs import Acceptance, acceptance, publishing, store
+from kerastl.runs import Acceptance, acceptance, publishing, selective, store
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.training import fitting
@@ -452,9 +452,41 @@ def test_a_file_answers_what_it_is_sure_of(run, dataset, model, float32, monkeyp
     assert "Selective classification: Answers of" in page
 
 
+def test_examples_of_no_class_are_there_when_the_threshold_is_fitted(run, dataset, model, float32, tmp_path):
+    """Half of them fits it, the other half measures it; each class has its threshold in the file and in the snippet."""
+    others = np.random.default_rng(7).integers(0, 256, (60, 8, 8, 1)).astype("uint8")
+    (tmp_path / "other").mkdir()
+    np.save(tmp_path / "other" / "noise.npy", others)
+    candidates = [publishing.Candidate("float32", "float32", float32, model)]
+    bounds = Acceptance(answer_precision=0.8, answer_by_class=True, other=str(tmp_path / "other"))
+    result = publishing.publish(run, dataset, model=model, candidates=candidates, accept=bounds)
+    found = result["selective"]
+    option = kerastl.open(run.folder / "mobile").task.target.reject
+    assert list(option.class_thresholds) == found["class_thresholds"]
+    assert option.auroc == found["auroc"]
+    assert found["other"]["examples"] == 30
+    halves = selective.others(str(tmp_path / "other"), dataset.task.inputs)
+    assert sorted(map(bytes, np.concatenate(halves))) == sorted(map(bytes, others)), "each is in one half"
+    answers = verify.predict_tflite(float32, halves.held_out)
+    shares = option.calibrated(answers)
+    rejected = shares.max(1) < np.array(option.class_thresholds)[shares.argmax(1)]
+    assert found["other"]["rejected"] == pytest.approx(rejected.mean())
+    assert "examples of no class" in found["words"]
+    code = (run.folder / "mobile" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    assert "thresholds = [" in code
+    for place in (int(np.flatnonzero(rejected)[0]), int(np.flatnonzero(~rejected)[0])):
+        pictured = f"np.asarray({halves.held_out[place][None].tolist()}, "
+        with contextlib.chdir(run.folder / "mobile"), contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code.replace("np.zeros([1, 8, 8, 1], ", pictured), {})
+        name = "none of these" if rejected[place] else dataset.task.target.names[answers[place].argmax()]
+        assert printed.getvalue().startswith(name)
+
+
 @pytest.mark.parametrize(
     ("bounds", "target", "words"),
     [
+        ({"answer_by_class": True}, SingleLabel(("a", "b")), "--accept.answer-precision"),
+        ({"other": "."}, MultiLabel(("a", "b")), "--accept.other is for examples of one class each"),
         ({"answer_precision": 0.9, "answer_coverage": 0.9}, SingleLabel(("a", "b")), "a precision or for a coverage"),
         ({"answer_precision": 0.0}, SingleLabel(("a", "b")), "above 0"),
         ({"answer_coverage": 0.9}, MultiLabel(("a", "b")), "examples of one class each"),

@@ -85,7 +85,7 @@ def test_what_cannot_be_fitted_is_refused():
         with pytest.raises(ValueError, match="for a precision or a coverage"):
             reject_option.fit(ANSWERS, LABELS, **wanted)
     for numbers in ((0.0, 0.5), (float("nan"), 0.5), (1.0, 1.5), (1.0, float("nan"))):
-        with pytest.raises(ValueError, match="positive temperature and a threshold"):
+        with pytest.raises(ValueError, match="positive temperature and thresholds"):
             reject_option.RejectOption(*numbers)
 
 
@@ -108,3 +108,81 @@ def test_only_one_class_an_example_is_rejected():
     assert single_label.with_reject_option(one, ANSWERS, LABELS, **wanted).reject is not None
     assert single_label.with_reject_option(one, ANSWERS, LABELS, precision=None, coverage=None) is one
     assert single_label.with_reject_option(several, ANSWERS, LABELS, **wanted) is several
+
+
+def test_examples_of_no_class_are_wrong_answers_where_they_are_given():
+    """Three of them, at 0.92, 0.82 and 0.52, stand between the ten."""
+    passed = np.array([0.92, 0.82, 0.52])
+    others = np.stack([passed, 1 - passed], 1)
+    plain = reject_option.fit(ANSWERS, LABELS, precision=0.83)
+    option = reject_option.fit(ANSWERS, LABELS, precision=0.6, others=others)
+    order = np.argsort(-np.concatenate([SURE, passed]), kind="stable")
+    right = np.concatenate([RIGHT, np.zeros(3, bool)])[order]
+    shares = right.cumsum() / np.arange(1, 14)
+    most = np.flatnonzero(shares >= 0.6)[-1] + 1
+    assert option.accepts(ANSWERS).sum() + option.accepts(others).sum() == most
+    assert option.temperature == plain.temperature, "nothing of what is no class is in the temperature"
+    pairs = (SURE[:, None] > passed).mean()
+    assert option.auroc == pytest.approx(pairs)
+    assert plain.auroc is None
+
+
+def test_examples_of_no_class_alone_ask_for_the_coverage_of_the_field():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (2000, 4))
+    answers, others = softmax(logits), softmax(generator.normal(0, 0.5, (500, 4)))
+    option = reject_option.fit(answers, answers.argmax(-1), others=others)
+    assert option.accepts(answers).mean() == pytest.approx(0.95, abs=1e-3)
+    found = option.measured_on_others(others, answers)
+    score = 1 - option.calibrated(others).max(-1)
+    np.testing.assert_allclose(option.out_of_distribution(others), score)
+    own = 1 - option.calibrated(answers).max(-1)
+    assert found["auroc"] == pytest.approx((score[:, None] > own).mean() + 0.5 * (score[:, None] == own).mean())
+    assert found["rejected"] == pytest.approx(1 - found["fpr95"], abs=0.01)
+    assert found["rejected_low"] < found["rejected"] < found["rejected_high"]
+
+
+def test_a_rare_class_has_a_threshold_of_its_own():
+    """A hundred answers of the first class, all right, and twenty of the second, of which the less sure are wrong."""
+    first = np.linspace(0.7, 0.99, 100)
+    second = np.linspace(0.6, 0.98, 20)
+    answers = np.concatenate([np.stack([first, 1 - first], 1), np.stack([1 - second, second], 1)])
+    labels = np.concatenate([np.zeros(100, int), np.where(second > 0.85, 1, 0)])
+    together = reject_option.fit(answers, labels, precision=0.9)
+    alone = reject_option.fit(answers, labels, precision=0.9, by_class=True)
+    rare = answers[100:]
+    assert (labels[100:][together.accepts(rare)] == 1).mean() < 0.9
+    assert (labels[100:][alone.accepts(rare)] == 1).mean() >= 0.9
+    assert alone.accepts(answers[:100]).all()
+    assert alone.class_thresholds[1] > alone.threshold == together.threshold
+    few = np.concatenate([np.arange(100), [100, 119]])
+    option = reject_option.fit(answers[few], labels[few], precision=0.9, by_class=True)
+    assert option.class_thresholds[1] == option.threshold, "two answers of a class say nothing"
+    target = single_label.restored({"labels": ["a", "b"], "reject": alone.described()})
+    assert target is not None
+    assert target.reject == alone
+    said = target.said(rare[0])
+    assert (said["label"], said["words"].split(";")[0]) == (None, reject_option.NONE)
+    assert said["out_of_distribution"] == pytest.approx(1 - said["probability"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"temperature": 1.0},
+        {"temperature": "x", "threshold": 0.5},
+        {"temperature": 1.0, "threshold": 0.5, "class_thresholds": 3},
+        {"temperature": 1.0, "threshold": 0.5, "class_thresholds": [0.5, 2.0]},
+        {"temperature": 1.0, "threshold": 0.5, "class_thresholds": [0.5] * 3},
+        {"temperature": 1.0, "threshold": 0.5, "auroc": -1},
+        [1, 2],
+    ],
+)
+def test_what_a_stranger_says_of_thresholds_is_refused_in_words(described):
+    with pytest.raises(ValueError, match=r"Received|could not convert"):
+        single_label.restored({"labels": ["a", "b"], "reject": described})
+
+
+def test_thresholds_by_class_want_a_precision():
+    with pytest.raises(ValueError, match="Thresholds by class are fitted for a precision"):
+        reject_option.fit(ANSWERS, LABELS, coverage=0.5, by_class=True)

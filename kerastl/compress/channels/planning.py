@@ -192,6 +192,11 @@ def _remove(
 ) -> None:
     """Takes units away until the cost is reached. What is saved by a unit only ever falls, so its price only rises."""
     whole = cost.total
+    if not whole:
+        raise ValueError(
+            f"Wanted a network with layers that cost {of.replace('_', '-')}. Received: none of which that is known; "
+            "layers of a class of one's own are not looked into."
+        )
     orders = [family[np.argsort(scores[family], kind="stable")] for family in found.families]
     orders = [order for order in orders if np.isfinite(scores[order]).all()]
     steps = [_step(found, order, multiple) for order in orders]

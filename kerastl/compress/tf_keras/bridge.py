@@ -185,7 +185,7 @@ class _Crossing:
     def _results(self, node: Any, ours: Callable) -> list:
         layer = node.operation
         arguments = keras.tree.map_structure(ours, node.arguments.args)
-        if isinstance(layer, keras.Model):
+        if layer_graph.is_functional(layer):
             return self.walk(layer, keras.tree.flatten(arguments[0]))
         if isinstance(layer, _ONLY_IN_TRAINING) or layer_graph.is_augmentation(layer):
             return keras.tree.flatten(arguments)[:1]

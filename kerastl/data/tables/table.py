@@ -37,15 +37,16 @@ class Layout:
     """File of the examples to choose by, beside one of those to learn from."""
     test_file: str | None = None
     """File of the examples to measure on, beside one of those to learn from."""
-    classes_at: Literal["top", "leaf", "name"] = "top"
-    """What is a class: the topmost folders, the innermost where they lie in one another, or the "name" of each file up
-    to the number behind it, cat.1.jpg say."""
+    classes_at: Literal["auto", "top", "inner", "leaf", "name"] = "auto"
+    """What is a class: the "top" folders; the "inner" ones by their own names, whatever folders they lie in; each
+    "leaf", by its whole path; or the "name" of each file up to the number behind it, cat.1.jpg say. "auto" is the
+    top, and asks where the same inner folders lie in several of them."""
     class_case: Literal["ask", "merge", "keep"] = "ask"
     """What becomes of classes whose names differ in case alone: "ask" lists them and stops, "merge" makes one of them,
     "keep" leaves them apart."""
     class_mismatch: Literal["ask", "merge", "skip", "split"] = "ask"
-    """What becomes of pictures' classes that are not in every split: "ask" lists them and stops, "merge" calls those of
-    near names as train does, "skip" leaves them out, "split" divides all pictures anew."""
+    """What becomes of classes that are not in every split: "ask" lists them and stops, "merge" calls those of near
+    names as train does, "skip" leaves them out, "split" divides all examples anew."""
 
     @property
     def more(self) -> tuple[tuple[str, Path], ...]:

@@ -14,6 +14,7 @@ from kerastl.data.tables.table import Layout, Source, Table, TableError, merged
 from kerastl.system import bounded_zip
 
 ENDINGS = (".xlsx", ".xlsm")
+_LOOKED_AT = 50  # rows by which a sheet is known for a table
 _MOST_CELLS = 20_000_000
 
 
@@ -39,8 +40,12 @@ def rows(source: Source, layout: Layout, *, wanted: Sequence[str] = ()) -> Table
             book = openpyxl.load_workbook(io.BytesIO(source.content), read_only=True, data_only=True)
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         divided = [sheet for sheet in sheets if split_names.of(sheet.title)]
-        taken = divided if len(divided) > 1 else sheets[:1]
+        taken = divided if len(divided) > 1 else sheets
         every = {sheet.title: list(_records(sheet, source)) for sheet in taken}
+        if len(divided) < 2:  # the first that is a table; a note to the reader has one column
+            title = next((title for title, records in every.items() if _is_wide(records)), next(iter(every), None))
+            taken = [sheet for sheet in sheets if sheet.title == title]
+            every = {one: records for one, records in every.items() if one == title}
     except TableError:
         raise
     except Exception as error:  # whatever a damaged workbook provokes in who reads it
@@ -53,6 +58,10 @@ def rows(source: Source, layout: Layout, *, wanted: Sequence[str] = ()) -> Table
     ((title, one),) = tables.items()
     said = [f"{path.name}: its sheet {title!r} is read, and no other"] if len(sheets) > 1 else []
     return Table(path, one.columns, one.rows, (*one.said, *said))
+
+
+def _is_wide(records: list[tuple[int, list[str | None]]]) -> bool:
+    return any(sum(bool(cell) for cell in cells) > 1 for _, cells in records[:_LOOKED_AT])
 
 
 def _records(sheet: Any, source: Source) -> Iterator[tuple[int, list[str | None]]]:

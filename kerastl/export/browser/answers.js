@@ -29,7 +29,8 @@ const ANSWERS = {
       shares = powers.map((power) => power / Math.max(total, Number.MIN_VALUE));
     }
     const best = shares.indexOf(Math.max(...shares));
-    const sure = facts.threshold === undefined || shares[best] >= facts.threshold;
+    const threshold = facts.class_thresholds?.[best] ?? facts.threshold;
+    const sure = threshold === undefined || shares[best] >= threshold;
     const words = sure ? `${facts.names[best]} ${percent(shares[best])}` : "none of these";
     const said = heard(words, sure ? facts.names[best] : "");
     said.dataset.probability = shares[best];

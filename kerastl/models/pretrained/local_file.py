@@ -186,7 +186,9 @@ def input_shapes(path: str | Path, *, image_size: int | None = None) -> dict[str
     for name, tensor in zip(keras_graph.names_of(model, "input"), model.inputs, strict=True):
         if not tensor.dtype.startswith(("float", "bfloat", "uint8")):
             raise ValueError(
-                f"Wanted a model that takes numbers. Received: {file}, whose input {name!r} takes {tensor.dtype}."
+                f"Wanted a model that takes numbers. Received: {file}, whose input {name!r} takes {tensor.dtype}. A "
+                "model of texts is trained by `kerastl run text_classifier`; in Python kerastl.export.tflite.convert("
+                "model) makes a file of this one, and kerastl.compress.ptq.dynamic_int8 a smaller one of that."
             )
         shape = tuple(tensor.shape)[1:]
         sides = tuple(side or image_size for side in shape[:2]) if len(shape) == 3 else shape[:2]
@@ -220,6 +222,12 @@ def whole(path: str | Path, *, inputs: Inputs, pixels: str = "auto") -> tuple[ke
     file, model = opened(path)
     takes, gives = (keras_graph.names_of(model, end) for end in ("input", "output"))
     kinds = {name: kind_of(inputs, name) for name in takes}
+    if pixels not in ("auto", "0..255") and not any(isinstance(kind, Image) for kind in kinds.values()):
+        raise ValueError(
+            f"--pixels {pixels} is of pictures, (height, width, channels) of whole numbers 0..255. Received: inputs of "
+            f"{inputs.shape} for {file}, which the file would take as they are: save them as the model takes them, and "
+            "leave --pixels out. With labels, pictures without an axis of channels are taken as well."
+        )
     _check_taken(file, model, dict(zip(takes, model.inputs, strict=True)), inputs)
     given = {name: keras.Input(kind.shape, name=name) for name, kind in kinds.items()}
     started = {
@@ -344,11 +352,13 @@ def makes_its_range(image: keras.KerasTensor) -> bool:
     return _to_few_units(image._keras_history.operation, np.array([0.0, 255.0]))
 
 
-def _to_few_units(layer: Any, ends: np.ndarray, *, scaled: bool = False) -> bool:
-    """Whether every way on from a layer, whose outputs reach from one end to the other, is scaled to a few units."""
+def _to_few_units(layer: Any, ends: np.ndarray, *, scaled: bool = False, centred: bool = False) -> bool:
+    """Whether every way on from a layer, whose outputs reach from one end to the other, is scaled to a few units, or
+    has had a mean of bytes taken away, as Caffe's models have.
+    """
     ways = []
     for node in layer._outbound_nodes:
-        after, reached, scales = node.operation, ends, False
+        after, reached, scales, centres = node.operation, ends, False, False
         if isinstance(after, layers.Rescaling):
             reached, scales = ends * np.max(after.scale) + np.max(after.offset), True
         elif isinstance(after, layers.Normalization) and not after.invert:
@@ -358,8 +368,34 @@ def _to_few_units(layer: Any, ends: np.ndarray, *, scaled: bool = False) -> bool
             # a mean of bytes that is taken away says it too, as Caffe's models do
             reached = np.array([low, high]) if mean.max() < 2 else np.array([0.0, 1.0])
             scales = True
+        elif (moved := _by_a_constant(node, ends)) is not None:
+            reached, scales, centres = moved
         elif getattr(after, "weights", None) or not isinstance(after, layers.Layer):
-            ways.append(scaled and bool(np.abs(ends).max() <= _FEW_UNITS))
+            ways.append(_is_few(ends, scaled=scaled, centred=centred))
             continue
-        ways.append(_to_few_units(after, reached, scaled=scaled or scales))
-    return all(ways) if ways else scaled and bool(np.abs(ends).max() <= _FEW_UNITS)
+        ways.append(_to_few_units(after, reached, scaled=scaled or scales, centred=centred or centres))
+    return all(ways) if ways else _is_few(ends, scaled=scaled, centred=centred)
+
+
+def _is_few(ends: np.ndarray, *, scaled: bool, centred: bool) -> bool:
+    return (scaled and bool(np.abs(ends).max() <= _FEW_UNITS)) or (centred and bool(np.abs(ends).max() < 256))
+
+
+def _by_a_constant(node: Any, ends: np.ndarray) -> tuple[np.ndarray, bool, bool] | None:
+    """What `preprocess_input` of `keras.applications` does inside a graph: pixels are divided by a number, a mean is
+    taken away, colours change places. The new ends, whether that scales, and whether it takes a mean of bytes away;
+    ``None`` for any other operation.
+    """
+    what, arguments = type(node.operation).__name__, (*node.arguments.args, *node.arguments.kwargs.values())
+    if what in ("GetItem", "Stack"):
+        return ends, False, False
+    if what not in ("TrueDivide", "Divide", "Multiply", "Subtract", "Add") or len(arguments) != 2:
+        return None
+    first, second = (not isinstance(one, keras.KerasTensor) for one in arguments)
+    if isinstance(node.operation, layers.Layer) or first == second or (first and what in ("TrueDivide", "Divide")):
+        return None
+    constant = np.asarray(keras.ops.convert_to_numpy(arguments[0 if first else 1]), np.float64)
+    operation = {"TrueDivide": np.divide, "Divide": np.divide, "Multiply": np.multiply, "Add": np.add}
+    reached = np.stack([operation.get(what, np.subtract)(end, constant) for end in ends])
+    scales = what not in ("Add", "Subtract")
+    return np.array([reached.min(), reached.max()]), scales, not scales and bool(np.abs(constant).max() >= 2)

@@ -209,3 +209,37 @@ def test_what_is_no_model_of_numbers_or_no_graph_is_refused(tmp_path):
     keras.Model(image, fixed).save(tmp_path / "fixed.keras")
     with pytest.raises(ValueError, match=r"fixed\.keras cannot be laid out for inputs of \(5, 5, 3\)"):
         local_file.whole(tmp_path / "fixed.keras", inputs=Image((5, 5, 3)), pixels="0..1")
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet", "densenet"])
+def test_preprocessing_of_applications_inside_a_graph_says_its_range(name):
+    """Operations on tensors, and no layers: tutorials of transfer learning have them."""
+    image = keras.Input((8, 8, 3))
+    values = getattr(keras.applications, name).preprocess_input(image)
+    keras.Model(image, layers.Conv2D(1, 1)(values))
+    assert local_file.makes_its_range(image)
+
+
+@pytest.mark.parametrize(
+    ("scaled", "known"),
+    [
+        (lambda x: x / 255, True),
+        (lambda x: (x - 127.5) / 127.5, True),
+        (lambda x: x * (1 / 255), True),
+        (lambda x: x * 2 - 1, False),
+        (lambda x: x - 0.5, False),
+        (lambda x: 1 - x, False),
+        (lambda x: x, False),
+    ],
+)
+def test_operations_that_lead_from_bytes_to_a_few_units_say_the_range(scaled, known):
+    image = keras.Input((8, 8, 3))
+    keras.Model(image, layers.Conv2D(1, 1)(scaled(image)))
+    assert local_file.makes_its_range(image) is known
+
+
+def test_a_range_of_pixels_for_what_are_no_pictures_is_refused(tmp_path):
+    """Numbers went into the file as they came, and what was said of them was passed over."""
+    keras.Sequential([keras.Input((28, 28)), layers.Flatten(), layers.Dense(3)]).save(tmp_path / "flat.keras")
+    with pytest.raises(ValueError, match=r"--pixels 0\.\.1 is of pictures.*leave --pixels out"):
+        local_file.whole(tmp_path / "flat.keras", inputs=Numbers((28, 28)), pixels="0..1")
