@@ -77,7 +77,9 @@ def test_what_is_no_recording_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "phone.m4a").write_bytes(b"\0" * 100)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan), 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "slow.wav", np.full(100, 0.1), 100)  # a header can claim any rate
     for name, words in {
+        "slow.wav": "Received: 100 in",
         "text.wav": "no recording that can be read",
         "phone.m4a": "ffmpeg -i phone.m4a phone.wav",
         "empty.wav": "of 0.00 seconds",
