@@ -20,6 +20,7 @@ from ai_edge_litert.schema_py_generated import SubGraphT, TensorT
 from kerastl.export import operator_versions, packing
 from kerastl.export.metadata_schema.AssociatedFile import AssociatedFileT
 from kerastl.export.metadata_schema.AssociatedFileType import AssociatedFileType
+from kerastl.export.metadata_schema.AudioProperties import AudioPropertiesT
 from kerastl.export.metadata_schema.BertTokenizerOptions import BertTokenizerOptionsT
 from kerastl.export.metadata_schema.ColorSpaceType import ColorSpaceType
 from kerastl.export.metadata_schema.Content import ContentT
@@ -45,10 +46,11 @@ IDENTIFIER = b"M001"
 LABELS, VOCABULARY = "labels.txt", "vocab.txt"
 INPUTS, TARGET = "inputs.json", "target.json"
 """What kinds say of themselves where the format has no fields for it."""
-_INPUTS_IN_THE_FORMAT = frozenset({"image", "vocabulary", "length"})
+_INPUTS_IN_THE_FORMAT = frozenset({"image", "vocabulary", "length", "samples", "rate"})
 _TARGETS_IN_THE_FORMAT = frozenset({"labels", "score_threshold"})
 # The version of the format that was the first to have every field that is written.
 MIN_PARSER_VERSION, MIN_PARSER_VERSION_OF_TEXT, MIN_PARSER_VERSION_OF_WORDS = "1.0.0", "1.1.0", "1.2.1"
+MIN_PARSER_VERSION_OF_AUDIO = "1.3.0"
 WORDS = ("<PAD>", "<START>", "<UNKNOWN>")
 """With what the vocabulary of a file of whole words begins."""
 
@@ -57,11 +59,12 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     r"""A finished TFLite file that says inside what goes in and what comes out, without waste (see `packing.shrink`).
 
     The metadata hold what ``task.inputs.described()`` and ``task.target.described()`` say. Of a picture, a text and
-    classes that is written as the public format has it, so that MediaPipe feeds the file: raw pixels 0..255 (mean 0,
-    standard deviation 1), or BERT's tokenizer with ``vocab.txt``; the format's score threshold where an example may
-    have none or several of the classes. Of other kinds it is JSON, ``inputs.json`` or ``target.json``. The names of the
-    outputs are ``labels.txt``. All these files are appended as an uncompressed zip archive: ``zipfile`` opens the file.
-    Metadata that the file has already is replaced.
+    classes that is written as the public format has it, so that MediaPipe feeds the file: raw pixels 0..255 (mean
+    0, standard deviation 1), the rate and the one channel of a recording, or BERT's tokenizer with ``vocab.txt``;
+    the format's score threshold where an example may have none or several of the classes. Of other kinds it is
+    JSON, ``inputs.json`` or ``target.json``. The names of the outputs are ``labels.txt``. All these files are
+    appended as an uncompressed zip archive: ``zipfile`` opens the file. Metadata that the file has already is
+    replaced.
 
     A file of one input of ids says with ``between_words`` that they are of whole words: MediaPipe feeds <START>, then
     the words, then <PAD>, and lower-cases nothing.
@@ -141,10 +144,10 @@ def read(data: bytes) -> dict[str, Any]:
     Returns:
         ``name``, ``description``, ``min_parser_version``, ``class_names`` (a list: one name an output), ``inputs`` and
         ``target`` (what the task's kinds said in ``described()``), and for ``input`` and ``output`` a dict of ``name``,
-        ``min``, ``max``; a picture's input also has ``mean``, ``std`` and ``color_space``, one of token ids
-        ``vocabulary`` (a list) and ``between_words``, empty where ids are of pieces of words. Of a text's three inputs
-        it is that of the ids. The output's also has ``score_threshold`` where an example may have none or several of
-        the classes.
+        ``min``, ``max``; a picture's input also has ``mean``, ``std`` and ``color_space``, a recording's
+        ``sample_rate`` and ``channels``, one of token ids ``vocabulary`` (a list) and ``between_words``, empty where
+        ids are of pieces of words. Of a text's three inputs it is that of the ids. The output's also has
+        ``score_threshold`` where an example may have none or several of the classes.
 
     Raises:
         ValueError: if the file has no metadata or no labels.
@@ -184,6 +187,10 @@ def _input_of(data: bytes, source: TensorMetadataT, shape: list[int]) -> tuple[d
         words = vocabulary.splitlines()
         words = [line.rpartition(" ")[0] for line in words] if between else words
         return {"vocabulary": words, "between_words": between}, {"vocabulary": words, "length": shape[-1]}
+    whole: Any = source.content
+    if whole is not None and whole.contentPropertiesType == ContentProperties.AudioProperties:
+        rate, channels = whole.contentProperties.sampleRate, whole.contentProperties.channels
+        return {"sample_rate": rate, "channels": channels}, {"samples": shape[-1], "rate": rate}
     normalization = [unit.options for unit in units if unit.optionsType == ProcessUnitOptions.NormalizationOptions]
     if not normalization:
         return {}, {}
@@ -305,7 +312,8 @@ def _described(graph: SubGraphT, task: Task, *, description: str, between_words:
     metadata.name, metadata.description = task.name, description
     metadata.subgraphMetadata = [whole]
     of_text = MIN_PARSER_VERSION_OF_WORDS if between_words else MIN_PARSER_VERSION_OF_TEXT
-    metadata.minParserVersion = of_text if "vocabulary" in fed else MIN_PARSER_VERSION
+    others = MIN_PARSER_VERSION_OF_AUDIO if "rate" in fed else MIN_PARSER_VERSION
+    metadata.minParserVersion = of_text if "vocabulary" in fed else others
     builder = packing.SharingBuilder()
     builder.Finish(metadata.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(builder.Output())
@@ -323,6 +331,11 @@ def _source(tensor: TensorT, fed: Mapping[str, Any], between_words: str, *, firs
         options.mean, options.std = [0.0], [1.0]
         unit.optionsType, unit.options = ProcessUnitOptions.NormalizationOptions, options
         source.processUnits = [unit]
+        return source
+    if "rate" in fed:
+        content.contentPropertiesType, sound = ContentProperties.AudioProperties, AudioPropertiesT()
+        sound.sampleRate, sound.channels = fed["rate"], 1
+        content.contentProperties, source.stats = sound, _stats(-1.0, 1.0)
         return source
     content.contentPropertiesType = ContentProperties.FeatureProperties
     content.contentProperties = FeaturePropertiesT()

@@ -22,6 +22,7 @@ from kerastl.export import (
     phone_numbers,
     phone_sentencepiece,
     phone_signature,
+    phone_sound,
     phone_text,
     phone_text_pair,
     runtimes,
@@ -48,7 +49,7 @@ val powers = all.map {{ it.score().toDouble().pow({power}) }}  // kotlin.math.po
 val best = powers.indices.maxBy {{ powers[it] }}
 val sure = powers[best] / powers.sum(){by_class_of_tasks}
 println(if (sure >= {threshold_of_tasks}) "${{all[best].categoryName()}} $sure" else "none of these")"""
-_EXAMPLES = {"image": "A picture", "vocabulary": "A text", text.SENTENCEPIECE: "A text"}
+_EXAMPLES = {"image": "A picture", "rate": "A recording", "vocabulary": "A text", text.SENTENCEPIECE: "A text"}
 
 
 class Answer(NamedTuple):
@@ -139,6 +140,8 @@ def _page_of(task: Task) -> str:
         return page if not isinstance(task.target, TokenTarget) else _of_tokens(page)
     if not task.target.outputs:  # outputs of any shape
         return phone_signature.PAGE
+    if "rate" in described:
+        return phone_sound.PAGE
     return phone_image.PAGE if "image" in described else phone_numbers.PAGE
 
 
@@ -236,6 +239,7 @@ def _fields(report: Mapping[str, Any], row: Mapping[str, Any], task: Task, runti
         "output_name": target.output_name,
         "mediapipe": _mediapipe(task),
         "length": source["shape"][-1],
+        "rate": fed.get("rate", ""),
         "as_float": " as float32" if floating else ", one byte each, as the camera gives them",
         "kotlin_array": "FloatArray" if row["output"]["dtype"] == "float32" else "ByteArray",
         "input_bytes": math.prod(source["shape"]) * (4 if floating else 1),

@@ -5,17 +5,20 @@ import json
 import struct
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from kerastl import inputs, verify
 from kerastl.compress import ptq
-from kerastl.export import metadata, packing, phone
+from kerastl.export import metadata, packing, phone, tflite
 from kerastl.inputs import wordpiece
 from kerastl.inputs.image import Image
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
+from kerastl.inputs.waveform import Waveform
+from kerastl.models import heads
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
@@ -317,3 +320,30 @@ def test_a_file_for_several_classes_says_from_which_probability_on_one_is_there(
     assert data[field(data, unit, 0)] == 3
     options = follow(data, field(data, unit, 1))
     assert struct.unpack_from("<f", data, field(data, options, 0)) == (0.5,)
+
+
+@pytest.fixture(scope="module")
+def described_sound(tmp_path_factory):
+    kind = task(Waveform(64, 8000), ("no", "yes"), name="words")
+    samples = keras.Input((64,), name="waveform")
+    model = keras.Model(samples, heads.outputs(heads.standardized(samples, kind), kind), name="words")
+    return metadata.add(
+        tflite.write(model, tmp_path_factory.mktemp("sound") / "model.tflite", kind), kind, description="Toy."
+    )
+
+
+def test_a_recording_says_what_mediapipe_looks_for(described_sound):
+    """AudioClassifier takes rate and channels from AudioProperties, the fourth of the format's kinds of content."""
+    read = metadata.read(described_sound)
+    assert read["inputs"] == {"samples": 64, "rate": 8000}
+    assert read["input"]["sample_rate"] == 8000
+    assert read["input"]["channels"] == 1
+    assert (read["input"]["min"], read["input"]["max"]) == (-1.0, 1.0)
+    assert read["min_parser_version"] == "1.3.0"
+    data = flatbuffer_of(described_sound)
+    graph = first(data, field(data, follow(data, 0), 3))
+    (source,) = members(data, field(data, graph, 2))
+    content = follow(data, field(data, source, 3))
+    assert data[field(data, content, 0)] == 4
+    sound = follow(data, field(data, content, 1))
+    assert [struct.unpack_from("<I", data, field(data, sound, number))[0] for number in (0, 1)] == [8000, 1]

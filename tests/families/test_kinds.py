@@ -25,6 +25,7 @@ from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.inputs.text_pair import TextPair
+from kerastl.inputs.waveform import Waveform
 from kerastl.models import heads, multilayer_perceptron
 from kerastl.runs import Acceptance, candidates, checkpoints, publishing, store
 from kerastl.system import families
@@ -69,11 +70,17 @@ def rows(hidden: np.ndarray) -> np.ndarray:
     return np.stack([hidden * 300 - 1000, 1 - hidden], -1).astype("float32")
 
 
+def tones(hidden: np.ndarray) -> np.ndarray:
+    """As loud as the hidden number is high."""
+    return np.rint(20_000 * hidden[:, None] * np.sin(np.arange(48))).astype("int16")
+
+
 INPUTS: dict[str, tuple[Inputs, Callable]] = {
     "image": (Image((6, 6, 1)), pictures),
     "text": (Text(6, VOCABULARY), sentences),
     "text_pair": (TextPair(8, VOCABULARY), sentence_pairs),
     "numbers": (Numbers.of(rows(HIDDEN["train"]), columns=("height", "share")), rows),
+    "waveform": (Waveform(48), tones),
     "named": (
         Named((("picture", Image((6, 6, 1))), ("row", Numbers.of(rows(HIDDEN["train"]))))),
         lambda hidden: {"picture": pictures(hidden), "row": rows(hidden)},
@@ -128,7 +135,7 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
 SOME_INPUTS = {"embedding": ("image", "text"), "tagging": ("text",), "transcription": ("image",)}
 """Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
-SOME_TARGETS = {"text_pair": ("single_label", "regression")}
+SOME_TARGETS = {"text_pair": ("single_label", "regression"), "waveform": ("single_label", "agreement")}
 """Kinds of input that do with some of the tasks: to the others they are what a text is."""
 PAIRS = [
     (one, other)
@@ -146,6 +153,7 @@ RESUMED = [
     ("text_pair", "single_label"),
     ("text", "tagging"),
     ("image", "transcription"),
+    ("waveform", "single_label"),
 ]
 """Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
@@ -155,7 +163,7 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 26
+    assert len(PAIRS) == 28
     assert {kind for kind, _ in RESUMED} == set(INPUTS)
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
@@ -176,7 +184,7 @@ def test_a_kind_of_input_keeps_its_promises(name):
     first = {key: table[0] for key, table in examples.items()} if isinstance(examples, dict) else examples[0]
     shown = kind.shown(first)
     assert shown
-    assert set(shown) <= {"picture", "text"}
+    assert set(shown) <= {"picture", "text", "sound"}
     described = json.loads(json.dumps(kind.described()))
     assert inputs.restored(described) == kind
     wrong = np.zeros((3, 99), "float32")
@@ -269,6 +277,9 @@ def network(task: Task, *, width: int = 16) -> keras.Model:
         x = heads.standardized(given, task)
         of_frames = isinstance(task.target, Transcription)  # whose frames are rows of pixels
         x = keras.layers.Reshape((6, 6), name="rows")(x) if of_frames else keras.layers.Flatten(name="flatten")(x)
+    elif isinstance(kind, Waveform):
+        given = keras.Input(kind.shape, name="waveform")
+        x = heads.standardized(given, task)
     elif isinstance(kind, Text):
         given = keras.Input(kind.shape, dtype="int32", name="token_ids")
         x = keras.layers.Embedding(len(kind.vocabulary), 32, name="embedding")(given)

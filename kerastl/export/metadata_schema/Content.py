@@ -57,6 +57,7 @@ def AddContentProperties(builder, contentProperties):
 def ContentEnd(builder): return builder.EndObject()
 def End(builder):
     return ContentEnd(builder)
+import kerastl.export.metadata_schema.AudioProperties
 import kerastl.export.metadata_schema.ContentProperties
 import kerastl.export.metadata_schema.FeatureProperties
 import kerastl.export.metadata_schema.ImageProperties
@@ -70,7 +71,7 @@ class ContentT(object):
     # ContentT
     def __init__(self):
         self.contentPropertiesType = 0  # type: int
-        self.contentProperties = None  # type: Union[None, kerastl.export.metadata_schema.FeatureProperties.FeaturePropertiesT, kerastl.export.metadata_schema.ImageProperties.ImagePropertiesT]
+        self.contentProperties = None  # type: Union[None, kerastl.export.metadata_schema.FeatureProperties.FeaturePropertiesT, kerastl.export.metadata_schema.ImageProperties.ImagePropertiesT, kerastl.export.metadata_schema.AudioProperties.AudioPropertiesT]
 
     @classmethod
     def InitFromBuf(cls, buf, pos):

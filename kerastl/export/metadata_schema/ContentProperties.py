@@ -6,6 +6,7 @@ class ContentProperties(object):
     NONE = 0
     FeatureProperties = 1
     ImageProperties = 2
+    AudioProperties = 4
 
 def ContentPropertiesCreator(unionType, table):
     from flatbuffers.table import Table
@@ -17,4 +18,7 @@ def ContentPropertiesCreator(unionType, table):
     if unionType == ContentProperties().ImageProperties:
         import kerastl.export.metadata_schema.ImageProperties
         return kerastl.export.metadata_schema.ImageProperties.ImagePropertiesT.InitFromBuf(table.Bytes, table.Pos)
+    if unionType == ContentProperties().AudioProperties:
+        import kerastl.export.metadata_schema.AudioProperties
+        return kerastl.export.metadata_schema.AudioProperties.AudioPropertiesT.InitFromBuf(table.Bytes, table.Pos)
     return None
