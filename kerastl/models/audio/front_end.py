@@ -24,6 +24,9 @@ from keras import layers
 KERNELS = ("front_end_blocks", "front_end_real", "front_end_imaginary", "front_end_mel", "front_end_cosines")
 """Names of the layers that hold fixed weights; a model has those that its features need."""
 
+_SCALES = {"log_mel": (0.1, -1.6), "mfcc": (0.02, 0.0), "pcen": (1.0, 0.0)}
+"""Factor and offset that bring speech to the size of one."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Features:
@@ -93,6 +96,18 @@ def features(samples: keras.KerasTensor, settings: Features) -> keras.KerasTenso
         return logarithms
     cosines = cosine_transform(settings.mels)[:, : settings.coefficients]
     return _fixed(layers.Dense(cosines.shape[1], use_bias=False, name="front_end_cosines"), logarithms, cosines)
+
+
+def image(samples: keras.KerasTensor, settings: Features) -> keras.KerasTensor:
+    """The same as a picture of one colour ``(batch, frames, width, 1)``, of the size of one.
+
+    Its scale is a constant and not that of the training clips: half of what a loud and a quiet recording say differs by
+    no more than the volume.
+    """
+    x = features(samples, settings)
+    scale, offset = _SCALES[settings.kind]
+    x = layers.Rescaling(scale, offset=offset, name="front_end_scale")(x)
+    return layers.Reshape((*x.shape[1:], 1), name="front_end_image")(x)
 
 
 def filtered_power(
