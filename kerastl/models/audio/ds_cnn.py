@@ -28,7 +28,7 @@ def build(
     dropout: float = 0.2,
     name: str = "ds_cnn",
 ) -> keras.Model:
-    """A functional model: samples ``(batch, *task.inputs.shape)`` from -1 to 1 to logits ``(batch,
+    """A functional model: samples ``(batch, *task.inputs.shape)`` to logits ``(batch,
     task.target.outputs)``.
 
     Args:
@@ -43,7 +43,7 @@ def build(
         ValueError: as `front_end.features`.
     """
     samples = keras.Input(task.inputs.shape, name="samples")
-    x = front_end.image(samples, features)
+    x = front_end.image(samples, features, task=task)
     kernel = (10, 4) if features.kind == "mfcc" else (10, 8)
     x = layers.Conv2D(filters, kernel, strides=2, padding="same", use_bias=False, name="stem")(x)
     x = layers.BatchNormalization(momentum=0.9, name="stem_norm")(x)

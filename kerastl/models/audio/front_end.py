@@ -21,6 +21,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerastl.types import Task
+
 KERNELS = ("front_end_blocks", "front_end_real", "front_end_imaginary", "front_end_mel", "front_end_cosines")
 """Names of the layers that hold fixed weights; a model has those that its features need."""
 
@@ -73,8 +75,8 @@ class Features:
             raise ValueError(f"Wanted 1 to {self.mels} coefficients, one a band. Received: {self.coefficients}.")
 
 
-def features(samples: keras.KerasTensor, settings: Features) -> keras.KerasTensor:
-    """Samples ``(batch, samples)``, float32 from -1 to 1, to features ``(batch, frames, width)``, float32.
+def features(samples: keras.KerasTensor, settings: Features, *, full_scale: float = 1.0) -> keras.KerasTensor:
+    """Samples ``(batch, samples)``, float32, to features ``(batch, frames, width)``, float32.
 
     Energies are those of samples in the scale of 16-bit integers, from 1 up: what is quieter than the last bit of a
     recording is silence.
@@ -82,11 +84,12 @@ def features(samples: keras.KerasTensor, settings: Features) -> keras.KerasTenso
     Args:
         samples: as `keras.Input` gives them.
         settings: the width is that of ``mels``, of ``"mfcc"`` that of ``coefficients``.
+        full_scale: what the loudest sample is; samples go from minus that to that. See `full_scale`.
 
     Raises:
         ValueError: if there are fewer samples than a frame has.
     """
-    filters = mel_filters(settings) * 32768.0**2
+    filters = mel_filters(settings) * (32768.0 / full_scale) ** 2
     window = hann(settings.frame)
     energies = filtered_power(samples, window=window, hop=settings.hop, fft_length=settings.fft_length, filters=filters)
     if settings.kind == "pcen":
@@ -98,13 +101,23 @@ def features(samples: keras.KerasTensor, settings: Features) -> keras.KerasTenso
     return _fixed(layers.Dense(cosines.shape[1], use_bias=False, name="front_end_cosines"), logarithms, cosines)
 
 
-def image(samples: keras.KerasTensor, settings: Features) -> keras.KerasTensor:
+def full_scale(task: Task) -> float:
+    """What the loudest sample of a task's recordings is: 1, or 32,768 where they are as 16-bit integers."""
+    scale, _ = task.inputs.scaling()
+    return 1.0 if isinstance(scale, list) else 1.0 / scale
+
+
+def image(samples: keras.KerasTensor, settings: Features, *, task: Task) -> keras.KerasTensor:
     """The same as a picture of one colour ``(batch, frames, width, 1)``, of the size of one.
 
     Its scale is a constant and not that of the training clips: half of what a loud and a quiet recording say differs by
     no more than the volume.
+
+    Args:
+        samples, settings: as for `features`.
+        task: says what scale its samples have.
     """
-    x = features(samples, settings)
+    x = features(samples, settings, full_scale=full_scale(task))
     scale, offset = _SCALES[settings.kind]
     x = layers.Rescaling(scale, offset=offset, name="front_end_scale")(x)
     return layers.Reshape((*x.shape[1:], 1), name="front_end_image")(x)

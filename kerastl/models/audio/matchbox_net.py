@@ -25,7 +25,7 @@ def build(
     dropout: float = 0.1,
     name: str = "matchbox_net",
 ) -> keras.Model:
-    """A functional model: samples ``(batch, *task.inputs.shape)`` from -1 to 1 to logits ``(batch,
+    """A functional model: samples ``(batch, *task.inputs.shape)`` to logits ``(batch,
     task.target.outputs)``.
 
     Args:
@@ -40,7 +40,7 @@ def build(
         ValueError: as `front_end.features`.
     """
     samples = keras.Input(task.inputs.shape, name="samples")
-    x = front_end.image(samples, features or front_end.Features())
+    x = front_end.image(samples, features or front_end.Features(), task=task)
     x = layers.Permute((1, 3, 2), name="bands")(x)
     x = _separable(x, 2 * filters, kernel=11, stride=2, name="stem")
     for index in range(1, blocks + 1):

@@ -65,7 +65,7 @@ def fetch() -> Path:
     return downloads.fetch(FILES)[_MODEL].parent
 
 
-def load(*, samples: int = RATE) -> keras.Model:
+def load(*, samples: int = RATE, full_scale: float = 1.0) -> keras.Model:
     """The embedding with its published weights, see `build`.
 
     Raises:
@@ -73,8 +73,8 @@ def load(*, samples: int = RATE) -> keras.Model:
         ValueError: as `build`.
     """
     files = downloads.fetch(FILES)
-    filters = onnx_file.arrays(files[_SPECTROGRAM])["1.melW"]
-    model = build(samples=samples, filters=filters)
+    filters = onnx_file.arrays(files[_SPECTROGRAM])["1.melW"].astype("float64")
+    model = build(samples=samples, full_scale=full_scale, filters=filters)
     fixed = {
         f"{layer.name}/kernel": layer.get_weights()[0] for layer in model.layers if layer.name in front_end.KERNELS
     }
@@ -83,12 +83,13 @@ def load(*, samples: int = RATE) -> keras.Model:
     return model
 
 
-def build(*, samples: int = RATE, filters: np.ndarray | None = None) -> keras.Model:
+def build(*, samples: int = RATE, full_scale: float = 1.0, filters: np.ndarray | None = None) -> keras.Model:
     """The architecture with random weights: samples ``(batch, samples)`` to embeddings ``(batch, steps, 96)``.
 
     Args:
-        samples: how many go in, float32 from -1 to 1, 16,000 a second; `WINDOW` at least. There is a step more for
-            every 1,280 samples more.
+        samples: how many go in, float32, 16,000 a second; `WINDOW` at least. There is a step more for every 1,280
+            samples more.
+        full_scale: what the loudest sample is, see `front_end.full_scale`.
         filters: the mel filters that stand in the published file, ``(257, 32)``; by default those of
             `front_end.mel_filters`.
 
@@ -102,7 +103,7 @@ def build(*, samples: int = RATE, filters: np.ndarray | None = None) -> keras.Mo
     if filters is None:
         filters = front_end.mel_filters(front_end.Features(mels=_MELS))
     given = keras.Input((samples,), name="samples")
-    x = _decibels(given, filters)
+    x = _decibels(given, filters * (32768.0 / full_scale) ** 2)
     block, place = 1, 0
     for index, (width, (frames, bands), pooling) in enumerate(_CONVOLUTIONS):
         place += 1
@@ -121,25 +122,20 @@ def build(*, samples: int = RATE, filters: np.ndarray | None = None) -> keras.Mo
     return keras.Model(given, x, name="speech_embedding")
 
 
-def with_head(model: keras.Model, task: Task, *, dropout: float = 0.2) -> keras.Model:
+def classifier(task: Task, *, dropout: float = 0.2) -> keras.Model:
     """A classifier of whole clips as one flat graph: the mean of a clip's embeddings, dropout, a dense layer of logits.
 
     Args:
-        model: as `load` gives it; its layers are shared, not copied.
-        task: whose inputs are as many samples.
+        task: whose inputs are samples, 16,000 a second.
         dropout: share of the mean dropped before the logits.
 
     Returns:
-        Samples ``(batch, samples)`` to ``(batch, task.target.outputs)``.
+        Samples ``(batch, samples)`` to ``(batch, task.target.outputs)``, with the published weights below the head.
 
     Raises:
-        ValueError: the task's clips are of another length than the model's.
+        FileNotFoundError, ValueError: as `load`.
     """
-    if tuple(task.inputs.shape) != tuple(model.input_shape[1:]):
-        raise ValueError(
-            f"The speech embedding was built for {model.input_shape[1:]} samples. Received: task {task.name!r} of "
-            f"{tuple(task.inputs.shape)}."
-        )
+    model = load(samples=task.inputs.shape[0], full_scale=front_end.full_scale(task))
     x = layers.GlobalAveragePooling1D(name="pool")(model.output)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
@@ -149,11 +145,11 @@ def with_head(model: keras.Model, task: Task, *, dropout: float = 0.2) -> keras.
 def _decibels(samples: keras.KerasTensor, filters: np.ndarray) -> keras.KerasTensor:
     """The published spectrogram ``(batch, frames, 32, 1)``: decibels, at most 80 below the clip's loudest, / 10 + 2.
 
-    The published file takes the loudest of a whole batch; here it is that of each clip.
+    The published file takes the loudest of a whole batch; here it is that of each clip. Its filters are for samples in
+    the scale of 16-bit integers.
     """
     window = np.pad(front_end.hann(_FRAME), (0, _BEFORE))
-    scaled = filters.astype("float64") * 32768.0**2  # it was made for samples in the scale of 16-bit integers
-    x = front_end.filtered_power(samples, window=window, hop=_HOP, fft_length=_FFT, filters=scaled, skipped=_BEFORE)
+    x = front_end.filtered_power(samples, window=window, hop=_HOP, fft_length=_FFT, filters=filters, skipped=_BEFORE)
     x = keras.ops.log(keras.ops.maximum(x, 1e-10))
     x = layers.Rescaling(1 / math.log(10), offset=2.0, name="front_end_decibels")(x)
     x = layers.Reshape((*x.shape[1:], 1), name="front_end_image")(x)

@@ -81,7 +81,7 @@ def test_a_longer_clip_has_more_steps_of_the_same(model):
 
 def test_a_classifier_of_clips(model):
     task = Task("words", Numbers((16000,)), SingleLabel(("go", "stop", "wait")))
-    classifier = speech_embedding.with_head(model, task)
+    classifier = speech_embedding.classifier(task)
     clips = (sounds() / 32768).astype("float32")
     pooled = keras.Model(classifier.input, classifier.get_layer("pool").output)
     np.testing.assert_allclose(np.asarray(pooled(clips)), np.asarray(model(clips)).mean(1), atol=1e-5)
@@ -89,5 +89,9 @@ def test_a_classifier_of_clips(model):
     assert sum(weight.shape.num_elements() for weight in classifier.trainable_weights) == 328_128 + 97 * 3
     names = [group.name for group in backbone.groups(classifier)]
     assert names == ["stem", *(f"block{number}" for number in range(1, 7)), "head"]
-    with pytest.raises(ValueError, match="of \\(8000,\\)"):
-        speech_embedding.with_head(model, Task("short", Numbers((8000,)), task.target))
+
+
+def test_samples_as_16_bit_integers_are_heard_the_same(model):
+    integers = speech_embedding.load(full_scale=32768.0)
+    found = np.asarray(integers(sounds().astype("float32")))
+    np.testing.assert_allclose(found, np.asarray(model((sounds() / 32768).astype("float32"))), atol=1e-4)
