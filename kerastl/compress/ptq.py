@@ -67,9 +67,10 @@ def dynamic_int8(
     """
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
+    stored = float_file.left_float(model, weight_only)
     for operator in float_file.operators(model):
         # behind one scale LiteRT reads what is no scale
-        if operator.kind == "DEPTHWISE_CONV_2D" or operator.groups > 1:
+        if (operator.kind == "DEPTHWISE_CONV_2D" or operator.groups > 1) and operator.name not in stored:
             work.add_dynamic_config(operator.pattern, qtyping.TFLOperationName(operator.kind), num_bits=8)
     result = _quantized(work, model, keep_float, weight_only)
     return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)

@@ -205,8 +205,8 @@ def post_training(
         validation: the split that mixed precision is searched on, a thousand examples of it.
         max_score_drop: score that the file of mixed precision may lose there against the float32 file.
         front_end: name of the layer up to which ``"dynamic_int8"`` and ``"static_int8"`` compute in float32, with
-            kernels that are stored in 8 bits: of a spectrogram whose quiet bands would be lost beside the loud ones. No
-            file is one of integers throughout then.
+            kernels that are stored in 8 bits: of a spectrogram whose quiet bands would be lost beside the loud ones.
+            They are called ``..._float_front_end``, and none is one of integers throughout.
         sparsity: share of zeros that all of them claim.
         clusters: how few distinct values all of them claim.
         prefix: stands before each candidate's name.
@@ -255,7 +255,8 @@ def post_training(
         if content or skipped is None:
             why = reasons.get(prefix + name, "")
             how = _BEHIND_FLOAT.get(name, name) if front_end else name
-            made.append(Candidate(prefix + name, how, content or b"", model, failed=why, **claims))
+            called = prefix + name + ("_float_front_end" if how is not name else "")
+            made.append(Candidate(called, how, content or b"", model, failed=why, **claims))
     return made
 
 

@@ -46,6 +46,8 @@ RATE = 16000
 """Samples a second."""
 WINDOW = 75 * 160 + 512
 """Samples that one embedding looks at, 0.78 seconds; the next one begins 1,280 samples later."""
+SPECTROGRAM = "front_end_heard"
+"""Name of the layer behind which the convolutions begin."""
 _MELS = 32
 _FFT, _FRAME, _HOP = 512, 400, 160
 _BEFORE = (_FFT - _FRAME) // 2  # the published frames are centred in those of the transform
@@ -155,7 +157,7 @@ def _decibels(samples: keras.KerasTensor, filters: np.ndarray) -> keras.KerasTen
     x = layers.Reshape((*x.shape[1:], 1), name="front_end_image")(x)
     loudest = layers.GlobalMaxPooling2D(keepdims=True, name="front_end_loudest")(x)
     floor = layers.Rescaling(1.0, offset=-8.0, name="front_end_quietest")(loudest)
-    return layers.Maximum(name="front_end_heard")([x, floor])
+    return layers.Maximum(name=SPECTROGRAM)([x, floor])
 
 
 def _by_layer(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
