@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import kerastl
 from kerastl.data.reading import TextReading
-from kerastl.models.pretrained.encoders import WordPieceEncoder
+from kerastl.models.pretrained.encoders import Encoder
 from kerastl.runs import Acceptance, FewLabels
 from kerastl.types import Dataset, Schedule, Task, Workspace
 from kerastl.types.settings import EncoderTokens, Place, Seed
@@ -40,7 +40,7 @@ class Config:
     """How both are read and divided."""
     sequence_length: EncoderTokens = 128
     """Tokens that are read of a text; time grows with it."""
-    encoder: WordPieceEncoder = "minilm_l6"
+    encoder: Encoder = "minilm_l6"
     """What learns on, as for `text_classifier`; "small" begins from nothing, with a vocabulary of the texts' own."""
     objective: Literal["masked_language", "simcse"] = "masked_language"
     """Hidden words; or a sentence is found again under other dropout (Gao et al. 2021), for what compares sentences."""
@@ -115,9 +115,10 @@ def pretrain(config: Config, texts: Dataset, at: Workspace):
         features, steps = kerastl.training.transfer.feature_extractor(model), schedule.steps(len(texts.train))
         network = methods.network("simcse", features, augment=None, steps=steps)
         return kerastl.training.Trained(model, learn(network, callbacks=methods.watchers(network, texts.train)))
-    words, held = kerastl.inputs.text.of(texts.task).vocabulary, texts.validation.take(1000).inputs
+    kind, held = kerastl.inputs.text.of(texts.task), texts.validation.take(1000).inputs
+    marks = kerastl.pretraining.masked_language.Marks(**kind.marks())
     hidden = kerastl.pretraining.masked_language_model.MaskedLanguageModel
-    network = hidden(model.get_layer("encoder"), vocabulary=words, seed=config.seed)
+    network = hidden(model.get_layer("encoder"), vocabulary=kind.vocabulary, marks=marks, seed=config.seed)
     before = network.perplexity(held)
     curves = learn(network)
     values = {**curves.values, "perplexity": (before, network.perplexity(held))}

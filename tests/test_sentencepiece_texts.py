@@ -13,8 +13,10 @@ from toy_pieces import save_sentencepiece_folder, sentencepiece_model
 
 import kerastl
 from kerastl.inputs.text import Text
-from kerastl.recipes import text_classifier
+from kerastl.models.pretrained import encoders
+from kerastl.recipes import pretrain_text, text_classifier
 from kerastl.runs import Acceptance, FineTuning
+from kerastl.types import Schedule
 
 GOOD, BAD = ("gut", "très bon", "good", "映画 gut"), ("schlecht", "mauvais", "bad", "странный")
 ANY = Acceptance(max_score_drop=1.0, max_quantization_drop=1.0, min_agreement=0.5)
@@ -78,3 +80,29 @@ def test_the_bundle_makes_the_ids_of_the_library(folder):
 
 def library_ids(text):
     return library.SentencePieceProcessor(model_proto=sentencepiece_model()).encode(text)
+
+
+@pytest.mark.parametrize("convention", ["xlm-roberta", "albert"])
+def test_an_encoder_of_pieces_is_pretrained_further_and_adapted(tmp_path, folder, convention):
+    """On texts without labels; the run's encoder is what `text_classifier` goes on from."""
+    data = folder.parent / "reviews.csv"
+    lines = [line.split(",")[0] for line in data.read_text(encoding="utf-8").splitlines()[1:]]
+    (tmp_path / "lines.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    save_sentencepiece_folder(tmp_path / "encoder", convention, layers=2)
+    config = pretrain_text.Config(
+        data=str(tmp_path / "lines.txt"),
+        encoder=str(tmp_path / "encoder"),
+        sequence_length=12,
+        pretrain=Schedule(2, batch_size=20, peak_learning_rate=3e-3),
+        accept=ANY,
+    )
+    pretrain_text.run(config, tmp_path / "run")
+    run = kerastl.open(tmp_path / "run")
+    assert run.verify(progress=False) == ()
+    before = encoders.load(str(tmp_path / "encoder"), run.task)
+    after = encoders.load(str(tmp_path / "run"), run.task)
+    weights = [[np.asarray(one) for one in model.get_layer("encoder").weights] for model in (before, after)]
+    moved = [float(np.abs(one - other).max()) for one, other in zip(*weights, strict=True)]
+    assert max(moved) > 1e-3, "it has learnt nothing"
+    texts = text_classifier.load(text_classifier.Config(data=str(data), encoder=str(tmp_path / "run")))
+    assert texts.task.inputs.vocabulary == run.task.inputs.vocabulary

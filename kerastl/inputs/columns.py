@@ -38,7 +38,11 @@ def of_sentences(header: Sequence[str], rows: Sequence[Sequence[str | None]]) ->
 
 
 def of_files(
-    header: Sequence[str], rows: Sequence[Sequence[str | None]], *, endings: tuple[str, ...]
+    header: Sequence[str],
+    rows: Sequence[Sequence[str | None]],
+    *,
+    endings: tuple[str, ...],
+    what: str = "paths of pictures",
 ) -> tuple[str, ...]:
     """The column most of whose fields end as names of such files do; arguments and errors as `of_sentences`."""
 
@@ -46,7 +50,7 @@ def of_files(
         there = [cell.strip().lower() for cell in cells if cell and cell.strip()]
         return bool(there) and sum(cell.endswith(endings) for cell in there) > len(there) / 2
 
-    return _only(_where(names_files, header, rows), header, what="paths of pictures")
+    return _only(_where(names_files, header, rows), header, what=what)
 
 
 def _where(

@@ -104,11 +104,11 @@ class Named:
         return batches
 
     def shown(self, example: Mapping[str, np.ndarray]) -> dict[str, str]:
-        """The first picture where there is one, and what the others say."""
+        """The first picture where there is one, with its sound where it has any, and what the others say."""
         shown = {name: kind.shown(example[name]) for name, kind in self.parts}
         words = "; ".join(f"{name}: {one['text']}" for name, one in shown.items() if "text" in one)
-        pictures = [one["picture"] for one in shown.values() if "picture" in one]
-        return ({"picture": pictures[0]} if pictures else {}) | ({"text": html.unescape(words)} if words else {})
+        seen = next(({key: one[key] for key in one if key != "text"} for one in shown.values() if "picture" in one), {})
+        return seen | ({"text": html.unescape(words)} if words else {})
 
     @property
     def fed_with(self) -> str:

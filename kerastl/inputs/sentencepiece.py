@@ -312,6 +312,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
 XLM_ROBERTA, ALBERT = "XLMRobertaTokenizer", "AlbertTokenizer"
 """What comes around pieces, by the names that Hugging Face has for it."""
 _AROUND = {XLM_ROBERTA: ("<s>", "<pad>", "</s>", "<unk>", "<mask>"), ALBERT: ("[CLS]", "<pad>", "[SEP]", "<unk>")}
+MASKS = {XLM_ROBERTA: "<mask>", ALBERT: "[MASK]"}
+"""The token that stands for a hidden one while an encoder is pretrained."""
 _QUOTES = re.compile("``|''")
 _DIGIT_AND_COMMA = re.compile(r".*\d,", re.DOTALL)
 SHORTEST_PAIR = 6
@@ -480,6 +482,10 @@ class TextTokenizer:
     def is_special(self, number: int) -> bool:
         """Whether an id stands for what comes around a text."""
         return number in self._special
+
+    def special_tokens(self) -> tuple[str, ...]:
+        """Tokens that are no words: what comes around texts, the unknown one, and the one for what is hidden."""
+        return (*_AROUND[self.settings.convention][:4], MASKS[self.settings.convention])
 
     def goes_on(self, number: int) -> bool:
         """Whether a piece goes on with a word instead of beginning one."""

@@ -76,6 +76,31 @@ class Text:
         """Id that a text is filled up with: `PADDING`, or where a SentencePiece model has it."""
         return PADDING if isinstance(self.settings, wordpiece.Settings) else self.tokenizer.padding
 
+    def marks(self) -> dict[str, Any]:
+        """What the tokens are called, and which go on with a word: fields of `pretraining.masked_language.Marks`.
+
+        Raises:
+            ValueError: as the tokenizer; or the model has no token for what is hidden, as ALBERT's published one does.
+        """
+        if isinstance(self.settings, wordpiece.Settings):
+            return {
+                "special": wordpiece.SPECIAL,
+                "mask": wordpiece.MASK,
+                "padding": wordpiece.PAD,
+                "within": wordpiece.SUFFIX,
+            }
+        tokenizer = tokenizer_of((), self.settings)
+        assert isinstance(tokenizer, sentencepiece.TextTokenizer)
+        special, mask = tokenizer.special_tokens(), sentencepiece.MASKS[self.settings.convention]
+        if mask not in self.vocabulary:
+            raise ValueError(f"Wanted a model of pieces with {mask}, which stands for what is hidden. Received: none.")
+        return {
+            "special": special,
+            "mask": mask,
+            "padding": self.vocabulary[self.padding],
+            "begins": sentencepiece.SPACE,
+        }
+
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.length,)

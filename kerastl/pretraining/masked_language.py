@@ -25,14 +25,37 @@ class Masked(NamedTuple):
     mask: tf.Tensor
 
 
+class Marks(NamedTuple):
+    """What a vocabulary's tokens are called, and how its pieces say which word they are of; by default BERT's.
+
+    Attributes:
+        special: tokens that are no words: never hidden, and in nobody's place.
+        mask: the token that stands for what is hidden, one of the special ones.
+        padding: the one that texts are filled up with.
+        within: begins a piece that goes on with the word before it, as ``##`` of WordPiece.
+        begins: begins a piece that begins a word, as ``▁`` of SentencePiece, where a vocabulary marks these instead.
+    """
+
+    special: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    mask: str = "[MASK]"
+    padding: str = "[PAD]"
+    within: str = "##"
+    begins: str = ""
+
+    def goes_on(self, token: str) -> bool:
+        """Whether a token goes on with the word before it."""
+        return not token.startswith(self.begins) if self.begins else token.startswith(self.within)
+
+
+WORDPIECE = Marks()
+
+
 def mask_words(
     ids: tf.Tensor,
     vocabulary: Sequence[str],
     *,
     seed: tf.Tensor,
-    special: Sequence[str] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
-    mask: str = "[MASK]",
-    suffix: str = "##",
+    marks: Marks = WORDPIECE,
     share: float = 0.15,
 ) -> Masked:
     """Hides whole words: of their tokens 80 % become the mask, 10 % another token, 10 % stay.
@@ -47,9 +70,7 @@ def mask_words(
         ids: ``(batch, tokens)``, integers.
         vocabulary: the token of each id.
         seed: two integers, see `tf.random.stateless_uniform`; another pair for every step.
-        special: tokens that are no words: never hidden, and in nobody's place.
-        mask: the token that stands for what is hidden, one of the special ones.
-        suffix: begins a piece that goes on with the word before it.
+        marks: see `Marks`.
         share: of words that are hidden, above 0 and below 1; 0.15 in the paper.
 
     Raises:
@@ -63,21 +84,21 @@ def mask_words(
         )
     if not 0 < share < 1:
         raise ValueError(f"The share of hidden words is above 0 and below 1. Received: share={share}.")
-    tokens, rare = np.asarray(vocabulary, object), sorted({*special, mask} - set(vocabulary))
-    if rare or set(vocabulary) <= {*special, mask}:
+    tokens, rare = np.asarray(vocabulary, object), sorted({*marks.special, marks.mask} - set(vocabulary))
+    if rare or set(vocabulary) <= {*marks.special, marks.mask}:
         raise ValueError(
             "Wanted a vocabulary with the special tokens, and others beside them. Received: "
             f"{len(tokens)} tokens{' without ' + ', '.join(rare) if rare else ', all of them special'}."
         )
-    is_special = np.isin(tokens.astype(str), [*special, mask])
-    continues = np.array([str(token).startswith(suffix) for token in vocabulary]) & ~is_special
+    is_special = np.isin(tokens.astype(str), [*marks.special, marks.mask])
+    continues = np.array([marks.goes_on(str(token)) for token in vocabulary]) & ~is_special
     ids = tf.cast(ids, tf.int32)
     seeds = tf.unstack(tf.random.split(seed, num=3))
     chosen = _chosen_words(tf.gather(is_special, ids), tf.gather(continues, ids), seed=seeds[0], share=share)
     kind = tf.random.stateless_uniform(tf.shape(ids), seeds[1])
     others = np.flatnonzero(~is_special).astype(np.int32)
     other = tf.gather(others, tf.random.stateless_uniform(tf.shape(ids), seeds[2], 0, len(others), tf.int32))
-    hidden = tf.where(kind < 0.8, np.int32(list(vocabulary).index(mask)), tf.where(kind < 0.9, other, ids))
+    hidden = tf.where(kind < 0.8, np.int32(list(vocabulary).index(marks.mask)), tf.where(kind < 0.9, other, ids))
     return Masked(tf.where(chosen, hidden, ids), ids, chosen)
 
 

@@ -12,9 +12,6 @@ import tensorflow as tf
 
 from kerastl.pretraining import masked_language, training_step
 
-_PADDING = 0
-"""Id of [PAD] in every vocabulary, see `inputs.text`."""
-
 
 class MaskedLanguageModel(keras.Model):
     """Trains ``encoder`` on texts without labels: `masked_language.mask_words`, and the loss of what is hidden.
@@ -28,10 +25,13 @@ class MaskedLanguageModel(keras.Model):
     go to the encoder.
 
     Args:
-        encoder: functional; takes ``token_ids``, ``segment_ids`` and ``padding_mask``, int32 ``(batch, tokens)`` each,
-            to ``(batch, tokens, width)``; trained in place. `minilm_l6.build` has it as its layer ``"encoder"``.
-        vocabulary: the token of each id, with `masked_language`'s special ones.
-        embedding: name of the encoder's layer whose ``embeddings`` are ``(vocabulary, width)``.
+        encoder: functional; takes ``token_ids``, ``padding_mask`` and, where it tells two texts apart,
+            ``segment_ids``, int32 ``(batch, tokens)`` each, to ``(batch, tokens, width)``; trained in place.
+            `minilm_l6.headed` has it as its layer ``"encoder"``.
+        vocabulary: the token of each id, with the special ones of ``marks``.
+        marks: of the vocabulary, see `masked_language.Marks`.
+        embedding: name of the encoder's layer whose ``embeddings`` are ``(vocabulary, numbers)``; where they are
+            narrower than the encoder, as ALBERT's, so is the head (Lan et al. 2020, and the authors' code).
         share: of words that are hidden.
         seed: of which.
 
@@ -50,6 +50,7 @@ class MaskedLanguageModel(keras.Model):
         encoder: keras.Model,
         *,
         vocabulary: tuple[str, ...],
+        marks: masked_language.Marks = masked_language.WORDPIECE,
         embedding: str = "token_embedding",
         share: float = 0.15,
         seed: int = 0,
@@ -57,13 +58,14 @@ class MaskedLanguageModel(keras.Model):
     ) -> None:
         if not 0 < share < 1:
             raise ValueError(f"The share of hidden words is above 0 and below 1. Received: share={share}.")
-        width = _checked_width(encoder, embedding, len(vocabulary))
+        width, narrow = _checked_widths(encoder, embedding, len(vocabulary))
         super().__init__(name=name, dtype=encoder.dtype_policy, autocast=False)
         self.encoder = encoder
         self._table = encoder.get_layer(embedding)
-        self._vocabulary, self._share, self._seed = vocabulary, share, seed
+        self._vocabulary, self._marks, self._share, self._seed = vocabulary, marks, share, seed
+        self._padding = vocabulary.index(marks.padding)
         vector = keras.Input((width,), name="sequence")
-        x = keras.layers.Dense(width, activation="gelu", name="dense")(vector)
+        x = keras.layers.Dense(narrow, activation="gelu", name="dense")(vector)
         normalized = keras.layers.LayerNormalization(epsilon=1e-12, dtype="float32", name="norm")(x)
         self._transform = keras.Model(vector, normalized, name="transform")
         options: dict[str, Any] = {"initializer": "zeros", "dtype": "float32"}
@@ -116,9 +118,12 @@ class MaskedLanguageModel(keras.Model):
 
     def _value(self, ids: tf.Tensor, *, seed: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """The mean loss of hidden tokens, and how many there are."""
-        masked = masked_language.mask_words(ids, self._vocabulary, seed=seed, share=self._share)
-        there = tf.cast(tf.not_equal(masked.labels, _PADDING), tf.int32)
-        fed = {"token_ids": masked.ids, "segment_ids": tf.zeros_like(masked.ids), "padding_mask": there}
+        hiding: dict[str, Any] = {"marks": self._marks, "share": self._share}
+        masked = masked_language.mask_words(ids, self._vocabulary, seed=seed, **hiding)
+        there = tf.cast(tf.not_equal(masked.labels, self._padding), tf.int32)
+        fed = {"token_ids": masked.ids, "padding_mask": there}
+        if "segment_ids" in self.encoder.input:
+            fed["segment_ids"] = tf.zeros_like(masked.ids)
         sequence = self.encoder(fed, training=training)
         hidden = self._transform(tf.boolean_mask(sequence, masked.mask), training=training)
         table = tf.cast(self._table.embeddings.value, hidden.dtype)
@@ -128,17 +133,21 @@ class MaskedLanguageModel(keras.Model):
         return loss, tf.cast(tf.size(labels), tf.float32)
 
 
-def _checked_width(encoder: keras.Model, embedding: str, tokens: int) -> int:
-    """Raises `ValueError` unless an encoder is of BERT's kind, with a row of embeddings a token."""
-    takes = sorted(tensor.name for tensor in encoder.inputs)
+def _checked_widths(encoder: keras.Model, embedding: str, tokens: int) -> tuple[int, int]:
+    """Widths of an encoder and of its embeddings.
+
+    Raises `ValueError` unless it is of BERT's kind, with a row of embeddings a token.
+    """
+    takes = {tensor.name for tensor in encoder.inputs}
     shape: Any = encoder.output_shape
     layer = next((one for one in encoder.layers if one.name == embedding), None)
     table = tuple(getattr(getattr(layer, "embeddings", None), "shape", ()))
-    wanted = ["padding_mask", "segment_ids", "token_ids"]
-    if takes != wanted or not isinstance(shape, tuple) or len(shape) != 3 or table != (tokens, shape[-1]):
+    wanted = {"padding_mask", "segment_ids", "token_ids"}
+    fits = takes in (wanted, wanted - {"segment_ids"}) and isinstance(shape, tuple) and len(shape) == 3
+    if not fits or len(table) != 2 or table[0] != tokens:
         raise ValueError(
-            f"Wanted an encoder of {', '.join(wanted)} to (batch, tokens, width), whose layer {embedding!r} has "
-            f"embeddings of {tokens:,} tokens. Received: {encoder.name!r} of {', '.join(takes)} to {shape}, "
-            f"embeddings {table or 'of no such layer'}."
+            f"Wanted an encoder of {', '.join(sorted(wanted))} to (batch, tokens, width), whose layer {embedding!r} "
+            f"has embeddings of {tokens:,} tokens. Received: {encoder.name!r} of {', '.join(sorted(takes))} to {shape},"
+            f" embeddings {table or 'of no such layer'}."
         )
-    return int(shape[-1])
+    return int(shape[-1]), int(table[1])

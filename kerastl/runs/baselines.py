@@ -135,6 +135,8 @@ def _table(split: Split) -> np.ndarray | None:
         return None
     if isinstance(target, ClassTarget):
         return target.having(split.labels).astype(np.float64)
+    if target.label_dtype != "float32":  # numbers of symbols are no amounts
+        return None
     labels = np.asarray(split.labels, np.float64).reshape(len(split), -1)
     return labels if labels.shape[1] == target.outputs else None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerastl.data import pipeline, splits, unlabelled
+from kerastl.inputs import text
 from kerastl.inputs.augmentation import Augmentation
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
@@ -46,9 +47,10 @@ def keep(run: store.Run, encoder: keras.Model) -> None:
 
 def keep_text(run: store.Run, encoder: keras.Model, inputs: Text) -> None:
     """Writes an encoder of texts into the run, where ``--encoder RUN`` of `text_classifier` finds it."""
-    from kerastl.models.pretrained import bert_preset  # keras-hub takes seconds to import
+    from kerastl.models.pretrained import bert_preset, sentencepiece_folder  # keras-hub takes seconds to import
 
-    bert_preset.save(encoder, inputs, run.folder / names.TEXT_ENCODER)
+    writer = bert_preset if text.pieces_of(inputs) is None else sentencepiece_folder
+    writer.save(encoder, inputs, run.folder / names.TEXT_ENCODER)
 
 
 def fine_tuned(

@@ -81,7 +81,9 @@ class Inputs(Protocol):
         ...
 
     def shown(self, example: np.ndarray) -> dict[str, str]:
-        """One example for a page: ``{"picture": data URI}`` or ``{"text": words}``."""
+        """One example for a page: ``{"picture": data URI}``, of a recording with ``"sound"`` beside it, or ``{"text":
+        words}``.
+        """
         ...
 
     @property

@@ -25,6 +25,7 @@ from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
 from kerastl.inputs.text import Text
 from kerastl.inputs.text_pair import TextPair
+from kerastl.inputs.waveform import Waveform
 from kerastl.models import heads, multilayer_perceptron
 from kerastl.runs import Acceptance, candidates, checkpoints, publishing, store
 from kerastl.system import families
@@ -35,6 +36,7 @@ from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.tasks.tagging import Tagging
+from kerastl.tasks.transcription import Transcription
 from kerastl.types import Dataset, Inputs, Schedule, Split, Target, Task, TokenTarget, each
 
 COUNTS = {"train": 400, "validation": 120, "test": 120}
@@ -68,11 +70,17 @@ def rows(hidden: np.ndarray) -> np.ndarray:
     return np.stack([hidden * 300 - 1000, 1 - hidden], -1).astype("float32")
 
 
+def tones(hidden: np.ndarray) -> np.ndarray:
+    """As loud as the hidden number is high."""
+    return np.rint(20_000 * hidden[:, None] * np.sin(np.arange(48))).astype("int16")
+
+
 INPUTS: dict[str, tuple[Inputs, Callable]] = {
     "image": (Image((6, 6, 1)), pictures),
     "text": (Text(6, VOCABULARY), sentences),
     "text_pair": (TextPair(8, VOCABULARY), sentence_pairs),
     "numbers": (Numbers.of(rows(HIDDEN["train"]), columns=("height", "share")), rows),
+    "waveform": (Waveform(48), tones),
     "named": (
         Named((("picture", Image((6, 6, 1))), ("row", Numbers.of(rows(HIDDEN["train"]))))),
         lambda hidden: {"picture": pictures(hidden), "row": rows(hidden)},
@@ -84,6 +92,14 @@ def tags_of(hidden: np.ndarray) -> np.ndarray:
     """One span of three tokens where the hidden number is high; [CLS], [SEP] and padding are not asked."""
     labels = np.full((len(hidden), 6), -1, "int32")
     labels[:, 1:4] = np.where((hidden > 0.5)[:, None], [1, 2, 2], 0)
+    return labels
+
+
+def steps_of(hidden: np.ndarray) -> np.ndarray:
+    """As many times "up" as the hidden number is high, and "down" behind."""
+    labels = np.full((len(hidden), 3), -1, "int32")
+    labels[:, 0] = np.where(hidden > 0.5, 1, 2)
+    labels[:, 1] = np.where(hidden > 0.5, 2, -1)
     return labels
 
 
@@ -99,6 +115,7 @@ TARGETS: dict[str, tuple[Target, Callable]] = {
     ),
     "embedding": (Embedding(("low", "middle", "high")), lambda hidden: (hidden * 2.99).astype("int32")),
     "tagging": (Tagging.of(("high",)), lambda hidden: tags_of(hidden)),
+    "transcription": (Transcription(("up", "down")), lambda hidden: steps_of(hidden)),
     "agreement": (Agreement(("output",), (1.0,)), None),  # its labels are a model's own answers
 }
 OF_SEVERAL = {"side": "single_label", "amounts": "multi_label", "heat": "regression"}
@@ -116,9 +133,9 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 
 
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
-SOME_INPUTS = {"embedding": ("image", "text"), "tagging": ("text",)}
+SOME_INPUTS = {"embedding": ("image", "text"), "tagging": ("text",), "transcription": ("image",)}
 """Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
-SOME_TARGETS = {"text_pair": ("single_label", "regression")}
+SOME_TARGETS = {"text_pair": ("single_label", "regression"), "waveform": ("single_label", "agreement")}
 """Kinds of input that do with some of the tasks: to the others they are what a text is."""
 PAIRS = [
     (one, other)
@@ -135,6 +152,8 @@ RESUMED = [
     ("text", "embedding"),
     ("text_pair", "single_label"),
     ("text", "tagging"),
+    ("image", "transcription"),
+    ("waveform", "single_label"),
 ]
 """Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
@@ -144,7 +163,7 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 25
+    assert len(PAIRS) == 28
     assert {kind for kind, _ in RESUMED} == set(INPUTS)
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
@@ -165,7 +184,7 @@ def test_a_kind_of_input_keeps_its_promises(name):
     first = {key: table[0] for key, table in examples.items()} if isinstance(examples, dict) else examples[0]
     shown = kind.shown(first)
     assert shown
-    assert set(shown) <= {"picture", "text"}
+    assert set(shown) <= {"picture", "text", "sound"}
     described = json.loads(json.dumps(kind.described()))
     assert inputs.restored(described) == kind
     wrong = np.zeros((3, 99), "float32")
@@ -227,6 +246,8 @@ def perfect_answers(name: str, labels):
     if name == "multi_task":
         known = each(lambda table: np.where(np.isnan(table) | (table == -1), 0, table).astype(table.dtype), labels)
         return {key: perfect_answers(OF_SEVERAL[key], table) for key, table in known.items()}
+    if name == "transcription":  # a blank behind each symbol
+        return np.eye(3, dtype="float32")[np.repeat(np.maximum(labels, 0), 2, -1) * np.array([1, 0] * labels.shape[1])]
     one_hot = {"single_label": 2, "embedding": 3, "tagging": 3}
     if name in one_hot:
         return np.eye(one_hot[name], dtype="float32")[np.maximum(labels, 0)]
@@ -237,7 +258,7 @@ def twin(name: str, outputs):
     """What a file answers, in NumPy."""
     if name == "multi_task":
         return {key: twin(OF_SEVERAL[key], table) for key, table in outputs.items()}
-    if name in ("single_label", "tagging"):
+    if name in ("single_label", "tagging", "transcription"):
         powers = np.exp(outputs - outputs.max(-1, keepdims=True))
         return powers / powers.sum(-1, keepdims=True)
     return 1 / (1 + np.exp(-outputs)) if name == "multi_label" else outputs
@@ -253,7 +274,12 @@ def network(task: Task, *, width: int = 16) -> keras.Model:
         return multilayer_perceptron.build(task, widths=(width,), name="rows")
     if isinstance(kind, Image):
         given = keras.Input(kind.shape, name="image")
-        x = keras.layers.Flatten(name="flatten")(heads.standardized(given, task))
+        x = heads.standardized(given, task)
+        of_frames = isinstance(task.target, Transcription)  # whose frames are rows of pixels
+        x = keras.layers.Reshape((6, 6), name="rows")(x) if of_frames else keras.layers.Flatten(name="flatten")(x)
+    elif isinstance(kind, Waveform):
+        given = keras.Input(kind.shape, name="waveform")
+        x = heads.standardized(given, task)
     elif isinstance(kind, Text):
         given = keras.Input(kind.shape, dtype="int32", name="token_ids")
         x = keras.layers.Embedding(len(kind.vocabulary), 32, name="embedding")(given)
@@ -358,7 +384,8 @@ def taught_by(teacher: keras.Model, task: Task, split: Split) -> None:
     def loss(teacher_outputs, student_outputs):
         return task.target.distillation(teacher_outputs, student_outputs, temperature=2.0)
 
-    each_its_own = task.target.served_activation() != "softmax" or isinstance(task.target, TokenTarget)
+    in_a_row = isinstance(task.target, TokenTarget | Transcription)
+    each_its_own = task.target.served_activation() != "softmax" or in_a_row
     soft = LogitLoss(loss, independent=each_its_own)
     distiller = Distiller(student=student, teacher=teacher, losses={"soft": soft, "labels": LabelLoss(0.5)})
     schedule = Schedule(epochs=3, batch_size=40, peak_learning_rate=0.05)

@@ -38,7 +38,7 @@ WITH_ORIGINS = {
     "text_csv",
     "unlabelled",
 }
-WITH_ORIGINS |= {"sentence_tasks", "tagged_texts", "unlabelled_texts"}
+WITH_ORIGINS |= {"spoken_words", "sentence_tasks", "tagged_texts", "unlabelled_texts"}
 
 # Nothing is asked of these before a model has answered them.
 UNLABELLED = {"unlabelled", "unlabelled_texts"}
@@ -96,6 +96,7 @@ def required(tmp_path_factory):
         "unlabelled_texts": {"path": sentences, **learned},
         "movie_reviews": learned,
         "groceries": {"size": (32, 32)},
+        "spoken_words": {"voices": 30},
         "table_csv": {"path": table, "label_columns": ["wage"]},
         "tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))},
         "image_folder": {"path": folder, "size": (4, 4), "channels": 1},
@@ -116,7 +117,7 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
     ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled", "unlabelled_texts"}
-    ones_own |= {"tagged_texts"}
+    ones_own |= {"tagged_texts", "spoken_words"}
     fetched = {
         "adult_census",
         "bike_rentals",
@@ -140,7 +141,7 @@ def test_signature(name):
     assert "validation" in parameters
     positional = [one for one in parameters.values() if one.kind is not one.KEYWORD_ONLY]
     assert len(positional) <= 2
-    of_one_shape = not {"size", "sequence_length"} & set(parameters)  # the others have a task for each
+    of_one_shape = not {"size", "sequence_length", "words"} & set(parameters)  # the others have a task for each
     if not required_names(module) and of_one_shape and name not in TASK_OF_ROWS:
         assert isinstance(module.TASK, types.Task)
 

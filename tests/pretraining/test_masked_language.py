@@ -1,8 +1,12 @@
 """Masked language modelling: which words are hidden and by what, and the loss of those, against NumPy."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
+import toy_pieces
 
 from kerastl.pretraining import masked_language
 
@@ -85,6 +89,38 @@ def test_pieces_of_a_word_draw_their_replacements_by_themselves():
     assert ((kinds > 0) & (kinds < 1)).mean() > 0.9
 
 
+@pytest.mark.parametrize("convention", ["xlm-roberta", "albert"])
+def test_words_of_pieces_are_hidden_whole(convention):
+    """A piece that begins a word says so; what comes around texts is never hidden."""
+    kind = toy_pieces.sentencepiece_text(24, convention)
+    draw = np.random.default_rng(0)
+    lines = [" ".join("".join(draw.choice(toy_pieces.WORDS[:9], 2)) for _ in range(5)) for _ in range(300)]
+    ids = np.concatenate([kind.read(line) for line in lines])
+    marks = masked_language.Marks(**kind.marks())
+    found = masked_language.mask_words(tf.constant(ids), kind.vocabulary, seed=(1, 2), marks=marks, share=0.3)
+    around = {kind.vocabulary.index(token) for token in marks.special}
+    mask = np.asarray(found.mask)
+    assert not np.isin(ids[mask], sorted(around)).any()
+    assert np.isin(np.asarray(found.ids)[mask], kind.vocabulary.index(marks.mask)).mean() == pytest.approx(
+        0.8, abs=0.05
+    )
+    parts = 0
+    for row, hidden in zip(ids, mask, strict=True):
+        begins = [word.token for word in kind.words(row)]
+        behind = int(np.flatnonzero(np.isin(row, sorted(around)))[1])  # the token at the end
+        for first, last in itertools.pairwise([*begins, behind]):
+            assert len(set(hidden[first:last].tolist())) == 1, "a part of a word is hidden"
+            parts += last - first > 1
+    assert parts > 100
+
+
+def test_a_model_of_pieces_without_a_mask_is_refused():
+    kind = toy_pieces.sentencepiece_text(24, "albert")
+    without = dataclasses.replace(kind, vocabulary=tuple(token for token in kind.vocabulary if token != "[MASK]"))
+    with pytest.raises(ValueError, match=r"with \[MASK\], which stands for what is hidden"):
+        without.marks()
+
+
 def test_the_seed_says_which_in_a_graph_and_outside():
     ids = sentences(40)
     first = hide(ids, (3, 4))
@@ -114,7 +150,7 @@ def test_bad_ids_shares_and_vocabularies_are_refused():
         with pytest.raises(ValueError, match="share="):
             hide(ids, share=share)
     with pytest.raises(ValueError, match=r"2 tokens without \[MASK\]"):
-        masked_language.mask_words(ids, ["[PAD]", "a"], seed=(0, 0), special=["[PAD]"])
+        masked_language.mask_words(ids, ["[PAD]", "a"], seed=(0, 0), marks=masked_language.Marks(("[PAD]",)))
     with pytest.raises(ValueError, match="all of them special"):
         masked_language.mask_words(ids, VOCABULARY[:5], seed=(0, 0))
 

@@ -25,19 +25,7 @@ def fault(name: str) -> str:
     return words and f"names no encoder: {words}"
 
 
-def fault_of_wordpiece(name: str) -> str:
-    """As `fault`; and that an encoder reads SentencePiece, where it goes on to be pretrained."""
-    pieces = _pieces_in(_of_run(name))
-    return fault(name) or (
-        f"reads SentencePiece ({pieces.name}), and encoders of WordPiece are pretrained further: text_classifier and "
-        "text_embedding take it as it is"
-        if pieces
-        else ""
-    )
-
-
 Encoder = Annotated[str, Known(fault)]
-WordPieceEncoder = Annotated[str, Known(fault_of_wordpiece)]
 
 
 def vocabulary(name: str) -> str | None:

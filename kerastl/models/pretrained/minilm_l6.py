@@ -217,6 +217,18 @@ def load_weights(
     return account
 
 
+def published_weights(encoder: keras.Model) -> dict[str, np.ndarray]:
+    """Every weight of an encoder by its published name, as `load_weights` takes it."""
+    found = {}
+    for weight in encoder.weights:
+        name, array = _published(weight.path), np.asarray(weight, np.float32)
+        if weight.path.endswith("kernel"):  # (in, out), where heads may be an axis of their own
+            inside = array.shape[0] if "attention_output" not in weight.path else math.prod(array.shape[:-1])
+            array = array.reshape(inside, -1).T
+        found[name] = array.reshape(-1) if name.endswith("bias") else array
+    return found
+
+
 _TOP = {
     "token_embedding/embeddings": "embeddings.word_embeddings.weight",
     "position_embedding/embeddings": "embeddings.position_embeddings.weight",

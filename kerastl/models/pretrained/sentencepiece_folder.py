@@ -25,7 +25,7 @@ from keras_hub.src.utils.keras_utils import gelu_approximate
 
 from kerastl.inputs import sentencepiece, text
 from kerastl.models.pretrained import minilm_l6, safetensors_file
-from kerastl.system import bounded_json
+from kerastl.system import atomic_files, bounded_json
 from kerastl.types import Task
 
 _PLAIN = {
@@ -93,6 +93,54 @@ def load(folder: str | Path, task: Task, *, dropout: float = 0.1, pooling: str =
     return model
 
 
+def save(encoder: keras.Model, inputs: text.Text, folder: Path) -> None:
+    """Writes an encoder and its model of pieces as the Hugging Face hub has them: a folder that `load` takes.
+
+    What is not ALBERT is written as a BERT that reads these pieces, which is what multilingual MiniLM is: XLM-R's
+    positions are counted from the first on, and its one segment, which `load` added to them, is all zeros.
+
+    Args:
+        encoder: the layer ``"encoder"`` of a model that `load` gave.
+        inputs: what it reads.
+        folder: takes the place of one of that name; what stood there before is replaced only by a finished one.
+
+    Raises:
+        ValueError: its texts are read with another tokenizer than SentencePiece.
+    """
+    settings = text.pieces_of(inputs)
+    if settings is None:
+        raise ValueError(
+            f"Wanted texts that are read with SentencePiece. Received: {type(inputs.settings).__module__}."
+        )
+    is_albert = "segment_ids" in encoder.input
+    blocks = [layer for layer in encoder.layers if layer.name.startswith("transformer_layer_")]
+    arrays = minilm_l6.published_weights(encoder)
+    narrow, width = arrays[_WORDS].shape[1], encoder.output_shape[-1]
+    config = {
+        "model_type": "albert" if is_albert else "bert",
+        "hidden_act": "gelu_pytorch_tanh",
+        "hidden_size": width,
+        "intermediate_size": blocks[0].intermediate_dim,
+        "layer_norm_eps": encoder.get_layer("embeddings_layer_norm").epsilon,
+        "max_position_embeddings": len(arrays[_POSITIONS]),
+        "num_attention_heads": blocks[0].num_heads,
+        "num_hidden_layers": _calls(encoder, blocks[0].name) if is_albert else len(blocks),
+        "vocab_size": len(inputs.vocabulary),
+    }
+    if is_albert:
+        config["embedding_size"] = narrow
+        for own, name in _ALBERT.items():  # what stands within attention comes first, as where they are read
+            arrays = {one.replace(name, own): array for one, array in arrays.items()}
+    else:
+        arrays[_SEGMENTS] = np.zeros((2, width), np.float32)
+    with atomic_files.atomic_replace(folder, needed_bytes=sum(one.nbytes for one in arrays.values())) as temporary:
+        temporary.mkdir()
+        safetensors_file.write(temporary / "model.safetensors", arrays)
+        (temporary / sentencepiece.FILES[0]).write_bytes(settings.model)
+        atomic_files.write_json(temporary / sentencepiece.CONFIG, settings.config())
+        atomic_files.write_json(temporary / "config.json", config)
+
+
 def _encoder(config: Mapping[str, Any], *, rows: int, longest: int, dropout: float) -> keras.Model:
     """The graph of a configuration, without weights of anybody, its layers called as in keras-hub's BERT."""
     width, is_albert = int(config["hidden_size"]), config["model_type"] == "albert"
@@ -129,6 +177,11 @@ def _encoder(config: Mapping[str, Any], *, rows: int, longest: int, dropout: flo
     for number in range(count):
         x = blocks[number % len(blocks)](x, padding_mask=fed["padding_mask"])
     return keras.Model(fed, x, name="encoder")
+
+
+def _calls(encoder: keras.Model, name: str) -> int:
+    """How often a layer is called in an encoder's graph: ALBERT's one block again and again."""
+    return next(len(one["inbound_nodes"]) for one in encoder.get_config()["layers"] if one["name"] == name)
 
 
 def _before(config: Mapping[str, Any]) -> int:

@@ -28,6 +28,24 @@ def test_arrays_come_back(tmp_path):
     assert set(found) == {"one", "two"}
 
 
+def test_what_is_written_is_what_is_read(tmp_path):
+    named = {
+        "a.weight": np.arange(6, dtype="<f4").reshape(2, 3),
+        "scalar": np.float32(2) * np.ones(()),
+        "b": np.ones(3),
+    }
+    safetensors_file.write(tmp_path / "a", named)
+    content = (tmp_path / "a").read_bytes()
+    (size,) = struct.unpack_from("<Q", content)
+    assert size % 8 == 0
+    assert json.loads(content[8 : 8 + size])["b"] == {"dtype": "F32", "shape": [3], "data_offsets": [28, 40]}
+    found = safetensors_file.arrays(tmp_path / "a")
+    assert list(found) == list(named)
+    for name, array in named.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].shape == array.shape
+
+
 @pytest.mark.parametrize(
     "entry",
     [
