@@ -13,14 +13,14 @@ import kerastl.models.audio
 from kerastl.compress.tf_keras import bridge
 from kerastl.export import tflite
 from kerastl.inputs.image import Image
-from kerastl.inputs.numbers import Numbers
+from kerastl.inputs.waveform import Waveform
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Task
 
 GREY = Task("grey", Image((28, 28, 1)), SingleLabel(tuple(str(i) for i in range(10))))
 COLOUR = Task("colour", Image((32, 32, 3)), SingleLabel(("a", "b", "c")))
 
-WORDS = Task("words", Numbers((16000,)), SingleLabel(("go", "stop", "wait")))
+WORDS = Task("words", Waveform(16000), SingleLabel(("go", "stop", "wait")))
 
 MODULES = [
     importlib.import_module(f"kerastl.models.{member.name}")
@@ -94,7 +94,7 @@ def test_config_round_trip(name, builder):
 def clips():
     """Four sounds from quiet to loud."""
     noise = np.random.default_rng(0).normal(size=(4, 16000))
-    return (noise * [[0.001], [0.01], [0.1], [0.3]]).clip(-1, 1).astype("float32")
+    return np.rint(noise * [[30], [300], [3000], [8000]]).clip(-32768, 32767).astype("float32")
 
 
 @pytest.mark.parametrize(("name", "builder"), AUDIO, ids=[name for name, _ in AUDIO])
