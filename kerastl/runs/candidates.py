@@ -228,7 +228,7 @@ def post_training(
     some = data.take(_PROBES).inputs if isinstance(data, Split) else None
     looked_at: dict[str, Any] = {"examples": some, "inputs": inputs}
     rounding = None if clusters is not None else rounding
-    before = {"weight_only": float_file.up_to(float32, front_end)} if front_end else {}
+    before: dict[str, Any] = {"weight_only": float_file.up_to(float32, front_end)} if front_end else {}
     makes: dict[str, Callable[[], bytes]] = {
         "float32": lambda: float32,
         "float16": lambda: ptq.float16(float32, **looked_at),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,8 +62,10 @@ def _array(tensor: memoryview) -> tuple[str, np.ndarray]:
     return name, np.frombuffer(raw, dtype).reshape(shape)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field of a message, in its order: a number, or bytes."""
+def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
+    """Number and value of each field of a message, in its order: a number, or bytes. Raises `TypeError` for a number in
+    the place of a message.
+    """
     place = 0
     while place < len(message):
         key, place = _varint(message, place)

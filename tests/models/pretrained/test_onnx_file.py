@@ -61,6 +61,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(tmp_path):
         (field(1, 1 << 62) + field(2, 1) + field(9, b""), "has 0 bytes"),
         (b"\xff" * 12, "a number without an end"),
         (number(1 << 3 | 3), "a field of kind 3"),
+        (field(1, 4) + field(2, 1) + field(9, 5), "has no len"),
     ],
 )
 def test_a_constant_that_is_none_is_refused(constant, why, tmp_path):
