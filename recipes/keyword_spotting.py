@@ -5,10 +5,10 @@ that has heard nothing else recognizes people (Lin et al. 2020, "Training Keywor
 Speech", https://arxiv.org/abs/2002.01322). Or from a folder with a folder of recordings a word. Samples go into the
 file; its spectrogram computes in float32, the rest with 8-bit weights. By default: the ten digits.
 
-Minutes: 4
+Minutes: 5
 Data: spoken_words, or your folder
 Command: kerastl run keyword_spotting --words yes no stop go
-Expect: not measured at full size yet
+Expect: 0.978 (0.944 to 0.991) on 180 digits of 18 voices unheard in 401,104 bytes; 30 of 30 recordings of people
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import kerastl
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
-from kerastl.types.settings import Count, CountOrNone, Part, Positive, Seed, Share
+from kerastl.types.settings import Count, CountOrNone, Part, Place, Positive, Seed, Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Config:
     """Settings of the run; every field is a flag of `kerastl run keyword_spotting`."""
 
     name: ClassVar[str] = "keyword_spotting"
+    data: Place = ""
+    """Folder with a folder of recordings a word, or a table of paths and words; by default synthetic voices speak."""
+    group_pattern: str | None = None
+    """Regular expression that finds who speaks in a recording's name, ``"^([^_]+)_"``: nobody stands in two splits."""
     words: tuple[str, ...] = ()
     """Words to be told apart, spelled as they are spoken, said by synthetic voices; by default the ten digits."""
     voices: Count = 120
@@ -41,8 +45,8 @@ class Config:
     """Of a clip, 0.8 at least; a shorter recording stands in the middle of silence."""
     seed: Seed = 0
     """Of voices, head, order and split."""
-    epochs: CountOrNone | None = None
-    """Of fine-tuning; by default planned from the number of clips. 0 trains the head alone."""
+    epochs: CountOrNone | None = 4
+    """Of fine-tuning: synthetic voices are soon learnt by heart, and people sound otherwise. 0 trains a head alone."""
     learning_rate: Positive | None = None
     """Of fine-tuning, at its peak and for the head; by default the plan's."""
     batch_size: Count = 32
@@ -88,7 +92,7 @@ class Mobile(Config):
     voices: Count = 240
     """Synthetic speakers; a student needs more than its teacher."""
     epochs: CountOrNone | None = 0
-    """Of fine-tuning the teacher; by default it is a linear probe."""
+    """Of fine-tuning the teacher, which by default is a linear probe."""
     distil: bool = True
     """The student is the model."""
     accept: Acceptance = Acceptance(max_score_drop=0.02, max_quantization_drop=0.02, min_agreement=0.95)
@@ -161,7 +165,16 @@ def distil(config: Config, data: Dataset, teacher, at: Workspace):
 
 
 def load(config: Config) -> Dataset:
-    """The words, said by synthetic voices."""
+    """The recordings of a folder, or words said by synthetic voices."""
+    if config.data and config.words:
+        raise ValueError(
+            f"Wanted recordings or words to be spoken. Received: --data {config.data} and --words "
+            f"{' '.join(config.words)}; the words of a folder are its folders' names."
+        )
+    if config.data:
+        return kerastl.data.audio_folder.load(
+            config.data, seconds=config.seconds, group_pattern=config.group_pattern, seed=config.seed
+        )
     source = kerastl.data.spoken_words
     return source.load(
         words=config.words or source.DIGITS,
