@@ -61,8 +61,12 @@ def quantized(
     of_bytes = inputs.calibration_range() is not None
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
-    for end in ends if bits == 8 else ends[: int(of_bytes)]:
-        work.update_quantization_recipe(".*", end, op_config=_BYTES)
+    if weight_only:  # what begins in float is fed with float numbers: 8 bits of a sound are none
+        for end in ends:
+            work.update_quantization_recipe(".*", end, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
+    else:
+        for end in ends if bits == 8 else ends[: int(of_bytes)]:
+            work.update_quantization_recipe(".*", end, op_config=_BYTES)
     leave_float(work, model, keep_float=keep_float, weight_only=weight_only)
     statistics = _first_ranges(model, work, sources)
     _widen(statistics, model, sources)

@@ -246,7 +246,8 @@ def static_int8(
             keeps its few values as a whole, unless a batch norm was folded into it, and not only in every channel.
         keep_float: layers, or operators, that go on computing in float32, by name; the file is then no longer one of
             integers throughout, and needs a processor that has floats.
-        weight_only: the same, with kernels that are stored in 8 bits.
+        weight_only: the same of a front end, with kernels that are stored in 8 bits; the file then takes and gives
+            float32 numbers.
 
     Raises:
         ValueError: as `dynamic_int8`; if ``model`` would keep a float operator that is not named in ``keep_float``; if

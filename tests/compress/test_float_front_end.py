@@ -89,6 +89,8 @@ def test_integers_behind_a_float_front_end(whole):
     ]
     types = {held.subgraphs[0].tensors[place].type for place in [*stem.inputs[:2], *stem.outputs]}
     assert types == {schema.TensorType.INT8}
+    graph = held.subgraphs[0]
+    assert {graph.tensors[place].type for place in [*graph.inputs, *graph.outputs]} == {schema.TensorType.FLOAT32}
 
 
 def test_candidates_say_where_integers_begin(model):
