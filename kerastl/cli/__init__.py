@@ -286,11 +286,15 @@ def _parser() -> argparse.ArgumentParser:
     one = command(
         "audit", "files:audit", help="everything wrong with a data set, or suspicious in a model, before it is used"
     )
-    one.add_argument("path", metavar="PATH", help="an array file, class folders of pictures, a table, or a model")
+    one.add_argument(
+        "path", metavar="PATH", help="an array file, class folders of pictures or recordings, a table, or a model"
+    )
     one.add_argument(
         "--model", metavar="MODEL", help="also list labels of an array file that this run, or model, doubts"
     )
     one.add_argument("--quick", action="store_true", help="do not look for near duplicates across splits")
+    one.add_argument("--group-column", metavar="NAME", help="a table's column of who speaks in recordings")
+    one.add_argument("--group-pattern", metavar="REGEX", help="who speaks, in parentheses, in recordings' file names")
     _with_columns(one)
     _with_json(one)
     one = command("advise", "advise:advise", help="which model to start from for your data, why, and what it costs")

@@ -18,6 +18,7 @@ import numpy as np
 from kerastl.data import (
     arrays,
     audit_pictures,
+    audit_recordings,
     audit_texts,
     class_folders,
     class_order,
@@ -30,6 +31,7 @@ from kerastl.data import (
     near_duplicates,
     parquet_table,
     picture_listing,
+    recording_listing,
     table_csv,
     unpack,
 )
@@ -52,19 +54,23 @@ def audit(
     label_columns: Sequence[str] = (),
     table: str | None = None,
     root: str | None = None,
+    group_column: str | None = None,
+    group_pattern: str | None = None,
     layout: Layout = Layout(),  # noqa: B008  frozen
 ) -> list[Finding]:
     """Findings about a data set, errors first, and notes of what was understood.
 
     Args:
         path: a ``.npz`` or ``.parquet`` file; a ``.npy`` or idx file (its partners are looked for beside it); a folder
-            of such files; a folder of pictures or of texts, see `class_folders.read`, or a zip or tar file of one; or a
-            table of sentences, of picture files or of numbers, see `tables.files.read`.
+            of such files; a folder of pictures or of texts, see `class_folders.read`, or a zip or tar file of one; a
+            table of sentences, of picture files or of numbers, see `tables.files.read`; or a folder or a table of
+            recordings, see `recording_listing.listed`.
         path_column, text_column, label_column, split_column: names of a table's columns; without such they are found,
             see `column_roles.find`; splits may be absent.
         label_separator, label_columns: of a table of pictures or of sentences that may have none or several classes,
             see `picture_table.read` and `text_csv.load`; columns also of a parquet file, see `arrays.load`.
         table, root: of pictures, see `image_folder.load`.
+        group_column, group_pattern: who speaks in recordings, see `audio_folder.load`.
         layout: how the files are written, where somebody knows it.
         near: whether to look for near duplicates across splits as well (a minute for 10,000 against 60,000 pictures).
 
@@ -80,6 +86,9 @@ def audit(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"Wanted a file or folder to audit. Received: {path}, which does not exist.")
+    if recording_listing.holds_recordings(path):
+        of_recordings = recording_listing.Columns(path_column, label_column, split_column, group_column, group_pattern)
+        return _in_order(audit_recordings.audit(path, columns=of_recordings, layout=layout, near=near))
     kind = formats.format_of(path)
     asked = column_roles.Asked(
         path_column, text_column, label_column, split_column, tuple(label_columns), label_separator

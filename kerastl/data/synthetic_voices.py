@@ -116,7 +116,7 @@ def speak(lines: Sequence[tuple[str, Voice]], *, rate: int = 16_000) -> list[np.
     """
     require()
     with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1) * 2) as pool:
-        heard = list(pool.map(lambda line: _trimmed(_spoken(*line, rate=rate)), lines))
+        heard = list(pool.map(lambda line: recordings.trimmed(_spoken(*line, rate=rate)), lines))
     for (text, voice), samples in zip(lines, heard, strict=True):
         if not len(samples):
             raise ValueError(f"Wanted words that can be spoken. Received: {text!r}, to which {voice} says nothing.")
@@ -137,12 +137,6 @@ def _spoken(text: str, voice: Voice, *, rate: int) -> np.ndarray:
         settings = ["--setf", f"duration_stretch={stretch:.3f}", "--setf", f"int_f0_target_mean={voice.pitch}"]
         _output(["flite", "-voice", voice.name, *settings, "-f", str(words), "-o", str(made)])
         return recordings.read(io.BytesIO(made.read_bytes()), rate=rate)
-
-
-def _trimmed(samples: np.ndarray) -> np.ndarray:
-    """Without what is quieter than a hundredth of the loudest sample, at both ends."""
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 0.01 * np.abs(samples.astype(np.int32)).max(initial=0))
-    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples[:0]
 
 
 def _output(command: Sequence[str], text: str = "") -> bytes:

@@ -78,10 +78,16 @@ def read(source: Path | IO[bytes], *, rate: int = 16_000, start: float = 0.0, en
             blocks = file.blocks(max(_CHUNK // file.channels, 1), frames=frames, dtype="float32", always_2d=True)
             found = np.concatenate([np.zeros(0, np.float32), *(block.mean(axis=1) for block in blocks)])
     except soundfile.SoundFileError as error:
-        raise RecordingError(f"{name} is no recording that can be read: {error}.") from error
+        raise RecordingError(f"{name} is no recording that can be read: {_why(error)}") from error
     if not len(found) or not np.isfinite(found).all():
         raise RecordingError(f"{name} has no samples that can be heard.")
     return to_int16(resampled(found, own_rate, rate))
+
+
+def _why(error: Exception) -> str:
+    """What the library says, without the path that stands before it."""
+    words = str(getattr(error, "error_string", error)).strip()
+    return words if words.endswith(".") else f"{words}."
 
 
 def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
@@ -112,6 +118,13 @@ def of_length(samples: np.ndarray, length: int) -> np.ndarray:
     energy = np.concatenate([[0.0], np.cumsum(np.square(samples.astype(np.float64)))])
     start = int(np.argmax(energy[length:] - energy[:-length]))
     return samples[start : start + length]
+
+
+def trimmed(samples: np.ndarray) -> np.ndarray:
+    """Without what is quieter than a hundredth of the loudest sample (40 dB below it), at both ends."""
+    loudness = np.abs(samples.astype(np.int32))
+    loud = np.flatnonzero(loudness > 0.01 * loudness.max(initial=0))
+    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples[:0]
 
 
 def mp3(samples: np.ndarray, rate: int) -> bytes:

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pyarrow.parquet
 import pytest
+import soundfile
 import tensorflow_datasets
 from PIL import Image
 
@@ -38,7 +39,7 @@ WITH_ORIGINS = {
     "text_csv",
     "unlabelled",
 }
-WITH_ORIGINS |= {"spoken_words", "sentence_tasks", "tagged_texts", "unlabelled_texts"}
+WITH_ORIGINS |= {"audio_folder", "spoken_words", "sentence_tasks", "tagged_texts", "unlabelled_texts"}
 
 # Nothing is asked of these before a model has answered them.
 UNLABELLED = {"unlabelled", "unlabelled_texts"}
@@ -85,6 +86,10 @@ def required(tmp_path_factory):
     table.write_text("age,wage\n" + "".join(f"{number},{number * 7 % 360}\n" for number in range(360)))
     tasks = folder / "tasks.csv"
     tasks.write_text("text,a,b\n" + "".join(f"sentence {number},{number % 3},{number % 2}\n" for number in range(360)))
+    recorded = tmp_path_factory.mktemp("recordings")
+    for number in range(360):
+        (recorded / str(number % 3)).mkdir(exist_ok=True)
+        soundfile.write(recorded / str(number % 3) / f"{number}.wav", [0.5, number / 400], 16_000)
     arrays = folder / "arrays.npz"
     inputs = np.zeros((360, 4, 4), np.uint8)
     inputs[:, 0, 0], inputs[:, 1, 1] = np.arange(360) % 256, np.arange(360) // 256
@@ -97,6 +102,7 @@ def required(tmp_path_factory):
         "movie_reviews": learned,
         "groceries": {"size": (32, 32)},
         "spoken_words": {"voices": 30},
+        "audio_folder": {"path": recorded, "seconds": 0.01},
         "table_csv": {"path": table, "label_columns": ["wage"]},
         "tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))},
         "image_folder": {"path": folder, "size": (4, 4), "channels": 1},
@@ -117,7 +123,7 @@ def _load(name: str, required: dict, **arguments) -> types.Dataset:
 def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
     ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled", "unlabelled_texts"}
-    ones_own |= {"tagged_texts", "spoken_words"}
+    ones_own |= {"tagged_texts", "spoken_words", "audio_folder"}
     fetched = {
         "adult_census",
         "bike_rentals",
