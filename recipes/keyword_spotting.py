@@ -80,12 +80,12 @@ class Mobile(Config):
 
     Zhang et al. 2017, "Hello Edge: Keyword Spotting on Microcontrollers" (https://arxiv.org/abs/1711.07128), in the
     topology of MLPerf Tiny. The teacher is that of `keyword_spotting`; the report shows it beside the student. A
-    student from scratch needs what its teacher does not: recordings of people, where it is to understand them.
+    student that has heard synthetic voices alone understands people badly: for these it needs recordings, `--data`.
 
     Minutes: 12
     Data: spoken_words
     Command: kerastl run keyword_mobile --words yes no stop go
-    Expect: not measured at full size yet
+    Expect: of 160 voices 0.950 (0.915 to 0.971) on 240 digits in 57,472 bytes, its teacher 0.979; 19 of 30 people's
     """
 
     name: ClassVar[str] = "keyword_mobile"
