@@ -38,6 +38,8 @@ MAY_NAME: dict[str, set[str]] = {
     "inputs": set(),  # the tokenizer is copied to where there is no framework
     "inputs/augmentation": KERAS,  # Keras' own layers, imported when they are built: settings are read without
     "inputs/random_layers": KERAS,
+    "inputs/random_waveforms": KERAS,
+    "inputs/waveform_augmentation": KERAS,  # as inputs/augmentation
     "inputs/text": TENSORFLOW,  # the mask is applied inside the graph, and imported there
     "runs": set(),
     "runs/board": LITERT,  # the graph of the file

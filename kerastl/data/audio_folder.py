@@ -83,9 +83,8 @@ def load(
     names = sorted({clip.label for clip in clips}, key=class_order.natural)
     class_order.check(names, class_names, what="classes")
     enough.require_two(names, where=f"{path} (a folder, or a label of a table, is a class)")
-    task = types.Task(
-        path.resolve().stem, Waveform(round(seconds * rate), rate), SingleLabel(tuple(class_names or names))
-    )
+    target = SingleLabel(tuple(class_names or names))
+    task = types.Task(path.resolve().stem, Waveform(round(seconds * rate), rate), target)
     read = read_all(clips, rate=rate)
     problems = [found for _, found in read if isinstance(found, str)]
     left_out.refuse_or_tell(problems, skip=skip, what="recording", where=path)

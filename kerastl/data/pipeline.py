@@ -17,6 +17,7 @@ from kerastl import types
 from kerastl.data import orders, reading_gate
 from kerastl.data.sampling import Sampling
 from kerastl.inputs.augmentation import Augmentation
+from kerastl.inputs.waveform_augmentation import WaveformAugmentation
 
 Augment = Callable[[Any], Any]
 Batch = Any
@@ -115,7 +116,7 @@ def training_batches(
     *,
     schedule: types.Schedule,
     seed: int,
-    augmentation: Augmentation | None = None,
+    augmentation: Augmentation | WaveformAugmentation | None = None,
     drop_remainder: bool = True,
     **options: Any,
 ) -> tf.data.Dataset:
@@ -125,7 +126,7 @@ def training_batches(
         data: a split, as for `batches`; or a data set, whose training split it is.
         schedule: its batch size is theirs.
         seed: of orders and changes.
-        augmentation: how far pictures are changed, by default not at all.
+        augmentation: how far pictures, or recordings, are changed, by default not at all.
         drop_remainder: whether all batches are of one size.
         options: further ones of `batches`: ``answers``, ``views`` or ``sampling``.
 

@@ -214,11 +214,13 @@ class Mixup(layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = True) -> Any:
-        """Pictures ``(batch, height, width, channels)`` to pictures of the same shape."""
+        """Pictures ``(batch, height, width, channels)``, or recordings ``(batch, samples)``, to the same shape."""
         if not training:
             return inputs
         batch = ops.shape(inputs)[0]
-        shares = keras.random.beta((batch, 1, 1, 1), self.alpha, self.alpha, seed=self.seed_generator)
+        shares = keras.random.beta(
+            (batch, *[1] * (len(inputs.shape) - 1)), self.alpha, self.alpha, seed=self.seed_generator
+        )
         places = ops.maximum(batch - 1, 1)
         # of whole numbers, for a float32 that is rounded up to the end of its range would be a step too far
         step = 1 + keras.random.randint((), 0, 2**30, seed=self.seed_generator) % places
@@ -232,8 +234,8 @@ def mixed(pictures: Any, shares: Any, *, step: Any) -> Any:
     """Each picture with the one that stands ``step`` places behind it in the batch, or begins it anew.
 
     Args:
-        pictures: ``(batch, height, width, channels)``.
-        shares: ``(batch, 1, 1, 1)``, of the picture itself; the other one has the rest.
+        pictures: ``(batch, height, width, channels)``, or of any other shape.
+        shares: ``(batch, 1, 1, 1)``, of as many axes, of the picture itself; the other one has the rest.
         step: a whole number.
 
     Returns:
