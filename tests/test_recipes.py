@@ -25,6 +25,7 @@ import kerastl
 import kerastl.recipes
 from kerastl.data.reading import TextReading
 from kerastl.inputs.text import Text
+from kerastl.inputs.waveform import Waveform
 from kerastl.runs import Acceptance, FineTuning, recipes, reverification
 from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.regression import Regression
@@ -195,9 +196,10 @@ def test_the_float_models_are_the_files(finished):
     (source,) = model.inputs
     ids = source.dtype == "int32"
     inputs = np.random.default_rng(0).integers(0, 5 if ids else 256, (8, *source.shape[1:])).astype(source.dtype)
-    target = kerastl.open(folder).task.target
+    task = kerastl.open(folder).task
+    target, sounds = task.target, isinstance(task.inputs, Waveform)
     numbers, answer = isinstance(target, Regression), target.output_name
-    name = source.name if ids else "numbers" if numbers else "image"
+    name = source.name if ids else "numbers" if numbers else "waveform" if sounds else "image"
     expected = model.predict(inputs, verbose=0)
     if isinstance(expected, dict):
         several(folder, inputs, expected, source=source.name if ids else "image")
@@ -210,7 +212,7 @@ def test_the_float_models_are_the_files(finished):
     np.testing.assert_allclose(signature(**{name: inputs})[answer], expected, atol=1e-5 * scale)
     interpreter = Interpreter(model_path=str(folder / "variants" / "float32.tflite"))
     runner = interpreter.get_signature_runner()
-    fed = {name: inputs}
+    fed = {name: inputs / np.float32(32768) if sounds else inputs}  # a phone's microphone gives numbers in -1..1
     if ids:
         fed = {"ids": inputs, "mask": (inputs != 0).astype(np.int32), "segment_ids": np.zeros_like(inputs)}
     singles = [{end: values[[row]] for end, values in fed.items()} for row in range(len(inputs))]
@@ -309,6 +311,8 @@ def bare_score(content, split, output):
     assert [other["name"] for other in others] in ([], ["mask", "segment_ids"])
     answers = []
     for example in split.inputs:
+        if isinstance(split.task.inputs, Waveform):  # a file takes what a microphone gives
+            example = example / np.float32(32768)
         interpreter.set_tensor(source["index"], example[None].astype(source["dtype"]))
         if others:
             interpreter.set_tensor(others[0]["index"], (example[None] != 0).astype(np.int32))

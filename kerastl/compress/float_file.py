@@ -214,6 +214,33 @@ def left_float(model: bytes, names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def up_to(model: bytes, layer: str) -> tuple[str, ...]:
+    """The operators by which a layer's numbers are made, from the file's inputs on: names that `left_float` takes.
+
+    Args:
+        model: a float32 TFLite file that has the names of its layers.
+        layer: the last one of a front end, for example.
+
+    Raises:
+        ValueError: if no operator is named after the layer.
+    """
+    held = read(named(model))
+    graph, labels = held.subgraphs[0], labels_of(held)
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    makers = {output: operator for operator in graph.operators for output in operator.outputs}
+    waiting = [output for output in makers if layer in re.split("[/;]", names[output])]
+    if not waiting:
+        known = sorted({part for output in makers for part in re.split("[/;]", names[output]) if not part.isdigit()})
+        raise ValueError(f"Wanted the name of a layer. Received: {layer!r}. Available: {', '.join(known)}.")
+    found: set[int] = set()
+    while waiting:
+        output = waiting.pop()
+        if output in makers and output not in found:
+            found.add(output)
+            waiting += [int(one) for one in makers[output].inputs]
+    return tuple(labels.get(names[output]) or names[output] for output in sorted(found))
+
+
 def shown(name: str, label: str | None) -> str:
     """What an operator may be called in an exception."""
     if label is None:

@@ -34,11 +34,12 @@ def quantized(
     bits: int,
     granularity: qtyping.QuantGranularity,
     keep_float: Sequence[str] = (),
+    weight_only: Sequence[str] = (),
 ) -> bytes:
     """The integer file of a float32 file, as `ptq.static_int8` and `ptq.static_int16_activations` describe it.
 
     Args:
-        model, calibration, inputs, keep_float: as there.
+        model, calibration, inputs, keep_float, weight_only: as there.
         bits: of activations, 8 or 16.
         granularity: of the kernels' scales.
 
@@ -53,17 +54,20 @@ def quantized(
     if bits == 8:
         _refuse_outputs_that_are_read(model)
     sources = float_file.calibrated(model, calibration, inputs=inputs)
-    left = float_file.left_float(model, keep_float)
+    left = float_file.left_float(model, [*keep_float, *weight_only])
     bounded = attention_masks.bounded(model, sources, left=left)
     if bounded is not model:
         model, work = bounded, float_file.opened(bounded)
     of_bytes = inputs.calibration_range() is not None
     work.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity)
     ends = qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT
-    for end in ends if bits == 8 else ends[: int(of_bytes)]:
-        work.update_quantization_recipe(".*", end, op_config=_BYTES)
-    for pattern in left.values():
-        work.update_quantization_recipe(pattern, _ALL, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
+    if weight_only:  # what begins in float is fed with float numbers: 8 bits of a sound are none
+        for end in ends:
+            work.update_quantization_recipe(".*", end, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
+    else:
+        for end in ends if bits == 8 else ends[: int(of_bytes)]:
+            work.update_quantization_recipe(".*", end, op_config=_BYTES)
+    leave_float(work, model, keep_float=keep_float, weight_only=weight_only)
     statistics = _first_ranges(model, work, sources)
     _widen(statistics, model, sources)
     attention_masks.refuse_lost_scores(model, statistics, left=left)
@@ -75,6 +79,26 @@ def quantized(
     result = float_file.named(_with_unread_outputs(float_file.quantized(work, statistics)))
     _refuse_float_activations(result, model, left=left)
     return _keep_names(_keep_constants(result, model), model)
+
+
+def leave_float(
+    work: quantizer.Quantizer, model: bytes, *, keep_float: Sequence[str], weight_only: Sequence[str]
+) -> None:
+    """Has operators compute in float32, with their own kernels or with such as are stored in 8 bits.
+
+    Args:
+        work: the quantizer, whose other configurations are added already.
+        model: the float32 file that it has.
+        keep_float, weight_only: names, as in `ptq.static_int8`.
+    """
+    stored, none = float_file.left_float(model, weight_only), algorithm_manager.AlgorithmName.NO_QUANTIZE
+    kernels = {one.name: one for one in float_file.operators(model) if one.name in stored}
+    for name, pattern in (float_file.left_float(model, keep_float) | stored).items():
+        if name in kernels:
+            kind = qtyping.TFLOperationName(kernels[name].kind)
+            work.add_weight_only_config(kernels[name].pattern, kind, num_bits=8)
+        else:
+            work.update_quantization_recipe(pattern, _ALL, algorithm_key=none)
 
 
 def _first_ranges(model: bytes, work: quantizer.Quantizer, sources: Sequence[float_file.Source]) -> dict:

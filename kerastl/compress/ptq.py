@@ -47,6 +47,7 @@ def dynamic_int8(
     *,
     per_channel: bool = True,
     keep_float: Sequence[str] = (),
+    weight_only: Sequence[str] = (),
     examples: float_file.Examples | None = None,
     inputs: Inputs | None = None,
 ) -> bytes:
@@ -56,6 +57,7 @@ def dynamic_int8(
         model: a float32 TFLite file.
         per_channel: as in `static_int8`; kernels of depthwise and grouped convolutions always have a scale a channel.
         keep_float: layers, or operators, that are left as they are, by name.
+        weight_only: those that compute in float32 with kernels that are stored in 8 bits, as in `weight_only_int8`.
         examples: real ones, of which a few show that the file answers like the float file; ``None``: noise.
         inputs: their kind, for example ``split.task.inputs``; alone it says of which range the noise is.
 
@@ -65,11 +67,12 @@ def dynamic_int8(
     """
     work = float_file.opened(model)
     work.add_dynamic_config(".*", _ALL, num_bits=8, granularity=_granularity(per_channel))
+    stored = float_file.left_float(model, weight_only)
     for operator in float_file.operators(model):
         # behind one scale LiteRT reads what is no scale
-        if operator.kind == "DEPTHWISE_CONV_2D" or operator.groups > 1:
+        if (operator.kind == "DEPTHWISE_CONV_2D" or operator.groups > 1) and operator.name not in stored:
             work.add_dynamic_config(operator.pattern, qtyping.TFLOperationName(operator.kind), num_bits=8)
-    result = _quantized(work, model, keep_float)
+    result = _quantized(work, model, keep_float, weight_only)
     return finished_file.handed_out(result, model, _EIGHT_BITS, examples=examples, inputs=inputs)
 
 
@@ -226,6 +229,7 @@ def static_int8(
     inputs: Inputs,
     per_channel: bool = True,
     keep_float: Sequence[str] = (),
+    weight_only: Sequence[str] = (),
 ) -> bytes:
     """Integers throughout: 8-bit kernels with a scale a channel, 8-bit activations, 32-bit biases.
 
@@ -242,6 +246,8 @@ def static_int8(
             keeps its few values as a whole, unless a batch norm was folded into it, and not only in every channel.
         keep_float: layers, or operators, that go on computing in float32, by name; the file is then no longer one of
             integers throughout, and needs a processor that has floats.
+        weight_only: the same of a front end, with kernels that are stored in 8 bits; the file then takes and gives
+            float32 numbers.
 
     Raises:
         ValueError: as `dynamic_int8`; if ``model`` would keep a float operator that is not named in ``keep_float``; if
@@ -249,7 +255,8 @@ def static_int8(
             is not within 0..255 or clearly scaled to 0..1.
     """
     granularity = _granularity(per_channel)
-    return _static(model, calibration, bits=8, granularity=granularity, inputs=inputs, keep_float=keep_float)
+    left: dict[str, Any] = {"keep_float": keep_float, "weight_only": weight_only}
+    return _static(model, calibration, bits=8, granularity=granularity, inputs=inputs, **left)
 
 
 def static_int16_activations(
@@ -331,18 +338,21 @@ def _static(
     granularity: qtyping.QuantGranularity,
     inputs: Inputs,
     keep_float: Sequence[str],
+    weight_only: Sequence[str] = (),
 ) -> bytes:
     """Integers throughout but for what is left float; both were run on some of the calibration."""
-    measured: dict[str, Any] = {"calibration": calibration, "inputs": inputs, "keep_float": keep_float}
+    measured: dict[str, Any] = {"calibration": calibration, "inputs": inputs}
+    measured |= {"keep_float": keep_float, "weight_only": weight_only}
     result = full_integer.quantized(model, bits=bits, granularity=granularity, **measured)
-    claim = _INTEGER._replace(integer=not keep_float)
+    claim = _INTEGER._replace(integer=not keep_float and not weight_only)
     return finished_file.handed_out(result, model, claim, examples=calibration, inputs=inputs)
 
 
-def _quantized(work: quantizer.Quantizer, model: bytes, keep_float: Sequence[str]) -> bytes:
-    """The file that was configured, but for the operators that are left float."""
-    for pattern in float_file.left_float(model, keep_float).values():
-        work.update_quantization_recipe(pattern, _ALL, algorithm_key=_Algorithms.NO_QUANTIZE)
+def _quantized(
+    work: quantizer.Quantizer, model: bytes, keep_float: Sequence[str], weight_only: Sequence[str] = ()
+) -> bytes:
+    """The file that was configured, but for the operators that compute in float32, with 8-bit kernels or their own."""
+    full_integer.leave_float(work, model, keep_float=keep_float, weight_only=weight_only)
     return float_file.quantized(work)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from kerastl.compress import mixed_precision, ptq
+from kerastl.compress import float_file, mixed_precision, ptq
 from kerastl.compress.float_file import Examples
 from kerastl.export import tflite
 from kerastl.system import near_names
@@ -61,6 +61,13 @@ TECHNIQUES = {
     "int4_weights": Technique("post-training int4 weights, float activations", checks.INT4, layers=checks.LAYERS_INT4),
 }
 
+
+_BEHIND_FLOAT = {
+    name: dataclasses.replace(how, description=f"{how.description}, behind a float front end", integer=False)
+    for name, how in TECHNIQUES.items()
+    if name in ("dynamic_int8", "static_int8")
+}
+"""What these are of a model whose first part computes in float32."""
 
 POST_TRAINING = (
     *("float32", "float16", "dynamic_int8", "weight_only_int8", "static_int8", "int4_weights"),
@@ -176,6 +183,7 @@ def post_training(
     rounding: Examples | None = None,
     validation: Split | None = None,
     max_score_drop: float = 0.0,
+    front_end: str = "",
     sparsity: float | None = None,
     clusters: ClusterClaim | None = None,
     prefix: str = "",
@@ -196,6 +204,9 @@ def post_training(
             integers of a cluster would be several.
         validation: the split that mixed precision is searched on, a thousand examples of it.
         max_score_drop: score that the file of mixed precision may lose there against the float32 file.
+        front_end: name of the layer up to which ``"dynamic_int8"`` and ``"static_int8"`` compute in float32, with
+            kernels that are stored in 8 bits: of a spectrogram whose quiet bands would be lost beside the loud ones.
+            They are called ``..._float_front_end``, and none is one of integers throughout.
         sparsity: share of zeros that all of them claim.
         clusters: how few distinct values all of them claim.
         prefix: stands before each candidate's name.
@@ -217,12 +228,13 @@ def post_training(
     some = data.take(_PROBES).inputs if isinstance(data, Split) else None
     looked_at: dict[str, Any] = {"examples": some, "inputs": inputs}
     rounding = None if clusters is not None else rounding
+    before: dict[str, Any] = {"weight_only": float_file.up_to(float32, front_end)} if front_end else {}
     makes: dict[str, Callable[[], bytes]] = {
         "float32": lambda: float32,
         "float16": lambda: ptq.float16(float32, **looked_at),
-        "dynamic_int8": lambda: ptq.dynamic_int8(float32, **looked_at),
+        "dynamic_int8": lambda: ptq.dynamic_int8(float32, **before, **looked_at),
         "weight_only_int8": lambda: ptq.weight_only_int8(float32, **looked_at),
-        "static_int8": lambda: ptq.static_int8(float32, calibration=shown, inputs=inputs),
+        "static_int8": lambda: ptq.static_int8(float32, calibration=shown, inputs=inputs, **before),
         "static_int16_activations": lambda: ptq.static_int16_activations(float32, calibration=shown, inputs=inputs),
         "int4_weights": lambda: ptq.int4_weights(float32, calibration=rounding, inputs=inputs),
     }
@@ -242,7 +254,9 @@ def post_training(
         content = attempt(prefix + name, makes[name], skipped=reasons)
         if content or skipped is None:
             why = reasons.get(prefix + name, "")
-            made.append(Candidate(prefix + name, name, content or b"", model, failed=why, **claims))
+            how = _BEHIND_FLOAT.get(name, name) if front_end else name
+            called = prefix + name + ("_float_front_end" if how is not name else "")
+            made.append(Candidate(called, how, content or b"", model, failed=why, **claims))
     return made
 
 

@@ -28,6 +28,7 @@ _FUNCTIONS: dict[str, Any] = {
     "Tanh": "tanh",
     "HardSigmoid": tf_keras_layers.hard_sigmoid,
     "HardSilu": tf_keras_layers.hard_silu,
+    "Log": tf_keras_layers.natural_logarithm,
 }
 _OTHERS = ("Concatenate", "Flip", "Mean", "Pad", "Reshape", "Split", "Transpose")
 

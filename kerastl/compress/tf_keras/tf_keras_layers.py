@@ -43,6 +43,12 @@ def leaky_relu(x):
     return tf.nn.leaky_relu(x, alpha=0.2)
 
 
+@_register
+def natural_logarithm(x):
+    """``log(x)``, of what is positive."""
+    return tf.math.log(x)
+
+
 ACTIVATIONS = {
     "hard_sigmoid": hard_sigmoid,
     "hard_silu": hard_silu,
