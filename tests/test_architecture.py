@@ -67,6 +67,8 @@ MAY_NAME: dict[str, set[str]] = {
     "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
     "training/balancing_rules": set(),  # names
     "training/balanced": KERAS | TENSORFLOW,  # a train step needs GradientTape
+    "training/metric_learning": KERAS,  # losses are Keras operations
+    "training/metric_training": KERAS,
     "training/private/accountant": set(),  # numbers
     "training/private/guarantee": set(),
     "training/private/clipping": KERAS | TENSORFLOW,  # gradients of single examples
@@ -455,7 +457,7 @@ def test_every_benchmark_keeps_what_it_measured():
         assert "results.parser(__doc__)" in calls, f"{path} has no --json"
         assert not [call for call in calls if call.startswith("argparse.ArgumentParser(")], path
         assert "options.results" in ast.unparse(tree), f"{path} hands nothing over"
-    assert looked == 44
+    assert looked == 45
 
 
 def test_nobody_writes_tf_keras_with_a_dot():
@@ -488,6 +490,8 @@ def test_every_room_has_its_mirror_in_the_tests():
             mirrors = [ROOT / "tests" / "families" / "test_layouts.py"]
         elif path.parent.name == "annotations":  # likewise
             mirrors = [ROOT / "tests" / "families" / "test_picture_layouts.py"]
+        elif path.parent.name == "metric_learning":  # each loss against its formula
+            mirrors = [ROOT / "tests" / "training" / "metric_learning" / "test_losses.py"]
         elif path.parent.name == "evaluation":  # every section through the evaluation of a run
             mirrors = [ROOT / "tests" / "runs" / "test_evaluation.py"]
         elif path.parent.name == "page" and name in ("rendering", "words"):  # through the report that they show
