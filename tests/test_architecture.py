@@ -36,6 +36,7 @@ MAY_NAME: dict[str, set[str]] = {
     "system/memory": TENSORFLOW,  # what it lets go of is TensorFlow's
     "system/layer_graph": KERAS,  # two rooms go through the graphs of models
     "inputs": set(),  # the tokenizer is copied to where there is no framework
+    "inputs/faces": LITERT,  # a published detector answers
     "inputs/augmentation": KERAS,  # Keras' own layers, imported when they are built: settings are read without
     "inputs/random_layers": KERAS,
     "inputs/text": TENSORFLOW,  # the mask is applied inside the graph, and imported there

@@ -1,6 +1,6 @@
 """Similarity on classes never seen: the frozen backbone beside the embedding of `kerastl run similarity`.
 
-    python benchmarks/training/similarity.py [--seeds 0 1 2] [--epochs 8] [--loss proxy_anchor] [--image-size 96]
+    python benchmarks/training/similarity.py [--seeds 0 1 2] [--epochs 4] [--loss triplet] [--image-size 96]
 
 Each seed draws other halves of the groceries' 14 classes. Scored are all pictures of the seven unseen classes: each
 searches among the others (recall@1, MAP@R), all pairs give the equal error rate. Beside it the harder question: the

@@ -20,6 +20,7 @@ import kerastl
 from kerastl import inputs, tasks
 from kerastl.distil.distiller import Distiller
 from kerastl.distil.terms import LabelLoss, LogitLoss
+from kerastl.inputs.face import Face
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
@@ -70,6 +71,7 @@ def rows(hidden: np.ndarray) -> np.ndarray:
 
 INPUTS: dict[str, tuple[Inputs, Callable]] = {
     "image": (Image((6, 6, 1)), pictures),
+    "face": (Face((6, 6, 3)), lambda hidden: np.repeat(pictures(hidden), 3, axis=-1)),
     "text": (Text(6, VOCABULARY), sentences),
     "text_pair": (TextPair(8, VOCABULARY), sentence_pairs),
     "numbers": (Numbers.of(rows(HIDDEN["train"]), columns=("height", "share")), rows),
@@ -116,9 +118,9 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 
 
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
-SOME_INPUTS = {"embedding": ("image", "text"), "tagging": ("text",)}
+SOME_INPUTS = {"embedding": ("image", "face", "text"), "tagging": ("text",)}
 """Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
-SOME_TARGETS = {"text_pair": ("single_label", "regression")}
+SOME_TARGETS = {"text_pair": ("single_label", "regression"), "face": ("embedding",)}
 """Kinds of input that do with some of the tasks: to the others they are what a text is."""
 PAIRS = [
     (one, other)
@@ -144,8 +146,8 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 25
-    assert {kind for kind, _ in RESUMED} == set(INPUTS)
+    assert len(PAIRS) == 26
+    assert {kind for kind, _ in RESUMED} | {"face"} == set(INPUTS)  # which is a picture
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
 
