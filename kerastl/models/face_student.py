@@ -10,6 +10,8 @@ from kerastl.types import Task
 
 WIDTH = 128
 """Numbers that it answers, as the published embedding does."""
+_MOMENTUM = 0.9
+"""Of moving statistics: few faces make few steps, and 0.99 would still be where it began."""
 
 
 def build(task: Task, *, width: int = 24) -> keras.Model:
@@ -30,7 +32,7 @@ def build(task: Task, *, width: int = 24) -> keras.Model:
         y = _step(x, factor * width, name=f"stage{stage}_block")
         x = layers.Add(name=f"stage{stage}_add")([x, y])
     x = layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, name="all_places")(x)
-    x = layers.Flatten(name="pool")(layers.BatchNormalization(name="all_places_norm")(x))
+    x = layers.Flatten(name="pool")(layers.BatchNormalization(momentum=_MOMENTUM, name="all_places_norm")(x))
     x = layers.Dense(WIDTH, name="vector")(x)
     return keras.Model(given, heads.outputs(x, task), name="face_student")
 
@@ -40,4 +42,4 @@ def _step(
 ) -> keras.KerasTensor:
     kind = layers.SeparableConv2D if separable else layers.Conv2D
     x = kind(channels, 3, strides=strides, padding="same", use_bias=False, name=name)(x)
-    return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_norm")(x))
+    return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x))

@@ -34,6 +34,7 @@ from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
+from kerastl.tasks.segmentation import Segmentation
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.tasks.tagging import Tagging
 from kerastl.types import Dataset, Inputs, Schedule, Split, Target, Task, TokenTarget, each
@@ -89,6 +90,11 @@ def tags_of(hidden: np.ndarray) -> np.ndarray:
     return labels
 
 
+def masks_of(hidden: np.ndarray) -> np.ndarray:
+    """All pixels high where the hidden number is."""
+    return np.broadcast_to((hidden > 0.5)[:, None, None], (len(hidden), 6, 6)).astype("uint8")
+
+
 TARGETS: dict[str, tuple[Target, Callable]] = {
     "single_label": (SingleLabel(("low", "high")), lambda hidden: (hidden > 0.5).astype("int32")),
     "multi_label": (
@@ -101,6 +107,7 @@ TARGETS: dict[str, tuple[Target, Callable]] = {
     ),
     "embedding": (Embedding(("low", "middle", "high")), lambda hidden: (hidden * 2.99).astype("int32")),
     "tagging": (Tagging.of(("high",)), lambda hidden: tags_of(hidden)),
+    "segmentation": (Segmentation(("low", "high")), lambda hidden: masks_of(hidden)),
     "agreement": (Agreement(("output",), (1.0,)), None),  # its labels are a model's own answers
 }
 OF_SEVERAL = {"side": "single_label", "amounts": "multi_label", "heat": "regression"}
@@ -118,7 +125,7 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 
 
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
-SOME_INPUTS = {"embedding": ("image", "face", "text"), "tagging": ("text",)}
+SOME_INPUTS = {"embedding": ("image", "face", "text"), "tagging": ("text",), "segmentation": ("image",)}
 """Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
 SOME_TARGETS = {"text_pair": ("single_label", "regression"), "face": ("embedding",)}
 """Kinds of input that do with some of the tasks: to the others they are what a text is."""
@@ -137,6 +144,7 @@ RESUMED = [
     ("text", "embedding"),
     ("text_pair", "single_label"),
     ("text", "tagging"),
+    ("image", "segmentation"),
 ]
 """Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
@@ -146,7 +154,7 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 26
+    assert len(PAIRS) == 27
     assert {kind for kind, _ in RESUMED} | {"face"} == set(INPUTS)  # which is a picture
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
@@ -229,7 +237,7 @@ def perfect_answers(name: str, labels):
     if name == "multi_task":
         known = each(lambda table: np.where(np.isnan(table) | (table == -1), 0, table).astype(table.dtype), labels)
         return {key: perfect_answers(OF_SEVERAL[key], table) for key, table in known.items()}
-    one_hot = {"single_label": 2, "embedding": 3, "tagging": 3}
+    one_hot = {"single_label": 2, "embedding": 3, "tagging": 3, "segmentation": 2}
     if name in one_hot:
         return np.eye(one_hot[name], dtype="float32")[np.maximum(labels, 0)]
     return labels.astype("float32")
@@ -239,7 +247,7 @@ def twin(name: str, outputs):
     """What a file answers, in NumPy."""
     if name == "multi_task":
         return {key: twin(OF_SEVERAL[key], table) for key, table in outputs.items()}
-    if name in ("single_label", "tagging"):
+    if name in ("single_label", "tagging", "segmentation"):
         powers = np.exp(outputs - outputs.max(-1, keepdims=True))
         return powers / powers.sum(-1, keepdims=True)
     return 1 / (1 + np.exp(-outputs)) if name == "multi_label" else outputs
@@ -255,7 +263,8 @@ def network(task: Task, *, width: int = 16) -> keras.Model:
         return multilayer_perceptron.build(task, widths=(width,), name="rows")
     if isinstance(kind, Image):
         given = keras.Input(kind.shape, name="image")
-        x = keras.layers.Flatten(name="flatten")(heads.standardized(given, task))
+        x = heads.standardized(given, task)
+        x = x if task.target.kind == "segmentation" else keras.layers.Flatten(name="flatten")(x)
     elif isinstance(kind, Text):
         given = keras.Input(kind.shape, dtype="int32", name="token_ids")
         x = keras.layers.Embedding(len(kind.vocabulary), 32, name="embedding")(given)
