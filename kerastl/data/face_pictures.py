@@ -85,7 +85,7 @@ def load(
             unseen.append(str(file))
         for number, chip in enumerate(found[:1] if single else found):
             chips.append(chip)
-            origins.append(f"{file}#{number}")
+            origins.append(f"{file.name if path is None else file.relative_to(path)} face {number + 1}")
             names.append(name if single else f"{name} face {number + 1}")
     known = tuple(dict.fromkeys(names))
     if len(known) < 2:
