@@ -130,9 +130,9 @@ def against_teacher(student, data: Dataset) -> str:
         ("the student before quantization", kerastl.training.predict(student, data.test.inputs, task=data.task)),
     ):
         recall = data.task.target.score(vectors, data.test.labels).value
-        rate, _ = pair_metrics.equal_error_rate(pair_metrics.pairs(vectors, data.test.labels))
+        rate, _ = pair_metrics.equal_error_rate(pair_metrics.pairs(vectors, np.asarray(data.test.labels)))
         words.append(f"{name} finds the same face first in {recall:.1%} and has an equal error rate of {rate:.1%}")
-    people = len(np.unique(data.test.labels))
+    people = len(np.unique(np.asarray(data.test.labels)))
     return f"On {len(data.test)} pictures of {people} faces that nothing was learnt from, {', '.join(words)}."
 
 

@@ -310,7 +310,7 @@ def _wider(there: np.ndarray) -> np.ndarray:
     """All pixels within `TOLERANCE` of one, a square around each."""
     padded = np.pad(there, ((0, 0), (TOLERANCE, TOLERANCE), (TOLERANCE, TOLERANCE)))
     side = 2 * TOLERANCE + 1
-    return np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2)).any((-1, -2))
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2)).any((-1, -2)))
 
 
 def _words(shares: Mapping[str, float]) -> str:

@@ -78,7 +78,7 @@ class Cosines(keras.layers.Layer):
 
 def numbered(split: Split) -> tuple[Split, int]:
     """The split with its groups numbered without gaps, and how many there are: a proxy each, and none of nobody."""
-    present, labels = np.unique(split.labels, return_inverse=True)
+    present, labels = np.unique(np.asarray(split.labels), return_inverse=True)
     return dataclasses.replace(split, labels=labels.astype("int32")), len(present)
 
 
