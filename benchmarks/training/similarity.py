@@ -35,7 +35,7 @@ def scores(model: keras.Model, data: Dataset, published: Dataset) -> tuple[float
     target, test = data.task.target, data.test
     vectors = kerastl.training.predict(model, test.inputs, task=data.task)
     found = target.details(vectors, test.labels)
-    unseen = np.unique(test.labels)
+    unseen = np.unique(np.asarray(test.labels))
     shops = {}
     for name in ("train", "validation", "test"):
         split = getattr(published, name)

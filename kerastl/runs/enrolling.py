@@ -59,21 +59,22 @@ def begin(
     Raises:
         ValueError: the run answers with something else than vectors, or there are too few examples to measure on.
     """
-    target = _target(run)
-    if len(held) < _LEAST or len(np.unique(held.labels)) < 2:
+    target, labels = _target(run), np.asarray(held.labels)
+    groups = len(np.unique(labels))
+    if len(held) < _LEAST or groups < 2:
         raise ValueError(
-            f"A threshold needs {_LEAST} held-out examples of two groups or more. Received: {len(held)} of "
-            f"{len(np.unique(held.labels))}."
+            f"A threshold needs {_LEAST} held-out examples of two groups or more. Received: {len(held)} of {groups}."
         )
     vectors = _vectors(run, held.inputs)
-    cosines = vectors @ vectors.T
-    nearest = np.where(held.labels[:, None] == held.labels, -1.0, cosines).max(-1)
+    nearest = np.where(labels[:, None] == labels, -1.0, vectors @ vectors.T).max(-1)
     operating = pair_metrics.threshold_for(nearest, false_accept_rate=false_accept_rate)
-    words = f"{len(held)} held-out examples of {len(np.unique(held.labels))} groups, each searched among all others"
+    words = f"{len(held)} held-out examples of {groups} groups, each searched among all others"
     index = enrolment.empty(vectors.shape[-1], operating=operating, file=digests.of_file(run.file), measured_on=words)
-    for group in [] if known is None else np.unique(known.labels):
-        rows = np.flatnonzero(known.labels == group)[:_EACH]
-        index = index.enrolled(target.groups[group], _vectors(run, known.subset(rows).inputs))
+    if known is not None:
+        of_known = np.asarray(known.labels)
+        for group in np.unique(of_known):
+            rows = np.flatnonzero(of_known == group)[:_EACH]
+            index = index.enrolled(target.groups[group], _vectors(run, known.subset(rows).inputs))
     write(run, index)
     return index
 

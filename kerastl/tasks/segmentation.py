@@ -85,7 +85,7 @@ class Segmentation:
             )
 
     def check_split(self, labels: np.ndarray, *, where: str) -> None:
-        there = self._having(labels).any(0)
+        there = np.asarray(self._having(labels).any(0))
         if lacking := [name for name, found in zip(self.names, there, strict=True) if not found]:
             raise ValueError(
                 f"Every class has to have pixels in every split. Received: none of {', '.join(lacking[:5])} in {where} "
