@@ -36,6 +36,7 @@ MAY_NAME: dict[str, set[str]] = {
     "system/memory": TENSORFLOW,  # what it lets go of is TensorFlow's
     "system/layer_graph": KERAS,  # two rooms go through the graphs of models
     "inputs": set(),  # the tokenizer is copied to where there is no framework
+    "inputs/faces": LITERT,  # a published detector answers
     "inputs/augmentation": KERAS,  # Keras' own layers, imported when they are built: settings are read without
     "inputs/random_layers": KERAS,
     "inputs/random_waveforms": KERAS,
@@ -69,6 +70,8 @@ MAY_NAME: dict[str, set[str]] = {
     "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
     "training/balancing_rules": set(),  # names
     "training/balanced": KERAS | TENSORFLOW,  # a train step needs GradientTape
+    "training/metric_learning": KERAS,  # losses are Keras operations
+    "training/metric_training": KERAS,
     "training/private/accountant": set(),  # numbers
     "training/private/guarantee": set(),
     "training/private/clipping": KERAS | TENSORFLOW,  # gradients of single examples
@@ -492,6 +495,8 @@ def test_every_room_has_its_mirror_in_the_tests():
             mirrors = [ROOT / "tests" / "families" / "test_layouts.py"]
         elif path.parent.name == "annotations":  # likewise
             mirrors = [ROOT / "tests" / "families" / "test_picture_layouts.py"]
+        elif path.parent.name == "metric_learning":  # each loss against its formula
+            mirrors = [ROOT / "tests" / "training" / "metric_learning" / "test_losses.py"]
         elif path.parent.name == "evaluation":  # every section through the evaluation of a run
             mirrors = [ROOT / "tests" / "runs" / "test_evaluation.py"]
         elif path.parent.name == "page" and name in ("rendering", "words"):  # through the report that they show

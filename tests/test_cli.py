@@ -582,7 +582,7 @@ def test_the_page_of_the_command_names_every_one_and_only_those():
 
     parser = cli._parser()
     commands = set(next(action.choices for action in parser._actions if isinstance(action.choices, dict)))
-    assert len(commands) == 19
+    assert len(commands) == 20
     assert set(re.findall(r"`kerastl ([a-z]+)", (ROOT / "docs/command.md").read_text())) == commands
 
 

@@ -1,4 +1,4 @@
-"""`verify`, `predict` and `demo`: what a finished run claims, and what its file answers."""
+"""`verify`, `predict`, `enrol` and `demo`: what a finished run claims, and what its file answers."""
 
 from __future__ import annotations
 
@@ -105,6 +105,19 @@ def predict(
     elif as_csv:
         _print_csv([_flat(row) for row in rows])
     return 1 if failed else 0
+
+
+def enrol(*, folder: str, name: str, inputs: list[str]) -> int:
+    """Adds examples of a name to a run's index, which `predict` searches; see `kerastl.runs.enrolling.enrol`."""
+    import kerastl
+
+    index = kerastl.open(folder).enrol(name, inputs)
+    examples = kerastl.system.phrases.counted(
+        int((index.owners == index.names.index(name)).sum()), "example", "examples"
+    )
+    names = kerastl.system.phrases.counted(len(index.names), "name", "names")
+    print(f"{output.printable(name)}: {examples}; the index has {names} and needed no training")
+    return 0
 
 
 def demo(*, folder: str, host: str | None = None, network: bool = False, port: int | None = None) -> int:

@@ -331,6 +331,8 @@ def _source(tensor: TensorT, fed: Mapping[str, Any], between_words: str, *, firs
         options.mean, options.std = [0.0], [1.0]
         unit.optionsType, unit.options = ProcessUnitOptions.NormalizationOptions, options
         source.processUnits = [unit]
+        if first and _only_in_json(fed, _INPUTS_IN_THE_FORMAT):
+            source.associatedFiles = [_file(INPUTS, AssociatedFileType.UNKNOWN)]
         return source
     if "rate" in fed:
         content.contentPropertiesType, sound = ContentProperties.AudioProperties, AudioPropertiesT()

@@ -13,9 +13,9 @@ from kerastl import inputs as kinds_of_input
 from kerastl import tasks
 from kerastl.inputs import lines
 from kerastl.inputs.text import Text
-from kerastl.runs import in_memory, input_files, undescribed
+from kerastl.runs import enrolling, in_memory, input_files, undescribed
 from kerastl.system import bounded_json, output
-from kerastl.tasks import reject_option
+from kerastl.tasks import enrolment, reject_option
 from kerastl.types import (
     CategoryInputs,
     Dataset,
@@ -103,6 +103,19 @@ class FinishedRun:
         """What the file's metadata say, see `export.metadata.read`; ``None`` where it has none."""
         with tflite_file.SandboxedModel() as reader:
             return reader.described(self.file)
+
+    @functools.cached_property
+    def index(self) -> enrolment.Index | None:
+        """Names and vectors that were enrolled, ``None`` where there are none; see `runs.enrolling`.
+
+        Raises:
+            ValueError: it cannot be read, or is that of another file.
+        """
+        return enrolling.index_of(self)
+
+    def enrol(self, name: str, inputs: Any) -> enrolment.Index:
+        """Teaches the bundle a name by examples, without training; see `runs.enrolling.enrol`."""
+        return enrolling.enrol(self, name, inputs)
 
     @functools.cached_property
     def facts(self) -> FileFacts:
@@ -240,11 +253,11 @@ class FinishedRun:
         return batch
 
     def _said(self, row: Any, batch: Any, place: int, *, text: str = "") -> dict[str, Any]:
-        target, kind = self.task.target, self.task.inputs
+        target, kind, index = self.task.target, self.task.inputs, self.index
         try:
             if isinstance(target, TokenTarget) and isinstance(kind, Text):
                 return target.spans_of(row, kind.words(batch[place], text))
-            return target.said(row)
+            return {**target.said(row), **({} if index is None else index.said(row))}
         except (ValueError, IndexError, TypeError) as error:  # a bundle may be anybody's
             given = {name: table.shape for name, table in row.items()} if isinstance(row, dict) else row.shape
             raise ValueError(

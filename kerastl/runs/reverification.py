@@ -18,7 +18,7 @@ from kerastl import data
 from kerastl.export import phone, phone_sentencepiece
 from kerastl.inputs import sentencepiece
 from kerastl.inputs.text import Text
-from kerastl.runs import differences, remeasured, run_folder, selective
+from kerastl.runs import differences, enrolling, remeasured, run_folder, selective
 from kerastl.system import digests, downloads, near_names, output
 from kerastl.tasks import embedding
 from kerastl.tasks.agreement import Agreement
@@ -182,6 +182,9 @@ def dataset_of(run: FinishedRun, *, source: ModuleType | None, path: Path | str 
     dataset = load_data(run.config, source=source, path=path)
     dataset = dataset if path is None else _named(dataset, str(run.config["data"].get("name")))
     if run.report.get("task") == embedding.Embedding.kind:
+        unseen = run.config["config"].get("unseen")  # of a run that divided its data by their classes
+        if unseen:
+            dataset = data.unseen_classes.divide(dataset, unseen=float(unseen), seed=int(run.config["seed"]))
         return embedding.grouped(dataset)
     if run.report.get("task") != Agreement.kind:
         return dataset
@@ -284,7 +287,10 @@ def _pages(run: FinishedRun, dataset: Dataset, measured: dict[str, Any], answers
     except (OSError, ValueError, StopIteration) as error:
         return [f"mobile/: cannot be made again: {error}"]
     there = {path.name for path in bundle.iterdir()}
-    found = [f"mobile/{output.printable(name)}: belongs to no bundle" for name in sorted(there - written.keys())]
+    found = [
+        f"mobile/{output.printable(name)}: belongs to no bundle"
+        for name in sorted(there - written.keys() - {enrolling.NAME})
+    ]
     for name in sorted(written.keys() - {"model.tflite", "labels.txt", "vocab.txt"}):  # of which it is said already
         path = bundle / name
         if not path.is_file():

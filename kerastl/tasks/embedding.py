@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from kerastl.system import phrases
-from kerastl.tasks import classes
+from kerastl.tasks import classes, pair_metrics
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.types import Dataset, Score
 
@@ -212,7 +212,8 @@ class Embedding:
         return None
 
     def details(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Recall at 1, 5 and 10 neighbours, what chance would find, and which groups are found least."""
+        """Recall at 1, 5 and 10 neighbours, what chance would find, the groups found least, and what pairs say."""
+        of_pairs = pair_metrics.details(_units(answers), np.asarray(labels))
         labels, found = np.asarray(labels), self._search(answers, labels)
         searching, chance = found.ranks >= 0, _chance(labels)
         recalls = []
@@ -237,6 +238,7 @@ class Embedding:
             "recall_at": recalls,
             "by_group": by_group,
             "chance": chance,
+            **of_pairs,
             "tables": [
                 {
                     "title": "Recall by number of neighbours",
@@ -259,6 +261,7 @@ class Embedding:
                         [row["name"], f"{row['examples']:,}", classes.with_interval(row, "recall")] for row in worst
                     ],
                 },
+                *of_pairs["tables"],
             ],
         }
 

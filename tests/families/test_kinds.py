@@ -20,6 +20,7 @@ import kerastl
 from kerastl import inputs, tasks
 from kerastl.distil.distiller import Distiller
 from kerastl.distil.terms import LabelLoss, LogitLoss
+from kerastl.inputs.face import Face
 from kerastl.inputs.image import Image
 from kerastl.inputs.named import Named
 from kerastl.inputs.numbers import Numbers
@@ -34,6 +35,7 @@ from kerastl.tasks.embedding import Embedding
 from kerastl.tasks.multi_label import MultiLabel
 from kerastl.tasks.multi_task import MultiTask
 from kerastl.tasks.regression import Regression
+from kerastl.tasks.segmentation import Segmentation
 from kerastl.tasks.single_label import SingleLabel
 from kerastl.tasks.tagging import Tagging
 from kerastl.tasks.transcription import Transcription
@@ -77,6 +79,7 @@ def tones(hidden: np.ndarray) -> np.ndarray:
 
 INPUTS: dict[str, tuple[Inputs, Callable]] = {
     "image": (Image((6, 6, 1)), pictures),
+    "face": (Face((6, 6, 3)), lambda hidden: np.repeat(pictures(hidden), 3, axis=-1)),
     "text": (Text(6, VOCABULARY), sentences),
     "text_pair": (TextPair(8, VOCABULARY), sentence_pairs),
     "numbers": (Numbers.of(rows(HIDDEN["train"]), columns=("height", "share")), rows),
@@ -103,6 +106,11 @@ def steps_of(hidden: np.ndarray) -> np.ndarray:
     return labels
 
 
+def masks_of(hidden: np.ndarray) -> np.ndarray:
+    """All pixels high where the hidden number is."""
+    return np.broadcast_to((hidden > 0.5)[:, None, None], (len(hidden), 6, 6)).astype("uint8")
+
+
 TARGETS: dict[str, tuple[Target, Callable]] = {
     "single_label": (SingleLabel(("low", "high")), lambda hidden: (hidden > 0.5).astype("int32")),
     "multi_label": (
@@ -116,6 +124,7 @@ TARGETS: dict[str, tuple[Target, Callable]] = {
     "embedding": (Embedding(("low", "middle", "high")), lambda hidden: (hidden * 2.99).astype("int32")),
     "tagging": (Tagging.of(("high",)), lambda hidden: tags_of(hidden)),
     "transcription": (Transcription(("up", "down")), lambda hidden: steps_of(hidden)),
+    "segmentation": (Segmentation(("low", "high")), lambda hidden: masks_of(hidden)),
     "agreement": (Agreement(("output",), (1.0,)), None),  # its labels are a model's own answers
 }
 OF_SEVERAL = {"side": "single_label", "amounts": "multi_label", "heat": "regression"}
@@ -133,9 +142,11 @@ def partly_labelled(hidden: np.ndarray) -> dict[str, np.ndarray]:
 
 
 TARGETS["multi_task"] = MultiTask(tuple((name, TARGETS[kind][0]) for name, kind in OF_SEVERAL.items())), partly_labelled
-SOME_INPUTS = {"embedding": ("image", "text"), "tagging": ("text",), "transcription": ("image",)}
+SOME_INPUTS = {"embedding": ("image", "face", "text"), "tagging": ("text",), "transcription": ("image",)}
+SOME_INPUTS |= {"segmentation": ("image",)}
 """Tasks that walk the chain with some of the kinds of input: what they ask of the others, regression does as well."""
 SOME_TARGETS = {"text_pair": ("single_label", "regression"), "waveform": ("single_label", "agreement")}
+SOME_TARGETS |= {"face": ("embedding",)}
 """Kinds of input that do with some of the tasks: to the others they are what a text is."""
 PAIRS = [
     (one, other)
@@ -154,6 +165,7 @@ RESUMED = [
     ("text", "tagging"),
     ("image", "transcription"),
     ("waveform", "single_label"),
+    ("image", "segmentation"),
 ]
 """Pairs that are also interrupted, resumed, taught and broken: every kind of either is among them."""
 
@@ -163,8 +175,8 @@ def test_every_kind_has_an_example():
         found = set(families.defining(Path(package.__path__[0]), "restored"))
         print(f"{package.__name__}: {sorted(found)}")
         assert found == set(examples)
-    assert len(PAIRS) == 28
-    assert {kind for kind, _ in RESUMED} == set(INPUTS)
+    assert len(PAIRS) == 30
+    assert {kind for kind, _ in RESUMED} | {"face"} == set(INPUTS)  # which is a picture
     assert {target for _, target in RESUMED} | {"agreement"} == set(TARGETS)
 
 
@@ -248,7 +260,7 @@ def perfect_answers(name: str, labels):
         return {key: perfect_answers(OF_SEVERAL[key], table) for key, table in known.items()}
     if name == "transcription":  # a blank behind each symbol
         return np.eye(3, dtype="float32")[np.repeat(np.maximum(labels, 0), 2, -1) * np.array([1, 0] * labels.shape[1])]
-    one_hot = {"single_label": 2, "embedding": 3, "tagging": 3}
+    one_hot = {"single_label": 2, "embedding": 3, "tagging": 3, "segmentation": 2}
     if name in one_hot:
         return np.eye(one_hot[name], dtype="float32")[np.maximum(labels, 0)]
     return labels.astype("float32")
@@ -258,7 +270,7 @@ def twin(name: str, outputs):
     """What a file answers, in NumPy."""
     if name == "multi_task":
         return {key: twin(OF_SEVERAL[key], table) for key, table in outputs.items()}
-    if name in ("single_label", "tagging", "transcription"):
+    if name in ("single_label", "tagging", "transcription", "segmentation"):
         powers = np.exp(outputs - outputs.max(-1, keepdims=True))
         return powers / powers.sum(-1, keepdims=True)
     return 1 / (1 + np.exp(-outputs)) if name == "multi_label" else outputs
@@ -276,7 +288,8 @@ def network(task: Task, *, width: int = 16) -> keras.Model:
         given = keras.Input(kind.shape, name="image")
         x = heads.standardized(given, task)
         of_frames = isinstance(task.target, Transcription)  # whose frames are rows of pixels
-        x = keras.layers.Reshape((6, 6), name="rows")(x) if of_frames else keras.layers.Flatten(name="flatten")(x)
+        if task.target.kind != "segmentation":
+            x = keras.layers.Reshape((6, 6), name="rows")(x) if of_frames else keras.layers.Flatten(name="flatten")(x)
     elif isinstance(kind, Waveform):
         given = keras.Input(kind.shape, name="waveform")
         x = heads.standardized(given, task)

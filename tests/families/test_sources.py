@@ -40,6 +40,7 @@ WITH_ORIGINS = {
     "unlabelled",
 }
 WITH_ORIGINS |= {"audio_folder", "spoken_words", "sentence_tasks", "tagged_texts", "unlabelled_texts"}
+WITH_ORIGINS |= {"face_pictures", "mask_folder"}
 
 # Nothing is asked of these before a model has answered them.
 UNLABELLED = {"unlabelled", "unlabelled_texts"}
@@ -106,8 +107,23 @@ def required(tmp_path_factory):
         "table_csv": {"path": table, "label_columns": ["wage"]},
         "tfds": {"name": "kerastl_family", "data_dir": str(tmp_path_factory.mktemp("tfds"))},
         "image_folder": {"path": folder, "size": (4, 4), "channels": 1},
+        "face_pictures": {"size": 32, "views": 24},
+        "digit_masks": {"size": 64, "train": 300, "test": 60},
+        "mask_folder": {"path": masked(tmp_path_factory.mktemp("masked")), "size": 4},
         "unlabelled": {"path": arrays, "shapes": {"image": (4, 4, 1)}},
     }
+
+
+def masked(folder):
+    """Pictures of their own colours and masks of two classes."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(360):
+        picture = Image.fromarray(draw.integers(0, 256, (4, 4, 3)).astype("uint8"))
+        picture.save(folder / "images" / f"{number}.png")
+        Image.fromarray(np.eye(4, dtype="uint8") * (number % 2)).save(folder / "masks" / f"{number}.png")
+    return folder
 
 
 def _load(name: str, required: dict, **arguments) -> types.Dataset:
@@ -124,10 +140,12 @@ def test_how_many_were_found():
     print(f"{len(FOUND)} sources: {', '.join(FOUND)}")
     ones_own = {"arrays", "image_folder", "table_csv", "text_csv", "sentence_tasks", "unlabelled", "unlabelled_texts"}
     ones_own |= {"tagged_texts", "spoken_words", "audio_folder"}
+    ones_own |= {"mask_folder", "digit_masks"}  # scenes are made of what mnist fetches
     fetched = {
         "adult_census",
         "bike_rentals",
         "cifar10",
+        "face_pictures",
         "fashion_mnist",
         "groceries",
         "mnist",
@@ -213,7 +231,9 @@ def test_fetch_leaves_something_that_can_be_read(name, required):
     module = importlib.import_module(f"kerastl.data.{name}")
     wanted = inspect.signature(module.fetch).parameters
     path = module.fetch(**{key: value for key, value in required.get(name, {}).items() if key in wanted})
-    if path.suffix == ".csv":
+    if path.suffix == ".jpg":
+        assert Image.open(path).size > (1000, 1000)
+    elif path.suffix == ".csv":
         assert len(path.read_text().splitlines()) > 30
     else:
         assert path.is_dir() or zipfile.is_zipfile(path) or pyarrow.parquet.ParquetFile(path).metadata.num_rows
