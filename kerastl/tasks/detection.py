@@ -315,6 +315,26 @@ class Detection:
         fields = dataclasses.asdict(self)
         return {"objects": list(fields.pop("names")), **fields, "grid": list(self.grid)}
 
+    @property
+    def answer_shape(self) -> tuple[int, int]:
+        """Of one example's answer; see `types.DecodedTarget`."""
+        return (self.detections, 6)
+
+    def phone_answer(self) -> tuple[str, str]:
+        """What the bundle's page says of the answers, and the lines that print them; see `export.phone.Answer`."""
+        what = (
+            f"up to {self.detections} boxes, the highest score first:\nymin, xmin, ymax and xmax as shares of the "
+            "picture's sides, the line of `labels.txt` counted from 0,\nand the score, 0 where there is no box more. "
+            f"Boxes of {self.threshold:g} and more are meant."
+        )
+        lines = [
+            'labels = open("labels.txt", encoding="utf-8").read().splitlines()',
+            f'for *sides, kind, score in answers["{self.output_name}"].tolist():',
+            f"    if score >= {self.threshold:g}:",
+            "        print(labels[round(kind)], score, sides)",
+        ]
+        return what, "\n".join(lines)
+
     def _checked(self, answers: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         answers, labels = np.asarray(answers), np.asarray(labels)
         if not len(answers) or answers.ndim != 3 or answers.shape[-1] != 6 or len(labels) != len(answers):
@@ -348,3 +368,11 @@ def _mistakes(said: np.ndarray, labels: np.ndarray, hits: np.ndarray) -> dict[st
 def _listed(words: list[str]) -> str:
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     return (", ".join(words[:_SHOWN]) or "nothing") + more
+
+
+def restored(described: Mapping[str, Any]) -> Detection | None:
+    """The kind that `Detection.described` described, ``None`` where another one did."""
+    if "objects" not in described:
+        return None
+    fields = {name: value for name, value in described.items() if name != "objects"}
+    return Detection(tuple(described["objects"]), **{**fields, "grid": tuple(described["grid"])})

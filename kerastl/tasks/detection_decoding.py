@@ -42,7 +42,7 @@ def suppressed(boxes: Any, kinds: Any, *, overlap: float, rounds: int = ROUNDS) 
 
     Args:
         boxes: ``(batch, boxes, 4)``, the highest score first.
-        kinds: their classes as floats, ``(batch, boxes, 1)``.
+        kinds: their classes as floats, ``(batch, boxes)``.
         overlap: intersection over union.
         rounds: see `ROUNDS`.
     """
@@ -53,14 +53,15 @@ def suppressed(boxes: Any, kinds: Any, *, overlap: float, rounds: int = ROUNDS) 
     sides = ops.relu(ops.subtract(far, near))
     shared = ops.multiply(sides[..., 0], sides[..., 1])
     own = ops.relu(ops.subtract(last, first))
-    areas = ops.multiply(own[..., :1], own[..., 1:])
-    whole = ops.subtract(ops.add(areas, ops.transpose(areas, (0, 2, 1))), shared)
+    areas = ops.multiply(own[..., 0], own[..., 1])
+    # not `ops.add`, which takes (1, 1, boxes) for a bias and makes what the converter cannot read
+    whole = ops.subtract(ops.expand_dims(areas, 2), ops.subtract(shared, ops.expand_dims(areas, 1)))
     over = ops.cast(ops.greater(shared, ops.multiply(whole, overlap)), "float32")
-    apart = ops.absolute(ops.subtract(kinds, ops.transpose(kinds, (0, 2, 1))))
+    apart = ops.absolute(ops.subtract(ops.expand_dims(kinds, 2), ops.expand_dims(kinds, 1)))
     alike = ops.relu(ops.subtract(1.0, apart))
     before = np.triu(np.ones((1, count, count), "float32"), 1)  # rows suppress columns
     over = ops.multiply(ops.multiply(over, alike), before)
-    kept = ops.add(ops.multiply(ops.transpose(areas, (0, 2, 1)), 0.0), 1.0)
+    kept = ops.add(ops.multiply(ops.expand_dims(areas, 1), 0.0), 1.0)
     for _ in range(rounds):
         kept = ops.relu(ops.subtract(1.0, ops.matmul(kept, over)))
     return kept[:, 0]
@@ -79,11 +80,15 @@ def decoded(outputs: Any, *, grid: Sequence[int], unit: float, candidates: int, 
     """
     cells = grid[0] * grid[1]
     scores = ops.sigmoid(outputs[..., 4:])
-    kinds = ops.expand_dims(ops.cast(ops.argmax(scores, axis=-1), "float32"), -1)
+    best = ops.max(scores, axis=-1, keepdims=True)
+    # not `ops.argmax`, whose bits of negative zeros are no built-in operator
+    numbers = np.arange(outputs.shape[-1] - 4, dtype="float32").reshape(1, 1, -1)
+    named = ops.cast(ops.greater_equal(scores, best), "float32")
+    kinds = ops.max(ops.multiply(named, numbers), axis=-1, keepdims=True)
     whole = ops.concatenate([boxes_of(outputs, grid=grid, unit=unit), kinds], axis=-1)
-    best, places = ops.top_k(ops.max(scores, axis=-1), candidates)
+    best, places = ops.top_k(best[..., 0], candidates)
     picked = ops.matmul(ops.one_hot(places, cells, dtype="float32"), whole)
-    kept = suppressed(picked[..., :4], picked[..., 4:], overlap=overlap)
+    kept = suppressed(picked[..., :4], picked[..., 4], overlap=overlap)
     left, places = ops.top_k(ops.multiply(best, kept), detections)
     found = ops.matmul(ops.one_hot(places, candidates, dtype="float32"), picked)
     boxes = ops.minimum(ops.relu(found[..., :4]), 1.0)
