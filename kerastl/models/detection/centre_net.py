@@ -59,7 +59,8 @@ def build(
         raise ValueError(f"Wanted sides that are halved without a rest. Received: stages of {sizes[first:]}.")
     merged = _lateral(maps[-1], pyramid, name=f"lateral{len(maps)}")
     for stage in range(len(maps) - 1, first, -1):
-        merged = layers.UpSampling2D(2, name=f"up{stage}")(merged)
+        # by nearest cells it would be TILE, of which the quantizer has no integers
+        merged = layers.UpSampling2D(2, interpolation="bilinear", name=f"up{stage}")(merged)
         merged = layers.Add(name=f"merge{stage}")([merged, _lateral(maps[stage - 1], pyramid, name=f"lateral{stage}")])
         merged = layers.ReLU(name=f"merge{stage}_relu")(merged)
     x = _convolution(merged, head, name="head")
