@@ -38,7 +38,7 @@ from kerastl.export.metadata_schema.SubGraphMetadata import SubGraphMetadataT
 from kerastl.export.metadata_schema.TensorMetadata import TensorMetadataT
 from kerastl.inputs import text, wordpiece
 from kerastl.system import bounded_json, bounded_zip
-from kerastl.types import Task
+from kerastl.types import DecodedTarget, Task
 
 ENTRY = b"TFLITE_METADATA"
 RUNTIME = b"min_runtime_version"
@@ -87,7 +87,7 @@ def add(data: bytes, task: Task, *, description: str, between_words: str = "") -
     model = packing.unpack(packing.shrink(packing.pack(model)))
     graph, labels = model.subgraphs[0], list(task.target.names)
     outputs = int(graph.tensors[graph.outputs[0]].shape[-1]) if task.target.outputs else len(graph.outputs)
-    if outputs != len(labels):
+    if outputs != len(labels) and not isinstance(task.target, DecodedTarget):
         raise ValueError(f"Wanted one name for each of {outputs} outputs. Received: {len(labels)} names.")
     fed, asked = task.inputs.described(), task.target.described()
     _check_inputs(graph, task, between_words)
@@ -291,7 +291,8 @@ def _described(graph: SubGraphT, task: Task, *, description: str, between_words:
         target.name = graph.tensors[index].name
     target = targets[0]  # what is said of all of them stands at the first
     target.stats = _stats(0.0, 1.0) if "labels" in asked else None
-    named = AssociatedFileType.TENSOR_AXIS_LABELS if task.target.outputs else AssociatedFileType.UNKNOWN
+    an_axis = task.target.outputs and not isinstance(task.target, DecodedTarget)  # a label for each of its places
+    named = AssociatedFileType.TENSOR_AXIS_LABELS if an_axis else AssociatedFileType.UNKNOWN
     target.associatedFiles = [_file(LABELS, named)]
     if _only_in_json(asked, _TARGETS_IN_THE_FORMAT):
         target.associatedFiles.append(_file(TARGET, AssociatedFileType.UNKNOWN))

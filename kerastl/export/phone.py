@@ -29,7 +29,7 @@ from kerastl.export import (
 )
 from kerastl.export.browser import page as browser_page
 from kerastl.inputs import sentencepiece, text, wordpiece
-from kerastl.types import Inputs, Latency, NamedInputs, Runtime, Target, Task, TokenTarget
+from kerastl.types import DecodedTarget, Inputs, Latency, NamedInputs, Runtime, Target, Task, TokenTarget
 
 _READ_LABELS = """labels = open("labels.txt", encoding="utf-8").read().splitlines()
 """
@@ -138,7 +138,7 @@ def _page_of(task: Task) -> str:
         if pieces is not None:
             page = phone_sentencepiece.page(pieces, pair="texts" in described)
         return page if not isinstance(task.target, TokenTarget) else _of_tokens(page)
-    if not task.target.outputs:  # outputs of any shape
+    if not task.target.outputs or isinstance(task.target, DecodedTarget):  # outputs of any shape
         return phone_signature.PAGE
     if "rate" in described:
         return phone_sound.PAGE

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from kerastl.export import keras_graph
 from kerastl.export.keras_graph import KerasLayer, KerasModel
-from kerastl.types import NamedTargets, Task, targets_of
+from kerastl.types import DecodedTarget, NamedTargets, Task, targets_of
 
 
 class Held(tf.Module):
@@ -85,6 +85,8 @@ def _answers_of(model: KerasModel, task: Task, *, name: str) -> Any:
     """The symbolic answers of a model of one output, behind a layer of that name where its output is none yet."""
     if _is_answer(model, task):
         return model.outputs[0]
+    if isinstance(task.target, DecodedTarget):
+        return task.target.served(model.outputs[0])  # pyright: ignore[reportAttributeAccessIssue]
     layers, activation = keras_graph.layers_of(model), task.target.served_activation()
     last = layers.Softmax(name=name) if activation == "softmax" else layers.Activation(activation, name=name)
     return last(model.outputs[0])
@@ -152,6 +154,8 @@ def ends_in_answers(model: KerasModel, task: Task) -> bool:
 
 def _is_answer(model: KerasModel, task: Task) -> bool:
     """Whether the one output of a model is an answer, see `ends_in_answers`."""
+    if isinstance(task.target, DecodedTarget) and tuple(model.outputs[0].shape[1:]) == task.target.answer_shape:
+        return True
     wanted = task.target.served_activation()
     width = model.outputs[0].shape[-1]
     if task.target.outputs and width not in (None, task.target.outputs):
@@ -160,7 +164,7 @@ def _is_answer(model: KerasModel, task: Task) -> bool:
             f"{' ...' if task.target.outputs > 5 else ''}. Received: {width}, from {model.name!r}."
         )
     if wanted == "linear":
-        return True
+        return not isinstance(task.target, DecodedTarget)
     layer = keras_graph.last_layer(model)
     found = keras_graph.activation_of(layer)
     if found is None:

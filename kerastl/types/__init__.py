@@ -32,6 +32,7 @@ from kerastl.types.files import (
 from kerastl.types.task import (
     CategoryInputs,
     ClassTarget,
+    DecodedTarget,
     FolderInputs,
     Inputs,
     NamedInputs,
@@ -54,6 +55,7 @@ __all__ = [
     "CategoryInputs",
     "Choice",
     "ClassTarget",
+    "DecodedTarget",
     "ClusterClaim",
     "Dataset",
     "FileFacts",

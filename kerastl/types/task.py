@@ -352,6 +352,19 @@ class TokenTarget(Protocol):
 
 
 @runtime_checkable
+class DecodedTarget(Protocol):
+    """A target whose answers are decoded of all of a model's outputs, as the boxes of `tasks.detection.Detection`.
+
+    Its `Target.served` takes symbolic tensors of Keras as well, and is built of Keras' own operations.
+    """
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """Of one example's answer; no model's output has it."""
+        ...
+
+
+@runtime_checkable
 class ClassTarget(Protocol):
     """A target of classes, each of which can be found or missed in an example; see `tasks.classes.Classification`."""
 

@@ -17,6 +17,7 @@ from PIL import Image
 import kerastl.data
 from kerastl import types
 from kerastl.data import splits
+from kerastl.tasks.detection import Detection
 from kerastl.tasks.single_label import SingleLabel
 
 FOUND = sorted(
@@ -146,6 +147,7 @@ def test_how_many_were_found():
         "bike_rentals",
         "cifar10",
         "face_pictures",
+        "digit_scenes",
         "fashion_mnist",
         "groceries",
         "mnist",
@@ -218,7 +220,10 @@ def labels_are_shuffled(labels, target):
     assert labels.dtype == target.label_dtype
     assert (np.diff(labels, axis=0) != 0).any()
     first, last = labels[: len(labels) // 2], labels[len(labels) // 2 :]
-    if isinstance(target, SingleLabel):
+    if isinstance(target, Detection):
+        having = target.strata(labels).sum(0)
+        assert (having > 0).all()
+    elif isinstance(target, SingleLabel):
         assert set(labels.tolist()) == set(range(target.outputs))
         assert abs(first.mean() - last.mean()) < target.outputs / 4
     else:
