@@ -156,7 +156,7 @@ class Detection:
     def served_activation(self) -> str:
         return "linear"
 
-    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    def distillation(self, teacher: Any, student: Any, *, temperature: float) -> tf.Tensor:
         """Binary cross-entropy of all cells with the teacher's scores, less their entropy, and the squared difference
         of the boxes where the teacher sees one, as much as it does (Chen et al. 2017, "Learning Efficient Object
         Detection Models with Knowledge Distillation", section 3).
