@@ -68,7 +68,7 @@ class Config:
     def smoke(cls) -> Config:
         """Everything tiny: no score worth reading."""
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=0.5, min_agreement=0.3, max_saturation=0.5)
-        return cls(views=4, width=8, schedule=Schedule(epochs=2, batch_size=16, peak_learning_rate=2e-3), accept=accept)
+        return cls(width=8, schedule=Schedule(epochs=2, batch_size=16, peak_learning_rate=2e-3), accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class Detection:
         having = self.strata(labels)
         if not having.any():
             raise ValueError(f"A split needs boxes. Received: none at all in {where}, of {len(labels)} examples.")
-        if lacking := [name for name, there in zip(self.names, having.any(0), strict=True) if not there]:
+        if lacking := [self.names[place] for place in np.flatnonzero(~having.any(0))]:
             raise ValueError(
                 f"Every class has to have a box in every split. Received: none of {', '.join(lacking[:5])} in {where} "
                 f"({len(labels)} examples). Get more pictures of it, or leave the class out."
