@@ -41,7 +41,13 @@ def test_list_shows_every_recipe_and_its_docstring(capsys):
     assert cli.main(["list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     files = {path.stem for path in (ROOT / "recipes").glob("[!_]*.py")}
-    assert set(rows) == files | {"fashion_mobile", "cifar_mobile", "distil_quantized", "image_few_labels"}
+    assert set(rows) == files | {
+        "fashion_mobile",
+        "cifar_mobile",
+        "distil_quantized",
+        "image_few_labels",
+        "keyword_mobile",
+    }
     assert "mnist_mobile" in rows
     for row in rows.values():
         assert row["summary"], row
