@@ -19,12 +19,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 import kerastl
-from kerastl.models import face_student
-from kerastl.models.pretrained import face_embedding
 from kerastl.runs import Acceptance
 from kerastl.tasks import embedding, pair_metrics
 from kerastl.tasks.agreement import Agreement
@@ -96,14 +93,16 @@ def load(config: Config) -> Dataset:
 
 def answers(data: Split) -> np.ndarray:
     """What the published net answers, brought to length 1."""
-    found = kerastl.training.predict(face_embedding.load(), data.inputs)
+    found = kerastl.training.predict(kerastl.models.pretrained.face_embedding.load(), data.inputs)
     return found / np.linalg.norm(found, axis=-1, keepdims=True)
 
 
 def distil(config: Config, data: Dataset, at: Workspace):
     """A small net that learns the published net's vectors, counted from their mean; the last epoch is kept."""
+    import keras  # settings are read without it
+
     kerastl.training.set_seed(config.seed)
-    student = face_student.build(data.task, width=config.width)
+    student = kerastl.models.face_student.build(data.task, width=config.width)
     wanted = answers(data.train)
     # all faces lie in one cone, where a student that always answers its axis has a cosine of 0.8 already
     wanted = wanted - wanted.mean(0)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import kerastl
-from kerastl.models.segmentation import small_u_net
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule
 from kerastl.types.settings import Count, ImageSize, Seed
@@ -90,7 +89,7 @@ def load(config: Config) -> Dataset:
 def build(config: Config, data: Dataset):
     """The U-Net."""
     kerastl.training.set_seed(config.seed)
-    return small_u_net.build(data.task, width=config.width)
+    return kerastl.models.segmentation.small_u_net.build(data.task, width=config.width)
 
 
 if __name__ == "__main__":

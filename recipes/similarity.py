@@ -25,7 +25,7 @@ from kerastl.inputs.augmentation import Augmentation
 from kerastl.models.pretrained.names import BackboneName
 from kerastl.runs import Acceptance
 from kerastl.tasks import embedding
-from kerastl.training.metric_training import LossName
+from kerastl.training.metric_losses import LossName
 from kerastl.types import Dataset, History, Schedule, Workspace
 from kerastl.types.settings import ImageSize, Part, Seed
 

@@ -69,6 +69,7 @@ MAY_NAME: dict[str, set[str]] = {
     "training/sentences": set(),  # numbers
     "training/balancing": TENSORFLOW,  # what rules do to losses and gradients, inside the graph
     "training/balancing_rules": set(),  # names
+    "training/metric_losses": set(),
     "training/balanced": KERAS | TENSORFLOW,  # a train step needs GradientTape
     "training/metric_learning": KERAS,  # losses are Keras operations
     "training/metric_training": KERAS,

@@ -130,7 +130,7 @@ def test_an_installed_wheel_finds_its_recipes(built, tmp_path):
 
     names = {row["name"] for row in json.loads(said([*command, "list", "--json"]))}
     # settings of recipes, with names of their own
-    settings = {"cifar_mobile", "distil_quantized", "fashion_mobile", "image_few_labels"}
+    settings = {"cifar_mobile", "distil_quantized", "fashion_mobile", "image_few_labels", "keyword_mobile"}
     assert names == {path.stem for path in (ROOT / "recipes").glob("[!_]*.py")} | settings
     assert said([*command, "show", "mnist_cnn"]) == (ROOT / "recipes" / "mnist_cnn.py").read_text()
     where = "import kerastl; print(kerastl.recipes.mnist_cnn.__name__, kerastl.recipes.mnist_cnn.__file__)"

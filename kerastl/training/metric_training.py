@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerastl.system import families, near_names
-from kerastl.training import metric_learning
+from kerastl.training import metric_learning, metric_losses
+from kerastl.training.metric_losses import SUPERVISED_CONTRASTIVE
 from kerastl.types import Split
-from kerastl.types.settings import Known
-
-SUPERVISED_CONTRASTIVE = "supervised_contrastive"
-"""The loss of embeddings themselves, see `tasks.embedding_training`."""
-
-
-def names() -> tuple[str, ...]:
-    """Of all losses: the files of `metric_learning`, and that of embeddings themselves."""
-    found = families.defining(Path(metric_learning.__path__[0]), "loss")
-    return tuple(sorted({*found, SUPERVISED_CONTRASTIVE}))
-
-
-def _fault(name: str) -> str:
-    known = names()
-    if name in known:
-        return ""
-    return f"names no loss of metric learning.{near_names.did_you_mean(name, known)} Available: {', '.join(known)}"
-
-
-LossName = Annotated[str, Known(_fault)]
 
 
 class MetricLoss(keras.losses.Loss):
@@ -100,7 +79,7 @@ def learner(
     Raises:
         ValueError: there is no loss of that name (near names are offered), or fewer than two groups.
     """
-    if fault := _fault(name):
+    if fault := metric_losses.fault(name):
         raise ValueError(f"--loss {fault}. Received: {name!r}.")
     if groups < 2:
         raise ValueError(f"Wanted examples of two groups at least, to tell apart. Received: {groups}.")

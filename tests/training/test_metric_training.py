@@ -8,7 +8,7 @@ import kerastl
 from kerastl.inputs.numbers import Numbers
 from kerastl.tasks import pair_metrics
 from kerastl.tasks.embedding import Embedding
-from kerastl.training import metric_training
+from kerastl.training import metric_losses, metric_training
 from kerastl.types import Schedule, Split, Task
 
 RANDOM = np.random.default_rng(0)
@@ -34,10 +34,10 @@ def gap(model: keras.Model, data: Split) -> float:
 
 
 def test_the_losses_are_counted():
-    assert metric_training.names() == ("arcface", "cosface", "proxy_anchor", "supervised_contrastive", "triplet")
+    assert metric_losses.names() == ("arcface", "cosface", "proxy_anchor", "supervised_contrastive", "triplet")
 
 
-@pytest.mark.parametrize("name", metric_training.names())
+@pytest.mark.parametrize("name", metric_losses.names())
 def test_an_embedding_learns_what_belongs_together(name):
     keras.utils.set_random_seed(0)
     data, groups = metric_training.numbered(split())
