@@ -16,6 +16,7 @@ student of 60,000 bytes and three points at most below its teacher.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
@@ -71,12 +72,12 @@ def right(answers: np.ndarray, labels: np.ndarray) -> results.Interval:
 def embedded(data: Dataset, clips: np.ndarray) -> np.ndarray:
     """The mean embedding of every clip, ``(clips, 96)``."""
     body = kerastl.training.transfer.feature_extractor(speech_embedding.classifier(data.task))
-    return body.predict(clips.astype(data.task.inputs.batch_dtype) * batch_scale(data), batch_size=32, verbose=0)
+    return body.predict(clips.astype(data.task.inputs.batch_dtype), batch_size=32, verbose=0)
 
 
-def batch_scale(data: Dataset) -> float:
-    """What takes 16-bit samples to those of batches."""
-    return front_end.full_scale(data.task) / 32768
+def asked(model: keras.Model, clips: np.ndarray) -> np.ndarray:
+    """What a Keras model answers to clips, ``(clips, outputs)``."""
+    return model.predict(clips.astype(np.float32), verbose=0)
 
 
 def coefficients(data: Dataset, clips: np.ndarray) -> np.ndarray:
@@ -85,7 +86,7 @@ def coefficients(data: Dataset, clips: np.ndarray) -> np.ndarray:
     settings = front_end.Features(kind="mfcc", coefficients=13)
     scale = front_end.full_scale(data.task)
     model = keras.Model(given, front_end.features(given, settings, full_scale=scale))
-    found = model.predict(clips.astype("float32") * batch_scale(data), batch_size=64, verbose=0)
+    found = model.predict(clips.astype("float32"), batch_size=64, verbose=0)
     return np.concatenate([found.mean(1), found.std(1)], -1)
 
 
@@ -140,8 +141,8 @@ def main() -> int:
         }
         for name, config in arms.items():
             file, model, report = shipped(config, place / name.replace(" ", "_"))
-            of_file = lambda one, file=file: predictions.predict_tflite(file, one, kind=data.task.inputs)  # noqa: E731
-            of_model = lambda one, model=model: model.predict(one * np.float32(batch_scale(data)), verbose=0)  # noqa: E731
+            of_file = functools.partial(predictions.predict_tflite, file, kind=data.task.inputs)
+            of_model = functools.partial(asked, model)
             real, _ = row(f"embedding, {name}, file", of_file, len(file))
             whole, _ = row(f"embedding, {name}, float model", of_model)
             factor = report["latency_ms"]["median"] / 1000 / (data.task.inputs.shape[0] / 16000)
@@ -173,7 +174,7 @@ def main() -> int:
     spectra = linear(coefficients(data, train), wanted, LogisticRegression(C=0.1, max_iter=500))
     row("MFCC, logistic regression", lambda one: spectra.decision_function(coefficients(data, one)))
     scratch = from_scratch(options, data)
-    row("DS-CNN from scratch", lambda one: scratch.predict(one * np.float32(batch_scale(data)), verbose=0))
+    row("DS-CNN from scratch", functools.partial(asked, scratch))
     options.results.show(table, width=160)
     return options.results.verdict(asked)
 

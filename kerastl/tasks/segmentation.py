@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.tasks import classes, confusion
+from kerastl.tasks.dense_prediction import DensePrediction
 from kerastl.types import Score
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 IGNORED = 255
 """Stands for a label where nothing is asked, as the border of objects in Pascal VOC."""
@@ -25,7 +25,7 @@ _RESAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Segmentation:
+class Segmentation(DensePrediction):
     """A class a pixel, masks uint8 ``(examples, height, width)``, `IGNORED` where nothing is asked; see `types.Target`.
 
     A model ends in logits ``(batch, height, width, classes)``, an exported file in probabilities that sum to one a
@@ -45,29 +45,14 @@ class Segmentation:
 
     kind: ClassVar[str] = "segmentation"
     metric: ClassVar[str] = "mean IoU"
-    higher_is_better: ClassVar[bool] = True
-    drop_unit: ClassVar[str] = ""
-    difference_unit: ClassVar[str] = ""
-    output_name: ClassVar[str] = "probabilities"
-    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     label_dtype: ClassVar[str] = "uint8"
+    place: ClassVar[str] = "pixel"
+    weighed: ClassVar[tuple[str, str]] = ("Pixels", "masks")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", classes.check_names(self.names))
         if len(self.names) > IGNORED:
             raise ValueError(f"A mask of bytes has {IGNORED} classes at most. Received: {len(self.names)}.")
-
-    @property
-    def units(self) -> str:
-        return "%"
-
-    @property
-    def outputs(self) -> int:
-        return len(self.names)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return (self.output_name,)
 
     def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
         labels = np.asarray(labels)
@@ -106,40 +91,6 @@ class Segmentation:
 
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
 
-    def training_metric(self) -> None:
-        """None: the share of right pixels is high where all are background, and the loss says more."""
-        return
-
-    def class_weights(self, labels: np.ndarray) -> dict[int, float]:
-        raise ValueError("Pixels are not weighed. Received: balanced classes for masks; leave --balanced out.")
-
-    def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
-        raise ValueError(f"Pixels are not weighed. Received: class_weight={dict(class_weight)}.")
-
-    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
-        return outputs
-
-    def served(self, outputs: tf.Tensor) -> tf.Tensor:
-        import tensorflow as tf
-
-        return tf.nn.softmax(outputs)
-
-    def served_activation(self) -> str:
-        return "softmax"
-
-    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
-        """Kullback-Leibler divergence of softened probabilities times the temperature squared (Hinton et al. 2015), the
-        mean over the pixels.
-        """
-        import tensorflow as tf
-
-        wanted, given = (tf.nn.log_softmax(tf.cast(one, tf.float32) / temperature) for one in (teacher, student))
-        by_pixel = tf.reduce_sum(tf.exp(wanted) * (wanted - given), axis=-1)
-        return temperature**2 * tf.reduce_mean(by_pixel, axis=(-2, -1))
-
-    def standardized(self, outputs: Any) -> Any:
-        return outputs
-
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         """The class map, uint8 ``(..., height, width)``."""
         return np.asarray(answers).argmax(-1).astype(np.uint8)
@@ -151,25 +102,9 @@ class Segmentation:
         low, high = np.percentile(drawn, [2.5, 97.5])
         return Score(mean_iou(both.sum(0), either.sum(0)), float(low), float(high), len(both))
 
-    def drop(self, score: float, reference: float) -> float:
-        return reference - score
-
     def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Whether nearly all pixels have the same class."""
         return (self.predictions(answers) == self.predictions(expected)).mean((-2, -1)) >= AGREES
-
-    def difference(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Of the class that moves furthest, the mean over the pixels."""
-        return np.abs(np.asarray(answers) - expected).max(-1).mean((-2, -1))
-
-    def refuse(self, answers: np.ndarray, *, integer: bool) -> tuple[str, object, object] | None:
-        """Answers that are no probabilities."""
-        slack = 0.01 + (self.outputs / 512 if integer else 0)  # half a step of 1/256 each
-        sums = np.asarray(answers).sum(-1)
-        furthest = float(sums.flat[np.abs(sums - 1).argmax()])
-        if abs(furthest - 1) <= slack and answers.min() >= -1e-6:
-            return None
-        return "probabilities", "pixels >= 0 that sum to 1", f"a pixel that sums to {furthest:.4f}"
 
     def lost(self, answers: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> tuple[str, object, object] | None:
         """A class that the model finds in pictures and the file never does."""

@@ -10,11 +10,11 @@ import numpy as np
 
 from kerastl.system import phrases
 from kerastl.tasks import classes, confusion
+from kerastl.tasks.dense_prediction import DensePrediction
 from kerastl.types import Score, Word
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 OUTSIDE = "O"
 """The tag of what belongs to no span."""
@@ -65,7 +65,7 @@ def is_tag(word: str) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tagging:
+class Tagging(DensePrediction):
     """Tags of a text's tokens in BIO, labels int32 ``(examples, tokens)``, `IGNORED` where nothing is asked.
 
     A model ends in logits ``(batch, tokens, tags)``, an exported file in probabilities that sum to one a token. The
@@ -84,12 +84,9 @@ class Tagging:
 
     kind: ClassVar[str] = "tagging"
     metric: ClassVar[str] = "span F1"
-    higher_is_better: ClassVar[bool] = True
-    drop_unit: ClassVar[str] = ""
-    difference_unit: ClassVar[str] = ""
-    output_name: ClassVar[str] = "probabilities"
-    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     label_dtype: ClassVar[str] = "int32"
+    place: ClassVar[str] = "token"
+    weighed: ClassVar[tuple[str, str]] = ("Tags", "tokens")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", classes.check_names(self.names))
@@ -109,18 +106,6 @@ class Tagging:
     def kinds(self) -> tuple[str, ...]:
         """Of spans, in the order of their tags."""
         return tuple(dict.fromkeys(name[2:] for name in self.names if name != OUTSIDE))
-
-    @property
-    def units(self) -> str:
-        return "%"
-
-    @property
-    def outputs(self) -> int:
-        return len(self.names)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return (self.output_name,)
 
     def check(self, labels: np.ndarray, *, where: str, rows: int) -> None:
         labels = np.asarray(labels)
@@ -164,40 +149,6 @@ class Tagging:
 
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
 
-    def training_metric(self) -> None:
-        """None: the share of right tags is high where all are ``O``, and the loss says more."""
-        return
-
-    def class_weights(self, labels: np.ndarray) -> dict[int, float]:
-        raise ValueError("Tags are not weighed. Received: balanced classes for tokens; leave --balanced out.")
-
-    def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
-        raise ValueError(f"Tags are not weighed. Received: class_weight={dict(class_weight)}.")
-
-    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
-        return outputs
-
-    def served(self, outputs: tf.Tensor) -> tf.Tensor:
-        import tensorflow as tf
-
-        return tf.nn.softmax(outputs)
-
-    def served_activation(self) -> str:
-        return "softmax"
-
-    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
-        """Kullback-Leibler divergence of softened probabilities times the temperature squared (Hinton et al. 2015), the
-        mean over the tokens; those of padding are answered alike by both.
-        """
-        import tensorflow as tf
-
-        wanted, given = (tf.nn.log_softmax(tf.cast(one, tf.float64) / temperature) for one in (teacher, student))
-        by_token = tf.reduce_sum(tf.exp(wanted) * (wanted - given), axis=-1)
-        return tf.cast(temperature**2 * tf.reduce_mean(by_token, axis=-1), tf.float32)
-
-    def standardized(self, outputs: Any) -> Any:
-        return outputs
-
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         return np.asarray(answers).argmax(-1)
 
@@ -208,25 +159,9 @@ class Tagging:
         low, high = np.percentile(drawn, [2.5, 97.5])
         return Score(value=f1(counts.sum(0)), low=float(low), high=float(high), count=texts)
 
-    def drop(self, score: float, reference: float) -> float:
-        return reference - score
-
     def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Whether every token has the same tag."""
         return (self.predictions(answers) == self.predictions(expected)).all(-1)
-
-    def difference(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Of the tag that moves furthest, the mean over the tokens."""
-        return np.abs(np.asarray(answers) - expected).max(-1).mean(-1)
-
-    def refuse(self, answers: np.ndarray, *, integer: bool) -> tuple[str, object, object] | None:
-        """Answers that are no probabilities."""
-        slack = 0.01 + (self.outputs / 512 if integer else 0)  # half a step of 1/256 each
-        sums = answers.sum(-1)
-        furthest = float(sums.flat[np.abs(sums - 1).argmax()])
-        if abs(furthest - 1) <= slack and answers.min() >= -1e-6:
-            return None
-        return "probabilities", "tokens >= 0 that sum to 1", f"a token that sums to {furthest:.4f}"
 
     def lost(self, answers: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> tuple[str, object, object] | None:
         """A kind of span that the model finds and the file never does."""

@@ -12,11 +12,11 @@ import numpy as np
 from kerastl.system import phrases
 from kerastl.tasks import classes, decoding
 from kerastl.tasks.decoding import PADDING
+from kerastl.tasks.dense_prediction import DensePrediction
 from kerastl.types import Score
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 BLANK, SPACE = "<blank>", "<space>"
 """Names of the first output, which says nothing, and of a space, as a line of ``labels.txt``."""
@@ -26,7 +26,7 @@ _BEAM, _SEARCHED = 16, 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Transcription:
+class Transcription(DensePrediction):
     """A sequence of symbols, labels int32 ``(examples, most)`` of numbers from 1 on, `PADDING` behind; see `Target`.
 
     A model ends in logits ``(batch, frames, outputs)``, an exported file in probabilities that sum to one a frame: the
@@ -49,11 +49,9 @@ class Transcription:
     kind: ClassVar[str] = "transcription"
     metric: ClassVar[str] = "word error rate"
     higher_is_better: ClassVar[bool] = False
-    drop_unit: ClassVar[str] = ""
-    difference_unit: ClassVar[str] = ""
-    output_name: ClassVar[str] = "probabilities"
-    output_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     label_dtype: ClassVar[str] = "int32"
+    place: ClassVar[str] = "frame"
+    weighed: ClassVar[tuple[str, str]] = ("Symbols", "sequences")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))
@@ -67,18 +65,6 @@ class Transcription:
     @property
     def names(self) -> tuple[str, ...]:
         return (BLANK, *(SPACE if symbol == " " else symbol for symbol in self.symbols))
-
-    @property
-    def units(self) -> str:
-        return "%"
-
-    @property
-    def outputs(self) -> int:
-        return 1 + len(self.symbols)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return (self.output_name,)
 
     def labels(self, sequences: Sequence[Sequence[str]]) -> np.ndarray:
         """Sequences of symbols as labels.
@@ -148,40 +134,6 @@ class Transcription:
 
         return transcription_training.ConnectionistTemporalClassification()
 
-    def training_metric(self) -> None:
-        """None: what is said needs a search, and the loss falls with the error rate."""
-        return
-
-    def class_weights(self, labels: np.ndarray) -> dict[int, float]:
-        raise ValueError("Symbols are not weighed. Received: balanced classes for sequences; leave --balanced out.")
-
-    def weighted_loss(self, class_weight: Mapping[int, float]) -> tuple[keras.losses.Loss, dict[int, float] | None]:
-        raise ValueError(f"Symbols are not weighed. Received: class_weight={dict(class_weight)}.")
-
-    def finish(self, outputs: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
-        return outputs
-
-    def served(self, outputs: tf.Tensor) -> tf.Tensor:
-        import tensorflow as tf
-
-        return tf.nn.softmax(outputs)
-
-    def served_activation(self) -> str:
-        return "softmax"
-
-    def distillation(self, teacher: tf.Tensor, student: tf.Tensor, *, temperature: float) -> tf.Tensor:
-        """Kullback-Leibler divergence of softened probabilities times the temperature squared (Hinton et al. 2015), the
-        mean over the frames, which both have the same of.
-        """
-        import tensorflow as tf
-
-        wanted, given = (tf.nn.log_softmax(tf.cast(one, tf.float64) / temperature) for one in (teacher, student))
-        by_frame = tf.reduce_sum(tf.exp(wanted) * (wanted - given), axis=-1)
-        return tf.cast(temperature**2 * tf.reduce_mean(by_frame, axis=-1), tf.float32)
-
-    def standardized(self, outputs: Any) -> Any:
-        return outputs
-
     def predictions(self, answers: np.ndarray) -> np.ndarray:
         """What answers say, read greedily: int32 ``(examples, frames)``, `PADDING` behind."""
         return decoding.greedy(answers)
@@ -194,25 +146,9 @@ class Transcription:
         value = _rate(counts)
         return Score(value=value, low=min(float(low), value), high=max(float(high), value), count=examples)
 
-    def drop(self, score: float, reference: float) -> float:
-        return score - reference
-
     def agree(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Whether the same is said."""
         return (self.predictions(answers) == self.predictions(expected)).all(-1)
-
-    def difference(self, answers: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Of the output that moves furthest, the mean over the frames."""
-        return np.abs(np.asarray(answers) - expected).max(-1).mean(-1)
-
-    def refuse(self, answers: np.ndarray, *, integer: bool) -> tuple[str, object, object] | None:
-        """Answers that are no probabilities."""
-        slack = 0.01 + (self.outputs / 512 if integer else 0)  # half a step of 1/256 each
-        sums = answers.sum(-1)
-        furthest = float(sums.flat[np.abs(sums - 1).argmax()])
-        if abs(furthest - 1) <= slack and answers.min() >= -1e-6:
-            return None
-        return "probabilities", "frames >= 0 that sum to 1", f"a frame that sums to {furthest:.4f}"
 
     def lost(self, answers: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> tuple[str, object, object] | None:
         """A symbol that the model says and the file never does."""
