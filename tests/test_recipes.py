@@ -326,7 +326,9 @@ def bare_score(content, split, output):
     if isinstance(split.task.target, Tagging):
         return bare_f1(np.argmax(answers, axis=-1), split)
     if output == "embedding":
-        cosines = np.stack(answers) @ np.transpose(answers)
+        units = np.stack(answers).astype("float64")
+        units = (units / np.linalg.norm(units, axis=-1, keepdims=True)).astype("float32")
+        cosines = units @ units.T
         same = split.labels[:, None] == split.labels
         others = np.where(same, -np.inf, cosines).max(-1)
         np.fill_diagonal(same, False)
