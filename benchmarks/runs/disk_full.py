@@ -125,7 +125,8 @@ def variant(seed: int) -> Save:
     candidate = kerastl.runs.Candidate(
         "float32", "float32", kerastl.export.tflite.convert(model, tiny_run.load().task), model
     )
-    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load(), kerastl.runs.Acceptance())
+    accept = kerastl.runs.Acceptance()
+    return lambda folder: kerastl.runs.publishing._write(candidate, folder, tiny_run.load(), accept, None)
 
 
 def report(seed: int) -> Save:
