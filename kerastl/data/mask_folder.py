@@ -14,7 +14,6 @@ from kerastl.inputs.image import Image
 from kerastl.tasks.segmentation import IGNORED, Segmentation
 
 PICTURES, MASKS, CLASSES = "images", "masks", "classes.txt"
-_LARGEST = 80_000_000
 
 
 def load(
@@ -77,7 +76,7 @@ def _mask(path: Path, picture: Path, size: int) -> np.ndarray:
     """The numbers of a mask at the wanted size, uint8 ``(size, size)``."""
     try:
         with PIL.Image.open(path, formats=["PNG"]) as opened, PIL.Image.open(picture) as beside:
-            if opened.mode not in ("L", "P", "1") or opened.width * opened.height > _LARGEST:
+            if opened.mode not in ("L", "P", "1") or opened.width * opened.height > pictures.LARGEST:
                 raise ValueError(
                     f"Wanted a mask of one number a pixel (grey, or with a palette). Received: {path} of "
                     f"{opened.mode}; a colour a class has to become a number a class first."

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,27 +108,14 @@ def write(run: FinishedRun, index: enrolment.Index) -> None:
     Raises:
         ValueError: another process works in the folder, or one of the files is a link.
     """
-    path, pins = run.bundle / NAME, run.folder / run_folder.FILES
-    links = [one.name for one in (path, pins) if one.is_symlink()]
-    if links:
-        raise ValueError(f"Nothing is written through links. Received: {run.folder}, where {', '.join(links)} is one.")
-    content = {path: (json.dumps(index.described()) + "\n").encode()}
-    handle = None
-    if pins.is_file():
-        handle = run_folder.take_lock(run.folder, note=lambda words: print(words, file=sys.stderr))
-    try:
-        if handle is not None:
-            pinned = bounded_json.read_object(pins)
-            pinned[path.relative_to(run.folder).as_posix()] = hashlib.sha256(content[path]).hexdigest()
-            content[pins] = (json.dumps(dict(sorted(pinned.items())), indent=2) + "\n").encode()
-        with contextlib.ExitStack() as stack:
-            for place, text in reversed(content.items()):  # the pins are the last to take their place
-                new = stack.enter_context(atomic_files.atomic_replace(place, needed_bytes=len(text)))
-                new.write_bytes(text)
-    finally:
-        if handle is not None:
-            os.ftruncate(handle, 0)
-            os.close(handle)
+    path, content = run.bundle / NAME, (json.dumps(index.described()) + "\n").encode()
+    pins = run.folder / run_folder.FILES
+    if pins.is_file() or pins.is_symlink():
+        run_folder.add(run.folder, {path.relative_to(run.folder).as_posix(): content})
+    elif path.is_symlink():
+        raise ValueError(f"Nothing is written through links. Received: {run.folder}, where {path.name} is one.")
+    else:
+        atomic_files.write_bytes(path, content)
     run.__dict__.pop("index", None)
 
 

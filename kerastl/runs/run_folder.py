@@ -7,11 +7,15 @@ the finished one is bitwise what it was. Nothing is written or taken away that n
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
+import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kerastl.system import atomic_files, bounded_json, digests, locks, run_marks
@@ -133,6 +137,39 @@ def take_lock(folder: Path, *, note: Callable[[str], None]) -> int:
         os.close(handle)
         raise OSError(error.errno, f"No room for {lock}: it needs 20 bytes ({error.strerror})") from error
     return handle
+
+
+def release_lock(handle: int) -> None:
+    """Gives back what `take_lock` took: nobody's number stands in the file."""
+    os.ftruncate(handle, 0)
+    os.close(handle)
+
+
+def add(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Writes files into a finished run's folder and pins them in its `files.json`, which stays the list of all.
+
+    Args:
+        folder: the run's.
+        content: of each file by its path in it.
+
+    Raises:
+        ValueError: if another process works in the folder, or one of the files is a link.
+    """
+    links = [Path(name).name for name in (*content, FILES) if (folder / name).is_symlink()]
+    if links:
+        raise ValueError(f"Nothing is written through links. Received: {folder}, where {', '.join(links)} is one.")
+    handle = take_lock(folder, note=lambda words: print(words, file=sys.stderr))
+    try:
+        pinned = bounded_json.read_object(folder / FILES)
+        pinned |= {name: hashlib.sha256(text).hexdigest() for name, text in content.items()}
+        pins = (json.dumps(dict(sorted(pinned.items())), indent=2) + "\n").encode()
+        # All are on disk before any takes its place: a disk that fills up between them leaves the earlier ones.
+        with contextlib.ExitStack() as stack:
+            for name, text in ((FILES, pins), *content.items()):  # what is entered first takes its place last
+                new = stack.enter_context(atomic_files.atomic_replace(folder / name, needed_bytes=len(text)))
+                new.write_bytes(text)
+    finally:
+        release_lock(handle)
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -392,8 +392,7 @@ class Run:
         if failed and self._before is not None:
             self._before.put_back()
         if self._lock is not None:
-            os.ftruncate(self._lock, 0)
-            os.close(self._lock)
+            run_folder.release_lock(self._lock)
             self._lock = None
 
     def _note(self, text: str) -> None:

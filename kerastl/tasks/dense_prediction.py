@@ -100,3 +100,15 @@ class DensePrediction:
         if abs(furthest - 1) <= slack and answers.min() >= -1e-6:
             return None
         return "probabilities", f"{self.place}s >= 0 that sum to 1", f"a {self.place} that sums to {furthest:.4f}"
+
+
+def rarest(having: np.ndarray) -> np.ndarray:
+    """The rarest class that each example has, by examples, which says where it belongs; -1 for none: ``(examples,)``.
+
+    Args:
+        having: which classes each example has, bool ``(examples, classes)``.
+    """
+    found = np.full(len(having), -1, np.int64)
+    for place in np.argsort(having.sum(0), kind="stable")[::-1]:
+        found[having[:, place]] = place
+    return found

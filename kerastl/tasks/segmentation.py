@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerastl.tasks import classes, confusion
+from kerastl.tasks import classes, confusion, dense_prediction
 from kerastl.tasks.dense_prediction import DensePrediction
 from kerastl.types import Score
 
@@ -78,12 +78,8 @@ class Segmentation(DensePrediction):
             )
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
-        """The rarest class that each picture has, by pictures."""
-        having = self._having(labels)
-        found = np.zeros(len(having), np.int64)
-        for place in np.argsort(having.sum(0), kind="stable")[::-1]:
-            found[having[:, place]] = place
-        return found
+        """The rarest class that each picture has, by pictures; the first of one of which nothing is asked."""
+        return np.maximum(dense_prediction.rarest(self._having(labels)), 0)
 
     def loss(self) -> keras.losses.Loss:
         """The cross-entropy of the pixels that are asked for."""

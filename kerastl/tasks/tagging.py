@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kerastl.system import phrases
-from kerastl.tasks import classes, confusion
+from kerastl.tasks import classes, confusion, dense_prediction
 from kerastl.tasks.dense_prediction import DensePrediction
 from kerastl.types import Score, Word
 
@@ -136,12 +136,7 @@ class Tagging(DensePrediction):
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """The rarest kind of span that each text has, counted from 1; 0 for none."""
         labels = np.asarray(labels)
-        having = np.stack([self._having(labels, kind) for kind in self.kinds], -1)
-        order = np.argsort(having.sum(0), kind="stable")  # the rarest kind of a text says where it belongs
-        found = np.zeros(len(labels), np.int64)
-        for place in order[::-1]:
-            found[having[:, place]] = place + 1
-        return found
+        return 1 + dense_prediction.rarest(np.stack([self._having(labels, kind) for kind in self.kinds], -1))
 
     def loss(self) -> keras.losses.Loss:
         """The cross-entropy of the tokens that are asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 
@@ -210,3 +211,26 @@ def test_runs_in_parent_and_child_folders_do_not_disturb_each_other(tmp_path):
     assert {name: digest for name, digest in contents(parent).items() if not name.startswith("inner/")} == {
         name: digest for name, digest in after.items() if not name.startswith("inner/")
     }
+
+
+def test_files_that_are_added_are_pinned_and_no_link_is_followed(tmp_path):
+    folder = tmp_path / "run"
+    (folder / "mobile").mkdir(parents=True)
+    (folder / run_folder.FILES).write_text('{"report.json": "0"}')
+    run_folder.add(folder, {"mobile/index.json": b"one", "evaluation.json": b"two"})
+    pinned = json.loads((folder / run_folder.FILES).read_text())
+    sums = {name: hashlib.sha256(text).hexdigest() for name, text in (("a", b"one"), ("b", b"two"))}
+    assert pinned == {"report.json": "0", "mobile/index.json": sums["a"], "evaluation.json": sums["b"]}
+    assert (folder / "mobile" / "index.json").read_bytes() == b"one"
+    assert (folder / ".lock").read_bytes() == b""
+    before = (folder / run_folder.FILES).read_bytes()
+    (folder / "mobile" / "index.json").unlink()
+    (folder / "mobile" / "index.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"through links.*index\.json is one"):
+        run_folder.add(folder, {"mobile/index.json": b"three"})
+    assert not (tmp_path / "elsewhere").exists()
+    assert (folder / run_folder.FILES).read_bytes() == before
+    held = run_folder.take_lock(folder, note=lambda words: None)
+    with pytest.raises(ValueError, match="One process at a time"):
+        run_folder.add(folder, {"evaluation.json": b"four"})
+    run_folder.release_lock(held)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastl.tasks.dense_prediction import DensePrediction
+from kerastl.tasks.dense_prediction import DensePrediction, rarest
 from kerastl.tasks.segmentation import Segmentation
 from kerastl.tasks.tagging import Tagging
 from kerastl.tasks.transcription import Transcription
@@ -56,3 +56,12 @@ def test_answers_that_are_no_probabilities_are_refused(place):
 def test_which_score_is_the_better_one():
     for place, (target, _) in KINDS.items():
         assert (target.drop(0.2, 0.3) > 0) == (place != "frame"), "error rates are better where they are less"
+
+
+def test_an_example_belongs_where_its_rarest_class_is():
+    having = np.random.default_rng(1).random((60, 4)) < [0.9, 0.1, 0.5, 0.3]
+    counts = having.sum(0)
+    assert len(set(counts.tolist())) == 4
+    wanted = [min(np.flatnonzero(row), key=lambda place: counts[place], default=-1) for row in having]
+    assert rarest(having).tolist() == wanted
+    assert -1 in wanted

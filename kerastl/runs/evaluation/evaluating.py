@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import json
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +25,7 @@ from kerastl.runs.evaluation import (
     robustness,
 )
 from kerastl.runs.evaluation.subject import NotMeasured, Settings, Subject
-from kerastl.system import atomic_files, bounded_json, digests, downloads
+from kerastl.system import atomic_files, digests, downloads
 from kerastl.tasks.agreement import Agreement
 from kerastl.types import Dataset
 from kerastl.untrusted import tflite_file
@@ -161,20 +158,5 @@ def write(folder: Path, found: Mapping[str, Any], page: str) -> None:
     Raises:
         ValueError: if another process works in the folder, or one of the files is a link.
     """
-    links = [name for name in (JSON, PAGE, run_folder.FILES) if (folder / name).is_symlink()]
-    if links:
-        raise ValueError(f"Nothing is written through links. Received: {folder}, where {', '.join(links)} is one.")
-    handle = run_folder.take_lock(folder, note=lambda words: print(words, file=sys.stderr))
-    try:
-        content = {JSON: (json.dumps(found, indent=2, allow_nan=False) + "\n").encode(), PAGE: page.encode()}
-        pinned = bounded_json.read_object(folder / run_folder.FILES)
-        pinned |= {name: hashlib.sha256(text).hexdigest() for name, text in content.items()}
-        content[run_folder.FILES] = (json.dumps(dict(sorted(pinned.items())), indent=2) + "\n").encode()
-        # All are on disk before any takes its place: a disk that fills up between them leaves the earlier ones.
-        with contextlib.ExitStack() as stack:
-            for name, text in reversed(content.items()):  # the pins are the last to take their place
-                new = stack.enter_context(atomic_files.atomic_replace(folder / name, needed_bytes=len(text)))
-                new.write_bytes(text)
-    finally:
-        os.ftruncate(handle, 0)
-        os.close(handle)
+    text = json.dumps(found, indent=2, allow_nan=False) + "\n"
+    run_folder.add(folder, {JSON: text.encode(), PAGE: page.encode()})
