@@ -344,10 +344,10 @@ def calibrated(model: bytes, calibration: Examples, *, inputs: Inputs) -> list[S
     values: Mapping[str, Any]
     if isinstance(calibration, Mapping):
         values = calibration
-    elif len(found) > 1:  # of a text one array makes them all
-        values = inputs.fed(_checked(np.asarray(calibration), next(iter(found.values()))))
     else:
-        values = dict.fromkeys(found, np.asarray(calibration))
+        values = inputs.fed(_checked(np.asarray(calibration), next(iter(found.values()))))
+        if len(found) == 1:  # of a text one array may make several, and whose one input it is has any name
+            values = dict.fromkeys(found, next(iter(values.values())))
     if sorted(values) != sorted(found):
         raise ValueError(
             "A file is calibrated by an array for each of its inputs, which inputs=, the kind of the examples, makes "
