@@ -108,13 +108,14 @@ def audit(
             found = reader.audit(path)
     else:
         options = kerastl.data.reading.from_flags(flags)
+        speakers = {name: options.pop(name) for name in ("group_column", "group_pattern") if name in options}
         arrays = kerastl.inputs.array_file.is_array(Path(path))
         doubted = []
         if model is not None and not arrays:  # not after minutes of audit
             doubted = _doubts_of_run(path, model, page=page, options=options)
         elif page is not None:
             raise ValueError(f"--page shows pictures or sentences. Received: the arrays {path}; leave it out.")
-        found = kerastl.data.audit.audit(Path(path), near=not quick, **options) + doubted
+        found = kerastl.data.audit.audit(Path(path), near=not quick, **options, **speakers) + doubted
         if model is not None and arrays:
             found += _doubts(path, model)
     findings = [dataclasses.asdict(finding) for finding in found]
