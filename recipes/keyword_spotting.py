@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import kerastl
 from kerastl.runs import Acceptance
 from kerastl.types import Dataset, Schedule, Workspace
-from kerastl.types.settings import Count, CountOrNone, Part, Place, Positive, Seed, Share
+from kerastl.types.settings import Count, CountOrNone, Part, Pattern, Place, Positive, Seed, Share, Word
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Config:
     name: ClassVar[str] = "keyword_spotting"
     data: Place = ""
     """Folder with a folder of recordings a word, or a table of paths and words; by default synthetic voices speak."""
-    group_pattern: str | None = None
+    group_pattern: Pattern | None = None
     """Regular expression that finds who speaks in a recording's name, ``"^([^_]+)_"``: nobody stands in two splits."""
-    words: tuple[str, ...] = ()
+    words: tuple[Word, ...] = ()
     """Words to be told apart, spelled as they are spoken, said by synthetic voices; by default the ten digits."""
     voices: Count = 120
     """Synthetic speakers; 15 % of them test, and 15 % of the others validate, whole."""

@@ -9,6 +9,7 @@ import dataclasses
 import math
 import numbers
 import os
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -82,6 +83,24 @@ def there(path: str) -> str:
 
 Place = Annotated[str, Known(there)]
 """A file or folder, or nothing."""
+
+
+def one_group(pattern: str) -> str:
+    """Of a regular expression, that it is one with a group in parentheses."""
+    try:
+        return "" if re.compile(pattern).groups else "is a regular expression with what is looked for in parentheses"
+    except re.error as error:
+        return f"is a regular expression; this is none: {error}"
+
+
+def written(word: str) -> str:
+    """Of a word, that there is one."""
+    return "" if word.strip() and word.isprintable() else "is a list of words, each of letters that can be seen"
+
+
+Word = Annotated[str, Known(written)]
+Pattern = Annotated[str, Known(one_group)]
+"""A regular expression whose first group is what is looked for."""
 
 
 def check(settings: Any, *, prefix: str = "") -> None:
