@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 
 import kerastl
 from kerastl import verify
@@ -38,6 +39,23 @@ def spectral() -> bytes:
     kernel[0] = 100.0
     front.set_weights([kernel])
     return tflite.convert(model)
+
+
+def with_front_end() -> keras.Model:
+    """A transform and a logarithm whose last layer is called as that of `models.audio.front_end`, then a picture."""
+    keras.utils.set_random_seed(0)
+    series = keras.Input((64,), name="series")
+    x = keras.layers.Dense(32, use_bias=False, name="dft")(series)
+    x = keras.layers.Reshape((8, 4, 1), name="front_end_image")(keras.ops.log(keras.ops.square(x) + 1e-3))
+    x = keras.layers.Flatten(name="flatten")(keras.layers.Conv2D(4, 3, activation="relu", name="hidden")(x))
+    return keras.Model(series, keras.layers.Dense(3, name="values")(x))
+
+
+def interpreted(file: bytes) -> dict:
+    """What the interpreter says of a file's first input."""
+    interpreter = Interpreter(model_content=file)
+    interpreter.allocate_tensors()
+    return interpreter.get_input_details()[0]
 
 
 def error(file: bytes, reference: bytes) -> float:
@@ -150,9 +168,14 @@ def test_the_page_shows_what_works(packed, tmp_path, capsys):
         "task": Task("series", KIND, target),
         "score": lambda file: -error(file, packed),
         "least": -whole / 3,
+        "model": with_front_end(),
     }
     exec(code, found)
     assert kinds(found["small"])[32, 64] == schema.TensorType.FLOAT32
+    assert any(name.startswith("1. FULLY_CONNECTED [32]") for name in found["front_end"])
+    assert kinds(found["integers"])[32, 64] == schema.TensorType.INT8
+    given = interpreted(found["integers"])
+    assert given["dtype"] is np.float32, "what begins in float is fed with float numbers"
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("1. FULLY_CONNECTED [32] ")
     assert printed[-1].startswith("('1. FULLY_CONNECTED [32]',) ")
