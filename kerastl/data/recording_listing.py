@@ -112,7 +112,9 @@ def listed(path: Path, columns: Columns, layout: Layout) -> tuple[list[Clip], tu
             f"A column of groups (--group-column {columns.group}) is a table's. Received: the folder {path}; "
             "--group-pattern finds speakers in the names of files."
         )
-    found = class_folders.read(path, is_one=is_recording, classes_at=layout.classes_at)
+    # whoever says which folder is the speaker leaves no question about the folders inside of classes
+    asked = columns.pattern and layout.classes_at == "auto"
+    found = class_folders.read(path, is_one=is_recording, classes_at="top" if asked else layout.classes_at)
     parted = len({one.split for one in found.examples}) > 1
     clips = [
         Clip(one.file, one.label, one.split if parted else None, _speaker(one.file, path, columns.pattern))

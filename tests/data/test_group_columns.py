@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from kerastl.data import arrays, group_columns, image_folder, table_csv, text_csv
+from kerastl.data.tables.table import Layout
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_pictures_have_the_folder_that_they_lie_in(tmp_path):
         place.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(index).integers(0, 256, (8, 8, 3), np.uint8)
         Image.fromarray(pixels).save(place / f"{index}.png")
-    data = image_folder.load(tmp_path / "set", size=(8, 8))
+    data = image_folder.load(tmp_path / "set", size=(8, 8), layout=Layout(classes_at="top"))
     found = group_columns.of_split(data, data.test, column="folder")
     assert set(found) == {"indoors", "outdoors"}
     assert [name in str(one) for name, one in zip(found, data.test.origins, strict=True)] == [True] * len(data.test)

@@ -19,10 +19,11 @@ from kerastl.compress.tf_keras import bridge
 from kerastl.inputs.image import Image
 
 # How layers are quantized is no technique, nor is the training of what is compressed; `qat` and `cluster` are. Nor is
-# what is read off a file before it is quantized, how one kernel is rounded or written, nor a last look at the file.
+# what is read off a file before it is quantized, how one kernel is rounded or written, a last look at the file, nor how
+# a model of sequences is laid out before `qat` trains it.
 INNER = {
     "quantize_scheme", "lowering", "fine_tuning", "float_file", "gptq", "tf_keras", "full_integer", "four_bits",
-    "finished_file", "attention_masks", "calibration_runs", "quantizer_output",
+    "finished_file", "attention_masks", "calibration_runs", "quantizer_output", "sequences",
 }  # fmt: skip
 MEMBERS = {member.name for member in pkgutil.iter_modules(kerastl.compress.__path__)} - INNER
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype("uint8")
