@@ -23,7 +23,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.replace(ELSEWHERE, ""), re.DOTA
 
 def test_how_many_blocks_there_are():
     assert len(BLOCKS) == 4
-    assert ELSEWHERE.count("```python") == 2
+    assert ELSEWHERE.count("```python") == 3
     assert "kerastl run shrink_model --model" in PAGE
 
 

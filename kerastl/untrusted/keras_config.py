@@ -196,11 +196,12 @@ def _check_object(value: Mapping[str, object], where: str) -> Iterator[str]:
         if registered not in (None, name):  # Keras would build what is registered so
             yield f"{where} names {name} under the registered name {registered!r}"
         return
+    own = "" if (module or "").startswith("keras") else "; --trust FILE.py loads layers of your own"
     if name == "function":
         function = value.get("config")
         known = isinstance(function, str) and function in FUNCTIONS | _HUB_FUNCTIONS and module in _FUNCTION_MODULES
         if not known or registered not in (None, "function", function):
-            yield f"{where} names the function {function!r} of {module}, which is not on the list"
+            yield f"{where} names the function {function!r} of {module}, which is not on the list{own}"
         return
     if module is not None and _HUB_MODULE.fullmatch(module):
         known, registered_as = name in _HUB_NAMES, (None, name if name in _HUB_INNER else f"keras_hub>{name}")
@@ -209,7 +210,6 @@ def _check_object(value: Mapping[str, object], where: str) -> Iterator[str]:
     if not known:
         if name in ("TFOpLambda", "SlicingOpLambda"):  # of Keras 2: its name says the operation
             name = _name(value) or name
-        own = "; --trust FILE.py loads layers of your own" if not (module or "").startswith("keras") else ""
         yield f"{where} names {name} of {module or 'no module'}, which is not on the list of plain classes{own}"
     if registered not in registered_as:
         yield f"{where} names {name} under the registered name {registered!r}"
@@ -218,7 +218,7 @@ def _check_object(value: Mapping[str, object], where: str) -> Iterator[str]:
 def _is_trusted(value: Mapping[str, object]) -> bool:
     """Whether an object is one that somebody vouches for, under its own name or as it was registered, PACKAGE>NAME."""
     name, registered = str(value["class_name"]), value.get("registered_name")
-    plain = str(value.get("config")) if name == "function" else name.rpartition(">")[2]
+    plain = (str(value.get("config")) if name == "function" else name).rpartition(">")[2]
     return plain in TRUSTED.get() and (registered is None or str(registered).rpartition(">")[2] in (plain, "function"))
 
 
