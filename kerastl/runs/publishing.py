@@ -224,18 +224,20 @@ def _proven_on_test(
 ) -> tuple[Choice, dict[str, Variant]]:
     """The choice, and every file with what it answers on test, which is looked at only when the choice is made.
 
-    What fails there is taken out of ``measured``; where that is the chosen file, the next one is chosen.
+    What fails there is taken out of ``measured``, and what is left is chosen from anew: a choice names all files that
+    were within its bounds, and says so only of such as there are.
     """
-    choice, tested = None, {}
-    while choice is None or measured.keys() != tested.keys():
+    tested: dict[str, Variant] = {}
+    while True:
         choice = choose([one for one in measured.values() if one[0].eligible])
-        for name in sorted(measured.keys() - tested.keys(), key=lambda name, first=choice.name: name != first):
+        for name in sorted(measured.keys() - tested.keys(), key=lambda name, first=choice.name: (name != first, name)):
             variant = proven(*measured[name])
             if variant is None:
                 del measured[name]
                 break
             tested[name] = variant
-    return choice, tested
+        else:
+            return choice, tested
 
 
 def _chosen(

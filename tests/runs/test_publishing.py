@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import io
 import json
+import types
 
 import keras
 import numpy as np
@@ -495,3 +496,26 @@ def test_examples_of_no_class_are_there_when_the_threshold_is_fitted(run, datase
 def test_answers_that_cannot_be_made_sure_are_refused(bounds, target, words):
     with pytest.raises(ValueError, match=words):
         acceptance.check_reject_option(Acceptance(**bounds), target)
+
+
+@pytest.mark.parametrize("lost", ["chosen", "other", "unlike"])
+def test_what_fails_on_test_stands_in_no_choice(lost):
+    """Whichever file it is, the last that is looked at as well: the choice is made of those that are left."""
+    measured = {
+        name: (types.SimpleNamespace(name=name, eligible=True), types.SimpleNamespace(name=name))
+        for name in ("other", "chosen", "unlike")
+    }
+    asked = []
+
+    def choose(found):
+        asked.append([candidate.name for candidate, _ in found])
+        return types.SimpleNamespace(name=min(asked[-1]), within=tuple(asked[-1]))
+
+    def proven(candidate, variant):
+        return None if candidate.name == lost else variant
+
+    choice, tested = publishing._proven_on_test(measured, proven, choose=choose)
+    assert set(measured) == set(tested) == {"other", "chosen", "unlike"} - {lost}
+    assert set(choice.within) == set(tested)
+    assert choice.name == min(tested)
+    assert len(asked) == 2
