@@ -71,7 +71,7 @@ class Config:
         """Everything tiny: no score worth reading."""
         accept = Acceptance(max_score_drop=1.0, max_quantization_drop=0.5, min_agreement=0.5, max_saturation=0.5)
         tiny = Schedule(epochs=1, batch_size=16, peak_learning_rate=1e-4)
-        return cls(reading=PictureReading(max_train_examples=70), schedule=tiny, accept=accept)
+        return cls(image_size=96, reading=PictureReading(max_train_examples=70), schedule=tiny, accept=accept)
 
 
 def run(config: Config, folder: Path) -> dict[str, Any]:
